@@ -19,7 +19,7 @@ class BenchmarkRow:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkReport:
-    """The outcome of one benchmark; `notes` say what was left out and why."""
+    """The outcome of one benchmark; `notes` list omissions and reasons."""
 
     name: str
     rows: tuple[BenchmarkRow, ...]

@@ -21,7 +21,7 @@ INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 FITS = ("cover", "stretch")
 # Encoders for edge devices take images far below 16,384 pixels a side.
 SIDE_MAX = 1 << 14
-# Features, samples of a window, or sizes of an axis: bounds what a damaged card can allocate.
+# Features, samples of a window, or sizes of an axis: bounds the allocation for a damaged card.
 WIDTH_MAX = 1 << 20
 # ONNX graphs for edge devices have 2 to 5 axes; numpy allows more, so any small bound will do.
 AXIS_MAX = 7

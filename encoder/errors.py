@@ -5,7 +5,7 @@ from __future__ import annotations
 
 class EncoderError(Exception):
     """Base class.  `message` states the operation, the expected and the found value; `hint` states
-    what to do."""
+    the next step."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(f"{message} ({hint})")

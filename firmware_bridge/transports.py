@@ -187,7 +187,7 @@ def _failed(doing: str, name: str, error: Exception) -> WireError:
 
 
 def exchange(link: Link, transport: Transport, wait_ns_max: int = WAIT_NS_MAX) -> tuple[Event, ...]:
-    """Run a link once: write what is due, wait for bytes until the next deadline or `wait_ns_max`,
+    """Run a link once: write due frames, wait for bytes until the next deadline or `wait_ns_max`,
     and return the events.  Call it in a loop."""
     while data := link.next_bytes(monotonic_ns()):
         transport.write(data)

@@ -42,7 +42,7 @@ BITS_SPREAD = 32
 """Share of the bits taken as the deviation of a Hamming distance while nothing is calibrated.
 Chosen by hand; effect not measured."""
 
-WIDTH_MAX = 1 << 20  # bounds what a damaged file can make `unpack` allocate
+WIDTH_MAX = 1 << 20  # bounds the allocation of `unpack` for a damaged file
 BITS_MAX = 1 << 20  # as above
 
 _ROWS = 32  # intermediate results of more rows leave the processor's cache

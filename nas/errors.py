@@ -2,8 +2,8 @@
 
 
 class NasError(ValueError):
-    """Invalid arguments of a search.  message: what was being done, expected and found; hint: what
-    to do."""
+    """Invalid arguments of a search.  message: action, expectation and finding; hint: the next
+    step."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(f"{message}; {hint}")

@@ -98,11 +98,11 @@ def main() -> int:
     time.sleep(0.5)
     host.say_online()
     until = time.monotonic() + SECONDS_MAX
-    asked = False
+    requested = False
     while time.monotonic() < until and not (host.births >= 2 and host.data >= DATA_ENOUGH):
         time.sleep(0.05)
-        if not asked and host.births and host.data:
-            asked = True
+        if not requested and host.births and host.data:
+            requested = True
             host.ask_rebirth()
     known = ("births", "data", "historical", "gaps", "domain")
     print(json.dumps({name: getattr(host, name) for name in known}))

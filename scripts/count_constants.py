@@ -4,8 +4,8 @@
     python scripts/count_constants.py --list hdc    # those of a folder without a reason
 
 A constant is a number, or a tuple of numbers, that a module names at its top level; arithmetic
-counts.  Its reason is the comment right above or beside it, or the docstring below.  The rule is
-`constants_with_reasons` in tests/house.py.
+counts.  Its reason is the comment right above it or on its line, or the docstring below.  The rule
+is `constants_with_reasons` in tests/house.py.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Draw what a command prints in a colour terminal as an SVG picture, for the README.
+"""Draw the output of a command in a colour terminal as an SVG image, for the README.
 
 Usage: python scripts/draw_terminal.py OUT.svg FIRST:LAST COMMAND [ARGUMENT ...]
 

@@ -229,8 +229,8 @@ def correct_biases(source: Path, target: Path, images: Sequence[Pixels]) -> None
 
 
 def strip_traces(path: Path) -> None:
-    """Remove from the graph at `path`, in place, what the exporter and the quantiser noted about
-    the machine that they ran on, and the shapes that a runtime infers by itself."""
+    """Remove from the graph at `path`, in place, the notes of exporter and quantiser about their
+    machine, and the shapes that a runtime infers by itself."""
     import onnx
 
     model = onnx.load(str(path))

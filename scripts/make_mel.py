@@ -55,7 +55,7 @@ def main() -> None:
 def mel_card(folder: Path) -> Card:
     """Write the graph to `folder`/model.onnx; return its card, quantiser included.
 
-    The ranges are known beforehand (a logarithm of what lies between silence and full scale), so no
+    The ranges are known beforehand (a logarithm between silence and full scale), so no
     sample data is needed to freeze them.
     """
     data = mel_onnx()

@@ -24,7 +24,7 @@ ROUNDS = 8
 
 
 def make(folder: Path) -> None:
-    """Write an extract, samples and what is decided of them, for each of the three."""
+    """Write an extract, samples and the expected decisions, for each of the three."""
     what = load_digits()
     ground = learn(what)
     whole = measure_extract(

@@ -213,8 +213,8 @@ def compare(
         rows["line"] = one.inputs[start:] @ line[:-1] + line[-1]
         for kind, given in rows.items():
             ratios = np.nanmean(np.abs(given - wanted), axis=(0, 1)) / usual
-            told = "  ".join(f"h={h} {r:.3f}" for h, r in zip(SEASON_STEPS, ratios, strict=True))
-            print(f"{name:12} {kind:5} {told}")
+            shown = "  ".join(f"h={h} {r:.3f}" for h, r in zip(SEASON_STEPS, ratios, strict=True))
+            print(f"{name:12} {kind:5} {shown}")
 
 
 def _line(lessons: list[ForecastTrainingSet]) -> NDArray[np.float64]:

@@ -79,7 +79,7 @@ def reading(number: int, size: int = 16, stream: int = 1) -> Reading:
 
 @dataclass
 class Sent:
-    """Readings that a device was asked to send: `kept` by its link, `refused` for lack of room."""
+    """Readings passed to a device's link: `kept`, or `refused` for lack of room."""
 
     kept: list[int]
     refused: list[int]

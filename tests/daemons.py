@@ -57,13 +57,13 @@ class Served:
             self.daemon.loop.turn(0.01)
 
     @property
-    def told(self) -> list[dict[str, Any]]:
+    def published(self) -> list[dict[str, Any]]:
         """Every message so far."""
         return [json.loads(line) for line in self.output.getvalue().splitlines()]
 
     def kinds(self, kind: str) -> list[dict[str, Any]]:
         """The messages of a kind."""
-        return [one for one in self.told if one["schema"] == f"auricle/v1/{kind}"]
+        return [one for one in self.published if one["schema"] == f"auricle/v1/{kind}"]
 
 
 @contextmanager
@@ -117,12 +117,12 @@ class Process:
     def hear(self) -> dict[str, Any]:
         """Return the next numbered message that it prints."""
         assert self.process.stdout is not None
-        told: dict[str, Any] = {"sequence": 0}
-        while not told["sequence"]:
+        message: dict[str, Any] = {"sequence": 0}
+        while not message["sequence"]:
             line = self.process.stdout.readline()
             assert line, f"it has ended: {self.log.read_text('utf-8')}"
-            told = json.loads(line)
-        return told
+            message = json.loads(line)
+        return message
 
     def kill(self) -> list[dict[str, Any]]:
         """Kill it; return the messages that were printed but not read."""

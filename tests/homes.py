@@ -55,8 +55,8 @@ def learned_home(folder: Path) -> Path:
     """A home that has learned a table of two labels."""
     home = new_home(folder)
     table = write_csv(folder / "table.csv")
-    said = run("learn", table, "--home", home, "--domain", "hall")
-    assert said.exit_code == 0, said.output
+    result = run("learn", table, "--home", home, "--domain", "hall")
+    assert result.exit_code == 0, result.output
     return home
 
 
@@ -72,9 +72,9 @@ def run(*words: object, answer: str | None = None) -> Any:
 
 def run_json(*words: object) -> Any:
     """Run a verb with --json and return its one value; any other output fails."""
-    said = run(*words, "--json")
-    assert said.exit_code == 0, said.output
-    (line,) = said.stdout.splitlines()
+    result = run(*words, "--json")
+    assert result.exit_code == 0, result.output
+    (line,) = result.stdout.splitlines()
     return json.loads(line)
 
 

@@ -1,4 +1,4 @@
-"""The documentation names all that a user meets, and what it points to exists."""
+"""The documentation names everything in the public interface, and its references exist."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def test_nothing_is_left_unused(source: Path) -> None:
     require_none([finding.message(file.path) for file, finding in house.unused(files, readers)])
 
 
-def test_every_test_says_what_holds(source: Path) -> None:
+def test_every_test_has_a_docstring(source: Path) -> None:
     """Each test function has a docstring of one sentence."""
     tests = [file for file in files_of(source, ["tests"]) if "/test_" in file.path]
     silent = [
@@ -325,7 +325,7 @@ BAD: tuple[tuple[Rule, str, str, str], ...] = (
 
 
 @pytest.mark.parametrize(("rule", "path", "text", "words"), BAD)
-def test_a_rule_finds_what_is_bad(rule: Rule, path: str, text: str, words: str) -> None:
+def test_a_rule_finds_a_violation(rule: Rule, path: str, text: str, words: str) -> None:
     """Each rule fails on a small bad file, with path and line."""
     found = messages([rule], [File(path, text, MODULES)])
     assert any(words in message for message in found), found

@@ -76,7 +76,7 @@ def test_the_program_knows_its_version(source: Path) -> None:
     assert edge.__version__ == project["version"]
 
 
-def test_the_front_door_offers_what_is_documented() -> None:
+def test_the_front_door_exports_the_documented_names() -> None:
     """`edge` exports exactly its public names, and each of them exists."""
     import edge
 

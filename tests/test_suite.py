@@ -1,4 +1,4 @@
-"""How the suite is run: what is announced, in which order, and what the smoke set holds."""
+"""How the suite runs: its announcement, its order, and the smoke set."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def collect(*words: str) -> list[str]:
 
 @pytest.mark.parametrize("entry", [*suite.SMOKE, *suite.SLOW])
 def test_every_entry_of_the_tables_exists(entry: str):
-    """A file that was moved or renamed is found here, before it silently loses its place."""
+    """Every entry names an existing file and test."""
     name, _, function = entry.partition("::")
     text = (TESTS / name).read_text("utf-8")
     assert re.search(rf"^def {function}\(" if function else r"^def test_", text, re.MULTILINE)
@@ -49,7 +49,7 @@ def test_the_smoke_set_crosses_every_room():
 
 
 @pytest.mark.parametrize("words", [(), ("-q",)])
-def test_a_run_of_everything_says_how_long_it_takes(words: tuple[str, ...], tmp_path: Path):
+def test_a_full_run_announces_its_duration(words: tuple[str, ...], tmp_path: Path):
     """Before the first test, with -q too; a run of one file says nothing."""
     (tmp_path / "tests").mkdir()
     for name in ("conftest.py", "suite.py", "__init__.py"):
@@ -57,10 +57,10 @@ def test_a_run_of_everything_says_how_long_it_takes(words: tuple[str, ...], tmp_
     (tmp_path / "pyproject.toml").write_text((TESTS.parent / "pyproject.toml").read_text("utf-8"))
     (tmp_path / "tests/test_one.py").write_text("def test_one(): pass\n")
     run = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words)
-    said = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
-    assert f"up to {suite.MINUTES} minutes" in said
-    assert "pytest -m smoke" in said
-    assert said.index("minutes") < said.index("100%")
+    result = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+    assert f"up to {suite.MINUTES} minutes" in result
+    assert "pytest -m smoke" in result
+    assert result.index("minutes") < result.index("100%")
     one = (*run, "tests/test_one.py")
-    said = subprocess.run(one, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
-    assert "minutes" not in said
+    result = subprocess.run(one, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+    assert "minutes" not in result

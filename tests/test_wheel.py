@@ -113,7 +113,7 @@ def test_the_wheel_holds_no_unexpected_file(wheel: zipfile.ZipFile) -> None:
         "*.dist-info/licenses/NOTICE",
     ],
 )
-def test_the_wheel_holds_what_it_needs(wheel: zipfile.ZipFile, pattern: str) -> None:
+def test_the_wheel_contains_the_required_files(wheel: zipfile.ZipFile, pattern: str) -> None:
     """Type markers, the shipped model and digits, and every licence are in the wheel."""
     assert any(fnmatch(name, pattern) for name in wheel.namelist())
 
@@ -123,12 +123,12 @@ def test_the_wheel_is_small(wheel: zipfile.ZipFile) -> None:
     assert sum(info.compress_size for info in wheel.infolist()) <= SIZE_MAX
 
 
-def test_the_wheel_says_what_pyproject_says(metadata: Message, source: Path) -> None:
+def test_the_wheel_has_the_metadata_of_pyproject(metadata: Message, source: Path) -> None:
     """Name, version, licence and Python version in the wheel are those of pyproject.toml."""
     project = tomllib.loads((source / "pyproject.toml").read_text("utf-8"))["project"]
-    said = [metadata[key] for key in ("Name", "Version", "License-Expression", "Requires-Python")]
+    result = [metadata[key] for key in ("Name", "Version", "License-Expression", "Requires-Python")]
     wanted = [project[key] for key in ("name", "version", "license", "requires-python")]
-    assert said == wanted
+    assert result == wanted
 
 
 def test_the_wheel_offers_the_extras(metadata: Message) -> None:

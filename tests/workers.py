@@ -232,7 +232,7 @@ def reporting(job: GrowthJob) -> GrowthResult:
     """Says under which limits it runs."""
     import resource
 
-    said = (
+    output = (
         f"nice {os.nice(0)}",
         f"threads {os.environ['OMP_NUM_THREADS']}",
         f"data {resource.getrlimit(resource.RLIMIT_DATA)[0] // MIB}",
@@ -247,7 +247,7 @@ def reporting(job: GrowthJob) -> GrowthResult:
         reason="limits",
         accuracy=math.nan,
         incumbent=math.nan,
-        search=said,
+        search=output,
     )
 
 

@@ -84,7 +84,7 @@ class World:
             self.feed(Enrol(given))
 
     def feed(self, event: Event) -> list[Message]:
-        """Handle an event and apply its effects; what was published."""
+        """Handle an event and apply its effects; return the published messages."""
         published = []
         for effect in self.runtime.handle(event):
             self.ledger.apply(effect)

@@ -250,18 +250,18 @@ def _recording() -> bytes:
     """Return the bytes that a device sends in a session with the host of session 11."""
     device = Link(22, DEVICE)
     loopback = _loopback(device, WireFaults(), 1000, 3)
-    said = bytearray()
+    sent = bytearray()
     spoken = device.next_bytes
 
     def next_bytes(now_ns: int) -> bytes:
         data = spoken(now_ns)
-        said.extend(data)
+        sent.extend(data)
         return data
 
     device.next_bytes = next_bytes  # type: ignore[method-assign]
     device.send(Command(1, 2, b"go"))
     loopback.run(_Stream(device=device, count=6, size=40, patient=True).step, SECOND_NS)
-    return bytes(said)
+    return bytes(sent)
 
 
 def _input(chosen: random.Random, recording: bytes) -> bytes:

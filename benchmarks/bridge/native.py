@@ -68,7 +68,7 @@ class NativeLink:
         self._process = subprocess.Popen(
             [str(driver)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-        self._ask("B", 0, struct.pack("<I", session))
+        self._request("B", 0, struct.pack("<I", session))
 
     def __enter__(self) -> Self:
         return self
@@ -81,7 +81,7 @@ class NativeLink:
     ) -> None:
         self._process.communicate()
 
-    def _ask(self, operation: str, now_ns: int, data: bytes = b"") -> bytes:
+    def _request(self, operation: str, now_ns: int, data: bytes = b"") -> bytes:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(struct.pack("<cQI", operation.encode(), now_ns, len(data)) + data)
@@ -93,56 +93,56 @@ class NativeLink:
 
     def restart(self, session: int) -> None:
         """Restart the link, as a reset of the device does."""
-        self._ask("B", 0, struct.pack("<I", session))
+        self._request("B", 0, struct.pack("<I", session))
 
     def receive(self, data: bytes, now_ns: int) -> tuple[Event, ...]:
         """As Link.receive, without gaps: C does not count readings."""
-        return tuple(_events(self._ask("R", now_ns, data)))
+        return tuple(_events(self._request("R", now_ns, data)))
 
     def next_bytes(self, now_ns: int) -> bytes:
         """As Link.next_bytes."""
-        return self._ask("T", now_ns)
+        return self._request("T", now_ns)
 
     def wake_at_ns(self, now_ns: int) -> int:
         """As Link.wake_at_ns."""
-        return int.from_bytes(self._ask("W", now_ns), "little")
+        return int.from_bytes(self._request("W", now_ns), "little")
 
     def send(self, message: Message) -> bool:
         """As Link.send."""
-        return self._ask("S", 0, encode_message(message)) == b"\0"
+        return self._request("S", 0, encode_message(message)) == b"\0"
 
     def pause(self) -> None:
         """As Link.pause."""
-        self._ask("P", 0)
+        self._request("P", 0)
 
     def resume(self, now_ns: int) -> tuple[Event, ...]:
         """As Link.resume."""
-        return tuple(_events(self._ask("Q", now_ns)))
+        return tuple(_events(self._request("Q", now_ns)))
 
     @property
     def idle(self) -> bool:
         """As Link.idle."""
-        return self._ask("I", 0) == b"\1"
+        return self._request("I", 0) == b"\1"
 
     @property
     def counters(self) -> Counters:
         """As Link.counters."""
-        found = decode_message(self._ask("C", 0)[4:])
+        found = decode_message(self._request("C", 0)[4:])
         assert isinstance(found, Counters)
         return found
 
     def start_updater(self, key: bytes = b"") -> None:
         """Start an updater on 12 pages of 256 bytes: erased with a key, else unchanged."""
-        self._ask("K" if key else "V", 0, key)
+        self._request("K" if key else "V", 0, key)
 
     def update(self, message: Message) -> Message | None:
         """As Updater.handle."""
-        return decode_message(self._ask("U", 0, encode_message(message))[4:])
+        return decode_message(self._request("U", 0, encode_message(message))[4:])
 
     def echo(self, blocks: Sequence[bytes]) -> list[bytes]:
         """Decode and encode each block in C; empty for a block that is not a message."""
         sized = b"".join(len(block).to_bytes(4, "little") + block for block in blocks)
-        answer = self._ask("E", 0, sized)
+        answer = self._request("E", 0, sized)
         found = []
         while answer:
             size = int.from_bytes(answer[:4], "little")

@@ -69,7 +69,7 @@ def _probes(rows: Reals, labels: Labels, test: Reals, own: int) -> Iterator[tupl
     """Logistic regression on standardised columns, also with equal weight for new and old
     domains."""
     mean, spread = rows.mean(axis=0), rows.std(axis=0) + 1e-3
-    seen, asked = (rows - mean) / spread, (test - mean) / spread
+    seen, queries = (rows - mean) / spread, (test - mean) / spread
     even = np.ones(len(rows))
     heavy = np.where(np.arange(len(rows)) < own, max(1.0, (len(rows) - own) / own), 1.0)
     for inverse, (name, weights) in product(
@@ -77,7 +77,7 @@ def _probes(rows: Reals, labels: Labels, test: Reals, own: int) -> Iterator[tupl
     ):
         fitted = LogisticRegression(C=inverse, max_iter=60, tol=1e-3)
         fitted.fit(seen, labels, sample_weight=weights)
-        yield f"linear probe {inverse:g} {name}", np.asarray(fitted.predict(asked), np.int64)
+        yield f"linear probe {inverse:g} {name}", np.asarray(fitted.predict(queries), np.int64)
 
 
 def _neighbours(
@@ -102,10 +102,10 @@ def _ranpac(rows: Reals, labels: Labels, test: Reals) -> Iterator[tuple[str, Lab
     """RanPAC (McDonnell et al. 2023, arXiv 2307.02251): relu of 5,000 random projections, class
     sums decorrelated by the ridge of their Gram matrix, solved here in its dual."""
     matrix = _gaussians(rows.shape[1])
-    seen, asked = np.maximum(rows @ matrix, 0), np.maximum(test @ matrix, 0)
+    seen, queries = np.maximum(rows @ matrix, 0), np.maximum(test @ matrix, 0)
     values, vectors = np.linalg.eigh((seen @ seen.T).astype(np.float64))
     onto = vectors.T @ np.eye(int(labels.max()) + 1)[labels]
-    near = (asked @ seen.T) @ vectors
+    near = (queries @ seen.T) @ vectors
     for penalty in PENALTIES:
         scores = near @ (onto / (values.clip(0) + penalty)[:, None])
         yield f"ranpac {penalty:g}", np.asarray(scores.argmax(axis=1))

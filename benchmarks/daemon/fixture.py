@@ -94,7 +94,7 @@ def make_home(folder: Path, port: int, columns: int, facts: int = FACTS) -> None
             )
             home.feed(Label(f"learn:{number}", "abc"[number % 3]))
         home.refit_geometry()
-        # What is due to grow is tried now, so that no worker runs beside what is measured.
+        # Due growth runs now, so no worker runs during the measurement.
         for _ in grow_due(home, _ignore):
             continue
     with (folder / "auricle.toml").open("a", encoding="utf-8") as file:

@@ -121,10 +121,10 @@ class ChildOutput:
     receipted: set[str] = field(default_factory=set)
     tried: tuple[str, ...] = ()
 
-    def read(self, said: str) -> int:
+    def read(self, output: str) -> int:
         """Process all complete lines; returns the number of durable actions."""
         durable = 0
-        for line in said.split("\n")[:-1]:
+        for line in output.split("\n")[:-1]:
             words = tuple(line.split())
             if words[0] == "try":
                 self.tried = words[1:]
@@ -199,7 +199,7 @@ def kill_repeatedly(folder: Path, seed: int, kills: int) -> KillOutcome:
 def _killed(path: Path, seed: int, random: Random) -> str:
     """Start a child, kill it at a random moment, and return all its output."""
     command = [sys.executable, "-m", "benchmarks.exact.kills", str(path), str(seed)]
-    said: list[bytes] = []
+    output: list[bytes] = []
     started = threading.Event()
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as child:
         assert child.stdout is not None
@@ -207,7 +207,7 @@ def _killed(path: Path, seed: int, random: Random) -> str:
 
         def listen() -> None:
             while part := os.read(pipe, 65_536):
-                said.append(part)
+                output.append(part)
                 started.set()
 
         listener = threading.Thread(target=listen)
@@ -217,8 +217,8 @@ def _killed(path: Path, seed: int, random: Random) -> str:
         child.send_signal(signal.SIGKILL)
         listener.join()
     if not alive:
-        raise RuntimeError(f"the child process said nothing in {WARM_UP_S:g} s")
-    return b"".join(said).decode()
+        raise RuntimeError(f"the child process printed nothing in {WARM_UP_S:g} s")
+    return b"".join(output).decode()
 
 
 if __name__ == "__main__":

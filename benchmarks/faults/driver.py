@@ -23,7 +23,7 @@ PUMP_S = 0.005
 PACE_S = 0.005
 """200 vectors a second.  Chosen by hand: the daemon keeps up outside faults."""
 LABEL_LAG = 39
-"""What is labelled came so many vectors before: it must have been decided."""
+"""Vectors between a sample and its label, so the sample is decided before."""
 ANSWER_S = 30.0
 """Generous: covers a restart of daemon or broker with its backoff."""
 SILENT_S = 12.0

@@ -178,7 +178,7 @@ class Fuzzer:
         elif draw < HTTP_SHARE + COMMAND_SHARE:
             self._publish("command", f"command/{self.chance.choice(VERBS)}", self._command())
         elif draw < HTTP_SHARE + COMMAND_SHARE + STRAY_SHARE:
-            topic = self.chance.choice(("observe/nobody", "observe/%", "command", "observe/a/b"))
+            topic = self.chance.choice(("observe/unknown", "observe/%", "command", "observe/a/b"))
             self._publish("stray", topic, self._json())
         elif draw < HTTP_SHARE + COMMAND_SHARE + STRAY_SHARE + OTHERS_SHARE:
             self._publish_at("others", *self.others.message())
@@ -233,9 +233,9 @@ class Fuzzer:
             case "label":
                 fields |= {"observation_id": "learn:1", "label": "a"}
             case "relabel":
-                fields |= {"select": {"ids": ["nobody"]}, "label": "b"}
+                fields |= {"select": {"ids": ["unknown"]}, "label": "b"}
             case "forget":
-                fields |= {"select": {"ids": ["nobody"]}}
+                fields |= {"select": {"ids": ["unknown"]}}
             case "grow" | "rollback":
                 fields["domain"] = "nowhere"
             case _:

@@ -214,7 +214,7 @@ class Host:
         make_home(folder, 1, COLUMNS, FACTS)
         text = (folder / "auricle.toml").read_text("utf-8").partition("[device]")[0] + SECTIONS
         self._texts = [text, text.replace(*WINDOWS)]
-        self._asked = self._pid = 0
+        self._requests = self._pid = 0
         self._write_settings()
         os.mkfifo(folder / "in")
         # Held open for both: the daemons neither wait for a writer nor see the end of input.
@@ -328,8 +328,8 @@ class Host:
 
     def _decides(self, daemon: int) -> bool:
         """Return whether the daemon decides on a new line."""
-        self._asked += 1
-        name = f"alive-{self._asked}"
+        self._requests += 1
+        name = f"alive-{self._requests}"
         line = f'{{"id":"{name}","values":{self._line}}}\n'.encode()
         until = time.monotonic() + WAIT_S
         out = self._folder / "out"

@@ -65,16 +65,16 @@ def methods(*, heavy: bool) -> list[str]:
 
 
 def measure_all(
-    streams: Iterable[BenchmarkStream], names: list[str], jobs: int, tell: Callable[[str], None]
+    streams: Iterable[BenchmarkStream], names: list[str], jobs: int, report: Callable[[str], None]
 ) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return metrics by (method, stream).  jobs: parallel processes.  tell: called for each
+    """Return metrics by (method, stream).  jobs: parallel processes.  report: called for each
     result."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     wanted = [(name, one) for one in streams for name in names if is_wanted(name, one)]
     with ProcessPoolExecutor(jobs, initializer=_prepare) as pool:
         for (name, stream), marks in zip(wanted, pool.map(_measured, wanted), strict=True):
             found[name, stream.name] = marks
-            tell(f"{stream.name}: {name}")
+            report(f"{stream.name}: {name}")
     return found
 
 

@@ -99,7 +99,7 @@ class DLinearOnline(Online):
         rows = channels if individual else 1
         self._weights = np.zeros((len(HORIZONS), rows, 2 * self.LOOKBACK + 1))
         self._window: deque[Floats] = deque(maxlen=self.LOOKBACK)
-        self._asked: deque[Floats] = deque(maxlen=HORIZONS[-1])
+        self._inputs: deque[Floats] = deque(maxlen=HORIZONS[-1])
         self._centre = np.zeros(channels)
         self._unit = np.ones(channels)
         self.learned = self._weights.size
@@ -140,8 +140,8 @@ class DLinearOnline(Online):
         """Learn from the truths that are due, then forecast."""
         now = (np.nan_to_num(values) - self._centre) / self._unit
         for place, ahead in enumerate(HORIZONS):
-            if len(self._asked) >= ahead:
-                x = self._asked[-ahead]
+            if len(self._inputs) >= ahead:
+                x = self._inputs[-ahead]
                 error = now - (self._weights[place] * x).sum(axis=1)
                 step = self.RATE * error / (1.0 + np.einsum("cf,cf->c", x, x))
                 moved = step[:, None] * x
@@ -151,7 +151,7 @@ class DLinearOnline(Online):
         if len(self._window) < self.LOOKBACK:
             return np.tile(values, (len(HORIZONS), 1))
         x = self._features(np.stack(self._window, axis=1))
-        self._asked.append(x)
+        self._inputs.append(x)
         made: Floats = (self._weights * x).sum(axis=2) * self._unit + self._centre
         return made
 
@@ -177,7 +177,7 @@ class LagRls(Online):
         self._gram = np.zeros((*shape, self._features))
         self._moments = np.zeros(shape)
         self._past: deque[Floats] = deque(maxlen=stream.period + 1)
-        self._asked: deque[tuple[Floats, Floats]] = deque(maxlen=HORIZONS[-1])
+        self._inputs: deque[tuple[Floats, Floats]] = deque(maxlen=HORIZONS[-1])
         self._mean = np.full(channels, np.nan)
         self._unit = np.full(channels, 1e-9)
         self._period, self._clock = stream.period, 0
@@ -189,15 +189,15 @@ class LagRls(Online):
         # The last value replaces a missing one.
         self._last = np.where(np.isfinite(values), values, self._last)
         for place, ahead in enumerate(HORIZONS):
-            if len(self._asked) >= ahead:
-                x, origin = self._asked[-ahead]
+            if len(self._inputs) >= ahead:
+                x, origin = self._inputs[-ahead]
                 change = np.clip((self._last - origin) / self._unit, -self.CLIP, self.CLIP)
                 self._learn(place, x[place], change)
         if self._clock % self.EVERY == 0:
             ridge = self._gram + self.PENALTY * np.eye(self._features)
             self._weights[:] = np.linalg.solve(ridge, self._moments[..., None])[..., 0]
         x = self._describe()
-        self._asked.append((x, self._last.copy()))
+        self._inputs.append((x, self._last.copy()))
         made: Floats = self._last + self._unit * np.einsum("hcf,hcf->hc", self._weights, x)
         return made
 

@@ -41,9 +41,9 @@ def measure(kind: str, path: Path) -> Footprint:
     command = [sys.executable, "-m", "benchmarks.hotpath.serving", kind, str(path.absolute())]
     started = time.monotonic()
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=ROOT)
-    said = json.loads(done.stdout)
+    report = json.loads(done.stdout)
     return Footprint(
-        said["answered"] - started, said["rss_mib"], said["peak_mib"], tuple(said["loaded"])
+        report["answered"] - started, report["rss_mib"], report["peak_mib"], tuple(report["loaded"])
     )
 
 
@@ -104,9 +104,9 @@ def _memory() -> dict[str, float]:
 
 def _main(kind: str, path: str) -> None:
     answered = serve(Path(path)) if kind == "auricle" else run_bare()
-    said: dict[str, Any] = {"answered": answered, **_memory()}
-    said["loaded"] = [name for name in FORBIDDEN if name in sys.modules]
-    print(json.dumps(said))
+    report: dict[str, Any] = {"answered": answered, **_memory()}
+    report["loaded"] = [name for name in FORBIDDEN if name in sys.modules]
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

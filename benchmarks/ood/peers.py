@@ -30,13 +30,13 @@ def peer_scores(
     ways = {"first": slice(*slices[0])} | ({"all": slice(None)} if len(slices) > 1 else {})
     for way, part in ways.items():
         own = slices[:1] if way == "first" else slices
-        seen, asked = enrolled[:, part], queries[:, part]
-        unit, unit_asked = _unit(seen, own), _unit(asked, own)
-        made[f"mahalanobis++/{way}"] = _mahalanobis(unit, labels, unit_asked)
+        seen, test = enrolled[:, part], queries[:, part]
+        unit, unit_test = _unit(seen, own), _unit(test, own)
+        made[f"mahalanobis++/{way}"] = _mahalanobis(unit, labels, unit_test)
         for count in NEIGHBOURS:
-            made[f"knn{count}/{way}"] = _neighbours(unit, unit_asked, count)
-        made |= {f"{k}/{way}": v for k, v in _logits(seen, labels, asked).items()}
-        made[f"torchhd/{way}"] = _torchhd(unit, labels, unit_asked)
+            made[f"knn{count}/{way}"] = _neighbours(unit, unit_test, count)
+        made |= {f"{k}/{way}": v for k, v in _logits(seen, labels, test).items()}
+        made[f"torchhd/{way}"] = _torchhd(unit, labels, unit_test)
     for way, centred in (("centred", True), ("as it is", False)):
         made[f"hdff/{way}"] = _hdff(enrolled, labels, queries, slices, centred=centred)
     return made
@@ -47,7 +47,7 @@ def _unit(rows: Reals, slices: Slices) -> Reals:
     return np.hstack([t / (np.linalg.norm(t, axis=1, keepdims=True) + 1e-12) for t in taps])
 
 
-def _mahalanobis(seen: Reals, labels: NDArray[np.int64], asked: Reals) -> Reals:
+def _mahalanobis(seen: Reals, labels: NDArray[np.int64], test: Reals) -> Reals:
     """Mahalanobis++ (arXiv 2505.18032) with Ledoit and Wolf's shrinkage, which it needs with fewer
     samples than features."""
     from sklearn.covariance import LedoitWolf
@@ -55,22 +55,22 @@ def _mahalanobis(seen: Reals, labels: NDArray[np.int64], asked: Reals) -> Reals:
     means = np.stack([seen[labels == label].mean(axis=0) for label in range(labels.max() + 1)])
     fitted = LedoitWolf(assume_centered=True, store_precision=False).fit(seen - means[labels])
     white = np.linalg.cholesky(np.linalg.inv(fitted.covariance_))
-    at, places = asked @ white, means @ white
+    at, places = test @ white, means @ white
     squared = np.square(at).sum(axis=1)[:, None] - 2 * at @ places.T
     return np.asarray((squared + np.square(places).sum(axis=1)).min(axis=1))
 
 
-def _neighbours(unit: Reals, asked: Reals, count: int) -> Reals:
+def _neighbours(unit: Reals, test: Reals, count: int) -> Reals:
     """pytorch-ood's KNN on features that are unit vectors per tap already."""
     import torch
     from pytorch_ood.detector import KNN
 
     fitted = KNN(None, k=min(count, len(unit)), normalize=False)
     fitted.fit_features(torch.as_tensor(unit), torch.zeros(len(unit), dtype=torch.long))
-    return np.asarray(fitted.predict_features(torch.as_tensor(asked)), dtype=np.float64)
+    return np.asarray(fitted.predict_features(torch.as_tensor(test)), dtype=np.float64)
 
 
-def _logits(seen: Reals, labels: NDArray[np.int64], asked: Reals) -> dict[str, Reals]:
+def _logits(seen: Reals, labels: NDArray[np.int64], test: Reals) -> dict[str, Reals]:
     """MSP, energy and ViM of pytorch-ood on a logistic head over standardised features."""
     import torch
     from pytorch_ood.detector import EnergyBased, MaxSoftmax, ViM
@@ -79,7 +79,7 @@ def _logits(seen: Reals, labels: NDArray[np.int64], asked: Reals) -> dict[str, R
     if labels.max() < 1:
         return {}
     centre, spread = seen.mean(axis=0), seen.std(axis=0) + 1e-6
-    near, far = (seen - centre) / spread, (asked - centre) / spread
+    near, far = (seen - centre) / spread, (test - centre) / spread
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         head = LogisticRegression(C=0.01, max_iter=60).fit(near, labels)
@@ -97,7 +97,7 @@ def _logits(seen: Reals, labels: NDArray[np.int64], asked: Reals) -> dict[str, R
     }
 
 
-def _torchhd(unit: Reals, labels: NDArray[np.int64], asked: Reals) -> Reals:
+def _torchhd(unit: Reals, labels: NDArray[np.int64], test: Reals) -> Reals:
     """The random projection of torchhd, hard quantised, one bundle per class, cosine similarity."""
     import torch
     import torchhd
@@ -110,22 +110,22 @@ def _torchhd(unit: Reals, labels: NDArray[np.int64], asked: Reals) -> Reals:
         bundles = torch.stack(
             [torchhd.multiset(coded[classes == label]) for label in range(labels.max() + 1)]
         )
-        query = torchhd.hard_quantize(encode(torch.as_tensor(asked, dtype=torch.float32)))
+        query = torchhd.hard_quantize(encode(torch.as_tensor(test, dtype=torch.float32)))
         alike = torchhd.cosine_similarity(query, bundles)
     return -np.asarray(alike.max(dim=1).values, dtype=np.float64)
 
 
 def _hdff(
-    seen: Reals, labels: NDArray[np.int64], asked: Reals, slices: Slices, *, centred: bool
+    seen: Reals, labels: NDArray[np.int64], test: Reals, slices: Slices, *, centred: bool
 ) -> Reals:
     """HDFF (WACV 2023, arXiv 2112.05341): taps with or without centring, near-orthogonal
     projections, bundled; one bundle per class; the smallest angle."""
     random = np.random.default_rng(0)
-    shape, number = (len(seen) + len(asked), DIMENSIONS), np.float32
+    shape, number = (len(seen) + len(test), DIMENSIONS), np.float32
     bundles = np.zeros(shape, dtype=number)
     for start, stop in slices:
         axes = random.standard_normal((stop - start, DIMENSIONS), dtype=number)
-        rows = np.concatenate([seen[:, start:stop], asked[:, start:stop]])
+        rows = np.concatenate([seen[:, start:stop], test[:, start:stop]])
         rows = rows - seen[:, start:stop].mean(axis=0) * centred
         projected = rows.astype(number) @ axes
         bundles += projected / (np.linalg.norm(projected, axis=1, keepdims=True) + 1e-12)

@@ -72,11 +72,11 @@ def run_trial(known: FeatureSet, task: OodTask) -> OodTrial:
         domain: random.permutation(np.flatnonzero(known.domain == domain))[:NEW_MAX]
         for domain in known.new or sorted(set(known.domain.tolist()) - {task.source})
     }
-    asked = np.concatenate([rest, *new.values()])
-    scores, ours = _ours(known, enrolled, asked)
+    queries = np.concatenate([rest, *new.values()])
+    scores, ours = _ours(known, enrolled, queries)
     _, labels = np.unique(known.label[enrolled], return_inverse=True)
     values = known.values.astype(np.float64)
-    scored = {OURS: scores} | peer_scores(values[enrolled], labels, values[asked], known.slices)
+    scored = {OURS: scores} | peer_scores(values[enrolled], labels, values[queries], known.slices)
     edges = np.cumsum([0, len(rest), *(len(rows) for rows in new.values())])
     parts = {d: slice(*edges[n : n + 2]) for n, d in enumerate([task.source, *new])}
     trial = OodTrial(name=known.name, task=task, auroc={}, fpr95={})
@@ -87,7 +87,7 @@ def run_trial(known: FeatureSet, task: OodTask) -> OodTrial:
             trial.fpr95[method, domain] = float((pair[1] <= np.quantile(pair[0], 0.95)).mean())
     if task.windows:
         judged = {
-            domain: Judged(ours.judge_all(asked[part]), known.label[asked[part]])
+            domain: Judged(ours.judge_all(queries[part]), known.label[queries[part]])
             for domain, part in parts.items()
         }
         _test(trial, ours.calibration, judged, random)
@@ -119,8 +119,8 @@ class _Quantise:
         return np.asarray(np.clip(levels, 0, 255), dtype=np.uint8)
 
 
-def _ours(known: FeatureSet, enrolled: Rows, asked: Rows) -> tuple[Reals, _Ours]:
-    """Return our scores of `asked`, and the detector, with the same recipe for every set."""
+def _ours(known: FeatureSet, enrolled: Rows, queries: Rows) -> tuple[Reals, _Ours]:
+    """Return our scores of `queries`, and the detector, with the same recipe for every set."""
     scale, zero = known.quantiser(known.values[enrolled])
     quantise = _Quantise(scale, zero)
     rows = quantise(known.values[enrolled])
@@ -132,7 +132,7 @@ def _ours(known: FeatureSet, enrolled: Rows, asked: Rows) -> tuple[Reals, _Ours]
     for fact in facts:
         memory.add(*fact)
     calibration = hdc.calibrate(memory, facts)
-    found = hdc.novelty(geometry.project(quantise(known.values[asked])), memory, calibration)
+    found = hdc.novelty(geometry.project(quantise(known.values[queries])), memory, calibration)
     return found.astype(np.float64), _Ours(known, quantise, memory, calibration)
 
 

@@ -16,8 +16,8 @@ from ..commands import (
     RawCommand,
     Request,
     StatusCommand,
-    ask_daemon,
-    body_of,
+    response_body,
+    send_to_daemon,
 )
 from ..core import EdgeError, Label
 from ..home import (
@@ -25,9 +25,9 @@ from ..home import (
     Home,
     WaitingLabels,
     acknowledged,
-    explained_at,
-    raw_at,
-    waiting_at,
+    explain_observation,
+    raw_input,
+    waiting_labels,
 )
 
 
@@ -44,7 +44,7 @@ class LabelClient(Protocol):
         """Return an observation's raw input, None if it was not kept."""
 
     def label(self, observation_id: str, label: str, domain: str) -> str:
-        """Store a label durably; return what was learned.  Raises EdgeError if it is refused."""
+        """Store a label durably; return its acknowledgement.  Raises EdgeError if it is refused."""
 
 
 class HomeLabelClient:
@@ -55,15 +55,15 @@ class HomeLabelClient:
 
     def waiting(self) -> WaitingLabels:
         """See `LabelClient`."""
-        return waiting_at(self._home)
+        return waiting_labels(self._home)
 
     def explain(self, observation_id: str) -> Explained:
         """See `LabelClient`."""
-        return explained_at(self._home, observation_id)
+        return explain_observation(self._home, observation_id)
 
     def raw(self, observation_id: str) -> bytes | None:
         """See `LabelClient`."""
-        return raw_at(self._home, observation_id)
+        return raw_input(self._home, observation_id)
 
     def label(self, observation_id: str, label: str, domain: str) -> str:
         """See `LabelClient`."""
@@ -99,10 +99,10 @@ class DaemonLabelClient:
         return str(answer.get("detail") or "learned")
 
     def _send(self, request: Request) -> dict[str, Any]:
-        answer = ask_daemon(self._folder, request)
+        answer = send_to_daemon(self._folder, request)
         if answer is None:
             raise EdgeError("labelling: the daemon has stopped", "run the command again")
-        return body_of(answer)
+        return response_body(answer)
 
 
 def _new_id() -> str:
@@ -112,7 +112,7 @@ def _new_id() -> str:
 @contextmanager
 def open_label_client(folder: Path) -> Iterator[LabelClient]:
     """Yield the client for a folder: through its daemon if one runs, else in the opened home."""
-    if ask_daemon(folder, StatusCommand(id=_new_id())) is not None:
+    if send_to_daemon(folder, StatusCommand(id=_new_id())) is not None:
         yield DaemonLabelClient(folder)
         return
     with Home(folder) as home:

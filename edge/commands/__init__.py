@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .control_socket import ControlSocket, ask_daemon, body_of
+    from .control_socket import ControlSocket, response_body, send_to_daemon
     from .handler import CommandHandler
     from .parsing import no_home
     from .requests import (
@@ -24,7 +24,7 @@ else:
     __getattr__ = lazy_names(
         __name__,
         {
-            "control_socket": ("ControlSocket", "ask_daemon", "body_of"),
+            "control_socket": ("ControlSocket", "response_body", "send_to_daemon"),
             "handler": ("CommandHandler",),
             "parsing": ("no_home",),
             "requests": (
@@ -54,10 +54,10 @@ __all__ = [
     "RawCommand",
     "Request",
     "StatusCommand",
-    "ask_daemon",
-    "body_of",
     "make_command",
     "no_home",
+    "response_body",
     "send_command",
+    "send_to_daemon",
     "sign_command",
 ]

@@ -105,7 +105,9 @@ class ControlSocket:
             self._clients.release()
 
 
-def ask_daemon(folder: Path, request: Request | dict[str, Any], timeout_s: float = ANSWER_S) -> Any:
+def send_to_daemon(
+    folder: Path, request: Request | dict[str, Any], timeout_s: float = ANSWER_S
+) -> Any:
     """Send a request to the daemon of a home; returns its answer, or None if none is running.
 
     Raises TransportError if one is running and does not answer.
@@ -131,7 +133,7 @@ def ask_daemon(folder: Path, request: Request | dict[str, Any], timeout_s: float
     return msgspec.json.decode(found[0])
 
 
-def body_of(answer: Mapping[str, Any]) -> dict[str, Any]:
+def response_body(answer: Mapping[str, Any]) -> dict[str, Any]:
     """Return the body of a daemon's answer; raises EdgeError if the request was refused."""
     if not answer.get("done"):
         raise EdgeError(str(answer.get("reason")), str(answer.get("hint") or ""))

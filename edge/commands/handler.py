@@ -315,24 +315,24 @@ def _list_adaptors(request: Request, context: CommandContext) -> Iterator[tuple[
 
 
 def _list_candidates(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    from ..home import waiting_at
+    from ..home import waiting_labels
 
-    yield from msgspec.to_builtins(waiting_at(_home(request, context))).items()
+    yield from msgspec.to_builtins(waiting_labels(_home(request, context))).items()
 
 
 def _explain(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    from ..home import explained_at
+    from ..home import explain_observation
 
     assert isinstance(request, ExplainCommand)
-    explained = explained_at(_home(request, context), request.observation_id)
+    explained = explain_observation(_home(request, context), request.observation_id)
     yield from msgspec.to_builtins(explained).items()
 
 
 def _raw_input(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    from ..home import raw_at
+    from ..home import raw_input
 
     assert isinstance(request, RawCommand)
-    raw = raw_at(_home(request, context), request.observation_id)
+    raw = raw_input(_home(request, context), request.observation_id)
     yield "raw", "" if raw is None else base64.b64encode(raw).decode()
 
 

@@ -1,4 +1,4 @@
-"""The errors that `edge` raises for users; each carries a hint on what to do."""
+"""The errors that `edge` raises for users; each carries a hint."""
 
 from typing import Any, Final
 
@@ -7,7 +7,8 @@ import hdc
 
 
 class EdgeError(Exception):
-    """Base of all errors of `edge`.  message: action, expectation, finding.  hint: what to do."""
+    """Base of all errors of `edge`.  message: action, expectation, finding.  hint: the next
+    step."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(f"{message}\n  hint: {hint}" if hint else message)

@@ -140,7 +140,7 @@ class Receipt:
 
 
 class Ledger(Protocol):
-    """What the core reads.  Concepts are (domain, label) pairs."""
+    """The ledger's interface to the core.  Concepts are (domain, label) pairs."""
 
     def get(self, fact_id: str) -> Fact | None:
         """Return a fact, or None."""
@@ -293,7 +293,7 @@ class Admission:
 
     @property
     def detail(self) -> str:
-        """Describe what was not simply added, for the acknowledgement."""
+        """Describe replaced, evicted and refused facts, for the acknowledgement."""
         parts = (
             (len(self.replaced), "replaced an older version"),
             (len(self.evicted), "oldest evicted"),

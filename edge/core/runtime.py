@@ -69,7 +69,7 @@ NOT_COVERED = (
 )
 EVICTED_BEFORE = "adaptors grown from facts that were evicted since (grow the domain again)"
 FROZEN_GEOMETRY = (
-    "the frozen geometry, fitted to facts that may include these (a new survey covers it)"
+    "the frozen geometry, fitted to facts that may include these (refitting the geometry covers it)"
 )
 
 
@@ -293,7 +293,9 @@ class Runtime:
 
     def _fit_geometry(self, _event: FitGeometry) -> Iterator[Effect]:
         if not self.knowledge.own.keys:
-            yield _reject("survey", "surveying: the ledger has no facts", "learn something first")
+            yield _reject(
+                "survey", "fitting the geometry: the ledger has no facts", "learn something first"
+            )
             return
         geometry = self._refit_geometry(frozenset())
         yield StoreGeometry(geometry.pack())

@@ -43,7 +43,7 @@ ColumnsByStream = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class CheckFinding:
-    """The result of one check.  hint: what to do if it is not ok."""
+    """The result of one check.  hint: the next step if it is not ok."""
 
     what: str
     state: State

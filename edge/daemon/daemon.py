@@ -251,7 +251,7 @@ class Daemon:
         log.info("stopped")
 
     def _drain(self, until: float) -> None:
-        """Decide on what the inbox holds, and wait for acknowledgements of what was sent."""
+        """Decide on the contents of the inbox, and wait for acknowledgements of sent messages."""
         while not self._hurried and time.monotonic() < until:
             self.loop.turn(0.02)
             if not (len(self.inbox) or (self.connection.online and self.outbox.in_flight)):
@@ -371,7 +371,7 @@ class Daemon:
     # --- reloading -------------------------------------------------------------------------------
 
     def reload(self) -> tuple[str, ...]:
-        """Read the settings again; returns what changed, and what needs a restart.
+        """Read the settings again; returns the changed keys, and those that need a restart.
 
         Raises ConfigError if they cannot be used: nothing has changed then, and `problems` holds
         the reason.

@@ -118,11 +118,11 @@ class HomeSlot:
             return
         try:
             self.home.prefetch(events)
-        except Exception as error:  # noqa: BLE001 - `feed` computes what is missing
+        except Exception as error:  # noqa: BLE001 - `feed` computes missing results
             log.warning("not_prefetched", home=self.name, reason=repr(error)[:200])
 
     def maintain(self) -> tuple[Message, ...]:
-        """Install what a worker has grown, tick and save when due; returns the messages."""
+        """Install the worker's result, tick and save when due; returns the messages."""
         home = self.home
         if home is None:
             return ()

@@ -122,7 +122,7 @@ class Listeners:
             self._open(HTTP, self._start_http)
 
     def retry(self) -> None:
-        """Try to open what could not be opened; call it about once a second."""
+        """Retry failed sources; call it about once a second."""
         if time.monotonic() - self._tried_s < RETRY_S:
             return
         if CONTROL in self._problems:

@@ -1,7 +1,7 @@
 """The work loop: one thread owns homes, outbox and broker connection.
 
 A turn reads and writes the broker connection, processes its acknowledgements, executes commands,
-decides on observations, makes durable what must be, and sends.  Growth runs in its own process;
+decides on observations, makes the due state durable, and sends.  Growth runs in its own process;
 other threads only wait for input and hand it over through the inbox.
 """
 
@@ -145,7 +145,7 @@ class Loop:
         self._by_topic = by_topic(inbox.streams)
 
     def turn(self, wait_s: float = WAIT_S) -> None:
-        """Do one round of work; waits `wait_s` at most where there is none."""
+        """Do one round of work; wait at most `wait_s` if there is none."""
         self.connection.pump(0.0 if len(self.inbox) else wait_s, reading=not self.inbox.crowded)
         if self.secondary is not None:
             self.secondary.pump()

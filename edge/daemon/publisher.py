@@ -129,7 +129,7 @@ class Publisher:
         self._commit_due = True
 
     def flush(self) -> None:
-        """Commit what must be durable, and send what is due."""
+        """Commit the entries that must be durable, and send the due ones."""
         if self._commit_due:
             self._commit_due = not self.outbox.commit()
             # A failing disk must not delay these: acknowledgements go in the order of arrivals, so

@@ -43,7 +43,7 @@ class TimedModel:
         return self._model.card
 
     def encode(self, payload: object) -> encoder.Features:
-        """Encode a payload; raises what the encoder raises."""
+        """Encode a payload; passes on the encoder's exceptions."""
         start = time.perf_counter_ns()
         features = self._model.encode(payload)
         self.spent_ns.append(time.perf_counter_ns() - start)

@@ -1,4 +1,4 @@
-"""Build the extract of the knowledge that a microcontroller holds, and measure what it keeps.
+"""Build the extract of the knowledge that a microcontroller holds, and measure its accuracy.
 
 An extract has the first bits of the hypervectors and optionally the columns and plane blocks;
 exemplars and the norms of several taps are left out.  Scales and novelty thresholds are therefore

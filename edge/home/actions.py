@@ -129,7 +129,7 @@ class Prediction:
     """The runtime's answer to an example.  truth: the label of the example, or ''."""
 
     source: str
-    said: Outcome
+    outcome: Outcome
     truth: str = ""
 
 
@@ -338,8 +338,8 @@ def verify_home(home: Home) -> VerifyReport:
     backwards.add(reversed(everything))
     if backwards.digest(card) != digest:
         complaints.append("forgetting and relearning every fact gives different knowledge")
-    stamped, beside = store.stamped(), store.inputs_digest()
-    same = (stamped.get("facts"), stamped.get("beside")) == (facts, beside)
+    stamped, inputs = store.stamped(), store.inputs_digest()
+    same = (stamped.get("facts"), stamped.get("beside")) == (facts, inputs)
     if same and stamped.get("knowledge") != digest:
         complaints.append("the same facts gave different knowledge at the last stamp")
     if any(store.was_forgotten(fact.id) for fact in everything):
@@ -355,7 +355,7 @@ def verify_home(home: Home) -> VerifyReport:
     return VerifyReport(
         facts=len(everything),
         facts_digest=facts,
-        beside_digest=beside,
+        beside_digest=inputs,
         knowledge_digest=digest,
         stamped=stamped,
         complaints=tuple(complaints),
@@ -454,7 +454,7 @@ def name_columns(folder: Path, names: Sequence[str], *, replace_names: bool) -> 
         if names and held not in {(), tuple(names)} and not replace_names:
             raise ConfigError(
                 f"naming the columns of {folder}: {columns_differ(held, names)}",
-                "give --yes to replace them: what was learned keeps its positions",
+                "give --yes to replace them: learned facts keep their column positions",
             )
         if names and held != tuple(names):
             store.name_columns(names, card)

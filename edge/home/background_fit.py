@@ -42,7 +42,7 @@ class BackgroundFitter:
         return fit is not None
 
     def advance(self, known: Knowledge) -> None:
-        """Install what is solved, and start on an adaptor that new facts have made stale."""
+        """Install solved adaptors, and start solving one that new facts have made stale."""
         if self._busy:
             return
         self._install(known)

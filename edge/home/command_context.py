@@ -42,7 +42,7 @@ class CommandContext(Protocol):
         """Stop deciding, or go on."""
 
     def reload(self) -> tuple[str, ...]:
-        """Read the settings again; returns what changed, and what needs a restart."""
+        """Read the settings again; returns the changed keys, and those that need a restart."""
 
     def rebirth(self) -> None:
         """Announce the device again."""

@@ -82,7 +82,7 @@ def grow_due(home: Home, beat: Beat) -> Iterator[GrowthOutcome]:
     """Grow every domain that has enough new facts, one after the other.  Raises EdgeError if
     nothing can be grown."""
     if home.heads_only:
-        raise EdgeError(f"growing: {home.heads_only}", "what was learned is kept")
+        raise EdgeError(f"growing: {home.heads_only}", "the learned facts are kept")
     while True:
         home.feed(Tick())
         if home.worker.job is None:

@@ -139,7 +139,7 @@ class Home:
             self._raw_inputs.add(event.key, event.payload)
         if isinstance(event, Tick | GrowRequest) and self.heads_only:
             if isinstance(event, GrowRequest):
-                hint = "see `auricle doctor`; what was learned is kept"
+                hint = "see `auricle doctor`; the learned facts are kept"
                 reason = f"growing {event.domain}: {self.heads_only}"
                 return (Rejected(event.request_id, reason, hint),)
             event = Tick(grows=False)

@@ -77,7 +77,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     rate_hz: int = 0
 
 
-def waiting_at(home: Home) -> WaitingLabels:
+def waiting_labels(home: Home) -> WaitingLabels:
     """Return the observations of an opened home that wait for a label."""
     kept = home.store.candidates().values()
     order = sorted(kept, key=lambda one: (-one.score, one.observation_id))
@@ -100,7 +100,7 @@ def column_names(home: Home) -> tuple[str, ...]:
     return tuple(f"c{number}" for number in range(1, card.width + 1))
 
 
-def explained_at(home: Home, observation_id: str) -> Explained:
+def explain_observation(home: Home, observation_id: str) -> Explained:
     """Explain an observation of an opened home that waits for a label.  Raises EdgeError if it does
     not wait any more."""
     found = home.runtime.explain(observation_id)
@@ -146,7 +146,7 @@ def _columns(home: Home, found: Explanation) -> tuple[Column, ...]:
     )
 
 
-def raw_at(home: Home, observation_id: str) -> bytes | None:
+def raw_input(home: Home, observation_id: str) -> bytes | None:
     """Return the raw input of an observation of an opened home that waits for a label, None if it
     was not kept.  Raises EdgeError for one too large for an answer."""
     raw = home.store.raw(observation_id)

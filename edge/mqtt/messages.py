@@ -137,7 +137,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
     """The response to a command.  repeated: the command ran before, and this is its first response.
-    body: the requested data, or what the command changed."""
+    body: the requested data, or the changes of the command."""
 
     verb: str
     id: str

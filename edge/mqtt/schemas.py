@@ -1,6 +1,6 @@
 """JSON Schemas of the published messages, generated from the message classes themselves.
 
-Writers write every field, so that all are required.  Readers ignore unknown fields, so that a newer
+Writers write every field, so the schemas require all.  Readers ignore unknown fields, so a newer
 version may add some.
 """
 

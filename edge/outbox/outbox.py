@@ -94,7 +94,7 @@ class Outbox:
         self._settled: dict[int, OutboxEntry] = {}
         self._uncertain: set[int] = set()
         self._losses_changed = self._scrub_due = False
-        # What is to be sent: live entries, a page of late ones, and those sent but not confirmed.
+        # The entries to send: live ones, a page of late ones, and those sent but not confirmed.
         self._unsent: deque[OutboxEntry] = deque()
         self._late: deque[OutboxEntry] = deque()
         self._cursor = 0
@@ -231,7 +231,7 @@ class Outbox:
     # --- sending ---------------------------------------------------------------------------------
 
     def due(self, room: int) -> Iterator[OutboxEntry]:
-        """Yield what is to be sent now, at most `room`: live entries, then late ones at their rate.
+        """Yield the entries to send now, at most `room`: live ones, then late ones at their rate.
         Call `sent` for each that was; call `unsent` for the first that was not, and stop."""
         unsent = self._unsent
         while room > 0 and unsent:
@@ -306,9 +306,9 @@ class Outbox:
     # --- writing ---------------------------------------------------------------------------------
 
     def maintain(self, *, online: bool) -> None:
-        """Do what is due: the group commit, a retry, expiry.  Call it each turn of the loop.
+        """Do due work: the group commit, a retry, expiry.  Call it each turn of the loop.
 
-        online: whether the broker is connected; if not, what waits is sent as late afterwards.
+        online: whether the broker is connected; if not, waiting entries are later sent as late.
         """
         now, settings = self._clock_ns(), self._settings
         interval_ns = int(settings.commit_interval_s * NS_PER_S)

@@ -26,7 +26,7 @@ SIZE: Final = f"LENGTH(body) + LENGTH(topic) + {OVERHEAD_BYTES} + {KEYS_SIZE}"
 """As `OutboxEntry.nbytes`."""
 
 LOG_BYTES_MAX: Final = 4 << 20
-"""Bytes to which SQLite truncates its write-ahead log, about what it holds between two automatic
+"""Bytes to which SQLite truncates its write-ahead log, about its size between two automatic
 checkpoints (1,000 pages of 4 KiB)."""
 
 PRIVATE: Final = 0o077
@@ -228,7 +228,7 @@ class OutboxStorage:
 
     def _vacuum(self) -> bool:
         self._set_synchronous(durable=True)
-        with guard_errors(self.path, "overwriting what was forgotten in"):
+        with guard_errors(self.path, "overwriting the forgotten entries in"):
             self._db.execute("VACUUM")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return True

@@ -207,7 +207,7 @@ class _Run:
             self._truths[fact_id] = (sample.domain, label)
         captured_at_ns = START_NS + len(self._steps) * SECOND_NS - SECOND_NS
         self._feed(Enrol(facts_of(domain, rows, captured_at_ns)))
-        if action.survey:
+        if action.fit_geometry:
             self._feed(FitGeometry())
         self._mark("enrolled", f"{len(rows)} examples of {domain}")
         self._tick()

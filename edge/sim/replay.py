@@ -98,7 +98,7 @@ class ReplayModel:
         return self._model.card
 
     def encode(self, payload: object) -> encoder.Features:
-        """Return the features of a payload; raises what the model raises."""
+        """Return the features of a payload; passes on the model's exceptions."""
         began = perf_counter_ns()
         known = self._encoded.get(payload_key(payload)) if self._encoded else None
         if known is not None:

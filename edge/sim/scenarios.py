@@ -74,7 +74,7 @@ class PhaseSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     domain: Text
     enrol: Count = 0
-    survey: bool = True
+    fit_geometry: bool = True
     observations: Count = 0
     classes: tuple[Text, ...] = ()
     order: Literal["shuffled", "by_class"] = "shuffled"

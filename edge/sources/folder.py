@@ -89,8 +89,8 @@ def _load_versions(path: Path) -> dict[str, FileVersion]:
 class FolderSource:
     """Reads the files of a folder once they no longer change, oldest first.
 
-    `live` is False: files wait on disk.  base: folder of relative paths.  state: file that records
-    what was read, so that kept files are not read again after a restart.
+    `live` is False: files wait on disk.  base: folder of relative paths.  state: records the files
+    read, so that kept files are not read again after a restart.
     """
 
     live = False

@@ -34,7 +34,7 @@ class Measurement:
 
 
 class InvalidMeasurement(msgspec.Struct, frozen=True):
-    """An input that is not a valid measurement: the reason, and what to do."""
+    """An input that is not a valid measurement: the reason, and a hint."""
 
     reason: str
     hint: str

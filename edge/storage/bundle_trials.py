@@ -67,7 +67,7 @@ class BundleTrials:
         contribution: Contribution | None,
         records: tuple[AdaptorRecord, ...],
     ) -> None:
-        """Import a bundle and keep what it replaces."""
+        """Import a bundle and keep the replaced state."""
         packed, before = pack_arrays(geometry), self._meta("geometry") or b""
         counters = self._counters() | {trial.publisher: trial.counter}
         with self._change("beginning a trial") as db:
@@ -88,7 +88,7 @@ class BundleTrials:
             tables.put_meta(db, TRIAL, msgspec.json.encode(trial))
 
     def confirm(self) -> None:
-        """Keep the bundle and delete what it replaced."""
+        """Keep the bundle and delete the replaced state."""
         trial = self.current()
         with self._change("confirming a bundle") as db:
             for domain, _ in trial.versions if trial else ():
@@ -96,7 +96,7 @@ class BundleTrials:
             _end(db)
 
     def revert(self) -> None:
-        """Restore what the bundle replaced, except where something newer has been stored since."""
+        """Restore the replaced state, except where something newer has been stored since."""
         trial, before = self.current(), self._meta(BEFORE)
         with self._change("reverting a bundle") as db:
             if before:

@@ -31,7 +31,7 @@ Rows = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """What the journal knows a command by.  expires_at_ns: 0 where it does not expire."""
+    """The journal's key of a command.  expires_at_ns: 0 where it does not expire."""
 
     id: str
     verb: str

@@ -72,7 +72,7 @@ class WriterLock:
 
 @contextmanager
 def guard_errors(path: Path, doing: str) -> Iterator[None]:
-    """Raise SQLite's and the system's errors as StateError, with what was being done and a hint."""
+    """Raise SQLite's and the system's errors as StateError, with the action and a hint."""
     try:
         yield
     except sqlite3.DatabaseError as error:

@@ -220,8 +220,8 @@ class StoreReader:
             yield key, [row[0] for row in rows]
 
     def inputs_digest(self) -> str:
-        """Return the hex digest of what the knowledge is derived from apart from the facts: the
-        geometry and the contributions of other devices."""
+        """Return the hex digest of the inputs of the knowledge other than the facts: the geometry
+        and the contributions of other devices."""
         rows = self._rows(
             "SELECT device, card, geometry, seed, revision, hex(sha256) FROM contributions"
             " ORDER BY device"

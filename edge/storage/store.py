@@ -182,8 +182,8 @@ class Store(StoreReader):
                     tables.store_candidates(db, effect.candidates)
 
     def apply_all(self, effects: Iterable[Effect]) -> tuple[Message, ...]:
-        """Apply the effects of one event in order.  Returns the messages among them: what they
-        report is durable now, so they may be published."""
+        """Apply the effects of one event in order.  Returns the messages among them: their contents
+        are durable now, so they may be published."""
         messages = []
         for effect in effects:
             self.apply(effect)
@@ -207,7 +207,7 @@ class Store(StoreReader):
             tables.store_raw_inputs(db, raws)
 
     def stamp(self, digest: str) -> None:
-        """Store the digest of the knowledge with the digests of what it was derived from."""
+        """Store the digest of the knowledge with the digests of its inputs."""
         held = {"facts": self.digest(), "beside": self.inputs_digest()}
         body = msgspec.json.encode(held | {"knowledge": digest})
         with self._transaction("stamping the digest") as db:

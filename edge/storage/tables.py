@@ -94,7 +94,7 @@ def hash_id(key: bytes, fact_id: str) -> bytes:
 
 def receipt_to_body(receipt: Receipt, key: bytes) -> dict[str, Any]:
     """Return a receipt as plain data with keyed hashes instead of ids and subject: the stored
-    receipt must not contain what was forgotten."""
+    receipt must not contain forgotten ids."""
     body: dict[str, Any] = msgspec.to_builtins(receipt)
     body["selector"] = _hash_selector(body["selector"], key)
     return body

@@ -1,4 +1,4 @@
-"""Runs two devices that share what they learn, and what they forget.
+"""Runs two devices that share their learning and their forgetting.
 
     python examples/fleet/fleet.py
 

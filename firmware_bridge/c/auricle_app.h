@@ -18,7 +18,7 @@ int auricle_app_start(const void *knowledge, uint32_t bytes);
  * knowledge stays in use.  Do not call it from within a turn. */
 int auricle_app_open(const void *knowledge, uint32_t bytes);
 
-/* Handles every other message, like auricle_update_handle.  Returns true if `answer` is to be sent. */
+/* Handles every other message, like auricle_update_handle.  Returns true to send `answer`. */
 typedef bool auricle_app_handler(const auricle_message *message, auricle_message *answer);
 void auricle_app_extend(auricle_app_handler *handler);
 

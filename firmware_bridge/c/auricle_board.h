@@ -18,7 +18,7 @@ size_t board_read(uint8_t *data, size_t room);
 /* Writes bytes to the port.  Returns how many it accepted; the rest is passed again. */
 size_t board_write(const uint8_t *data, size_t length);
 
-/* Fills in a new sample, quantised to uint8 as the model card says.  Returns false if none is due. */
+/* Fills in a new sample, quantised to uint8 by the model card.  Returns false if none is due. */
 bool board_sample(uint8_t *features);
 
 /* Sets an output.  Returns false if the board has no such channel. */

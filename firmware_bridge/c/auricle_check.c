@@ -1,6 +1,6 @@
 /* Checks an export on a PC: `cc *.c && ./a.out` in its folder decides on the golden vectors and
- * prints how many agree; exit status 0 where all do.  Without an operating system this file is
- * empty, so that a board's firmware keeps its own main; -DAURICLE_CHECK_MAIN makes it the program
+ * prints how many agree; exit status 0 if all do.  Without an operating system this file is
+ * empty, so firmware keeps its own main; -DAURICLE_CHECK_MAIN makes it the program
  * of a test board. */
 #if defined(__unix__) || defined(__APPLE__) || defined(_WIN32) || defined(AURICLE_CHECK_MAIN)
 
@@ -17,7 +17,7 @@ int auricle_golden_test(void);
 int auricle_forecaster_test(void);
 int main(void);
 
-/* Print one result; 0 where nothing differs. */
+/* Prints one result; returns 0 if nothing differs. */
 static int report(const char *what, int wrong, int all)
 {
     if (wrong < 0) {

@@ -6,14 +6,14 @@
 #define ONE 1024
 #define BELOW (2 * ONE)
 #define LIMIT 65536u
-#define FAR 62 /* deviations above the mean at which a block is capped */
+#define FAR 62 /* cap of a block: deviations above the mean */
 #define BLOCKS_MAX 3u
 #define REACH (1 << 25)            /* largest coordinate in the plane; real data stay far below */
-#define WHOLE ((uint64_t)1 << 40) /* the square of a norm, in units of a 2^20th */
+#define WHOLE ((uint64_t)1 << 40) /* the square of a norm of 1, in units of 2^-20 */
 
 /* --- hypervectors ---------------------------------------------------------------------------- */
 
-/* Adds three bits at each place: the sum stays in `a`, the carry comes out in `carry`. */
+/* Adds three bits at each position: the sum goes to `a`, the carry to `carry`. */
 #define ADD3(carry, a, b, c)          \
     do {                              \
         uint32_t unlike = (a) ^ (b);  \
@@ -32,7 +32,7 @@ static uint32_t ones_in(uint32_t x)
 uint32_t auricle_differing(const uint32_t *p, const uint32_t *q, uint32_t words)
 {
     uint32_t ones = 0, twos = 0, fours = 0, total = 0;
-    /* Bits are counted eight words at a time by carry-save adders (Harley; Warren 2013, 5-2). */
+    /* Carry-save adders count bits, eight words at a time (Harley; Warren 2013, 5-2). */
     for (; words >= 8; words -= 8, p += 8, q += 8) {
         uint32_t a, b, c, d, eights;
         ADD3(a, ones, p[0] ^ q[0], p[1] ^ q[1]);
@@ -49,7 +49,7 @@ uint32_t auricle_differing(const uint32_t *p, const uint32_t *q, uint32_t words)
 
 /* --- products of features and rows of whole numbers ------------------------------------------- */
 
-/* Four rows at once: each feature is loaded once for the four. */
+/* Four rows at once share each load of a feature. */
 #define DOT4(type, loaded)                                                    \
     do {                                                                      \
         const type *w0 = weights, *w1 = w0 + step[0], *w2 = w0 + step[1];     \
@@ -63,7 +63,7 @@ uint32_t auricle_differing(const uint32_t *p, const uint32_t *q, uint32_t words)
         }                                                                     \
     } while (0)
 
-/* Four rows of 4-bit numbers, two to a byte, the earlier row in its low half. */
+/* Four rows of 4-bit numbers, two to a byte, the earlier row in the low half. */
 #define DOT4_HALVES                                                           \
     do {                                                                      \
         const int8_t *p = rows, *q = p + (count > 2 ? width : 0);             \
@@ -78,8 +78,8 @@ uint32_t auricle_differing(const uint32_t *p, const uint32_t *q, uint32_t words)
 
 enum size { HALVES, BYTES, SHORTS, WORDS };
 
-/* What rows are multiplied with: features as they are or, where rows hold bytes or less, what the
- * table of levels makes of each, shifted. */
+/* The input of a product: the features or, for rows of 8 or 4 bits, their entries in the table of
+ * levels, shifted. */
 typedef struct {
     const uint8_t *x, *shifts;
     const uint16_t *levels;
@@ -93,7 +93,7 @@ static void dot4(int32_t *sums, const factors *by, const void *rows, uint32_t co
     const uint8_t *x = by->x, *shifts = by->shifts;
     const uint16_t *levels = by->levels;
     uint32_t width = by->width;
-    /* With fewer than four rows left, the last one is repeated. */
+    /* If fewer than four rows remain, the last one is repeated. */
     uint32_t step[3] = {width * (count > 1), width * (count > 2 ? 2 : count - 1),
                         width * (count > 3 ? 3 : count - 1)};
     int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
@@ -121,7 +121,8 @@ static int32_t columns_distance(const auricle_columns *c, const uint8_t *x, uint
 {
     uint32_t total = 0, at = concept * c->count;
     for (uint32_t k = 0; k < c->count; k++, at++) {
-        uint32_t mean = c->wide ? ((const uint32_t *)c->means)[at] : ((const uint16_t *)c->means)[at];
+        uint32_t mean =
+            c->wide ? ((const uint32_t *)c->means)[at] : ((const uint16_t *)c->means)[at];
         int32_t apart = (int32_t)(x[k] * (uint32_t)c->gains[k] - mean);
         total += (uint32_t)(apart < 0 ? -apart : apart);
     }
@@ -130,7 +131,7 @@ static int32_t columns_distance(const auricle_columns *c, const uint8_t *x, uint
 
 /* --- plane ----------------------------------------------------------------------------------- */
 
-/* The root of a whole number below 2^62, rounded down, digit by digit. */
+/* The integer square root of a number below 2^62, digit by digit. */
 static uint32_t root(uint64_t value)
 {
     uint64_t made = 0, step = (uint64_t)1 << 60;
@@ -166,7 +167,7 @@ static int32_t clipped(int64_t value)
 /* along * gain / (1024 * norm), rounded down, clipped at REACH.  norm: below 2^31. */
 static int32_t scaled(int32_t along, int32_t gain, uint32_t norm)
 {
-    /* 1,024 goes first, so that the divisor is a word; ~x = -x - 1 rounds down what is negative. */
+    /* Dividing by 1,024 first keeps the divisor in a word; ~x = -x - 1 rounds negatives down. */
     int64_t product = (int64_t)along * gain >> 10;
     uint64_t rest = (uint64_t)(product < 0 ? ~product : product);
     uint32_t high = (uint32_t)(rest >> 32), low = (uint32_t)rest, made = 0;
@@ -241,7 +242,7 @@ static uint32_t above(int32_t distance, const int32_t *scale)
     if (apart >= 0 && length / FAR >= spread) {
         return LIMIT;
     }
-    /* The quotient goes whole spreads first, so that nothing outgrows a word. */
+    /* Whole deviations are divided out first, so every value fits into a word. */
     uint32_t whole = length / spread, rest = (length - whole * spread) * ONE;
     if (apart >= 0) {
         return BELOW + whole * ONE + rest / spread;
@@ -281,8 +282,8 @@ void auricle_detect(const auricle_extract *e, const uint8_t *features, const uin
         if (e->plane.rank) {
             distances[block++] = plane_distance(&e->plane, work, c);
         }
-        /* The domain is that of the nearest concept with all on one scale; how new the sample is
-         * there, and which label, are told on each concept's own.  Concepts of a domain adjoin. */
+        /* The nearest concept on the common scale decides the domain; the scales of its concepts
+         * decide the novelty and the label there.  Concepts of a domain are adjacent. */
         if (mine != domain) {
             domain = mine;
             takes = 0;

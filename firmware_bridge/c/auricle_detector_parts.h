@@ -4,7 +4,7 @@
 
 #include "auricle_detector.h"
 
-/* Words of an extract's header; for a section, the word with its offset. */
+/* Positions of words in an extract's header; for a section, of its offset. */
 enum auricle_place {
     MAGIC, WORDS, SUM, WIDTH, TAP_START, TAP_WIDTH, BITS, CONCEPTS, DOMAINS, LABELS, VOTES, WORK,
     FLIPS, MAJORITIES, TABLE, SCALES, COMMON, LIMITS, HEADS, LEVELS, COLUMNS, PLANE, SEED,

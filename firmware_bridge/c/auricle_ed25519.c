@@ -1,5 +1,5 @@
-/* Ed25519 (RFC 8032, section 5.1).  Numbers of 256 bits are eight words, the lowest first; those of
-   the field are any representatives below 2^256, where 2^256 is 38. */
+/* Ed25519 (RFC 8032, section 5.1).  Numbers of 256 bits are eight words, the lowest first.
+   Field elements are any representatives below 2^256; there 2^256 is congruent to 38. */
 #include "auricle_ed25519.h"
 
 #include <string.h>
@@ -31,7 +31,7 @@ static const num prime = {
 };
 static const num one = {1};
 
-/* a += b; returns what goes beyond 256 bits. */
+/* a += b; returns the carry out of 256 bits. */
 static uint32_t add_to(num a, const num b) {
     uint64_t carry = 0;
     for (unsigned i = 0; i < 8; i++) {
@@ -42,7 +42,7 @@ static uint32_t add_to(num a, const num b) {
     return (uint32_t)carry;
 }
 
-/* a -= b; returns 1 where it went below 0. */
+/* a -= b; returns the borrow. */
 static uint32_t take_from(num a, const num b) {
     uint64_t borrow = 0;
     for (unsigned i = 0; i < 8; i++) {
@@ -59,7 +59,7 @@ static bool below(const num a, const num b) {
     return take_from(rest, b) != 0;
 }
 
-/* Adds what went beyond 256 bits back in, 38 for each. */
+/* Adds the carry out of 256 bits back, 38 for each. */
 static void fold(num a, uint32_t beyond) {
     while (beyond > 0) {
         num more = {0};
@@ -108,7 +108,7 @@ static void mul(num out, const num a, const num b) {
     fold(out, (uint32_t)carry);
 }
 
-/* The one representative below the prime. */
+/* Reduces to the representative below the prime. */
 static void settle(num a) {
     for (unsigned i = 0; i < 3; i++) {
         num rest;
@@ -127,11 +127,11 @@ static bool same(const num a, const num b) {
     return memcmp(rest, zero, sizeof rest) == 0;
 }
 
-/* a to the power of 2^255 - 21, which is its inverse, or, where `root`, of 2^252 - 3. */
+/* a to the power of 2^255 - 21, its inverse; with `root`, to the power of 2^252 - 3. */
 static void power(num out, const num a, bool root) {
     num found;
     memcpy(found, one, sizeof found);
-    /* 2^255 - 21 is 250 ones and 01011; 2^252 - 3 is 250 ones and 01. */
+    /* In binary, 2^255 - 21 is 250 ones and 01011; 2^252 - 3 is 250 ones and 01. */
     unsigned tail = root ? 1 : 11;
     unsigned tail_bits = root ? 2 : 5;
     for (unsigned bit = 250 + tail_bits; bit-- > 0;) {
@@ -143,7 +143,7 @@ static void power(num out, const num a, bool root) {
     memcpy(out, found, sizeof found);
 }
 
-/* The sum of two points (RFC 8032, section 5.1.4), which may be the same one. */
+/* Adds two points (RFC 8032, section 5.1.4), which may be equal. */
 static void join(point *out, const point *p, const point *q) {
     num a, b, c, d, e;
     sub(a, p->y, p->x);
@@ -174,7 +174,7 @@ static void load(num out, const uint8_t *data) {
     }
 }
 
-/* The x of a point with this y (RFC 8032, section 5.1.3); false where there is none. */
+/* Computes the x of a point with this y (RFC 8032, section 5.1.3); false if none exists. */
 static bool solve(num x, const num y) {
     num u, v, v3;
     mul(u, y, y);
@@ -199,7 +199,7 @@ static bool solve(num x, const num y) {
     return same(v3, u);
 }
 
-/* The negative of the point that a key stands for. */
+/* Decodes the negative of the point of a key. */
 static bool load_negative(point *out, const uint8_t *key) {
     static const num zero = {0};
     uint32_t sign = key[31] >> 7;
@@ -220,7 +220,7 @@ static bool load_negative(point *out, const uint8_t *key) {
     return true;
 }
 
-/* A number of 512 bits as a remainder of the order, bit by bit. */
+/* Reduces a number of 512 bits modulo the order, bit by bit. */
 static void remainder_of(num out, const uint8_t *digest) {
     num found = {0};
     for (unsigned bit = 512; bit-- > 0;) {
@@ -233,7 +233,7 @@ static void remainder_of(num out, const uint8_t *digest) {
     memcpy(out, found, sizeof found);
 }
 
-/* first times the base point plus second times `other`. */
+/* first * base point + second * `other`. */
 static void combine(point *out, const num first, const num second, const point *other) {
     point base, both;
     memcpy(base.x, base_x, sizeof base_x);

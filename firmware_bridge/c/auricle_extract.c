@@ -1,4 +1,4 @@
-/* Opening an extract: checks all sections, so that later reads stay in bounds. */
+/* Opens an extract: checks all sections, so later reads stay in bounds. */
 #include "auricle_detector_parts.h"
 
 #include <stddef.h>
@@ -69,7 +69,7 @@ static void shifts_fit(auricle_image *from, const uint8_t *shifts, uint32_t coun
     }
 }
 
-/* Concepts of known domains, in their order; heads whose sections fit. */
+/* Checks that concepts name existing domains, in order, and that the sections of heads fit. */
 static int tables_fit(auricle_image *from, const auricle_extract *e)
 {
     uint32_t last = 0, labels = from->words[LABELS];
@@ -149,7 +149,8 @@ static void read_plane(auricle_image *from, auricle_extract *e)
 static int read_sections(auricle_image *from, auricle_extract *e)
 {
     uint32_t scales = e->concepts * e->blocks;
-    e->flips = auricle_section(from, FLIPS, (e->bits + e->padded - 1) / e->padded * e->padded / 32, 4);
+    e->flips =
+        auricle_section(from, FLIPS, (e->bits + e->padded - 1) / e->padded * e->padded / 32, 4);
     e->majorities = auricle_section(from, MAJORITIES, e->concepts * (e->bits / 32), 4);
     e->table = auricle_section(from, TABLE, e->concepts, 4);
     e->scales = auricle_section(from, SCALES, 2 * scales, 4);

@@ -31,7 +31,7 @@ void auricle_stuff_begin(auricle_stuffer *stuffer, uint8_t *out) {
 
 void auricle_stuff(auricle_stuffer *stuffer, const uint8_t *data, size_t length) {
     for (size_t i = 0; i < length; i++) {
-        /* A full group is followed by another only where more bytes come. */
+        /* Another group follows a full one only if more bytes follow. */
         if (stuffer->out[stuffer->code_at] == 0xFF) {
             open_group(stuffer);
         }

@@ -1,4 +1,4 @@
-/* Blocks between zeros <-> bytes on the wire (COBS), and their checksum. */
+/* Framing: zero-delimited blocks (COBS) and their checksum. */
 #ifndef AURICLE_FRAMES_H
 #define AURICLE_FRAMES_H
 
@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The longest frame taken or sent, before stuffing; 64 at least. */
+/* The longest frame received or sent, before stuffing; at least 64. */
 #ifndef AURICLE_FRAME_BYTES_MAX
 #define AURICLE_FRAME_BYTES_MAX 288
 #endif
@@ -15,13 +15,13 @@
 #define AURICLE_OVERHEAD_BYTES (AURICLE_HEADER_BYTES + 4)
 #define AURICLE_PAYLOAD_BYTES_MAX (AURICLE_FRAME_BYTES_MAX - AURICLE_OVERHEAD_BYTES)
 
-/* The longest that a frame becomes on the wire, with a zero at either end. */
+/* The longest frame on the wire, with a zero at either end. */
 #define AURICLE_WIRE_BYTES_MAX (AURICLE_FRAME_BYTES_MAX + AURICLE_FRAME_BYTES_MAX / 254 + 3)
 
-/* CRC-32 of IEEE 802.3, going on from `start` (0 at first). */
+/* Updates a CRC-32 (IEEE 802.3); `start`: 0 for the first bytes. */
 uint32_t auricle_crc32(uint32_t start, const uint8_t *data, size_t length);
 
-/* Writes a stuffed block piece by piece; the caller has made room for it. */
+/* Writes a stuffed block piece by piece; the caller provides the room. */
 typedef struct {
     uint8_t *out;
     size_t length, code_at;
@@ -34,7 +34,7 @@ size_t auricle_stuff_end(auricle_stuffer *stuffer);
 
 enum { AURICLE_BLOCK_NONE, AURICLE_BLOCK_WHOLE, AURICLE_BLOCK_BAD };
 
-/* Takes blocks from the wire byte by byte.  All zero is the start. */
+/* Reads blocks from the wire byte by byte.  The initial state is all zeros. */
 typedef struct {
     uint8_t block[AURICLE_FRAME_BYTES_MAX];
     uint16_t length; /* of the block so far */

@@ -1,10 +1,10 @@
-/* Decides on the golden vectors of an export and counts those that come out differently. */
+/* Decides on the golden vectors of an export and counts the decisions that differ. */
 #include "auricle_detector.h"
 #include "auricle_knowledge.h"
 
 #include <string.h>
 
-/* How many golden vectors differ in a bit; -1 where the extract does not open. */
+/* Returns the number of golden vectors that differ; -1 if the extract does not open. */
 int auricle_golden_test(void)
 {
     static uint32_t record[AURICLE_GOLDEN_WORDS], work[AURICLE_WORK_WORDS];

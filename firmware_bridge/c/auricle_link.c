@@ -1,4 +1,4 @@
-/* The link: sessions, timers, and what each kind of frame does. */
+/* The link: sessions, timers, and the handling of each kind of frame. */
 #include "auricle_link.h"
 
 #include <string.h>
@@ -83,7 +83,7 @@ static void adopt(auricle_link *link, const auricle_hello *hello, const frame_t 
     link->peer = *hello;
     link->peer.extension.data = NULL;
     link->version = hello->version_max < VERSION_MAX ? hello->version_max : VERSION_MAX;
-    link->connected = link->asked = false;
+    link->connected = link->time_requested = false;
     link->hello_ns = HELLO_NS_MIN;
     receiving_reset(link);
     auricle_event event = {.kind = AURICLE_EVENT_UNDELIVERED, .count = sending_restart(link)};
@@ -98,16 +98,16 @@ static bool replaced(const auricle_link *link, uint32_t session) {
     return session == link->replaced[0] || session == link->replaced[1];
 }
 
-/* An own hello sent back is none of the peer, nor is one of a session that was replaced, as long as
-   its successor is heard. */
+/* Ignores our own hello if it is reflected, and the hello of a replaced session while its successor
+   is active. */
 static bool acceptable(const auricle_link *link, const auricle_hello *hello) {
     bool ended = replaced(link, hello->session) && link->heard_at_ns != AURICLE_NEVER;
     bool own = hello->session == 0 || hello->session == link->session;
     return !ended && !own && hello->frame_bytes_max >= FRAME_BYTES_MIN;
 }
 
-/* A late hello of an ended session had replaced one that goes on.  The peer has not left the session
-   with us, so that ours must end: both windows begin anew. */
+/* A late hello of an ended session replaced an active one.  The peer is still in the session with
+   us, so ours must end: both windows restart. */
 static void return_to(auricle_link *link, uint32_t session) {
     uint8_t old[4];
     if (link->replaced[1] == session) {
@@ -153,7 +153,8 @@ static void use(auricle_link *link, const frame_t *frame, uint64_t now_ns) {
     auricle_selective_ack held = {0};
     auricle_time_request ask;
     if (frame->kind == FRAME_ACK
-        && !auricle_record_decode(AURICLE_RECORD_SELECTIVE_ACK, frame->payload, frame->length, &held)) {
+        && !auricle_record_decode(AURICLE_RECORD_SELECTIVE_ACK, frame->payload, frame->length,
+                                  &held)) {
         held.bitmap = 0;
     }
     if (!sending_acknowledge(link, frame, held.bitmap, now_ns)) {
@@ -164,9 +165,9 @@ static void use(auricle_link *link, const frame_t *frame, uint64_t now_ns) {
     } else if (frame->kind == FRAME_TIME_REQUEST
                && auricle_record_decode(AURICLE_RECORD_TIME_REQUEST, frame->payload, frame->length,
                                         &ask)) {
-        link->asked = true;
-        link->asked_at_ns = ask.requested_at_ns;
-        link->asked_heard_at_ns = now_ns;
+        link->time_requested = true;
+        link->requester_at_ns = ask.requested_at_ns;
+        link->request_heard_at_ns = now_ns;
     }
 }
 
@@ -224,7 +225,7 @@ void auricle_link_receive(auricle_link *link, const uint8_t *data, size_t length
     }
 }
 
-/* The frame on the wire; the payload's bytes follow the header's. */
+/* Writes a frame for the wire: the header, then the payload. */
 static size_t emit(auricle_link *link, const frame_t *frame, uint64_t now_ns, uint8_t *out) {
     uint8_t credit = link->paused ? 0 : AURICLE_CREDIT;
     uint8_t header[AURICLE_HEADER_BYTES] = {
@@ -243,7 +244,7 @@ static size_t emit(auricle_link *link, const frame_t *frame, uint64_t now_ns, ui
                         (uint8_t)(crc >> 24)};
     auricle_stuffer stuffer;
     if (hello) {
-        /* The zero ends noise that the idle line picked up before the hello. */
+        /* The zero ends any line noise before the hello. */
         *out++ = 0;
     } else {
         link->unacknowledged = 0;
@@ -289,9 +290,9 @@ static size_t emit_ack(auricle_link *link, uint64_t now_ns, uint8_t *out) {
 }
 
 static size_t emit_time(auricle_link *link, uint64_t now_ns, uint8_t *out) {
-    auricle_time_reply tell = {link->asked_at_ns, link->asked_heard_at_ns, now_ns};
-    link->asked = false;
-    return emit_record(link, FRAME_TIME_REPLY, AURICLE_RECORD_TIME_REPLY, &tell, now_ns, out);
+    auricle_time_reply reply = {link->requester_at_ns, link->request_heard_at_ns, now_ns};
+    link->time_requested = false;
+    return emit_record(link, FRAME_TIME_REPLY, AURICLE_RECORD_TIME_REPLY, &reply, now_ns, out);
 }
 
 size_t auricle_link_transmit(auricle_link *link, uint64_t now_ns, uint8_t *out) {
@@ -306,7 +307,7 @@ size_t auricle_link_transmit(auricle_link *link, uint64_t now_ns, uint8_t *out) 
     if (ack_due && (link->saw_again || receiving_bitmap(link) != 0)) {
         return emit_ack(link, now_ns, out);
     }
-    if (link->asked) {
+    if (link->time_requested) {
         return emit_time(link, now_ns, out);
     }
     const auricle_send_slot *slot = sending_next(link, now_ns, &frame.sequence);
@@ -330,7 +331,7 @@ uint64_t auricle_link_wake_at(const auricle_link *link, uint64_t now_ns) {
         wake = earlier(wake, link->sent_at_ns + KEEP_ALIVE_NS);
         wake = earlier(wake, link->ack_at_ns);
         wake = earlier(wake, sending_wake_at(link, now_ns));
-        wake = link->asked ? now_ns : wake;
+        wake = link->time_requested ? now_ns : wake;
     }
     if (link->heard_at_ns != AURICLE_NEVER) {
         wake = earlier(wake, link->heard_at_ns + SILENCE_NS);

@@ -1,8 +1,8 @@
 /* A sans-I/O link to the daemon: bytes in, events out; messages in, bytes out; time is an argument.
  * docs/explanation/wire.md describes the protocol; link.py is the same in Python.
  *
- * C99, no malloc, only string.h.  The caller owns the struct, which contains all buffers; the macros
- * below set its size and can be defined on the compiler's command line.
+ * C99, no malloc, only string.h.  The caller owns the struct, which contains all buffers.  The
+ * macros below set its size and can be defined on the compiler's command line.
  */
 #ifndef AURICLE_LINK_H
 #define AURICLE_LINK_H
@@ -10,8 +10,8 @@
 #include "auricle_frames.h"
 #include "auricle_messages.h"
 
-/* Frames waiting or in flight; a long message takes several.  On a noisy line, where frames are
- * short, more slots give more throughput. */
+/* Frames waiting or in flight; a long message takes several.  A noisy line has short frames; there
+ * more slots give more throughput. */
 #ifndef AURICLE_SEND_SLOTS
 #define AURICLE_SEND_SLOTS 8
 #endif
@@ -97,8 +97,8 @@ typedef struct {
     /* Times of the next hello and acknowledgement, and of the last frame sent and received. */
     uint64_t hello_at_ns, hello_ns, ack_at_ns, sent_at_ns, heard_at_ns;
     /* The pending time request. */
-    bool asked;
-    uint64_t asked_at_ns, asked_heard_at_ns;
+    bool time_requested;
+    uint64_t requester_at_ns, request_heard_at_ns;
     /* Sending: a ring of slots, the oldest first. */
     auricle_send_slot slots[AURICLE_SEND_SLOTS];
     uint8_t oldest, waiting;

@@ -6,7 +6,7 @@
 
 enum { FRAME_HELLO, FRAME_DATA, FRAME_ACK, FRAME_TIME_REQUEST, FRAME_TIME_REPLY, FRAME_KINDS };
 
-enum { CREDIT_MAX = 32 }; /* most frames in flight */
+enum { CREDIT_MAX = 32 }; /* maximum number of frames in flight */
 
 typedef struct {
     uint8_t kind, version, credit;

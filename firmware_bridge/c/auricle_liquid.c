@@ -1,10 +1,10 @@
-/* Two heads, a gate that mixes them, and a readout: h' = f1 + s (f2 - f1). */
+/* A step: two heads f1 and f2, a gate s, h' = f1 + s (f2 - f1), and a readout. */
 #include "auricle_liquid.h"
 
 #include <string.h>
 
 #define INPUT_STEPS (AURICLE_STATE_ONE / AURICLE_INPUT_ONE)
-#define TABLE_LAST 32767u /* tanh is tabled up to 8, in steps of 1/32; here it is one */
+#define TABLE_LAST 32767u /* tanh is tabulated up to 8, in steps of 1/32; it is 1 there */
 
 /* tanh(k / 32) in Q15. */
 static const int16_t tanh_table[257] = {
@@ -32,7 +32,7 @@ static const int16_t tanh_table[257] = {
     32767, 32767, 32767, 32767, 32767,
 };
 
-/* Sums of a unit's two heads and gate, whose rows lie `apart`, over values: each is loaded once. */
+/* Sums of a unit's two heads and gate, at a distance of `apart`; each value is loaded once. */
 static void sum_heads(const int8_t *row, uint32_t apart, const int16_t *values, uint32_t count,
                       int32_t sums[3])
 {
@@ -47,14 +47,14 @@ static void sum_heads(const int8_t *row, uint32_t apart, const int16_t *values, 
     sums[0] += a, sums[1] += b, sums[2] += c;
 }
 
-/* A sum in units of its row, in Q12. */
+/* Scales a sum by the gain of its row, to Q12. */
 static int32_t scaled(int32_t sum, int32_t gain)
 {
     int64_t made = ((int64_t)sum * gain + (1 << 30)) >> 31;
     return made > INT32_MAX ? INT32_MAX : made < INT32_MIN ? INT32_MIN : (int32_t)made;
 }
 
-/* tanh of Q12 in Q15. */
+/* tanh: Q12 in, Q15 out. */
 static int32_t squashed(int32_t value)
 {
     uint32_t size = value < 0 ? 0u - (uint32_t)value : (uint32_t)value;

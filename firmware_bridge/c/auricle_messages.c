@@ -8,8 +8,8 @@ enum { U8, U16, U32, U64, I32, FIXED, BYTES, TEXT, VECTOR };
 typedef struct {
     uint16_t offset; /* in the struct */
     uint8_t type;
-    uint8_t size;    /* on the wire; 0: what is left */
-    uint8_t allowed; /* place in choices, 0: any value */
+    uint8_t size;    /* on the wire; 0: the rest of the message */
+    uint8_t allowed; /* position in choices, 0: any value */
 } field_t;
 
 typedef struct {
@@ -55,7 +55,7 @@ static uint64_t get(const uint8_t *data, unsigned size) {
     return value;
 }
 
-/* Members are copied, since a struct and its bytes may not alias otherwise. */
+/* Members are copied, because a struct and its bytes must not alias. */
 static uint64_t load(const uint8_t *member, uint8_t type) {
     uint64_t wide;
     uint32_t word;
@@ -95,7 +95,7 @@ static void store(uint8_t *member, uint8_t type, uint64_t value) {
     }
 }
 
-/* The bytes written after `out`, -1 where a value is not allowed. */
+/* Returns the number of bytes written to `out`, -1 if a value is not allowed. */
 static int encode(const kind_t *kind, const void *value, uint8_t *out, auricle_view *tail) {
     const uint8_t *members = value;
     uint8_t *end = out;

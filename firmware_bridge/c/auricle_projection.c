@@ -1,14 +1,14 @@
 /* Features to hypervectors: seeded sign flips, an integer Hadamard transform, the sign.
  *
  * Seven stages of the transform run two numbers to a word (low + 65536 * high: sums and differences
- * need no masks, and 128 * 255 stays within 16 bits).  Of wider taps the last stages, of which only
- * the signs are wanted, work on short runs of full words.
+ * need no masks, and 128 * 255 stays within 16 bits).  Wider taps need only the signs of the last
+ * stages, which work on short runs of full words.
  */
 #include "auricle_detector_parts.h"
 
 #include <string.h>
 
-#define PACKED 128u /* so many numbers may be summed up in half a word */
+#define PACKED 128u /* maximum number of summands that fit into half a word */
 #define SIGN 0x80000000u
 
 #define BUTTERFLY(a, b)      \
@@ -76,21 +76,21 @@ void auricle_hadamard(uint32_t *values, uint32_t size)
     }
 }
 
-/* A value, or its negative, by one of the flips. */
+/* Returns a value, negated if its flip is set. */
 static uint32_t flipped(uint32_t value, uint32_t flips, uint32_t at)
 {
     uint32_t mask = (uint32_t)((int32_t)(flips << (31 - at)) >> 31);
     return (value ^ mask) - mask;
 }
 
-/* The flips of one word from one on. */
+/* Returns one word of flips, starting at any flip. */
 static uint32_t flips_from(const uint32_t *flips, uint32_t at)
 {
     return flips[at >> 5] >> (at & 31);
 }
 
-/* A tap of `count` features as `half` words that hold the sums and differences of its two halves,
- * the second filled up with zeros: the first stage of its transform.  first: its first flip. */
+/* The first stage of a tap's transform: packs sums and differences of its two halves, the second
+ * padded with zeros, into `half` words.  first: the tap's first flip. */
 static void load(uint32_t *packed, uint32_t half, const uint8_t *x, uint32_t count,
                  const uint32_t *flips, uint32_t first)
 {
@@ -117,8 +117,8 @@ static void load(uint32_t *packed, uint32_t half, const uint8_t *x, uint32_t cou
 
 enum part { LOW, HIGH, WHOLE };
 
-/* One of the two numbers of a word, or the word.  Adding half a unit first makes the cut at 16 bits
- * the true high number. */
+/* Returns one of the two numbers of a word, or the word.  Adding half a unit makes the shift by 16
+ * bits give the exact high number. */
 static inline uint32_t part_of(uint32_t word, enum part part)
 {
     if (part == WHOLE) {
@@ -132,7 +132,7 @@ static uint32_t with_sign(uint32_t word, uint32_t value)
     return word >> 1 | (value & SIGN);
 }
 
-/* Put bits at a place that is a multiple of their number; places come in ascending order. */
+/* Stores bits at a position that is a multiple of their number; call in ascending order. */
 static void put(uint32_t *bits, uint32_t at, uint32_t value)
 {
     if (at % 32 == 0) {
@@ -141,7 +141,7 @@ static void put(uint32_t *bits, uint32_t at, uint32_t value)
     bits[at / 32] |= value << at % 32;
 }
 
-/* Signs of `half` packed sums: those of the low halves, then those of the high ones. */
+/* Stores the signs of `half` packed sums: the low halves, then the high ones. */
 static void signs(const uint32_t *packed, uint32_t half, uint32_t *bits, uint32_t at)
 {
     uint32_t run = half < 32 ? half : 32;
@@ -156,8 +156,8 @@ static void signs(const uint32_t *packed, uint32_t half, uint32_t *bits, uint32_
     }
 }
 
-/* Signs of the last stages, over runs of 2, 4 or 8, of eight numbers: one half each of packed sums,
- * or, where they are `whole`, full words. */
+/* Signs of eight numbers after the last stages, over runs of 2, 4 or 8.  The numbers are halves of
+ * packed sums or, if `whole`, full words. */
 static uint32_t signs8(const uint32_t *p, uint32_t run, enum part part)
 {
     uint32_t a = part_of(p[0], part), b = part_of(p[1], part), c = part_of(p[2], part);
@@ -186,7 +186,7 @@ static uint32_t signs8(const uint32_t *p, uint32_t run, enum part part)
     return made >> 24;
 }
 
-/* `signs8` of 16 numbers or more that are one run: what comes before the last three stages. */
+/* `signs8` for one run of 16 numbers or more: does the stages before the last three. */
 static void long_run(const uint32_t *packed, uint32_t run, enum part part, uint32_t *sums,
                      uint32_t *bits, uint32_t at)
 {
@@ -208,7 +208,7 @@ static void long_run(const uint32_t *packed, uint32_t run, enum part part, uint3
     }
 }
 
-/* One half of one round of a tap wider than 128. */
+/* Does one half of a round for a tap wider than 128. */
 static void wide_half(const uint32_t *packed, uint32_t half, enum part part, uint32_t *sums,
                       uint32_t *bits, uint32_t at, uint32_t end)
 {

@@ -1,6 +1,6 @@
 /* Random features for the head: two rounds of seeded sign flips and a Hadamard transform of the
  * centred features, cut to bytes from 0 on (an orthogonal random matrix that is never stored; Le et
- * al. 2013, Yu et al. 2016).  Only linked where an extract has them.
+ * al. 2013, Yu et al. 2016).  Link it only if an extract has them.
  */
 #include "auricle_detector_parts.h"
 
@@ -15,13 +15,13 @@ enum { ROUNDS, SHIFT, UNIT, COUNT, SIGNS, MEANS, WEIGHTS, POWERS, TABLE_WORDS };
 #define BYTE_MAX 255
 #define POWER_MAX 15u
 
-/* Bits that are taken one after the other. */
+/* A sequence of bits. */
 typedef struct {
     const uint32_t *words;
     uint32_t word, left;
 } signs;
 
-/* A value, or its negative where the next bit is set. */
+/* Returns a value, negated if the next bit is set. */
 static uint32_t flip(signs *from, uint32_t value)
 {
     if (from->left == 0) {
@@ -49,7 +49,7 @@ static uint32_t paired(uint32_t labels)
     return labels + labels % 2;
 }
 
-/* The features of one round, as many as the transform is long. */
+/* Computes the features of one round, one for each output of the transform. */
 static void make(uint32_t *made, uint32_t padded, const auricle_extract *e, const uint8_t *x,
                  signs *from, const uint8_t *powers)
 {
@@ -104,7 +104,7 @@ static const int32_t *add_random(const auricle_extract *e, const uint8_t *featur
     return work;
 }
 
-/* The table of random features and its sections; every head must have as many labels. */
+/* Checks the table of random features and its sections; it and each head must agree on labels. */
 static int read_random(auricle_image *from, const auricle_extract *e)
 {
     const uint32_t *table = auricle_section(from, RANDOM, TABLE_WORDS, 4);

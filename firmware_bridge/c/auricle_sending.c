@@ -1,9 +1,9 @@
 /* The sending half of the link: frames wait in slots until they are acknowledged.
  *
- * What is lost is told from what is late by the order of transmissions (RACK, RFC 8985, section 3,
- * counted in frames), and by a timer that follows the round trip (RFC 6298, sections 2 and 3).  The
- * timer is slowed down not by losses, which are the line's own, but by silence and by signs that a
- * frame was sent again too early.
+ * Loss detection uses the order of transmissions (RACK, RFC 8985, section 3, counted in frames) and
+ * a timer that follows the round-trip time (RFC 6298, sections 2 and 3).  Losses do not back the
+ * timer off, because a noisy line causes them without congestion; silence and spurious
+ * retransmissions do.
  */
 #include "auricle_link_parts.h"
 
@@ -24,7 +24,7 @@ void sending_reset(auricle_link *link) {
     link->base = link->limit = 0;
     link->order = 0;
     link->heard = false;
-    /* Fragments start small and grow once frames arrive. */
+    /* Fragments start small and grow when frames arrive. */
     link->shrink = SHRINK_MAX;
     link->tries = link->losses = 0;
 }
@@ -113,7 +113,7 @@ auricle_send_result auricle_link_send(auricle_link *link, const auricle_message 
         || length > link->peer.message_bytes_max) {
         return refuse(link, AURICLE_SEND_TOO_LONG);
     }
-    /* On a bad line short frames, but no more of them than there are slots. */
+    /* A noisy line gets short frames, but at most as many as there are slots. */
     size_t least = (length + AURICLE_SEND_SLOTS - 1) / AURICLE_SEND_SLOTS;
     least = least > FRAGMENT_BYTES_MIN ? least : FRAGMENT_BYTES_MIN;
     least = least > fragment >> link->shrink ? least : fragment >> link->shrink;
@@ -135,7 +135,7 @@ auricle_send_result auricle_link_send(auricle_link *link, const auricle_message 
     return AURICLE_SEND_TAKEN;
 }
 
-/* Slots of the message that begins at a place; 0 where its beginning has been acknowledged. */
+/* Returns the slots of the message that begins here; 0 if its beginning was acknowledged. */
 static unsigned whole_message(auricle_link *link, unsigned place) {
     unsigned count = 1;
     if (!slot_at(link, place)->first) {
@@ -199,7 +199,7 @@ static uint32_t arrived(auricle_link *link, auricle_send_slot *slot, uint64_t no
     slot->held = true;
     slot->due = false;
     judge(link, false);
-    /* After retransmissions the round trip is ambiguous; it is used only without any other. */
+    /* After a retransmission the round trip is ambiguous: a fallback if no other sample exists. */
     if (slot->sends == 1 || link->smoothed_ns == 0) {
         measure(link, now_ns > slot->sent_at_ns ? now_ns - slot->sent_at_ns : 1);
     } else if (link->backoff > 0) {
@@ -208,7 +208,7 @@ static uint32_t arrived(auricle_link *link, auricle_send_slot *slot, uint64_t no
     return slot->order;
 }
 
-/* The peer takes `credit` frames from `expected` on, more than CREDIT_MAX of them never at once. */
+/* The peer accepts `credit` frames from `expected` on, at most CREDIT_MAX at once. */
 void sending_allow(auricle_link *link, uint16_t expected, uint8_t credit) {
     link->limit = (uint16_t)(expected + (credit < CREDIT_MAX ? credit : CREDIT_MAX));
 }
@@ -228,7 +228,7 @@ bool sending_acknowledge(auricle_link *link, const frame_t *frame, uint32_t bitm
     uint16_t behind = (uint16_t)(link->base + flying - frame->acknowledged);
     uint32_t newest = 0;
     if (behind > flying) {
-        /* An older acknowledgement that was overtaken is valid. */
+        /* A reordered older acknowledgement is valid. */
         return behind < 0x8000;
     }
     link->heard = true;

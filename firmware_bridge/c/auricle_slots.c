@@ -1,5 +1,5 @@
-/* Two slots in flash: what is written when, so that a power cut at any write leaves a model that
-   works.  slots.py says how. */
+/* Two slots in flash.  The order of writes leaves a working model after a power cut at any write;
+   slots.py explains it. */
 #include <string.h>
 
 #include "auricle_sha512.h"
@@ -22,7 +22,7 @@ static uint32_t long_word(const uint8_t *data) {
     return data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 | (uint32_t)data[3] << 24;
 }
 
-/* Takes the numbers out of the bytes. */
+/* Decodes the numbers. */
 void auricle_manifest_fill(auricle_manifest *manifest) {
     manifest->revision = long_word(manifest->bytes);
     manifest->body_bytes = long_word(manifest->bytes + 4);
@@ -103,7 +103,7 @@ static bool page_blank(const auricle_flash *flash, unsigned slot, uint32_t page)
     return true;
 }
 
-/* The last page that was written to may be torn: it is erased and written again. */
+/* A power cut may have torn the last written page: erases and rewrites it. */
 static bool resume(const auricle_flash *flash, unsigned slot, const auricle_manifest *manifest,
                    uint32_t *offset) {
     uint32_t page = pages_of(flash, manifest);
@@ -114,7 +114,7 @@ static bool resume(const auricle_flash *flash, unsigned slot, const auricle_mani
     return page == 0 || flash->erase(flash->context, slot, page);
 }
 
-/* Makes a slot ready to receive a model; `offset`: how much is there from an earlier try. */
+/* Prepares a slot to receive a model; `offset`: bytes stored by an earlier try. */
 bool auricle_slot_begin(const auricle_flash *flash, unsigned slot,
                         const auricle_manifest *manifest, uint32_t *offset) {
     auricle_manifest found;
@@ -133,7 +133,7 @@ bool auricle_slot_begin(const auricle_flash *flash, unsigned slot,
            && auricle_slot_mark(flash, slot, AURICLE_BEGUN);
 }
 
-/* Writes a part of a model, the last one filled up to whole words. */
+/* Writes a part of a model; the last one is padded to whole words. */
 bool auricle_slot_write(const auricle_flash *flash, unsigned slot, uint32_t offset,
                         const uint8_t *data, uint32_t length) {
     uint8_t last[AURICLE_WORD_BYTES];
@@ -156,8 +156,8 @@ static uint32_t revision_of(const auricle_flash *flash, unsigned slot) {
     return auricle_slot_manifest(flash, slot, &manifest) ? manifest.revision : 0;
 }
 
-/* The slot whose model is to run.  Marks a trial before it begins, so that a model that never gets
-   as far as its confirmation is not chosen again. */
+/* Chooses the slot to run.  Marks a trial before it starts, so a model that is never confirmed is
+   not chosen again. */
 unsigned auricle_slot_start(const auricle_flash *flash, bool *on_trial) {
     unsigned newest = AURICLE_NO_SLOT;
     uint32_t revision = 0;
@@ -170,7 +170,7 @@ unsigned auricle_slot_start(const auricle_flash *flash, bool *on_trial) {
         }
     }
     for (unsigned slot = 0; slot < 2; slot++) {
-        /* Half an erasure can make an old model look untried; it is not newer, though. */
+        /* An interrupted erasure can make an old model look untried, but not newer. */
         if (untouched(flash, slot, AURICLE_TRIED) && untouched(flash, slot, AURICLE_CONFIRMED)
             && revision_of(flash, slot) > revision && ready(flash, slot)
             && auricle_slot_mark(flash, slot, AURICLE_TRIED)) {

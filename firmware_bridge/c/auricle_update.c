@@ -1,4 +1,4 @@
-/* The device's side of a model update: messages in -> flash and an answer. */
+/* The device's side of a model update: handles a message, writes to flash and answers. */
 #include "auricle_update.h"
 
 #include <string.h>
@@ -50,9 +50,9 @@ static uint8_t refused_by_flash(auricle_updater *updater) {
     return AURICLE_UPDATE_REASON_FLASH;
 }
 
-static uint8_t begin(auricle_updater *updater, const auricle_update_begin *asked) {
+static uint8_t begin(auricle_updater *updater, const auricle_update_begin *request) {
     auricle_manifest offered;
-    pack(&offered, asked);
+    pack(&offered, request);
     if ((updater->receiving || updater->ready)
         && memcmp(offered.bytes, updater->update.bytes, sizeof offered.bytes) == 0) {
         return AURICLE_UPDATE_REASON_NONE;

@@ -1,5 +1,5 @@
 /* Model updates over the link: received into the unused slot, verified, tried at a start, and kept
- * once confirmed.  slots.py and updating.py are the same in Python and explain why each write is safe.
+ * once confirmed.  slots.py and updating.py are the same in Python and explain the order of writes.
  */
 #ifndef AURICLE_UPDATE_H
 #define AURICLE_UPDATE_H
@@ -40,8 +40,8 @@ typedef struct {
     auricle_manifest update;
 } auricle_updater;
 
-/* Chooses the model to run, whose bytes begin at page 1 of the slot `running`.  Call it at power-up,
-   and to try a model that is ready. */
+/* Chooses the model to run, which starts at page 1 of the slot `running`.  Call it at power-up, and
+   to try a model that is ready. */
 void auricle_update_start(auricle_updater *updater, const auricle_flash *flash,
                           const uint8_t *key);
 

@@ -12,7 +12,7 @@ from benchmarks.__main__ import COUNTS, NAMES, QUICK, SETS, main
 
 @pytest.mark.parametrize("name", sorted({*COUNTS, *QUICK, *SETS}))
 def test_options_are_arguments_of_the_benchmark(name):
-    """What can be given on the command line arrives at `run`, and all sizes can be given."""
+    """Command-line options arrive at `run`, and every size is an option."""
     taken = set(inspect.signature(importlib.import_module(NAMES[name]).run).parameters)
     offered = {count.replace("-", "_") for count in COUNTS.get(name, ())}
     offered |= {"quick"} if name in QUICK else set()
@@ -21,7 +21,7 @@ def test_options_are_arguments_of_the_benchmark(name):
 
 
 def test_an_unknown_benchmark_is_refused(capsys):
-    """A mistyped name is told beside those that there are."""
+    """The error for a mistyped name lists the existing ones."""
     with pytest.raises(SystemExit):
         main(["fault"])
     assert "faults" in capsys.readouterr().err

@@ -41,7 +41,7 @@ SELECTORS = (
     Selector(domain="home", from_ns=2),
     Selector(subject="ann"),
     Selector(stream="s", until_ns=3),
-    Selector(ids=frozenset({"f1", "f2", "nobody"})),
+    Selector(ids=frozenset({"f1", "f2", "unknown"})),
     Selector(ids=frozenset({"f1", "f4"}), label="b"),
 )
 
@@ -59,12 +59,12 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MemoryLed
 def play(ledger: MemoryLedger | Store, events: list[Event]) -> list[Effect]:
     """Feed events to a runtime over a ledger, applying every effect; all that was published."""
     runtime = Runtime(Config(facts_per_concept=5), whole_number_model(), ledger)
-    told: list[Effect] = []
+    messages: list[Effect] = []
     for event in events:
         for effect in runtime.handle(event):
             ledger.apply(effect)
-            told += [effect] if isinstance(effect, Publish) else []
-    return told
+            messages += [effect] if isinstance(effect, Publish) else []
+    return messages
 
 
 def answers(ledger: MemoryLedger | Store) -> dict[str, object]:

@@ -78,7 +78,7 @@ def test_every_term_is_in_use(glossary: list[list[str]], source: Path):
     assert unused(glossary, pages) == []
 
 
-def test_what_is_missing_is_found(tmp_path: Path):
+def test_missing_names_are_found(tmp_path: Path):
     """A name that no file defines is reported, and a term that no page uses."""
     (tmp_path / "room").mkdir()
     (tmp_path / "room/part.py").write_text("class Here: ...\nLIMIT: int = 1\n", "utf-8")

@@ -26,7 +26,7 @@ WAIT_S = 60.0
 
 @dataclass(slots=True)
 class Reader:
-    """Somebody who follows a page in a folder.
+    """A reader who follows a page in a folder.
 
     A `python` or `toml` block with a title is a file; one that exists grows by the block.  A `sh`
     block runs in the reader's terminal, or in another one where it has a title.  A `text` block
@@ -96,7 +96,7 @@ class Reader:
         self.newest = log
 
     def _expect(self, body: str) -> None:
-        """Compare with what was printed; another terminal's output is waited for."""
+        """Compare with the printed output; wait for that of another terminal."""
         if self.newest is None:
             assert missing_line(body, self.printed[-1]) is None, self.printed[-1]
             return
@@ -157,7 +157,7 @@ def tutorial(source: Path, name: str) -> str:
 
 
 def test_the_photo_tutorial_runs(source: Path, tmp_path: Path):
-    """Every step prints what the page shows, and forgetting gives the first digest again."""
+    """Every step prints the output on the page, and forgetting restores the first digest."""
     with reader(tmp_path) as person:
         person.follow(tutorial(source, "photos.md"))
     output = "\n".join(person.printed)
@@ -169,14 +169,14 @@ def test_the_photo_tutorial_runs(source: Path, tmp_path: Path):
 
 @needs_mosquitto
 def test_the_sensor_tutorial_runs(source: Path, tmp_path: Path):
-    """Every step prints what the page shows, with a real broker on another port."""
+    """Every step prints the output on the page, with a real broker on another port."""
     with reader(tmp_path) as person:
         assert shutil.which("mosquitto_pub"), "mosquitto's clients are not installed"
         person.follow(tutorial(source, "sensors.md").replace("1883", str(free_port())))
 
 
 def test_the_research_tutorial_runs(source: Path, tmp_path: Path):
-    """Every step prints what the page shows, and the report is written."""
+    """Every step prints the output on the page, and the report is written."""
     with reader(tmp_path) as person:
         person.follow(tutorial(source, "research.md"))
         assert (person.here / "report/report.html").is_file()

@@ -36,7 +36,7 @@ def fitted(rows=slice(None), **settings) -> ContinualClassifier:
 
 
 def test_forgetting_ids_equals_never_having_seen_them():
-    """Fitted and then made to forget, it knows what one knows that never saw the samples."""
+    """After fitting and forgetting, it equals one that never saw the samples."""
     names = [f"flower {row}" for row in range(len(X))]
     model = ContinualClassifier(quantiser=QUANTISER).fit(X, Y, ids=names)
     receipt = model.forget(ids=names[::3])
@@ -125,7 +125,7 @@ def test_labels_of_two_kinds_do_not_mix():
 
 @pytest.mark.parametrize("width", [1, 2, 3, 64, 65, 500, 2000])
 def test_any_number_of_features(width):
-    """From one feature to two thousand, it learns what a column says."""
+    """From one feature to two thousand, it learns a label that one column decides."""
     random = np.random.default_rng(width)
     labels = np.arange(80) % 2
     values = random.normal(size=(80, width)) + 6.0 * labels[:, None] * (np.arange(width) == 0)
@@ -168,7 +168,7 @@ def test_probabilities_are_probabilities_and_agree_with_predictions():
 
 
 def test_answers_are_those_of_the_runtime():
-    """Prediction, domain and novelty are what the runtime decides on the same observation."""
+    """Prediction, domain and novelty equal the runtime's decision on the same observation."""
     model = fitted(slice(0, 150, 2))
     model.partial_fit(X[1::2] + 0.3, Y[1::2], domain="greenhouse")
     runtime = model._runtime  # noqa: SLF001  the promise is about what serves inside
@@ -197,7 +197,7 @@ def test_known_from_new_at_the_ordered_rate():
     assert model.is_known(X[:, ::-1]).mean() < 0.5
 
 
-def test_an_unattainable_rate_is_said():
+def test_an_unattainable_rate_is_an_error():
     """Too few samples for the chosen rate raise an error."""
     with pytest.raises(ValueError, match=r"0\.001"):
         fitted(slice(0, 10), false_alarm_rate=0.001).is_known(X)
@@ -213,7 +213,7 @@ def test_a_full_class_keeps_the_newest():
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"ids": ["nobody"]}, "nothing matches"),
+        ({"ids": ["unknown"]}, "nothing matches"),
         ({"label": 9}, "nothing matches"),
         ({}, "nothing matches"),
     ],
@@ -245,7 +245,7 @@ def test_ids_must_name_each_row_once(ids):
 
 
 def test_an_adaptor_answers_where_one_was_grown_and_ends_with_its_samples():
-    """What a grower gives serves until a sample it was grown from is forgotten."""
+    """A grown adaptor serves until a sample it was grown from is forgotten."""
     model, plain = fitted(), fitted()
     result = model.grow(accept)
     assert result.record is not None
@@ -274,7 +274,7 @@ def test_a_quantiser_of_another_width_is_refused():
 
 
 def test_unprintable_labels_are_refused():
-    """What can't be a label anywhere else can't be one here."""
+    """A label that is invalid elsewhere is invalid here."""
     with pytest.raises(ValueError, match="printable"):
         ContinualClassifier().fit(X[:2], ["fine", "two\nlines"])
 
@@ -299,7 +299,7 @@ def test_a_batch_is_answered_as_one():
 
 
 def test_the_documented_example_runs(source: Path):
-    """The example in docs/howto/estimator.md does what it says."""
+    """The example in docs/howto/estimator.md gives the documented results."""
     result = doctest.testfile(
         str(source / "docs" / "howto" / "estimator.md"), module_relative=False
     )

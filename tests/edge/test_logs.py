@@ -11,7 +11,7 @@ from edge.logs import MASK, log, set_up_logs
 from tests.brokers import Mosquitto, needs_mosquitto
 from tests.daemons import daemon_home, served
 
-SECRET = "correct-horse-battery"  # noqa: S105 - what must not be found
+SECRET = "correct-horse-battery"  # noqa: S105 - must not be found
 
 
 def test_logs_are_json_lines_with_level_and_time(capsys: pytest.CaptureFixture[str]):
@@ -29,25 +29,29 @@ def test_logs_are_json_lines_with_level_and_time(capsys: pytest.CaptureFixture[s
     assert "json.decoder.JSONDecodeError" in second["exception"]
 
 
-def test_what_packages_warn_of_is_a_line_like_any_other():
+def test_a_warning_of_a_package_is_a_log_line():
     """A reader of the log needs no exception for it (pytest catches warnings in its process)."""
     code = (
         "import warnings; from edge.logs import set_up_logs; set_up_logs('info');"
         "warnings.warn('beware', stacklevel=1); set_up_logs('error'); warnings.warn('unheard')"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    (line,) = said.stderr.splitlines()
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    (line,) = result.stderr.splitlines()
     assert json.loads(line)["level"] == "warning"
     assert "beware" in json.loads(line)["event"]
 
 
-def test_a_log_that_cannot_be_written_stops_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """Standard error that was closed is no error of what is logged."""
+def test_an_unwritable_log_does_not_stop_the_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """A closed standard error does not raise where something is logged."""
     set_up_logs("info")
     gone = (tmp_path / "gone").open("w", encoding="utf-8")
     gone.close()
     monkeypatch.setattr(sys, "stderr", gone)
-    log.error("nobody hears this")
+    log.error("not written")
 
 
 @needs_mosquitto
@@ -64,8 +68,8 @@ def test_a_password_is_in_no_file_and_no_log(tmp_path: Path, capsys: pytest.Capt
         with served(folder) as here:
             here.until(lambda: here.daemon.connection.online)
             status = str(here.daemon.status())
-    said = capsys.readouterr()
-    assert "connected" in said.err
-    assert SECRET not in said.err + said.out + status
+    result = capsys.readouterr()
+    assert "connected" in result.err
+    assert SECRET not in result.err + result.out + status
     for path in folder.rglob("*"):
         assert not path.is_file() or SECRET.encode() not in path.read_bytes()

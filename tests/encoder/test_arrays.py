@@ -50,7 +50,7 @@ WINDOW = np.arange(8, dtype=np.float32).reshape(4, 2)
     ],
 )
 def test_windows_take_the_layout_of_the_graph(layout, expected) -> None:
-    """A window [length, channels] is turned into what the graph takes."""
+    """A window [length, channels] is turned into the input of the graph."""
     found = prepare(WINDOW, window_card(layout))
     assert np.array_equal(found, expected)
     assert found.flags.c_contiguous
@@ -97,7 +97,7 @@ def test_overflow_by_normalisation_is_refused() -> None:
 @pytest.mark.parametrize(
     "payload", [b"12", "12", None, [[1], [1, 2]], np.array([1j, 2]), np.array(["a", "b"]), {}]
 )
-def test_what_is_no_array_of_numbers_is_refused(payload) -> None:
+def test_an_input_that_is_no_array_of_numbers_is_refused(payload) -> None:
     """Bytes, text, nothing, ragged rows and complex numbers are refused."""
     for card in (vector_card(2), window_card()):
         with pytest.raises(PayloadError) as caught:
@@ -119,7 +119,7 @@ def test_vectors_of_another_shape_are_refused(shape) -> None:
 
 
 def test_recordings_are_cut_by_length_and_step() -> None:
-    """Windows start every step samples; what is left over at the end is dropped."""
+    """Windows start every `step` samples; the rest at the end is dropped."""
     recording = np.arange(22).reshape(11, 2)
     starts = [int(window[0, 0]) // 2 for window in cut_windows(recording, window_card(step=3))]
     assert starts == [0, 3, 6]

@@ -57,7 +57,7 @@ def test_width_and_slices_follow_the_taps() -> None:
     ],
 )
 def test_the_fingerprint_ignores_names_and_places(changes) -> None:
-    """What does not change the features does not change the fingerprint."""
+    """Settings that do not change the features do not change the fingerprint."""
     assert image_card(**changes).fingerprint == image_card().fingerprint
 
 
@@ -75,7 +75,7 @@ def test_the_fingerprint_ignores_names_and_places(changes) -> None:
         {"input": Input("x", (-1, 3, 8, 8), "uint8", "NCHW")},
     ],
 )
-def test_the_fingerprint_follows_what_changes_the_features(changes) -> None:
+def test_the_fingerprint_covers_all_that_changes_the_features(changes) -> None:
     """Every part that decides the features decides the fingerprint."""
     assert image_card(**changes).fingerprint != image_card().fingerprint
 
@@ -98,7 +98,7 @@ def test_whole_and_real_numbers_mean_the_same() -> None:
 
 
 def test_cards_are_equal_by_value_wherever_they_lie() -> None:
-    """The folder is where a card was found, not what it says."""
+    """The folder is the place of the card file, not one of its fields."""
     assert image_card(folder="/a") == image_card(folder="/b")
     assert image_card() != image_card(name="other")
     assert len({image_card(quantiser=quantiser(6)), image_card(quantiser=quantiser(6))}) == 1
@@ -113,7 +113,7 @@ def test_a_card_cannot_be_changed() -> None:
 
 
 def test_a_vector_card_needs_no_file() -> None:
-    """Ready-made vectors have neither file nor digest, and one tap unless told otherwise."""
+    """Ready-made vectors have neither file nor digest, and one tap by default."""
     card = vector_card(5, name="sensors")
     assert (card.kind, card.file, card.sha256, card.width) == ("vector", None, "", 5)
     assert card.slices == (slice(0, 5),)
@@ -167,7 +167,7 @@ def test_a_vector_card_needs_no_file() -> None:
     ],
 )
 def test_contradictions_are_refused(changes, found) -> None:
-    """A card that contradicts itself is refused, and the error says which part and what to do."""
+    """A card that contradicts itself is refused, and the error names the part and has a hint."""
     with pytest.raises(CardError, match=found) as caught:
         image_card(**changes)
     assert caught.value.hint

@@ -42,7 +42,7 @@ def test_a_card_survives_the_disk(tmp_path: Path, kind) -> None:
 
 
 def test_a_card_takes_its_model_along(tmp_path: Path) -> None:
-    """Saved into another folder, the model is copied beside it."""
+    """Saving the card into another folder copies the model there."""
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     card = tiny_card(tmp_path / "a")
@@ -51,7 +51,7 @@ def test_a_card_takes_its_model_along(tmp_path: Path) -> None:
     assert copied == (tmp_path / "a" / "model.onnx").read_bytes()
 
 
-def test_a_card_is_not_saved_beside_another_model(tmp_path: Path) -> None:
+def test_a_card_is_not_saved_next_to_another_model(tmp_path: Path) -> None:
     """A different model is neither overwritten nor described."""
     (tmp_path / "other").mkdir()
     tiny_card(tmp_path / "other", seed=2)
@@ -110,7 +110,7 @@ def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_card_is_refused(tmp_path: Path, old, new, found) -> None:
-    """Each kind of damage is an error that names the card, the place and what to do."""
+    """Each kind of damage is an error that names the card and the place, with a hint."""
     text = SHIPPED_CARD.read_text("utf-8")
     assert old in text
     path = tmp_path / "card.toml"
@@ -123,7 +123,7 @@ def test_a_damaged_card_is_refused(tmp_path: Path, old, new, found) -> None:
 @pytest.mark.parametrize(
     "data", [b"\xff\xfe", b"name = ", b"", b"[" * 100_000, b"x = 1\nx = 2", b"\x00"]
 )
-def test_what_is_no_card_is_refused(tmp_path: Path, data) -> None:
+def test_a_file_that_is_no_card_is_refused(tmp_path: Path, data) -> None:
     """Binary files, empty files and broken TOML are refused as cards."""
     path = tmp_path / "card.toml"
     path.write_bytes(data)
@@ -132,7 +132,7 @@ def test_what_is_no_card_is_refused(tmp_path: Path, data) -> None:
 
 
 def test_a_missing_card_names_the_builtin_ones(tmp_path: Path) -> None:
-    """A wrong path is answered with what could have been meant; so is a folder."""
+    """The error for a wrong path, or a folder, suggests a likely one."""
     for path in (tmp_path / "none.toml", tmp_path):
         with pytest.raises(CardError) as caught:
             load_card(path)

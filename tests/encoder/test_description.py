@@ -71,7 +71,7 @@ def test_a_foreign_model_is_described_calibrated_and_used(tmp_path: Path, kind) 
         (["b", 40], "vector", "NV", 1, 40),
     ],
 )
-def test_kind_and_layout_are_guessed_and_said(
+def test_kind_and_layout_are_guessed_and_noted(
     tmp_path: Path, shape, kind, layout, axis, width
 ) -> None:
     """The usual shapes are recognised; every guess is a note for the reader."""
@@ -83,7 +83,7 @@ def test_kind_and_layout_are_guessed_and_said(
     assert "licence is unknown" in notes
 
 
-def test_what_is_given_is_not_guessed(tmp_path: Path) -> None:
+def test_given_properties_are_not_guessed(tmp_path: Path) -> None:
     """Kind, layout, preparation, licence and outputs that are given leave nothing to note."""
     nodes = [
         helper.make_node("ReduceMean", ["x"], ["a"], axes=[2], keepdims=0),
@@ -109,7 +109,7 @@ def test_whole_number_images_are_not_scaled(tmp_path: Path) -> None:
     assert "0 to 255" in " ".join(card.notes)
 
 
-def test_open_sizes_are_filled_and_said(tmp_path: Path) -> None:
+def test_open_sizes_are_filled_and_noted(tmp_path: Path) -> None:
     """A graph for images of any size gets 224 x 224, and a note."""
     card = describe_model(foreign(tmp_path, ["b", "c", "h", "w"]))
     assert card.preparation.resize == (224, 224)
@@ -119,7 +119,7 @@ def test_open_sizes_are_filled_and_said(tmp_path: Path) -> None:
 
 
 def test_an_open_window_needs_its_length(tmp_path: Path) -> None:
-    """Samples of any number: the length has to be told, and then works."""
+    """Samples of any number: the length must be given, and then works."""
     path = foreign(tmp_path, ["b", "samples"])
     with pytest.raises(CardError, match="length of a window is open"):
         describe_model(path)
@@ -138,7 +138,7 @@ def test_an_open_window_needs_its_length(tmp_path: Path) -> None:
         (["b", 8], {"outputs": ["z"]}, ModelError, "not in the graph"),
     ],
 )
-def test_what_cannot_be_described_is_refused(tmp_path: Path, shape, options, error, found) -> None:
+def test_an_unsupported_graph_is_refused(tmp_path: Path, shape, options, error, found) -> None:
     """Fixed batches, unknown ranks, misfits and missing outputs are refused with a hint."""
     with pytest.raises(error, match=found) as caught:
         describe_model(foreign(tmp_path, shape), **options)
@@ -165,7 +165,7 @@ def test_outputs_without_features_are_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"text", b"PK\x03\x04" + b"\x00" * 50, b"\x08\x08"])
-def test_what_is_no_onnx_file_is_refused(tmp_path: Path, data) -> None:
+def test_a_file_that_is_no_onnx_model_is_refused(tmp_path: Path, data) -> None:
     """Empty files, text, archives and empty models are refused by name."""
     path = tmp_path / "model.onnx"
     path.write_bytes(data)

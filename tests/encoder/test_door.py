@@ -22,7 +22,7 @@ assert heavy() == [], heavy()
 """
 
 
-def test_the_door_gives_what_it_promises() -> None:
+def test_the_door_exports_its_names() -> None:
     """Every name of the door exists and is documented."""
     for name in encoder.__all__:
         assert getattr(encoder, name) is not None

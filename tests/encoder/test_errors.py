@@ -6,9 +6,9 @@ from encoder import CardError, EncoderError, ModelError, PayloadError
 
 
 @pytest.mark.parametrize("kind", [CardError, ModelError, PayloadError])
-def test_every_error_has_one_root_and_says_what_to_do(kind) -> None:
-    """The room's errors are caught by one name and carry message and hint."""
-    error = kind("what was found", "what to do")
+def test_every_error_has_one_root_and_a_hint(kind) -> None:
+    """The package's errors have one base class, a message and a hint."""
+    error = kind("found", "hint")
     assert isinstance(error, EncoderError)
-    assert (error.message, error.hint) == ("what was found", "what to do")
-    assert str(error) == "what was found (what to do)"
+    assert (error.message, error.hint) == ("found", "hint")
+    assert str(error) == "found (hint)"

@@ -1,4 +1,4 @@
-"""The shipped front end for sound, beside a plain analysis written here."""
+"""The shipped front end for sound, against a plain analysis written here."""
 
 from __future__ import annotations
 

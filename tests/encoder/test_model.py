@@ -96,7 +96,7 @@ def test_a_wrong_fingerprint_is_refused_before_loading(tmp_path: Path) -> None:
     assert "new card" in caught.value.hint
 
 
-def test_what_the_runtime_cannot_load_is_refused(tmp_path: Path) -> None:
+def test_a_graph_that_the_runtime_cannot_load_is_refused(tmp_path: Path) -> None:
     """A file that has the right digest but is no graph is refused with the runtime's words."""
     data = b"\x08\x08"
     (tmp_path / "model.onnx").write_bytes(data)
@@ -174,7 +174,7 @@ def test_threads_change_no_bit(card) -> None:
 
 
 def test_an_unknown_provider_is_refused_with_those_there_are(card) -> None:
-    """A provider that this runtime lacks is named beside those it has."""
+    """The error for a provider that this runtime lacks lists those it has."""
     with pytest.raises(ModelError, match="CPUExecutionProvider") as caught:
         open_model(card, providers=["NoSuchExecutionProvider"])
     assert "NoSuchExecutionProvider" in caught.value.message

@@ -47,7 +47,7 @@ def saved(folder: Path, model: onnx.ModelProto) -> Path:
 
 
 def outside(folder: Path, location: str = "w.bin") -> Path:
-    """A model with its weights beside it."""
+    """A model with its weights in a separate file."""
     data = np.eye(12, FEATURES, dtype=np.float32).tobytes()
     (folder / location).parent.mkdir(parents=True, exist_ok=True)
     (folder / location).write_bytes(data)
@@ -63,7 +63,7 @@ def test_the_digest_of_a_plain_file_is_its_sha256(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("location", ["w.bin", "weights/w.bin", "./w.bin"])
-def test_external_data_beside_the_model_is_read(tmp_path: Path, location) -> None:
+def test_external_data_next_to_the_model_is_read(tmp_path: Path, location) -> None:
     """Weights in the model's folder or below work, from description to features."""
     path = outside(tmp_path, location)
     save_card(describe_model(path, kind="vector"), tmp_path / "card.toml")

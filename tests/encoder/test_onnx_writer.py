@@ -14,7 +14,7 @@ DTYPES = ["float32", "uint8", "int8", "int32"]
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_weights_arrive_bit_by_bit(dtype) -> None:
-    """A weight of each dtype, with many numbers, is what the onnx package reads."""
+    """The onnx package reads a weight of each dtype, with many numbers, unchanged."""
     weights = np.arange(300).reshape(3, 100).astype(dtype)
     node = Node("Identity", ("w",), "y")
     data = onnx_bytes([node], {"w": weights}, Value("x", (1,)), [Value("y", (100,), dtype)])
@@ -23,7 +23,7 @@ def test_weights_arrive_bit_by_bit(dtype) -> None:
     assert np.array_equal(onnx.numpy_helper.to_array(found), weights)
 
 
-def test_what_is_written_runs(tmp_path: Path) -> None:
+def test_written_graphs_run(tmp_path: Path) -> None:
     """Operators with their attributes and ports with an open batch pass the checker and compute."""
     nodes = [
         Node("MatMulInteger", ("x", "w"), "p"),

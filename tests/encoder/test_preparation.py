@@ -46,7 +46,7 @@ def encoded(image: PIL.Image.Image, form: str = "PNG", **options) -> bytes:
 
 
 def pixels(payload: object, **settings) -> np.ndarray:
-    """What the graph would get, as [height, width, channels]."""
+    """The input of the graph, as [height, width, channels]."""
     batch: np.ndarray = prepare_image(payload, card(**settings))
     return np.moveaxis(batch[0], 0, 2)
 
@@ -145,7 +145,7 @@ def test_pixels_without_a_known_white_are_refused(value) -> None:
 
 
 def test_transparency_lies_over_white() -> None:
-    """What is transparent looks white, in RGBA, in a palette and in an array."""
+    """Transparent pixels become white, in RGBA, in a palette and in an array."""
     clear = PIL.Image.new("RGBA", (4, 4), (255, 0, 0, 0))
     assert pixels(encoded(clear))[0, 0].tolist() == [255, 255, 255]
     assert pixels(np.asarray(clear))[0, 0].tolist() == [255, 255, 255]
@@ -194,8 +194,8 @@ def test_truncated_files_are_refused(form) -> None:
     "data",
     [b"", b"\x00" * 100, b"hello", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"<svg></svg>", b"\xff\xd8"],
 )
-def test_what_is_no_image_is_refused(data) -> None:
-    """Zero bytes, text, PostScript and other formats are no images here."""
+def test_bytes_that_are_no_image_are_refused(data) -> None:
+    """Zero bytes, text, PostScript and other formats are refused as images."""
     with pytest.raises(PayloadError, match="decoding an image") as caught:
         pixels(data)
     assert caught.value.hint
@@ -314,7 +314,7 @@ def test_every_size_becomes_the_size_of_the_graph(height, width, fit) -> None:
 
 
 def test_the_crop_is_centred() -> None:
-    """The crop cuts the same amount from both sides, and refuses what is too small."""
+    """The crop cuts the same amount from both sides, and refuses images that are too small."""
     numbers = np.arange(64, dtype=np.uint8).reshape(8, 8)
     found = pixels(numbers, size=(8, 8), crop=(2, 2))
     assert found[:, :, 0].tolist() == [[27, 28], [35, 36]]

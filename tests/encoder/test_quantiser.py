@@ -39,7 +39,7 @@ def test_values_beyond_the_range_are_clipped() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e300])
-def test_what_is_not_finite_is_refused_by_position(bad: float) -> None:
+def test_nonfinite_values_are_refused_by_position(bad: float) -> None:
     """NaN, infinity and what overflows float32 are refused, and the place is named."""
     with pytest.raises(PayloadError, match=r"at position \[1, 2\]") as caught:
         ramp().quantise(np.array([[0, 0, 0], [0, 0, bad]]))
@@ -177,15 +177,15 @@ def test_quantisers_are_equal_by_value() -> None:
     assert ramp() != "a quantiser"
 
 
-def test_clipped_counts_what_falls_outside() -> None:
+def test_clipped_counts_rows_outside_the_range() -> None:
     """The share of clipped rows is counted per column."""
     quantiser = Quantiser(np.ones(2, np.float32), np.zeros(2, np.int32))
     assert quantiser.clipped([[0, 256], [-1, 255], [3, 300], [1, 1]]).tolist() == [0.25, 0.5]
 
 
 @pytest.mark.parametrize("values", [[[0.0, np.nan]], [[np.inf, 0.0]], np.zeros((0, 2)), [[1.0]]])
-def test_what_cannot_be_counted_as_clipped_is_refused(values: object) -> None:
-    """A share of nothing, or of what is no number, is no figure to watch."""
+def test_an_invalid_input_of_clipped_is_refused(values: object) -> None:
+    """A share of no rows, or of non-numbers, is refused."""
     quantiser = Quantiser(np.ones(2, np.float32), np.zeros(2, np.int32))
     with pytest.raises(PayloadError):
         quantiser.clipped(values)  # type: ignore[arg-type]

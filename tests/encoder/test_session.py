@@ -15,7 +15,7 @@ from encoder.testing import tiny_onnx
 PIXELS = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
 
 
-def test_ports_say_what_the_graph_takes_and_gives(tmp_path: Path) -> None:
+def test_ports_match_the_graph(tmp_path: Path) -> None:
     """Names, shapes with -1 for any size, and dtypes are read from the graph."""
     loaded = OnnxSession(tiny_onnx(), tmp_path)
     (port,) = loaded.inputs
@@ -26,7 +26,7 @@ def test_ports_say_what_the_graph_takes_and_gives(tmp_path: Path) -> None:
     ]
 
 
-def test_nobody_is_told_that_a_model_is_open(tmp_path: Path) -> None:
+def test_opening_a_model_sends_no_telemetry(tmp_path: Path) -> None:
     """The runtime writes nothing to the user's folders and starts no thread that could report."""
     code = """
 import os, encoder
@@ -45,7 +45,7 @@ print(os.listdir("/proc/self/task") == [str(os.getpid())])
 
 
 def test_a_batch_of_another_shape_is_refused(tmp_path: Path) -> None:
-    """What the runtime refuses becomes a ModelError with the shape that was fed."""
+    """An input that the runtime refuses becomes a ModelError with its shape."""
     loaded = OnnxSession(tiny_onnx(), tmp_path)
     with pytest.raises(ModelError, match=r"shape \(1, 3, 8, 8\)") as caught:
         loaded.run("input", np.zeros((1, 3, 8, 8), np.float32), ["features"])

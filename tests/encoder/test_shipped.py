@@ -74,7 +74,7 @@ def test_features_agree_with_float32_on_real_images(model, data_folder: Path) ->
     reference = data_folder.parent / "models" / "efficientnet_lite0_fp32.onnx"
     peer = reference.with_name("efficientnet_lite0_int8.onnx")
     if not (reference.exists() and peer.exists()):
-        pytest.skip("needs the reference models beside the data")
+        pytest.skip("needs the reference models next to the data")
     images = real_images(data_folder)
     mine = model.measure(images)
     exact, theirs = (measured(path, model.card, images) for path in (reference, peer))

@@ -11,7 +11,7 @@ KINDS = ["image", "window", "vector"]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_file_is_sound_onnx(kind) -> None:
-    """The onnx package's own checker accepts what was written without it."""
+    """The onnx package's own checker accepts files written without it."""
     model = onnx.load_from_string(tiny_onnx(3, kind))
     onnx.checker.check_model(model, full_check=True)
 
@@ -26,7 +26,7 @@ def test_a_seed_decides_everything(kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_payloads_can_be_told_apart(kind) -> None:
+def test_payloads_get_different_features(kind) -> None:
     """Different payloads get different features, so that a simulation has something to learn."""
     rows = tiny_model(0, kind).encode_batch(tiny_payloads(20, 5, kind))
     assert len(np.unique(rows, axis=0)) == 20

@@ -14,7 +14,7 @@ from tests.brokers import needs_mosquitto
 def test_the_camera_example_runs(source, tmp_path):
     """Learned digits are known, the other scanner raises an alarm, and no number is missing."""
     script = source / "examples" / "camera" / "run.py"
-    said = subprocess.run(
+    result = subprocess.run(
         [sys.executable, str(script), "--folder", str(tmp_path / "kept")],
         capture_output=True,
         text=True,
@@ -23,11 +23,11 @@ def test_the_camera_example_runs(source, tmp_path):
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    assert said.returncode == 0, said.stdout + said.stderr
-    (account,) = re.findall(r"received (.*); (\d+) repeated, (\d+) missing", said.stdout)
+    assert result.returncode == 0, result.stdout + result.stderr
+    (account,) = re.findall(r"received (.*); (\d+) repeated, (\d+) missing", result.stdout)
     heard = dict(reversed(part.split()) for part in account[0].split(", "))
-    assert int(heard["decision"]) == 120, said.stdout
+    assert int(heard["decision"]) == 120, result.stdout
     assert int(heard["alarm"]) >= 1
     assert account[2] == "0"
-    first = re.findall(r"camera +(known|NEW|\?)", said.stdout)[:60]
+    first = re.findall(r"camera +(known|NEW|\?)", result.stdout)[:60]
     assert first.count("known") > 50

@@ -1,4 +1,4 @@
-"""What was built for Cortex-M, on boards that QEMU emulates."""
+"""Firmware for Cortex-M on boards that QEMU emulates."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ emulated = pytest.mark.skipif(
 
 
 def golden(name: str):
-    """An extract, its samples and what has to be decided of them."""
+    """An extract, its samples and the expected decisions."""
     extract = unpack((VECTORS / f"{name}.extract").read_bytes())
     rows = np.frombuffer((VECTORS / "digits.features").read_bytes(), np.uint8)
     decided = np.frombuffer((VECTORS / f"{name}.decided").read_bytes(), "<u4").astype(np.uint32)
@@ -75,14 +75,14 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_python_agrees_with_the_golden_vectors(name):
-    """The integer evaluator decides what was written down."""
+    """The integer evaluator gives the recorded decisions."""
     extract, rows, expected = golden(name)
     assert mismatched_bits(decision_words(decide(extract, rows)), expected) == 0
 
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_c_on_this_machine_agrees_with_the_golden_vectors(detector, name):
-    """C with sanitizers decides what was written down."""
+    """C with sanitizers gives the recorded decisions."""
     extract, rows, expected = golden(name)
     assert mismatched_bits(decide_natively(detector, extract, rows), expected) == 0
 
@@ -91,7 +91,7 @@ def test_c_on_this_machine_agrees_with_the_golden_vectors(detector, name):
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
 @pytest.mark.parametrize("name", GOLDEN)
 def test_boards_agree_with_the_golden_vectors(programs, board: Board, name):
-    """Cortex-M3 and M4F decide what was written down."""
+    """Cortex-M3 and M4F give the recorded decisions."""
     extract, rows, expected = golden(name)
     found = decide_on(board, programs[board.name], extract, rows)
     assert mismatched_bits(found, expected) == 0
@@ -175,8 +175,8 @@ def test_a_board_streams_obeys_and_decides(port: Path):
 
 @emulated
 def test_a_board_takes_a_signed_model_over_the_link(port: Path):
-    """New knowledge arrives in parts, is tried and confirmed without flashing, and decides from
-    then on as Python does; one that somebody else signed is refused."""
+    """New knowledge arrives in parts, is tried and confirmed without flashing, and then decides
+    as Python does; knowledge signed with another key is refused."""
     image = (VECTORS / "digits_small.extract").read_bytes()
     extract = unpack(image)
     link, transport = Link(78), open_transport(f"unix:{port}")

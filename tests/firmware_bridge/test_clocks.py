@@ -1,4 +1,4 @@
-"""What is known of the peer's clock."""
+"""The estimate of the peer's clock."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def test_the_error_is_bounded(offset: int, delays: list[tuple[int, int, int]]) -
     clock, now = PeerClock(), 10**16
     for there, thinking, back in delays:
         heard = now + there + offset
-        told = heard + thinking
-        assert clock.add(now, heard, told, now + there + thinking + back)
+        replied = heard + thinking
+        assert clock.add(now, heard, replied, now + there + thinking + back)
         now += 10**10
     assert clock.offset_ns is not None
     assert clock.error_ns is not None

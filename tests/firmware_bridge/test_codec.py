@@ -26,7 +26,7 @@ from tests.bridges import messages
 
 @given(messages())
 def test_a_message_comes_back(message: Message) -> None:
-    """Decoding what was encoded gives the same message."""
+    """Decoding an encoded message gives the same message."""
     assert decode_message(encode_message(message)) == message
 
 
@@ -103,7 +103,8 @@ def random_message(chosen: random.Random) -> bytes:
 
 
 def expected_echo(block: bytes) -> bytes:
-    """What a right codec makes of a block: the same bytes, or nothing. Text is not judged."""
+    """The result of a correct codec for a block: the same bytes, or nothing. Text is not
+    checked."""
     return block if decode_message(block) is not None else b""
 
 

@@ -50,7 +50,7 @@ def test_equally_near_concepts_are_taken_in_order():
 
 @pytest.mark.parametrize("surveyed", [False, True])
 def test_distances_are_those_of_the_memory(surveyed: bool):
-    """Bits, columns and plane measure what the detector's memory measures."""
+    """Distances of bits, columns and plane equal those of the detector's memory."""
     from edge.export.extract import full_shape, measure_extract
     from edge.export.fact_statistics import collect_statistics
     from tests.extracts import learned

@@ -69,7 +69,7 @@ def test_the_stm32_example_runs(source: Path, export: Path):
 
 
 def listen(port: Path) -> list[object]:
-    """What a board says that is told to stream and to switch its light on."""
+    """The messages of a board after commands to stream and to switch its light on."""
     link, transport = Link(5), open_transport(f"unix:{port}")
     link.send(Command(1, 1, b"\x01"))
     link.send(Actuate(2, 0, 1))

@@ -85,7 +85,7 @@ def test_only_code_that_knows_random_features_opens_them():
     assert pack_extract(extract_of(PLAIN))[:4] == b"AUR1"
 
 
-def test_ram_is_what_the_parts_take():
+def test_ram_is_the_sum_of_the_parts():
     """Features, hypervector, half a word for each padded feature, a little for the last stages."""
     form = Form(64, 0, 2048, 2, 1, columns=False, plane=False, wide=False, seed=1)
     assert ram_bytes(extract_of(form)) == 64 + 256 + 4 * 32 + 8

@@ -33,7 +33,7 @@ FRAMES = st.builds(
 
 
 def blocks(data: bytes, frame_bytes_max: int = 400) -> list[bytes | FaultKind]:
-    """What a deframer makes of bytes."""
+    """The results of a deframer for some bytes."""
     return list(Deframer(frame_bytes_max).push(data))
 
 
@@ -108,8 +108,8 @@ def test_empty_blocks_are_left_out() -> None:
 
 
 def test_a_short_or_unknown_block_is_a_fault() -> None:
-    """A block shorter than a header is a framing fault; an unknown kind with a right checksum is
-    said to be one.
+    """A block shorter than a header is a framing fault; an unknown kind with a valid checksum is
+    reported as such.
     """
     assert decode_frame(bytes(9), KEY) is FaultKind.FRAMING
     frame = encode_frame(Frame(kind=FrameKind.ACK, version=1), KEY)

@@ -46,7 +46,7 @@ def test_two_links_meet() -> None:
 
 
 def test_messages_go_both_ways() -> None:
-    """What is sent on one side is an event on the other, once and in order."""
+    """A message sent on one side is an event on the other, once and in order."""
     host, device, loopback = pair(1)
     commands = [Command(number, 7, b"x" * number) for number in range(20)]
     logs = [Log("info", number, "ok") for number in range(20)]
@@ -77,8 +77,8 @@ def test_a_message_too_long_for_the_peer_is_refused() -> None:
         host.send(Command(1, 1, bytes(600)))
 
 
-def test_a_message_too_long_for_the_queue_says_so() -> None:
-    """Where it is our own queue that is too small, the hint names that."""
+def test_a_message_too_long_for_the_queue_names_it() -> None:
+    """If our own queue is too small, the hint names it."""
     link = Link(1, LinkSettings(queue_bytes_max=100))
     with pytest.raises(MessageError, match="the queue holds") as caught:
         link.send(Command(1, 1, bytes(100)))
@@ -87,7 +87,7 @@ def test_a_message_too_long_for_the_queue_says_so() -> None:
 
 
 def wire_of_a_talk() -> tuple[bytes, list[Event]]:
-    """All that a device wrote in a talk with a host, and what the host made of it."""
+    """All bytes that a device wrote to a host, and the host's events."""
     host, device, loopback = pair(3)
     written = bytearray()
     received = host.receive
@@ -105,7 +105,7 @@ def wire_of_a_talk() -> tuple[bytes, list[Event]]:
 
 
 def heard_in_pieces(data: bytes, sizes: list[int]) -> list[Event]:
-    """What a host makes of bytes in pieces of some sizes, the last one repeated."""
+    """The events of a host for bytes in pieces of some sizes, the last one repeated."""
     host = Link(11)
     events: list[Event] = []
     while data:
@@ -233,7 +233,7 @@ def test_a_restarted_device_is_no_duplicate() -> None:
     assert not any(isinstance(event, LinkGap) for event in loopback.received[0])
 
 
-def test_a_restarted_host_gets_what_was_under_way() -> None:
+def test_a_restarted_host_gets_unacknowledged_readings() -> None:
     """Readings that a host had not acknowledged when it ended reach the next one."""
     host, device, loopback = pair(1, byte_ns=100_000)
     connect(loopback, host, device)
@@ -249,7 +249,7 @@ def test_a_restarted_host_gets_what_was_under_way() -> None:
 
 
 def test_a_command_is_not_given_to_the_next_session() -> None:
-    """A command that may have been carried out is given up at a restart, and that is said."""
+    """A command that may have been executed is dropped at a restart, and the drop is reported."""
     host, device, loopback = pair(1)
     connect(loopback, host, device)
     assert host.send(Command(1, 1, b"restart"))
@@ -271,7 +271,7 @@ def test_a_command_that_was_not_begun_is_kept() -> None:
     assert device.send(Ack(1, "done", ""))
 
 
-def test_a_full_queue_is_said() -> None:
+def test_a_full_queue_is_reported() -> None:
     """Without room a message is refused and counted, and the host reports the gap."""
     _, device, loopback = pair(1)
     taken = [device.send(reading(number, 100)) for number in range(40)]
@@ -310,8 +310,8 @@ def test_a_paused_link_holds_the_peer_back() -> None:
     assert readings(loopback.received[0]) == sent
 
 
-def test_silence_is_said_once() -> None:
-    """A peer that is not heard for five seconds is reported once; it is still connected to."""
+def test_silence_is_reported_once() -> None:
+    """A peer that is silent for five seconds is reported once; the connection stays open."""
     link = Link(5)
     link.receive(hello(9, 5), 0)
     assert link.receive(b"", 4_999_999_999) == ()

@@ -63,7 +63,7 @@ def test_every_reading_arrives_once(faults: WireFaults) -> None:
 
 
 @WIRES
-def test_what_is_dropped_is_reported(faults: WireFaults) -> None:
+def test_dropped_readings_are_reported(faults: WireFaults) -> None:
     """Readings that found no room in the device are reported as gaps, and no others."""
     _, device, loopback = pair(8, faults, byte_ns=200_000)
     stream(loopback, device, 500, patient=False)

@@ -42,7 +42,7 @@ FUZZ_INPUTS = 200_000
 
 def hello(session: int, peer: int, credit: int = 8) -> bytes:
     """The bytes of a hello."""
-    said = encode_record(
+    result = encode_record(
         Hello(
             version_min=1,
             version_max=1,
@@ -53,7 +53,7 @@ def hello(session: int, peer: int, credit: int = 8) -> bytes:
             extension=b"",
         )
     )
-    return encode_frame(Frame(kind=FrameKind.HELLO, version=0, credit=credit, payload=said), 0)
+    return encode_frame(Frame(kind=FrameKind.HELLO, version=0, credit=credit, payload=result), 0)
 
 
 def random_frame(chosen: random.Random, session: int, peer: int) -> bytes:
@@ -83,19 +83,19 @@ def random_frame(chosen: random.Random, session: int, peer: int) -> bytes:
 
 
 def talk(seed: int) -> list[bytes]:
-    """What a wild peer says to the link with session 22."""
+    """Random messages of a peer to the link with session 22."""
     chosen = random.Random(seed)
-    said, session = [hello(9, 22)], 9
+    result, session = [hello(9, 22)], 9
     for _ in range(60):
         way = chosen.random()
         if way < 0.05:
             session += 1
-            said.append(hello(session, chosen.choice((22, 0))))
+            result.append(hello(session, chosen.choice((22, 0))))
         elif way < 0.15:
-            said.append(chosen.randbytes(chosen.randrange(400)) + b"\0")
+            result.append(chosen.randbytes(chosen.randrange(400)) + b"\0")
         else:
-            said.append(random_frame(chosen, session, 22))
-    return said
+            result.append(random_frame(chosen, session, 22))
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_c_reports_silence_and_a_restart(native: NativeLink) -> None:
     )
 
 
-def test_c_gives_up_what_must_not_be_repeated(native: NativeLink) -> None:
+def test_c_drops_messages_that_must_not_be_repeated(native: NativeLink) -> None:
     """At a restart of the peer C sends readings again and gives commands up."""
     native.receive(hello(9, 22), 0)
     assert native.send(Command(1, 1, b""))

@@ -1,4 +1,4 @@
-"""Two slots of flash: what is chosen to run, and what a flash must be."""
+"""Two slots of flash: the choice of the model to run, and the requirements on the flash."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_an_older_model_is_not_tried(revision: int) -> None:
     assert slots.start() == (0, False)
 
 
-def test_what_is_not_whole_does_not_run() -> None:
+def test_a_damaged_model_does_not_run() -> None:
     """Neither a confirmed model nor one on trial runs where its bytes are not those of its digest,
     and an empty flash runs nothing."""
     assert Slots(MemoryFlash()).start() is None

@@ -84,7 +84,7 @@ def ends(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ends]:
 
 
 def test_bytes_pass(ends: Ends) -> None:
-    """All bytes pass both ways unchanged, and reading waits no longer than asked."""
+    """All bytes pass both ways unchanged, and reading waits no longer than its timeout."""
     every = bytes(range(256)) * 4
     for one, other in (ends, ends[::-1]):
         one.write(every)

@@ -110,7 +110,7 @@ def test_a_model_on_trial_is_taken_back() -> None:
     assert install(updater, model(2))
 
 
-def test_what_must_not_run_is_refused() -> None:
+def test_an_invalid_offer_is_refused() -> None:
     """A wrong signature, a revision that does not rise, a model too large or empty, and an update
     while another is on trial are refused before anything is erased.
     """
@@ -123,9 +123,9 @@ def test_what_must_not_run_is_refused() -> None:
     changed = UpdateBegin(7, 1500, good.digest, good.signature)
     large = offer(6, 3073)[0]
     empty = offer(6, 0)[0]
-    asked = [forged, changed, offer(5, 1500)[0], offer(4, 1500)[0], large, empty]
+    offers = [forged, changed, offer(5, 1500)[0], offer(4, 1500)[0], large, empty]
     expected = ["signature", "signature", "revision", "revision", "size", "size"]
-    assert reasons(updater, *asked) == expected
+    assert reasons(updater, *offers) == expected
     assert bytes(flash.slots[0] + flash.slots[1]) == before
 
 
@@ -173,7 +173,7 @@ def test_no_update_begins_during_a_trial() -> None:
     assert reasons(updater, offer(3, 1500)[0]) == ["none"]
 
 
-def test_what_does_not_belong_is_refused() -> None:
+def test_parts_out_of_sequence_are_refused() -> None:
     """Parts out of place, too long or without an offer, and an early commit are refused."""
     updater = device()
     begin, body = offer(1, 100)
@@ -229,8 +229,8 @@ def test_an_upload_goes_on_where_it_was() -> None:
     assert install(updater, model(1))
 
 
-def test_a_failing_flash_is_said() -> None:
-    """Where the flash refuses a write, the answer says so and the update can be sent again."""
+def test_a_failing_flash_is_reported() -> None:
+    """If the flash refuses a write, the answer reports it and the update can be sent again."""
     flash = MemoryFlash()
     updater = device(flash)
     written = flash.write
@@ -244,7 +244,7 @@ def test_a_failing_flash_is_said() -> None:
     assert install(updater, model(1))
 
 
-def test_a_refused_upload_says_why() -> None:
+def test_a_refused_upload_reports_the_reason() -> None:
     """An upload that the device refuses ends with the reason."""
     updater = device()
     offered, body = offer(1, 100)
@@ -258,17 +258,17 @@ def test_a_refused_upload_says_why() -> None:
     assert (upload.state, upload.reason) == ("refused", "signature")
 
 
-def test_lost_answers_are_asked_for() -> None:
+def test_lost_answers_are_requested_again() -> None:
     """An upload goes through although the device's link drops most answers, with one question
     for each second of silence and none after the end.
     """
     updater, offered = device(), model(1)
     upload, chosen = offered.upload(), random.Random(3)
     waiting: list[Message] = []
-    asked = 0
+    offers = 0
     for now_ns in range(0, 400 * SECOND_NS, SECOND_NS // 4):
         polled = upload.poll(now_ns)
-        asked += len(polled)
+        offers += len(polled)
         waiting += polled
         while waiting:
             status = updater.handle(waiting.pop(0))
@@ -280,7 +280,7 @@ def test_lost_answers_are_asked_for() -> None:
         if upload.state == "trial":
             waiting += upload.confirm()
     assert upload.state == "confirmed"
-    assert 5 < asked < 100
+    assert 5 < offers < 100
     assert updater.model == offered.body
 
 

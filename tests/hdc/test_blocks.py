@@ -1,4 +1,4 @@
-"""The blocks beside the hypervector."""
+"""The blocks in addition to the hypervector."""
 
 from math import isqrt
 
@@ -41,7 +41,7 @@ def test_columns_leave_the_first_tap_to_the_bits() -> None:
     assert np.array_equal(geometry.columns.code(rows), geometry.columns.code(enrolment()[0]))
 
 
-def test_what_lies_outside_the_axes_counts() -> None:
+def test_a_deviation_outside_the_axes_counts() -> None:
     """In a wide tap a deviation that no axis sees still adds to the distance."""
     rows = draw(1, 60, width=400)
     geometry = hdc.fit_geometry(rows, np.zeros(60, dtype=int), ((0, 400),), 1, bits=64)

@@ -45,7 +45,7 @@ def test_a_p_value_is_the_share_of_held_out_samples_as_new(score: int, p_value: 
 
 
 def test_a_window_is_judged_by_the_mean_of_its_deviations() -> None:
-    """Its variance is that of the mean, and that of what is usual of each concept in it."""
+    """Its variance is that of the mean plus that of the reference of each concept in it."""
     given = [verdict_at(("home", "cat"), 110, made_up(2048), 0.2)] * 3
     given += [verdict_at(("home", "dog"), 130, made_up(2048), 0.2)]
     found = hdc.detect_window(given, made_up(2048), 0.2)
@@ -99,8 +99,9 @@ def test_a_verdict_names_the_nearest_concept() -> None:
     assert labels == ["dog"] * 20
 
 
-def test_too_few_samples_are_said_not_guessed() -> None:
-    """A rate that the calibration can't support gives no verdict, and says what it needs."""
+def test_too_few_samples_give_no_verdict() -> None:
+    """A rate that the calibration can't support gives no verdict, and the reason states the
+    needed count."""
     memory, facts = learned(count=30)
     calibration = hdc.calibrate(memory, facts)
     code = memory.geometry.project(draw(1, 1))
@@ -137,8 +138,8 @@ def test_a_higher_score_is_never_more_usual(skew: float) -> None:
     assert tails[0] > 0.5 > tails[-1]
 
 
-def test_what_is_more_usual_than_usual_is_known() -> None:
-    """A window of one sample over and over, at the very middle of its concept, is no alarm."""
+def test_a_window_at_the_centre_of_its_concept_is_known() -> None:
+    """A window of one repeated sample at the centre of its concept raises no alarm."""
     memory, facts = learned(count=100)
     made = hdc.calibrate(memory, facts)
     skewed = replace(made, skews={"home": -2048})

@@ -88,7 +88,7 @@ def test_fitted_samples_are_scored_like_fresh_ones() -> None:
 
 
 def test_wrong_shapes_are_refused() -> None:
-    """Labels, zeros and weights of another length are errors that say what was expected."""
+    """Labels, zeros and weights of another length are errors that state the expected one."""
     rows, labels = enrolment()
     with pytest.raises(DimensionError, match="120 labels"):
         hdc.fit_geometry(rows, labels[:-1], TAPS, 1)

@@ -275,7 +275,7 @@ def test_no_rows_are_coded_as_none() -> None:
 
 
 def test_wrong_features_are_refused() -> None:
-    """Another width or dtype is an error that says what was expected."""
+    """Another width or dtype is an error that states the expected one."""
     geometry = hdc.identity_geometry(60, TAPS, 1)
     with pytest.raises(DimensionError, match=r"uint8 features \[n, 60\]"):
         geometry.project(np.zeros((2, 59), dtype=np.uint8))

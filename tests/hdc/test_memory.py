@@ -94,7 +94,7 @@ def test_a_copy_changes_alone() -> None:
     assert memory.digest() == before
 
 
-def test_removing_what_is_not_there_changes_nothing() -> None:
+def test_removing_an_absent_sample_changes_nothing() -> None:
     """A wrong removal raises and leaves the sums alone."""
     memory, facts = learned()
     before = memory.digest()
@@ -114,8 +114,8 @@ def bits_of(memory: hdc.Memory, *, negative: bool, count: int = 1) -> hdc.Codes:
 
 
 @pytest.mark.parametrize("negative", [True, False])
-def test_removing_what_cannot_have_been_added_is_refused(negative: bool) -> None:
-    """Sums that no samples add up to are never kept: too many bits set, or fewer than none."""
+def test_removing_impossible_sums_is_refused(negative: bool) -> None:
+    """Impossible sums are refused: more set bits than samples, or fewer than zero."""
     memory = hdc.Memory(hdc.identity_geometry(60, TAPS, 5, bits=128))
     memory.add("home", "cat", bits_of(memory, negative=negative, count=3))
     before = memory.digest()
@@ -148,8 +148,8 @@ def test_as_many_samples_as_come_are_counted() -> None:
     assert set(packed["ones"].ravel().tolist()) == {1000}
 
 
-def test_a_concept_says_nothing_of_its_only_sample() -> None:
-    """Held out, the only sample of a concept is as far from it as is usual."""
+def test_a_concept_does_not_score_its_only_sample() -> None:
+    """Held out, the only sample of a concept has the mean distance."""
     memory, _ = learned()
     lone = memory.geometry.project(draw(1, 1))
     memory.add("away", "cat", lone)

@@ -100,7 +100,7 @@ def test_forgetting_is_subtraction(facts, selector):
 
 @given(Facts, Selectors)
 def test_forgetting_with_a_resurvey_leaves_no_trace_in_the_geometry(facts, selector):
-    """With a new survey the geometry, too, is that of a device that never had the facts."""
+    """After a refit the geometry, too, equals that of a device that never had the facts."""
     world, rest = World(facts), [row for row in facts if not selector.matches(row)]
     world.feed(FitGeometry())
     if len(rest) < len(facts):
@@ -123,7 +123,7 @@ def test_the_forgotten_is_not_relearned(facts, selector, random):
 
 @given(Facts, Facts, st.integers(1, 20))
 def test_a_fleet_is_a_sum(one, other, capacity):
-    """Two devices merged either way know what one device knows that saw everything."""
+    """Two devices merged in either order equal one device that saw everything."""
     config = Config(facts_per_concept=capacity)
     other = [row for row in other if row.id not in {mine.id for mine in one}]
     first, second = World(one, config=config), World(other, config=config)

@@ -50,7 +50,7 @@ def test_constants_are_counted(source: Path) -> None:
 
 
 def test_findings_are_reported(source: Path) -> None:
-    """The table counts what the findings of a rule list, in all folders and in one."""
+    """The table counts the findings of a rule, in all folders and in one."""
     table = printed(source, "house_report.py")
     folders = [cell.strip() for cell in table[0].strip("|").split("|")][1:]
     rows = cells(table)

@@ -1,7 +1,7 @@
 /* A link in C behind standard input and output, so that Python can drive it.
  *
- * Asked: operation, time (8 bytes), length (4 bytes), that many bytes; all little-endian.
- * Answered: length (4 bytes), that many bytes.
+ * Request: operation, time (8 bytes), length (4 bytes), that many bytes; all little-endian.
+ * Response: length (4 bytes), that many bytes.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 
 enum { PAGE = 256, PAGES = 13 };
 
-static uint8_t asked[1 << 20];
+static uint8_t request[1 << 20];
 static uint8_t answer[1 << 22];
 static size_t answered;
 
@@ -89,12 +89,12 @@ static void handle(void *context, const auricle_event *event) {
     }
 }
 
-/* Messages, each led by its length (4 bytes): back as C encodes them, empty where refused. */
+/* Decodes messages, each after its length (4 bytes); returns their C encoding, empty if refused. */
 static void echo(const uint8_t *data, size_t length) {
     for (size_t at = 0; at < length;) {
         size_t size = get(data + at, 4);
         auricle_message message;
-        /* A block of just its size, so that reading past its end is seen. */
+        /* An exactly sized block: the sanitizer detects reads past its end. */
         uint8_t *exact = malloc(size ? size : 1);
         memcpy(exact, data + at + 4, size);
         if (auricle_message_decode(exact, size, &message)) {
@@ -107,7 +107,7 @@ static void echo(const uint8_t *data, size_t length) {
     }
 }
 
-/* An updater: 'K' starts it on blank flash with a key, 'V' again on the same, 'U' is a message. */
+/* An updater: 'K' starts it on blank flash with a key, 'V' restarts it, 'U' passes a message. */
 static void update(char operation, size_t length) {
     static const auricle_flash flash = {PAGE, PAGES, NULL, erase, write_words, read_words};
     static auricle_updater updater;
@@ -115,11 +115,11 @@ static void update(char operation, size_t length) {
     auricle_message message, reply;
     if (operation == 'K') {
         memset(slots, 0xFF, sizeof slots);
-        memcpy(key, asked, sizeof key);
+        memcpy(key, request, sizeof key);
     }
     if (operation != 'U') {
         auricle_update_start(&updater, &flash, key);
-    } else if (auricle_message_decode(asked, length, &message)
+    } else if (auricle_message_decode(request, length, &message)
                && auricle_update_handle(&updater, &message, &reply)) {
         put_message(&reply);
     }
@@ -129,13 +129,13 @@ static void obey(auricle_link *link, char operation, uint64_t now_ns, size_t len
     auricle_message message;
     switch (operation) {
     case 'B':
-        auricle_link_start(link, (uint32_t)get(asked, 4), handle, NULL);
+        auricle_link_start(link, (uint32_t)get(request, 4), handle, NULL);
         break;
     case 'R':
-        auricle_link_receive(link, asked, length, now_ns);
+        auricle_link_receive(link, request, length, now_ns);
         break;
     case 'S':
-        put(auricle_message_decode(asked, length, &message)
+        put(auricle_message_decode(request, length, &message)
                 ? auricle_link_send(link, &message)
                 : AURICLE_SEND_INVALID,
             1);
@@ -161,7 +161,7 @@ static void obey(auricle_link *link, char operation, uint64_t now_ns, size_t len
         put_message(&message);
         break;
     case 'E':
-        echo(asked, length);
+        echo(request, length);
         break;
     default:
         update(operation, length);
@@ -173,7 +173,7 @@ int main(void) {
     uint8_t head[13];
     while (fread(head, 1, sizeof head, stdin) == sizeof head) {
         size_t length = get(head + 9, 4);
-        if (length > sizeof asked || fread(asked, 1, length, stdin) != length) {
+        if (length > sizeof request || fread(request, 1, length, stdin) != length) {
             return 1;
         }
         answered = 0;

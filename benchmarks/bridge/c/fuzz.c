@@ -1,5 +1,5 @@
-/* Fuzzing of the link and the message codec.  With clang -fsanitize=fuzzer a libFuzzer target; with
- * -DAURICLE_ALONE a program of its own: fuzz COUNT SEED runs so many generated inputs. */
+/* Fuzzing of the link and the message codec.  A libFuzzer target with
+ * clang -fsanitize=fuzzer.  With -DAURICLE_ALONE a program: fuzz COUNT SEED runs COUNT inputs. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@ static void require(bool holds) {
     }
 }
 
-/* Every byte of a message that is delivered may be read, and it can be sent on. */
+/* Reads every byte of a delivered message, and sends it again. */
 static void handle(void *context, const auricle_event *event) {
     (void)context;
     if (event->kind == AURICLE_EVENT_MESSAGE) {
@@ -40,7 +40,7 @@ static void decode_alone(const uint8_t *data, size_t length) {
     }
 }
 
-/* A frame with a right checksum around arbitrary bytes, as a peer gone mad would send it. */
+/* A frame with a valid checksum around arbitrary bytes, as from a faulty peer. */
 static void receive_checked(auricle_link *link, const uint8_t *body, size_t length, uint64_t now) {
     uint8_t wire[600];
     uint8_t pair[8] = {PEER & 255, PEER >> 8, 0, 0, SELF, 0, 0, 0};
@@ -56,7 +56,7 @@ static void receive_checked(auricle_link *link, const uint8_t *body, size_t leng
 }
 
 static void greet(auricle_link *link) {
-    /* A hello of the peer that knows us: version 1 to 1, both sessions, 288 bytes, 512 bytes. */
+    /* A hello with our session: versions 1 to 1, both sessions, 288 and 512 bytes. */
     static const uint8_t hello[] = {0, 32, 0, 0, 0, 0, 1, 1, PEER & 255, PEER >> 8, 0, 0,
                                     SELF, 0, 0, 0, 32, 1, 0, 2, 0, 0};
     receive_checked(link, hello, sizeof hello, 0);
@@ -75,7 +75,7 @@ static size_t least(size_t one, size_t other) {
     return one < other ? one : other;
 }
 
-/* The input says what to do: an operation and a length, then bytes for it. */
+/* Executes the input: each operation is its code, a length and that many bytes. */
 static void play(auricle_link *link, const uint8_t *data, size_t length) {
     uint64_t now = 0;
     uint8_t wire[AURICLE_WIRE_BYTES_MAX];
@@ -140,11 +140,11 @@ static uint32_t draw(void) {
     return (uint32_t)(state >> 16);
 }
 
-/* The start of a data frame in order and of a message with a known id. */
+/* The start of the next data frame, with the start of a message with a known id. */
 static void begin_frame(uint8_t *body, uint8_t sequence, bool whole) {
     static const uint8_t ids[] = {1, 1, 2, 3, 4, 5, 6, 7, 8, 16, 17, 18, 19, 20, 21, 99};
     body[0] = 0x11;
-    /* Mostly whole messages, else fragments of one. */
+    /* Mostly whole messages, otherwise fragments. */
     body[1] = (uint8_t)(draw() % 4 ? whole ? 0x23 : sequence == 0 ? 0x21 : 0x20 : draw());
     body[2] = sequence;
     body[3] = body[5] = 0;
@@ -153,7 +153,7 @@ static void begin_frame(uint8_t *body, uint8_t sequence, bool whole) {
     body[8] = (uint8_t)(draw() % 2 ? 1 : body[8]);
 }
 
-/* Random bytes, but with the small numbers that lead somewhere. */
+/* Random bytes with many small numbers, which reach more code. */
 static size_t invent(uint8_t *data) {
     bool large = draw() % 8 == 0;
     size_t length = 1 + draw() % (large ? INPUT_BYTES_MAX : 200);
@@ -183,7 +183,7 @@ int main(int count, char **words) {
     static uint8_t data[INPUT_BYTES_MAX + 16];
     for (uint64_t i = 0; i < inputs; i++) {
         size_t length = invent(data);
-        /* A copy of just its size, so that reading past its end is seen. */
+        /* An exactly sized copy: the sanitizer detects reads past its end. */
         uint8_t *exact = malloc(length);
         memcpy(exact, data, length);
         LLVMFuzzerTestOneInput(exact, length);

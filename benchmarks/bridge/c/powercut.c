@@ -1,8 +1,8 @@
-/* A model update in C on flash in memory, with the power cut at every write.
+/* Updates a model in C, with flash in memory and a power cut at every write.
  *
  * Standard input: the key (32 bytes), then two models: the update_begin (137 bytes), the length
- * (4 bytes), the model.  The second replaces the first.  Prints how many cuts were tried, and after
- * how many of them the device had no working model or could not be updated again.
+ * (4 bytes), the model.  The second replaces the first.  Prints the number of cuts, and the
+ * number after which the device had no working model or could not be updated.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +40,7 @@ static void require(bool holds, const char *what) {
     }
 }
 
-/* One write of flash, unless the power is gone. */
+/* Writes to flash unless the power is off. */
 static bool step(uint8_t *at, const uint8_t *data, uint32_t length) {
     if (memory.cut_at >= 0 && memory.writes > memory.cut_at) {
         return false;
@@ -93,7 +93,7 @@ static auricle_update_status ask(auricle_updater *updater, const auricle_message
     return answer.as.update_status;
 }
 
-/* What a host does; stops where a step is refused, as it is when the power is gone. */
+/* Does the steps of a host; stops when one is refused, as after a power cut. */
 static void install(auricle_updater *updater, const struct model *model) {
     auricle_message message;
     require(auricle_message_decode(model->begin, BEGIN_BYTES, &message), "no update_begin");
@@ -174,7 +174,7 @@ int main(void) {
         for (int tear = 0; tear < TEARS; tear++) {
             memcpy(memory.slots, before, sizeof before);
             bool works = survives(at, tear);
-            /* And a second cut somewhere in the second try. */
+            /* A second cut at a random write of the second try. */
             works = survives((at * 7 + draw()) % writes, (tear + 1) % TEARS) && works;
             bad += !(recovers() && works);
             points++;

@@ -1,11 +1,11 @@
-/* Uses all of link and detector, so that the linker keeps what a firmware would.  The knowledge
- * lies elsewhere; work, features and link are what a firmware with 64 features holds in RAM. */
+/* Uses all of the link and the detector, so the linker keeps the code that firmware needs.  The
+ * knowledge is stored elsewhere; work, features and link are the RAM needed for 64 features. */
 #include "auricle_detector.h"
 #include "auricle_link.h"
 
 #ifndef FEATURES
 #define FEATURES 64
-#define WORK_WORDS 80 /* 64 features: 34 of the projection, up to 65 of the plane */
+#define WORK_WORDS 80 /* 64 features: the projection takes 34, the plane up to 65 */
 #endif
 
 extern const uint32_t knowledge[];

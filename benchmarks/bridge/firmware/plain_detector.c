@@ -1,5 +1,4 @@
-/* Straightforward C99: one loop for each sentence of the description.  Hypervectors and 8-bit heads
- * only. */
+/* The detector in straightforward C99, one loop per step.  Hypervectors and 8-bit heads only. */
 #include "plain_detector.h"
 
 void plain_project(const auricle_extract *e, const uint8_t *features, uint32_t *bits,

@@ -1,4 +1,4 @@
-/* The same decision in straightforward C, for comparison: what one writes first. */
+/* The same decision in straightforward C, as a baseline. */
 #ifndef PLAIN_DETECTOR_H
 #define PLAIN_DETECTOR_H
 

@@ -1,9 +1,9 @@
-/* Counts instructions of each stage on the emulated board, ours and straightforward ones.
+/* Counts the instructions of each stage on the emulated board: our code and the plain baseline.
  *
  * Under QEMU's -icount shift=0 an instruction takes a nanosecond and SysTick runs at 25 MHz: 40
  * instructions a tick.  Reads extract.bin and features.bin, writes speed.bin: for each stage
- * (project, detect, answer, each ours and plain) the instructions of all samples together as two
- * words, then how many samples there were and how many decisions differed.
+ * (project, detect, answer, each ours and plain) the instructions of all samples as two words,
+ * then the number of samples and the number of decisions that differ.
  */
 #include "plain_detector.h"
 #include "port.h"

@@ -1,4 +1,4 @@
-/* Test program: open an extract, decide on every vector of a file, write down what was decided.
+/* Test program: open an extract, decide on every vector of a file, write the decisions.
  *
  * Reads extract.bin and features.bin, writes decided.bin: for each vector the hypervector's words,
  * then score, concept, domain, label, answer and known as words.  Runs on a PC and on the board.

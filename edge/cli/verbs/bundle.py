@@ -100,15 +100,15 @@ def _execute(
     """Send a request to the home's daemon, or act in the home if none runs; print the result."""
     import msgspec
 
-    from ...commands import ask_daemon, body_of
+    from ...commands import response_body, send_to_daemon
     from ...home import Home
 
-    answer = ask_daemon(folder, request)
+    answer = send_to_daemon(folder, request)
     if answer is None:
         with Home(folder) as opened:
             body = msgspec.to_builtins(act(opened))
     else:
-        body = body_of(answer)
+        body = response_body(answer)
     if as_json:
         views.show_json(body)
     else:

@@ -80,7 +80,7 @@ def command(
     home: Path,
 ) -> None:
     """Send a command to a daemon and print its answer; sign it with --key."""
-    from ...commands import ask_daemon, make_command, send_command, sign_command
+    from ...commands import make_command, send_command, send_to_daemon, sign_command
     from ...signing import load_key
 
     local = not (device or broker or out)
@@ -93,7 +93,7 @@ def command(
     }
     payload = make_command(verb, fields, defaults)
     request: Any = json.loads(payload)
-    answer = ask_daemon(home, request, wait_s) if local else None
+    answer = send_to_daemon(home, request, wait_s) if local else None
     if answer is None:
         if key is not None:
             payload = sign_command(payload, load_key(key), key_name or key.stem)

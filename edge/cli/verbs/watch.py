@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from ...commands import StatusCommand, ask_daemon, body_of
+from ...commands import StatusCommand, response_body, send_to_daemon
 from ...core import ConfigError, StateError
 from ...mqtt import DaemonStatus
 from ..label_client import open_label_client
@@ -99,7 +99,7 @@ def _require_status(home: Path) -> DaemonStatus:
 
 
 def _fetch_status(home: Path) -> DaemonStatus | None:
-    answer: dict[str, Any] | None = ask_daemon(home, StatusCommand(id=secrets.token_hex(8)))
+    answer: dict[str, Any] | None = send_to_daemon(home, StatusCommand(id=secrets.token_hex(8)))
     if answer is None:
         return None
-    return msgspec.convert(body_of(answer), DaemonStatus)
+    return msgspec.convert(response_body(answer), DaemonStatus)

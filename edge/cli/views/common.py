@@ -155,7 +155,7 @@ def show_pairs(pairs: Iterable[tuple[str, object]]) -> None:
 
 
 def show_learned(done: LearnSummary) -> None:
-    """Print how the files were read, the examples learned by concept, and what was skipped."""
+    """Print how the files were read, the examples learned by concept, and the skipped ones."""
     say(f"read as           {done.layout}")
     for note in done.notes:
         say(f"note: {note}", style="yellow")
@@ -188,7 +188,7 @@ def show_prediction_names() -> None:
 
 def show_prediction(predicted: Prediction) -> None:
     """Print one prediction or drift alarm."""
-    message = predicted.said
+    message = predicted.outcome
     if isinstance(message, Decision):
         known = {True: "yes", False: "NEW", None: "?"}[message.known]
         cells = [message.label or "-", known, message.domain or "-", message.guess or "-"]
@@ -213,7 +213,7 @@ class PredictionScore:
 
     def count(self, predicted: Prediction) -> None:
         """Count one prediction; drift alarms and rejected examples do not count."""
-        decision = predicted.said
+        decision = predicted.outcome
         if not isinstance(decision, Decision):
             return
         self.decided += 1

@@ -193,7 +193,7 @@ class Knowledge:
         self._invalidate(given)
 
     def ledger_applied(self) -> None:
-        """Note that the ledger now holds what was added and no longer what was removed."""
+        """Note that the ledger now holds the added facts and no longer the removed ones."""
         self._leaving = frozenset()
 
     def set_contributions(self, contributions: Mapping[str, Contribution], card: str) -> None:
@@ -288,7 +288,7 @@ class Knowledge:
 
     def accept_head(self, fit: HeadFit, adaptor: Adaptor | None) -> None:
         """Accept an adaptor solved in the background, None if that failed: it answers if it equals
-        what would be solved here now."""
+        an adaptor solved here now."""
         current = fit.is_based_on(self._serving(fit.domain))
         self._heads.accept(fit, adaptor if current else None)
 

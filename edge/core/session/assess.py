@@ -38,7 +38,7 @@ Floats = NDArray[np.float32]
 
 
 class FeatureModel(Protocol):
-    """What the runtime needs of an encoder: `encoder.Model`, or one that replays features."""
+    """The runtime's interface to an encoder: `encoder.Model`, or one that replays features."""
 
     @property
     def card(self) -> encoder.Card:
@@ -224,8 +224,8 @@ class BatchPrefetch:
     def features(
         self, event: Observation
     ) -> tuple[Features | Rejected, PrefetchedAssessment | None]:
-        """Return an observation's features uint8 [width], or why it is rejected, and what was
-        prefetched for it."""
+        """Return an observation's features uint8 [width], or the reason of a rejection, and its
+        prefetched assessment."""
         _, ahead = self._ahead.pop(id(event), (None, None))
         return (self._encode(event) if ahead is None else ahead.features), ahead
 

@@ -1,7 +1,7 @@
 """One MQTT connection: paho's client on an open transport, with its callbacks turned into data.
 
 A connection is used once.  Messages that are unacknowledged when it ends are reported as lost; the
-outbox, which knows what was forgotten meanwhile, decides what to send again.  The session
+outbox, which knows the messages forgotten meanwhile, decides which to send again.  The session
 (subscriptions and queued commands) lives at the broker, under the client id.
 """
 
@@ -127,7 +127,7 @@ class MqttConnection:
                 return
 
     def write(self) -> None:
-        """Send what is queued."""
+        """Send the queued packets."""
         if self._client.want_write():
             self._guard(self._client.loop_write)
         self.link.flush()

@@ -184,7 +184,7 @@ class MqttClient:
 
     @property
     def refusal(self) -> str:
-        """What a connected broker refuses: a subscription or a recent message; empty if nothing."""
+        """The refusal of a connected broker: a subscription or a recent message; empty if none."""
         return self._reasons.refusal
 
     @property
@@ -195,7 +195,7 @@ class MqttClient:
     @property
     def unclean_disconnects(self) -> int:
         """Connections that ended without a DISCONNECT from either side.  The broker may have
-        crashed and lost what it acknowledged last."""
+        crashed and lost its last acknowledged messages."""
         return self.counters.unclean
 
     @property
@@ -390,7 +390,7 @@ class MqttClient:
             self._finish(connection)
 
     def _dispatch(self, connection: MqttConnection) -> None:
-        """Handle what a read brought: reason codes, CONNACK, messages."""
+        """Handle the packets of a read: reason codes, CONNACK, messages."""
         events, connection.events = connection.events, []
         for event in events:
             self._reasons.note(event.packet, event.code, event.name, event.topic)

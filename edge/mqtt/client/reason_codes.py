@@ -52,7 +52,7 @@ class ReasonLog:
         self._refused_at = -REPEAT_S
 
     def note(self, packet: str, code: int, name: str, topic: str) -> None:
-        """Count a packet's reason code.  topic: what it concerns; empty if unknown."""
+        """Count a packet's reason code.  topic: of the refused packet; empty if unknown."""
         key = f"{packet}: {name}"
         self._counters.reasons[key] += 1
         if packet in {"SUBACK", "UNSUBACK"}:
@@ -66,8 +66,8 @@ class ReasonLog:
 
     @property
     def refusal(self) -> str:
-        """What the broker refuses: a subscription, or a message within the last `REPEAT_S`; empty
-        if nothing."""
+        """The broker's refusal: a subscription, or a message within the last `REPEAT_S`; empty if
+        none."""
         for topic, name in self._refused_filters.items():
             return f"the subscription to {topic} is refused: {name}"
         recent = self._clock() - self._refused_at < REPEAT_S

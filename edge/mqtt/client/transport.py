@@ -102,12 +102,12 @@ class BufferedSocket:
         return self._sock.fileno()
 
     def setblocking(self, flag: bool) -> None:  # noqa: FBT001 - the interface of sockets
-        """Part of the socket interface; raises ValueError if asked to block."""
+        """Part of the socket interface; raises ValueError for a blocking mode."""
         if flag:
             raise ValueError("a buffered socket never blocks")
 
     def close(self) -> None:
-        """Send what the system accepts now, and close."""
+        """Send the bytes that the system accepts now, and close."""
         self.flush()
         self._sock.close()
 

@@ -1,6 +1,6 @@
 /* The six functions on an RP2040 with the Pico SDK: UART0 on pins 0 and 1, the LED of a Pico.
  *
- * Put your sensor into board_sample; until then the golden vectors of the export are sent. */
+ * Read your sensor in board_sample; as shipped it sends the golden vectors of the export. */
 #include "auricle_app.h"
 #include "auricle_board.h"
 #include "auricle_knowledge.h"

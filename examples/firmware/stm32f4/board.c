@@ -1,7 +1,7 @@
-/* The six functions on an STM32F4, without a vendor library: USART2 on PA2 and PA3, the serial line
- * of the debugger on Nucleo boards, the LED on PA5, the clock it starts with (16 MHz).
+/* The six functions on an STM32F4, without a vendor library: USART2 on PA2 and PA3, the serial port
+ * of the debugger on Nucleo boards, the LED on PA5, the reset clock (16 MHz).
  *
- * Put your sensor into board_sample; until then the golden vectors of the export are sent. */
+ * Read your sensor in board_sample; as shipped it sends the golden vectors of the export. */
 #include "auricle_app.h"
 #include "auricle_board.h"
 #include "auricle_knowledge.h"
@@ -33,7 +33,7 @@
 #define LED 5
 #define USART2_IRQ 38u
 #define NVIC_ISER1 REGISTER(0xE000E104u)
-#define RING_BYTES 512u /* a power of two: what arrives while a decision is made */
+#define RING_BYTES 512u /* a power of two: bytes that arrive during a decision */
 #define PERIOD_NS 50000000u
 
 static uint64_t ticks, next_ns;
@@ -41,8 +41,8 @@ static uint32_t last, turn;
 static volatile uint32_t arrived, taken;
 static volatile uint8_t ring[RING_BYTES];
 
-/* A counter in a backup register: it outlives a reset and, with a battery, the power.  Without a
- * battery keep it in flash, or take the random generator where the chip has one. */
+/* A counter in a backup register: it survives a reset and, with a battery, a power cut.  Without a
+ * battery, keep it in flash or use the random generator if the chip has one. */
 uint32_t board_session(void)
 {
     RCC_APB1ENR |= 1u << 28; /* PWR */
@@ -74,7 +74,7 @@ uint64_t board_now_ns(void)
     return ticks * (NS_PER_S / CLOCK_HZ);
 }
 
-/* The USART holds one byte, and a decision takes longer than the next one does. */
+/* The USART holds one byte, and the next byte arrives before a decision ends. */
 void on_usart2(void)
 {
     if (USART2_SR & RXNE) {

@@ -35,7 +35,7 @@ uint32_t board_session(void)
     TIMER0->value = 0xFFFFFFFFu;
     TIMER0->control = 1;
     last = 0xFFFFFFFFu;
-    /* Kept in RAM over a reset; a board that is sold keeps it in flash. */
+    /* RAM survives a reset here; a production board must use flash. */
     starts++;
     return starts ? starts : 1;
 }
@@ -83,7 +83,7 @@ bool board_set(uint8_t channel, int32_t value)
 }
 
 #ifdef AURICLE_FLEET_KEY
-/* Models sent over the link.  RAM stands for two slots of flash, which a reset leaves alone. */
+/* Models sent over the link.  RAM emulates two slots of flash; a reset does not change it. */
 #include "../auricle_update.h"
 
 #define PAGE_BYTES 1024u
@@ -124,7 +124,7 @@ static bool update(const auricle_message *message, auricle_message *answer)
     return ours;
 }
 
-/* Decide by the model that was chosen; the exported one serves where there is none. */
+/* Uses the model in the chosen slot, or the exported one if no slot holds a model. */
 static void try_update(void)
 {
     auricle_update_start(&updater, &flash, key);

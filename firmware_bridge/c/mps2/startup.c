@@ -9,7 +9,7 @@ int main(void);
 #define SYS_EXIT_EXTENDED 0x20u
 #define APPLICATION_EXIT 0x20026u
 
-/* The end of a test program under an emulator or a debugger: Arm semihosting. */
+/* Ends a test program under an emulator or a debugger, by Arm semihosting. */
 static void leave(int status)
 {
     const uint32_t arguments[2] = {APPLICATION_EXIT, (uint32_t)status};

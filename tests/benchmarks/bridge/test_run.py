@@ -27,8 +27,8 @@ def test_digits_come_as_two_domains():
     assert load_pacs(None) is None
 
 
-def test_what_is_missing_is_left_out_of_the_summary():
-    """A summary names only what was measured."""
+def test_missing_measurements_are_left_out_of_the_summary():
+    """A summary names only measured figures."""
     from benchmarks.bridge.run import summarise
 
     rows = [

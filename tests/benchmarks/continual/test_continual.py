@@ -18,7 +18,7 @@ SPANS = ((0, 6), (6, WIDTH))
 
 @pytest.fixture(scope="module")
 def samples() -> ContinualSamples:
-    """Two domains that shift all columns, two classes told by the first."""
+    """Two domains that shift all columns, and two classes that the first column separates."""
     random = np.random.default_rng(0)
     count = 240
     label, domain = np.arange(count) % 2, np.arange(count) // 2 % 2
@@ -46,7 +46,7 @@ def view(samples) -> ContinualView:
 
 
 def test_marks_by_sets():
-    """Accuracy is that after the last task, forgetting what was lost since the best before."""
+    """Accuracy is that after the last task; forgetting is the loss since the best earlier value."""
     table = {
         frozenset({0}): {0: 0.9},
         frozenset({1}): {1: 0.6},
@@ -105,7 +105,7 @@ def test_a_gradual_peer_learns_each_prefix_once(name, samples, view):
 
 
 def test_a_memory_is_bounded(samples, view):
-    """A replay memory keeps no more than it may, and only what was shown."""
+    """A replay memory keeps its bound, and only shown samples."""
     peer = cl_sgd.Gradual(20)
     tasks = {0: samples.train[:50], 1: samples.train[50:100]}
     *_, (_, state) = cl_sgd.states([(0, 1)], tasks, view, peer, 0.03, 0)
@@ -141,7 +141,7 @@ def test_the_cost_of_routing_is_measured(samples):
 
 
 @pytest.mark.parametrize("benchmark", [domains, classes])
-def test_without_data_it_says_so(benchmark):
+def test_without_data_it_is_skipped(benchmark):
     """A benchmark without its data is skipped, with the names of the files."""
     report = benchmark.run(None)
     assert not report.rows

@@ -26,7 +26,8 @@ def as_child(monkeypatch, source):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_history_ends_as_the_rules_say(tmp_path, seed):
-    """Learning, correcting, forgetting, merging and crashing leave what the plain model holds."""
+    """After learning, corrections, forgets, merges and crashes the facts equal those of a plain
+    model."""
     assert RandomHistory(tmp_path, seed).run(60) == (0, 0)
 
 
@@ -38,7 +39,7 @@ def test_killed_processes_lose_nothing_they_acknowledged(tmp_path, as_child):
 
 
 def test_the_summary_has_its_keys(as_child):
-    """The report names what it counted."""
+    """The report names its counts."""
     summary = run(None, histories=0, kills=1).summary
     assert set(summary) == {
         "histories",
@@ -60,7 +61,7 @@ def test_a_store_that_lost_a_fact_is_noticed(tmp_path):
     assert device.mismatches == 2
 
 
-def test_what_is_left_in_a_file_is_found(tmp_path):
+def test_a_forgotten_fact_left_in_a_file_is_found(tmp_path):
     """The search for forgotten facts finds one that is still there."""
     device = HistoryDevice(tmp_path, 10, Random(0))
     device.feed(Enrol((fact("a name to find", width=24),)))
@@ -69,7 +70,7 @@ def test_what_is_left_in_a_file_is_found(tmp_path):
 
 
 def test_the_model_keeps_the_newest():
-    """The plain model evicts, corrects, and refuses what was forgotten."""
+    """The plain model evicts, corrects, and refuses forgotten facts."""
     expected = ExpectedState(1)
     expected.learn([fact("x", at=1), fact("y", at=2)])
     assert list(expected.facts) == ["y"]
@@ -81,7 +82,7 @@ def test_the_model_keeps_the_newest():
 
 
 class Held:
-    """A store that holds what it is told."""
+    """A store with given contents."""
 
     def __init__(self, labels: dict[str, str]) -> None:
         self._labels = labels
@@ -91,12 +92,12 @@ class Held:
         return fact(fact_id, self._labels[fact_id]) if fact_id in self._labels else None
 
     def was_forgotten(self, fact_id: str) -> bool:
-        """True for what is not held."""
+        """True for absent items."""
         return fact_id not in self._labels
 
 
 @pytest.mark.parametrize(
-    ("said", "held", "lost"),
+    ("output", "held", "lost"),
     [
         ("try label a x\nlabel a x\n", {"x": "a"}, 0),
         ("try label a x\nlabel a x\n", {}, 1),
@@ -108,10 +109,10 @@ class Held:
         ("try label a x\nlabel a x\ntry label b y\nlab", {"y": "b"}, 1),
     ],
 )
-def test_only_the_last_thing_tried_may_be_either_way(said, held, lost):
-    """What was acknowledged must be there; what was under way may be."""
+def test_only_the_last_thing_tried_may_be_either_way(output, held, lost):
+    """An acknowledged change must be present; a change in progress may be."""
     account = ChildOutput()
-    account.read(said)
+    account.read(output)
     assert account.reconcile(cast("Store", Held(held))) == lost
 
 

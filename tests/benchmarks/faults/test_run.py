@@ -1,4 +1,4 @@
-"""The fault runs, in small: what they count can fail, and holds."""
+"""The fault runs at a small scale: their checks can fail, and hold."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.faults.signals import Outcome, Trial, send_signals, trials
 from tests.brokers import needs_mosquitto
 
 
-def _told(number: int, kind: str = "decision", **more: object) -> dict[str, object]:
+def _message(number: int, kind: str = "decision", **more: object) -> dict[str, object]:
     return {"schema": f"auricle/v1/{kind}", "sequence": number, "historical": False, **more}
 
 
@@ -21,27 +21,32 @@ def test_missing_numbers_and_two_meanings_are_counted():
     """A number that neither came nor lies in a gap is missing; one that comes twice with another
     meaning is a conflict, one that comes again as late is none."""
     received = ReceivedMessages()
-    for told in (_told(1, x=1), _told(1, x=1) | {"historical": True}, _told(3, x=1), _told(7)):
-        received.record(told)
+    for message in (
+        _message(1, x=1),
+        _message(1, x=1) | {"historical": True},
+        _message(3, x=1),
+        _message(7),
+    ):
+        received.record(message)
     assert (received.unreported(), received.repeated, received.conflicts) == (4, 1, 0)
-    received.record(_told(8, "gap", first=4, last=5))
-    received.record(_told(3, x=2))
+    received.record(_message(8, "gap", first=4, last=5))
+    received.record(_message(3, x=2))
     assert (received.unreported(), received.conflicts) == (2, 1)
 
 
-def test_jumps_of_the_clock_have_to_be_told():
-    """Both, there and back, by their size."""
+def test_clock_jumps_must_be_reported():
+    """A jump and its reversal must both be reported, with their size."""
     received = ReceivedMessages()
-    received.record(_told(1, "clock-jump", seconds=-946_080_000.0))
+    received.record(_message(1, "clock-jump", seconds=-946_080_000.0))
     assert unreported_jumps(received.jumps) == 1
-    received.record(_told(2, "clock-jump", seconds=5.0))
+    received.record(_message(2, "clock-jump", seconds=5.0))
     assert unreported_jumps(received.jumps) == 1
-    received.record(_told(3, "clock-jump", seconds=946_080_003.2))
+    received.record(_message(3, "clock-jump", seconds=946_080_003.2))
     assert unreported_jumps(received.jumps) == 0
 
 
 @needs_mosquitto
-def test_broken_messages_at_every_door_are_taken_or_refused_with_a_reason(tmp_path: Path):
+def test_malformed_messages_are_accepted_or_refused_with_a_reason(tmp_path: Path):
     """By a daemon in a process of its own, through a real broker and its HTTP door."""
     fuzzed = Fuzzer(tmp_path, seed=4).run(400)
     assert (fuzzed.messages, fuzzed.crashes, fuzzed.bugs, fuzzed.unexplained) == (400, 0, 0, 0)

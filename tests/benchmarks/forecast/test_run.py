@@ -1,4 +1,4 @@
-"""What the benchmark of forecasts promises: the truth comes late, and marks mean what they say."""
+"""The benchmark of forecasts: truth arrives late, and the figures match their definitions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def stream(seed=0, channels=3):
 
 
 def foresight(made):
-    """What one would forecast who knew everything."""
+    """The forecast of an oracle."""
     points = np.full((STEPS, len(HORIZONS), made.values.shape[1]), np.nan)
     for place, ahead in enumerate(HORIZONS):
         points[:-ahead, place] = made.values[ahead:]
@@ -70,7 +70,7 @@ def test_an_error_counts_at_its_horizon_and_after_its_event():
     assert marks["after"][1][:2] == pytest.approx([7 / 2, 7 / 5 / 2])
 
 
-def test_what_is_missing_counts_as_the_last_value():
+def test_a_missing_forecast_counts_as_the_last_value():
     """A method that says nothing is scored as the one that repeats the last value."""
     made = stream()
     silent = np.full((STEPS, len(HORIZONS), 3), np.nan)
@@ -79,7 +79,7 @@ def test_what_is_missing_counts_as_the_last_value():
 
 @pytest.mark.parametrize("kind", [LastValuePeer, SeasonalNaivePeer, DLinearOnline, LagRls])
 def test_no_method_sees_the_future(kind):
-    """What is forecast at a step stays the same whatever comes later."""
+    """A forecast does not depend on later samples."""
     points = []
     for later in (0.0, 1e3):
         made = stream()

@@ -72,7 +72,7 @@ def test_the_slowest_peers_run_on_a_sample():
 
 
 def test_a_set_can_be_measured_alone(monkeypatch, tmp_path):
-    """Only the streams of the sets that were asked for are measured; what is no set is refused."""
+    """Only the streams of the requested sets are measured; an unknown set is refused."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     made = np.cumsum(np.random.default_rng(0).normal(size=(80, 1)), axis=0)
     streams = [

@@ -10,8 +10,9 @@ from benchmarks.growth import acceptance
 
 
 @pytest.mark.parametrize(("wins", "losses"), [(0, 0), (3, 0), (7, 4), (4, 7)])
-def test_mcnemar_counts_what_only_one_gets_right(wins, losses):
-    """The chance is that of a fair coin, as scipy has it; facts both answer alike do not count."""
+def test_mcnemar_counts_discordant_facts(wins, losses):
+    """The p-value equals scipy's binomial test with a fair coin; facts that both answer alike do
+    not count."""
     one = np.repeat([True, False, True, False], (wins, losses, 5, 2))
     other = np.repeat([False, True, True, False], (wins, losses, 5, 2))
     found = acceptance._mcnemar(one, other)  # noqa: SLF001  the run itself takes minutes
@@ -21,7 +22,7 @@ def test_mcnemar_counts_what_only_one_gets_right(wins, losses):
 
 
 def test_a_trial_of_each_kind_is_run(monkeypatch):
-    """Without PACS the digits' trials are there, for both tests, and what was left out is said."""
+    """Without PACS the digits' trials run for both tests, and the report names the omitted ones."""
     monkeypatch.setattr(acceptance, "SIZES", (60,))
     report = acceptance.run(None, trials=1)
     assert {row.method for row in report.rows} == {acceptance.OURS, acceptance.EXACT}

@@ -17,7 +17,7 @@ from tests.worlds import vector
 
 
 def test_without_data_it_is_skipped(tmp_path: Path):
-    """Without the images the report says what is missing, and has no figures."""
+    """Without the images the report names the missing files, and has no figures."""
     for data in (None, tmp_path):
         report = growth.run(data)
         assert report.summary == {}
@@ -25,8 +25,8 @@ def test_without_data_it_is_skipped(tmp_path: Path):
 
 
 def test_images_are_drawn_without_overlap():
-    """The new domain's images are bounded a class, the others' too, and what is served is neither;
-    the draw is always the same."""
+    """The images of every class of every domain are bounded, served images are separate, and the
+    draw is always the same."""
     images = [
         Image(domain, label, b"%d" % number)
         for domain in (growth.NEW, "photo")
@@ -65,7 +65,7 @@ def test_memory_is_that_of_a_process():
 
 
 def test_a_growth_is_watched_while_serving(tmp_path: Path):
-    """Images are served until the worker's result is in, and what it took is known."""
+    """Images are served until the worker's result arrives, and its cost is known."""
     with Home(learned_home(tmp_path / "home")) as home:
         home.worker = workers.worker("slow")
         payloads = [vector(1), vector(2)]

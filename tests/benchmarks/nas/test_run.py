@@ -42,7 +42,7 @@ def test_a_constant_score_agrees_with_nothing():
 
 
 def test_regret_is_in_points():
-    """What is lost by a choice is counted in hundredths of accuracy."""
+    """The loss of a choice is counted in hundredths of accuracy."""
     assert points_lost(np.array([0.5, 0.75]), 0) == pytest.approx(25)
 
 
@@ -69,7 +69,7 @@ def test_the_summary_has_its_keys_and_counts_the_best_rival():
 
 
 @pytest.mark.parametrize("kind", nas.KINDS)
-def test_networks_hand_over_the_columns_their_blueprint_says(kind):
+def test_networks_have_the_width_of_their_blueprint(kind):
     """Each kind's network has the width of its blueprint, and gradients reach its parameters."""
     torch = pytest.importorskip("torch")
     from benchmarks.nas.ground_truth import build_network

@@ -32,8 +32,7 @@ def test_a_topology_is_the_published_one(name, nodes, links):
 @pytest.mark.parametrize("down", [(), (3,), (3, 17)])
 @pytest.mark.parametrize("name", sorted(TOPOLOGIES))
 def test_routes_are_shortest_paths(name, down):
-    """Every pair's route is as long as the shortest path that scipy finds, and avoids what is
-    down."""
+    """Every pair's route is as long as scipy's shortest path, and avoids failed links."""
     topology = TOPOLOGIES[name]
     routes = route_demands(topology, frozenset(down))
     count = len(topology.nodes)

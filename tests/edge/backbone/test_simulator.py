@@ -51,7 +51,7 @@ def test_a_seed_gives_the_same_bits_and_another_does_not():
     assert not np.array_equal(simulate_links("nsfnet", 4, 2, 9, 7).demands, first.demands)
 
 
-def test_events_say_what_happened():
+def test_events_match_the_simulated_failures():
     """A failed link carries nothing until its repair, and the buckets follow from the shifts."""
     world = simulate_links("euro28", 1, 1, days=9, quiet_days=7, double_share=0.5)
     assert world.events[0].step >= world.quiet_steps == 7 * 288
@@ -102,7 +102,7 @@ def test_bursts_are_short_and_change_no_route():
     ],
 )
 def test_arguments_that_make_no_world_are_refused(wrong):
-    """An unknown topology or an impossible span is refused, with what to do."""
+    """An unknown topology or an impossible span is refused with a hint."""
     with pytest.raises(EdgeError, match="simulating link loads") as caught:
         simulate_links(**wrong)
     assert caught.value.hint

@@ -115,8 +115,8 @@ def test_a_bundle_brings_geometry_sums_and_adaptors(pair: Pair):
     """An imported bundle is on trial; the user predicts the maker's domain, also after a
     restart."""
     pair.write()
-    said = import_bundle(pair.user, "one", NOW)
-    assert said == BundleTrialReport(bundle="one", state="on trial", reason="")
+    report = import_bundle(pair.user, "one", NOW)
+    assert report == BundleTrialReport(bundle="one", state="on trial", reason="")
     known = pair.user.runtime.knowledge
     assert known.geometry.fingerprint == pair.maker.runtime.knowledge.geometry.fingerprint
     assert known.domains == ("hall", "shared")
@@ -302,9 +302,9 @@ def test_novel_decisions_revert_a_bundle(pair: Pair):
         observe(pair.user, number, row)
     assert pair.user.check_trial() == ()
     observe(pair.user, 3, strange[3])
-    (said,) = pair.user.check_trial()
-    assert (said.state, said.decided) == ("reverted", 4)
-    assert "were novel or abstained" in said.reason
+    (report,) = pair.user.check_trial()
+    assert (report.state, report.decided) == ("reverted", 4)
+    assert "were novel or abstained" in report.reason
     assert pair.state() == before
 
 
@@ -321,9 +321,9 @@ def test_labels_that_disagree_revert_a_bundle(pair: Pair):
                 payload=clouds((1,), 1)[0],
                 id=f"{name}{number}",
             )
-            told = pair.user.feed(seen)
-            health.count(seen, told)
-            guess = told[0].guess  # type: ignore[union-attr]
+            published = pair.user.feed(seen)
+            health.count(seen, published)
+            guess = published[0].guess  # type: ignore[union-attr]
             event = Label(f"{name}{number}", guess if name == "right" else "z", "shared")
             health.count(event, pair.user.feed(event))
         assert health.problem(NOW, 0.0) == reason

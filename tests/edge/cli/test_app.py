@@ -29,17 +29,17 @@ def lines(text: str) -> list[str]:
 
 def test_verbs_are_listed_in_the_order_of_use():
     """The help lists every verb once, in the order of use."""
-    said = run("--help")
-    listed = [line.split()[0] for line in said.output.split("Commands:")[1].splitlines() if line]
+    result = run("--help")
+    listed = [line.split()[0] for line in result.output.split("Commands:")[1].splitlines() if line]
     assert listed == list(cli.app.commands)
 
 
 @pytest.mark.parametrize("verb", list(cli.app.commands))
 def test_every_verb_explains_itself(verb):
     """Each verb has a help text with a sentence."""
-    said = run(verb, "--help")
-    assert said.exit_code == 0
-    assert f"auricle {verb}" in said.output.replace("root", "auricle")
+    result = run(verb, "--help")
+    assert result.exit_code == 0
+    assert f"auricle {verb}" in result.output.replace("root", "auricle")
 
 
 @pytest.mark.parametrize(
@@ -58,20 +58,20 @@ def test_every_verb_explains_itself(verb):
     ],
 )
 def test_mistyped_words_are_answered(words, hint):
-    """A verb, option or value that cannot be used ends with status 2, names it and what comes
-    nearest, and leaves standard output empty."""
-    said = run(*words)
-    assert said.exit_code == 2
-    assert said.stdout == ""
-    assert hint in said.stderr.lower()
+    """An invalid verb, option or value ends with status 2, names it and the nearest valid one,
+    and leaves standard output empty."""
+    result = run(*words)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert hint in result.stderr.lower()
 
 
 @pytest.mark.parametrize("words", [(), ("bundle",), ("encoder",)])
 def test_a_group_without_a_verb_lists_its_verbs(words):
     """Without a verb the help is shown with the exit status of a usage error."""
-    said = run(*words)
-    assert said.exit_code == 2
-    assert "Commands:" in said.output
+    result = run(*words)
+    assert result.exit_code == 2
+    assert "Commands:" in result.output
 
 
 @pytest.mark.parametrize(
@@ -125,10 +125,10 @@ def test_a_closed_pipe_ends_a_verb_quietly(tmp_path, home):
 )
 def test_errors_are_two_lines_and_status_1(tmp_path, home, words):
     """An error is printed with a hint on standard error; standard output stays empty."""
-    said = run(*(word.format(tmp=tmp_path, home=home) for word in words))
-    assert said.exit_code == 1
-    assert said.stdout == ""
-    found = lines(said.stderr)
+    result = run(*(word.format(tmp=tmp_path, home=home) for word in words))
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    found = lines(result.stderr)
     assert found[0].startswith("error: ")
     assert len(found) <= 2
     assert not (tmp_path / "new").exists()
@@ -161,20 +161,20 @@ def test_predictions_with_json_are_one_value_a_line(tmp_path, home):
     """Each example gives one line, unreadable ones included."""
     table = write_csv(tmp_path / "t.csv", 3)
     assert run("encoder", "columns", table, "--home", home).exit_code == 0
-    said = run("predict", table, "--home", home, "--json")
-    values = [json.loads(line) for line in said.stdout.splitlines()]
+    result = run("predict", table, "--home", home, "--json")
+    values = [json.loads(line) for line in result.stdout.splitlines()]
     assert [value["truth"] for value in values] == list("aaabbb")
-    assert said.stderr == ""
+    assert result.stderr == ""
 
 
 def test_predictions_are_plain_lines_outside_a_terminal(tmp_path, home):
     """Without a terminal the output is a heading, lines with tabs, and comments after `#`."""
-    said = run("predict", write_csv(tmp_path / "t.csv", 3), "--home", home)
-    found = lines(said.stdout)
+    result = run("predict", write_csv(tmp_path / "t.csv", 3), "--home", home)
+    found = lines(result.stdout)
     assert found[0].split("\t") == ["label", "known", "domain", "guess", "p-value", "source"]
     assert all(len(line.split("\t")) == 6 for line in found[1:7])
     assert found[-1] == "# 6 of 6 guesses agree with the given labels"
-    assert said.stdout.isascii()
+    assert result.stdout.isascii()
 
 
 def test_predicting_changes_nothing(tmp_path, home):
@@ -188,9 +188,9 @@ def test_predicting_changes_nothing(tmp_path, home):
 def test_nothing_readable_is_status_1(tmp_path, home):
     """If no example could be decided, the exit status is 1."""
     (tmp_path / "bad.csv").write_text("label,x\na,1\n", "utf-8")
-    said = run("predict", tmp_path / "bad.csv", "--home", home)
-    assert said.exit_code == 1
-    assert "expected shape" in said.stdout
+    result = run("predict", tmp_path / "bad.csv", "--home", home)
+    assert result.exit_code == 1
+    assert "expected shape" in result.stdout
 
 
 def test_verify_ends_with_status_1_where_something_is_wrong(home):
@@ -199,9 +199,9 @@ def test_verify_ends_with_status_1_where_something_is_wrong(home):
     db.execute("UPDATE facts SET captured_at_ns = 5")
     db.commit()
     db.close()
-    said = run("verify", "--home", home)
-    assert said.exit_code == 1
-    assert "WRONG" in said.stdout
+    result = run("verify", "--home", home)
+    assert result.exit_code == 1
+    assert "WRONG" in result.stdout
 
 
 def test_a_home_may_be_named_by_the_environment(home, monkeypatch):
@@ -223,20 +223,20 @@ def test_images_are_learned_through_the_shipped_encoder(tmp_path):
     (tmp_path / "images/day/cat/broken.png").write_bytes(b"\x89PNG")
     home = tmp_path / "home"
     assert run("init", home).exit_code == 0
-    said = run("learn", tmp_path / "images", "--home", home)
-    assert said.exit_code == 0, said.output
-    assert "9 as <domain>/<label>/<image>" in said.stdout
-    assert "night\tdog\t2" in said.stdout
-    assert "broken.png" in said.stdout
+    result = run("learn", tmp_path / "images", "--home", home)
+    assert result.exit_code == 0, result.output
+    assert "9 as <domain>/<label>/<image>" in result.stdout
+    assert "night\tdog\t2" in result.stdout
+    assert "broken.png" in result.stdout
     assert run("verify", "--home", home).exit_code == 0
 
 
 def test_a_second_writer_is_refused(home):
     """While one process writes, another writer is refused and readers continue."""
     with Store.open(home / "knowledge.db"):
-        said = run("learn", home / "table.csv", "--home", home)
-        assert said.exit_code == 1
-        assert "another process has it open" in said.stderr
+        result = run("learn", home / "table.csv", "--home", home)
+        assert result.exit_code == 1
+        assert "another process has it open" in result.stderr
         assert run("predict", home / "table.csv", "--home", home).exit_code == 0
 
 

@@ -43,10 +43,12 @@ def home(tmp_path: Path) -> Path:
 
 def guesses(table: Path, home: Path) -> list[tuple[str, bool]]:
     """The answer for each row, and whether it is known."""
-    said = run("predict", table, "--home", home, "--json")
-    values = [json.loads(line) for line in said.stdout.splitlines()]
+    result = run("predict", table, "--home", home, "--json")
+    values = [json.loads(line) for line in result.stdout.splitlines()]
     return [
-        (one["said"]["guess"], one["said"]["known"]) for one in values if "guess" in one["said"]
+        (one["outcome"]["guess"], one["outcome"]["known"])
+        for one in values
+        if "guess" in one["outcome"]
     ]
 
 
@@ -65,18 +67,18 @@ def test_a_missing_column_is_refused_by_its_name(home: Path, tmp_path: Path):
     """A table with columns a and c is refused: neither learned nor answered."""
     other = write(tmp_path / "ac.csv", "label,a,b2")
     for verb in ("learn", "predict"):
-        said = run(verb, other, "--home", home)
-        assert said.exit_code == 1
-        assert isinstance(said.exception, SystemExit)
-        assert "the column b missing; found b2" in said.stderr
+        result = run(verb, other, "--home", home)
+        assert result.exit_code == 1
+        assert isinstance(result.exception, SystemExit)
+        assert "the column b missing; found b2" in result.stderr
     assert run_json("inspect", "--home", home)["columns"] == ["a", "b"]
 
 
 def test_extra_columns_are_named_and_ignored(home: Path, tmp_path: Path):
     """A column that the home does not know, numeric or text, is left out with a warning."""
     wide = write(tmp_path / "wide.csv", "label,note,b,a", "label,fine,{b},{a}")
-    said = run("predict", wide, "--home", home)
-    assert "ignored columns: note" in said.stderr
+    result = run("predict", wide, "--home", home)
+    assert "ignored columns: note" in result.stderr
     assert guesses(wide, home) == guesses(tmp_path / "ab.csv", home)
 
 
@@ -116,7 +118,7 @@ def test_an_older_home_warns_until_its_columns_are_named(home: Path, tmp_path: P
     assert run_json("verify", "--home", home)["knowledge_digest"] == before
 
 
-def test_names_are_replaced_only_where_that_is_asked_for(home: Path, tmp_path: Path):
+def test_names_are_replaced_only_with_yes(home: Path, tmp_path: Path):
     """Other names or too many are refused; --yes replaces existing names."""
     swapped = write(tmp_path / "ba.csv", "label,b,a")
     refused = run("encoder", "columns", swapped, "--home", home)
@@ -137,9 +139,9 @@ def test_exports_and_merges_compare_names(home: Path, tmp_path: Path):
     swapped = write(tmp_path / "ba.csv", "label,b,a")
     assert run("encoder", "columns", swapped, "--home", other).exit_code == 0
     for words in (("learn", tmp_path / "facts.npz"), ("merge", home / "knowledge.db")):
-        said = run(*words, "--home", other)
-        assert said.exit_code == 1
-        assert "another order" in said.stderr
+        result = run(*words, "--home", other)
+        assert result.exit_code == 1
+        assert "another order" in result.stderr
     older(other)
     merged = run_json("merge", home / "knowledge.db", "--home", other)
     assert "no column names" in merged["detail"]
@@ -193,10 +195,10 @@ def test_a_daemon_reads_the_header_of_its_standard_input(home: Path):
     try:
         for line in ("b,note,a", "91,x,11", "41,x,61", ",x,61"):
             daemon.say(line)
-        told = [daemon.hear() for _ in range(3)]
+        messages = [daemon.hear() for _ in range(3)]
     finally:
         daemon.stop()
-    assert [one.get("guess") for one in told] == ["on", "off", None]
-    assert "found no number for b" in told[2]["reason"]
+    assert [one.get("guess") for one in messages] == ["on", "off", None]
+    assert "found no number for b" in messages[2]["reason"]
     log = daemon.log.read_text("utf-8")
     assert [line.count("note") for line in log.splitlines() if "columns_ignored" in line] == [1]

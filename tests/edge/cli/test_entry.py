@@ -30,7 +30,7 @@ def started(code: str, **given: str) -> str:
 
 
 @pytest.mark.parametrize(("given", "expected"), [({}, "1"), ({"OPENBLAS_NUM_THREADS": "2"}, "2")])
-def test_numpy_gets_one_thread_unless_somebody_says_otherwise(given: dict[str, str], expected: str):
+def test_numpy_gets_one_thread_unless_the_user_sets_another(given: dict[str, str], expected: str):
     """The variable is set before numpy reads it, unless the user has set it."""
     before = "import os; print(os.environ['OPENBLAS_NUM_THREADS'])"
     assert started(before, **given) == expected
@@ -101,20 +101,20 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     return set(json.loads(done.stdout))
 
 
-def test_a_plain_home_loads_what_it_uses(loaded: set[str]):
+def test_a_plain_home_imports_only_needed_modules(loaded: set[str]):
     """A starting daemon imports nothing that its settings do not need."""
     assert {"numpy", "paho", "edge.core.runtime", "edge.outbox"} <= loaded
     assert loaded & UNUSED == set()
 
 
-def test_what_is_unused_is_spelt_as_it_is_loaded():
+def test_the_unused_modules_exist():
     """Each of these modules exists, so that the test above would see it; torch and structlog may
     not be installed."""
     absent = {name for name in UNUSED if find_spec(name) is None}
     assert absent <= {"structlog", "torch"}
 
 
-def test_a_plain_run_that_cannot_start_says_why(tmp_path: Path):
+def test_a_plain_run_that_cannot_start_reports_the_reason(tmp_path: Path):
     """An error without the option parser is also two lines and status 1."""
     command = [sys.executable, "-c", "from edge.cli.entry import main; main()", "run"]
     done = subprocess.run(

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 import encoder
-from edge.commands.control_socket import ask_daemon
+from edge.commands.control_socket import send_to_daemon
 from edge.config.settings import SETTINGS
 from edge.core.events import Enrol
 from edge.core.facts import Fact
@@ -85,8 +85,8 @@ def labels_of(folder: Path) -> dict[str, int]:
 
 
 def test_a_vector_is_shown_and_labelled(tmp_path):
-    """Values by column name, the guess and known examples are on the screen, a typo is asked about,
-    and labels survive a daemon that is killed."""
+    """The screen shows values by column name, the guess and known examples; a typo needs
+    confirmation, and labels survive a killed daemon."""
     home = vectors(tmp_path / "home")
     with asking(home) as (daemon, wanted), Terminal("label", "--home", home) as person:
         assert [one["observation_id"] for one in wanted["observations"]] == (
@@ -203,12 +203,12 @@ def test_measurements_leave_through_the_socket_alone(tmp_path):
     with a hint."""
     home = vectors(tmp_path / "home")
     with asking(home) as (_, wanted):
-        asked = {"verb": "explain", "id": "e1", "observation_id": wanted["observation_ids"][0]}
-        found = ask_daemon(home, asked)
+        request = {"verb": "explain", "id": "e1", "observation_id": wanted["observation_ids"][0]}
+        found = send_to_daemon(home, request)
         assert found["done"], found
         assert found["body"]["kind"] == "vector"
         assert len(found["body"]["columns"]) == 8
-        refused = ask_daemon(home, asked | {"id": "e2", "observation_id": "nobody"})
+        refused = send_to_daemon(home, request | {"id": "e2", "observation_id": "unknown"})
         assert not refused["done"]
         assert "does not wait" in refused["reason"]
 
@@ -225,10 +225,10 @@ def test_one_label_given_by_id_is_questioned_too(tmp_path):
             person.enter("yes")
             assert person.end() == 0, person.screen
         fields = ("--set", f"observation_id={second}", "--set", "label=catt")
-        said = run("command", "label", *fields, "--home", home)
-        assert said.exit_code == 0, said.output
-        assert "warning: the label 'catt' is new; did you mean 'cat'?" in said.stderr
-        assert json.loads(said.stdout)["body"]["warnings"]
+        result = run("command", "label", *fields, "--home", home)
+        assert result.exit_code == 0, result.output
+        assert "warning: the label 'catt' is new; did you mean 'cat'?" in result.stderr
+        assert json.loads(result.stdout)["body"]["warnings"]
         daemon.kill()
     assert labels_of(home) == {"dog": 1, "catt": 1}
 

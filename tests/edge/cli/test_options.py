@@ -41,7 +41,7 @@ def test_every_option_and_argument_is_explained(words):
     """The help of a verb explains each parameter and fits 80 columns."""
     unexplained = [one.name for one in VERBS[words].params if not one.help]
     assert unexplained == []
-    said = run(*words.split()[1:], "--help")
-    assert said.exit_code == 0
-    assert said.output.startswith(f"Usage: {words} ")
-    assert [line for line in said.output.splitlines() if len(line) > COLUMNS] == []
+    result = run(*words.split()[1:], "--help")
+    assert result.exit_code == 0
+    assert result.output.startswith(f"Usage: {words} ")
+    assert [line for line in result.output.splitlines() if len(line) > COLUMNS] == []

@@ -34,7 +34,7 @@ class FakeContext:
 
     homes: dict[str, Slot]
     at_ns: int = NOW
-    told: list[tuple[Any, str, bytes, bool]] = field(default_factory=list)
+    published: list[tuple[Any, str, bytes, bool]] = field(default_factory=list)
     fed: list[Event] = field(default_factory=list)
     paused: bool = False
     births: int = 0
@@ -52,11 +52,11 @@ class FakeContext:
 
     def publish(self, message: Any) -> None:
         """See `CommandContext`."""
-        self.told.append((message, "", b"", False))
+        self.published.append((message, "", b"", False))
 
     def answer(self, message: Any, topic: str, correlation: bytes, *, kept: bool) -> None:
         """See `CommandContext`."""
-        self.told.append((message, topic, correlation, kept))
+        self.published.append((message, topic, correlation, kept))
 
     def status(self) -> DaemonStatus:
         """See `CommandContext`."""
@@ -126,7 +126,7 @@ class Office:
 
     def answered(self) -> Response:
         """The only answer since the last call."""
-        ((response, _, _, _),) = self.context.told
-        self.context.told.clear()
+        ((response, _, _, _),) = self.context.published
+        self.context.published.clear()
         assert isinstance(response, Response)
         return response

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from edge.commands import control_socket as control
-from edge.commands.control_socket import SOCKET, ControlSocket, ask_daemon, body_of
+from edge.commands.control_socket import SOCKET, ControlSocket, response_body, send_to_daemon
 from edge.core.errors import EdgeError, TransportError
 
 
@@ -30,21 +30,21 @@ def listen(tmp_path):
 
 def echo(line: bytes) -> bytes:
     """Answer with the request."""
-    return json.dumps({"asked": json.loads(line)}).encode()
+    return json.dumps({"request": json.loads(line)}).encode()
 
 
 def test_a_request_is_answered(listen):
     """The request arrives unchanged, and so does the answer."""
     folder = listen(echo)
-    assert ask_daemon(folder, {"verb": "status"}) == {"asked": {"verb": "status"}}
+    assert send_to_daemon(folder, {"verb": "status"}) == {"request": {"verb": "status"}}
 
 
 def test_a_refusal_is_raised_and_an_answer_is_its_body():
     """A refused request raises an error with reason and hint; otherwise the body is returned."""
     with pytest.raises(EdgeError, match="busy") as caught:
-        body_of({"done": False, "reason": "busy", "hint": "later"})
+        response_body({"done": False, "reason": "busy", "hint": "later"})
     assert caught.value.hint == "later"
-    assert body_of({"done": True, "body": {"state": "serving"}}) == {"state": "serving"}
+    assert response_body({"done": True, "body": {"state": "serving"}}) == {"state": "serving"}
 
 
 def test_only_its_user_may_ask(listen):
@@ -57,16 +57,16 @@ def test_a_deep_folder_is_no_obstacle(listen, tmp_path):
     """A path longer than a socket's address works."""
     deep = tmp_path / ("d" * 100) / ("e" * 100)
     deep.mkdir(parents=True)
-    assert ask_daemon(listen(echo, deep), {}) == {"asked": {}}
+    assert send_to_daemon(listen(echo, deep), {}) == {"request": {}}
 
 
 def test_without_a_daemon_there_is_no_answer(tmp_path):
     """A missing socket, or that of a dead daemon, means no daemon, which is not an error."""
-    assert ask_daemon(tmp_path, {}) is None
+    assert send_to_daemon(tmp_path, {}) is None
     dead = socket.socket(socket.AF_UNIX)
     dead.bind(str(tmp_path / SOCKET))
     dead.close()
-    assert ask_daemon(tmp_path, {}) is None
+    assert send_to_daemon(tmp_path, {}) is None
 
 
 def test_a_dead_daemons_socket_is_replaced(listen, tmp_path):
@@ -74,10 +74,10 @@ def test_a_dead_daemons_socket_is_replaced(listen, tmp_path):
     dead = socket.socket(socket.AF_UNIX)
     dead.bind(str(tmp_path / SOCKET))
     dead.close()
-    assert ask_daemon(listen(echo), {}) == {"asked": {}}
+    assert send_to_daemon(listen(echo), {}) == {"request": {}}
 
 
-def test_a_daemon_that_is_silent_is_told(listen):
+def test_a_silent_daemon_is_an_error(listen):
     """Waiting for an answer ends with an error and a hint."""
     held = threading.Event()
 
@@ -87,7 +87,7 @@ def test_a_daemon_that_is_silent_is_told(listen):
 
     folder = listen(never)
     with pytest.raises(TransportError, match="does not answer"):
-        ask_daemon(folder, {}, timeout_s=0.1)
+        send_to_daemon(folder, {}, timeout_s=0.1)
     held.set()
 
 
@@ -102,7 +102,7 @@ def test_garbage_and_hurry_leave_it_alive(listen, monkeypatch):
                 caller.sendall(data)
             except OSError:
                 assert len(data) > 1_000
-    assert ask_daemon(folder, {"verb": "status"}) == {"asked": {"verb": "status"}}
+    assert send_to_daemon(folder, {"verb": "status"}) == {"request": {"verb": "status"}}
 
 
 def test_callers_are_bounded(listen, monkeypatch):
@@ -114,12 +114,12 @@ def test_callers_are_bounded(listen, monkeypatch):
         caller.sendall(b"{}\n")
         assert caller.recv(100)
     with pytest.raises(TransportError):
-        ask_daemon(folder, {})
+        send_to_daemon(folder, {})
     for caller in waiting:
         caller.close()
     for _ in range(100):
         try:
-            assert ask_daemon(folder, {}) == {"asked": {}}
+            assert send_to_daemon(folder, {}) == {"request": {}}
             break
         except TransportError:
             continue

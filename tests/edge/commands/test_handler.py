@@ -32,12 +32,12 @@ def office(tmp_path: Path) -> Iterator[Office]:
     made.home.close()
 
 
-def test_a_label_is_learned_and_answered_where_it_was_asked(office: Office):
+def test_a_label_is_learned_and_answered_at_the_response_topic(office: Office):
     """The answer is durable, and has the correlation data and the topic of the request."""
     office.home.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(1)))
     payload = b'{"verb":"label","id":"c1","observation_id":"s:1","label":"a"}'
     office.handler.execute(office.order(payload, "label"))
-    ((response, topic, correlation, kept),) = office.context.told
+    ((response, topic, correlation, kept),) = office.context.published
     assert (response.done, response.body["count"], response.id) == (True, 1, "c1")
     assert (topic, correlation, kept) == ("auricle/v1/desk/response/ann", b"n1", True)
     assert office.home.store.get("s:1") is not None
@@ -57,11 +57,11 @@ def test_a_probable_typo_is_carried_out_and_warned_about(office: Office, verb, f
     office.ask("relabel", "c0", select={"label": "a"}, label="dog")
     office.home.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(1)))
     about = {"observation_id": "s:1"} if verb == "label" else {"select": {"label": "b"}}
-    said = office.ask(verb, **about, **fields)
-    assert said.done
-    found = said.body.get("warnings", [])
+    result = office.ask(verb, **about, **fields)
+    assert result.done
+    found = result.body.get("warnings", [])
     assert [one.split()[1] for one in found] == warnings
-    assert office.ask(verb, **about, **fields) == replace(said, repeated=True)
+    assert office.ask(verb, **about, **fields) == replace(result, repeated=True)
 
 
 def local(office: Office, verb: str, **fields: object) -> dict[str, Any]:
@@ -101,8 +101,8 @@ def test_raw_inputs_and_explanations_stay_on_the_machine(office: Office):
     assert local(office, "raw", observation_id="s:2")["body"] == {"raw": ""}
     assert "does not wait" in local(office, "explain", observation_id="s:2")["reason"]
     for verb in ("raw", "explain"):
-        said = office.ask(verb, observation_id="s:1")
-        assert (said.done, f"there is no command {verb!r}" in said.reason) == (False, True)
+        result = office.ask(verb, observation_id="s:1")
+        assert (result.done, f"there is no command {verb!r}" in result.reason) == (False, True)
 
 
 def test_an_explanation_names_columns_as_the_home_does(office: Office):
@@ -148,10 +148,10 @@ def test_a_repeated_command_gets_the_stored_answer(office: Office):
 
 def test_a_rejection_is_an_answer_too(office: Office):
     """A rejection is stored and repeated."""
-    first = office.ask("label", observation_id="nobody:1", label="a")
+    first = office.ask("label", observation_id="unknown:1", label="a")
     assert (first.done, first.repeated) == (False, False)
     assert "expired" in first.reason
-    assert office.ask("label", observation_id="nobody:1", label="a") == replace(
+    assert office.ask("label", observation_id="unknown:1", label="a") == replace(
         first, repeated=True
     )
 
@@ -159,8 +159,8 @@ def test_a_rejection_is_an_answer_too(office: Office):
 def test_an_id_is_used_once(office: Office):
     """Another command with the same id is refused as a replay."""
     office.ask("pause")
-    said = office.ask("pause", expires_at_ns=NOW + 5)
-    assert (said.done, "replayed" in said.reason) == (False, True)
+    result = office.ask("pause", expires_at_ns=NOW + 5)
+    assert (result.done, "replayed" in result.reason) == (False, True)
 
 
 def test_a_forget_request_is_answered_by_its_receipt_again(office: Office):
@@ -183,8 +183,8 @@ def test_an_erasure_takes_earlier_answers_with_it(office: Office):
     done = office.ask("relabel", "c0", select={"ids": ["f1"]}, label="z")
     assert done.done
     office.ask("forget", select={"ids": ["f1"]})
-    said = office.ask("relabel", "c0", select={"ids": ["f1"]}, label="z")
-    assert (said.done, said.repeated, said.hint) == (True, True, LOST)
+    result = office.ask("relabel", "c0", select={"ids": ["f1"]}, label="z")
+    assert (result.done, result.repeated, result.hint) == (True, True, LOST)
 
 
 def test_after_a_crash_before_the_answer_nothing_is_done_twice(office: Office, monkeypatch):
@@ -197,8 +197,8 @@ def test_after_a_crash_before_the_answer_nothing_is_done_twice(office: Office, m
     assert office.ask("relabel", select={"label": "a"}, label="z").done
     monkeypatch.undo()
     office.crash()
-    said = office.ask("relabel", select={"label": "a"}, label="z")
-    assert (said.done, said.repeated, said.hint) == (True, True, LOST)
+    result = office.ask("relabel", select={"label": "a"}, label="z")
+    assert (result.done, result.repeated, result.hint) == (True, True, LOST)
     assert office.context.fed == []
 
 
@@ -242,8 +242,8 @@ def test_a_full_journal_refuses(office: Office, monkeypatch):
     with pytest.raises(StateError, match="journal of commands is full"):
         office.handler.execute(order)
     office.handler.refuse(order, "no room")
-    said = office.answered()
-    assert (said.id, said.reason, said.done) == ("c3", "no room", False)
+    result = office.answered()
+    assert (result.id, result.reason, result.done) == ("c3", "no room", False)
     office.context.at_ns = NOW + 101
     assert office.ask("pause", "c3").done
 
@@ -265,19 +265,19 @@ def test_commands_of_the_loop_and_of_the_home(office: Office):
     assert (head["domain"], head["facts"]) == ("home", 8)
     waiting = {"flagged": (), "labels": ("a", "b"), "domains": ("home",)}
     assert office.ask("candidates", "w").body == waiting
-    said = office.ask("rollback", "k", domain="home")
-    assert (said.done, "no adaptor serves there" in said.reason) == (False, True)
+    result = office.ask("rollback", "k", domain="home")
+    assert (result.done, "no adaptor serves there" in result.reason) == (False, True)
     assert "no such domain has facts here" in office.ask("grow", "g", domain="moon").reason
 
 
 def test_people_on_the_machine_need_no_key(tmp_path: Path):
     """A command through the control socket is trusted, and answered to its client."""
     office = Office(tmp_path, CommandSettings())
-    said: list[bytes] = []
-    order = office.handler.local(b'{"verb":"pause","id":"c1"}', said.append)
+    result: list[bytes] = []
+    order = office.handler.local(b'{"verb":"pause","id":"c1"}', result.append)
     assert order is not None
     office.handler.execute(order)
-    assert json.loads(said[0])["body"] == {"paused": True}
-    assert office.handler.local(b'{"verb":"paus"}', said.append) is None
-    assert json.loads(said[1])["hint"] == "did you mean pause?"
+    assert json.loads(result[0])["body"] == {"paused": True}
+    assert office.handler.local(b'{"verb":"paus"}', result.append) is None
+    assert json.loads(result[1])["hint"] == "did you mean pause?"
     office.home.close()

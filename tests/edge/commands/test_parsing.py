@@ -71,7 +71,7 @@ def test_every_command_is_read(verb: str):
 
 
 @pytest.mark.parametrize(
-    ("payload", "said"),
+    ("payload", "expected"),
     [
         (b"{", "it is not JSON"),
         (b"\xff\xfe", "it is not JSON"),
@@ -90,9 +90,9 @@ def test_every_command_is_read(verb: str):
         (b"[" * 50_000, "it is not JSON"),
     ],
 )
-def test_what_is_wrong_is_said(payload: bytes, said: str):
+def test_the_first_error_is_named(payload: bytes, expected: str):
     """The reason names the first error."""
-    assert said in reason(OPEN, payload)
+    assert expected in reason(OPEN, payload)
 
 
 def test_the_nearest_name_is_offered():
@@ -143,12 +143,12 @@ def test_an_open_device_takes_signed_commands_too():
 
 def test_settings_refuse_unknown_commands_and_bad_keys():
     """The error lists the known commands."""
-    for table, said in (
+    for table, expected in (
         ({"enabled": ["reboot"]}, "no command 'reboot'"),
         ({"keys": {"ann": "ed25519:AAAA"}}, "commands.keys.ann must be ed25519:"),
         ({"per_minute": 0}, "per_minute"),
     ):
-        with pytest.raises(msgspec.ValidationError, match=said):
+        with pytest.raises(msgspec.ValidationError, match=expected):
             msgspec.convert(table, CommandSettings)
 
 

@@ -80,9 +80,9 @@ def test_known_values_are_listed(tmp_path, text, hint):
     home = new_home(tmp_path / "home")
     with (home / "auricle.toml").open("a", encoding="utf-8") as file:
         file.write(text)
-    said = run("inspect", "--home", home)
-    assert said.exit_code == 1
-    assert hint in " ".join(said.output.split())
+    result = run("inspect", "--home", home)
+    assert result.exit_code == 1
+    assert hint in " ".join(result.output.split())
 
 
 def test_a_key_of_another_kind_of_stream_is_recognised(tmp_path):

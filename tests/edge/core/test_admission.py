@@ -14,7 +14,7 @@ def ids(facts: tuple[Fact, ...]) -> list[str]:
 
 
 def outcome(admission: Admission) -> tuple[list[str], list[str], list[str]]:
-    """Ids of what enters, what is replaced, and what is evicted."""
+    """Ids of entering, replaced and evicted facts."""
     return ids(admission.entering), ids(admission.replaced), ids(admission.evicted)
 
 

@@ -43,7 +43,7 @@ class NamedWorld(World):
 
 
 def decided(world: World, payload: Any, number: int = 0) -> Decision | Rejected:
-    """What is decided on a payload."""
+    """The decision on a payload."""
     heard = world.feed(
         Observation(stream="s", sequence=number, captured_at_ns=number, payload=payload)
     )
@@ -52,7 +52,7 @@ def decided(world: World, payload: Any, number: int = 0) -> Decision | Rejected:
 
 
 def test_names_decide_where_a_value_goes() -> None:
-    """Values in another order, beside an unknown one, give the decision of the plain vector."""
+    """Values in another order, with an unknown one, give the decision of the plain vector."""
     world, values = NamedWorld(), vector(2).tolist()
     plain = decided(world, np.array(values, np.float32), 1)
     shuffled = {"more": 9.0, **dict(zip(reversed(NAMES), reversed(values), strict=True))}
@@ -71,7 +71,7 @@ def test_names_decide_where_a_value_goes() -> None:
         (dict.fromkeys(NAMES, 1.0) | {"x3": 10**400}, "too large"),
     ],
 )
-def test_what_is_missing_is_named(payload: dict[str, Any], words: str) -> None:
+def test_a_missing_column_is_named(payload: dict[str, Any], words: str) -> None:
     """A column without a number refuses the sample by its name; the next sample is decided."""
     world = NamedWorld()
     found = decided(world, payload)
@@ -92,7 +92,7 @@ def test_a_ledger_without_names_takes_an_order_that_a_person_fixed() -> None:
 
 
 def test_several_named_samples_are_decided_together() -> None:
-    """What is worked out ahead for named samples is what each gives by itself."""
+    """Prefetched results of named samples equal those one by one."""
     ahead, alone = NamedWorld(), NamedWorld()
     events = [
         Observation(
@@ -131,7 +131,7 @@ def test_sums_of_other_columns_are_refused() -> None:
         assert world.runtime.knowledge.contributing == ("b",)
 
 
-def test_names_do_not_change_what_is_known() -> None:
+def test_names_do_not_change_the_knowledge() -> None:
     """Digest and sums are the same with names and without."""
     named, bare = NamedWorld(), NamedWorld(())
     assert named.runtime.digest() == bare.runtime.digest()
@@ -140,7 +140,7 @@ def test_names_do_not_change_what_is_known() -> None:
 
 
 def test_sums_that_were_held_stay_out_under_other_names() -> None:
-    """A ledger that is named later leaves out what it had taken of other columns."""
+    """A ledger that gets names later ignores columns that it had taken by position."""
     world = NamedWorld(())
     world.feed(replace(NamedWorld().runtime.contribute("b", 5), columns=NAMES[::-1]))
     assert list(world.runtime.knowledge.contributing) == ["b"]
@@ -161,7 +161,7 @@ def test_names_that_cannot_be_are_refused(columns: Any) -> None:
 
 
 def follow(runtime: Runtime, number: int, payload: Any) -> list[Any]:
-    """What a sample of a series gives."""
+    """Messages for a sample of a series."""
     event = Observation(
         stream="links",
         sequence=number,
@@ -175,14 +175,14 @@ def follow(runtime: Runtime, number: int, payload: Any) -> list[Any]:
 
 
 def test_the_first_message_fixes_the_fields_of_a_series() -> None:
-    """A field that comes now and then neither begins the series anew nor becomes a channel; a
-    message without any known field is refused."""
+    """An occasional field neither restarts the series nor becomes a channel; a message without
+    any known field is refused."""
     runtime = Runtime(Config(), World().model, MemoryLedger())
     for number in range(3):
         follow(runtime, number, NamedValues(("t", "v"), np.array([20.0, 3.0])))
-    (told,) = follow(runtime, 3, NamedValues(("progress", "t"), np.array([50.0, 20.0])))
-    assert isinstance(told, SeriesForecast)
-    assert told.channels == ("t", "v")
+    (forecast,) = follow(runtime, 3, NamedValues(("progress", "t"), np.array([50.0, 20.0])))
+    assert isinstance(forecast, SeriesForecast)
+    assert forecast.channels == ("t", "v")
     (refused,) = follow(runtime, 4, NamedValues(("progress",), np.array([50.0])))
     assert isinstance(refused, Rejected)
     assert "expected some of the channels t, v, found progress" in refused.reason

@@ -23,7 +23,7 @@ from edge.core.errors import ConfigError, EdgeError
     ],
 )
 def test_an_unusable_value_names_its_key(key, value):
-    """A setting that cannot work is refused with its name, what is expected, and what was found."""
+    """An invalid setting is refused with its name, the expected and the found value."""
     with pytest.raises(ConfigError) as caught:
         Config(**{key: value})
     assert key in caught.value.message

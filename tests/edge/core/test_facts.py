@@ -35,7 +35,7 @@ def test_fields_do_not_run_into_each_other():
 
 
 def test_a_higher_revision_supersedes():
-    """A correction wins over what it corrects, never the other way round."""
+    """A correction wins over the fact that it corrects, never the reverse."""
     old, new = fact("x", "a"), fact("x", "b", revision=1)
     assert new.supersedes(old)
     assert not old.supersedes(new)

@@ -30,8 +30,9 @@ def test_forgetting_reaches_the_window():
     assert "forgotten" in world.ask(Label("s:0", "a"), Rejected).reason
 
 
-def test_a_receipt_says_what_was_done():
-    """Count, concepts and both digests; the second is what remains."""
+def test_a_receipt_has_counts_concepts_and_digests():
+    """A receipt has the count, the concepts and both digests; the second is that of the
+    remaining facts."""
     world = World([fact("x", "a"), fact("y", "b"), fact("z", "b")])
     before = world.runtime.digest()
     receipt = world.ask(ForgetRequest("r", Selector(label="b"), 42), Receipt)
@@ -45,14 +46,15 @@ def test_a_receipt_says_what_was_done():
 
 
 def test_a_receipt_counts_evictions_before_it():
-    """What a full concept pushed out earlier is said, since it can't be told from the forgotten."""
+    """The receipt counts earlier evictions, because the digest can't distinguish them from
+    forgotten facts."""
     world = World([fact("x", at=1)], config=Config(facts_per_concept=1))
     world.feed(Enrol((fact("y", at=2),)))
     receipt = world.ask(ForgetRequest("r", Selector(label="a")), Receipt)
     assert receipt.evicted_before == 1
 
 
-def test_a_receipt_counts_what_was_turned_away():
+def test_a_receipt_counts_facts_that_were_too_old_to_keep():
     """A fact too old for a full concept would have stayed, had the others never come."""
     world = World([fact("x", at=2)], config=Config(facts_per_concept=1))
     assert "older" in world.ask(Enrol((fact("y", at=1),)), Acknowledgement).detail
@@ -112,7 +114,7 @@ def test_a_redelivery_does_not_widen_a_request(again, selector):
     assert world.runtime.digest() == world.derived()
 
 
-def test_forgetting_nothing_is_said():
+def test_forgetting_nothing_is_rejected():
     """A request that matches nothing is rejected and leaves no receipt."""
     world = World([fact("x")])
     world.ask(ForgetRequest("r", Selector(label="never")), Rejected)
@@ -120,7 +122,7 @@ def test_forgetting_nothing_is_said():
 
 
 def test_a_resurvey_after_forgetting_leaves_no_trace():
-    """With a new survey not even the frozen geometry remembers what was forgotten."""
+    """After a refit even the frozen geometry has no trace of forgotten facts."""
     facts = [fact(f"f{row}", "ab"[row % 2], at=row) for row in range(20)]
     world = World(facts)
     world.feed(FitGeometry())

@@ -1,4 +1,5 @@
-"""Growth as the runtime plans it: when it asks, what it takes in, what a forget request ends."""
+"""Growth as the runtime plans it: requests, accepted results, and jobs ended by a forget
+request."""
 
 import math
 from dataclasses import replace
@@ -122,12 +123,12 @@ def test_a_class_of_one_fact_makes_no_second_class() -> None:
     assert started(World([*facts, lone, fact("other", "b", seed=901)])).domain == "home"
 
 
-def test_what_nobody_waits_for_changes_nothing() -> None:
+def test_the_result_of_another_job_changes_nothing() -> None:
     """The result of another job than the running one is reported as abandoned."""
     world = World(lessons(ENOUGH))
     job = started(world)
-    told = world.ask(result(replace(job, id="another")), GrowthReport)
-    assert (told.state, told.version) == ("abandoned", 0)
+    messages = world.ask(result(replace(job, id="another")), GrowthReport)
+    assert (messages.state, messages.version) == ("abandoned", 0)
     assert not world.ledger.adaptors()
     assert world.ask(result(job), GrowthReport).state == "serving"
 
@@ -153,8 +154,8 @@ def test_one_job_runs_at_a_time() -> None:
 def test_an_adaptor_is_installed_and_serves_the_next_answer() -> None:
     """A better result is stored, reported, and survives a crash."""
     world = World(lessons(ENOUGH))
-    told = world.ask(result(started(world)), GrowthReport)
-    assert (told.state, told.version, told.incumbent) == ("serving", 1, 0.8)
+    messages = world.ask(result(started(world)), GrowthReport)
+    assert (messages.state, messages.version, messages.incumbent) == ("serving", 1, 0.8)
     world.crash()
     assert [record.version for record in world.ledger.adaptors()["home"]] == [1]
     assert world.runtime.knowledge.answer("home", values(lessons(1)[0])) in "ab"
@@ -181,7 +182,7 @@ def enrol(world: World, one: Fact) -> None:
     world.feed(Enrol((one,)))
 
 
-def test_what_failed_is_not_tried_again_on_the_same_facts() -> None:
+def test_a_failed_growth_is_not_repeated_on_the_same_facts() -> None:
     """A refusal is kept through a crash; a changed label makes the domain due again."""
     world = World(lessons(ENOUGH))
     assert world.ask(nothing(started(world)), GrowthReport).state == "refused"
@@ -244,12 +245,12 @@ def test_a_domain_that_lost_its_facts_loses_its_adaptors() -> None:
     """A merged domain's adaptor is retired with its last fact."""
     world = World(lessons(ENOUGH) + lessons(4, "yard"))
     world.feed(result(started(world)))
-    told = [
+    messages = [
         message
         for message in world.feed(Relabel(Selector(domain="home"), domain="yard"))
         if isinstance(message, GrowthReport) and message.state == "retired"
     ]
-    assert [(m.domain, m.version) for m in told] == [("home", 1)]
+    assert [(m.domain, m.version) for m in messages] == [("home", 1)]
     assert "home" not in world.ledger.adaptors()
 
 

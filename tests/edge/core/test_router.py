@@ -75,9 +75,9 @@ def test_scores_are_log_probabilities():
 def test_overlapping_domains_are_not_sure():
     """Indistinguishable domains get about half of the probability each."""
     router = fit_router([batch("a", 300), batch("b", 300, seed=1)], SPANS)
-    said = np.exp(router.scores(batch("a", 200, seed=2).features))
-    assert abs(float(said[:, 0].mean()) - 0.5) < 0.1
-    assert float(said.max()) < 0.9
+    result = np.exp(router.scores(batch("a", 200, seed=2).features))
+    assert abs(float(result[:, 0].mean()) - 0.5) < 0.1
+    assert float(result.max()) < 0.9
 
 
 @settings(max_examples=25, deadline=None)
@@ -105,8 +105,8 @@ def test_one_domain_is_certain():
 def test_a_tiny_domain_is_heard(few):
     """A domain of a few facts is routed to despite a large one."""
     router = fit_router([batch("large", 400, level=80), batch("tiny", few, level=170)], SPANS)
-    said = routed(router, batch("tiny", 20, level=170, seed=4))
-    assert said.count("tiny") >= 18
+    result = routed(router, batch("tiny", 20, level=170, seed=4))
+    assert result.count("tiny") >= 18
     assert routed(router, batch("large", 20, level=80, seed=4)) == ["large"] * 20
 
 
@@ -117,8 +117,8 @@ def test_identical_facts_do_no_harm():
         FactBatch(tuple(f"{name}{row}" for row in range(5)), (name,) * 5, ("a",) * 5, same)
         for name in "ab"
     ]
-    said = np.exp(fit_router(parts, SPANS).scores(same))
-    np.testing.assert_allclose(said, 0.5, atol=0.01)
+    result = np.exp(fit_router(parts, SPANS).scores(same))
+    np.testing.assert_allclose(result, 0.5, atol=0.01)
 
 
 def test_one_tap_is_read_whole():
@@ -151,7 +151,7 @@ def test_many_domains_are_routed():
     ],
 )
 def test_wrong_features_are_refused(features):
-    """Features of another width or type raise an error that states what was expected."""
+    """Features of another width or type raise an error that states the expected ones."""
     router = fit_router([batch("a", 3), batch("b", 3)], SPANS)
     with pytest.raises(ModelMismatchError, match=rf"expects uint8 features \[\.\.\., {WIDTH}\]"):
         router.scores(features)
@@ -193,7 +193,7 @@ def test_domains_weigh_as_the_root_of_their_facts():
     assert rows.weights.mean() == pytest.approx(1, rel=1e-5)
 
 
-def test_what_is_left_of_a_fact_is_what_a_ridge_without_it_leaves():
+def test_leave_one_out_residuals_equal_those_of_a_ridge_without_the_fact():
     """Closed-form residuals equal those of a ridge solved without the fact, at the same penalty."""
     rows = _gather([batch("a", 9, level=95), batch("b", 14, level=110)], SPANS[1])
     ridge = _fit_ridge(rows)

@@ -73,7 +73,7 @@ def test_a_new_sample_gets_no_label():
     assert decision.guess in ("a", "b")
 
 
-def test_too_few_facts_for_the_ordered_rate_are_said():
+def test_too_few_facts_for_the_chosen_rate_are_reported():
     """With too few facts for the chosen rate, `known` is None with a reason, and the label
     answers."""
     decision = run(taught(count=5), (1,), 1)[0]
@@ -110,7 +110,7 @@ def test_an_alarm_sets_its_streams_output():
 
 
 def test_late_labels_of_an_alarm_open_its_domain():
-    """Labels without a domain go where the alarm said, the ones before the alarm included."""
+    """Labels without a domain go to the domain of the alarm, including those before the alarm."""
     world = taught(Config(window=8))
     run(world, (7,), 20)
     world.feed(Label("s:0", "a"))
@@ -224,8 +224,8 @@ def test_a_forgotten_observation_is_not_labelled():
     assert world.ledger.facts() == ()
 
 
-def test_a_survey_freezes_the_geometry():
-    """A survey writes the geometry before it says so, and a restart uses it."""
+def test_fitting_freezes_the_geometry():
+    """Fitting stores the geometry before it reports it, and a restart uses it."""
     world = World([fact("x"), fact("y", "b")])
     effects = world.runtime.handle(FitGeometry())
     assert isinstance(effects[0], StoreGeometry)
@@ -236,14 +236,14 @@ def test_a_survey_freezes_the_geometry():
     assert world.runtime.digest() == before
 
 
-def test_a_survey_needs_facts():
-    """There is nothing to survey in an empty ledger."""
+def test_fitting_the_geometry_needs_facts():
+    """The geometry cannot be fitted to an empty ledger."""
     world = World()
     world.ask(FitGeometry(), Rejected)
     assert world.ledger.geometry() is None
 
 
-def test_a_survey_drops_windows_of_the_old_geometry():
+def test_fitting_the_geometry_drops_windows_of_the_old_one():
     """Codes of an old geometry mean nothing under a new one: each window starts again."""
     world = taught(Config(window=4))
     run(world, (1,), 3)
@@ -262,7 +262,7 @@ def test_relabelling_moves_facts():
     assert world.runtime.digest() == world.derived()
 
 
-def test_relabelling_nothing_is_said():
+def test_relabelling_nothing_is_rejected():
     """A selector that matches nothing is rejected."""
     World([fact("x")]).ask(Relabel(Selector(label="never"), "b"), Rejected)
 
@@ -297,7 +297,7 @@ def test_the_same_events_give_the_same_effects():
     assert run(taught(), (1, 7, 2), 12) == run(taught(), (1, 7, 2), 12)
 
 
-def test_a_runtime_opens_on_what_a_ledger_holds():
+def test_a_runtime_opens_from_the_ledger():
     """Opening derives: the digest is that of the runtime that taught the ledger."""
     world = World([fact("x"), fact("y", "b")])
     opened = Runtime(Config(), world.model, world.ledger)
@@ -305,7 +305,7 @@ def test_a_runtime_opens_on_what_a_ledger_holds():
 
 
 def test_a_candidate_can_be_labelled_after_its_window_and_is_forgotten_on_request() -> None:
-    """What is kept for a label takes one after a crash, and a forget request reaches it."""
+    """A kept candidate takes a label after a crash, and a forget request reaches it."""
     for event in (Label("late", "a"), ForgetRequest("r", Selector(domain="domain-9"))):
         world = World([fact("f1")])
         kept = LabelCandidate(

@@ -16,7 +16,7 @@ NAMES = [f"fact {number}" for number in range(40)]
 
 
 @given(st.sets(st.sampled_from(NAMES), min_size=1), st.sampled_from(NAMES), st.integers(1, 12))
-def test_a_reach_says_which_facts_change_a_sample(held, one, size):
+def test_a_scope_predicts_which_facts_change_a_sample(held, one, size):
     """A fact that is added or removed changes a sample exactly if the scope predicts it."""
     rest = sorted(held - {one})
     without = sample_facts([stack_facts(fact(name) for name in rest)] if rest else [], size)
@@ -61,7 +61,7 @@ def agree(world: World) -> None:
         np.testing.assert_array_equal(kept.weights, made.weights)
 
 
-def test_what_is_kept_over_changes_is_what_would_be_made(small_samples):
+def test_incremental_knowledge_equals_derived_knowledge(small_samples):
     """Heads, router and thresholds kept over changes equal those derived from the ledger, to the
     bit."""
     del small_samples

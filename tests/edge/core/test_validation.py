@@ -76,7 +76,7 @@ def test_a_sound_event_has_no_flaw(event):
 
 @pytest.mark.parametrize(("event", "name"), FLAWED, ids=lambda value: repr(value)[:60])
 def test_a_flaw_names_its_field(event, name):
-    """The reason names the field and what was found, in a length that can be sent."""
+    """The reason names the field and the found value, in a bounded length."""
     found = find_invalid(event, WIDTH)
     assert name in found
     assert "found" in found or "given" in found

@@ -55,9 +55,9 @@ class Board:
             monitor.settimeout(5)
             monitor.connect(str(self._monitor))
             monitor.sendall(f"xp /1wx {LEDS:#x}\n".encode())
-            said = b""
-            while not (found := re.search(rb"0*%x: 0x([0-9a-f]{8})" % LEDS, said)):
-                said += monitor.recv(4096)
+            result = b""
+            while not (found := re.search(rb"0*%x: 0x([0-9a-f]{8})" % LEDS, result)):
+                result += monitor.recv(4096)
         return bool(int(found[1], 16) >> channel & 1)
 
 

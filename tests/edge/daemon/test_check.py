@@ -45,13 +45,13 @@ def test_a_home_that_can_serve_is_all_well(tmp_path: Path):
         ('[mqtt]\nusername = "u"\npassword_file = "none"\n', "mqtt.password_file"),
     ],
 )
-def test_what_would_not_serve_is_an_error(tmp_path: Path, more: str, what: str):
-    """Each mistake is reported where it is, with a hint, and the exit status is 1."""
+def test_a_mistake_in_the_settings_is_an_error(tmp_path: Path, more: str, what: str):
+    """Each mistake is reported with its place and a hint, and the exit status is 1."""
     folder = daemon_home(tmp_path, more)
     assert states(folder)[what] == "error"
-    said = run("check", folder)
-    assert said.exit_code == 1
-    assert "hint:" in said.output
+    result = run("check", folder)
+    assert result.exit_code == 1
+    assert "hint:" in result.output
 
 
 def test_a_card_that_has_gone_is_an_error(tmp_path: Path):
@@ -106,7 +106,7 @@ def test_secrets_that_others_can_read_are_warned_about(tmp_path: Path):
 
 
 @needs_mosquitto
-def test_the_broker_is_met_where_that_is_asked_for(tmp_path: Path):
+def test_the_broker_is_checked_on_request(tmp_path: Path):
     """--broker connects under a separate client id; a missing broker is an error."""
     with Mosquitto(tmp_path / "broker") as broker:
         more = f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\n'
@@ -119,11 +119,11 @@ def test_the_broker_is_met_where_that_is_asked_for(tmp_path: Path):
 def test_the_doctor_looks_at_the_machine(tmp_path: Path):
     """Python, packages, clock, disk and its speed are reported; no file is left behind."""
     folder = daemon_home(tmp_path, HTTP)
-    said = run("doctor", folder, "--json")
+    result = run("doctor", folder, "--json")
     for what in ("python", "packages", "torch", "clock", "memory", "systemd", "disk", "fsync"):
-        assert f'"what":"{what}"' in said.stdout.replace(": ", ":")
+        assert f'"what":"{what}"' in result.stdout.replace(": ", ":")
     assert not list(folder.glob(".doctor*"))
-    assert said.exit_code == 0
+    assert result.exit_code == 0
 
 
 def test_the_doctor_wants_a_folder(tmp_path: Path):

@@ -22,7 +22,7 @@ class Time:
         return DaemonClock(floor_ns, lambda: self.wall, lambda: self.monotonic)
 
 
-def test_a_clock_that_is_set_is_told_as_it_is():
+def test_a_plausible_wall_clock_is_the_time():
     """With a plausible wall clock, that is the time, and there is no jump."""
     time = Time(NOW)
     clock = time.clock()
@@ -31,7 +31,7 @@ def test_a_clock_that_is_set_is_told_as_it_is():
     assert (clock.now_ns(), clock.state) == (NOW + 10 * S, "set")
 
 
-def test_a_jump_is_told_with_its_size():
+def test_a_clock_jump_is_reported_with_its_size():
     """Setting the clock by a month is a jump of a month; the next check finds none."""
     time = Time(NOW)
     clock = time.clock()

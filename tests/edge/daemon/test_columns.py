@@ -112,7 +112,7 @@ def test_fields_of_a_series_are_fixed_by_its_first_message(tmp_path: Path, capsy
                 message = {"temperature": 20 + number, "battery": {"voltage": 3.0}, "state": "ON"}
                 say(ear, "zigbee2mqtt/climate", message | more)
                 here.until(partial(heard, ear, here, "forecast", number + 1))
-            told = heard(ear, here, "forecast", 4)
-    assert [one["channels"] for one in told] == [["temperature", "battery.voltage"]] * 4
+            messages = heard(ear, here, "forecast", 4)
+    assert [one["channels"] for one in messages] == [["temperature", "battery.voltage"]] * 4
     logged = [line for line in capsys.readouterr().err.splitlines() if "columns_ignored" in line]
     assert [json.loads(line)["columns"] for line in logged] == ["update.progress"]

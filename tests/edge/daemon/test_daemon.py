@@ -48,21 +48,21 @@ def test_measurements_become_decisions_with_numbers(tmp_path: Path):
             here.daemon.inbox.offer(measure(number))
         here.daemon.inbox.offer(measure(7, id="mine", captured_at_ns=5))
         here.until(lambda: len(here.kinds("decision")) == 4)
-        told = here.kinds("decision")
-        assert [one["observation_id"] for one in told] == [
+        messages = here.kinds("decision")
+        assert [one["observation_id"] for one in messages] == [
             "door:1-1",
             "door:1-2",
             "door:1-3",
             "mine",
         ]
-        assert told[-1]["captured_at_ns"] == 5
-        numbers = [one["sequence"] for one in here.told]
+        assert messages[-1]["captured_at_ns"] == 5
+        numbers = [one["sequence"] for one in here.published]
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
         (stream,) = here.daemon.status().streams
         assert (stream.received, stream.decided, stream.dropped) == (4, 4, 0)
 
 
-def test_what_is_no_measurement_is_rejected_with_a_reason(tmp_path: Path):
+def test_an_invalid_measurement_is_rejected_with_a_reason(tmp_path: Path):
     """Unreadable input, and input that the encoder rejects, changes nothing."""
     with served(daemon_home(tmp_path, HTTP)) as here:
         here.daemon.inbox.reject("door", InvalidMeasurement("it is not json", "send json"))
@@ -87,7 +87,7 @@ def test_a_run_has_ids_of_its_own(tmp_path: Path):
     assert seen[0]["sequence"] < seen[1]["sequence"]
 
 
-def test_what_nobody_takes_is_turned_away_with_a_reason(tmp_path: Path):
+def test_a_message_of_an_unknown_stream_is_rejected_with_a_reason(tmp_path: Path):
     """A message at a misspelled topic is rejected with the list of streams, a few times a
     second."""
     with served(daemon_home(tmp_path, HTTP)) as here:
@@ -95,10 +95,10 @@ def test_what_nobody_takes_is_turned_away_with_a_reason(tmp_path: Path):
             topic = f"auricle/v1/gw1/{name}"
             here.daemon.loop.receive(InboundMessage(topic=topic, payload=b"{}"))
         here.until(lambda: here.kinds("rejected"))
-        told = here.kinds("rejected")
-        assert told[0]["subject_id"] == "auricle/v1/gw1/observe/dooor"
-        assert "none" in told[0]["hint"]
-        assert len(told) == REJECTIONS_PER_S
+        messages = here.kinds("rejected")
+        assert messages[0]["subject_id"] == "auricle/v1/gw1/observe/dooor"
+        assert "none" in messages[0]["hint"]
+        assert len(messages) == REJECTIONS_PER_S
         assert here.daemon.loop.unrouted == 60
 
 
@@ -122,11 +122,11 @@ def test_a_broken_home_leaves_the_others_serving(tmp_path: Path, monkeypatch):
         here.until(lambda: len(here.kinds("decision")) == 2)
 
 
-def test_forgetting_reaches_what_waits(tmp_path: Path):
+def test_forgetting_reaches_waiting_messages(tmp_path: Path):
     """A decision that still waits for the broker is erased with its observation; its number is
     reported as lost."""
     with served(daemon_home(tmp_path, HTTP)) as here:
-        here.daemon.connection.problem = "nobody reads"
+        here.daemon.connection.problem = "blocked"
         here.daemon.inbox.offer(measure(id="secret-one"))
         here.until(lambda: here.daemon.outbox.entries)
         here.daemon.loop.feed("", ForgetRequest("r1", Selector(ids=frozenset({"secret-one"})), 1))
@@ -138,13 +138,13 @@ def test_forgetting_reaches_what_waits(tmp_path: Path):
         assert here.kinds("decision") == []
 
 
-def test_what_was_forgotten_meanwhile_leaves_the_outbox_at_the_start(tmp_path: Path):
+def test_observations_forgotten_offline_leave_the_outbox_at_the_start(tmp_path: Path):
     """An observation that was forgotten while no daemon ran is not published afterwards."""
     from edge.home.home import Home
 
     folder = daemon_home(tmp_path, HTTP)
     here = Served(folder)
-    here.daemon.connection.problem = "nobody reads"
+    here.daemon.connection.problem = "blocked"
     here.daemon.inbox.offer(measure(id="secret-two"))
     here.until(lambda: here.daemon.outbox.entries)
     here.daemon.close()
@@ -234,9 +234,9 @@ def test_lines_go_in_and_come_out_of_a_process(tmp_path: Path):
     """`auricle run` without a broker is a filter; SIGTERM ends it in order, well within 5 s."""
     process = Process(daemon_home(tmp_path, STDIN))
     process.say(json.dumps(vector(1).tolist()))
-    while (told := process.hear())["schema"] != "auricle/v1/decision":
+    while (messages := process.hear())["schema"] != "auricle/v1/decision":
         continue
-    assert told["stream"] == "line"
+    assert messages["stream"] == "line"
     process.process.send_signal(signal.SIGHUP)
     assert process.stop() < 5
     assert '"event": "reloaded"' in process.log.read_text("utf-8")
@@ -254,20 +254,20 @@ def test_killed_at_any_moment_every_number_is_accounted_for(tmp_path: Path):
             process.say(json.dumps(vector(number).tolist()))
         heard = [process.hear() for _ in range(burst)]
         heard += [one for one in process.kill() if one["sequence"]]
-        for told in heard:
-            told.pop("historical")
-            assert arrived.setdefault(told["sequence"], told) == told
-            if told["schema"] == "auricle/v1/gap":
-                lost.append((told["first"], told["last"]))
+        for messages in heard:
+            messages.pop("historical")
+            assert arrived.setdefault(messages["sequence"], messages) == messages
+            if messages["schema"] == "auricle/v1/gap":
+                lost.append((messages["first"], messages["last"]))
     with Outbox(folder / "outbox.db", OutboxSettings()) as left:
         lost += [(loss.first, loss.last) for loss in left.losses]
         waiting = {entry.sequence for entry in left.waiting()}
-        # A gap that was written and not told when it was killed waits, too, and tells of its own.
+        # A gap that was written but not published before the kill also waits, with its own report.
         bodies = [json.loads(one.body) for one in left.waiting() if one.topic.endswith("/gap")]
         lost += [(body["first"], body["last"]) for body in bodies]
         top = left.next_number()
-    told_lost = {number for first, last in lost for number in range(first, last + 1)}
-    assert set(range(1, top)) <= arrived.keys() | told_lost | waiting
+    reported_lost = {number for first, last in lost for number in range(first, last + 1)}
+    assert set(range(1, top)) <= arrived.keys() | reported_lost | waiting
 
 
 @needs_mosquitto
@@ -298,11 +298,14 @@ def test_vectors_go_in_by_a_topic_and_decisions_out(tmp_path: Path):
             broker.start()
             ear.online()
             _both(here, ear, lambda: ear.broker.online and len(ear.arrivals) >= 7)
-            told = [json.loads(one.payload) for one in ear.arrivals]
-            assert len({one["sequence"] for one in told}) == 6
-            assert [one["historical"] for one in told if one["stream"] == "press"] == [False, True]
-            assert [one["stream"] for one in told].count("door") == 5
-            assert not any(one["schema"].endswith("gap") for one in told)
+            messages = [json.loads(one.payload) for one in ear.arrivals]
+            assert len({one["sequence"] for one in messages}) == 6
+            assert [one["historical"] for one in messages if one["stream"] == "press"] == [
+                False,
+                True,
+            ]
+            assert [one["stream"] for one in messages].count("door") == 5
+            assert not any(one["schema"].endswith("gap") for one in messages)
 
 
 def _both(here: Served, ear, done) -> None:
@@ -323,23 +326,23 @@ def test_the_watchdog_is_fed_by_the_loop_alone(tmp_path: Path):
         environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
         daemon = Daemon(folder, output=io.BytesIO(), notifier=SystemdNotifier(environment))
         daemon.start()
-        said = _said(manager)
-        assert b"READY=1" in said
-        assert b"WATCHDOG=1" not in said
+        notifications = _notifications(manager)
+        assert b"READY=1" in notifications
+        assert b"WATCHDOG=1" not in notifications
         for _ in range(5):
             daemon.loop.turn(0.06)
-        assert _said(manager).count(b"WATCHDOG=1") >= 2
+        assert _notifications(manager).count(b"WATCHDOG=1") >= 2
         daemon.close()
-        assert b"STOPPING=1" in _said(manager)
+        assert b"STOPPING=1" in _notifications(manager)
 
 
-def _said(manager: socket.socket) -> list[bytes]:
+def _notifications(manager: socket.socket) -> list[bytes]:
     """Every notification that waits for the manager."""
-    said = []
+    notifications = []
     with suppress(TimeoutError):
         while True:
-            said.append(manager.recv(4096))
-    return said
+            notifications.append(manager.recv(4096))
+    return notifications
 
 
 def test_a_second_signal_hurries(tmp_path: Path):
@@ -388,14 +391,14 @@ def test_an_interrupt_while_the_program_loads_ends_it_without_a_traceback(tmp_pa
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
-def test_it_ends_in_time_even_where_nobody_reads_what_it_says(tmp_path: Path):
+def test_it_ends_in_time_with_a_blocked_reader(tmp_path: Path):
     """A blocked reader of its output stops the loop, but the process still ends five seconds after
     the first SIGTERM, whatever signals follow."""
     process = Process(daemon_home(tmp_path, STDIN))
     line = json.dumps(vector(1).tolist()).encode() + b"\n"
     assert process.process.stdin is not None
     os.set_blocking(process.process.stdin.fileno(), False)
-    # It stands still once both pipes and what is between are full.
+    # It blocks once both pipes and the buffers between them are full.
     quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < 1.0:
         try:

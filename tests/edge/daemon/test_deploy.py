@@ -24,7 +24,7 @@ def test_systemd_takes_the_unit(source: Path, tmp_path: Path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_unit_and_the_container_run_the_daemon_as_nobody_special(source: Path):
+def test_the_unit_and_the_container_run_the_daemon_as_a_separate_user(source: Path):
     """Both run `auricle run` as a separate user, and stop it with SIGTERM."""
     unit = (source / "examples/deploy/auricle@.service").read_text("utf-8")
     assert re.search(r"^Type=notify", unit, re.MULTILINE)

@@ -13,7 +13,7 @@ from tests.daemons import daemon_home, served
 
 
 @pytest.mark.parametrize("card", ["format = 9\n", ""])
-def test_a_card_that_cannot_be_read_is_said_in_words(tmp_path: Path, caplog, card: str):
+def test_an_unreadable_card_is_reported_in_plain_words(tmp_path: Path, caplog, card: str):
     """The reason is that of `auricle check`, without an exception's name or a traceback."""
     home = daemon_home(tmp_path)
     (home / "card.toml").write_text(card, "utf-8")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edge.commands.control_socket import ask_daemon
+from edge.commands.control_socket import send_to_daemon
 from edge.config.device import HttpSettings
 from edge.core.errors import StateError
 from edge.daemon import health, listeners
@@ -78,7 +78,7 @@ def test_a_measurement_is_taken_and_decided(here: Served):
         ("/observe/door?" + "a=1&" * 40, BODY, JSON, 400),
         ("/observe/door", BODY, {"Content-Type": "text/plain"}, 415),
         ("/observe/raw", b"\0" * 3, {"Content-Type": "application/octet-stream"}, 400),
-        ("/observe/nobody", BODY, JSON, 404),
+        ("/observe/unknown", BODY, JSON, 404),
         ("/observe/line", BODY, JSON, 404),
         ("/elsewhere", BODY, JSON, 404),
         ("/observe/door", "[" + "1," * 400 + "1]", JSON, 413),
@@ -86,7 +86,7 @@ def test_a_measurement_is_taken_and_decided(here: Served):
         ("/observe/door", BODY, JSON | {"Host": "evil.example"}, 403),
     ],
 )
-def test_what_cannot_be_taken_is_refused_with_a_reason(
+def test_an_invalid_request_is_refused_with_a_reason(
     here: Served, path: str, body: str | bytes, headers: dict[str, str], code: int
 ):
     """Each refusal has its code and a reason; nothing is decided."""
@@ -104,7 +104,7 @@ def test_a_request_without_length_is_refused(here: Served):
         assert line.recv(4096).startswith(b"HTTP/1.1 411")
 
 
-def test_garbage_and_silence_harm_nobody(here: Served):
+def test_garbage_and_silent_clients_do_not_block_others(here: Served):
     """Clients that send rubbish, or nothing, do not block the others."""
     silent = [socket.create_connection(("127.0.0.1", port(here))) for _ in range(5)]
     with socket.create_connection(("127.0.0.1", port(here))) as line:
@@ -115,7 +115,7 @@ def test_garbage_and_silence_harm_nobody(here: Served):
         one.close()
 
 
-def test_too_many_callers_are_turned_away(here: Served):
+def test_too_many_clients_are_refused(here: Served):
     """Beyond the limit a client is refused with Retry-After, and the slowest client is
     disconnected."""
     silent = [
@@ -128,7 +128,7 @@ def test_too_many_callers_are_turned_away(here: Served):
         one.close()
 
 
-def said(here: Served, request: bytes, *, end: bool = False) -> tuple[int, Any]:
+def respond(here: Served, request: bytes, *, end: bool = False) -> tuple[int, Any]:
     """The answer to these bytes; end: nothing follows them."""
     with socket.create_connection(("127.0.0.1", port(here)), 10) as line:
         line.sendall(request)
@@ -158,11 +158,9 @@ HEAD = b"POST /observe/door HTTP/1.1\r\nHost: localhost\r\nContent-Type: applica
         (b"GET /livez HTTP/1.1\r\nX: " + b"a" * 70_000 + b"\r\n\r\n", 431),
     ],
 )
-def test_what_is_no_whole_request_is_refused_with_a_reason(
-    here: Served, request_: bytes, code: int
-):
+def test_a_malformed_request_is_refused_with_a_reason(here: Served, request_: bytes, code: int):
     """A truncated body, two lengths, and bytes that are not HTTP are refused with a reason."""
-    status, answer = said(here, request_, end=True)
+    status, answer = respond(here, request_, end=True)
     assert (status, answer["taken"], bool(answer["reason"])) == (code, False, True)
     assert len(here.daemon.inbox) == 0
 
@@ -208,7 +206,7 @@ def test_readiness_needs_a_home(here: Served, monkeypatch):
     assert (code, answer["problems"]) == (503, ["its card has gone"])
 
 
-def test_metrics_count_what_happened(here: Served):
+def test_metrics_match_the_status(here: Served):
     """The metrics have the numbers of the status; every name is documented."""
     here.daemon.inbox.offer(_measure())
     here.until(lambda: here.kinds("decision"))
@@ -253,7 +251,7 @@ def test_a_port_that_comes_free_is_listened_on(tmp_path: Path, monkeypatch):
             (home / "auricle.sock").rmdir()
             here.until(lambda: not here.daemon.status().problems)
             assert ask(here, "GET", "/livez")[0] == 200
-            answer = ask_daemon(home, {"verb": "status"})
+            answer = send_to_daemon(home, {"verb": "status"})
             assert answer["done"]
 
 

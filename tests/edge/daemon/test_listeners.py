@@ -43,7 +43,7 @@ def test_a_daemon_that_stands_still_is_no_daemon_that_serves(tmp_path: Path):
         )
 
 
-def test_a_label_of_somebody_on_this_machine_is_learned(tmp_path: Path):
+def test_a_label_from_the_local_machine_is_learned(tmp_path: Path):
     """Local requests are trusted, go through the loop, and are durable when they are answered."""
     with served(daemon_home(tmp_path, DOOR)) as here:
         here.daemon.inbox.offer(Measurement("door", vector(3), MeasurementMetadata("x1")))
@@ -55,7 +55,7 @@ def test_a_label_of_somebody_on_this_machine_is_learned(tmp_path: Path):
         assert home.store.get("x1") is not None
 
 
-def test_what_is_no_request_is_refused(tmp_path: Path):
+def test_an_invalid_local_request_is_refused(tmp_path: Path):
     """An invalid request is refused with a reason, without the loop."""
     with served(daemon_home(tmp_path)) as here:
         answer = json.loads(here.daemon.listeners.control.answer(b"[1, 2"))
@@ -82,12 +82,12 @@ def test_a_label_right_behind_its_vector_waits_for_it(tmp_path: Path):
     While observations are paused, no command waits."""
     with served(daemon_home(tmp_path, DOOR)) as here:
         daemon = here.daemon
-        said: list[Any] = []
+        result: list[Any] = []
         numbers = itertools.count()
 
         def order(**fields: object) -> None:
             line = json.dumps({"id": str(next(numbers)), **fields}).encode()
-            made: Any = daemon.handler.local(line, lambda answer: said.append(json.loads(answer)))
+            made: Any = daemon.handler.local(line, lambda answer: result.append(json.loads(answer)))
             assert daemon.inbox.add_command(made) == ""
 
         for number in range(100):
@@ -96,12 +96,12 @@ def test_a_label_right_behind_its_vector_waits_for_it(tmp_path: Path):
             )
         order(verb="label", observation_id="x99", label="a")
         order(verb="forget", select={"ids": ["x99"]})
-        here.until(lambda: len(said) == 2)
-        assert [one["done"] for one in said] == [True, True]
-        assert said[1]["body"]["facts_forgotten"] == 1
+        here.until(lambda: len(result) == 2)
+        assert [one["done"] for one in result] == [True, True]
+        assert result[1]["body"]["facts_forgotten"] == 1
         order(verb="pause")
         here.until(lambda: daemon.loop.paused)
         daemon.inbox.offer(Measurement("door", vector(1), MeasurementMetadata("late")))
         order(verb="label", observation_id="late", label="a")
-        here.until(lambda: len(said) == 4)
-        assert "expired" in said[3]["reason"]
+        here.until(lambda: len(result) == 4)
+        assert "expired" in result[3]["reason"]

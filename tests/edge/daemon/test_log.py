@@ -68,8 +68,8 @@ def running(folder: Path) -> Iterator[tuple[Process, list[bytes]]]:
 
 def lines(daemon: Process, event: str) -> list[dict[str, Any]]:
     """The lines of an event in a daemon's log."""
-    said = map(json.loads, daemon.log.read_text("utf-8").splitlines())
-    return [one for one in said if one["event"] == event]
+    result = map(json.loads, daemon.log.read_text("utf-8").splitlines())
+    return [one for one in result if one["event"] == event]
 
 
 def stream_of(folder: Path) -> dict[str, Any]:
@@ -168,8 +168,8 @@ def test_without_torch_no_growth_is_started(tmp_path: Path, monkeypatch: Any) ->
         assert "torch is not installed: `pip install 'auricle[grow]'`" in shown.stdout
         assert shown.exit_code == 0
         assert [one["reason"][:5] for one in lines(daemon, "no_growth")] == ["torch"]
-        said = run("command", "grow", "--set", "domain=home", "--home", folder)
-        assert said.exit_code == 1
-        assert "auricle[grow]" in said.output
+        result = run("command", "grow", "--set", "domain=home", "--home", folder)
+        assert result.exit_code == 1
+        assert "auricle[grow]" in result.output
         time.sleep(1.5)
     assert [one for one in printed if b"auricle/v1/growth" in one] == []

@@ -65,10 +65,10 @@ def test_a_label_and_a_domain_of_any_text_are_learned_or_refused(tmp_path: Path)
                     stream="s", sequence=number, captured_at_ns=number, payload=vector(number)
                 ),
             )
-            (said, *_) = feed("", Label(f"s:{number}", name, name))
-            assert isinstance(said, Rejected) == (name in BROKEN)
-            (said, *_) = feed("", Enrol((fact(f"f{number}", name, name),)))
-            assert isinstance(said, Rejected) == (name in BROKEN)
+            (result, *_) = feed("", Label(f"s:{number}", name, name))
+            assert isinstance(result, Rejected) == (name in BROKEN)
+            (result, *_) = feed("", Enrol((fact(f"f{number}", name, name),)))
+            assert isinstance(result, Rejected) == (name in BROKEN)
         home = here.daemon.homes[""].home
         assert home is not None
         assert set(WILD) <= {domain for domain, _ in home.store.concepts()}

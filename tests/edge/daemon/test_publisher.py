@@ -40,7 +40,7 @@ class Mouth:
 
     def __init__(self) -> None:
         self.online, self.send_quota, self.unclean_disconnects = True, 10, 0
-        self.said: list[tuple[str, dict[str, object], ReplyAddress | None]] = []
+        self.published: list[tuple[str, dict[str, object], ReplyAddress | None]] = []
         self.answers: list[PublishedMessage] = []
 
     def publish(self, topic: str, payload: bytes, **more: object) -> int | None:
@@ -48,8 +48,9 @@ class Mouth:
         if not self.send_quota:
             return None
         self.send_quota -= 1
-        self.said.append((topic, json.loads(payload), more["response"]))  # type: ignore[arg-type]
-        return len(self.said)
+        response = more["response"]
+        self.published.append((topic, json.loads(payload), response))  # type: ignore[arg-type]
+        return len(self.published)
 
     def acked(self) -> tuple[PublishedMessage, ...]:
         """The answers since the last call."""
@@ -89,23 +90,27 @@ def test_decisions_go_at_once_and_acknowledgements_when_durable(publisher: Any, 
     publisher.after_commit(lambda: settled.append(1))
     monkeypatch.setattr(publisher.outbox, "commit", lambda: False)
     publisher.flush()
-    assert [said["schema"] for _, said, _ in publisher.channel.said] == ["auricle/v1/decision"]
+    assert [message["schema"] for _, message, _ in publisher.channel.published] == [
+        "auricle/v1/decision"
+    ]
     assert settled == [1]
     monkeypatch.undo()
     publisher.flush()
-    assert [said["schema"] for _, said, _ in publisher.channel.said][1:] == ["auricle/v1/ack"]
+    assert [message["schema"] for _, message, _ in publisher.channel.published][1:] == [
+        "auricle/v1/ack"
+    ]
     assert settled == [1]
 
 
-def test_an_answer_goes_to_who_asked(publisher: Any):
+def test_an_answer_goes_to_the_requester(publisher: Any):
     """It has the topic and the correlation data of the request."""
     publisher.answer(Acknowledgement("s:1", 1), "auricle/v1/ann/response/x", b"n1", kept=True)
     publisher.flush()
-    ((topic, _, reply),) = publisher.channel.said
+    ((topic, _, reply),) = publisher.channel.published
     assert (topic, reply) == ("auricle/v1/ann/response/x", ReplyAddress(b"n1"))
 
 
-def test_what_is_lost_on_the_way_is_sent_again_and_what_is_refused_is_told(publisher: Any):
+def test_lost_messages_are_sent_again_and_refused_ones_reported(publisher: Any):
     """A lost message is sent again; one refused by a reason code becomes a gap."""
     publisher.publish(DECISION)
     publisher.publish(DECISION)
@@ -113,10 +118,10 @@ def test_what_is_lost_on_the_way_is_sent_again_and_what_is_refused_is_told(publi
     publisher.channel.answers = [PublishedMessage(1, LOST), PublishedMessage(2, 135)]
     publisher.process_acks()
     publisher.flush()
-    assert [said["sequence"] for _, said, _ in publisher.channel.said] == [1, 2, 1]
+    assert [message["sequence"] for _, message, _ in publisher.channel.published] == [1, 2, 1]
     publisher.publish_losses()
     publisher.flush()
-    gap = publisher.channel.said[-1][1]
+    gap = publisher.channel.published[-1][1]
     assert (gap["schema"], gap["first"], gap["reason"]) == ("auricle/v1/gap", 2, "refused")
 
 
@@ -128,14 +133,14 @@ def test_without_room_messages_wait_in_order(publisher: Any):
     publisher.flush()
     publisher.channel.send_quota = 5
     publisher.flush()
-    assert [said["sequence"] for _, said, _ in publisher.channel.said] == [1, 2, 3, 4]
+    assert [message["sequence"] for _, message, _ in publisher.channel.published] == [1, 2, 3, 4]
 
 
-def test_any_dataclass_can_be_told(publisher: Any):
+def test_any_dataclass_can_be_published(publisher: Any):
     """Message types that the encoder does not know go to `event/`."""
     publisher.publish(ClockJump(5.0, "set"))
     publisher.flush()
-    assert publisher.channel.said[0][0] == "auricle/v1/gw1/event/clock-jump"
+    assert publisher.channel.published[0][0] == "auricle/v1/gw1/event/clock-jump"
 
 
 def test_a_printer_writes_lines_until_its_reader_goes():
@@ -161,15 +166,15 @@ def test_a_quota_is_waited_for_and_nothing_is_lost(timed: Any, now: list[float])
     pauses = []
     for answer in (room.QUOTA, room.QUOTA, room.QUOTA, 0):
         timed.flush()
-        said, begun = len(timed.channel.said), now[0]
-        timed.channel.answers = [PublishedMessage(said, answer)]
+        count, begun = len(timed.channel.published), now[0]
+        timed.channel.answers = [PublishedMessage(count, answer)]
         timed.process_acks()
-        while answer and len(timed.channel.said) == said:
+        while answer and len(timed.channel.published) == count:
             now[0] += 0.5
             timed.flush()
         pauses.append(now[0] - begun)
     assert pauses == [1.0, 2.0, 4.0, 0.0]
-    assert [one["sequence"] for _, one, _ in timed.channel.said] == [1] * 4
+    assert [one["sequence"] for _, one, _ in timed.channel.published] == [1] * 4
     assert not timed.outbox.losses
     assert not timed.outbox.entries
     timed.publish(DECISION)
@@ -178,10 +183,10 @@ def test_a_quota_is_waited_for_and_nothing_is_lost(timed: Any, now: list[float])
     timed.process_acks()
     now[0] += 1.0
     timed.flush()
-    assert len(timed.channel.said) == 6
+    assert len(timed.channel.published) == 6
 
 
-def test_a_gap_that_is_refused_is_told_again(timed: Any, now: list[float]):
+def test_a_refused_gap_is_reported_again(timed: Any, now: list[float]):
     """Its losses are not lost with it; a broker that keeps refusing gets one gap a minute."""
     timed.publish(DECISION)
     for refused in (1, 2):
@@ -190,9 +195,9 @@ def test_a_gap_that_is_refused_is_told_again(timed: Any, now: list[float]):
         timed.process_acks()
         timed.publish_losses()
     timed.flush()
-    assert len(timed.channel.said) == 2
+    assert len(timed.channel.published) == 2
     now[0] += room.GAP_PAUSE_S
     timed.publish_losses()
     timed.flush()
-    gap = timed.channel.said[-1][1]
+    gap = timed.channel.published[-1][1]
     assert (gap["first"], gap["last"], gap["count"], gap["reason"]) == (1, 2, 2, "refused")

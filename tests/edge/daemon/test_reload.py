@@ -20,7 +20,7 @@ from tests.homes import run
 MQTT = '[mqtt]\nhost = "127.0.0.1"\nport = {port}\n'
 
 
-def test_a_start_with_settings_that_stand_in_says_so_in_the_log(tmp_path: Path, caplog):
+def test_a_start_with_the_last_good_settings_is_logged(tmp_path: Path, caplog):
     """A reader of the log alone must not mistake the old settings for the new ones."""
     home = daemon_home(tmp_path)
     with served(home):
@@ -28,12 +28,12 @@ def test_a_start_with_settings_that_stand_in_says_so_in_the_log(tmp_path: Path, 
     (home / SETTINGS).write_text("nope = 1\n", "utf-8")
     caplog.clear()
     with served(home):
-        said = [one for one in caplog.records if one.message == "settings_not_used"]
-    assert len(said) == 1
-    assert "nope" in str(vars(said[0]))
+        result = [one for one in caplog.records if one.message == "settings_not_used"]
+    assert len(result) == 1
+    assert "nope" in str(vars(result[0]))
 
 
-def test_a_pipe_in_place_of_the_last_good_settings_holds_nobody_up(tmp_path: Path):
+def test_a_pipe_in_place_of_the_last_good_settings_does_not_block(tmp_path: Path):
     """A named pipe is not read, and a file replaces it."""
     home = daemon_home(tmp_path)
     os.mkfifo(home / GOOD)
@@ -66,9 +66,9 @@ def test_commands_are_taken_as_soon_as_settings_that_enable_them_are_read(tmp_pa
                 file.write('[commands]\nenabled = ["status"]\n')
             daemon.process.send_signal(signal.SIGHUP)
             end = time.monotonic() + WAIT_S
-            while (said := run("command", "status", *place, "--wait-s", "1")).exit_code:
-                assert time.monotonic() < end, said.output
-            assert json.loads(said.stdout)["done"]
+            while (result := run("command", "status", *place, "--wait-s", "1")).exit_code:
+                assert time.monotonic() < end, result.output
+            assert json.loads(result.stdout)["done"]
         finally:
             daemon.process.kill()
             daemon.process.communicate()

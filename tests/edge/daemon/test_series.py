@@ -35,14 +35,14 @@ def sample(number: int) -> Measurement:
     return Measurement("links", ROWS[number], given)
 
 
-def tell(folder: Path, first: int, last: int) -> list[tuple[object, object]]:
+def publish_rows(folder: Path, first: int, last: int) -> list[tuple[object, object]]:
     """Run a daemon for some samples and close it in order; returns the forecasts by id."""
     with served(folder) as here:
         for number in range(first, last):
             here.daemon.inbox.offer(sample(number))
             here.until(partial(_heard, here, f"n{number}"))
-        told = here.kinds("forecast")
-    return [(one["observation_id"], one["point"]) for one in told]
+        messages = here.kinds("forecast")
+    return [(one["observation_id"], one["point"]) for one in messages]
 
 
 def _heard(here: Served, key: str) -> bool:
@@ -52,8 +52,8 @@ def _heard(here: Served, key: str) -> bool:
 def test_a_restart_costs_a_series_nothing(tmp_path: Path) -> None:
     """A restarted daemon forecasts like one that kept running."""
     one, two = (daemon_home(tmp_path / name, DOOR) for name in ("one", "two"))
-    whole = tell(one, 0, 40)
-    assert tell(two, 0, 25) + tell(two, 25, 40) == whole
+    whole = publish_rows(one, 0, 40)
+    assert publish_rows(two, 0, 25) + publish_rows(two, 25, 40) == whole
 
 
 def test_a_running_daemon_saves_now_and_then(tmp_path: Path, monkeypatch) -> None:
@@ -92,16 +92,16 @@ def test_samples_go_in_by_a_topic_and_forecasts_and_changes_out(tmp_path: Path) 
             with served(folder) as here:
                 here.until(lambda: here.daemon.connection.online)
                 for number in range(first, last):
-                    said = {"values": rows[number].tolist(), "captured_at_ns": number * STEP_NS}
-                    ear.say("auricle/v1/gw1/observe/links", json.dumps(said).encode())
+                    result = {"values": rows[number].tolist(), "captured_at_ns": number * STEP_NS}
+                    ear.say("auricle/v1/gw1/observe/links", json.dumps(result).encode())
                 here.until(partial(_answered, ear, last))
-        told = [json.loads(one.payload) for one in ear.arrivals]
-        for one in told:
+        messages = [json.loads(one.payload) for one in ear.arrivals]
+        for one in messages:
             jsonschema.validate(one, message_schemas()[one["schema"].rpartition("/")[2]])
-        (change,) = [one for one in told if one["schema"] == "auricle/v1/change-point"]
+        (change,) = [one for one in messages if one["schema"] == "auricle/v1/change-point"]
         assert set(change["channels"]) >= {"1", "2", "3"}
         assert change["captured_at_ns"] == 80 * STEP_NS
-        forecasts = [one for one in told if one["schema"] == "auricle/v1/forecast"]
+        forecasts = [one for one in messages if one["schema"] == "auricle/v1/forecast"]
         assert len(forecasts) == 90
         assert 1400 < forecasts[-1]["point"][0][1] < 1600
 
@@ -120,9 +120,9 @@ def test_a_step_in_one_of_two_channels_is_published_as_a_change(tmp_path: Path) 
         with served(folder) as here:
             here.until(lambda: here.daemon.connection.online)
             for row in rows:
-                said = {"values": {"inlet": row[0], "outlet": row[1]}}
-                ear.say("auricle/v1/gw1/observe/links", json.dumps(said).encode())
+                result = {"values": {"inlet": row[0], "outlet": row[1]}}
+                ear.say("auricle/v1/gw1/observe/links", json.dumps(result).encode())
             here.until(partial(_answered, ear, len(rows)))
-        told = [json.loads(one.payload) for one in ear.arrivals]
-    changes = [one for one in told if one["schema"] == "auricle/v1/change-point"]
+        messages = [json.loads(one.payload) for one in ear.arrivals]
+    changes = [one for one in messages if one["schema"] == "auricle/v1/change-point"]
     assert [(one["change"], one["channels"]) for one in changes] == [("level", ["outlet"])]

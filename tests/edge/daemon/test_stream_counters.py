@@ -44,7 +44,7 @@ def test_the_pace_is_kept_with_a_burst_of_a_second():
     assert all(free.allows(at) for _ in range(1_000))
 
 
-def test_what_was_decided_is_shown():
+def test_decisions_are_shown():
     """The status has the newest decision, the share of novel ones in the window, alarms, and the
     rate."""
     stream = StreamCounters("s", HttpStream(home="far", kind="sample"), "1")
@@ -129,6 +129,6 @@ def test_lines_of_the_log_are_bounded(caplog: pytest.LogCaptureFixture):
             for _ in range(1_000):
                 stream.reject("x" * 5_000, "")
             stream.log_news(float(second))
-    said = [vars(record)["fields"] for record in caplog.records]
-    assert [one["count"] for one in said] == [1_000, 60_000, 60_000]
-    assert all(len(one["reason"]) <= REASON_CHARS for one in said)
+    result = [vars(record)["fields"] for record in caplog.records]
+    assert [one["count"] for one in result] == [1_000, 60_000, 60_000]
+    assert all(len(one["reason"]) <= REASON_CHARS for one in result)

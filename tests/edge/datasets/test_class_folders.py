@@ -45,7 +45,7 @@ def test_folders_give_label_and_domain(tmp_path):
     assert items[0].captured_at_ns > 0
 
 
-def test_what_is_no_image_is_skipped_with_its_reason(tmp_path):
+def test_a_file_that_is_no_image_is_skipped_with_its_reason(tmp_path):
     """Other files and too deep ones are skipped with a reason; hidden ones are ignored."""
     write(tmp_path, "a/notes.txt", "a/b/c/deep.png", ".git/x.png", "a/.hidden.png", "a/noname")
     found = list(read_folder(tmp_path))

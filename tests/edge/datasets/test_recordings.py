@@ -87,7 +87,8 @@ def test_a_file_that_is_too_long_is_refused(tmp_path, monkeypatch):
     ],
 )
 def test_numbers_of_other_countries_and_broken_cells(text, values):
-    """Decimal commas count where they separate nothing; what is no number spoils its row alone."""
+    """Decimal commas are read if commas separate no fields; a cell without a number makes only
+    its row unusable."""
     np.testing.assert_array_equal(rows(text)[2], values)
 
 
@@ -112,7 +113,7 @@ def test_a_time_that_can_be_read_two_ways_is_refused():
         rows("date,v\n03/04/2024,1\n04/04/2024,2\n")
 
 
-def test_columns_have_a_name_each_and_words_are_told():
+def test_columns_have_unique_names_and_text_columns_are_reported():
     """Repeated names are made unique, and text columns are reported."""
     found = SeriesRows(["a,,a,note\n", "1,2,3,fine\n"])
     assert found.names == ("a", "1", "a (2)")
@@ -123,17 +124,17 @@ def test_columns_have_a_name_each_and_words_are_told():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
         ("ts,v\n3,1\n2,2\n1,3\n", "descending in 2 of 3 rows"),
         ("a\nnan\nnan\n", "none in 2 rows"),
     ],
 )
-def test_a_file_that_cannot_be_meant_so_is_refused(tmp_path, text, said):
+def test_an_ambiguous_file_is_refused(tmp_path, text, reason):
     """Descending times and a file without numbers are different errors."""
     path = tmp_path / "odd.csv"
     path.write_text(text, "utf-8")
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=reason):
         read_recording(path)
 
 

@@ -61,13 +61,13 @@ def test_a_recording_that_does_not_fit_is_skipped_with_its_reason(
     assert words in item.reason
 
 
-def test_another_rate_can_be_said(tmp_path):
+def test_another_sampling_rate_can_be_given(tmp_path):
     """Sounds of another sample rate are read with `rate_hz`."""
     path = write_tone(tmp_path / "a.wav", 300, 1.0, 48_000)
     assert len(list(read_examples(path, CARD_OF_SOUND, 48_000))) == 5
 
 
-def test_each_encoder_says_what_it_takes(tmp_path):
+def test_each_encoder_names_its_inputs(tmp_path):
     """Images are no sounds for an encoder of sounds, nor the other way round; one of vectors takes
     tables alone."""
     write_tone(tmp_path / "low" / "a.wav", 300, 1.0)
@@ -98,4 +98,4 @@ def test_a_home_that_hears_learns_and_knows_sounds(tmp_path):
             write_tone(data / label / f"{number}.wav", pitch_hz + 10 * number, 4.0)
     assert len(run_json("learn", data, "--home", home)["skipped"]) == 0
     fresh = write_tone(tmp_path / "fresh.wav", 3_005, 1.0)
-    assert run_json("predict", fresh, "--home", home)["said"]["guess"] == "high"
+    assert run_json("predict", fresh, "--home", home)["outcome"]["guess"] == "high"

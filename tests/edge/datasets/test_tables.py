@@ -26,8 +26,8 @@ def csv_file(folder: Path, text: str | bytes) -> Path:
 
 
 def test_a_table_gives_features_and_columns(tmp_path):
-    """Named columns are what they say, all others features; blanks and a byte-order mark do not
-    matter."""
+    """Reserved columns have their meaning, all others are features; blanks and a byte-order mark
+    do not matter."""
     text = "\ufefflabel, id,subject,captured_at_ns,x0, x1\ncat ,i-1,ann,5, 1.5,2\n"
     found = read_examples(csv_file(tmp_path, text))
     assert found.layout == "1 rows of numbers with label, id, subject, captured_at_ns"

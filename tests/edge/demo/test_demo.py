@@ -163,7 +163,7 @@ def test_an_adaptor_is_searched_grown_and_routed_to(demo: Finished):
 
 
 def test_forgetting_ends_the_adaptor_and_another_is_grown(demo: Finished):
-    """The first version had learned from what was forgotten; the second had not."""
+    """The first version had learned from the forgotten facts; the second had not."""
     first, second = demo.outcome.recording.episodes
     assert first.state == second.state == "serving"
     assert first.until is not None

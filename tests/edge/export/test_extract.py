@@ -126,7 +126,7 @@ def ring(count: int = 900):
     return derive_knowledge(ledger, hdc.identity_geometry(WIDTH, ((0, WIDTH),), 1, 256)), ledger
 
 
-def test_random_features_part_what_no_line_parts():
+def test_random_features_separate_nonlinear_classes():
     """A plan with room takes them where heads without are no better than a guess, and as many as
     fit; the extract answers as was measured."""
     ground = collect_statistics(*ring())
@@ -157,7 +157,7 @@ def test_a_plan_takes_the_best_that_fits(surveyed):
     assert tight.chosen.labelled <= 0.5
 
 
-def test_wishes_that_cannot_be_met_are_told(surveyed):
+def test_impossible_export_requests_are_errors(surveyed):
     """An unknown domain, invalid bits and a too small budget raise EdgeError."""
     with pytest.raises(EdgeError, match="'cellar'"):
         plan_export(surveyed, ExportRequest(RATE, domains=("cellar",)), ROOMY)

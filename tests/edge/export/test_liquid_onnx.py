@@ -14,7 +14,7 @@ from edge.storage.network_weights import shipped_weights
 CHANNELS, TOLERANCE = 5, 1e-5
 
 
-def test_onnxruntime_gives_what_serves(tmp_path):
+def test_onnxruntime_gives_the_served_forecasts(tmp_path):
     """The graph is valid, and onnxruntime agrees with the cell over unequal time steps."""
     arrays = shipped_weights("cfc")
     write_onnx(tmp_path / "liquid.onnx", arrays)
@@ -29,9 +29,9 @@ def test_onnxruntime_gives_what_serves(tmp_path):
         elapsed = float(random.choice([1.0, 0.5, 2.5]))
         fed = {"inputs": inputs, "state": state, "elapsed": np.full((CHANNELS, 1), elapsed, "f4")}
         state, forecasts = session.run(["next", "forecasts"], fed)
-        told = cell.step(inputs, elapsed) @ arrays["readout.weight"].T + arrays["readout.bias"]
+        expected = cell.step(inputs, elapsed) @ arrays["readout.weight"].T + arrays["readout.bias"]
         np.testing.assert_allclose(state, cell.state, atol=TOLERANCE)
-        np.testing.assert_allclose(forecasts, told, atol=TOLERANCE)
+        np.testing.assert_allclose(forecasts, expected, atol=TOLERANCE)
 
 
 def test_other_networks_are_refused():

@@ -32,7 +32,7 @@ def test_a_contribution_round_trips():
 
 
 @pytest.mark.parametrize(
-    ("raw", "said"),
+    ("raw", "reason"),
     [
         (b"", "does not begin"),
         (SIGNED[:-1], "body does not match"),
@@ -44,9 +44,9 @@ def test_a_contribution_round_trips():
         (SIGNED.replace(b'"seed"', b'"sead"'), "unknown field"),
     ],
 )
-def test_an_invalid_message_gives_a_reason(raw: bytes, said: str):
+def test_an_invalid_message_gives_a_reason(raw: bytes, reason: str):
     """Truncated, extended, unsigned, forged and changed messages are refused with a reason."""
-    with pytest.raises(EdgeError, match=said):
+    with pytest.raises(EdgeError, match=reason):
         read_contribution(raw, KEYS)
 
 

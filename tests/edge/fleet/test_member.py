@@ -34,12 +34,12 @@ class Mouth:
 
     online: bool = True
     counters: Any = field(default_factory=lambda: SimpleNamespace(connected=1))
-    said: list[tuple[str, bytes, bool]] = field(default_factory=list)
+    published: list[tuple[str, bytes, bool]] = field(default_factory=list)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int | None:
         """See `Broker`."""
-        self.said.append((topic, payload, retain))
-        return len(self.said)
+        self.published.append((topic, payload, retain))
+        return len(self.published)
 
 
 @dataclass
@@ -70,7 +70,7 @@ class Place:
             self.member.adopt(gift)
         return gift
 
-    def tend(self, now_s: float) -> int:
+    def maintain(self, now_s: float) -> int:
         """Tend at a time; how often it has spoken so far."""
         self.now_s = now_s
         self.member.maintain()
@@ -79,7 +79,7 @@ class Place:
             assert time.monotonic() < end, "its sums are never done"
             time.sleep(0.002)
             self.member.maintain()
-        return len(self.mouth.said)
+        return len(self.mouth.published)
 
 
 @pytest.fixture
@@ -117,10 +117,10 @@ def test_an_invalid_contribution_is_refused_with_a_reason(place: Place):
 
 def reason(place: Place) -> str:
     """The reported reason of a refusal."""
-    ((said, *_),) = place.office.context.told
-    place.office.context.told.clear()
-    assert isinstance(said, Rejected)
-    return said.reason
+    ((result, *_),) = place.office.context.published
+    place.office.context.published.clear()
+    assert isinstance(result, Rejected)
+    return result.reason
 
 
 def test_with_keys_only_signed_contributions_are_adopted(place: Place, tmp_path: Path):
@@ -134,9 +134,9 @@ def test_with_keys_only_signed_contributions_are_adopted(place: Place, tmp_path:
     assert "signature is not that of b" in reason(place)
     place.bring(write_contribution(GIFT, load_key(tmp_path / "b.key")))
     assert place.office.home.runtime.knowledge.contributing == ("b",)
-    place.tend(0.0)
+    place.maintain(0.0)
     key = load_key(tmp_path / "a.key").public_key()
-    assert read_contribution(place.mouth.said[0][1], {"a": key}).samples == 8
+    assert read_contribution(place.mouth.published[0][1], {"a": key}).samples == 8
 
 
 def test_contributions_wait_for_a_home_that_is_not_open(place: Place):
@@ -151,7 +151,7 @@ def test_contributions_wait_for_a_home_that_is_not_open(place: Place):
     with pytest.raises(AssertionError):
         place.member.adopt(ReceivedContribution("b"))
     slot.home = home
-    place.tend(1.0)
+    place.maintain(1.0)
     assert place.office.home.runtime.knowledge.contributing == ("b",)
 
 
@@ -160,16 +160,16 @@ def test_it_publishes_at_start_when_facts_rest_and_after_a_forget(place: Place):
     again."""
     place.join()
     home = place.office.home
-    assert place.tend(0.0) == 1
-    assert place.mouth.said[0][0] == "auricle/v1/fleet/f/contribution/a"
-    assert place.mouth.said[0][2]
-    assert place.tend(50.0) == 1
+    assert place.maintain(0.0) == 1
+    assert place.mouth.published[0][0] == "auricle/v1/fleet/f/contribution/a"
+    assert place.mouth.published[0][2]
+    assert place.maintain(50.0) == 1
     home.feed(Enrol((fact("new"),)))
-    assert place.tend(51.0) == place.tend(60.0) == 1
-    assert place.tend(61.1) == 2
+    assert place.maintain(51.0) == place.maintain(60.0) == 1
+    assert place.maintain(61.1) == 2
     home.feed(ForgetRequest("r", Selector(ids=frozenset({"new"}))))
-    assert place.tend(61.2) == 3
-    revisions = [read_contribution(raw, {}).revision for _, raw, _ in place.mouth.said]
+    assert place.maintain(61.2) == 3
+    revisions = [read_contribution(raw, {}).revision for _, raw, _ in place.mouth.published]
     assert revisions == [NOW // 10**9, NOW // 10**9 + 1, NOW // 10**9 + 2]
 
 
@@ -184,18 +184,18 @@ def test_a_forget_during_derivation_is_not_published(place: Place):
         chosen = Selector(ids=frozenset({f"f{number}"}))
         home.feed(ForgetRequest(f"r{number}", chosen, number))
         assert not home.store.unscrubbed
-    assert place.tend(0.0) == 1
-    assert read_contribution(place.mouth.said[0][1], {}).samples == 1
+    assert place.maintain(0.0) == 1
+    assert read_contribution(place.mouth.published[0][1], {}).samples == 1
 
 
 def test_facts_that_keep_changing_are_published_after_a_limit(place: Place):
     """A contribution is published after ten times the delay."""
     place.join()
-    place.tend(0.0)
+    place.maintain(0.0)
     spoken = []
     for second in range(1, 106):
         place.office.home.feed(Enrol((fact(f"x{second}", at=second),)))
-        spoken.append(place.tend(float(second)))
+        spoken.append(place.maintain(float(second)))
     assert spoken.index(2) == 100
 
 
@@ -203,12 +203,12 @@ def test_it_publishes_on_each_connection(place: Place):
     """The retained contribution is published again, whatever the outcome of the last."""
     place.join()
     place.mouth.online = False
-    assert place.tend(0.0) == 0
+    assert place.maintain(0.0) == 0
     place.mouth.online = True
-    assert place.tend(1.0) == place.tend(2.0) == 1
+    assert place.maintain(1.0) == place.maintain(2.0) == 1
     place.mouth.counters.connected = 2
-    assert place.tend(3.0) == 2
-    assert place.mouth.said[0] == place.mouth.said[1]
+    assert place.maintain(3.0) == 2
+    assert place.mouth.published[0] == place.mouth.published[1]
 
 
 def test_a_revision_outlives_the_process(place: Place):
@@ -242,8 +242,8 @@ def test_a_member_keeps_the_geometry_that_it_shares(tmp_path: Path):
     shared = office.home.runtime.knowledge.geometry.fingerprint
     office.home.feed(Enrol(tuple(fact(f"n{n}", "ab"[n % 2], at=n) for n in range(8))))
     office.home.refit_geometry()
-    said = office.ask("forget", select={"ids": ["f1"]})
-    assert any("frozen geometry" in one for one in said.body["not_covered"])
+    result = office.ask("forget", select={"ids": ["f1"]})
+    assert any("frozen geometry" in one for one in result.body["not_covered"])
     assert office.home.runtime.knowledge.geometry.fingerprint == shared
     office.ask("forget", "c2", select={"ids": ["f2"]}, resurvey=True)
     assert office.home.runtime.knowledge.geometry.fingerprint != shared

@@ -1,4 +1,5 @@
-"""Two daemons and a broker: what one learns the other answers; what it forgets was never there."""
+"""Two daemons and a broker: one answers labels that the other learned, and no label that it
+forgot."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from edge import Store
-from edge.commands.control_socket import ask_daemon
+from edge.commands.control_socket import send_to_daemon
 from edge.config.settings import read_settings
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from edge.core.runtime import Runtime
@@ -76,8 +77,8 @@ def place(tmp_path: Path) -> Iterator[tuple[Path, Seat]]:
             running.callback(process.wait, 10)
             running.callback(process.terminate)
         seat = running.enter_context(seated(quick(broker.port), "watcher")).online()
-        told = ("status", "decision/#", "response")
-        seat.broker.subscribe([f"auricle/v1/+/{one}" for one in told])
+        kinds = ("status", "decision/#", "response")
+        seat.broker.subscribe([f"auricle/v1/+/{one}" for one in kinds])
         seat.until(lambda: all(is_online(seat, device) for device in DEVICES))
         yield tmp_path, seat
 
@@ -85,8 +86,8 @@ def place(tmp_path: Path) -> Iterator[tuple[Path, Seat]]:
 def is_online(seat: Seat, device: str) -> bool:
     """Whether a device's last status is online; before that it receives nothing."""
     topic = f"auricle/v1/{device}/status"
-    told = [json.loads(one.payload)["state"] for one in seat.arrivals if one.topic == topic]
-    return told[-1:] == ["online"]
+    states = [json.loads(one.payload)["state"] for one in seat.arrivals if one.topic == topic]
+    return states[-1:] == ["online"]
 
 
 def until(found: Callable[[], Any], what: str) -> Any:
@@ -102,7 +103,7 @@ def ask(home: Path, verb: str, name: str, **fields: Any) -> dict[str, Any]:
     """Send a request to a daemon through its socket."""
 
     def found() -> Any:
-        return ask_daemon(home, {"verb": verb, "id": name, **fields}, 10.0)
+        return send_to_daemon(home, {"verb": verb, "id": name, **fields}, 10.0)
 
     answer = until(found, f"the daemon of {home.name}")
     assert answer["done"], answer
@@ -116,8 +117,8 @@ def decide(seat: Seat, device: str, name: str, values: list[int]) -> dict[str, A
     seat.say(f"auricle/v1/{device}/observe/belt", body)
 
     def mine() -> list[dict[str, Any]]:
-        told = [json.loads(one.payload) for one in seat.arrivals if one.topic == topic]
-        return [one for one in told if one["observation_id"] == name]
+        messages = [json.loads(one.payload) for one in seat.arrivals if one.topic == topic]
+        return [one for one in messages if one["observation_id"] == name]
 
     seat.until(mine)
     return mine()[0]
@@ -144,13 +145,15 @@ def test_learning_and_forgetting_reach_the_other_device(place: tuple[Path, Seat]
         done = ask(north, "label", f"l{number}", observation_id=f"n{number}", label=label)
         assert done["count"] == 1
 
-    told = run("command", "status", "--device", "north", "--broker", f"127.0.0.1:{port_of(north)}")
-    assert told.exit_code == 0, told.stderr
-    assert json.loads(told.stdout)["body"]["device"] == "north"
+    result = run(
+        "command", "status", "--device", "north", "--broker", f"127.0.0.1:{port_of(north)}"
+    )
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["body"]["device"] == "north"
 
     def answers() -> bool:
-        said = decide(seat, "south", f"q{time.monotonic_ns()}", rows[-1])
-        return bool(said["guess"] == "b")
+        result = decide(seat, "south", f"q{time.monotonic_ns()}", rows[-1])
+        return bool(result["guess"] == "b")
 
     until(answers, "the south to answer from the sums of the north")
     before = revision_at(south, "north")

@@ -63,7 +63,7 @@ def test_another_label_is_a_correction(home, table):
     assert home.store.concepts() == {("attic", "b"): 12, ("attic", "c"): 12}
 
 
-def test_what_an_example_says_wins(home, tmp_path):
+def test_the_names_of_an_example_win(home, tmp_path):
     """`domain` and `label` apply only to examples without their own."""
     rows = np.arange(2 * WIDTH).reshape(2, WIDTH)
     np.savez(tmp_path / "a.npz", features=rows, label=["x", ""], domain=["", "lab"])
@@ -71,7 +71,7 @@ def test_what_an_example_says_wins(home, tmp_path):
     assert home.store.concepts() == {("hall", "x"): 1, ("lab", "y"): 1}
 
 
-def test_doubles_in_one_lesson_are_told(home, tmp_path):
+def test_duplicates_in_one_lesson_are_reported(home, tmp_path):
     """The same example under two labels is learned once, and reported."""
     rows = np.ones((3, WIDTH))
     np.savez(tmp_path / "a.npz", features=rows, label=["x", "y", "x"])
@@ -116,8 +116,8 @@ def test_a_reason_is_whole_whatever_the_id_holds(tmp_path):
     table.write_text(
         f"label,id,{head}\ngood,i,{numbers}\n{long},pump: 7: left,{numbers}\n", encoding="utf-8"
     )
-    said = run_json("learn", table, "--home", folder)
-    (skipped,) = said["skipped"]
+    output = run_json("learn", table, "--home", folder)
+    (skipped,) = output["skipped"]
     assert skipped["reason"].startswith("label must be 1 to 200 printable characters, found 'xxx")
 
 
@@ -129,7 +129,7 @@ def test_nothing_to_learn_is_an_error(home, tmp_path):
     assert home.store.concepts() == {}
 
 
-def test_an_error_after_the_durable_step_says_what_was_kept(home, table, monkeypatch):
+def test_an_error_after_the_durable_step_reports_the_kept_facts(home, table, monkeypatch):
     """If only the stamp fails, the error says that the facts are kept."""
 
     def fail(_digest: str) -> None:
@@ -148,17 +148,17 @@ def test_predictions_come_in_order_with_alarms(home, table, tmp_path):
     random = np.random.default_rng(3).integers(0, 256, (64, WIDTH)).astype(float)
     random[5] = np.nan
     np.savez(tmp_path / "new.npz", features=random)
-    said = [one.said for one in actions.predict_path(home, tmp_path / "new.npz")[0]]
-    assert sum(isinstance(one, Decision) for one in said) == 63
-    assert sum(isinstance(one, Rejected) for one in said) == 1
-    assert any(isinstance(one, DriftAlarm) and one.raised for one in said)
+    output = [one.outcome for one in actions.predict_path(home, tmp_path / "new.npz")[0]]
+    assert sum(isinstance(one, Decision) for one in output) == 63
+    assert sum(isinstance(one, Rejected) for one in output) == 1
+    assert any(isinstance(one, DriftAlarm) and one.raised for one in output)
     known = list(actions.predict_path(home, table)[0])
-    right = [one.said.guess == one.truth for one in known if isinstance(one.said, Decision)]
+    right = [one.outcome.guess == one.truth for one in known if isinstance(one.outcome, Decision)]
     assert sum(right) > 290
     assert home.store.digest() == home.store.written_digest()
 
 
-def test_a_bad_path_is_told_before_the_first_prediction(home):
+def test_a_bad_path_fails_before_the_first_prediction(home):
     """The call checks the path, not the first step of the iterator."""
     with pytest.raises(ConfigError, match="no such file"):
         actions.predict_path(home, Path("nowhere.csv"))
@@ -176,7 +176,7 @@ def test_verifying_finds_all_well(home, table):
     }
 
 
-def test_verifying_finds_what_is_wrong(home, table, monkeypatch):
+def test_verifying_finds_damage(home, table, monkeypatch):
     """Knowledge that differs from its stamp, a forgotten fact in the ledger or in an adaptor, and
     an interrupted erasure are reported."""
     teach(home, table)
@@ -212,7 +212,7 @@ def test_verifying_finds_what_is_wrong(home, table, monkeypatch):
     assert "an erasure was interrupted" in found
 
 
-def test_selectors_are_said_in_words():
+def test_selectors_are_described_in_words():
     """Only given fields are named, and of many ids the first few."""
     assert actions.describe_selector(Selector(label="cat", until_ns=0)) == "label cat, until_ns 0"
     ids = frozenset("abcde")
@@ -253,7 +253,7 @@ def test_a_vector_card_covers_its_table(table, tmp_path):
             actions.vector_card_from(table)
 
 
-def test_calibrating_uses_what_can_be_read(tmp_path):
+def test_calibrating_uses_readable_inputs(tmp_path):
     """Samples that cannot be encoded are reported, and without any usable one the card stays
     unchanged."""
     rows = np.random.default_rng(1).normal(size=(20, WIDTH))

@@ -44,15 +44,15 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def rest(home: Home) -> list[GrowthReport]:
     """Poll until nothing is growing or being solved; returns the growth reports."""
-    told = []
+    messages = []
     while True:
-        told += [one for one in home.poll_growth() if isinstance(one, GrowthReport)]
-        home._fitter.join()  # noqa: SLF001  the thread is what the test waits for
+        messages += [one for one in home.poll_growth() if isinstance(one, GrowthReport)]
+        home._fitter.join()  # noqa: SLF001  the test waits for the thread
         if not home.growing and home._fitter._fitting is None:  # noqa: SLF001
-            return told
+            return messages
 
 
-def test_after_a_label_heads_are_solved_beside_serving(home, here):
+def test_after_a_label_heads_are_solved_in_the_background(home, here):
     """A label changes the heads of both domains; each answers without being solved on demand, and
     like a reopened home."""
     home.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(50), id="seen"))
@@ -67,7 +67,7 @@ def test_after_a_label_heads_are_solved_beside_serving(home, here):
     ]
 
 
-def test_serving_does_not_wait_for_what_is_solved_beside(home, monkeypatch, here):
+def test_serving_does_not_wait_for_the_background_fit(home, monkeypatch, here):
     """A head that is needed while the thread solves it is solved on the spot; polling returns at
     once meanwhile."""
     go, solve = threading.Event(), HeadFit.solve
@@ -81,14 +81,14 @@ def test_serving_does_not_wait_for_what_is_solved_beside(home, monkeypatch, here
     home.feed(Enrol((fact("new", "a", "x", 99, seed=99),)))
     assert home.poll_growth() == ()
     assert home.poll_growth() == ()
-    (said,) = home.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(50)))
-    assert isinstance(said, Decision)
-    assert said.guess in {"a", "b"}
+    (result,) = home.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(50)))
+    assert isinstance(result, Decision)
+    assert result.guess in {"a", "b"}
     go.set()
     rest(home)
 
 
-def test_what_was_grown_is_solved_before_it_serves(home, here):
+def test_a_grown_adaptor_is_solved_before_it_serves(home, here):
     """The first answer with a new adaptor needs no solving."""
     home.worker = workers.worker("grown")
     home.feed(GrowRequest("x"))
@@ -100,7 +100,7 @@ def test_what_was_grown_is_solved_before_it_serves(home, here):
     assert home.runtime.knowledge.adaptor("x").answer(vector(1)).tolist() == before
 
 
-def test_what_cannot_be_solved_beside_is_left_to_whoever_asks(home, monkeypatch, here):
+def test_a_failed_background_fit_is_solved_on_demand(home, monkeypatch, here):
     """An error in the thread is logged; it neither stops the serving thread nor is repeated."""
     solve, tried = HeadFit.solve, []
 

@@ -45,7 +45,7 @@ def test_every_domain_that_is_due_is_grown(home):
     assert list(growing.grow_due(home, lambda _: None)) == []
 
 
-def test_what_cannot_be_grown_is_an_error(home):
+def test_an_impossible_growth_is_an_error(home):
     """An unknown domain is refused with the known names, and a second job is refused."""
     with pytest.raises(EdgeError, match="no such domain") as caught:
         growing.grow_domain(home, "cellar", lambda _: None)

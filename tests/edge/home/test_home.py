@@ -117,7 +117,7 @@ def test_a_failed_opening_frees_everything(tmp_path):
         Home(folder)
 
 
-def test_effects_are_applied_before_anything_is_told(tmp_path):
+def test_effects_are_applied_before_messages_are_published(tmp_path):
     """The messages of `feed` describe changes that are already in the file."""
     with Home(new_home(tmp_path)) as opened:
         opened.feed(Enrol((fact("a"),)))
@@ -158,13 +158,13 @@ def learning_home(folder: Path) -> Home:
 
 def tended(opened: Home) -> list[GrowthReport]:
     """The growth reports of a home once its worker is done."""
-    told: list[Message] = []
+    messages: list[Message] = []
     until = time.monotonic() + 30
     while opened.growing:
         assert time.monotonic() < until
-        told += opened.poll_growth()
+        messages += opened.poll_growth()
         time.sleep(0.01)
-    return [one for one in told if isinstance(one, GrowthReport)]
+    return [one for one in messages if isinstance(one, GrowthReport)]
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def growing(tmp_path: Path) -> Iterator[Home]:
         yield opened
 
 
-def test_nothing_grows_before_it_is_asked_for(growing):
+def test_nothing_grows_before_a_tick(growing):
     """Learning starts no worker; a tick does, and its result is stored, serves and answers."""
     assert growing.worker.job is None
     (started,) = growing.feed(Tick())
@@ -194,8 +194,10 @@ def test_serving_goes_on_while_the_worker_works(growing):
     """Observations are decided and facts learned while a job runs, whatever its outcome."""
     growing.worker = workers.worker("hanging")
     growing.feed(GrowRequest("home"))
-    (said,) = growing.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(1)))
-    assert isinstance(said, Decision)
+    (result,) = growing.feed(
+        Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(1))
+    )
+    assert isinstance(result, Decision)
     assert growing.feed(Enrol((fact("more"),)))
     assert growing.worker.job is not None
 
@@ -269,13 +271,13 @@ def test_forgetting_stops_a_worker_that_holds_the_facts(growing):
     assert growing.poll_growth() == ()
 
 
-def test_forgetting_deletes_what_the_facts_shaped(growing):
+def test_forgetting_deletes_adaptors_trained_on_the_facts(growing):
     """After a forget request no version trained on its facts is left, the receipt lists them, and
     the answers are those of a home that never had the facts."""
     growing.feed(GrowRequest("home"))
     tended(growing)
-    told = growing.feed(ForgetRequest("r", Selector(ids=frozenset({"f00"}))))
-    (receipt,) = (one for one in told if isinstance(one, Receipt))
+    messages = growing.feed(ForgetRequest("r", Selector(ids=frozenset({"f00"}))))
+    (receipt,) = (one for one in messages if isinstance(one, Receipt))
     assert "adaptors" in receipt.rebuilt
     assert growing.store.adaptors() == {}
     assert growing.runtime.knowledge.adaptor("home").answer(vector(1)).shape == (2,)

@@ -19,7 +19,7 @@ def resident_kib() -> int:
 
 @pytest.mark.skipif(
     sys.platform != "linux" or not Path("/proc/self/status").exists(),
-    reason="only the C library of GNU/Linux is asked",
+    reason="needs the C library of GNU/Linux",
 )
 def test_free_memory_goes_back():
     """Free blocks below a used one are resident until they are returned."""

@@ -49,7 +49,7 @@ def test_pixels_become_an_image_file():
         None,
     ],
 )
-def test_what_is_no_picture_is_not_kept(payload):
+def test_an_input_that_is_no_image_is_not_kept(payload):
     """Vectors, series and very large inputs are not kept."""
     kept = RawInputs()
     kept.add("a", payload)

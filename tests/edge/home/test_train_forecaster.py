@@ -44,7 +44,7 @@ def test_a_study_that_takes_too_long_is_ended():
         train_on_recording(*recording(), seconds_max=0.2)
 
 
-def test_a_study_that_breaks_says_why(monkeypatch):
+def test_a_failed_training_reports_the_reason(monkeypatch):
     """A process that ends without a result is an error with the last line of its standard error."""
     monkeypatch.setattr(studying, "COMMAND", (COMMAND[0], "-c", "raise SystemExit('no')"))
     with pytest.raises(EdgeError, match="status 1 no"):

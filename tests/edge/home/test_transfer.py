@@ -103,7 +103,7 @@ def test_merging_is_a_union_either_way(tmp_path):
         assert sum(home.store.concepts().values()) == 9
 
 
-def test_what_either_forgot_stays_forgotten(tmp_path):
+def test_facts_forgotten_on_either_side_stay_forgotten(tmp_path):
     """A fact forgotten on one side is removed by a merge, and not learned again."""
     for name in "ab":
         filled(tmp_path / name, range(6))
@@ -164,7 +164,7 @@ def test_earlier_files_are_all_kept(tmp_path):
     assert names == [f"knowledge.db.before-restore-{number}" for number in (1, 2, 3)]
 
 
-def test_what_was_forgotten_since_is_forgotten_again(tmp_path):
+def test_facts_forgotten_after_the_backup_are_forgotten_again(tmp_path):
     """A backup restores no fact that was forgotten after it was made."""
     folder, backup = backed_up(tmp_path)
     with Home(folder) as home:
@@ -252,7 +252,7 @@ def test_a_backup_brings_its_adaptors_unless_they_are_forgotten(tmp_path):
         assert home.store.check() == ()
 
 
-def test_a_merge_ends_adaptors_of_what_the_other_had_forgotten(tmp_path):
+def test_a_merge_removes_adaptors_trained_on_facts_forgotten_there(tmp_path):
     """A merge transfers no adaptors; own ones trained on a fact forgotten there are removed."""
     with Home(filled(tmp_path / "a", range(9))) as home:
         home.store.apply(StoreAdaptor(a_record("home", 1, ("f1", "f2"))))

@@ -31,12 +31,12 @@ NAMES = st.text("abcd 1", max_size=7)
         ("x" * 65, ("x" * 64,), ""),
     ],
 )
-def test_typos_are_told_from_new_names(name, known, near):
+def test_typos_are_distinguished_from_new_names(name, known, near):
     """One edit is a typo, and two in a long name; short names, numbers and opposites are not."""
     assert likely_typo(name, known) == near
 
 
-def test_the_nearest_name_is_meant():
+def test_the_nearest_name_is_suggested():
     """Of several names the one with fewest edits is meant, then the first."""
     assert likely_typo("operatoin", ("operations", "operation")) == "operation"
     assert likely_typo("cat", ("car", "bat")) == "bat"
@@ -66,23 +66,23 @@ def test_without_a_terminal_nothing_waits(tmp_path):
     the result contains the warning too."""
     home = learned_home(tmp_path / "home")
     assert run("encoder", "columns", home / "table.csv", "--home", home).exit_code == 0
-    said = run("relabel", "--home", home, "--label", "a", "--to-label", "normal")
-    assert "warning" not in said.stderr
+    result = run("relabel", "--home", home, "--label", "a", "--to-label", "normal")
+    assert "warning" not in result.stderr
     table = tmp_path / "more.csv"
     table.write_text("label,x0,x1,x2,x3,x4,x5,x6,x7\nnormla,1,2,3,4,5,6,7,8\n", "utf-8")
     words = ("learn", table, "--home", home, "--domain", "hal")
-    said = run(*words)
-    assert said.exit_code == 0
+    result = run(*words)
+    assert result.exit_code == 0
     for warning in (
         "the label 'normla' is new; did you mean 'normal'?",
         "the domain 'hal' is new; did you mean 'hall'?",
     ):
-        assert said.stderr.count(warning) == 1
+        assert result.stderr.count(warning) == 1
     found = run_json("learn", _other(table), "--home", home, "--domain", "halls")["warnings"]
     assert [one.partition(";")[0] for one in found] == ["the domain 'halls' is new"]
-    said = run("relabel", "--home", home, "--label", "b", "--to-label", "Normal")
-    assert said.exit_code == 0
-    assert "the label 'Normal' is new; did you mean" in said.stderr
+    result = run("relabel", "--home", home, "--label", "b", "--to-label", "Normal")
+    assert result.exit_code == 0
+    assert "the label 'Normal' is new; did you mean" in result.stderr
 
 
 def _other(table):

@@ -1,4 +1,4 @@
-"""The daemon on a real broker, with all that telemetry can be asked for."""
+"""The daemon on a real broker, with every telemetry option."""
 
 from __future__ import annotations
 
@@ -88,16 +88,16 @@ def test_a_measurement_becomes_a_decision_everywhere(watched: tuple[Seat, Daemon
     watcher.until(lambda: heard(watcher, "gw1/health"))
     for one in watcher.arrivals:
         if one.topic.startswith("auricle/") and "/observe/" not in one.topic:
-            said = json.loads(one.payload)
-            jsonschema.validate(said, message_schemas()[said["schema"].rpartition("/")[2]])
+            result = json.loads(one.payload)
+            jsonschema.validate(result, message_schemas()[result["schema"].rpartition("/")[2]])
     (decision,) = map(json.loads, heard(watcher, "decision/press"))
     born = read_payload(heard(watcher, "DBIRTH/gw1/press")[0]).metrics
     data = read_payload(heard(watcher, "DDATA/gw1/press")[0]).metrics
     assert data[born["observation_id"]["alias"]]["value"] == decision["observation_id"]
     announced = json.loads(heard(watcher, "auricle_gw1/config")[0])
     topics = {part["state_topic"] for part in announced["cmps"].values()}
-    told = {one.topic for one in watcher.arrivals}
-    assert topics - told == {"auricle/v1/gw1/change-point/power"}
+    messages = {one.topic for one in watcher.arrivals}
+    assert topics - messages == {"auricle/v1/gw1/change-point/power"}
     watcher.say("auricle/v1/gw1/command/rebirth", b'{"id": "again", "verb": "rebirth"}')
     watcher.until(lambda: len(heard(watcher, "NBIRTH/gw1")) == 2)
     watcher.until(lambda: len(heard(watcher, "auricle_gw1/config")) == 2)

@@ -79,7 +79,7 @@ def entering(
 
 
 @needs_mosquitto
-def test_a_device_cannot_publish_in_the_branch_of_another(
+def test_a_device_cannot_publish_under_the_topics_of_another(
     mosquitto: Mosquitto, authority: Authority, tmp_path: Path
 ) -> None:
     """Every topic of another device is refused; the same topics of its own are accepted."""

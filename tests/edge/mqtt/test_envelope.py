@@ -70,11 +70,11 @@ MESSAGES: tuple[tuple[Any, str], ...] = (
 def test_every_message_of_the_core_is_encoded(message: Any, place: str) -> None:
     """The envelope holds schema, device, sequence and time, and the fields of the message."""
     worded = MessageEncoder('g"w').encode(message, 17, 99)
-    said = json.loads(worded.body)
+    result = json.loads(worded.body)
     assert worded.topic == f'auricle/v1/g"w/{place}'
-    assert (said["schema"], said["device"]) == (f"auricle/v1/{worded.kind}", 'g"w')
-    assert (said["sequence"], said["at_ns"], said["historical"]) == (17, 99, False)
-    assert set(type(message).__slots__) <= set(said)
+    assert (result["schema"], result["device"]) == (f"auricle/v1/{worded.kind}", 'g"w')
+    assert (result["sequence"], result["at_ns"], result["historical"]) == (17, 99, False)
+    assert set(type(message).__slots__) <= set(result)
 
 
 def test_nan_and_infinity_are_null() -> None:

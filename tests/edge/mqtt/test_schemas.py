@@ -44,15 +44,15 @@ def test_a_schema_is_valid_and_strict(kind: str) -> None:
         jsonschema.validate({"schema": f"auricle/v1/{kind}"}, schema)
 
 
-def instances(told: type) -> st.SearchStrategy[Any]:
+def instances(reported: type) -> st.SearchStrategy[Any]:
     """Instances of a message class; the body of a response is any JSON value."""
     plain = st.dictionaries(
         st.text(max_size=4), st.integers() | st.text(max_size=4) | st.booleans(), max_size=4
     )
-    return st.builds(told, body=plain) if told is Response else st.from_type(told)
+    return st.builds(reported, body=plain) if reported is Response else st.from_type(reported)
 
 
-# Where a Struct has a default that is made anew each time, hypothesis would take its maker for it.
+# If a Struct has a default factory, hypothesis would use the factory as the value.
 st.register_type_strategy(
     BrokerStatus,
     st.builds(
@@ -92,7 +92,7 @@ def test_the_page_of_topics_has_every_kind(source: Path) -> None:
     page = (source / "docs/reference/topics.md").read_text("utf-8")
     assert [kind for kind in message_schemas() if f"schemas/{kind}.json" not in page] == []
     examples = [json.loads(one) for one in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
-    told = [one for one in examples if "schema" in one]
-    for example in told:
+    reported = [one for one in examples if "schema" in one]
+    for example in reported:
         jsonschema.validate(example, message_schemas()[example["schema"].rpartition("/")[2]])
-    assert len(told) >= 3
+    assert len(reported) >= 3

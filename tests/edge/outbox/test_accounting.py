@@ -33,8 +33,8 @@ KEYS = st.sampled_from(["", "a", "b", "c"])
 
 
 class Accounting(RuleBasedStateMachine):
-    """An outbox and a model of what the broker has received.  Numbers given out are received,
-    waiting, in flight or lost; committed kept entries are never lost, even by a kill."""
+    """An outbox and a model of the messages that the broker received. Numbers given out are
+    received, waiting, in flight or lost; committed kept entries are never lost, even by a kill."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -208,8 +208,10 @@ class Accounting(RuleBasedStateMachine):
         unknown."""
         if self.box.failing:
             return
-        told = {n for one in self.box.losses for n in self.given if one.first <= n <= one.last}
-        missing = self.given - self.heard - self.lost - told - self._waiting()
+        lost_numbers = {
+            n for one in self.box.losses for n in self.given if one.first <= n <= one.last
+        }
+        missing = self.given - self.heard - self.lost - lost_numbers - self._waiting()
         assert not missing
 
     @invariant()

@@ -23,7 +23,7 @@ MOST = 3 * DAY
     ],
     ids=["new", "same boot", "off for a day", "off for ages", "set back", "1970 now", "1970 then"],
 )
-def test_age_goes_on_where_it_can_be_told(before: BootMark | None, now: BootMark, expected: int):
+def test_age_continues_where_it_is_known(before: BootMark | None, now: BootMark, expected: int):
     """Within a boot the boot clock counts alone; across boots a plausible wall clock does, within a
     limit."""
     assert resumed_age_ns(before, now, MOST) == expected

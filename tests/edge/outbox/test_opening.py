@@ -137,7 +137,7 @@ def test_whatever_lies_in_its_place_is_set_aside(tmp_path: Path, damage):
         "age_ns = 'z'",
     ],
 )
-def test_a_damaged_entry_is_told_as_lost_and_holds_nobody_up(tmp_path: Path, damage: str):
+def test_a_damaged_entry_is_reported_lost_and_blocks_no_others(tmp_path: Path, damage: str):
     """The other entries are sent."""
     path = tmp_path / "outbox.db"
     _reset(path)

@@ -50,7 +50,7 @@ def put(outbox: Outbox, *, kept: bool = False, keys: tuple[str, ...] = (), size:
 
 
 def send(outbox: Outbox, room: int = 100) -> list[OutboxEntry]:
-    """Send what is due, under message ids equal to the numbers."""
+    """Send due entries, with message ids equal to the numbers."""
     found = []
     for entry in outbox.due(room):
         outbox.sent(entry, entry.sequence)
@@ -60,14 +60,14 @@ def send(outbox: Outbox, room: int = 100) -> list[OutboxEntry]:
 
 def announce(outbox: Outbox) -> list[OutboxLoss]:
     """Publish the losses; returns them."""
-    told: list[OutboxLoss] = []
+    reported_losses: list[OutboxLoss] = []
 
     def word(number: int, loss: OutboxLoss) -> OutboxEntry:
-        told.append(loss)
+        reported_losses.append(loss)
         return OutboxEntry(sequence=number, topic="gap", body=b"{}", kept=True)
 
     outbox.publish_losses(word)
-    return told
+    return reported_losses
 
 
 def kill(outbox: Outbox, to: Path, clock: Clock) -> Outbox:
@@ -88,7 +88,7 @@ def test_a_live_entry_is_due_at_once_and_one_that_is_kept_when_it_is_durable(out
     assert [e.sequence for e in send(outbox)] == [kept]
 
 
-def test_what_the_broker_confirms_in_time_never_reaches_the_disk(outbox: Outbox, clock: Clock):
+def test_promptly_confirmed_decisions_are_not_written(outbox: Outbox, clock: Clock):
     """A decision confirmed before its group commit is not written."""
     number = put(outbox)
     send(outbox)
@@ -100,7 +100,9 @@ def test_what_the_broker_confirms_in_time_never_reaches_the_disk(outbox: Outbox,
     assert outbox.entries == 0
 
 
-def test_what_waits_survives_a_kill_and_is_late(outbox: Outbox, tmp_path: Path, clock: Clock):
+def test_waiting_entries_survive_a_kill_and_are_historical(
+    outbox: Outbox, tmp_path: Path, clock: Clock
+):
     """The next run sends written entries as historical, with their numbers; numbers given out and
     not written are a loss."""
     first = put(outbox, keys=("a",))
@@ -129,7 +131,7 @@ def test_a_clean_end_loses_nothing(outbox: Outbox, clock: Clock):
         assert [e.sequence for e in send(again)] == numbers
 
 
-def test_what_was_confirmed_just_before_the_broker_died_is_sent_again(outbox: Outbox, clock: Clock):
+def test_messages_confirmed_just_before_a_broker_crash_are_sent_again(outbox: Outbox, clock: Clock):
     """Messages confirmed within the last seconds are sent again as late, in order; older or
     forgotten ones are not.  The length of the silence before the break does not count."""
     put(outbox)
@@ -156,7 +158,7 @@ def test_what_was_confirmed_just_before_the_broker_died_is_sent_again(outbox: Ou
     assert outbox.entries == 0
 
 
-def test_over_the_limit_the_oldest_decisions_go_and_are_told(outbox: Outbox):
+def test_over_the_limit_the_oldest_decisions_are_dropped_and_reported(outbox: Outbox):
     """Beyond bytes_max the oldest decisions are dropped and reported; kept entries stay."""
     kept = put(outbox, kept=True, size=500)
     outbox.commit()
@@ -182,7 +184,7 @@ def test_when_only_answers_are_left_commands_are_refused(outbox: Outbox):
     assert len(numbers) == 12
 
 
-def test_age_counts_by_the_clock_that_nobody_sets(outbox: Outbox, clock: Clock):
+def test_age_counts_by_the_boot_clock(outbox: Outbox, clock: Clock):
     """A decision older than age_s_max on the boot clock is dropped and reported."""
     number = put(outbox)
     outbox.commit()
@@ -208,7 +210,7 @@ def test_late_entries_come_at_their_pace_and_after_live_ones(tmp_path: Path, clo
     assert len(send(outbox, room=4)) == 2
 
 
-def test_what_the_broker_refuses_is_lost_and_what_it_returns_is_sent_again(outbox: Outbox):
+def test_refused_messages_are_lost_and_unconfirmed_ones_sent_again(outbox: Outbox):
     """A refused message is reported as lost; after a broken connection messages are sent again, in
     order."""
     numbers = [put(outbox) for _ in range(4)]
@@ -222,19 +224,19 @@ def test_what_the_broker_refuses_is_lost_and_what_it_returns_is_sent_again(outbo
 def test_forgetting_reaches_memory_disk_and_log(outbox: Outbox, tmp_path: Path):
     """No file contains a forgotten id afterwards; its numbers are lost with the reason
     forgotten."""
-    somebody = "observation-of-somebody"
-    stored = put(outbox, keys=(somebody,))
-    acked = put(outbox, keys=(somebody, "other"))
+    key = "observation-of-a-person"
+    stored = put(outbox, keys=(key,))
+    acked = put(outbox, keys=(key, "other"))
     outbox.commit()
-    fresh, other = put(outbox, keys=(somebody,)), put(outbox, keys=("other",))
+    fresh, other = put(outbox, keys=(key,)), put(outbox, keys=("other",))
     send(outbox)
     outbox.acked(acked)
-    assert outbox.forget({somebody}) == 2
+    assert outbox.forget({key}) == 2
     assert {n for one in outbox.losses for n in range(one.first, one.last + 1)} == {stored, fresh}
     assert [entry.keys for entry in outbox.waiting()] == [("other",)]
     assert other
     for path in tmp_path.iterdir():
-        assert somebody.encode() not in path.read_bytes()
+        assert key.encode() not in path.read_bytes()
 
 
 def test_a_failing_disk_leaves_the_loop_going(outbox: Outbox, clock: Clock, monkeypatch):

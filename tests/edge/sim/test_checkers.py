@@ -108,7 +108,7 @@ def test_lost_and_changed_labels_are_found(device) -> None:
         checkers.check_acknowledged({"fact-0000": "y"}, store)
 
 
-def test_what_was_not_forgotten_is_found(device) -> None:
+def test_an_incomplete_forget_is_found(device) -> None:
     """A receipted id in the ledger is found, and so are its features in the file alone."""
     runtime, store = device
     first = facts()[0]
@@ -166,8 +166,8 @@ def test_adaptors_beyond_their_budget_are_found(device, model) -> None:
             checkers.check_budget(tight, record)
 
 
-def test_adaptors_that_nobody_confirmed_are_found(device) -> None:
-    """A version in the store that the outside does not know of is found."""
+def test_unconfirmed_adaptors_are_found(device) -> None:
+    """A version in the store that was never confirmed is found."""
     runtime, store = device
     grown(runtime, store)
     with pytest.raises(BrokenPromiseError, match="other adaptors"):

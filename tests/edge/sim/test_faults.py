@@ -36,7 +36,7 @@ def test_observations_are_lost_doubled_and_late_but_never_made_up(
 
 @given(SHARES, st.integers(0, 2**32 - 1))
 def test_the_same_seed_disturbs_alike(share: float, seed: int) -> None:
-    """What goes wrong depends on the seed alone."""
+    """The faults depend on the seed alone."""
     faults = FaultSpec(lost=share, doubled=share, reordered=share, clock_jump=share)
     assert list(disturb_events(shows(30), faults, seed)) == list(
         disturb_events(shows(30), faults, seed)
@@ -45,10 +45,10 @@ def test_the_same_seed_disturbs_alike(share: float, seed: int) -> None:
 
 def test_no_observation_comes_after_a_label_that_followed_it() -> None:
     """A late observation is still before the next label."""
-    tell = DelayedLabel("s-0003", "x")
+    label = DelayedLabel("s-0003", "x")
     for seed in range(20):
-        actions = list(disturb_events([*shows(4), tell], FaultSpec(reordered=0.8), seed))
-        assert actions[-1] == tell
+        actions = list(disturb_events([*shows(4), label], FaultSpec(reordered=0.8), seed))
+        assert actions[-1] == label
         assert sum(isinstance(action, ObserveSample) for action in actions) == 4
 
 

@@ -67,8 +67,8 @@ def run(
 
 def strike_once() -> FaultTrigger:
     """FaultTrigger the first time."""
-    asked = itertools.count()
-    return lambda: next(asked) == 0
+    calls = itertools.count()
+    return lambda: next(calls) == 0
 
 
 def test_labels_lead_to_adaptors_that_serve(features: Path) -> None:
@@ -85,7 +85,7 @@ def test_labels_lead_to_adaptors_that_serve(features: Path) -> None:
 
 
 def test_forgetting_ends_adaptors_and_they_are_grown_again(features: Path) -> None:
-    """No version outlives a fact it was grown from; what remains is grown from afresh."""
+    """No version outlives a fact it was grown from; the remaining facts grow a new one."""
     found = run(small(features))
     touched = [one for one in found.episodes if one.domain == "a"]
     assert len(touched) > 1
@@ -103,7 +103,7 @@ def test_nothing_serves_that_does_no_better(features: Path) -> None:
     assert sum(one.domain == "a" for one in found.episodes) == 1
 
 
-def test_without_a_grower_heads_answer_and_it_is_said(
+def test_without_a_grower_heads_answer_and_the_report_states_it(
     features: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where torch is missing the run goes on, and its first mark says why nothing grew."""
@@ -128,19 +128,19 @@ def test_a_worker_that_fails_costs_nothing_but_its_job(features: Path, fault: st
 def test_a_crash_at_any_boundary_keeps_the_promises(features: Path, place: int) -> None:
     """A crash around a growth ends in the knowledge of a calm run, and in adaptors that serve."""
     scenario = small(features, phases=[{"domain": "a", "enrol": 60, "observations": 8}], forget=[])
-    asked = itertools.count()
-    crashed = run(scenario, fault_plan=FaultPlan(lambda: next(asked) == place, no_faults))
+    calls = itertools.count()
+    crashed = run(scenario, fault_plan=FaultPlan(lambda: next(calls) == place, no_faults))
     assert crashed.metrics["crash"] == 1
     assert crashed.digest == run(scenario).digest
 
 
-def test_a_full_disk_at_install_leaves_what_served(features: Path) -> None:
+def test_a_full_disk_at_install_keeps_the_serving_adaptor(features: Path) -> None:
     """An adaptor that finds no room is dropped whole, and grown again."""
     phases = [{"domain": "a", "enrol": 60, "observations": 8}, {"domain": "a", "observations": 8}]
     scenario = small(features, phases=phases, forget=[])
-    asked = itertools.count()
+    calls = itertools.count()
     # Writes before it: the facts, and the geometry.
-    full = run(scenario, fault_plan=FaultPlan(no_faults, lambda: next(asked) == 2))
+    full = run(scenario, fault_plan=FaultPlan(no_faults, lambda: next(calls) == 2))
     assert full.metrics["disk_full"] == 1
     assert full.digest == run(scenario).digest
     assert (full.metrics["adaptors_grown"] or 0) >= 1

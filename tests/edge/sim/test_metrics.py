@@ -65,7 +65,7 @@ def test_auroc_is_the_chance_that_a_new_sample_scores_higher(known, new) -> None
     )
 
 
-def test_fpr95_accepts_what_lies_below_the_known_95_percent() -> None:
+def test_fpr95_counts_new_samples_below_the_known_95_percent() -> None:
     """New samples below the 95 % quantile of the known scores are accepted."""
     known = [float(value) for value in range(101)]
     assert m.fpr95(known, [94.0, 95.0, 96.0, 200.0]) == pytest.approx(0.5)

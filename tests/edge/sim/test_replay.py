@@ -11,7 +11,7 @@ from encoder.testing import tiny_model, tiny_payloads
 
 
 def test_replayed_features_are_those_that_were_encoded(tmp_path: Path) -> None:
-    """What comes from the cache equals what the model gives, and only the rest is encoded."""
+    """Cached features equal those of the model, and only missing ones are encoded."""
     model = tiny_model()
     first, second = tiny_payloads(2)
     cache = FeatureCache(model.card, tmp_path)
@@ -37,7 +37,7 @@ def test_a_key_depends_on_content_form_and_nothing_else() -> None:
     assert len(keys) == 4
 
 
-def test_a_damaged_cache_is_begun_anew(tmp_path: Path) -> None:
+def test_a_damaged_cache_is_rebuilt(tmp_path: Path) -> None:
     """Garbage in the file costs time, not the run."""
     model = tiny_model()
     cache = FeatureCache(model.card, tmp_path)

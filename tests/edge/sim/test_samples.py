@@ -78,7 +78,7 @@ def test_several_feature_arrays_become_taps(tmp_path: Path) -> None:
         {"source": "nowhere"},
     ],
 )
-def test_a_source_that_is_not_as_said_is_refused(tmp_path: Path, changes) -> None:
+def test_a_source_that_does_not_match_its_description_is_refused(tmp_path: Path, changes) -> None:
     """Missing keys, wrong lengths, pickled objects and absent classes are errors with a hint."""
     path = tmp_path / "f.npz"
     objects = np.array([{}, {}, {}], dtype=object)

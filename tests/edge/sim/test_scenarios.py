@@ -35,8 +35,8 @@ def test_an_unknown_key_is_refused_with_the_nearest_one(content, hint) -> None:
     assert f"did you mean {hint!r}" in caught.value.hint
 
 
-def test_a_key_of_another_table_is_told_so(tmp_path) -> None:
-    """A scenario of links has no faults: the hint lists what it has, not the same word again."""
+def test_a_key_of_another_table_gets_a_hint(tmp_path) -> None:
+    """A scenario of links has no faults: the hint lists its keys, not the same word again."""
     path = tmp_path / "links.toml"
     path.write_text('title = "x"\n[links]\n[faults]\ncrash = 0.1\n', "utf-8")
     with pytest.raises(EdgeError, match="faults") as caught:
@@ -65,24 +65,24 @@ def test_a_value_that_cannot_be_is_refused(content) -> None:
     assert caught.value.hint
 
 
-def test_a_source_is_found_beside_the_scenario_then_in_the_data_folder(
+def test_a_source_is_found_next_to_the_scenario_then_in_the_data_folder(
     tmp_path: Path, monkeypatch
 ) -> None:
     """Relative sources are looked for in two places, in order."""
-    beside, data = tmp_path / "here", tmp_path / "data"
-    for folder in (beside, data):
+    home, data = tmp_path / "here", tmp_path / "data"
+    for folder in (home, data):
         folder.mkdir()
         (folder / "both.npz").touch()
     (data / "there.npz").touch()
     monkeypatch.setenv("AURICLE_DATA", str(data))
-    (beside / "s.toml").write_text(
+    (home / "s.toml").write_text(
         'title = "t"\n[domains.a]\nsource = "both.npz"\n[domains.b]\nsource = "there.npz"\n'
         '[domains.c]\nsource = "nowhere.npz"\n[[phases]]\ndomain = "a"\n'
     )
-    scenario = load_scenario(beside / "s.toml")
+    scenario = load_scenario(home / "s.toml")
     assert isinstance(scenario, Scenario)
     domains = scenario.domains
-    assert domains["a"].source == str(beside / "both.npz")
+    assert domains["a"].source == str(home / "both.npz")
     assert domains["b"].source == str(data / "there.npz")
     assert domains["c"].source == "nowhere.npz"
 
@@ -99,7 +99,7 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> No
 
 
 def test_variants_set_their_keys_and_are_checked_again() -> None:
-    """A variant changes what its path names; a path to nowhere and a wrong value are refused."""
+    """A variant changes the value at its path; a path to nowhere and a wrong value are refused."""
     scenario = parse_scenario(
         changed(variants={"short": {"device.window": 8, "phases.0.enrol": 4}})
     )

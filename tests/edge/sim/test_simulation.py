@@ -75,9 +75,9 @@ def small(features: Path, **changes) -> Scenario:
 
 
 def strike_once(place: int) -> FaultTrigger:
-    """FaultTrigger when asked for the time `place`, counted from 0, and never again."""
-    asked = itertools.count()
-    return lambda: next(asked) == place
+    """A fault at the call number `place`, counted from 0, and at no other."""
+    calls = itertools.count()
+    return lambda: next(calls) == place
 
 
 def run(scenario: Scenario, seed: int = 1, fault_plan: FaultPlan | None = None):
@@ -87,7 +87,8 @@ def run(scenario: Scenario, seed: int = 1, fault_plan: FaultPlan | None = None):
 
 
 def test_a_calm_run_learns_detects_and_forgets(features: Path) -> None:
-    """The matrix has a row a phase, the change is noticed, and receipts say what was forgotten."""
+    """The matrix has a row per phase, the change is detected, and receipts list the forgotten
+    facts."""
     calm = run(small(features))
     assert np.shape(calm.accuracy_matrix) == (2, 2)
     assert calm.accuracy_matrix[0][0] > 0.9
@@ -161,21 +162,21 @@ def test_a_sweep_writes_a_report_and_resumes(features: Path, tmp_path: Path) -> 
     scenario = small(
         features, variants={"few": {"phases.1.label_fraction": 0.1}, "many": {"device.window": 8}}
     )
-    told: list[tuple[str, int, int]] = []
+    progress_calls: list[tuple[str, int, int]] = []
     report = simulate(
-        scenario, (1, 2), out=tmp_path, progress=lambda *progress: told.append(progress)
+        scenario, (1, 2), out=tmp_path, progress=lambda *progress: progress_calls.append(progress)
     )
     assert len(report.recordings) == 4
-    assert told[-1] == ("running", 4, 4)
+    assert progress_calls[-1] == ("running", 4, 4)
     assert report.page == tmp_path / "report.html"
     files = sorted((tmp_path / "runs").iterdir())
     assert len(files) == 4
     files[1].write_bytes(files[1].read_bytes()[:100])
-    told.clear()
+    progress_calls.clear()
     again = simulate(
-        scenario, (1, 2), out=tmp_path, progress=lambda *progress: told.append(progress)
+        scenario, (1, 2), out=tmp_path, progress=lambda *progress: progress_calls.append(progress)
     )
-    assert {what for what, _, _ in told} == {"simulating"}
+    assert {what for what, _, _ in progress_calls} == {"simulating"}
     assert metrics_of(again) == metrics_of(report)
 
 
@@ -202,9 +203,9 @@ observations = 20
 """
     )
     words = ("simulate", path, "--seed", 1, "--seed", 2, "--out", tmp_path / "report")
-    said = cli(*words)
-    assert said.exit_code == 0, said.output
-    usual, starved = said.stdout.split("\nstarved\n")
+    result = cli(*words)
+    assert result.exit_code == 0, result.output
+    usual, starved = result.stdout.split("\nstarved\n")
     printed = [
         next(line.split("\t") for line in part.splitlines() if line.startswith("online_accuracy"))
         for part in (usual, starved)
@@ -239,7 +240,7 @@ def test_ray_gives_the_same_metrics(features: Path) -> None:
     assert metrics_of(alone) == metrics_of(spread)
 
 
-def test_a_missing_ray_is_said_with_the_cure(features: Path, monkeypatch) -> None:
+def test_a_missing_ray_names_the_extra(features: Path, monkeypatch) -> None:
     """Asking for Ray where it is not installed names the extra to install."""
     import sys
 
@@ -273,7 +274,7 @@ def test_the_report_is_complete_and_escaped(features: Path, tmp_path: Path) -> N
         ({"encoder": {"model": "no/such/card.toml"}}, "card"),
     ],
 )
-def test_a_scenario_that_cannot_run_says_why(features: Path, changes, word: str) -> None:
+def test_an_impossible_scenario_reports_the_reason(features: Path, changes, word: str) -> None:
     """Too few samples and a missing model are errors before anything runs."""
     with pytest.raises(Exception, match=word):
         simulate(small(features, **changes))

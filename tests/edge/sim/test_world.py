@@ -86,9 +86,9 @@ def test_labels_come_late_and_the_rest_at_the_end() -> None:
     found = world([phase])
     order = [a for a in found.actions if isinstance(a, ObserveSample | DelayedLabel | EvaluateNow)]
     shown = [a.id for a in order if isinstance(a, ObserveSample)]
-    for tell in of_kind(found, DelayedLabel):
-        before = sum(isinstance(a, ObserveSample) for a in order[: order.index(tell)])
-        assert before == min(10, shown.index(tell.id) + 4)
+    for event in of_kind(found, DelayedLabel):
+        before = sum(isinstance(a, ObserveSample) for a in order[: order.index(event)])
+        assert before == min(10, shown.index(event.id) + 4)
     assert isinstance(order[-1], EvaluateNow)
     assert len(of_kind(found, DelayedLabel)) == 10
 
@@ -125,26 +125,26 @@ def test_wrong_labels_are_other_classes_and_leave_the_rest_alone() -> None:
     phase = {"domain": "a", "observations": 400, "label_fraction": 0.5}
     clean, poisoned = world([phase]), world([phase | {"label_noise": 0.2}])
     pairs = list(zip(of_kind(clean, DelayedLabel), of_kind(poisoned, DelayedLabel), strict=True))
-    assert [right.id for right, _ in pairs] == [told.id for _, told in pairs]
-    wrong = [told for right, told in pairs if told.label != right.label]
-    assert all(told.wrong for told in wrong)
-    assert sum(told.wrong for _, told in pairs) == len(wrong)
+    assert [right.id for right, _ in pairs] == [noisy.id for _, noisy in pairs]
+    wrong = [noisy for right, noisy in pairs if noisy.label != right.label]
+    assert all(noisy.wrong for noisy in wrong)
+    assert sum(noisy.wrong for _, noisy in pairs) == len(wrong)
     assert 0.1 < len(wrong) / len(pairs) < 0.3
-    assert {told.label for _, told in pairs} <= set("0123456789")
+    assert {noisy.label for _, noisy in pairs} <= set("0123456789")
 
 
 def test_a_single_class_cannot_be_mistaken() -> None:
     """Where a phase shows one class there is no other to name."""
     phase = {"domain": "a", "observations": 20, "label_fraction": 1.0, "label_noise": 1.0}
     assert not any(
-        tell.wrong for tell in of_kind(world([phase | {"classes": ["3"]}]), DelayedLabel)
+        event.wrong for event in of_kind(world([phase | {"classes": ["3"]}]), DelayedLabel)
     )
 
 
 def test_labels_stop_where_a_class_has_enough() -> None:
     """No class gets more labels in a phase than it may."""
     phase = {"domain": "a", "observations": 400, "label_fraction": 1.0, "labels_per_class": 3}
-    counts = Counter(tell.label for tell in of_kind(world([phase]), DelayedLabel))
+    counts = Counter(event.label for event in of_kind(world([phase]), DelayedLabel))
     assert set(counts.values()) == {3}
     assert len(counts) == 10
 
@@ -153,7 +153,7 @@ def test_labels_stop_where_a_class_has_enough() -> None:
 def test_labels_name_a_domain_where_they_should(given: bool | str, named: str) -> None:
     """Labels name no domain, the true one, or the one that the scenario says."""
     phase = {"domain": "a", "observations": 5, "label_fraction": 1.0, "label_domain": given}
-    assert {tell.domain for tell in of_kind(world([phase]), DelayedLabel)} == {named}
+    assert {event.domain for event in of_kind(world([phase]), DelayedLabel)} == {named}
 
 
 @pytest.mark.parametrize(
@@ -164,6 +164,6 @@ def test_labels_name_a_domain_where_they_should(given: bool | str, named: str) -
     ],
 )
 def test_a_world_that_cannot_be_is_refused(changes, word: str) -> None:
-    """Too few samples, and corruptions that do not fit, are said before anything runs."""
+    """Too few samples, and corruptions that do not fit, are reported before anything runs."""
     with pytest.raises(EdgeError, match=word):
         world(**({"phases": [{"domain": "a"}]} | changes))

@@ -1,4 +1,4 @@
-"""A sink that keeps what it is given, and waiting for it."""
+"""A sink that keeps its inputs, and a wait for them."""
 
 from __future__ import annotations
 

@@ -18,10 +18,10 @@ NOTHING = MeasurementMetadata()
 
 
 def read(
-    body: bytes, beside: MeasurementMetadata = NOTHING, **settings: Any
+    body: bytes, sender: MeasurementMetadata = NOTHING, **settings: Any
 ) -> Measurement | InvalidMeasurement:
     """Decode a payload as a request is decoded."""
-    return decode_payload("s", HttpStream(**settings), body, beside)
+    return decode_payload("s", HttpStream(**settings), body, sender)
 
 
 def test_a_list_of_numbers_is_a_vector():

@@ -21,7 +21,7 @@ from tests.edge.sources.sinks import Kept, wait_for
 
 
 class Board(threading.Thread):
-    """A device at the other end of a socket: sends readings once it is told to."""
+    """A device at the other end of a socket: sends readings after the command to stream."""
 
     def __init__(self, path, readings) -> None:
         super().__init__(daemon=True)
@@ -105,8 +105,8 @@ def test_outputs_are_set(tmp_path, attach):
     source, board = attach(Kept(), [], None)
     source.reader.actuate(3, 1)
     wait_for(lambda: any(isinstance(one, Actuate) for one in board.heard))
-    (said,) = [one for one in board.heard if isinstance(one, Actuate)]
-    assert (said.channel, said.value) == (3, 1)
+    (result,) = [one for one in board.heard if isinstance(one, Actuate)]
+    assert (result.channel, result.value) == (3, 1)
 
 
 def test_lost_readings_are_reported(tmp_path):

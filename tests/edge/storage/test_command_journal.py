@@ -37,7 +37,7 @@ def test_an_answer_is_found_by_the_same_command(store: Store):
     assert found == AnsweredCommand(same=False, done=True, answer=b"fine")
 
 
-def test_what_a_command_changed_and_that_it_is_done_are_one_step(tmp_path: Path):
+def test_a_command_and_its_change_are_stored_in_one_step(tmp_path: Path):
     """A crash before the answer keeps both mark and change, or neither."""
     path = tmp_path / "k.db"
     with new_store(path) as store:
@@ -54,7 +54,7 @@ def test_what_a_command_changed_and_that_it_is_done_are_one_step(tmp_path: Path)
         assert again.journal.find(COMMAND) == AnsweredCommand(same=True, done=True, answer=None)
 
 
-def test_the_journal_is_bounded_and_keeps_what_may_come_again(store: Store, monkeypatch):
+def test_the_journal_is_bounded_and_keeps_unexpired_commands(store: Store, monkeypatch):
     """Expired commands are deleted, oldest first; without expired ones there is no room."""
     monkeypatch.setattr(journal, "ENTRIES_MAX", 3)
     for number, expires in enumerate((50, 0, 500), start=1):
@@ -86,16 +86,16 @@ def test_old_commands_without_expiry_go_after_a_month(store: Store):
 def test_an_erasure_leaves_neither_ids_nor_answers(tmp_path: Path):
     """An erasure deletes answers, which may name forgotten facts, and keeps the marks."""
     path = tmp_path / "k.db"
-    told = JournalEntry(
+    entry = JournalEntry(
         "label observation-123", "label", b'{"observation_id":"observation-123"}', 1
     )
     with new_store(path, [fact("observation-123")]) as store:
-        store.journal.record(told, b"observation-123 is taken", done=True)
+        store.journal.record(entry, b"observation-123 is taken", done=True)
         runtime = Runtime(Config(), whole_number_model(), store)
         request = ForgetRequest("r", Selector(ids=frozenset({"observation-123"})))
         for effect in runtime.handle(request):
             store.apply(effect)
-        assert store.journal.find(told) == AnsweredCommand(same=True, done=True, answer=None)
+        assert store.journal.find(entry) == AnsweredCommand(same=True, done=True, answer=None)
     assert b"observation-123" not in raw_bytes(path)
 
 
@@ -127,8 +127,8 @@ def test_a_repeated_forget_request_gets_the_stored_receipt(tmp_path: Path, selec
 def forget(store: Store, request: ForgetRequest) -> list[object]:
     """Execute a request and return the published messages."""
     runtime = Runtime(Config(), whole_number_model(), store)
-    told: list[object] = []
+    messages: list[object] = []
     for effect in runtime.handle(request):
         store.apply(effect)
-        told += [effect.message] if isinstance(effect, Publish) else []
-    return told
+        messages += [effect.message] if isinstance(effect, Publish) else []
+    return messages

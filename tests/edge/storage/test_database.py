@@ -38,7 +38,7 @@ def path(tmp_path: Path) -> Path:
         (b"SQLite format 3\x00" + b"\x01" * 84, "database"),
     ],
 )
-def test_what_is_no_knowledge_file_is_refused_untouched(tmp_path, content, words, writable):
+def test_a_foreign_file_is_refused_and_not_changed(tmp_path, content, words, writable):
     """A foreign file raises StateCorruptError and is not changed."""
     file = tmp_path / "k.db"
     file.write_bytes(content)
@@ -142,7 +142,7 @@ def test_a_file_of_the_first_version_opens_and_grows(first):
 
 
 def test_an_older_file_is_copied_up_to_date(first, path, tmp_path):
-    """What this program can read is read as it lies; an older file is left as it is, and its copy
+    """A current file is read without a copy; an older file is not changed, and its migrated copy
     can be read."""
     before = first.read_bytes()
     made = files.copy_updated(first, tmp_path / "copy.db")
@@ -249,7 +249,7 @@ def test_an_interrupted_transaction_is_rolled_back(path):
         (OSError(28, "No space left on device"), StateError, "free space"),
     ],
 )
-def test_errors_of_the_system_say_what_to_do(error, kind, hint):
+def test_errors_of_the_system_have_a_hint(error, kind, hint):
     """SQLite's and the system's errors become StateError, with the file and a hint."""
     with (
         pytest.raises(kind, match=r"writing k\.db") as caught,

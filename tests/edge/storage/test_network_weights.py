@@ -66,7 +66,7 @@ def test_networks_that_do_not_fit_are_refused(tmp_path):
 
 
 def test_a_home_takes_a_network_of_its_own(tmp_path):
-    """`forecast.weights` names it from the home's folder; a missing one is told on opening."""
+    """`forecast.weights` names it from the home's folder; a missing one is an error on opening."""
     made = new_home(tmp_path / "home")
     write_weights(made / "own.safetensors", shipped_weights("cfc"))
     with (made / "auricle.toml").open("a", encoding="utf-8") as settings:
@@ -78,7 +78,7 @@ def test_a_home_takes_a_network_of_its_own(tmp_path):
         pass
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_an_error(tmp_path):
     """A missing file and a missing folder raise StateError."""
     with pytest.raises(StateError, match="No such file"):
         read_weights(tmp_path / "none")

@@ -66,7 +66,7 @@ def test_the_geometry_comes_back(path):
         ("UPDATE facts SET features = substr(features, 2)", "features"),
     ],
 )
-def test_what_this_program_cannot_have_written_is_damage(path, sql, words):
+def test_a_value_of_the_wrong_type_is_damage(path, sql, words):
     """A value of the wrong type or length raises StateCorruptError."""
     change(path, sql.replace("'x'", "CAST('x' AS BLOB)"))
     with Store.open(path, writable=False) as store, pytest.raises(StateCorruptError, match=words):

@@ -14,7 +14,7 @@ def made() -> sqlite3.Connection:
     return db
 
 
-def test_a_new_file_says_whose_it_is():
+def test_a_new_file_has_the_application_id():
     """The header holds application id and version."""
     db = made()
     assert db.execute("PRAGMA application_id").fetchone()[0] == schema.APPLICATION_ID

@@ -96,7 +96,7 @@ def test_any_array_keeps_shape_and_values(array):
     assert np.array_equal(made, array)
 
 
-def test_what_cannot_travel_is_refused():
+def test_objects_are_not_packed():
     """Only plain values and arrays are packed, never objects that need code to restore."""
     with pytest.raises(TypeError, match="plain values and arrays"):
         pack_data((object(),))

@@ -51,8 +51,8 @@ def saved_home(folder: Path) -> tuple[Path, list[tuple[Message, ...]]]:
     with Home(new_home(folder)) as home:
         follow(home, 0, 40)
         home.session.save(home.runtime.series)
-        told = follow(home, 40, 60)
-    return folder, told
+        forecasts = follow(home, 40, 60)
+    return folder, forecasts
 
 
 def file_of(folder: Path) -> Path:
@@ -62,16 +62,16 @@ def file_of(folder: Path) -> Path:
 
 def test_a_series_goes_on_after_a_restart(tmp_path: Path) -> None:
     """A restored series forecasts bit-identically to an uninterrupted one."""
-    folder, told = saved_home(tmp_path)
+    folder, forecasts = saved_home(tmp_path)
     with Home(folder) as home:
         assert home.session.trouble == ""
-        assert follow(home, 40, 60) == told
+        assert follow(home, 40, 60) == forecasts
 
 
 def test_a_file_of_an_older_program_is_read(tmp_path: Path) -> None:
     """A file from before the end of the span was stored costs nothing: the series goes on, and a
     request to forget a time range, which may be in it, drops it from the file too."""
-    folder, told = saved_home(tmp_path)
+    folder, forecasts = saved_home(tmp_path)
     path = file_of(folder)
     saved = unpack_data(path.read_bytes(), SavedSeries)
     arrays = dict(unpack_arrays(saved.block.tobytes()))
@@ -83,7 +83,7 @@ def test_a_file_of_an_older_program_is_read(tmp_path: Path) -> None:
     path.write_bytes(pack_data(older))
     with Home(folder) as home:
         assert home.session.trouble == ""
-        assert follow(home, 40, 60) == told
+        assert follow(home, 40, 60) == forecasts
         home.feed(ForgetRequest("f", Selector(from_ns=10**15), 0))
         assert not path.exists()
 
@@ -160,7 +160,7 @@ def test_a_foreign_state_is_not_taken(
     [Selector(stream="links"), Selector(subject="me"), Selector(from_ns=0)],
     ids=["stream", "subject", "time"],
 )
-def test_what_is_forgotten_leaves_the_file(tmp_path: Path, selector: Selector) -> None:
+def test_a_forgotten_series_leaves_the_file(tmp_path: Path, selector: Selector) -> None:
     """A forget request removes a series from disk before the receipt; others stay."""
     with Home(new_home(tmp_path)) as home:
         follow(home, 0, 20, subject="me")
@@ -169,8 +169,8 @@ def test_what_is_forgotten_leaves_the_file(tmp_path: Path, selector: Selector) -
         assert b"links" in file_of(tmp_path).read_bytes()
         assert file_of(tmp_path).stat().st_mode & 0o077 == 0
     with Home(tmp_path) as home:
-        told = home.feed(ForgetRequest("f", selector, 0))
-        assert any(isinstance(one, Receipt) for one in told)
+        forecasts = home.feed(ForgetRequest("f", selector, 0))
+        assert any(isinstance(one, Receipt) for one in forecasts)
     left = file_of(tmp_path).read_bytes() if file_of(tmp_path).exists() else b""
     assert b"links" not in left
     with Home(tmp_path) as home:

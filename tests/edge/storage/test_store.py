@@ -103,11 +103,11 @@ def test_another_card_is_refused(path):
     Store.open(path, CARD).close()
 
 
-def test_a_missing_file_is_said_to_be_missing(tmp_path):
+def test_a_missing_file_is_reported_as_missing(tmp_path):
     """A missing file and a folder are neither opened nor created, and the error names which it
     is."""
-    for missing, said in ((tmp_path / "no.db", "no such file"), (tmp_path, "found a folder")):
-        with pytest.raises(StateError, match=said):
+    for missing, result in ((tmp_path / "no.db", "no such file"), (tmp_path, "found a folder")):
+        with pytest.raises(StateError, match=result):
             Store.open(missing)
     assert names(tmp_path) == []
 
@@ -119,7 +119,7 @@ def test_a_reader_cannot_write(path):
         for effect in (StoreFacts((fact("b"),)), EraseFacts(("a",), RECEIPT)):
             with pytest.raises(StateError, match="reading only"):
                 store.apply(effect)
-        store.apply(Publish(Rejected("x", "told to others")))
+        store.apply(Publish(Rejected("x", "published")))
 
 
 def test_a_failed_effect_changes_nothing(path):
@@ -136,7 +136,7 @@ def test_a_failed_effect_changes_nothing(path):
 
 
 @pytest.mark.parametrize("width", [8, 64, 1280, 5000])
-def test_what_is_forgotten_is_not_in_the_file(path, width):
+def test_forgotten_facts_are_not_in_the_file(path, width):
     """No id and no features of erased facts are left in database or log, at any width: not even
     where SQLite split pages."""
     facts = distinct_facts(300, width)
@@ -155,7 +155,7 @@ def test_what_is_forgotten_is_not_in_the_file(path, width):
         assert not store.unscrubbed
 
 
-def test_forgetting_reaches_copies_beside_the_file(path):
+def test_forgetting_reaches_copies_next_to_the_file(path):
     """Copies of migrations and restores are deleted by the next erasure; other files stay."""
     store = new_store(path, [fact("a")])
     for name in ("knowledge.db.v1", "knowledge.db.before-restore-2", "knowledge.db.mine", "x.v1"):
@@ -166,8 +166,8 @@ def test_forgetting_reaches_copies_beside_the_file(path):
 
 
 def test_an_erasure_cut_short_is_finished_later(path, monkeypatch):
-    """Where the file cannot be rebuilt, the facts are gone all the same, the error says what is
-    left to do, and the next opening does it."""
+    """If the file cannot be rebuilt, the facts are gone all the same, the error names the
+    remaining step, and the next opening does it."""
     facts = distinct_facts(50)
     gone = [one.id for one in facts[:25]]
     with new_store(path, facts) as store, monkeypatch.context() as full:
@@ -312,7 +312,7 @@ def writer(path: Path, **options: object) -> subprocess.Popen[str]:
     return process
 
 
-def told(process: subprocess.Popen[str]) -> int:
+def last_acknowledged(process: subprocess.Popen[str]) -> int:
     """The last number that a writer printed."""
     assert process.stdout is not None
     lines = [line for line in process.stdout.read().splitlines() if line.isdigit()]
@@ -320,7 +320,7 @@ def told(process: subprocess.Popen[str]) -> int:
 
 
 @pytest.mark.parametrize("count", [1, 17])
-def test_a_killed_writer_keeps_what_it_said(path, count):
+def test_a_killed_writer_keeps_acknowledged_facts(path, count):
     """After kill -9 at any moment every fact that was acknowledged is there, and whole batches
     only."""
     new_store(path).close()
@@ -328,11 +328,11 @@ def test_a_killed_writer_keeps_what_it_said(path, count):
     assert process.stdout is not None
     last = [process.stdout.readline() for _ in range(1 + count)][-1]
     process.send_signal(signal.SIGKILL)
-    said = max(int(last), told(process))
+    result = max(int(last), last_acknowledged(process))
     process.wait()
     with Store.open(path, CARD) as store:
         held = sum(store.concepts().values())
-        assert held >= said >= 20
+        assert held >= result >= 20
         assert held % 20 == 0
         assert store.check() == ()
 
@@ -383,7 +383,7 @@ def pragma(store: Store, name: str) -> object:
 
 
 def test_the_file_asks_for_full_durability(path):
-    """Each commit is synced, what is deleted is overwritten, and the log is a write-ahead log."""
+    """Each commit is synced, deleted data is overwritten, and the log is a write-ahead log."""
     with new_store(path) as store:
         wanted = {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1}
         found = {n: pragma(store, n) for n in wanted}
@@ -391,7 +391,7 @@ def test_the_file_asks_for_full_durability(path):
     assert sqlite3.sqlite_version_info >= (3, 27), "VACUUM INTO came with it"
 
 
-def test_nobody_else_can_read_what_is_known(tmp_path):
+def test_only_the_owner_can_read_the_knowledge(tmp_path):
     """Only the owner can read the file and its copies, whatever the umask."""
     before = os.umask(0o022)
     try:

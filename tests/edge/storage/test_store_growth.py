@@ -60,7 +60,7 @@ def a_candidate(name: str) -> LabelCandidate:
     )
 
 
-def test_what_is_forgotten_has_left_nothing_in_what_grew_from_it(path):
+def test_a_forgotten_fact_leaves_no_trace_in_adaptors(path):
     """An erased fact's id is in no table and nowhere in the bytes; the adaptors it shaped, the
     candidates that were erased and all attempts are gone, in the same step; others stay."""
     facts = distinct_facts(40)

@@ -45,7 +45,7 @@ def test_features_of_another_kind_are_damage(features):
         fact_from_row(row, WIDTH, Path("k.db"))
 
 
-def test_a_clause_holds_what_was_given():
+def test_a_clause_restricts_only_the_given_fields():
     """Only given fields restrict the selection; ids are left to the caller."""
     assert where_clause(Selector()) == ("1", ())
     assert where_clause(Selector(ids=frozenset({"a"}))) == ("1", ())
@@ -54,7 +54,7 @@ def test_a_clause_holds_what_was_given():
     assert values == ("'; DROP TABLE facts", 0)
 
 
-def test_a_tomb_says_nothing_without_its_key():
+def test_a_tombstone_reveals_nothing_without_its_key():
     """Under another key the same id has another hash, of fixed length."""
     assert hash_id(KEY, "a") != hash_id(b"x" * 32, "a")
     assert len(hash_id(KEY, "a" * 200)) == 32
@@ -170,7 +170,7 @@ def test_candidates_are_bounded_and_the_newest_stay(db):
     assert ids == [f"c{number}" for number in range(1, most + 1)]
 
 
-def test_rows_give_back_what_was_written(db):
+def test_rows_round_trip(db):
     """A record and a candidate round-trip through the tables, NaN included."""
     record = replace(a_record(), incumbent=math.nan)
     tables.replace_adaptor(db, record)

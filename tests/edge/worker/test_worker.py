@@ -116,9 +116,9 @@ def test_an_answer_is_taken_however_late_it_is_fetched():
 def test_a_worker_gives_way_and_loads_no_torch():
     """The process is nice, single-threaded and limited, writes no core file, and imports only what
     its job needs."""
-    said = run("reporting", memory_mib_max=300).search
-    assert said[:5] == ("nice 10", "threads 1", "data 300", "core 0", "torch False")
-    assert said[5] == "batch True" or sys.platform != "linux"
+    output = run("reporting", memory_mib_max=300).search
+    assert output[:5] == ("nice 10", "threads 1", "data 300", "core 0", "torch False")
+    assert output[5] == "batch True" or sys.platform != "linux"
 
 
 def test_stopping_ends_the_process(hanging):

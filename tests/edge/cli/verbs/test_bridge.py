@@ -47,14 +47,13 @@ def reading(number: int, values: object) -> Reading:
     return Reading(0, array.dtype.name, number, number * 1000, array.tobytes())
 
 
-def decision(attached: Attachment, said: Reading) -> Decision:
+def decision(attached: Attachment, result: Reading) -> Decision:
     """The decision on a reading."""
-    return next(told for told in attached.handle(said) if isinstance(told, Decision))
+    return next(messages for messages in attached.handle(result) if isinstance(messages, Decision))
 
 
 def checked_as_printed(stdout: str) -> str:
-    """What the command in the last line that the verb printed prints, typed into a shell as it
-    stands."""
+    """Run the command in the last line of the verb's output in a shell; return its output."""
     if shutil.which("cc") is None:
         pytest.skip("no C compiler is installed: the export was not built")
     typed = stdout.splitlines()[-1].removeprefix("check it on this machine: ")
@@ -67,8 +66,8 @@ def test_both_exports_share_a_folder_and_a_check(tmp_path, home):
     """Knowledge and forecaster in one folder, whose name has spaces, share a test program."""
     out = tmp_path / "for the board"
     assert run("export-c", "--home", home, "--out", out).exit_code == 0
-    said = run("export-c", "--forecaster", "shipped", "--out", out)
-    assert checked_as_printed(said.stdout).splitlines() == [
+    result = run("export-c", "--forecaster", "shipped", "--out", out)
+    assert checked_as_printed(result.stdout).splitlines() == [
         "knowledge: 24 of 24 golden vectors agree",
         "forecaster: 64 of 64 golden vectors agree",
     ]
@@ -76,12 +75,12 @@ def test_both_exports_share_a_folder_and_a_check(tmp_path, home):
 
 def test_an_export_is_written_and_agrees(tmp_path, home):
     """The verb writes all files, names the chosen extract, and the golden vectors agree."""
-    said = run("export-c", "--home", home, "--out", tmp_path / "out", "--rate", "0.1")
-    assert said.exit_code == 0, said.output
-    assert "chosen: " in said.stdout
+    result = run("export-c", "--home", home, "--out", tmp_path / "out", "--rate", "0.1")
+    assert result.exit_code == 0, result.output
+    assert "chosen: " in result.stdout
     assert (tmp_path / "out" / "knowledge.bin").read_bytes()[:4] == b"AUR1"
-    assert "\nlabelled: " in said.stdout
-    assert checked_as_printed(said.stdout) == "knowledge: 24 of 24 golden vectors agree\n"
+    assert "\nlabelled: " in result.stdout
+    assert checked_as_printed(result.stdout) == "knowledge: 24 of 24 golden vectors agree\n"
 
 
 def test_extracts_are_lists_at_80_columns(tmp_path, home):
@@ -99,25 +98,25 @@ def test_extracts_are_lists_at_80_columns(tmp_path, home):
 
 def test_a_forecaster_is_written_and_agrees(tmp_path):
     """The shipped forecaster is exported without a home, and its golden vectors agree."""
-    said = run("export-c", "--forecaster", "shipped", "--out", tmp_path / "out")
-    assert said.exit_code == 0, said.output
-    told = run_json("export-c", "--forecaster", "shipped", "--out", tmp_path / "out")
-    assert told["units"] == 20
-    assert "auricle_forecaster.c" in told["files"]
+    result = run("export-c", "--forecaster", "shipped", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    messages = run_json("export-c", "--forecaster", "shipped", "--out", tmp_path / "out")
+    assert messages["units"] == 20
+    assert "auricle_forecaster.c" in messages["files"]
     agree = "forecaster: 64 of 64 golden vectors agree\n"
-    assert checked_as_printed(said.stdout) == agree
+    assert checked_as_printed(result.stdout) == agree
 
 
 def test_other_weights_than_a_liquid_forecasters_are_refused(tmp_path):
     """A missing file and a gated network are errors of two lines."""
     gated = files("edge.core.forecasting") / "weights" / "gru.safetensors"
     for path in (tmp_path / "none", gated):
-        said = run("export-c", "--forecaster", path, "--out", tmp_path / "out")
-        assert said.exit_code != 0
-        assert "hint" in said.output
+        result = run("export-c", "--forecaster", path, "--out", tmp_path / "out")
+        assert result.exit_code != 0
+        assert "hint" in result.output
 
 
-def test_an_export_says_what_fits_in_json(tmp_path, home):
+def test_an_export_lists_its_candidates_in_json(tmp_path, home):
     """With --json candidates, choice and files are one value; --knowledge names the file."""
     words = ("--knowledge", home / "knowledge.db", "--out", tmp_path / "out", "--flash", "64")
     found = run_json("export-c", *words, "--bits", "256")
@@ -126,15 +125,15 @@ def test_an_export_says_what_fits_in_json(tmp_path, home):
     assert "auricle_knowledge.c" in found["files"]
 
 
-def test_what_cannot_be_exported_is_told(tmp_path, home):
+def test_an_impossible_export_is_an_error(tmp_path, home):
     """A too small budget and a missing port are errors of two lines."""
-    said = run("export-c", "--home", home, "--out", tmp_path / "out", "--flash", "1")
-    assert said.exit_code == 1
-    assert "nothing fits" in said.stderr
+    result = run("export-c", "--home", home, "--out", tmp_path / "out", "--flash", "1")
+    assert result.exit_code == 1
+    assert "nothing fits" in result.stderr
     assert not (tmp_path / "out").exists()
-    said = run("bridge", "--home", home, "--port", f"unix:{tmp_path / 'nothing'}")
-    assert said.exit_code == 1
-    assert "hint" in said.stderr
+    result = run("bridge", "--home", home, "--port", f"unix:{tmp_path / 'nothing'}")
+    assert result.exit_code == 1
+    assert "hint" in result.stderr
     assert "--port" in run("bridge", "--home", home).stderr
 
 
@@ -202,13 +201,13 @@ def test_a_port_is_attached_and_watched(tmp_path, home):
     device = Device(tmp_path / "port")
     device.start()
     words = ("--home", home, "--alarm-channel", "2", "--seconds", "6")
-    said = run("bridge", "--port", f"unix:{tmp_path / 'port'}", *words)
-    assert said.exit_code == 0, said.output
-    assert "readings, 0 missed" in said.stdout
-    assert "bridge:" in said.stdout
+    result = run("bridge", "--port", f"unix:{tmp_path / 'port'}", *words)
+    assert result.exit_code == 0, result.output
+    assert "readings, 0 missed" in result.stdout
+    assert "bridge:" in result.stdout
     assert any(isinstance(one, Actuate) and one.channel == 2 for one in device.heard)
     other = Device(tmp_path / "second")
     other.start()
-    said = run("bridge", "monitor", f"unix:{tmp_path / 'second'}", "--seconds", "1")
-    assert "Connected" in said.stdout
-    assert "frames_received" in said.stdout
+    result = run("bridge", "monitor", f"unix:{tmp_path / 'second'}", "--seconds", "1")
+    assert "Connected" in result.stdout
+    assert "frames_received" in result.stdout

@@ -22,21 +22,21 @@ def facts(home: Path) -> int:
 
 def test_forgetting_asks_first(home):
     """Without --yes the verb shows the number of facts and waits for an answer."""
-    said = run("forget", "--home", home, "--label", "a", answer="n\n")
-    assert said.exit_code == 1
-    assert "forget 12 facts (label a) for good?" in said.stderr
+    result = run("forget", "--home", home, "--label", "a", answer="n\n")
+    assert result.exit_code == 1
+    assert "forget 12 facts (label a) for good?" in result.stderr
     assert facts(home) == 24
-    said = run("forget", "--home", home, "--label", "a", answer="y\n")
-    assert said.exit_code == 0
+    result = run("forget", "--home", home, "--label", "a", answer="y\n")
+    assert result.exit_code == 0
     assert facts(home) == 12
 
 
-def test_nobody_to_ask_changes_nothing(home):
+def test_without_a_terminal_nothing_changes(home):
     """Without a terminal and without --yes nothing is forgotten, and the error names --yes."""
-    said = run("forget", "--home", home, "--label", "a", "--json")
-    assert said.exit_code == 1
-    assert said.stdout == ""
-    assert "--yes" in said.stderr
+    result = run("forget", "--home", home, "--label", "a", "--json")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "--yes" in result.stderr
     assert facts(home) == 24
 
 
@@ -50,7 +50,7 @@ def test_nobody_to_ask_changes_nothing(home):
     ],
 )
 def test_options_must_all_match(home, words, count):
-    """Each option narrows what is forgotten."""
+    """Each option narrows the selection of facts to forget."""
     receipt = run_json("forget", "--home", home, "--yes", *words)
     assert receipt["facts_forgotten"] == count
     assert facts(home) == 24 - count
@@ -70,14 +70,14 @@ def test_options_must_all_match(home, words, count):
         (("relabel", "--label", "a", "--to-label", "x" * 201), "200"),
     ],
 )
-def test_what_matches_nothing_is_refused_in_words(home, words, message):
+def test_a_selection_without_matches_is_refused(home, words, message):
     """A request that would change nothing, or everything by mistake, is refused."""
     verb, *options = words
     extra = ["--yes"] if verb == "forget" else []
-    said = run(verb, "--home", home, *options, *extra)
-    assert said.exit_code == 1
-    assert message in said.stderr
-    assert "Selector(" not in said.output
+    result = run(verb, "--home", home, *options, *extra)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert "Selector(" not in result.output
     assert facts(home) == 24
 
 
@@ -90,8 +90,8 @@ def test_the_geometry_is_fitted_again_after_a_forget_on_request(home):
 
 def test_domains_are_renamed_and_merged(home):
     """Relabelling a whole domain moves its facts."""
-    said = run("relabel", "--home", home, "--domain", "hall", "--to-domain", "lobby")
-    assert "relabelled 24 facts" in said.stdout
+    result = run("relabel", "--home", home, "--domain", "hall", "--to-domain", "lobby")
+    assert "relabelled 24 facts" in result.stdout
     concepts = run_json("inspect", "--home", home)["concepts"]
     assert {concept["domain"] for concept in concepts} == {"lobby"}
 
@@ -99,9 +99,9 @@ def test_domains_are_renamed_and_merged(home):
 def test_fitting_a_geometry_without_facts_is_refused(tmp_path, home):
     """A home without facts has nothing to fit a geometry to."""
     run("forget", "--home", home, "--domain", "hall", "--yes")
-    said = run("fit-geometry", "--home", home)
-    assert said.exit_code == 1
-    assert "no facts" in said.stderr
+    result = run("fit-geometry", "--home", home)
+    assert result.exit_code == 1
+    assert "no facts" in result.stderr
 
 
 def test_moments_are_utc_unless_they_say():

@@ -14,8 +14,8 @@ from tests.homes import learned_home, new_home, run, run_json
 def test_a_key_is_its_owners_alone(tmp_path: Path):
     """A key has mode 0600, is printed as a line for the settings, and is never replaced."""
     file = tmp_path / "ann.key"
-    said = run("keygen", file)
-    assert said.stdout.startswith('ann = "ed25519:')
+    result = run("keygen", file)
+    assert result.stdout.startswith('ann = "ed25519:')
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert "the file exists already" in run("keygen", file).stderr
     file.chmod(0o640)
@@ -27,7 +27,7 @@ def test_a_command_is_written_signed(tmp_path: Path):
     """A command in a file is executed by the device that it is for, and by no other."""
     public = run("keygen", tmp_path / "ann.key").stdout.split('"')[1]
     out = tmp_path / "forget.json"
-    said = run(
+    result = run(
         "command",
         "forget",
         "--device",
@@ -43,7 +43,7 @@ def test_a_command_is_written_signed(tmp_path: Path):
         "--id",
         "c9",
     )
-    assert said.exit_code == 0, said.stderr
+    assert result.exit_code == 0, result.stderr
     settings = CommandSettings(enabled=VERBS, keys={"ann": public})
     now_ns = json.loads(json.loads(out.read_bytes())["payload"])["expires_at_ns"] - 10**9
     found = CommandParser(settings, "gw1").read("forget", out.read_bytes(), now_ns)
@@ -56,9 +56,9 @@ def test_a_command_is_written_signed(tmp_path: Path):
 
 def test_a_command_that_would_be_refused_is_not_sent(tmp_path: Path):
     """An unknown field is an error that names the most similar field."""
-    said = run("command", "label", "--device", "gw1", "--set", "lable=x", "--out", tmp_path / "x")
-    assert "unknown field `lable`" in said.stderr
-    assert "did you mean label?" in said.stderr
+    result = run("command", "label", "--device", "gw1", "--set", "lable=x", "--out", tmp_path / "x")
+    assert "unknown field `lable`" in result.stderr
+    assert "did you mean label?" in result.stderr
     home = new_home(tmp_path / "home")
     assert "no [mqtt], and no daemon runs" in run("command", "pause", "--home", home).stderr
 
@@ -76,8 +76,8 @@ def test_a_bundle_goes_from_home_to_home(tmp_path: Path):
     key = ("--key", tmp_path / "fab.key", "--home", maker)
     for number in (1, 2):
         file = tmp_path / f"b{number}"
-        said = run("bundle", "export", file, "--counter", number, *key)
-        assert said.exit_code == 0, said.stderr
+        result = run("bundle", "export", file, "--counter", number, *key)
+        assert result.exit_code == 0, result.stderr
     assert run_json("bundle", "import", tmp_path / "b1", "--home", user)["state"] == "on trial"
     assert run_json("bundle", "confirm", "--home", user)["state"] == "confirmed"
     known = run_json("inspect", "--home", user)

@@ -19,9 +19,9 @@ def test_a_card_is_calibrated_in_place(tmp_path):
     """A card without quantiser gets one from sample data."""
     card = tmp_path / "raw.toml"
     encoder.save_card(encoder.vector_card(WIDTH), card)
-    said = run("encoder", "calibrate", card, samples(tmp_path), "--granularity", "channel")
-    assert said.exit_code == 0, said.output
-    assert "frozen" in said.stdout
+    result = run("encoder", "calibrate", card, samples(tmp_path), "--granularity", "channel")
+    assert result.exit_code == 0, result.output
+    assert "frozen" in result.stdout
     assert encoder.load_card(card).quantiser is not None
 
 
@@ -29,23 +29,23 @@ def test_a_frozen_card_is_not_overwritten(tmp_path):
     """A calibrated card that homes may use is not overwritten; the new one goes to --out."""
     card = tmp_path / "frozen.toml"
     encoder.save_card(CARD, card)
-    said = run("encoder", "calibrate", card, samples(tmp_path))
-    assert said.exit_code == 1
-    assert "calibrated already" in said.stderr
+    result = run("encoder", "calibrate", card, samples(tmp_path))
+    assert result.exit_code == 1
+    assert "calibrated already" in result.stderr
     assert encoder.load_card(card).fingerprint == CARD.fingerprint
     made = run_json("encoder", "calibrate", card, samples(tmp_path), "--out", tmp_path / "new.toml")
     assert made["fingerprint"] == encoder.load_card(tmp_path / "new.toml").fingerprint
 
 
-def test_what_is_no_model_gets_no_card(tmp_path):
+def test_a_file_that_is_no_model_gets_no_card(tmp_path):
     """A file that is not an ONNX model is refused, and an existing card is not overwritten."""
     (tmp_path / "model.onnx").write_text("text", "utf-8")
-    said = run("encoder", "card", tmp_path / "model.onnx")
-    assert said.exit_code == 1
-    assert "ONNX" in said.stderr
+    result = run("encoder", "card", tmp_path / "model.onnx")
+    assert result.exit_code == 1
+    assert "ONNX" in result.stderr
     (tmp_path / "model.card.toml").write_text("mine", "utf-8")
-    said = run("encoder", "card", tmp_path / "model.onnx")
-    assert "exists already" in said.stderr
+    result = run("encoder", "card", tmp_path / "model.onnx")
+    assert "exists already" in result.stderr
 
 
 def test_a_foreign_model_gets_a_card(tmp_path):

@@ -43,42 +43,42 @@ def write_waves(path, header=True, times=True, steps=400):
 def test_a_file_is_forecast_judged_and_searched_for_changes(tmp_path):
     """The verb prints forecasts inside their intervals, their errors, and the jump with its
     start."""
-    told = run_json("forecast", write_waves(tmp_path / "w.csv"), "--horizon", 1, "--horizon", 12)
-    assert told["row"] == 399
-    assert told["horizons"] == [1, 12]
+    result = run_json("forecast", write_waves(tmp_path / "w.csv"), "--horizon", 1, "--horizon", 12)
+    assert result["row"] == 399
+    assert result["horizons"] == [1, 12]
     for name in NAMES:
-        channel = told["channels"][name]
+        channel = result["channels"][name]
         for low, point, high in zip(*(channel[k] for k in ("low", "point", "high")), strict=True):
             assert low <= point <= high
-    record = told["record"][1]
+    record = result["record"][1]
     assert record["horizon"] == 12
     assert record["mae"] < 0.5 * record["mae_last_value"]
     assert 0.8 < record["coverage"] <= 1
-    assert any(change["start"] in range(298, 302) for change in told["changes"])
+    assert any(change["start"] in range(298, 302) for change in result["changes"])
 
 
 def test_columns_without_names_and_times_are_numbered(tmp_path):
     """A CSV of numbers without a header is read and shown as a table."""
-    said = run("forecast", write_waves(tmp_path / "w.csv", header=False, times=False))
-    assert said.exit_code == 0, said.output
-    assert said.stdout.startswith("channel\tsteps ahead\tforecast\tlow\thigh\n0\t1\t")
-    assert "over 400 rows" in said.stdout
+    expected_text = run("forecast", write_waves(tmp_path / "w.csv", header=False, times=False))
+    assert expected_text.exit_code == 0, expected_text.output
+    assert expected_text.stdout.startswith("channel\tsteps ahead\tforecast\tlow\thigh\n0\t1\t")
+    assert "over 400 rows" in expected_text.stdout
 
 
-def test_what_is_left_out_is_told_beside_the_result(tmp_path):
+def test_ignored_columns_are_reported_on_standard_error(tmp_path):
     """A text column is named on standard error, and standard output stays JSON."""
     path = tmp_path / "w.csv"
     path.write_text("ts,a,note\n0,1,x\n60,2,y\n120,3,z\n", "utf-8")
     assert run_json("forecast", path)["channels"].keys() == {"a"}
-    said = run("forecast", path)
-    assert "left out, not numeric: note" in said.stderr
-    assert "over 3 rows, 60 s apart" in said.stdout
+    expected_text = run("forecast", path)
+    assert "left out, not numeric: note" in expected_text.stderr
+    assert "over 3 rows, 60 s apart" in expected_text.stdout
 
 
 def test_a_picture_is_drawn(tmp_path):
     """With --plot a PNG is written."""
-    said = run("forecast", write_waves(tmp_path / "w.csv"), "--plot", tmp_path / "w.png")
-    assert said.exit_code == 0, said.output
+    expected_text = run("forecast", write_waves(tmp_path / "w.csv"), "--plot", tmp_path / "w.png")
+    assert expected_text.exit_code == 0, expected_text.output
     assert (tmp_path / "w.png").read_bytes().startswith(PNG)
 
 
@@ -103,7 +103,7 @@ def test_a_stream_is_answered_line_by_line():
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected_text"),
     [
         (("--forecaster", "oracle"), "no forecaster 'oracle'"),
         (("--detector", "oracle"), "no detector 'oracle'"),
@@ -113,16 +113,16 @@ def test_a_stream_is_answered_line_by_line():
         (("--plot", "picture.jpg"), "ends in .png"),
     ],
 )
-def test_what_cannot_be_done_is_said(tmp_path, words, said):
-    """A wrong option ends with status 1, its reason and what to do."""
+def test_a_wrong_option_is_an_error(tmp_path, words, expected_text):
+    """A wrong option ends with status 1, the reason and a hint."""
     done = run("forecast", write_waves(tmp_path / "w.csv"), *words)
     assert done.exit_code == 1
-    assert said in done.stderr
+    assert expected_text in done.stderr
     assert "hint: " in done.stderr
     assert not done.stdout
 
 
-def test_a_record_counts_only_what_can_be_judged():
+def test_a_record_counts_only_observed_values():
     """Errors of the last value are computed separately, and missing values do not count."""
     values = np.array([[1.0], [3.0], [np.nan], [4.0]])
     record = ForecastScore((1,))
@@ -139,9 +139,9 @@ def test_the_demonstration_tells_and_draws_a_failure(tmp_path, capsys):
     report."""
     links = LinkSpec(days=2, quiet_days=1, double_share=0.0, horizons=(1, 12))
     assert show_forecast_demo(tmp_path / "out", LinkScenario("A failure", links)) == 0
-    said = capsys.readouterr().out
+    expected_text = capsys.readouterr().out
     for words in ("an hour ahead", "fails without notice", "alarm 0 steps later"):
-        assert words in said
+        assert words in expected_text
     assert (tmp_path / "out/failure.png").read_bytes().startswith(PNG)
     page = (tmp_path / "out/report.html").read_text("utf-8")
     assert page.count("<svg") == 1
@@ -166,14 +166,14 @@ def test_a_picture_has_times_changes_and_a_legend(tmp_path, drawn):
     """If the CSV has times, so has the axis; the change is drawn where it was found, in the
     rows of a file whose newest day alone would not show it."""
     path = write_waves(tmp_path / "w.csv", steps=700)
-    said = run("forecast", path, "--plot", tmp_path / "w.png")
-    assert said.exit_code == 0, said.output
+    expected_text = run("forecast", path, "--plot", tmp_path / "w.png")
+    assert expected_text.exit_code == 0, expected_text.output
     (figure,) = drawn
     first, last = figure.axes
     assert last.get_xlabel() == "time, UTC"
     newest = first.lines[0].get_xdata()[-1]
     assert newest.astype("datetime64[s]").astype(int) == 1_700_000_000 + 3600 * 699
-    (row,) = _numbers(re.search(r"row (\d+): level", said.stdout))
+    (row,) = _numbers(re.search(r"row (\d+): level", expected_text.stdout))
     (legend,) = figure.legends
     words = [text.get_text() for text in legend.get_texts()]
     assert words[:3] == ["measured", "90 % interval", "forecast"]
@@ -196,13 +196,13 @@ def test_the_shipped_demonstration_follows_the_failure(tmp_path, capsys):
     """Read from its own lines: an hour after the failure the load lies in the interval that was
     forecast from the first sample on, and every result has earned its tick."""
     assert show_forecast_demo(tmp_path / "out") == 0
-    said = capsys.readouterr().out
-    after = said[said.index("The first sample after the failure") :]
+    expected_text = capsys.readouterr().out
+    after = expected_text[expected_text.index("The first sample after the failure") :]
     low, high = _numbers(re.search(r"90 % between (\S+) and (\S+) Mbit/s", after))
     (came,) = _numbers(re.search(r"✓ an hour later it is (\S+) Mbit/s", after))
     assert low <= came <= high
-    assert "✗" not in said
-    assert "▼" not in said
+    assert "✗" not in expected_text
+    assert "▼" not in expected_text
 
 
 def _numbers(found: re.Match[str] | None) -> list[float]:

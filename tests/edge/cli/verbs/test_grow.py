@@ -27,12 +27,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_domain_is_grown_listed_and_rolled_back(home):
     """Growing shows the search and what serves, the list shows the versions, and rolling back
     brings the one before back."""
-    said = run("grow", "hall", "--home", home)
-    assert said.exit_code == 0, said.output
-    assert "# a stage" in said.stdout
-    assert "linear: taps 0, width 4\t0.900\t90.0 %" in said.stdout
+    result = run("grow", "hall", "--home", home)
+    assert result.exit_code == 0, result.output
+    assert "# a stage" in result.stdout
+    assert "linear: taps 0, width 4\t0.900\t90.0 %" in result.stdout
     assert (
-        "hall: version 1 serves, accuracy 90.0 %, previous 70.0 % on held-out facts" in said.stdout
+        "hall: version 1 serves, accuracy 90.0 %, previous 70.0 % on held-out facts"
+        in result.stdout
     )
     assert run("grow", "--home", home).exit_code == 0
     listed = run("adaptors", "--home", home).stdout.splitlines()
@@ -58,7 +59,7 @@ def test_growth_with_json(home):
     assert run_json("rollback", "hall", "--home", home)["state"] == "rolled back"
 
 
-def test_forgetting_what_an_adaptor_was_trained_on_is_answered_by_the_receipt(home):
+def test_forgetting_the_training_facts_of_an_adaptor_is_in_the_receipt(home):
     """The adaptor is removed with its facts, and the receipt says so; relabelling reports it
     too."""
     assert run("grow", "hall", "--home", home).exit_code == 0
@@ -67,17 +68,17 @@ def test_forgetting_what_an_adaptor_was_trained_on_is_answered_by_the_receipt(ho
     assert "adaptors" in receipt["rebuilt"]
     assert run_json("adaptors", "--home", home)["kind"] == "none"
     assert run("grow", "hall", "--home", home).exit_code == 0
-    said = run("relabel", "--home", home, "--label", "a", "--to-label", "c")
-    assert said.exit_code == 0, said.output
+    result = run("relabel", "--home", home, "--label", "a", "--to-label", "c")
+    assert result.exit_code == 0, result.output
 
 
-def test_learning_grows_only_where_it_is_told_to(home, tmp_path):
+def test_learning_grows_only_on_request(home, tmp_path):
     """`learn` alone starts no growth; `learn --grow` grows each domain that has enough facts."""
     table = write_csv(tmp_path / "more.csv", 15, spread=20)
     assert run("learn", table, "--home", home, "--domain", "attic").exit_code == 0
     assert {one["version"] for one in values("adaptors", "--home", home)} == {0}
-    said = run("learn", table, "--home", home, "--domain", "attic", "--grow", "--json")
-    first, *outcomes = map(json.loads, said.stdout.splitlines())
+    result = run("learn", table, "--home", home, "--domain", "attic", "--grow", "--json")
+    first, *outcomes = map(json.loads, result.stdout.splitlines())
     assert first["count"] == 0
     assert sorted(one["domain"] for one in outcomes) == ["attic", "hall"]
     assert {one["version"] for one in values("adaptors", "--home", home)} == {1}
@@ -88,7 +89,7 @@ def values(*words: object) -> list[dict[str, object]]:
     return [json.loads(line) for line in run(*words, "--json").stdout.splitlines()]
 
 
-def test_what_cannot_be_grown_or_rolled_back_is_an_error(home, tmp_path):
+def test_an_impossible_growth_or_rollback_is_an_error(home, tmp_path):
     """An empty home, an unknown domain and a domain without adaptor end with status 1 and a
     cure."""
     empty = new_home(tmp_path / "empty")
@@ -97,10 +98,10 @@ def test_what_cannot_be_grown_or_rolled_back_is_an_error(home, tmp_path):
         (("grow", "cellar", "--home", home), "no such domain"),
         (("rollback", "hall", "--home", home), "no adaptor serves there"),
     ):
-        said = run(*words)
-        assert said.exit_code == 1
-        assert reason in said.stderr
-        assert "hint: " in said.stderr
+        result = run(*words)
+        assert result.exit_code == 1
+        assert reason in result.stderr
+        assert "hint: " in result.stderr
     assert run("adaptors", "--home", empty).exit_code == 0
 
 
@@ -130,9 +131,9 @@ def test_growth_for_real_ends_with_an_answer(wide):
     """The shipped search and training, in the shipped worker, end with an adaptor or with a reason
     that is not a failure."""
     pytest.importorskip("torch")
-    said = run("grow", "hall", "--home", wide)
-    assert said.exit_code == 0, said.output
-    assert "the worker failed" not in said.stdout
+    result = run("grow", "hall", "--home", wide)
+    assert result.exit_code == 0, result.output
+    assert "the worker failed" not in result.stdout
     assert run("verify", "--home", wide).exit_code == 0
 
 

@@ -44,11 +44,11 @@ def test_splits_of_a_data_set_are_no_domains(home, tmp_path):
     """FOLDER/train and FOLDER/val are read as one domain, and a note says so with a hint."""
     pictures(tmp_path / "photos/train", "cat", "dog", seed=1)
     pictures(tmp_path / "photos/Val", "cat", "dog", seed=2)
-    said = run("learn", tmp_path / "photos", "--home", home, "--domain", "hall")
-    assert said.exit_code == 0, said.output
-    assert "4 as <split>/<label>/<image>" in said.stdout
-    assert "note: read as splits of one data set, not as domains: Val, train" in said.stdout
-    assert f"name {tmp_path}/photos/train instead" in said.stdout
+    result = run("learn", tmp_path / "photos", "--home", home, "--domain", "hall")
+    assert result.exit_code == 0, result.output
+    assert "4 as <split>/<label>/<image>" in result.stdout
+    assert "note: read as splits of one data set, not as domains: Val, train" in result.stdout
+    assert f"name {tmp_path}/photos/train instead" in result.stdout
     assert concepts(home) == {"hall/cat": 2, "hall/dog": 2}
 
 
@@ -64,16 +64,16 @@ def test_a_split_among_domains_is_pointed_out(home, tmp_path):
     """If only some outer folders are named like splits, all are domains, and a note warns."""
     pictures(tmp_path / "photos/test", "cat", seed=1)
     pictures(tmp_path / "photos/night", "cat", seed=2)
-    said = run("learn", tmp_path / "photos", "--home", home)
-    assert "note: read as domains: night, test; if test should be a split" in said.stdout
+    result = run("learn", tmp_path / "photos", "--home", home)
+    assert "note: read as domains: night, test; if test should be a split" in result.stdout
     assert concepts(home) == {"night/cat": 1, "test/cat": 1}
 
 
 def test_labels_that_are_named_like_splits_are_pointed_out(home, tmp_path):
     """Images directly in FOLDER/train and FOLDER/test have these labels, and a note warns."""
     pictures(tmp_path / "photos", "train", "test")
-    said = run("learn", tmp_path / "photos", "--home", home, "--domain", "hall")
-    assert "note: read as labels: test, train; for a data set with splits, expected" in said.stdout
+    result = run("learn", tmp_path / "photos", "--home", home, "--domain", "hall")
+    assert "note: read as labels: test, train; for a data set with splits, expected" in result.stdout
     assert concepts(home) == {"hall/test": 1, "hall/train": 1}
 
 
@@ -109,14 +109,14 @@ def test_links_are_followed_and_end(home, tmp_path):
     }
 
 
-def test_a_folder_of_links_to_nothing_says_so(home, tmp_path):
+def test_a_folder_of_broken_links_is_an_error(home, tmp_path):
     """If a folder holds only a broken link, the error names it."""
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/dog").symlink_to(tmp_path / "nowhere")
-    said = run("learn", tmp_path / "photos", "--home", home)
-    assert said.exit_code == 1
-    assert "the folder holds no files; skipped:" in said.stderr
-    assert "a link to nothing" in said.stderr
+    result = run("learn", tmp_path / "photos", "--home", home)
+    assert result.exit_code == 1
+    assert "the folder holds no files; skipped:" in result.stderr
+    assert "a link to nothing" in result.stderr
 
 
 @pytest.fixture
@@ -139,9 +139,9 @@ def misspelt(tmp_path: Path) -> Path:
 
 def test_facts_that_move_are_reported(taught, misspelt):
     """Known facts that get another domain and label are counted by both, as text and as JSON."""
-    said = run("learn", misspelt, "--home", taught, "--domain", "hal")
-    assert "moved 12 facts from hall/a to hal/dgo" in said.stdout
-    assert "moved 12 facts from hall/b to hal/dgo" in said.stdout
+    result = run("learn", misspelt, "--home", taught, "--domain", "hal")
+    assert "moved 12 facts from hall/a to hal/dgo" in result.stdout
+    assert "moved 12 facts from hall/b to hal/dgo" in result.stdout
     assert concepts(taught) == {"hal/dgo": 24}
     back = run_json("learn", taught / "table.csv", "--home", taught)
     assert back["moved"] == [
@@ -167,7 +167,7 @@ def in_terminal(answer: bytes, *words: object) -> tuple[int, str, str]:
     return process.returncode, output, errors
 
 
-def test_a_terminal_is_asked_before_facts_move(taught, misspelt):
+def test_a_terminal_confirms_before_facts_move(taught, misspelt):
     """No changes nothing, yes moves the facts, and with --yes there is no question."""
     before = concepts(taught)
     words: list[Any] = ["learn", misspelt, "--home", taught, "--domain", "hal", "--json"]

@@ -7,25 +7,25 @@ from tests.homes import run
 
 
 @pytest.mark.parametrize("words", [("simulate", "x.toml"), ("demo",)])
-def test_a_missing_extra_is_said(words, monkeypatch):
-    """Without the extra the verb says what to install."""
+def test_a_missing_extra_is_named(words, monkeypatch):
+    """Without the extra the verb names the package to install."""
     monkeypatch.setattr(cli_sim, "find_spec", lambda name: None if name == "joblib" else name)
-    said = run(*words)
-    assert said.exit_code == 1
-    assert "joblib is not installed" in said.stderr
-    assert "auricle[sim]" in said.stderr
+    result = run(*words)
+    assert result.exit_code == 1
+    assert "joblib is not installed" in result.stderr
+    assert "auricle[sim]" in result.stderr
 
 
-def test_a_missing_scenario_is_said(tmp_path):
+def test_a_missing_scenario_is_an_error(tmp_path):
     """A missing scenario ends with status 1 and leaves no report."""
-    said = run("simulate", tmp_path / "none.toml", "--out", tmp_path / "report")
-    assert said.exit_code == 1
-    assert said.stderr.startswith("error: ")
+    result = run("simulate", tmp_path / "none.toml", "--out", tmp_path / "report")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
     assert not (tmp_path / "report").exists()
 
 
 def test_unknown_backends_are_refused(tmp_path):
     """Only existing backends are accepted."""
-    said = run("simulate", tmp_path / "x.toml", "--backend", "dusk")
-    assert said.exit_code == 2
-    assert "loky" in said.output
+    result = run("simulate", tmp_path / "x.toml", "--backend", "dusk")
+    assert result.exit_code == 2
+    assert "loky" in result.output

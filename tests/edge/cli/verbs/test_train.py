@@ -26,28 +26,28 @@ def table(tmp_path: Path) -> Path:
 @pytest.fixture
 def studied(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Training that ends at once, and its arguments."""
-    asked: list[tuple[Any, ...]] = []
+    calls: list[tuple[Any, ...]] = []
 
     def study(values, elapsed_s, period, **options):
-        asked.append((values.shape, elapsed_s[1], period, options["seed"]))
+        calls.append((values.shape, elapsed_s[1], period, options["seed"]))
         options["beat"]()
         return RESULT
 
     monkeypatch.setattr(cli_train, "train_on_recording", study)
-    return asked
+    return calls
 
 
 def test_a_network_that_beats_the_shipped_one_is_written(tmp_path, table, studied):
     """The weights are written and readable; the errors are shown with those of the shipped
     network."""
     out = tmp_path / "own.safetensors"
-    said = run("train", table, "--out", out, "--period", "7", "--seed", "3")
-    assert said.exit_code == 0, said.output
-    assert "0.300\t0.700" in said.stdout
+    result = run("train", table, "--out", out, "--period", "7", "--seed", "3")
+    assert result.exit_code == 0, result.output
+    assert "0.300\t0.700" in result.stdout
     assert read_weights(out).keys() == RESULT.arrays.keys()
     assert studied == [((400, 1), 300.0, 7, 3)]
-    told = run_json("train", table, "--out", out)
-    assert (told["horizons"], told["own"]) == ([1, 6, 12], [0.5, 0.4, 0.3])
+    errors = run_json("train", table, "--out", out)
+    assert (errors["horizons"], errors["own"]) == ([1, 6, 12], [0.5, 0.4, 0.3])
     onnx = tmp_path / "own.onnx"
     assert run("train", table, "--out", out, "--onnx", onnx).exit_code == 0
     assert onnx.stat().st_size > 10_000
@@ -57,9 +57,9 @@ def test_nothing_is_written_where_nothing_is_gained(tmp_path, table, monkeypatch
     """Training without improvement is an error that says so; so is a recording without numbers."""
     none = ForecasterTrainingResult({}, "it does no better than the network it started from")
     monkeypatch.setattr(cli_train, "train_on_recording", lambda *_, **__: none)
-    said = run("train", table, "--out", tmp_path / "own.safetensors")
-    assert said.exit_code == 1
-    assert "no better" in said.output
+    result = run("train", table, "--out", tmp_path / "own.safetensors")
+    assert result.exit_code == 1
+    assert "no better" in result.output
     assert not (tmp_path / "own.safetensors").exists()
     table.write_text("words\n", "utf-8")
     assert run("train", table, "--out", tmp_path / "own.safetensors").exit_code == 1

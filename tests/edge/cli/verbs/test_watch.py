@@ -11,7 +11,7 @@ from edge.commands.control_socket import ControlSocket
 from edge.core.events import StoreLabelCandidates
 from edge.core.facts import LabelCandidate
 from edge.home.home import Home
-from edge.home.labelling import waiting_at
+from edge.home.labelling import waiting_labels
 from edge.mqtt.messages import DaemonStatus, OutboxStatus
 from tests.edge.cli.views.test_status import snapshot
 from tests.homes import CARD, learned_home, run, run_json
@@ -44,16 +44,16 @@ def flagged_home(tmp_path):
 @pytest.fixture
 def daemon(tmp_path):
     """A control socket that answers from a table of verbs and records the requests."""
-    asked: list[dict[str, Any]] = []
+    requests: list[dict[str, Any]] = []
     replies: dict[str, Any] = {}
 
     def answer(line: bytes) -> bytes:
-        asked.append(json.loads(line))
-        return json.dumps(replies[asked[-1]["verb"]]).encode()
+        requests.append(json.loads(line))
+        return json.dumps(replies[requests[-1]["verb"]]).encode()
 
     door = ControlSocket(tmp_path, answer)
     door.start()
-    yield tmp_path, asked, replies
+    yield tmp_path, requests, replies
     door.stop()
 
 
@@ -71,21 +71,21 @@ def test_the_most_worthwhile_comes_first(flagged_home):
 
 def test_labels_are_taken_one_by_one(flagged_home):
     """A number chooses a label in use, text is a new one; both are learned durably."""
-    said = run("label", "--home", flagged_home, answer="2\nnew\n")
-    assert said.exit_code == 0, said.output
-    assert "2 labelled" in said.output
+    result = run("label", "--home", flagged_home, answer="2\nnew\n")
+    assert result.exit_code == 0, result.output
+    assert "2 labelled" in result.output
     with Home(flagged_home, writable=False) as home:
         concepts = home.store.concepts()
         assert concepts["domain-2", "b"] == concepts["domain-2", "new"] == 1
-        assert waiting_at(home).flagged == ()
+        assert waiting_labels(home).flagged == ()
 
 
 @pytest.mark.parametrize("answer", ["q\n", "\n\n", ""])
 def test_nothing_is_learned_without_a_label(flagged_home, answer):
     """Quitting, skipping and the end of input change nothing."""
-    said = run("label", "--home", flagged_home, answer=answer)
-    assert said.exit_code == 0
-    assert "0 labelled" in said.output
+    result = run("label", "--home", flagged_home, answer=answer)
+    assert result.exit_code == 0
+    assert "0 labelled" in result.output
     assert len(run_json("label", "--home", flagged_home)["flagged"]) == 2
 
 
@@ -103,16 +103,16 @@ def test_one_label_is_given_by_id(flagged_home):
         (("cam:1", "a\nb"), "label"),
     ],
 )
-def test_a_label_that_cannot_be_taken_is_told(flagged_home, words, reason):
+def test_an_invalid_label_is_an_error(flagged_home, words, reason):
     """An unknown id, a missing label and an invalid label are errors of two lines with status 1."""
-    said = run("label", *words, "--home", flagged_home)
-    assert said.exit_code == 1
-    assert reason in said.stderr
+    result = run("label", *words, "--home", flagged_home)
+    assert result.exit_code == 1
+    assert reason in result.stderr
 
 
-def test_where_a_daemon_runs_it_is_asked(daemon):
+def test_labels_go_through_a_running_daemon(daemon):
     """Labels go through the daemon, which holds the home, even one that explains nothing yet."""
-    folder, asked, replies = daemon
+    folder, requests, replies = daemon
     waiting = {
         "flagged": [
             {"id": "cam:1", "stream": "cam", "domain": "d", "captured_at_ns": 0, "score": 1.0}
@@ -121,31 +121,31 @@ def test_where_a_daemon_runs_it_is_asked(daemon):
     }
     replies |= {"status": fine(snapshot()), "candidates": fine(waiting), "label": fine({})}
     replies["explain"] = {"done": False, "reason": "verb must be the name of a command"}
-    said = run("label", "--home", folder, "--domain", "night", answer="7\n")
-    assert said.exit_code == 0, said.output
-    given = asked[-1]
+    result = run("label", "--home", folder, "--domain", "night", answer="7\n")
+    assert result.exit_code == 0, result.output
+    given = requests[-1]
     assert (given["observation_id"], given["label"], given["domain"]) == ("cam:1", "7", "night")
     assert given["id"]
 
 
-def test_a_refusal_of_the_daemon_is_told(daemon):
+def test_a_refusal_of_the_daemon_is_reported(daemon):
     """The error has the reason and the hint of the daemon."""
     folder, _, replies = daemon
     refused = {"done": False, "reason": "the outbox is full", "hint": "wait"}
     nothing = fine({"flagged": [], "labels": []})
     replies |= {"status": fine(snapshot()), "candidates": nothing, "label": refused}
-    said = run("label", "x", "a", "--home", folder)
-    assert said.exit_code == 1
-    assert "the outbox is full" in said.stderr
+    result = run("label", "x", "a", "--home", folder)
+    assert result.exit_code == 1
+    assert "the outbox is full" in result.stderr
 
 
 def test_status_shows_a_daemon(daemon):
     """The verb prints tables, or the snapshot with --json, and ends with status 4 if degraded."""
     folder, _, replies = daemon
     replies["status"] = fine(snapshot())
-    said = run("status", "--home", folder)
-    assert said.exit_code == 4
-    assert "gate-1" in said.output
+    result = run("status", "--home", folder)
+    assert result.exit_code == 4
+    assert "gate-1" in result.output
     replies["status"] = fine(snapshot(state="serving"))
     shown = run_json("status", "--home", folder)
     assert msgspec.convert(shown, DaemonStatus).outbox == OutboxStatus(
@@ -154,10 +154,10 @@ def test_status_shows_a_daemon(daemon):
     assert run("top", "--home", folder).exit_code == 0
 
 
-def test_without_a_daemon_status_says_so(tmp_path):
+def test_status_without_a_daemon_exits_with_3(tmp_path):
     """Without a daemon the status is 3 with a hint; a missing folder is another error."""
     for verb in ("status", "top"):
-        said = run(verb, "--home", tmp_path)
-        assert said.exit_code == 3
-        assert "auricle run" in said.stderr
+        result = run(verb, "--home", tmp_path)
+        assert result.exit_code == 3
+        assert "auricle run" in result.stderr
         assert run(verb, "--home", tmp_path / "missing").exit_code == 1

@@ -18,7 +18,7 @@ DIGEST = "0123456789abcdef" * 4
 
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """A terminal 40 columns wide, and what is shown on it."""
+    """A terminal 40 columns wide, and its output."""
     shown = io.StringIO()
     monkeypatch.setattr(
         views, "console", Console(file=shown, force_terminal=True, width=40, color_system=None)
@@ -117,9 +117,9 @@ def test_alarms_stand_between_predictions(capsys):
         assert words in line
 
 
-def test_a_score_says_what_could_not_be_said(capsys):
-    """Agreement is counted where a label came with the example; a rate that is not attainable is
-    told with its reason."""
+def test_a_score_counts_undecided_examples(capsys):
+    """Agreement is counted for examples with a label; an unattainable rate is shown with its
+    reason."""
     score = views.PredictionScore()
     score.count(Prediction("a", decision(), "cat"))
     score.count(Prediction("b", decision(known=None, reason="needs 99 samples"), "dog"))
@@ -133,7 +133,7 @@ def test_a_score_says_what_could_not_be_said(capsys):
     ]
 
 
-def test_what_was_learned_is_shown(capsys):
+def test_learned_examples_are_shown(capsys):
     """Layout, concepts, counts and the first skipped files are shown; further ones are counted."""
     skips = tuple(Skipped(f"f{number}", "bad") for number in range(9))
     views.show_learned(

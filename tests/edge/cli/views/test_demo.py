@@ -168,13 +168,13 @@ def test_outside_a_terminal_there_are_plain_lines(events: list[DemoEvent], tmp_p
     assert code == 0
     assert "\x1b" not in text
     assert "\r" not in text
-    told = text.split("report   ")[0]
-    assert max(map(len, told.splitlines())) <= 80
+    summary = text.split("report   ")[0]
+    assert max(map(len, summary.splitlines())) <= 80
     assert text.count("ALARM after 16 images") == 1
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_the_last_screen_says_what_happened(events: list[DemoEvent], tmp_path: Path, width: int):
+def test_the_last_screen_sums_up_the_run(events: list[DemoEvent], tmp_path: Path, width: int):
     """The last screen has accuracies, delay, false alarms, times, paths and next steps."""
     text = " ".join(shown(tmp_path / "demo", width)[1].split())
     for part in (
@@ -220,7 +220,7 @@ def test_nothing_that_is_there_is_touched(events: list[DemoEvent], tmp_path: Pat
     assert (tmp_path / "demo-3" / "report.html").exists()
 
 
-def test_a_broken_promise_is_said_and_ends_with_1(events: list[DemoEvent], tmp_path: Path):
+def test_a_broken_promise_is_reported_and_exits_with_1(events: list[DemoEvent], tmp_path: Path):
     """If the digests differ, the last screen and the exit status say so."""
     events[-1] = replace(OUTCOME, proof=replace(PROOF, reopened="c" * 64))
     code, text = shown(tmp_path / "demo", 80)
@@ -228,13 +228,13 @@ def test_a_broken_promise_is_said_and_ends_with_1(events: list[DemoEvent], tmp_p
     assert "NOT bit-identical" in text
 
 
-def test_a_missing_alarm_is_said(events: list[DemoEvent], tmp_path: Path):
+def test_a_missing_alarm_is_reported(events: list[DemoEvent], tmp_path: Path):
     """If the new scanner was not detected, the screen says so instead of a number."""
     events[-1] = replace(OUTCOME, unlabelled=StreamSummary(images=250, read=50, new=3))
     assert "not in 250 images" in shown(tmp_path / "demo", 80)[1]
 
 
-def test_what_became_of_the_adaptor_is_said(events: list[DemoEvent], tmp_path: Path):
+def test_the_summary_states_the_outcome_of_the_growth(events: list[DemoEvent], tmp_path: Path):
     """The summary names a serving adaptor, one that was no better, a failed worker, and missing
     torch."""
     for episodes, words in (

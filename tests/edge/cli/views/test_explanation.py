@@ -43,7 +43,7 @@ def test_a_range_of_few_examples_judges_nothing(capsys):
     assert "1 example\n" in text
 
 
-def test_nothing_known_is_said(capsys):
+def test_no_guess_is_explained(capsys):
     """Without a guess, one line says why."""
     show_explained(
         Explained(
@@ -74,7 +74,7 @@ def test_a_window_has_a_length_and_a_level(capsys, rate_hz, shown):
 
 
 @pytest.mark.parametrize("raw", [b"", b"P6 1 1 255\n...", b"\x93NUMPY\x01\x00"])
-def test_a_damaged_window_is_said(capsys, raw):
+def test_a_damaged_window_is_reported(capsys, raw):
     """Labelling continues if a window cannot be drawn."""
     show_window(raw, 8_000)
     assert "cannot be shown" in capsys.readouterr().out

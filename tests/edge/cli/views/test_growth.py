@@ -10,37 +10,37 @@ from edge.home.growth import AdaptorSummary, GrowthOutcome, GrowthTrial
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+def printed(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
     """The output so far."""
     return lambda: capsys.readouterr().out
 
 
 def outcome(state: str, **given: object) -> GrowthOutcome:
     """An outcome of a domain whose name holds a control character."""
-    told = {"accuracy": 0.9, "incumbent": 0.85, "reason": "a reason", "seconds": 2.0} | given
+    report = {"accuracy": 0.9, "incumbent": 0.85, "reason": "a reason", "seconds": 2.0} | given
     domain = "ha\x1bll"
-    return GrowthOutcome(domain=domain, state=state, version=3, **told)  # type: ignore[arg-type]
+    return GrowthOutcome(domain=domain, state=state, version=3, **report)  # type: ignore[arg-type]
 
 
-def test_what_serves_is_said_with_its_gain(said):
+def test_a_serving_adaptor_is_shown_with_its_gain(printed):
     """A new version is named with both accuracies, the search before it; nothing steers the
     terminal."""
     trial = GrowthTrial("linear: taps 0", math.nan, 0.5)
     growth_views.show_outcome(outcome("serving", search=("stage one",), candidates=(trial,)))
-    text = said()
+    text = printed()
     assert "# stage one" in text
     assert "linear: taps 0\t-\t50.0 %" in text
     assert "version 3 serves, accuracy 90.0 %, previous 85.0 % on held-out facts, 2.0 s" in text
     assert "\x1b" not in text
 
 
-def test_what_changed_nothing_is_said_with_its_reason(said):
+def test_a_refused_growth_is_shown_with_its_reason(printed):
     """A refusal says why."""
     growth_views.show_outcome(outcome("refused"))
-    assert "no change, 2.0 s: a reason" in said()
+    assert "no change, 2.0 s: a reason" in printed()
 
 
-def test_what_is_not_known_is_a_dash(said):
+def test_an_unknown_value_is_a_dash(printed):
     """A head without adaptor has no version and no accuracy of its own."""
     row = AdaptorSummary(
         domain="hall",
@@ -56,7 +56,7 @@ def test_what_is_not_known_is_a_dash(said):
         serves=True,
     )
     growth_views.show_adaptors([row])
-    assert said().splitlines()[1].split("\t") == [
+    assert printed().splitlines()[1].split("\t") == [
         "hall",
         "-",
         "yes",

@@ -141,7 +141,7 @@ def test_names_cannot_steer_the_terminal():
     assert "\x1b[2J" not in shown
 
 
-def test_without_a_broker_it_says_so():
+def test_status_without_a_broker():
     """A daemon that publishes nowhere has no connection to show."""
     assert "no broker" in drawn(snapshot(broker=None))
 
@@ -156,17 +156,17 @@ def test_following_ends_with_the_daemon(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [(0.42, "0.4 s"), (59, "59 s"), (61, "1 min 1 s"), (7_260, "2 h 1 min"), (200_000, "2 d 7 h")],
 )
-def test_times_are_said_in_two_units(seconds, said):
+def test_times_have_two_units(seconds, text):
     """From tenths of seconds to days."""
-    assert duration(seconds) == said
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(
-    ("nbytes", "said"), [(5, "5 B"), (2_048, "2.0 KiB"), (3 << 20, "3.0 MiB"), (5 << 30, "5.0 GiB")]
+    ("nbytes", "text"), [(5, "5 B"), (2_048, "2.0 KiB"), (3 << 20, "3.0 MiB"), (5 << 30, "5.0 GiB")]
 )
-def test_sizes_are_said_in_the_unit_that_fits(nbytes, said):
+def test_sizes_have_the_unit_that_fits(nbytes, text):
     """From bytes to GiB."""
-    assert size(nbytes) == said
+    assert size(nbytes) == text

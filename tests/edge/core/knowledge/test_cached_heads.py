@@ -36,7 +36,7 @@ class World:
         self.ledger.apply(StoreFacts(facts, ()))
 
     def stale(self) -> HeadFit:
-        """What is to be solved beside serving; there has to be something."""
+        """Return the background fit that is due; fails if there is none."""
         found = self.known.next_stale_head()
         assert found is not None
         return found
@@ -74,7 +74,7 @@ def test_nothing_is_stale_before_a_fact_changes(world):
     assert derive_knowledge(world.ledger, GEOMETRY).next_stale_head() is None
 
 
-def test_what_was_in_use_is_solved_beside_the_last_asked_for_first(world):
+def test_recently_used_heads_are_solved_first_in_the_background(world):
     """After a label both domains' heads are stale, and those solved in the background equal those
     derived from the ledger."""
     world.learn(fact("new", "a", "x", 99, seed=99))
@@ -88,7 +88,7 @@ def test_what_was_in_use_is_solved_beside_the_last_asked_for_first(world):
     assert world.known.next_stale_head() is None
 
 
-def test_what_nobody_asks_for_is_solved_beside_once(world):
+def test_an_idle_domain_is_solved_in_the_background_once(world):
     """A domain that has not answered since is not solved in the background again."""
     world.learn(fact("new", "a", "x", 99, seed=99))
     for _ in range(2):
@@ -103,7 +103,7 @@ def test_what_nobody_asks_for_is_solved_beside_once(world):
 
 
 @pytest.mark.parametrize("domain", ["x", "y", "z"])
-def test_what_facts_have_changed_meanwhile_is_not_used(world, domain):
+def test_a_background_fit_of_changed_facts_is_discarded(world, domain):
     """A fact of any domain that arrives during a background fit discards its result."""
     world.learn(fact("new", "a", "x", 99, seed=99))
     fitting = world.stale()
@@ -130,7 +130,7 @@ def test_a_fact_beyond_the_sample_changes_nothing(world, monkeypatch):
     assert world.known.adaptor("x") is made
 
 
-def test_what_was_solved_on_demand_stays(world):
+def test_an_adaptor_solved_on_demand_is_kept(world):
     """An adaptor solved on demand during a background fit is kept."""
     world.learn(fact("new", "a", "x", 99, seed=99))
     fitting = world.stale()
@@ -139,7 +139,7 @@ def test_what_was_solved_on_demand_stays(world):
     assert world.known.adaptor("x") is made
 
 
-def test_what_comes_is_solved_before_it_serves(world):
+def test_a_new_adaptor_is_solved_before_it_serves(world):
     """An adaptor solved on top of a record answers once the record serves, not before."""
     record = record_of(job_for(world, "x"))
     fitting = world.known.head_for(record)
@@ -152,7 +152,7 @@ def test_what_comes_is_solved_before_it_serves(world):
     assert made.answer(ROWS).tolist() == world.fresh("x")
 
 
-def test_what_serves_no_longer_is_not_used(world):
+def test_a_removed_record_leaves_no_adaptor(world):
     """A record that was refused or removed leaves no adaptor behind."""
     record = record_of(job_for(world, "x"))
     fitting = world.known.head_for(record)

@@ -49,12 +49,12 @@ def taught(
 
 
 def given_by(world: World, device: str = "a", revision: int = 1) -> Contribution:
-    """What a world's facts contribute."""
+    """The contribution of a world's facts."""
     return world.runtime.contribute(device, revision)
 
 
 def sums(world: World) -> dict[str, object]:
-    """Concept sums and moments of a world: what must add up."""
+    """Concept sums and moments of a world, which must be additive."""
     whole = world.runtime.knowledge.contribute("any", CARD, 1).arrays
     return {name: whole[name].tolist() for name in ("counts", "ones", "sums", "features", "gram")}
 
@@ -135,9 +135,9 @@ def test_sums_of_another_card_seed_or_geometry_are_refused(change: dict[str, Any
     world, alone = World(taught("home")), World(taught("home"))
     good = given_by(World(taught("hall")), "a", 1)
     world.feed(good)
-    said = world.ask(replace(good, revision=2, **change), Rejected)
-    assert reason in said.reason
-    assert "its earlier sums are removed" in said.reason
+    result = world.ask(replace(good, revision=2, **change), Rejected)
+    assert reason in result.reason
+    assert "its earlier sums are removed" in result.reason
     assert world.runtime.digest() == alone.runtime.digest()
 
 
@@ -161,7 +161,7 @@ def refused_before(world: World) -> StoreContribution:
     return StoreContribution(replace(held, geometry="0" * 64))
 
 
-def test_a_survey_sets_sums_of_the_old_geometry_aside():
+def test_fitting_the_geometry_sets_sums_of_the_old_one_aside():
     """A new geometry leaves out contributions made with the old one, and the acknowledgement names
     their devices."""
     world = World(taught("home"))
@@ -184,10 +184,10 @@ def test_a_device_without_facts_answers_from_the_sums_of_another(surveyed: bool)
     right = known = 0
     fresh = taught("hall", "abc", 20, seed=1, width=width)
     for n, one in enumerate(fresh):
-        said = decision(receiver, np.frombuffer(one.features, np.uint8), n)
-        right += said.guess == one.label
-        known += said.known is True
-        assert said.domain == "hall"
+        result = decision(receiver, np.frombuffer(one.features, np.uint8), n)
+        right += result.guess == one.label
+        known += result.known is True
+        assert result.domain == "hall"
     assert right >= 0.95 * len(fresh)
     assert known >= 0.9 * len(fresh)
     strange = clouds([1], 20, width=width)
@@ -212,12 +212,12 @@ def test_a_domain_with_too_few_samples_elsewhere_abstains_with_a_reason():
     sender."""
     world = World()
     world.feed(given_by(World(taught("hall", count=5))))
-    said = decision(world, np.frombuffer(taught("hall", count=5)[0].features, np.uint8), 1)
-    assert said.known is None
-    assert "needs 99 samples of 'hall', found 10" in said.reason
+    result = decision(world, np.frombuffer(taught("hall", count=5)[0].features, np.uint8), 1)
+    assert result.known is None
+    assert "needs 99 samples of 'hall', found 10" in result.reason
 
 
-def test_the_digest_says_who_gave_what():
+def test_the_digest_depends_on_the_contributor():
     """The digest depends on which device contributed the sums."""
     digests = set()
     for device in "ab":
@@ -244,7 +244,7 @@ def test_own_facts_answer_where_they_are_the_majority():
     assert world.runtime.knowledge.answer("hall", row) == "c"
 
 
-def test_learning_and_forgetting_go_on_beside_adopted_sums():
+def test_learning_and_forgetting_work_with_adopted_sums():
     """With contributions present, incrementally updated knowledge equals derived knowledge, moments
     included."""
     world = World(taught("home"))
@@ -277,8 +277,8 @@ def test_no_more_devices_than_fit():
     world, small = World(), given_by(World(taught("hall", count=1)), "d0")
     for n in range(64):
         world.ask(replace(small, device=f"d{n}"), Acknowledgement)
-    said = world.ask(replace(small, device="d64"), Rejected)
-    assert "64 devices are held" in said.reason
+    result = world.ask(replace(small, device="d64"), Rejected)
+    assert "64 devices are held" in result.reason
     assert world.ask(replace(small, revision=2), Acknowledgement).count == small.samples
 
 
@@ -321,9 +321,9 @@ def test_mutilated_sums_are_refused_and_change_nothing(data: st.DataObject):
             arrays[name] = wide.reshape(array.shape)
     world = World(taught("home", count=3))
     before = world.runtime.digest()
-    told = world.feed(replace(GOOD, arrays=arrays))
-    if isinstance(told[0], Rejected):
-        assert told[0].reason.startswith("adopting sums of a: ")
+    messages = world.feed(replace(GOOD, arrays=arrays))
+    if isinstance(messages[0], Rejected):
+        assert messages[0].reason.startswith("adopting sums of a: ")
         assert world.runtime.digest() == before
     else:
         decision(world, np.zeros(8, np.uint8), 1)

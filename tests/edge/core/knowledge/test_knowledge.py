@@ -25,7 +25,7 @@ def test_derive_counts_every_fact_once():
 
 
 def test_derive_without_equals_a_ledger_without():
-    """Leaving ids out gives what a ledger that never had them gives."""
+    """Leaving ids out equals a ledger that never had them."""
     gone = frozenset({"f0", "f7"})
     made = derive_knowledge(MemoryLedger(FACTS), GEOMETRY, gone)
     rest = derive_knowledge(MemoryLedger(row for row in FACTS if row.id not in gone), GEOMETRY)
@@ -69,7 +69,7 @@ def test_empty_knowledge_has_a_digest():
     assert len(derive_knowledge(MemoryLedger(), GEOMETRY).digest("card")) == 64
 
 
-def test_what_follows_from_facts_is_made_again_after_a_change():
+def test_derived_knowledge_is_computed_again_after_a_change():
     """Thresholds and adaptors are computed again after a change of facts."""
     ledger = MemoryLedger(FACTS)
     made = derive_knowledge(ledger, GEOMETRY)
@@ -131,7 +131,7 @@ def test_a_sample_stays_when_others_leave():
     assert sample_facts(ledger.batches(None, {min(others)}), 5).ids == chosen
 
 
-def test_a_survey_is_the_same_for_the_same_facts():
+def test_the_same_facts_give_the_same_geometry():
     """The geometry does not depend on the order in which facts arrived."""
     taps = ((0, WIDTH),)
     one = fit_geometry(MemoryLedger(FACTS), taps, 1)

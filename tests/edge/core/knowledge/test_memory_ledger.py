@@ -62,7 +62,7 @@ def test_selection_is_sorted():
 
 
 def test_batches_hold_every_fact_once_in_order():
-    """Batches are bounded, sorted by id across batches, and leave out what is asked."""
+    """Batches are bounded, sorted by id across batches, and leave out the given ids."""
     count = limits.BATCH_FACTS + 3
     facts = [fact(f"{row:05}", domain="ab"[row % 2], at=-row % 7) for row in range(count)]
     ledger = MemoryLedger(facts[::-1])
@@ -74,7 +74,7 @@ def test_batches_hold_every_fact_once_in_order():
 
 
 def test_a_geometry_is_kept():
-    """The frozen geometry is what was last frozen."""
+    """The ledger returns the last frozen geometry."""
     ledger = MemoryLedger()
     assert ledger.geometry() is None
     ledger.apply(StoreGeometry({}))

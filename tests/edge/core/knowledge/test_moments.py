@@ -1,4 +1,4 @@
-"""Moments are sums: what was added can be taken away, merged and copied, exactly."""
+"""Moments are sums: they can be subtracted, merged and copied exactly."""
 
 from __future__ import annotations
 

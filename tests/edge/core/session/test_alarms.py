@@ -35,7 +35,7 @@ def opened(session: SessionState, name: str, centre: int, count: int) -> None:
 def show(
     session: SessionState, known: Knowledge, stream: StreamState, centre: int, count: int
 ) -> list[str]:
-    """Show a stream a cloud; what its alarm turned to, in turn."""
+    """Show a stream a cloud; return the sequence of its alarm states."""
     config = Config(window=WINDOW)
     alarms, found = Alarms(config, session), []
     for at, values in enumerate(clouds((centre,), count, seed=77, width=WIDE)):
@@ -81,8 +81,8 @@ def test_an_odd_part_of_a_domain_opens_none():
     """Samples of a domain that only scatter more raise an alarm there, and open no domain."""
     world = World(taught().facts(), width=WIDE, config=Config(window=WINDOW))
     rows = clouds((1,), 60, spread=70, seed=5, width=WIDE)
-    said = [m for at, row in enumerate(rows) for m in world.observe(np.asarray(row), at)]
-    (alarm,) = (m for m in said if isinstance(m, DriftAlarm))
+    result = [m for at, row in enumerate(rows) for m in world.observe(np.asarray(row), at)]
+    (alarm,) = (m for m in result if isinstance(m, DriftAlarm))
     assert (alarm.raised, alarm.domain) == (True, "home")
 
 
@@ -95,8 +95,8 @@ def test_an_opening_that_is_gone_is_spoken_of_no_more():
         world.observe(row, at)
     assert session.novel_domains.names == {"domain-2"}
     session.novel_domains.close("domain-2")
-    said = [m for at, row in enumerate(rows[30:], 30) for m in world.observe(row, at)]
-    assert [m.domain for m in said if isinstance(m, DriftAlarm)] == ["domain-3"]
+    result = [m for at, row in enumerate(rows[30:], 30) for m in world.observe(row, at)]
+    assert [m.domain for m in result if isinstance(m, DriftAlarm)] == ["domain-3"]
     assert session.label_buffer.get("s:59").domain == "domain-3"  # type: ignore[union-attr]
 
 

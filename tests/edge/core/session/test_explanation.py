@@ -1,4 +1,4 @@
-"""What a person who labels an observation is shown about it."""
+"""The explanation of an observation for labelling."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def test_a_repeated_observation_counts_once():
     assert kept.captured_at_ns == 3
 
 
-def test_dropping_takes_what_is_there():
+def test_dropping_ignores_unknown_ids():
     """Dropping unknown ids is no error."""
     recent = LabelBuffer()
     recent.add("a", seen())
@@ -43,7 +43,7 @@ def test_dropping_takes_what_is_there():
     assert len(recent) == 0
 
 
-def test_a_renamed_domain_is_renamed_for_what_waits():
+def test_a_renamed_domain_is_renamed_for_waiting_observations():
     """Observations assigned to a domain follow its new name; others do not."""
     recent = LabelBuffer()
     recent.add("a", seen("domain-2"))

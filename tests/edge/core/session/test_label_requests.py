@@ -66,8 +66,9 @@ def renewed(
     return {type(one): one for one in requests.update("s", stream, known)}
 
 
-def test_what_is_wanted_is_nominated_best_first():
-    """Requested observations are stored as candidates, best first, with what a label needs."""
+def test_requested_observations_become_candidates_best_first():
+    """Requested observations are stored as candidates, best first, with the data that a label
+    needs."""
     known, session = taught(), SessionState(Config(window=4))
     stream = session.streams.get("s")
     show(session, known, stream, 20)
@@ -113,11 +114,11 @@ def test_learned_domains_answer_where_only_openings_are_near():
     known, session = taught(), SessionState(Config(window=4))
     stream = session.streams.get("s")
     show(session, known, stream, 8)
-    told = renewed(requests_of(session), stream, known)[LabelRequest]
+    renewed_requests = renewed(requests_of(session), stream, known)[LabelRequest]
     alone = StreamState(length=4, alarm_domain=NEW)
     for glance in stream.recent:
         alone.push(replace(glance, novelties={NEW: 5}))
-    assert renewed(requests_of(session), alone, known)[LabelRequest] == told
+    assert renewed(requests_of(session), alone, known)[LabelRequest] == renewed_requests
 
 
 def pool(*counts: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -132,7 +133,7 @@ def test_each_cloud_is_named_once():
     assert [0 if at < 10 else 1 if at < 40 else 2 for at in chosen] == [1, 2, 0]
 
 
-def test_what_is_labelled_is_not_asked_again():
+def test_labelled_clouds_are_not_requested_again():
     """A cloud without a label is preferred to one with a label."""
     rows = pool(30, 20)
     (chosen,) = choose_candidates(rows, 1, labelled=1)
@@ -158,7 +159,7 @@ def test_a_choice_is_distinct_bounded_and_repeatable(
     assert chosen == choose_candidates(features, count, labelled)
 
 
-def test_an_outlook_holds_what_tells_labels_apart():
+def test_scores_ignore_a_common_shift_and_scale():
     """Answers shifted or scaled alike give the same scores."""
     answers = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     found = [score_candidates([given]) for given in (answers, 4 * answers + 2)]

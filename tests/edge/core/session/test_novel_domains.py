@@ -35,7 +35,7 @@ def opened(openings: NovelDomains, name: str, centre: int, count: int = 20) -> N
         openings.add(name, f"{name}:{at}", UnlabelledRow("a", values.tobytes()))
 
 
-def test_without_openings_the_ground_is_what_is_known():
+def test_without_novel_domains_the_reference_is_the_knowledge():
     """Without novel domains the reference model shares the memory of knowledge."""
     knowledge = known()
     assert NovelDomains().reference_model(knowledge, 0).memory is knowledge.memory

@@ -1,4 +1,4 @@
-"""What is worked out ahead for several observations is what each would be told alone."""
+"""Prefetched assessments of several observations equal those one by one."""
 
 from __future__ import annotations
 
@@ -73,15 +73,15 @@ def walk() -> list[Event]:
 
 def together(world: World, events: list[Event], sizes: list[int]) -> list[str]:
     """Everything published, with so many events in turn prefetched before the first of them."""
-    told, due = [], 0
+    decisions, due = [], 0
     for at, event in enumerate(events):
         if at == due:
             size = sizes[at % len(sizes)]
             ahead = [one for one in events[at : at + size] if isinstance(one, Observation)]
             world.runtime.prefetch(ahead)
             due += size
-        told += [repr(message) for message in world.feed(event)]
-    return told
+        decisions += [repr(message) for message in world.feed(event)]
+    return decisions
 
 
 @pytest.mark.parametrize(("domains", "surveyed"), [(2, True), (1, True), (2, False), (MANY, True)])
@@ -92,7 +92,7 @@ def test_decisions_are_those_of_one_by_one(domains: int, *, surveyed: bool):
     alone = together(taught(domains, surveyed=surveyed), events, [1])
     assert together(taught(domains, surveyed=surveyed), events, [64]) == alone
     if domains == 2 and surveyed:
-        assert any(DriftAlarm.__name__ in said for said in alone)
+        assert any(DriftAlarm.__name__ in result for result in alone)
 
 
 @settings(max_examples=3, deadline=None)
@@ -103,7 +103,7 @@ def test_it_does_not_matter_how_many_wait(sizes: list[int]):
     assert together(taught(), events, sizes) == together(taught(), events, [1])
 
 
-def test_what_was_foreseen_before_a_label_is_not_used():
+def test_assessments_prefetched_before_a_label_are_not_used():
     """After knowledge has changed, prefetched assessments are not used."""
     world, other = taught(), taught()
     rows = clouds((21,), 30, width=WIDE)

@@ -31,7 +31,7 @@ def taught() -> World:
 
 
 class Walk:
-    """Streams that go from domain to domain, and what the runtime says of them."""
+    """Streams that move between domains, and the runtime's messages about them."""
 
     def __init__(self) -> None:
         self.world = taught()
@@ -173,17 +173,19 @@ def test_served_answers_are_counted_once_labels_come():
     assert accuracy.in_domain("hall").count == 40
 
 
-def test_a_new_opening_does_not_change_what_is_answered():
+def test_a_novel_domain_does_not_change_answers():
     """Novel domains are session state: a crash in an alarm leaves verdict and answer unchanged."""
     walk = Walk()
     walk.visit("home")
     walk.visit("hall")
     probes = clouds((7, 1), 3, seed=99, width=WIDE)
-    told = []
+    messages = []
     for _ in range(2):
-        said = [walk.world.observe(row, 900 + at, "probe")[0] for at, row in enumerate(probes)]
-        decisions = [one for one in said if isinstance(one, Decision)]
-        told.append([(d.known, d.domain, d.label, d.guess, d.score, d.p_value) for d in decisions])
+        result = [walk.world.observe(row, 900 + at, "probe")[0] for at, row in enumerate(probes)]
+        decisions = [one for one in result if isinstance(one, Decision)]
+        messages.append(
+            [(d.known, d.domain, d.label, d.guess, d.score, d.p_value) for d in decisions]
+        )
         walk.world.crash()
-    assert len(told[0]) == 6
-    assert told[0] == told[1]
+    assert len(messages[0]) == 6
+    assert messages[0] == messages[1]

@@ -107,7 +107,7 @@ def test_an_observation_is_settled_half_a_window_late():
     st.lists(st.dictionaries(st.sampled_from("abcd"), st.integers(0, 5), min_size=1), min_size=1),
     st.integers(0, 9),
 )
-def test_a_standing_is_what_all_its_looks_say(nears, gone):
+def test_incremental_votes_equal_votes_from_scratch(nears, gone):
     """Votes updated one by one, removals included, equal those summed from scratch."""
     looks = [glance(str(at), **near) for at, near in enumerate(nears)]
     standing, left = DomainVotes(), looks[min(gone, len(looks) - 1) :]
@@ -166,9 +166,9 @@ def test_clearing_drops_all_windows():
 
 def say(domain: int, sure: float = 0.7, domains: int = 3) -> np.ndarray:
     """Log-probabilities that favour one domain."""
-    said = np.full(domains, (1 - sure) / (domains - 1))
-    said[domain] = sure
-    return np.asarray(np.log(said), np.float32)
+    result = np.full(domains, (1 - sure) / (domains - 1))
+    result[domain] = sure
+    return np.asarray(np.log(result), np.float32)
 
 
 def test_a_window_outvotes_a_stray():
@@ -199,21 +199,21 @@ def test_one_sample_is_itself():
 
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=64), st.floats(0.34, 0.999999))
 def test_a_window_gives_probabilities(domains, sure):
-    """Whatever the window, what comes out adds up to one."""
-    said = posterior(np.array([say(domain, sure) for domain in domains]))
-    assert said.dtype == np.float32
-    assert abs(float(said.sum()) - 1) < 1e-4
-    assert (said >= 0).all()
+    """For any window the outputs add up to one."""
+    result = posterior(np.array([say(domain, sure) for domain in domains]))
+    assert result.dtype == np.float32
+    assert abs(float(result.sum()) - 1) < 1e-4
+    assert (result >= 0).all()
 
 
 @given(
     st.lists(st.tuples(st.integers(0, 2), st.floats(0.34, 0.99999)), min_size=1, max_size=40),
     st.integers(1, 9),
 )
-def test_a_trail_follows_its_window(said, length):
+def test_a_trail_follows_its_window(result, length):
     """A filter returns, with or without its shortcuts, the most likely domain of its last rows."""
     trail, rows, names = DomainFilter(length), [], ("a", "b", "c")
-    for domain, sure in said:
+    for domain, sure in result:
         rows.append(say(domain, sure))
         found = posterior(np.array(rows[-length:]))
         where = trail.update(names, rows[-1])

@@ -52,7 +52,7 @@ def test_a_message_goes_out_and_comes_back(shared: Mosquitto) -> None:
 def test_no_matching_subscribers_is_counted(shared: Mosquitto) -> None:
     """A message without a matching subscriber is accepted with reason code 16, and counted."""
     with seated(quick(shared.port)) as seat:
-        sent = seat.online().say("nobody/here")
+        sent = seat.online().say("unread/here")
         assert (sent.accepted, sent.reason) == (True, 16)
         assert seat.broker.counters.no_subscribers >= 1
         assert seat.broker.counters.reasons["PUBACK: No matching subscribers"] >= 1
@@ -115,12 +115,12 @@ def test_the_will_is_published_for_a_client_that_vanishes(shared: Mosquitto) -> 
             proxy.close()
         began = time.monotonic()
         watcher.until(lambda: len(watcher.arrivals) == 2)
-        said = [json.loads(one.payload) for one in watcher.arrivals]
-        assert [(one["state"], one["reason"]) for one in said] == [
+        result = [json.loads(one.payload) for one in watcher.arrivals]
+        assert [(one["state"], one["reason"]) for one in result] == [
             ("online", ""),
             ("offline", "lost"),
         ]
-        assert said[0]["since_ns"] == said[1]["since_ns"]
+        assert result[0]["since_ns"] == result[1]["since_ns"]
         assert time.monotonic() - began > 0.5
 
 
@@ -134,8 +134,8 @@ def test_a_clean_stop_publishes_its_status(shared: Mosquitto) -> None:
         listening(watcher, "auricle/v1/gw8/status")
         watcher.until(lambda: watcher.arrivals)
         (came,) = watcher.arrivals
-        said = json.loads(came.payload)
-        assert (came.retained, said["state"], said["reason"]) == (True, "offline", "stopped")
+        result = json.loads(came.payload)
+        assert (came.retained, result["state"], result["reason"]) == (True, "offline", "stopped")
 
 
 def test_commands_wait_for_an_offline_client(shared: Mosquitto) -> None:
@@ -275,19 +275,19 @@ def test_connections_cut_at_random_bytes_lose_nothing(shared: Mosquitto, seed: i
         seat.broker.subscribe([here])
         seat.until(lambda: seat.broker.counters.reasons["SUBACK: Granted QoS 1"])
         numbers, flying = list(range(150)), dict[int, int]()
-        said = 0
+        count = 0
 
         def step() -> bool:
-            nonlocal said
+            nonlocal count
             while seat.broker.send_quota and numbers:
                 message_id = seat.broker.publish(there, b"%d" % numbers[0])
                 if message_id is None:
                     break
                 assert message_id not in flying
                 flying[message_id] = numbers.pop(0)
-            if far.broker.send_quota and said < 150:
-                far.broker.publish(here, b"%d" % said)
-                said += 1
+            if far.broker.send_quota and count < 150:
+                far.broker.publish(here, b"%d" % count)
+                count += 1
             far.broker.pump(0)
             for sent in seat.broker.acked():
                 number = flying.pop(sent.message_id)

@@ -1,4 +1,4 @@
-"""What a broker refuses, as long as it stands."""
+"""Refusals of a broker, and how long they last."""
 
 from __future__ import annotations
 

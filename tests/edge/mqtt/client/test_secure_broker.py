@@ -89,8 +89,8 @@ def test_tls_with_a_private_authority(
 def test_a_broker_of_another_authority_is_not_trusted(encrypted: Mosquitto, tmp_path: Path) -> None:
     """A client rejects a certificate that its authority did not sign, and reports why."""
     other = TlsSettings(ca=Authority(tmp_path, "other").ca)
-    said = refused(quick(encrypted.port, tls=other)).broker.problem
-    assert said.startswith("the broker's certificate is not trusted: ")
+    result = refused(quick(encrypted.port, tls=other)).broker.problem
+    assert result.startswith("the broker's certificate is not trusted: ")
 
 
 def test_a_broker_of_another_name_is_not_trusted(
@@ -104,8 +104,8 @@ def test_a_broker_of_another_name_is_not_trusted(
 def test_tls_at_one_end_only_gives_a_hint(encrypted: Mosquitto, guarded: Mosquitto) -> None:
     """The error suggests TLS at both ends, since neither end reports the mismatch."""
     assert "with TLS at both ends or at neither" in refused(quick(encrypted.port)).broker.problem
-    said = refused(quick(guarded.port, tls=TlsSettings())).broker.problem
-    assert said.startswith(("TLS with the broker: ", "Connection reset"))
+    result = refused(quick(guarded.port, tls=TlsSettings())).broker.problem
+    assert result.startswith(("TLS with the broker: ", "Connection reset"))
 
 
 def test_unusable_tls_files_are_named(encrypted: Mosquitto, tmp_path: Path) -> None:
@@ -165,11 +165,11 @@ def test_a_wrong_password_is_reported_and_never_logged(
     (tmp_path / "password").write_text("wrong horse", "utf-8")
     settings = quick(guarded.port, username="gw1", password_file=str(tmp_path / "password"))
     seat = refused(settings)
-    said = str([vars(record) for record in caplog.records])
+    result = str([vars(record) for record in caplog.records])
     assert seat.broker.counters.reasons["CONNACK: Not authorized"] >= 2
     assert seat.broker.problem == "Not authorized"
-    assert "Not authorized" in said
-    assert "horse" not in said
+    assert "Not authorized" in result
+    assert "horse" not in result
 
 
 def test_a_missing_password_is_reported_and_retried(guarded: Mosquitto) -> None:
@@ -191,5 +191,5 @@ def test_a_forbidden_message_is_refused_and_logged_once(
         assert seat.say("mine/x").accepted
         assert seat.broker.counters.refused >= 3
         assert seat.broker.refusal == "others/x is refused: Not authorized"
-    told = [vars(record)["fields"].get("packet") for record in caplog.records]
-    assert told.count("PUBACK") == 1
+    messages = [vars(record)["fields"].get("packet") for record in caplog.records]
+    assert messages.count("PUBACK") == 1

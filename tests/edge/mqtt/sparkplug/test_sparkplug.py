@@ -54,7 +54,7 @@ def node(settings: SparkplugSettings = SETTINGS) -> EdgeNode:
     return made
 
 
-def told(
+def encode_message(
     here: EdgeNode, message: object, at_ms: int, *, historical: bool = False
 ) -> OutboundMessage | None:
     """The DDATA of a message."""
@@ -70,7 +70,7 @@ def test_topics_nbirth_seq_num() -> None:
     births = here.births(2)
     assert [read_payload(one.payload).seq for one in births] == [0, 1, 2]
     for number in range(3, 300):
-        letter = told(here, replace(DECISION, score=float(number)), 3)
+        letter = encode_message(here, replace(DECISION, score=float(number)), 3)
         assert letter is not None
         assert read_payload(letter.payload).seq == number % 256
     assert read_payload(here.births(4)[0].payload).seq == 0
@@ -117,7 +117,7 @@ def test_operational_behavior_data_publish_dbirth_values() -> None:
     here = node()
     before = read_payload(here.births(2)[1].payload).metrics
     assert all(one["is_null"] for one in before.values())
-    told(here, DECISION, 3)
+    encode_message(here, DECISION, 3)
     after = read_payload(here.births(4)[1].payload).metrics
     assert (after["domain"]["value"], after["score"]["value"]) == ("yard", 0.5)
     assert after["label"]["is_null"]
@@ -130,7 +130,10 @@ def test_payloads_alias_data_cmd_requirement() -> None:
     names = {
         m["alias"]: m["name"] for m in read_payload(here.births(2)[1].payload).metrics.values()
     }
-    first, second = told(here, DECISION, 3), told(here, replace(DECISION, score=math.nan), 4)
+    first, second = (
+        encode_message(here, DECISION, 3),
+        encode_message(here, replace(DECISION, score=math.nan), 4),
+    )
     assert first is not None
     assert second is not None
     assert (first.topic, first.qos, first.retain) == (NODE.format("DDATA") + "/cam", 0, False)
@@ -145,8 +148,8 @@ def test_payloads_historical_values_change_nothing_live() -> None:
     """Historical data are marked, and a later birth holds the live values."""
     here = node()
     here.births(2)
-    told(here, DECISION, 3)
-    late = told(here, replace(DECISION, score=9.0, captured_at_ns=1), 4, historical=True)
+    encode_message(here, DECISION, 3)
+    late = encode_message(here, replace(DECISION, score=9.0, captured_at_ns=1), 4, historical=True)
     assert late is not None
     assert all(one["is_historical"] for one in read_payload(late.payload).metrics.values())
     assert read_payload(here.births(5)[1].payload).metrics["score"]["value"] == 0.5
@@ -158,11 +161,11 @@ def test_a_new_stream_is_born_before_it_has_data() -> None:
     here = node()
     here.births(2)
     news = replace(DECISION, stream="new/one")
-    assert told(here, news, 3) is None
-    assert told(here, news, 3) is None
+    assert encode_message(here, news, 3) is None
+    assert encode_message(here, news, 3) is None
     assert here.rebirth_requested
     assert here.births(4)[-1].topic == NODE.format("DBIRTH") + "/new%2Fone"
-    assert told(here, news, 5) is not None
+    assert encode_message(here, news, 5) is not None
 
 
 def test_operational_behavior_data_commands_rebirth_action_1() -> None:
@@ -171,9 +174,9 @@ def test_operational_behavior_data_commands_rebirth_action_1() -> None:
     here.births(2)
     request = InboundMessage(topic=NODE.format("NCMD"), payload=rebirth_command(), ticket=1)
     assert here.handle(request)
-    assert told(here, DECISION, 3) is None
+    assert encode_message(here, DECISION, 3) is None
     here.births(4)
-    assert told(here, DECISION, 5) is not None
+    assert encode_message(here, DECISION, 5) is not None
 
 
 def test_operational_behavior_device_ddeath() -> None:
@@ -211,11 +214,11 @@ def test_a_series_has_metrics_of_its_channels() -> None:
     forecast = SeriesForecast(
         **place, channels=("volt", "ampere"), horizons=(1, 6), point=rows, low=lower, high=upper
     )
-    assert told(here, forecast, 3) is None
+    assert encode_message(here, forecast, 3) is None
     assert here.rebirth_requested
     born = read_payload(here.births(4)[1].payload).metrics
     assert born["forecast/volt"]["alias"] == named["forecast/volt"]["alias"]
-    letter = told(here, forecast, 5)
+    letter = encode_message(here, forecast, 5)
     assert letter is not None
     names = {one["alias"]: name for name, one in born.items()}
     data = {names[alias]: one for alias, one in read_payload(letter.payload).metrics.items()}
@@ -223,7 +226,7 @@ def test_a_series_has_metrics_of_its_channels() -> None:
     bounds = {"forecast/volt": 230.0, "low/volt": 229.0, "high/volt": 231.5}
     assert values == bounds | dict.fromkeys(("forecast/ampere", "low/ampere", "high/ampere"))
     assert data["low/ampere"]["is_null"]
-    letter = told(
+    letter = encode_message(
         here,
         ChangePoint(**place, change="jump", channels=("volt",), severity=0.5, regime=2, late=0),
         6,
@@ -270,13 +273,13 @@ class Plant:
     def until(self, count: int) -> list[tuple[str, Read]]:
         """Pump until the host heard `count` messages; returns them, and forgets them."""
         until = time.monotonic() + 10
-        while len(self.said()) < count:
-            assert time.monotonic() < until, [one[0] for one in self.said()]
+        while len(self.published()) < count:
+            assert time.monotonic() < until, [one[0] for one in self.published()]
             self.node.pump()
             self.host.broker.pump(0.02)
-        said = self.said()
+        result = self.published()
         self.host.arrivals.clear()
-        return said
+        return result
 
     def rest(self, seconds: float) -> list[str]:
         """Pump for a time; returns the kinds of messages that the host heard."""
@@ -284,10 +287,10 @@ class Plant:
         while time.monotonic() < until:
             self.node.pump()
             self.host.broker.pump(0.02)
-        return [kind for kind, _ in self.said()]
+        return [kind for kind, _ in self.published()]
 
-    def said(self) -> list[tuple[str, Read]]:
-        """What the host heard, as (kind, payload)."""
+    def published(self) -> list[tuple[str, Read]]:
+        """Messages that the host received, as (kind, payload)."""
         heard = [one for one in self.host.arrivals if "/STATE/" not in one.topic]
         return [(one.topic.split("/")[2], read_payload(one.payload)) for one in heard]
 
@@ -315,8 +318,8 @@ def test_operational_behavior_data_commands_rebirth_action_2(
     host.broker.publish(NODE.format("NCMD"), rebirth_command())
     again = [one for one in plant.until(3) if one[0] != "NCMD"]
     plant.node.stop(1)
-    host.until(plant.said)
-    death = plant.said()
+    host.until(plant.published)
+    death = plant.published()
     assert [kind for kind, _ in born + data + again] == [
         *("NBIRTH", "DBIRTH", "DDATA", "NBIRTH", "DBIRTH")
     ]
@@ -355,9 +358,9 @@ def test_message_flow_edge_node_birth_publish_phid_wait(mosquitto: Mosquitto, ho
     plant.node.publish(DECISION)
     assert plant.rest(0.5) == []
     say(online=True, at_ms=100)
-    said = plant.until(3)
-    assert [kind for kind, _ in said] == ["NBIRTH", "DBIRTH", "DDATA"]
-    assert all(one["is_historical"] for one in said[2][1].metrics.values())
+    result = plant.until(3)
+    assert [kind for kind, _ in result] == ["NBIRTH", "DBIRTH", "DDATA"]
+    assert all(one["is_historical"] for one in result[2][1].metrics.values())
     say(online=False, at_ms=50)
     assert plant.rest(0.3) == []
     say(online=False, at_ms=200)
@@ -407,10 +410,10 @@ def test_an_independent_host_understands_the_node(mosquitto: Mosquitto, source: 
             node.pump()
             node.publish(replace(DECISION, captured_at_ns=time.time_ns()))
             time.sleep(0.05)
-        said = json.loads(host.communicate()[0])
+        result = json.loads(host.communicate()[0])
     node.stop(1)
-    assert said["births"] >= 2
-    assert said["data"] >= 1
-    assert said["historical"] >= 1
-    assert said["gaps"] == 0
-    assert said["domain"] == "yard"
+    assert result["births"] >= 2
+    assert result["data"] >= 1
+    assert result["historical"] >= 1
+    assert result["gaps"] == 0
+    assert result["domain"] == "yard"

@@ -15,7 +15,7 @@ def test_time_to_convergence_counts_steps_until_errors_are_as_before():
     assert steps_to_convergence(errors, 100) == 100
 
 
-def test_what_cannot_be_compared_has_no_time():
+def test_an_event_without_comparison_has_no_convergence_time():
     """Without a past, or with the next event at once, there is no time to convergence."""
     errors = np.ones(300)
     assert steps_to_convergence(errors, 0) is None

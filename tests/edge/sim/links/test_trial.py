@@ -36,7 +36,7 @@ def test_a_trial_that_judges_no_forecast_is_refused(links: LinkSpec):
         run_link_trial(LinkScenario("short", links), 1)
 
 
-def test_figures_follow_from_what_was_said():
+def test_figures_follow_from_forecasts_and_alarms():
     """With the last value as forecaster every ratio is one, and every event has its alarm."""
     trial = run_link_trial(
         LinkScenario("last", LinkSpec(days=2, quiet_days=1, forecaster="last")), 1
@@ -69,12 +69,12 @@ def test_a_scenario_file_gives_a_report(tmp_path, source):
 
 def test_plain_data_names_links():
     """Events and changes name links as from-to."""
-    told = trial_as_data(run_link_trial(SHORT, 1))
-    assert all("-" in link for event in told["events"] for link in event["links"])
+    data = trial_as_data(run_link_trial(SHORT, 1))
+    assert all("-" in link for event in data["events"] for link in event["links"])
 
 
 def test_a_wrong_file_is_refused(tmp_path):
-    """Unknown keys, kinds and impossible days are said, with what to do."""
+    """Unknown keys, kinds and impossible days are errors with a hint."""
     path = tmp_path / "bad.toml"
     path.write_text('title = "x"\n[links]\ntopolgy = "nsfnet"\n')
     with pytest.raises(EdgeError, match="topolgy") as caught:

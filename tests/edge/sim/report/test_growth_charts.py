@@ -77,7 +77,7 @@ RECORDING = RunRecording(
 
 
 def test_the_course_names_domains_and_gains() -> None:
-    """Each domain has its row, and each growth says what it gained."""
+    """Each domain has its row, and each growth shows its gain."""
     drawn = draw_growth(RECORDING, "g")
     assert drawn.count("domain-2") == 1
     assert "85.0 → 91.0 %" in drawn
@@ -101,14 +101,14 @@ def test_an_alarm_has_the_sign_of_the_terminal() -> None:
         ({"state": "abandoned", "accuracy": None}, "abandoned"),
     ],
 )
-def test_a_caption_says_what_became_of_a_growth(changes, text: str) -> None:
-    """Numbers where there are any, and the end where it does not serve."""
+def test_a_caption_states_the_outcome_of_a_growth(changes, text: str) -> None:
+    """A caption has the available numbers, and the reason if the adaptor does not serve."""
     assert caption(replace(GROWN, **changes)) == text
 
 
 def test_the_search_shows_every_blueprint_that_was_scored() -> None:
-    """The one taken stands out, what was trained for comparison is told apart, and what has no
-    score is left out."""
+    """The accepted blueprint is highlighted, those trained for comparison have another mark, and
+    those without a score are left out."""
     drawn = draw_search(GROWN, "p")
     assert "first choices" in drawn
     assert "accepted" in drawn
