@@ -2,7 +2,9 @@
 
 Usage: python scripts/draw_terminal.py OUT.svg [--rows FIRST:LAST] COMMAND [ARGUMENT ...]
 
-The command runs in a pseudo-terminal of 96 columns.  The picture loads no fonts.
+The command runs in a pseudo-terminal of 96 columns.  The picture loads no fonts.  The README's
+comes from `python scripts/draw_terminal.py docs/images/terminal.svg --rows 19:65 auricle demo`, in
+an environment without the extra `grow`.
 """
 
 from __future__ import annotations
@@ -46,9 +48,19 @@ def run(command: list[str]) -> str:
 
 
 def lines_of(written: str) -> list[str]:
-    """Return the lines as they stand at the end: what a carriage return overwrote is left out."""
-    plain = re.sub(r"\x1b\[[0-9;?]*[ABCDEFGHJKSThl]", "", written)
-    return [line.rstrip("\r").rpartition("\r")[2] for line in plain.split("\n")]
+    """Return the lines as they stand at the end, without overwritten frames of live displays."""
+    lines, row = [""], 0
+    for part in re.split(r"(\x1b\[[0-9;?]*[A-Za-ln-z]|\r|\n)", written):
+        if part == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif part == "\x1b[2K":  # erase the line
+            lines[row] = ""
+        elif part.startswith("\x1b[") and part.endswith("A"):  # move up
+            row = max(0, row - int(part[2:-1] or 1))
+        elif part and part != "\r" and not re.fullmatch(r"\x1b\[[0-9;?]*[A-Za-ln-z]", part):
+            lines[row] += part
+    return lines
 
 
 def main() -> None:
