@@ -68,7 +68,7 @@ def test_a_missing_column_is_refused_by_its_name(home: Path, tmp_path: Path):
         said = run(verb, other, "--home", home)
         assert said.exit_code == 1
         assert isinstance(said.exception, SystemExit)
-        assert "the column b missing; found b2" in said.stderr
+        assert "the column b is missing; found b2" in said.stderr
     assert run_json("inspect", "--home", home)["columns"] == ["a", "b"]
 
 
