@@ -69,7 +69,7 @@ NOT_COVERED = (
 )
 EVICTED_BEFORE = "adaptors grown from facts that were evicted since (grow the domain again)"
 FROZEN_GEOMETRY = (
-    "the frozen geometry, fitted to facts that may include these (a new survey covers it)"
+    "the frozen geometry, fitted to facts that may include these (fitting it again covers them)"
 )
 
 
@@ -293,13 +293,14 @@ class Runtime:
 
     def _fit_geometry(self, _event: FitGeometry) -> Iterator[Effect]:
         if not self.knowledge.own.keys:
-            yield _reject("survey", "surveying: the ledger has no facts", "learn something first")
+            reason = "fitting the geometry: the ledger has no facts"
+            yield _reject("fit_geometry", reason, "learn something first")
             return
         geometry = self._refit_geometry(frozenset())
         yield StoreGeometry(geometry.pack())
         facts = sum(self.knowledge.own.counts.values())
         detail = conflicting_contributions(self.knowledge, self._ledger)
-        yield Publish(Acknowledgement("survey", facts, detail))
+        yield Publish(Acknowledgement("fit_geometry", facts, detail))
 
     def _refit_geometry(self, without: AbstractSet[str]) -> hdc.Geometry:
         """Fit the geometry to all facts but `without`, and derive knowledge from it.
@@ -339,7 +340,7 @@ class Runtime:
         facts = self._facts(tuple(sorted(ids)))
         self.knowledge.remove(facts)
         fitted = self._ledger.geometry() is not None
-        geometry = self._refit_geometry(ids) if event.resurvey and fitted and facts else None
+        geometry = self._refit_geometry(ids) if event.refit_geometry and fitted and facts else None
         self._session.forget(matched | ids)
         ended = tuple(self._growth.forget(ids, self._ledger))
         receipt = self._receipt(event, facts, before, geometry, ended)

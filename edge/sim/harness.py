@@ -207,7 +207,7 @@ class _Run:
             self._truths[fact_id] = (sample.domain, label)
         captured_at_ns = START_NS + len(self._steps) * SECOND_NS - SECOND_NS
         self._feed(Enrol(facts_of(domain, rows, captured_at_ns)))
-        if action.survey:
+        if action.fit_geometry:
             self._feed(FitGeometry())
         self._mark("enrolled", f"{len(rows)} examples of {domain}")
         self._tick()
@@ -281,7 +281,7 @@ class _Run:
 
     def _forget(self, action: ForgetAction) -> None:
         now_ns = START_NS + len(self._steps) * SECOND_NS
-        request = ForgetRequest(action.request_id, action.selector, now_ns, action.resurvey)
+        request = ForgetRequest(action.request_id, action.selector, now_ns, action.refit_geometry)
         before = len(self.device.journal.receipts)
         self._feed(request)
         for receipt in self.device.journal.receipts[before:]:

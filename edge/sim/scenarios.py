@@ -74,7 +74,7 @@ class PhaseSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     domain: Text
     enrol: Count = 0
-    survey: bool = True
+    fit_geometry: bool = True
     observations: Count = 0
     classes: tuple[Text, ...] = ()
     order: Literal["shuffled", "by_class"] = "shuffled"
@@ -95,7 +95,7 @@ class ForgetSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     domain: Text | None = None
     stream: Text | None = None
     subject: Text | None = None
-    resurvey: bool = False
+    refit_geometry: bool = False
 
 
 class FaultSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

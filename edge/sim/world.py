@@ -48,11 +48,11 @@ class PhaseStart:
 
 @dataclass(frozen=True, slots=True)
 class EnrolSamples:
-    """Labelled examples to enrol.  survey: fit the geometry to the ledger afterwards."""
+    """Labelled examples to enrol.  fit_geometry: fit the geometry to the ledger afterwards."""
 
     samples: tuple[WorldSample, ...]
     phase: int
-    survey: bool
+    fit_geometry: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class ForgetAction:
 
     request_id: str
     selector: Selector
-    resurvey: bool
+    refit_geometry: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +309,7 @@ class _Timeline:
             rows = pool.draw(phase.enrol, phase.classes, what)
             shown = self._shown[phase.domain]
             yield EnrolSamples(
-                tuple(maker.make(row, at=shown) for row in rows), number, phase.survey
+                tuple(maker.make(row, at=shown) for row in rows), number, phase.fit_geometry
             )
         rows = pool.draw(phase.observations, phase.classes, what)
         classes = phase.classes or tuple(sorted(set(pool.samples.labels)))
@@ -360,7 +360,7 @@ class _Timeline:
             # Each request has its own id, also several at the same observation.
             after = sum(other.at == request.at for other in self._requests)
             name = f"forget-{request.at}" + (f"-{after}" if after else "")
-            yield ForgetAction(name, _selector(request), request.resurvey)
+            yield ForgetAction(name, _selector(request), request.refit_geometry)
 
 
 def _selector(request: ForgetSpec) -> Selector:

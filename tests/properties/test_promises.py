@@ -100,11 +100,11 @@ def test_forgetting_is_subtraction(facts, selector):
 
 @given(Facts, Selectors)
 def test_forgetting_with_a_resurvey_leaves_no_trace_in_the_geometry(facts, selector):
-    """With a new survey the geometry, too, is that of a device that never had the facts."""
+    """With a refit the geometry, too, is that of a device that never had the facts."""
     world, rest = World(facts), [row for row in facts if not selector.matches(row)]
     world.feed(FitGeometry())
     if len(rest) < len(facts):
-        world.feed(ForgetRequest("r", selector, resurvey=True))
+        world.feed(ForgetRequest("r", selector, refit_geometry=True))
     never = World(rest)
     never.feed(FitGeometry())
     assert world.runtime.digest() == world.derived() == never.runtime.digest()
@@ -157,7 +157,7 @@ def test_a_merge_takes_the_same_version_both_ways(one, other):
 Steps = st.lists(
     st.one_of(
         Facts.map(lambda facts: Enrol(tuple(facts))),
-        st.builds(ForgetRequest, st.just("r"), Selectors, resurvey=st.booleans()),
+        st.builds(ForgetRequest, st.just("r"), Selectors, refit_geometry=st.booleans()),
         st.builds(Relabel, Selectors, st.sampled_from(LABELS), st.sampled_from(("", *DOMAINS))),
         st.builds(
             Label,

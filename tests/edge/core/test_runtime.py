@@ -225,7 +225,7 @@ def test_a_forgotten_observation_is_not_labelled():
 
 
 def test_a_survey_freezes_the_geometry():
-    """A survey writes the geometry before it says so, and a restart uses it."""
+    """A fit writes the geometry before it acknowledges it, and a restart uses it."""
     world = World([fact("x"), fact("y", "b")])
     effects = world.runtime.handle(FitGeometry())
     assert isinstance(effects[0], StoreGeometry)
@@ -237,7 +237,7 @@ def test_a_survey_freezes_the_geometry():
 
 
 def test_a_survey_needs_facts():
-    """There is nothing to survey in an empty ledger."""
+    """An empty ledger has nothing to fit the geometry to."""
     world = World()
     world.ask(FitGeometry(), Rejected)
     assert world.ledger.geometry() is None

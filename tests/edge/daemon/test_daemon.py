@@ -37,7 +37,8 @@ HTTP = '[streams.door]\nsource = "http"\n'
 
 def measure(number: int = 0, stream: str = "door", **given: object) -> Measurement:
     """A valid measurement."""
-    return Measurement(stream, vector(number), MeasurementMetadata(**given))  # type: ignore[arg-type]
+    metadata = MeasurementMetadata(**given)  # type: ignore[arg-type]
+    return Measurement(stream, vector(number), metadata)
 
 
 def test_measurements_become_decisions_with_numbers(tmp_path: Path):
