@@ -66,7 +66,8 @@ def _parts(status: DaemonStatus, width: int) -> Iterator[RenderableType]:
     for line in status.problems:
         yield Text(f"! {plain(line)}", style="yellow")
     if status.unrouted:
-        yield Text(f"! {status.unrouted} messages on topics without a stream", style="yellow")
+        noun = "message" if status.unrouted == 1 else "messages"
+        yield Text(f"! {status.unrouted} {noun} on topics without a stream", style="yellow")
     for why in dict.fromkeys(
         one.growth_unavailable for one in status.homes if one.growth_unavailable
     ):

@@ -91,7 +91,7 @@ def test_what_cannot_be_taken_is_refused_with_a_reason(
 ):
     """Each refusal has its code and a reason; nothing is decided."""
     status, answer = ask(here, "POST", path, body, headers)
-    assert (status, answer["taken"], bool(answer["reason"])) == (code, False, True)
+    assert (status, answer["accepted"], bool(answer["reason"])) == (code, False, True)
     assert len(here.daemon.inbox) == 0
 
 
@@ -163,7 +163,7 @@ def test_what_is_no_whole_request_is_refused_with_a_reason(
 ):
     """A truncated body, two lengths, and bytes that are not HTTP are refused with a reason."""
     status, answer = said(here, request_, end=True)
-    assert (status, answer["taken"], bool(answer["reason"])) == (code, False, True)
+    assert (status, answer["accepted"], bool(answer["reason"])) == (code, False, True)
     assert len(here.daemon.inbox) == 0
 
 
