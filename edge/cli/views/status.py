@@ -155,7 +155,7 @@ def _delivery(outbox: OutboxStatus, broker: BrokerStatus | None) -> Table:
         place, since = broker.address, duration(broker.since_s)
         state = Text("online", style="green") if broker.online else Text("offline", style="red")
         reasons = ", ".join(f"{name} {n}" for name, n in sorted(broker.reasons.items()))
-    trouble = outbox.problem or outbox.refusal or (broker.problem if broker else "")
+    problem = outbox.problem or outbox.refusal or (broker.problem if broker else "")
     table.add_row(
         _cell(place),
         state,
@@ -164,7 +164,7 @@ def _delivery(outbox: OutboxStatus, broker: BrokerStatus | None) -> Table:
         duration(outbox.oldest_s) if outbox.waiting else "-",
         str(outbox.dropped),
         str(outbox.gaps),
-        _cell(trouble, "red") if trouble else _cell(reasons or "-"),
+        _cell(problem, "red") if problem else _cell(reasons or "-"),
     )
     return table
 
