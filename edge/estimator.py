@@ -147,18 +147,20 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ids: Iterable[Any] | None = None,
         label: Any = None,
         domain: str | None = None,
-        resurvey: bool = True,
+        refit_geometry: bool = True,
     ) -> Receipt:
         """Forget the samples that match all given criteria, as if they had never been seen.
 
-        ids: as given to `fit`.  label: a class.  resurvey: also fit the geometry again, so that it
-        keeps no trace either.  Returns the receipt; raises ValueError if nothing matches.
+        ids: as given to `fit`.  label: a class.  refit_geometry: also fit the geometry again, so
+        that it keeps no trace either.  Returns the receipt; raises ValueError if nothing matches.
         """
         check_is_fitted(self)
         text = None if label is None else _text(label)
         names = None if ids is None else frozenset(str(name) for name in ids)
         selector = Selector(ids=names, label=text, domain=domain)
-        request = ForgetRequest(f"request-{self._requests}", selector, resurvey=resurvey)
+        request = ForgetRequest(
+            f"request-{self._requests}", selector, refit_geometry=refit_geometry
+        )
         receipt = self._handle(request)
         assert isinstance(receipt, Receipt), receipt
         self._requests += 1

@@ -3,7 +3,8 @@
 Usage: python scripts/draw_terminal.py OUT.svg FIRST:LAST COMMAND [ARGUMENT ...]
 
 The command runs in a pseudo-terminal of 96 columns.  Rows FIRST to LAST of what the terminal shows
-at the end are drawn (`:` for all).  The picture loads no fonts.
+at the end are drawn (`:` for all).  The picture loads no fonts.  The README's
+comes from `python scripts/draw_terminal.py docs/images/terminal.svg :41 auricle demo`.
 """
 
 from __future__ import annotations

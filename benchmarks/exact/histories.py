@@ -317,9 +317,9 @@ class RandomHistory:
         return Relabel(self._selector(device), self._label(), self._random.choice(("", *DOMAINS)))
 
     def _forget(self, device: HistoryDevice) -> Event:
-        resurvey = self._random.random() < 0.2
+        refit_geometry = self._random.random() < 0.2
         request_id = self._request_id()
-        return ForgetRequest(request_id, self._selector(device), resurvey=resurvey)
+        return ForgetRequest(request_id, self._selector(device), refit_geometry=refit_geometry)
 
     def _survey(self, _device: HistoryDevice) -> Event:
         return FitGeometry()

@@ -93,7 +93,7 @@ class FaultDriver:
         )
         name = f"driver-{self._sessions}"
         self._client = Client(settings, name, self._read_output, StatusPresence(name, "1"))
-        kinds = ("decision/+", "alarm/+", "wanted/+", "ack", "gap", "growth", "receipt")
+        kinds = ("decision/+", "alarm/+", "label-request/+", "ack", "gap", "growth", "receipt")
         others = ("rejected", "response", "event/#")
         self._client.subscribe([f"{BASE}/{kind}" for kind in (*kinds, *others)])
         self._client.start()

@@ -264,9 +264,9 @@ def _refused(verb: str, refusal: Refusal) -> Response:
 
 def _do(request: Request, context: CommandContext) -> Response:
     """Execute a command."""
-    if isinstance(request, ForgetCommand) and request.resurvey is None:
+    if isinstance(request, ForgetCommand) and request.refit_geometry is None:
         again = not _home(request, context).shares_geometry
-        request = msgspec.structs.replace(request, resurvey=again)
+        request = msgspec.structs.replace(request, refit_geometry=again)
     match request:
         case (
             LabelCommand() | RelabelCommand() | ForgetCommand() | GrowCommand() | RollbackCommand()

@@ -74,15 +74,15 @@ class RelabelCommand(Request, frozen=True, tag="relabel"):
 
 
 class ForgetCommand(Request, frozen=True, tag="forget"):
-    """Forget the selected facts.  resurvey: fit the geometry again too; null: unless it is shared
-    with a fleet."""
+    """Forget the selected facts.  refit_geometry: fit the geometry again too; null: unless it is
+    shared with a fleet."""
 
     select: Select
-    resurvey: bool | None = None
+    refit_geometry: bool | None = None
 
     def event(self, at_ns: int) -> ForgetRequest:
         """The event for the core; the command's id becomes the receipt's."""
-        return ForgetRequest(self.id, self.select.selector, at_ns, self.resurvey is not False)
+        return ForgetRequest(self.id, self.select.selector, at_ns, self.refit_geometry is not False)
 
 
 class GrowCommand(Request, frozen=True, tag="grow"):

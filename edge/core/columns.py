@@ -61,10 +61,11 @@ def match_columns(given: Sequence[str], columns: Sequence[str]) -> ColumnMatch:
 
 def missing_text(match: ColumnMatch) -> str:
     """Describe the missing columns, with the given name most similar to the first of them."""
-    noun = "the column" if len(match.missing) == 1 else "the columns"
+    one = len(match.missing) == 1
+    noun, verb = ("the column", "is") if one else ("the columns", "are")
     close = difflib.get_close_matches(match.missing[0], match.ignored, n=1)
     found = f"; found {close[0]}" if close else ""
-    return f"{noun} {listed(match.missing)} missing{found}"
+    return f"{noun} {listed(match.missing)} {verb} missing{found}"
 
 
 def arrange(given: NamedValues, columns: Sequence[str]) -> NDArray[np.float32] | str:

@@ -70,7 +70,7 @@ class ForgetRequest:
     """Forget every selected fact as if it had never been seen (machine unlearning).
 
     request_id: of the receipt; repeating a request under the same id returns the same receipt and
-    changes nothing.  resurvey: also fit the geometry again to the remaining facts, if one was
+    changes nothing.  refit_geometry: also fit the geometry again to the remaining facts, if one was
     fitted (see `FitGeometry`); False is faster, and the receipt then lists the geometry as not
     covered.
     """
@@ -78,7 +78,7 @@ class ForgetRequest:
     request_id: str
     selector: Selector
     requested_at_ns: int = 0
-    resurvey: bool = True
+    refit_geometry: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +319,7 @@ class LabelRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesForecast:
-    """Forecast of a series after a sample: [horizon][channel], NaN if there is none yet.
+    """Forecast of a series after a sample, by horizon and channel; NaN if there is none yet.
 
     horizons: in samples ahead.  low, high: bounds of a 90 % prediction interval.
     """

@@ -294,14 +294,16 @@ class Runtime:
     def _fit_geometry(self, _event: FitGeometry) -> Iterator[Effect]:
         if not self.knowledge.own.keys:
             yield _reject(
-                "survey", "fitting the geometry: the ledger has no facts", "learn something first"
+                "fit_geometry",
+                "fitting the geometry: the ledger has no facts",
+                "learn something first",
             )
             return
         geometry = self._refit_geometry(frozenset())
         yield StoreGeometry(geometry.pack())
         facts = sum(self.knowledge.own.counts.values())
         detail = conflicting_contributions(self.knowledge, self._ledger)
-        yield Publish(Acknowledgement("survey", facts, detail))
+        yield Publish(Acknowledgement("fit_geometry", facts, detail))
 
     def _refit_geometry(self, without: AbstractSet[str]) -> hdc.Geometry:
         """Fit the geometry to all facts but `without`, and derive knowledge from it.
@@ -341,7 +343,7 @@ class Runtime:
         facts = self._facts(tuple(sorted(ids)))
         self.knowledge.remove(facts)
         fitted = self._ledger.geometry() is not None
-        geometry = self._refit_geometry(ids) if event.resurvey and fitted and facts else None
+        geometry = self._refit_geometry(ids) if event.refit_geometry and fitted and facts else None
         self._session.forget(matched | ids)
         ended = tuple(self._growth.forget(ids, self._ledger))
         receipt = self._receipt(event, facts, before, geometry, ended)

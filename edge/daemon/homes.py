@@ -162,7 +162,7 @@ class HomeSlot:
 
     def _log_series(self, home: Home) -> None:
         """Log once why series could not be restored or saved."""
-        problem, before = home.session.trouble, self._series_problem
+        problem, before = home.session.problem, self._series_problem
         self._series_problem = problem
         if problem and problem != before:
             log.warning("series_not_kept", home=self.name, reason=problem)

@@ -49,7 +49,7 @@ BLOCK_BYTES: Final = 1 << 16
 BUSY: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
     b"Content-Type: application/json\r\n\r\n"
-    b'{"taken":false,"reason":"too many concurrent requests","hint":"try again in a second"}\n'
+    b'{"accepted":false,"reason":"too many concurrent requests","hint":"try again in a second"}\n'
 )
 FIELDS_MAX: Final = 16
 """Fields of a query that are parsed: four times as many as exist."""
@@ -285,7 +285,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
             sink.reject(name, found)
             self._refuse(400, found.reason, found.hint)
         elif sink.offer(found):
-            self._respond_json(202, {"taken": True})
+            self._respond_json(202, {"accepted": True})
         else:
             self._refuse(429, "it came too fast, or an older one was dropped for it", "send slower")
 
@@ -327,7 +327,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
 
     def _refuse(self, code: int, reason: str, hint: str) -> None:
         self._refused = self.close_connection
-        self._respond_json(code, {"taken": False, "reason": reason, "hint": hint})
+        self._respond_json(code, {"accepted": False, "reason": reason, "hint": hint})
 
     def _respond_json(self, code: int, content: dict[str, Any]) -> None:
         self._respond(code, msgspec.json.encode(content) + b"\n", JSON)

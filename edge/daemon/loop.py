@@ -362,7 +362,7 @@ class Loop:
         for stream in self.inbox.streams.values():
             stream.sample()
             stream.log_news(now)
-        self._paced.warn("messages_turned_away", self.unrouted, now, topic=self._unrouted_topic)
+        self._paced.warn("messages_unrouted", self.unrouted, now, topic=self._unrouted_topic)
         self._rejections_left = REJECTIONS_PER_S
         self._publish_rejections()
         self._forget()

@@ -374,7 +374,7 @@ class Inspection:
     card: str
     width: int
     geometry: str
-    surveyed: bool
+    geometry_fitted: bool
     knowledge_digest: str
     adaptors: int
     candidates: int
@@ -396,7 +396,7 @@ def inspect_home(home: Home) -> Inspection:
         card=card.fingerprint,
         width=card.width,
         geometry=home.runtime.knowledge.geometry.fingerprint,
-        surveyed=store.geometry() is not None,
+        geometry_fitted=store.geometry() is not None,
         knowledge_digest=home.runtime.digest(),
         adaptors=len(store.adaptors()),
         candidates=len(store.candidates()),

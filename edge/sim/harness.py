@@ -281,7 +281,7 @@ class _Run:
 
     def _forget(self, action: ForgetAction) -> None:
         now_ns = START_NS + len(self._steps) * SECOND_NS
-        request = ForgetRequest(action.request_id, action.selector, now_ns, action.resurvey)
+        request = ForgetRequest(action.request_id, action.selector, now_ns, action.refit_geometry)
         before = len(self.device.journal.receipts)
         self._feed(request)
         for receipt in self.device.journal.receipts[before:]:

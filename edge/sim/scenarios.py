@@ -95,7 +95,7 @@ class ForgetSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     domain: Text | None = None
     stream: Text | None = None
     subject: Text | None = None
-    resurvey: bool = False
+    refit_geometry: bool = False
 
 
 class FaultSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -83,7 +83,7 @@ class ForgetAction:
 
     request_id: str
     selector: Selector
-    resurvey: bool
+    refit_geometry: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +360,7 @@ class _Timeline:
             # Each request has its own id, also several at the same observation.
             after = sum(other.at == request.at for other in self._requests)
             name = f"forget-{request.at}" + (f"-{after}" if after else "")
-            yield ForgetAction(name, _selector(request), request.resurvey)
+            yield ForgetAction(name, _selector(request), request.refit_geometry)
 
 
 def _selector(request: ForgetSpec) -> Selector:

@@ -40,37 +40,37 @@ class SavedSeries:
 
 
 class SeriesStateFile:
-    """The series file of a knowledge file.  trouble: why it could not be read or written, or "".
+    """The series file of a knowledge file.  problem: why it could not be read or written, or "".
 
     Cost of saving: one copy of the state and one synced file.
     """
 
     def __init__(self, knowledge: Path) -> None:
         self.path = knowledge.with_name(knowledge.name + SUFFIX)
-        self.trouble = ""
+        self.problem = ""
         self._samples = 0
 
     def restore(self, series: SeriesTracker) -> int:
         """Restore the state of series from the file; return how many continue.  A series whose
-        state does not fit starts from scratch, and `trouble` says why."""
-        self.trouble, found = "", 0
+        state does not fit starts from scratch, and `problem` says why."""
+        self.problem, found = "", 0
         try:
             states = _read(self.path)
         except (OSError, ValueError, IndexError) as error:
-            self.trouble = f"reading {self.path}: {error}; all series start from scratch"
+            self.problem = f"reading {self.path}: {error}; all series start from scratch"
             return 0
         for name, state in states:
             try:
                 series.restore({name: state})
                 found += 1
             except EdgeError as error:
-                self.trouble = error.message
+                self.problem = error.message
             except (ValueError, KeyError, TypeError, OverflowError) as error:
-                self.trouble = f"restoring the series {name}: {error!r}; it starts from scratch"
+                self.problem = f"restoring the series {name}: {error!r}; it starts from scratch"
         return found
 
     def save(self, series: SeriesTracker) -> None:
-        """Write the state of all series if samples arrived since the last call.  `trouble` says why
+        """Write the state of all series if samples arrived since the last call.  `problem` says why
         it could not be written, or which series exceed the limit."""
         if series.samples == self._samples:
             return
@@ -78,7 +78,7 @@ class SeriesStateFile:
             self._write(series)
             self._samples = series.samples
         except OSError as error:
-            self.trouble = f"writing {self.path}: {error.strerror or error}"
+            self.problem = f"writing {self.path}: {error.strerror or error}"
 
     def rewrite(self, series: SeriesTracker) -> None:
         """Replace the file with the current state, after some series were forgotten.  Raises
@@ -102,7 +102,7 @@ class SeriesStateFile:
                 break
             held.append((name, state))
         held.reverse()
-        self.trouble = (
+        self.problem = (
             f"saving series: over the size limit with {left[0]}; it and older ones are left out"
             if left
             else ""

@@ -112,7 +112,7 @@ HISTORY: list[Event] = [
     ForgetRequest("r1", Selector(ids=frozenset({"f3"})), 5),
     facts(range(12)),
     replace(GIFT, device="away", revision=2).without_sums,
-    ForgetRequest("r2", Selector(subject="ann"), 6, resurvey=True),
+    ForgetRequest("r2", Selector(subject="ann"), 6, refit_geometry=True),
 ]
 
 

@@ -104,7 +104,7 @@ def test_forgetting_with_a_resurvey_leaves_no_trace_in_the_geometry(facts, selec
     world, rest = World(facts), [row for row in facts if not selector.matches(row)]
     world.feed(FitGeometry())
     if len(rest) < len(facts):
-        world.feed(ForgetRequest("r", selector, resurvey=True))
+        world.feed(ForgetRequest("r", selector, refit_geometry=True))
     never = World(rest)
     never.feed(FitGeometry())
     assert world.runtime.digest() == world.derived() == never.runtime.digest()
@@ -157,7 +157,7 @@ def test_a_merge_takes_the_same_version_both_ways(one, other):
 Steps = st.lists(
     st.one_of(
         Facts.map(lambda facts: Enrol(tuple(facts))),
-        st.builds(ForgetRequest, st.just("r"), Selectors, resurvey=st.booleans()),
+        st.builds(ForgetRequest, st.just("r"), Selectors, refit_geometry=st.booleans()),
         st.builds(Relabel, Selectors, st.sampled_from(LABELS), st.sampled_from(("", *DOMAINS))),
         st.builds(
             Label,

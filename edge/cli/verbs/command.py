@@ -84,7 +84,7 @@ def command(
     from ...signing import load_key
 
     local = not (device or broker or out)
-    device = device or _own_device(home)
+    device = device or _own_device(home, local=local)
     seconds = expires_s or (SIGNED_FOR_S if key else 0.0)
     defaults = {
         "id": name or secrets.token_hex(8),
@@ -109,14 +109,23 @@ def command(
         raise SystemExit(1)
 
 
-def _own_device(home: Path) -> str:
-    """Return the name of a home's device."""
+def _own_device(home: Path, *, local: bool) -> str:
+    """Return the name of a home's device.
+
+    local: the home's own socket needs no name, so that settings which cannot be read do not keep a
+    user from a running daemon; the name is then empty.
+    """
     from ...config import read_settings
 
     try:
         return read_settings(home).device.known_as
     except ConfigError as error:
-        raise ConfigError("sending a command: the device is unknown", "give --device") from error
+        if local:
+            return ""
+        raise ConfigError(
+            f"sending a command: the device is unknown: {error.message}",
+            f"{error.hint}; or give --device",
+        ) from error
 
 
 def _broker(named: str, home: Path) -> "MqttSettings":

@@ -297,7 +297,7 @@ def show_inspection(shown: Inspection) -> None:
     """Print concepts, encoder, file and receipts."""
     rows = ((count.domain, count.label, count.facts) for count in shown.concepts)
     show_table(("domain", "label", "facts"), rows)
-    fitted = "fitted to facts" if shown.surveyed else "not fitted yet"
+    fitted = "fitted to facts" if shown.geometry_fitted else "not fitted yet"
     show_pairs(
         (
             ("encoder", f"{shown.encoder}, {shown.width} features, card {shown.card[:12]}"),

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from ...mqtt import BrokerStatus, DaemonStatus, HomeStatus, OutboxStatus, StreamStatus
-from .common import console, pack_lines, plain, say, table_or_lists
+from .common import COLUMNS_UNLIMITED, console, pack_lines, plain, say, table_or_lists
 
 STATE_STYLES: Final = {"serving": "green", "degraded": "yellow", "paused": "cyan"}
 # Bytes, and seconds, in the units that people read.
@@ -26,9 +26,13 @@ NOVEL_PERCENT: Final = 50.0
 
 
 def show_status(status: DaemonStatus) -> None:
-    """Print one snapshot: tables in a wide terminal, lists in a narrow one, plain lines
-    elsewhere."""
-    console.print(render_status(status, _width()), soft_wrap=not console.is_terminal)
+    """Print one snapshot: tables in a wide terminal, lists in a narrow one; elsewhere, as in a
+    pipe, tables whose lines are as long as they need to be."""
+    if console.is_terminal:
+        console.print(render_status(status, console.width))
+        return
+    wide = Console(file=console.file, width=COLUMNS_UNLIMITED)
+    wide.print(render_status(status, COLUMNS_UNLIMITED))
 
 
 def follow_status(fetch: Callable[[], DaemonStatus | None], every_s: float) -> None:
@@ -40,21 +44,16 @@ def follow_status(fetch: Callable[[], DaemonStatus | None], every_s: float) -> N
         show_status(status)
         return
     with Live(
-        render_status(status, _width()), console=console, screen=True, auto_refresh=False
+        render_status(status, console.width), console=console, screen=True, auto_refresh=False
     ) as live:
         try:
             while status is not None:
-                live.update(render_status(status, _width()), refresh=True)
+                live.update(render_status(status, console.width), refresh=True)
                 time.sleep(every_s)
                 status = fetch()
         except KeyboardInterrupt:
             return
     say("the daemon has stopped")
-
-
-def _width() -> int:
-    """Return the columns of the terminal; outside a terminal the length of lines is not limited."""
-    return console.width if console.is_terminal else TABLES_COLUMNS_MIN
 
 
 def render_status(status: DaemonStatus, width: int) -> RenderableType:
@@ -67,7 +66,8 @@ def _parts(status: DaemonStatus, width: int) -> Iterator[RenderableType]:
     for line in status.problems:
         yield Text(f"! {plain(line)}", style="yellow")
     if status.unrouted:
-        yield Text(f"! {status.unrouted} messages on topics without a stream", style="yellow")
+        noun = "message" if status.unrouted == 1 else "messages"
+        yield Text(f"! {status.unrouted} {noun} on topics without a stream", style="yellow")
     for why in dict.fromkeys(
         one.growth_unavailable for one in status.homes if one.growth_unavailable
     ):
@@ -155,7 +155,7 @@ def _delivery(outbox: OutboxStatus, broker: BrokerStatus | None) -> Table:
         place, since = broker.address, duration(broker.since_s)
         state = Text("online", style="green") if broker.online else Text("offline", style="red")
         reasons = ", ".join(f"{name} {n}" for name, n in sorted(broker.reasons.items()))
-    trouble = outbox.problem or outbox.refusal or (broker.problem if broker else "")
+    problem = outbox.problem or outbox.refusal or (broker.problem if broker else "")
     table.add_row(
         _cell(place),
         state,
@@ -164,7 +164,7 @@ def _delivery(outbox: OutboxStatus, broker: BrokerStatus | None) -> Table:
         duration(outbox.oldest_s) if outbox.waiting else "-",
         str(outbox.dropped),
         str(outbox.gaps),
-        _cell(trouble, "red") if trouble else _cell(reasons or "-"),
+        _cell(problem, "red") if problem else _cell(reasons or "-"),
     )
     return table
 

@@ -63,6 +63,11 @@ def _tiles(figures: Mapping[str, float]) -> str:
             f"{figures[f'coverage_{ahead}']:.1%}",
             "90 % expected",
         ),
+        *(
+            [("Within 100 steps of an event", f"{after:.1%}", "inside the interval, 90 % expected")]
+            if (after := figures.get("coverage_after")) is not None
+            else []
+        ),
         ("Events detected", f"{figures['found']:.0f} of {figures['events']:.0f}", ""),
         ("False alarms", f"{figures['false_per_1000']:.1f}", "in 1,000 steps"),
     ]

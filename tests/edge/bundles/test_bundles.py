@@ -342,8 +342,8 @@ def test_an_unconfirmed_trial_ends(pair: Pair):
 
 
 def test_a_revert_does_not_restore_forgotten_facts(pair: Pair):
-    """A survey during the trial stays: the previous geometry was derived from the forgotten facts
-    too."""
+    """A fit of the geometry during the trial stays: the previous geometry was derived from the
+    forgotten facts too."""
     pair.user.feed(FitGeometry())
     pair.write()
     import_bundle(pair.user, "one", NOW)

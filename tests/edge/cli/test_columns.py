@@ -70,7 +70,7 @@ def test_a_missing_column_is_refused_by_its_name(home: Path, tmp_path: Path):
         result = run(verb, other, "--home", home)
         assert result.exit_code == 1
         assert isinstance(result.exception, SystemExit)
-        assert "the column b missing; found b2" in result.stderr
+        assert "the column b is missing; found b2" in result.stderr
     assert run_json("inspect", "--home", home)["columns"] == ["a", "b"]
 
 

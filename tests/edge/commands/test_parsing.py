@@ -31,7 +31,7 @@ LOCKED = CommandParser(CommandSettings(enabled=VERBS, keys={"ann": public_text(K
 GOOD: dict[str, dict[str, Any]] = {
     "label": {"observation_id": "s:1", "label": "a"},
     "relabel": {"select": {"domain": "d"}, "label": "b"},
-    "forget": {"select": {"ids": ["a", "b"]}, "resurvey": False},
+    "forget": {"select": {"ids": ["a", "b"]}, "refit_geometry": False},
     "grow": {"domain": "d"},
     "rollback": {"domain": "d"},
     "bundle-import": {"name": "b"},

@@ -65,7 +65,7 @@ def test_names_decide_where_a_value_goes() -> None:
 @pytest.mark.parametrize(
     ("payload", "words"),
     [
-        (dict.fromkeys(NAMES[1:], 1.0), "the column x0 missing"),
+        (dict.fromkeys(NAMES[1:], 1.0), "the column x0 is missing"),
         (dict.fromkeys(NAMES, 1.0) | {"x3": None}, "found no number for x3"),
         (dict.fromkeys(NAMES, 1.0) | {"x3": "hot"}, "expected a number for x3, found 'hot'"),
         (dict.fromkeys(NAMES, 1.0) | {"x3": 10**400}, "too large"),

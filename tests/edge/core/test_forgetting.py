@@ -72,7 +72,7 @@ def test_a_crash_inside_a_resurvey_leaves_a_request_to_repeat():
     """A receipt is written last: before it the facts are still there to be forgotten again."""
     world = World([fact(f"f{row}", "ab"[row % 2], at=row) for row in range(20)])
     world.feed(FitGeometry())
-    request = ForgetRequest("r", Selector(label="b"), resurvey=True)
+    request = ForgetRequest("r", Selector(label="b"), refit_geometry=True)
     effects = world.runtime.handle(request)
     world.ledger.apply(effects[0])
     world.crash()
@@ -126,7 +126,7 @@ def test_a_resurvey_after_forgetting_leaves_no_trace():
     facts = [fact(f"f{row}", "ab"[row % 2], at=row) for row in range(20)]
     world = World(facts)
     world.feed(FitGeometry())
-    world.feed(ForgetRequest("r", Selector(label="b"), resurvey=True))
+    world.feed(ForgetRequest("r", Selector(label="b"), refit_geometry=True))
     never = World([row for row in facts if row.label == "a"])
     never.feed(FitGeometry())
     assert world.runtime.digest() == never.runtime.digest() == world.derived()
@@ -137,7 +137,7 @@ def test_forgetting_all_facts_with_a_resurvey_is_a_fresh_start():
     """An emptied ledger has the digest of one that was always empty."""
     world = World([fact("x"), fact("y")])
     world.feed(FitGeometry())
-    world.feed(ForgetRequest("r", Selector(label="a"), resurvey=True))
+    world.feed(ForgetRequest("r", Selector(label="a"), refit_geometry=True))
     assert world.runtime.digest() == World().runtime.digest()
     world.crash()
     assert world.runtime.digest() == World().runtime.digest()

@@ -91,7 +91,7 @@ def test_an_invalid_request_is_refused_with_a_reason(
 ):
     """Each refusal has its code and a reason; nothing is decided."""
     status, answer = ask(here, "POST", path, body, headers)
-    assert (status, answer["taken"], bool(answer["reason"])) == (code, False, True)
+    assert (status, answer["accepted"], bool(answer["reason"])) == (code, False, True)
     assert len(here.daemon.inbox) == 0
 
 
@@ -161,7 +161,7 @@ HEAD = b"POST /observe/door HTTP/1.1\r\nHost: localhost\r\nContent-Type: applica
 def test_a_malformed_request_is_refused_with_a_reason(here: Served, request_: bytes, code: int):
     """A truncated body, two lengths, and bytes that are not HTTP are refused with a reason."""
     status, answer = respond(here, request_, end=True)
-    assert (status, answer["taken"], bool(answer["reason"])) == (code, False, True)
+    assert (status, answer["accepted"], bool(answer["reason"])) == (code, False, True)
     assert len(here.daemon.inbox) == 0
 
 

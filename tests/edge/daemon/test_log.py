@@ -148,7 +148,7 @@ def test_an_alarm_and_a_stray_message_are_in_the_log(tmp_path: Path) -> None:
             until(lambda: stream_of(folder)["alarms"])
             (alarm,) = until(lambda: lines(daemon, "alarm_raised"))
             assert (alarm["stream"], alarm["count"]) == ("belt", 1)
-            (stray,) = until(lambda: lines(daemon, "messages_turned_away"))
+            (stray,) = until(lambda: lines(daemon, "messages_unrouted"))
             assert stray["topic"].endswith("observe/bolt")
 
 

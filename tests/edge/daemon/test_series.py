@@ -69,7 +69,7 @@ def test_a_running_daemon_saves_now_and_then(tmp_path: Path, monkeypatch) -> Non
     with served(folder) as again:
         home = again.daemon.homes[""].home
         assert home is not None
-        assert "start from scratch" in home.session.trouble
+        assert "start from scratch" in home.session.problem
 
 
 def _answered(ear: Seat, count: int) -> bool:

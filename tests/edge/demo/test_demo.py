@@ -1,6 +1,7 @@
 """The demonstration, run with fewer images by the same code."""
 
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -210,8 +211,8 @@ def test_every_image_is_shown_as_it_is_seen(demo: Finished):
 
 
 def test_terminal_and_report_show_the_same_figures(demo: Finished, tmp_path: Path):
-    """Each accuracy of the terminal's table stands in the report's, after forgetting too, and both
-    name the class that is not evaluated any more."""
+    """Each accuracy of the terminal's table stands in the report's, after forgetting too, the rate
+    of false alarms is the same, and both name the class that is not evaluated any more."""
     screen = io.StringIO()
     show_outcome(demo.outcome, Console(file=screen, width=100))
     lines = screen.getvalue().splitlines()
@@ -223,6 +224,9 @@ def test_terminal_and_report_show_the_same_figures(demo: Finished, tmp_path: Pat
         for share in shares:
             assert f">{share.replace('%', ' %')}</text>" in page
     assert demo.outcome.evaluations[-1].new == demo.outcome.evaluations[-1].others
+    (line,) = (each for each in lines if "called new though known" in each)
+    (share,) = re.findall(r"= (\S+)% \(chosen", line)
+    assert f"False-alarm rate, samples</span><span class=value>{share} %<" in page
     for text in (screen.getvalue().lower(), page.lower()):
         assert f"not evaluated: {NEW}/{PLAN.digit}" in text
 

@@ -245,6 +245,6 @@ def test_a_member_keeps_the_geometry_that_it_shares(tmp_path: Path):
     result = office.ask("forget", select={"ids": ["f1"]})
     assert any("frozen geometry" in one for one in result.body["not_covered"])
     assert office.home.runtime.knowledge.geometry.fingerprint == shared
-    office.ask("forget", "c2", select={"ids": ["f2"]}, resurvey=True)
+    office.ask("forget", "c2", select={"ids": ["f2"]}, refit_geometry=True)
     assert office.home.runtime.knowledge.geometry.fingerprint != shared
     office.home.close()

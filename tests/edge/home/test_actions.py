@@ -231,7 +231,7 @@ def test_an_inspection_tells_all(home, table):
     teach(home, table, "hall")
     shown = actions.inspect_home(home)
     assert [count.facts for count in shown.concepts] == [12, 12]
-    assert shown.surveyed
+    assert shown.geometry_fitted
     assert shown.width == WIDTH
     assert shown.file_bytes > 0
     assert shown.card == home.model.card.fingerprint

@@ -64,7 +64,7 @@ def test_a_series_goes_on_after_a_restart(tmp_path: Path) -> None:
     """A restored series forecasts bit-identically to an uninterrupted one."""
     folder, forecasts = saved_home(tmp_path)
     with Home(folder) as home:
-        assert home.session.trouble == ""
+        assert home.session.problem == ""
         assert follow(home, 40, 60) == forecasts
 
 
@@ -82,7 +82,7 @@ def test_a_file_of_an_older_program_is_read(tmp_path: Path) -> None:
     older = SavedSeries(saved.version, saved.names, digest, np.frombuffer(block, np.uint8))
     path.write_bytes(pack_data(older))
     with Home(folder) as home:
-        assert home.session.trouble == ""
+        assert home.session.problem == ""
         assert follow(home, 40, 60) == forecasts
         home.feed(ForgetRequest("f", Selector(from_ns=10**15), 0))
         assert not path.exists()
@@ -96,7 +96,7 @@ def test_a_damaged_file_costs_the_series_and_nothing_else(tmp_path: Path, place:
     body[place] ^= 1
     file_of(folder).write_bytes(body)
     with Home(folder) as home:
-        assert str(file_of(folder)) in home.session.trouble
+        assert str(file_of(folder)) in home.session.problem
         assert home.runtime.series.state() == {}
         assert len(follow(home, 0, 3)) == 3
 
@@ -108,16 +108,16 @@ def test_a_file_that_was_cut_or_is_too_large_is_left_alone(tmp_path: Path, monke
     for length in (0, 7, len(body) // 2):
         file_of(folder).write_bytes(body[:length])
         with Home(folder) as home:
-            assert "start from scratch" in home.session.trouble
+            assert "start from scratch" in home.session.problem
     file_of(folder).unlink()
     os.mkfifo(file_of(folder))
     with Home(folder) as home:
-        assert "it is not a regular file" in home.session.trouble, "a pipe would be waited for"
+        assert "it is not a regular file" in home.session.problem, "a pipe would be waited for"
     file_of(folder).unlink()
     file_of(folder).write_bytes(body)
     monkeypatch.setattr(session, "BYTES_MAX", 1000)
     with Home(folder) as home:
-        assert "at most 2,000 bytes" in home.session.trouble
+        assert "at most 2,000 bytes" in home.session.problem
 
 
 def newer(folder: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_foreign_state_is_not_taken(
     folder, _ = saved_home(tmp_path)
     change(folder)
     with Home(folder) as home:
-        assert reason in home.session.trouble
+        assert reason in home.session.problem
         assert home.runtime.series.state() == {}
 
 
@@ -215,14 +215,14 @@ def test_saving_is_bounded_and_never_fails(tmp_path: Path, monkeypatch) -> None:
         whole = sum(a.nbytes for a in home.runtime.series.state()["s0"].values())
         monkeypatch.setattr(session, "BYTES_MAX", 3 * whole + 10)
         home.session.save(home.runtime.series)
-        assert "over the size limit with s1" in home.session.trouble
+        assert "over the size limit with s1" in home.session.problem
         before = file_of(tmp_path).read_bytes()
         home.session.save(home.runtime.series)
         shutil.rmtree(tmp_path / "gone", ignore_errors=True)
         follow(home, 2, 3, "s0")
         home.session.path = tmp_path / "gone" / "file"
         home.session.save(home.runtime.series)
-        assert "No such file" in home.session.trouble
+        assert "No such file" in home.session.problem
     assert file_of(tmp_path).read_bytes() == before
     with Home(tmp_path) as home:
         assert list(home.runtime.series.state()) == ["s2", "s3", "s4"]

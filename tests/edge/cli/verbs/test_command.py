@@ -39,7 +39,7 @@ def test_a_command_is_written_signed(tmp_path: Path):
         "--set",
         "select.subject=ann",
         "--set",
-        "resurvey=false",
+        "refit_geometry=false",
         "--id",
         "c9",
     )

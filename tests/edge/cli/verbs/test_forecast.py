@@ -194,7 +194,8 @@ def test_a_picture_without_times_counts_rows(tmp_path, drawn):
 
 def test_the_shipped_demonstration_follows_the_failure(tmp_path, capsys):
     """Read from its own lines: an hour after the failure the load lies in the interval that was
-    forecast from the first sample on, and every result has earned its tick."""
+    forecast from the first sample on, every result has earned its tick, and the report shows the
+    same coverage."""
     assert show_forecast_demo(tmp_path / "out") == 0
     expected_text = capsys.readouterr().out
     after = expected_text[expected_text.index("The first sample after the failure") :]
@@ -203,6 +204,9 @@ def test_the_shipped_demonstration_follows_the_failure(tmp_path, capsys):
     assert low <= came <= high
     assert "✗" not in expected_text
     assert "▼" not in expected_text
+    (inside,) = re.findall(r"(\S+%) inside the 90 % intervals", expected_text)
+    page = (tmp_path / "out/report.html").read_text("utf-8")
+    assert f"Within 100 steps of an event</span><span class=value>{inside}</span>" in page
 
 
 def _numbers(found: re.Match[str] | None) -> list[float]:

@@ -73,7 +73,9 @@ def test_labels_that_are_named_like_splits_are_pointed_out(home, tmp_path):
     """Images directly in FOLDER/train and FOLDER/test have these labels, and a note warns."""
     pictures(tmp_path / "photos", "train", "test")
     result = run("learn", tmp_path / "photos", "--home", home, "--domain", "hall")
-    assert "note: read as labels: test, train; for a data set with splits, expected" in result.stdout
+    assert (
+        "note: read as labels: test, train; for a data set with splits, expected" in result.stdout
+    )
     assert concepts(home) == {"hall/test": 1, "hall/train": 1}
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -60,6 +61,22 @@ def daemon(tmp_path):
 def fine(body: object) -> dict[str, Any]:
     """A reply of a completed request."""
     return {"done": True, "body": msgspec.to_builtins(body)}
+
+
+def test_a_daemon_takes_commands_while_its_settings_cannot_be_read(
+    daemon: tuple[Path, list[dict[str, Any]], dict[str, Any]],
+) -> None:
+    """A typing error in auricle.toml does not keep a user from the daemon that runs there; without
+    a daemon, the error names the key."""
+    folder, asked, replies = daemon
+    (folder / "auricle.toml").write_text("[detector]\nwindoww = 16\n", encoding="utf-8")
+    replies["pause"] = fine({})
+    assert run("command", "pause", "--home", folder).exit_code == 0
+    assert [one["verb"] for one in asked] == ["pause"]
+    elsewhere = run("command", "pause", "--home", folder, "--out", folder / "pause.json")
+    assert elsewhere.exit_code == 1
+    assert "windoww" in elsewhere.stderr
+    assert "did you mean window" in elsewhere.stderr
 
 
 def test_the_most_worthwhile_comes_first(flagged_home):

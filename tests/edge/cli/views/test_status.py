@@ -108,6 +108,18 @@ def test_a_narrow_terminal_loses_no_state():
     assert [name for name in heads if name not in seen] == []
 
 
+def test_a_pipe_gets_whole_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """Outside a terminal no cell is folded: each stream is one line with its whole names."""
+    stream = StreamStatus(
+        name="vibration-pump-7", source="topic", home="", alarmed=True, domain="workshop-north"
+    )
+    top_view.show_status(snapshot(streams=(stream,)))
+    lines = capsys.readouterr().out.splitlines()
+    row = next(line for line in lines if line.startswith("vibration-pump-7"))
+    assert "workshop-north" in row
+    assert row.rstrip().endswith("drift alarm")
+
+
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_a_narrow_terminal_splits_no_word(width):
     """Names and states are not broken, and lines fit the terminal."""
