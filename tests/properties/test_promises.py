@@ -99,7 +99,7 @@ def test_forgetting_is_subtraction(facts, selector):
 
 
 @given(Facts, Selectors)
-def test_forgetting_with_a_resurvey_leaves_no_trace_in_the_geometry(facts, selector):
+def test_forgetting_with_a_refit_leaves_no_trace_in_the_geometry(facts, selector):
     """With a refit the geometry, too, is that of a device that never had the facts."""
     world, rest = World(facts), [row for row in facts if not selector.matches(row)]
     world.feed(FitGeometry())

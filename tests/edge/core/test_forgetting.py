@@ -66,7 +66,7 @@ def test_forgetting_everything_by_an_empty_selector_is_refused():
     assert len(world.ledger.facts()) == 1
 
 
-def test_a_crash_inside_a_resurvey_leaves_a_request_to_repeat():
+def test_a_crash_inside_a_refit_leaves_a_request_to_repeat():
     """A receipt is written last: before it the facts are still there to be forgotten again."""
     world = World([fact(f"f{row}", "ab"[row % 2], at=row) for row in range(20)])
     world.feed(FitGeometry())
@@ -119,7 +119,7 @@ def test_forgetting_nothing_is_said():
     assert world.ledger.receipts == []
 
 
-def test_a_resurvey_after_forgetting_leaves_no_trace():
+def test_a_refit_after_forgetting_leaves_no_trace():
     """With a refitted geometry not even the frozen geometry remembers what was forgotten."""
     facts = [fact(f"f{row}", "ab"[row % 2], at=row) for row in range(20)]
     world = World(facts)
@@ -131,7 +131,7 @@ def test_a_resurvey_after_forgetting_leaves_no_trace():
     assert "geometry" in world.ledger.receipts[0].rebuilt
 
 
-def test_forgetting_all_facts_with_a_resurvey_is_a_fresh_start():
+def test_forgetting_all_facts_with_a_refit_is_a_fresh_start():
     """An emptied ledger has the digest of one that was always empty."""
     world = World([fact("x"), fact("y")])
     world.feed(FitGeometry())
