@@ -132,12 +132,19 @@ class SeriesRows:
         return _plain_number(cell if self._separator == "," else cell.replace(",", "."))
 
 
+HEAD_BYTES: Final = 4_096
+"""Bytes of a file in which a zero byte shows that it is binary: one block of a disk."""
+
+
 def read_recording(path: Path) -> SeriesFile:
     """Read a whole file, UTF-8, or UTF-16 with a byte order mark.  Raises ConfigError for a file
     without a time series, a too long one, or times in descending order."""
     try:
         with path.open("rb") as start:
-            wide = start.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
+            head = start.read(HEAD_BYTES)
+        wide = head[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
+        if b"\0" in head and not wide:
+            raise ConfigError(f"reading {path}: expected text in UTF-8, found binary data", HINT)
         encoding = "utf-16" if wide else "utf-8-sig"
         with path.open(encoding=encoding, errors="replace", newline="") as lines:
             rows = SeriesRows(lines)

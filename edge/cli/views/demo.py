@@ -78,7 +78,7 @@ def show_demo(out: Path, plan: DemoPlan | None = None, console: Console = termin
     folder = free_folder(out)
     create_home(folder, None, ENCODER)
     console.print(Text(f"Auricle: {DEMO_TITLE[0].lower()}{DEMO_TITLE[1:]}", "bold"))
-    console.print(f"Encoder {ENCODER}, frozen; no network access; every number is measured now.")
+    console.print(f"Encoder {ENCODER}, frozen; no network; all numbers are measured now.")
     with Home(folder) as home:
         screen = _Screen(console)
         events = run_demo(

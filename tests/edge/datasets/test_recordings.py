@@ -156,3 +156,12 @@ def test_no_text_breaks_the_reader(text):
     assert values.shape[1] == len(names)
     assert not np.isinf(values).any()
     assert np.isfinite(elapsed).all()
+
+
+def test_a_binary_file_is_refused_without_its_bytes(tmp_path):
+    """A file with zero bytes is no text, and the error shows none of them."""
+    path = tmp_path / "loads.csv"
+    path.write_bytes(b"\x7fELF\x02\0\0\0" + bytes(range(256)))
+    with pytest.raises(ConfigError, match="found binary data") as caught:
+        read_recording(path)
+    assert caught.value.message.isprintable()
