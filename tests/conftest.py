@@ -31,6 +31,13 @@ def _name(item: pytest.Item) -> str:
     return item.path.relative_to(TESTS).as_posix() if TESTS in item.path.parents else ""
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Three workers for two cores: half of their time tests wait for daemons and timers."""
+    cores = len(os.sched_getaffinity(0))
+    return cores + cores // 2
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Say before a run of everything how long it takes, with -q as well."""

@@ -37,6 +37,7 @@ SLOW: Final = (
     "edge/demo/test_demo.py",
     "contracts/test_forecasters.py",
     "edge/growth/test_growth_job.py",
+    "benchmarks/continual/test_domains_stream.py",
 )
 """The slowest files below tests/, fastest first, by processor time on a busy machine."""
 
