@@ -28,25 +28,29 @@ from .neighbours import (
 
 Fact = tuple[str, str, Codes]
 
-CENTRE_PRIOR = 5
-"""Weight of the domain's mean distance in a concept's own mean, in samples.  Chosen by hand; effect
-not measured."""
+CENTRE_PRIOR = 50
+"""Weight of the domain's mean distance in a concept's own mean, in samples.  5 loses 0.1 points of
+AUROC on PACS and 0.6 on its worst pair, 1,000 loses 1.5 there (docs/decisions/0002)."""
 
-SPREAD_PRIOR = 20
-"""Weight of the domain's variance in a concept's own variance, in samples.  Chosen by hand; effect
-not measured."""
+SPREAD_PRIOR = 50
+"""Weight of the domain's variance in a concept's own variance, in samples; measured with
+CENTRE_PRIOR."""
+
+EXEMPLAR_PRIOR = 1000
+"""The same two weights for the distances to the nearest exemplar: a neighbour is as near in a wide
+class as in a narrow one.  20 loses 0.3 points of AUROC over 18 sets (docs/decisions/0002)."""
+
+REFERENCE_PRIORS = (5, 20)
+"""Weights of the domain's mean and variance in the reference scores of a concept, in samples.
+Chosen by hand; effect not measured."""
 
 SKEW_CUT = 4 * ONE
 """Deviations beyond four units count as four in the skewness, so that one outlier does not set the
 third moment.  Chosen by hand; effect not measured."""
 
-EXEMPLAR_SHORTLIST = 3
+EXEMPLAR_SHORTLIST = 8
 """Concepts whose exemplars are compared: the nearest by their means.  Chosen by hand, to bound the
 cost of a verdict; effect not measured."""
-
-EXEMPLAR_VOTES = (2, 4)
-"""Weights of the nearest exemplar by columns and by plane: the row of the grid that costs image
-features the least (docs/decisions/0002)."""
 
 _FAR = np.iinfo(np.int64).max
 
@@ -241,7 +245,7 @@ def join_one_score(
         place = int(scores.argmin())
         return int(scores[place]), place
     columns, plane = coordinates(samples.geometry, samples.codes)
-    votes = (*samples.geometry.votes.tolist(), *EXEMPLAR_VOTES)
+    votes = (*samples.geometry.votes.tolist(), *samples.geometry.exemplar_votes.tolist())
     found: list[tuple[int, int]] = []
     for place in scores.argsort(kind="stable")[:EXEMPLAR_SHORTLIST].tolist():
         if found and scores[place] > min(found)[0]:
@@ -275,9 +279,7 @@ def _with_neighbours(
             made[rows, column] = combine(
                 np.concatenate([distances[rows, column], apart], axis=1),
                 np.concatenate([scales[column], near.scales[column]]),
-                np.concatenate(
-                    [samples.geometry.votes, np.asarray(EXEMPLAR_VOTES, dtype=np.int64)]
-                ),
+                np.concatenate([samples.geometry.votes, samples.geometry.exemplar_votes]),
             )
     return made
 
@@ -392,7 +394,7 @@ def _choose_exemplars(
         rows = [apart[list(coded)[place]] for place in places]
         found = [(part >= 0).all(axis=1) for part in rows]
         own = [part[there] for part, there in zip(rows, found, strict=True)]
-        scales[places], corrected = _scales(own)
+        scales[places], corrected = _scales(own, EXEMPLAR_PRIOR, EXEMPLAR_PRIOR)
         for place, part, there, better in zip(places, rows, found, corrected, strict=True):
             part[~there] = scales[place, :, 0]
             part[there] = better
@@ -418,9 +420,11 @@ def _without_exemplars(
     return none, scales, {key: np.zeros((len(codes), 2), np.int64) for key, codes in coded.items()}
 
 
-def _scales(own: list[Ints]) -> tuple[Ints, list[Ints]]:
+def _scales(
+    own: list[Ints], centre_prior: int = CENTRE_PRIOR, spread_prior: int = SPREAD_PRIOR
+) -> tuple[Ints, list[Ints]]:
     """Estimate mean and deviation of the distances, int64 [labels, blocks, 2], each shrunk towards
-    those of all labels.
+    those of all labels, which weigh as much as `centre_prior` and `spread_prior` samples.
 
     Also return the distances as they look on scales that exclude each sample itself: a sample that
     helps to estimate a scale looks a little too typical on it, and a fresh one does not.
@@ -433,21 +437,25 @@ def _scales(own: list[Ints]) -> tuple[Ints, list[Ints]]:
     for place, rows in enumerate(own):
         moved, count = rows - centre, len(rows)
         sums, squares = moved.sum(axis=0), np.square(moved).sum(axis=0)
-        shift, spread = _shrunk_moments(sums, squares, count, variance)
+        priors = centre_prior, spread_prior * variance, spread_prior
+        shift, spread = _shrunk_moments(sums, squares, count, priors)
         made[place, :, 0], made[place, :, 1] = shift + centre, spread
         rest = sums - moved, squares - np.square(moved)
-        shift_without, spread_without = _shrunk_moments(*rest, max(0, count - 1), variance)
+        shift_without, spread_without = _shrunk_moments(*rest, max(0, count - 1), priors)
         units = (moved - shift_without) * ONE // spread_without
         corrected.append(shift + centre + units * spread // ONE)
     return made, corrected
 
 
-def _shrunk_moments(sums: Ints, squares: Ints, count: int, variance: Ints) -> tuple[Ints, Ints]:
+def _shrunk_moments(
+    sums: Ints, squares: Ints, count: int, priors: tuple[int, Ints, int]
+) -> tuple[Ints, Ints]:
     """Return mean and deviation of `count` numbers with these sums, shrunk towards 0 and towards a
-    variance."""
-    centre = mean(sums, count + CENTRE_PRIOR)
+    variance.  priors: weight of 0, weighted variance, its weight."""
+    centre_prior, weighted, spread_prior = priors
+    centre = mean(sums, count + centre_prior)
     apart = squares - 2 * centre * sums + count * np.square(centre)
-    spread = root(mean(apart + SPREAD_PRIOR * variance, count + SPREAD_PRIOR))
+    spread = root(mean(apart + weighted, count + spread_prior))
     return centre, np.maximum(spread, 1)
 
 
@@ -484,10 +492,10 @@ def _score_domain(
 
 
 def _reference(scores: Ints, centre: int, variance: int) -> tuple[int, int, int]:
-    count = len(scores)
-    own = int(mean(scores.sum() + CENTRE_PRIOR * centre, count + CENTRE_PRIOR))
-    squares = np.square(scores - own).sum() + SPREAD_PRIOR * variance
-    return count, own, max(1, int(root(mean(squares, count + SPREAD_PRIOR))))
+    count, (centre_prior, spread_prior) = len(scores), REFERENCE_PRIORS
+    own = int(mean(scores.sum() + centre_prior * centre, count + centre_prior))
+    squares = np.square(scores - own).sum() + spread_prior * variance
+    return count, own, max(1, int(root(mean(squares, count + spread_prior))))
 
 
 def _skew(deviations: NDArray[np.int64]) -> int:
