@@ -9,7 +9,7 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from .calibration import Calibration, ScoredSamples, join_one_score, join_scores
+from .calibration import ENOUGH, Calibration, ScoredSamples, join_one_score, join_scores
 from .errors import ConceptError
 from .geometry import Codes
 from .integers import ONE, Ints, combine, combine_shifted
@@ -23,7 +23,7 @@ SHORTLIST = 12  # see above
 
 @dataclass(frozen=True, slots=True)
 class NotAttainable:
-    """The false-alarm rate needs `needed` calibration samples, and there are `found`."""
+    """The decision needs `needed` calibration samples, and there are `found`."""
 
     reason: str
     needed: int
@@ -34,7 +34,9 @@ class NotAttainable:
 class Verdict:
     """The verdict on one sample.
 
-    `known` is None if the calibration cannot support the rate; `shortfall` then says why.  `domain`
+    `known` is None if the calibration cannot support the rate, or if the sample is `doubtful`: too
+    near for a new one, but as far as samples of unknown classes are while labels have few samples.
+    `shortfall` then says how many are missing.  `domain`
     and `label` always name the nearest concept.  `p_value` is the conformal p-value among
     `domain`'s held-out samples (Vovk et al. 2005), `score` the novelty against that concept, and
     `deviation` the score in standard deviations above the mean of samples nearest to that concept.
@@ -47,6 +49,7 @@ class Verdict:
     p_value: float
     shortfall: NotAttainable | None = None
     deviation: float = 0.0
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +238,10 @@ def verdict_at(key: Key, score: int, calibration: Calibration, rate: float = 0.0
     reference = calibration.reference_scores.get(key)
     deviation = (score - reference.centre) / reference.spread if reference else 0.0
     shortfall = _shortfall(key[0], len(held), rate)
+    doubtful = not shortfall and p_value > rate and score > calibration.doubts.get(key[0], score)
+    if doubtful:
+        labels = sum(domain == key[0] for domain, _ in calibration.keys)
+        shortfall = _doubt(key[0], len(held), labels)
     known = None if shortfall else p_value > rate
     return Verdict(
         known=known,
@@ -244,6 +251,7 @@ def verdict_at(key: Key, score: int, calibration: Calibration, rate: float = 0.0
         p_value=p_value,
         shortfall=shortfall,
         deviation=deviation,
+        doubtful=doubtful,
     )
 
 
@@ -302,6 +310,14 @@ def _shortfall(domain: str, found: int, rate: float) -> NotAttainable | None:
         return None
     reason = f"a rate of {rate:g} needs {needed} samples of {domain!r}, found {found}"
     return NotAttainable(reason, needed, found)
+
+
+def _doubt(domain: str, found: int, labels: int) -> NotAttainable:
+    reason = (
+        f"an unknown class can come as near as this to {domain!r}, and {found // labels} samples of "
+        f"each label cannot tell; from {ENOUGH} on it is decided"
+    )
+    return NotAttainable(reason, ENOUGH * labels, found)
 
 
 _KEY = attrgetter("domain", "label")
