@@ -314,8 +314,8 @@ def _shortfall(domain: str, found: int, rate: float) -> NotAttainable | None:
 
 def _doubt(domain: str, found: int, labels: int) -> NotAttainable:
     reason = (
-        f"an unknown class can come as near as this to {domain!r}, and {found // labels} samples of "
-        f"each label cannot tell; from {ENOUGH} on it is decided"
+        f"an unknown class can come as near as this to {domain!r}, and {found // labels} samples "
+        f"of each label cannot tell; from {ENOUGH} on it is decided"
     )
     return NotAttainable(reason, ENOUGH * labels, found)
 

@@ -294,14 +294,14 @@ class Geometry:
     def votes(self) -> Ints:
         """The weight of each block in the joint score, int64 [1 + blocks].
 
-        With norms all are equal: bits and columns, which ignore correlations between columns,
-        balance plane and norms, which model them.  Else the plane leads, the less the more
-        exemplars count (docs/decisions/0002).
+        With norms, bits and columns, which ignore correlations between columns, balance plane and
+        norms, which model them.  Else the plane leads, the less the more exemplars count
+        (docs/decisions/0002).
         """
         if not self.blocks or self.plane is None:
             return np.ones(1 + len(self.blocks), dtype=np.int64)
         single = [1, 1, 2] if self.plane.fixed[0] else [1, 1, 4]
-        return np.asarray([1, 1, 1, 1] if self.norms else single, dtype=np.int64)
+        return np.asarray([3, 2, 2, 2] if self.norms else single, dtype=np.int64)
 
     @cached_property
     def exemplar_votes(self) -> Ints:
