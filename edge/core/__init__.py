@@ -80,6 +80,7 @@ if TYPE_CHECKING:
         sample_facts,
         select_rows,
         stack_facts,
+        untimed_batch,
     )
     from .jobs import GrowthJob, GrowthResult
     from .knowledge.contributions import Contribution, find_invalid_contribution
@@ -176,6 +177,7 @@ else:
                 "sample_facts",
                 "select_rows",
                 "stack_facts",
+                "untimed_batch",
             ),
             "jobs": ("GrowthJob", "GrowthResult"),
             "knowledge.contributions": ("Contribution", "find_invalid_contribution"),
@@ -286,4 +288,5 @@ __all__ = [
     "select_rows",
     "stack_facts",
     "unnamed_side",
+    "untimed_batch",
 ]

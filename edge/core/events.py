@@ -23,8 +23,9 @@ class Observation:
 
     payload: as the encoder's card says (image bytes, window, vector).  id: must never be reused;
     empty means "<stream>:<sequence>".  kind "series": the payload is one sample of a time series,
-    {channel: number} or a list, NaN for a missing number, and bypasses the encoder.  key: the id,
-    or "<stream>:<sequence>" if none was given.
+    {channel: number} or a list, NaN for a missing number, and bypasses the encoder.  recording: the
+    recording or session that it is a part of, "" if unknown.  key: the id, or
+    "<stream>:<sequence>" if none was given.
     """
 
     stream: str
@@ -34,6 +35,7 @@ class Observation:
     id: str = ""
     subject: str = ""
     kind: Literal["sample", "series"] = "sample"
+    recording: str = ""
     key: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

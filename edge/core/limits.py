@@ -70,9 +70,10 @@ SERIES_MAX: Final = 64
 """Series whose forecasters are kept; the one silent for longest is dropped first."""
 
 SERIES_SUBJECTS_MAX: Final = 64
-"""Subjects recorded per series: at 200 characters each they take 13 KB at most.  A series with more
-subjects matches every subject, so forgetting any of them drops the whole series.  Saved series
-depend on this number: one with as many names has stopped recording them.  Chosen by hand."""
+"""Subjects, and recordings, kept per series: at 200 characters each they take 26 KB at most.  A
+series with more subjects matches every subject, so forgetting any of them drops the whole series.
+Saved series depend on this number: one with as many names has stopped recording them.  Chosen by
+hand."""
 
 SERIES_CHANNELS_MAX: Final = 512
 """Channels of one series; bounds what a forecaster stores.  Chosen by hand; effect not measured."""
