@@ -22,6 +22,7 @@ from . import limits
 if TYPE_CHECKING:
     from .adaptors import AdaptorRecord
     from .knowledge import Contribution
+    from .recalibration import Recalibration
 
 Rank = tuple[bytes, str]
 """What facts are sampled by: a hash of the id, then the id."""
@@ -195,6 +196,9 @@ class Ledger(Protocol):
 
     def contributions(self) -> Mapping[str, "Contribution"]:
         """Return the last contribution of each other device, empty ones included."""
+
+    def recalibrations(self) -> Mapping[str, "Recalibration"]:
+        """Return the recalibration of each stream that has one, at most `limits.STREAMS_MAX`."""
 
     def columns(self) -> tuple[str, ...]:
         """Return the names of the encoder's input columns, in order; empty if values are taken by

@@ -66,6 +66,12 @@ CONTRIBUTED_CONCEPTS_MAX: Final = 1_024
 CONTRIBUTED_SAMPLES_MAX: Final = 1 << 24
 """Facts summed in one contribution: all contributions together still fit 32-bit sums."""
 
+CONFIRMED_ALARMS_MAX: Final = 8
+"""Confirmed false alarms kept per stream, each with the features of one window."""
+
+RECALIBRATION_KEYS_MAX: Final = 16
+"""Subjects, and recordings, recorded per stream's recalibration; a record with more matches all."""
+
 SERIES_MAX: Final = 64
 """Series whose forecasters are kept; the one silent for longest is dropped first."""
 

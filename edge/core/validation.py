@@ -6,6 +6,7 @@ from typing import Any
 from . import limits
 from .columns import find_invalid_columns
 from .events import (
+    ConfirmAlarm,
     Enrol,
     Event,
     ForgetRequest,
@@ -89,6 +90,9 @@ def _request_reasons(event: Event) -> Iterator[str]:
             yield from _selector_reasons(event.selector)
         case GrowRequest() | Rollback():
             yield from _text_reasons(request_id=event.request_id, domain=event.domain)
+        case ConfirmAlarm():
+            yield from _text_reasons(alarm_id=event.alarm_id, stream=event.stream)
+            yield from _count_reasons(at_ns=event.at_ns)
         case Contribution():
             yield from _contribution_reasons(event)
         case GrowthFinished():
