@@ -13,11 +13,13 @@ from .detector import (
     NotAttainable,
     Verdict,
     WindowVerdict,
+    at_level,
     compare,
     decide,
     detect,
     detect_each,
     detect_window,
+    find_shortfall,
     novelty,
 )
 from .errors import ConceptError, DimensionError, FormatError, HdcError
@@ -35,8 +37,11 @@ from .geometry import (
 from .integers import ONE
 from .kinds import KINDS, DetectorKind
 from .memory import Memory
+from .time_blocks import BLOCKS, TimeOrder, order_in_time
+from .time_statistics import Level, TimeStatistics
 
 __all__ = [
+    "BLOCKS",
     "CENTRE_PRIOR",
     "KINDS",
     "ONE",
@@ -50,10 +55,14 @@ __all__ = [
     "FormatError",
     "Geometry",
     "HdcError",
+    "Level",
     "Memory",
     "NotAttainable",
+    "TimeOrder",
+    "TimeStatistics",
     "Verdict",
     "WindowVerdict",
+    "at_level",
     "bind",
     "bundle",
     "calibrate",
@@ -63,10 +72,12 @@ __all__ = [
     "detect_each",
     "detect_window",
     "empty_exemplars",
+    "find_shortfall",
     "fit_geometry",
     "identity_geometry",
     "merge_calibrations",
     "novelty",
+    "order_in_time",
     "permute",
     "random_vectors",
     "similarity",
