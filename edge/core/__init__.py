@@ -98,6 +98,7 @@ if TYPE_CHECKING:
         TEXT_CHARS_MAX,
     )
     from .recalibration import (
+        RECALIBRATION_VERSION,
         CalibrationStatus,
         ConfirmedAlarm,
         ObservedRate,
@@ -208,6 +209,7 @@ else:
                 "CalibrationStatus",
                 "ConfirmedAlarm",
                 "ObservedRate",
+                "RECALIBRATION_VERSION",
                 "Recalibration",
                 "may_cover",
             ),
@@ -226,6 +228,7 @@ __all__ = [
     "HEAD_FACTS_MAX",
     "NAMING_HINT",
     "NOVEL_DOMAIN_OBSERVATIONS_MAX",
+    "RECALIBRATION_VERSION",
     "SUPPORT_FACTS_MAX",
     "TEXT_CHARS_MAX",
     "Acknowledgement",

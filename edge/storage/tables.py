@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 
 import nas
 
-from ..core import Contribution, Fact, LabelCandidate, Receipt, Selector, StateCorruptError
+from ..core import (
+    Contribution,
+    Fact,
+    LabelCandidate,
+    Recalibration,
+    Receipt,
+    Selector,
+    StateCorruptError,
+)
 from ..core import limits as core_limits
 from ..core.adaptors import AdaptorRecord
 from .serialization import LazyArrays, pack_arrays, unpack_arrays
@@ -281,6 +289,36 @@ def _nan_to_null(number: float) -> float | None:
 
 def _null_to_nan(number: float | None) -> float:
     return math.nan if number is None else number
+
+
+# --- recalibration --------------------------------------------------------------------------------
+
+
+def store_recalibration(db: sqlite3.Connection, stream: str, record: Recalibration | None) -> None:
+    """Write a stream's recalibration in place of the previous one, None to delete it; delete the
+    oldest beyond the limit."""
+    db.execute("DELETE FROM recalibrations WHERE stream = ?", (stream,))
+    if record is None:
+        return
+    body = msgspec.msgpack.encode(record)
+    db.execute(
+        "INSERT INTO recalibrations (number, stream, version, body, sha256) VALUES"
+        " ((SELECT COALESCE(MAX(number), 0) + 1 FROM recalibrations), ?, ?, ?, ?)",
+        (stream, record.version, body, hashlib.sha256(body).digest()),
+    )
+    db.execute(
+        "DELETE FROM recalibrations WHERE number NOT IN"
+        " (SELECT number FROM recalibrations ORDER BY number DESC LIMIT ?)",
+        (core_limits.STREAMS_MAX,),
+    )
+
+
+def recalibration_from_row(row: tuple[Any, ...]) -> Recalibration:
+    """Return the record of (body, sha256); raises ValueError if it is damaged."""
+    body, sha256 = row
+    if hashlib.sha256(body).digest() != sha256:
+        raise ValueError("the checksum differs")
+    return msgspec.msgpack.decode(body, type=Recalibration)
 
 
 # --- contributions of other devices ---------------------------------------------------------------
