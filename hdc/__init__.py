@@ -38,11 +38,12 @@ from .integers import ONE
 from .kinds import KINDS, DetectorKind
 from .memory import Memory
 from .time_blocks import BLOCKS, TimeOrder, order_in_time
-from .time_statistics import Level, TimeStatistics
+from .time_statistics import FLOOR_SHARE, Level, TimeStatistics, normal_quantile
 
 __all__ = [
     "BLOCKS",
     "CENTRE_PRIOR",
+    "FLOOR_SHARE",
     "KINDS",
     "ONE",
     "SPREAD_PRIOR",
@@ -76,6 +77,7 @@ __all__ = [
     "fit_geometry",
     "identity_geometry",
     "merge_calibrations",
+    "normal_quantile",
     "novelty",
     "order_in_time",
     "permute",

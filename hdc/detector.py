@@ -1,7 +1,7 @@
 """Novelty detection at a set false-alarm rate: verdicts on single samples and on windows."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, erfc, sqrt
 from operator import attrgetter
@@ -267,15 +267,15 @@ def detect_window(
     verdicts: Sequence[Verdict],
     calibration: Calibration,
     rate: float = 0.01,
-    level: Level | None = None,
+    level: Callable[[str, TimeStatistics], Level] | None = None,
 ) -> WindowVerdict:
     """Return the verdict on a window of at least one sample of one stream, with any mix of labels.
 
     Deviations are standardised per concept, so that a window with few labels is as typical as a
     mixed one.  Where the domain's samples have a known order in time, the variance of their mean is
-    that of real windows, and `level` (by default that of enrolment) is what they are compared with.
-    Otherwise it is 1/n of the window plus, per concept, 1/n of the calibration samples behind its
-    reference score, and skewness is corrected (Hall 1992).
+    that of real windows, and they are compared with the level that `level` returns for the domain,
+    by default that of enrolment.  Otherwise it is 1/n of the window plus, per concept, 1/n of the
+    calibration samples behind its reference score, and skewness is corrected (Hall 1992).
     """
     if not verdicts:
         raise ConceptError("detecting expects a window of samples, found none", "give at least one")
@@ -289,7 +289,8 @@ def detect_window(
     if statistics is None:
         score, p_value = _independent(verdicts, labels, domain, calibration)
     else:
-        score = _in_time(verdicts, labels, statistics, level or statistics.initial())
+        start = statistics.initial() if level is None else level(domain, statistics)
+        score = _in_time(verdicts, labels, statistics, start)
         p_value = erfc(score / sqrt(2)) / 2
     shortfall = find_shortfall(domain, calibration, rate)
     return WindowVerdict(None if shortfall else p_value > rate, domain, score, p_value, shortfall)

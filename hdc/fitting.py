@@ -66,7 +66,8 @@ def fit_geometry(
     Both come from the quantiser.  orders: of each label's samples, where their order in time is
     known; scales are then those of samples held out in blocks.  With fewer than two samples more
     than labels the geometry has hypervectors only.  The order of the samples does not matter.
-    Raises DimensionError.  Costs 6 to 21 eigenvalue problems of the last tap's width, or of the number of samples if smaller.
+    Raises DimensionError.  Costs 6 to 21 eigenvalue problems of the last tap's width, or of the
+    number of samples if smaller.
     """
     rows = np.atleast_2d(np.asarray(features))
     base = identity_geometry(rows.shape[1], slices, seed, bits)

@@ -158,8 +158,8 @@ class Memory:
 
         only: columns to compare, with the samples' own; all by default.  folds: rows to score,
         with a mask of those left out with them; each sample alone by default.  If the geometry was
-        fitted to a sample, its distances are corrected for that too.  A concept of one sample is empty
-        without it: its column then holds the mean distances, which carry no information.
+        fitted to a sample, its distances are corrected for that too.  A concept of one sample is
+        empty without it: its column then holds the mean distances, which carry no information.
         """
         concept, keys = self._concept((domain, label)), self.keys
         part = slice(0, len(keys)) if only is None else only

@@ -32,6 +32,7 @@ from ..facts import (
     scope_of,
     stack_facts,
 )
+from ..recalibration import CalibrationStatus
 from ..router import Router, allot_facts, fit_router
 from .contributions import (
     Contribution,
@@ -42,7 +43,7 @@ from .contributions import (
     read_contribution,
 )
 from .moments import GRAM_COLUMNS_MAX, Moments, NearestConceptAnswer, PooledAnswers
-from .time_sample import orders_in_time, sample_in_time
+from .time_sample import orders_in_time, sample_in_time, status_of
 
 Concept = tuple[str, str]
 
@@ -257,6 +258,11 @@ class Knowledge:
                 )
             self._calibration = made
         return self._calibration
+
+    def calibration_status(self, rate: float) -> tuple[CalibrationStatus, ...]:
+        """Return how each learned domain was calibrated.  rate: of false alarms, as chosen."""
+        made = self.calibration()
+        return tuple(status_of(domain, made, rate) for domain in self.learned)
 
     def adaptor(self, domain: str) -> Adaptor:
         """Return the adaptor that answers for a domain, solved now if facts have changed.

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 import hdc
 
 from ..facts import FactBatch, sample_facts, select_rows
+from ..recalibration import CalibrationStatus
 
 TIMED_FACTS_MIN: Final = 10 * hdc.BLOCKS
 """Fewest facts of a domain that are held out in blocks: ten a block.  With fewer, the rate that is
@@ -60,6 +61,22 @@ def orders_in_time(rows: FactBatch) -> Orders:
         for label, order in hdc.order_in_time(labels, times, sources, ids).items():
             made[domain, label] = order
     return made
+
+
+def status_of(domain: str, calibration: hdc.Calibration, rate: float) -> CalibrationStatus:
+    """Return how a learned domain was calibrated."""
+    found = calibration.in_time.get(domain)
+    samples = len(calibration.scores.get(domain, ()))
+    shortfall = hdc.find_shortfall(domain, calibration, rate)
+    return CalibrationStatus(
+        domain=domain,
+        exchangeable=found is None,
+        samples=samples,
+        effective_samples=samples if found is None else found.effective,
+        blocks=0 if found is None else found.blocks,
+        block_samples=0 if found is None else found.block_samples,
+        shortfall=shortfall.reason if shortfall else "",
+    )
 
 
 def _is_timed(times: NDArray[np.int64]) -> bool:
