@@ -177,6 +177,7 @@ for verb in (
     cli_watch.status,
     cli_watch.top,
     cli_watch.label,
+    cli_watch.confirm,
     cli_command.command,
     cli_command.keygen,
     cli_bundle.bundle,

@@ -5,7 +5,7 @@ the runtime reads then contains them.  If an effect fails, discard the runtime a
 its knowledge is derived from the ledger.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, replace
 from typing import Any, cast
@@ -168,6 +168,13 @@ class Runtime:
     def calibration_status(self) -> tuple[CalibrationStatus, ...]:
         """Return how each learned domain's thresholds were calibrated."""
         return self.knowledge.calibration_status(self.config.false_alarm_rate)
+
+    def holds_traces(self, selector: Selector) -> bool:
+        """Return whether label candidates match a selector, or recalibrations may stem from
+        observations that it matches."""
+        streams = self._streams_of(self._ledger.select(selector), ())
+        found = self._matching_candidates(selector) or self._levels.matching(selector, streams)
+        return bool(found)
 
     # --- observations ---------------------------------------------------------------------------
 
@@ -402,7 +409,8 @@ class Runtime:
         self._session.forget(matched | ids)
         levels = self._levels.forget(event.selector, streams, self.knowledge)
         ended = tuple(self._growth.forget(ids, self._ledger))
-        receipt = self._receipt(event, facts, before, geometry, ended)
+        more = (("adaptors",) if ended else ()) + (("recalibration",) if levels else ())
+        receipt = self._receipt(event, facts, before, geometry, more)
         # In this order, a crash in between leaves a request to repeat, never a wrong receipt.
         if geometry is not None:
             yield StoreGeometry(geometry.pack())
@@ -411,7 +419,7 @@ class Runtime:
         yield from ended
         yield Publish(receipt)
 
-    def _streams_of(self, ids: AbstractSet[str], buffered: AbstractSet[str]) -> frozenset[str]:
+    def _streams_of(self, ids: Iterable[str], buffered: Iterable[str]) -> frozenset[str]:
         """Return the streams of facts and of buffered observations."""
         facts = (self._ledger.get(key) for key in ids)
         rows = (self._session.label_buffer.get(key) for key in buffered)
@@ -443,11 +451,10 @@ class Runtime:
         facts: tuple[Fact, ...],
         before: str,
         refitted: hdc.Geometry | None,
-        ended: tuple[Effect, ...],
+        more: tuple[str, ...],
     ) -> Receipt:
         touched = sorted({f"{fact.domain}/{fact.label}" for fact in facts})
-        rebuilt = ("sums", "thresholds", "heads") + (("geometry",) if refitted else ())
-        rebuilt += ("adaptors",) if ended else ()
+        rebuilt = ("sums", "thresholds", "heads") + (("geometry",) if refitted else ()) + more
         frozen = () if refitted or self._ledger.geometry() is None else (FROZEN_GEOMETRY,)
         evictions = self._ledger.evictions()
         grown = (EVICTED_BEFORE,) if evictions and self._ledger.adaptors() else ()

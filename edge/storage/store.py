@@ -226,6 +226,13 @@ class Store(StoreReader):
             put_meta(db, "columns", msgspec.json.encode(list(columns)))
         self._columns = None
 
+    def drop_recalibrations(self) -> None:
+        """Delete the recalibration of all streams, and overwrite its remains in the file."""
+        with self._transaction("deleting the recalibration of all streams") as db:
+            db.execute("DELETE FROM recalibrations")
+            put_meta(db, "unscrubbed", b"1")
+        self._scrub()
+
     def contribution_revision(self, content: str, now_ns: int) -> int:
         """Return the revision of this device's contribution, durably: the last one for the same
         content, else a higher one.  New revisions follow the clock in seconds, so that a restored
@@ -314,7 +321,7 @@ class Store(StoreReader):
             db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", tombs)
             tables.erase_growth(db, effect.ids)
             delete_answers(db)
-            # Records of another version are not in use, so that the core cannot name their contents.
+            # The core never reads records of another version, so it cannot match them.
             db.execute("DELETE FROM recalibrations WHERE version != ?", (RECALIBRATION_VERSION,))
             db.execute(
                 "INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)",
@@ -323,11 +330,8 @@ class Store(StoreReader):
             put_meta(db, "digest", digest)
             put_meta(db, "unscrubbed", b"1")
         self._scrub()
-        records = self.recalibrations().values()
-        confirmed = {
-            key for one in records for alarm in one.confirmed for key in alarm.observation_ids
-        }
-        left = [key for key in effect.ids if key in confirmed or self._holds(key)]
+        left = self._confirmed_ids().intersection(effect.ids)
+        left.update(filter(self._holds, effect.ids))
         if left:
             raise StateError(
                 f"erasing from {self.path}: {len(left)} ids are still in the file",
@@ -341,6 +345,11 @@ class Store(StoreReader):
         return isinstance(effect, StoreRecalibration) and (
             command is not None and command.verb == "confirm"
         )
+
+    def _confirmed_ids(self) -> set[str]:
+        """Return the ids of the observations in confirmed alarms."""
+        alarms = (alarm for one in self.recalibrations().values() for alarm in one.confirmed)
+        return {fact_id for alarm in alarms for fact_id in alarm.observation_ids}
 
     def _holds(self, fact_id: str) -> bool:
         """Return whether any table still holds an id."""
