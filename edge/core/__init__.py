@@ -109,6 +109,7 @@ if TYPE_CHECKING:
     from .runtime import Runtime
     from .session.assess import FeatureModel
     from .session.explanation import Explanation, KnownExample
+    from .session.recalibration import AlarmCounts, effective_count, wilson_interval
     from .validation import find_invalid_fact
 else:
     __getattr__ = lazy_names(
@@ -217,6 +218,7 @@ else:
             "runtime": ("Runtime",),
             "session.assess": ("FeatureModel",),
             "session.explanation": ("Explanation", "KnownExample"),
+            "session.recalibration": ("AlarmCounts", "effective_count", "wilson_interval"),
             "validation": ("find_invalid_fact",),
         },
     )
@@ -234,6 +236,7 @@ __all__ = [
     "Acknowledgement",
     "Adaptor",
     "AdaptorRecord",
+    "AlarmCounts",
     "AlarmQuestion",
     "CalibrationStatus",
     "CancelGrowth",
@@ -305,6 +308,7 @@ __all__ = [
     "columns_differ",
     "derive_knowledge",
     "digest_facts",
+    "effective_count",
     "find_invalid_columns",
     "find_invalid_contribution",
     "find_invalid_fact",
@@ -320,4 +324,5 @@ __all__ = [
     "stack_facts",
     "unnamed_side",
     "untimed_batch",
+    "wilson_interval",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from edge.home.home import Home
+from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
 from tests.daemons import Process
 from tests.drifts import SECOND_NS, SHIFT, samples, timed_home
 from tests.homes import raw_bytes, run, run_json
@@ -152,3 +153,53 @@ def test_an_answer_as_an_option_is_printed(home: Path):
     }
     assert "no alarm waits" in run("confirm", "cam", "--harmless", "--home", home).stderr
     camera.daemon.kill()
+
+
+COMMANDS = """
+[mqtt]
+port = {port}
+
+[commands]
+enabled = ["confirm"]
+
+[commands.keys]
+ann = "{key}"
+
+[streams.cam]
+source = "stdin"
+"""
+
+
+@needs_mosquitto
+def test_a_signed_answer_arrives_through_a_broker(tmp_path: Path):
+    """The question is published at its topic; an unsigned answer is refused, a signed one ends the
+    alarm, and the same command again is answered without effect."""
+    public = run("keygen", tmp_path / "ann.key").stdout.split('"')[1]
+    with Mosquitto(tmp_path / "broker") as broker, seated(quick(broker.port), "ann") as ann:
+        home = timed_home(tmp_path / "home", COMMANDS.format(port=broker.port, key=public))
+        ann.online().broker.subscribe(["auricle/v1/gw1/#"])
+        daemon = Process(home)
+        try:
+            for row in [*samples(WINDOW, 0, 1), *samples(3 * WINDOW, SHIFT, 2)]:
+                daemon.say(json.dumps([int(value) for value in row]))
+            where = "auricle/v1/gw1/alarm-question/cam"
+            ann.until(lambda: [one for one in ann.arrivals if one.topic == where])
+            (found,) = [one for one in ann.arrivals if one.topic == where]
+            asked = json.loads(found.payload)
+            fields = ("--set", f"alarm_id={asked['alarm_id']}", "--set", "harmless=true")
+            words = ("command", "confirm", "--device", "gw1", *fields)
+            to_broker = (*words, "--broker", f"127.0.0.1:{broker.port}")
+            assert "not signed" in run(*to_broker).stdout
+            key = ("--key", tmp_path / "ann.key", "--id", "answer-1")
+            first = json.loads(run(*to_broker, *key).stdout)
+            assert (first["done"], first["body"]["detail"]) == (True, "the level was re-based")
+            for row in samples(2 * WINDOW, SHIFT, 3):
+                daemon.say(json.dumps([int(value) for value in row]))
+            decided = "auricle/v1/gw1/decision/cam"
+            ann.until(lambda: len([o for o in ann.arrivals if o.topic == decided]) == 6 * WINDOW)
+            last = [json.loads(one.payload) for one in ann.arrivals if one.topic == decided][-1]
+            assert last["alarm"] is False
+            assert last["observed_low"] <= last["observed_rate"] <= last["observed_high"]
+        finally:
+            daemon.process.kill()
+            daemon.process.communicate()
