@@ -171,6 +171,7 @@ class Memory:
             made[scored, column] = self._without(concept, codes[scored], codes[left_out])
         if self.geometry.plane:
             made[:, :, PLANE] += self.geometry.fitted.excess_of(codes)[:, None]
+            np.maximum(made[:, :, PLANE], 0, out=made[:, :, PLANE])
         return made
 
     @property

@@ -105,10 +105,9 @@ def switch_statistics(displaced: Ints, orders: list[TimeOrder]) -> SwitchStatist
     for at in range(len(names)):
         own = block == at
         found[own] = _logarithms(moved[own], _variances(squares[~own]))
-    means = np.asarray(
-        [int(found[block == at].sum()) // int((block == at).sum()) for at in range(len(names))],
-        np.int64,
-    )
+    sums = np.zeros(len(names), dtype=np.int64)
+    np.add.at(sums, block, found)
+    means = sums // np.bincount(block)
     centre = int(means.sum()) // len(means)
     apart = int(np.square(means - centre).sum()) // (len(means) - 1)
     return SwitchStatistics(
