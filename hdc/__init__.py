@@ -37,16 +37,19 @@ from .geometry import (
 from .integers import ONE
 from .kinds import KINDS, DetectorKind
 from .memory import Memory
+from .switches import LEAD, SwitchStatistics
 from .time_blocks import BLOCKS, TimeOrder, order_in_time
-from .time_statistics import FLOOR_SHARE, Level, TimeStatistics, normal_quantile
+from .time_statistics import FLOOR_SHARE, WINDOW, Level, TimeStatistics, normal_quantile
 
 __all__ = [
     "BLOCKS",
     "CENTRE_PRIOR",
     "FLOOR_SHARE",
     "KINDS",
+    "LEAD",
     "ONE",
     "SPREAD_PRIOR",
+    "WINDOW",
     "Calibration",
     "Codes",
     "Comparison",
@@ -59,6 +62,7 @@ __all__ = [
     "Level",
     "Memory",
     "NotAttainable",
+    "SwitchStatistics",
     "TimeOrder",
     "TimeStatistics",
     "Verdict",

@@ -25,6 +25,7 @@ from .neighbours import (
     nearest_to_one,
     pack_exemplars,
 )
+from .switches import SwitchStatistics, displacements, switch_statistics
 from .time_blocks import TimeOrder, nearest_without_blocks
 from .time_statistics import TimeStatistics, time_statistics
 
@@ -126,6 +127,7 @@ class Calibration:
     of standardised scores per domain.  exemplars: one per key, empty if the geometry uses none.
     exemplar_scales: int64 [keys, 2, 2], mean and deviation of the distances to the nearest one.
     in_time: how held-out scores vary in time, for domains whose samples have a known order.
+    switches: how their displacements do.
     """
 
     keys: tuple[Key, ...]
@@ -136,6 +138,7 @@ class Calibration:
     exemplars: tuple[Exemplars, ...] = ()
     exemplar_scales: Ints = field(default_factory=lambda: np.empty((0, 2, 2), dtype=np.int64))
     in_time: dict[str, TimeStatistics] = field(default_factory=dict)
+    switches: dict[str, SwitchStatistics] = field(default_factory=dict)
     _view: list[_MemoryView] = field(default_factory=list)
     _references: dict[Key, ReferenceScores] = field(default_factory=dict)
 
@@ -204,6 +207,8 @@ class Calibration:
         made: Packed = {}
         for domain, found in self.in_time.items():
             made |= found.pack(f"time.{domain}")
+        for domain, one in self.switches.items():
+            made |= one.pack(f"switch.{domain}")
         return made
 
     def _view_of(self, memory: Memory) -> _MemoryView:
@@ -372,7 +377,12 @@ def calibrate(
         of_domain = {key: codes for key, codes in coded.items() if key[0] == domain}
         scored = _score_domain(made, memory, of_domain, joined, apart)
         if all(key in in_time for key in of_domain):
-            made.in_time[domain] = time_statistics([in_time[key] for key in of_domain], scored)
+            held = [in_time[key] for key in of_domain]
+            made.in_time[domain] = time_statistics(held, scored)
+            moved = [displacements(memory, key, of_domain[key], in_time[key]) for key in of_domain]
+            switches = switch_statistics(np.concatenate(moved), held) if exemplars else None
+            if switches is not None:
+                made.switches[domain] = switches
     return made
 
 
@@ -384,8 +394,10 @@ def merge_calibrations(parts: Sequence[Calibration]) -> Calibration:
     scores: dict[str, Ints] = {}
     skews: dict[str, int] = {}
     in_time: dict[str, TimeStatistics] = {}
+    switches: dict[str, SwitchStatistics] = {}
     for part in parts:
         in_time |= part.in_time
+        switches |= part.switches
         skews |= part.skews
         for domain, found in part.scores.items():
             both = [scores[domain], found] if domain in scores else [found]
@@ -401,6 +413,7 @@ def merge_calibrations(parts: Sequence[Calibration]) -> Calibration:
         exemplars=tuple(exemplars[at] for at in order) if exemplars else (),
         exemplar_scales=exemplar_scales[order] if exemplars else exemplar_scales,
         in_time=in_time,
+        switches=switches,
     )
 
 

@@ -14,6 +14,7 @@ from .errors import ConceptError
 from .geometry import Codes
 from .integers import ONE, Ints, combine, combine_shifted
 from .memory import Key, Memory
+from .switches import RAISED_SCORE
 from .time_statistics import Level, TimeStatistics, sample_p_value, window_score
 
 # With more concepts than MANY, all blocks are compared only for the SHORTLIST nearest by
@@ -268,14 +269,17 @@ def detect_window(
     calibration: Calibration,
     rate: float = 0.01,
     level: Callable[[str, TimeStatistics], Level] | None = None,
+    change: Ints | None = None,
 ) -> WindowVerdict:
     """Return the verdict on a window of at least one sample of one stream, with any mix of labels.
 
     Deviations are standardised per concept, so that a window with few labels is as typical as a
     mixed one.  Where the domain's samples have a known order in time, the variance of their mean is
     that of real windows, and they are compared with the level that `level` returns for the domain,
-    by default that of enrolment.  Otherwise it is 1/n of the window plus, per concept, 1/n of the
-    calibration samples behind its reference score, and skewness is corrected (Hall 1992).
+    by default that of enrolment.  change: from the observations before, see `switches.changes`; a
+    significant one counts if the window is above its level at all.  Otherwise it is 1/n of the
+    window plus, per concept, 1/n of the calibration samples behind its reference score, and
+    skewness is corrected (Hall 1992).
     """
     if not verdicts:
         raise ConceptError("detecting expects a window of samples, found none", "give at least one")
@@ -292,6 +296,11 @@ def detect_window(
         start = statistics.initial() if level is None else level(domain, statistics)
         score = _in_time(verdicts, labels, statistics, start)
         p_value = erfc(score / sqrt(2)) / 2
+        switches = calibration.switches.get(domain)
+        sure = Level(start.centre, 0.0)
+        if change is not None and switches is not None:
+            raised = _in_time(verdicts, labels, statistics, sure) > RAISED_SCORE
+            p_value = min(p_value, switches.p_value(change, rate)) if raised else p_value
     shortfall = find_shortfall(domain, calibration, rate)
     return WindowVerdict(None if shortfall else p_value > rate, domain, score, p_value, shortfall)
 

@@ -171,7 +171,30 @@ class Memory:
             made[scored, column] = self._without(concept, codes[scored], codes[left_out])
         if self.geometry.plane:
             made[:, :, PLANE] += self.geometry.fitted.excess_of(codes)[:, None]
+            np.maximum(made[:, :, PLANE], 0, out=made[:, :, PLANE])
         return made
+
+    @property
+    def plane_width(self) -> int:
+        """The number of coordinates in the plane, 0 if the geometry has none."""
+        return self.geometry.plane.width - 1 if self.geometry.plane else 0
+
+    def displacement(self, key: Key, codes: Codes, left_out: Codes | None = None) -> Ints:
+        """Return how far samples lie from a concept's mean in the plane, int64 [n, plane_width].
+
+        left_out: samples of the concept that do not count.
+        """
+        if not self.plane_width:
+            return np.zeros((len(codes), 0), dtype=np.int64)
+        start, stop = self.geometry.spans[PLANE - 1]
+        part = slice(start, stop - 1)
+        concept = self._concept(key)
+        sums, count = concept.sums[part], concept.count
+        if left_out is not None:
+            sums, count = sums - left_out.values[:, part].sum(axis=0), count - len(left_out)
+        if count <= 0:
+            return np.zeros((len(codes), self.plane_width), dtype=np.int64)
+        return np.asarray(codes.values[:, part] - mean(sums, count))
 
     def _without_itself(self, concept: _Concept, codes: Codes) -> Ints:
         """Return distances int64 [n, blocks] of each sample to its concept without that sample."""

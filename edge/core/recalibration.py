@@ -43,6 +43,7 @@ class Recalibration:
 
     geometry: fingerprint of the geometry under which the offset was tracked; it is 0 under another.
     offset: how far harmless drift raised the level, 1,024 a within-block deviation, 0 to 1,024.
+    uncertainty: variance of the level, 1,024 a squared deviation; 0 if it was never observed.
     subjects, recordings, from_ns, until_ns: of the observations that moved it, as in
     `ConfirmedAlarm`; more than `limits.RECALIBRATION_KEYS_MAX` names are replaced by ("*",), which
     matches all.
@@ -54,6 +55,7 @@ class Recalibration:
     stream: str
     geometry: str
     offset: int = 0
+    uncertainty: int = 0
     subjects: tuple[str, ...] = ()
     recordings: tuple[str, ...] = ()
     from_ns: int = 0

@@ -197,7 +197,10 @@ class Assessor:
         if not stream.full:
             return None
         verdicts, rate = [one.verdict for one in stream.window], self._config.false_alarm_rate
-        return hdc.detect_window(verdicts, known.calibration(), rate, level.level)
+        calibration = known.calibration()
+        # Changes are computed only where they can count.
+        change = stream.change() if calibration.switches else None
+        return hdc.detect_window(verdicts, calibration, rate, level.level, change)
 
 
 def _route(

@@ -278,6 +278,7 @@ class StreamLevel:
             stream=self.stream,
             geometry=geometry,
             offset=round(max(self.offset, 0.0) * hdc.ONE),
+            uncertainty=round((self.uncertainty or 0.0) * hdc.ONE),
             subjects=tuple(sorted(self._subjects)),
             recordings=tuple(sorted(self._recordings)),
             from_ns=self._from_ns,
@@ -303,6 +304,7 @@ class StreamLevel:
         self.counts = AlarmCounts(record.samples, record.alarms, record.changes)
         if record.geometry == geometry:
             self.offset = record.offset / hdc.ONE
+            self.uncertainty = record.uncertainty / hdc.ONE if record.uncertainty else None
             self._subjects, self._recordings = set(record.subjects), set(record.recordings)
             self._from_ns, self._until_ns = record.from_ns, record.until_ns
         self._stored = record.offset, record.samples
