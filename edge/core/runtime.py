@@ -208,12 +208,15 @@ class Runtime:
             yield Publish(Acknowledgement(event.alarm_id, 0, "the alarm stays"))
             return
         buffer = self._session.label_buffer
-        alarm = confirmed_alarm(asked, event.at_ns, buffer, self.knowledge)
+        # People answer late: the alarm lasts, so the newest observations stand for expired ones.
+        alarm = confirmed_alarm(asked, event.at_ns, buffer, self.knowledge) or confirmed_alarm(
+            level.newest(asked), event.at_ns, buffer, self.knowledge
+        )
         if alarm is None:
             yield _reject(
                 event.alarm_id,
                 "confirming an alarm: its observations have expired",
-                f"answer within {limits.WINDOW_OBSERVATIONS_MAX} observations",
+                "wait for the next observation of the stream, then answer again",
             )
             return
         level.confirm(alarm)
