@@ -59,7 +59,7 @@ def status_of(home: Path) -> dict[str, Any]:
     """The status of the stream once the daemon's snapshot has the question."""
     end = time.monotonic() + 20
     while True:
-        (stream,) = run_json("status", "--home", home)["streams"]
+        stream: dict[str, Any] = run_json("status", "--home", home)["streams"][0]
         if stream["question_at_ns"]:
             return stream
         assert time.monotonic() < end, stream

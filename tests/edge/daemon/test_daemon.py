@@ -73,7 +73,9 @@ def test_a_labelled_observation_keeps_its_time_and_recording(tmp_path: Path):
         here.until(lambda: len(here.kinds("decision")) == 2 and here.kinds("rejected"))
         for number in range(2):
             here.daemon.loop.feed("", Label(f"o{number}", "cup"))
-        store = here.daemon.loop.homes[""].home.store
+        home = here.daemon.loop.homes[""].home
+        assert home is not None
+        store = home.store
         facts = [store.get(f"o{number}") for number in range(2)]
         assert [(one.captured_at_ns, one.recording) for one in facts if one] == [
             (5, "door 1970-01-01"),

@@ -51,9 +51,9 @@ def test_the_time_of_capture_comes_before_that_of_the_file(tmp_path):
     recording."""
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0x9003] = "2024:03:01 12:00:00"
-    for name, data in (("photo", {"exif": exif}), ("scan", {})):
+    for name, data in (("photo", exif), ("scan", Image.Exif())):
         (tmp_path / "cat").mkdir(exist_ok=True)
-        Image.new("RGB", (8, 8)).save(tmp_path / "cat" / f"{name}.jpg", **data)
+        Image.new("RGB", (8, 8)).save(tmp_path / "cat" / f"{name}.jpg", exif=data)
         os.utime(tmp_path / "cat" / f"{name}.jpg", ns=(10**18, 10**18))
     photo, scan = (item for item in read_folder(tmp_path) if isinstance(item, Example))
     assert (photo.captured_at_ns, photo.timed_by) == (1_709_294_400 * 10**9, "EXIF data")

@@ -124,7 +124,7 @@ def test_the_observed_false_alarms_stand_beside_the_chosen_rate():
 
 def test_what_the_calibration_does_not_cover_is_shown():
     """Domains without usable times, and domains whose rate is not attainable, have a line each."""
-    fields = {"samples": 9, "effective_samples": 9, "blocks": 0, "block_samples": 0}
+    fields: dict[str, Any] = {"samples": 9, "effective_samples": 9, "blocks": 0, "block_samples": 0}
     bare = CalibrationStatus(domain="hall", exchangeable=True, **fields)
     few = CalibrationStatus(domain="yard", exchangeable=False, shortfall="too few", **fields)
     seen = drawn(snapshot(homes=(HomeStatus(name="", calibration=(bare, few)),)))

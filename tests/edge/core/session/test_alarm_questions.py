@@ -15,10 +15,9 @@ from edge.core.events import (
     Decision,
     ForgetRequest,
     Observation,
-    Receipt,
     Rejected,
 )
-from edge.core.facts import Selector
+from edge.core.facts import Receipt, Selector
 from edge.home.home import Home
 from tests.drifts import SECOND_NS, SHIFT, samples, timed_home
 
