@@ -79,7 +79,9 @@ class PartResult:
     """What one method did on one part.
 
     sample, window: alarms on the judged part.  by_class: the same with the judged part sorted by
-    class, None with one class.  found, separable: of each switch.
+    class, None with one class.  found, separable: of each switch.  attainable: False if the runtime
+    says beforehand that it cannot keep the rate; it then raises no alarms, and the part is left out
+    of all rates.
     """
 
     sample: float
@@ -151,10 +153,12 @@ def run_part(
     detected: dict[str, float] = {}
     for method, (timed, confirms) in METHODS.items():
         found = {part.name: judge(part, timed=timed, confirms=confirms) for part in parts}
-        by_group = {g: [found[p.name] for p in parts if p.group == g] for g in groups}
+        able = [part for part in parts if found[part.name].attainable]
+        by_group = {g: [found[p.name] for p in able if p.group == g] for g in groups}
+        by_group = {group: results for group, results in by_group.items() if results}
         for group, results in by_group.items():
             rows += _rows(method, group, results)
-        chosen = [found[part.name] for part in parts if part.group not in CONFIRMATION]
+        chosen = [found[part.name] for part in able if part.group not in CONFIRMATION]
         worst[method] = _worst(list(by_group.values()))
         detected[method] = _detected([one for results in by_group.values() for one in results])
         notes += [f"{method}: not attainable beforehand: {_not_attainable(found)}"]
