@@ -187,8 +187,10 @@ class Runtime:
             yield Publish(features)
             return
         for found in self._assessor.assess(event, features, self.knowledge, ahead):
-            stored = isinstance(found, StoreLabelCandidates | StoreRecalibration)
-            yield found if stored else Publish(found)
+            if isinstance(found, StoreLabelCandidates | StoreRecalibration):
+                yield found
+            else:
+                yield Publish(found)
             if isinstance(found, DriftAlarm) and found.stream in self._alarm_outputs:
                 channel = self._alarm_outputs[found.stream]
                 yield SetOutput(found.stream, channel, int(found.raised))
