@@ -106,6 +106,7 @@ class TimedDevice:
     scores: list[float] = field(default_factory=list)
 
     def send(self, event: Event) -> tuple[Effect, ...]:
+        """Handle an event and apply its effects; return them."""
         effects = self.runtime.handle(event)
         for effect in effects:
             self.ledger.apply(effect)
