@@ -406,6 +406,18 @@ class StreamLevels:
                 stored.append(StoreRecalibration(name, None if empty else level.record(geometry)))
         return tuple(stored)
 
+    def rename(self, old: str, new: str, geometry: str) -> tuple[StoreRecalibration, ...]:
+        """Rename a domain in the confirmed alarms; return what to store."""
+        stored = []
+        for name, level in self._levels.items():
+            if any(one.domain == old for one in level.confirmed):
+                level.confirmed = tuple(
+                    replace(one, domain=new) if one.domain == old else one
+                    for one in level.confirmed
+                )
+                stored.append(StoreRecalibration(name, level.record(geometry)))
+        return tuple(stored)
+
     def geometry_changed(self, known: Knowledge) -> tuple[StoreRecalibration, ...]:
         """Drop the offsets, which refer to the geometry before, and derive the confirmed levels
         again; return what to store."""
