@@ -100,7 +100,7 @@ class AlarmCounts:
         self.changes += other.changes
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class StreamLevel:
     """The level of one stream.
 
@@ -352,7 +352,7 @@ class StreamLevels:
     def get(self, stream: str) -> StreamLevel:
         """Return a stream's level, a new one for an unknown stream."""
         if stream not in self._levels:
-            self._levels[stream] = StreamLevel(stream, self._config.window)
+            self._levels[stream] = StreamLevel(stream=stream, length=self._config.window)
             if len(self._levels) > limits.STREAMS_MAX:
                 self._levels.popitem(last=False)
         self._levels.move_to_end(stream)
