@@ -66,6 +66,7 @@ class BaselineGuard:
         self.variance, self.scale, self.counts = np.zeros((3, horizons, channels))
         self.log_wealth = np.full((horizons, channels), _LOG_WEALTH)
         self.pending = np.zeros((BASELINES + 2, targets.size * horizons, channels))
+        self._settled = False
         self._stride = 1 + (channels >= MANY_CHANNELS)
         slow = np.ones((1, channels)) / np.sqrt(targets.horizons)[:, None]
         self._hedge_rate, self._rate_max = slow * _HEDGE_RATE, slow * _HEDGE_RATE_MAX
@@ -95,7 +96,7 @@ class BaselineGuard:
         return mixture
 
     def _learn(self, last: Floats, targets: DelayedTargets) -> None:
-        errors, scale, part = self._errors, self.scale, self._part
+        errors, part = self._errors, self._part
         self.pending.take(targets.flat_origin_rows, 1, errors, "clip")
         part[:] = last
         errors -= part
@@ -103,12 +104,9 @@ class BaselineGuard:
         if not targets.all_arrived:
             errors *= targets.arrived
         own, others = errors[-1], errors[:-1]
-        self.counts += targets.arrived
-        rate = np.maximum(_SCALE_RATE, _ONE / np.maximum(self.counts, _ONE))
-        rate *= targets.arrived
-        scale += (own - scale) * rate
+        self._update_scale(own, targets)
         gains = np.subtract(own, others, others)
-        gains /= np.add(scale, _TINY, part)
+        gains /= np.add(self.scale, _TINY, part)
         np.minimum(np.maximum(gains, -_DIFFERENCE_MAX, out=gains), _DIFFERENCE_MAX, out=gains)
         simple = gains[:BASELINES]
         np.multiply(self._weights, simple, self._work)
@@ -123,6 +121,18 @@ class BaselineGuard:
         wealth = self.log_wealth
         wealth += growth
         np.minimum(np.maximum(wealth, -_LOG_WEALTH_MAX, out=wealth), _LOG_WEALTH_MAX, out=wealth)
+
+    def _update_scale(self, errors: Floats, targets: DelayedTargets) -> None:
+        """Update the mean error: of all targets at first, then of about the last hundred."""
+        part = np.subtract(errors, self.scale, self._part)
+        if self._settled and targets.all_arrived:
+            part *= _SCALE_RATE
+        else:
+            self.counts += targets.arrived
+            part *= np.maximum(_SCALE_RATE, _ONE / np.maximum(self.counts, _ONE))
+            part *= targets.arrived
+            self._settled = bool((self.counts > 1 / _SCALE_RATE).all())
+        self.scale += part
 
     def _update_weights(self) -> None:
         """Set the weights of the simple experts, and the pool's share."""
@@ -145,4 +155,5 @@ class BaselineGuard:
     def restore(self, state: State) -> None:
         """Continue from a state."""
         load_state(self, _GUARD_STATE, state)
+        self._settled = False
         self._update_weights()

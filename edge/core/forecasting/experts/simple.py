@@ -64,8 +64,10 @@ class Drift(SimpleExpert):
         history, slope = view.history, self.slope
         if history.jump_ratio is not None:
             slope *= history.jump_ratio
-        slope += max(_DRIFT_RATE, 1.0 / (self.steps + 1)) * (history.increment - slope)
         self.steps += 1
+        change = history.increment - slope
+        change *= max(_DRIFT_RATE, 1.0 / self.steps)
+        slope += change
         np.multiply(slope * history.inverse_scale, self._ahead, out=self._forecasts[0])
         return self._forecasts
 
@@ -141,6 +143,7 @@ class SeasonalValues(SimpleExpert):
         season, channels = max(view.basis.season, 1), view.task.channels
         self.ring = np.zeros((season, channels))
         self.known = np.zeros(channels, bool)
+        self._complete = False
         self.steps = self.filled = 0
         self._lags = -np.array(view.task.horizons) % season
         self._ago = np.empty((len(self._lags), channels))
@@ -171,10 +174,11 @@ class SeasonalValues(SimpleExpert):
             ring[skipped % season] = ring[self.steps % season]
         self.steps = history.steps
         self.filled = min(self.filled + passed, season)
-        if not (history.complete and self.known.all()):
+        if not self._complete:
             first = history.known & ~self.known
             ring[:, first] = history.last[first]
             self.known |= first
+            self._complete = bool(self.known.all())
         ring[history.steps % season] = history.last
 
     def state(self) -> State:
@@ -184,6 +188,7 @@ class SeasonalValues(SimpleExpert):
     def restore(self, state: State) -> None:
         """Continue from a state."""
         load_state(self, _SEASONAL_STATE, state)
+        self._complete = False
 
 
 class SeasonalProfile(SimpleExpert):
