@@ -33,13 +33,17 @@ _DIFFERENCE_MAX: Final = np.array(4.0)
 # Lowest rate of the mean error, about 100 samples: a change of unit is followed.  Rates from 0 to
 # 0.01 make no difference: docs/decisions/0010.
 _SCALE_RATE: Final = np.array(0.01)
+# Targets after which a simple expert counts.  A season of 288 samples repeats the last value for a
+# day, and its first forecasts are far off on a random walk.  Of 0 to 20 the last is best:
+# docs/decisions/0010.
+_TRIAL: Final = 20.0
 # Of so many samples one is used, from `MANY_CHANNELS` channels on.  No figure of the simulated
 # backbones changes by 1 %: docs/decisions/0010.
 _STRIDE: Final = 4
 # Smallest mean error: the largest value over it is still a float.
 _TINY: Final = np.array(1e-190)
 _ONE, _ZERO = np.array(1.0), np.array(0.0)
-_GUARD_STATE: Final = ("gains", "variance", "log_wealth", "scale", "counts", "pending")
+_GUARD_STATE: Final = ("gains", "variance", "log_wealth", "scale", "counts", "trials", "pending")
 
 
 class BaselineGuard:
@@ -49,8 +53,9 @@ class BaselineGuard:
     included, as shares of the mean error:
 
     - The baseline mixes the simple experts by exponential weights whose rate follows the variance
-      of the errors (Cesa-Bianchi, Mansour and Stoltz 2007, section 4.2).
-    - (A, B)-Prod (Sani, Neu and Lazaric 2014, section 3) mixes baseline and pool: the pool's wealth
+      of the errors (Cesa-Bianchi, Mansour and Stoltz 2007, section 4).  An expert that repeated the
+      last value so far counts after twenty targets: experts that sleep (Freund et al. 1997).
+    - (A, B)-Prod (Sani, Neu and Lazaric 2014, section 2) mixes baseline and pool: the pool's wealth
       is multiplied by 1 + rate (baseline's error - pool's error), the baseline's is 1, and the
       share of each is its share of the wealth.  The wealth is a test martingale against "the pool
       is no better than the baseline".
@@ -60,18 +65,19 @@ class BaselineGuard:
     sample is used and counts four times.  Cost: O(H C) a step.
 
     gains: float64 [3, H, C], sums of the baseline's errors minus those of the simple experts.
+    trials: float64 [3, H, C], targets for which they did not repeat the last value.
     pending: forecasts whose targets are pending, as values: the simple experts', the pool's, the
     baseline's.
     """
 
     def __init__(self, channels: int, targets: DelayedTargets) -> None:
         horizons = len(targets.horizons)
-        self.gains = np.zeros((BASELINES, horizons, channels))
+        self.gains, self.trials = np.zeros((2, BASELINES, horizons, channels))
         self.variance, self.scale, self.counts = np.zeros((3, horizons, channels))
         self.log_wealth = np.full((horizons, channels), _LOG_WEALTH)
         self.pending = np.zeros((BASELINES + 2, targets.size * horizons, channels))
-        # Whether all mean errors have reached their lowest rate.
-        self._settled = False
+        # Whether all mean errors have reached their lowest rate; whether all trials are over.
+        self._settled = self._tried = False
         self._stride = _STRIDE if channels >= MANY_CHANNELS else 1
         slow = np.ones((1, channels)) / np.sqrt(targets.horizons)[:, None]
         self._hedge_rate, self._rate_max = slow * _HEDGE_RATE, slow * _HEDGE_RATE_MAX
@@ -103,6 +109,8 @@ class BaselineGuard:
     def _learn(self, last: Floats, targets: DelayedTargets) -> None:
         errors, part = self._errors, self._part
         self.pending.take(targets.flat_origin_rows, 1, errors, "clip")
+        if not self._tried:
+            self._update_trials(errors[:BASELINES], targets)
         part[:] = last
         errors -= part
         np.abs(errors, errors)
@@ -127,6 +135,12 @@ class BaselineGuard:
         wealth += growth
         np.minimum(np.maximum(wealth, -_LOG_WEALTH_MAX, out=wealth), _LOG_WEALTH_MAX, out=wealth)
 
+    def _update_trials(self, forecasts: Floats, targets: DelayedTargets) -> None:
+        """Count the targets for which an expert did not repeat the last value."""
+        own = (forecasts != forecasts[0]) & targets.arrived
+        self.trials += np.multiply(own, self._stride)
+        self._tried = bool((self.trials[1:] >= _TRIAL).all())
+
     def _update_scale(self, errors: Floats, targets: DelayedTargets) -> None:
         """Update the mean error: of all targets at first, then of about the last hundred."""
         part = np.subtract(errors, self.scale, self._part)
@@ -148,6 +162,8 @@ class BaselineGuard:
         weights += _PRIOR
         weights -= np.maximum.reduce(weights, 0)
         np.exp(weights, weights)
+        if not self._tried:
+            weights[1:] *= self.trials[1:] >= _TRIAL
         weights /= np.add.reduce(weights, 0)
         np.exp(np.subtract(_ZERO, self.log_wealth, part), part)
         part += _ONE
@@ -160,5 +176,5 @@ class BaselineGuard:
     def restore(self, state: State) -> None:
         """Continue from a state."""
         load_state(self, _GUARD_STATE, state)
-        self._settled = False
+        self._settled = self._tried = False
         self._update_weights()
