@@ -134,7 +134,8 @@ def _switched(errors: list[Floats]) -> Floats:
 
 
 def _largest_mean(table: Floats) -> float:
-    return float(np.nanmean(table, axis=0).max())
+    columns = [column[np.isfinite(column)] for column in table.T]
+    return max(float(column.mean()) for column in columns if len(column))
 
 
 def _aggregates(half: str, by_method: Mapping[str, list[list[float]]]) -> Iterable[BenchmarkRow]:
