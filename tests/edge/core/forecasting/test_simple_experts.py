@@ -63,8 +63,8 @@ def test_the_season_goes_on_through_a_gap() -> None:
     found = run.step(season(33), elapsed_s=4.0)
     assert np.allclose(found[1], season(28))
     for step in range(34, 50):
-        found = run.step(season(step))
-    assert np.allclose(found[1], season(52))
+        run.step(season(step))
+    assert np.allclose(run.step(season(50))[1], season(53))
 
 
 def test_a_late_channel_has_no_season_before_its_first_value() -> None:
@@ -72,16 +72,16 @@ def test_a_late_channel_has_no_season_before_its_first_value() -> None:
     run = ExpertRun(SeasonalValues)
     for step in range(20):
         run.step(np.array([1.0 + step % 8, np.nan]))
-    for _ in range(3):
-        found = run.step(np.array([2.0, 1000.0]))
+    found = run.step(np.array([2.0, 1000.0]))
     assert np.array_equal(found[:, 1], [1000.0, 1000.0, 1000.0])
 
 
 def test_the_drift_continues_a_trend() -> None:
     """On a straight line the forecasts are exact but for the first increment, a zero."""
     run = ExpertRun(Drift)
-    for step in range(200):
-        found = run.step(np.array([3.0 * step, -0.5 * step]))
+    for step in range(199):
+        run.step(np.array([3.0 * step, -0.5 * step]))
+    found = run.step(np.array([3.0 * 199, -0.5 * 199]))
     share = 199 / 200
     for place, ahead in enumerate(TASK.horizons):
         expected = [3.0 * 199 + share * 3.0 * ahead, -0.5 * 199 - share * 0.5 * ahead]
