@@ -1,6 +1,7 @@
 """A scikit-learn classifier on top of the runtime: continual learning with exact unlearning."""
 
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Any, Self
 
 import numpy as np
@@ -33,6 +34,7 @@ from .core import (
     Selector,
     StartGrowth,
     limits,
+    mixture_scores,
 )
 
 __all__ = ["ContinualClassifier"]
@@ -139,7 +141,8 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Cost: one verdict per row.  Raises ValueError if too few samples are learned for that rate.
         """
-        return np.array([_decided(verdict) for verdict in self._verdicts(X)], np.bool_)
+        parts = (self._assessed(part) for part in self._parts(X))
+        return np.array([_decided(verdict) for part in parts for _, verdict in part], np.bool_)
 
     def forget(
         self,
@@ -282,43 +285,54 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _project(self, rows: NDArray[np.uint8]) -> hdc.Codes:
         return self._known().geometry.project(rows)
 
-    def _scores(self, rows: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Return the novelty of rows to each concept, [n, concepts], in the order of keys."""
-        known = self._known()
-        scales = known.calibration().scales_for(known.memory)
-        return known.memory.score(self._project(rows), scales)
-
-    def _verdicts(self, X: ArrayLike) -> Iterator[hdc.Verdict]:
-        known = self._known()
-        for part in self._parts(X):
-            codes = self._project(part)
-            for row in range(len(part)):
-                yield hdc.detect(
-                    codes[row], known.memory, known.calibration(), self.false_alarm_rate
-                )
+    def _assessed(self, rows: NDArray[np.uint8]) -> list[tuple[hdc.Comparison, hdc.Verdict]]:
+        known, rate = self._known(), self.false_alarm_rate
+        return hdc.detect_each(self._project(rows), known.memory, known.calibration(), rate)
 
     def _answers(self, X: ArrayLike) -> Floats:
-        """Score each row with the adaptor of its nearest domain: [n, classes]."""
+        """Score each row as the runtime does for a stream that consists of it alone: [n, classes].
+
+        The adaptor of the routed domain scores a row, or a mixture of the nearest domains' adaptors
+        a novel one.
+        """
         known = self._known()
         columns = {_text(value): column for column, value in enumerate(self.classes_)}
         blocks = []
         for part in self._parts(X):
             block = np.full((len(part), len(columns)), -np.inf)
-            for domain, rows in self._routes(part):
+            mixed = self._novelties_of_novel(part)
+            for domain, rows in self._routes(part, mixed.keys()):
                 adaptor = known.adaptor(domain)
                 at = np.array([columns[label] for label in adaptor.labels])
                 block[np.ix_(rows, at)] = adaptor.answer(part[rows])
+            for row, novelties in mixed.items():
+                for label, score in mixture_scores(novelties, part[row], known).items():
+                    block[row, columns[label]] = score
             blocks.append(block)
         return np.concatenate(blocks)
 
-    def _routes(self, rows: NDArray[np.uint8]) -> list[tuple[str, NDArray[np.intp]]]:
-        """Split rows by the domain of their nearest concept."""
+    def _novelties_of_novel(self, rows: NDArray[np.uint8]) -> dict[int, dict[str, int]]:
+        """Return the novelty to each domain of the rows that are novel, by row; of none with a
+        single domain, which answers every row."""
+        if len(self._known().domains) == 1:
+            return {}
+        found = enumerate(self._assessed(rows))
+        return {
+            row: compared.nearest() for row, (compared, verdict) in found if verdict.known is False
+        }
+
+    def _routes(
+        self, rows: NDArray[np.uint8], without: AbstractSet[int]
+    ) -> list[tuple[str, NDArray[np.intp]]]:
+        """Split the other rows by the domain that the router chooses."""
         known = self._known()
         if len(known.domains) == 1:
             return [(known.domains[0], np.arange(len(rows)))]
-        nearest = self._scores(rows).argmin(axis=1)
-        domains = np.array([domain for domain, _ in known.memory.keys])[nearest]
-        return [(str(name), np.flatnonzero(domains == name)) for name in np.unique(domains)]
+        router = known.router()
+        chosen = router.logits(rows).argmax(axis=1)
+        chosen[list(without)] = -1
+        found = ((name, np.flatnonzero(chosen == at)) for at, name in enumerate(router.domains))
+        return [(name, places) for name, places in found if len(places)]
 
 
 def _text(label: Any) -> str:

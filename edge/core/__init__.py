@@ -95,7 +95,7 @@ if TYPE_CHECKING:
     )
     from .router import fit_router
     from .runtime import Runtime
-    from .session.assess import FeatureModel
+    from .session.assess import FeatureModel, mixture_scores
     from .session.explanation import Explanation, KnownExample
     from .validation import find_invalid_fact
 else:
@@ -191,7 +191,7 @@ else:
             ),
             "router": ("fit_router",),
             "runtime": ("Runtime",),
-            "session.assess": ("FeatureModel",),
+            "session.assess": ("FeatureModel", "mixture_scores"),
             "session.explanation": ("Explanation", "KnownExample"),
             "validation": ("find_invalid_fact",),
         },
@@ -282,6 +282,7 @@ __all__ = [
     "listed",
     "match_columns",
     "missing_text",
+    "mixture_scores",
     "sample_facts",
     "select_rows",
     "stack_facts",
