@@ -29,7 +29,7 @@ def batch(count: int, seed: int = 1) -> FactBatch:
 def machine(rows: FactBatch, width: int = 3_840):
     """A kernel machine tuned and solved on facts."""
     blueprint = nas.Blueprint(kind="kernel", taps=EVERY, width=width)
-    arrays = tune_kernel(blueprint, rows, standardise(rows, NOTHING, SPANS), SPANS)
+    arrays, _ = tune_kernel(blueprint, rows, standardise(rows, NOTHING, SPANS), SPANS)
     return solve_kernel(build_transform((blueprint, arrays), SPANS), rows)
 
 
