@@ -30,6 +30,10 @@ HELD_MIN: Final = 8
 """Fewest held-out facts for a test: a single one must not decide it.  Chosen by hand; effect not
 measured."""
 
+REUSE_EVIDENCE: Final = 1.64
+"""Standard errors by which the best candidate's loss must be below that of another domain's adaptor
+to be trained instead: the usual one-sided 5 %."""
+
 CHECKED_FACTS: Final = 256
 """Facts that an adaptor must score with finite numbers before it is accepted.  Chosen by hand;
 effect not measured."""
@@ -144,7 +148,11 @@ def _choose(scored: list[ScoredCandidate], serving: ScoredCandidate) -> ScoredCa
     """Return the best candidate, or a record of another domain that does as well without
     training."""
     best = min(scored, key=lambda one: float(one.held_out.loss.sum()))
-    reusable = [one for one in scored if one.record and not is_better(best.held_out, one.held_out)]
+    reusable = [
+        one
+        for one in scored
+        if one.record and not is_better(best.held_out, one.held_out, REUSE_EVIDENCE)
+    ]
     reusable = [one for one in reusable if is_better(one.held_out, serving.held_out)]
     return min(reusable, key=lambda one: float(one.held_out.loss.sum()), default=best)
 

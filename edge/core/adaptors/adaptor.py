@@ -96,8 +96,8 @@ def _better_kernel(
     blueprint = Blueprint(kind=KIND, taps=tuple(range(len(spans))), width=width)
     arrays, scores = tune_kernel(blueprint, own, standard, spans)
     targets = np.array([labels.index(label) for label in judges])
-    linear = grade_scores(training_set.left_out_scores().astype(np.float64), targets)
-    if not is_better(grade_scores(scores.astype(np.float64), targets), linear):
+    linear = grade_scores(training_set.left_out_scores(), targets)
+    if not is_better(grade_scores(scores, targets), linear):
         return None
     return build_transform((blueprint, arrays), spans)
 

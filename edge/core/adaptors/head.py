@@ -19,6 +19,7 @@ from ..errors import ModelMismatchError, StateCorruptError
 from ..facts import FactBatch
 from .gram import Gram
 from .kinds import KINDS
+from .losses import grade_scores, is_better
 from .record import AdaptorRecord
 from .standardisation import LEVELS, Spans, Standardisation, block_slices
 from .weighting import (
@@ -41,6 +42,9 @@ Floats = NDArray[np.float32]
 DUAL_MAX: Final = 0.75
 """Facts per column up to which the dual is solved: at that ratio in half the time and twice the
 memory of the primal."""
+
+WEIGHTS_APART: Final = 0.1
+"""Least range of class weights worth a choice.  Chosen by hand; effect not measured."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -174,7 +178,8 @@ class HeadTrainingSet:
     """The transformed facts that a head is solved from, those of its own domain first.
 
     labels: of all facts, sorted.  weight: of a fact of another domain, relative to an own fact.
-    Within both parts, facts of rare labels weigh more: see `class_weights`.
+    Within both parts, facts of rare labels weigh more (`class_weights`) if that does better on own
+    facts left out.
     """
 
     def __init__(
@@ -184,10 +189,11 @@ class HeadTrainingSet:
         self._transform, self._own, self._others = transform, own, others
         self._standard = standard
         self._centres = standard.centres[:, transform.columns]
-        self.own_weights = class_weights(own.labels)
-        self._other_weights = class_weights(others.labels)
+        self.own_weights = np.ones(len(own), np.float32)
+        self._other_weights = np.ones(len(others), np.float32)
         self._residuals: NDArray[np.floating] | None = None
         self.weight, self._penalty = self._choose_weights()
+        self._choose_class_weights()
         self.centre, self.level = self._weighted_means()
 
     def __len__(self) -> int:
@@ -268,6 +274,23 @@ class HeadTrainingSet:
         if len(self._others):
             weight = choose_weight(*self._sampled(OWN_WEIGHT_FACTS))
         return weight, self._choose_ridge(weight, RIDGES)
+
+    def _choose_class_weights(self) -> None:
+        """Keep class weights if they do better on own facts left out, each counted by the root of
+        its class weight."""
+        weights = class_weights(self._own.labels)
+        if self._residuals is None or np.ptp(weights) < WEIGHTS_APART:
+            return
+        step = sampling_step(len(self._own))
+        at = {label: column for column, label in enumerate(self.labels)}
+        targets = np.array([at[label] for label in self._own.labels[::step]])
+        plain = self.left_out_scores()
+        kept = self.own_weights, self._other_weights, self._residuals
+        self.own_weights, self._other_weights = weights, class_weights(self._others.labels)
+        self._choose_ridge(self.weight, (self._penalty,))
+        given = (grade_scores(one, targets) for one in (self.left_out_scores(), plain))
+        if not is_better(*given, weights=np.sqrt(weights[::step])):
+            self.own_weights, self._other_weights, self._residuals = kept
 
     def _choose_ridge(self, weight: float, ridges: Sequence[float]) -> float:
         *sample, represented = self._sampled(OWN_PENALTY_FACTS)

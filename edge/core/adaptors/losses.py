@@ -35,15 +35,21 @@ class HoldoutScores:
         return float(self.correct.mean())
 
 
-def is_better(one: HoldoutScores, other: HoldoutScores, evidence: float = EVIDENCE_MIN) -> bool:
+def is_better(
+    one: HoldoutScores,
+    other: HoldoutScores,
+    evidence: float = EVIDENCE_MIN,
+    weights: NDArray[np.floating] | None = None,
+) -> bool:
     """Return whether one has more correct predictions and a loss that is smaller by more than
-    `evidence` standard errors.
+    `evidence` standard errors.  weights: of the facts [held out], 1 each by default.
 
     A paired comparison of the loss of every fact, while McNemar's test uses only the facts that one
     of the two gets right.
     """
-    gaps = other.loss - one.loss
-    more = one.correct.sum() > other.correct.sum()
+    counted = np.ones(len(one.loss)) if weights is None else weights
+    gaps = counted * (other.loss - one.loss)
+    more = counted @ one.correct > counted @ other.correct
     return bool(more and gaps.sum() > evidence * np.sqrt(np.square(gaps).sum()))
 
 
@@ -63,8 +69,9 @@ def margins(scores: Doubles, targets: NDArray[np.int64]) -> Doubles:
     return np.asarray(scores[places] - others.max(axis=1))
 
 
-def grade_scores(scores: Doubles, targets: NDArray[np.int64]) -> HoldoutScores:
+def grade_scores(given: NDArray[np.floating], targets: NDArray[np.int64]) -> HoldoutScores:
     """Grade scores [n, labels], n >= 1, at the temperature that is best for all of them."""
+    scores = np.asarray(given, np.float64)
     tried = tempered_losses(scores, targets)
     correct = scores.argmax(axis=1) == targets
     best = tried[tried.sum(axis=1).argmin()]

@@ -56,8 +56,8 @@ def sampling_step(count: int, size: int = OWN_PENALTY_FACTS) -> int:
 def class_weights(labels: Sequence[str]) -> Floats:
     """Return a weight for each fact, float32 [n] with mean 1: a fact of a rare label counts more.
 
-    Numbers of facts say what was enrolled, not what will be observed, and least squares neglects a
-    label with few facts among many.
+    Numbers of facts reflect what was enrolled, not what will be observed, and least squares
+    neglects a label with few facts among many.
     """
     if not labels:
         return np.ones(0, np.float32)
@@ -87,11 +87,11 @@ def choose_ridge(
     with the leave-one-out residuals [count, k] of their targets.
 
     sample: inputs, targets and count as in `choose_weight`, cost too.  weight: of another domain's
-    fact, relative to an own one.  ridges: the candidates, `RIDGE_DEFAULT` among them.
+    fact, relative to an own one.  ridges: the candidates.
     """
     leave_one_out, energy = _leave_one_out(*sample)
     tried = {one: leave_one_out(one * energy + PENALTY_MIN, weight) for one in ridges}
-    best = _least(tried, RIDGE_DEFAULT)
+    best = _least(tried, RIDGE_DEFAULT if RIDGE_DEFAULT in tried else ridges[0])
     return best, tried[best]
 
 
