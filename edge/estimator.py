@@ -1,6 +1,6 @@
 """A scikit-learn classifier on top of the runtime: continual learning with exact unlearning."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Self
 
@@ -44,6 +44,10 @@ ROWS_MAX = 4_096
 """Rows answered at a time: bounds memory for any number of rows.  Chosen by hand; effect not
 measured."""
 
+CLIPPED_MAX = 0.01
+"""Share of values beyond the quantiser's range from which a new one is frozen.  Samples like the
+first call's exceed its range, which has headroom, far more seldom."""
+
 Floats = NDArray[np.float64]
 
 
@@ -55,7 +59,8 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     false_alarm_rate: share of known samples that `is_known` may report as novel.
     facts_per_concept: newest samples kept per class and domain.  quantiser: an `encoder.Quantiser`
     for the columns; if None, the first call freezes one from its samples, one scale per column, and
-    forgetting these samples does not change it.
+    forgetting these samples does not change it.  The inputs are then kept, so that samples beyond
+    its range lead to a new one, for which everything is derived again.
     """
 
     def __init__(
@@ -98,17 +103,21 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         classes: classes to expect, as columns of `predict_proba`; others are accepted too.  ids: if
         omitted, row numbers that continue those of earlier calls.  The first call freezes quantiser
-        and geometry.
+        and geometry; samples of which more than one value in a hundred is beyond the quantiser's
+        range freeze both again, and end grown adaptors.
         """
         fresh = not hasattr(self, "_runtime")
         values, labels = self._checked(X, y, fresh=fresh)
+        outgrown = not fresh and self._outgrows(values)
         if fresh:
             self._start(values, labels.dtype)
+        elif outgrown:
+            self._recalibrate(values)
         self._learn(values, labels, ids, domain)
         if classes is not None:
             self._expected_classes |= {_text(value) for value in np.asarray(classes)}
             self._update_classes(np.asarray(classes))
-        if fresh:
+        if fresh or outgrown:
             self._handle(FitGeometry())
         return self
 
@@ -167,6 +176,7 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         receipt = self._handle(request)
         assert isinstance(receipt, Receipt), receipt
         self._requests += 1
+        self._keep_inputs({})
         self._expected_classes.discard(text or "")
         self._update_classes(self.classes_[:0])
         return receipt
@@ -209,18 +219,44 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         frozen = given or encoder.freeze_quantiser(values, everything, "channel")
         if frozen.width != width:
             raise ValueError(f"X has {width} features, the quantiser has {frozen.width} columns")
-        card = encoder.vector_card(width, quantiser=frozen)
+        self.classes_: NDArray[Any] = np.empty(0, dtype)
+        self._inputs: dict[str, NDArray[np.float32]] = {}
+        self._open(frozen, MemoryLedger())
+        self._expected_classes: set[str] = set()
+        self._samples = self._requests = 0
+
+    def _open(self, frozen: encoder.Quantiser, ledger: MemoryLedger) -> None:
+        card = encoder.vector_card(frozen.width, quantiser=frozen)
         config = Config(
             seed=self.random_state,
             false_alarm_rate=self.false_alarm_rate,
             facts_per_concept=self.facts_per_concept,
         )
-        self.quantiser_ = frozen
-        self.classes_: NDArray[Any] = np.empty(0, dtype)
-        self._ledger = MemoryLedger()
-        self._runtime = Runtime(config, encoder.open_model(card), self._ledger)
-        self._expected_classes: set[str] = set()
-        self._samples = self._requests = 0
+        self.quantiser_, self._ledger = frozen, ledger
+        self._runtime = Runtime(config, encoder.open_model(card), ledger)
+
+    def _outgrows(self, values: NDArray[np.float32]) -> bool:
+        """Return whether so many values are clipped that a new quantiser pays, and inputs are kept
+        to derive everything again."""
+        if self.quantiser is not None:
+            return False
+        return bool(self.quantiser_.clipped(values).mean() > CLIPPED_MAX)
+
+    def _recalibrate(self, values: NDArray[np.float32]) -> None:
+        """Freeze a quantiser on all kept inputs and `values`, and derive everything again."""
+        names = list(self._inputs)
+        kept = np.array([self._inputs[name] for name in names], np.float32)
+        rows = np.concatenate([kept.reshape(len(names), values.shape[1]), values])
+        frozen = encoder.freeze_quantiser(rows, (slice(0, values.shape[1]),), "channel")
+        levels = frozen.quantise(rows[: len(names)])
+        features = {name: row.tobytes() for name, row in zip(names, levels, strict=True)}
+        self._open(frozen, self._ledger.with_features(features))
+
+    def _keep_inputs(self, given: Mapping[str, NDArray[np.float32]]) -> None:
+        """Keep the inputs of the samples in the ledger, and of no others."""
+        if self.quantiser is None:
+            both = {**given, **self._inputs}
+            self._inputs = {n: row for n, row in both.items() if self._ledger.get(n) is not None}
 
     def _learn(
         self,
@@ -246,6 +282,7 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             for row, (name, label) in enumerate(zip(names, labels, strict=True))
         )
         self._handle(Enrol(tuple(fact for fact in facts if self._ledger.get(fact.id) is None)))
+        self._keep_inputs(dict(zip(names, values, strict=True)))
         self._samples += count
         self._update_classes(labels)
 

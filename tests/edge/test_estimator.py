@@ -210,6 +210,32 @@ def test_answers_are_those_of_the_runtime():
     assert model.score_samples(rows).tolist() == [-decision.score for decision in decisions]
 
 
+def test_samples_beyond_the_range_freeze_a_quantiser_that_covers_them():
+    """A domain far beyond the first one's range is learned as if the quantiser had covered both
+    from the start: the same digest, with no sample clipped; forgotten samples stay forgotten."""
+    away = (X + 40).astype(np.float32)
+    model = ContinualClassifier().fit(X, Y)
+    model.forget(ids=[0])
+    narrow = model.quantiser_
+    model.partial_fit(away, Y, ids=range(200, 350), domain="away")
+    assert model.quantiser_ != narrow
+    assert model.quantiser_.clipped(away).max() == 0
+    known = ContinualClassifier(quantiser=model.quantiser_).fit(X[1:], Y[1:], ids=range(1, 150))
+    known.partial_fit(away, Y, ids=range(200, 350), domain="away")
+    known.forget(label=2)
+    model.forget(label=2)
+    assert model.digest() == known.digest()
+    model.partial_fit(X[:1], Y[:1], ids=[0])
+    assert model.digest() == known.digest()
+
+
+def test_a_given_quantiser_is_kept():
+    """With a quantiser of the caller's, samples beyond its range are clipped as before."""
+    model = fitted()
+    model.partial_fit(X + 40, Y, ids=range(200, 350), domain="away")
+    assert model.quantiser_ == QUANTISER
+
+
 def test_new_samples_score_lower():
     """Samples far from all classes score lower than known ones."""
     known = Y != 0
