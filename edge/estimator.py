@@ -103,21 +103,23 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         classes: classes to expect, as columns of `predict_proba`; others are accepted too.  ids: if
         omitted, row numbers that continue those of earlier calls.  The first call freezes quantiser
-        and geometry; samples of which more than one value in a hundred is beyond the quantiser's
-        range freeze both again, and end grown adaptors.
+        and geometry.  The first samples of a domain fit the geometry again.  Samples of which more
+        than one value in a hundred is beyond the quantiser's range freeze both again, and end grown
+        adaptors.
         """
         fresh = not hasattr(self, "_runtime")
         values, labels = self._checked(X, y, fresh=fresh)
-        outgrown = not fresh and self._outgrows(values)
         if fresh:
             self._start(values, labels.dtype)
-        elif outgrown:
+        outgrown = self._outgrows(values)
+        if outgrown:
             self._recalibrate(values)
+        unfitted = outgrown or domain not in self._runtime.knowledge.domains
         self._learn(values, labels, ids, domain)
         if classes is not None:
             self._expected_classes |= {_text(value) for value in np.asarray(classes)}
             self._update_classes(np.asarray(classes))
-        if fresh or outgrown:
+        if unfitted:
             self._handle(FitGeometry())
         return self
 
