@@ -63,8 +63,12 @@ def fit_adaptor(
     if record is not None:
         return solve_adaptor(build_transform(record, spans), own, others, standard)
     training_set = _plain_training_set(own, others, standard, spans)
-    kernel = _better_kernel(training_set, own, standard, spans)
-    return training_set.solve() if kernel is None else solve_kernel(kernel, own)
+    try:
+        kernel = _better_kernel(training_set, own, standard, spans)
+        return training_set.solve() if kernel is None else solve_kernel(kernel, own)
+    except np.linalg.LinAlgError:
+        # Rounding may leave a kernel of nearly equal facts singular; the head's system never is.
+        return training_set.solve()
 
 
 def fit_head(own: FactBatch, others: FactBatch, spans: Spans) -> FittedHead:

@@ -44,6 +44,9 @@ PENALTIES: Final = (0.03, 0.1, 0.3)
 not measured."""
 PENALTY_DEFAULT: Final = 0.1
 """The penalty while the bandwidth is chosen: the middle candidate."""
+EQUAL_SHARE: Final = 0.1
+"""Least median squared distance, as a share of the mean: of discrete features half of the pairs may
+be equal, and a distance near 0 as a unit makes the kernel singular."""
 DISTANCE_MIN: Final = 1e-6
 """Least median squared distance: facts may be equal, and it is a divisor."""
 
@@ -157,7 +160,7 @@ def tune_kernel(
     labels = own.labels[::every]
     distances = _squared_distances(rows)
     between = distances[np.triu_indices(len(rows), 1)]
-    median = max(float(np.median(between)), DISTANCE_MIN) if len(between) else 1.0
+    median = _typical(between) if len(between) else 1.0
     distances /= np.float32(median)
     bandwidth, penalty, scores = _choose_bandwidth(distances, labels)
     scaled = factor * np.float32(np.sqrt(bandwidth / median))
@@ -252,6 +255,11 @@ def _left_out_scores(kernel: Floats, targets: Floats, weights: Floats, penalty: 
     inverse = np.linalg.inv(kernel + np.diag(np.float32(penalty) / weights))
     solved = inverse @ (targets - weights @ targets / weights.sum())
     return np.asarray(targets - solved / np.diag(inverse)[:, None])
+
+
+def _typical(distances: Floats) -> float:
+    """Return the median of squared distances, or a share of their mean if that is larger."""
+    return max(float(np.median(distances)), EQUAL_SHARE * float(distances.mean()), DISTANCE_MIN)
 
 
 def _squared_distances(rows: Floats) -> Floats:
