@@ -10,8 +10,9 @@ INVERSE_TEMPERATURES: Final = tuple(2.0 ** (power / 2) for power in range(-2, 13
 """Candidate logits per unit of a score, from 0.5 to 64: kinds differ in the confidence of their
 scores."""
 EVIDENCE_MIN: Final = 1.0
-"""Standard errors by which a loss must be smaller.  A worse model is accepted with probability
-0.16 at most, and the expected cost stays below 0.06 standard errors: docs/decisions/0015."""
+"""Standard errors by which a loss must be smaller.  A candidate that is worse by u of them passes
+with probability Phi(-1 - u) at most, so that the expected harm, u Phi(-1 - u), stays below 0.04
+standard errors: docs/decisions/0015."""
 
 Bools = NDArray[np.bool_]
 Doubles = NDArray[np.float64]
