@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from edge.core.events import (
 )
 from edge.core.facts import Receipt, Selector
 from edge.home.home import Home
+from edge.storage import tables
 from tests.drifts import SECOND_NS, SHIFT, samples, timed_home
 
 WINDOW = 16
@@ -140,3 +142,26 @@ def test_the_confirmations_of_a_stream_are_bounded(watch, monkeypatch):
     watch.home.feed(ConfirmAlarm(watch.asked.alarm_id, "cam", harmless=True, at_ns=10))
     (kept,) = watch.home.store.recalibrations()["cam"].confirmed
     assert kept.alarm_id != first
+
+
+def test_decisions_need_no_disk(watch, tmp_path, monkeypatch):
+    """A home that is open for reading only, and one whose disk is full, decide as before; the
+    problem is reported, and gone once the record could be stored."""
+    watch.home.close()
+    watch.home = Home(tmp_path / "home", writable=False)
+    messages = watch.see(300, 0, 7)
+    assert sum(isinstance(one, Decision) for one in messages) == 300
+    assert "reading only" in watch.home.problem
+    watch.home.close()
+    watch.home = Home(tmp_path / "home")
+
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr(tables, "store_recalibration", fail)
+        messages = watch.see(300, 0, 8)
+        assert sum(isinstance(one, Decision) for one in messages) == 300
+        assert "full" in watch.home.problem
+    watch.see(300, 0, 9)
+    assert watch.home.problem == ""
