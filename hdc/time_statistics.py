@@ -43,6 +43,10 @@ is estimated from few blocks may be larger."""
 
 NORMAL_QUANTILE = 2326  # the same of the normal distribution
 
+NANOSECONDS = 10**9  # in a second
+HOUR_S = 3600  # seconds in an hour
+MINUTE_S = 60  # seconds in a minute
+
 TAIL_SHARE = 10
 """Scores among the highest tenth are what limits depend on: how alike they are in time decides how
 many independent ones there are."""
@@ -57,7 +61,8 @@ class TimeStatistics:
     scores within blocks.  between: deviation between blocks, widened for their small number.
     class_variance: of the shift of single classes in a block.  residuals: sorted scores less the
     mean of their block.  blocks, block_samples: number and length of the blocks held out.
-    effective: independent samples that the scores amount to.
+    effective: independent samples that the scores amount to.  pace_ns: median time between
+    samples, 0 if unknown.
     """
 
     level: int
@@ -71,12 +76,14 @@ class TimeStatistics:
     blocks: int
     block_samples: int
     effective: int
+    pace_ns: int
 
     def pack(self, name: str) -> Packed:
         """Return all numbers as arrays whose names start with `name`."""
         numbers = (
             *(self.level, self.clip, self.variance, self.correlation, self.window_variance),
             *(self.between, self.class_variance, self.blocks, self.block_samples, self.effective),
+            self.pace_ns,
         )
         return {
             f"{name}.numbers": np.asarray(numbers, dtype=np.int64),
@@ -102,6 +109,15 @@ class TimeStatistics:
         """Return the variance of the mean of `size` consecutive scores, in squared deviations."""
         own = _mean_variance(self.variance, self.correlation, size)
         return max(own, self.window_variance * WINDOW // size) / ONE**2
+
+
+def in_words(samples: int, pace_ns: int) -> str:
+    """Return a number of samples, with the time that they take at this pace if it is known."""
+    seconds = samples * pace_ns // NANOSECONDS
+    for size, name in ((HOUR_S, "hours"), (MINUTE_S, "minutes"), (1, "seconds")):
+        if seconds >= 2 * size:
+            return f"{samples} (about {-(-seconds // size)} {name})"
+    return str(samples)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +205,7 @@ def time_statistics(orders: Sequence[TimeOrder], deviations: Ints) -> TimeStatis
         blocks=len(blocks),
         block_samples=count // len(blocks),
         effective=_effective(scores),
+        pace_ns=orders[0].pace_ns,
     )
 
 
