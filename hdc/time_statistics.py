@@ -9,7 +9,7 @@ which neighbours that are alike make larger than that of independent samples.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil, isqrt, sqrt
+from math import isqrt, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -102,8 +102,16 @@ class TimeStatistics:
 
     def quantile(self, rate: float) -> float:
         """Return the conformal limit of a score above its level, in standard deviations."""
-        place = min(len(self.residuals), ceil((1 - rate) * (len(self.residuals) + 1))) - 1
-        return int(self.residuals[place]) / ONE
+        count = len(self.residuals)
+        beyond = max(0, int((rate * (1 + self.effective) - 1) * count / self.effective))
+        return int(self.residuals[count - 1 - min(beyond, count - 1)]) / ONE
+
+    def p_value(self, above: float) -> float:
+        """Return the conformal p-value of a score above its level, among the independent samples
+        that the residuals amount to."""
+        count = len(self.residuals)
+        at_least = count - int(self.residuals.searchsorted(above * ONE, side="left"))
+        return (1 + at_least * self.effective / count) / (1 + self.effective)
 
     def window_variance_of(self, size: int) -> float:
         """Return the variance of the mean of `size` consecutive scores, in squared deviations."""
@@ -140,9 +148,7 @@ def sample_p_value(
     quantile = statistics.quantile(rate)
     if above > 0 and quantile > 0:
         above *= quantile / sqrt(quantile**2 + normal_quantile(rate) ** 2 * level.variance)
-    found = statistics.residuals
-    at_least = len(found) - int(found.searchsorted(above * ONE, side="left"))
-    return (1 + at_least) / (1 + len(found))
+    return statistics.p_value(above)
 
 
 def window_score(
@@ -268,4 +274,4 @@ def _effective(scores: Ints) -> int:
     high -= int(high.sum()) // count
     squares = max(1, int(np.square(high).sum()))
     alike = min(CORRELATION_MAX, max(0, int((high[1:] * high[:-1]).sum()) * ONE // squares))
-    return count * (ONE - alike) // (ONE + alike)
+    return max(1, count * (ONE - alike) // (ONE + alike))
