@@ -39,7 +39,8 @@ above what it allows alarm lastingly, however slow (docs/explanation/time.md).""
 
 STEP_MAX: Final = 0.1
 """Largest step of the level, in within-block deviations.  0.02 follows drift less well on the
-development sets of benchmarks/trust/time_order.py; the bound on the total protects, not the rate."""
+development sets of benchmarks/trust/time_order.py; the bound on the total protects, not the
+rate."""
 
 INNOVATION_MAX: Final = 2.5
 """Deviations beyond this count as this: one outlier must not move the level.  Chosen by hand."""
