@@ -198,9 +198,7 @@ class Assessor:
             return None
         verdicts, rate = [one.verdict for one in stream.window], self._config.false_alarm_rate
         calibration = known.calibration()
-        # Changes are computed only where they can count.
-        change = stream.change() if calibration.switches else None
-        return hdc.detect_window(verdicts, calibration, rate, level.level, change)
+        return hdc.detect_window(verdicts, calibration, rate, level.level, stream.change)
 
 
 def _route(
