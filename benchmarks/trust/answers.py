@@ -36,6 +36,7 @@ from edge.core import (
     Observation,
     Publish,
     Runtime,
+    untimed_batch,
 )
 from edge.core.adaptors import (
     Adaptor,
@@ -291,12 +292,12 @@ def accuracy(adaptor: Adaptor, levels: NDArray[np.uint8], label: Ints) -> float:
 def batch(levels: NDArray[np.uint8], label: Ints) -> FactBatch:
     """Return rows as facts of one domain."""
     ids = tuple(f"{row:05}" for row in range(len(levels)))
-    return FactBatch(ids, ("home",) * len(ids), tuple(str(one) for one in label), levels)
+    return untimed_batch(ids, ("home",) * len(ids), tuple(str(one) for one in label), levels)
 
 
 def no_facts(width: int) -> FactBatch:
     """No facts of other domains."""
-    return FactBatch((), (), (), np.zeros((0, width), np.uint8))
+    return untimed_batch((), (), (), np.zeros((0, width), np.uint8))
 
 
 def kernels(trials: int) -> Iterator[BenchmarkRow]:

@@ -13,6 +13,7 @@ import numpy as np
 import encoder
 
 from ..core import (
+    AlarmQuestion,
     Config,
     Decision,
     DriftAlarm,
@@ -27,6 +28,7 @@ from ..core import (
     Rejected,
     Tick,
 )
+from ..extras import missing_torch
 from . import checkers, metrics
 from .device import SimulatedDevice, facts_of, resident_bytes
 from .evaluation import Evaluation, Truth, without_adaptors
@@ -35,7 +37,6 @@ from .recording import DecisionStep, MarkKind, RunRecording, TimelineMark, step_
 from .replay import Encoded, ReplayModel
 from .scenarios import Scenario
 from .simulated_worker import (
-    NO_TORCH,
     Grower,
     SimulatedWorker,
     find_grower,
@@ -167,7 +168,7 @@ class _Run:
         self._learned_at: tuple[int, Counter[Truth]] = (0, Counter())
         self._peak_bytes = 0
         if settings.growth and worker.grow is None:
-            self._mark("growth", NO_TORCH)
+            self._mark("growth", missing_torch())
         self._handlers: dict[type, Callable[[Any], None]] = {
             PhaseStart: self._start_phase,
             EnrolSamples: self._enrol,
@@ -239,6 +240,8 @@ class _Run:
                 self._steps.append(step_of(len(self._steps), message, truth, novel=novel))
             elif isinstance(message, DriftAlarm):
                 self._alarm(message)
+            elif isinstance(message, AlarmQuestion):
+                self._mark("question", f"{message.stream}, nearest to {message.domain}")
 
     def _alarm(self, alarm: DriftAlarm) -> None:
         kind: MarkKind = "alarm" if alarm.raised else "cleared"

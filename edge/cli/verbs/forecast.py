@@ -12,6 +12,7 @@ import click
 from ...core import ConfigError
 from ...core.drift import DetectedChange
 from ...datasets import SeriesFile, SeriesRows, read_recording
+from ...extras import install_command
 from ...home import (
     DEFAULT,
     ForecastOptions,
@@ -87,7 +88,7 @@ def _check_plot(path: Path) -> None:
     if find_spec("matplotlib") is None:
         raise ConfigError(
             "drawing the forecast: matplotlib is not installed",
-            "install the extra: pip install 'auricle[sim]', or leave --plot out",
+            f"install the extra: {install_command('sim')}, or leave --plot out",
         )
     if path.suffix.lower() != ".png" or path.is_dir():
         raise ConfigError(

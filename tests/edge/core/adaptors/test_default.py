@@ -9,7 +9,7 @@ from edge.core.adaptors.head import FittedHead
 from edge.core.adaptors.kernel import KernelMachine
 from edge.core.adaptors.losses import grade_scores, is_better
 from edge.core.adaptors.weighting import class_weights
-from edge.core.facts import FactBatch, stack_facts
+from edge.core.facts import FactBatch, stack_facts, untimed_batch
 
 WIDTH = 16
 NOTHING = stack_facts([])
@@ -22,7 +22,7 @@ def ring(count: int, seed: int, domain: str = "home", labels: str = "io") -> Fac
     outside = np.square(rows[:, :2]).sum(axis=1) > 1.4
     levels = np.clip(np.square(11 + 2 * rows), 0, 255).astype(np.uint8)
     named = tuple(labels[int(one)] for one in outside)
-    return FactBatch(
+    return untimed_batch(
         tuple(f"{domain}{at:05}" for at in range(count)), (domain,) * count, named, levels
     )
 
@@ -36,7 +36,7 @@ def clouds(counts: dict[str, int], seed: int) -> FactBatch:
     rows = centres[numbers] + 1.5 * random.standard_normal((len(labels), WIDTH))
     levels = np.clip(128 + 20 * rows, 0, 255).astype(np.uint8)
     ids = tuple(f"{at:05}" for at in range(len(labels)))
-    return FactBatch(ids, ("home",) * len(ids), labels, levels)
+    return untimed_batch(ids, ("home",) * len(ids), labels, levels)
 
 
 def accuracy(made, rows: FactBatch) -> float:
@@ -121,7 +121,7 @@ def test_facts_that_are_mostly_equal_are_answered():
     levels = np.zeros((600, 3), np.uint8)
     levels[rare] = random.integers(0, 3, (rare.sum(), 3)) * 120
     labels = tuple("ny"[int(one)] for one in levels.sum(axis=1) > 200)
-    own = FactBatch(tuple(f"{at:05}" for at in range(600)), ("home",) * 600, labels, levels)
+    own = untimed_batch(tuple(f"{at:05}" for at in range(600)), ("home",) * 600, labels, levels)
     made = fit_adaptor(own, NOTHING)
     assert np.isfinite(made.answer(levels)).all()
     assert accuracy(made, own) > 0.9
