@@ -70,6 +70,8 @@ class SampleAssessment:
     def is_novel(self) -> bool:
         """True if the sample alone is out of distribution, or, where too few facts are known for a
         p-value, an outlier."""
+        if self.placement.doubtful:
+            return False
         if self.placement.known is None:
             return self.placement.deviation > OUTLIER_SPREADS
         return not self.placement.known
