@@ -24,6 +24,7 @@ NAMES = {
     "nas": "benchmarks.nas.run",
     "labels": "benchmarks.continual.labels",
     "ood": "benchmarks.ood.run",
+    "public": "benchmarks.public.run",
 }
 # Counts that `run` of a benchmark takes in addition to the data.
 COUNTS = {
