@@ -7,10 +7,12 @@ from .conformal import ConformalCusum
 from .cusum import ChannelCusum
 from .detector import ChangeDetector
 from .joint_jump import JointJump
+from .segments import SegmentEvidence
 
 DETECTORS: Final[dict[str, Callable[[int], ChangeDetector]]] = {
     "cusum": ChannelCusum,
     "joint": JointJump,
+    "segments": SegmentEvidence,
     "sequential": ConformalCusum,
 }
 """Constructors by name, each from a number of channels."""
