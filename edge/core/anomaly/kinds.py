@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Final
 
 from .scorer import FALSE_ALARMS_PER_DAY, AnomalyScorer, ScoringTask
-from .window_memory import WindowMemoryScorer
+from .window_scorer import WindowScorer
 
 SCORERS: Final[dict[str, Callable[[ScoringTask], AnomalyScorer]]] = {
-    "windows": WindowMemoryScorer,
+    "windows": WindowScorer,
 }
 """Constructors by name, each from a scoring task."""
 

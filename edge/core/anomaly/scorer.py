@@ -30,12 +30,13 @@ class AnomalyScore:
     p_value: estimated probability per sample that a normal series raises an alarm at this score or
     above; 1 during the warm-up.  score: surprise, 0 or more, before the calibration by the series'
     own past.  channels: the surprising ones, the most surprising first; empty for an unsurprising
-    sample.  scale: length in samples of the window that surprises most, 0 for none.  alarm: whether
+    sample.  limit: score from which the series is in alarm.  scale: length in samples of the window that surprises most, 0 for none.  alarm: whether
     the series is in alarm at this sample.  raised: whether an alarm starts at this sample.
     """
 
     p_value: float = 1.0
     score: float = 0.0
+    limit: float = 0.0
     channels: tuple[int, ...] = ()
     scale: int = 0
     alarm: bool = False

@@ -1,0 +1,113 @@
+"""From scores to p-values, limits and alarms at a chosen rate of false alarms per day."""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .scorer import Floats
+from .windows import LONGEST
+
+_EDGES: Final = 0.5 * 1.06 ** np.arange(128)
+# Scores at which peaks are counted: 6 % apart, up to 800.  Chosen by hand: finer ones change limits
+# by less than their own uncertainty.
+_PRIOR: Final = (-2.65, -0.93)
+_PRIOR_STEPS: Final = 30_000
+CLEAR_SHARE: Final = 0.4
+"""Share of the limit below which a score counts as quiet again.  On NAB 0.4 to 0.8 change the score
+by less than 0.3."""
+SAMPLES_PER_DAY: Final = 288
+"""Samples in a day where times are unusable: those of five-minute samples."""
+_DAY_NS: Final = 86_400e9
+
+
+class AlarmGate:
+    """Calibrates scores by peaks of the past and raises alarms at a chosen rate.
+
+    The p-value of a score is the rate of peaks of at least that score per sample: the rate on
+    development series, weighted as 30,000 samples, joined with the series' own count.  The limit
+    is the chosen rate or, if that is higher, one peak in as many samples as were seen: a shorter
+    past can't attest a lower rate.  An alarm starts when a score reaches the limit after as many
+    quiet samples as the longest window holds: earlier, that window still shows the last alarm.
+    """
+
+    def __init__(self, false_alarms_per_day: float) -> None:
+        self._rate = false_alarms_per_day
+        self._prior = np.minimum(10.0 ** _PRIOR[0] * _EDGES ** _PRIOR[1], 1.0)
+        self.peaks = np.zeros(len(_EDGES))
+        # Samples seen, samples since the last surprising one, since the last above the lowest edge.
+        self.counts: NDArray[np.int64] = np.array([0, LONGEST, LONGEST])
+        # Earliest and latest time.
+        self.times: NDArray[np.int64] = np.zeros(2, np.int64)
+        self.peak = np.zeros(1)
+        self.refresh()
+
+    def step(self, score: float, at_ns: int) -> tuple[float, float, bool, bool]:
+        """Return p-value and limit of a score, whether it is in alarm, and whether one starts."""
+        seen, quiet, low = (int(number) for number in self.counts)
+        self._record_time(at_ns, seen)
+        if seen % LONGEST == 0:
+            self.refresh()
+        alarm = score >= self.limit
+        raised = alarm and quiet >= LONGEST
+        quiet = 0 if score >= CLEAR_SHARE * self.limit else quiet + 1
+        p_value = self.p_value(score)
+        low = self._record_peak(score, low)
+        self.counts[:] = seen + 1, min(quiet, LONGEST), low
+        return p_value, self.limit, alarm, raised
+
+    def p_value(self, score: float) -> float:
+        """Return the rate of peaks of at least this score per sample."""
+        if score <= _EDGES[0]:
+            return 1.0
+        at = math.log(score)
+        return float(10.0 ** np.interp(at, _LOG_EDGES, self._log_rates))
+
+    def _record_time(self, at_ns: int, seen: int) -> None:
+        if seen == 0:
+            self.times[:] = at_ns
+        self.times[0] = min(int(self.times[0]), at_ns)
+        self.times[1] = max(int(self.times[1]), at_ns)
+
+    def _record_peak(self, score: float, low: int) -> int:
+        """Count a peak at every edge that it reaches, once; return the samples since a peak."""
+        if score < _EDGES[0]:
+            return min(low + 1, LONGEST)
+        if low >= LONGEST:
+            self.peak[0] = 0.0
+        if score > self.peak[0]:
+            first, last = np.searchsorted(_EDGES, (self.peak[0], score), "right")
+            self.peaks[first:last] += 1.0
+            self.peak[0] = score
+        return 0
+
+    def refresh(self) -> None:
+        """Derive rates and limit from the arrays."""
+        seen = int(self.counts[0])
+        rates = (_PRIOR_STEPS * self._prior + self.peaks) / (_PRIOR_STEPS + seen)
+        self._log_rates: Floats = np.log10(rates)
+        wanted = math.log10(min(1.0, max(self._rate / self._samples_per_day(), 1.0 / max(seen, 1))))
+        reached = np.flatnonzero(self._log_rates <= wanted)
+        self.limit = float(_EDGES[reached[0]] if len(reached) else _EDGES[-1])
+
+    def _samples_per_day(self) -> float:
+        span = int(self.times[1]) - int(self.times[0])
+        return (int(self.counts[0]) - 1) * _DAY_NS / span if span > 0 else SAMPLES_PER_DAY
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays that hold everything learned, themselves."""
+        return {"peaks": self.peaks, "counts": self.counts, "times": self.times, "peak": self.peak}
+
+
+_LOG_EDGES: Final = np.log(_EDGES)
+
+
+def alarm_starts(scores: Iterable[float], limit: float) -> Iterator[int]:
+    """Yield the places at which alarms start at a fixed limit of the score, as in `AlarmGate`."""
+    quiet = LONGEST
+    for place, score in enumerate(scores):
+        if score >= limit and quiet >= LONGEST:
+            yield place
+        quiet = 0 if score >= CLEAR_SHARE * limit else quiet + 1
