@@ -9,22 +9,38 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
+    from .alarms import alarm_starts
     from .kinds import SCORERS, make_scorer
-    from .scorer import FALSE_ALARMS_PER_DAY, AnomalyScore, AnomalyScorer, ScoringTask
+    from .scorer import (
+        FALSE_ALARMS_PER_DAY,
+        FALSE_ALARMS_PER_DAY_MAX,
+        AnomalyScore,
+        AnomalyScorer,
+        ScoringTask,
+    )
 else:
     __getattr__ = lazy_names(
         __name__,
         {
+            "alarms": ("alarm_starts",),
             "kinds": ("SCORERS", "make_scorer"),
-            "scorer": ("AnomalyScore", "AnomalyScorer", "FALSE_ALARMS_PER_DAY", "ScoringTask"),
+            "scorer": (
+                "AnomalyScore",
+                "AnomalyScorer",
+                "FALSE_ALARMS_PER_DAY",
+                "FALSE_ALARMS_PER_DAY_MAX",
+                "ScoringTask",
+            ),
         },
     )
 
 __all__ = [
     "FALSE_ALARMS_PER_DAY",
+    "FALSE_ALARMS_PER_DAY_MAX",
     "SCORERS",
     "AnomalyScore",
     "AnomalyScorer",
     "ScoringTask",
+    "alarm_starts",
     "make_scorer",
 ]

@@ -66,9 +66,9 @@ class LevelShift:
         mean: Floats = self.recent[places].mean(axis=0)
         return mean
 
-    def learn(self, values: Floats, alarm: bool) -> None:
+    def learn(self, values: Floats, *, alarm: bool) -> None:
         """Learn the sample that was scored last."""
-        _, filled, alarms, held, _ = (int(number) for number in self.counts)
+        _, filled, alarms, _, _ = (int(number) for number in self.counts)
         block = self.block
         block[0] += values
         block[1] += values * values

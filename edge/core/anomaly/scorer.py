@@ -10,9 +10,14 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 State = Mapping[str, NDArray[Any]]
 
-FALSE_ALARMS_PER_DAY: Final = 0.05
-"""Default rate of false alarms of a series: one in about three weeks, so twenty series raise one a
-day in all.  At five-minute samples it is where the score on NAB's development half is best."""
+FALSE_ALARMS_PER_DAY: Final = 1 / 7
+"""Default rate of false alarms of a series: one a week, so that a person can look at each.
+At five-minute samples it is close to the rate at which the score on half of NAB is best, 0.17 a
+day."""
+
+
+FALSE_ALARMS_PER_DAY_MAX: Final = 1_000.0
+"""Highest rate: about one a minute.  More would be a typing error.  Chosen by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +32,12 @@ class ScoringTask:
 class AnomalyScore:
     """The anomaly score of one sample.
 
-    p_value: estimated probability per sample that a normal series raises an alarm at this score or
-    above; 1 during the warm-up.  score: surprise, 0 or more, before the calibration by the series'
-    own past.  channels: the surprising ones, the most surprising first; empty for an unsurprising
-    sample.  limit: score from which the series is in alarm.  scale: length in samples of the window that surprises most, 0 for none.  alarm: whether
-    the series is in alarm at this sample.  raised: whether an alarm starts at this sample.
+    p_value: estimated rate per sample at which a normal series reaches this score; 1 during the
+    warm-up.  score: surprise, 0 or more, before the calibration by the series' own past.  limit:
+    score from which the series is in alarm.  channels: the surprising ones, the most surprising
+    first; empty for an unsurprising sample.  scale: length in samples of the window that surprises
+    most, 1 for a value beyond the range, 0 for an unsurprising sample.  alarm: whether the series
+    is in alarm at this sample.  raised: whether an alarm starts at this sample.
     """
 
     p_value: float = 1.0

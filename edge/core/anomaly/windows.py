@@ -62,16 +62,21 @@ class WindowMemory:
         self._append(codes)
         self._update()
         full = min(self.windows, self.count - 2 * LONGEST + 1)
-        if full < CANDIDATES_MIN:
+        if not self.ready:
             return np.zeros((len(SCALES), len(codes)))
         tables = (self._short, self._long, self._pooled[self.count % POOL])
         for nearest, table in zip(self._nearest, tables, strict=True):
-            table = table[:, -full:].copy()
-            table.partition(NEAREST - 1, axis=1)
-            nearest[:] = table[:, :NEAREST]
+            candidates = table[:, -full:].copy()
+            candidates.partition(NEAREST - 1, axis=1)
+            nearest[:] = candidates[:, :NEAREST]
         distances: Floats = np.sqrt(self._nearest).sum(axis=2)
         distances *= _PER_SAMPLE
         return distances
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are enough windows to compare with."""
+        return self.count >= 2 * LONGEST + CANDIDATES_MIN - 1
 
     def _append(self, codes: Codes) -> None:
         if self._at == self._codes.shape[1]:
