@@ -27,6 +27,9 @@ _PRIOR_STEPS: Final = 30_000
 _ATTESTED_STEPS: Final = 2_016
 # One peak in so many samples is a rate that the development series attest: a week of five-minute
 # samples.
+LIMIT_MIN: Final = 2.0
+"""Lowest limit: the tail of a normal distribution at one in a hundred.  Slow series don't reach the
+chosen rate then: below it they would be in alarm most of the time."""
 CLEAR_SHARE: Final = 0.4
 """Share of the limit below which a score counts as quiet again.  On NAB 0.4 to 0.8 change the score
 by less than 0.3."""
@@ -42,15 +45,15 @@ class AlarmGate:
     development series, weighted as 30,000 samples, joined with the series' own count.  The limit
     follows from the chosen rate, but demands no rate below one peak in 2,016 samples or, later, in
     as many samples as the series had: a shorter past can't attest a lower rate.  An alarm starts
-    when a score reaches the limit after as many quiet samples as the longest window holds: earlier,
-    that window still shows the last alarm.
+    when a score reaches the limit.  It is over after as many quiet samples as the longest window
+    holds: earlier, that window still shows what raised it.
     """
 
     def __init__(self, false_alarms_per_day: float) -> None:
         self._rate = false_alarms_per_day
         self._prior = 10.0 ** np.interp(_LOG_EDGES, np.log(_PRIOR[0]), _PRIOR[1])
         self.peaks = np.zeros(len(_EDGES))
-        # Samples seen, samples since the last surprising one, since the last above the lowest edge.
+        # Samples seen, quiet samples since the last alarm, samples since a score at an edge.
         self.counts: NDArray[np.int64] = np.array([0, LONGEST, LONGEST])
         # Earliest and latest time.
         self.times: NDArray[np.int64] = np.zeros(2, np.int64)
@@ -61,16 +64,16 @@ class AlarmGate:
 
     def step(self, score: float, at_ns: int) -> tuple[float, float, bool, bool]:
         """Return p-value and limit of a score, whether it is in alarm, and whether one starts."""
-        seen, quiet, low = (int(number) for number in self.counts)
+        seen, quiet, low = self.counts.tolist()
         self._record_time(at_ns, seen)
         if seen % LONGEST == 0:
             self._refresh()
         alarm = score >= self.limit
         raised = alarm and quiet >= LONGEST
-        quiet = 0 if score >= CLEAR_SHARE * self.limit else quiet + 1
+        quiet = _count_quiet(score, self.limit, quiet)
         p_value = self.p_value(score)
         low = self._record_peak(score, low)
-        self.counts[:] = seen + 1, min(quiet, LONGEST), low
+        self.counts[:] = seen + 1, quiet, low
         return p_value, self.limit, alarm, raised
 
     @property
@@ -111,7 +114,7 @@ class AlarmGate:
         wanted = math.log10(min(1.0, max(self._rate / self._samples_per_day(), attested)))
         reached = np.flatnonzero(self.log_rates <= wanted)
         place = int(reached[0]) if len(reached) else len(_EDGES) - 1
-        self.limits[0] = _EDGES[place]
+        self.limits[0] = max(float(_EDGES[place]), LIMIT_MIN)
 
     def _samples_per_day(self) -> float:
         span = int(self.times[1]) - int(self.times[0])
@@ -129,10 +132,17 @@ class AlarmGate:
         }
 
 
+def _count_quiet(score: float, limit: float, quiet: int) -> int:
+    """Return the quiet samples since the last alarm, `LONGEST` if it is over."""
+    if quiet >= LONGEST:
+        return 0 if score >= limit else LONGEST
+    return 0 if score >= CLEAR_SHARE * limit else quiet + 1
+
+
 def alarm_starts(scores: Iterable[float], limit: float) -> Iterator[int]:
     """Yield the places at which alarms start at a fixed limit of the score, as in `AlarmGate`."""
     quiet = LONGEST
     for place, score in enumerate(scores):
         if score >= limit and quiet >= LONGEST:
             yield place
-        quiet = 0 if score >= CLEAR_SHARE * limit else quiet + 1
+        quiet = _count_quiet(score, limit, quiet)

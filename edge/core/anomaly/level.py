@@ -68,7 +68,7 @@ class LevelShift:
 
     def learn(self, values: Floats, *, alarm: bool) -> None:
         """Learn the sample that was scored last."""
-        _, filled, alarms, _, _ = (int(number) for number in self.counts)
+        _, filled, alarms, _, _ = self.counts.tolist()
         block = self.block
         block[0] += values
         block[1] += values * values
@@ -80,7 +80,7 @@ class LevelShift:
             self._close()
 
     def _close(self) -> None:
-        _, _, alarms, held, refused = (int(number) for number in self.counts)
+        _, _, alarms, held, refused = self.counts.tolist()
         block = self.block
         block[:2] /= BLOCK_STEPS
         block[3] /= BLOCK_STEPS - MEAN_STEPS + 1

@@ -59,7 +59,7 @@ class RobustScale:
 
     def encode(self, values: Floats) -> Codes:
         """Return the codes of a sample by the scale before it, then learn from it."""
-        held, _, _, seen = (int(number) for number in self.counts)
+        held, _, _, seen = self.counts.tolist()
         if seen >= _FIRST_STEPS and (seen % _REFRESH_STEPS == 0 or seen == _FIRST_STEPS):
             self._estimate(held)
         codes = np.zeros(len(values), np.int32)
@@ -96,7 +96,7 @@ class RobustScale:
         self.factor[:] = CODES_PER_UNIT * _SPREAD_DEVIATIONS / spread
 
     def _keep(self, values: Floats) -> None:
-        held, oldest, stride, seen = (int(number) for number in self.counts)
+        held, oldest, stride, seen = self.counts.tolist()
         size = self.kept.shape[1]
         if seen % stride == 0:
             if held < size:

@@ -53,7 +53,7 @@ class RunningSurprise:
         return surprise
 
     def _learn(self, means: Floats) -> None:
-        seen, used, length, filled = (int(number) for number in self.counts)
+        seen, used, length, filled = self.counts.tolist()
         if used == 0 or filled == length:
             if used == BLOCKS_MAX:
                 used, length = self._make_room(length)
@@ -73,7 +73,7 @@ class RunningSurprise:
         return BLOCKS_MAX - 1, length
 
     def _refresh(self) -> None:
-        _, used, length, filled = (int(number) for number in self.counts)
+        _, used, length, filled = self.counts.tolist()
         held = (used - 1) * length + filled
         first = int(held * (1.0 - _RECENT_SHARE)) // length
         count = held - first * length

@@ -34,7 +34,9 @@ _JOINT_DEVIATIONS: Final = 1.4
 # Standard deviations that a joint shift of 1 counts as.  Chosen on half of SKAB, where a limit of
 # 2.4 is best, so that one limit of the score serves windows and joint shifts.
 _CHANNEL_SHARE: Final = 0.5
-# Score, as a share of the largest, from which a channel is named, too.  Chosen by hand.
+_CHANNEL_DEVIATIONS: Final = 4.0
+# A channel is named, too, from half the largest deviation or from four standard deviations on.
+# Chosen by hand.
 
 
 class _Part(Protocol):
@@ -185,7 +187,7 @@ def _most_surprising(deviations: Floats) -> tuple[int, float, Floats]:
 
 
 def _named(by_channel: Floats) -> tuple[int, ...]:
-    """Return the channels that surprise at least half as much as the most surprising one."""
+    """Return the surprising channels, the most surprising first."""
     order = np.argsort(-by_channel, kind="stable")
-    least = _CHANNEL_SHARE * by_channel[order[0]]
+    least = min(_CHANNEL_SHARE * by_channel[order[0]], _CHANNEL_DEVIATIONS)
     return tuple(int(channel) for channel in order if by_channel[channel] >= least)
