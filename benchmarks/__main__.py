@@ -35,7 +35,7 @@ COUNTS = {
     "faults": ("kills", "broker-kills", "messages", "signals"),
 }
 # Benchmarks whose `run` can skip the slow part.
-QUICK = ("domains", "forecast", "labels")
+QUICK = ("domains", "forecast", "labels", "public")
 # Benchmarks whose `run` can use some of its data sets only.
 SETS = ("forecast",)
 

@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.core.anomaly import alarm_starts
+
 from ..report import BenchmarkRow
 from .board import NAB
 from .gaussian import windowed_gaussian
@@ -21,11 +23,15 @@ from .nab import (
     load_nab,
     refractory,
 )
+from .ours import scored
 from .peers import beyond_range, clock, neighbour_scores, river_alarms, river_scores
 
 Floats = NDArray[np.float64]
 Scored = Sequence[Floats]
 
+OURS: Final = "Auricle"
+LIMITS: Final = (1.5, 12.0, 40)
+"""Lowest, highest, and number of limits of our score that are tried; the best is inside."""
 METRICS: Final = ("nab_standard", "nab_low_fp", "nab_low_fn")
 # Members of the board whose score of every row is in the file of data.
 RESCORED: Final = {"knncad": "KNN-CAD", "numenta": "Numenta HTM"}
@@ -36,10 +42,13 @@ PERIODS: Final = (100, 200, 400, 800, 1_600)
 """Periods tried for the clock, in rows."""
 
 
-def nab_rows(folder: Path) -> list[BenchmarkRow]:
-    """Return the rows of the board, its members scored again, peers and dummies."""
+def nab_rows(folder: Path) -> tuple[list[BenchmarkRow], dict[str, float]]:
+    """Return the rows of the board, its members scored again, ours, peers and dummies, and the
+    summary."""
     corpus = load_nab(folder)
-    rows = [
+    summary = _ours(corpus)
+    rows = [BenchmarkRow(OURS, metric, value) for metric, value in summary.items()]
+    rows += [
         BenchmarkRow(f"{name} (published)", metric, value)
         for name, values in NAB.items()
         for metric, value in zip(METRICS, values, strict=True)
@@ -56,7 +65,34 @@ def nab_rows(folder: Path) -> list[BenchmarkRow]:
     methods["a clock"] = _clock(corpus)
     for name, scores in methods.items():
         rows += score_rows(name, corpus, scores)
-    return rows
+    return rows, summary
+
+
+def _ours(corpus: Sequence[NabSeries]) -> dict[str, float]:
+    """Return our figures.  An alarm starts as in the daemon: after quiet samples.
+
+    At the limit that is best for the corpus, as NAB does it, by profile; at the limit that is best
+    for the development half; at the default rate of false alarms per day, each series with the
+    limit that it finds for itself; and where every sample above the limit is an alarm."""
+    found = [scored(series.values[:, None], series.seconds) for series in corpus]
+    scores = [one.scores for one in found]
+    limits = np.geomspace(*LIMITS)
+    alarms = [
+        [np.fromiter(alarm_starts(score, limit), np.int64) for score in scores] for limit in limits
+    ]
+    figures = {
+        metric: max(alarm_score(corpus, at, profile) for at in alarms)
+        for metric, profile in zip(METRICS, PROFILES, strict=True)
+    }
+    best = max(alarms, key=lambda at: alarm_score(development(corpus), development(at), STANDARD))
+    default = [np.flatnonzero(one.raised) for one in found]
+    for name, at in (("development_threshold", best), ("default_rate", default)):
+        figures[f"nab_standard_{name}"] = alarm_score(corpus, at, STANDARD)
+        for half in (development, confirmation):
+            key = f"nab_standard_{name}_{half.__name__}"
+            figures[key] = alarm_score(half(corpus), half(at), STANDARD)
+    figures["nab_standard_every_row"] = best_threshold(corpus, scores, STANDARD)[0]
+    return figures
 
 
 def river_rows(folder: Path) -> list[BenchmarkRow]:

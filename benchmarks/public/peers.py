@@ -128,9 +128,9 @@ def neighbour_scores(values: Floats, probation: int) -> Floats:
         apart = squares[now, None] + squares[past] - 2.0 * windows[now] @ windows[past].T
         kept = min(NEIGHBOURS, apart.shape[1])
         nearest = np.partition(apart, kept - 1, axis=1)[:, :kept]
-        score[now.start + LAGS - 1 : now.stop + LAGS - 1] = np.sqrt(
-            np.maximum(nearest, 0.0)
-        ).mean(1)
+        score[now.start + LAGS - 1 : now.stop + LAGS - 1] = np.sqrt(np.maximum(nearest, 0.0)).mean(
+            1
+        )
     return score
 
 

@@ -39,9 +39,7 @@ class SkabRecording:
 def load_skab(folder: Path) -> list[SkabRecording]:
     """Load all recordings with an anomaly, in the order of their names."""
     with np.load(folder / FILE) as stored:
-        names = sorted(
-            key[: -len("__anomaly")] for key in stored if key.endswith("__anomaly")
-        )
+        names = sorted(key[: -len("__anomaly")] for key in stored if key.endswith("__anomaly"))
         return [
             SkabRecording(
                 name=name,

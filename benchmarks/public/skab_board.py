@@ -1,6 +1,6 @@
 """Every method on SKAB: the published board, ours, peers and dummies."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from ..report import BenchmarkRow
 from .board import SKAB, SKAB_CHANGE_POINTS
 from .halves import confirmation, development
-from .peers import NEIGHBOURS, river_alarms
+from .ours import changes, scored
+from .peers import NEIGHBOURS, Alarms, clock, river_alarms
 from .skab import (
     LEARNED_ROWS,
     SkabRecording,
@@ -25,6 +26,9 @@ Flags = NDArray[np.bool_]
 # Learns from the first rows [400, 8], scores every later one.
 Scorer = Callable[[Floats, Floats], Floats]
 
+OURS: Final = "Auricle"
+PERIODS: Final = (30, 60, 120, 240)
+"""Periods tried for the clock, in rows."""
 METRICS: Final = ("skab_f1", "skab_far", "skab_mar")
 FALSE_ALARMS_MAX: Final = 0.1
 """Rate on the development half that a threshold of a peer may have: the aim for ours."""
@@ -34,10 +38,12 @@ CLOCK: Final = slice(580 - LEARNED_ROWS, 980 - LEARNED_ROWS)
 """Rows in which most recordings have their fault: a dummy that looks at nothing."""
 
 
-def skab_rows(folder: Path) -> list[BenchmarkRow]:
-    """Return the rows of the board, peers and dummies."""
+def skab_rows(folder: Path) -> tuple[list[BenchmarkRow], dict[str, float]]:
+    """Return the rows of the board, ours, peers and dummies, and the summary."""
     recordings = load_skab(folder)
-    rows = [
+    rows = _ours(recordings)
+    summary = {row.metric: row.value for row in rows if row.method == OURS}
+    rows += [
         BenchmarkRow(f"{name} (published)", metric, value)
         for name, values in SKAB.items()
         for metric, value in zip(METRICS, values, strict=True)
@@ -51,7 +57,31 @@ def skab_rows(folder: Path) -> list[BenchmarkRow]:
         rows += threshold_rows(name, recordings, scores)
     for name, judge in _dummies().items():
         rows += judged_rows(name, recordings, [judge(*_split(each)) for each in recordings])
-    return [*rows, *_river_rows(recordings)]
+    return [*rows, *_change_rows(recordings, _clocks())], summary
+
+
+def river_change_rows(folder: Path) -> list[BenchmarkRow]:
+    """Return the change points of River's detectors; some minutes."""
+    return _change_rows(load_skab(folder), river_alarms())
+
+
+def _ours(recordings: Sequence[SkabRecording]) -> list[BenchmarkRow]:
+    """Return the figures of our alarms at the default rate, of our score with a threshold of the
+    development half, and the change points of our change detector, at the steps of its reports."""
+    found = [scored(each.values, each.seconds) for each in recordings]
+    rows = judged_rows(OURS, recordings, [one.alarms[LEARNED_ROWS:] for one in found])
+    rows += threshold_rows(
+        f"{OURS}, threshold of the development half",
+        recordings,
+        [one.scores[LEARNED_ROWS:] for one in found],
+    )
+    reported = []
+    for each in recordings:
+        flags = np.zeros(len(each.values), bool)
+        flags[[change.step for change in changes(each.values)]] = True
+        reported.append(flags[LEARNED_ROWS:])
+    points = change_score(recordings, reported)
+    return [*rows, BenchmarkRow(f"{OURS}, change detector", "skab_cp", points)]
 
 
 def _split(each: SkabRecording) -> tuple[Floats, Floats]:
@@ -189,11 +219,28 @@ def _between(rows: int) -> Flags:
     return flags
 
 
-def _river_rows(recordings: Sequence[SkabRecording]) -> list[BenchmarkRow]:
-    """Return the change points of River's detectors, each at the best setting of its grid on the
+def _ticks(rows: int, period: int) -> Flags:
+    flags = np.zeros(rows, bool)
+    flags[clock(rows, period)] = True
+    return flags
+
+
+def _clocks() -> dict[str, dict[str, Alarms]]:
+    return {
+        "a clock": {
+            f"every {period} rows": lambda values, period=period: _ticks(len(values), period)
+            for period in PERIODS
+        }
+    }
+
+
+def _change_rows(
+    recordings: Sequence[SkabRecording], grids: Mapping[str, Mapping[str, Alarms]]
+) -> list[BenchmarkRow]:
+    """Return the change points of detectors, each at the best setting of its grid on the
     development half."""
     rows = []
-    for name, settings in river_alarms().items():
+    for name, settings in grids.items():
         found = {
             setting: [run(each.values)[LEARNED_ROWS:] for each in recordings]
             for setting, run in settings.items()

@@ -4,6 +4,7 @@ Metrics: van den Burg and Williams 2020, "An evaluation of change point detectio
 2003.06222, section 3.2.  The start of a series counts as a change point for everybody.
 """
 
+import itertools
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -92,4 +93,4 @@ def cover(series: AnnotatedSeries, found: Sequence[int]) -> float:
 def _segments(changes: Iterable[int], count: int) -> NDArray[np.int64]:
     """Return the segments [m, 2] between change points, as first and last + 1."""
     bounds = sorted({0, count, *(at for at in changes if 0 < at < count)})
-    return np.array(list(zip(bounds[:-1], bounds[1:], strict=True)), np.int64)
+    return np.array(list(itertools.pairwise(bounds)), np.int64)

@@ -16,13 +16,14 @@ change F1 and cover by less than 0.01, 128 costs 0.02."""
 WARM_STEPS: Final = 8
 """Samples before the first comparison.  6 to 12 change nothing on that half."""
 SEGMENT_MIN: Final = 2
-"""Samples of a new segment: with the filter, a change is reported two steps after it begins."""
-SPREAD: Final = 1.5
-"""Scale of the prior of a level, in standard deviations of the values in the window."""
+"""Samples of the first segment, at least."""
+DELAY_STEPS: Final = 2
+"""Samples after one that tell whether it belongs to a spike: bursts of one or two samples are no
+change, and a change is reported two steps after it begins, at the earliest."""
 SPIKE: Final = 2.5
-"""Distance from the median of three in units of noise from which a sample is a spike of its own and
-counts as that median (Hampel filter).  2.5 to 4 change F1 and cover by less than 0.01 there."""
-LOG_ODDS: Final = 2.5
+"""Distance from the median of five samples in units of noise from which one is a spike and counts
+as that median (Hampel filter).  2.5 to 4 change F1 and cover by less than 0.01 there."""
+LOG_ODDS: Final = 1.0
 """Log of the odds for two segments at which a change is reported, plus the log of the number of
 samples compared, which is how many places a change could have.  2 to 3 change F1 and cover by less
 than 0.01 on that half."""
@@ -51,8 +52,6 @@ _NEIGHBOURS: Final = 3
 _TINY: Final = 1e-12
 _FAR: Final = 1e6
 # Largest distance from the start of the segment in units of noise: its square stays exact.
-_GAIN_MAX: Final = 500.0
-# Largest log odds of a channel: its exponential is still a float.
 _HUGE: Final = 1e150
 # Differences of larger values could overflow a float; such values count as missing.
 _LEVEL_STEPS: Final = 8
@@ -71,17 +70,17 @@ class SegmentEvidence(StatefulDetector):
     multiple changepoint problems", section 2): the present segment is split once, at the most
     likely place, and the second part is the next segment.  A channel takes part in a change with
     probability 1/sqrt(C) (the mixture statistic of Xie and Siegmund 2013, "Sequential multi-sensor
-    change-point detection", Annals of Statistics 41, section 3).  Spikes of one sample are
-    removed.  A report may come long after a change, and names its start.  Memory: 256 samples
-    of each channel.  Cost: O(256 C), about 150 µs a step for one channel.
+    change-point detection", Annals of Statistics 41, section 3).  Spikes of
+    one or two samples are removed.  A report may come long after a change, and names its start.
+    Memory: 256 samples of each channel.  Cost: O(256 C), about 0.2 ms a step for one channel.
     """
 
     def __init__(self, channels: int) -> None:
         self._channels = channels
         self._regimes = Regimes(channels)
-        # Filtered values, the newest last; the two newest values before the filter.
+        # Filtered values, the newest last; the newest values before the filter.
         self._window = np.zeros((WINDOW, channels))
-        self._raw = np.full((2, channels), np.nan)
+        self._raw = np.full((2 * DELAY_STEPS + 1, channels), np.nan)
         # Noise of each channel's steps, infinite until it is known.
         self._noise = np.full(channels, np.inf)
         # Log odds of each channel for a level that wanders, from its past segments.
@@ -96,7 +95,10 @@ class SegmentEvidence(StatefulDetector):
             "wandering": self._wandering,
             "counts": self._counts,
         }
-        self._share = 1.0 / math.sqrt(channels)
+        # Log probability of a channel to take part in a change, and not to.
+        share = 1.0 / math.sqrt(channels)
+        self._share = math.log(share)
+        self._spared = math.log1p(-share) if channels > 1 else -math.inf
 
     def step(self, values: Floats) -> tuple[DetectedChange, ...]:
         """Update with one sample."""
@@ -106,53 +108,53 @@ class SegmentEvidence(StatefulDetector):
             )
         self._add(values)
         seen, length = (int(number) for number in self._counts)
-        if min(seen - 1, length) < max(WARM_STEPS, 2 * SEGMENT_MIN):
+        if length < max(WARM_STEPS, 2 * SEGMENT_MIN):
             return ()
-        known = self._window[-min(seen - 1, WINDOW) :]
+        known = self._window[-min(seen - DELAY_STEPS, WINDOW) :]
         noise = self._noise
         noise[:] = _noise_of(known)
-        spread = SPREAD * np.maximum(known.std(axis=0) / noise, 1.0)
+        spread = np.maximum(np.ptp(known, axis=0) / noise / 2.0, 1.0)
         present = known[-length:]
         unit = np.clip((present - present[0]) / noise, -_FAR, _FAR)
         sums = SegmentSums(unit, spread, self._wandering)
         places = length - _DISTANCES[length - SEGMENT_MIN >= _DISTANCES]
         place, odds = self._most_likely(sums, places)
-        # One sample says too little, and its segment would begin a sample early.
-        if odds <= LOG_ODDS + math.log(length) or length - place < SEGMENT_MIN:
+        if odds <= LOG_ODDS + math.log(length):
             return ()
         near = np.abs(places - place) <= 1
         if near.sum() < _NEIGHBOURS:
             gap = int(_COARSE * (length - place)) + 1
-            first, last = max(SEGMENT_MIN, place - gap), min(length - SEGMENT_MIN, place + gap)
+            first, last = max(SEGMENT_MIN, place - gap), min(length - 1, place + gap)
             place, _ = self._most_likely(sums, np.arange(first, last + 1))
         return (self._report(present, place, sums),)
 
     def _most_likely(self, sums: SegmentSums, places: NDArray[np.int64]) -> tuple[int, float]:
         """Return the place with the highest odds for two segments, and their log."""
-        gains = np.minimum(sums.gains(places), _GAIN_MAX)
-        odds = np.log1p(self._share * np.expm1(gains)).sum(axis=1)
+        odds = np.logaddexp(self._spared, self._share + sums.gains(places)).sum(axis=1)
         best = int(np.argmax(odds))
         return int(places[best]), float(odds[best])
 
     def _add(self, values: Floats) -> None:
-        """Add a sample to the window: the median of the one before and its neighbours."""
+        """Add a sample to the window; of a spike the median of its neighbourhood."""
         raw, window = self._raw, self._window
         missing = ~(np.abs(values) < _HUGE)
-        now = np.where(missing, raw[1], values)
-        new = np.isnan(raw[1]) & ~missing
+        now = np.where(missing, raw[-1], values)
+        new = np.isnan(raw[-1]) & ~missing
         if new.any():
             # A channel that begins now has had this value all the time.
             raw[:, new] = now[new]
             window[:, new] = now[new]
+        raw[:-1] = raw[1:]
+        raw[-1] = now
         self._counts[0] += 1
-        if self._counts[0] > 1:
-            middle = np.sort(np.stack((raw[0], raw[1], now)), axis=0)[1]
-            spike = np.abs(raw[1] - middle) > SPIKE * self._noise
-            window[:-1] = window[1:]
-            window[-1] = np.nan_to_num(np.where(spike, middle, raw[1]))
-            self._counts[1] = min(int(self._counts[1]) + 1, WINDOW)
-        raw[0] = np.where(np.isnan(raw[1]), now, raw[1])
-        raw[1] = now
+        if self._counts[0] <= DELAY_STEPS:
+            return
+        middle = np.sort(raw, axis=0)[DELAY_STEPS]
+        centre = raw[DELAY_STEPS]
+        spike = np.abs(centre - middle) > SPIKE * self._noise
+        window[:-1] = window[1:]
+        window[-1] = np.nan_to_num(np.where(spike, middle, centre))
+        self._counts[1] = min(int(self._counts[1]) + 1, WINDOW)
 
     def _report(self, present: Floats, place: int, sums: SegmentSums) -> DetectedChange:
         """Describe the change and begin the next segment with it."""
@@ -167,11 +169,10 @@ class SegmentEvidence(StatefulDetector):
         larger = np.maximum(np.maximum(np.abs(before), np.abs(after)), _TINY)
         shares = np.where(affected, (after - before) / larger, 0.0)
         shares = np.clip(shares, -1.0, 1.0)
-        # The newest filtered value is that of the sample before the last one.
         step = int(self._counts[0]) - 1
         return DetectedChange(
             step=step,
-            start=step - (length - place),
+            start=step + 1 - DELAY_STEPS - (length - place),
             severity=float(np.abs(shares[affected]).mean()),
             channels=tuple(np.flatnonzero(affected).tolist()),
             kind="level",
@@ -183,7 +184,7 @@ def _noise_of(known: Floats) -> Floats:
     """Return the noise [C] of values [n, C] from their steps; above 0."""
     sizes = np.abs(np.diff(known, axis=0))
     sizes.sort(axis=0)
-    noise = sizes.mean(axis=0) / _MEAN_SIZE
+    noise = sizes[: math.ceil(_QUANTILES[-1][0] * (len(sizes) - 1)) + 1].mean(axis=0) / _MEAN_SIZE
     for share, deviate in _QUANTILES:
         np.maximum(noise, sizes[math.ceil(share * (len(sizes) - 1))] / deviate, out=noise)
     np.maximum(noise, _NOISE_MIN * np.abs(known[-1]) + _TINY, out=noise)
