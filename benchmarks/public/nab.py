@@ -44,6 +44,7 @@ STANDARD: Final = NabProfile(name="standard", tp=1.0, fp=0.11, fn=1.0)
 LOW_FP: Final = NabProfile(name="reward_low_FP_rate", tp=1.0, fp=0.22, fn=1.0)
 LOW_FN: Final = NabProfile(name="reward_low_FN_rate", tp=1.0, fp=0.11, fn=2.0)
 PROFILES: Final = (STANDARD, LOW_FP, LOW_FN)
+"""In the order of the board's columns."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -1,6 +1,7 @@
 """Every method on NAB: the published board, its scores scored again, ours, peers and dummies."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ from .nab import (
     refractory,
 )
 from .ours import scored
-from .peers import beyond_range, clock, neighbour_scores, river_alarms, river_scores
+from .peers import Alarms, beyond_range, clock, neighbour_scores, river_alarms, river_scores
 
 Floats = NDArray[np.float64]
 Scored = Sequence[Floats]
@@ -102,10 +103,7 @@ def river_rows(folder: Path) -> list[BenchmarkRow]:
     half = development(corpus)
     rows: list[BenchmarkRow] = []
     grids: dict[str, dict[str, Callable[[Floats], Floats]]] = {
-        name: {
-            setting: lambda values, run=run: run(values).astype(np.float64)
-            for setting, run in settings.items()
-        }
+        name: {setting: partial(_as_scores, run) for setting, run in settings.items()}
         for name, settings in river_alarms().items()
     }
     grids |= {name: dict(settings) for name, settings in river_scores().items()}
@@ -119,6 +117,10 @@ def river_rows(folder: Path) -> list[BenchmarkRow]:
         whole = [rest[at // 2] if at % 2 else scored[best][at // 2] for at in range(len(corpus))]
         rows += score_rows(f"{name}, {best}", corpus, whole)
     return rows
+
+
+def _as_scores(run: Alarms, values: Floats) -> Floats:
+    return run(values).astype(np.float64)
 
 
 def score_rows(name: str, corpus: Sequence[NabSeries], scores: Scored) -> list[BenchmarkRow]:

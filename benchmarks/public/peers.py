@@ -6,6 +6,7 @@ deviation over the whole series, which no detector can know in a stream; it is i
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -34,23 +35,16 @@ def river_alarms() -> Mapping[str, Mapping[str, Alarms]]:
     drift: Any = modules
     return {
         "River ADWIN": {
-            f"delta={delta}": _river(lambda delta=delta: drift.ADWIN(delta=delta, clock=1))
+            f"delta={delta}": _river(partial(drift.ADWIN, delta=delta, clock=1))
             for delta in (0.002, 0.02, 1e-5)
         },
         "River KSWIN": {
-            f"alpha={alpha}, window={window}": _river(
-                lambda alpha=alpha, window=window: drift.KSWIN(
-                    alpha=alpha, window_size=window, stat_size=30, seed=1
-                )
-            )
+            f"alpha={alpha}": _river(partial(drift.KSWIN, alpha=alpha, seed=1))
             for alpha in (0.005, 1e-4, 1e-6)
-            for window in (100,)
         },
         "River PageHinkley": {
             f"delta={delta}, threshold={threshold}": _river(
-                lambda delta=delta, threshold=threshold: drift.PageHinkley(
-                    delta=delta, threshold=threshold
-                )
+                partial(drift.PageHinkley, delta=delta, threshold=threshold)
             )
             for delta, threshold in ((0.005, 50.0), (0.1, 10.0), (0.5, 20.0))
         },
@@ -87,9 +81,7 @@ def river_scores() -> Mapping[str, Mapping[str, Scores]]:
     return {
         "River HalfSpaceTrees": {
             f"window_size={size}": _scored(
-                lambda size=size: anomaly.HalfSpaceTrees(
-                    n_trees=10, height=8, window_size=size, seed=1
-                )
+                partial(anomaly.HalfSpaceTrees, n_trees=10, height=8, window_size=size, seed=1)
             )
             for size in (100, 250)
         },
@@ -143,7 +135,7 @@ def beyond_range(values: Floats) -> Floats:
     found[1:] = np.maximum(beyond, 0.0) / np.maximum(high - low, 1e-9)
     # The range of a few values says nothing.
     found[:20] = 0.0
-    return found.max(axis=tuple(range(1, values.ndim)))
+    return np.asarray(found.max(axis=tuple(range(1, values.ndim))))
 
 
 def chosen(settings: Mapping[str, Any], judge: Callable[[Any], float]) -> tuple[str, Any]:

@@ -1,6 +1,7 @@
 """Every method on SKAB: the published board, ours, peers and dummies."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -219,18 +220,15 @@ def _between(rows: int) -> Flags:
     return flags
 
 
-def _ticks(rows: int, period: int) -> Flags:
-    flags = np.zeros(rows, bool)
-    flags[clock(rows, period)] = True
+def _ticks(values: Floats, period: int) -> Flags:
+    flags = np.zeros(len(values), bool)
+    flags[clock(len(values), period)] = True
     return flags
 
 
 def _clocks() -> dict[str, dict[str, Alarms]]:
     return {
-        "a clock": {
-            f"every {period} rows": lambda values, period=period: _ticks(len(values), period)
-            for period in PERIODS
-        }
+        "a clock": {f"every {period} rows": partial(_ticks, period=period) for period in PERIODS}
     }
 
 

@@ -20,10 +20,11 @@ DRIFT: Final = 1.0
 """Standard deviation of the prior of a random walk's drift, in units of noise a step."""
 SMOOTHING: Final = 0.1
 """Smoothing of the wandering level.  Chosen by hand; 0.2 is no better on the development half."""
-_BLOCK: Final = 32
 # Values smoothed by one matrix product.
-_LOG_MODELS: Final = math.log(3.0)
+_BLOCK: Final = 32
 # Models that are averaged.
+_LOG_MODELS: Final = math.log(3.0)
+# Of the normal density.
 _LOG_TAU: Final = math.log(2.0 * math.pi)
 
 
@@ -91,7 +92,7 @@ class SegmentSums:
         elsewhere adds a geometric decay to them, whose size has the prior of a level."""
         count = len(self._values)
         errors = self._innovations()
-        decay = (1.0 - SMOOTHING) ** np.arange(count + 1)
+        decay: Floats = (1.0 - SMOOTHING) ** np.arange(count + 1, dtype=np.float64)
         weighted = errors * decay[:count, None]
         before = np.cumsum(weighted, axis=0)[places - 1]
         # Small terms first: the sums from a late place on keep their digits.

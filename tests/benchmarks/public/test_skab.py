@@ -42,7 +42,7 @@ def test_the_truth_scores_1_and_silence_0():
     truth = one.anomalous[LEARNED_ROWS:]
     assert row_scores([one], [truth]) == (1.0, 0.0, 0.0)
     assert row_scores([one], [~truth & False]) == (0.0, 0.0, 1.0)
-    assert row_scores([one], [truth | True]) == (pytest.approx(2 / 3), 1.0, 0.0)
+    assert row_scores([one], [truth | True]) == pytest.approx((2 / 3, 1.0, 0.0))
 
 
 def test_change_points_score_by_their_delay():

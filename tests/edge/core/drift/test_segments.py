@@ -21,7 +21,7 @@ def noise(steps: int, seed: int = 0) -> np.ndarray:
 
 def wave(steps: int = 300) -> np.ndarray:
     """A day of 24 steps with noise, about 50."""
-    return 50 + 10 * np.sin(np.arange(steps) * np.pi / 12) + noise(steps)
+    return np.asarray(50 + 10 * np.sin(np.arange(steps) * np.pi / 12) + noise(steps))
 
 
 def test_a_shift_below_the_noise_is_found_late_and_placed_where_it_was() -> None:
