@@ -100,7 +100,8 @@ class WindowScorer:
             if self._level is not None and self._memory.count:
                 self._level = LevelShift(self._channels)
         self._last[valid] = values[valid]
-        return np.nan_to_num(self._last)
+        filled: Floats = np.where(np.isnan(self._last), 0.0, self._last)
+        return filled
 
     def _window_score(self, values: Floats, valid: NDArray[np.bool_]) -> tuple[float, int, Floats]:
         """Return the score of the windows and the range, its scale, and deviations by channel."""
