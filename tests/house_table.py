@@ -43,7 +43,7 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/cli": frozenset({"click", "msgspec", "numpy", "rich"}),
 }
 
-_BASE: Final = frozenset({"edge/lazy.py", "edge/core"})
+_BASE: Final = frozenset({"edge/lazy.py", "edge/extras.py", "edge/core"})
 
 # Folders and single files that a folder may use, from the bottom to the top.
 NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
@@ -52,6 +52,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
     "nas": frozenset(),
     "firmware_bridge": frozenset(),
     "edge/lazy.py": frozenset(),
+    "edge/extras.py": frozenset(),
     "edge/version.py": frozenset(),
     "edge/logs.py": frozenset(),
     "edge/core": frozenset({"edge/lazy.py", "encoder", "hdc", "nas"}),

@@ -98,7 +98,7 @@ class GrowthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"memory_mib_max must be {least}, found {self.memory_mib_max}")
 
 
-class ForecastSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ForecastSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """[forecast]: forecasting of series.
 
     horizons: in samples.  periods: samples in a season, by stream.  weights: file of a trained

@@ -14,6 +14,7 @@ from typing import Final
 
 from ..config import read_settings
 from ..core import EdgeError
+from ..extras import install_command, pip_install
 from ..outbox import PLAUSIBLE_NS
 from .check import OTHERS, CheckFinding, check_secrets, try_broker
 from .settings import OUTBOX, resolve_paths
@@ -82,10 +83,10 @@ def _packages() -> Iterator[CheckFinding]:
         try:
             yield CheckFinding(name, "ok", version(name))
         except PackageNotFoundError:
-            yield CheckFinding(name, "error", "it is not installed", "pip install auricle")
+            yield CheckFinding(name, "error", "it is not installed", pip_install(name))
     if find_spec("torch") is None:
         detail = "not installed: adaptors cannot grow here, the rest works"
-        yield CheckFinding("torch", "warning", detail, "pip install 'auricle[grow]'")
+        yield CheckFinding("torch", "warning", detail, install_command("grow"))
     else:
         yield CheckFinding("torch", "ok", "adaptors can grow here")
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from ..core import GrowRequest, GrowthFinished
-from ..sim import NO_TORCH, GrowthAttemptRecord, GrowthEpisode, RoutingRecord, tabulate_routing
+from ..extras import missing_torch
+from ..sim import GrowthAttemptRecord, GrowthEpisode, RoutingRecord, tabulate_routing
 from .events import DemoEvent, TextEvent, WaitEvent
 from .state import DemoState
 
@@ -20,7 +21,7 @@ def grow_in_demo(state: DemoState, domain: str) -> Iterator[DemoEvent]:
     """
     worker = state.device.worker
     if worker.grow is None:
-        yield TextEvent(NO_TORCH)
+        yield TextEvent(missing_torch())
         return
     worker.now = len(state.steps)
     state.feed(GrowRequest(domain))

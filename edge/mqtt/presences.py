@@ -8,6 +8,7 @@ import msgspec
 
 from ..config import MqttSettings
 from ..core import ConfigError
+from ..extras import install_command
 from .homeassistant import HomeAssistant
 from .messages import DeviceStatus
 from .packets import InboundMessage, OutboundMessage
@@ -112,6 +113,6 @@ def make_sparkplug(
         from .sparkplug import Sparkplug
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"[mqtt.sparkplug]: {error}", "install the extra: pip install 'auricle[sparkplug]'"
+            f"[mqtt.sparkplug]: {error}", f"install the extra: {install_command('sparkplug')}"
         ) from error
     return Sparkplug(settings, device, version, streams, clock_ns)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         step_of,
     )
     from .scenarios import LinkScenario, LinkSpec, Scenario, load_scenario
-    from .simulated_worker import NO_TORCH, Grower, SimulatedWorker
+    from .simulated_worker import Grower, SimulatedWorker
     from .simulation import SimulationReport, simulate, write_link_report, write_report
     from .world import World, build_world
 else:
@@ -59,7 +59,7 @@ else:
                 "step_of",
             ),
             "scenarios": ("LinkScenario", "LinkSpec", "Scenario", "load_scenario"),
-            "simulated_worker": ("Grower", "NO_TORCH", "SimulatedWorker"),
+            "simulated_worker": ("Grower", "SimulatedWorker"),
             "simulation": ("SimulationReport", "simulate", "write_link_report", "write_report"),
             "world": ("World", "build_world"),
         },
@@ -67,7 +67,6 @@ else:
 
 __all__ = [
     "DIGITS",
-    "NO_TORCH",
     "BrokenPromiseError",
     "DecisionStep",
     "DigitSampler",

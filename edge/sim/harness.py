@@ -27,6 +27,7 @@ from ..core import (
     Rejected,
     Tick,
 )
+from ..extras import missing_torch
 from . import checkers, metrics
 from .device import SimulatedDevice, facts_of, resident_bytes
 from .evaluation import Evaluation, Truth, without_adaptors
@@ -35,7 +36,6 @@ from .recording import DecisionStep, MarkKind, RunRecording, TimelineMark, step_
 from .replay import Encoded, ReplayModel
 from .scenarios import Scenario
 from .simulated_worker import (
-    NO_TORCH,
     Grower,
     SimulatedWorker,
     find_grower,
@@ -167,7 +167,7 @@ class _Run:
         self._learned_at: tuple[int, Counter[Truth]] = (0, Counter())
         self._peak_bytes = 0
         if settings.growth and worker.grow is None:
-            self._mark("growth", NO_TORCH)
+            self._mark("growth", missing_torch())
         self._handlers: dict[type, Callable[[Any], None]] = {
             PhaseStart: self._start_phase,
             EnrolSamples: self._enrol,

@@ -25,9 +25,6 @@ that the same blueprints fit the budget on every machine that simulates."""
 LATE_TIMES: Final = 8
 """A late result takes this many times the usual delay.  Chosen by hand."""
 
-NO_TORCH: Final = "torch is not installed: `pip install 'auricle[grow]'`; the heads alone answer"
-
-
 BLUEPRINTS: Final = 12
 """Chosen by hand: each costs a training per fold."""
 

@@ -14,6 +14,7 @@ import numpy as np
 import encoder
 
 from ..core import ConfigError
+from ..extras import install_command
 from .harness import Progress, run_scenario
 from .recording import RunRecording
 from .replay import Encoded, FeatureCache, encode_timed, payload_key
@@ -200,7 +201,7 @@ def _require_backend(backend: str) -> None:
         except ImportError as error:
             raise ConfigError(
                 "simulating with the backend ray: ray is not installed",
-                "install the extra: pip install 'auricle[cluster]'",
+                f"install the extra: {install_command('cluster')}",
             ) from error
         register_ray()
 

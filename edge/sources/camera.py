@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from ..config import CameraStream
+from ..extras import install_command
 from .measurement import InvalidMeasurement, Measurement, MeasurementMetadata
 from .polling import PollingPause, UnavailableError
 
@@ -53,7 +54,7 @@ class CameraSource:
             import cv2
         except ImportError as error:
             raise UnavailableError(
-                "reading a camera needs OpenCV: pip install 'auricle[camera]'"
+                f"reading a camera needs OpenCV: {install_command('camera')}"
             ) from error
         name = self._settings.device
         video = cv2.VideoCapture(int(name) if self._is_number else name)

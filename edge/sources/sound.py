@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 import encoder
 
 from ..config import FolderStream, SoundStream
+from ..extras import install_command
 from .folder import FolderSource
 from .measurement import InvalidMeasurement, Measurement, MeasurementMetadata
 from .polling import PollingPause, UnavailableError
@@ -117,7 +118,7 @@ class MicrophoneSource:
             import sounddevice
         except (ImportError, OSError) as error:
             raise UnavailableError(
-                f"a microphone needs PortAudio: pip install 'auricle[sound]' ({error})"
+                f"a microphone needs PortAudio: {install_command('sound')} ({error})"
             ) from error
         device = self._settings.device or None
         try:

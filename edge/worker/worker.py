@@ -23,6 +23,7 @@ import numpy as np
 
 from ..core import EdgeError, GrowthJob, GrowthResult
 from ..core.adaptors import build_transform
+from ..extras import missing_torch
 from ..storage import pack_data, unpack_data
 
 MIB: Final = 1 << 20
@@ -36,7 +37,6 @@ COMMAND: Final = (sys.executable, "-P", "-m", "edge.worker.worker")
 ONE_THREAD: Final = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
 )
-NO_TORCH: Final = "torch is not installed: `pip install 'auricle[grow]'`; the head alone serves"
 STUDY: Final = "study"
 """The first argument if the job is a `ForecasterTrainingJob`."""
 
@@ -77,7 +77,7 @@ class Worker:
         """The reason why no job can run here, or ''.  Cost: a search for torch, once."""
         if self._obstacle is None:
             missing = self._command == COMMAND and find_spec("torch") is None
-            self._obstacle = NO_TORCH if missing else ""
+            self._obstacle = missing_torch() if missing else ""
         return self._obstacle
 
     @property
@@ -319,7 +319,7 @@ def _grow(job: GrowthJob) -> GrowthResult:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        return _no_result(job, NO_TORCH)
+        return _no_result(job, missing_torch())
 
 
 def _study(arguments: Sequence[str]) -> None:
@@ -335,7 +335,7 @@ def _study(arguments: Sequence[str]) -> None:
         except ModuleNotFoundError as error:
             if error.name != "torch":
                 raise
-            result = ForecasterTrainingResult({}, NO_TORCH)
+            result = ForecasterTrainingResult({}, missing_torch())
         output.write(pack_data(result))
 
 

@@ -145,9 +145,7 @@ def test_samples_without_times_use_a_rate_per_sample(make):
     timed, untimed = make(1), make(1)
     values = waves(1_000)
     last = scored(timed, values)[-1]
-    for row in values:
-        found = untimed.step(row, 0)
-    assert found == last
+    assert [untimed.step(row, 0) for row in values][-1] == last
 
 
 def test_another_shape_is_refused(make):

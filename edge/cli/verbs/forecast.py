@@ -13,6 +13,7 @@ from ...core import ConfigError
 from ...core.anomaly import FALSE_ALARMS_PER_DAY, FALSE_ALARMS_PER_DAY_MAX
 from ...core.drift import DetectedChange
 from ...datasets import SeriesFile, SeriesRows, read_recording
+from ...extras import install_command
 from ...home import (
     DEFAULT,
     ForecastOptions,
@@ -106,7 +107,7 @@ def _check_plot(path: Path) -> None:
     if find_spec("matplotlib") is None:
         raise ConfigError(
             "drawing the forecast: matplotlib is not installed",
-            "install the extra: pip install 'auricle[sim]', or leave --plot out",
+            f"install the extra: {install_command('sim')}, or leave --plot out",
         )
     if path.suffix.lower() != ".png" or path.is_dir():
         raise ConfigError(

@@ -11,10 +11,9 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ...core import ConfigError
+from ...extras import install_command
 from ..options import PATH, json_option
 from ..views import common as views
-
-SIM_HINT = "install the extra: pip install 'auricle[sim]'"
 
 
 @click.command
@@ -130,7 +129,10 @@ def _show_report(report: Any) -> None:
 def _load_sim() -> ModuleType:
     for name in ("joblib", "matplotlib", "sklearn"):
         if find_spec(name) is None:
-            raise ConfigError(f"starting the simulator: {name} is not installed", SIM_HINT)
+            raise ConfigError(
+                f"starting the simulator: {name} is not installed",
+                f"install the extra: {install_command('sim')}",
+            )
     from ... import sim
 
     return sim

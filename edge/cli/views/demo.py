@@ -41,8 +41,9 @@ from ...demo import (
     WaitEvent,
     run_demo,
 )
+from ...extras import missing_torch
 from ...home import Home, create_home
-from ...sim import NO_TORCH, Digits, write_report
+from ...sim import Digits, write_report
 from ...worker import Worker
 from .common import console as terminal
 
@@ -285,7 +286,7 @@ def _pixels(pixels: PixelOutcome | None) -> tuple[tuple[str, str], ...]:
 def _adaptor(outcome: DemoOutcome) -> str:
     episodes = outcome.recording.episodes
     if not episodes:
-        return f"none: {NO_TORCH}"
+        return f"none: {missing_torch()}"
     if episodes[0].accuracy is None:
         return f"none: {episodes[0].reason}"
     grown = [one for one in episodes if one.state == "serving"]

@@ -18,14 +18,14 @@ BLOCKS_MIN: Final = 4
 DAMPING: Final = 2.0
 """Power by which a channel whose held-out blocks deviate is damped: drifting temperatures must not
 hide the other channels.  Chosen on half of SKAB among 2 to 3."""
-_HONEST_DEVIATION: Final = 2.5
 # Largest deviation of a block of about five independent means without drift, in standard
 # deviations.
-_FLOOR: Final = 0.1
+_HONEST_DEVIATION: Final = 2.5
 # Least noise and least deviation, in standard deviations of the channel: a channel that rests
 # during the first blocks must not alarm at its first movement.  Taken from the study on SKAB.
-_RELATIVE_FLOOR: Final = 1e-3
+_FLOOR: Final = 0.1
 # Least standard deviation as a share of the mean.  Taken from the study on SKAB.
+_RELATIVE_FLOOR: Final = 1e-3
 JOINED: Final = 2
 """Channels that are joined: a fault of a plant moves at least two of its quantities."""
 

@@ -18,23 +18,24 @@ KEPT_MAX: Final = 2_048
 """Values kept per channel to estimate its scale.  On NAB 1,024 cost 0.7 to 1.3 points."""
 KEPT_TOTAL: Final = 65_536
 """Values kept over all channels: half a megabyte for a series of many channels."""
-_STRIDE_MAX: Final = 8
 # With `KEPT_MAX` the scale describes the last 16,384 samples at most: older ones must not hold back
 # the adaptation.  Chosen by hand; effect not measured.
+_STRIDE_MAX: Final = 8
 
-_REFRESH_STEPS: Final = 25
 # Samples between two estimates of the scale: bounds its cost per sample.  Taken from the study of
 # recipes on NAB; effect not measured.
-_FIRST_STEPS: Final = 20
+_REFRESH_STEPS: Final = 25
 # Samples before the first estimate.  Chosen by hand; effect not measured.
+_FIRST_STEPS: Final = 20
+# The median, and quantiles that outliers hardly move.  Chosen by hand; effect not measured.
 _QUANTILES: Final = (0.05, 0.5, 0.95)
-_SPREAD_DEVIATIONS: Final = 3.3
 # Standard deviations between the 5 % and the 95 % quantile of a normal distribution.
-_DEVIATION_SHARE: Final = 0.5
+_SPREAD_DEVIATIONS: Final = 3.3
 # Least spread as a share of the standard deviation, for channels that rest most of the time.
 # Chosen by hand; effect not measured.
-_RELATIVE_FLOOR: Final = 1e-9
+_DEVIATION_SHARE: Final = 0.5
 # Least spread as a share of the median: below it differences are rounding errors.
+_RELATIVE_FLOOR: Final = 1e-9
 
 
 def kept_values(channels: int) -> int:

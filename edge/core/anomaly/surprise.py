@@ -11,20 +11,20 @@ from .scorer import Floats
 MEAN_STEPS: Final = 10
 """Samples whose mean is judged: the stage of Numenta's anomaly likelihood (Ahmad et al. 2017,
 section 3.2).  On NAB 5 and 7 change the score by 0.2, 14 costs 1.3 points."""
-_RECENT_SHARE: Final = 0.6
 # Share of the past, the newest, that counts as normal.  On NAB half of it costs 3 points and all of
 # it 7.
+_RECENT_SHARE: Final = 0.6
 BLOCKS_MAX: Final = 128
 """Blocks of the past.  When all are full, pairs of them merge.  Chosen by hand."""
-_BLOCK_STEPS_MAX: Final = 128
 # Longest block, so that the past has 16,384 samples at most.  Chosen by hand; on NAB 5,000 give the
 # same score.
-_REFRESH_STEPS: Final = 25
+_BLOCK_STEPS_MAX: Final = 128
 # Samples between two updates of mean and deviation.  Taken from the study of recipes on NAB.
-_FIRST_STEPS: Final = 100
+_REFRESH_STEPS: Final = 25
 # Samples before the first judgement.  Chosen by hand; effect not measured.
-_DEVIATION_MIN: Final = 1e-6
+_FIRST_STEPS: Final = 100
 # Least deviation of a measure: below it differences are rounding errors.
+_DEVIATION_MIN: Final = 1e-6
 
 
 class RunningSurprise:

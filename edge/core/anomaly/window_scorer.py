@@ -24,19 +24,20 @@ from .windows import SCALES, WindowMemory
 
 VALUE_MAX: Final = 1e150
 """Larger values count as missing: their squares overflow."""
-_RANGE_STEPS: Final = 20
 # Samples before the excess beyond the range counts.  Chosen by hand; effect not measured.
+_RANGE_STEPS: Final = 20
 _DISTANCE, _RANGE = 0, 1  # rows of the measures
 _TINY: Final = 1e-9  # instead of a division by zero
-_SCALE_RATE: Final = 0.01
 # Rate of the running mean of each scale's distance.  Chosen by hand: it only names the scale.
-_JOINT_DEVIATIONS: Final = 1.4
+_SCALE_RATE: Final = 0.01
 # Standard deviations that a joint shift of 1 counts as.  Chosen on half of SKAB, where a limit of
 # 2.4 is best, so that one limit of the score serves windows and joint shifts.
+_JOINT_DEVIATIONS: Final = 1.4
+# A channel is named, too, from half the largest deviation on.  Chosen by hand.
 _CHANNEL_SHARE: Final = 0.5
+# A channel is named, too, from four standard deviations on, however far the largest is.  Chosen by
+# hand.
 _CHANNEL_DEVIATIONS: Final = 4.0
-# A channel is named, too, from half the largest deviation or from four standard deviations on.
-# Chosen by hand.
 
 
 class _Part(Protocol):
@@ -99,7 +100,8 @@ class WindowScorer:
             if self._level is not None and self._memory.count:
                 self._level = LevelShift(self._channels)
         self._last[valid] = values[valid]
-        return np.nan_to_num(self._last)
+        filled: Floats = np.where(np.isnan(self._last), 0.0, self._last)
+        return filled
 
     def _window_score(self, values: Floats, valid: NDArray[np.bool_]) -> tuple[float, int, Floats]:
         """Return the score of the windows and the range, its scale, and deviations by channel."""

@@ -24,9 +24,9 @@ MEMORY_TOTAL: Final = 160_000
 """Windows in memory over all channels: bounds time and memory of a series of many channels."""
 NEAREST: Final = 5
 """Nearest windows whose mean distance counts.  On NAB 1 costs 3 points, 8 cost 1."""
-_PER_SAMPLE: Final = np.array([[16.0], [32.0], [POOL**3]]) ** -0.5 / NEAREST
 # Turns sums of distances into means per root of a sample; the longest scale sums eight samples in
 # each of its eight values.
+_PER_SAMPLE: Final = np.array([[16.0], [32.0], [POOL**3]]) ** -0.5 / NEAREST
 CANDIDATES_MIN: Final = 30
 """Windows in memory before distances count.  60 change the score on NAB by less than 0.1."""
 

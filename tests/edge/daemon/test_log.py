@@ -15,6 +15,7 @@ import numpy as np
 
 from edge.core.events import Enrol
 from edge.daemon.metrics import Metrics
+from edge.extras import install_command
 from edge.home.home import Home
 from edge.mqtt.messages import DaemonStatus
 from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
@@ -165,11 +166,11 @@ def test_without_torch_no_growth_is_started(tmp_path: Path, monkeypatch: Any) ->
         daemon.say(json.dumps([1] * WIDTH))
         until(lambda: stream_of(folder)["decided"] == 1)
         shown = run("status", "--home", folder)
-        assert "torch is not installed: `pip install 'auricle[grow]'`" in shown.stdout
+        assert "torch is not installed" in shown.stdout
         assert shown.exit_code == 0
         assert [one["reason"][:5] for one in lines(daemon, "no_growth")] == ["torch"]
         result = run("command", "grow", "--set", "domain=home", "--home", folder)
         assert result.exit_code == 1
-        assert "auricle[grow]" in result.output
+        assert install_command("grow") in result.output.replace("\n", "")
         time.sleep(1.5)
     assert [one for one in printed if b"auricle/v1/growth" in one] == []

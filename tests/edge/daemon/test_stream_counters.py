@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from edge.config.streams import HttpStream
@@ -109,11 +111,11 @@ def test_anomalies_count_as_alarms_and_reach_the_log(caplog: pytest.LogCaptureFi
     """An anomaly counts as an alarm and is logged with channels and scale; the stream is alarmed
     while the samples are."""
     stream = StreamCounters("s", HttpStream(kind="series"), "1")
-    place = {"stream": "s", "observation_id": "s:1", "captured_at_ns": 7}
+    place: dict[str, Any] = {"stream": "s", "observation_id": "s:1", "captured_at_ns": 7}
     stream.count(
         SeriesAnomaly(**place, score=9.5, p_value=1e-4, limit=3.0, channels=("a",), scale=16)
     )
-    table = {"channels": ("a",), "horizons": (1,), "point": ((1.0,),)}
+    table: dict[str, Any] = {"channels": ("a",), "horizons": (1,), "point": ((1.0,),)}
     table |= {"low": ((0.0,),), "high": ((2.0,),)}
     for alarm in (True, False):
         stream.count(SeriesForecast(**place, **table, anomaly_alarm=alarm))

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 import encoder
+from edge.extras import missing_torch
 from edge.sim import harness
 from edge.sim.checkers import BrokenPromiseError
 from edge.sim.faults import FaultPlan, FaultTrigger, no_faults
 from edge.sim.harness import run_scenario
 from edge.sim.recording import RunRecording
 from edge.sim.scenarios import Scenario, parse_scenario
-from edge.sim.simulated_worker import NO_TORCH, Grower
+from edge.sim.simulated_worker import Grower
 from edge.sim.sweep import make_card
 from edge.sim.world import build_world
 from tests.growers import accept, refuse, waver
@@ -110,7 +111,7 @@ def test_without_a_grower_heads_answer_and_the_report_states_it(
     monkeypatch.setattr(harness, "find_grower", lambda: None)
     found = run(small(features), None)
     assert found.episodes == ()
-    assert [mark.text for mark in found.marks if mark.kind == "growth"] == [NO_TORCH]
+    assert [mark.text for mark in found.marks if mark.kind == "growth"] == [missing_torch()]
     assert found.digest == run(small(features)).digest
 
 

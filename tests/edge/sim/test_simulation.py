@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import encoder
+from edge.extras import install_command
 from edge.sim.faults import FaultPlan, FaultTrigger
 from edge.sim.harness import run_scenario
 from edge.sim.recording import RunRecording
@@ -249,7 +250,7 @@ def test_a_missing_ray_names_the_extra(features: Path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "ray.util.joblib", None)
     with pytest.raises(EdgeError) as caught:
         simulate(small(features), backend="ray")
-    assert "auricle[cluster]" in caught.value.hint
+    assert install_command("cluster") in caught.value.hint
 
 
 def test_the_report_is_complete_and_escaped(features: Path, tmp_path: Path) -> None:

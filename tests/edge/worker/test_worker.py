@@ -12,6 +12,7 @@ from random import Random
 import pytest
 
 from edge.core.jobs import GrowthJob, GrowthResult
+from edge.extras import install_command
 from edge.worker.worker import Worker
 from tests import workers
 from tests.workers import a_job, gone, wait
@@ -199,7 +200,7 @@ def test_without_torch_the_reason_is_how_to_install_it(tmp_path, monkeypatch):
     worker.start(a_job(60))
     result = wait(worker, 60)
     assert result.record is None
-    assert "pip install 'auricle[grow]'" in result.reason
+    assert install_command("grow") in result.reason
 
 
 def test_the_process_that_serves_loads_no_torch():

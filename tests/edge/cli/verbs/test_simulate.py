@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from edge.cli.verbs import simulate as cli_sim
+from edge.extras import install_command
 from tests.homes import run
 
 
@@ -13,7 +14,7 @@ def test_a_missing_extra_is_named(words, monkeypatch):
     result = run(*words)
     assert result.exit_code == 1
     assert "joblib is not installed" in result.stderr
-    assert "auricle[sim]" in result.stderr
+    assert install_command("sim") in result.stderr
 
 
 def test_a_missing_scenario_is_an_error(tmp_path):

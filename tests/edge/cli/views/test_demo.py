@@ -26,6 +26,7 @@ from edge.demo.events import (
     WaitEvent,
 )
 from edge.demo.forget_proof import ForgetProof
+from edge.extras import missing_torch
 from edge.home.home import Home
 from edge.sim.digits import load_mnist, load_optdigits
 from edge.sim.recording import DecisionStep, GrowthEpisode, RunRecording, TimelineMark
@@ -241,7 +242,7 @@ def test_the_summary_states_the_outcome_of_the_growth(events: list[DemoEvent], t
         ((GROWN,), "linear taps 0, searched and trained in 3.2 s"),
         ((replace(GROWN, state="refused"),), "none was better, searched and trained in 3.2 s"),
         ((replace(GROWN, state="refused", accuracy=None, reason="too late"),), "none: too late"),
-        ((), "torch is not installed: `pip install 'auricle[grow]'`"),
+        ((), missing_torch()),
     ):
         events[-1] = replace(OUTCOME, recording=replace(OUTCOME.recording, episodes=episodes))
         assert words in " ".join(shown(tmp_path / "demo", 120)[1].split())
