@@ -4,7 +4,15 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from ..core import ForgetRequest, GrowRequest, Label, Relabel, Rollback, Selector
+from ..core import (
+    ConfirmAlarm,
+    ForgetRequest,
+    GrowRequest,
+    Label,
+    Relabel,
+    Rollback,
+    Selector,
+)
 from ..core import limits as core_limits
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=core_limits.TEXT_CHARS_MAX)]
@@ -41,6 +49,7 @@ class Select(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     label: Name | None = None
     from_ns: Instant | None = None
     until_ns: Instant | None = None
+    recording: Name | None = None
 
     @property
     def selector(self) -> Selector:
@@ -83,6 +92,19 @@ class ForgetCommand(Request, frozen=True, tag="forget"):
     def event(self, at_ns: int) -> ForgetRequest:
         """The event for the core; the command's id becomes the receipt's."""
         return ForgetRequest(self.id, self.select.selector, at_ns, self.refit_geometry is not False)
+
+
+class ConfirmCommand(Request, frozen=True, tag="confirm"):
+    """Answer the question about a lasting alarm.  alarm_id, stream: of the question, one of them is
+    enough.  harmless: true puts the stream's level where the stream is; false keeps the alarm."""
+
+    harmless: bool
+    alarm_id: NameOrEmpty = ""
+    stream: NameOrEmpty = ""
+
+    def event(self, at_ns: int) -> ConfirmAlarm:
+        """The event for the core."""
+        return ConfirmAlarm(self.alarm_id, self.stream, self.harmless, at_ns)
 
 
 class GrowCommand(Request, frozen=True, tag="grow"):
@@ -169,6 +191,7 @@ COMMANDS: Final[dict[str, type[Request]]] = {
         LabelCommand,
         RelabelCommand,
         ForgetCommand,
+        ConfirmCommand,
         GrowCommand,
         RollbackCommand,
         AdaptorsCommand,

@@ -17,6 +17,7 @@ VERBS: Final = (
     "label",
     "relabel",
     "forget",
+    "confirm",
     "grow",
     "rollback",
     "adaptors",

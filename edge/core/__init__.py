@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     )
     from .events import (
         Acknowledgement,
+        AlarmQuestion,
         CancelGrowth,
         ChangePoint,
+        ConfirmAlarm,
         Decision,
         DriftAlarm,
         Effect,
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
         StoreGeometry,
         StoreGrowthAttempt,
         StoreLabelCandidates,
+        StoreRecalibration,
         Tick,
         UnlabelledObservation,
         accepted,
@@ -81,6 +84,7 @@ if TYPE_CHECKING:
         sample_facts,
         select_rows,
         stack_facts,
+        untimed_batch,
     )
     from .jobs import GrowthJob, GrowthResult
     from .knowledge.contributions import Contribution, find_invalid_contribution
@@ -94,10 +98,19 @@ if TYPE_CHECKING:
         SUPPORT_FACTS_MAX,
         TEXT_CHARS_MAX,
     )
+    from .recalibration import (
+        RECALIBRATION_VERSION,
+        CalibrationStatus,
+        ConfirmedAlarm,
+        ObservedRate,
+        Recalibration,
+        may_cover,
+    )
     from .router import fit_router
     from .runtime import Runtime
-    from .session.assess import FeatureModel
+    from .session.assess import FeatureModel, mixture_scores
     from .session.explanation import Explanation, KnownExample
+    from .session.recalibration import AlarmCounts, effective_count, wilson_interval
     from .validation import find_invalid_fact
 else:
     __getattr__ = lazy_names(
@@ -129,8 +142,10 @@ else:
             ),
             "events": (
                 "Acknowledgement",
+                "AlarmQuestion",
                 "CancelGrowth",
                 "ChangePoint",
+                "ConfirmAlarm",
                 "Decision",
                 "DriftAlarm",
                 "Effect",
@@ -161,6 +176,7 @@ else:
                 "StoreGeometry",
                 "StoreGrowthAttempt",
                 "StoreLabelCandidates",
+                "StoreRecalibration",
                 "Tick",
                 "UnlabelledObservation",
                 "accepted",
@@ -178,6 +194,7 @@ else:
                 "sample_facts",
                 "select_rows",
                 "stack_facts",
+                "untimed_batch",
             ),
             "jobs": ("GrowthJob", "GrowthResult"),
             "knowledge.contributions": ("Contribution", "find_invalid_contribution"),
@@ -191,10 +208,19 @@ else:
                 "SUPPORT_FACTS_MAX",
                 "TEXT_CHARS_MAX",
             ),
+            "recalibration": (
+                "CalibrationStatus",
+                "ConfirmedAlarm",
+                "ObservedRate",
+                "RECALIBRATION_VERSION",
+                "Recalibration",
+                "may_cover",
+            ),
             "router": ("fit_router",),
             "runtime": ("Runtime",),
-            "session.assess": ("FeatureModel",),
+            "session.assess": ("FeatureModel", "mixture_scores"),
             "session.explanation": ("Explanation", "KnownExample"),
+            "session.recalibration": ("AlarmCounts", "effective_count", "wilson_interval"),
             "validation": ("find_invalid_fact",),
         },
     )
@@ -206,16 +232,22 @@ __all__ = [
     "HEAD_FACTS_MAX",
     "NAMING_HINT",
     "NOVEL_DOMAIN_OBSERVATIONS_MAX",
+    "RECALIBRATION_VERSION",
     "SUPPORT_FACTS_MAX",
     "TEXT_CHARS_MAX",
     "Acknowledgement",
     "Adaptor",
     "AdaptorRecord",
+    "AlarmCounts",
+    "AlarmQuestion",
+    "CalibrationStatus",
     "CancelGrowth",
     "ChangePoint",
     "ColumnMatch",
     "Config",
     "ConfigError",
+    "ConfirmAlarm",
+    "ConfirmedAlarm",
     "Contribution",
     "Decision",
     "DriftAlarm",
@@ -247,7 +279,9 @@ __all__ = [
     "ModelMismatchError",
     "NamedValues",
     "Observation",
+    "ObservedRate",
     "Publish",
+    "Recalibration",
     "Receipt",
     "Rejected",
     "Relabel",
@@ -268,6 +302,7 @@ __all__ = [
     "StoreGeometry",
     "StoreGrowthAttempt",
     "StoreLabelCandidates",
+    "StoreRecalibration",
     "Tick",
     "TransportError",
     "UnlabelledObservation",
@@ -276,6 +311,7 @@ __all__ = [
     "columns_differ",
     "derive_knowledge",
     "digest_facts",
+    "effective_count",
     "find_invalid_columns",
     "find_invalid_contribution",
     "find_invalid_fact",
@@ -284,9 +320,13 @@ __all__ = [
     "limits",
     "listed",
     "match_columns",
+    "may_cover",
     "missing_text",
+    "mixture_scores",
     "sample_facts",
     "select_rows",
     "stack_facts",
     "unnamed_side",
+    "untimed_batch",
+    "wilson_interval",
 ]

@@ -10,7 +10,8 @@ COUNT_MAX: Final = 2**63 - 1
 """Largest time, sequence number or revision: SQLite and messages hold signed 64-bit integers."""
 
 TEXT_CHARS_MAX: Final = 200
-"""Longest id, domain, label, stream or subject: these become columns, topics and table cells."""
+"""Longest id, domain, label, stream, subject or recording: these become columns, topics and table
+cells."""
 
 FACTS_PER_CONCEPT_MAX: Final = 1_000
 """Default of `facts_per_concept`: newest facts kept per (domain, label)."""
@@ -66,13 +67,20 @@ CONTRIBUTED_CONCEPTS_MAX: Final = 1_024
 CONTRIBUTED_SAMPLES_MAX: Final = 1 << 24
 """Facts summed in one contribution: all contributions together still fit 32-bit sums."""
 
+CONFIRMED_ALARMS_MAX: Final = 8
+"""Confirmed false alarms kept per stream, each with the features of one window."""
+
+RECALIBRATION_KEYS_MAX: Final = 16
+"""Subjects, and recordings, recorded per stream's recalibration; a record with more matches all."""
+
 SERIES_MAX: Final = 64
 """Series whose forecasters are kept; the one silent for longest is dropped first."""
 
 SERIES_SUBJECTS_MAX: Final = 64
-"""Subjects recorded per series: at 200 characters each they take 13 KB at most.  A series with more
-subjects matches every subject, so forgetting any of them drops the whole series.  Saved series
-depend on this number: one with as many names has stopped recording them.  Chosen by hand."""
+"""Subjects, and recordings, kept per series: at 200 characters each they take 26 KB at most.  A
+series with more subjects matches every subject, so forgetting any of them drops the whole series.
+Saved series depend on this number: one with as many names has stopped recording them.  Chosen by
+hand."""
 
 SERIES_CHANNELS_MAX: Final = 512
 """Channels of one series; bounds what a forecaster stores.  Chosen by hand; effect not measured."""

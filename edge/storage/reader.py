@@ -13,10 +13,12 @@ import msgspec
 from numpy.typing import NDArray
 
 from ..core import (
+    RECALIBRATION_VERSION,
     Contribution,
     Fact,
     FactBatch,
     LabelCandidate,
+    Recalibration,
     Receipt,
     Selector,
     StateCorruptError,
@@ -142,10 +144,7 @@ class StoreReader:
 
     def candidates(self) -> dict[str, LabelCandidate]:
         """See `facts.Ledger`."""
-        rows = self._rows(
-            "SELECT id, stream, subject, domain, captured_at_ns, score, features FROM candidates"
-            " ORDER BY number"
-        )
+        rows = self._rows(f"SELECT {tables.CANDIDATE_COLUMNS} FROM candidates ORDER BY number")
         return {row[0]: tables.candidate_from_row(row) for row in rows}
 
     def raw(self, observation_id: str) -> bytes | None:
@@ -163,6 +162,19 @@ class StoreReader:
         except ValueError as error:
             raise StateCorruptError(
                 f"reading the contributions of other devices in {self.path}: {error}", DAMAGED
+            ) from error
+
+    def recalibrations(self) -> dict[str, Recalibration]:
+        """See `facts.Ledger`.  Records of another version are left out."""
+        rows = self._rows(
+            "SELECT stream, body, sha256 FROM recalibrations WHERE version = ? ORDER BY number",
+            (RECALIBRATION_VERSION,),
+        )
+        try:
+            return {stream: tables.recalibration_from_row(tuple(row)) for stream, *row in rows}
+        except ValueError as error:
+            raise StateCorruptError(
+                f"reading the recalibration of streams in {self.path}: {error}", DAMAGED
             ) from error
 
     def columns(self) -> tuple[str, ...]:
@@ -195,7 +207,7 @@ class StoreReader:
         return digest_facts(fact for page in self.pages() for fact in page)
 
     def receipts(self) -> tuple[dict[str, Any], ...]:
-        """Return all receipts, oldest first, with keyed hashes for ids and subjects."""
+        """Return all receipts, oldest first, with keyed hashes for ids, subjects and recordings."""
         rows = self._rows("SELECT body FROM receipts ORDER BY number")
         return tuple(msgspec.json.decode(row[0]) for row in rows)
 
@@ -204,8 +216,8 @@ class StoreReader:
         return int(self._rows("SELECT COUNT(*) FROM receipts")[0][0])
 
     def receipt(self, request_id: str, selector: Selector) -> Receipt | None:
-        """See `facts.Ledger`.  Ids and subject are stored as keyed hashes; the receipt contains
-        those of `selector` if their hashes agree."""
+        """See `facts.Ledger`.  Ids, subject and recording are stored as keyed hashes; the receipt
+        contains those of `selector` if their hashes agree."""
         rows = self._rows(
             "SELECT body FROM receipts WHERE json_extract(body, '$.request_id') = ?"
             " ORDER BY number DESC LIMIT 1",
@@ -256,6 +268,7 @@ class StoreReader:
             wrong = find_invalid_columns(self._read_columns(), len(self._read_columns()))
             if wrong:
                 yield f"the column names are damaged: {wrong}"
+            self.recalibrations()
             for one in self.contributions().values():
                 len(one.arrays)
             for versions in self._read_records().values():

@@ -111,6 +111,19 @@ MIGRATIONS: Final[list[str]] = [
     ALTER TABLE contributions ADD COLUMN columns TEXT NOT NULL DEFAULT '[]';
     ALTER TABLE replaced_contributions ADD COLUMN columns TEXT NOT NULL DEFAULT '[]';
     """,
+    """
+    ALTER TABLE facts ADD COLUMN recording TEXT NOT NULL DEFAULT '';
+    ALTER TABLE candidates ADD COLUMN recording TEXT NOT NULL DEFAULT '';
+    """,
+    """
+    CREATE TABLE recalibrations (
+        number INTEGER PRIMARY KEY,
+        stream TEXT NOT NULL UNIQUE,
+        version INTEGER NOT NULL,
+        body BLOB NOT NULL,
+        sha256 BLOB NOT NULL
+    );
+    """,
 ]
 
 

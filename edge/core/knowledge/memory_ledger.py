@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from ..events import (
     StoreGeometry,
     StoreGrowthAttempt,
     StoreLabelCandidates,
+    StoreRecalibration,
 )
 from ..facts import (
     Fact,
@@ -29,6 +31,7 @@ from ..facts import (
     digest_facts,
     stack_facts,
 )
+from ..recalibration import Recalibration
 from .contributions import Contribution
 
 Geometry = Mapping[str, NDArray[Any]]
@@ -47,7 +50,22 @@ class MemoryLedger:
         self._attempts: dict[str, str] = {}
         self._candidates: dict[str, LabelCandidate] = {}
         self._contributions: dict[str, Contribution] = {}
+        self._recalibrations: dict[str, Recalibration] = {}
         self.receipts: list[Receipt] = []
+
+    def with_features(self, features: Mapping[str, bytes]) -> "MemoryLedger":
+        """Return a ledger of the same facts, forgotten ids and receipts with other features, by id.
+
+        What depends on features is left out: geometry, adaptors, contributions, label candidates.
+        """
+        made = MemoryLedger(
+            (replace(fact, features=features[fact.id]) for fact in self._facts.values()),
+            self._columns,
+        )
+        made._tombstones = set(self._tombstones)
+        made._evictions = self._evictions
+        made.receipts = list(self.receipts)
+        return made
 
     def apply(self, effect: Effect) -> None:
         """Apply an effect; those that change no ledger (Publish, StartGrowth, ...) are ignored."""
@@ -70,9 +88,9 @@ class MemoryLedger:
             case StoreGrowthAttempt():
                 self._attempts[effect.domain] = effect.hash
             case StoreLabelCandidates():
-                self._candidates |= {one.observation_id: one for one in effect.candidates}
-                for oldest in list(self._candidates)[: -limits.CANDIDATES_MAX]:
-                    del self._candidates[oldest]
+                self._store_candidates(effect)
+            case StoreRecalibration():
+                self._store_recalibration(effect)
 
     def _store(self, effect: StoreFacts) -> None:
         for fact_id in effect.evicted:
@@ -82,6 +100,18 @@ class MemoryLedger:
         self._facts.update({fact.id: fact for fact in effect.facts})
         for fact in effect.facts:
             self._candidates.pop(fact.id, None)
+
+    def _store_candidates(self, effect: StoreLabelCandidates) -> None:
+        self._candidates |= {one.observation_id: one for one in effect.candidates}
+        for oldest in list(self._candidates)[: -limits.CANDIDATES_MAX]:
+            del self._candidates[oldest]
+
+    def _store_recalibration(self, effect: StoreRecalibration) -> None:
+        self._recalibrations.pop(effect.stream, None)
+        if effect.record is not None:
+            self._recalibrations[effect.stream] = effect.record
+        for oldest in list(self._recalibrations)[: -limits.STREAMS_MAX]:
+            del self._recalibrations[oldest]
 
     def _erase(self, effect: EraseFacts) -> None:
         for fact_id in effect.ids:
@@ -167,6 +197,10 @@ class MemoryLedger:
     def contributions(self) -> Mapping[str, Contribution]:
         """See `facts.Ledger`."""
         return self._contributions
+
+    def recalibrations(self) -> Mapping[str, Recalibration]:
+        """See `facts.Ledger`."""
+        return self._recalibrations
 
     def columns(self) -> tuple[str, ...]:
         """See `facts.Ledger`."""

@@ -17,13 +17,22 @@ import hdc
 
 from ..columns import NAMING_HINT, NamedValues, arrange, listed, named_values
 from ..config import Config
-from ..events import Decision, DriftAlarm, Message, Observation, Rejected, StoreLabelCandidates
+from ..events import (
+    Decision,
+    DriftAlarm,
+    Message,
+    Observation,
+    Rejected,
+    StoreLabelCandidates,
+    StoreRecalibration,
+)
 from ..facts import Ledger
 from ..knowledge import Knowledge
 from .alarms import Alarms
 from .label_buffer import BufferedObservation
 from .label_requests import LabelRequests
 from .novel_domains import ReferenceModel
+from .recalibration import StreamLevel, StreamLevels
 from .stream import SampleAssessment, SessionState, StreamState
 
 EXPERTS: Final = 3
@@ -62,11 +71,12 @@ class PrefetchedAssessment:
 
 
 class Assessor:
-    """Decides observations and updates their streams.  session: updated in place."""
+    """Decides observations and updates their streams.  session, levels: updated in place."""
 
-    def __init__(self, config: Config, session: SessionState) -> None:
+    def __init__(self, config: Config, session: SessionState, levels: StreamLevels) -> None:
         self._config = config
         self._session = session
+        self._levels = levels
         self._alarms = Alarms(config, session)
         self._requests = LabelRequests(session.label_buffer, session.novel_domains)
 
@@ -87,9 +97,10 @@ class Assessor:
         features: Features,
         known: Knowledge,
         ahead: PrefetchedAssessment | None = None,
-    ) -> Iterator[Message | StoreLabelCandidates]:
+    ) -> Iterator[Message | StoreLabelCandidates | StoreRecalibration]:
         """Yield the decision on an observation, then a drift alarm if one is raised or ends, then
-        label candidates and a label request if these have changed.
+        label candidates and a label request if these have changed, then the stream's recalibration
+        and a question about its alarm where these have changed.
 
         features: uint8 [width].  ahead: from `prefetch`; saves time and changes nothing.  The
         observation is buffered for a late label.
@@ -104,16 +115,22 @@ class Assessor:
         reference = session.reference_model(known)
         if ahead is not None and ahead.reference is not reference:
             ahead = None
+        level, calibration = self._levels.get(event.stream), known.calibration()
+        rate = self._config.false_alarm_rate
         if stream.version != session.version:
             stream.refresh(
-                lambda one: session.assess(one.key, one.codes, known, reference), session.version
+                lambda one: level.at_level(
+                    session.assess(one.key, one.codes, known, reference), calibration, rate
+                ),
+                session.version,
             )
         if ahead is not None:
             made = ahead.assessment
         else:
             made = session.assess(key, known.geometry.project(features[None]), known, reference)
+        made = level.at_level(made, calibration, rate)
         stream.push(made)
-        window = self._detect_drift(stream, known)
+        window = self._detect_drift(stream, known, level)
         logits = None if ahead is None else ahead.logits
         domain = _route(stream, made.verdict, features, known, logits)
         guess = _answer(made, domain, features, known)
@@ -124,6 +141,7 @@ class Assessor:
             stream.alarm_domain = alarm_domain
         self._alarms.smooth(stream)
         degraded = stream.alarmed and stream.alarm_domain not in known.domains
+        observed = level.observed(rate)
         yield Decision(
             observation_id=key,
             stream=event.stream,
@@ -138,6 +156,9 @@ class Assessor:
             alarm=stream.alarmed,
             reason=made.verdict.shortfall.reason if made.verdict.shortfall else "",
             degraded=degraded,
+            observed_rate=observed.rate if observed else None,
+            observed_low=observed.low if observed else None,
+            observed_high=observed.high if observed else None,
         )
         if alarm_domain is not None and window is not None:
             yield DriftAlarm(
@@ -150,12 +171,34 @@ class Assessor:
             )
         if stream.alarmed:
             yield from self._requests.update(event.stream, stream, known)
+        yield from self._recalibrate(event, made, window, known)
 
-    def _detect_drift(self, stream: StreamState, known: Knowledge) -> hdc.WindowVerdict | None:
+    def _recalibrate(
+        self,
+        event: Observation,
+        made: SampleAssessment,
+        window: hdc.WindowVerdict | None,
+        known: Knowledge,
+    ) -> Iterator[Message | StoreRecalibration]:
+        statistics = known.calibration().in_time.get(made.verdict.domain)
+        if window is None or statistics is None or made.verdict.known is None:
+            return
+        level = self._levels.get(event.stream)
+        asked = level.observe(event, made, window, statistics, self._config.false_alarm_rate)
+        record = level.changed_record(known.geometry.fingerprint)
+        if record is not None:
+            yield StoreRecalibration(event.stream, record)
+        if asked is not None:
+            yield asked
+
+    def _detect_drift(
+        self, stream: StreamState, known: Knowledge, level: StreamLevel
+    ) -> hdc.WindowVerdict | None:
         if not stream.full:
             return None
-        verdicts = [one.verdict for one in stream.window]
-        return hdc.detect_window(verdicts, known.calibration(), self._config.false_alarm_rate)
+        verdicts, rate = [one.verdict for one in stream.window], self._config.false_alarm_rate
+        calibration = known.calibration()
+        return hdc.detect_window(verdicts, calibration, rate, level.level, stream.change)
 
 
 def _route(
@@ -186,20 +229,30 @@ def _answer(made: SampleAssessment, domain: str, features: Features, known: Know
 
 
 def mix_experts(novelties: Mapping[str, int], features: Features, known: Knowledge) -> str:
-    """Return the label with the highest score in a mixture of the nearest domains' adaptors.
+    """Return the label with the highest score of `mixture_scores`."""
+    scores = mixture_scores(novelties, features, known)
+    return min(scores, key=lambda label: (-scores[label], label))
+
+
+def mixture_scores(
+    novelties: Mapping[str, int], features: Features, known: Knowledge
+) -> dict[str, float]:
+    """Score each label by a mixture of the nearest domains' adaptors.
 
     novelties: of the sample to each domain with facts, 1,024 per spread.  features: uint8 [width].
     Each domain is weighted by exp(-novelty), a softmax gate as in Jacobs et al. 1991, "Adaptive
-    mixtures of local experts".  Depends on knowledge and sample alone.
+    mixtures of local experts"; the weights add up to one.  Depends on knowledge and sample alone.
     """
     names = sorted(novelties, key=lambda name: (novelties[name], name))[:EXPERTS]
+    away = np.array([novelties[names[0]] - novelties[name] for name in names])
+    weights = np.exp(away / NOVELTY_SPREAD)
+    weights /= weights.sum()
     summed: dict[str, float] = {}
-    for name in names:
-        weight = float(np.exp((novelties[names[0]] - novelties[name]) / NOVELTY_SPREAD))
+    for name, weight in zip(names, weights.tolist(), strict=True):
         adaptor = known.adaptor(name)
         for label, score in zip(adaptor.labels, adaptor.answer(features).tolist(), strict=True):
             summed[label] = summed.get(label, 0.0) + weight * score
-    return min(summed, key=lambda label: (-summed[label], label))
+    return summed
 
 
 class BatchPrefetch:
@@ -268,6 +321,7 @@ def _buffered(
         features=features.tobytes(),
         guess=guess,
         p_value=p_value,
+        recording=event.recording,
     )
 
 

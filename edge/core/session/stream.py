@@ -43,6 +43,10 @@ ROUNDING: Final = 1e-3
 """Margin, far above the rounding error of a float32 log-probability."""
 
 Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+NO_DISPLACEMENT: Final[Ints] = np.empty(0, np.int64)
+"""The displacement where the geometry has no plane."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -51,7 +55,7 @@ class SampleAssessment:
 
     verdict: against the learned domains.  placement: the same with novel domains included.
     novelties: novelty to each domain compared, novel ones included; learned_novelties: without
-    them.
+    them.  displacement: from the nearest learned concept, in the plane, int64 [r].
     """
 
     key: str
@@ -60,6 +64,7 @@ class SampleAssessment:
     placement: hdc.Verdict
     novelties: Mapping[str, int]
     learned_novelties: Mapping[str, int] = field(default_factory=dict)
+    displacement: Ints = field(default_factory=lambda: NO_DISPLACEMENT, repr=False)
 
     @property
     def is_novel(self) -> bool:
@@ -247,6 +252,16 @@ class StreamState:
         """The observations since the drift began: all windows outside, less half of the first."""
         return self.recent[-self.outside_count - self.half :]
 
+    def change(self) -> Ints | None:
+        """Return how the newest window's mean displacement differs from that of the observations
+        before it, as `hdc.detect_window` takes it; None while there are too few."""
+        span = hdc.WINDOW + hdc.LEAD
+        rows = [one.displacement for one in self._kept[-span:]]
+        if len(rows) < span or len({len(row) for row in rows}) > 1:
+            return None
+        window = np.add.reduce(rows[-hdc.WINDOW :])
+        return np.asarray(window * (hdc.LEAD // hdc.WINDOW) - np.add.reduce(rows[: hdc.LEAD]))
+
     @property
     def window_domain(self) -> str:
         """The domain that the window as a whole is nearest to."""
@@ -411,6 +426,7 @@ class SessionState:
             placement=placement,
             novelties=novelties,
             learned_novelties=learned_novelties,
+            displacement=_displacement(codes, verdict, known),
         )
 
     def assess_batch(
@@ -433,6 +449,7 @@ class SessionState:
                     placement=placement,
                     novelties=learned_novelties if whole is own else whole.nearest(),
                     learned_novelties=learned_novelties,
+                    displacement=_displacement(own.codes, verdict, known),
                 )
             )
         return made
@@ -474,6 +491,7 @@ class SessionState:
                 captured_at_ns=buffered.captured_at_ns,
                 features=b"",
                 subject=buffered.subject,
+                recording=buffered.recording,
             )
             if selector.matches(row):
                 yield key
@@ -493,10 +511,23 @@ class SessionState:
         self.served_accuracy.drop(observation_ids)
         self.clear_windows()
 
+    def end_alarm(self, stream: str) -> None:
+        """End a stream's alarm, which was false; an unlabelled domain that it opened is dropped."""
+        state = self.streams.get(stream)
+        if state.alarm_domain in self.novel_domains:
+            self.novel_domains.drop(tuple(self.novel_domains.rows(state.alarm_domain)))
+        state.alarm_domain = ""
+        state.clear()
+        self.knowledge_changed()
+
     def clear_windows(self) -> None:
         """Drop all windows, after a forget or a change of the geometry they were projected with."""
         self.streams.clear()
         self.knowledge_changed()
+
+
+def _displacement(codes: hdc.Codes, verdict: hdc.Verdict, known: Knowledge) -> Ints:
+    return np.asarray(known.memory.displacement((verdict.domain, verdict.label), codes)[0])
 
 
 def _largest(leads: Mapping[str, int]) -> str:

@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 from edge.cli.verbs import change as cli_change
-from tests.homes import learned_home, run, run_json
+from edge.core.events import StoreLabelCandidates
+from edge.core.facts import LabelCandidate
+from edge.home.home import Home
+from tests.homes import learned_home, new_home, run, run_json
+from tests.worlds import WIDTH, vector
 
 
 @pytest.fixture
@@ -54,6 +58,43 @@ def test_options_must_all_match(home, words, count):
     receipt = run_json("forget", "--home", home, "--yes", *words)
     assert receipt["facts_forgotten"] == count
     assert facts(home) == 24 - count
+
+
+def test_a_label_candidate_is_forgotten_without_a_fact(home):
+    """A request that matches no fact, but a label candidate, is carried out after a question that
+    says so; a second one finds nothing."""
+    kept = LabelCandidate(
+        observation_id="late",
+        stream="s",
+        subject="ann",
+        domain="domain-9",
+        captured_at_ns=5,
+        score=1.0,
+        features=vector(3).tobytes(),
+    )
+    with Home(home) as opened:
+        opened.store.apply(StoreLabelCandidates((kept,)))
+    result = run("forget", "--home", home, "--subject", "ann", answer="y\n")
+    assert "forget label candidates and recalibration, no facts (subject ann)" in result.stderr
+    with Home(home, writable=False) as opened:
+        assert opened.store.candidates() == {}
+    assert "no fact matches" in run("forget", "--home", home, "--subject", "ann", "--yes").stderr
+
+
+def test_a_recording_is_forgotten_by_its_name(tmp_path):
+    """A table's column of recordings is stored with the facts, and one recording is forgotten."""
+    home, table = new_home(tmp_path / "home"), tmp_path / "runs.csv"
+    names = [f"x{number}" for number in range(WIDTH)]
+    lines = [",".join([*names, "label", "recording"])]
+    for number in range(12):
+        row = vector(number).tolist()
+        lines.append(",".join(map(str, [*row, "ab"[number % 2], f"run {number % 3}"])))
+    table.write_text("\n".join(lines) + "\n", "utf-8")
+    assert run("learn", table, "--home", home).exit_code == 0
+    result = run("forget", "--home", home, "--recording", "run 1", answer="y\n")
+    assert "forget 4 facts (recording run 1) for good?" in result.stderr
+    assert facts(home) == 8
+    assert run("forget", "--home", home, "--recording", "run 1", "--yes").exit_code == 1
 
 
 @pytest.mark.parametrize(
