@@ -39,7 +39,8 @@ class LevelShift:
     """
 
     def __init__(self, channels: int) -> None:
-        self.recent = np.zeros((BLOCK_STEPS, channels))
+        # The newest samples, twice, so that those before any place are contiguous.
+        self.recent = np.zeros((2 * BLOCK_STEPS, channels))
         # Per block: mean, mean square, largest deviation of a short mean from the earlier blocks,
         # mean square of the short mean about that of a whole block.
         self.blocks = np.zeros((BLOCKS_MAX, 4, channels))
@@ -53,7 +54,8 @@ class LevelShift:
     def step(self, values: Floats) -> Floats:
         """Return the shift of each channel [C]; zeros during the warm-up."""
         seen = int(self.counts[0])
-        self.recent[seen % BLOCK_STEPS] = values
+        place = seen % BLOCK_STEPS
+        self.recent[place] = self.recent[place + BLOCK_STEPS] = values
         self.counts[0] = seen + 1
         self._mean = self._short_mean(seen)
         if self.counts[3] < BLOCKS_MIN:
@@ -62,8 +64,9 @@ class LevelShift:
         return shift
 
     def _short_mean(self, last: int) -> Floats:
-        places = np.arange(last - MEAN_STEPS + 1, last + 1) % BLOCK_STEPS
-        mean: Floats = self.recent[places].mean(axis=0)
+        end = last % BLOCK_STEPS + BLOCK_STEPS + 1
+        mean: Floats = np.add.reduce(self.recent[end - MEAN_STEPS : end], 0)
+        mean *= 1.0 / MEAN_STEPS
         return mean
 
     def learn(self, values: Floats, *, alarm: bool) -> None:
@@ -74,7 +77,10 @@ class LevelShift:
         block[1] += values * values
         if filled >= MEAN_STEPS - 1:
             np.maximum(block[2], np.abs(self._mean - self._centre), out=block[2])
-            block[3] += (self._mean - self.recent.mean(axis=0)) ** 2
+            noise = np.add.reduce(self.recent[:BLOCK_STEPS], 0)
+            noise *= -1.0 / BLOCK_STEPS
+            noise += self._mean
+            block[3] += noise * noise
         self.counts[1:3] = filled + 1, alarms + alarm
         if filled + 1 == BLOCK_STEPS:
             self._close()

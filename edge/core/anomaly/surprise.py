@@ -45,7 +45,8 @@ class RunningSurprise:
         """Judge measures [K] by the past, then learn them; zeros during the warm-up."""
         seen = int(self.counts[0])
         self.recent[seen % MEAN_STEPS] = measures
-        means = self.recent.sum(axis=0) / min(seen + 1, MEAN_STEPS)
+        means = np.add.reduce(self.recent, 0)
+        means *= 1.0 / min(seen + 1, MEAN_STEPS)
         if seen >= _FIRST_STEPS and (seen - _FIRST_STEPS) % _REFRESH_STEPS == 0:
             self._refresh()
         surprise: Floats = (means - self.centre) / self.spread
