@@ -19,7 +19,7 @@ import encoder
 import nas
 from edge.core.adaptors.head import transform_shapes
 from edge.core.adaptors.record import AdaptorRecord
-from edge.core.facts import FactBatch
+from edge.core.facts import untimed_batch
 from edge.core.jobs import GrowthJob, GrowthResult
 from edge.worker.worker import Worker, serve
 
@@ -37,8 +37,8 @@ def a_job(count: int = 12, domain: str = "home", version: int = 1, width: int = 
     rows = np.random.default_rng(count).integers(0, 256, (count, width), np.uint8)
     ids = tuple(f"f{number:05}" for number in range(count))
     labels = tuple("ab"[number % 2] for number in range(count))
-    own = FactBatch(ids, (domain,) * count, labels, rows)
-    none = FactBatch((), (), (), rows[:0])
+    own = untimed_batch(ids, (domain,) * count, labels, rows)
+    none = untimed_batch((), (), (), rows[:0])
     spans = ((0, width),)
     budget = nas.AdaptorBudget(1 << 20, 1_000_000, 1.0)
     return GrowthJob(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression, Ridge
 
 import encoder
-from edge.core import HEAD_FACTS_MAX, SUPPORT_FACTS_MAX, FactBatch
+from edge.core import HEAD_FACTS_MAX, SUPPORT_FACTS_MAX, FactBatch, untimed_batch
 from edge.core.adaptors import fit_adaptor
 
 from ..report import BenchmarkReport, BenchmarkRow
@@ -84,7 +84,7 @@ def _drawn(
     if count is not None:
         mine = np.concatenate([mine[label[mine] == one][:count] for one in np.unique(label)])
     return tuple(
-        FactBatch(
+        untimed_batch(
             tuple(f"{row:05}" for row in rows),
             tuple(f"{domain[row]}" for row in rows),
             tuple(f"{label[row]}" for row in rows),

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import encoder
-from edge.core import HEAD_FACTS_MAX, SUPPORT_FACTS_MAX, Config, FactBatch, GrowthJob
+from edge.core import HEAD_FACTS_MAX, SUPPORT_FACTS_MAX, Config, FactBatch, GrowthJob, untimed_batch
 from edge.core.adaptors import fit_adaptor
 
 from ..report import BenchmarkReport, BenchmarkRow
@@ -197,7 +197,7 @@ def _drawn(
 
 def _batch(pacs: PacsLabels, rows: Ints) -> FactBatch:
     at = np.sort(rows)
-    return FactBatch(
+    return untimed_batch(
         tuple(f"{row:05}" for row in at),
         tuple(DOMAINS[pacs.domain[row]] for row in at),
         tuple(f"{pacs.label[row]}" for row in at),

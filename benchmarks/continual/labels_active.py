@@ -12,7 +12,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.core import NOVEL_DOMAIN_OBSERVATIONS_MAX, SUPPORT_FACTS_MAX, FactBatch
+from edge.core import NOVEL_DOMAIN_OBSERVATIONS_MAX, SUPPORT_FACTS_MAX, FactBatch, untimed_batch
 from edge.core.adaptors import fit_adaptor
 from edge.core.session import choose_candidates, score_candidates
 
@@ -105,7 +105,7 @@ def _standardised(levels: Levels, slices: tuple[tuple[int, int], ...]) -> Floats
 
 def _batch(known: FeatureSet, levels: Levels, rows: NDArray[np.intp]) -> FactBatch:
     rows = np.sort(rows)
-    return FactBatch(
+    return untimed_batch(
         tuple(f"{row:06}" for row in rows),
         tuple(str(known.domain[row]) for row in rows),
         tuple(str(known.label[row]) for row in rows),

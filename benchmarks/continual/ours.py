@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 import hdc
 from edge.core import (
     Config,
-    FactBatch,
     GrowthJob,
     GrowthResult,
     Knowledge,
     MemoryLedger,
     StoreAdaptor,
     fit_router,
+    untimed_batch,
 )
 from edge.core.adaptors import AdaptorRecord
 from edge.core.knowledge import derive_knowledge
@@ -132,7 +132,7 @@ def routing_cost(samples: ContinualSamples, domains: int) -> dict[str, float]:
     random = np.random.default_rng(domains)
     rows = random.choice(samples.train, FACTS_LARGE)
     named = np.sort(np.arange(FACTS_LARGE) % domains)
-    batch = FactBatch(
+    batch = untimed_batch(
         tuple(f"{at:05}" for at in range(FACTS_LARGE)),
         tuple(f"domain-{number:04}" for number in named),
         ("a",) * FACTS_LARGE,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 import nas
-from edge.core import FactBatch, GrowthJob
+from edge.core import GrowthJob, untimed_batch
 from edge.core.adaptors import build_transform, solve_adaptor, standardise
 from edge.growth import (
     ScoredCandidate,
@@ -180,8 +180,8 @@ def _job(
     rows = np.sort(random.permutation(len(label))[:count])
     ids = tuple(f"{random.integers(1 << 30):010}-{row:05}" for row in rows)
     labels = tuple(str(label[row]) for row in rows)
-    own = FactBatch(ids, ("home",) * len(ids), labels, features[rows])
-    nothing = FactBatch((), (), (), np.zeros((0, features.shape[1]), np.uint8))
+    own = untimed_batch(ids, ("home",) * len(ids), labels, features[rows])
+    nothing = untimed_batch((), (), (), np.zeros((0, features.shape[1]), np.uint8))
     return GrowthJob(
         id="trial",
         domain="home",

@@ -19,7 +19,7 @@ from torch import Tensor
 
 import nas
 from edge import growth
-from edge.core import FactBatch, GrowthJob, adaptors
+from edge.core import FactBatch, GrowthJob, adaptors, select_rows
 from edge.core.adaptors import build_transform, solve_adaptor, standardise, transform_shapes
 from edge.growth import score_blueprint, split_holdout, torch_activate, torch_transform
 
@@ -164,11 +164,7 @@ def _cached(path: Path, make: Callable[[], NDArray[np.float64]]) -> NDArray[np.f
 
 
 def _some(batch: FactBatch, rows: NDArray[np.int64]) -> FactBatch:
-    chosen = np.sort(rows)
-    ids, domains, labels = (
-        tuple(names[row] for row in chosen) for names in (batch.ids, batch.domains, batch.labels)
-    )
-    return FactBatch(ids, domains, labels, batch.features[chosen])
+    return select_rows(batch, np.sort(rows))
 
 
 def _key(task: SearchTask, space: list[nas.Blueprint]) -> str:

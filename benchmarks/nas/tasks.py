@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import encoder
 import nas
-from edge.core import FactBatch
+from edge.core import FactBatch, untimed_batch
 from edge.core.adaptors import LEVELS, standardise
 from edge.sim import load_mnist, load_optdigits
 
@@ -157,7 +157,7 @@ def _task(source: _TapSet, new: int, count: int) -> SearchTask:
 
 def _facts(source: _TapSet, rows: NDArray[np.int64]) -> FactBatch:
     rows = np.sort(rows)
-    return FactBatch(
+    return untimed_batch(
         tuple(f"{row:05}" for row in rows),
         tuple(f"{domain}" for domain in source.domain[rows]),
         tuple(f"{label}" for label in source.label[rows]),

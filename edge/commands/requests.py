@@ -41,6 +41,7 @@ class Select(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     label: Name | None = None
     from_ns: Instant | None = None
     until_ns: Instant | None = None
+    recording: Name | None = None
 
     @property
     def selector(self) -> Selector:

@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     )
     from .events import (
         Acknowledgement,
+        AlarmQuestion,
         CancelGrowth,
         ChangePoint,
+        ConfirmAlarm,
         Decision,
         DriftAlarm,
         Effect,
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
         StoreGeometry,
         StoreGrowthAttempt,
         StoreLabelCandidates,
+        StoreRecalibration,
         Tick,
         UnlabelledObservation,
         accepted,
@@ -80,6 +83,7 @@ if TYPE_CHECKING:
         sample_facts,
         select_rows,
         stack_facts,
+        untimed_batch,
     )
     from .jobs import GrowthJob, GrowthResult
     from .knowledge.contributions import Contribution, find_invalid_contribution
@@ -92,6 +96,13 @@ if TYPE_CHECKING:
         NOVEL_DOMAIN_OBSERVATIONS_MAX,
         SUPPORT_FACTS_MAX,
         TEXT_CHARS_MAX,
+    )
+    from .recalibration import (
+        CalibrationStatus,
+        ConfirmedAlarm,
+        ObservedRate,
+        Recalibration,
+        may_cover,
     )
     from .router import fit_router
     from .runtime import Runtime
@@ -128,8 +139,10 @@ else:
             ),
             "events": (
                 "Acknowledgement",
+                "AlarmQuestion",
                 "CancelGrowth",
                 "ChangePoint",
+                "ConfirmAlarm",
                 "Decision",
                 "DriftAlarm",
                 "Effect",
@@ -159,6 +172,7 @@ else:
                 "StoreGeometry",
                 "StoreGrowthAttempt",
                 "StoreLabelCandidates",
+                "StoreRecalibration",
                 "Tick",
                 "UnlabelledObservation",
                 "accepted",
@@ -176,6 +190,7 @@ else:
                 "sample_facts",
                 "select_rows",
                 "stack_facts",
+                "untimed_batch",
             ),
             "jobs": ("GrowthJob", "GrowthResult"),
             "knowledge.contributions": ("Contribution", "find_invalid_contribution"),
@@ -188,6 +203,13 @@ else:
                 "NOVEL_DOMAIN_OBSERVATIONS_MAX",
                 "SUPPORT_FACTS_MAX",
                 "TEXT_CHARS_MAX",
+            ),
+            "recalibration": (
+                "CalibrationStatus",
+                "ConfirmedAlarm",
+                "ObservedRate",
+                "Recalibration",
+                "may_cover",
             ),
             "router": ("fit_router",),
             "runtime": ("Runtime",),
@@ -209,11 +231,15 @@ __all__ = [
     "Acknowledgement",
     "Adaptor",
     "AdaptorRecord",
+    "AlarmQuestion",
+    "CalibrationStatus",
     "CancelGrowth",
     "ChangePoint",
     "ColumnMatch",
     "Config",
     "ConfigError",
+    "ConfirmAlarm",
+    "ConfirmedAlarm",
     "Contribution",
     "Decision",
     "DriftAlarm",
@@ -245,7 +271,9 @@ __all__ = [
     "ModelMismatchError",
     "NamedValues",
     "Observation",
+    "ObservedRate",
     "Publish",
+    "Recalibration",
     "Receipt",
     "Rejected",
     "Relabel",
@@ -265,6 +293,7 @@ __all__ = [
     "StoreGeometry",
     "StoreGrowthAttempt",
     "StoreLabelCandidates",
+    "StoreRecalibration",
     "Tick",
     "TransportError",
     "UnlabelledObservation",
@@ -281,9 +310,11 @@ __all__ = [
     "limits",
     "listed",
     "match_columns",
+    "may_cover",
     "missing_text",
     "sample_facts",
     "select_rows",
     "stack_facts",
     "unnamed_side",
+    "untimed_batch",
 ]

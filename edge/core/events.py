@@ -15,6 +15,7 @@ from .errors import EdgeError
 from .facts import Fact, LabelCandidate, Receipt, Selector
 from .jobs import GrowthJob, GrowthResult
 from .knowledge import Contribution
+from .recalibration import Recalibration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +24,9 @@ class Observation:
 
     payload: as the encoder's card says (image bytes, window, vector).  id: must never be reused;
     empty means "<stream>:<sequence>".  kind "series": the payload is one sample of a time series,
-    {channel: number} or a list, NaN for a missing number, and bypasses the encoder.  key: the id,
-    or "<stream>:<sequence>" if none was given.
+    {channel: number} or a list, NaN for a missing number, and bypasses the encoder.  recording: the
+    recording or session that it is a part of, "" if unknown.  key: the id, or
+    "<stream>:<sequence>" if none was given.
     """
 
     stream: str
@@ -34,6 +36,7 @@ class Observation:
     id: str = ""
     subject: str = ""
     kind: Literal["sample", "series"] = "sample"
+    recording: str = ""
     key: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -110,6 +113,20 @@ class Rollback:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfirmAlarm:
+    """A person's answer to an `AlarmQuestion`.
+
+    harmless: True re-bases the stream's level on the observations of the question, and the alarm
+    ends; False closes the question, and the alarm stays.  at_ns: when the answer was given.
+    """
+
+    alarm_id: str
+    stream: str
+    harmless: bool
+    at_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Run deferred work; all effects so far must be applied.
 
@@ -131,6 +148,7 @@ Event = (
     | GrowthFinished
     | Rollback
     | Contribution
+    | ConfirmAlarm
     | Tick
 )
 
@@ -213,6 +231,14 @@ class StoreLabelCandidates:
     candidates: tuple[LabelCandidate, ...] = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class StoreRecalibration:
+    """A stream's recalibration to write durably, replacing its earlier one; None removes it."""
+
+    stream: str
+    record: Recalibration | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """The runtime's decision on one observation: ids and numbers only.
@@ -221,7 +247,8 @@ class Decision:
     false-alarm rate.  label: None if it abstains (novel, or nothing learned yet); guess: the best
     answer in any case.  score: novelty of the sample, higher is more novel.  p_value: of the
     sample; window_p: of the stream's window.  reason: why `known` is None.  degraded: the stream is
-    in an unlabelled domain, and the nearest learned domains answer.
+    in an unlabelled domain, and the nearest learned domains answer.  observed_rate, observed_low,
+    observed_high: see `ObservedRate`; None while nothing was observed.
     """
 
     observation_id: str
@@ -237,6 +264,9 @@ class Decision:
     alarm: bool
     reason: str = ""
     degraded: bool = False
+    observed_rate: float | None = None
+    observed_low: float | None = None
+    observed_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +279,24 @@ class DriftAlarm:
     raised: bool
     window_p: float
     domain: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmQuestion:
+    """An alarm has lasted, and only a person can decide whether it is a harmless change.
+
+    alarm_id: for the answer, `ConfirmAlarm`.  from_ns: when the alarm began.  domain: the learned
+    domain that the stream is nearest to.  shift: the window's mean above the level, in within-block
+    deviations.  observation_ids: the newest observations, which the answer is about.
+    """
+
+    alarm_id: str
+    stream: str
+    captured_at_ns: int
+    from_ns: int
+    domain: str
+    shift: float
+    observation_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +403,7 @@ class ChangePoint:
 Message = (
     Decision
     | DriftAlarm
+    | AlarmQuestion
     | Acknowledgement
     | Rejected
     | Receipt
@@ -405,5 +454,6 @@ Effect = (
     | RemoveAdaptor
     | StoreGrowthAttempt
     | StoreLabelCandidates
+    | StoreRecalibration
     | SetOutput
 )

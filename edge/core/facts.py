@@ -22,6 +22,7 @@ from . import limits
 if TYPE_CHECKING:
     from .adaptors import AdaptorRecord
     from .knowledge import Contribution
+    from .recalibration import Recalibration
 
 Rank = tuple[bytes, str]
 """What facts are sampled by: a hash of the id, then the id."""
@@ -34,7 +35,8 @@ DIGEST_BITS: Final = 256
 class Fact:
     """One labelled observation, the element of a ledger.  features: uint8, as bytes.
 
-    revision: how often its label or domain was corrected.
+    captured_at_ns: nanoseconds since 1970, 0 if unknown.  revision: how often its label or domain
+    was corrected.  recording: the recording or session that it is a part of, "" if unknown.
     """
 
     id: str
@@ -45,11 +47,14 @@ class Fact:
     features: bytes = field(repr=False)
     subject: str = ""
     revision: int = 0
+    recording: str = ""
 
     def hash(self) -> bytes:
-        """Return the SHA-256 of all fields, each text preceded by its length."""
+        """Return the SHA-256 of all fields, each text preceded by its length.  An empty recording
+        adds nothing: the hashes of facts that were stored without one stay as they are."""
         state = hashlib.sha256()
-        for text in (self.id, self.stream, self.domain, self.label, self.subject):
+        texts = (self.id, self.stream, self.domain, self.label, self.subject)
+        for text in texts + ((self.recording,) if self.recording else ()):
             raw = text.encode()
             state.update(struct.pack("<I", len(raw)) + raw)
         state.update(struct.pack("<qq", self.captured_at_ns, self.revision))
@@ -72,10 +77,11 @@ class Selector:
     label: str | None = None
     from_ns: int | None = None
     until_ns: int | None = None
+    recording: str | None = None
 
     def matches(self, fact: Fact) -> bool:
         """Return whether a fact is selected."""
-        wanted = ("subject", "stream", "domain", "label")
+        wanted = ("subject", "stream", "domain", "label", "recording")
         return (
             (self.ids is None or fact.id in self.ids)
             and all(getattr(self, n) in (None, getattr(fact, n)) for n in wanted)
@@ -89,14 +95,20 @@ class Selector:
         return self == Selector()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FactBatch:
-    """Facts as columns, sorted by id.  features: uint8 [n, width]."""
+    """Facts as columns, sorted by id.
+
+    features: uint8 [n, width].  captured_at_ns: int64 [n], 0 where unknown.  recordings: of each
+    fact, "" where unknown.
+    """
 
     ids: tuple[str, ...]
     domains: tuple[str, ...]
     labels: tuple[str, ...]
     features: NDArray[np.uint8] = field(repr=False)
+    captured_at_ns: NDArray[np.int64] = field(repr=False)
+    recordings: tuple[str, ...] = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -116,6 +128,7 @@ class LabelCandidate:
     captured_at_ns: int
     score: float
     features: bytes = field(repr=False)
+    recording: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +197,9 @@ class Ledger(Protocol):
     def contributions(self) -> Mapping[str, "Contribution"]:
         """Return the last contribution of each other device, empty ones included."""
 
+    def recalibrations(self) -> Mapping[str, "Recalibration"]:
+        """Return the recalibration of each stream that has one, at most `limits.STREAMS_MAX`."""
+
     def columns(self) -> tuple[str, ...]:
         """Return the names of the encoder's input columns, in order; empty if values are taken by
         position."""
@@ -195,10 +211,29 @@ def stack_facts(facts: Iterable[Fact]) -> FactBatch:
     width = len(rows[0].features) if rows else 0
     joined = np.frombuffer(b"".join(fact.features for fact in rows), np.uint8)
     return FactBatch(
-        tuple(fact.id for fact in rows),
-        tuple(fact.domain for fact in rows),
-        tuple(fact.label for fact in rows),
-        joined.reshape(len(rows), width),
+        ids=tuple(fact.id for fact in rows),
+        domains=tuple(fact.domain for fact in rows),
+        labels=tuple(fact.label for fact in rows),
+        features=joined.reshape(len(rows), width),
+        captured_at_ns=np.array([fact.captured_at_ns for fact in rows], np.int64),
+        recordings=tuple(fact.recording for fact in rows),
+    )
+
+
+def untimed_batch(
+    ids: tuple[str, ...],
+    domains: tuple[str, ...],
+    labels: tuple[str, ...],
+    features: NDArray[np.uint8],
+) -> FactBatch:
+    """Return facts of unknown time and recording as columns.  features: uint8 [n, width]."""
+    return FactBatch(
+        ids=ids,
+        domains=domains,
+        labels=labels,
+        features=features,
+        captured_at_ns=np.zeros(len(ids), np.int64),
+        recordings=("",) * len(ids),
     )
 
 
@@ -206,10 +241,12 @@ def select_rows(rows: FactBatch, at: NDArray[np.intp]) -> FactBatch:
     """Return the rows `at` of a batch."""
     chosen = at.tolist()
     return FactBatch(
-        tuple(rows.ids[row] for row in chosen),
-        tuple(rows.domains[row] for row in chosen),
-        tuple(rows.labels[row] for row in chosen),
-        rows.features[at],
+        ids=tuple(rows.ids[row] for row in chosen),
+        domains=tuple(rows.domains[row] for row in chosen),
+        labels=tuple(rows.labels[row] for row in chosen),
+        features=rows.features[at],
+        captured_at_ns=rows.captured_at_ns[at],
+        recordings=tuple(rows.recordings[row] for row in chosen),
     )
 
 
@@ -253,8 +290,8 @@ def sample_facts(batches: Iterable[FactBatch], size: int) -> FactBatch:
 
     Bottom-k sampling (Cohen & Kaplan 2007).  Memory: `size` plus one batch of rows.
     """
-    kept: list[tuple[Rank, str, str, int]] = []
-    rows = np.empty((0, 0), np.uint8)
+    kept: list[tuple[Rank, str, str, str, int]] = []
+    rows, times = np.empty((0, 0), np.uint8), np.zeros(size + limits.BATCH_FACTS, np.int64)
     for batch in batches:
         if not len(rows):
             rows = np.empty((size + limits.BATCH_FACTS, batch.features.shape[1]), np.uint8)
@@ -265,14 +302,22 @@ def sample_facts(batches: Iterable[FactBatch], size: int) -> FactBatch:
         free = [place for place in range(len(kept) + len(chosen)) if place not in used]
         free = free[: len(chosen)]
         rows[free] = batch.features[chosen]
+        times[free] = batch.captured_at_ns[chosen]
         kept += [
-            (ranks[row], batch.domains[row], batch.labels[row], place)
+            (ranks[row], batch.domains[row], batch.labels[row], batch.recordings[row], place)
             for row, place in zip(chosen, free, strict=True)
         ]
         kept = sorted(kept)[:size]
     kept.sort(key=lambda fact: fact[0][1])
-    found, domains, labels, places = zip(*kept, strict=True) if kept else ((),) * 4
-    return FactBatch(tuple(name for _, name in found), domains, labels, rows[list(places)])
+    found, domains, labels, recordings, places = zip(*kept, strict=True) if kept else ((),) * 5
+    return FactBatch(
+        ids=tuple(name for _, name in found),
+        domains=domains,
+        labels=labels,
+        features=rows[list(places)],
+        captured_at_ns=times[list(places)],
+        recordings=recordings,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,13 +66,20 @@ CONTRIBUTED_CONCEPTS_MAX: Final = 1_024
 CONTRIBUTED_SAMPLES_MAX: Final = 1 << 24
 """Facts summed in one contribution: all contributions together still fit 32-bit sums."""
 
+CONFIRMED_ALARMS_MAX: Final = 8
+"""Confirmed false alarms kept per stream, each with the features of one window."""
+
+RECALIBRATION_KEYS_MAX: Final = 16
+"""Subjects, and recordings, recorded per stream's recalibration; a record with more matches all."""
+
 SERIES_MAX: Final = 64
 """Series whose forecasters are kept; the one silent for longest is dropped first."""
 
 SERIES_SUBJECTS_MAX: Final = 64
-"""Subjects recorded per series: at 200 characters each they take 13 KB at most.  A series with more
-subjects matches every subject, so forgetting any of them drops the whole series.  Saved series
-depend on this number: one with as many names has stopped recording them.  Chosen by hand."""
+"""Subjects, and recordings, kept per series: at 200 characters each they take 26 KB at most.  A
+series with more subjects matches every subject, so forgetting any of them drops the whole series.
+Saved series depend on this number: one with as many names has stopped recording them.  Chosen by
+hand."""
 
 SERIES_CHANNELS_MAX: Final = 512
 """Channels of one series; bounds what a forecaster stores.  Chosen by hand; effect not measured."""

@@ -195,6 +195,7 @@ class Runtime:
                 captured_at_ns=buffered.captured_at_ns,
                 features=buffered.features,
                 subject=buffered.subject,
+                recording=buffered.recording,
             )
             yield from self._learn(event.observation_id, (fact,))
 
@@ -212,6 +213,7 @@ class Runtime:
             captured_at_ns=kept.captured_at_ns,
             domain=kept.domain,
             features=kept.features,
+            recording=kept.recording,
         )
 
     def _enrol(self, event: Enrol) -> Iterator[Effect]:
@@ -336,7 +338,7 @@ class Runtime:
             yield _reject(
                 event.request_id,
                 f"forgetting: nothing matches {_brief(event.selector)}",
-                "name at least one of id, subject, stream, domain, label, time range",
+                "name at least one of id, subject, stream, recording, domain, label, time range",
             )
             return
         before = self.digest()
@@ -369,6 +371,7 @@ class Runtime:
                     captured_at_ns=one.captured_at_ns,
                     features=b"",
                     subject=one.subject,
+                    recording=one.recording,
                 )
             )
         )

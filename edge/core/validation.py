@@ -6,6 +6,7 @@ from typing import Any
 from . import limits
 from .columns import find_invalid_columns
 from .events import (
+    ConfirmAlarm,
     Enrol,
     Event,
     ForgetRequest,
@@ -44,13 +45,15 @@ def _is_valid_observation(event: Observation) -> bool:
     """Return whether an observation is valid, by a fast check that covers nearly all valid ones."""
     key = event.key
     return (
-        type(key) is type(event.stream) is type(event.subject) is str
+        type(key) is type(event.stream) is type(event.subject) is type(event.recording) is str
         and type(event.captured_at_ns) is type(event.sequence) is int
         and bool(key.strip() and event.stream.strip())
         and (not event.subject or bool(event.subject.strip()))
+        and (not event.recording or bool(event.recording.strip()))
         and _fits(key)
         and _fits(event.stream)
         and _fits(event.subject)
+        and _fits(event.recording)
         and 0 <= event.captured_at_ns <= limits.COUNT_MAX
         and 0 <= event.sequence <= limits.COUNT_MAX
         and event.kind in {"sample", "series"}
@@ -61,7 +64,7 @@ def _event_reasons(event: Event, width: int) -> Iterator[str]:
     match event:
         case Observation():
             yield from _text_reasons(id=event.key, stream=event.stream)
-            yield from _optional_text_reasons(subject=event.subject)
+            yield from _optional_text_reasons(subject=event.subject, recording=event.recording)
             yield from _count_reasons(captured_at_ns=event.captured_at_ns, sequence=event.sequence)
             if event.kind not in {"sample", "series"}:
                 yield f"kind must be sample or series, found {_quoted(event.kind)}"
@@ -87,6 +90,9 @@ def _request_reasons(event: Event) -> Iterator[str]:
             yield from _selector_reasons(event.selector)
         case GrowRequest() | Rollback():
             yield from _text_reasons(request_id=event.request_id, domain=event.domain)
+        case ConfirmAlarm():
+            yield from _text_reasons(alarm_id=event.alarm_id, stream=event.stream)
+            yield from _count_reasons(at_ns=event.at_ns)
         case Contribution():
             yield from _contribution_reasons(event)
         case GrowthFinished():
@@ -126,6 +132,7 @@ def _facts_reasons(facts: object, width: int) -> Iterator[str]:
 def _fact_reasons(fact: Fact, width: int) -> Iterator[str]:
     yield from _text_reasons(id=fact.id, domain=fact.domain, label=fact.label)
     yield from _optional_text_reasons(stream=fact.stream, subject=fact.subject)
+    yield from _optional_text_reasons(recording=fact.recording)
     yield from _count_reasons(captured_at_ns=fact.captured_at_ns, revision=fact.revision)
     yield from _features_reasons(fact.features, width)
 
@@ -145,7 +152,7 @@ def _selector_reasons(selector: object) -> Iterator[str]:
     if not (ids is None or isinstance(ids, frozenset)):
         yield f"selector.ids must be a frozenset of ids, found {_quoted(ids)}"
         return
-    names = ("subject", "stream", "domain", "label")
+    names = ("subject", "stream", "domain", "label", "recording")
     yield from _optional_text_reasons(**_given(selector, names))
     # Sorted as text: invalid ids may not be comparable.
     for fact_id in sorted(selector.ids or (), key=str):

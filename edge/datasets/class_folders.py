@@ -49,6 +49,7 @@ class Example:
     label: str = ""
     domain: str = ""
     subject: str = ""
+    recording: str = ""
     captured_at_ns: int = 0
     source: str = ""
     stream: str = ""

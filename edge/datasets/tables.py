@@ -38,7 +38,7 @@ from .class_folders import (
 from .sounds import RATE_HZ, read_sounds
 
 PAYLOADS: Final = ("features", "windows", "images")
-COLUMNS: Final = ("label", "domain", "id", "subject", "captured_at_ns")
+COLUMNS: Final = ("label", "domain", "id", "subject", "captured_at_ns", "recording")
 EXPORTED: Final = ("stream", "revision")
 ACCEPTED: Final = {
     "image": "images as FOLDER/<label>/<image>, or an .npz with `images`",
@@ -62,9 +62,9 @@ def read_examples(
     """Read a folder, an image, a sound, an .npz or a .csv file.
 
     npz: `features` [n, d], `windows` [n, length, channels] or `images` [n, h, w(, 3)], optionally
-    with label, domain, id, subject and captured_at_ns [n], and `columns` [d], the names of the
-    features.  csv: a header with the same names; every other column is a feature.  An .npz of
-    `auricle export` gives `encoder.Features` with their stored quantisation.
+    with label, domain, id, subject, captured_at_ns and recording [n], and `columns` [d], the names
+    of the features.  csv: a header with the same names; every other column is a feature.  An .npz
+    of `auricle export` gives `encoder.Features` with their stored quantisation.
 
     card: of the encoder in use; it decides whether files are images or sounds, and must be that of
     an export.  rate_hz: samples per second of sounds.  columns: names of the home's columns; the
@@ -376,6 +376,7 @@ def _row(source: str, payload: Column, given: Mapping[str, str]) -> Example | Sk
         label=given.get("label", ""),
         domain=given.get("domain", ""),
         subject=given.get("subject", ""),
+        recording=given.get("recording", ""),
         captured_at_ns=at_ns,
         source=source,
         stream=given.get("stream", ""),

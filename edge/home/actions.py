@@ -265,6 +265,7 @@ def _revised(home: Home, item: Example, features: bytes) -> Fact:
             features=features,
             subject=item.subject,
             revision=item.revision,
+            recording=item.recording,
         )
     changed = replace(
         known,

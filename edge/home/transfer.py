@@ -70,7 +70,7 @@ def export_facts(store: Store, target: Path) -> int:
 
 def _arrays(facts: list[Fact], store: Store) -> dict[str, NDArray[Any]]:
     rows = np.frombuffer(b"".join(fact.features for fact in facts), np.uint8)
-    texts = ("id", "stream", "domain", "label", "subject")
+    texts = ("id", "stream", "domain", "label", "subject", "recording")
     numbers = ("captured_at_ns", "revision")
     columns = store.columns()
     return {

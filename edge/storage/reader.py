@@ -142,10 +142,7 @@ class StoreReader:
 
     def candidates(self) -> dict[str, LabelCandidate]:
         """See `facts.Ledger`."""
-        rows = self._rows(
-            "SELECT id, stream, subject, domain, captured_at_ns, score, features FROM candidates"
-            " ORDER BY number"
-        )
+        rows = self._rows(f"SELECT {tables.CANDIDATE_COLUMNS} FROM candidates ORDER BY number")
         return {row[0]: tables.candidate_from_row(row) for row in rows}
 
     def raw(self, observation_id: str) -> bytes | None:
@@ -195,7 +192,7 @@ class StoreReader:
         return digest_facts(fact for page in self.pages() for fact in page)
 
     def receipts(self) -> tuple[dict[str, Any], ...]:
-        """Return all receipts, oldest first, with keyed hashes for ids and subjects."""
+        """Return all receipts, oldest first, with keyed hashes for ids, subjects and recordings."""
         rows = self._rows("SELECT body FROM receipts ORDER BY number")
         return tuple(msgspec.json.decode(row[0]) for row in rows)
 
@@ -204,8 +201,8 @@ class StoreReader:
         return int(self._rows("SELECT COUNT(*) FROM receipts")[0][0])
 
     def receipt(self, request_id: str, selector: Selector) -> Receipt | None:
-        """See `facts.Ledger`.  Ids and subject are stored as keyed hashes; the receipt contains
-        those of `selector` if their hashes agree."""
+        """See `facts.Ledger`.  Ids, subject and recording are stored as keyed hashes; the receipt
+        contains those of `selector` if their hashes agree."""
         rows = self._rows(
             "SELECT body FROM receipts WHERE json_extract(body, '$.request_id') = ?"
             " ORDER BY number DESC LIMIT 1",

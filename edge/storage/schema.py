@@ -111,6 +111,10 @@ MIGRATIONS: Final[list[str]] = [
     ALTER TABLE contributions ADD COLUMN columns TEXT NOT NULL DEFAULT '[]';
     ALTER TABLE replaced_contributions ADD COLUMN columns TEXT NOT NULL DEFAULT '[]';
     """,
+    """
+    ALTER TABLE facts ADD COLUMN recording TEXT NOT NULL DEFAULT '';
+    ALTER TABLE candidates ADD COLUMN recording TEXT NOT NULL DEFAULT '';
+    """,
 ]
 
 

@@ -275,7 +275,7 @@ class Store(StoreReader):
         with self._transaction("storing facts") as db:
             db.executemany("DELETE FROM facts WHERE id = ?", [(i,) for i in effect.evicted])
             db.executemany(
-                f"INSERT OR REPLACE INTO facts ({FACT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT OR REPLACE INTO facts ({FACT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [fact_to_row(fact) for fact in effect.facts],
             )
             put_meta(db, "digest", digest)

@@ -21,11 +21,16 @@ from ..core import limits as core_limits
 from ..core.adaptors import AdaptorRecord
 from .serialization import LazyArrays, pack_arrays, unpack_arrays
 
-FACT_COLUMNS: Final = "id, stream, domain, label, captured_at_ns, features, subject, revision"
+FACT_COLUMNS: Final = (
+    "id, stream, domain, label, captured_at_ns, features, subject, revision, recording"
+)
 """Columns of `facts`, in the order of Fact's fields."""
 
 FACT_FIELDS: Final = FACT_COLUMNS.split(", ")
 FEATURES: Final = FACT_FIELDS.index("features")
+
+CANDIDATE_COLUMNS: Final = "id, stream, subject, domain, captured_at_ns, score, features, recording"
+"""Columns of `candidates` without their number."""
 
 CONTRIBUTION_COLUMNS: Final = "device, card, geometry, seed, revision, samples, columns"
 """Columns of `contributions` without the arrays and their checksum."""
@@ -68,6 +73,7 @@ def fact_to_row(fact: Fact) -> tuple[Any, ...]:
         fact.features,
         fact.subject,
         fact.revision,
+        fact.recording,
     )
 
 
@@ -76,7 +82,7 @@ def where_clause(selector: Selector) -> tuple[str, tuple[Any, ...]]:
     parameters."""
     terms = [
         (f"{name} = ?", getattr(selector, name))
-        for name in ("subject", "stream", "domain", "label")
+        for name in ("subject", "stream", "domain", "label", "recording")
     ]
     terms += [("captured_at_ns >= ?", selector.from_ns), ("captured_at_ns < ?", selector.until_ns)]
     used = [(term, value) for term, value in terms if value is not None]
@@ -93,8 +99,8 @@ def hash_id(key: bytes, fact_id: str) -> bytes:
 
 
 def receipt_to_body(receipt: Receipt, key: bytes) -> dict[str, Any]:
-    """Return a receipt as plain data with keyed hashes instead of ids and subject: the stored
-    receipt must not contain forgotten ids."""
+    """Return a receipt as plain data with keyed hashes instead of ids, subject and recording: the
+    stored receipt must not contain forgotten ids."""
     body: dict[str, Any] = msgspec.to_builtins(receipt)
     body["selector"] = _hash_selector(body["selector"], key)
     return body
@@ -103,6 +109,7 @@ def receipt_to_body(receipt: Receipt, key: bytes) -> dict[str, Any]:
 def receipt_from_body(body: str, selector: Selector, key: bytes) -> Receipt:
     """Return a stored receipt.  Its selector is `selector` itself where the hashes agree."""
     stored = msgspec.json.decode(body)
+    stored["selector"].setdefault("recording", None)  # Receipts of earlier layouts have none.
     if stored["selector"] == _hash_selector(msgspec.to_builtins(selector), key):
         stored["selector"] = msgspec.to_builtins(selector)
     return msgspec.convert(stored, Receipt)
@@ -111,8 +118,9 @@ def receipt_from_body(body: str, selector: Selector, key: bytes) -> Receipt:
 def _hash_selector(selector: dict[str, Any], key: bytes) -> dict[str, Any]:
     if selector["ids"] is not None:
         selector["ids"] = sorted(hash_id(key, fact_id).hex() for fact_id in selector["ids"])
-    if selector["subject"] is not None:
-        selector["subject"] = hash_id(key, selector["subject"]).hex()
+    for name in ("subject", "recording"):
+        if selector[name] is not None:
+            selector[name] = hash_id(key, selector[name]).hex()
     return selector
 
 
@@ -191,10 +199,11 @@ def store_candidates(db: sqlite3.Connection, candidates: Iterable[LabelCandidate
     """Write label candidates, replacing those with the same id; delete the oldest beyond the
     limit."""
     db.executemany(
-        "INSERT INTO candidates (id, stream, subject, domain, captured_at_ns, score, features)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET stream = excluded.stream,"
-        " subject = excluded.subject, domain = excluded.domain, score = excluded.score,"
-        " captured_at_ns = excluded.captured_at_ns, features = excluded.features",
+        "INSERT INTO candidates (id, stream, subject, domain, captured_at_ns, score, features,"
+        " recording) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+        " stream = excluded.stream, subject = excluded.subject, domain = excluded.domain,"
+        " score = excluded.score, captured_at_ns = excluded.captured_at_ns,"
+        " features = excluded.features, recording = excluded.recording",
         [
             (
                 one.observation_id,
@@ -204,6 +213,7 @@ def store_candidates(db: sqlite3.Connection, candidates: Iterable[LabelCandidate
                 one.captured_at_ns,
                 _nan_to_null(one.score),
                 one.features,
+                one.recording,
             )
             for one in candidates
         ],
@@ -216,8 +226,8 @@ def store_candidates(db: sqlite3.Connection, candidates: Iterable[LabelCandidate
 
 
 def candidate_from_row(row: tuple[Any, ...]) -> LabelCandidate:
-    """Return the candidate of (id, stream, subject, domain, captured_at_ns, score, features)."""
-    fact_id, stream, subject, domain, captured_at_ns, score, features = row
+    """Return the candidate of a row of CANDIDATE_COLUMNS."""
+    fact_id, stream, subject, domain, captured_at_ns, score, features, recording = row
     return LabelCandidate(
         observation_id=fact_id,
         stream=stream,
@@ -226,6 +236,7 @@ def candidate_from_row(row: tuple[Any, ...]) -> LabelCandidate:
         captured_at_ns=captured_at_ns,
         score=_null_to_nan(score),
         features=features,
+        recording=recording,
     )
 
 

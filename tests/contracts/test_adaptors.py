@@ -14,7 +14,7 @@ from edge.core.adaptors.kinds import KINDS
 from edge.core.adaptors.record import AdaptorRecord
 from edge.core.adaptors.standardisation import standardise
 from edge.core.errors import ModelMismatchError, StateCorruptError
-from edge.core.facts import Fact, FactBatch, stack_facts
+from edge.core.facts import Fact, FactBatch, stack_facts, untimed_batch
 from tests.worlds import clouds
 
 SPANS = ((0, 8), (8, 12), (12, 16))
@@ -189,7 +189,7 @@ def test_a_single_label_is_predicted(served):
 def test_constant_columns_do_no_harm(served, level):
     """Constant features give finite scores, also when all columns are constant."""
     features = np.full((4, WIDTH), level, np.uint8)
-    batch = FactBatch(("1", "2", "3", "4"), ("d",) * 4, ("a", "b", "a", "b"), features)
+    batch = untimed_batch(("1", "2", "3", "4"), ("d",) * 4, ("a", "b", "a", "b"), features)
     assert np.isfinite(fit_adaptor(batch, NOTHING, served, SPANS).answer(features)).all()
 
 

@@ -40,6 +40,7 @@ SELECTORS = (
     Selector(label="a"),
     Selector(domain="home", from_ns=2),
     Selector(subject="ann"),
+    Selector(recording="run 1"),
     Selector(stream="s", until_ns=3),
     Selector(ids=frozenset({"f1", "f2", "unknown"})),
     Selector(ids=frozenset({"f1", "f4"}), label="b"),
@@ -77,6 +78,7 @@ def answers(ledger: MemoryLedger | Store) -> dict[str, object]:
         "facts": [ledger.get(f"f{number}") for number in range(12)],
         "buried": [ledger.was_forgotten(f"f{number}") for number in range(12)],
         "batches": [(b.ids, b.domains, b.labels, b.features.tolist()) for b in ledger.batches()],
+        "times": [(b.captured_at_ns.tolist(), b.recordings) for b in ledger.batches()],
         "some": [b.ids for b in ledger.batches("home", frozenset({"f1"}))],
         "evictions": ledger.evictions(),
         "digest": ledger.digest(),
@@ -96,9 +98,8 @@ def answers(ledger: MemoryLedger | Store) -> dict[str, object]:
 
 def facts(numbers: range) -> Enrol:
     """Enrolment of the facts with some numbers."""
-    return Enrol(
-        tuple(fact(f"f{n}", "ab"[n % 2], "home", n, subject=("ann", "ben")[n % 2]) for n in numbers)
-    )
+    rows = (fact(f"f{n}", "ab"[n % 2], "home", n, subject=("ann", "ben")[n % 2]) for n in numbers)
+    return Enrol(tuple(replace(one, recording=f"run {one.captured_at_ns // 4}") for one in rows))
 
 
 GIFT = World([fact(f"g{n}", domain="hall") for n in range(6)]).runtime.contribute("there", 3)
@@ -113,6 +114,7 @@ HISTORY: list[Event] = [
     facts(range(12)),
     replace(GIFT, device="away", revision=2).without_sums,
     ForgetRequest("r2", Selector(subject="ann"), 6, refit_geometry=True),
+    ForgetRequest("r3", Selector(recording="run 2"), 7),
 ]
 
 
@@ -188,6 +190,7 @@ GROWTH = st.lists(
                         captured_at_ns=3,
                         score=len(ids) / 2,
                         features=bytes(8),
+                        recording=f"run {len(ids)}",
                     )
                     for one in ids
                 )
@@ -236,6 +239,7 @@ def test_a_new_ledger_is_empty(ledger):
 def test_facts_come_back_as_they_were(ledger):
     """Every field of a fact is stored unchanged, in any script."""
     odd = fact("ид/1 %_'\"", "étiquette 日本", "дом", 2**63 - 1, subject="O'Hara", stream="")
+    odd = replace(odd, recording="séance 1")
     play(ledger, [Enrol((odd,))])
     assert ledger.get(odd.id) == odd
     assert ledger.select(Selector(domain="дом")) == (odd.id,)

@@ -19,6 +19,7 @@ from ..views import common as views
 @ids_option
 @click.option("--subject", help="Everything of this subject.")
 @click.option("--stream", help="Everything of this stream.")
+@click.option("--recording", help="Everything of this recording or session.")
 @click.option("--domain", help="Everything in this domain.")
 @click.option("--label", help="Everything with this label.")
 @click.option("--since", type=Moment(), help="Captured at or after (UTC).")
@@ -36,6 +37,7 @@ def forget(
     fact_id: tuple[str, ...],
     subject: str | None,
     stream: str | None,
+    recording: str | None,
     domain: str | None,
     label: str | None,
     since: datetime | None,
@@ -56,11 +58,13 @@ def forget(
         label=label,
         from_ns=nanoseconds(since),
         until_ns=nanoseconds(until),
+        recording=recording,
     )
     if selector.empty:
         raise ConfigError(
             "forgetting: nothing was selected",
-            "give at least one of --id, --subject, --stream, --domain, --label, --since, --until",
+            "give at least one of --id, --subject, --stream, --recording, --domain, --label,"
+            " --since, --until",
         )
     with Home(home) as opened:
         count = _count(opened, selector, "forgetting")

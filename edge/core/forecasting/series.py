@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +34,9 @@ class _TrackedSeries:
     """The state of one series.
 
     from_ns, until_ns: the earliest and the latest time of its samples, which may arrive out of
-    order.  last_ns: the time of the sample that arrived last.  subjects: the data subjects of
-    the samples; from `SERIES_SUBJECTS_MAX` on no more are recorded, and the series may hold samples
-    of any subject.
+    order.  last_ns: the time of the sample that arrived last.  subjects, recordings: of the
+    samples; from `SERIES_SUBJECTS_MAX` on no more are recorded, and the series may hold samples of
+    any subject or recording.
     """
 
     names: tuple[str, ...]
@@ -45,18 +46,20 @@ class _TrackedSeries:
     until_ns: int
     last_ns: int
     subjects: set[str]
+    recordings: set[str]
     samples: int = 0
 
     def record(self, event: Observation) -> float:
-        """Record subject and time of a sample; return the seconds since the previous one, below 0
-        for an older one."""
+        """Record a sample's subject, recording and time; return the seconds since the previous
+        one, below 0 for an older one."""
         at_ns = event.captured_at_ns
         elapsed_s = (at_ns - self.last_ns) / 1e9 if self.samples else 0.0
         self.from_ns, self.until_ns = min(self.from_ns, at_ns), max(self.until_ns, at_ns)
         self.last_ns = at_ns
         self.samples += 1
-        if len(self.subjects) < limits.SERIES_SUBJECTS_MAX:
-            self.subjects.add(event.subject)
+        for names, name in ((self.subjects, event.subject), (self.recordings, event.recording)):
+            if len(names) < limits.SERIES_SUBJECTS_MAX:
+                names.add(name)
         return elapsed_s
 
     def may_hold(self, selector: Selector, name: str) -> bool:
@@ -64,10 +67,10 @@ class _TrackedSeries:
         or label."""
         if selector.empty or (selector.ids, selector.domain, selector.label) != (None, None, None):
             return False
-        any_subject = len(self.subjects) >= limits.SERIES_SUBJECTS_MAX
         return (
             selector.stream in (None, name)
-            and (any_subject or selector.subject in (None, *self.subjects))
+            and _may_include(self.subjects, selector.subject)
+            and _may_include(self.recordings, selector.recording)
             and (selector.from_ns is None or self.until_ns >= selector.from_ns)
             and (selector.until_ns is None or self.from_ns < selector.until_ns)
         )
@@ -161,6 +164,8 @@ class SeriesTracker:
                 made.detector.restore(_part("detector", one))
             made.until_ns, made.last_ns, made.samples = until_ns, last_ns, samples
             made.subjects = set(_decode(one["subjects"]))
+            # States stored by older versions hold no samples of a named recording.
+            made.recordings = set(_decode(one["recordings"])) if "recordings" in one else {""}
             found[name] = made
         self._series |= found
 
@@ -244,6 +249,7 @@ class SeriesTracker:
             until_ns=at_ns,
             last_ns=at_ns,
             subjects=set(),
+            recordings=set(),
         )
 
     def _kind(self, channels: int) -> str:
@@ -287,11 +293,18 @@ def _change_point(
     )
 
 
+def _may_include(names: AbstractSet[str], wanted: str | None) -> bool:
+    """Return whether a series whose samples have these subjects or recordings may hold a wanted
+    one."""
+    return wanted in (None, *names) or len(names) >= limits.SERIES_SUBJECTS_MAX
+
+
 def _pack(one: _TrackedSeries) -> dict[str, NDArray[Any]]:
     return {
         "names": _encode(one.names),
         "times": np.array([one.from_ns, one.until_ns, one.last_ns, one.samples]),
         "subjects": _encode(sorted(one.subjects)),
+        "recordings": _encode(sorted(one.recordings)),
         **{f"forecaster/{name}": array for name, array in one.forecaster.state().items()},
         **{f"detector/{name}": array for name, array in one.detector.state().items()},
     }

@@ -19,6 +19,7 @@ from ..events import (
     StoreGeometry,
     StoreGrowthAttempt,
     StoreLabelCandidates,
+    StoreRecalibration,
 )
 from ..facts import (
     Fact,
@@ -29,6 +30,7 @@ from ..facts import (
     digest_facts,
     stack_facts,
 )
+from ..recalibration import Recalibration
 from .contributions import Contribution
 
 Geometry = Mapping[str, NDArray[Any]]
@@ -47,6 +49,7 @@ class MemoryLedger:
         self._attempts: dict[str, str] = {}
         self._candidates: dict[str, LabelCandidate] = {}
         self._contributions: dict[str, Contribution] = {}
+        self._recalibrations: dict[str, Recalibration] = {}
         self.receipts: list[Receipt] = []
 
     def apply(self, effect: Effect) -> None:
@@ -70,9 +73,9 @@ class MemoryLedger:
             case StoreGrowthAttempt():
                 self._attempts[effect.domain] = effect.hash
             case StoreLabelCandidates():
-                self._candidates |= {one.observation_id: one for one in effect.candidates}
-                for oldest in list(self._candidates)[: -limits.CANDIDATES_MAX]:
-                    del self._candidates[oldest]
+                self._store_candidates(effect)
+            case StoreRecalibration():
+                self._store_recalibration(effect)
 
     def _store(self, effect: StoreFacts) -> None:
         for fact_id in effect.evicted:
@@ -82,6 +85,18 @@ class MemoryLedger:
         self._facts.update({fact.id: fact for fact in effect.facts})
         for fact in effect.facts:
             self._candidates.pop(fact.id, None)
+
+    def _store_candidates(self, effect: StoreLabelCandidates) -> None:
+        self._candidates |= {one.observation_id: one for one in effect.candidates}
+        for oldest in list(self._candidates)[: -limits.CANDIDATES_MAX]:
+            del self._candidates[oldest]
+
+    def _store_recalibration(self, effect: StoreRecalibration) -> None:
+        self._recalibrations.pop(effect.stream, None)
+        if effect.record is not None:
+            self._recalibrations[effect.stream] = effect.record
+        for oldest in list(self._recalibrations)[: -limits.STREAMS_MAX]:
+            del self._recalibrations[oldest]
 
     def _erase(self, effect: EraseFacts) -> None:
         for fact_id in effect.ids:
@@ -167,6 +182,10 @@ class MemoryLedger:
     def contributions(self) -> Mapping[str, Contribution]:
         """See `facts.Ledger`."""
         return self._contributions
+
+    def recalibrations(self) -> Mapping[str, Recalibration]:
+        """See `facts.Ledger`."""
+        return self._recalibrations
 
     def columns(self) -> tuple[str, ...]:
         """See `facts.Ledger`."""

@@ -268,6 +268,7 @@ def _buffered(
         features=features.tobytes(),
         guess=guess,
         p_value=p_value,
+        recording=event.recording,
     )
 
 

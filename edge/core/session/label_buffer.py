@@ -25,6 +25,7 @@ class BufferedObservation:
     features: bytes = field(repr=False)
     guess: str = ""
     p_value: float = 1.0
+    recording: str = ""
 
 
 class LabelBuffer:

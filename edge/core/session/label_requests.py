@@ -96,6 +96,7 @@ def _candidate(
         captured_at_ns=buffered.captured_at_ns,
         score=score,
         features=buffered.features,
+        recording=buffered.recording,
     )
 
 

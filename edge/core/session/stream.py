@@ -474,6 +474,7 @@ class SessionState:
                 captured_at_ns=buffered.captured_at_ns,
                 features=b"",
                 subject=buffered.subject,
+                recording=buffered.recording,
             )
             if selector.matches(row):
                 yield key

@@ -11,7 +11,6 @@ import pytest
 
 from edge import Store
 from edge.core.errors import ConfigError
-from edge.storage import schema
 from tests.daemons import Process
 from tests.homes import CARD, new_store, run, run_json
 
@@ -177,7 +176,9 @@ def test_contributions_of_an_earlier_layout_have_no_names(tmp_path: Path):
         db.execute(f"ALTER TABLE {table} DROP COLUMN columns")
     row = ("b", "c", "g", 1, 5, 0, b"", b"")
     db.execute("INSERT INTO contributions VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-    db.execute(f"PRAGMA user_version = {schema.version() - 1}")
+    for table in ("facts", "candidates"):
+        db.execute(f"ALTER TABLE {table} DROP COLUMN recording")
+    db.execute("PRAGMA user_version = 5")
     db.commit()
     db.close()
     with Store.open(path, CARD) as store:

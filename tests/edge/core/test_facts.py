@@ -2,9 +2,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from edge.core.facts import Fact, Selector, digest_facts, stack_facts
+from edge.core.facts import (
+    Fact,
+    Selector,
+    digest_facts,
+    sample_facts,
+    select_rows,
+    stack_facts,
+)
 from tests.worlds import fact
 
 
@@ -19,12 +27,45 @@ from tests.worlds import fact
         {"features": bytes(8)},
         {"subject": "p"},
         {"revision": 1},
+        {"recording": "r"},
     ],
 )
 def test_every_field_changes_the_hash(change):
     """Two facts that differ anywhere have different hashes."""
     one = fact("x")
     assert replace(one, **change).hash() != one.hash()
+
+
+def test_a_fact_without_a_recording_keeps_its_hash():
+    """Digests stored before facts had recordings stay valid: the hash is the one of that time."""
+    one = Fact(
+        id="x",
+        stream="s",
+        domain="d",
+        label="l",
+        captured_at_ns=5,
+        features=b"abc",
+        subject="p",
+        revision=2,
+    )
+    assert one.hash().hex() == "d89a37e2b64a8460be07675dde13006ef497d5b4154a6e5c0e9e2a8787b7a25c"
+
+
+def test_batches_carry_times_and_recordings():
+    """A stacked batch, rows of it and a sample of it hold each fact's own time and recording."""
+    rows = [
+        replace(fact(f"f{at:02}", at=at), recording=f"r{at % 3}" if at % 2 else "")
+        for at in range(40)
+    ]
+    held = {one.id: (one.captured_at_ns, one.recording) for one in rows}
+    stacked = stack_facts(reversed(rows))
+    chosen = select_rows(stacked, np.array([31, 4, 5]))
+    sampled = sample_facts([stack_facts(rows[:25]), stack_facts(rows[25:])], 16)
+    assert (len(stacked), len(chosen), len(sampled)) == (40, 3, 16)
+    for batch in (stacked, chosen, sampled):
+        assert batch.captured_at_ns.dtype == np.int64
+        kept = zip(batch.captured_at_ns.tolist(), batch.recordings, strict=True)
+        assert dict(zip(batch.ids, kept, strict=True)) == {one: held[one] for one in batch.ids}
 
 
 def test_fields_do_not_run_into_each_other():
@@ -56,6 +97,8 @@ def test_one_of_two_equal_revisions_supersedes():
         (Selector(ids=frozenset()), False),
         (Selector(subject="p"), True),
         (Selector(subject=""), False),
+        (Selector(recording="r"), True),
+        (Selector(recording=""), False),
         (Selector(stream="s", domain="home", label="a"), True),
         (Selector(stream="s", domain="home", label="b"), False),
         (Selector(from_ns=5, until_ns=6), True),
@@ -65,7 +108,8 @@ def test_one_of_two_equal_revisions_supersedes():
 )
 def test_a_selector_wants_every_field_given(selector, expected):
     """A selector matches where all its fields do; times are half open."""
-    assert selector.matches(fact("x", at=5, subject="p")) is expected
+    one = replace(fact("x", at=5, subject="p"), recording="r")
+    assert selector.matches(one) is expected
 
 
 def test_only_a_selector_without_fields_is_empty():

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.core.errors import ModelMismatchError
-from edge.core.facts import FactBatch
+from edge.core.facts import FactBatch, untimed_batch
 from edge.core.router import (
     FACTS_MAX,
     RIDGE,
@@ -28,12 +28,12 @@ def batch(domain: str, count: int, *, level: int = 100, seed: int = 0) -> FactBa
     rows = random.integers(0, 256, (count, WIDTH))
     rows[:, 4:] = random.normal(level, 8, (count, WIDTH - 4)).clip(0, 255)
     ids = tuple(f"{domain}-{seed}-{row:04}" for row in range(count))
-    return FactBatch(ids, (domain,) * count, ("a",) * count, rows.astype(np.uint8))
+    return untimed_batch(ids, (domain,) * count, ("a",) * count, rows.astype(np.uint8))
 
 
 def take(rows: FactBatch, order: list[int]) -> FactBatch:
     """The facts of a batch in another order."""
-    return FactBatch(
+    return untimed_batch(
         tuple(rows.ids[at] for at in order),
         tuple(rows.domains[at] for at in order),
         tuple(rows.labels[at] for at in order),
@@ -114,7 +114,7 @@ def test_identical_facts_do_no_harm():
     """Domains of one repeated sample give finite probabilities."""
     same = np.full((5, WIDTH), 7, np.uint8)
     parts = [
-        FactBatch(tuple(f"{name}{row}" for row in range(5)), (name,) * 5, ("a",) * 5, same)
+        untimed_batch(tuple(f"{name}{row}" for row in range(5)), (name,) * 5, ("a",) * 5, same)
         for name in "ab"
     ]
     result = np.exp(fit_router(parts, SPANS).scores(same))
@@ -136,7 +136,7 @@ def test_many_domains_are_routed():
     rows = np.repeat(centres, 8, axis=0) + random.integers(-2, 3, (8_000, WIDTH))
     ids = tuple(f"{at:05}" for at in range(8_000))
     names = tuple(f"d{at // 8:04}" for at in range(8_000))
-    given_rows = FactBatch(ids, names, ("a",) * 8_000, rows.astype(np.uint8))
+    given_rows = untimed_batch(ids, names, ("a",) * 8_000, rows.astype(np.uint8))
     router = fit_router([given_rows], ((0, WIDTH),))
     assert router.nbytes < 8 << 20
     assert len(router.domains) == 1_000

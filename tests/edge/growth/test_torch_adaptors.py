@@ -83,10 +83,10 @@ def test_training_loads_no_compiler():
     """Training an adaptor does not load torch's compiler, which costs 1.5 s and 100 MiB."""
     code = (
         "import sys, numpy as np, nas\n"
-        "from edge.core import FactBatch\n"
+        "from edge.core import untimed_batch\n"
         "from edge.growth import train_adaptor\n"
-        "own = FactBatch(('a', 'b'), ('d', 'd'), ('x', 'y'), np.eye(2, 8, dtype=np.uint8))\n"
-        "others = FactBatch((), (), (), np.zeros((0, 8), np.uint8))\n"
+        "own = untimed_batch(('a', 'b'), ('d', 'd'), ('x', 'y'), np.eye(2, 8, dtype=np.uint8))\n"
+        "others = untimed_batch((), (), (), np.zeros((0, 8), np.uint8))\n"
         "blueprint = nas.Blueprint(kind='linear', taps=(0,), width=4)\n"
         "train_adaptor(blueprint, own, others, ((0, 8),), 0)\n"
         "print('torch._dynamo' in sys.modules, 'torch._inductor' in sys.modules)\n"

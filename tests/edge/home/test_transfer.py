@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +38,10 @@ def digest(folder: Path) -> tuple[str, str]:
 
 def test_an_export_learned_back_is_the_same_ledger(tmp_path):
     """Exported, then learned into a new home of the same card, facts and knowledge are equal to the
-    bit, including corrections and subjects."""
+    bit, including corrections, subjects and recordings."""
     with Home(filled(tmp_path / "a", range(9))) as home:
-        home.feed(Enrol((fact("odd", "été", "дом", 7, subject="ann", stream="line 1"),)))
+        odd = fact("odd", "été", "дом", 7, subject="ann", stream="line 1")
+        home.feed(Enrol((replace(odd, recording="session 3"),)))
         home.feed(Relabel(Selector(ids=frozenset({"f1"})), "c", "attic"))
         assert transfer.export_facts(home.store, tmp_path / "e.npz") == 10
     with Home(new_home(tmp_path / "b")) as home:
@@ -64,6 +66,7 @@ def test_an_export_is_plain_arrays(tmp_path):
             "domain",
             "label",
             "subject",
+            "recording",
             "captured_at_ns",
             "revision",
         }

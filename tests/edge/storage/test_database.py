@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,13 +107,48 @@ def first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     db.executemany(
         "INSERT INTO facts (id, stream, domain, label, captured_at_ns, features, subject, revision)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        map(fact_to_row, facts),
+        (fact_to_row(one)[:-1] for one in facts),
     )
     total = bytes.fromhex(digest_facts(facts))
     db.execute("INSERT OR REPLACE INTO meta VALUES ('digest', ?)", (total,))
     db.commit()
     db.close()
     return file
+
+
+def test_facts_of_the_layout_before_recordings_are_kept(tmp_path, monkeypatch):
+    """A file whose facts and candidates have no recording is migrated with a copy aside: the facts,
+    their digest and the candidates stay, and new facts keep their recordings."""
+    file, old = tmp_path / "old.db", distinct_facts(3)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:6])
+        Store.create(file, CARD).close()
+    db = sqlite3.connect(file)
+    db.executemany(
+        "INSERT INTO facts (id, stream, domain, label, captured_at_ns, features, subject, revision)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (fact_to_row(one)[:-1] for one in old),
+    )
+    total = bytes.fromhex(digest_facts(old))
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('digest', ?)", (total,))
+    db.execute(
+        "INSERT INTO candidates (id, stream, subject, domain, captured_at_ns, score, features)"
+        " VALUES ('c', 'cam', '', 'home', 3, 1.0, ?)",
+        (old[0].features,),
+    )
+    db.commit()
+    db.close()
+    timed = replace(old[0], id="timed", recording="session 1")
+    with Store.open(file, CARD) as store:
+        assert store.check() == ()
+        assert [store.get(one.id) for one in old] == old
+        assert store.candidates()["c"].recording == ""
+        store.apply(StoreFacts((timed,)))
+    with Store.open(file, CARD) as store:
+        assert store.check() == ()
+        assert store.select(Selector(recording="session 1")) == ("timed",)
+        assert store.get("timed") == timed
+    assert file.with_name("old.db.v6").exists()
 
 
 def test_a_file_of_the_first_version_opens_and_grows(first):

@@ -5,6 +5,7 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import nas
@@ -18,6 +19,7 @@ from edge.storage.tables import (
     fact_from_row,
     fact_to_row,
     hash_id,
+    receipt_from_body,
     receipt_to_body,
     where_clause,
 )
@@ -29,7 +31,7 @@ KEY = b"k" * 32
 
 def test_a_row_is_a_fact():
     """A row round-trips to the same fact, in the order of the columns."""
-    one = fact("a", subject="ann", revision=3)
+    one = replace(fact("a", subject="ann", revision=3), recording="run 1")
     assert fact_from_row(fact_to_row(one), WIDTH, Path("k.db")) == one
     names = FACT_COLUMNS.split(", ")
     assert dict(zip(names, fact_to_row(one), strict=True)) == {
@@ -40,7 +42,7 @@ def test_a_row_is_a_fact():
 @pytest.mark.parametrize("features", [b"", b"x" * (WIDTH + 1), "x" * WIDTH, None, 5])
 def test_features_of_another_kind_are_damage(features):
     """A row whose features are not `width` bytes raises a StateCorruptError that names the fact."""
-    row = ("a", "s", "d", "l", 0, features, "", 0)
+    row = ("a", "s", "d", "l", 0, features, "", 0, "")
     with pytest.raises(StateCorruptError, match="'a'"):
         fact_from_row(row, WIDTH, Path("k.db"))
 
@@ -60,24 +62,39 @@ def test_a_tombstone_reveals_nothing_without_its_key():
     assert len(hash_id(KEY, "a" * 200)) == 32
 
 
-def test_a_veiled_receipt_keeps_no_id_and_no_subject():
-    """A stored receipt contains neither the forgotten ids nor the subject."""
-    selector = Selector(ids=frozenset({"secret-1", "secret-2"}), subject="secret-person")
-    body = receipt_to_body(
-        Receipt(
-            request_id="r",
-            requested_at_ns=7,
-            selector=selector,
-            facts_forgotten=2,
-            concepts_touched=("d/l",),
-            digest_before="x",
-            digest_after="y",
-            rebuilt=(),
-            evicted_before=0,
-            not_covered=(),
-        ),
-        KEY,
+def test_a_receipt_of_an_earlier_layout_is_read_again():
+    """A receipt stored before selectors had recordings answers a repetition of its request."""
+    stored = receipt_to_body(a_receipt(Selector(label="a")), KEY)
+    del stored["selector"]["recording"]
+    body = msgspec.json.encode(stored).decode()
+    assert receipt_from_body(body, Selector(label="a"), KEY) == a_receipt(Selector(label="a"))
+    assert receipt_from_body(body, Selector(recording="r"), KEY).selector != Selector(recording="r")
+
+
+def a_receipt(selector: Selector) -> Receipt:
+    """The receipt of a request for two facts."""
+    return Receipt(
+        request_id="r",
+        requested_at_ns=7,
+        selector=selector,
+        facts_forgotten=2,
+        concepts_touched=("d/l",),
+        digest_before="x",
+        digest_after="y",
+        rebuilt=(),
+        evicted_before=0,
+        not_covered=(),
     )
+
+
+def test_a_veiled_receipt_keeps_no_id_and_no_subject():
+    """A stored receipt contains neither the forgotten ids nor subject or recording."""
+    selector = Selector(
+        ids=frozenset({"secret-1", "secret-2"}),
+        subject="secret-person",
+        recording="secret-session",
+    )
+    body = receipt_to_body(a_receipt(selector), KEY)
     assert "secret" not in str(body)
     assert body["selector"]["subject"] == hash_id(KEY, "secret-person").hex()
     assert body["facts_forgotten"] == 2
@@ -183,8 +200,11 @@ def test_rows_round_trip(db):
     assert (made.own, made.accuracy) == (record.own, record.accuracy)
     assert math.isnan(made.incumbent)
     tables.store_candidates(db, [a_candidate(5, math.nan)])
-    columns = "SELECT id, stream, subject, domain, captured_at_ns, score, features FROM candidates"
-    candidate = tables.candidate_from_row(db.execute(columns).fetchone())
+    query = (
+        "SELECT id, stream, subject, domain, captured_at_ns, score, features, recording"
+        " FROM candidates"
+    )
+    candidate = tables.candidate_from_row(db.execute(query).fetchone())
     assert math.isnan(candidate.score)
     assert replace(candidate, score=1.0) == a_candidate(5)
 

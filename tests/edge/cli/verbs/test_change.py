@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from edge.cli.verbs import change as cli_change
-from tests.homes import learned_home, run, run_json
+from tests.homes import learned_home, new_home, run, run_json
+from tests.worlds import WIDTH, vector
 
 
 @pytest.fixture
@@ -54,6 +55,22 @@ def test_options_must_all_match(home, words, count):
     receipt = run_json("forget", "--home", home, "--yes", *words)
     assert receipt["facts_forgotten"] == count
     assert facts(home) == 24 - count
+
+
+def test_a_recording_is_forgotten_by_its_name(tmp_path):
+    """A table's column of recordings is stored with the facts, and one recording is forgotten."""
+    home, table = new_home(tmp_path / "home"), tmp_path / "runs.csv"
+    names = [f"x{number}" for number in range(WIDTH)]
+    lines = [",".join([*names, "label", "recording"])]
+    for number in range(12):
+        row = vector(number).tolist()
+        lines.append(",".join(map(str, [*row, "ab"[number % 2], f"run {number % 3}"])))
+    table.write_text("\n".join(lines) + "\n", "utf-8")
+    assert run("learn", table, "--home", home).exit_code == 0
+    result = run("forget", "--home", home, "--recording", "run 1", answer="y\n")
+    assert "forget 4 facts (recording run 1) for good?" in result.stderr
+    assert facts(home) == 8
+    assert run("forget", "--home", home, "--recording", "run 1", "--yes").exit_code == 1
 
 
 @pytest.mark.parametrize(

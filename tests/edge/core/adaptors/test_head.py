@@ -7,7 +7,7 @@ from edge.core.adaptors.adaptor import fit_adaptor
 from edge.core.adaptors.crossfit import cross_scores
 from edge.core.adaptors.head import DUAL_MAX, FittedHead, HeadTrainingSet, solve_head
 from edge.core.adaptors.standardisation import standardise
-from edge.core.facts import FactBatch, stack_facts
+from edge.core.facts import FactBatch, stack_facts, untimed_batch
 from tests.worlds import clouds, fact
 
 WIDTH = 600
@@ -22,7 +22,7 @@ def batch(count: int, domain: str, seed: int, labels: str = "ab") -> FactBatch:
         for row in range(count)
     ]
     made = stack_facts(rows)
-    return FactBatch(made.ids, made.domains, made.labels, np.array(values))
+    return untimed_batch(made.ids, made.domains, made.labels, np.array(values))
 
 
 def head_alone(own: FactBatch, others: FactBatch) -> FittedHead:
@@ -64,7 +64,7 @@ def test_held_out_scores_equal_those_of_heads_without_the_fold():
     transform, standard = head_alone(own, others).transform, standardise(own, others, SPANS)
     labels, scores = cross_scores(transform, own, others, standard, fold)
     left = np.flatnonzero(fold != 0)
-    fewer = FactBatch(
+    fewer = untimed_batch(
         tuple(own.ids[i] for i in left),
         tuple(own.domains[i] for i in left),
         tuple(own.labels[i] for i in left),

@@ -10,11 +10,11 @@ from edge.core.adaptors.crossfit import cross_scores
 from edge.core.adaptors.head import build_transform
 from edge.core.adaptors.kernel import lowest_hashes, solve_kernel, tune_kernel
 from edge.core.adaptors.standardisation import standardise
-from edge.core.facts import FactBatch, select_rows
+from edge.core.facts import FactBatch, select_rows, untimed_batch
 
 SPANS = ((0, 6), (6, 10))
 EVERY = (0, 1)
-NOTHING = FactBatch((), (), (), np.zeros((0, 10), np.uint8))
+NOTHING = untimed_batch((), (), (), np.zeros((0, 10), np.uint8))
 
 
 def batch(count: int, seed: int = 1) -> FactBatch:
@@ -23,7 +23,7 @@ def batch(count: int, seed: int = 1) -> FactBatch:
     inside = np.square(rows[:, :3]).sum(axis=1) < 2.4
     levels = np.clip(np.square(11 + 2 * rows), 0, 255).astype(np.uint8)
     labels = tuple("in" if one else "out" for one in inside)
-    return FactBatch(tuple(f"{i:04}" for i in range(count)), ("d",) * count, labels, levels)
+    return untimed_batch(tuple(f"{i:04}" for i in range(count)), ("d",) * count, labels, levels)
 
 
 def machine(rows: FactBatch, width: int = 3_840):
@@ -68,7 +68,7 @@ def test_all_facts_count_also_with_few_landmarks():
     assert len(places) == 120
     chosen = np.array([int(one) for one in rows.ids])[:120]
     alone = machine(
-        FactBatch(rows.ids[:120], rows.domains[:120], rows.labels[:120], rows.features[chosen])
+        untimed_batch(rows.ids[:120], rows.domains[:120], rows.labels[:120], rows.features[chosen])
     )
     assert accuracy(few, fresh) > accuracy(alone, fresh)
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 import numpy as np
 
 from edge.core.adaptors.standardisation import LEVELS, balance_weights, standardise
-from edge.core.facts import FactBatch, stack_facts
+from edge.core.facts import FactBatch, stack_facts, untimed_batch
 
 
 def batch(domain: str, shift: int, count: int) -> FactBatch:
     """Facts whose levels are shifted by a constant."""
     rows = np.random.default_rng(shift).integers(10, 60, (count, 6), np.uint8) + np.uint8(shift)
     ids = tuple(f"{domain}{row:04}" for row in range(count))
-    return FactBatch(ids, (domain,) * count, ("a",) * count, rows)
+    return untimed_batch(ids, (domain,) * count, ("a",) * count, rows)
 
 
 def test_each_domain_is_centred_on_its_own_mean():

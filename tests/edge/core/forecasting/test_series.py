@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -199,6 +200,24 @@ def test_a_state_of_an_older_version_is_restored() -> None:
     for number, row in enumerate(rows[40:], 40):
         assert published(first, sample(number, row)) == published(second, sample(number, row))
     assert second.runtime.series.forget(Selector(from_ns=10**15))
+
+
+def test_a_series_is_dropped_with_one_of_its_recordings() -> None:
+    """Forgetting a recording drops the series that hold its samples, also after a restart; a state
+    stored before samples had recordings holds none."""
+    first, second = World(), World()
+    for number in range(3):
+        published(first, replace(sample(number, [1.0]), recording="run 1"))
+        published(first, sample(number, [1.0], "other"))
+    state = first.runtime.series.state()
+    assert first.runtime.series.forget(Selector(recording="run 1"))
+    assert list(first.runtime.series.state()) == ["other"]
+    second.runtime.series.restore(state)
+    assert not second.runtime.series.forget(Selector(recording="run 2"))
+    assert second.runtime.series.forget(Selector(recording="run 1"))
+    del state["links"]["recordings"]
+    second.runtime.series.restore(state)
+    assert not second.runtime.series.forget(Selector(recording="run 1"))
 
 
 def test_a_series_of_many_subjects_is_selected_by_any_subject() -> None:
