@@ -1,0 +1,1 @@
+"""Benchmarks of trust: whether alarms and answers hold on real streams."""
