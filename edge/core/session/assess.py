@@ -24,7 +24,13 @@ from .alarms import Alarms
 from .label_buffer import BufferedObservation
 from .label_requests import LabelRequests
 from .novel_domains import ReferenceModel
-from .stream import SampleAssessment, SessionState, StreamState
+from .stream import (
+    SampleAssessment,
+    SampleOrigin,
+    SessionState,
+    StreamState,
+    route_penalties,
+)
 
 EXPERTS: Final = 3
 """Nearest domains whose adaptors answer together.  Chosen by hand; docs/explanation/streams.md has
@@ -71,13 +77,15 @@ class Assessor:
         self._requests = LabelRequests(session.label_buffer, session.novel_domains)
 
     def prefetch(
-        self, keys: Sequence[str], rows: Sequence[Features], known: Knowledge
+        self, events: Sequence[Observation], rows: Sequence[Features], known: Knowledge
     ) -> list[PrefetchedAssessment]:
         """Assess observations, at least one, as far as that does not depend on earlier ones."""
         features, reference = np.stack(rows), self._session.reference_model(known)
         codes = known.geometry.project(features)
-        made = self._session.assess_batch(keys, codes, known, reference)
         logits = known.router().logits(features) if known.learned else features[:, :0]
+        origins = [_origin(event, known, row) for event, row in zip(events, logits, strict=True)]
+        keys = [event.key for event in events]
+        made = self._session.assess_batch(keys, codes, known, reference, origins)
         found = zip(rows, made, logits, strict=True)
         return [PrefetchedAssessment(row, reference, one, route) for row, one, route in found]
 
@@ -105,24 +113,22 @@ class Assessor:
         if ahead is not None and ahead.reference is not reference:
             ahead = None
         if stream.version != session.version:
-            stream.refresh(
-                lambda one: session.assess(one.key, one.codes, known, reference), session.version
-            )
+            stream.refresh(lambda one: session.assess_again(one, known, reference), session.version)
         if ahead is not None:
-            made = ahead.assessment
+            made, logits = ahead.assessment, ahead.logits
         else:
-            made = session.assess(key, known.geometry.project(features[None]), known, reference)
+            logits = known.router().logits(features) if known.learned else features[:0]
+            codes, origin = known.geometry.project(features[None]), _origin(event, known, logits)
+            made = session.assess(key, codes, known, reference, origin)
         stream.push(made)
         window = self._detect_drift(stream, known)
-        logits = None if ahead is None else ahead.logits
-        domain = _route(stream, made.verdict, features, known, logits)
+        domain = _route(stream, made.verdict, known, logits)
         guess = _answer(made, domain, features, known)
         buffered = _buffered(event, features, made.placement.domain, guess, made.verdict.p_value)
         session.label_buffer.add(key, buffered)
         alarm_domain = self._alarms.update(stream, window, known, reference)
         if alarm_domain is not None:
             stream.alarm_domain = alarm_domain
-        self._alarms.smooth(stream)
         degraded = stream.alarmed and stream.alarm_domain not in known.domains
         yield Decision(
             observation_id=key,
@@ -158,13 +164,13 @@ class Assessor:
         return hdc.detect_window(verdicts, known.calibration(), self._config.false_alarm_rate)
 
 
-def _route(
-    stream: StreamState,
-    verdict: hdc.Verdict,
-    features: Features,
-    known: Knowledge,
-    logits: Floats | None,
-) -> str:
+def _origin(event: Observation, known: Knowledge, logits: Floats) -> SampleOrigin:
+    """Return the origin of an observation.  logits: of the router, empty without facts."""
+    routed = route_penalties(known.router().domains, logits) if len(logits) > 1 else {}
+    return SampleOrigin(routed, event.recording or event.subject)
+
+
+def _route(stream: StreamState, verdict: hdc.Verdict, known: Knowledge, logits: Floats) -> str:
     """Return the domain of a sample: filtered over its stream, or the nearest if it is novel.
 
     The router covers domains with facts here; a domain known only by other devices' sums is where
@@ -172,9 +178,7 @@ def _route(
     """
     if known.is_foreign(verdict.domain):
         return verdict.domain
-    router = known.router()
-    scores = router.logits(features) if logits is None else logits
-    routed = stream.domain_filter.update(router.domains, scores)
+    routed = stream.domain_filter.update(known.router().domains, logits)
     return verdict.domain if verdict.known is False else routed
 
 
@@ -216,8 +220,8 @@ class BatchPrefetch:
         valid = [(event, found) for event, found in encoded if isinstance(found, np.ndarray)]
         self._ahead = {}
         if valid and known.domains:
-            keys, rows = [event.key for event, _ in valid], [features for _, features in valid]
-            ahead = self._assessor.prefetch(keys, rows, known)
+            shown, rows = [event for event, _ in valid], [features for _, features in valid]
+            ahead = self._assessor.prefetch(shown, rows, known)
             for (event, _), one in zip(valid, ahead, strict=True):
                 self._ahead[id(event)] = event, one
 

@@ -22,9 +22,19 @@ from ..knowledge import Knowledge
 PROVISIONAL_PREFIX: Final = "?"
 """First character of the labels of provisional concepts."""
 
-SAMPLES_DOMAIN: Final = ""
-"""Domain of the samples themselves while their separation from a domain is measured; no real domain
-has an empty name."""
+SHIFT_MIN: Final = 0.08
+"""Squared shift of a domain's mean over the squared spread of single samples at which it counts as
+another domain.  Chosen on the development sets of docs/explanation/streams.md, like the next."""
+
+CHANCE_FACTOR: Final = 2
+"""How many times the squared shift that chance explains the measured one must exceed."""
+
+CORRELATION_MAX: Final = 0.8
+"""Correlation of neighbours beyond which a lasting shift could never be told from slow variation.
+Chosen by hand; effect not measured."""
+
+RECORDINGS_MIN: Final = 3
+"""Fewest recordings that can serve as independent samples.  Chosen by hand; effect not measured."""
 
 REFRESH_SHARE: Final = 8
 """A reference model is built again after this many new observations, or after one in this many of a
@@ -45,10 +55,11 @@ measured."""
 @dataclass(frozen=True, slots=True)
 class UnlabelledRow:
     """An observation of a novel domain.  label: the known label it is nearest to.  features: uint8,
-    as bytes."""
+    as bytes.  recording: see `SampleOrigin`."""
 
     label: str
     features: bytes = field(repr=False)
+    recording: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,22 +83,39 @@ class ReferenceModel:
             return hdc.compare(codes, known.memory, known.calibration()), every
         return every.restricted_to(known.memory.keys, self.learned), every
 
-    def separation(self, samples: hdc.Codes, labels: Sequence[str], domain: str) -> float:
-        """Return how many times farther samples are from a domain than from each other.
+    def shift(self, samples: hdc.Codes, domain: str, recordings: Sequence[str]) -> float:
+        """Return how far the mean of consecutive samples, at least two, has moved from a domain:
+        the squared shift over the squared spread of single samples, in multiples of what an
+        unmoved domain may reach.
 
-        labels: of the concepts they would form, for at least two samples.  Each sample is compared
-        with the concepts of all others, so that a random part of the domain itself yields less
-        than 1.  The result is a geometric mean over samples and blocks; hypervectors count as much
-        as all fitted blocks together, since ratios need no scale, and a scale fitted elsewhere
-        means little here.
+        Each sample is compared with its nearest concept, so that the mix of labels does not count.
+        The mean of n independent residuals has 1/n of their squared length (Bai & Saranadasa 1996,
+        "Effect of high dimension", section 3, without the division by its deviation); samples of
+        one recording count as one, neighbours in time as their correlation says, and few facts
+        behind a concept add their own uncertainty.  recordings: of the samples, "" if unknown.
         """
-        memory, named = self.memory.part(domain), np.array(labels)
-        kinds = sorted(set(named.tolist()))
-        for label in kinds:
-            memory.add(SAMPLES_DOMAIN, label, samples[named == label])
-        ratios = [_log_ratios(memory, label, samples[named == label], domain) for label in kinds]
-        logs = np.concatenate(ratios).mean(axis=0)
-        return float(np.exp((logs[0] + logs.mean()) / 2))
+        residuals, columns = self.memory.residuals(samples, domain)
+        units, sizes = _units(residuals, recordings)
+        found, chance = [], []
+        # One unit of resolution, so that constant columns are not divided by zero.
+        for start, stop in self.memory.geometry.spans:
+            rows = units[:, start:stop]
+            weighted = (rows * sizes[:, None]).sum(axis=0) / sizes.sum()
+            length = float((np.square(rows).sum(axis=1) * sizes).sum() / sizes.sum()) + 1
+            found.append(float(np.square(weighted).sum()) / length)
+            chance.append(1 / _independent(rows - rows.mean(axis=0)))
+        expected = float(np.mean(chance)) + self._uncertainty(columns)
+        allowed = max(SHIFT_MIN + expected, CHANCE_FACTOR * expected)
+        return float(np.mean(found)) / allowed
+
+    def _uncertainty(self, columns: NDArray[np.intp]) -> float:
+        """Return the squared error of a mean of concept means: for each concept, its squared share
+        of the samples over the samples behind it."""
+        counts, keys = self.memory.counts, self.memory.keys
+        found, sizes = np.unique(columns, return_counts=True)
+        shares = sizes / len(columns)
+        behind = np.array([counts[keys[column]] for column in found.tolist()])
+        return float((shares**2 / behind).sum())
 
 
 class NovelDomains:
@@ -223,20 +251,30 @@ def _squared_distances(
     return np.stack([np.square(rows - mean).sum(axis=1) for mean in means], axis=1)
 
 
-def _log_ratios(
-    memory: hdc.Memory, label: str, samples: hdc.Codes, domain: str
-) -> NDArray[np.float64]:
-    """Logarithms of distances to a domain over those to the other samples: [n, blocks]."""
-    distances = memory.distances_held_out(SAMPLES_DOMAIN, label, samples)
-    lone = memory.counts[SAMPLES_DOMAIN, label] == 1
-    own = [
-        at
-        for at, key in enumerate(memory.keys)
-        if key[0] == SAMPLES_DOMAIN and not (lone and key[1] == label)
-    ]
-    others = [at for at, key in enumerate(memory.keys) if key[0] == domain]
-    far, near = distances[:, others].min(axis=1), distances[:, own].min(axis=1)
-    return np.asarray(np.log((1 + far) / (1 + near)))
+def _units(
+    residuals: NDArray[np.int64], recordings: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return means of residuals [units, values] by recording where at least `RECORDINGS_MIN` are
+    known, else the residuals themselves; and the number of samples in each."""
+    names = list(dict.fromkeys(recordings))
+    if "" in names or len(names) < RECORDINGS_MIN:
+        return residuals.astype(np.float64), np.ones(len(residuals))
+    owner = np.array([names.index(name) for name in recordings])
+    sizes = np.bincount(owner)
+    means = [residuals[owner == at].mean(axis=0) for at in range(len(names))]
+    return np.stack(means), sizes.astype(np.float64)
+
+
+def _independent(rows: NDArray[np.float64]) -> float:
+    """Return how many independent samples centred, consecutive rows are worth: n (1 - r) / (1 + r),
+    where r is the correlation of neighbours (Bartlett 1946)."""
+    count, total = len(rows), float(np.square(rows).sum())
+    if count < 3 or not total:
+        return count
+    # The correlation of independent rows around their own mean is -1 / n.
+    correlation = float((rows[1:] * rows[:-1]).sum()) / total + 1 / count
+    correlation = min(max(correlation, 0.0), CORRELATION_MAX)
+    return count * (1 - correlation) / (1 + correlation)
 
 
 def _is_learned(name: str, rows: Sequence[UnlabelledRow], known: Knowledge, config: Config) -> bool:

@@ -8,6 +8,7 @@ route and answer of the next observation do not depend on it.
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import log1p
 from typing import Final
 
@@ -22,6 +23,7 @@ from ..facts import Fact, Selector
 from ..knowledge import Knowledge
 from .label_buffer import LabelBuffer, ServedAccuracy
 from .novel_domains import NovelDomains, ReferenceModel
+from .tracker import SPREAD, DomainTracker
 
 OUTLIER_SPREADS: Final = 3
 """Spreads above the mean novelty beyond which a sample is an outlier while too few facts are known
@@ -39,10 +41,38 @@ STAY_RATES: Final = (0.0, 0.9, 0.99, 0.999)
 """Probabilities of staying in a domain that the filter follows in parallel: from a stream that
 mixes domains to one that stays for a thousand samples.  Chosen by hand; effect not measured."""
 
+ROUTE_MAX: Final = 8 * SPREAD
+"""Novelty that a learned domain gains at most because the router prefers another: three in 10,000.
+Chosen by hand; effect not measured."""
+
+DECISIVE: Final = 3 * SPREAD
+"""Lead of an observation's nearest domain that decides on the observation alone: three spreads, the
+three-sigma rule."""
+
+MIXED_CHANGES: Final = 4
+"""Changes between decisive observations, within the kept windows, that make a stream mixed: a
+stream that visits a domain and returns makes two.  Chosen by hand; effect not measured."""
+
 ROUNDING: Final = 1e-3
 """Margin, far above the rounding error of a float32 log-probability."""
 
 Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleOrigin:
+    """What is known of an observation besides its codes.
+
+    routed: the router's preference among the learned domains (see `route_penalties`).  recording:
+    the recording that the observation is a part of, or else its subject; "" if unknown.
+    """
+
+    routed: Mapping[str, int] = field(default_factory=dict)
+    recording: str = ""
+
+
+NOWHERE: Final = SampleOrigin()
+"""The origin of an observation of which nothing is known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -50,8 +80,8 @@ class SampleAssessment:
     """One observation compared with the reference model.
 
     verdict: against the learned domains.  placement: the same with novel domains included.
-    novelties: novelty to each domain compared, novel ones included; learned_novelties: without
-    them.
+    novelties: novelty to each domain compared, novel ones included, and the router's preference
+    among the learned ones; learned_novelties: without both.
     """
 
     key: str
@@ -60,6 +90,15 @@ class SampleAssessment:
     placement: hdc.Verdict
     novelties: Mapping[str, int]
     learned_novelties: Mapping[str, int] = field(default_factory=dict)
+    origin: SampleOrigin = NOWHERE
+
+    @property
+    def decisive_domain(self) -> str:
+        """The domain that the observation alone decides for, "" if it is in doubt."""
+        first = min(self.novelties, key=self.novelties.__getitem__)
+        bound = self.novelties[first] + DECISIVE
+        clear = all(value >= bound for name, value in self.novelties.items() if name != first)
+        return first if clear else ""
 
     @property
     def is_novel(self) -> bool:
@@ -186,29 +225,54 @@ def posterior(window: Floats) -> Floats:
     return np.asarray((shares * belief).sum(axis=0) / shares.sum(), np.float32)
 
 
+def route_penalties(domains: tuple[str, ...], logits: Floats) -> dict[str, int]:
+    """Return how much less likely than the most likely domain the router finds each: a factor of e
+    counts as one spread of novelty, at most `ROUTE_MAX`."""
+    behind = ((logits.max() - logits) * SPREAD).astype(np.int64)
+    return dict(zip(domains, np.minimum(behind, ROUTE_MAX).tolist(), strict=True))
+
+
+def apply_route(novelties: Mapping[str, int], routed: Mapping[str, int]) -> Mapping[str, int]:
+    """Return novelties in which the router decides among the domains it covers: the nearest of them
+    keeps its distance from all others, and goes to the domain that the router prefers."""
+    shared = [name for name in novelties if name in routed]
+    if len(shared) < 2:
+        return novelties
+    least = min(novelties[name] for name in shared)
+    preferred = min(routed[name] for name in shared)
+    return {
+        name: least + routed[name] - preferred if name in routed else value
+        for name, value in novelties.items()
+    }
+
+
 @dataclass(slots=True, kw_only=True)
 class StreamState:
     """A stream's last observations, and the domain of its alarm.
 
     alarm_domain: empty without an alarm.  version: of the knowledge that its assessments are based
     on.  outside_count: consecutive observations whose window lay outside every domain.
-    elsewhere_count: consecutive observations whose window was nearest to another domain than
-    `alarm_domain`.
+    shifted: whether the last comparison found that the stream has left the novel domain it is in.
+    tracker: the domain that the stream is in.
     """
 
     length: int
     alarm_domain: str = ""
     version: int = 0
     outside_count: int = 0
-    elsewhere_count: int = 0
+    shifted: bool = False
     domain_filter: DomainFilter = field(init=False)
+    tracker: DomainTracker = field(init=False)
     _kept: list[SampleAssessment] = field(default_factory=list)
+    _decided: list[str] = field(default_factory=list)
+    _seen: int = 0
     _window_votes: DomainVotes = field(default_factory=DomainVotes)
     _centred_votes: DomainVotes = field(default_factory=DomainVotes)
 
     def __post_init__(self) -> None:
-        """Create the filter for this window length."""
+        """Create filter and tracker for this window length."""
         self.domain_filter = DomainFilter(self.length)
+        self.tracker = DomainTracker(self.length)
 
     @property
     def alarmed(self) -> bool:
@@ -224,6 +288,11 @@ class StreamState:
     def half(self) -> int:
         """Half a window, at least one."""
         return max(1, self.length // 2)
+
+    @property
+    def due(self) -> bool:
+        """True at one observation in half a window."""
+        return self._seen % self.half == 0
 
     @property
     def drifted(self) -> bool:
@@ -248,6 +317,17 @@ class StreamState:
         return self.recent[-self.outside_count - self.half :]
 
     @property
+    def domain(self) -> str:
+        """The domain that the stream is in; empty until the first window is full."""
+        return self.tracker.domain
+
+    @property
+    def mixed(self) -> bool:
+        """True while observations of several domains alternate, each clearly of its own."""
+        decided = [name for name in self._decided if name]
+        return sum(a != b for a, b in pairwise(decided)) >= MIXED_CHANGES
+
+    @property
     def window_domain(self) -> str:
         """The domain that the window as a whole is nearest to."""
         return self._window_votes.leader()
@@ -255,7 +335,9 @@ class StreamState:
     def push(self, assessment: SampleAssessment) -> None:
         """Add an observation; beyond `KEPT_WINDOWS` windows the oldest is dropped."""
         kept, centred = self._kept, 2 * (self.length // 2) + 1
+        self._seen += 1
         kept.append(assessment)
+        self._decided.append(assessment.decisive_domain)
         self._window_votes.add(assessment.novelties)
         self._centred_votes.add(assessment.novelties)
         if len(kept) > self.length:
@@ -263,14 +345,36 @@ class StreamState:
         if len(kept) > centred:
             self._centred_votes.remove(kept[-1 - centred].novelties)
         if len(kept) > KEPT_WINDOWS * self.length:
-            del kept[0]
+            del kept[0], self._decided[0]
+
+    def follow(self) -> str:
+        """Track the stream's domain with the newest observation; return the domain that it has
+        moved to, "" if it has not.  The caller decides by `tracker`."""
+        newest = self._kept[-1]
+        if self.domain not in newest.novelties:
+            # At the start, and when the domain is gone or closed.
+            return self.window_domain if self.full else ""
+        self.tracker.keep(newest.novelties)
+        return self.tracker.update(newest.novelties)
+
+    def change_point(self, before: str, after: str) -> int:
+        """Return the place in `recent` where the stream most likely moved between two domains."""
+        best = total = 0
+        lowest = 0
+        for at, one in enumerate(self._kept, 1):
+            farthest = max(one.novelties.values())
+            total += one.novelties.get(before, farthest) - one.novelties.get(after, farthest)
+            if total <= lowest:
+                lowest, best = total, at
+        return best
 
     def refresh(self, assess: Callable[[SampleAssessment], SampleAssessment], version: int) -> None:
         """Assess every kept observation again, after knowledge has changed to `version`."""
-        renewed = [assess(one) for one in self._kept]
+        renewed, seen = [assess(one) for one in self._kept], self._seen
         self._empty()
         for one in renewed:
             self.push(one)
+        self._seen = seen
         self.version = version
 
     def count_outside(self, *, known: bool | None) -> None:
@@ -286,6 +390,15 @@ class StreamState:
         one = self._kept[at]
         return one, self._centred_votes.leader(one.novelties)
 
+    def settled(self) -> SampleAssessment | None:
+        """Return the newest observation with half a window after it; None until there is one."""
+        at = len(self._kept) - 1 - self.length // 2
+        return self._kept[at] if at >= 0 else None
+
+    def nearest_domains(self) -> tuple[str, ...]:
+        """Return the domains that the window is nearest to, nearest first."""
+        return rank_domains(self.window)
+
     def smoothed_domain(self, at: int) -> str:
         """Return the domain of observation `at` of `recent`, given its neighbours on both sides.
 
@@ -299,10 +412,12 @@ class StreamState:
         """Drop the windows: they may hold forgotten observations.  The alarm stays."""
         self._empty()
         self.domain_filter.clear()
-        self.outside_count = self.elsewhere_count = 0
+        self.tracker.enter(self.tracker.domain)
+        self.outside_count, self.shifted = 0, False
 
     def _empty(self) -> None:
         self._kept, self._window_votes, self._centred_votes = [], DomainVotes(), DomainVotes()
+        self._decided = []
 
 
 def nearest_domain(run: Iterable[SampleAssessment], own: SampleAssessment | None = None) -> str:
@@ -357,6 +472,8 @@ class StreamStates:
         renamed = [stream for stream in self._streams.values() if stream.alarm_domain == old]
         for stream in renamed:
             stream.alarm_domain = new
+        for stream in self._streams.values():
+            stream.tracker.rename(old, new)
         return bool(renamed)
 
     def clear(self) -> None:
@@ -394,7 +511,12 @@ class SessionState:
         return self.novel_domains.reference_model(known, self.version)
 
     def assess(
-        self, key: str, codes: hdc.Codes, known: Knowledge, reference: ReferenceModel
+        self,
+        key: str,
+        codes: hdc.Codes,
+        known: Knowledge,
+        reference: ReferenceModel,
+        origin: SampleOrigin = NOWHERE,
     ) -> SampleAssessment:
         """Compare one observation with the learned domains, and with the novel ones included."""
         rate = self._config.false_alarm_rate
@@ -409,12 +531,24 @@ class SessionState:
             codes=codes,
             verdict=verdict,
             placement=placement,
-            novelties=novelties,
+            novelties=apply_route(novelties, origin.routed),
             learned_novelties=learned_novelties,
+            origin=origin,
         )
 
+    def assess_again(
+        self, one: SampleAssessment, known: Knowledge, reference: ReferenceModel
+    ) -> SampleAssessment:
+        """Assess an observation again, after knowledge or novel domains have changed."""
+        return self.assess(one.key, one.codes, known, reference, one.origin)
+
     def assess_batch(
-        self, keys: Sequence[str], codes: hdc.Codes, known: Knowledge, reference: ReferenceModel
+        self,
+        keys: Sequence[str],
+        codes: hdc.Codes,
+        known: Knowledge,
+        reference: ReferenceModel,
+        origins: Sequence[SampleOrigin],
     ) -> list[SampleAssessment]:
         """`assess` for several observations in one pass."""
         rate, calibration = self._config.false_alarm_rate, known.calibration()
@@ -423,16 +557,20 @@ class SessionState:
         if reference.learned is not None:
             every = hdc.detect_each(codes, reference.memory, reference.calibration, rate)
         made = []
-        for key, (own, verdict), (whole, placement) in zip(keys, learned, every, strict=True):
+        for key, (own, verdict), (whole, placement), origin in zip(
+            keys, learned, every, origins, strict=True
+        ):
             learned_novelties = own.nearest()
+            novelties = learned_novelties if whole is own else whole.nearest()
             made.append(
                 SampleAssessment(
                     key=key,
                     codes=own.codes,
                     verdict=verdict,
                     placement=placement,
-                    novelties=learned_novelties if whole is own else whole.nearest(),
+                    novelties=apply_route(novelties, origin.routed),
                     learned_novelties=learned_novelties,
+                    origin=origin,
                 )
             )
         return made
