@@ -62,17 +62,22 @@ class Alarms:
         """
         self._follow(stream, known, reference)
         stream.count_outside(known=self._is_inside(stream, window, reference))
-        if window is not None and stream.drifted and stream.outside_count % stream.half == 1:
-            self._check(stream, known, reference)
-        self._file(stream)
+        due = stream.drifted and stream.outside_count % stream.half == 1
+        opened = due and self._check(stream, known, reference)
+        self._file(stream, reference)
+        if opened:
+            return stream.domain
         return self._turn(stream, window, known) if window is not None else None
 
     def _turn(self, stream: StreamState, window: hdc.WindowVerdict, known: Knowledge) -> str | None:
         """Return the domain of the stream's alarm, "" if it ends, None if nothing changes."""
-        here, opened = stream.domain, not stream.tracker.age
+        here = stream.domain
         settled = stream.tracker.age >= stream.length and not stream.outside_count
         if here in self._novel and not self._has_labels(here, known):
-            return here if stream.alarm_domain != here and (opened or settled) else None
+            if settled and here not in known.domains and stream.alarm_domain != here:
+                return here
+            if stream.alarm_domain in (here, ""):
+                return None
         if stream.alarmed:
             ended = settled and (here != stream.alarm_domain or here in self._novel)
             return "" if window.known or ended else None
@@ -81,14 +86,16 @@ class Alarms:
     def _follow(self, stream: StreamState, known: Knowledge, reference: ReferenceModel) -> None:
         """Move the stream to the domain that its newest observations favour, if their mean fits it
         better too; merge novel domains that prove to be one."""
-        before, after = stream.domain, stream.follow()
+        before = stream.domain
+        after, count = stream.follow(reference.memory.parts)
         if not after:
             return
-        rows = stream.recent[-stream.tracker.since(after) :]
+        rows = stream.recent[-count:]
         compared = before in reference.memory.parts
-        if compared and len(rows) > 1:
+        trusted = self._has_labels(before, known) and self._has_labels(after, known)
+        if compared and len(rows) > 1 and not trusted:
             there, here = (self._shift(rows, name, reference) for name in (after, before))
-            if there >= here or (there >= 1 and stream.outside_count):
+            if here < 1 or there >= here or (there >= 1 and stream.outside_count):
                 stream.tracker.dismiss(after)
                 return
         stream.tracker.enter(after)
@@ -96,13 +103,16 @@ class Alarms:
             self._reassess(stream, known)
         self._assign(rows, stream.domain)
 
-    def _file(self, stream: StreamState) -> None:
+    def _file(self, stream: StreamState, reference: ReferenceModel) -> None:
         """Assign the newest observation to a domain, for its label, and a settled one to the novel
         domain that it is in.
 
         A stream's observations belong to the domain that it is in; those of a mixed stream, or of
         one whose first window is not full, to the domain of their own neighbourhood.
         """
+        if stream.due:
+            rows = stream.recent[-stream.length - stream.half :]
+            stream.mixed = stream.alternates and not self._fits(rows, stream.domain, reference)
         if stream.mixed or not stream.domain:
             found = stream.fixed_lag()
             if found is not None:
@@ -131,9 +141,9 @@ class Alarms:
         counts = known.own.counts
         return sum(counts[key] for key in counts if key[0] == domain) >= LABELS_MIN
 
-    def _check(self, stream: StreamState, known: Knowledge, reference: ReferenceModel) -> None:
-        """Open a domain if the drifted samples are separate from all near ones; add them to a novel
-        domain that they are a part of."""
+    def _check(self, stream: StreamState, known: Knowledge, reference: ReferenceModel) -> bool:
+        """Open a domain if the drifted samples are separate from all near ones, and return whether
+        one was opened; add them to a novel domain that they are a part of."""
         near = dict.fromkeys((*stream.nearest_domains()[:RIVALS], stream.domain))
         shifts = {
             name: self._shift(stream.drifted_samples, name, reference)
@@ -143,11 +153,13 @@ class Alarms:
         best = min(sorted(shifts), key=shifts.__getitem__)
         if shifts[best] >= 1:
             self._open(stream, known)
-        elif best in self._novel:
+            return True
+        if best in self._novel:
             stream.tracker.enter(best)
             self._absorb(stream, known)
         elif best != stream.domain:
             stream.tracker.enter(best)
+        return False
 
     def _is_inside(
         self, stream: StreamState, window: hdc.WindowVerdict | None, reference: ReferenceModel
@@ -166,6 +178,13 @@ class Alarms:
         placements = [one.placement for one in stream.window]
         verdict = hdc.detect_window(placements, reference.calibration, rate)
         return verdict.p_value > rate and not stream.shifted
+
+    def _fits(
+        self, rows: Sequence[SampleAssessment], domain: str, reference: ReferenceModel
+    ) -> bool:
+        """Return whether the mean of observations has not moved from a domain."""
+        there = domain in reference.memory.parts and len(rows) > 1
+        return there and self._shift(rows, domain, reference) < 1
 
     def _shift(
         self, rows: Sequence[SampleAssessment], domain: str, reference: ReferenceModel

@@ -26,8 +26,8 @@ SHIFT_MIN: Final = 0.08
 """Squared shift of a domain's mean over the squared spread of single samples at which it counts as
 another domain.  Chosen on the development sets of docs/explanation/streams.md, like the next."""
 
-CHANCE_FACTOR: Final = 2
-"""How many times the squared shift that chance explains the measured one must exceed."""
+CHANCE_DEVIATIONS: Final = 2.5
+"""Standard deviations of the squared shift that chance may explain."""
 
 CORRELATION_MAX: Final = 0.8
 """Correlation of neighbours beyond which a lasting shift could never be told from slow variation.
@@ -103,10 +103,8 @@ class ReferenceModel:
             weighted = (rows * sizes[:, None]).sum(axis=0) / sizes.sum()
             length = float((np.square(rows).sum(axis=1) * sizes).sum() / sizes.sum()) + 1
             found.append(float(np.square(weighted).sum()) / length)
-            chance.append(1 / _independent(rows - rows.mean(axis=0)))
-        expected = float(np.mean(chance)) + self._uncertainty(columns)
-        allowed = max(SHIFT_MIN + expected, CHANCE_FACTOR * expected)
-        return float(np.mean(found)) / allowed
+            chance.append(_chance(rows - rows.mean(axis=0), self._uncertainty(columns)))
+        return float(np.mean(found) / np.mean(chance))
 
     def _uncertainty(self, columns: NDArray[np.intp]) -> float:
         """Return the squared error of a mean of concept means: for each concept, its squared share
@@ -263,6 +261,21 @@ def _units(
     sizes = np.bincount(owner)
     means = [residuals[owner == at].mean(axis=0) for at in range(len(names))]
     return np.stack(means), sizes.astype(np.float64)
+
+
+def _chance(rows: NDArray[np.float64], uncertainty: float) -> float:
+    """Return the squared shift, over the squared spread, up to which centred, consecutive rows are
+    taken for unmoved.  uncertainty: squared error of the mean that they are compared with."""
+    expected = 1 / _independent(rows) + uncertainty
+    products = rows @ rows.T
+    lengths = np.diagonal(products)
+    count, total = len(rows), float(lengths.mean())
+    crossed = float(np.square(products).sum() - np.square(lengths).sum()) / (count * (count - 1))
+    # The squared length of a mean varies by 2 / effective dimension (Bai & Saranadasa 1996).
+    # Rows around their own mean have products of -total / (n - 1) on average.
+    crossed = max(0.0, crossed - (total / (count - 1)) ** 2)
+    relative = (2 * crossed) ** 0.5 / total if total else 0.0
+    return max(SHIFT_MIN + expected, expected * (1 + CHANCE_DEVIATIONS * relative))
 
 
 def _independent(rows: NDArray[np.float64]) -> float:

@@ -6,7 +6,7 @@ route and answer of the next observation do not depend on it.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import log1p
@@ -253,7 +253,8 @@ class StreamState:
     alarm_domain: empty without an alarm.  version: of the knowledge that its assessments are based
     on.  outside_count: consecutive observations whose window lay outside every domain.
     shifted: whether the last comparison found that the stream has left the novel domain it is in.
-    tracker: the domain that the stream is in.
+    mixed: whether observations of several domains alternate.  tracker: the domain that the stream
+    is in.
     """
 
     length: int
@@ -261,6 +262,7 @@ class StreamState:
     version: int = 0
     outside_count: int = 0
     shifted: bool = False
+    mixed: bool = False
     domain_filter: DomainFilter = field(init=False)
     tracker: DomainTracker = field(init=False)
     _kept: list[SampleAssessment] = field(default_factory=list)
@@ -322,8 +324,8 @@ class StreamState:
         return self.tracker.domain
 
     @property
-    def mixed(self) -> bool:
-        """True while observations of several domains alternate, each clearly of its own."""
+    def alternates(self) -> bool:
+        """True while observations change between domains, each clearly nearest to its own."""
         decided = [name for name in self._decided if name]
         return sum(a != b for a, b in pairwise(decided)) >= MIXED_CHANGES
 
@@ -347,15 +349,18 @@ class StreamState:
         if len(kept) > KEPT_WINDOWS * self.length:
             del kept[0], self._decided[0]
 
-    def follow(self) -> str:
+    def follow(self, domains: Container[str]) -> tuple[str, int]:
         """Track the stream's domain with the newest observation; return the domain that it has
-        moved to, "" if it has not.  The caller decides by `tracker`."""
-        newest = self._kept[-1]
-        if self.domain not in newest.novelties:
-            # At the start, and when the domain is gone or closed.
-            return self.window_domain if self.full else ""
-        self.tracker.keep(newest.novelties)
-        return self.tracker.update(newest.novelties)
+        moved to and the number of newest observations there, ("", 0) if it has not moved.
+
+        domains: all that can be compared.  The caller decides by `tracker`.
+        """
+        if self.domain not in domains:
+            # At the start, and when the domain is gone.
+            return (self.window_domain, self.length) if self.full else ("", 0)
+        self.tracker.keep(domains)
+        moved = self.tracker.update(self._kept[-1].novelties)
+        return (moved, min(self.tracker.since(moved), len(self._kept))) if moved else ("", 0)
 
     def change_point(self, before: str, after: str) -> int:
         """Return the place in `recent` where the stream most likely moved between two domains."""

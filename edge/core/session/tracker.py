@@ -6,7 +6,7 @@ Page 1954, "Continuous inspection schemes"), which is also the most likely chang
 are of integers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,13 +15,10 @@ SPREAD: Final = 1_024
 
 EVIDENCE_MAX: Final = 2 * SPREAD
 """Evidence of one observation at most, so that no single one moves a stream.  Chosen on the
-development sets of docs/explanation/streams.md, like the next two."""
+development sets of docs/explanation/streams.md, like the next."""
 
 MARGIN: Final = 12 * SPREAD
-"""Evidence that moves a stream to another domain."""
-
-DWELL_SHARE: Final = 2
-"""A stream moves when the evidence has lasted for one in this many of a window's observations."""
+"""Evidence that moves a stream to another domain, once it has lasted for a window."""
 
 
 @dataclass(slots=True)
@@ -58,11 +55,10 @@ class DomainTracker:
             total = self._evidence.get(name, 0) + gain
             self._evidence[name] = max(0, total)
             self._since[name] = self._since.get(name, 0) + 1 if total > 0 else 0
-        dwell = max(1, self.length // DWELL_SHARE)
         ready = [
             name
             for name, total in self._evidence.items()
-            if total >= MARGIN and self._since[name] >= dwell
+            if total >= MARGIN and self._since[name] >= self.length
         ]
         return max(sorted(ready), key=self._evidence.__getitem__) if ready else ""
 
@@ -81,7 +77,7 @@ class DomainTracker:
         for held in (self._evidence, self._since):
             held.pop(old, None)
 
-    def keep(self, names: Mapping[str, object]) -> None:
+    def keep(self, names: Container[str]) -> None:
         """Drop the evidence for domains that are no longer compared."""
         for name in [name for name in self._evidence if name not in names]:
             del self._evidence[name], self._since[name]
