@@ -26,6 +26,15 @@ HELD = 0.2
 hand."""
 SENSORS = 6
 """Simulated sensors of a series: as many as the speakers of the published evaluation."""
+SCANNERS = (
+    (1.0, 0, 0.0, 0),
+    (0.7, 0, 0.0, 0),
+    (1.0, 40, 0.0, 0),
+    (0.9, 0, 0.5, 0),
+    (1.0, 0, 0.0, 1),
+    (0.8, 30, 0.3, -1),
+)
+"""Contrast, grey of the paper, blur and shift in pixels.  Chosen by hand."""
 SERIES_ROWS = 6_000
 """Rows of a series that are used, evenly spaced: 1,000 a sensor.  Chosen by hand."""
 
@@ -96,22 +105,20 @@ def _digits(name: str, count: int) -> DomainSet:
     values = np.empty((len(order), 14 * 14), np.float32)
     for scanner in range(count):
         rows = domain == scanner
-        values[rows] = _scan(pixels[rows], scanner, count).reshape(-1, 14 * 14)
+        values[rows] = _scan(pixels[rows], scanner).reshape(-1, 14 * 14)
     return _made(name, values, digits.labels[order], domain, granularity="tap")
 
 
-def _scan(images: NDArray[np.float64], scanner: int, count: int) -> NDArray[np.float64]:
-    """Return images as one of `count` scanners records them: skewed, blurred, darker, noisier."""
-    grade = scanner / (count - 1)
+def _scan(images: NDArray[np.float64], scanner: int) -> NDArray[np.float64]:
+    """Return images as a scanner records them: fainter, on grey paper, blurred, moved; from the
+    seventh on noisier, too."""
+    kind, noise = scanner % 6, 6 + 14 * (scanner // 6)
+    contrast, grey, blur, moved = SCANNERS[kind]
     random = np.random.default_rng(scanner)
-    made = images * (1 - 0.4 * grade * (scanner % 2))
-    made = made + 60 * grade * ((scanner // 2) % 2)
-    shift = (scanner % 3) - 1 if scanner else 0
-    made = np.roll(made, shift, axis=2)
-    blurred = (np.roll(made, 1, axis=1) + 2 * made + np.roll(made, -1, axis=1)) / 4
-    share = grade if scanner % 3 == 2 else 0.0
-    made = (1 - share) * made + share * blurred
-    noise = 4 + 12 * ((scanner * 5) % count) / count if scanner else 0
+    made = np.roll(images * contrast + grey, (scanner // 6, moved), axis=(1, 2))
+    for axis in (1, 2):
+        near = (np.roll(made, 1, axis=axis) + np.roll(made, -1, axis=axis)) / 2
+        made = (1 - blur) * made + blur * near
     return np.clip(made + random.normal(size=made.shape) * noise, 0, 255)
 
 

@@ -32,6 +32,10 @@ MERGE_WINDOWS: Final = 8
 """Windows of a domain's newest observations that are compared before it is merged into another.
 Chosen by hand; effect not measured."""
 
+SHORT_WINDOWS: Final = 2
+"""Windows of a run that is revised when the stream moves on: its domain was found in a hurry.
+Chosen by hand; effect not measured."""
+
 ODD_WINDOWS: Final = 3
 """Windows for which a learned domain may look odd before its stream raises an alarm that names it.
 Chosen by hand; effect not measured."""
@@ -92,16 +96,34 @@ class Alarms:
             return
         rows = stream.recent[-count:]
         compared = before in reference.memory.parts
-        trusted = self._has_labels(before, known) and self._has_labels(after, known)
-        if compared and len(rows) > 1 and not trusted:
+        if compared and len(rows) > 1:
+            labelled = self._has_labels(before, known) and self._has_labels(after, known)
             there, here = (self._shift(rows, name, reference) for name in (after, before))
-            if here < 1 or there >= here or (there >= 1 and stream.outside_count):
+            doubtful = (here < 1 and not labelled) or (there >= 1 and stream.outside_count)
+            if there >= here or doubtful:
                 stream.tracker.dismiss(after)
                 return
+        run = stream.recent[-count - stream.tracker.age :][:-count]
         stream.tracker.enter(after)
         if compared and self._merge(after, before, known, reference):
             self._reassess(stream, known)
         self._assign(rows, stream.domain)
+        self._revise(stream, run, before, reference)
+
+    def _revise(
+        self,
+        stream: StreamState,
+        run: Sequence[SampleAssessment],
+        before: str,
+        reference: ReferenceModel,
+    ) -> None:
+        """Assign a short run in the domain before to the stream's domain if it fits that better."""
+        short = 1 < len(run) <= SHORT_WINDOWS * stream.length
+        names = (stream.domain, before)
+        if short and all(name in reference.memory.parts for name in names):
+            there, here = (self._shift(run, name, reference) for name in names)
+            if there < here:
+                self._assign(run, stream.domain)
 
     def _file(self, stream: StreamState, reference: ReferenceModel) -> None:
         """Assign the newest observation to a domain, for its label, and a settled one to the novel
@@ -154,11 +176,14 @@ class Alarms:
         if shifts[best] >= 1:
             self._open(stream, known)
             return True
+        before = stream.domain
+        run = stream.recent[-stream.tracker.age :]
+        stream.tracker.enter(best)
         if best in self._novel:
-            stream.tracker.enter(best)
             self._absorb(stream, known)
-        elif best != stream.domain:
-            stream.tracker.enter(best)
+        if best != before:
+            self._assign(stream.recent[stream.change_point(best) :], best)
+            self._revise(stream, run, before, reference)
         return False
 
     def _is_inside(
@@ -194,23 +219,23 @@ class Alarms:
         return reference.shift(codes, domain, [one.origin.recording for one in rows])
 
     def _open(self, stream: StreamState, known: Knowledge) -> None:
-        """Open a domain with the novel ones of the drifted samples; assign the others by their
-        neighbours."""
+        """Open a domain with the window, which lies after the change point, then add the earlier
+        observations that are nearer to it than to any other; in a mixed stream, the novel ones."""
         name = self._session.unused_domain_name(known)
-        rows = [one for one in stream.drifted_samples if one.is_novel]
-        for one in rows if len(rows) >= NOVEL_SAMPLES_MIN else stream.drifted_samples:
+        rows = [one for one in stream.drifted_samples if one.is_novel] if stream.mixed else ()
+        for one in rows if len(rows) >= NOVEL_SAMPLES_MIN else stream.window:
             self._collect(name, one)
         self._reassess(stream, known)
         if stream.window_domain != name:
             for one in stream.window:
                 self._collect(name, one)
             self._reassess(stream, known)
-        start = stream.change_point(stream.domain, name)
         stream.tracker.enter(name)
         stream.outside_count = 0
+        start = min(stream.change_point(name), len(stream.recent) - stream.length)
         for at, one in enumerate(stream.recent):
-            domain = stream.smoothed_domain(at) if stream.mixed else name
-            if at >= start and domain == name:
+            belongs = stream.smoothed_domain(at) == name if stream.mixed else at >= start
+            if belongs:
                 self._session.label_buffer.move(one.key, name)
                 self._collect(name, one)
             else:

@@ -23,7 +23,7 @@ from ..facts import Fact, Selector
 from ..knowledge import Knowledge
 from .label_buffer import LabelBuffer, ServedAccuracy
 from .novel_domains import NovelDomains, ReferenceModel
-from .tracker import SPREAD, DomainTracker
+from .tracker import EVIDENCE_MAX, SPREAD, DomainTracker
 
 OUTLIER_SPREADS: Final = 3
 """Spreads above the mean novelty beyond which a sample is an outlier while too few facts are known
@@ -362,13 +362,15 @@ class StreamState:
         moved = self.tracker.update(self._kept[-1].novelties)
         return (moved, min(self.tracker.since(moved), len(self._kept))) if moved else ("", 0)
 
-    def change_point(self, before: str, after: str) -> int:
-        """Return the place in `recent` where the stream most likely moved between two domains."""
-        best = total = 0
-        lowest = 0
+    def change_point(self, after: str) -> int:
+        """Return the place in `recent` from which observations are nearer to a domain than to any
+        other: the most likely change point."""
+        best = total = lowest = 0
         for at, one in enumerate(self._kept, 1):
             farthest = max(one.novelties.values())
-            total += one.novelties.get(before, farthest) - one.novelties.get(after, farthest)
+            others = [value for name, value in one.novelties.items() if name != after]
+            gain = min(others, default=farthest) - one.novelties.get(after, farthest)
+            total += max(-EVIDENCE_MAX, min(EVIDENCE_MAX, gain))
             if total <= lowest:
                 lowest, best = total, at
         return best
