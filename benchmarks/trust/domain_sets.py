@@ -28,11 +28,11 @@ SENSORS = 6
 """Simulated sensors of a series: as many as the speakers of the published evaluation."""
 SCANNERS = (
     (1.0, 0, 0.0, 0),
-    (0.7, 0, 0.0, 0),
+    (0.5, 0, 0.0, 0),
     (1.0, 40, 0.0, 0),
-    (0.9, 0, 0.5, 0),
+    (0.9, 0, 0.9, 0),
     (1.0, 0, 0.0, 1),
-    (0.8, 30, 0.3, -1),
+    (0.8, 30, 0.4, -1),
 )
 """Contrast, grey of the paper, blur and shift in pixels.  Chosen by hand."""
 SERIES_ROWS = 6_000
