@@ -13,11 +13,13 @@ from .detector import (
     NotAttainable,
     Verdict,
     WindowVerdict,
+    at_level,
     compare,
     decide,
     detect,
     detect_each,
     detect_window,
+    find_shortfall,
     novelty,
 )
 from .errors import ConceptError, DimensionError, FormatError, HdcError
@@ -35,12 +37,19 @@ from .geometry import (
 from .integers import ONE
 from .kinds import KINDS, DetectorKind
 from .memory import Memory
+from .switches import LEAD, SwitchStatistics
+from .time_blocks import BLOCKS, TimeOrder, order_in_time
+from .time_statistics import FLOOR_SHARE, WINDOW, Level, TimeStatistics, normal_quantile
 
 __all__ = [
+    "BLOCKS",
     "CENTRE_PRIOR",
+    "FLOOR_SHARE",
     "KINDS",
+    "LEAD",
     "ONE",
     "SPREAD_PRIOR",
+    "WINDOW",
     "Calibration",
     "Codes",
     "Comparison",
@@ -50,10 +59,15 @@ __all__ = [
     "FormatError",
     "Geometry",
     "HdcError",
+    "Level",
     "Memory",
     "NotAttainable",
+    "SwitchStatistics",
+    "TimeOrder",
+    "TimeStatistics",
     "Verdict",
     "WindowVerdict",
+    "at_level",
     "bind",
     "bundle",
     "calibrate",
@@ -63,10 +77,13 @@ __all__ = [
     "detect_each",
     "detect_window",
     "empty_exemplars",
+    "find_shortfall",
     "fit_geometry",
     "identity_geometry",
     "merge_calibrations",
+    "normal_quantile",
     "novelty",
+    "order_in_time",
     "permute",
     "random_vectors",
     "similarity",

@@ -25,6 +25,9 @@ from .neighbours import (
     nearest_to_one,
     pack_exemplars,
 )
+from .switches import SwitchStatistics, displacements, switch_statistics
+from .time_blocks import TimeOrder, nearest_without_blocks
+from .time_statistics import TimeStatistics, time_statistics
 
 Fact = tuple[str, str, Codes]
 
@@ -123,6 +126,8 @@ class Calibration:
     samples were held out.  scores: sorted held-out scores per domain.  skews: 1,024 x the skewness
     of standardised scores per domain.  exemplars: one per key, empty if the geometry uses none.
     exemplar_scales: int64 [keys, 2, 2], mean and deviation of the distances to the nearest one.
+    in_time: how held-out scores vary in time, for domains whose samples have a known order.
+    switches: how their displacements do.
     """
 
     keys: tuple[Key, ...]
@@ -132,6 +137,8 @@ class Calibration:
     skews: dict[str, int]
     exemplars: tuple[Exemplars, ...] = ()
     exemplar_scales: Ints = field(default_factory=lambda: np.empty((0, 2, 2), dtype=np.int64))
+    in_time: dict[str, TimeStatistics] = field(default_factory=dict)
+    switches: dict[str, SwitchStatistics] = field(default_factory=dict)
     _view: list[_MemoryView] = field(default_factory=list)
     _references: dict[Key, ReferenceScores] = field(default_factory=dict)
 
@@ -192,8 +199,17 @@ class Calibration:
             "skews": np.asarray([self.skews[domain] for domain in domains], dtype=np.int64),
             "scores": np.concatenate([np.empty(0, dtype=np.int64), *held_out]),
             "near": self.exemplar_scales,
+            **self._pack_times(),
             **pack_exemplars(list(self.exemplars)),
         }
+
+    def _pack_times(self) -> Packed:
+        made: Packed = {}
+        for domain, found in self.in_time.items():
+            made |= found.pack(f"time.{domain}")
+        for domain, one in self.switches.items():
+            made |= one.pack(f"switch.{domain}")
+        return made
 
     def _view_of(self, memory: Memory) -> _MemoryView:
         keys = memory.keys
@@ -302,12 +318,19 @@ def _exemplar_distances(
     return found
 
 
-def calibrate(memory: Memory, facts: Iterable[Fact], *, exemplars: bool = True) -> Calibration:
+def calibrate(
+    memory: Memory,
+    facts: Iterable[Fact],
+    *,
+    exemplars: bool = True,
+    orders: Mapping[Key, TimeOrder] | None = None,
+) -> Calibration:
     """Calibrate on facts (domain, label, codes) that are all in the memory, in any order.
 
     Concepts of a single sample are left out: without that sample there is no concept to compare it
     with.  exemplars: False keeps none, so that the calibration holds no sample's coordinates; every
-    sample then counts as typically near to an exemplar.
+    sample then counts as typically near to an exemplar.  orders: of each concept's facts in time,
+    where known: whole blocks are then held out, see `time_blocks`.
     """
     held: dict[Key, list[Codes]] = {}
     counts = memory.counts
@@ -318,8 +341,12 @@ def calibrate(memory: Memory, facts: Iterable[Fact], *, exemplars: bool = True) 
     coded = {key: Codes.concat(held.pop(key)) for key in sorted(held)}
     # Samples are compared within their domain only, so learning in one domain changes no other.
     parts = memory.parts
+    in_time = {key: one for key, one in (orders or {}).items() if key in coded and one.splits}
     joined = {
-        key: memory.distances_held_out(*key, codes, parts[key[0]]) for key, codes in coded.items()
+        key: memory.distances_held_out(
+            *key, codes, parts[key[0]], in_time[key].folds() if key in in_time else None
+        )
+        for key, codes in coded.items()
     }
     keys = tuple(coded)
     blocks = len(memory.geometry.scales)
@@ -333,7 +360,9 @@ def calibrate(memory: Memory, facts: Iterable[Fact], *, exemplars: bool = True) 
         for place, column, rows in zip(places, columns, corrected, strict=True):
             joined[keys[place]][:, column] = rows
     kept, exemplar_scales, apart = (
-        _choose_exemplars(memory, coded) if exemplars else _without_exemplars(memory, coded)
+        _choose_exemplars(memory, coded, in_time)
+        if exemplars
+        else _without_exemplars(memory, coded)
     )
     made = Calibration(
         keys=keys,
@@ -346,7 +375,14 @@ def calibrate(memory: Memory, facts: Iterable[Fact], *, exemplars: bool = True) 
     )
     for domain in sorted({domain for domain, _ in keys}):
         of_domain = {key: codes for key, codes in coded.items() if key[0] == domain}
-        _score_domain(made, memory, of_domain, joined, apart)
+        scored = _score_domain(made, memory, of_domain, joined, apart)
+        if all(key in in_time for key in of_domain):
+            held = [in_time[key] for key in of_domain]
+            made.in_time[domain] = time_statistics(held, scored)
+            moved = [displacements(memory, key, of_domain[key], in_time[key]) for key in of_domain]
+            switches = switch_statistics(np.concatenate(moved), held) if exemplars else None
+            if switches is not None:
+                made.switches[domain] = switches
     return made
 
 
@@ -357,7 +393,11 @@ def merge_calibrations(parts: Sequence[Calibration]) -> Calibration:
     order = sorted(range(len(keys)), key=keys.__getitem__)
     scores: dict[str, Ints] = {}
     skews: dict[str, int] = {}
+    in_time: dict[str, TimeStatistics] = {}
+    switches: dict[str, SwitchStatistics] = {}
     for part in parts:
+        in_time |= part.in_time
+        switches |= part.switches
         skews |= part.skews
         for domain, found in part.scores.items():
             both = [scores[domain], found] if domain in scores else [found]
@@ -372,11 +412,13 @@ def merge_calibrations(parts: Sequence[Calibration]) -> Calibration:
         skews=skews,
         exemplars=tuple(exemplars[at] for at in order) if exemplars else (),
         exemplar_scales=exemplar_scales[order] if exemplars else exemplar_scales,
+        in_time=in_time,
+        switches=switches,
     )
 
 
 def _choose_exemplars(
-    memory: Memory, coded: dict[Key, Codes]
+    memory: Memory, coded: dict[Key, Codes], in_time: Mapping[Key, TimeOrder]
 ) -> tuple[tuple[Exemplars, ...], Ints, dict[Key, Ints]]:
     """Return exemplars per key, the scales of the distances to the nearest other one, and each
     sample's own distances, int64 [n, 2] per key."""
@@ -386,7 +428,10 @@ def _choose_exemplars(
     scales = np.empty((len(coded), 2, 2), dtype=np.int64)
     apart: dict[Key, Ints] = {}
     for (key, codes), held in zip(coded.items(), exemplars, strict=True):
-        apart[key] = nearest(held, *coordinates(memory.geometry, codes), keys_of(codes))
+        if key in in_time:
+            apart[key] = nearest_without_blocks(memory.geometry, held, codes, in_time[key])
+        else:
+            apart[key] = nearest(held, *coordinates(memory.geometry, codes), keys_of(codes))
     for domain in sorted({domain for domain, _ in coded}):
         places = [place for place, key in enumerate(coded) if key[0] == domain]
         rows = [apart[list(coded)[place]] for place in places]
@@ -457,8 +502,9 @@ def _score_domain(
     coded: dict[Key, Codes],
     held: dict[Key, Ints],
     apart_of: dict[Key, Ints],
-) -> None:
-    """Fill in the scores of one domain's held-out samples against the domain's concepts."""
+) -> Ints:
+    """Fill in the scores of one domain's held-out samples against the domain's concepts; return
+    their deviations in units of 1,024, in the order of `coded`."""
     domain = next(iter(coded))[0]
     part = memory.parts[domain]
     within = memory.keys[part]
@@ -481,6 +527,7 @@ def _score_domain(
             made.references[place] = reference
             deviations[nearest_here] = (lowest[nearest_here] - reference[1]) * ONE // reference[2]
     made.skews[domain] = _skew(deviations)
+    return deviations
 
 
 def _reference(scores: Ints, centre: int, variance: int) -> tuple[int, int, int]:

@@ -1,8 +1,8 @@
 """Novelty detection at a set false-alarm rate: verdicts on single samples and on windows."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from math import ceil, erfc, sqrt
 from operator import attrgetter
 
@@ -14,6 +14,8 @@ from .errors import ConceptError
 from .geometry import Codes
 from .integers import ONE, Ints, combine, combine_shifted
 from .memory import Key, Memory
+from .switches import RAISED_SCORE
+from .time_statistics import Level, TimeStatistics, sample_p_value, window_score
 
 # With more concepts than MANY, all blocks are compared only for the SHORTLIST nearest by
 # hypervector.  Both bound the time of a verdict; chosen by hand, effect not measured.
@@ -229,12 +231,16 @@ def _lowest(
 
 def verdict_at(key: Key, score: int, calibration: Calibration, rate: float = 0.01) -> Verdict:
     """Return the verdict on a sample with this joint score and nearest concept."""
-    held = calibration.scores.get(key[0], _NO_SCORES)
-    at_least = len(held) - int(held.searchsorted(score, side="left"))
-    p_value = (1 + at_least) / (1 + len(held))
     reference = calibration.reference_scores.get(key)
     deviation = (score - reference.centre) / reference.spread if reference else 0.0
-    shortfall = _shortfall(key[0], len(held), rate)
+    statistics = calibration.in_time.get(key[0]) if reference else None
+    if statistics is not None:
+        p_value = sample_p_value(statistics, deviation, statistics.initial(), rate)
+    else:
+        held = calibration.scores.get(key[0], _NO_SCORES)
+        at_least = len(held) - int(held.searchsorted(score, side="left"))
+        p_value = (1 + at_least) / (1 + len(held))
+    shortfall = find_shortfall(key[0], calibration, rate)
     known = None if shortfall else p_value > rate
     return Verdict(
         known=known,
@@ -247,14 +253,33 @@ def verdict_at(key: Key, score: int, calibration: Calibration, rate: float = 0.0
     )
 
 
+def at_level(verdict: Verdict, calibration: Calibration, level: Level, rate: float) -> Verdict:
+    """Return a verdict as it is at another level of its stream's scores; unchanged for a domain
+    whose samples have no known order in time."""
+    statistics = calibration.in_time.get(verdict.domain)
+    if statistics is None:
+        return verdict
+    p_value = sample_p_value(statistics, verdict.deviation, level, rate)
+    known = None if verdict.known is None else p_value > rate
+    return replace(verdict, p_value=p_value, known=known)
+
+
 def detect_window(
-    verdicts: Sequence[Verdict], calibration: Calibration, rate: float = 0.01
+    verdicts: Sequence[Verdict],
+    calibration: Calibration,
+    rate: float = 0.01,
+    level: Callable[[str, TimeStatistics], Level] | None = None,
+    change: Ints | None = None,
 ) -> WindowVerdict:
     """Return the verdict on a window of at least one sample of one stream, with any mix of labels.
 
     Deviations are standardised per concept, so that a window with few labels is as typical as a
-    mixed one.  The variance of their mean is 1/n of the window plus, per concept, 1/n of the
-    calibration samples behind its reference score.  Skewness is corrected (Hall 1992).
+    mixed one.  Where the domain's samples have a known order in time, the variance of their mean is
+    that of real windows, and they are compared with the level that `level` returns for the domain,
+    by default that of enrolment.  change: from the observations before, see `switches.changes`; a
+    significant one counts if the window is above its level at all.  Otherwise it is 1/n of the
+    window plus, per concept, 1/n of the calibration samples behind its reference score, and
+    skewness is corrected (Hall 1992).
     """
     if not verdicts:
         raise ConceptError("detecting expects a window of samples, found none", "give at least one")
@@ -262,14 +287,41 @@ def detect_window(
     domains: dict[str, int] = {}
     for (name, _), count in labels.items():
         domains[name] = domains.get(name, 0) + count
+    most = max(domains.values())
+    domain = min(name for name, count in domains.items() if count == most)
+    statistics = calibration.in_time.get(domain)
+    if statistics is None:
+        score, p_value = _independent(verdicts, labels, domain, calibration)
+    else:
+        start = statistics.initial() if level is None else level(domain, statistics)
+        score = _in_time(verdicts, labels, statistics, start)
+        p_value = erfc(score / sqrt(2)) / 2
+        switches = calibration.switches.get(domain)
+        sure = Level(start.centre, 0.0)
+        if change is not None and switches is not None:
+            raised = _in_time(verdicts, labels, statistics, sure) > RAISED_SCORE
+            p_value = min(p_value, switches.p_value(change, rate)) if raised else p_value
+    shortfall = find_shortfall(domain, calibration, rate)
+    return WindowVerdict(None if shortfall else p_value > rate, domain, score, p_value, shortfall)
+
+
+def _in_time(
+    verdicts: Sequence[Verdict], labels: Counter[Key], statistics: TimeStatistics, level: Level
+) -> float:
+    shares = 0.0
+    for key in sorted(labels):
+        shares += (labels[key] / len(verdicts)) ** 2
+    return window_score(statistics, [one.deviation for one in verdicts], shares, level)
+
+
+def _independent(
+    verdicts: Sequence[Verdict], labels: Counter[Key], domain: str, calibration: Calibration
+) -> tuple[float, float]:
+    """Return score and p-value of a window of independent samples."""
     # `sum` adds floats with compensation from Python 3.12 on; digests must not depend on that.
     total = 0.0
     for deviation in map(_DEVIATION, verdicts):
         total += deviation
-    most = max(domains.values())
-    domain = min(name for name, count in domains.items() if count == most)
-    found = len(calibration.scores.get(domain, _NO_SCORES))
-    shortfall = _shortfall(domain, found, rate)
     size = len(verdicts)
     variance = 1 / size
     references = calibration.reference_scores
@@ -278,8 +330,7 @@ def detect_window(
         variance += (labels[key] / size) ** 2 / (reference.count if reference else 1)
     score = total / size / sqrt(variance)
     skew = calibration.skews.get(domain, 0) / ONE / sqrt(size)
-    p_value = _tail(score, skew)
-    return WindowVerdict(None if shortfall else p_value > rate, domain, score, p_value, shortfall)
+    return score, _tail(score, skew)
 
 
 def _tail(score: float, skew: float) -> float:
@@ -296,11 +347,22 @@ def _tail(score: float, skew: float) -> float:
     return erfc((score - skew * (score * score - 1) / 6) / sqrt(2)) / 2
 
 
-def _shortfall(domain: str, found: int, rate: float) -> NotAttainable | None:
+def find_shortfall(domain: str, calibration: Calibration, rate: float) -> NotAttainable | None:
+    """Return why a domain's calibration cannot support a false-alarm rate; None if it can."""
     needed = ceil(1 / rate) - 1
+    held = len(calibration.scores.get(domain, _NO_SCORES))
+    statistics = calibration.in_time.get(domain)
+    found = held if statistics is None else min(held, statistics.effective)
     if found >= needed:
         return None
-    reason = f"a rate of {rate:g} needs {needed} samples of {domain!r}, found {found}"
+    reason = f"a rate of {rate:g} needs {needed} samples of {domain!r}, found {held}"
+    if found < held:
+        more = ceil(held * (needed - found) / max(1, found))
+        reason = (
+            f"a rate of {rate:g} needs {needed} independent samples of {domain!r}; the {held} found"
+            f" follow each other so closely that they count as {found}: record about {more} more at"
+            " the same pace"
+        )
     return NotAttainable(reason, needed, found)
 
 

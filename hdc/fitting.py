@@ -5,6 +5,7 @@ norm (Mahalanobis++, arXiv 2505.18032).  It keeps the leading directions and one
 rest (probabilistic principal component analysis, Tipping and Bishop 1999).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +23,8 @@ from .geometry import (
     random_words,
 )
 from .integers import Ints, root
-from .memory import PLANE, Memory
+from .memory import PLANE, Fold, Memory
+from .time_blocks import TimeOrder
 
 Reals = NDArray[np.float64]
 
@@ -55,14 +57,17 @@ def fit_geometry(
     bits: int = 8192,
     zeros: ArrayLike | None = None,
     weights: ArrayLike | None = None,
+    orders: Sequence[TimeOrder | None] | None = None,
 ) -> Geometry:
     """Fit a geometry to features uint8 [n, width], n >= 1, with labels int [n], one per concept.
 
     zeros: int [width], the level that stands for zero per column; 0 by default.
     weights: positive float [width], the size of a level per column; all equal by default.
-    Both come from the quantiser.  With fewer than two samples more than labels the geometry has
-    hypervectors only.  The order of the samples does not matter.  Raises DimensionError.  Costs 6
-    to 21 eigenvalue problems of the last tap's width, or of the number of samples if smaller.
+    Both come from the quantiser.  orders: of each label's samples, where their order in time is
+    known; scales are then those of samples held out in blocks.  With fewer than two samples more
+    than labels the geometry has hypervectors only.  The order of the samples does not matter.
+    Raises DimensionError.  Costs 6 to 21 eigenvalue problems of the last tap's width, or of the
+    number of samples if smaller.
     """
     rows = np.atleast_2d(np.asarray(features))
     base = identity_geometry(rows.shape[1], slices, seed, bits)
@@ -74,6 +79,7 @@ def fit_geometry(
             "give one label per row",
         )
     order = np.lexsort((_contents(rows), group, keys_of(codes)))
+    in_time = _Folds.make(group, orders, order)
     rows, group = rows[order], group[order]
     if len(rows) - (int(group.max()) + 1 if len(rows) else 0) < SPARE_MIN:
         return base
@@ -88,7 +94,7 @@ def fit_geometry(
         norms=norms,
         scales=np.ones((4 if norms else 3, 2), dtype=np.int64),
     )
-    return _with_scales(made, rows, group, level)
+    return _with_scales(made, rows, group, level, in_time)
 
 
 def _contents(rows: NDArray[np.uint8]) -> Words:
@@ -99,6 +105,52 @@ def _contents(rows: NDArray[np.uint8]) -> Words:
         part = rows[at : at + _CONTENT_ROWS]
         made[at : at + _CONTENT_ROWS] = (part * odd).sum(axis=1, dtype=np.uint64)
     return made
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Folds:
+    """Folds of the samples.
+
+    per_class: as `Memory.distances_held_out` takes them, None to hold out each sample alone.
+    joint: rows to score and a mask of the rows left out with them, over all classes.
+    """
+
+    per_class: tuple[tuple[Fold, ...] | None, ...]
+    joint: tuple[Fold, ...]
+
+    @staticmethod
+    def make(
+        group: NDArray[np.intp], orders: Sequence[TimeOrder | None] | None, order: NDArray[np.intp]
+    ) -> "_Folds":
+        """Return the folds of samples that are about to be reordered."""
+        count = len(group)
+        new = np.empty(count, dtype=np.intp)
+        new[order] = np.arange(count)
+        number = min(FOLDS_MAX, max(FOLDS_MIN, FOLDED_ROWS // max(1, count)))
+        folds = [(np.zeros(count, np.bool_), np.zeros(count, np.bool_)) for _ in range(number)]
+        per_class: list[tuple[Fold, ...] | None] = []
+        for name in range(int(group.max()) + 1 if count else 0):
+            rows = new[group == name]
+            # `_with_scales` takes each class's rows in their new order.
+            within = rows.argsort(kind="stable").argsort(kind="stable")
+            known = orders[name] if orders is not None else None
+            if known is None or not known.splits:
+                per_class.append(None)
+                for row in rows.tolist():
+                    for part in folds[row % number]:
+                        part[row] = True
+                continue
+            held = tuple(known.folds())
+            moved = []
+            for at, (scored, left_out) in enumerate(held):
+                mask = np.zeros(len(rows), dtype=np.bool_)
+                mask[within[left_out]] = True
+                moved.append((within[scored], mask))
+                folds[at][0][rows[scored]] = True
+                folds[at][1][rows[left_out]] = True
+            per_class.append(tuple(moved))
+        joint = tuple((np.flatnonzero(scored), left_out) for scored, left_out in folds)
+        return _Folds(tuple(per_class), joint)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -256,7 +308,11 @@ def _unit_rows(rows: NDArray[np.uint8], span: tuple[int, int], level: _Levels) -
 
 
 def _with_scales(
-    geometry: Geometry, rows: NDArray[np.uint8], group: NDArray[np.intp], level: _Levels
+    geometry: Geometry,
+    rows: NDArray[np.uint8],
+    group: NDArray[np.intp],
+    level: _Levels,
+    folds: _Folds,
 ) -> Geometry:
     """Add the scales of held-out samples, and the excess of the fitted ones."""
     codes = geometry.project(rows)
@@ -267,9 +323,10 @@ def _with_scales(
     own = np.zeros((len(rows), 1 + len(geometry.blocks)), dtype=np.int64)
     for number, name in enumerate(names):
         mine = group == number
-        held = memory.distances_held_out("", name, codes[mine])
+        held = memory.distances_held_out("", name, codes[mine], folds=folds.per_class[number])
         own[mine] = held[:, memory.keys.index(("", name))]
-    excess = _excess(_unit_rows(rows, geometry.slices[-1], level), group, own[:, PLANE])
+    units = _unit_rows(rows, geometry.slices[-1], level)
+    excess = _excess(units, group, own[:, PLANE], folds.joint)
     own[:, PLANE] += excess
     centre = np.rint(own.mean(axis=0)).astype(np.int64)
     spread = np.maximum(root(np.square(own - centre).mean(axis=0)), 1)
@@ -281,16 +338,14 @@ def _with_scales(
     )
 
 
-def _excess(values: Reals, group: NDArray[np.intp], fitted: Ints) -> Ints:
+def _excess(values: Reals, group: NDArray[np.intp], fitted: Ints, folds: tuple[Fold, ...]) -> Ints:
     """Return how much farther each row lies from its class when the whitening excludes it."""
-    folds = min(FOLDS_MAX, max(FOLDS_MIN, FOLDED_ROWS // len(values)))
-    fold = np.arange(len(values)) % folds
     found = np.full(len(values), np.nan)
-    for number in range(folds):
-        out, kept = fold == number, fold != number
+    for scored, left_out in folds:
+        kept = ~left_out
         classes, members = np.unique(group[kept], return_inverse=True)
-        out &= np.isin(group, classes)
-        if out.any() and len(members) - len(classes) >= SPARE_MIN:
+        out = scored[np.isin(group[scored], classes)]
+        if len(out) and len(members) - len(classes) >= SPARE_MIN:
             whitening = _whiten(values[kept], members)
             found[out] = whitening.distance(values[out], np.searchsorted(classes, group[out]))
     excess = found - fitted

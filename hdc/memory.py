@@ -1,7 +1,7 @@
 """Concepts as integer sums of codes: adding and removing samples commute, to the bit."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +14,8 @@ from .integers import Ints, all_ones, combine, mean
 
 Key = tuple[str, str]
 Indices = NDArray[np.intp]
+Fold = tuple[Indices, NDArray[np.bool_]]
+"""Rows to score, and a mask of the rows that are left out with them."""
 
 PLANE = 2  # the plane's place among a concept's distances, after bits and columns
 _CHUNK = 255  # the most bits that a uint8 can count
@@ -155,31 +157,84 @@ class Memory:
         return codes.values - means[nearest], columns[nearest]
 
     def distances_held_out(
-        self, domain: str, label: str, codes: Codes, only: slice | None = None
+        self,
+        domain: str,
+        label: str,
+        codes: Codes,
+        only: slice | None = None,
+        folds: Iterable[Fold] | None = None,
     ) -> Ints:
         """Compute `distances` of each sample to a memory without that sample.
 
-        only: columns to compare, with the samples' own; all by default.  If the geometry was fitted
-        to a sample, its distances are corrected for that too.  A concept of one sample is empty
-        without it: its column then holds the mean distances, which carry no information.
+        only: columns to compare, with the samples' own; all by default.  folds: rows to score,
+        with a mask of those left out with them; each sample alone by default.  If the geometry was
+        fitted to a sample, its distances are corrected for that too.  A concept of one sample is
+        empty without it: its column then holds the mean distances, which carry no information.
         """
         concept, keys = self._concept((domain, label)), self.keys
         part = slice(0, len(keys)) if only is None else only
         column = keys[part].index((domain, label))
         made = self.distances(codes, np.arange(part.start, part.stop))
-        rest = concept.count - 1
+        if folds is None:
+            made[:, column] = self._without_itself(concept, codes)
+        for scored, left_out in folds or ():
+            made[scored, column] = self._without(concept, codes[scored], codes[left_out])
+        if self.geometry.plane:
+            made[:, :, PLANE] += self.geometry.fitted.excess_of(codes)[:, None]
+            np.maximum(made[:, :, PLANE], 0, out=made[:, :, PLANE])
+        return made
+
+    @property
+    def plane_width(self) -> int:
+        """The number of coordinates in the plane, 0 if the geometry has none."""
+        return self.geometry.plane.width - 1 if self.geometry.plane else 0
+
+    def displacement(self, key: Key, codes: Codes, left_out: Codes | None = None) -> Ints:
+        """Return how far samples lie from a concept's mean in the plane, int64 [n, plane_width].
+
+        left_out: samples of the concept that do not count.
+        """
+        if not self.plane_width:
+            return np.zeros((len(codes), 0), dtype=np.int64)
+        start, stop = self.geometry.spans[PLANE - 1]
+        part = slice(start, stop - 1)
+        concept = self._concept(key)
+        sums, count = concept.sums[part], concept.count
+        if left_out is not None:
+            sums, count = sums - left_out.values[:, part].sum(axis=0), count - len(left_out)
+        if count <= 0:
+            return np.zeros((len(codes), self.plane_width), dtype=np.int64)
+        return np.asarray(codes.values[:, part] - mean(sums, count))
+
+    def _without_itself(self, concept: _Concept, codes: Codes) -> Ints:
+        """Return distances int64 [n, blocks] of each sample to its concept without that sample."""
+        rest, made = concept.count - 1, self._typical(len(codes))
         if rest:
             bits = unpack(codes.bits)
-            made[:, column, 0] = ((2 * (concept.ones - bits) > rest) != bits).sum(axis=1)
+            made[:, 0] = ((2 * (concept.ones - bits) > rest) != bits).sum(axis=1)
             means = mean(concept.sums - codes.values, rest)
             for index, (block, span) in enumerate(self._blocks(), start=1):
                 held = slice(*span)
-                made[:, column, index] = block.distance(codes.values[:, held], means[:, held])
-        else:
-            made[:, column] = self.geometry.scales[:, 0]
-        if self.geometry.plane:
-            made[:, :, PLANE] += self.geometry.fitted.excess_of(codes)[:, None]
+                made[:, index] = block.distance(codes.values[:, held], means[:, held])
         return made
+
+    def _without(self, concept: _Concept, codes: Codes, left_out: Codes) -> Ints:
+        """Return distances int64 [n, blocks] to a concept without the samples `left_out`."""
+        removed, made = self._sum(left_out), self._typical(len(codes))
+        rest = concept.count - removed.count
+        if rest > 0:
+            majority = pack(2 * (concept.ones - removed.ones) > rest)
+            made[:, 0] = np.bitwise_count(codes.bits ^ majority).sum(axis=1, dtype=np.int64)
+            means = mean(concept.sums - removed.sums, rest)
+            for index, (block, span) in enumerate(self._blocks(), start=1):
+                held = slice(*span)
+                rows = codes.values[:, held].astype(block.number)
+                made[:, index] = block.distance(rows, means[held].astype(block.number))
+        return made
+
+    def _typical(self, count: int) -> Ints:
+        """Return the mean distances [count, blocks], which carry no information."""
+        return np.tile(self.geometry.scales[:, 0], (count, 1))
 
     def digest(self) -> str:
         """Hex SHA-256 of geometry and sums, independent of the order of additions."""

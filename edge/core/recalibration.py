@@ -20,7 +20,8 @@ class ConfirmedAlarm:
     alarm_id: the observation at which the question was published.  domain: learned domain that the
     window was nearest to.  subjects, recordings: of its observations, sorted; empty texts left out.
     from_ns, until_ns: from_ns <= captured_at_ns < until_ns.  observation_ids: in order.  features:
-    uint8 rows of these, joined; the level follows from them under any geometry.
+    uint8 rows of these, joined.  level: their mean score under the geometry of the record, 1,024 a
+    standard deviation; it is computed again from `features` under another one.
     """
 
     alarm_id: str
@@ -33,6 +34,7 @@ class ConfirmedAlarm:
     confirmed_at_ns: int
     observation_ids: tuple[str, ...]
     features: bytes = field(repr=False)
+    level: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,7 @@ class Recalibration:
 
     geometry: fingerprint of the geometry under which the offset was tracked; it is 0 under another.
     offset: how far harmless drift raised the level, 1,024 a within-block deviation, 0 to 1,024.
+    uncertainty: variance of the level, 1,024 a squared deviation; 0 if it was never observed.
     subjects, recordings, from_ns, until_ns: of the observations that moved it, as in
     `ConfirmedAlarm`; more than `limits.RECALIBRATION_KEYS_MAX` names are replaced by ("*",), which
     matches all.
@@ -52,6 +55,7 @@ class Recalibration:
     stream: str
     geometry: str
     offset: int = 0
+    uncertainty: int = 0
     subjects: tuple[str, ...] = ()
     recordings: tuple[str, ...] = ()
     from_ns: int = 0
@@ -116,7 +120,15 @@ def may_cover(
         return False
     if selector.ids is not None and isinstance(record, ConfirmedAlarm):
         return bool(selector.ids & set(record.observation_ids))
+    # An observation that has expired is known by its default id only.
+    default = f"{record.stream}:"
+    if selector.ids is not None and not (
+        record.stream in streams or any(one.startswith(default) for one in selector.ids)
+    ):
+        return False
     if selector.subject is not None and not {selector.subject, ANY} & set(record.subjects):
+        return False
+    if selector.recording is not None and not {selector.recording, ANY} & set(record.recordings):
         return False
     late = selector.from_ns is not None and record.until_ns <= selector.from_ns
     early = selector.until_ns is not None and record.from_ns >= selector.until_ns

@@ -18,6 +18,8 @@ from . import limits
 from .config import Config
 from .events import (
     Acknowledgement,
+    AlarmQuestion,
+    ConfirmAlarm,
     DriftAlarm,
     Effect,
     Enrol,
@@ -38,6 +40,7 @@ from .events import (
     StoreFacts,
     StoreGeometry,
     StoreLabelCandidates,
+    StoreRecalibration,
     Tick,
 )
 from .facts import Fact, Ledger, Receipt, Selector, admit
@@ -50,6 +53,7 @@ from .knowledge import (
     fit_geometry,
     review_contribution,
 )
+from .recalibration import CalibrationStatus, ObservedRate
 from .reconfigurator import Reconfigurator
 from .session import (
     Assessor,
@@ -58,6 +62,8 @@ from .session import (
     Explanation,
     FeatureModel,
     SessionState,
+    StreamLevels,
+    confirmed_alarm,
     explain,
 )
 from .validation import find_invalid
@@ -91,10 +97,12 @@ class Runtime:
         self._width = model.card.width
         self._ledger = ledger
         self._session = SessionState(config)
-        self._assessor = Assessor(config, self._session)
+        self._levels = StreamLevels(config)
+        self._assessor = Assessor(config, self._session, self._levels)
         self._prefetched = BatchPrefetch(model, ledger, self._assessor)
         self._growth = Reconfigurator(config, tap_spans(model.card.slices))
         self.knowledge = self._derive()
+        self._levels.restore(ledger.recalibrations(), self.knowledge.geometry.fingerprint)
         self._handlers: dict[type, Callable[[Any], Iterator[Effect]]] = {
             Observation: self._observe,
             Label: self._label,
@@ -106,6 +114,7 @@ class Runtime:
             GrowthFinished: self._growth_finished,
             Rollback: self._rollback,
             Contribution: self._contribution,
+            ConfirmAlarm: self._confirm,
             Tick: self._tick,
         }
 
@@ -148,6 +157,18 @@ class Runtime:
         """Return the contribution of this device's own facts; call it with all effects applied."""
         return self.knowledge.contribute(device, self._model.card.fingerprint, revision)
 
+    def observed_rates(self) -> dict[str, ObservedRate]:
+        """Return the observed false-alarm rate of each stream, beside the chosen one."""
+        return self._levels.observed_rates()
+
+    def alarm_questions(self) -> tuple[AlarmQuestion, ...]:
+        """Return the lasting alarms that wait for a person's answer."""
+        return self._levels.questions()
+
+    def calibration_status(self) -> tuple[CalibrationStatus, ...]:
+        """Return how each learned domain's thresholds were calibrated."""
+        return self.knowledge.calibration_status(self.config.false_alarm_rate)
+
     # --- observations ---------------------------------------------------------------------------
 
     def _observe(self, event: Observation) -> Iterator[Effect]:
@@ -159,10 +180,39 @@ class Runtime:
             yield Publish(features)
             return
         for found in self._assessor.assess(event, features, self.knowledge, ahead):
-            yield found if isinstance(found, StoreLabelCandidates) else Publish(found)
+            stored = isinstance(found, StoreLabelCandidates | StoreRecalibration)
+            yield found if stored else Publish(found)
             if isinstance(found, DriftAlarm) and found.stream in self._alarm_outputs:
                 channel = self._alarm_outputs[found.stream]
                 yield SetOutput(found.stream, channel, int(found.raised))
+
+    def _confirm(self, event: ConfirmAlarm) -> Iterator[Effect]:
+        asked = self._levels.question(event.alarm_id, event.stream)
+        if asked is None:
+            yield _reject(
+                event.alarm_id,
+                "confirming an alarm: no such alarm waits for an answer",
+                "list the alarms that do with `auricle status`",
+            )
+            return
+        level = self._levels.get(event.stream)
+        if not event.harmless:
+            level.close_question()
+            yield Publish(Acknowledgement(event.alarm_id, 0, "the alarm stays"))
+            return
+        buffer = self._session.label_buffer
+        alarm = confirmed_alarm(asked, event.at_ns, buffer, self.knowledge)
+        if alarm is None:
+            yield _reject(
+                event.alarm_id,
+                "confirming an alarm: its observations have expired",
+                f"answer within {limits.WINDOW_OBSERVATIONS_MAX} observations",
+            )
+            return
+        level.confirm(alarm)
+        self._session.end_alarm(event.stream)
+        yield StoreRecalibration(event.stream, level.record(self.knowledge.geometry.fingerprint))
+        yield Publish(Acknowledgement(event.alarm_id, 1, "the level was re-based"))
 
     # --- learning -------------------------------------------------------------------------------
 
@@ -303,6 +353,7 @@ class Runtime:
             return
         geometry = self._refit_geometry(frozenset())
         yield StoreGeometry(geometry.pack())
+        yield from self._levels.geometry_changed(self.knowledge)
         facts = sum(self.knowledge.own.counts.values())
         detail = conflicting_contributions(self.knowledge, self._ledger)
         yield Publish(Acknowledgement("fit_geometry", facts, detail))
@@ -332,9 +383,11 @@ class Runtime:
         series_dropped = self.series.forget(event.selector)
         buffered = frozenset(self._session.select_unlabelled(event.selector))
         matched = buffered | self._matching_candidates(event.selector)
+        streams = self._streams_of(ids, buffered)
+        recalibrated = self._levels.matching(event.selector, streams)
         # A redelivered observation may match while the fact of that id does not: the fact stays.
         unlabelled = frozenset(key for key in matched - ids if self._ledger.get(key) is None)
-        if event.selector.empty or not (ids | matched or series_dropped):
+        if event.selector.empty or not (ids | matched or series_dropped or recalibrated):
             yield _reject(
                 event.request_id,
                 f"forgetting: nothing matches {_brief(event.selector)}",
@@ -347,14 +400,22 @@ class Runtime:
         fitted = self._ledger.geometry() is not None
         geometry = self._refit_geometry(ids) if event.refit_geometry and fitted and facts else None
         self._session.forget(matched | ids)
+        levels = self._levels.forget(event.selector, streams, self.knowledge)
         ended = tuple(self._growth.forget(ids, self._ledger))
         receipt = self._receipt(event, facts, before, geometry, ended)
         # In this order, a crash in between leaves a request to repeat, never a wrong receipt.
         if geometry is not None:
             yield StoreGeometry(geometry.pack())
+        yield from levels
         yield EraseFacts(tuple(sorted(ids | unlabelled)), receipt)
         yield from ended
         yield Publish(receipt)
+
+    def _streams_of(self, ids: AbstractSet[str], buffered: AbstractSet[str]) -> frozenset[str]:
+        """Return the streams of facts and of buffered observations."""
+        facts = (self._ledger.get(key) for key in ids)
+        rows = (self._session.label_buffer.get(key) for key in buffered)
+        return frozenset(one.stream for one in (*facts, *rows) if one is not None)
 
     def _matching_candidates(self, selector: Selector) -> frozenset[str]:
         """Return the ids of the label candidates that a selector matches; none has a label."""

@@ -32,6 +32,7 @@ from ..facts import (
     scope_of,
     stack_facts,
 )
+from ..recalibration import CalibrationStatus
 from ..router import Router, allot_facts, fit_router
 from .contributions import (
     Contribution,
@@ -42,6 +43,7 @@ from .contributions import (
     read_contribution,
 )
 from .moments import GRAM_COLUMNS_MAX, Moments, NearestConceptAnswer, PooledAnswers
+from .time_sample import orders_in_time, sample_in_time, status_of
 
 Concept = tuple[str, str]
 
@@ -230,7 +232,8 @@ class Knowledge:
         )
         if not self.own.keys:
             return empty
-        coded = (rows for domain in self.learned for rows in self._coded(domain))
+        facts = (self._calibration_facts(domain) for domain in self.learned)
+        coded = (rows for batch in facts for rows in self._coded(batch))
         calibration = hdc.calibrate(self.own, coded, exemplars=False)
         arrays = pack_sums(self.own, calibration, self._own_moments())
         return replace(empty, samples=sum(self.own.counts.values()), arrays=arrays)
@@ -243,7 +246,10 @@ class Knowledge:
         if self._calibration is None:
             for domain in self.learned:
                 if domain not in self._calibrated:
-                    self._calibrated[domain] = hdc.calibrate(self.memory, self._coded(domain))
+                    rows = self._calibration_facts(domain)
+                    self._calibrated[domain] = hdc.calibrate(
+                        self.memory, self._coded(rows), orders=orders_in_time(rows)
+                    )
             parts = [self._calibrated[domain] for domain in self.learned]
             made = hdc.merge_calibrations(parts) if parts else hdc.calibrate(self.memory, ())
             if self._contributed:
@@ -252,6 +258,11 @@ class Knowledge:
                 )
             self._calibration = made
         return self._calibration
+
+    def calibration_status(self, rate: float) -> tuple[CalibrationStatus, ...]:
+        """Return how each learned domain was calibrated.  rate: of false alarms, as chosen."""
+        made = self.calibration()
+        return tuple(status_of(domain, made, rate) for domain in self.learned)
 
     def adaptor(self, domain: str) -> Adaptor:
         """Return the adaptor that answers for a domain, solved now if facts have changed.
@@ -466,13 +477,17 @@ class Knowledge:
         """Return the ledger's facts, of one domain or of all, without those about to be erased."""
         return self._ledger.batches(domain, self._leaving)
 
-    def _coded(self, domain: str) -> Iterator[tuple[str, str, hdc.Codes]]:
-        """Yield a sample of a domain's facts as (domain, label, codes)."""
-        rows = sample_facts(self._batches(domain), limits.CALIBRATION_FACTS_MAX)
+    def _calibration_facts(self, domain: str) -> FactBatch:
+        """Return a sample of a domain's facts, in whole runs where their times are known."""
+        count = sum(n for (name, _), n in self.own.counts.items() if name == domain)
+        return sample_in_time(lambda: self._batches(domain), count, limits.CALIBRATION_FACTS_MAX)
+
+    def _coded(self, rows: FactBatch) -> Iterator[tuple[str, str, hdc.Codes]]:
+        """Yield facts of one domain as (domain, label, codes)."""
         for label, index in _groups(rows.labels):
             for at in range(0, len(index), CODED_ROWS):
                 part = rows.features[index[at : at + CODED_ROWS]]
-                yield domain, label, self.geometry.project(part)
+                yield rows.domains[index[0]], label, self.geometry.project(part)
 
 
 def derive_knowledge(
@@ -511,7 +526,11 @@ def fit_geometry(
     pairs = zip(rows.domains, rows.labels, strict=True)
     labels = np.array([at[pair] for pair in pairs], np.int64)
     zeros, weights = (quantiser.zero, quantiser.scale) if quantiser else (None, None)
-    return hdc.fit_geometry(rows.features, labels, spans, seed, zeros=zeros, weights=weights)
+    found = orders_in_time(rows)
+    orders = [found.get(name) for name in names]
+    return hdc.fit_geometry(
+        rows.features, labels, spans, seed, zeros=zeros, weights=weights, orders=orders
+    )
 
 
 def _by_concept(facts: Iterable[Fact]) -> list[tuple[Concept, FactBatch]]:

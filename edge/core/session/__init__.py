@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .explanation import Explanation, explain
     from .label_buffer import BufferedObservation
     from .label_requests import choose_candidates, score_candidates
+    from .recalibration import StreamLevels, confirmed_alarm
     from .stream import SessionState, posterior
 else:
     __getattr__ = lazy_names(
@@ -18,6 +19,7 @@ else:
             "explanation": ("Explanation", "explain"),
             "label_buffer": ("BufferedObservation",),
             "label_requests": ("choose_candidates", "score_candidates"),
+            "recalibration": ("StreamLevels", "confirmed_alarm"),
             "stream": ("SessionState", "posterior"),
         },
     )
@@ -29,7 +31,9 @@ __all__ = [
     "Explanation",
     "FeatureModel",
     "SessionState",
+    "StreamLevels",
     "choose_candidates",
+    "confirmed_alarm",
     "explain",
     "posterior",
     "score_candidates",

@@ -17,13 +17,22 @@ import hdc
 
 from ..columns import NAMING_HINT, NamedValues, arrange, listed, named_values
 from ..config import Config
-from ..events import Decision, DriftAlarm, Message, Observation, Rejected, StoreLabelCandidates
+from ..events import (
+    Decision,
+    DriftAlarm,
+    Message,
+    Observation,
+    Rejected,
+    StoreLabelCandidates,
+    StoreRecalibration,
+)
 from ..facts import Ledger
 from ..knowledge import Knowledge
 from .alarms import Alarms
 from .label_buffer import BufferedObservation
 from .label_requests import LabelRequests
 from .novel_domains import ReferenceModel
+<<<<<<< ours
 from .stream import (
     SampleAssessment,
     SampleOrigin,
@@ -31,6 +40,10 @@ from .stream import (
     StreamState,
     route_penalties,
 )
+=======
+from .recalibration import StreamLevel, StreamLevels
+from .stream import SampleAssessment, SessionState, StreamState
+>>>>>>> theirs
 
 EXPERTS: Final = 3
 """Nearest domains whose adaptors answer together.  Chosen by hand; docs/explanation/streams.md has
@@ -68,11 +81,12 @@ class PrefetchedAssessment:
 
 
 class Assessor:
-    """Decides observations and updates their streams.  session: updated in place."""
+    """Decides observations and updates their streams.  session, levels: updated in place."""
 
-    def __init__(self, config: Config, session: SessionState) -> None:
+    def __init__(self, config: Config, session: SessionState, levels: StreamLevels) -> None:
         self._config = config
         self._session = session
+        self._levels = levels
         self._alarms = Alarms(config, session)
         self._requests = LabelRequests(session.label_buffer, session.novel_domains)
 
@@ -95,9 +109,10 @@ class Assessor:
         features: Features,
         known: Knowledge,
         ahead: PrefetchedAssessment | None = None,
-    ) -> Iterator[Message | StoreLabelCandidates]:
+    ) -> Iterator[Message | StoreLabelCandidates | StoreRecalibration]:
         """Yield the decision on an observation, then a drift alarm if one is raised or ends, then
-        label candidates and a label request if these have changed.
+        label candidates and a label request if these have changed, then the stream's recalibration
+        and a question about its alarm where these have changed.
 
         features: uint8 [width].  ahead: from `prefetch`; saves time and changes nothing.  The
         observation is buffered for a late label.
@@ -112,17 +127,37 @@ class Assessor:
         reference = session.reference_model(known)
         if ahead is not None and ahead.reference is not reference:
             ahead = None
+        level, calibration = self._levels.get(event.stream), known.calibration()
+        rate = self._config.false_alarm_rate
         if stream.version != session.version:
+<<<<<<< ours
             stream.refresh(lambda one: session.assess_again(one, known, reference), session.version)
+=======
+            stream.refresh(
+                lambda one: level.at_level(
+                    session.assess(one.key, one.codes, known, reference), calibration, rate
+                ),
+                session.version,
+            )
+>>>>>>> theirs
         if ahead is not None:
             made, logits = ahead.assessment, ahead.logits
         else:
+<<<<<<< ours
             logits = known.router().logits(features) if known.learned else features[:0]
             codes, origin = known.geometry.project(features[None]), _origin(event, known, logits)
             made = session.assess(key, codes, known, reference, origin)
         stream.push(made)
         window = self._detect_drift(stream, known)
         domain = _route(stream, made.verdict, known, logits)
+=======
+            made = session.assess(key, known.geometry.project(features[None]), known, reference)
+        made = level.at_level(made, calibration, rate)
+        stream.push(made)
+        window = self._detect_drift(stream, known, level)
+        logits = None if ahead is None else ahead.logits
+        domain = _route(stream, made.verdict, features, known, logits)
+>>>>>>> theirs
         guess = _answer(made, domain, features, known)
         buffered = _buffered(event, features, made.placement.domain, guess, made.verdict.p_value)
         session.label_buffer.add(key, buffered)
@@ -130,6 +165,7 @@ class Assessor:
         if alarm_domain is not None:
             stream.alarm_domain = alarm_domain
         degraded = stream.alarmed and stream.alarm_domain not in known.domains
+        observed = level.observed(rate)
         yield Decision(
             observation_id=key,
             stream=event.stream,
@@ -144,6 +180,9 @@ class Assessor:
             alarm=stream.alarmed,
             reason=made.verdict.shortfall.reason if made.verdict.shortfall else "",
             degraded=degraded,
+            observed_rate=observed.rate if observed else None,
+            observed_low=observed.low if observed else None,
+            observed_high=observed.high if observed else None,
         )
         if alarm_domain is not None and window is not None:
             yield DriftAlarm(
@@ -156,12 +195,36 @@ class Assessor:
             )
         if stream.alarmed:
             yield from self._requests.update(event.stream, stream, known)
+        yield from self._recalibrate(event, made, window, known)
 
-    def _detect_drift(self, stream: StreamState, known: Knowledge) -> hdc.WindowVerdict | None:
+    def _recalibrate(
+        self,
+        event: Observation,
+        made: SampleAssessment,
+        window: hdc.WindowVerdict | None,
+        known: Knowledge,
+    ) -> Iterator[Message | StoreRecalibration]:
+        statistics = known.calibration().in_time.get(made.verdict.domain)
+        if window is None or statistics is None or made.verdict.known is None:
+            return
+        level = self._levels.get(event.stream)
+        asked = level.observe(event, made, window, statistics, self._config.false_alarm_rate)
+        record = level.changed_record(known.geometry.fingerprint)
+        if record is not None:
+            yield StoreRecalibration(event.stream, record)
+        if asked is not None:
+            yield asked
+
+    def _detect_drift(
+        self, stream: StreamState, known: Knowledge, level: StreamLevel
+    ) -> hdc.WindowVerdict | None:
         if not stream.full:
             return None
-        verdicts = [one.verdict for one in stream.window]
-        return hdc.detect_window(verdicts, known.calibration(), self._config.false_alarm_rate)
+        verdicts, rate = [one.verdict for one in stream.window], self._config.false_alarm_rate
+        calibration = known.calibration()
+        # Changes are computed only where they can count.
+        change = stream.change() if calibration.switches else None
+        return hdc.detect_window(verdicts, calibration, rate, level.level, change)
 
 
 def _origin(event: Observation, known: Knowledge, logits: Floats) -> SampleOrigin:

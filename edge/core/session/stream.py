@@ -57,6 +57,10 @@ ROUNDING: Final = 1e-3
 """Margin, far above the rounding error of a float32 log-probability."""
 
 Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+NO_DISPLACEMENT: Final[Ints] = np.empty(0, np.int64)
+"""The displacement where the geometry has no plane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +84,13 @@ class SampleAssessment:
     """One observation compared with the reference model.
 
     verdict: against the learned domains.  placement: the same with novel domains included.
+<<<<<<< ours
     novelties: novelty to each domain compared, novel ones included, and the router's preference
     among the learned ones; learned_novelties: without both.
+=======
+    novelties: novelty to each domain compared, novel ones included; learned_novelties: without
+    them.  displacement: from the nearest learned concept, in the plane, int64 [r].
+>>>>>>> theirs
     """
 
     key: str
@@ -90,6 +99,7 @@ class SampleAssessment:
     placement: hdc.Verdict
     novelties: Mapping[str, int]
     learned_novelties: Mapping[str, int] = field(default_factory=dict)
+<<<<<<< ours
     origin: SampleOrigin = NOWHERE
 
     @property
@@ -99,6 +109,9 @@ class SampleAssessment:
         bound = self.novelties[first] + DECISIVE
         clear = all(value >= bound for name, value in self.novelties.items() if name != first)
         return first if clear else ""
+=======
+    displacement: Ints = field(default_factory=lambda: NO_DISPLACEMENT, repr=False)
+>>>>>>> theirs
 
     @property
     def is_novel(self) -> bool:
@@ -317,6 +330,16 @@ class StreamState:
     def drifted_samples(self) -> tuple[SampleAssessment, ...]:
         """The observations since the drift began: all windows outside, less half of the first."""
         return self.recent[-self.outside_count - self.half :]
+
+    def change(self) -> Ints | None:
+        """Return how the newest window's mean displacement differs from that of the observations
+        before it, as `hdc.detect_window` takes it; None while there are too few."""
+        span = hdc.WINDOW + hdc.LEAD
+        rows = [one.displacement for one in self._kept[-span:]]
+        if len(rows) < span or len({len(row) for row in rows}) > 1:
+            return None
+        window = np.add.reduce(rows[-hdc.WINDOW :])
+        return np.asarray(window * (hdc.LEAD // hdc.WINDOW) - np.add.reduce(rows[: hdc.LEAD]))
 
     @property
     def domain(self) -> str:
@@ -540,7 +563,11 @@ class SessionState:
             placement=placement,
             novelties=apply_route(novelties, origin.routed),
             learned_novelties=learned_novelties,
+<<<<<<< ours
             origin=origin,
+=======
+            displacement=_displacement(codes, verdict, known),
+>>>>>>> theirs
         )
 
     def assess_again(
@@ -577,7 +604,11 @@ class SessionState:
                     placement=placement,
                     novelties=apply_route(novelties, origin.routed),
                     learned_novelties=learned_novelties,
+<<<<<<< ours
                     origin=origin,
+=======
+                    displacement=_displacement(own.codes, verdict, known),
+>>>>>>> theirs
                 )
             )
         return made
@@ -639,10 +670,23 @@ class SessionState:
         self.served_accuracy.drop(observation_ids)
         self.clear_windows()
 
+    def end_alarm(self, stream: str) -> None:
+        """End a stream's alarm, which was false; an unlabelled domain that it opened is dropped."""
+        state = self.streams.get(stream)
+        if state.alarm_domain in self.novel_domains:
+            self.novel_domains.drop(tuple(self.novel_domains.rows(state.alarm_domain)))
+        state.alarm_domain = ""
+        state.clear()
+        self.knowledge_changed()
+
     def clear_windows(self) -> None:
         """Drop all windows, after a forget or a change of the geometry they were projected with."""
         self.streams.clear()
         self.knowledge_changed()
+
+
+def _displacement(codes: hdc.Codes, verdict: hdc.Verdict, known: Knowledge) -> Ints:
+    return known.memory.displacement((verdict.domain, verdict.label), codes)[0]
 
 
 def _largest(leads: Mapping[str, int]) -> str:

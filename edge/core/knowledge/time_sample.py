@@ -1,0 +1,110 @@
+"""Samples of facts in time order: whole runs of neighbours, and the blocks that calibration holds
+out.
+
+Facts sampled by a hash of their ids are far apart in time, and hide how alike neighbours are.  So
+whole runs are sampled by a hash of the run, which depends on the set of facts alone.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import hdc
+
+from ..facts import FactBatch, sample_facts, select_rows
+from ..recalibration import CalibrationStatus
+
+TIMED_FACTS_MIN: Final = 10 * hdc.BLOCKS
+"""Fewest facts of a domain that are held out in blocks: ten a block.  With fewer, the rate that is
+chosen by default is not attainable in any case."""
+
+TIMES_MIN: Final = 2 * hdc.BLOCKS
+"""Fewest different capture times: with fewer, the times are those of an import, not of the
+measurements."""
+
+RUN_FACTS: Final = 64
+"""Facts of a run, about: a few windows, so that the variance of windows can be measured."""
+
+Orders = dict[tuple[str, str], hdc.TimeOrder]
+Batches = Callable[[], Iterable[FactBatch]]
+
+
+def sample_in_time(batches: Batches, count: int, size: int) -> FactBatch:
+    """Return at most `size` of a domain's `count` facts, sorted by id: whole runs of neighbours in
+    time if their times are known, otherwise by a hash of their ids.
+
+    Cost: two passes over the facts if not all are returned.
+    """
+    if count > size:
+        times = np.concatenate([np.empty(0, np.int64), *(b.captured_at_ns for b in batches())])
+        if _is_timed(times):
+            return sample_facts(_runs(batches(), times, size), size)
+    return sample_facts(batches(), size)
+
+
+def orders_in_time(rows: FactBatch) -> Orders:
+    """Return the order in time of each concept, without the domains whose facts have no times."""
+    made: Orders = {}
+    domains = np.asarray(rows.domains, dtype=np.str_)
+    for domain in sorted(set(rows.domains)):
+        own = np.flatnonzero(domains == domain).tolist()
+        sources = [rows.recordings[row] for row in own]
+        times = rows.captured_at_ns[own]
+        if len(own) < TIMED_FACTS_MIN or not (
+            _is_timed(times) or ("" not in sources and len(set(sources)) >= hdc.BLOCKS)
+        ):
+            continue
+        labels, ids = [rows.labels[row] for row in own], [rows.ids[row] for row in own]
+        for label, order in hdc.order_in_time(labels, times, sources, ids).items():
+            made[domain, label] = order
+    return made
+
+
+def status_of(domain: str, calibration: hdc.Calibration, rate: float) -> CalibrationStatus:
+    """Return how a learned domain was calibrated."""
+    found = calibration.in_time.get(domain)
+    samples = len(calibration.scores.get(domain, ()))
+    shortfall = hdc.find_shortfall(domain, calibration, rate)
+    return CalibrationStatus(
+        domain=domain,
+        exchangeable=found is None,
+        samples=samples,
+        effective_samples=samples if found is None else found.effective,
+        blocks=0 if found is None else found.blocks,
+        block_samples=0 if found is None else found.block_samples,
+        shortfall=shortfall.reason if shortfall else "",
+    )
+
+
+def _is_timed(times: NDArray[np.int64]) -> bool:
+    return bool(len(times)) and int(times.min()) > 0 and len(np.unique(times)) >= TIMES_MIN
+
+
+def _runs(batches: Iterable[FactBatch], times: NDArray[np.int64], size: int) -> Iterable[FactBatch]:
+    """Yield the facts of whole runs, those whose hashes are lowest, `size` facts at most."""
+    ordered = np.sort(times)
+    # A run lasts a power of two of nanoseconds, so that few facts more or less do not move all.
+    gaps = ordered[RUN_FACTS::RUN_FACTS] - ordered[:-RUN_FACTS:RUN_FACTS]
+    shift = max(0, int(np.median(gaps)).bit_length())
+    runs, counts = np.unique(times >> shift, return_counts=True)
+    ranked = sorted(
+        (_hash(run), run, n) for run, n in zip(runs.tolist(), counts.tolist(), strict=True)
+    )
+    chosen: list[int] = []
+    left = size
+    for _, run, facts in ranked:
+        if facts > left:
+            break
+        chosen.append(run)
+        left -= facts
+    if not chosen:  # one run holds more than fit
+        chosen = [ranked[0][1]]
+    for batch in batches:
+        yield select_rows(batch, np.flatnonzero(np.isin(batch.captured_at_ns >> shift, chosen)))
+
+
+def _hash(run: int) -> bytes:
+    return hashlib.blake2b(run.to_bytes(8, "little", signed=True), digest_size=8).digest()

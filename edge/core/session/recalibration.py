@@ -1,0 +1,470 @@
+"""Online recalibration: a stream's level follows harmless drift, within a bound.
+
+No label separates drift from novelty, so the level may rise by one within-block deviation at most,
+however slowly.  It follows observations only after a window's delay and stands still while windows
+lie far outside.  Drift beyond the bound becomes a lasting alarm, which a person is asked about; one
+answer ("harmless") puts the level where the stream is.  The level is a local level model followed
+by a Kalman filter (Harvey 1989, section 2.3).
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import sqrt
+from typing import Final
+
+import numpy as np
+
+import hdc
+
+from .. import limits
+from ..config import Config
+from ..events import AlarmQuestion, Observation, StoreRecalibration
+from ..facts import Selector
+from ..knowledge import Knowledge
+from ..recalibration import (
+    ANY,
+    RECALIBRATION_VERSION,
+    ConfirmedAlarm,
+    ObservedRate,
+    Recalibration,
+    may_cover,
+)
+from .label_buffer import LabelBuffer
+from .stream import SampleAssessment
+
+OFFSET_MAX: Final = 1.0
+"""Largest total shift that is absorbed, in within-block deviations.  With it every slow attack of
+the evaluation ended in a lasting alarm; without a bound half of them were absorbed
+(docs/explanation/time.md)."""
+
+STEP_MAX: Final = 0.1
+"""Largest step of the level, in within-block deviations.  0.02 follows drift less well on the
+development sets; the bound on the total protects, not the rate."""
+
+INNOVATION_MAX: Final = 2.5
+"""Deviations beyond this count as this: one outlier must not move the level.  Chosen by hand."""
+
+FAR_LIMITS: Final = 2.0
+"""A window beyond this many times its limit freezes the level.  Chosen by hand."""
+
+ALARM_GAIN: Final = 0.5
+"""Share of the step that is made while a window lies outside.  Chosen by hand."""
+
+STORED_STEP: Final = 64
+"""The offset is stored again after it has moved this far, a sixteenth of its bound: few writes."""
+
+STORED_SAMPLES: Final = 256
+"""Counts are stored again after so many observations.  A crash loses no more."""
+
+NORMAL_95: Final = 1.96
+"""Half of a 95 % interval, in standard deviations of the normal distribution."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedObservation:
+    """An observation that waits for a window's delay before the level follows it.
+
+    deviation: in within-block deviations above the enrolled level.  novel: as the decision says.
+    outside, far: whether the window that ended with it lay outside, and far outside.
+    """
+
+    event: Observation = field(repr=False)
+    deviation: float
+    novel: bool
+    outside: bool
+    far: bool
+
+
+@dataclass(slots=True)
+class AlarmCounts:
+    """Counts of observations, of those reported as novel, and of changes between the two."""
+
+    samples: int = 0
+    alarms: int = 0
+    changes: int = 0
+    last: bool = False
+
+    def add(self, *, novel: bool) -> None:
+        """Count one observation."""
+        self.changes += self.samples > 0 and novel != self.last
+        self.samples += 1
+        self.alarms += novel
+        self.last = novel
+
+    def merge(self, other: "AlarmCounts") -> None:
+        """Add the counts of later observations."""
+        self.samples += other.samples
+        self.alarms += other.alarms
+        self.changes += other.changes
+
+
+@dataclass(slots=True)
+class StreamLevel:
+    """The level of one stream.
+
+    offset: above the enrolled or confirmed level, in within-block deviations.  uncertainty: its
+    variance, in squared ones; None before the first observation.  asked: the question on the
+    lasting alarm in force, empty if there is none.
+    """
+
+    stream: str
+    length: int
+    offset: float = 0.0
+    uncertainty: float | None = None
+    counts: AlarmCounts = field(default_factory=AlarmCounts)
+    confirmed: tuple[ConfirmedAlarm, ...] = ()
+    asked: AlarmQuestion | None = None
+    _during: AlarmCounts = field(default_factory=AlarmCounts)
+    _waiting: deque[JudgedObservation] = field(default_factory=deque)
+    _closed: bool = False
+    _outside: int = 0
+    _inside: int = 0
+    _subjects: set[str] = field(default_factory=set)
+    _recordings: set[str] = field(default_factory=set)
+    _from_ns: int = 0
+    _until_ns: int = 0
+    _stored: tuple[int, int] = (0, 0)
+
+    def level(self, domain: str, statistics: hdc.TimeStatistics) -> hdc.Level:
+        """Return the level of this stream's scores in a domain."""
+        start, spread = statistics.initial(), statistics.spread
+        centre = self._base(domain, start.centre) + max(self.offset, 0.0) * spread
+        variance = start.variance
+        if self.uncertainty is not None:
+            variance = min(variance, self.uncertainty * spread**2)
+        return hdc.Level(centre, variance)
+
+    def _base(self, domain: str, enrolled: float) -> float:
+        found = [one.level for one in self.confirmed if one.domain == domain]
+        return found[-1] / hdc.ONE if found else enrolled
+
+    def at_level(
+        self, made: SampleAssessment, calibration: hdc.Calibration, rate: float
+    ) -> SampleAssessment:
+        """Return an assessment whose verdicts are judged at this stream's level."""
+        statistics = calibration.in_time.get(made.verdict.domain)
+        if statistics is None:
+            return made
+        level = self.level(made.verdict.domain, statistics)
+        verdict = hdc.at_level(made.verdict, calibration, level, rate)
+        if made.placement is made.verdict:
+            return replace(made, verdict=verdict, placement=verdict)
+        same = made.placement.domain == made.verdict.domain
+        placed = hdc.at_level(made.placement, calibration, level, rate) if same else made.placement
+        return replace(made, verdict=verdict, placement=placed)
+
+    def observe(
+        self,
+        event: Observation,
+        made: SampleAssessment,
+        window: hdc.WindowVerdict,
+        statistics: hdc.TimeStatistics,
+        rate: float,
+    ) -> AlarmQuestion | None:
+        """Follow an observation; return a question if an alarm has lasted for a window.
+
+        made: at this level.  window: the verdict on the window that it ends.
+        """
+        verdict = made.verdict
+        base = self._base(verdict.domain, statistics.level / hdc.ONE)
+        far = window.score > FAR_LIMITS * hdc.normal_quantile(rate)
+        outside = window.known is False
+        self._waiting.append(
+            JudgedObservation(
+                event=event,
+                deviation=(verdict.deviation - base) / statistics.spread,
+                novel=verdict.known is False,
+                outside=outside,
+                far=far,
+            )
+        )
+        if self.uncertainty is None:
+            self.uncertainty = statistics.initial().variance / statistics.spread**2
+        if len(self._waiting) > self.length:
+            self._follow(statistics)
+            oldest = self._waiting.popleft()
+            (self._during if self.asked else self.counts).add(novel=oldest.novel)
+        self._outside = self._outside + 1 if outside else 0
+        self._inside = 0 if outside else self._inside + 1
+        if self.asked is not None:
+            self._end_alarm()
+            return None
+        return self._question(made, window, statistics) if self._outside >= self.length else None
+
+    def _follow(self, statistics: hdc.TimeStatistics) -> None:
+        """Let the level follow the observation that has waited longest."""
+        start = statistics.initial().variance / statistics.spread**2
+        drift = start / max(1, statistics.block_samples)
+        self.uncertainty = min((self.uncertainty or start) + drift, start)
+        if self.asked is not None or any(one.far for one in self._waiting):
+            return
+        alike = statistics.correlation / hdc.ONE
+        gain = self.uncertainty / (self.uncertainty + (1 + alike) / (1 - alike))
+        outside = any(one.outside for one in self._waiting)
+        oldest = self._waiting[0]
+        apart = min(max(oldest.deviation - self.offset, -INNOVATION_MAX), INNOVATION_MAX)
+        step = min(max(gain * apart, -STEP_MAX), STEP_MAX) * (ALARM_GAIN if outside else 1)
+        self.offset = min(max(self.offset + step, -OFFSET_MAX), OFFSET_MAX)
+        self._record(oldest.event)
+        if not outside:
+            floor = 1 / hdc.FLOOR_SHARE**2
+            self.uncertainty = max((1 - gain) * self.uncertainty, floor)
+
+    def _record(self, event: Observation) -> None:
+        """Record what a forget request can name of an observation that moved the level."""
+        for names, name in ((self._subjects, event.subject), (self._recordings, event.recording)):
+            if name and ANY not in names:
+                names.add(name)
+                if len(names) > limits.RECALIBRATION_KEYS_MAX:
+                    names.clear()
+                    names.add(ANY)
+        at = event.captured_at_ns
+        self._from_ns = min(self._from_ns, at) if self._until_ns else at
+        self._until_ns = max(self._until_ns, at + 1)
+
+    def _question(
+        self, made: SampleAssessment, window: hdc.WindowVerdict, statistics: hdc.TimeStatistics
+    ) -> AlarmQuestion:
+        newest = list(self._waiting)[-self.length :]
+        level = self.level(made.verdict.domain, statistics)
+        base = self._base(made.verdict.domain, statistics.level / hdc.ONE)
+        above = sum(one.deviation for one in newest) / len(newest)
+        last = newest[-1].event
+        self.asked = AlarmQuestion(
+            alarm_id=last.key,
+            stream=self.stream,
+            captured_at_ns=last.captured_at_ns,
+            from_ns=newest[0].event.captured_at_ns,
+            domain=window.domain,
+            shift=above - (level.centre - base) / statistics.spread,
+            observation_ids=tuple(one.event.key for one in newest),
+        )
+        return self.asked
+
+    def _end_alarm(self) -> None:
+        """End a lasting alarm once the stream has been inside for a window."""
+        if self._inside >= self.length:
+            self.asked, self._during, self._closed = None, AlarmCounts(), False
+
+    def confirm(self, alarm: ConfirmedAlarm) -> None:
+        """Re-base the level on a false alarm that a person has confirmed."""
+        self.confirmed = (*self.confirmed, alarm)[-limits.CONFIRMED_ALARMS_MAX :]
+        self.counts.merge(self._during)
+        self.restart()
+
+    @property
+    def open_question(self) -> AlarmQuestion | None:
+        """The question that waits for an answer."""
+        return None if self._closed else self.asked
+
+    def close_question(self) -> None:
+        """Ask no more about the alarm in force, which stays."""
+        self._closed = True
+
+    def restart(self) -> None:
+        """Drop what was tracked: the level is the enrolled or the confirmed one."""
+        self.offset, self.uncertainty, self.asked = 0.0, None, None
+        self._during, self._closed = AlarmCounts(), False
+        self._outside = self._inside = 0
+        self._waiting.clear()
+        self._subjects.clear()
+        self._recordings.clear()
+        self._from_ns = self._until_ns = 0
+
+    def record(self, geometry: str) -> Recalibration:
+        """Return what is stored."""
+        return Recalibration(
+            stream=self.stream,
+            geometry=geometry,
+            offset=round(max(self.offset, 0.0) * hdc.ONE),
+            uncertainty=round((self.uncertainty or 0.0) * hdc.ONE),
+            subjects=tuple(sorted(self._subjects)),
+            recordings=tuple(sorted(self._recordings)),
+            from_ns=self._from_ns,
+            until_ns=self._until_ns,
+            samples=self.counts.samples,
+            alarms=self.counts.alarms,
+            changes=self.counts.changes,
+            confirmed=self.confirmed,
+        )
+
+    def changed_record(self, geometry: str) -> Recalibration | None:
+        """Return what is stored if it has changed enough since the last time, otherwise None."""
+        offset, samples = self._stored
+        made = self.record(geometry)
+        if abs(made.offset - offset) < STORED_STEP and made.samples - samples < STORED_SAMPLES:
+            return None
+        self._stored = made.offset, made.samples
+        return made
+
+    def restore(self, record: Recalibration, geometry: str) -> None:
+        """Take over a stored record; the offset only if it was tracked under this geometry."""
+        self.confirmed = record.confirmed
+        self.counts = AlarmCounts(record.samples, record.alarms, record.changes)
+        if record.geometry == geometry:
+            self.offset = record.offset / hdc.ONE
+            self.uncertainty = record.uncertainty / hdc.ONE if record.uncertainty else None
+            self._subjects, self._recordings = set(record.subjects), set(record.recordings)
+            self._from_ns, self._until_ns = record.from_ns, record.until_ns
+        self._stored = record.offset, record.samples
+
+    def observed(self, rate: float) -> ObservedRate | None:
+        """Return the observed false-alarm rate; None while nothing was observed."""
+        counts = self.counts
+        if not counts.samples:
+            return None
+        low, high = wilson_interval(counts.alarms / counts.samples, effective_count(counts))
+        return ObservedRate(
+            chosen=rate,
+            samples=counts.samples,
+            alarms=counts.alarms,
+            rate=counts.alarms / counts.samples,
+            low=low,
+            high=high,
+        )
+
+
+class StreamLevels:
+    """The level of each stream by name, bounded: the stream silent for longest is dropped first."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._levels: OrderedDict[str, StreamLevel] = OrderedDict()
+
+    def restore(self, records: Mapping[str, Recalibration], geometry: str) -> None:
+        """Take over the stored records; those of another version are left out."""
+        for stream, record in records.items():
+            if record.version == RECALIBRATION_VERSION:
+                self.get(stream).restore(record, geometry)
+
+    def get(self, stream: str) -> StreamLevel:
+        """Return a stream's level, a new one for an unknown stream."""
+        if stream not in self._levels:
+            self._levels[stream] = StreamLevel(stream, self._config.window)
+            if len(self._levels) > limits.STREAMS_MAX:
+                self._levels.popitem(last=False)
+        self._levels.move_to_end(stream)
+        return self._levels[stream]
+
+    def question(self, alarm_id: str, stream: str) -> AlarmQuestion | None:
+        """Return the open question of this id on a stream, or None."""
+        level = self._levels.get(stream)
+        asked = level.open_question if level is not None else None
+        return asked if asked is not None and asked.alarm_id == alarm_id else None
+
+    def questions(self) -> tuple[AlarmQuestion, ...]:
+        """Return all open questions."""
+        found = (one.open_question for one in self._levels.values())
+        return tuple(one for one in found if one is not None)
+
+    def observed_rates(self) -> dict[str, ObservedRate]:
+        """Return the observed false-alarm rate of each stream that has one."""
+        rate = self._config.false_alarm_rate
+        found = {name: level.observed(rate) for name, level in self._levels.items()}
+        return {name: one for name, one in found.items() if one is not None}
+
+    def matching(self, selector: Selector, streams: frozenset[str]) -> tuple[str, ...]:
+        """Return the streams whose recalibration may stem from observations that a selector
+        matches.  streams: see `may_cover`."""
+        return tuple(
+            name
+            for name, level in self._levels.items()
+            if (_tracked(level) and may_cover(selector, level.record(""), streams))
+            or any(may_cover(selector, one, streams) for one in level.confirmed)
+        )
+
+    def forget(
+        self, selector: Selector, streams: frozenset[str], known: Knowledge
+    ) -> tuple[StoreRecalibration, ...]:
+        """Drop what may stem from matching observations, and derive the rest from knowledge again;
+        return what to store."""
+        touched = self.matching(selector, streams)
+        geometry, stored = known.geometry.fingerprint, []
+        for name, level in self._levels.items():
+            if name in touched:
+                level.confirmed = tuple(
+                    one for one in level.confirmed if not may_cover(selector, one, streams)
+                )
+                level.counts = AlarmCounts()
+                level.restart()
+            if name in touched or level.confirmed:
+                level.confirmed = tuple(rebased(one, known) for one in level.confirmed)
+                empty = not (level.confirmed or level.counts.samples)
+                stored.append(StoreRecalibration(name, None if empty else level.record(geometry)))
+        return tuple(stored)
+
+    def geometry_changed(self, known: Knowledge) -> tuple[StoreRecalibration, ...]:
+        """Drop the offsets, which refer to the geometry before, and derive the confirmed levels
+        again; return what to store."""
+        stored = []
+        for name, level in self._levels.items():
+            level.restart()
+            level.confirmed = tuple(rebased(one, known) for one in level.confirmed)
+            if level.confirmed or level.counts.samples:
+                stored.append(StoreRecalibration(name, level.record(known.geometry.fingerprint)))
+        return tuple(stored)
+
+
+def confirmed_alarm(
+    question: AlarmQuestion, at_ns: int, buffer: LabelBuffer, known: Knowledge
+) -> ConfirmedAlarm | None:
+    """Return the record of a false alarm; None if its observations have expired."""
+    rows = [(key, one) for key in question.observation_ids if (one := buffer.get(key)) is not None]
+    if not rows:
+        return None
+    times = [one.captured_at_ns for _, one in rows]
+    made = ConfirmedAlarm(
+        alarm_id=question.alarm_id,
+        stream=question.stream,
+        domain=question.domain,
+        subjects=tuple(sorted({one.subject for _, one in rows} - {""})),
+        recordings=tuple(sorted({one.recording for _, one in rows} - {""})),
+        from_ns=min(times),
+        until_ns=max(times) + 1,
+        confirmed_at_ns=at_ns,
+        observation_ids=tuple(key for key, _ in rows),
+        features=b"".join(one.features for _, one in rows),
+    )
+    return rebased(made, known)
+
+
+def rebased(alarm: ConfirmedAlarm, known: Knowledge) -> ConfirmedAlarm:
+    """Return a confirmed alarm with its level under this knowledge.  Cost: one verdict a row."""
+    if not known.memory.keys:
+        return alarm
+    rows = np.frombuffer(alarm.features, np.uint8).reshape(len(alarm.observation_ids), -1)
+    codes = known.geometry.project(rows)
+    calibration = known.calibration()
+    found = [one for _, one in hdc.detect_each(codes, known.memory, calibration)]
+    total = sum(_whole(one.deviation) for one in found)
+    statistics = calibration.in_time.get(alarm.domain)
+    enrolled = statistics.level if statistics is not None else 0
+    return replace(alarm, level=max(enrolled, total // len(found)))
+
+
+def effective_count(counts: AlarmCounts) -> float:
+    """Return how many independent observations the counts amount to: those of a two-state Markov
+    chain with as many changes (Bartlett 1946)."""
+    share = counts.alarms / counts.samples
+    expected = 2 * counts.samples * share * (1 - share)
+    alike = min(max(1 - counts.changes / expected, 0.0), 0.99) if expected else 0.0
+    return max(1.0, counts.samples * (1 - alike) / (1 + alike))
+
+
+def wilson_interval(share: float, count: float) -> tuple[float, float]:
+    """Return the 95 % interval of a share that was observed on `count` observations (Wilson
+    1927)."""
+    square = NORMAL_95**2
+    centre = share + square / (2 * count)
+    half = NORMAL_95 * sqrt(share * (1 - share) / count + square / (4 * count**2))
+    whole = 1 + square / count
+    return max(0.0, (centre - half) / whole), min(1.0, (centre + half) / whole)
+
+
+def _tracked(level: StreamLevel) -> bool:
+    return bool(level.offset or level.counts.samples)
+
+
+def _whole(deviation: float) -> int:
+    return round(deviation * hdc.ONE)

@@ -1,0 +1,133 @@
+"""Whether a stream has switched: its newest window against the observations just before it.
+
+Drift is slow and a switch to something new is abrupt.  So the mean displacement of a window from
+its concepts, in the coordinates of the plane, is compared with that of the two windows before it;
+what a stream has drifted since enrolment cancels out.  It is a two-sample Hotelling test (Hotelling
+1931) with one variance per coordinate, calibrated on held-out samples in time order, so that daily
+cycles and the like count as usual.
+"""
+
+from dataclasses import dataclass
+from math import isqrt, sqrt
+
+import numpy as np
+
+from .blocks import Packed
+from .geometry import Codes
+from .integers import ONE, Ints, log2, mean
+from .memory import Key, Memory
+from .time_blocks import TimeOrder
+from .time_statistics import WINDOW, normal_quantile
+
+LEAD = 2 * WINDOW
+"""Samples before the window that it is compared with: the runtime keeps three windows.  128 samples
+find slow cycles' novelty better and drift less well (docs/explanation/time.md)."""
+
+SPAN = WINDOW + LEAD
+
+WINDOWS_MIN = 4 * WINDOW
+"""Fewest windows that calibrate the test; with fewer it is left out.  Chosen by hand."""
+
+RAISED_SCORE = 1.0
+"""A switch counts only if the window's own score is this many standard errors above the level: a
+switch to another known thing is no novelty.  0, 1 and 1.64 differ by a point of detection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SwitchStatistics:
+    """How much displacements change within the known, in whole numbers.
+
+    variances: int64 [r], of the change per coordinate.  centre, between: mean over blocks of the
+    logarithm of the squared change, 4,096 for a factor of two, and its deviation between them.
+    residuals: sorted logarithms less the mean of their block.
+    """
+
+    variances: Ints
+    centre: int
+    between: int
+    residuals: Ints
+
+    def pack(self, name: str) -> Packed:
+        """Return all numbers as arrays whose names start with `name`."""
+        return {
+            f"{name}.variances": self.variances,
+            f"{name}.numbers": np.asarray([self.centre, self.between], dtype=np.int64),
+            f"{name}.residuals": self.residuals,
+        }
+
+    def p_value(self, change: Ints, rate: float) -> float:
+        """Return the p-value of a change int64 [r] as `changes` computes it."""
+        above = float(_logarithms(change[None], self.variances)[0] - self.centre)
+        found = self.residuals
+        place = min(len(found) - 1, int((1 - rate) * (len(found) + 1)))
+        limit = float(found[place])
+        if above > 0 and limit > 0:
+            wide = normal_quantile(rate) * self.between
+            above *= limit / sqrt(limit * limit + wide * wide)
+        at_least = len(found) - int(found.searchsorted(above, side="left"))
+        return (1 + at_least) / (1 + len(found))
+
+
+def displacements(memory: Memory, key: Key, codes: Codes, order: TimeOrder) -> Ints:
+    """Return samples' displacements int64 [n, r] from their concept without their block."""
+    made = np.empty((len(codes), memory.plane_width), dtype=np.int64)
+    for scored, left_out in order.folds():
+        made[scored] = memory.displacement(key, codes[scored], codes[left_out])
+    return made
+
+
+def changes(displaced: Ints) -> Ints:
+    """Return, for each window that has a lead, how its mean displacement differs from that of the
+    lead: int64 [n - 47, r], 32 a unit.  displaced: int64 [n, r], in the order of time."""
+    edges = np.concatenate([np.zeros((1, displaced.shape[1]), np.int64), displaced.cumsum(axis=0)])
+    whole = edges[SPAN:] - edges[:-SPAN]
+    window = edges[SPAN:] - edges[LEAD:-WINDOW]
+    return np.asarray(window * (LEAD // WINDOW + 1) - whole)
+
+
+def switch_statistics(displaced: Ints, orders: list[TimeOrder]) -> SwitchStatistics | None:
+    """Return the statistics of a domain's held-out samples; None if there are too few.
+
+    displaced: int64 [n, r], in the order of the concepts' orders.  A block is judged with the
+    variances of the others.
+    """
+    place = np.concatenate([order.place for order in orders])
+    in_time = np.argsort(place, kind="stable")
+    block = np.concatenate([order.block for order in orders])[in_time][SPAN - 1 :]
+    if len(block) < WINDOWS_MIN or not displaced.shape[1]:
+        return None
+    moved = changes(displaced[in_time])
+    squares = np.square(moved)
+    found = np.empty(len(moved), dtype=np.int64)
+    names, block = np.unique(block, return_inverse=True)
+    if len(names) < 2:
+        return None
+    for at in range(len(names)):
+        own = block == at
+        found[own] = _logarithms(moved[own], _variances(squares[~own]))
+    sums = np.zeros(len(names), dtype=np.int64)
+    np.add.at(sums, block, found)
+    means = sums // np.bincount(block)
+    centre = int(means.sum()) // len(means)
+    apart = int(np.square(means - centre).sum()) // (len(means) - 1)
+    return SwitchStatistics(
+        variances=_variances(squares),
+        centre=centre,
+        between=isqrt(apart),
+        residuals=np.sort(found - means[block]),
+    )
+
+
+def _variances(squares: Ints) -> Ints:
+    """Return variances int64 [r], shrunk towards their mean: overlapping windows are few."""
+    count, width = squares.shape
+    own = mean(squares.sum(axis=0), count)
+    independent = max(1, count // SPAN)
+    together = int(own.sum()) // width
+    return np.maximum((independent * own + width * together) // (independent + width), 1)
+
+
+def _logarithms(moved: Ints, variances: Ints) -> Ints:
+    """Return 4,096 x the binary logarithm of the sum of squared changes over their variances."""
+    ratios = np.square(moved) * ONE // variances
+    return log2(np.maximum(ratios.sum(axis=1), 1))

@@ -1,0 +1,108 @@
+"""Whole blocks of time held out: facts near in time are too alike to judge each other.
+
+A sample that is held out alone is compared with its neighbours in time, and looks more typical than
+a later one will.  So whole blocks of a concept's samples, with a gap on both sides, are left out of
+its sums and exemplars together.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .geometry import Codes, Geometry, keys_of
+from .integers import Ints
+from .memory import Fold
+from .neighbours import Exemplars, coordinates, nearest
+
+BLOCKS = 5
+"""Blocks of a concept that are held out in turn.  Each is then a fifth of the enrolled time: few
+enough that a model without one is still nearly the whole, enough to estimate their spread."""
+
+GAP = 16
+"""Samples of the concept left out on either side of a block, at most a quarter of its length: the
+default window, within which samples are most alike."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TimeOrder:
+    """Where a concept's samples lie in time.
+
+    place: int64 [n], rank among the domain's samples by time.  block: int64 [n], the block that
+    each is held out with.
+    """
+
+    place: Ints
+    block: Ints
+
+    def folds(self) -> Iterator[Fold]:
+        """Yield, for each block, the rows that it scores and a mask of those left out with it."""
+        in_time = np.argsort(self.place, kind="stable")
+        block = self.block[in_time]
+        for number in np.unique(block).tolist():
+            scored = np.flatnonzero(block == number)
+            gap = min(GAP, len(scored) // 4)
+            # Every run of the block is widened by the gap on both sides.
+            inside = np.concatenate([[0], np.cumsum(block == number)])
+            at = np.arange(len(block))
+            first, last = np.maximum(at - gap, 0), np.minimum(at + gap + 1, len(block))
+            near = inside[last] > inside[first]
+            left_out = np.zeros(len(block), dtype=np.bool_)
+            left_out[in_time[near]] = True
+            yield in_time[scored], left_out
+
+    @property
+    def splits(self) -> bool:
+        """True if something is left when a block is held out."""
+        return bool(len(self.block)) and bool((self.block != self.block[0]).any())
+
+
+def order_in_time(
+    labels: Sequence[str], times: Ints, sources: Sequence[str], ids: Sequence[str]
+) -> dict[str, TimeOrder]:
+    """Return the order of a domain's samples by (time, id), one per label in the given order.
+
+    times: int64 [n].  sources: recordings or sessions, empty if unknown.  A concept from at least
+    `BLOCKS` sources is cut between them, any other into blocks of equal size.
+    """
+    label, source = np.asarray(labels, dtype=np.str_), np.asarray(sources, dtype=np.str_)
+    place = np.empty(len(times), dtype=np.int64)
+    place[np.lexsort((np.asarray(ids, dtype=np.str_), times))] = np.arange(len(times))
+    made = {}
+    for name in np.unique(label).tolist():
+        own = np.flatnonzero(label == name)
+        made[name] = TimeOrder(place[own], _blocks(place[own], source[own]))
+    return made
+
+
+def _blocks(place: Ints, source: NDArray[np.str_]) -> Ints:
+    rank = place.argsort(kind="stable").argsort(kind="stable")
+    count = max(1, len(place))
+    names, inverse = np.unique(source, return_inverse=True)
+    if len(names) < BLOCKS or not names[0]:
+        return np.asarray(rank * BLOCKS // count)
+    # The block of a source is that of its mean rank.
+    ranks = np.zeros(len(names), dtype=np.int64)
+    np.add.at(ranks, inverse, rank)
+    sizes = np.bincount(inverse)
+    return np.asarray((ranks * BLOCKS // (sizes * count))[inverse])
+
+
+def nearest_without_blocks(
+    geometry: Geometry, exemplars: Exemplars, codes: Codes, order: TimeOrder
+) -> Ints:
+    """Return distances int64 [n, 2] to the nearest exemplar outside each sample's block, by columns
+    and by plane; -1 if there is none."""
+    made = np.full((len(codes), 2), -1, dtype=np.int64)
+    columns, plane = coordinates(geometry, codes)
+    keys = keys_of(codes)
+    for scored, left_out in order.folds():
+        kept = ~np.isin(exemplars.keys, keys[left_out])
+        rest = Exemplars(
+            exemplars.keys[kept],
+            exemplars.columns[kept[: len(exemplars.columns)]],
+            exemplars.plane[kept],
+        )
+        made[scored] = nearest(rest, columns[scored], plane[scored])
+    return made

@@ -1,0 +1,254 @@
+"""How held-out scores vary in time, in whole numbers, and the limits that follow.
+
+Scores are deviations from the mean of samples nearest to the same concept, 1,024 a standard
+deviation.  The level is their mean.  A later sample differs from it by the scatter within a block
+and by how far blocks differ from each other; a window of samples by the variance of real windows,
+which neighbours that are alike make larger than that of independent samples.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil, isqrt, sqrt
+from statistics import NormalDist
+
+import numpy as np
+
+from .blocks import Packed
+from .integers import ONE, Ints
+from .time_blocks import TimeOrder
+
+WINDOW = 16
+"""Samples of the windows whose variance is measured: the runtime's default."""
+
+CLIP_PER_MILLE = 10
+"""Share of the scores that is clipped in windows, in thousandths, so that one outlier does not
+outweigh the others.  From the evaluation in docs/explanation/time.md."""
+
+CORRELATION_MAX = 973
+"""Highest correlation of neighbours assumed, in 1,024ths: 0.95.  Beyond it the variance of a window
+is that of a sample in any case."""
+
+FLOOR_SHARE = 4
+"""The level is never taken as known better than to one in this many within-block deviations: drift
+goes on.  Chosen among 1, 2, 4 and 10 on development sets (docs/explanation/time.md)."""
+
+PART_SAMPLES_MIN = 4
+"""Samples of a class in a block from which its own shift is estimated: with fewer its mean says
+little.  Chosen by hand; effect not measured."""
+
+T_QUANTILES = (31821, 6965, 4541, 3747, 3365, 3143, 2998, 2896, 2821, 2764)
+"""Upper 1 % quantiles of Student's t for 1 to 10 degrees of freedom, in thousandths: a spread that
+is estimated from few blocks may be larger."""
+
+NORMAL_QUANTILE = 2326  # the same of the normal distribution
+
+TAIL_SHARE = 10
+"""Scores among the highest tenth are what limits depend on: how alike they are in time decides how
+many independent ones there are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TimeStatistics:
+    """How a domain's held-out scores vary in time; all numbers are whole, 1,024 a deviation.
+
+    level: mean of the clipped scores.  clip: where they are clipped.  variance: within blocks.
+    correlation: of neighbours in time, 1,024 for 1.  window_variance: of means of 16 consecutive
+    scores within blocks.  between: deviation between blocks, widened for their small number.
+    class_variance: of the shift of single classes in a block.  residuals: sorted scores less the
+    mean of their block.  blocks, block_samples: number and length of the blocks held out.
+    effective: independent samples that the scores amount to.
+    """
+
+    level: int
+    clip: int
+    variance: int
+    correlation: int
+    window_variance: int
+    between: int
+    class_variance: int
+    residuals: Ints
+    blocks: int
+    block_samples: int
+    effective: int
+
+    def pack(self, name: str) -> Packed:
+        """Return all numbers as arrays whose names start with `name`."""
+        numbers = (
+            *(self.level, self.clip, self.variance, self.correlation, self.window_variance),
+            *(self.between, self.class_variance, self.blocks, self.block_samples, self.effective),
+        )
+        return {
+            f"{name}.numbers": np.asarray(numbers, dtype=np.int64),
+            f"{name}.residuals": self.residuals,
+        }
+
+    @property
+    def spread(self) -> float:
+        """The deviation within blocks, in standard deviations."""
+        return sqrt(self.variance) / ONE
+
+    def initial(self) -> "Level":
+        """Return the level before a stream has shown its own."""
+        floor = self.spread / FLOOR_SHARE
+        return Level(self.level / ONE, max(self.between / ONE, floor) ** 2)
+
+    def quantile(self, rate: float) -> float:
+        """Return the conformal limit of a score above its level, in standard deviations."""
+        place = min(len(self.residuals), ceil((1 - rate) * (len(self.residuals) + 1))) - 1
+        return int(self.residuals[place]) / ONE
+
+    def window_variance_of(self, size: int) -> float:
+        """Return the variance of the mean of `size` consecutive scores, in squared deviations."""
+        own = _mean_variance(self.variance, self.correlation, size)
+        return max(own, self.window_variance * WINDOW // size) / ONE**2
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The level of a stream's scores, in standard deviations, and the variance of what is not known
+    of it."""
+
+    centre: float
+    variance: float
+
+
+def sample_p_value(
+    statistics: TimeStatistics, deviation: float, level: Level, rate: float
+) -> float:
+    """Return the conformal p-value of a score: at most `rate` if it lies beyond the limit.
+
+    The limit widens the quantile of held-out scores by the uncertainty of the level.
+    """
+    above = deviation - level.centre
+    quantile = statistics.quantile(rate)
+    if above > 0 and quantile > 0:
+        above *= quantile / sqrt(quantile**2 + normal_quantile(rate) ** 2 * level.variance)
+    found = statistics.residuals
+    at_least = len(found) - int(found.searchsorted(above * ONE, side="left"))
+    return (1 + at_least) / (1 + len(found))
+
+
+def window_score(
+    statistics: TimeStatistics, deviations: Sequence[float], shares: float, level: Level
+) -> float:
+    """Return a window's mean above the level, in standard errors.
+
+    shares: sum of the squared shares of its concepts.
+    """
+    clip = statistics.clip / ONE + level.centre - statistics.level / ONE
+    total = 0.0
+    for deviation in deviations:
+        total += min(deviation, clip)
+    size = len(deviations)
+    variance = statistics.window_variance_of(size) + level.variance
+    variance += shares * statistics.class_variance / ONE**2
+    return (total / size - level.centre) / sqrt(variance)
+
+
+@lru_cache(maxsize=16)
+def normal_quantile(rate: float) -> float:
+    """Return the score that a standard normal exceeds at this rate."""
+    return NormalDist().inv_cdf(1 - rate)
+
+
+def time_statistics(orders: Sequence[TimeOrder], deviations: Ints) -> TimeStatistics:
+    """Return the statistics of a domain's held-out scores, in the order of its concepts' orders.
+
+    deviations: int64 [n], 1,024 a standard deviation.  The result does not depend on the order of
+    the samples.
+    """
+    place = np.concatenate([order.place for order in orders])
+    in_time = np.argsort(place, kind="stable")
+    block = np.concatenate([order.block for order in orders])[in_time]
+    label = np.repeat(np.arange(len(orders)), [len(order.place) for order in orders])[in_time]
+    scores = deviations[in_time]
+    count = len(scores)
+    clip = int(np.sort(scores)[min(count, -(-(1000 - CLIP_PER_MILLE) * count // 1000)) - 1])
+    clipped = np.minimum(scores, clip)
+    level = _mean(clipped)
+    blocks, block = np.unique(block, return_inverse=True)
+    means = np.asarray([_mean(clipped[block == at]) for at in range(len(blocks))], dtype=np.int64)
+    rest = clipped - means[block]
+    squares = max(1, int(np.square(rest).sum()))
+    variance = max(1, squares // max(1, count - len(blocks)))
+    products = int((rest[1:] * rest[:-1]).sum())
+    correlation = min(CORRELATION_MAX, max(0, products * ONE // squares))
+    window_variance = max(
+        _measured_variance(rest), _mean_variance(variance, correlation, min(WINDOW, count))
+    )
+    return TimeStatistics(
+        level=level,
+        clip=clip,
+        variance=variance,
+        correlation=correlation,
+        window_variance=window_variance,
+        between=_between(means - level, window_variance, count),
+        class_variance=_class_variance(rest, block, label),
+        residuals=np.sort(scores - means[block]),
+        blocks=len(blocks),
+        block_samples=count // len(blocks),
+        effective=_effective(scores),
+    )
+
+
+def _mean(values: Ints) -> int:
+    return int(values.sum()) // max(1, len(values))
+
+
+def _mean_variance(variance: int, correlation: int, size: int) -> int:
+    """Return the variance of the mean of consecutive samples of a first-order autoregression."""
+    inflated = variance * (ONE + correlation) // (ONE - correlation) // size
+    return min(variance, inflated)
+
+
+def _measured_variance(rest: Ints) -> int:
+    """Return the variance of the means of real windows; 0 if there are too few samples."""
+    if len(rest) < 2 * WINDOW:
+        return 0
+    edges = np.concatenate([[0], np.cumsum(rest)])
+    sums = edges[WINDOW:] - edges[:-WINDOW]
+    return int(np.square(sums).sum()) // (len(sums) * WINDOW**2)
+
+
+def _between(shifts: Ints, window_variance: int, count: int) -> int:
+    """Return the deviation between blocks beyond what their length explains, widened by Student's
+    t."""
+    freedom = len(shifts) - 1
+    if not freedom:
+        return isqrt(window_variance)
+    chance = window_variance * WINDOW * len(shifts) // count
+    left = max(0, int(np.square(shifts).sum()) // freedom - chance)
+    wider = T_QUANTILES[min(freedom, len(T_QUANTILES)) - 1]
+    return isqrt(left) * wider // NORMAL_QUANTILE
+
+
+def _class_variance(rest: Ints, block: Ints, label: Ints) -> int:
+    """Return the variance of a class's shift in a block, beyond the block's own and chance."""
+    numbers, total, found = int(block.max()) + 1, 0, 0
+    labels = np.unique(label).tolist()
+    if len(labels) < 2 or numbers < 2:
+        return 0
+    for name in labels:
+        own = rest[label == name]
+        where, centre = block[label == name], _mean(own)
+        for at in range(numbers):
+            part = own[where == at]
+            if len(part) >= PART_SAMPLES_MIN:
+                mean = _mean(part)
+                apart = (mean - centre) ** 2 * numbers // (numbers - 1)
+                scatter = int(np.square(part - mean).sum()) // (len(part) - 1)
+                total += apart - scatter // len(part)
+                found += 1
+    return max(0, total // max(1, found))
+
+
+def _effective(scores: Ints) -> int:
+    """Return how many independent samples determine the highest scores (Bartlett 1946)."""
+    count = len(scores)
+    limit = int(np.sort(scores)[count - 1 - count // TAIL_SHARE])
+    high = (scores > limit).astype(np.int64) * count
+    high -= int(high.sum()) // count
+    squares = max(1, int(np.square(high).sum()))
+    alike = min(CORRELATION_MAX, max(0, int((high[1:] * high[:-1]).sum()) * ONE // squares))
+    return count * (ONE - alike) // (ONE + alike)

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from edge.core.facts import stack_facts
+from edge.core.knowledge.time_sample import orders_in_time, sample_in_time
+from tests.worlds import fact
+
+SECOND = 10**9
+
+
+def test_whole_runs_are_sampled_whatever_the_order():
+    """A sample of many timed facts is made of runs of neighbours, and depends on their set only."""
+    facts = [fact(f"f{at * 7919 % 3000:04}", at=SECOND * (at + 1)) for at in range(3000)]
+    whole = stack_facts(facts)
+    halves = (stack_facts(facts[::2]), stack_facts(facts[1::2]))
+    one = sample_in_time(lambda: (whole,), 3000, 1024)
+    other = sample_in_time(lambda: halves, 3000, 1024)
+    assert one.ids == other.ids
+    assert 700 < len(one) <= 1024
+    places = np.sort(one.captured_at_ns) // SECOND
+    neighbours = np.mean(np.diff(places) == 1)
+    assert neighbours > 0.95
+
+
+def test_facts_without_times_have_no_order():
+    """Without capture times, with too few of them, or with too few facts there are no blocks."""
+    timed = [fact(f"f{at:03}", at=SECOND * (at + 1)) for at in range(60)]
+    assert set(orders_in_time(stack_facts(timed))) == {("home", "a")}
+    assert not orders_in_time(stack_facts(timed[:30]))
+    assert not orders_in_time(stack_facts([replace(one, captured_at_ns=0) for one in timed]))
+    assert not orders_in_time(stack_facts([replace(one, captured_at_ns=9) for one in timed]))
+    recorded = [
+        replace(one, captured_at_ns=0, recording=f"r{at // 10}") for at, one in enumerate(timed)
+    ]
+    assert set(orders_in_time(stack_facts(recorded))) == {("home", "a")}

@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import hdc
+from edge.core.config import Config
+from edge.core.events import (
+    Acknowledgement,
+    AlarmQuestion,
+    ConfirmAlarm,
+    Decision,
+    FitGeometry,
+    ForgetRequest,
+    Message,
+    Observation,
+    Rejected,
+)
+from edge.core.facts import Selector
+from edge.core.runtime import Runtime
+from edge.core.session.recalibration import (
+    OFFSET_MAX,
+    AlarmCounts,
+    effective_count,
+    wilson_interval,
+)
+from tests.worlds import World, fact
+
+WIDTH = 16
+SECOND = 10**9
+CENTRE = 128
+SPREAD = 12.0
+
+
+def rows(count: int, seed: int, shift: NDArray[np.float64] | float = 0.0) -> NDArray[np.uint8]:
+    """Samples around one centre, each column moved by `shift` spreads (one per sample, or one)."""
+    noise = np.random.default_rng(seed).normal(size=(count, WIDTH))
+    moved = CENTRE + SPREAD * (noise + np.broadcast_to(np.asarray(shift), (count,))[:, None])
+    return np.clip(np.rint(moved), 0, 255).astype(np.uint8)
+
+
+def taught() -> World:
+    """A world that learned 400 samples in time order."""
+    facts = [
+        replace(fact(f"t{at:04}", at=SECOND * (at + 1), stream="past"), features=row.tobytes())
+        for at, row in enumerate(rows(400, 1))
+    ]
+    world = World(facts, width=WIDTH, config=Config(growth=False))
+    world.feed(FitGeometry())
+    return world
+
+
+class Stream:
+    """Observations of one stream, with a subject and a recording."""
+
+    def __init__(self, world: World, name: str = "live") -> None:
+        self.world, self.name, self.at = world, name, 0
+        self.questions: list[AlarmQuestion] = []
+        self.decisions: list[Decision] = []
+
+    def watch(self, values: Iterable[NDArray[np.uint8]], subject: str = "") -> None:
+        """Observe samples; collects decisions and questions."""
+        for row in values:
+            event = Observation(
+                stream=self.name,
+                sequence=self.at,
+                captured_at_ns=(1000 + self.at) * SECOND,
+                payload=row,
+                subject=subject,
+                recording="today",
+            )
+            self.at += 1
+            for message in self.world.feed(event):
+                self.questions += [message] if isinstance(message, AlarmQuestion) else []
+                self.decisions += [message] if isinstance(message, Decision) else []
+
+    def outside(self, count: int) -> float:
+        """The share of the last windows that lay outside."""
+        return float(np.mean([one.window_p <= 0.01 for one in self.decisions[-count:]]))
+
+
+def score_of(world: World, shift: float) -> float:
+    """The mean score of samples with a shift, in within-block deviations above the level."""
+    known = world.runtime.knowledge
+    calibration = known.calibration()
+    codes = known.geometry.project(rows(300, 77, shift))
+    found = [one for _, one in hdc.detect_each(codes, known.memory, calibration)]
+    statistics = calibration.in_time["home"]
+    mean = float(np.mean([one.deviation for one in found])) - statistics.level / hdc.ONE
+    return mean / statistics.spread
+
+
+def shift_for(world: World, wanted: float) -> float:
+    """The shift whose mean score is `wanted`."""
+    low, high = 0.0, 6.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        low, high = (middle, high) if score_of(world, middle) < wanted else (low, middle)
+    return high
+
+
+def largest_absorbed(world: World) -> float:
+    """The largest mean score that can stay without an alarm, as docs/explanation/time.md states it:
+    the bound of the level plus the limit of a window, in within-block deviations."""
+    statistics = world.runtime.knowledge.calibration().in_time["home"]
+    spread = statistics.spread
+    variance = statistics.window_variance_of(16) + statistics.initial().variance
+    return OFFSET_MAX + hdc.normal_quantile(0.01) * float(np.sqrt(variance)) / spread
+
+
+@pytest.mark.parametrize("samples", [100, 1_000, 10_000])
+def test_a_slow_attack_ends_in_a_lasting_alarm(samples: int):
+    """A linear drift that ends just above the largest shift absorbed raises an alarm that lasts,
+    however slow it is, and the level never rises by more than its bound."""
+    world = taught()
+    top = shift_for(world, largest_absorbed(world) + 0.4)
+    stream = Stream(world)
+    stream.watch(rows(64, 2))
+    stream.watch(rows(samples, 3, np.linspace(0, top, samples)))
+    stream.watch(rows(200, 4, top))
+    assert stream.questions
+    assert stream.outside(100) >= 0.9
+    assert world.ledger.recalibrations()["live"].offset <= OFFSET_MAX * hdc.ONE
+
+
+def test_a_small_drift_is_followed_without_an_alarm():
+    """A drift of half a within-block deviation moves the level and raises no question."""
+    world = taught()
+    top = shift_for(world, 0.6)
+    stream = Stream(world)
+    stream.watch(rows(400, 3, np.linspace(0, top, 400)))
+    stream.watch(rows(400, 4, top))
+    assert not stream.questions
+    assert 0.2 * hdc.ONE < world.ledger.recalibrations()["live"].offset < hdc.ONE
+    assert stream.outside(200) <= 0.05
+
+
+def shifted(world: World, shift: float = 2.0) -> Stream:
+    """A stream with an open question after an abrupt change."""
+    stream = Stream(world)
+    stream.watch(rows(64, 2), subject="before")
+    stream.watch(rows(40, 3, shift), subject="after")
+    assert len(stream.questions) == 1
+    return stream
+
+
+def answer(world: World, asked: AlarmQuestion, *, harmless: bool) -> list[Message]:
+    """Answer a question."""
+    return world.feed(ConfirmAlarm(asked.alarm_id, asked.stream, harmless, 5))
+
+
+def test_one_answer_re_bases_the_level():
+    """After "harmless" the stream is inside at its new level, and a further change is asked about
+    again."""
+    world = taught()
+    stream = shifted(world)
+    asked = stream.questions[0]
+    assert asked in world.runtime.alarm_questions()
+    (done,) = answer(world, asked, harmless=True)
+    assert isinstance(done, Acknowledgement)
+    assert not world.runtime.alarm_questions()
+    stream.watch(rows(200, 4, 2.0), subject="after")
+    assert stream.outside(150) <= 0.05
+    assert not stream.decisions[-1].alarm
+    stream.watch(rows(60, 5, 4.0), subject="later")
+    assert len(stream.questions) == 2
+    (record,) = world.ledger.recalibrations()["live"].confirmed
+    assert record.alarm_id == asked.alarm_id
+    assert record.recordings == ("today",)
+    assert record.observation_ids == asked.observation_ids
+
+
+def test_an_answer_of_not_harmless_keeps_the_alarm():
+    """The question is closed, nothing is stored, and the stream stays outside."""
+    world = taught()
+    stream = shifted(world)
+    (done,) = answer(world, stream.questions[0], harmless=False)
+    assert isinstance(done, Acknowledgement)
+    assert not world.runtime.alarm_questions()
+    (again,) = answer(world, stream.questions[0], harmless=True)
+    assert isinstance(again, Rejected)
+    assert not any(one.confirmed for one in world.ledger.recalibrations().values())
+
+
+def test_a_question_that_nobody_asked_is_rejected():
+    """An answer to an unknown alarm changes nothing and says so."""
+    world = taught()
+    (refused,) = world.feed(ConfirmAlarm("never", "live", harmless=True))
+    assert isinstance(refused, Rejected)
+
+
+def test_recalibration_survives_a_restart():
+    """A runtime that is created on the same ledger judges at the confirmed level, and knows the
+    observed rate."""
+    world = taught()
+    stream = shifted(world)
+    answer(world, stream.questions[0], harmless=True)
+    stream.watch(rows(400, 4, 2.0), subject="after")
+    before = world.runtime.digest()
+    rates = world.runtime.observed_rates()["live"]
+    world.runtime = Runtime(world.config, world.model, world.ledger)
+    assert world.runtime.digest() == before
+    stored = world.runtime.observed_rates()["live"]
+    assert 0 < stored.samples <= rates.samples
+    stream.watch(rows(100, 6, 2.0), subject="after")
+    assert stream.outside(60) <= 0.05
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        Selector(subject="after"),
+        Selector(stream="live"),
+        Selector(from_ns=1000 * SECOND),
+        Selector(recording="today"),
+    ],
+)
+def test_a_forget_drops_what_stems_from_the_observations(selector: Selector):
+    """No selector that names them leaves a confirmed alarm, an offset or a count behind."""
+    world = taught()
+    stream = shifted(world)
+    answer(world, stream.questions[0], harmless=True)
+    stream.watch(rows(300, 4, 2.0), subject="after")
+    assert world.ledger.recalibrations()["live"].confirmed
+    world.feed(ForgetRequest("f", selector))
+    assert "live" not in world.ledger.recalibrations()
+    stream.watch(rows(40, 5, 2.0), subject="again")
+    assert stream.outside(10) == 1.0
+
+
+def test_a_forget_of_others_keeps_a_confirmed_alarm():
+    """A forget that names another subject's facts keeps the record, and derives its level again."""
+    world = taught()
+    stream = shifted(world)
+    answer(world, stream.questions[0], harmless=True)
+    world.feed(ForgetRequest("f", Selector(ids=frozenset({"t0007"}))))
+    record = world.ledger.recalibrations()["live"]
+    assert len(record.confirmed) == 1
+    assert record.geometry == world.runtime.knowledge.geometry.fingerprint
+
+
+def test_recalibration_is_outside_the_digest():
+    """Neither drift that is followed nor a confirmed alarm changes the digest."""
+    world = taught()
+    before = world.runtime.digest()
+    stream = shifted(world)
+    answer(world, stream.questions[0], harmless=True)
+    stream.watch(rows(300, 4, 2.0))
+    assert world.runtime.digest() == before
+
+
+def test_the_observed_rate_stands_in_the_decisions():
+    """Decisions carry the rate observed so far, with an interval that contains it."""
+    world = taught()
+    stream = Stream(world)
+    stream.watch(rows(600, 8))
+    last = stream.decisions[-1]
+    assert last.observed_rate is not None
+    assert last.observed_low is not None
+    assert last.observed_high is not None
+    assert last.observed_low <= last.observed_rate <= last.observed_high
+    assert last.observed_low <= 0.01 <= last.observed_high
+
+
+def test_alarms_in_runs_count_as_fewer():
+    """The interval widens when alarms come in runs."""
+    single, runs = AlarmCounts(), AlarmCounts()
+    for at in range(400):
+        single.add(novel=at % 20 == 0)
+        runs.add(novel=at % 200 < 10)
+    assert single.alarms == runs.alarms == 20
+    assert effective_count(runs) < effective_count(single) / 3
+    narrow, wide = (wilson_interval(0.05, effective_count(one)) for one in (single, runs))
+    assert wide[1] - wide[0] > narrow[1] - narrow[0]
+
+
+def test_status_says_which_facts_have_no_times():
+    """Facts with capture times are held out in blocks; those without count as exchangeable."""
+    (timed,) = taught().runtime.calibration_status()
+    assert not timed.exchangeable
+    assert timed.blocks == hdc.BLOCKS
+    assert 0 < timed.effective_samples <= timed.samples
+    facts = [replace(fact(f"t{at}"), features=row.tobytes()) for at, row in enumerate(rows(120, 1))]
+    (untimed,) = World(facts, width=WIDTH).runtime.calibration_status()
+    assert untimed.exchangeable
+    assert untimed.blocks == 0

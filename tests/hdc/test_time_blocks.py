@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+import hdc
+from hdc.switches import changes, switch_statistics
+from hdc.time_statistics import normal_quantile, sample_p_value, time_statistics
+
+WIDTH = 12
+RATE = 0.01
+
+
+def series(count: int, seed: int, alike: float = 0.9) -> NDArray[np.uint8]:
+    """Samples that follow each other: a first-order autoregression per column."""
+    random = np.random.default_rng(seed)
+    noise = random.normal(size=(count + 100, WIDTH)) * np.sqrt(1 - alike**2)
+    values = np.zeros(WIDTH)
+    rows = []
+    for step in noise:
+        values = alike * values + step
+        rows.append(values)
+    return np.clip(np.rint(128 + 20 * np.asarray(rows[100:])), 0, 255).astype(np.uint8)
+
+
+def order(count: int) -> hdc.TimeOrder:
+    """The order of samples of one concept that are given in time."""
+    ids = [f"{at:05}" for at in range(count)]
+    return hdc.order_in_time(["a"] * count, np.arange(1, count + 1), [""] * count, ids)["a"]
+
+
+def learned(rows: NDArray[np.uint8], times: NDArray[np.int64] | None = None) -> tuple:
+    """Memory and calibration of one concept; times: of the rows, None if they have none."""
+    orders = None
+    if times is not None:
+        ids = [f"{at:05}" for at in times]
+        orders = hdc.order_in_time(["a"] * len(rows), times, [""] * len(rows), ids)
+    labels = np.zeros(len(rows), dtype=np.int64)
+    given = [orders["a"]] if orders else None
+    geometry = hdc.fit_geometry(rows, labels, ((0, WIDTH),), 1, orders=given)
+    memory = hdc.Memory(geometry)
+    codes = geometry.project(rows)
+    memory.add("home", "a", codes)
+    held = {("home", "a"): orders["a"]} if orders else None
+    return memory, hdc.calibrate(memory, [("home", "a", codes)], orders=held)
+
+
+def test_a_block_is_held_out_with_a_gap_on_both_sides():
+    """Each sample is scored once, by a fold that leaves out its block and its close neighbours."""
+    found = list(order(200).folds())
+    assert len(found) == hdc.BLOCKS
+    assert sorted(np.concatenate([scored for scored, _ in found]).tolist()) == list(range(200))
+    scored, left_out = found[2]
+    assert (scored.min(), scored.max()) == (80, 119)
+    assert np.flatnonzero(left_out).tolist() == list(range(70, 130))
+
+
+def test_blocks_do_not_cut_through_recordings():
+    """With at least as many recordings as blocks, all samples of one are held out together."""
+    sources = [f"r{at // 13}" for at in range(91)]
+    ids = [f"{at:03}" for at in range(91)]
+    held = hdc.order_in_time(["a"] * 91, np.arange(1, 92), sources, ids)["a"]
+    for name in set(sources):
+        assert len({int(held.block[at]) for at in range(91) if sources[at] == name}) == 1
+    assert len(set(held.block.tolist())) == hdc.BLOCKS
+
+
+def test_the_calibration_does_not_depend_on_the_order_of_the_samples():
+    """Geometry, thresholds and their digest are those of the set of samples with their times."""
+    rows, times = series(150, 1), np.arange(1, 151)
+    shuffled = np.random.default_rng(3).permutation(150)
+    digests = {
+        (memory.digest(), calibration.digest())
+        for memory, calibration in (learned(rows, times), learned(rows[shuffled], times[shuffled]))
+    }
+    assert len(digests) == 1
+
+
+def test_false_alarms_of_later_samples_stay_at_the_chosen_rate():
+    """On samples that follow each other, windows keep about the rate with times, and break it
+    without: the whole point of holding out blocks."""
+    rates = {}
+    for timed in (True, False):
+        alarms = []
+        for seed in range(4):
+            rows = series(900, seed)
+            times = np.arange(1, 601) if timed else None
+            memory, calibration = learned(rows[:600], times)
+            codes = memory.geometry.project(rows[600:])
+            verdicts = [one for _, one in hdc.detect_each(codes, memory, calibration, RATE)]
+            alarms += [
+                hdc.detect_window(verdicts[at : at + 16], calibration, RATE).p_value <= RATE
+                for at in range(len(verdicts) - 16)
+            ]
+        rates[timed] = np.mean(alarms)
+    assert rates[True] <= 0.03
+    assert rates[False] >= 0.08
+
+
+def test_samples_that_follow_each_other_closely_count_as_fewer():
+    """The rate is not attainable on few independent samples, however many there are, and the reason
+    says how many more are needed."""
+    memory, calibration = learned(series(300, 5, alike=0.995), np.arange(1, 301))
+    shortfall = hdc.find_shortfall("home", calibration, RATE)
+    assert shortfall is not None
+    assert shortfall.found < shortfall.needed == 99
+    assert "count as" in shortfall.reason
+    assert "more" in shortfall.reason
+    assert memory.keys
+    assert hdc.find_shortfall("home", learned(series(300, 5, 0.995))[1], RATE) is None
+
+
+def test_a_less_known_level_widens_the_limits():
+    """The p-value of a high score rises with the uncertainty of the level, and falls with the level
+    itself."""
+    scores = np.rint(np.random.default_rng(1).normal(size=400) * 1024).astype(np.int64)
+    found = time_statistics([order(400)], scores)
+    high = found.quantile(RATE) + 0.1
+    sure, unsure = hdc.Level(0.0, 0.0), hdc.Level(0.0, 1.0)
+    assert sample_p_value(found, high, sure, RATE) <= RATE
+    assert sample_p_value(found, high, unsure, RATE) > RATE
+    assert sample_p_value(found, high + 1, hdc.Level(1.5, 0.0), RATE) > RATE
+    assert normal_quantile(RATE) > 2.3
+
+
+def test_blocks_that_differ_widen_the_limits():
+    """Scores whose blocks lie apart give a wider spread between blocks than those whose blocks do
+    not."""
+    random = np.random.default_rng(2)
+    scores = random.normal(size=400)
+    apart = scores + np.repeat([0, 2, -2, 1, -1], 80)
+    calm, shifted = (
+        time_statistics([order(400)], np.rint(values * 1024).astype(np.int64))
+        for values in (scores, apart)
+    )
+    assert shifted.between > 4 * max(calm.between, 1)
+    assert shifted.variance < 1.2 * calm.variance
+
+
+def test_a_switch_stands_out_and_slow_drift_does_not():
+    """A step of the displacements has a low p-value; a drift of the same size over all samples has
+    not."""
+    random = np.random.default_rng(4)
+    calm = np.rint(random.normal(size=(500, 6)) * 64).astype(np.int64)
+    found = switch_statistics(calm, [order(500)])
+    assert found is not None
+    fresh = np.rint(random.normal(size=(300, 6)) * 64).astype(np.int64)
+    drift = fresh + np.linspace(0, 128, 300).astype(np.int64)[:, None]
+    step = fresh.copy()
+    step[200:] += 128
+    drifted = [found.p_value(change, RATE) for change in changes(drift)]
+    switched = [found.p_value(change, RATE) for change in changes(step)]
+    assert np.mean([p <= RATE for p in drifted]) <= 0.05
+    assert min(switched[170 : 170 + 16]) <= RATE / 2 or switched[168] <= RATE
