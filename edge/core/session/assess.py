@@ -32,7 +32,7 @@ from .alarms import Alarms
 from .label_buffer import BufferedObservation
 from .label_requests import LabelRequests
 from .novel_domains import ReferenceModel
-<<<<<<< ours
+from .recalibration import StreamLevel, StreamLevels
 from .stream import (
     SampleAssessment,
     SampleOrigin,
@@ -40,10 +40,6 @@ from .stream import (
     StreamState,
     route_penalties,
 )
-=======
-from .recalibration import StreamLevel, StreamLevels
-from .stream import SampleAssessment, SessionState, StreamState
->>>>>>> theirs
 
 EXPERTS: Final = 3
 """Nearest domains whose adaptors answer together.  Chosen by hand; docs/explanation/streams.md has
@@ -130,34 +126,22 @@ class Assessor:
         level, calibration = self._levels.get(event.stream), known.calibration()
         rate = self._config.false_alarm_rate
         if stream.version != session.version:
-<<<<<<< ours
-            stream.refresh(lambda one: session.assess_again(one, known, reference), session.version)
-=======
             stream.refresh(
                 lambda one: level.at_level(
-                    session.assess(one.key, one.codes, known, reference), calibration, rate
+                    session.assess_again(one, known, reference), calibration, rate
                 ),
                 session.version,
             )
->>>>>>> theirs
         if ahead is not None:
             made, logits = ahead.assessment, ahead.logits
         else:
-<<<<<<< ours
             logits = known.router().logits(features) if known.learned else features[:0]
             codes, origin = known.geometry.project(features[None]), _origin(event, known, logits)
             made = session.assess(key, codes, known, reference, origin)
-        stream.push(made)
-        window = self._detect_drift(stream, known)
-        domain = _route(stream, made.verdict, known, logits)
-=======
-            made = session.assess(key, known.geometry.project(features[None]), known, reference)
         made = level.at_level(made, calibration, rate)
         stream.push(made)
         window = self._detect_drift(stream, known, level)
-        logits = None if ahead is None else ahead.logits
-        domain = _route(stream, made.verdict, features, known, logits)
->>>>>>> theirs
+        domain = _route(stream, made.verdict, known, logits)
         guess = _answer(made, domain, features, known)
         buffered = _buffered(event, features, made.placement.domain, guess, made.verdict.p_value)
         session.label_buffer.add(key, buffered)

@@ -84,13 +84,9 @@ class SampleAssessment:
     """One observation compared with the reference model.
 
     verdict: against the learned domains.  placement: the same with novel domains included.
-<<<<<<< ours
     novelties: novelty to each domain compared, novel ones included, and the router's preference
-    among the learned ones; learned_novelties: without both.
-=======
-    novelties: novelty to each domain compared, novel ones included; learned_novelties: without
-    them.  displacement: from the nearest learned concept, in the plane, int64 [r].
->>>>>>> theirs
+    among the learned ones; learned_novelties: without both.  displacement: from the nearest
+    learned concept, in the plane, int64 [r].
     """
 
     key: str
@@ -99,8 +95,8 @@ class SampleAssessment:
     placement: hdc.Verdict
     novelties: Mapping[str, int]
     learned_novelties: Mapping[str, int] = field(default_factory=dict)
-<<<<<<< ours
     origin: SampleOrigin = NOWHERE
+    displacement: Ints = field(default_factory=lambda: NO_DISPLACEMENT, repr=False)
 
     @property
     def decisive_domain(self) -> str:
@@ -109,9 +105,6 @@ class SampleAssessment:
         bound = self.novelties[first] + DECISIVE
         clear = all(value >= bound for name, value in self.novelties.items() if name != first)
         return first if clear else ""
-=======
-    displacement: Ints = field(default_factory=lambda: NO_DISPLACEMENT, repr=False)
->>>>>>> theirs
 
     @property
     def is_novel(self) -> bool:
@@ -563,11 +556,8 @@ class SessionState:
             placement=placement,
             novelties=apply_route(novelties, origin.routed),
             learned_novelties=learned_novelties,
-<<<<<<< ours
             origin=origin,
-=======
             displacement=_displacement(codes, verdict, known),
->>>>>>> theirs
         )
 
     def assess_again(
@@ -604,11 +594,8 @@ class SessionState:
                     placement=placement,
                     novelties=apply_route(novelties, origin.routed),
                     learned_novelties=learned_novelties,
-<<<<<<< ours
                     origin=origin,
-=======
                     displacement=_displacement(own.codes, verdict, known),
->>>>>>> theirs
                 )
             )
         return made
