@@ -184,6 +184,8 @@ class Alarms:
         if best != before:
             self._assign(stream.recent[stream.change_point(best) :], best)
             self._revise(stream, run, before, reference)
+            if self._merge(best, before, known, reference):
+                self._reassess(stream, known)
         return False
 
     def _is_inside(
@@ -249,16 +251,26 @@ class Alarms:
         stream.outside_count = 0
 
     def _merge(self, here: str, there: str, known: Knowledge, reference: ReferenceModel) -> bool:
-        """Merge two novel domains if the smaller, still unlabelled, is not separate from the other;
-        return whether they were merged."""
-        less, more = sorted((here, there), key=lambda name: len(self._novel.rows(name)))
+        """Merge an opened domain into another that it does not differ from: the smaller of two
+        opened ones.  Return whether they were merged: one with facts waits for the runtime."""
+        opened = sorted(
+            (name for name in (here, there) if name in self._novel),
+            key=lambda name: (name in known.domains, len(self._novel.rows(name)), name),
+        )
+        if here == there or not opened:
+            return False
+        less = opened[0]
+        more = there if less == here else here
         rows = tuple(self._novel.rows(less).values())[-MERGE_WINDOWS * self._config.window :]
-        if less in known.domains or len(rows) < 2:
+        if len(rows) < self._config.window or more not in reference.memory.parts:
             return False
         codes = known.geometry.project(unpack_rows(rows))
         if reference.shift(codes, more, [row.recording for row in rows]) >= MERGE_SHIFT_MAX:
             return False
-        self._session.rename(less, more)
+        self._session.propose_merge(less, more)
+        if less in known.domains:
+            return False
+        self._session.merge(less, more)
         return True
 
     def _reassess(self, stream: StreamState, known: Knowledge) -> None:

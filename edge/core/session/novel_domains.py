@@ -22,6 +22,14 @@ from ..knowledge import Knowledge
 PROVISIONAL_PREFIX: Final = "?"
 """First character of the labels of provisional concepts."""
 
+SAMPLES_DOMAIN: Final = ""
+"""Domain of the samples themselves while their separation from a domain is measured; no real domain
+has an empty name."""
+
+SEPARATION_MIN: Final = 1.06
+"""How many times farther from a domain than from each other samples must lie to be separate, before
+a geometry is fitted.  Samples of the domain itself come out below 1.  Tuned on PACS."""
+
 SHIFT_MIN: Final = 0.08
 """Squared shift of a domain's mean over the squared spread of single samples at which it counts as
 another domain.  Chosen on the development sets of docs/explanation/streams.md, like the next."""
@@ -94,17 +102,34 @@ class ReferenceModel:
         one recording count as one, neighbours in time as their correlation says, and few facts
         behind a concept add their own uncertainty.  recordings: of the samples, "" if unknown.
         """
-        residuals, columns = self.memory.residuals(samples, domain)
-        units, sizes = _units(residuals, recordings)
+        blocks, columns = self.memory.residuals(samples, domain)
+        if not blocks:
+            return self._separation(samples, columns, domain) / SEPARATION_MIN
+        uncertainty = self._uncertainty(columns)
         found, chance = [], []
-        # One unit of resolution, so that constant columns are not divided by zero.
-        for start, stop in self.memory.geometry.spans:
-            rows = units[:, start:stop]
-            weighted = (rows * sizes[:, None]).sum(axis=0) / sizes.sum()
+        for residuals in blocks:
+            rows, sizes = _units(residuals, recordings)
+            moved = (rows * sizes[:, None]).sum(axis=0) / sizes.sum()
+            # One unit of resolution, so that constant columns are not divided by zero.
             length = float((np.square(rows).sum(axis=1) * sizes).sum() / sizes.sum()) + 1
-            found.append(float(np.square(weighted).sum()) / length)
-            chance.append(_chance(rows - rows.mean(axis=0), self._uncertainty(columns)))
+            found.append(float(np.square(moved).sum()) / length)
+            chance.append(_chance(rows - rows.mean(axis=0), uncertainty))
         return float(np.mean(found) / np.mean(chance))
+
+    def _separation(self, samples: hdc.Codes, columns: NDArray[np.intp], domain: str) -> float:
+        """Return how many times farther samples are from a domain than from each other, for a
+        geometry that has no means to compare.
+
+        columns: of the concept that each would be a part of.  Each sample is compared with the
+        concepts of all others, so that a random part of the domain itself yields less than 1.
+        """
+        memory, ratios = self.memory.part(domain), []
+        kinds = sorted(set(columns.tolist()))
+        for kind in kinds:
+            memory.add(SAMPLES_DOMAIN, str(kind), samples[columns == kind])
+        for kind in kinds:
+            ratios.append(_log_ratios(memory, str(kind), samples[columns == kind], domain))
+        return float(np.exp(np.concatenate(ratios).mean()))
 
     def _uncertainty(self, columns: NDArray[np.intp]) -> float:
         """Return the squared error of a mean of concept means: for each concept, its squared share
@@ -247,6 +272,22 @@ def _squared_distances(
 ) -> NDArray[np.float32]:
     """Squared Euclidean distances [n, means]."""
     return np.stack([np.square(rows - mean).sum(axis=1) for mean in means], axis=1)
+
+
+def _log_ratios(
+    memory: hdc.Memory, label: str, samples: hdc.Codes, domain: str
+) -> NDArray[np.float64]:
+    """Logarithms of distances to a domain over those to the other samples: [n, blocks]."""
+    distances = memory.distances_held_out(SAMPLES_DOMAIN, label, samples)
+    lone = memory.counts[SAMPLES_DOMAIN, label] == 1
+    own = [
+        at
+        for at, key in enumerate(memory.keys)
+        if key[0] == SAMPLES_DOMAIN and not (lone and key[1] == label)
+    ]
+    others = [at for at, key in enumerate(memory.keys) if key[0] == domain]
+    far, near = distances[:, others].min(axis=1), distances[:, own].min(axis=1)
+    return np.asarray(np.log((1 + far) / (1 + near)))
 
 
 def _units(

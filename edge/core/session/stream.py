@@ -518,6 +518,7 @@ class SessionState:
         self.streams = StreamStates(config.window)
         self.novel_domains = NovelDomains()
         self.served_accuracy = ServedAccuracy()
+        self._merges: list[tuple[str, str]] = []
         self.version = 0
         self._promoted_version = 0
         self._novel_names: frozenset[str] = frozenset()
@@ -641,6 +642,22 @@ class SessionState:
             )
             if selector.matches(row):
                 yield key
+
+    def propose_merge(self, source: str, target: str) -> None:
+        """Propose to merge an opened domain: the runtime decides about its facts and candidates."""
+        self._merges.append((source, target))
+
+    def take_merges(self) -> list[tuple[str, str]]:
+        """Return the merges proposed since the last call."""
+        taken, self._merges = self._merges, []
+        return taken
+
+    def merge(self, source: str, target: str) -> None:
+        """Merge an opened domain into another for everything that waits for labels."""
+        if target not in self.novel_domains:
+            self.novel_domains.close(source)
+        self.rename(source, target)
+        self.knowledge_changed()
 
     def rename(self, old: str, new: str) -> bool:
         """Rename a domain for everything that waits for labels; True if anything did."""
