@@ -48,6 +48,7 @@ class Alarms:
         self._config = config
         self._session = session
         self._novel = session.novel_domains
+        self._compared: dict[str, int] = {}
 
     def update(
         self,
@@ -66,6 +67,8 @@ class Alarms:
         """
         self._follow(stream, known, reference)
         stream.count_outside(known=self._is_inside(stream, window, reference))
+        if stream.due and stream.domain in self._novel and not stream.outside_count:
+            self._reconsider(stream, known, reference)
         due = stream.drifted and stream.outside_count % stream.half == 1
         opened = due and self._check(stream, known, reference)
         self._file(stream, reference)
@@ -110,6 +113,19 @@ class Alarms:
         self._assign(rows, stream.domain)
         self._revise(stream, run, before, reference)
 
+    def _reconsider(self, stream: StreamState, known: Knowledge, reference: ReferenceModel) -> None:
+        """Compare the novel domain that a stream is in with its nearest other domain, each time its
+        observations have doubled, and merge the two if they are one."""
+        here, size = stream.domain, len(self._novel.rows(stream.domain))
+        if size < 2 * self._compared.get(here, self._config.window):
+            return
+        names = self._novel.names
+        self._compared = {name: count for name, count in self._compared.items() if name in names}
+        self._compared[here] = size
+        rivals = [name for name in stream.nearest_domains() if name != here]
+        if rivals and self._merge(here, rivals[0], known, reference):
+            self._reassess(stream, known)
+
     def _revise(
         self,
         stream: StreamState,
@@ -141,9 +157,11 @@ class Alarms:
                 self._session.label_buffer.move(found[0].key, found[1])
         else:
             self._assign(stream.recent[-1:], stream.domain)
+        if stream.outside_count or not (stream.mixed or stream.tracker.steady):
+            return
         settled = stream.settled()
         buffered = settled and self._session.label_buffer.get(settled.key)
-        if settled and buffered and buffered.domain in self._novel and not stream.outside_count:
+        if settled and buffered and buffered.domain in self._novel:
             self._collect(buffered.domain, settled)
 
     def _assign(self, rows: Iterable[SampleAssessment], domain: str) -> None:

@@ -104,7 +104,7 @@ class ReferenceModel:
         """
         blocks, columns = self.memory.residuals(samples, domain)
         if not blocks:
-            return self._separation(samples, columns, domain) / SEPARATION_MIN
+            return (self._separation(samples, columns, domain) - 1) / (SEPARATION_MIN - 1)
         uncertainty = self._uncertainty(columns)
         found, chance = [], []
         for residuals in blocks:
@@ -123,12 +123,13 @@ class ReferenceModel:
         columns: of the concept that each would be a part of.  Each sample is compared with the
         concepts of all others, so that a random part of the domain itself yields less than 1.
         """
-        memory, ratios = self.memory.part(domain), []
+        memory = self.memory.part(domain)
         kinds = sorted(set(columns.tolist()))
         for kind in kinds:
             memory.add(SAMPLES_DOMAIN, str(kind), samples[columns == kind])
-        for kind in kinds:
-            ratios.append(_log_ratios(memory, str(kind), samples[columns == kind], domain))
+        ratios = [
+            _log_ratios(memory, str(kind), samples[columns == kind], domain) for kind in kinds
+        ]
         return float(np.exp(np.concatenate(ratios).mean()))
 
     def _uncertainty(self, columns: NDArray[np.intp]) -> float:

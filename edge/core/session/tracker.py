@@ -62,13 +62,18 @@ class DomainTracker:
         ]
         return max(sorted(ready), key=self._evidence.__getitem__) if ready else ""
 
+    @property
+    def steady(self) -> bool:
+        """True while no other domain has half of the evidence that moves the stream."""
+        return 2 * max(self._evidence.values(), default=0) < MARGIN
+
     def since(self, domain: str) -> int:
         """Return the number of newest observations that favour a domain: since its change point."""
         return self._since.get(domain, 0)
 
     def dismiss(self, domain: str) -> None:
-        """Start the evidence for a domain again."""
-        self._evidence[domain] = self._since[domain] = 0
+        """Halve the evidence for a domain: more must come before the stream moves there."""
+        self._evidence[domain] //= 2
 
     def rename(self, old: str, new: str) -> None:
         """Rename a domain, or merge it into another."""
