@@ -67,14 +67,14 @@ class DomainSet:
         """Return the recording that a row is a part of, "" if unknown."""
         return "" if self.group is None else f"recording-{self.group[row]}"
 
-    def fact(self, row: int, domain: str) -> Fact:
-        """Return a row as a fact of a domain."""
+    def fact(self, row: int, domain: str, at: int) -> Fact:
+        """Return a row, captured at a time, as a fact of a domain."""
         return Fact(
             id=f"row-{row:05}",
             stream="sensor",
             domain=domain,
             label=str(self.label[row]),
-            captured_at_ns=row,
+            captured_at_ns=at,
             features=self.levels[row].tobytes(),
             recording=self.recording(row),
         )

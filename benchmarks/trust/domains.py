@@ -7,7 +7,7 @@ later, without its domain.  The same labels with their true domains are the refe
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -44,6 +44,8 @@ RAMP = 100
 """Observations over which a gradual change replaces one domain by the next.  Chosen by hand."""
 EXAM_MAX = 1_000
 """Held-out rows that the final accuracy is measured on: a standard error of a point."""
+EXAM_NS = 1_000_000
+"""Later than every observation of a stream."""
 FIRST = "domain-1"
 WAYS = ("in turn", "random", "gradual")
 """Each domain and then each again; revisits in random order between and after the first visits;
@@ -136,7 +138,7 @@ def run_domains(world: DomainSet, way: str, seed: int) -> DomainRun:
     names = {name for _, name in filed} | {FIRST}
     told = MemoryLedger(
         [
-            world.fact(_row(fact.id), f"true-{world.domain[_row(fact.id)]}")
+            replace(fact, domain=f"true-{world.domain[_row(fact.id)]}")
             for fact in device.ledger.facts()
         ]
     )
@@ -223,7 +225,8 @@ class _Device:
         return published
 
     def enrol(self, rows: Ints) -> None:
-        self.feed(Enrol(tuple(self._world.fact(int(row), FIRST) for row in rows)))
+        facts = [self._world.fact(row, FIRST, at) for at, row in enumerate(rows.tolist())]
+        self.feed(Enrol(tuple(facts)))
         self.feed(FitGeometry())
 
 
@@ -233,6 +236,8 @@ class _Labeller:
     def __init__(self, world: DomainSet, device: _Device, random: np.random.Generator) -> None:
         self._world, self._device, self._random = world, device, random
         self._at = 0
+        # The enrolment came before.
+        self._from = len(device.ledger.facts())
         self._due: list[tuple[int, int]] = []
         self._surveyed = {FIRST}
         self.alarms = 0
@@ -243,7 +248,7 @@ class _Labeller:
         event = Observation(
             stream="sensor",
             sequence=self._at,
-            captured_at_ns=self._at,
+            captured_at_ns=self._from + self._at,
             payload=row,
             id=f"row-{row:05}",
             recording=self._world.recording(row),
@@ -277,7 +282,7 @@ def _accuracy(world: DomainSet, ledger: MemoryLedger) -> float:
     right = []
     for at, row in enumerate(rows.tolist()):
         event = Observation(
-            stream="exam", sequence=at, captured_at_ns=at, payload=row, id=f"exam:{at}"
+            stream="exam", sequence=at, captured_at_ns=EXAM_NS + at, payload=row, id=f"exam:{at}"
         )
         right += [
             effect.message.guess == str(world.label[row])
