@@ -8,6 +8,7 @@ later, without its domain.  The same labels with their true domains are the refe
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 
@@ -57,9 +58,10 @@ class DomainRun:
     """The result of one run.
 
     found: domains with facts at the end.  true: domains that the device visited.  misfiled: share
-    of streamed labels in another domain than most of their true domain's.  alarms: raised.
-    boundaries: switches of domain.  entries: of these, to a domain not seen before.  accuracy, told:
-    on held-out rows, with the device's and with the true domains.
+    of streamed labels in a domain that holds mostly another's.  alarms: raised.  boundaries:
+    switches of domain.  entries: of these, to a domain not seen before.  split: true domains that
+    own several of the device's.  accuracy, told: on held-out rows, with the device's and with the
+    true domains.
     """
 
     found: int
@@ -128,7 +130,7 @@ def run_domains(world: DomainSet, way: str, seed: int) -> DomainRun:
     person.hand_in(everything=True)
     shown = np.concatenate(visits)
     firsts = [int(world.domain[visit[-1]]) for visit in visits]
-    switches = [b for a, b in zip(firsts, firsts[1:], strict=False) if a != b]
+    switches = [b for a, b in pairwise(firsts) if a != b]
     streamed = set(shown.tolist())
     filed = Counter(
         (int(world.domain[_row(fact.id)]), fact.domain)
@@ -196,7 +198,7 @@ def _blend(visits: list[Ints], random: np.random.Generator) -> list[Ints]:
     """Return the visits with each boundary a mixture whose share rises over `RAMP`
     observations."""
     stream = [list(visit) for visit in visits]
-    for before, after in zip(stream, stream[1:], strict=False):
+    for before, after in pairwise(stream):
         half = min(RAMP // 2, len(before) // 3, len(after) // 3)
         old, new = before[-half:], after[:half]
         mixed = []

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from ..core import ForgetRequest, GrowRequest, Label, Relabel, Rollback, Selector
+from ..core import ForgetRequest, GrowRequest, Label, Relabel, Rollback, Selector, UndoMerge
 from ..core import limits as core_limits
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=core_limits.TEXT_CHARS_MAX)]
@@ -72,6 +72,16 @@ class RelabelCommand(Request, frozen=True, tag="relabel"):
     def event(self, _at_ns: int) -> Relabel:
         """The event for the core."""
         return Relabel(self.select.selector, self.label, self.domain)
+
+
+class UndoMergeCommand(Request, frozen=True, tag="undo-merge"):
+    """Undo a merge of domains that the device made by itself."""
+
+    merge_id: Name
+
+    def event(self, _at_ns: int) -> UndoMerge:
+        """The event for the core."""
+        return UndoMerge(self.merge_id)
 
 
 class ForgetCommand(Request, frozen=True, tag="forget"):
@@ -169,6 +179,7 @@ COMMANDS: Final[dict[str, type[Request]]] = {
     for kind in (
         LabelCommand,
         RelabelCommand,
+        UndoMergeCommand,
         ForgetCommand,
         GrowCommand,
         RollbackCommand,

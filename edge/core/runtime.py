@@ -280,7 +280,7 @@ class Runtime:
             fact = Fact(
                 id=event.observation_id,
                 stream=buffered.stream,
-                domain=event.domain or buffered.domain,
+                domain=event.domain or self._filed_domain(event.observation_id, buffered),
                 label=event.label,
                 captured_at_ns=buffered.captured_at_ns,
                 features=buffered.features,
@@ -288,6 +288,15 @@ class Runtime:
                 recording=buffered.recording,
             )
             yield from self._learn(event.observation_id, (fact,))
+
+    def _filed_domain(self, observation_id: str, one: BufferedObservation) -> str:
+        """Return the domain of a label that names none."""
+        buffer = self._session.label_buffer
+        return (
+            one.domain
+            if buffer.get(observation_id) is None
+            else buffer.filed_domain(observation_id)
+        )
 
     def _unlabelled(self, observation_id: str) -> BufferedObservation | None:
         """Return an observation from the label buffer or the label candidates; None if expired."""

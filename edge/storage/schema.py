@@ -115,6 +115,22 @@ MIGRATIONS: Final[list[str]] = [
     ALTER TABLE facts ADD COLUMN recording TEXT NOT NULL DEFAULT '';
     ALTER TABLE candidates ADD COLUMN recording TEXT NOT NULL DEFAULT '';
     """,
+    """
+    CREATE TABLE domain_merges (
+        number INTEGER PRIMARY KEY,
+        merge TEXT NOT NULL UNIQUE,
+        source TEXT NOT NULL,
+        target TEXT NOT NULL,
+        at_ns INTEGER NOT NULL,
+        undone INTEGER NOT NULL
+    );
+    CREATE TABLE merged_facts (
+        merge TEXT NOT NULL,
+        id TEXT NOT NULL,
+        PRIMARY KEY (merge, id)
+    ) WITHOUT ROWID;
+    CREATE INDEX merged_facts_by_id ON merged_facts (id);
+    """,
 ]
 
 

@@ -31,6 +31,7 @@ from ..core import (
     StateError,
     StoreAdaptor,
     StoreContribution,
+    StoreDomainMerge,
     StoreFacts,
     StoreGeometry,
     StoreGrowthAttempt,
@@ -177,6 +178,9 @@ class Store(StoreReader):
                 with self._transaction("recording a growth attempt") as db:
                     row = (effect.domain, effect.hash)
                     db.execute("INSERT OR REPLACE INTO attempts VALUES (?, ?)", row)
+            case StoreDomainMerge():
+                with self._transaction("recording a merge of domains") as db:
+                    tables.store_merge(db, effect.merge)
             case StoreLabelCandidates():
                 with self._transaction("storing label candidates") as db:
                     tables.store_candidates(db, effect.candidates)
@@ -280,6 +284,7 @@ class Store(StoreReader):
             )
             put_meta(db, "digest", digest)
             tables.delete_candidates(db, going)
+            tables.delete_from_merges(db, effect.evicted)
             if effect.evicted:
                 put_meta(db, "evictions", str(evictions).encode())
 

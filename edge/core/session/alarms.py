@@ -11,7 +11,7 @@ import hdc
 from ..config import Config
 from ..knowledge import Knowledge
 from .novel_domains import ReferenceModel, UnlabelledRow, unpack_rows
-from .stream import SampleAssessment, SessionState, StreamState
+from .stream import SETTLED_WINDOWS, SampleAssessment, SessionState, StreamState
 
 NOVEL_SAMPLES_MIN: Final = 4
 """Fewest individually novel samples that open a domain by themselves; with fewer, all drifted
@@ -211,14 +211,18 @@ class Alarms:
     ) -> bool | None:
         """Return whether a window lies inside a learned or novel domain; None if undecidable.
 
-        Thresholds of a novel domain rest on its own few observations, so that half a window apart
-        the mean is compared too.
+        Thresholds of a novel domain rest on its own few observations, and a domain of few facts has
+        none, so that the means are compared there, half a window apart.
         """
-        if window is None or stream.window_domain not in self._novel:
-            return window.known if window else None
-        if stream.due:
-            rows = stream.recent[-stream.length - stream.half :]
-            stream.shifted = self._shift(rows, stream.domain, reference) >= 1
+        if window is None:
+            return None
+        opened = stream.window_domain in self._novel
+        if stream.due and (opened or window.known is None):
+            spans = (stream.length + stream.half, SETTLED_WINDOWS * stream.length)
+            fits = [self._fits(stream.recent[-span:], stream.domain, reference) for span in spans]
+            stream.shifted = not all(fits) if opened else not any(fits)
+        if not opened:
+            return False if window.known is None and stream.shifted else window.known
         rate = self._config.false_alarm_rate
         placements = [one.placement for one in stream.window]
         verdict = hdc.detect_window(placements, reference.calibration, rate)

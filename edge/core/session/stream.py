@@ -33,6 +33,10 @@ KEPT_WINDOWS: Final = 3
 """Windows kept per stream: an alarm may come that late, and its domain must reach back to where the
 drift began."""
 
+SETTLED_WINDOWS: Final = 2
+"""Windows after which an observation joins the novel domain that its stream is in: the newest ones
+are compared with that domain, and must not be a part of it."""
+
 OWN_WEIGHT: Final = 8
 """Neighbours that an observation outweighs when its domain is decided: half of those around it in
 the default window of 16.  Chosen by hand; effect not measured."""
@@ -414,8 +418,8 @@ class StreamState:
         return one, self._centred_votes.leader(one.novelties)
 
     def settled(self) -> SampleAssessment | None:
-        """Return the newest observation with half a window after it; None until there is one."""
-        at = len(self._kept) - 1 - self.length // 2
+        """Return the newest observation with `SETTLED_WINDOWS` after it; None until one has."""
+        at = len(self._kept) - 1 - SETTLED_WINDOWS * self.length
         return self._kept[at] if at >= 0 else None
 
     def nearest_domains(self) -> tuple[str, ...]:

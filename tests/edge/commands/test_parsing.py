@@ -34,6 +34,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "forget": {"select": {"ids": ["a", "b"]}, "refit_geometry": False},
     "grow": {"domain": "d"},
     "rollback": {"domain": "d"},
+    "undo-merge": {"merge_id": "m"},
     "bundle-import": {"name": "b"},
 }
 
