@@ -10,6 +10,7 @@ from .card import Card, Input, Kind, Preparation, Tap, vector_card
 from .card_file import load_card, save_card
 from .description import describe_model
 from .errors import CardError, EncoderError, ModelError, PayloadError
+from .exif import capture_time
 from .model import SHIPPED, Features, Model, calibrate, open_model
 from .onnx_writer import Node, Value, onnx_bytes
 from .preparation import thumbnail
@@ -33,6 +34,7 @@ __all__ = [
     "Tap",
     "Value",
     "calibrate",
+    "capture_time",
     "cut_windows",
     "describe_model",
     "freeze_quantiser",

@@ -377,10 +377,10 @@ def calibrate(
         of_domain = {key: codes for key, codes in coded.items() if key[0] == domain}
         scored = _score_domain(made, memory, of_domain, joined, apart)
         if all(key in in_time for key in of_domain):
-            held = [in_time[key] for key in of_domain]
-            made.in_time[domain] = time_statistics(held, scored)
+            in_order = [in_time[key] for key in of_domain]
+            made.in_time[domain] = time_statistics(in_order, scored)
             moved = [displacements(memory, key, of_domain[key], in_time[key]) for key in of_domain]
-            switches = switch_statistics(np.concatenate(moved), held) if exemplars else None
+            switches = switch_statistics(np.concatenate(moved), in_order) if exemplars else None
             if switches is not None:
                 made.switches[domain] = switches
     return made

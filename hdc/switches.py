@@ -124,7 +124,8 @@ def _variances(squares: Ints) -> Ints:
     own = mean(squares.sum(axis=0), count)
     independent = max(1, count // SPAN)
     together = int(own.sum()) // width
-    return np.maximum((independent * own + width * together) // (independent + width), 1)
+    shrunk = (independent * own + width * together) // (independent + width)
+    return np.asarray(np.maximum(shrunk, 1))
 
 
 def _logarithms(moved: Ints, variances: Ints) -> Ints:

@@ -63,7 +63,7 @@ METHODS = {
 Bools = NDArray[np.bool_]
 
 
-class _Rows:
+class PassedRows:
     """An encoder that passes quantised rows through."""
 
     def __init__(self, card: encoder.Card) -> None:
@@ -95,7 +95,7 @@ class PartResult:
 
 
 @dataclass(slots=True, eq=False)
-class _Device:
+class TimedDevice:
     """A runtime with its ledger."""
 
     runtime: Runtime
@@ -106,6 +106,7 @@ class _Device:
     scores: list[float] = field(default_factory=list)
 
     def send(self, event: Event) -> tuple[Effect, ...]:
+        """Handle an event and apply its effects; return them."""
         effects = self.runtime.handle(event)
         for effect in effects:
             self.ledger.apply(effect)
@@ -224,12 +225,12 @@ def judge(part: TimePart, *, timed: bool, confirms: bool) -> PartResult:
     )
 
 
-def _start(card: encoder.Card, ledger: MemoryLedger, *, confirms: bool) -> _Device:
+def _start(card: encoder.Card, ledger: MemoryLedger, *, confirms: bool) -> TimedDevice:
     config = Config(growth=False, false_alarm_rate=RATE, facts_per_concept=1 << 20)
-    return _Device(Runtime(config, _Rows(card), ledger), ledger, confirms)
+    return TimedDevice(Runtime(config, PassedRows(card), ledger), ledger, confirms)
 
 
-def _restart(card: encoder.Card, device: _Device) -> _Device:
+def _restart(card: encoder.Card, device: TimedDevice) -> TimedDevice:
     """Return a device that was restarted on a copy of the ledger; nobody answers it."""
     made = _start(card, _copy(device.ledger), confirms=False)
     made.sequence = device.sequence

@@ -1,6 +1,6 @@
 """Peers of the time-ordered false alarms: split conformal Mahalanobis and nearest neighbours."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,10 @@ NORMAL_QUANTILE = 2.326
 """A standard normal exceeds it at the chosen rate."""
 
 
+Score = Callable[[Reals, NDArray[np.int64], Reals], Reals]
+"""Scores rows, given the fitted ones with their labels; higher is more novel."""
+
+
 def peer_alarms(parts: list[TimePart]) -> Iterator[tuple[str, float, float]]:
     """Yield each peer with its mean false alarms per sample and per window on the parts."""
     for name, score in (("conformal Mahalanobis", _mahalanobis), ("conformal kNN", _neighbours)):
@@ -34,7 +38,7 @@ def peer_alarms(parts: list[TimePart]) -> Iterator[tuple[str, float, float]]:
         yield name, sample, window
 
 
-def _alarms(part: TimePart, score: "Score") -> tuple[float, float]:
+def _alarms(part: TimePart, score: Score) -> tuple[float, float]:
     random = np.random.default_rng(0)
     enrolled = part.values[: part.enrolled]
     spread = enrolled.std(axis=0) + RIDGE
@@ -72,6 +76,3 @@ def _neighbours(fitted: Reals, _labels: NDArray[np.int64], rows: Reals) -> Reals
         apart = np.sqrt(np.square(fitted - row).sum(axis=1))
         made[at] = np.partition(apart, NEIGHBOURS)[:NEIGHBOURS].mean()
     return made
-
-
-Score = type(_mahalanobis)

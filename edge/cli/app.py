@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from ..daemon import HERE
+from ..datasets import NamedColumns
 from ..home import Home, KnownNames, actions, create_home
 from ..home import growth as growing
 from .name_prompt import confirm_name
@@ -71,6 +72,8 @@ def init(*, folder: Path, encoder_card: str, vectors: Path | None, as_json: bool
 @click.option("--label", default="", help="Label of examples without one.")
 @click.option("--grow", is_flag=True, help="Then grow adaptors in domains with enough new facts.")
 @rate_option
+@click.option("--time-column", default="", help="A table's column of the times of capture.")
+@click.option("--recording-column", default="", help="A table's column of recordings or sessions.")
 @yes_option
 @json_option
 def learn(
@@ -81,6 +84,8 @@ def learn(
     label: str,
     grow: bool,
     rate_hz: int,
+    time_column: str,
+    recording_column: str,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -94,7 +99,10 @@ def learn(
         label = confirm_name("label", label, known.labels, ask=not as_json)
         domain = confirm_name("domain", domain, known.domains, ask=not as_json)
         with views.counting("encoding") as tick:
-            lesson = actions.read_lesson(opened, path, domain, label, tick, rate_hz=rate_hz)
+            named = NamedColumns(time_column, recording_column)
+            lesson = actions.read_lesson(
+                opened, path, domain, label, tick, rate_hz=rate_hz, named=named
+            )
         views.show_warnings(lesson.warnings)
         if lesson.moved and not yes and sys.stdin.isatty():
             cli_change.confirm(views.question_of(lesson.moved))
@@ -169,6 +177,7 @@ for verb in (
     cli_watch.status,
     cli_watch.top,
     cli_watch.label,
+    cli_watch.confirm,
     cli_command.command,
     cli_command.keygen,
     cli_bundle.bundle,

@@ -1,7 +1,9 @@
-"""Clients that label a home's candidates: through its running daemon, or in the home itself."""
+"""Clients that label a home's candidates and answer its questions about lasting alarms: through its
+running daemon, or in the home itself."""
 
 import base64
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,7 @@ import msgspec
 
 from ..commands import (
     CandidatesCommand,
+    ConfirmCommand,
     ExplainCommand,
     LabelCommand,
     RawCommand,
@@ -19,7 +22,7 @@ from ..commands import (
     response_body,
     send_to_daemon,
 )
-from ..core import EdgeError, Label
+from ..core import AlarmQuestion, ConfirmAlarm, EdgeError, Label
 from ..home import (
     Explained,
     Home,
@@ -46,6 +49,10 @@ class LabelClient(Protocol):
     def label(self, observation_id: str, label: str, domain: str) -> str:
         """Store a label durably; return its acknowledgement.  Raises EdgeError if it is refused."""
 
+    def confirm(self, alarm: AlarmQuestion, *, harmless: bool) -> str:
+        """Answer the question about a lasting alarm; return its acknowledgement.  Raises EdgeError
+        if it is refused."""
+
 
 class HomeLabelClient:
     """Labels in an open home that no daemon uses."""
@@ -69,6 +76,11 @@ class HomeLabelClient:
         """See `LabelClient`."""
         ack = acknowledged(self._home.feed(Label(observation_id, label, domain)))
         return ack.detail or f"{ack.count} learned"
+
+    def confirm(self, alarm: AlarmQuestion, *, harmless: bool) -> str:
+        """See `LabelClient`."""
+        event = ConfirmAlarm(alarm.alarm_id, alarm.stream, harmless, time.time_ns())
+        return acknowledged(self._home.feed(event)).detail
 
 
 class DaemonLabelClient:
@@ -97,6 +109,13 @@ class DaemonLabelClient:
             LabelCommand(id=_new_id(), observation_id=observation_id, label=label, domain=domain)
         )
         return str(answer.get("detail") or "learned")
+
+    def confirm(self, alarm: AlarmQuestion, *, harmless: bool) -> str:
+        """See `LabelClient`."""
+        request = ConfirmCommand(
+            id=_new_id(), alarm_id=alarm.alarm_id, stream=alarm.stream, harmless=harmless
+        )
+        return str(self._send(request).get("detail", ""))
 
     def _send(self, request: Request) -> dict[str, Any]:
         answer = send_to_daemon(self._folder, request)

@@ -22,6 +22,7 @@ from .parsing import CommandParser, ParsedCommand, Refusal, no_home, parse_comma
 from .requests import (
     LOCAL_COMMANDS,
     BundleImportCommand,
+    ConfirmCommand,
     ExplainCommand,
     ForgetCommand,
     GrowCommand,
@@ -267,9 +268,16 @@ def _do(request: Request, context: CommandContext) -> Response:
     if isinstance(request, ForgetCommand) and request.refit_geometry is None:
         again = not _home(request, context).shares_geometry
         request = msgspec.structs.replace(request, refit_geometry=again)
+    if isinstance(request, ConfirmCommand):
+        request = _with_question(request, _home(request, context))
     match request:
         case (
-            LabelCommand() | RelabelCommand() | ForgetCommand() | GrowCommand() | RollbackCommand()
+            LabelCommand()
+            | RelabelCommand()
+            | ForgetCommand()
+            | ConfirmCommand()
+            | GrowCommand()
+            | RollbackCommand()
         ):
             typos = _typos(request, context)
             response = _response(
@@ -284,6 +292,22 @@ def _do(request: Request, context: CommandContext) -> Response:
             except EdgeError as error:
                 return _refused(request.verb, Refusal(error.message, error.hint, request.id))
             return Response(verb=request.verb, id=request.id, done=True, body=body)
+
+
+def _with_question(request: ConfirmCommand, home: Home) -> ConfirmCommand:
+    """Complete an answer with the id and the stream of the question that it names by one of them;
+    an answer without a question stays, and the core rejects it."""
+    asked = [
+        one
+        for one in home.runtime.alarm_questions()
+        if request.alarm_id in {"", one.alarm_id} and request.stream in {"", one.stream}
+    ]
+    if len(asked) != 1:
+        nothing = request.alarm_id or request.stream or "unnamed"
+        return msgspec.structs.replace(
+            request, alarm_id=request.alarm_id or nothing, stream=request.stream or nothing
+        )
+    return msgspec.structs.replace(request, alarm_id=asked[0].alarm_id, stream=asked[0].stream)
 
 
 def _typos(request: Request, context: CommandContext) -> list[str]:

@@ -4,7 +4,16 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from ..core import ForgetRequest, GrowRequest, Label, Relabel, Rollback, Selector, UndoMerge
+from ..core import (
+    ConfirmAlarm,
+    ForgetRequest,
+    GrowRequest,
+    Label,
+    Relabel,
+    Rollback,
+    Selector,
+    UndoMerge,
+)
 from ..core import limits as core_limits
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=core_limits.TEXT_CHARS_MAX)]
@@ -96,6 +105,19 @@ class ForgetCommand(Request, frozen=True, tag="forget"):
         return ForgetRequest(self.id, self.select.selector, at_ns, self.refit_geometry is not False)
 
 
+class ConfirmCommand(Request, frozen=True, tag="confirm"):
+    """Answer the question about a lasting alarm.  alarm_id, stream: of the question, one of them is
+    enough.  harmless: true puts the stream's level where the stream is; false keeps the alarm."""
+
+    harmless: bool
+    alarm_id: NameOrEmpty = ""
+    stream: NameOrEmpty = ""
+
+    def event(self, at_ns: int) -> ConfirmAlarm:
+        """The event for the core."""
+        return ConfirmAlarm(self.alarm_id, self.stream, self.harmless, at_ns)
+
+
 class GrowCommand(Request, frozen=True, tag="grow"):
     """Search and train an adaptor for a domain now."""
 
@@ -181,6 +203,7 @@ COMMANDS: Final[dict[str, type[Request]]] = {
         RelabelCommand,
         UndoMergeCommand,
         ForgetCommand,
+        ConfirmCommand,
         GrowCommand,
         RollbackCommand,
         AdaptorsCommand,

@@ -18,6 +18,7 @@ VERBS: Final = (
     "relabel",
     "undo-merge",
     "forget",
+    "confirm",
     "grow",
     "rollback",
     "adaptors",

@@ -101,6 +101,7 @@ if TYPE_CHECKING:
         TEXT_CHARS_MAX,
     )
     from .recalibration import (
+        RECALIBRATION_VERSION,
         CalibrationStatus,
         ConfirmedAlarm,
         ObservedRate,
@@ -111,6 +112,7 @@ if TYPE_CHECKING:
     from .runtime import Runtime
     from .session.assess import FeatureModel
     from .session.explanation import Explanation, KnownExample
+    from .session.recalibration import AlarmCounts, effective_count, wilson_interval
     from .validation import find_invalid_fact
 else:
     __getattr__ = lazy_names(
@@ -214,6 +216,7 @@ else:
                 "CalibrationStatus",
                 "ConfirmedAlarm",
                 "ObservedRate",
+                "RECALIBRATION_VERSION",
                 "Recalibration",
                 "may_cover",
             ),
@@ -221,6 +224,7 @@ else:
             "runtime": ("Runtime",),
             "session.assess": ("FeatureModel",),
             "session.explanation": ("Explanation", "KnownExample"),
+            "session.recalibration": ("AlarmCounts", "effective_count", "wilson_interval"),
             "validation": ("find_invalid_fact",),
         },
     )
@@ -232,11 +236,13 @@ __all__ = [
     "HEAD_FACTS_MAX",
     "NAMING_HINT",
     "NOVEL_DOMAIN_OBSERVATIONS_MAX",
+    "RECALIBRATION_VERSION",
     "SUPPORT_FACTS_MAX",
     "TEXT_CHARS_MAX",
     "Acknowledgement",
     "Adaptor",
     "AdaptorRecord",
+    "AlarmCounts",
     "AlarmQuestion",
     "CalibrationStatus",
     "CancelGrowth",
@@ -311,6 +317,7 @@ __all__ = [
     "columns_differ",
     "derive_knowledge",
     "digest_facts",
+    "effective_count",
     "find_invalid_columns",
     "find_invalid_contribution",
     "find_invalid_fact",
@@ -326,4 +333,5 @@ __all__ = [
     "stack_facts",
     "unnamed_side",
     "untimed_batch",
+    "wilson_interval",
 ]

@@ -10,7 +10,8 @@ COUNT_MAX: Final = 2**63 - 1
 """Largest time, sequence number or revision: SQLite and messages hold signed 64-bit integers."""
 
 TEXT_CHARS_MAX: Final = 200
-"""Longest id, domain, label, stream or subject: these become columns, topics and table cells."""
+"""Longest id, domain, label, stream, subject or recording: these become columns, topics and table
+cells."""
 
 FACTS_PER_CONCEPT_MAX: Final = 1_000
 """Default of `facts_per_concept`: newest facts kept per (domain, label)."""

@@ -5,7 +5,7 @@ the runtime reads then contains them.  If an effect fails, discard the runtime a
 its knowledge is derived from the ledger.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, replace
 from typing import Any, cast
@@ -173,6 +173,13 @@ class Runtime:
         """Return how each learned domain's thresholds were calibrated."""
         return self.knowledge.calibration_status(self.config.false_alarm_rate)
 
+    def holds_traces(self, selector: Selector) -> bool:
+        """Return whether label candidates match a selector, or recalibrations may stem from
+        observations that it matches."""
+        streams = self._streams_of(self._ledger.select(selector), ())
+        found = self._matching_candidates(selector) or self._levels.matching(selector, streams)
+        return bool(found)
+
     # --- observations ---------------------------------------------------------------------------
 
     def _observe(self, event: Observation) -> Iterator[Effect]:
@@ -184,8 +191,10 @@ class Runtime:
             yield Publish(features)
             return
         for found in self._assessor.assess(event, features, self.knowledge, ahead):
-            stored = isinstance(found, StoreLabelCandidates | StoreRecalibration)
-            yield found if stored else Publish(found)
+            if isinstance(found, StoreLabelCandidates | StoreRecalibration):
+                yield found
+            else:
+                yield Publish(found)
             if isinstance(found, DriftAlarm) and found.stream in self._alarm_outputs:
                 channel = self._alarm_outputs[found.stream]
                 yield SetOutput(found.stream, channel, int(found.raised))
@@ -241,12 +250,15 @@ class Runtime:
             yield Publish(Acknowledgement(event.alarm_id, 0, "the alarm stays"))
             return
         buffer = self._session.label_buffer
-        alarm = confirmed_alarm(asked, event.at_ns, buffer, self.knowledge)
+        # People answer late: the alarm lasts, so the newest observations stand for expired ones.
+        alarm = confirmed_alarm(asked, event.at_ns, buffer, self.knowledge) or confirmed_alarm(
+            level.newest(asked), event.at_ns, buffer, self.knowledge
+        )
         if alarm is None:
             yield _reject(
                 event.alarm_id,
                 "confirming an alarm: its observations have expired",
-                f"answer within {limits.WINDOW_OBSERVATIONS_MAX} observations",
+                "wait for the next observation of the stream, then answer again",
             )
             return
         level.confirm(alarm)
@@ -454,7 +466,8 @@ class Runtime:
         self._session.forget(matched | ids)
         levels = self._levels.forget(event.selector, streams, self.knowledge)
         ended = tuple(self._growth.forget(ids, self._ledger))
-        receipt = self._receipt(event, facts, before, geometry, ended)
+        more = (("adaptors",) if ended else ()) + (("recalibration",) if levels else ())
+        receipt = self._receipt(event, facts, before, geometry, more)
         # In this order, a crash in between leaves a request to repeat, never a wrong receipt.
         if geometry is not None:
             yield StoreGeometry(geometry.pack())
@@ -463,7 +476,7 @@ class Runtime:
         yield from ended
         yield Publish(receipt)
 
-    def _streams_of(self, ids: AbstractSet[str], buffered: AbstractSet[str]) -> frozenset[str]:
+    def _streams_of(self, ids: Iterable[str], buffered: Iterable[str]) -> frozenset[str]:
         """Return the streams of facts and of buffered observations."""
         facts = (self._ledger.get(key) for key in ids)
         rows = (self._session.label_buffer.get(key) for key in buffered)
@@ -495,11 +508,10 @@ class Runtime:
         facts: tuple[Fact, ...],
         before: str,
         refitted: hdc.Geometry | None,
-        ended: tuple[Effect, ...],
+        more: tuple[str, ...],
     ) -> Receipt:
         touched = sorted({f"{fact.domain}/{fact.label}" for fact in facts})
-        rebuilt = ("sums", "thresholds", "heads") + (("geometry",) if refitted else ())
-        rebuilt += ("adaptors",) if ended else ()
+        rebuilt = ("sums", "thresholds", "heads") + (("geometry",) if refitted else ()) + more
         frozen = () if refitted or self._ledger.geometry() is None else (FROZEN_GEOMETRY,)
         evictions = self._ledger.evictions()
         grown = (EVICTED_BEFORE,) if evictions and self._ledger.adaptors() else ()

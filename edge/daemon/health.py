@@ -8,7 +8,14 @@ from typing import Final, Literal
 
 from ..core import EdgeError
 from ..home import Home
-from ..mqtt import AdaptorStatus, BrokerStatus, DaemonStatus, HomeStatus, OutboxStatus
+from ..mqtt import (
+    AdaptorStatus,
+    BrokerStatus,
+    DaemonStatus,
+    HomeStatus,
+    OutboxStatus,
+    StreamStatus,
+)
 from ..outbox import Outbox
 from .homes import HomeSlot
 from .loop import Loop
@@ -69,7 +76,7 @@ class HealthReport:
             written_bytes_day=int(written_bytes() / max(now - self._started_s, RATE_S_MIN) * DAY_S),
             clock=loop.clock.state,
             settings=self.settings,
-            streams=tuple(stream.status() for stream in loop.inbox.streams.values()),
+            streams=tuple(_stream_statuses(loop)),
             homes=self._homes,
             outbox=outbox,
             broker=broker,
@@ -119,7 +126,22 @@ def home_status(slot: HomeSlot) -> HomeStatus:
         growing=home.growing,
         problem=slot.problem,
         growth_unavailable=home.heads_only,
+        false_alarm_rate=home.runtime.config.false_alarm_rate,
+        calibration=home.runtime.calibration_status(),
     )
+
+
+def _stream_statuses(loop: Loop) -> Iterable[StreamStatus]:
+    """Yield the status of each stream, with the beginning of a lasting alarm that waits for an
+    answer."""
+    began_ns = {
+        (slot.name, one.stream): one.from_ns
+        for slot in loop.homes.values()
+        if slot.home is not None
+        for one in slot.home.runtime.alarm_questions()
+    }
+    for stream in loop.inbox.streams.values():
+        yield stream.status(began_ns.get((stream.settings.home, stream.name), 0))
 
 
 def _adaptors(home: Home, concepts: Mapping[tuple[str, str], int]) -> Iterable[AdaptorStatus]:

@@ -29,7 +29,13 @@ from ..core import (
 )
 from ..logs import RateLimitedLog, log
 from ..mqtt import InboundMessage, TopicAddress, Topics
-from ..sources import InvalidMeasurement, Measurement, decode_payload, read_properties
+from ..sources import (
+    InvalidMeasurement,
+    Measurement,
+    daily_recording,
+    decode_payload,
+    read_properties,
+)
 from .clock import DaemonClock
 from .homes import HomeSlot
 from .inbox import Inbox
@@ -324,6 +330,7 @@ class Loop:
             payload=measurement.payload,
             id=given.id or key,
             subject=given.subject or stream.settings.subject,
+            recording=daily_recording(stream.name, at_ns),
             kind=stream.settings.kind,
         )
 

@@ -83,15 +83,49 @@ def _streams(now: DaemonStatus) -> Iterator[Metric]:
             gauge.add_metric([stream.name], float(bool(value) if isinstance(value, str) else value))
         yield gauge
 
+    yield from _false_alarms(now)
+
+
+def _false_alarms(now: DaemonStatus) -> Iterator[Metric]:
+    gauges = {
+        "": ("observed_rate", "Observed false-alarm rate."),
+        "_low": ("observed_low", "Lower end of the 95 % interval of the observed rate."),
+        "_high": ("observed_high", "Upper end of the 95 % interval of the observed rate."),
+    }
+    for end, (name, text) in gauges.items():
+        gauge = GaugeMetricFamily(f"auricle_stream_false_alarm_rate{end}", text, labels=["stream"])
+        for stream in now.streams:
+            value = getattr(stream, name)
+            if value is not None:
+                gauge.add_metric([stream.name], value)
+        yield gauge
+    text = "1 while a lasting alarm waits for a person's answer."
+    asked = GaugeMetricFamily("auricle_stream_alarm_question", text, labels=["stream"])
+    for stream in now.streams:
+        asked.add_metric([stream.name], float(stream.question_at_ns > 0))
+    yield asked
+
 
 def _homes(now: DaemonStatus) -> Iterator[Metric]:
     opened = GaugeMetricFamily("auricle_home_open", "1 while a home serves.", labels=["home"])
     facts = GaugeMetricFamily("auricle_home_facts", "Facts in the ledger.", labels=["home"])
+    chosen = GaugeMetricFamily(
+        "auricle_home_false_alarm_rate", "False-alarm rate as chosen.", labels=["home"]
+    )
+    exchangeable = GaugeMetricFamily(
+        "auricle_home_exchangeable_domains",
+        "Domains whose facts are calibrated as independent: without usable times.",
+        labels=["home"],
+    )
     for home in now.homes:
         opened.add_metric([home.name], float(bool(home.encoder)))
         facts.add_metric([home.name], home.facts)
+        chosen.add_metric([home.name], home.false_alarm_rate)
+        exchangeable.add_metric([home.name], sum(one.exchangeable for one in home.calibration))
     yield opened
     yield facts
+    yield chosen
+    yield exchangeable
 
 
 def _delivery(now: DaemonStatus) -> Iterator[Metric]:

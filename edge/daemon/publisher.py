@@ -9,6 +9,7 @@ import msgspec
 
 from ..core import (
     Acknowledgement,
+    AlarmQuestion,
     ChangePoint,
     Decision,
     DriftAlarm,
@@ -209,7 +210,7 @@ def _observation_ids(message: Any) -> tuple[str, ...]:
     """Return the ids of the observations that a message is about."""
     if isinstance(message, Decision | DriftAlarm | SeriesForecast | ChangePoint):
         return (message.observation_id,)
-    if isinstance(message, LabelRequest):
+    if isinstance(message, LabelRequest | AlarmQuestion):
         return message.observation_ids
     if isinstance(message, Acknowledgement | Rejected):
         return (message.subject_id,)

@@ -48,6 +48,7 @@ class StreamCounters:
         self._numbered = 0
         self._domain = self._label = ""
         self._last_at_ns = 0
+        self._observed: tuple[float | None, float | None, float | None] = (None, None, None)
         self._rejected_in_row = 0
         self._rejection: tuple[str, str] = ("", "")
         self._change: ChangePoint | None = None
@@ -96,6 +97,7 @@ class StreamCounters:
                 self._novel.append(message.known is False)
                 self.alarmed, self.degraded = message.alarm, message.degraded
                 self._domain, self._label = message.domain, message.label or ""
+                self._observed = message.observed_rate, message.observed_low, message.observed_high
                 self._record_answer(message.captured_at_ns)
             case DriftAlarm():
                 self.alarmed = message.raised
@@ -155,8 +157,10 @@ class StreamCounters:
         self._rejected_in_row = 0
         self._last_at_ns = captured_at_ns
 
-    def status(self) -> StreamStatus:
-        """Return a snapshot."""
+    def status(self, question_at_ns: int = 0) -> StreamStatus:
+        """Return a snapshot.  question_at_ns: when a lasting alarm began that waits for an answer,
+        0 for none."""
+        rate, low, high = self._observed
         seconds = max(len(self._counts) - 1, 1)
         novel = 100 * sum(self._novel) / len(self._novel) if self._novel else None
         return StreamStatus(
@@ -181,6 +185,10 @@ class StreamCounters:
             domain=self._domain,
             label=self._label,
             last_at_ns=self._last_at_ns,
+            observed_rate=rate,
+            observed_low=low,
+            observed_high=high,
+            question_at_ns=question_at_ns,
         )
 
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .recordings import Row, SeriesFile, SeriesRows, read_recording
     from .sounds import RATE_HZ
     from .tables import accepted_examples, read_column_names, read_examples
+    from .time_columns import RECOGNISED, NamedColumns
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -17,13 +18,16 @@ else:
             "recordings": ("Row", "SeriesFile", "SeriesRows", "read_recording"),
             "sounds": ("RATE_HZ",),
             "tables": ("accepted_examples", "read_column_names", "read_examples"),
+            "time_columns": ("NamedColumns", "RECOGNISED"),
         },
     )
 
 __all__ = [
     "RATE_HZ",
+    "RECOGNISED",
     "Example",
     "Examples",
+    "NamedColumns",
     "Row",
     "SeriesFile",
     "SeriesRows",

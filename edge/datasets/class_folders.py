@@ -9,12 +9,14 @@ import hashlib
 import os
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Any, Final
+
+import encoder
 
 from ..core import ConfigError
 
@@ -36,13 +38,19 @@ SPLITS: Final = frozenset(
     {"train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval"}
 )
 """Lower-case folder names of the training and test parts of a data set."""
+EXIF: Final = "EXIF data"
+FILE_TIME: Final = "file times"
+RECORDING_FILE_CHARS: Final = 190
+"""Characters of a file name that are part of the name of its recording: with eight digits the name
+fits `limits.TEXT_CHARS_MAX`."""
 FOLDERS_MAX: Final = 3
 """Deepest layout: <split>/<domain>/<label>."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """A payload for the encoder with its annotations; "" and 0 for unknown ones."""
+    """A payload for the encoder with its annotations; "" and 0 for unknown ones.  timed_by: where
+    its time comes from, as text."""
 
     id: str
     payload: Any = field(repr=False, compare=False)
@@ -51,6 +59,7 @@ class Example:
     subject: str = ""
     recording: str = ""
     captured_at_ns: int = 0
+    timed_by: str = ""
     source: str = ""
     stream: str = ""
     revision: int = 0
@@ -94,7 +103,13 @@ class Form:
     split: Callable[[Example], Iterator[Example | Skipped]]
 
 
-IMAGES: Final = Form("image", IMAGE_SUFFIXES, lambda whole: iter((whole,)))
+def _image(whole: Example) -> Iterator[Example]:
+    """Yield an image, with the time of its EXIF data rather than that of its file."""
+    at_ns = encoder.capture_time(whole.payload)
+    yield whole if at_ns is None else replace(whole, captured_at_ns=at_ns, timed_by=EXIF)
+
+
+IMAGES: Final = Form("image", IMAGE_SUFFIXES, _image)
 
 
 def read_folder(path: Path, form: Form = IMAGES) -> Examples:
@@ -134,6 +149,14 @@ def read_file(path: Path, form: Form = IMAGES) -> Examples:
 def content_id(data: bytes) -> str:
     """Return an id of the content, so that an example learned twice is stored once."""
     return hashlib.sha256(data).hexdigest()[:32]
+
+
+def recording_of_file(path: Path | str, content: str) -> str:
+    """Return the name of the recording that a file is: its name and the first digits of its
+    content's id, so that it does not depend on the folder."""
+    name = display_path(Path(path).name)
+    printable = "".join(one if one.isprintable() else "?" for one in name)
+    return f"{printable[:RECORDING_FILE_CHARS]}#{content[:8]}"
 
 
 def display_path(path: Path | str) -> str:
@@ -298,6 +321,7 @@ def _file(path: Path, domain: str, label: str, form: Form) -> Iterator[Example |
             label=label,
             domain=domain,
             captured_at_ns=at_ns,
+            timed_by=FILE_TIME,
             source=display_path(path),
         )
     )

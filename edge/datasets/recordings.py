@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import ConfigError
+from .time_columns import TIMES
 from .timestamps import is_clock, read_time
 
-TIMES: Final = ("time", "timestamp", "datetime", "date", "captured_at", "epoch", "ts", "t")
-"""Names of a time column: ISO 8601, or seconds, milli-, micro- or nanoseconds since 1970."""
 GAPS: Final = {"", "nan", "na", "n/a", "null", "none", "-", "?", "inf", "-inf"}
 CHANNELS_MAX: Final = 4_096
 """Most columns of a line; a longer one is not a table of channels.  Chosen by hand; effect not

@@ -1,11 +1,12 @@
 """Read the examples that a path names: a table (.npz, .csv, an export), a file or a folder."""
 
 import csv
+import hashlib
 import io
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,8 +35,18 @@ from .class_folders import (
     display_path,
     read_file,
     read_folder,
+    recording_of_file,
 )
 from .sounds import RATE_HZ, read_sounds
+from .time_columns import (
+    NO_ROW_COLUMNS,
+    RECOGNISED,
+    RECORDINGS,
+    TIMES,
+    NamedColumns,
+    RowColumns,
+    find_row_columns,
+)
 
 PAYLOADS: Final = ("features", "windows", "images")
 COLUMNS: Final = ("label", "domain", "id", "subject", "captured_at_ns", "recording")
@@ -50,7 +61,20 @@ NPZ_BYTES_MAX: Final = 1 << 32
 """Largest unpacked .npz that is read, since a small file can unpack to more than the memory:
 4 GiB.  Chosen by hand; effect not measured."""
 
+TIME_HINT: Final = "such as 2024-01-31T09:30:00 or seconds"
+"""How to write a time."""
+
 Column = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _RowContext:
+    """What all rows of a table have in common.  columns: of times and recordings; recording: of
+    rows without one; stored: they are facts of an export."""
+
+    columns: RowColumns = NO_ROW_COLUMNS
+    recording: str = ""
+    stored: bool = False
 
 
 def read_examples(
@@ -58,6 +82,7 @@ def read_examples(
     card: encoder.Card | None = None,
     rate_hz: int = RATE_HZ,
     columns: Sequence[str] = (),
+    named: NamedColumns = RECOGNISED,
 ) -> Examples:
     """Read a folder, an image, a sound, an .npz or a .csv file.
 
@@ -68,8 +93,11 @@ def read_examples(
 
     card: of the encoder in use; it decides whether files are images or sounds, and must be that of
     an export.  rate_hz: samples per second of sounds.  columns: names of the home's columns; the
-    features of a table are put in this order and others are left out.  Raises ConfigError, before
-    the first example, if nothing can be read or a column is missing.
+    features of a table are put in this order and others are left out.  named: a table's columns of
+    times and recordings.  Raises ConfigError, before the first example, if nothing can be read or a
+    column is missing.
+
+    A row without a recording belongs to that of its subject, or else to that of its file.
     """
     if not path.exists():
         raise ConfigError(
@@ -78,9 +106,15 @@ def read_examples(
         )
     table = "" if path.is_dir() else path.suffix.lower()
     if table == ".npz":
-        return _read_npz(path, card, columns)
+        return _read_npz(path, card, columns, named)
     if table == ".csv":
-        return _read_csv(path, columns)
+        return _read_csv(path, columns, named)
+    if named:
+        raise ConfigError(
+            f"reading examples from {display_path(path)}: expected a table, because a column of"
+            " times or recordings is named",
+            "leave out --time-column and --recording-column: files have their own times",
+        )
     form = _form(path, card, rate_hz)
     return read_folder(path, form) if path.is_dir() else read_file(path, form)
 
@@ -103,8 +137,10 @@ def _form(path: Path, card: encoder.Card | None, rate_hz: int) -> Form:
 # --- npz ------------------------------------------------------------------------------------------
 
 
-def _read_npz(path: Path, card: encoder.Card | None, columns: Sequence[str]) -> Examples:
-    arrays = _load(path)
+def _read_npz(
+    path: Path, card: encoder.Card | None, columns: Sequence[str], wanted: NamedColumns
+) -> Examples:
+    arrays = _load(path, wanted)
     kinds = [name for name in PAYLOADS if name in arrays]
     if len(kinds) != 1:
         raise ConfigError(
@@ -129,10 +165,33 @@ def _read_npz(path: Path, card: encoder.Card | None, columns: Sequence[str]) -> 
     else:
         names = _npz_names(path, named, payloads.shape[1] if payloads.ndim == 2 else 0)
         payloads, names, ignored = _in_order(path, payloads, names, columns)
-    annotations = {name: _texts(path, name, arrays[name], len(payloads)) for name in arrays}
-    items = _rows(path, payloads, annotations, quantised=bool(fingerprint))
-    layout = f"{len(payloads)} rows of {_describe(annotations)}"
+    annotations = {
+        name: _texts(path, name, array, len(payloads))
+        for name, array in arrays.items()
+        if name in {*COLUMNS, *EXPORTED} or array.shape == (len(payloads),)
+    }
+    extra = [name for name in annotations if name not in {*COLUMNS, *EXPORTED}]
+    context = _npz_context(path, annotations, wanted, stored=bool(fingerprint))
+    items = _rows(path, payloads, annotations, context)
+    kept = {name: rows for name, rows in annotations.items() if name not in extra}
+    layout = f"{len(payloads)} rows of {_describe(kept, context.columns)}"
     return Examples(items=items, total=len(payloads), layout=layout, names=names, ignored=ignored)
+
+
+def _npz_context(
+    path: Path, annotations: Mapping[str, list[str]], wanted: NamedColumns, *, stored: bool
+) -> _RowContext:
+    """Return what the rows of an .npz have in common.  stored: its rows are facts of an export,
+    which come back as they were."""
+    if stored:
+        return _RowContext(stored=True)
+    first = {name: next(filter(None, rows), "") for name, rows in annotations.items()}
+    with path.open("rb") as file:
+        content = hashlib.file_digest(file, "sha256").hexdigest()
+    return _RowContext(
+        columns=find_row_columns(tuple(annotations), first, (), wanted),
+        recording=recording_of_file(path, content),
+    )
 
 
 def _npz_names(path: Path, found: Column | None, width: int | None) -> tuple[str, ...]:
@@ -179,12 +238,13 @@ def _matched(path: Path, names: Sequence[str], columns: Sequence[str]) -> Column
     return match
 
 
-def _load(path: Path) -> dict[str, Column]:
-    wanted = {*PAYLOADS, *COLUMNS, *EXPORTED, "card", "columns"}
+def _load(path: Path, named: NamedColumns) -> dict[str, Column]:
+    wanted = {*PAYLOADS, *COLUMNS, *EXPORTED, "card", "columns", named.time, named.recording}
+    usual = {*TIMES, *RECORDINGS}
     try:
         _require_size(path)
         with np.load(path, allow_pickle=False) as held:
-            return {name: held[name] for name in held.files if name in wanted}
+            return {n: held[n] for n in held.files if n in wanted or n.lower() in usual}
     except (
         OSError,
         ValueError,
@@ -248,15 +308,16 @@ def _text(value: Any) -> str:
 
 
 def _rows(
-    path: Path, payloads: Column, columns: Mapping[str, list[str]], *, quantised: bool
+    path: Path, payloads: Column, columns: Mapping[str, list[str]], context: _RowContext
 ) -> Iterator[Example | Skipped]:
     if payloads.dtype.kind == "f":
         with np.errstate(over="ignore"):
             payloads = payloads.astype(np.float32)
     for number, payload in enumerate(payloads):
         given = {name: column[number] for name, column in columns.items()}
-        row = _row(f"{display_path(path)}[{number}]", np.ascontiguousarray(payload), given)
-        if quantised and isinstance(row, Example):
+        source = f"{display_path(path)}[{number}]"
+        row = _row(source, np.ascontiguousarray(payload), given, context)
+        if context.stored and isinstance(row, Example):
             row = replace(row, payload=encoder.Features(payload))
         yield row
 
@@ -264,7 +325,7 @@ def _rows(
 # --- csv ------------------------------------------------------------------------------------------
 
 
-def _read_csv(path: Path, wanted: Sequence[str]) -> Examples:
+def _read_csv(path: Path, wanted: Sequence[str], named: NamedColumns) -> Examples:
     """Read the whole file first, so that an error in its last line is reported before the first
     example."""
     try:
@@ -272,10 +333,17 @@ def _read_csv(path: Path, wanted: Sequence[str]) -> Examples:
         rows = csv.DictReader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
         rows.fieldnames = names = [name.strip() for name in rows.fieldnames or []]
         columns, ignored = _features(path, names), tuple[str, ...]()
+        lines = [(rows.line_num, row) for row in rows]
+        own = find_row_columns(names, _first_cells(names, lines), wanted, named)
+        columns = [name for name in columns if name not in own.names]
         if wanted:
             ignored = _matched(path, columns, wanted).ignored
             columns = list(wanted)
-        items = [_csv_row(f"{display_path(path)}:{rows.line_num}", row, columns) for row in rows]
+        context = _RowContext(own, recording_of_file(path, content_id(text.encode())))
+        items = [
+            _csv_row(f"{display_path(path)}:{number}", row, columns, context)
+            for number, row in lines
+        ]
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"reading {path}: expected UTF-8, found the byte 0x{error.object[error.start]:02x} at"
@@ -285,7 +353,7 @@ def _read_csv(path: Path, wanted: Sequence[str]) -> Examples:
     except (OSError, csv.Error) as error:
         raise ConfigError(f"reading {path}: {error}", "expected a CSV file") from error
     annotations = {name: [""] for name in names if name in COLUMNS}
-    layout = f"{len(items)} rows of {_describe(annotations)}"
+    layout = f"{len(items)} rows of {_describe(annotations, own)}"
     return Examples(
         items=iter(items),
         total=len(items),
@@ -293,6 +361,14 @@ def _read_csv(path: Path, wanted: Sequence[str]) -> Examples:
         names=tuple(columns),
         ignored=ignored,
     )
+
+
+def _first_cells(names: list[str], lines: list[tuple[int, dict[Any, Any]]]) -> dict[str, str]:
+    """Return the first cell of each column that is not empty."""
+    return {
+        name: next((row[name] for _, row in lines if (row.get(name) or "").strip()), "")
+        for name in names
+    }
 
 
 def read_column_names(path: Path) -> tuple[str, ...]:
@@ -336,7 +412,9 @@ def _features(path: Path, names: list[str]) -> list[str]:
     return columns
 
 
-def _csv_row(source: str, row: dict[Any, Any], columns: list[str]) -> Example | Skipped:
+def _csv_row(
+    source: str, row: dict[Any, Any], columns: list[str], context: _RowContext
+) -> Example | Skipped:
     if None in row or None in row.values():
         return Skipped(source, "more or fewer cells than the header has")
     try:
@@ -344,7 +422,9 @@ def _csv_row(source: str, row: dict[Any, Any], columns: list[str]) -> Example | 
             payload = np.array([float(row[name]) for name in columns], np.float32)
     except ValueError:
         return Skipped(source, _no_number(row, columns))
-    return _row(source, payload, {name: row[name].strip() for name in COLUMNS if name in row})
+    used = (*COLUMNS, *context.columns.names)
+    given = {name: row[name].strip() for name in used if name in row}
+    return _row(source, payload, given, context)
 
 
 def _no_number(row: Mapping[str, str], columns: list[str]) -> str:
@@ -365,26 +445,38 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _row(source: str, payload: Column, given: Mapping[str, str]) -> Example | Skipped:
+def _row(
+    source: str, payload: Column, given: Mapping[str, str], context: _RowContext
+) -> Example | Skipped:
     try:
-        at_ns, revision = (int(given.get(name) or 0) for name in ("captured_at_ns", "revision"))
+        exact_ns, revision = (int(given.get(name) or 0) for name in ("captured_at_ns", "revision"))
     except ValueError as error:
         return Skipped(source, f"captured_at_ns must be a whole number: {error}")
+    columns = context.columns
+    at_ns = exact_ns or columns.when(given)
+    if at_ns is None:
+        cells = " ".join(given[name] for name in columns.time)
+        return Skipped(source, f"expected a time since 1970, {TIME_HINT}, found {cells[:40]!r}")
+    named = "captured_at_ns" if exact_ns else " and ".join(columns.time)
+    recording = given.get("recording") or given.get(columns.recording, "")
+    if not context.stored:
+        recording = recording or given.get("subject") or context.recording
     return Example(
         id=given.get("id") or content_id(payload.tobytes()),
         payload=payload,
         label=given.get("label", ""),
         domain=given.get("domain", ""),
         subject=given.get("subject", ""),
-        recording=given.get("recording", ""),
+        recording=recording,
         captured_at_ns=at_ns,
+        timed_by=f"the column {named}" if at_ns else "",
         source=source,
         stream=given.get("stream", ""),
         revision=revision,
     )
 
 
-def _describe(columns: Mapping[str, list[str]]) -> str:
+def _describe(columns: Mapping[str, list[str]], own: RowColumns) -> str:
     """Describe the columns that were read as something other than features."""
-    named = [name for name in COLUMNS if name in columns]
+    named = [name for name in COLUMNS if name in columns] + list(own.describe())
     return f"numbers with {', '.join(named)}" if named else "numbers only"

@@ -12,6 +12,9 @@ _DATES: Final = [
     re.compile(rf"{date}(?:[T ]\s*{_CLOCK})?", re.ASCII) for date in (_YEAR_FIRST, _DAY_FIRST)
 ]
 
+LATEST_S: Final = 2**63 / 1e9
+"""Nanoseconds of later times do not fit 64 bits: the year 2262."""
+
 
 def is_clock(cell: str) -> bool:
     """Return whether a cell holds a time of day without a date."""
@@ -32,10 +35,24 @@ def read_time(cell: str) -> float:
         return _read_date(cell.removesuffix(" UTC"))
     if not math.isfinite(value):
         return math.nan
-    for unit in (1e9, 1e6, 1e3):
-        if abs(value) > 1e8 * unit:
-            return value / unit
-    return value
+    return value / _units(value)
+
+
+def _units(value: float) -> float:
+    """Return how many of a number's units, as far as its size shows, are a second."""
+    return next((unit for unit in (1e9, 1e6, 1e3) if abs(value) > 1e8 * unit), 1.0)
+
+
+def read_time_ns(cell: str) -> int | None:
+    """Return nanoseconds since 1970, or None for a cell that is not a time, or an earlier one.  A
+    whole number keeps all its digits; other times are exact to the microsecond."""
+    digits = cell.strip()
+    seconds = read_time(digits)
+    if not 0 <= seconds < LATEST_S:
+        return None
+    if digits.isascii() and digits.isdigit():
+        return int(digits) * round(1e9 / _units(float(digits)))
+    return round(seconds * 1e6) * 1_000
 
 
 def _read_date(cell: str) -> float:

@@ -2,7 +2,7 @@
 inspect, make cards."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -36,8 +36,10 @@ from ..core import (
 from ..core.knowledge import derive_knowledge
 from ..datasets import (
     RATE_HZ,
+    RECOGNISED,
     Example,
     Examples,
+    NamedColumns,
     Skipped,
     accepted_examples,
     display_path,
@@ -84,7 +86,9 @@ class Moved:
 class Lesson:
     """Facts to learn, read from a path.  layout: how domain and label were found; notes:
     ambiguities of the layout; moved: facts that are known under another domain or label; warnings:
-    about column names."""
+    about column names; times: number of facts by the source of their time, those without a time
+    under "" (a source is text such as "EXIF data"); recordings: how many recordings the facts name,
+    without the empty one."""
 
     facts: tuple[Fact, ...]
     layout: str
@@ -92,6 +96,8 @@ class Lesson:
     moved: tuple[Moved, ...]
     skipped: tuple[Skipped, ...]
     warnings: tuple[str, ...] = ()
+    times: Mapping[str, int] = field(default_factory=dict)
+    recordings: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +114,8 @@ class LearnSummary:
     skipped: tuple[Skipped, ...]
     knowledge_digest: str
     warnings: tuple[str, ...] = ()
+    times: Mapping[str, int] = field(default_factory=dict)
+    recordings: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,15 +143,23 @@ class Prediction:
 
 
 def read_lesson(
-    home: Home, path: Path, domain: str, label: str, tick: Tick, *, rate_hz: int = RATE_HZ
+    home: Home,
+    path: Path,
+    domain: str,
+    label: str,
+    tick: Tick,
+    *,
+    rate_hz: int = RATE_HZ,
+    named: NamedColumns = RECOGNISED,
 ) -> Lesson:
     """Read and encode every labelled example under a path; changes nothing.
 
-    domain, label: of examples without them.  rate_hz: sampling rate of sounds.  Raises ConfigError
-    if nothing can be learned.
+    domain, label: of examples without them.  rate_hz: sampling rate of sounds.  named: a table's
+    columns of times and recordings.  Raises ConfigError if nothing can be learned.
     """
-    examples = read_examples(path, home.model.card, rate_hz, home.store.columns())
+    examples = read_examples(path, home.model.card, rate_hz, home.store.columns(), named)
     facts: dict[str, Fact] = {}
+    times: Counter[str] = Counter()
     skipped: list[Skipped] = []
     for item in examples:
         tick(examples.total)
@@ -152,6 +168,7 @@ def read_lesson(
             skipped.append(fact)
         else:
             facts[fact.id] = fact
+            times[item.timed_by if isinstance(item, Example) else ""] += 1
     if not facts:
         reason = f"; the first: {skipped[0].source}: {skipped[0].reason}" if skipped else ""
         raise ConfigError(
@@ -165,6 +182,8 @@ def read_lesson(
         moved=_moved(home, facts.values()),
         skipped=tuple(skipped),
         warnings=tuple(_column_warnings(home, examples)),
+        times=times,
+        recordings=len({fact.recording for fact in facts.values()} - {""}),
     )
 
 
@@ -185,6 +204,8 @@ def learn(home: Home, lesson: Lesson) -> LearnSummary:
         skipped=lesson.skipped,
         knowledge_digest=digest,
         warnings=(*lesson.warnings, *known.warnings_of(given)),
+        times=lesson.times,
+        recordings=lesson.recordings,
     )
 
 
@@ -254,7 +275,8 @@ def _fact(
 
 def _revised(home: Home, item: Example, features: bytes) -> Fact:
     """Return the fact of an example.  If the ledger has the example, missing fields keep their
-    values, and another label or domain is a correction: a new revision."""
+    values, and another label or domain is a correction: a new revision.  So is the time or the
+    recording of a fact that had none; others stay as they were learned first."""
     known = home.store.get(item.id)
     if known is None or item.stream:
         return Fact(
@@ -273,6 +295,8 @@ def _revised(home: Home, item: Example, features: bytes) -> Fact:
         domain=item.domain or known.domain,
         label=item.label,
         subject=item.subject or known.subject,
+        captured_at_ns=known.captured_at_ns or item.captured_at_ns,
+        recording=known.recording or item.recording,
         features=features,
     )
     return known if changed == known else replace(changed, revision=known.revision + 1)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import firmware_bridge as bridge
 
 from ..core import Message, Observation, SetOutput
-from ..sources import PortDevice
+from ..sources import PortDevice, daily_recording
 from .home import Home
 
 NS_PER_MS: Final = 1_000_000
@@ -82,11 +82,14 @@ class Attachment:
 
     def _observe(self, reading: bridge.Reading) -> tuple[Message, ...]:
         self._last = self._base + reading.sequence
+        name = device_name(self.stream, reading.stream)
+        at_ns = self.device.captured_ns(reading)
         return self.home.feed(
             Observation(
-                stream=device_name(self.stream, reading.stream),
+                stream=name,
                 sequence=self._last,
-                captured_at_ns=self.device.captured_ns(reading),
+                captured_at_ns=at_ns,
+                recording=daily_recording(name, at_ns),
                 payload=self.device.payload(reading),
             )
         )

@@ -37,6 +37,7 @@ from ..core import (
     StateCorruptError,
     StateError,
     StoreLabelCandidates,
+    StoreRecalibration,
     Tick,
 )
 from ..mqtt import BundleTrialReport
@@ -147,7 +148,7 @@ class Home:
             effects = self.runtime.handle(event)
             if isinstance(event, ForgetRequest):
                 self.session.rewrite(self.runtime.series)
-            messages = tuple(self._apply(effects))
+            messages = tuple(self._apply(effects, observed=isinstance(event, Observation)))
         except StateError as error:
             if self.trial is not None and isinstance(error, StateCorruptError):
                 self.end_trial(f"its content cannot be used: {error.message}")
@@ -304,7 +305,9 @@ class Home:
         weights = read_weights(self.folder / own) if own else LazyArrays(shipped_weights)
         return Runtime(config, self.model, self.store, weights)
 
-    def _apply(self, effects: tuple[Effect, ...]) -> Iterator[Message]:
+    def _apply(self, effects: tuple[Effect, ...], *, observed: bool) -> Iterator[Message]:
+        """Apply the effects of an event in order, and yield the messages.  observed: it is an
+        observation, whose decision counts more than what is stored with it."""
         for effect in effects:
             match effect:
                 case Publish():
@@ -319,6 +322,8 @@ class Home:
                         self.actuate(effect)
                 case StoreLabelCandidates():
                     self._store_candidates(effect)
+                case StoreRecalibration() if observed:
+                    self._store_recalibration(effect)
                 case EraseFacts():
                     self._erase(effect)
                 case _:
@@ -335,6 +340,15 @@ class Home:
                 self._raw_inputs.drop(effect.ids)
             if self._erased is not None and all(map(self.store.was_forgotten, effect.ids)):
                 self._erased(effect.ids)
+
+    def _store_recalibration(self, effect: StoreRecalibration) -> None:
+        """Store what a stream has tracked; a disk error, or a home that is open for reading only,
+        does not stop the decision."""
+        try:
+            self.store.apply(effect)
+            self.problem = ""
+        except StateError as error:
+            self.problem = error.message
 
     def _store_candidates(self, effect: StoreLabelCandidates) -> None:
         """Store label candidates, with their raw inputs if the settings allow it; a disk error does

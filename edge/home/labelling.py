@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from ..config import SoundStream
-from ..core import EdgeError, Explanation, KnownExample
+from ..core import AlarmQuestion, EdgeError, Explanation, KnownExample
 from .home import Home
 from .typos import KnownNames
 
@@ -29,11 +29,13 @@ class FlaggedObservation(msgspec.Struct, frozen=True):
 
 
 class WaitingLabels(msgspec.Struct, frozen=True):
-    """Observations that wait for a label, the most valuable first; labels and domains in use."""
+    """Observations that wait for a label, the most valuable first; labels and domains in use.
+    alarms: questions about lasting alarms that wait for an answer."""
 
     flagged: tuple[FlaggedObservation, ...]
     labels: tuple[str, ...]
     domains: tuple[str, ...] = ()
+    alarms: tuple[AlarmQuestion, ...] = ()
 
     @property
     def names(self) -> KnownNames:
@@ -88,7 +90,8 @@ def waiting_labels(home: Home) -> WaitingLabels:
         for one in order
     )
     names = KnownNames.of(home.store.concepts())
-    return WaitingLabels(tuple(flagged), names.labels, names.domains)
+    alarms = home.runtime.alarm_questions()
+    return WaitingLabels(tuple(flagged), names.labels, names.domains, alarms)
 
 
 def column_names(home: Home) -> tuple[str, ...]:

@@ -170,7 +170,10 @@ def _with_suffix(path: Path, suffix: str) -> Path:
 
 def _forget_again(folder: Path, kept: Path) -> int:
     """Forget in the restored file the facts that the replaced one had forgotten, and copy its
-    column names if the backup has none; do nothing if that one is damaged or of another card."""
+    column names if the backup has none; do nothing if that one is damaged or of another card.
+
+    A forget request since the backup may have covered its recalibration, which is then dropped.
+    """
     try:
         before = Store.open(kept, writable=False)
     except EdgeError:
@@ -180,6 +183,8 @@ def _forget_again(folder: Path, kept: Path) -> int:
             return 0
         if before.columns() and not home.store.columns():
             home.store.name_columns(before.columns(), home.model.card)
+        if before.receipt_count() > home.store.receipt_count() and home.store.recalibrations():
+            home.store.drop_recalibrations()
         forgotten = home.forget_buried(before)
         home.stamp()
     return forgotten

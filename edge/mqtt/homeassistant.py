@@ -96,7 +96,7 @@ def _announce(device: str, version: str, streams: Callable[[], Streams]) -> dict
 def discovery_message(device: str, version: str, streams: Streams) -> dict[str, Any]:
     """Return the discovery payload of a device.
 
-    Entities: one for its connection, three for its health, and four for each sample stream; for a
+    Entities: one for its connection, three for its health, and five for each sample stream; for a
     series its change points, and a forecast for each of the first `CHANNELS_MAX` channels.
     """
     topics = Topics(device)
@@ -171,7 +171,23 @@ def _of_stream(device: str, topics: Topics, stream: str) -> dict[str, dict[str, 
         }
         for key, part in parts.items()
     }
+    made[stream, "lasting-alarm"] = _of_question(topics, stream)
     return _with_ids(device, made)
+
+
+def _of_question(topics: Topics, stream: str) -> dict[str, Any]:
+    """Return the entity of a lasting alarm: how far the stream is above its level.  Its attributes
+    are what the command `confirm` needs."""
+    where = topics.message_topic("alarm-question", stream)
+    return {
+        "p": "sensor",
+        "name": f"{stream} lasting alarm",
+        "state_topic": where,
+        "value_template": _live("value_json.shift"),
+        "json_attributes_topic": where,
+        "json_attributes_template": "{{ {'alarm_id': value_json.alarm_id, 'stream':"
+        " value_json.stream, 'domain': value_json.domain} | tojson }}",
+    }
 
 
 def _of_series(

@@ -6,6 +6,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from ..core import CalibrationStatus
+
 ALIVE_S: Final = 30.0
 """The daemon is not alive if its work loop has made no progress for longer: the longest step of the
 loop takes seconds.  Chosen by hand; effect not measured."""
@@ -31,7 +33,9 @@ class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
     alarms: how often the stream left the known domains; alarmed: it is outside them now.
     per_second: decisions or forecasts a second, over the last ten seconds.  novel_percent: share of
     the last window that was novel; None before the first decision.  domain, label: of the newest
-    decision.
+    decision.  observed_rate, observed_low, observed_high: the observed false-alarm rate and its
+    95 % interval, None while nothing was observed; `HomeStatus` has the chosen one.
+    question_at_ns: when a lasting alarm began that waits for a person's answer, 0 for none.
     """
 
     name: str
@@ -55,6 +59,10 @@ class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
     change_points: int = 0
     alarms: int = 0
     input_problem: str = ""
+    observed_rate: float | None = None
+    observed_low: float | None = None
+    observed_high: float | None = None
+    question_at_ns: int = 0
 
 
 class AdaptorStatus(msgspec.Struct, frozen=True):
@@ -71,6 +79,7 @@ class HomeStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     candidates: observations that wait for a label.  growing: the domain that a worker grows an
     adaptor for.  growth_unavailable: why this home cannot grow adaptors; empty if it can.
+    false_alarm_rate: as chosen.  calibration: of each learned domain.
     """
 
     name: str
@@ -82,6 +91,8 @@ class HomeStatus(msgspec.Struct, frozen=True, kw_only=True):
     growing: str = ""
     problem: str = ""
     growth_unavailable: str = ""
+    false_alarm_rate: float = 0.0
+    calibration: tuple[CalibrationStatus, ...] = ()
 
 
 class BrokerStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -79,7 +79,9 @@ _SHORT: Final = {
 }
 
 # Kinds with a branch of their own; the others go below `event`.
-_WITH_STREAM: Final = frozenset({"decision", "alarm", "label-request", "forecast", "change-point"})
+_WITH_STREAM: Final = frozenset(
+    {"decision", "alarm", "alarm-question", "label-request", "forecast", "change-point"}
+)
 _PLAIN: Final = frozenset(
     {"ack", "gap", "growth", "health", "receipt", "rejected", "response", "status", "bundle-trial"}
 )

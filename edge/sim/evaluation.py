@@ -10,7 +10,7 @@ import encoder
 
 from ..core import Config, Decision, Fact, Knowledge, MemoryLedger, Observation
 from ..core.knowledge import derive_knowledge
-from ..core.session import Assessor, SessionState
+from ..core.session import Assessor, SessionState, StreamLevels
 from .recording import RoutingRecord
 from .replay import ReplayModel
 from .world import World, WorldSample
@@ -21,14 +21,16 @@ Truth = tuple[str, str]
 
 def decide_sample(knowledge: Knowledge, features: encoder.Features, config: Config) -> Decision:
     """Decide as the Runtime does on the first sample of a stream."""
-    return _decide(Assessor(config, SessionState(config)), knowledge, features, 0)
+    return _decide(
+        Assessor(config, SessionState(config), StreamLevels(config)), knowledge, features, 0
+    )
 
 
 def decide_stream(
     knowledge: Knowledge, rows: Iterable[encoder.Features], config: Config
 ) -> tuple[Decision, ...]:
     """Decide as the Runtime does on a stream of these samples alone."""
-    assessor = Assessor(config, SessionState(config))
+    assessor = Assessor(config, SessionState(config), StreamLevels(config))
     return tuple(_decide(assessor, knowledge, row, at) for at, row in enumerate(rows))
 
 

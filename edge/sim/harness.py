@@ -13,6 +13,7 @@ import numpy as np
 import encoder
 
 from ..core import (
+    AlarmQuestion,
     Config,
     Decision,
     DriftAlarm,
@@ -239,6 +240,8 @@ class _Run:
                 self._steps.append(step_of(len(self._steps), message, truth, novel=novel))
             elif isinstance(message, DriftAlarm):
                 self._alarm(message)
+            elif isinstance(message, AlarmQuestion):
+                self._mark("question", f"{message.stream}, nearest to {message.domain}")
 
     def _alarm(self, alarm: DriftAlarm) -> None:
         kind: MarkKind = "alarm" if alarm.raised else "cleared"

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core import AlarmCounts, effective_count, wilson_interval
 from .recording import DecisionStep, GrowthEpisode, RoutingRecord, StageTiming, TimelineMark
 
 Matrix = NDArray[np.float64]
@@ -83,6 +84,18 @@ def false_alarm_rate(steps: Sequence[DecisionStep]) -> float | None:
         for step in steps
         if step.novel is False and step.known is not None
     )
+
+
+def false_alarm_interval(steps: Sequence[DecisionStep]) -> tuple[float, float] | None:
+    """Return the 95 % interval of `false_alarm_rate`, on the number of independent samples that the
+    stream amounts to."""
+    counts = AlarmCounts()
+    for step in steps:
+        if step.novel is False and step.known is not None:
+            counts.add(novel=step.known is False)
+    if not counts.samples:
+        return None
+    return wilson_interval(counts.alarms / counts.samples, effective_count(counts))
 
 
 def detection_rate(steps: Sequence[DecisionStep]) -> float | None:
@@ -190,11 +203,14 @@ def measure_steps(
     known = [step.score for step in decided if step.novel is False]
     new = [step.score for step in decided if step.novel is True]
     delay, missed = detection_delay(steps, marks)
+    low, high = false_alarm_interval(steps) or (None, None)
     return {
         "online_accuracy": online_accuracy(steps),
         "auroc": auroc(known, new),
         "fpr95": fpr95(known, new),
         "false_alarm_rate": false_alarm_rate(steps),
+        "false_alarm_low": low,
+        "false_alarm_high": high,
         "window_false_alarm_rate": window_false_alarm_rate(steps, window),
         "detection_rate": detection_rate(steps),
         "detection_delay": delay,

@@ -13,6 +13,7 @@ MarkKind = Literal[
     "domain",
     "alarm",
     "cleared",
+    "question",
     "enrolled",
     "labels",
     "forget",
@@ -22,9 +23,10 @@ MarkKind = Literal[
     "fault",
     "rejected",
 ]
-"""Kinds of marks: the world changed to a domain; an alarm was raised or cleared; facts were
-enrolled; a label was accepted; a forget receipt was issued; an adaptor started to serve; another
-report of growth; a crash, or another injected fault; a rejected event."""
+"""Kinds of marks: the world changed to a domain; an alarm was raised or cleared, or lasts, so
+that a person is asked; facts were enrolled; a label was accepted; a forget receipt was issued; an
+adaptor started to serve; another report of growth; a crash, or another injected fault; a rejected
+event."""
 
 STAGES = ("encode", "handle", "store", "observation")
 """Stages of `StageTiming`: the encoder; Runtime.handle without it; the store; an observation in

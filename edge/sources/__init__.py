@@ -6,7 +6,7 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .factory import SourceContext, open_source
-    from .measurement import InvalidMeasurement, Measurement, Sink, Source
+    from .measurement import InvalidMeasurement, Measurement, Sink, Source, daily_recording
     from .payloads import decode_payload, read_properties
     from .polling import PollingSource
     from .serial_port import PortDevice, SerialPortSource, open_link
@@ -16,7 +16,13 @@ else:
         __name__,
         {
             "factory": ("SourceContext", "open_source"),
-            "measurement": ("InvalidMeasurement", "Measurement", "Sink", "Source"),
+            "measurement": (
+                "InvalidMeasurement",
+                "Measurement",
+                "Sink",
+                "Source",
+                "daily_recording",
+            ),
             "payloads": ("decode_payload", "read_properties"),
             "polling": ("PollingSource",),
             "serial_port": ("PortDevice", "SerialPortSource", "open_link"),
@@ -34,6 +40,7 @@ __all__ = [
     "Sink",
     "Source",
     "SourceContext",
+    "daily_recording",
     "decode_payload",
     "open_link",
     "open_source",

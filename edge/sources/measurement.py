@@ -1,9 +1,18 @@
 """The contract of measurement sources: measurements, invalid inputs, sources and their sink."""
 
 from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 import msgspec
+
+from ..core import limits
+
+DAY_NS: Final = 86_400 * 10**9  # nanoseconds in a day
+STREAM_CHARS: Final = 189
+"""Characters of a stream's name in the name of a recording: with the day it fits 200 characters,
+`limits.TEXT_CHARS_MAX`."""
 
 
 class MeasurementMetadata(msgspec.Struct, frozen=True):
@@ -31,6 +40,20 @@ class Measurement:
     stream: str
     payload: Any = field(repr=False, compare=False)
     metadata: MeasurementMetadata = NO_METADATA
+
+
+def daily_recording(stream: str, captured_at_ns: int) -> str:
+    """Return the name of the recording that a live observation belongs to: its stream and day in
+    UTC; empty for a time that the runtime rejects.  It follows from the observation alone, so that
+    a restart continues the recording."""
+    if not 0 <= captured_at_ns <= limits.COUNT_MAX:
+        return ""
+    return _name_of_day(stream[:STREAM_CHARS], captured_at_ns // DAY_NS)
+
+
+@lru_cache(maxsize=limits.STREAMS_MAX)
+def _name_of_day(stream: str, day: int) -> str:
+    return f"{stream} {date(1970, 1, 1) + timedelta(days=day)}"
 
 
 class InvalidMeasurement(msgspec.Struct, frozen=True):

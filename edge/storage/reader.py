@@ -13,11 +13,13 @@ import msgspec
 from numpy.typing import NDArray
 
 from ..core import (
+    RECALIBRATION_VERSION,
     Contribution,
     DomainMerge,
     Fact,
     FactBatch,
     LabelCandidate,
+    Recalibration,
     Receipt,
     Selector,
     StateCorruptError,
@@ -185,6 +187,19 @@ class StoreReader:
                 f"reading the contributions of other devices in {self.path}: {error}", DAMAGED
             ) from error
 
+    def recalibrations(self) -> dict[str, Recalibration]:
+        """See `facts.Ledger`.  Records of another version are left out."""
+        rows = self._rows(
+            "SELECT stream, body, sha256 FROM recalibrations WHERE version = ? ORDER BY number",
+            (RECALIBRATION_VERSION,),
+        )
+        try:
+            return {stream: tables.recalibration_from_row(tuple(row)) for stream, *row in rows}
+        except ValueError as error:
+            raise StateCorruptError(
+                f"reading the recalibration of streams in {self.path}: {error}", DAMAGED
+            ) from error
+
     def columns(self) -> tuple[str, ...]:
         """See `facts.Ledger`."""
         if self._columns is None:
@@ -276,6 +291,7 @@ class StoreReader:
             wrong = find_invalid_columns(self._read_columns(), len(self._read_columns()))
             if wrong:
                 yield f"the column names are damaged: {wrong}"
+            self.recalibrations()
             for one in self.contributions().values():
                 len(one.arrays)
             for versions in self._read_records().values():

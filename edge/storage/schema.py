@@ -116,6 +116,15 @@ MIGRATIONS: Final[list[str]] = [
     ALTER TABLE candidates ADD COLUMN recording TEXT NOT NULL DEFAULT '';
     """,
     """
+    CREATE TABLE recalibrations (
+        number INTEGER PRIMARY KEY,
+        stream TEXT NOT NULL UNIQUE,
+        version INTEGER NOT NULL,
+        body BLOB NOT NULL,
+        sha256 BLOB NOT NULL
+    );
+    """,
+    """
     CREATE TABLE domain_merges (
         number INTEGER PRIMARY KEY,
         merge TEXT NOT NULL UNIQUE,

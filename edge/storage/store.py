@@ -20,6 +20,7 @@ import msgspec
 import encoder
 
 from ..core import (
+    RECALIBRATION_VERSION,
     ConfigError,
     Effect,
     EraseFacts,
@@ -36,6 +37,7 @@ from ..core import (
     StoreGeometry,
     StoreGrowthAttempt,
     StoreLabelCandidates,
+    StoreRecalibration,
     digest_facts,
     find_invalid_columns,
 )
@@ -157,7 +159,7 @@ class Store(StoreReader):
 
     def apply(self, effect: Effect) -> None:
         """Apply an effect durably.  Publish, Grow and Abandon change nothing in the store."""
-        self._marks = isinstance(effect, MARKING)
+        self._marks = isinstance(effect, MARKING) or self._confirms(effect)
         match effect:
             case StoreFacts():
                 self._store_facts(effect)
@@ -181,6 +183,9 @@ class Store(StoreReader):
             case StoreDomainMerge():
                 with self._transaction("recording a merge of domains") as db:
                     tables.store_merge(db, effect.merge)
+            case StoreRecalibration():
+                with self._transaction("storing the recalibration of a stream") as db:
+                    tables.store_recalibration(db, effect.stream, effect.record)
             case StoreLabelCandidates():
                 with self._transaction("storing label candidates") as db:
                     tables.store_candidates(db, effect.candidates)
@@ -224,6 +229,13 @@ class Store(StoreReader):
         with self._transaction("naming the columns") as db:
             put_meta(db, "columns", msgspec.json.encode(list(columns)))
         self._columns = None
+
+    def drop_recalibrations(self) -> None:
+        """Delete the recalibration of all streams, and overwrite its remains in the file."""
+        with self._transaction("deleting the recalibration of all streams") as db:
+            db.execute("DELETE FROM recalibrations")
+            put_meta(db, "unscrubbed", b"1")
+        self._scrub()
 
     def contribution_revision(self, content: str, now_ns: int) -> int:
         """Return the revision of this device's contribution, durably: the last one for the same
@@ -314,6 +326,8 @@ class Store(StoreReader):
             db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", tombs)
             tables.erase_growth(db, effect.ids)
             delete_answers(db)
+            # The core never reads records of another version, so it cannot match them.
+            db.execute("DELETE FROM recalibrations WHERE version != ?", (RECALIBRATION_VERSION,))
             db.execute(
                 "INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)",
                 (effect.receipt.requested_at_ns, body),
@@ -321,12 +335,26 @@ class Store(StoreReader):
             put_meta(db, "digest", digest)
             put_meta(db, "unscrubbed", b"1")
         self._scrub()
-        left = [fact_id for fact_id in effect.ids if self._holds(fact_id)]
+        left = self._confirmed_ids().intersection(effect.ids)
+        left.update(filter(self._holds, effect.ids))
         if left:
             raise StateError(
                 f"erasing from {self.path}: {len(left)} ids are still in the file",
                 "see `auricle verify`",
             )
+
+    def _confirms(self, effect: Effect) -> bool:
+        """Return whether an effect completes the command `confirm`; a recalibration that changes
+        with the facts does not complete their command."""
+        command = self.journal.current
+        return isinstance(effect, StoreRecalibration) and (
+            command is not None and command.verb == "confirm"
+        )
+
+    def _confirmed_ids(self) -> set[str]:
+        """Return the ids of the observations in confirmed alarms."""
+        alarms = (alarm for one in self.recalibrations().values() for alarm in one.confirmed)
+        return {fact_id for alarm in alarms for fact_id in alarm.observation_ids}
 
     def _holds(self, fact_id: str) -> bool:
         """Return whether any table still holds an id."""

@@ -21,6 +21,7 @@ from ..core import (
     DomainMerge,
     Fact,
     LabelCandidate,
+    Recalibration,
     Receipt,
     Selector,
     StateCorruptError,
@@ -318,6 +319,36 @@ def delete_from_merges(db: sqlite3.Connection, ids: Iterable[str]) -> None:
     """Delete facts that were evicted or forgotten from the merges, and merges left without any."""
     db.executemany("DELETE FROM merged_facts WHERE id = ?", [(fact_id,) for fact_id in ids])
     db.execute("DELETE FROM domain_merges WHERE merge NOT IN (SELECT merge FROM merged_facts)")
+
+
+# --- recalibration --------------------------------------------------------------------------------
+
+
+def store_recalibration(db: sqlite3.Connection, stream: str, record: Recalibration | None) -> None:
+    """Write a stream's recalibration in place of the previous one, None to delete it; delete the
+    oldest beyond the limit."""
+    db.execute("DELETE FROM recalibrations WHERE stream = ?", (stream,))
+    if record is None:
+        return
+    body = msgspec.msgpack.encode(record)
+    db.execute(
+        "INSERT INTO recalibrations (number, stream, version, body, sha256) VALUES"
+        " ((SELECT COALESCE(MAX(number), 0) + 1 FROM recalibrations), ?, ?, ?, ?)",
+        (stream, record.version, body, hashlib.sha256(body).digest()),
+    )
+    db.execute(
+        "DELETE FROM recalibrations WHERE number NOT IN"
+        " (SELECT number FROM recalibrations ORDER BY number DESC LIMIT ?)",
+        (core_limits.STREAMS_MAX,),
+    )
+
+
+def recalibration_from_row(row: tuple[Any, ...]) -> Recalibration:
+    """Return the record of (body, sha256); raises ValueError if it is damaged."""
+    body, sha256 = row
+    if hashlib.sha256(body).digest() != sha256:
+        raise ValueError("the checksum differs")
+    return msgspec.msgpack.decode(body, type=Recalibration)
 
 
 # --- contributions of other devices ---------------------------------------------------------------

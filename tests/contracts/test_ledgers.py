@@ -29,9 +29,11 @@ from edge.core.events import (
     StoreFacts,
     StoreGrowthAttempt,
     StoreLabelCandidates,
+    StoreRecalibration,
 )
 from edge.core.facts import LabelCandidate, Receipt, Selector
 from edge.core.knowledge.memory_ledger import MemoryLedger
+from edge.core.recalibration import Recalibration
 from edge.core.runtime import Runtime
 from tests.homes import CARD, new_store
 from tests.workers import a_record
@@ -91,6 +93,7 @@ def answers(ledger: MemoryLedger | Store) -> dict[str, object]:
         },
         "attempts": dict(ledger.attempts()),
         "candidates": list(ledger.candidates().items()),
+        "recalibrations": list(ledger.recalibrations().items()),
         "contributions": {
             device: (one.revision, one.samples, one.content)
             for device, one in sorted(ledger.contributions().items())
@@ -181,6 +184,12 @@ GROWTH = st.lists(
         ),
         SHAPED.map(lambda ids: EraseFacts(ids[:1], RECEIPT)),
         SHAPED.map(lambda ids: StoreFacts((fact(ids[0]),))),
+        SHAPED.map(
+            lambda ids: StoreRecalibration(
+                ids[0], Recalibration(stream=ids[0], geometry="g", samples=len(ids))
+            )
+        ),
+        st.builds(StoreRecalibration, st.sampled_from(NAMES), st.none()),
         SHAPED.map(
             lambda ids: StoreLabelCandidates(
                 tuple(

@@ -20,7 +20,8 @@ def series(count: int, seed: int, alike: float = 0.9) -> NDArray[np.uint8]:
     for step in noise:
         values = alike * values + step
         rows.append(values)
-    return np.clip(np.rint(128 + 20 * np.asarray(rows[100:])), 0, 255).astype(np.uint8)
+    levels = np.rint(128 + 20 * np.asarray(rows[100:]))
+    return np.asarray(np.clip(levels, 0, 255).astype(np.uint8))
 
 
 def order(count: int) -> hdc.TimeOrder:
@@ -29,7 +30,9 @@ def order(count: int) -> hdc.TimeOrder:
     return hdc.order_in_time(["a"] * count, np.arange(1, count + 1), [""] * count, ids)["a"]
 
 
-def learned(rows: NDArray[np.uint8], times: NDArray[np.int64] | None = None) -> tuple:
+def learned(
+    rows: NDArray[np.uint8], times: NDArray[np.int64] | None = None
+) -> tuple[hdc.Memory, hdc.Calibration]:
     """Memory and calibration of one concept; times: of the rows, None if they have none."""
     orders = None
     if times is not None:

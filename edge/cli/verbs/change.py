@@ -77,9 +77,13 @@ def forget(
             " --since, --until",
         )
     with Home(home) as opened:
-        count = _count(opened, selector, "forgetting")
+        traces = opened.runtime.holds_traces(selector)
+        count = (
+            len(opened.store.select(selector)) if traces else _count(opened, selector, "forgetting")
+        )
         if not yes:
-            confirm(f"forget {count} facts ({actions.describe_selector(selector)}) for good?")
+            what = f"{count} facts" if count else "label candidates and recalibration, no facts"
+            confirm(f"forget {what} ({actions.describe_selector(selector)}) for good?")
         refit = not opened.shares_geometry if refit_geometry is None else refit_geometry
         receipt = _forget(opened, selector, refit=refit)
         actions.after_change("the facts are forgotten", opened.stamp)

@@ -1,6 +1,8 @@
-"""Verbs that show a running daemon and label its candidates: `auricle status`, `top`, `label`."""
+"""Verbs that show a running daemon and answer its questions: `auricle status`, `top`, `label`,
+`confirm`."""
 
 import secrets
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +10,12 @@ import click
 import msgspec
 
 from ...commands import StatusCommand, response_body, send_to_daemon
-from ...core import ConfigError, StateError
+from ...core import AlarmQuestion, ConfigError, StateError
 from ...mqtt import DaemonStatus
 from ..label_client import open_label_client
 from ..name_prompt import confirm_name
 from ..options import Number, home_option, json_option
+from ..views import alarms as alarm_view
 from ..views import common as views
 from ..views import label as label_view
 from ..views import status as top_view
@@ -81,6 +84,56 @@ def label(*, observation: str, name: str, home: Path, domain: str, as_json: bool
             views.show_json(msgspec.to_builtins(client.waiting()))
         else:
             label_view.read_labels(client, domain)
+
+
+@click.command
+@click.argument("alarm", default="", help="A stream, or an alarm's id; default: the only one.")
+@click.option(
+    "--harmless/--real",
+    "harmless",
+    default=None,
+    help="Whether the change is harmless; without it a terminal asks.",
+)
+@home_option
+@json_option
+def confirm(*, alarm: str, harmless: bool | None, home: Path, as_json: bool) -> None:
+    """Answer whether a lasting alarm is a harmless change or a real one.
+
+    Harmless puts the level of the stream where the stream is now, and the alarm
+    ends.  Real keeps the alarm and closes the question.
+    """
+    with open_label_client(home) as client:
+        one = _chosen(alarm, client.waiting().alarms)
+        if harmless is None:
+            if as_json or not sys.stdin.isatty():
+                raise ConfigError(
+                    f"confirming the alarm on {one.stream}: the answer is missing",
+                    "give --harmless or --real",
+                )
+            alarm_view.answer_questions(client, (one,))
+            return
+        detail = client.confirm(one, harmless=harmless)
+    if as_json:
+        views.show_json({"stream": one.stream, "alarm_id": one.alarm_id, "detail": detail})
+    else:
+        views.say(f"{one.stream}: {detail}")
+
+
+def _chosen(name: str, alarms: tuple[AlarmQuestion, ...]) -> AlarmQuestion:
+    """Return the one question that a stream or an id names; any, if there is only one."""
+    found = [one for one in alarms if name in {"", one.stream, one.alarm_id}]
+    if len(found) == 1:
+        return found[0]
+    if not alarms:
+        raise ConfigError(
+            "confirming an alarm: no alarm waits for an answer",
+            "a running daemon asks once an alarm has lasted for a window; see `auricle status`",
+        )
+    streams = ", ".join(sorted({one.stream for one in alarms}))
+    raise ConfigError(
+        f"confirming an alarm: expected one of the streams {streams}, found {name or 'none'!r}",
+        "name the stream",
+    )
 
 
 def _require_status(home: Path) -> DaemonStatus:

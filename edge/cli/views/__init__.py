@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
-    from . import bridge, common, forecast, growth, label, status
+    from . import alarms, bridge, common, forecast, growth, label, status
     from .common import show_error
     from .demo import show_demo
     from .demo_forecast import show_forecast_demo
@@ -20,6 +20,7 @@ else:
     )
 
 __all__ = [
+    "alarms",
     "bridge",
     "common",
     "forecast",

@@ -157,6 +157,9 @@ def show_pairs(pairs: Iterable[tuple[str, object]]) -> None:
 def show_learned(done: LearnSummary) -> None:
     """Print how the files were read, the examples learned by concept, and the skipped ones."""
     say(f"read as           {done.layout}")
+    say(f"times             {_times(done)}")
+    if done.recordings:
+        say(f"recordings        {done.recordings}")
     for note in done.notes:
         say(f"note: {note}", style="yellow")
     rows = ((count.domain, count.label, count.facts) for count in done.concepts)
@@ -166,6 +169,17 @@ def show_learned(done: LearnSummary) -> None:
         say(f"moved {line}", style="yellow")
     show_skipped(done.skipped)
     say(f"knowledge digest  {done.knowledge_digest}")
+
+
+def _times(done: LearnSummary) -> str:
+    """Return where the times of facts come from, with the number of facts."""
+    total = sum(done.times.values())
+    found = [f"{count} from {source}" for source, count in sorted(done.times.items()) if source]
+    without = done.times.get("", 0)
+    if not without:
+        return f"{', '.join(found)}"
+    rest = f"{without} of {total} have none, and count as independent of each other"
+    return f"{', '.join(found)}; {rest}" if found else rest
 
 
 def question_of(moved: Sequence[Moved]) -> str:

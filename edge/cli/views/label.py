@@ -15,6 +15,7 @@ from ...core import EdgeError
 from ...home import Explained, FlaggedObservation, likely_typo
 from ..label_client import LabelClient
 from ..name_prompt import choose_name
+from .alarms import answer_questions
 from .common import console, say, show_error
 from .explanation import format_time, show_explained, show_window
 
@@ -26,8 +27,11 @@ HELP: Final = "type a label or its number, Enter to skip, q to quit"
 
 
 def read_labels(client: LabelClient, domain: str = "") -> None:
-    """Show each waiting observation, read its label and send it, until the last, q or ^D."""
+    """Ask about each lasting alarm; then show each waiting observation, read its label and send it,
+    until the last, q or ^D."""
     found = client.waiting()
+    if not answer_questions(client, found.alarms):
+        return
     if not found.flagged:
         say("no observation waits for a label")
         return

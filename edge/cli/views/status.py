@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ...core import listed
 from ...mqtt import BrokerStatus, DaemonStatus, HomeStatus, OutboxStatus, StreamStatus
 from .common import COLUMNS_UNLIMITED, console, pack_lines, plain, say, table_or_lists
 
@@ -72,8 +73,11 @@ def _parts(status: DaemonStatus, width: int) -> Iterator[RenderableType]:
         one.growth_unavailable for one in status.homes if one.growth_unavailable
     ):
         yield Text(f"! no adaptors are grown: {plain(why)}", style="yellow")
+    for line in _calibration(status.homes):
+        yield Text(f"calibration: {plain(line)}", style="dim")
     tables = (
         _streams(status.streams),
+        *_false_alarms(status),
         _homes(status.homes),
         _delivery(status.outbox, status.broker),
     )
@@ -125,9 +129,50 @@ def _condition(stream: StreamStatus) -> Text:
         return _cell(stream.problem, "red")
     if stream.input_problem:
         return _cell(stream.input_problem, "red")
+    if stream.question_at_ns:
+        return Text("lasting alarm: auricle confirm", style="yellow")
     if stream.alarmed:
         return Text("drift alarm", style="yellow")
     return Text("degraded", style="yellow") if stream.degraded else Text("ok", style="green")
+
+
+def _calibration(homes: tuple[HomeStatus, ...]) -> Iterator[str]:
+    """Yield what the calibration of each home does not cover."""
+    for one in homes:
+        place = f"home {one.name}: " if one.name else ""
+        bare = [found.domain for found in one.calibration if found.exchangeable]
+        if bare:
+            noun = "domain" if len(bare) == 1 else "domains"
+            yield (
+                f"{place}{noun} {listed(bare)}: facts without usable times count as independent;"
+                " the chosen false-alarm rate does not cover drift"
+            )
+        for found in one.calibration:
+            if found.shortfall:
+                yield f"{place}domain {found.domain}: {found.shortfall}"
+
+
+def _false_alarms(status: DaemonStatus) -> Iterator[Table]:
+    """Yield a table of the observed false-alarm rates beside the chosen ones, if there are any."""
+    chosen = {home.name: home.false_alarm_rate for home in status.homes}
+    table = _table(("false alarms", "chosen", "observed", "95 % interval"))
+    for one in status.streams:
+        if one.observed_rate is None or one.observed_low is None or one.observed_high is None:
+            continue
+        worrying = one.observed_low > chosen.get(one.home, 0.0)
+        table.add_row(
+            _cell(one.name),
+            percent(chosen.get(one.home, 0.0)),
+            Text(percent(one.observed_rate), style="yellow" if worrying else ""),
+            f"{percent(one.observed_low)} to {percent(one.observed_high)}",
+        )
+    if table.row_count:
+        yield table
+
+
+def percent(share: float) -> str:
+    """Format a share in percent: two digits after the point below 1 %, one from there."""
+    return f"{100 * share:.2f} %" if share < 0.01 else f"{100 * share:.1f} %"
 
 
 def _homes(homes: tuple[HomeStatus, ...]) -> Table:

@@ -273,11 +273,12 @@ class Alarms:
         stream.outside_count = 0
 
     def _merge(self, here: str, there: str, known: Knowledge, reference: ReferenceModel) -> bool:
-        """Merge an opened domain into another that it does not differ from: the smaller of two
+        """Merge an opened domain into another that it does not differ from: the younger of two
         opened ones.  Return whether they were merged: one with facts waits for the runtime."""
         opened = sorted(
             (name for name in (here, there) if name in self._novel),
-            key=lambda name: (name in known.domains, len(self._novel.rows(name)), name),
+            # The younger goes: its number is the higher.
+            key=lambda name: (name in known.domains, -len(name), [-ord(sign) for sign in name]),
         )
         if here == there or not opened:
             return False

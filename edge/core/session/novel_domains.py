@@ -30,6 +30,14 @@ SEPARATION_MIN: Final = 1.06
 """How many times farther from a domain than from each other samples must lie to be separate, before
 a geometry is fitted.  Samples of the domain itself come out below 1.  Tuned on PACS."""
 
+YOUNG_SEPARATION_MIN: Final = 1.25
+"""The same for a domain of at most `YOUNG_SAMPLES`, which cannot hold its whole variety yet.  Tuned
+on PACS."""
+
+YOUNG_SAMPLES: Final = 64
+"""Samples up to which a domain is young, before a geometry is fitted.  Chosen by hand; effect not
+measured."""
+
 SHIFT_MIN: Final = 0.08
 """Squared shift of a domain's mean over the squared spread of single samples at which it counts as
 another domain.  Chosen on the development sets of docs/explanation/streams.md, like the next."""
@@ -104,7 +112,9 @@ class ReferenceModel:
         """
         blocks, columns = self.memory.residuals(samples, domain)
         if not blocks:
-            return (self._separation(samples, columns, domain) - 1) / (SEPARATION_MIN - 1)
+            held = sum(n for (name, _), n in self.memory.counts.items() if name == domain)
+            needed = SEPARATION_MIN if held > YOUNG_SAMPLES else YOUNG_SEPARATION_MIN
+            return (self._separation(samples, columns, domain) - 1) / (needed - 1)
         uncertainty = self._uncertainty(columns)
         found, chance = [], []
         for residuals in blocks:

@@ -65,8 +65,9 @@ NORMAL_95: Final = 1.96
 class JudgedObservation:
     """An observation that waits for a window's delay before the level follows it.
 
-    deviation: in within-block deviations above the enrolled level.  novel: as the decision says.
-    outside, far: whether the window that ended with it lay outside, and far outside.
+    event: without its payload.  deviation: in within-block deviations above the enrolled level.
+    novel: as the decision says.  outside, far: whether the window that ended with it lay outside,
+    and far outside.
     """
 
     event: Observation = field(repr=False)
@@ -172,7 +173,7 @@ class StreamLevel:
         outside = window.known is False
         self._waiting.append(
             JudgedObservation(
-                event=event,
+                event=replace(event, payload=None),
                 deviation=(verdict.deviation - base) / statistics.spread,
                 novel=verdict.known is False,
                 outside=outside,
@@ -184,6 +185,7 @@ class StreamLevel:
         if len(self._waiting) > self.length:
             self._follow(statistics)
             oldest = self._waiting.popleft()
+            self._record(oldest.event)
             (self._during if self.asked else self.counts).add(novel=oldest.novel)
         self._outside = self._outside + 1 if outside else 0
         self._inside = 0 if outside else self._inside + 1
@@ -206,13 +208,12 @@ class StreamLevel:
         apart = min(max(oldest.deviation - self.offset, -INNOVATION_MAX), INNOVATION_MAX)
         step = min(max(gain * apart, -STEP_MAX), STEP_MAX) * (ALARM_GAIN if outside else 1)
         self.offset = min(max(self.offset + step, -OFFSET_MAX), OFFSET_MAX)
-        self._record(oldest.event)
         if not outside:
             floor = 1 / hdc.FLOOR_SHARE**2
             self.uncertainty = max((1 - gain) * self.uncertainty, floor)
 
     def _record(self, event: Observation) -> None:
-        """Record what a forget request can name of an observation that moved the level."""
+        """Record what a forget request can name of an observation that was counted."""
         for names, name in ((self._subjects, event.subject), (self._recordings, event.recording)):
             if name and ANY not in names:
                 names.add(name)
@@ -247,6 +248,18 @@ class StreamLevel:
         if self._inside >= self.length:
             self.asked, self._during, self._closed = None, AlarmCounts(), False
 
+    def newest(self, asked: AlarmQuestion) -> AlarmQuestion:
+        """Return a question about the newest observations."""
+        ids = tuple(one.event.key for one in list(self._waiting)[-self.length :])
+        return replace(asked, observation_ids=ids)
+
+    def drop_window(self) -> None:
+        """Drop the newest observations, and the question about them; it is asked again once the
+        alarm has lasted for another window."""
+        self.asked, self._during, self._closed = None, AlarmCounts(), False
+        self._outside = self._inside = 0
+        self._waiting.clear()
+
     def confirm(self, alarm: ConfirmedAlarm) -> None:
         """Re-base the level on a false alarm that a person has confirmed."""
         self.confirmed = (*self.confirmed, alarm)[-limits.CONFIRMED_ALARMS_MAX :]
@@ -264,10 +277,8 @@ class StreamLevel:
 
     def restart(self) -> None:
         """Drop what was tracked: the level is the enrolled or the confirmed one."""
-        self.offset, self.uncertainty, self.asked = 0.0, None, None
-        self._during, self._closed = AlarmCounts(), False
-        self._outside = self._inside = 0
-        self._waiting.clear()
+        self.offset, self.uncertainty = 0.0, None
+        self.drop_window()
         self._subjects.clear()
         self._recordings.clear()
         self._from_ns = self._until_ns = 0
@@ -377,11 +388,12 @@ class StreamLevels:
     def forget(
         self, selector: Selector, streams: frozenset[str], known: Knowledge
     ) -> tuple[StoreRecalibration, ...]:
-        """Drop what may stem from matching observations, and derive the rest from knowledge again;
-        return what to store."""
+        """Drop what may stem from matching observations, and all windows, since they may hold them;
+        derive the rest from knowledge again.  Return what to store."""
         touched = self.matching(selector, streams)
         geometry, stored = known.geometry.fingerprint, []
         for name, level in self._levels.items():
+            level.drop_window()
             if name in touched:
                 level.confirmed = tuple(
                     one for one in level.confirmed if not may_cover(selector, one, streams)

@@ -694,7 +694,7 @@ class SessionState:
 
 
 def _displacement(codes: hdc.Codes, verdict: hdc.Verdict, known: Knowledge) -> Ints:
-    return known.memory.displacement((verdict.domain, verdict.label), codes)[0]
+    return np.asarray(known.memory.displacement((verdict.domain, verdict.label), codes)[0])
 
 
 def _largest(leads: Mapping[str, int]) -> str:

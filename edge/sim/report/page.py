@@ -75,6 +75,7 @@ KINDS: Final = {
     "domain": "world",
     "alarm": "alarm",
     "cleared": "cleared",
+    "question": "lasting alarm",
     "enrolled": "enrolled",
     "labels": "labels",
     "forget": "forget",
@@ -333,18 +334,26 @@ def _figures(recording: RunRecording) -> str:
     for name in (*SHARES, *NUMBERS):
         value = _figure(recording, name)
         if value is not None and (name in SHARES or value or name in recording.costs):
-            note = (
-                f" <span class=note>chosen: {format_figure(name, recording.rate)}</span>"
-                if name.endswith("false_alarm_rate")
-                else ""
-            )
+            note = f" <span class=note>{_note(recording, name)}</span>"
             rows.append(
-                f"<tr><th scope=row>{_label(name)}{note}</th>"
+                f"<tr><th scope=row>{_label(name)}{note if _note(recording, name) else ''}</th>"
                 f"<td class=number>{format_figure(name, value)}</td></tr>"
             )
     if not rows:
         return ""
     return f"<div><h2>Figures</h2><table class=figures>{''.join(rows)}</table></div>"
+
+
+def _note(recording: RunRecording, name: str) -> str:
+    """Return the chosen rate and the interval of a false-alarm rate, "" for any other figure."""
+    if not name.endswith("false_alarm_rate"):
+        return ""
+    chosen = f"chosen: {format_figure(name, recording.rate)}"
+    ends = [_figure(recording, key) for key in ("false_alarm_low", "false_alarm_high")]
+    if name != "false_alarm_rate" or None in ends:
+        return chosen
+    low, high = (format_figure(name, end) for end in ends if end is not None)
+    return f"{chosen}; 95 % interval {low} to {high}"
 
 
 def _receipts(recording: RunRecording) -> str:

@@ -14,6 +14,7 @@ from edge import Store
 from edge.cli import app as cli
 from edge.home.home import Home
 from tests.homes import learned_home, new_home, run, run_json, spawn, write_csv
+from tests.worlds import WIDTH, vector
 
 
 @pytest.fixture
@@ -25,6 +26,49 @@ def home(tmp_path: Path) -> Path:
 def lines(text: str) -> list[str]:
     """The non-blank lines of a text."""
     return [line for line in text.splitlines() if line.strip()]
+
+
+def timed_table(path: Path, when: str = "time") -> Path:
+    """A table of two labels whose first row has no time."""
+    names = ",".join(f"x{column}" for column in range(WIDTH))
+    lines = [f"label,{when},{names}"]
+    for number in range(8):
+        cell = f"2024-03-01T12:00:{number:02}" if number else ""
+        lines.append(f"{'ab'[number % 2]},{cell},{','.join(map(str, vector(number)))}")
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def test_learning_reports_where_times_come_from(tmp_path):
+    """`learn` prints how many facts have a time and from where, and counts recordings."""
+    home = new_home(tmp_path / "home")
+    told = run("learn", timed_table(tmp_path / "t.csv"), "--home", home).stdout
+    assert (
+        "times             7 from the column time; 1 of 8 have none, and count as independent of"
+        " each other" in " ".join(told.split("\n"))
+    )
+    assert "recordings        1" in told
+    again = run_json("learn", timed_table(tmp_path / "t.csv"), "--home", home)
+    assert again["times"] == {"the column time": 7, "": 1}
+    assert (again["recordings"], again["count"]) == (1, 0)
+
+
+def test_facts_without_a_time_are_given_one(tmp_path):
+    """Learning a table again with its column of times named adds the times to known facts, once;
+    a time that a fact has stays."""
+    home, table = new_home(tmp_path / "home"), timed_table(tmp_path / "t.csv", "moment")
+    bare = tmp_path / "bare.csv"
+    lines = [line.split(",") for line in table.read_text("utf-8").splitlines()]
+    bare.write_text("\n".join(",".join([one[0], *one[2:]]) for one in lines) + "\n", "utf-8")
+    assert run_json("learn", bare, "--home", home)["times"] == {"": 8}
+    words = ("learn", table, "--home", home, "--time-column", "moment")
+    assert run_json(*words)["count"] == 7
+    assert run_json(*words)["count"] == 0
+    later = table.read_text("utf-8").replace("2024-03", "2025-03")
+    table.write_text(later, "utf-8")
+    assert run_json(*words)["count"] == 0
+    result = run("learn", tmp_path, "--home", home, "--time-column", "moment")
+    assert "expected a table" in result.stderr
 
 
 def test_verbs_are_listed_in_the_order_of_use():

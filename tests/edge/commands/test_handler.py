@@ -15,10 +15,11 @@ import pytest
 from edge.commands.handler import LOST
 from edge.config.commands import CommandSettings
 from edge.core.errors import StateError
-from edge.core.events import Enrol, Observation, StoreLabelCandidates
+from edge.core.events import AlarmQuestion, Enrol, Observation, StoreLabelCandidates
 from edge.core.facts import LabelCandidate
 from edge.home import labelling
 from edge.storage import command_journal as journal
+from tests.drifts import SHIFT, samples, timed_home
 from tests.edge.commands.contexts import NOW, Office
 from tests.worlds import WIDTH, fact, vector
 
@@ -263,11 +264,53 @@ def test_commands_of_the_loop_and_of_the_home(office: Office):
     assert set(health) < set(office.ask("status", "s").body)
     (head,) = office.ask("adaptors", "a").body["adaptors"]
     assert (head["domain"], head["facts"]) == ("home", 8)
-    waiting = {"flagged": (), "labels": ("a", "b"), "domains": ("home",)}
+    waiting = {"flagged": (), "labels": ("a", "b"), "domains": ("home",), "alarms": ()}
     assert office.ask("candidates", "w").body == waiting
     result = office.ask("rollback", "k", domain="home")
     assert (result.done, "no adaptor serves there" in result.reason) == (False, True)
     assert "no such domain has facts here" in office.ask("grow", "g", domain="moon").reason
+
+
+def a_question(office: Office) -> AlarmQuestion:
+    """The question that the home of an office asks after its stream has drifted."""
+    for number, row in enumerate([*samples(20, seed=1), *samples(40, SHIFT, seed=2)]):
+        office.home.feed(
+            Observation(stream="cam", sequence=number, captured_at_ns=number, payload=row)
+        )
+    (asked,) = office.home.runtime.alarm_questions()
+    return asked
+
+
+@pytest.mark.parametrize("named", ["alarm_id", "stream", "both"])
+def test_a_lasting_alarm_is_confirmed_by_command(tmp_path: Path, named: str):
+    """The id or the stream is enough; the answer is durable with the change, so that a repeated
+    command gets it again after a crash, and a new one finds no question."""
+    office = Office(timed_home(tmp_path / "home"))
+    asked = a_question(office)
+    given = {"alarm_id": asked.alarm_id, "stream": "cam"}
+    fields = given if named == "both" else {named: given[named]}
+    first = office.ask("confirm", "c1", harmless=True, **fields)
+    assert (first.done, first.body["detail"]) == (True, "the level was re-based")
+    assert list(office.home.store.recalibrations()) == ["cam"]
+    office.crash()
+    assert office.ask("confirm", "c1", harmless=True, **fields) == replace(first, repeated=True)
+    again = office.ask("confirm", "c2", harmless=True, **fields)
+    assert (again.done, "no such alarm waits" in again.reason) == (False, True)
+    assert again.hint
+    office.home.close()
+
+
+def test_a_crash_after_a_confirmation_keeps_its_mark(tmp_path: Path, monkeypatch):
+    """The change and the mark of its command are one transaction: after a crash before the answer
+    is written, the repeated command is known to be done."""
+    office = Office(timed_home(tmp_path / "home"))
+    asked = a_question(office)
+    monkeypatch.setattr(journal.CommandJournal, "record", lambda *_, **_options: None)
+    office.ask("confirm", "c1", harmless=True, alarm_id=asked.alarm_id)
+    office.crash()
+    again = office.ask("confirm", "c1", harmless=True, alarm_id=asked.alarm_id)
+    assert (again.done, again.hint) == (True, LOST)
+    office.home.close()
 
 
 def test_people_on_the_machine_need_no_key(tmp_path: Path):

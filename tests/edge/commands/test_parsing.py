@@ -32,6 +32,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "label": {"observation_id": "s:1", "label": "a"},
     "relabel": {"select": {"domain": "d"}, "label": "b"},
     "forget": {"select": {"ids": ["a", "b"]}, "refit_geometry": False},
+    "confirm": {"alarm_id": "s:1", "harmless": True},
     "grow": {"domain": "d"},
     "rollback": {"domain": "d"},
     "undo-merge": {"merge_id": "m"},

@@ -216,6 +216,10 @@ def test_metrics_match_the_status(here: Served):
     assert 'auricle_stream_decided_total{stream="door"} 1.0' in text
     assert 'auricle_info{device="gw1"' in text
     assert "auricle_home_open" in text
+    assert 'auricle_home_false_alarm_rate{home=""} 0.01' in text
+    assert 'auricle_home_exchangeable_domains{home=""} 1.0' in text
+    assert 'auricle_stream_alarm_question{stream="door"} 0.0' in text
+    assert 'auricle_stream_false_alarm_rate{stream="door"}' not in text
 
 
 def _measure() -> Any:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from edge.core.errors import ConfigError
 from edge.datasets import class_folders as examples
@@ -43,6 +44,21 @@ def test_folders_give_label_and_domain(tmp_path):
     ]
     assert items[0].payload == b"cat/a.PNG"
     assert items[0].captured_at_ns > 0
+
+
+def test_the_time_of_capture_comes_before_that_of_the_file(tmp_path):
+    """A photo with EXIF data has its time, any other image that of its file; neither has a
+    recording."""
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2024:03:01 12:00:00"
+    for name, data in (("photo", exif), ("scan", Image.Exif())):
+        (tmp_path / "cat").mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "cat" / f"{name}.jpg", exif=data)
+        os.utime(tmp_path / "cat" / f"{name}.jpg", ns=(10**18, 10**18))
+    photo, scan = (item for item in read_folder(tmp_path) if isinstance(item, Example))
+    assert (photo.captured_at_ns, photo.timed_by) == (1_709_294_400 * 10**9, "EXIF data")
+    assert (scan.captured_at_ns, scan.timed_by) == (10**18, "file times")
+    assert (photo.recording, scan.recording) == ("", "")
 
 
 def test_a_file_that_is_no_image_is_skipped_with_its_reason(tmp_path):

@@ -44,6 +44,9 @@ def test_a_recording_gives_an_example_for_each_window(tmp_path):
     assert [item.captured_at_ns - 10**18 for item in items] == [0, 500_000_000, 1_000_000_000]
     assert [item.id for item in items] == [content_id(i.payload.tobytes()) for i in items]
     assert items[2].source.endswith("a.wav#2")
+    content = content_id((tmp_path / "hall" / "low" / "a.wav").read_bytes())
+    assert {item.recording for item in items} == {f"a.wav#{content[:8]}"}
+    assert {item.timed_by for item in items} == {"file times"}
     assert items[0].payload.shape == (16_000, 1)
 
 

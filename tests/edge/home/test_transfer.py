@@ -8,12 +8,19 @@ import pytest
 
 from edge import Store
 from edge.core.errors import ModelMismatchError, StateCorruptError, StateError
-from edge.core.events import Enrol, ForgetRequest, Relabel, StoreAdaptor
+from edge.core.events import (
+    Enrol,
+    ForgetRequest,
+    Relabel,
+    StoreAdaptor,
+    StoreRecalibration,
+)
 from edge.core.facts import Selector
+from edge.core.recalibration import Recalibration
 from edge.home import actions, transfer
 from edge.home.home import Home
 from edge.storage import schema
-from tests.homes import CARD, learned_home, new_home, new_store, teach, wide_card
+from tests.homes import CARD, learned_home, new_home, new_store, raw_bytes, teach, wide_card
 from tests.workers import a_record
 from tests.worlds import WIDTH, fact
 
@@ -265,3 +272,21 @@ def test_a_merge_removes_adaptors_trained_on_facts_forgotten_there(tmp_path):
             other.feed(ForgetRequest("r", Selector(ids=frozenset({"f2"}))))
             transfer.merge_store(home, other.store)
         assert list(home.store.adaptors()) == ["attic"]
+
+
+def test_a_restore_drops_recalibration_that_may_have_been_forgotten(tmp_path):
+    """The recalibration of a backup is used; after a forget request since the backup it is dropped,
+    with its traces, since the request may have covered it."""
+    folder = learned_home(tmp_path / "home")
+    record = Recalibration(stream="cam", geometry="g", subjects=("secret-person",), samples=9)
+    with Home(folder) as home:
+        home.store.apply(StoreRecalibration("cam", record))
+        home.store.backup(tmp_path / "b.db")
+    transfer.restore_home(folder, tmp_path / "b.db")
+    with Home(folder) as home:
+        assert home.store.recalibrations() == {"cam": record}
+        home.feed(ForgetRequest("r", Selector(label="a"), 1))
+    transfer.restore_home(folder, tmp_path / "b.db")
+    with Home(folder, writable=False) as home:
+        assert home.store.recalibrations() == {}
+    assert b"secret-person" not in raw_bytes(folder / "knowledge.db")

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.config.mqtt import HomeAssistantSettings, MqttSettings
-from edge.core.events import ChangePoint, Decision, SeriesForecast
+from edge.core.events import AlarmQuestion, ChangePoint, Decision, SeriesForecast
 from edge.mqtt.envelope import MessageEncoder, mark_historical
 from edge.mqtt.homeassistant import CHANNELS_MAX, HomeAssistant, discovery_message, object_id
 from edge.mqtt.packets import InboundMessage
@@ -62,6 +62,25 @@ def test_a_stream_has_its_entities() -> None:
         "auricle_gw1_cam_label": "unknown",
         "auricle_gw1_cam_drift": "ON",
     }
+
+
+def test_a_lasting_alarm_has_an_entity_with_what_its_answer_needs() -> None:
+    """The entity shows how far the stream is above its level; its attributes name the alarm."""
+    question = AlarmQuestion(
+        alarm_id="cam:9",
+        stream="cam",
+        captured_at_ns=9,
+        from_ns=5,
+        domain="yard",
+        shift=1.5,
+        observation_ids=("cam:8", "cam:9"),
+    )
+    worded = MessageEncoder(DEVICE).encode(question, 1, 1)
+    made = discovery_message(DEVICE, "1", {"cam": None})["cmps"]["auricle_gw1_cam_lasting-alarm"]
+    assert worded.topic == made["state_topic"] == "auricle/v1/gw1/alarm-question/cam"
+    assert shown(made["value_template"], worded.body) == "1.5"
+    attributes = json.loads(shown(made["json_attributes_template"], worded.body))
+    assert attributes == {"alarm_id": "cam:9", "stream": "cam", "domain": "yard"}
 
 
 def test_a_series_has_its_entities() -> None:
@@ -123,7 +142,7 @@ def test_every_name_has_a_unique_id(names: list[str]) -> None:
     assert ids[0] != ids[1]
     assert all(re.fullmatch(r"[a-zA-Z0-9_-]+", one) for one in ids)
     made = discovery_message(DEVICE, "1", dict.fromkeys(names))
-    assert len(made["cmps"]) == 4 + 8
+    assert len(made["cmps"]) == 4 + 10
 
 
 def test_it_is_announced_again_after_home_assistant_starts() -> None:

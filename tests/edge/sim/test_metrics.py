@@ -96,6 +96,18 @@ def test_rates_count_only_where_the_detector_speaks() -> None:
     assert m.false_alarm_rate([]) is None
 
 
+def test_false_alarms_have_an_interval_on_independent_samples() -> None:
+    """The interval holds the rate, counts known samples alone, and is wider where false alarms come
+    in runs; without known samples there is none."""
+    spread = [step(i, known=i % 20 != 0) for i in range(400)]
+    runs = [step(i, known=i >= 20) for i in range(400)]
+    new = [step(i, known=False, novel=True) for i in range(50)]
+    low, high = m.false_alarm_interval([*spread, *new]) or (1.0, 0.0)
+    wide_low, wide_high = m.false_alarm_interval(runs) or (1.0, 0.0)
+    assert wide_low < low < 0.05 < high < wide_high
+    assert m.false_alarm_interval(new) is None
+
+
 def test_a_window_with_a_new_sample_is_no_false_alarm() -> None:
     """Only windows made of known samples count for the windows' false-alarm rate."""
     steps = [step(0, novel=True), *(step(i, alarm=i < 4) for i in range(1, 7))]

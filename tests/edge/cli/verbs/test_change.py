@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from edge.cli.verbs import change as cli_change
+from edge.core.events import StoreLabelCandidates
+from edge.core.facts import LabelCandidate
+from edge.home.home import Home
 from tests.homes import learned_home, new_home, run, run_json
 from tests.worlds import WIDTH, vector
 
@@ -55,6 +58,27 @@ def test_options_must_all_match(home, words, count):
     receipt = run_json("forget", "--home", home, "--yes", *words)
     assert receipt["facts_forgotten"] == count
     assert facts(home) == 24 - count
+
+
+def test_a_label_candidate_is_forgotten_without_a_fact(home):
+    """A request that matches no fact, but a label candidate, is carried out after a question that
+    says so; a second one finds nothing."""
+    kept = LabelCandidate(
+        observation_id="late",
+        stream="s",
+        subject="ann",
+        domain="domain-9",
+        captured_at_ns=5,
+        score=1.0,
+        features=vector(3).tobytes(),
+    )
+    with Home(home) as opened:
+        opened.store.apply(StoreLabelCandidates((kept,)))
+    result = run("forget", "--home", home, "--subject", "ann", answer="y\n")
+    assert "forget label candidates and recalibration, no facts (subject ann)" in result.stderr
+    with Home(home, writable=False) as opened:
+        assert opened.store.candidates() == {}
+    assert "no fact matches" in run("forget", "--home", home, "--subject", "ann", "--yes").stderr
 
 
 def test_a_recording_is_forgotten_by_its_name(tmp_path):

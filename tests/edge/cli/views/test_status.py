@@ -7,6 +7,7 @@ from rich.console import Console
 
 from edge.cli.views import status as top_view
 from edge.cli.views.status import duration, render_status, size
+from edge.core.recalibration import CalibrationStatus
 from edge.mqtt.messages import (
     AdaptorStatus,
     BrokerStatus,
@@ -99,6 +100,37 @@ def drawn(status: DaemonStatus, width: int = 160) -> str:
 def test_a_snapshot_shows(word):
     """A snapshot shows every figure, and names are not interpreted as markup."""
     assert word in drawn(snapshot())
+
+
+def test_the_observed_false_alarms_stand_beside_the_chosen_rate():
+    """A stream with observations has a row of rates; one without has none; a lasting alarm is shown
+    with the verb that answers it."""
+    home = HomeStatus(name="", false_alarm_rate=0.01)
+    stream = StreamStatus(
+        name="pump",
+        source="topic",
+        home="",
+        alarmed=True,
+        observed_rate=0.0312,
+        observed_low=0.0081,
+        observed_high=0.0954,
+        question_at_ns=5,
+    )
+    seen = drawn(snapshot(streams=(stream,), homes=(home,)))
+    for text in ("1.0 %", "3.1 %", "0.81 % to 9.5 %", "lasting alarm: auricle confirm"):
+        assert text in seen
+    assert "95 % interval" not in drawn(snapshot())
+
+
+def test_what_the_calibration_does_not_cover_is_shown():
+    """Domains without usable times, and domains whose rate is not attainable, have a line each."""
+    fields: dict[str, Any] = {"samples": 9, "effective_samples": 9, "blocks": 0, "block_samples": 0}
+    bare = CalibrationStatus(domain="hall", exchangeable=True, **fields)
+    few = CalibrationStatus(domain="yard", exchangeable=False, shortfall="too few", **fields)
+    seen = drawn(snapshot(homes=(HomeStatus(name="", calibration=(bare, few)),)))
+    assert "calibration: domain hall: facts without usable times count as independent" in seen
+    assert "calibration: domain yard: too few" in seen
+    assert "calibration" not in drawn(snapshot())
 
 
 def test_a_narrow_terminal_loses_no_state():

@@ -40,7 +40,7 @@ def rows(count: int, seed: int, shift: NDArray[np.float64] | float = 0.0) -> NDA
     """Samples around one centre, each column moved by `shift` spreads (one per sample, or one)."""
     noise = np.random.default_rng(seed).normal(size=(count, WIDTH))
     moved = CENTRE + SPREAD * (noise + np.broadcast_to(np.asarray(shift), (count,))[:, None])
-    return np.clip(np.rint(moved), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(moved), 0, 255).astype(np.uint8))
 
 
 def taught() -> World:
