@@ -36,6 +36,10 @@ SHORT_WINDOWS: Final = 2
 """Windows of a run that is revised when the stream moves on: its domain was found in a hurry.
 Chosen by hand; effect not measured."""
 
+YOUNG_WINDOWS: Final = 2
+"""Windows after an opening in which samples that differ from it still join it.  Chosen by hand;
+effect not measured."""
+
 ODD_WINDOWS: Final = 3
 """Windows for which a learned domain may look odd before its stream raises an alarm that names it.
 Chosen by hand; effect not measured."""
@@ -192,6 +196,9 @@ class Alarms:
         }
         best = min(sorted(shifts), key=shifts.__getitem__)
         if shifts[best] >= 1:
+            if self._is_young(stream):
+                self._absorb(stream, known)
+                return False
             self._open(stream, known)
             return True
         before = stream.domain
@@ -265,9 +272,17 @@ class Alarms:
             else:
                 self._novel.drop((one.key,))
 
+    def _is_young(self, stream: StreamState) -> bool:
+        """Return whether the stream is in a domain that was opened a moment ago, and that cannot
+        hold its whole variety yet."""
+        span = YOUNG_WINDOWS * stream.length
+        rows = len(self._novel.rows(stream.domain))
+        return 0 < rows < 2 * span and 0 < stream.tracker.age < span
+
     def _absorb(self, stream: StreamState, known: Knowledge) -> None:
-        """Add the drifted samples to the novel domain of the stream's alarm."""
-        for one in stream.drifted_samples:
+        """Add the drifted samples to the novel domain that the stream is in."""
+        drifted = stream.drifted_samples
+        for one in drifted[-stream.tracker.age or -len(drifted) :]:
             self._collect(stream.domain, one)
         self._reassess(stream, known)
         stream.outside_count = 0
