@@ -14,6 +14,10 @@ RUN_SHARE: Final = 2 / 3
 """Share of a recording's observations in one domain that takes all its labels there; a recording
 that moves between domains has no such share.  Chosen by hand; effect not measured."""
 
+RUN_MAX: Final = limits.DRIFT_WINDOW_MAX
+"""Observations of a recording that are filed together; a longer one may visit several domains, and
+each of its observations is filed where its stream was."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BufferedObservation:
@@ -56,8 +60,8 @@ class LabelBuffer:
         """Return the domain that a buffered observation's label belongs to.
 
         The observations of one recording, or of one subject, that follow each other in a stream
-        are filed together: where `RUN_SHARE` of them are in one domain, so is the label.  Cost: one
-        pass over the buffer if the recording or the subject is known.
+        are filed together if they are few: where `RUN_SHARE` of them are in one domain, so is the
+        label.  Cost: one pass over the buffer if the recording or the subject is known.
         """
         own = self._buffered[observation_id]
         if not (own.recording or own.subject):
@@ -75,7 +79,8 @@ class LabelBuffer:
             else:
                 run = []
         ((most, count),) = Counter(one.domain for one in run).most_common(1)
-        return most if count >= RUN_SHARE * len(run) else own.domain
+        shared = len(run) <= RUN_MAX and count >= RUN_SHARE * len(run)
+        return most if shared else own.domain
 
     def move(self, observation_id: str, domain: str) -> None:
         """Assign an observation, if still buffered, to another domain."""
