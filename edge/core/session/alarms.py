@@ -11,7 +11,12 @@ import hdc
 from ..config import Config
 from ..knowledge import Knowledge
 from .novel_domains import ReferenceModel, UnlabelledRow, unpack_rows
-from .stream import SETTLED_WINDOWS, SampleAssessment, SessionState, StreamState
+from .session_state import SessionState
+from .stream import (
+    SETTLED_WINDOWS,
+    SampleAssessment,
+    StreamState,
+)
 
 NOVEL_SAMPLES_MIN: Final = 4
 """Fewest individually novel samples that open a domain by themselves; with fewer, all drifted

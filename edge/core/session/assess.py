@@ -33,10 +33,10 @@ from .label_buffer import BufferedObservation
 from .label_requests import LabelRequests
 from .novel_domains import ReferenceModel
 from .recalibration import StreamLevel, StreamLevels
+from .session_state import SessionState
 from .stream import (
     SampleAssessment,
     SampleOrigin,
-    SessionState,
     StreamState,
     route_penalties,
 )

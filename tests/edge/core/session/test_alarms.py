@@ -11,7 +11,8 @@ from edge.core.knowledge.knowledge import Knowledge, derive_knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from edge.core.session.alarms import Alarms
 from edge.core.session.novel_domains import UnlabelledRow
-from edge.core.session.stream import SessionState, StreamState
+from edge.core.session.session_state import SessionState
+from edge.core.session.stream import StreamState
 from tests.worlds import World, clouds, fact
 
 WIDE = 64
