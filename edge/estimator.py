@@ -1,6 +1,7 @@
 """A scikit-learn classifier on top of the runtime: continual learning with exact unlearning."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Self
 
 import numpy as np
@@ -33,6 +34,7 @@ from .core import (
     Selector,
     StartGrowth,
     limits,
+    mixture_scores,
 )
 
 __all__ = ["ContinualClassifier"]
@@ -41,6 +43,10 @@ DOMAIN = "domain-1"
 ROWS_MAX = 4_096
 """Rows answered at a time: bounds memory for any number of rows.  Chosen by hand; effect not
 measured."""
+
+CLIPPED_MAX = 0.01
+"""Share of values beyond the quantiser's range from which a new one is frozen.  Samples like the
+first call's exceed its range, which has headroom, far more seldom."""
 
 Floats = NDArray[np.float64]
 
@@ -53,7 +59,8 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     false_alarm_rate: share of known samples that `is_known` may report as novel.
     facts_per_concept: newest samples kept per class and domain.  quantiser: an `encoder.Quantiser`
     for the columns; if None, the first call freezes one from its samples, one scale per column, and
-    forgetting these samples does not change it.
+    forgetting these samples does not change it.  The inputs are then kept, so that samples beyond
+    its range lead to a new one, for which everything is derived again.
     """
 
     def __init__(
@@ -96,17 +103,23 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         classes: classes to expect, as columns of `predict_proba`; others are accepted too.  ids: if
         omitted, row numbers that continue those of earlier calls.  The first call freezes quantiser
-        and geometry.
+        and geometry.  The first samples of a domain fit the geometry again.  Samples of which more
+        than one value in a hundred is beyond the quantiser's range freeze both again, and end grown
+        adaptors.
         """
         fresh = not hasattr(self, "_runtime")
         values, labels = self._checked(X, y, fresh=fresh)
         if fresh:
             self._start(values, labels.dtype)
+        outgrown = self._outgrows(values)
+        if outgrown:
+            self._recalibrate(values)
+        unfitted = outgrown or domain not in self._runtime.knowledge.domains
         self._learn(values, labels, ids, domain)
         if classes is not None:
             self._expected_classes |= {_text(value) for value in np.asarray(classes)}
             self._update_classes(np.asarray(classes))
-        if fresh:
+        if unfitted:
             self._handle(FitGeometry())
         return self
 
@@ -139,7 +152,8 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Cost: one verdict per row.  Raises ValueError if too few samples are learned for that rate.
         """
-        return np.array([_decided(verdict) for verdict in self._verdicts(X)], np.bool_)
+        parts = (self._assessed(part) for part in self._parts(X))
+        return np.array([_decided(verdict) for part in parts for _, verdict in part], np.bool_)
 
     def forget(
         self,
@@ -164,6 +178,7 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         receipt = self._handle(request)
         assert isinstance(receipt, Receipt), receipt
         self._requests += 1
+        self._keep_inputs({})
         self._expected_classes.discard(text or "")
         self._update_classes(self.classes_[:0])
         return receipt
@@ -206,18 +221,44 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         frozen = given or encoder.freeze_quantiser(values, everything, "channel")
         if frozen.width != width:
             raise ValueError(f"X has {width} features, the quantiser has {frozen.width} columns")
-        card = encoder.vector_card(width, quantiser=frozen)
+        self.classes_: NDArray[Any] = np.empty(0, dtype)
+        self._inputs: dict[str, NDArray[np.float32]] = {}
+        self._open(frozen, MemoryLedger())
+        self._expected_classes: set[str] = set()
+        self._samples = self._requests = 0
+
+    def _open(self, frozen: encoder.Quantiser, ledger: MemoryLedger) -> None:
+        card = encoder.vector_card(frozen.width, quantiser=frozen)
         config = Config(
             seed=self.random_state,
             false_alarm_rate=self.false_alarm_rate,
             facts_per_concept=self.facts_per_concept,
         )
-        self.quantiser_ = frozen
-        self.classes_: NDArray[Any] = np.empty(0, dtype)
-        self._ledger = MemoryLedger()
-        self._runtime = Runtime(config, encoder.open_model(card), self._ledger)
-        self._expected_classes: set[str] = set()
-        self._samples = self._requests = 0
+        self.quantiser_, self._ledger = frozen, ledger
+        self._runtime = Runtime(config, encoder.open_model(card), ledger)
+
+    def _outgrows(self, values: NDArray[np.float32]) -> bool:
+        """Return whether so many values are clipped that a new quantiser pays, and inputs are kept
+        to derive everything again."""
+        if self.quantiser is not None:
+            return False
+        return bool(self.quantiser_.clipped(values).mean() > CLIPPED_MAX)
+
+    def _recalibrate(self, values: NDArray[np.float32]) -> None:
+        """Freeze a quantiser on all kept inputs and `values`, and derive everything again."""
+        names = list(self._inputs)
+        kept = np.array([self._inputs[name] for name in names], np.float32)
+        rows = np.concatenate([kept.reshape(len(names), values.shape[1]), values])
+        frozen = encoder.freeze_quantiser(rows, (slice(0, values.shape[1]),), "channel")
+        levels = frozen.quantise(rows[: len(names)])
+        features = {name: row.tobytes() for name, row in zip(names, levels, strict=True)}
+        self._open(frozen, self._ledger.with_features(features))
+
+    def _keep_inputs(self, given: Mapping[str, NDArray[np.float32]]) -> None:
+        """Keep the inputs of the samples in the ledger, and of no others."""
+        if self.quantiser is None:
+            both = {**given, **self._inputs}
+            self._inputs = {n: row for n, row in both.items() if self._ledger.get(n) is not None}
 
     def _learn(
         self,
@@ -243,6 +284,7 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             for row, (name, label) in enumerate(zip(names, labels, strict=True))
         )
         self._handle(Enrol(tuple(fact for fact in facts if self._ledger.get(fact.id) is None)))
+        self._keep_inputs(dict(zip(names, values, strict=True)))
         self._samples += count
         self._update_classes(labels)
 
@@ -282,43 +324,54 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _project(self, rows: NDArray[np.uint8]) -> hdc.Codes:
         return self._known().geometry.project(rows)
 
-    def _scores(self, rows: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Return the novelty of rows to each concept, [n, concepts], in the order of keys."""
-        known = self._known()
-        scales = known.calibration().scales_for(known.memory)
-        return known.memory.score(self._project(rows), scales)
-
-    def _verdicts(self, X: ArrayLike) -> Iterator[hdc.Verdict]:
-        known = self._known()
-        for part in self._parts(X):
-            codes = self._project(part)
-            for row in range(len(part)):
-                yield hdc.detect(
-                    codes[row], known.memory, known.calibration(), self.false_alarm_rate
-                )
+    def _assessed(self, rows: NDArray[np.uint8]) -> list[tuple[hdc.Comparison, hdc.Verdict]]:
+        known, rate = self._known(), self.false_alarm_rate
+        return hdc.detect_each(self._project(rows), known.memory, known.calibration(), rate)
 
     def _answers(self, X: ArrayLike) -> Floats:
-        """Score each row with the adaptor of its nearest domain: [n, classes]."""
+        """Score each row as the runtime does for a stream that consists of it alone: [n, classes].
+
+        The adaptor of the routed domain scores a row, or a mixture of the nearest domains' adaptors
+        a novel one.
+        """
         known = self._known()
         columns = {_text(value): column for column, value in enumerate(self.classes_)}
         blocks = []
         for part in self._parts(X):
             block = np.full((len(part), len(columns)), -np.inf)
-            for domain, rows in self._routes(part):
+            mixed = self._novelties_of_novel(part)
+            for domain, rows in self._routes(part, mixed.keys()):
                 adaptor = known.adaptor(domain)
                 at = np.array([columns[label] for label in adaptor.labels])
                 block[np.ix_(rows, at)] = adaptor.answer(part[rows])
+            for row, novelties in mixed.items():
+                for label, score in mixture_scores(novelties, part[row], known).items():
+                    block[row, columns[label]] = score
             blocks.append(block)
         return np.concatenate(blocks)
 
-    def _routes(self, rows: NDArray[np.uint8]) -> list[tuple[str, NDArray[np.intp]]]:
-        """Split rows by the domain of their nearest concept."""
+    def _novelties_of_novel(self, rows: NDArray[np.uint8]) -> dict[int, dict[str, int]]:
+        """Return the novelty to each domain of the rows that are novel, by row; of none with a
+        single domain, which answers every row."""
+        if len(self._known().domains) == 1:
+            return {}
+        found = enumerate(self._assessed(rows))
+        return {
+            row: compared.nearest() for row, (compared, verdict) in found if verdict.known is False
+        }
+
+    def _routes(
+        self, rows: NDArray[np.uint8], without: AbstractSet[int]
+    ) -> list[tuple[str, NDArray[np.intp]]]:
+        """Split the other rows by the domain that the router chooses."""
         known = self._known()
         if len(known.domains) == 1:
             return [(known.domains[0], np.arange(len(rows)))]
-        nearest = self._scores(rows).argmin(axis=1)
-        domains = np.array([domain for domain, _ in known.memory.keys])[nearest]
-        return [(str(name), np.flatnonzero(domains == name)) for name in np.unique(domains)]
+        router = known.router()
+        chosen = router.logits(rows).argmax(axis=1)
+        chosen[list(without)] = -1
+        found = ((name, np.flatnonzero(chosen == at)) for at, name in enumerate(router.domains))
+        return [(name, places) for name, places in found if len(places)]
 
 
 def _text(label: Any) -> str:

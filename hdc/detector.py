@@ -269,17 +269,17 @@ def detect_window(
     calibration: Calibration,
     rate: float = 0.01,
     level: Callable[[str, TimeStatistics], Level] | None = None,
-    change: Ints | None = None,
+    change: Callable[[], Ints | None] | None = None,
 ) -> WindowVerdict:
     """Return the verdict on a window of at least one sample of one stream, with any mix of labels.
 
     Deviations are standardised per concept, so that a window with few labels is as typical as a
     mixed one.  Where the domain's samples have a known order in time, the variance of their mean is
     that of real windows, and they are compared with the level that `level` returns for the domain,
-    by default that of enrolment.  change: from the observations before, see `switches.changes`; a
-    significant one counts if the window is above its level at all.  Otherwise it is 1/n of the
-    window plus, per concept, 1/n of the calibration samples behind its reference score, and
-    skewness is corrected (Hall 1992).
+    by default that of enrolment.  change: returns that from the observations before, see
+    `switches.changes`, None if there are too few; a significant one counts if the window is above
+    its level at all.  Otherwise it is 1/n of the window plus, per concept, 1/n of the calibration
+    samples behind its reference score, and skewness is corrected (Hall 1992).
     """
     if not verdicts:
         raise ConceptError("detecting expects a window of samples, found none", "give at least one")
@@ -298,9 +298,13 @@ def detect_window(
         p_value = erfc(score / sqrt(2)) / 2
         switches = calibration.switches.get(domain)
         sure = Level(start.centre, 0.0)
-        if change is not None and switches is not None:
-            raised = _in_time(verdicts, labels, statistics, sure) > RAISED_SCORE
-            p_value = min(p_value, switches.p_value(change, rate)) if raised else p_value
+        if (
+            change is not None
+            and switches is not None
+            and _in_time(verdicts, labels, statistics, sure) > RAISED_SCORE
+            and (found := change()) is not None
+        ):
+            p_value = min(p_value, switches.p_value(found, rate))
     shortfall = find_shortfall(domain, calibration, rate)
     return WindowVerdict(None if shortfall else p_value > rate, domain, score, p_value, shortfall)
 

@@ -23,7 +23,7 @@ LEAD = 2 * WINDOW
 """Samples before the window that it is compared with: the runtime keeps three windows.  128 samples
 find slow cycles' novelty better and drift less well (docs/explanation/time.md)."""
 
-SPAN = WINDOW + LEAD
+SPAN = WINDOW + LEAD  # the runtime keeps as many observations of a stream
 
 WINDOWS_MIN = 4 * WINDOW
 """Fewest windows that calibrate the test; with fewer it is left out.  Chosen by hand."""

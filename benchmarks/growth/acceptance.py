@@ -16,10 +16,9 @@ from sklearn.datasets import load_digits
 
 import nas
 from edge.core import GrowthJob, untimed_batch
-from edge.core.adaptors import build_transform, solve_adaptor, standardise
+from edge.core.adaptors import build_transform, is_better, solve_adaptor, standardise
 from edge.growth import (
     ScoredCandidate,
-    is_significantly_better,
     score_blueprint,
     score_head,
     screen_candidates,
@@ -156,7 +155,7 @@ def _test(
     best = max(scored, key=lambda one: one.accuracy)
     least = min(scored, key=lambda one: float(one.held_out.loss.sum()))
     ours = (
-        is_significantly_better(screen_candidates(scored, parts), serving.held_out)
+        is_better(screen_candidates(scored, parts), serving.held_out)
         and least.accuracy > serving.accuracy
     )
     return ours, _mcnemar(best.held_out.correct, serving.held_out.correct) < DOUBT / len(scored)

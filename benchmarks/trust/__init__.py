@@ -1,1 +1,2 @@
-"""Benchmarks of trust: whether alarms and answers hold on real streams."""
+"""Trust: false alarms in time order, small data, domains, answers, forecasts, each against the
+simplest alternative."""

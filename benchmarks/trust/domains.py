@@ -83,7 +83,8 @@ def run_part(
     quick: digits and one seed; two minutes.
     """
     sets, notes = load_domain_sets(data, ("digits6",) if quick else ())
-    rows, runs = [], []
+    rows: list[BenchmarkRow] = []
+    runs = []
     for one in sets:
         for way in WAYS[:1] if quick else WAYS:
             for seed in range(1 if quick else 2):
@@ -201,7 +202,7 @@ def _blend(visits: list[Ints], random: np.random.Generator) -> list[Ints]:
     for before, after in pairwise(stream):
         half = min(RAMP // 2, len(before) // 3, len(after) // 3)
         old, new = before[-half:], after[:half]
-        mixed = []
+        mixed: list[int] = []
         while old or new:
             share = len(mixed) / (2 * half)
             take = (random.random() < share and new) or not old

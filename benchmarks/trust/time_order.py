@@ -94,7 +94,7 @@ class PartResult:
     attainable: bool = True
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class TimedDevice:
     """A runtime with its ledger."""
 
@@ -227,7 +227,8 @@ def judge(part: TimePart, *, timed: bool, confirms: bool) -> PartResult:
 
 def _start(card: encoder.Card, ledger: MemoryLedger, *, confirms: bool) -> TimedDevice:
     config = Config(growth=False, false_alarm_rate=RATE, facts_per_concept=1 << 20)
-    return TimedDevice(Runtime(config, PassedRows(card), ledger), ledger, confirms)
+    runtime = Runtime(config, PassedRows(card), ledger)
+    return TimedDevice(runtime=runtime, ledger=ledger, confirms=confirms)
 
 
 def _restart(card: encoder.Card, device: TimedDevice) -> TimedDevice:

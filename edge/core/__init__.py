@@ -110,7 +110,7 @@ if TYPE_CHECKING:
     )
     from .router import fit_router
     from .runtime import Runtime
-    from .session.assess import FeatureModel
+    from .session.assess import FeatureModel, mixture_scores
     from .session.explanation import Explanation, KnownExample
     from .session.recalibration import AlarmCounts, effective_count, wilson_interval
     from .validation import find_invalid_fact
@@ -222,7 +222,7 @@ else:
             ),
             "router": ("fit_router",),
             "runtime": ("Runtime",),
-            "session.assess": ("FeatureModel",),
+            "session.assess": ("FeatureModel", "mixture_scores"),
             "session.explanation": ("Explanation", "KnownExample"),
             "session.recalibration": ("AlarmCounts", "effective_count", "wilson_interval"),
             "validation": ("find_invalid_fact",),
@@ -328,6 +328,7 @@ __all__ = [
     "match_columns",
     "may_cover",
     "missing_text",
+    "mixture_scores",
     "sample_facts",
     "select_rows",
     "stack_facts",

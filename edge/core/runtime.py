@@ -350,6 +350,10 @@ class Runtime:
             if new != old
         )
         yield from self._learn("relabel", changed)
+        old = event.selector.domain
+        if old is not None and event.domain and event.selector == Selector(domain=old):
+            geometry = self.knowledge.geometry.fingerprint
+            yield from self._levels.rename(old, event.domain, geometry)
         yield from self._growth.remove_orphans(self.knowledge, self._ledger)
 
     def _rename(self, event: Relabel) -> bool:

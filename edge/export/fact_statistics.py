@@ -27,7 +27,7 @@ from ..core import (
     sample_facts,
     select_rows,
 )
-from ..core.adaptors import FittedHead, fit_adaptor, solve_adaptor, standardise
+from ..core.adaptors import FittedHead, fit_head, solve_adaptor, standardise
 from ..core.knowledge import Concept
 from .quantised_parts import LINEAR, exportable_head, solve_shared_head
 from .random_heads import RandomHeads
@@ -179,7 +179,7 @@ def _solve_head(knowledge: Knowledge, domain: str, own: FactBatch, others: FactB
     if isinstance(served, FittedHead) and served.transform.blueprint.kind in LINEAR:
         solved = solve_adaptor(served.transform, own, others, standardise(own, others, spans))
     else:
-        solved = fit_adaptor(own, others, None, spans)
+        solved = fit_head(own, others, spans)
     assert isinstance(solved, FittedHead), "all but kernels have a linear head"
     return solved
 

@@ -16,7 +16,7 @@ import firmware_bridge as bridge
 import hdc
 
 from ..core import FactBatch, Knowledge, stack_facts
-from ..core.adaptors import LEVELS, FittedHead, Transform, fit_adaptor
+from ..core.adaptors import LEVELS, FittedHead, Transform, fit_head
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -48,9 +48,7 @@ def solve_shared_head(knowledge: Knowledge, facts: FactBatch) -> FittedHead:
 
 
 def _solve_plain(own: FactBatch, others: FactBatch, knowledge: Knowledge) -> FittedHead:
-    solved = fit_adaptor(own, others, None, knowledge.geometry.slices)
-    assert isinstance(solved, FittedHead), "without a record the head is linear"
-    return solved
+    return fit_head(own, others, knowledge.geometry.slices)
 
 
 def quantise_head(

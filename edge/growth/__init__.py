@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from . import torch_adaptors
     from .acceptance import (
         ScoredCandidate,
-        is_significantly_better,
         score_blueprint,
         score_head,
         screen_candidates,
@@ -34,7 +33,6 @@ else:
         {
             "acceptance": (
                 "ScoredCandidate",
-                "is_significantly_better",
                 "score_blueprint",
                 "score_head",
                 "screen_candidates",
@@ -58,7 +56,6 @@ __all__ = [
     "ForecastTrainingSet",
     "ScoredCandidate",
     "grow_adaptor",
-    "is_significantly_better",
     "make_training_set",
     "predict_network",
     "score_blueprint",

@@ -1,5 +1,5 @@
-"""The acceptance test: cross-validation of candidates, and a significance test against the
-incumbent."""
+"""The acceptance test: cross-validation of candidates, and what `edge.core.adaptors.is_better`
+compares."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,30 +14,27 @@ import nas
 from ..core import FactBatch, GrowthJob, select_rows
 from ..core.adaptors import (
     AdaptorRecord,
+    HoldoutScores,
     Spans,
     Transform,
     build_transform,
     cross_scores,
+    fit_adaptor,
+    fold_scores,
+    margins,
     solve_adaptor,
     standardise,
     standardising_arrays,
+    tempered_losses,
 )
 
 FOLDS: Final = 4
 """Folds of cross-validation: each trained candidate is trained as often.  Chosen by hand; effect
 not measured."""
-SIGNIFICANCE: Final = 0.05
-"""Probability of accepting a candidate that is no better: the usual level of a test."""
-
 OWN_FACTS: Final = 4_096
 """Most own facts in the test: a few seconds of one core."""
 OTHER_FACTS: Final = 512
 """Most facts of other domains in the test: a few seconds of one core."""
-INVERSE_TEMPERATURES: Final = tuple(2.0 ** (power / 2) for power in range(-2, 13))
-"""Candidate logits per unit of a score, from 0.5 to 64: kinds differ in the confidence of their
-scores."""
-FLIPS: Final = 4_000
-"""Random sign flips: a p-value of 0.05 has a standard error of 0.003."""
 CONTRADICTED: Final = -0.4
 """Margin, of scores near 1 for a confident prediction, below which a label is worth checking.
 Chosen by hand; effect not measured."""
@@ -48,24 +45,6 @@ Doubles = NDArray[np.float64]
 Train = Callable[
     [nas.Blueprint, FactBatch, FactBatch, Spans, int], Mapping[str, NDArray[np.float32]]
 ]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HoldoutScores:
-    """The results on held-out facts, each [held out].
-
-    correct: bool.  loss: float64, the cross-entropy of the scores at the temperature that is best
-    on the other folds.  margin: float64, score of the label less the best score of the others.
-    """
-
-    correct: Bools = field(repr=False)
-    loss: Doubles = field(repr=False)
-    margin: Doubles = field(repr=False)
-
-    @property
-    def accuracy(self) -> float:
-        """Share of correct predictions."""
-        return float(self.correct.mean())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,6 +110,16 @@ def split_holdout(own: FactBatch, others: FactBatch) -> HoldoutSplit:
     return HoldoutSplit(rows, few, fold, len(own) - len(consistent))
 
 
+def score_default(job: GrowthJob, parts: HoldoutSplit) -> ScoredCandidate:
+    """Score what answers without a record: in each fold the head, or a kernel if it does better on
+    the facts of the other folds."""
+    plain = nas.Blueprint(kind="none", taps=tuple(range(len(job.spans))))
+    found = fold_scores(
+        parts.own, parts.fold, lambda rows: fit_adaptor(rows, parts.others, None, job.spans)
+    )
+    return ScoredCandidate(plain, grade_predictions(*found, parts), None)
+
+
 def score_head(job: GrowthJob, parts: HoldoutSplit) -> ScoredCandidate:
     """Score the head alone on the held-out facts."""
     standard = standardise(parts.own, parts.others, job.spans)
@@ -181,7 +170,8 @@ def score_blueprint(
 def grade_predictions(
     labels: tuple[str, ...], scores: NDArray[np.float32], parts: HoldoutSplit
 ) -> HoldoutScores:
-    """Evaluate held-out scores float32 [own, labels].
+    """Evaluate held-out scores float32 [own, labels], each at the temperature that is best on the
+    other folds.
 
     Raises FloatingPointError for a score that is not finite.
     """
@@ -191,16 +181,13 @@ def grade_predictions(
     place = {label: column for column, label in enumerate(labels)}
     targets = np.array([place[parts.own.labels[row]] for row in judged])
     given, fold = scores[judged].astype(np.float64), parts.fold[judged]
-    tried = np.array([_cross_entropy(given * sharp, targets) for sharp in INVERSE_TEMPERATURES])
+    tried = tempered_losses(given, targets)
     loss = np.zeros(len(judged))
     for number in range(FOLDS):
         at = fold == number
         loss[at] = tried[tried[:, ~at].sum(axis=1).argmin(), at]
     correct = given.argmax(axis=1) == targets
-    places = np.arange(len(judged)), targets
-    own_scores = given[places]
-    given[places] = -np.inf
-    return HoldoutScores(correct, loss, own_scores - given.max(axis=1))
+    return HoldoutScores(correct, loss, margins(given, targets))
 
 
 def screen_candidates(scored: Sequence[ScoredCandidate], parts: HoldoutSplit) -> HoldoutScores:
@@ -228,34 +215,11 @@ def contradicted_labels(scores: HoldoutScores, parts: HoldoutSplit) -> tuple[str
     )
 
 
-def is_significantly_better(one: HoldoutScores, other: HoldoutScores) -> bool:
-    """Return whether one has more correct predictions and a significantly smaller loss.
-
-    A permutation test on the loss flips the signs of the differences per fact (Fisher 1935, section
-    21).  It uses every fact, while McNemar's test uses only those that one of the two gets right.
-    """
-    if one.correct.sum() <= other.correct.sum():
-        return False
-    gaps = other.loss - one.loss
-    random = np.random.default_rng(len(gaps))
-    beaten = sum(
-        int(np.sum((2.0 * random.integers(0, 2, (FLIPS // 8, len(gaps))) - 1) @ gaps >= gaps.sum()))
-        for _ in range(8)
-    )
-    return (beaten + 1) / (FLIPS + 1) <= SIGNIFICANCE
-
-
 def _crossed(transform: Transform, parts: HoldoutSplit, job: GrowthJob) -> HoldoutScores:
     standard = standardise(parts.own, parts.others, job.spans)
     return grade_predictions(
         *cross_scores(transform, parts.own, parts.others, standard, parts.fold), parts
     )
-
-
-def _cross_entropy(logits: NDArray[np.float64], targets: NDArray[np.int64]) -> NDArray[np.float64]:
-    logits = logits - logits.max(axis=1, keepdims=True)
-    correct = logits[np.arange(len(logits)), targets]
-    return np.asarray(np.log(np.exp(logits).sum(axis=1)) - correct)
 
 
 def _consistent(own: FactBatch) -> NDArray[np.intp]:

@@ -67,7 +67,7 @@ def train_adaptor(
     """
     standard = standardise(own, others, spans)
     if blueprint.kind == "kernel":
-        return tune_kernel(blueprint, own, standard, spans)
+        return tune_kernel(blueprint, own, standard, spans)[0]
     arrays = standardising_arrays(blueprint, standard, spans)
     missing = {n: s for n, s in transform_shapes(blueprint, spans).items() if n not in arrays}
     if not missing:

@@ -9,13 +9,13 @@ import numpy as np
 import nas
 
 from ..core import GrowthJob, GrowthResult
-from ..core.adaptors import AdaptorRecord, fit_adaptor
+from ..core.adaptors import AdaptorRecord, fit_adaptor, is_better
 from .acceptance import (
     HoldoutSplit,
     ScoredCandidate,
     contradicted_labels,
-    is_significantly_better,
     score_blueprint,
+    score_default,
     score_head,
     score_record,
     screen_candidates,
@@ -29,6 +29,10 @@ LABELS_MIN: Final = 2
 HELD_MIN: Final = 8
 """Fewest held-out facts for a test: a single one must not decide it.  Chosen by hand; effect not
 measured."""
+
+REUSE_EVIDENCE: Final = 1.64
+"""Standard errors by which the best candidate's loss must be below that of another domain's adaptor
+to be trained instead: the usual one-sided 5 %."""
 
 CHECKED_FACTS: Final = 256
 """Facts that an adaptor must score with finite numbers before it is accepted.  Chosen by hand;
@@ -55,8 +59,8 @@ def grow_adaptor(job: GrowthJob, device: nas.DeviceSpeed | None = None) -> Growt
 
     Every fact of the domain is held out once (cross-validation over folds by id hash within each
     label).  The best candidate is accepted only if selecting the best, on other facts than it is
-    evaluated on, predicts more held-out facts correctly than the incumbent and has a significantly
-    smaller loss.
+    evaluated on, predicts more held-out facts correctly than the incumbent with a loss smaller by
+    more than a standard error.
     device: speed of the serving device, for the latency budget; measured here by default.  Bad
     facts raise nothing: a single label, too few facts, contradicting labels and a budget too small
     for any blueprint give a result with a reason.  Cost: a few seconds of one core.
@@ -111,9 +115,9 @@ def _obstacle(parts: HoldoutSplit) -> str:
 
 
 def _score_incumbent(job: GrowthJob, parts: HoldoutSplit) -> ScoredCandidate:
-    """Score the incumbent: its record, or else the head alone."""
+    """Score the incumbent: its record, or else the default."""
     if job.incumbent is None:
-        return score_head(job, parts)
+        return score_default(job, parts)
     return score_record(job.incumbent, job, parts)
 
 
@@ -125,10 +129,10 @@ def _decide(
     scored: list[ScoredCandidate],
 ) -> GrowthResult:
     best = _choose(scored, serving)
-    significant = is_significantly_better(screen_candidates(scored, parts), serving.held_out)
+    significant = is_better(screen_candidates(scored, parts), serving.held_out)
     head = serving if job.incumbent is None else score_head(job, parts)
     if head is not serving and head.accuracy >= best.accuracy:
-        best, significant = head, is_significantly_better(head.held_out, serving.held_out)
+        best, significant = head, is_better(head.held_out, serving.held_out)
     result = _result(job, trace, "")
     result = replace(result, accuracy=best.accuracy, incumbent=serving.accuracy)
     change = f"{best.blueprint.kind}: {serving.accuracy:.1%} to {best.accuracy:.1%} held out"
@@ -147,9 +151,9 @@ def _choose(scored: list[ScoredCandidate], serving: ScoredCandidate) -> ScoredCa
     reusable = [
         one
         for one in scored
-        if one.record and not is_significantly_better(best.held_out, one.held_out)
+        if one.record and not is_better(best.held_out, one.held_out, REUSE_EVIDENCE)
     ]
-    reusable = [one for one in reusable if is_significantly_better(one.held_out, serving.held_out)]
+    reusable = [one for one in reusable if is_better(one.held_out, serving.held_out)]
     return min(reusable, key=lambda one: float(one.held_out.loss.sum()), default=best)
 
 

@@ -58,6 +58,10 @@ IDS_SHOWN: Final = 3
 Outcome = Decision | DriftAlarm | Rejected
 T = TypeVar("T")
 
+CLIPPED_MAX: Final = 0.01
+"""Share of clipped values from which `learn` warns: as in `edge.estimator`, where accuracy on
+later domains suffers by up to 1.5 points."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClassCount:
@@ -161,8 +165,10 @@ def read_lesson(
     facts: dict[str, Fact] = {}
     times: Counter[str] = Counter()
     skipped: list[Skipped] = []
+    clipped: list[float] = []
     for item in examples:
         tick(examples.total)
+        clipped += _clipped_share(home, item)
         fact = _fact(home, item, domain, label, facts)
         if isinstance(fact, Skipped):
             skipped.append(fact)
@@ -181,7 +187,7 @@ def read_lesson(
         notes=examples.notes,
         moved=_moved(home, facts.values()),
         skipped=tuple(skipped),
-        warnings=tuple(_column_warnings(home, examples)),
+        warnings=(*_column_warnings(home, examples), *_range_warning(clipped)),
         times=times,
         recordings=len({fact.recording for fact in facts.values()} - {""}),
     )
@@ -234,6 +240,28 @@ def _column_warnings(home: Home, examples: Examples) -> Iterator[str]:
         )
     if columns and not examples.names:
         yield "the table names no columns, so they count by position"
+
+
+def _clipped_share(home: Home, item: Example | Skipped) -> Iterator[float]:
+    """Yield the share of a vector's values beyond the quantiser's range."""
+    card = home.model.card
+    if card.kind != "vector" or card.quantiser is None or isinstance(item, Skipped):
+        return
+    try:
+        yield float(card.quantiser.clipped(item.payload).mean())
+    except encoder.EncoderError:
+        return
+
+
+def _range_warning(shares: list[float]) -> Iterator[str]:
+    """Yield a warning if many values are clipped.  shares: of each example."""
+    share = sum(shares) / max(1, len(shares))
+    if share > CLIPPED_MAX:
+        yield (
+            f"{share:.1%} of the values are beyond the range that the quantiser was frozen on and"
+            " are clipped; for full accuracy make a home with `auricle init --vectors` on samples"
+            " of all domains, and learn their files again there"
+        )
 
 
 def after_change(done: str, proceed: Callable[[], T]) -> T:

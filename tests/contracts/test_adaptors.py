@@ -59,7 +59,7 @@ def record(kind: str) -> AdaptorRecord:
     random = np.random.default_rng(5)
     standard = standardise(stack_facts(OWN), stack_facts(OTHERS), SPANS)
     if kind == "kernel":
-        arrays = tune_kernel(blueprint, stack_facts(OWN), standard, SPANS)
+        arrays, _ = tune_kernel(blueprint, stack_facts(OWN), standard, SPANS)
     else:
         arrays = standardising_arrays(blueprint, standard, SPANS)
     for name, shape in transform_shapes(blueprint, SPANS).items():

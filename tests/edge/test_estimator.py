@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -167,20 +167,73 @@ def test_probabilities_are_probabilities_and_agree_with_predictions():
     np.testing.assert_array_equal(model.classes_[found.argmax(axis=1)], model.predict(X))
 
 
-def test_answers_are_those_of_the_runtime():
-    """Prediction, domain and novelty equal the runtime's decision on the same observation."""
-    model = fitted(slice(0, 150, 2))
-    model.partial_fit(X[1::2] + 0.3, Y[1::2], domain="greenhouse")
+def digits_of_three_scanners() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scans of four digits by three scanners: plain, turned, and faint."""
+    values, labels = load_digits(n_class=4, return_X_y=True)
+    scanner = np.arange(len(values)) % 3
+    turned = values.reshape(-1, 8, 8).transpose(0, 2, 1).reshape(-1, 64)
+    return np.choose(scanner[:, None], [values, turned, values * 0.6]), labels, scanner
+
+
+def runtime_decisions(model: ContinualClassifier, rows: np.ndarray) -> list[Decision]:
+    """The decisions of the runtime inside, each row on a stream of its own."""
     runtime = model._runtime  # noqa: SLF001  the promise is about what serves inside
-    answers, normal = model.predict(X[:40]), model.score_samples(X[:40])
-    for row, values in enumerate(X[:40]):
+    found = []
+    for row, values in enumerate(rows):
         effects = runtime.handle(
-            Observation(stream="s", sequence=row, captured_at_ns=row, payload=values)
+            Observation(stream=f"s{row}", sequence=0, captured_at_ns=row, payload=values)
         )
-        decision = next(e.message for e in effects if isinstance(e, Publish))
-        assert isinstance(decision, Decision)
-        assert decision.guess == str(answers[row])
-        assert decision.score == -normal[row]
+        found.append(next(e.message for e in effects if isinstance(e, Publish)))
+    assert all(isinstance(decision, Decision) for decision in found)
+    return found
+
+
+def test_answers_are_those_of_the_runtime():
+    """The same facts give the runtime's answers, verdicts and novelty: with several domains, for
+    known samples and for novel ones."""
+    values, labels, scanner = digits_of_three_scanners()
+    train = np.arange(len(values)) % 2 == 0
+    model = ContinualClassifier()
+    for number in range(3):
+        at = train & (scanner == number)
+        model.partial_fit(values[at], labels[at], ids=np.flatnonzero(at), domain=f"d{number}")
+    unseen = load_digits(return_X_y=True)[0][-60:]
+    rows = np.concatenate([values[~train][:180], unseen])
+    decisions = runtime_decisions(model, rows)
+    verdicts = {decision.known for decision in decisions}
+    assert verdicts == {True, False}
+    answers = [str(answer) for answer in model.predict(rows)]
+    assert answers == [decision.guess for decision in decisions]
+    best = model.classes_[model.predict_proba(rows).argmax(axis=1)]
+    assert [str(answer) for answer in best] == answers
+    assert model.is_known(rows).tolist() == [decision.known for decision in decisions]
+    assert model.score_samples(rows).tolist() == [-decision.score for decision in decisions]
+
+
+def test_samples_beyond_the_range_freeze_a_quantiser_that_covers_them():
+    """A domain far beyond the first one's range is learned as if the quantiser had covered both
+    from the start: the same digest, with no sample clipped; forgotten samples stay forgotten."""
+    away = (X + 40).astype(np.float32)
+    model = ContinualClassifier().fit(X, Y)
+    model.forget(ids=[0])
+    narrow = model.quantiser_
+    model.partial_fit(away, Y, ids=range(200, 350), domain="away")
+    assert model.quantiser_ != narrow
+    assert model.quantiser_.clipped(away).max() == 0
+    known = ContinualClassifier(quantiser=model.quantiser_).fit(X[1:], Y[1:], ids=range(1, 150))
+    known.partial_fit(away, Y, ids=range(200, 350), domain="away")
+    known.forget(label=2)
+    model.forget(label=2)
+    assert model.digest() == known.digest()
+    model.partial_fit(X[:1], Y[:1], ids=[0])
+    assert model.digest() == known.digest()
+
+
+def test_a_given_quantiser_is_kept():
+    """With a quantiser of the caller's, samples beyond its range are clipped as before."""
+    model = fitted()
+    model.partial_fit(X + 40, Y, ids=range(200, 350), domain="away")
+    assert model.quantiser_ == QUANTISER
 
 
 def test_new_samples_score_lower():

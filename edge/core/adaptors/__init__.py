@@ -9,22 +9,30 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .adaptor import Adaptor, fit_adaptor, solve_adaptor, standardising_arrays
-    from .crossfit import cross_scores
+    from .adaptor import Adaptor, fit_adaptor, fit_head, solve_adaptor, standardising_arrays
+    from .crossfit import cross_scores, fold_scores
     from .head import FittedHead, Transform, build_transform, transform_shapes
     from .kernel import KernelMachine, choose_landmarks, tune_kernel
     from .kinds import KINDS
+    from .losses import HoldoutScores, is_better, margins, tempered_losses
     from .record import AdaptorRecord
     from .standardisation import LEVELS, Spans, Standardisation, standardise
 else:
     __getattr__ = lazy_names(
         __name__,
         {
-            "adaptor": ("Adaptor", "fit_adaptor", "solve_adaptor", "standardising_arrays"),
-            "crossfit": ("cross_scores",),
+            "adaptor": (
+                "Adaptor",
+                "fit_adaptor",
+                "fit_head",
+                "solve_adaptor",
+                "standardising_arrays",
+            ),
+            "crossfit": ("cross_scores", "fold_scores"),
             "head": ("FittedHead", "Transform", "build_transform", "transform_shapes"),
             "kernel": ("KernelMachine", "choose_landmarks", "tune_kernel"),
             "kinds": ("KINDS",),
+            "losses": ("HoldoutScores", "is_better", "margins", "tempered_losses"),
             "record": ("AdaptorRecord",),
             "standardisation": ("LEVELS", "Spans", "Standardisation", "standardise"),
         },
@@ -36,6 +44,7 @@ __all__ = [
     "Adaptor",
     "AdaptorRecord",
     "FittedHead",
+    "HoldoutScores",
     "KernelMachine",
     "Spans",
     "Standardisation",
@@ -44,9 +53,14 @@ __all__ = [
     "choose_landmarks",
     "cross_scores",
     "fit_adaptor",
+    "fit_head",
+    "fold_scores",
+    "is_better",
+    "margins",
     "solve_adaptor",
     "standardise",
     "standardising_arrays",
+    "tempered_losses",
     "transform_shapes",
     "tune_kernel",
 ]

@@ -1,11 +1,11 @@
 """Adaptors: the classifier of a domain, a transform of the features with a head on top.
 
 `fit_adaptor` solves a domain's adaptor from its facts: on the transform of the domain's record, or
-on the standardised features (the head alone).  To add a kind of transform: one class and one line
-in `kinds.KINDS`.
+without a record the default, a head on the standardised features or a small kernel if that does
+better on facts left out.  To add a kind of transform: one class and one line in `kinds.KINDS`.
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,18 @@ from numpy.typing import NDArray
 from nas import Blueprint
 
 from ..facts import FactBatch
-from .head import Transform, build_transform, solve_head
-from .kernel import KIND, solve_kernel
+from .head import FittedHead, HeadTrainingSet, Transform, build_transform, solve_head
+from .kernel import KIND, solve_kernel, tune_kernel
+from .losses import grade_scores, is_better
 from .record import AdaptorRecord
 from .standardisation import Spans, Standardisation, standardise
+from .weighting import sampling_step
 
 Floats = NDArray[np.float32]
+
+KERNEL_BYTES_MAX: Final = 1 << 19
+"""Bytes of landmarks of a kernel that serves without growth: 4,096 facts of 128 columns, or 768 of
+682.  An answer then takes 0.1 ms or so; a larger kernel has to be grown within the budget."""
 
 
 class Adaptor(Protocol):
@@ -48,7 +54,7 @@ def fit_adaptor(
 ) -> Adaptor:
     """Fit the adaptor of a domain to its own facts, at least one, with the others' as support.
 
-    record: the trained adaptor of the domain, or None for the head alone.  spans: (start, stop)
+    record: the trained adaptor of the domain, or None for the default.  spans: (start, stop)
     columns of the encoder's taps; one tap by default.  The result depends on the set of facts
     alone.  Raises StateCorruptError for a record that does not fit the spans.
     """
@@ -56,13 +62,48 @@ def fit_adaptor(
     standard = standardise(own, others, spans)
     if record is not None:
         return solve_adaptor(build_transform(record, spans), own, others, standard)
+    training_set = _plain_training_set(own, others, standard, spans)
+    try:
+        kernel = _better_kernel(training_set, own, standard, spans)
+        return training_set.solve() if kernel is None else solve_kernel(kernel, own)
+    except np.linalg.LinAlgError:
+        # Rounding may leave a kernel of nearly equal facts singular; the head's system never is.
+        return training_set.solve()
+
+
+def fit_head(own: FactBatch, others: FactBatch, spans: Spans) -> FittedHead:
+    """Fit the head alone, also where a kernel is the default; see `fit_adaptor`."""
+    return _plain_training_set(own, others, standardise(own, others, spans), spans).solve()
+
+
+def _plain_training_set(
+    own: FactBatch, others: FactBatch, standard: Standardisation, spans: Spans
+) -> HeadTrainingSet:
     plain = Blueprint(kind="none", taps=tuple(range(len(spans))))
-    return solve_head(
-        build_transform((plain, standardising_arrays(plain, standard, spans)), spans),
-        own,
-        others,
-        standard,
-    )
+    transform = build_transform((plain, standardising_arrays(plain, standard, spans)), spans)
+    return HeadTrainingSet(transform, own, others, standard)
+
+
+def _better_kernel(
+    training_set: HeadTrainingSet, own: FactBatch, standard: Standardisation, spans: Spans
+) -> Transform | None:
+    """Return the transform of a kernel that does better than the head on facts left out, or None.
+
+    None, too, if other domains know labels that this one lacks: a kernel could not answer them.
+    None if the landmarks within `KERNEL_BYTES_MAX` are fewer than the facts that judge.
+    """
+    labels = tuple(sorted(set(own.labels)))
+    width = min(len(own), KERNEL_BYTES_MAX // own.features.shape[1])
+    judges = own.labels[:: sampling_step(len(own))]
+    if labels != training_set.labels or len(labels) < 2 or width < len(judges):
+        return None
+    blueprint = Blueprint(kind=KIND, taps=tuple(range(len(spans))), width=width)
+    arrays, scores = tune_kernel(blueprint, own, standard, spans)
+    targets = np.array([labels.index(label) for label in judges])
+    linear = grade_scores(training_set.left_out_scores(), targets)
+    if not is_better(grade_scores(scores, targets), linear):
+        return None
+    return build_transform((blueprint, arrays), spans)
 
 
 def solve_adaptor(

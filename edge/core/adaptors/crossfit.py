@@ -31,9 +31,9 @@ def cross_scores(
     held-out facts, but never their labels.  Cost: O(n^3) for n facts.
     """
     if transform.blueprint.kind == KIND:
-        return _by_fold(own, fold, lambda rows: solve_kernel(transform, rows))
+        return fold_scores(own, fold, lambda rows: solve_kernel(transform, rows))
     if len(own) > transform.out:
-        return _by_fold(own, fold, lambda rows: solve_head(transform, rows, others, standard))
+        return fold_scores(own, fold, lambda rows: solve_head(transform, rows, others, standard))
     training_set = HeadTrainingSet(transform, own, others, standard)
     inputs, targets = training_set.all_rows()
     gram = inputs @ inputs.T
@@ -47,13 +47,18 @@ def cross_scores(
         errors[at] = np.linalg.solve(inverse[np.ix_(at, at)], solved[at])
     kept = np.flatnonzero(fold < 0)
     errors[kept] = penalty * solved[kept]
-    return training_set.labels, targets[: len(own)] - errors + training_set.level
+    scores = (targets[: len(own)] - errors) / np.sqrt(training_set.own_weights)[:, None]
+    return training_set.labels, scores + training_set.level
 
 
-def _by_fold(
+def fold_scores(
     own: FactBatch, fold: NDArray[np.intp], solve: Callable[[FactBatch], FittedHead | KernelMachine]
 ) -> tuple[tuple[str, ...], Floats]:
-    """Solve once without each fold, and once with all facts for fold -1."""
+    """Return labels and scores as `cross_scores` does, for any adaptor: solve once without each
+    fold, and once with all facts for fold -1.
+
+    solve: must find the same labels, whichever fold is left out.
+    """
     labels: tuple[str, ...] = ()
     scores = np.zeros((len(own), 0), np.float32)
     for number in np.unique(fold):

@@ -6,7 +6,7 @@ enough (transfer learning); the weight is chosen by the leave-one-out error.  Co
 measurements: docs/decisions/0007.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from ..errors import ModelMismatchError, StateCorruptError
 from ..facts import FactBatch
 from .gram import Gram
 from .kinds import KINDS
+from .losses import grade_scores, is_better
 from .record import AdaptorRecord
 from .standardisation import LEVELS, Spans, Standardisation, block_slices
 from .weighting import (
@@ -27,10 +28,13 @@ from .weighting import (
     OWN_WEIGHT_FACTS,
     PENALTY_MIN,
     RIDGE_DEFAULT,
+    RIDGES,
     WEIGHT_DEFAULT,
     choose_ridge,
     choose_weight,
+    class_weights,
     has_choice,
+    sampling_step,
 )
 
 Floats = NDArray[np.float32]
@@ -38,6 +42,9 @@ Floats = NDArray[np.float32]
 DUAL_MAX: Final = 0.75
 """Facts per column up to which the dual is solved: at that ratio in half the time and twice the
 memory of the primal."""
+
+WEIGHTS_APART: Final = 0.1
+"""Least range of class weights worth a choice.  Chosen by hand; effect not measured."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -171,6 +178,8 @@ class HeadTrainingSet:
     """The transformed facts that a head is solved from, those of its own domain first.
 
     labels: of all facts, sorted.  weight: of a fact of another domain, relative to an own fact.
+    Within both parts, facts of rare labels weigh more (`class_weights`) if that does better on own
+    facts left out.
     """
 
     def __init__(
@@ -180,7 +189,11 @@ class HeadTrainingSet:
         self._transform, self._own, self._others = transform, own, others
         self._standard = standard
         self._centres = standard.centres[:, transform.columns]
+        self.own_weights = np.ones(len(own), np.float32)
+        self._other_weights = np.ones(len(others), np.float32)
+        self._residuals: NDArray[np.floating] | None = None
         self.weight, self._penalty = self._choose_weights()
+        self._choose_class_weights()
         self.centre, self.level = self._weighted_means()
 
     def __len__(self) -> int:
@@ -191,11 +204,18 @@ class HeadTrainingSet:
         """The penalty relative to the energy of all weighted rows."""
         return self._penalty / (len(self._own) + self.weight * len(self._others))
 
+    def solve(self) -> FittedHead:
+        """Solve the head; see `solve_head`."""
+        solve = _solve_dual if len(self) <= DUAL_MAX * self._transform.out else _solve_primal
+        weights = solve(self)
+        bias = self.level - self.centre @ weights
+        return FittedHead(self.labels, self._transform, weights, bias)
+
     def chunks(self) -> Iterator[tuple[Floats, Floats]]:
         """Yield inputs float32 [n, out] and targets [n, labels] in parts, centred on their weighted
         means and multiplied by the roots of their weights."""
-        for rows, targets, weight in self._parts():
-            scale = np.float32(np.sqrt(weight))
+        for rows, targets, weights in self._parts():
+            scale = np.sqrt(weights)[:, None]
             yield (rows - self.centre) * scale, (targets - self.level) * scale
 
     def all_rows(self) -> tuple[Floats, Floats]:
@@ -209,11 +229,12 @@ class HeadTrainingSet:
             at += len(rows)
         return inputs, targets
 
-    def _parts(self) -> Iterator[tuple[Floats, Floats, float]]:
+    def _parts(self) -> Iterator[tuple[Floats, Floats, Floats]]:
         for part in block_slices(len(self._own)):
-            yield *self._own_rows(part), 1.0
+            yield *self._own_rows(part), self.own_weights[part]
         for part in block_slices(len(self._others)):
-            yield *self._other_rows(part), self.weight
+            weights = self._other_weights[part] * np.float32(self.weight)
+            yield *self._other_rows(part), weights
 
     def _own_rows(self, part: slice) -> tuple[Floats, Floats]:
         return self._transform(self._own.features[part]), self._targets(self._own.labels[part])
@@ -230,11 +251,20 @@ class HeadTrainingSet:
     def _weighted_means(self) -> tuple[Floats, Floats]:
         """Return the weighted means of inputs and targets."""
         total, mean, level = 0.0, np.zeros(self._transform.out), np.zeros(len(self.labels))
-        for rows, targets, weight in self._parts():
-            total += weight * len(rows)
-            mean += weight * rows.sum(axis=0, dtype=np.float64)
-            level += weight * targets.sum(axis=0, dtype=np.float64)
+        for rows, targets, weights in self._parts():
+            total += float(weights.sum(dtype=np.float64))
+            mean += weights.astype(np.float64) @ rows
+            level += weights.astype(np.float64) @ targets
         return (mean / total).astype(np.float32), (level / total).astype(np.float32)
+
+    def left_out_scores(self) -> Floats:
+        """Return scores [n, labels] of every own fact that the penalty was chosen on, left out:
+        one in `sampling_step` of them."""
+        step = sampling_step(len(self._own))
+        if self._residuals is None:
+            self._choose_ridge(self.weight, (RIDGE_DEFAULT,))
+        errors = self._residuals / np.sqrt(self.own_weights[::step])[:, None]
+        return np.asarray(self._targets(self._own.labels[::step]) - errors, np.float32)
 
     def _choose_weights(self) -> tuple[float, float]:
         """Choose weight and penalty on a sample of the facts, each representing several."""
@@ -243,19 +273,48 @@ class HeadTrainingSet:
         weight = WEIGHT_DEFAULT
         if len(self._others):
             weight = choose_weight(*self._sampled(OWN_WEIGHT_FACTS))
-        inputs, targets, count, represented = self._sampled(OWN_PENALTY_FACTS)
-        return weight, choose_ridge(inputs, targets, count, weight * represented)
+        return weight, self._choose_ridge(weight, RIDGES)
+
+    def _choose_class_weights(self) -> None:
+        """Keep class weights if they do better on own facts left out, each counted by the root of
+        its class weight."""
+        weights = class_weights(self._own.labels)
+        if self._residuals is None or np.ptp(weights) < WEIGHTS_APART:
+            return
+        step = sampling_step(len(self._own))
+        at = {label: column for column, label in enumerate(self.labels)}
+        targets = np.array([at[label] for label in self._own.labels[::step]])
+        plain = self.left_out_scores()
+        kept = self.own_weights, self._other_weights, self._residuals
+        self.own_weights, self._other_weights = weights, class_weights(self._others.labels)
+        self._choose_ridge(self.weight, (self._penalty,))
+        given = (grade_scores(one, targets) for one in (self.left_out_scores(), plain))
+        if not is_better(*given, weights=np.sqrt(weights[::step])):
+            self.own_weights, self._other_weights, self._residuals = kept
+
+    def _choose_ridge(self, weight: float, ridges: Sequence[float]) -> float:
+        *sample, represented = self._sampled(OWN_PENALTY_FACTS)
+        ridge, self._residuals = choose_ridge((*sample,), weight * represented, ridges)
+        return ridge
 
     def _sampled(self, size: int) -> tuple[Floats, Floats, int, float]:
         """Return centred inputs and targets of a sample of the facts, the number of own facts, and
         the facts that one of the others represents, relative to an own one."""
-        own, other = -(-len(self._own) // size), max(1, -(-len(self._others) // OTHER_FACTS))
-        sets = [self._own_rows(slice(None, None, own))]
+        own = sampling_step(len(self._own), size)
+        other = max(1, sampling_step(len(self._others), OTHER_FACTS))
+        sets = [(*self._own_rows(slice(None, None, own)), self.own_weights[::own])]
         if len(self._others):
-            sets.append(self._other_rows(slice(None, None, other)))
-        inputs = np.concatenate([rows - rows.mean(axis=0) for rows, _ in sets])
-        targets = np.concatenate([targets - targets.mean(axis=0) for _, targets in sets])
+            weights = self._other_weights[::other]
+            sets.append((*self._other_rows(slice(None, None, other)), weights))
+        inputs = np.concatenate([_centred(rows, weights) for rows, _, weights in sets])
+        targets = np.concatenate([_centred(rows, weights) for _, rows, weights in sets])
         return inputs, targets, len(sets[0][0]), other / own
+
+
+def _centred(rows: Floats, weights: Floats) -> Floats:
+    """Return rows [n, k] about their weighted mean, times the roots of their weights [n]."""
+    mean = weights @ rows / weights.sum()
+    return np.asarray((rows - mean) * np.sqrt(weights)[:, None], np.float32)
 
 
 def solve_head(
@@ -269,12 +328,7 @@ def solve_head(
     Cost for n facts: O(n out min(n, out)) time, 2 min(n, out)^2 bytes in small pieces, and in the
     dual 4 n out bytes.
     """
-    training_set = HeadTrainingSet(transform, own, others, standard)
-    solve = _solve_dual if len(training_set) <= DUAL_MAX * transform.out else _solve_primal
-    weights = solve(training_set)
-    return FittedHead(
-        training_set.labels, transform, weights, training_set.level - training_set.centre @ weights
-    )
+    return HeadTrainingSet(transform, own, others, standard).solve()
 
 
 def _solve_primal(training_set: HeadTrainingSet) -> Floats:

@@ -8,8 +8,9 @@ Williams & Seeger 2001).  Measurements: docs/decisions/0011.
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,9 @@ from nas import Blueprint
 from ..facts import FactBatch
 from .gram import Gram
 from .head import Transform
+from .losses import tempered_losses
 from .standardisation import LEVELS, Spans, Standardisation, block_slices
-from .weighting import GAIN_MIN, OWN_PENALTY_FACTS, has_choice
+from .weighting import GAIN_MIN, class_weights, sampling_step
 
 Floats = NDArray[np.float32]
 
@@ -41,7 +43,10 @@ PENALTIES: Final = (0.03, 0.1, 0.3)
 """Candidates for the ridge penalty: a factor of three in each direction.  Chosen by hand; effect
 not measured."""
 DEFAULT_CHOICE: Final = (1.0, 0.1)
-"""Bandwidth and penalty without enough facts to choose, or unless others are clearly better."""
+"""Bandwidth and penalty unless others are clearly better.  Chosen by hand; decision 0015."""
+EQUAL_SHARE: Final = 0.1
+"""Least median squared distance, as a share of the mean: of discrete features half of the pairs may
+be equal, and a distance near 0 as a unit makes the kernel singular."""
 DISTANCE_MIN: Final = 1e-6
 """Least median squared distance: facts may be equal, and it is a divisor."""
 
@@ -123,40 +128,44 @@ def solve_kernel(transform: Transform, own: FactBatch) -> KernelMachine:
     labels = tuple(sorted(set(own.labels)))
     at = {label: column for column, label in enumerate(labels)}
     targets = np.eye(len(labels), dtype=np.float32)[[at[label] for label in own.labels]]
-    level = targets.mean(axis=0)
+    weights = class_weights(own.labels)
+    level = weights @ targets / weights.sum()
     places = lowest_hashes(own.ids, transform.blueprint.width)
     landmarks = choose_landmarks(transform, own.features[places])
     penalty = float(transform.arrays["penalty"][0])
-    targets -= level
+    roots = np.sqrt(weights)[:, None]
+    targets = (targets - level) * roots
     if len(places) == len(own):
-        weights = _solve_all(landmarks, targets, penalty)
+        solved = _solve_all(landmarks, targets, roots, penalty)
     else:
-        weights = _solve_nystroem(landmarks, own, targets, penalty)
-    return KernelMachine(labels, landmarks, weights, level)
+        solved = _solve_nystroem(landmarks, own, (targets, roots), penalty)
+    return KernelMachine(labels, landmarks, solved, level)
 
 
 def tune_kernel(
     blueprint: Blueprint, own: FactBatch, standard: Standardisation, spans: Spans
-) -> dict[str, Floats]:
-    """Return the arrays of a kernel's transform for a domain with these facts, at least one.
+) -> tuple[dict[str, Floats], Floats]:
+    """Return the arrays of a kernel's transform for a domain with these facts, at least one, and
+    the leave-one-out scores [n, labels] of one own fact in `sampling_step`.
 
     The factor scales the distance at which facts are similar to 1: by default their median
-    distance.  Bandwidth and penalty are chosen by the leave-one-out error, in closed form (Allen
-    1974), of up to 768 facts.  Cost: nine inverses of that size.
+    distance.  First the bandwidth, then the penalty is chosen by the cross-entropy of these scores
+    at the best temperature, in closed form (Allen 1974), of up to 768 facts.  Cost: five inverses
+    of that size.
     """
     columns = np.concatenate([np.arange(*spans[tap]) for tap in blueprint.taps])
     centre, factor = standard.centre[columns], standard.factor[columns]
-    every = -(-len(own) // OWN_PENALTY_FACTS)
+    every = sampling_step(len(own))
     rows = (LEVELS[own.features[::every][:, columns]] - centre) * factor
     labels = own.labels[::every]
     distances = _squared_distances(rows)
     between = distances[np.triu_indices(len(rows), 1)]
-    median = max(float(np.median(between)), DISTANCE_MIN) if len(between) else 1.0
-    bandwidth, penalty = DEFAULT_CHOICE
-    if has_choice(labels):
-        bandwidth, penalty = _choose_bandwidth(distances / np.float32(median), labels)
+    median = _typical(between) if len(between) else 1.0
+    distances /= np.float32(median)
+    bandwidth, penalty, scores = _choose_bandwidth(distances, labels)
     scaled = factor * np.float32(np.sqrt(bandwidth / median))
-    return {"centre": centre, "factor": scaled, "penalty": np.array([penalty], np.float32)}
+    arrays = {"centre": centre, "factor": scaled, "penalty": np.array([penalty], np.float32)}
+    return arrays, scores
 
 
 def choose_landmarks(transform: Transform, features: NDArray[np.uint8]) -> Landmarks:
@@ -177,17 +186,27 @@ def lowest_hashes(ids: tuple[str, ...], count: int) -> NDArray[np.intp]:
     return np.sort(np.argsort(np.array(hashes), kind="stable")[:count])
 
 
-def _solve_all(landmarks: Landmarks, targets: Floats, penalty: float) -> Floats:
-    """Solve if every fact is a landmark: one system of the kernel itself."""
+def _solve_all(landmarks: Landmarks, targets: Floats, roots: Floats, penalty: float) -> Floats:
+    """Solve if every fact is a landmark: one system of the kernel itself.
+
+    targets: [n, labels], times roots: [n, 1], of the facts' weights.
+    """
     gram = Gram(len(targets))
-    gram.fill(lambda row, column: landmarks.similarity(landmarks.rows(row), column))
-    return gram.solve(penalty, targets)
+
+    def weighted(row: slice, column: slice) -> Floats:
+        similarity = landmarks.similarity(landmarks.rows(row), column)
+        return similarity * (roots[row] * roots[column].T)
+
+    gram.fill(weighted)
+    return roots * gram.solve(penalty, targets)
 
 
 def _solve_nystroem(
-    landmarks: Landmarks, own: FactBatch, targets: Floats, penalty: float
+    landmarks: Landmarks, own: FactBatch, weighted: tuple[Floats, Floats], penalty: float
 ) -> Floats:
-    """Solve for the weights of the landmarks that fit all facts best."""
+    """Solve for the weights of the landmarks that fit all facts best.  weighted: targets and roots
+    as in `_solve_all`."""
+    targets, roots = weighted
     inner = np.concatenate(
         [landmarks.similarity(landmarks.rows(part)) for part in block_slices(len(landmarks.codes))]
     )
@@ -198,6 +217,7 @@ def _solve_nystroem(
     products = np.zeros((len(inverse), targets.shape[1]), np.float32)
     for part in block_slices(len(own)):
         columns = landmarks.similarity(landmarks.transform(own.features[part])) @ inverse.T
+        columns *= roots[part]
         gram.add(columns)
         products += columns.T @ targets[part]
     return np.asarray(inverse.T @ gram.solve(penalty, products))
@@ -210,23 +230,50 @@ def _decode(transform: Transform, codes: NDArray[np.uint8]) -> Floats:
     return np.asarray(rows)
 
 
-def _choose_bandwidth(distances: Floats, labels: tuple[str, ...]) -> tuple[float, float]:
-    """Choose bandwidth and penalty by the squared leave-one-out error."""
-    names, numbers = np.unique(np.array(labels), return_inverse=True)
-    targets = np.eye(len(names), dtype=np.float32)[numbers]
-    targets -= targets.mean(axis=0)
-    errors = {}
-    for bandwidth in BANDWIDTHS:
+def _choose_bandwidth(distances: Floats, labels: tuple[str, ...]) -> tuple[float, float, Floats]:
+    """Choose bandwidth and penalty by the cross-entropy of leave-one-out scores, and return these
+    [n, labels] too.  Facts of labels with a single fact do not judge: no other could answer them.
+    """
+    names, numbers, counts = np.unique(np.array(labels), return_inverse=True, return_counts=True)
+    targets, weights = np.eye(len(names), dtype=np.float32)[numbers], class_weights(labels)
+    judge = np.where(counts[numbers] > 1, weights, 0)
+
+    def tried(bandwidth: float, penalty: float) -> _Tried:
         kernel = np.exp(-np.float32(bandwidth) * distances)
-        for penalty in PENALTIES:
-            errors[bandwidth, penalty] = _left_out_error(kernel, targets, penalty)
-    best = min(errors, key=errors.__getitem__)
-    return best if errors[best] < (1 - GAIN_MIN) * errors[DEFAULT_CHOICE] else DEFAULT_CHOICE
+        scores = _left_out_scores(kernel, targets, weights, penalty)
+        losses = tempered_losses(scores.astype(np.float64), numbers) @ judge
+        return _Tried(float(losses.min()), bandwidth, penalty, scores)
+
+    best = tried(*DEFAULT_CHOICE)
+    best = best.or_better(tried(one, best.penalty) for one in BANDWIDTHS if one != best.bandwidth)
+    best = best.or_better(tried(best.bandwidth, one) for one in PENALTIES if one != best.penalty)
+    return best.bandwidth, best.penalty, best.scores
 
 
-def _left_out_error(kernel: Floats, targets: Floats, penalty: float) -> float:
-    inverse = np.linalg.inv(kernel + np.float32(penalty) * np.eye(len(kernel), dtype=np.float32))
-    return float(np.square(inverse @ targets / np.diag(inverse)[:, None]).sum())
+class _Tried(NamedTuple):
+    """The loss of a bandwidth and penalty, and the scores."""
+
+    loss: float
+    bandwidth: float
+    penalty: float
+    scores: Floats
+
+    def or_better(self, others: "Iterable[_Tried]") -> "_Tried":
+        """Return the one of least loss, or this one if that is hardly better."""
+        least = min(others, key=lambda one: one.loss)
+        return least if least.loss < (1 - GAIN_MIN) * self.loss else self
+
+
+def _left_out_scores(kernel: Floats, targets: Floats, weights: Floats, penalty: float) -> Floats:
+    """Return the score of each fact with the fact left out: [n, labels]."""
+    inverse = np.linalg.inv(kernel + np.diag(np.float32(penalty) / weights))
+    solved = inverse @ (targets - weights @ targets / weights.sum())
+    return np.asarray(targets - solved / np.diag(inverse)[:, None])
+
+
+def _typical(distances: Floats) -> float:
+    """Return the median of squared distances, or a share of their mean if that is larger."""
+    return max(float(np.median(distances)), EQUAL_SHARE * float(distances.mean()), DISTANCE_MIN)
 
 
 def _squared_distances(rows: Floats) -> Floats:

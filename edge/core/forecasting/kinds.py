@@ -7,6 +7,7 @@ from typing import Final
 from .experts import (
     DifferencedRegression,
     DLinear,
+    Drift,
     HarmonicRegression,
     KernelExpert,
     LastValue,
@@ -15,6 +16,7 @@ from .experts import (
     RunningMedian,
     SeasonalNaive,
     SeasonalProfile,
+    SeasonalValues,
     lag_regression,
     make_network_expert,
     seasonal_regression,
@@ -33,9 +35,10 @@ _GRU: Final = partial(make_network_expert, "gru")
 
 def make_pool(task: ForecastTask, network: MakeExpert = _LIQUID) -> ExpertPool:
     """Make the default forecaster: a mixture of all experts that improve it."""
-    some = (LastValue, RunningMean, SeasonalNaive, SeasonalProfile, seasonal_regression, network)
+    some = (RunningMean, SeasonalNaive, SeasonalProfile, seasonal_regression, network)
     few = (short_regression, HarmonicRegression, KernelExpert, RunningMedian, *some)
-    return ExpertPool(task, few if task.channels <= FEW_CHANNELS else some)
+    makers = few if task.channels <= FEW_CHANNELS else some
+    return ExpertPool(task, makers, baselines=(LastValue, SeasonalValues, Drift))
 
 
 def _single(maker: MakeExpert) -> Callable[[ForecastTask], Forecaster]:
@@ -47,6 +50,7 @@ FORECASTERS: Final[dict[str, Callable[[ForecastTask], Forecaster]]] = {
     "pool-gru": partial(make_pool, network=_GRU),
     "last": _single(LastValue),
     "seasonal": _single(SeasonalNaive),
+    "drift": _single(Drift),
     "median": _single(RunningMedian),
     "rls": _single(lag_regression),
     "dlinear": _single(DLinear),

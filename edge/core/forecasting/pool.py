@@ -8,6 +8,7 @@ import numpy as np
 
 from .experts import MANY_CHANNELS, DelayedTargets, Expert, ExpertInput, RegressionBasis
 from .forecaster import Floats, Forecast, ForecastTask, State
+from .guard import BaselineGuard
 from .history import JumpCorrectedHistory, OutlierGate
 from .state_dict import Stateful, load_state, nest_state, state_dict, unnest_state
 
@@ -48,13 +49,20 @@ _POOL_STORED_AS: Final = {"range": "span"}
 class ExpertPool:
     """Forecasts by a mixture of experts that share one history.
 
-    Forecasts stay within the recent range of the values and a quarter of it beyond.  The experts
-    start again when the season changes: after the first samples, or when the sampling interval
-    changes.
+    baselines: simple experts of the mixture that the guard compares it with: none, or as many as
+    `BaselineGuard` takes.  Forecasts stay within the recent range of the values and a quarter of it
+    beyond.  The experts start again when the season changes: after the first samples, or when the
+    sampling interval changes.
     """
 
-    def __init__(self, task: ForecastTask, makers: tuple[MakeExpert, ...]) -> None:
-        self._task, self._makers = task, makers
+    def __init__(
+        self,
+        task: ForecastTask,
+        makers: tuple[MakeExpert, ...],
+        *,
+        baselines: tuple[MakeExpert, ...] = (),
+    ) -> None:
+        self._task, self._makers, self._baselines = task, (*baselines, *makers), len(baselines)
         self.range = np.zeros((2, task.channels))
         self._lowest, self._highest = self.range
         self._history = JumpCorrectedHistory(task.channels, task.period, task.horizons[-1])
@@ -72,7 +80,10 @@ class ExpertPool:
         ends = np.cumsum([0, *(expert.outputs for expert in self._experts)])
         self._forecasts = np.zeros((int(ends[-1]), len(task.horizons), task.channels))
         self._slots = [self._forecasts[at:end] for at, end in pairwise(ends)]
-        self._tiled = np.empty((len(task.horizons), task.channels))
+        # The forecasts of the baselines and of the mixture, as values.
+        self._points = np.empty((self._baselines + 1, len(task.horizons), task.channels))
+        self._tiled = np.empty_like(self._points)
+        self._guard = BaselineGuard(task.channels, targets) if self._baselines else None
         self._weights = ExpertWeights(int(ends[-1]), task.channels, targets)
         self._intervals = ConformalIntervals(task.channels, targets)
 
@@ -89,17 +100,19 @@ class ExpertPool:
         view.basis.step(history)
         for expert, slot in zip(self._experts, self._slots, strict=True):
             slot[:] = expert.step(view)
-        points = self._weights.step(self._forecasts, view.targets)
-        return self._as_values(points)
+        self._points[:-1] = self._forecasts[: self._baselines]
+        self._points[-1] = self._weights.step(self._forecasts, view.targets)
+        self._convert_to_values()
+        return self._forecast()
 
-    def _as_values(self, points: Floats) -> Forecast:
-        """Turn movements in scales into values within the range, and add intervals."""
-        history, scale = self._history, self._history.scale_floored
+    def _convert_to_values(self) -> None:
+        """Turn movements in scales into values within the range."""
+        history, points = self._history, self._points
         self._update_range()
         beyond, tiled, inner = self._highest - self._lowest, self._tiled, self._inner
         beyond *= _BEYOND_RANGE
-        tiled[:] = scale
-        points = points * tiled
+        tiled[:] = history.scale_floored
+        points *= tiled
         if history.any_dead:
             points *= ~history.dead
         tiled[:] = history.last
@@ -108,7 +121,15 @@ class ExpertPool:
         np.maximum(points, tiled, out=points)
         tiled[:] = np.add(self._highest, beyond, inner[1])
         np.minimum(points, tiled, out=points)
-        low, high = self._intervals.step(points, history, self._view.targets)
+
+    def _forecast(self) -> Forecast:
+        """Return the forecast of the guarded mixture with its intervals."""
+        history, targets = self._history, self._view.targets
+        if self._guard is None:
+            points = self._points[-1].copy()
+        else:
+            points = self._guard.step(self._points, history.last, targets)
+        low, high = self._intervals.step(points, history, targets)
         if not history.complete:
             for table in (points, low, high):
                 table[:, ~history.known] = np.nan
@@ -143,12 +164,14 @@ class ExpertPool:
     def _parts(self) -> list[tuple[str, Stateful]]:
         """Return the parts that start again with the season, by the prefix of their stored keys."""
         view = self._view
-        experts = [(f"expert-{number}", one) for number, one in enumerate(self._experts)]
-        return [
+        parts: list[tuple[str, Stateful]] = [
             *(("truth", view.targets), ("basis", view.basis)),
             *(("mixing", self._weights), ("intervals", self._intervals)),
-            *experts,
+            *((f"expert-{number}", one) for number, one in enumerate(self._experts)),
         ]
+        if self._guard is not None:
+            parts.append(("guard", self._guard))
+        return parts
 
 
 class ExpertWeights:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -54,6 +55,20 @@ class MemoryLedger:
         self._recalibrations: dict[str, Recalibration] = {}
         self._merges: dict[str, DomainMerge] = {}
         self.receipts: list[Receipt] = []
+
+    def with_features(self, features: Mapping[str, bytes]) -> "MemoryLedger":
+        """Return a ledger of the same facts, forgotten ids and receipts with other features, by id.
+
+        What depends on features is left out: geometry, adaptors, contributions, label candidates.
+        """
+        made = MemoryLedger(
+            (replace(fact, features=features[fact.id]) for fact in self._facts.values()),
+            self._columns,
+        )
+        made._tombstones = set(self._tombstones)
+        made._evictions = self._evictions
+        made.receipts = list(self.receipts)
+        return made
 
     def apply(self, effect: Effect) -> None:
         """Apply an effect; those that change no ledger (Publish, StartGrowth, ...) are ignored."""

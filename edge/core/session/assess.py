@@ -52,6 +52,10 @@ Features = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
+NO_LOGITS: Final[Floats] = np.empty(0, np.float32)
+"""The router's logits without facts."""
+
+
 class FeatureModel(Protocol):
     """The runtime's interface to an encoder: `encoder.Model`, or one that replays features."""
 
@@ -135,7 +139,7 @@ class Assessor:
         if ahead is not None:
             made, logits = ahead.assessment, ahead.logits
         else:
-            logits = known.router().logits(features) if known.learned else features[:0]
+            logits = known.router().logits(features) if known.learned else NO_LOGITS
             codes, origin = known.geometry.project(features[None]), _origin(event, known, logits)
             made = session.assess(key, codes, known, reference, origin)
         made = level.at_level(made, calibration, rate)
@@ -206,9 +210,7 @@ class Assessor:
             return None
         verdicts, rate = [one.verdict for one in stream.window], self._config.false_alarm_rate
         calibration = known.calibration()
-        # Changes are computed only where they can count.
-        change = stream.change() if calibration.switches else None
-        return hdc.detect_window(verdicts, calibration, rate, level.level, change)
+        return hdc.detect_window(verdicts, calibration, rate, level.level, stream.change)
 
 
 def _origin(event: Observation, known: Knowledge, logits: Floats) -> SampleOrigin:
@@ -237,20 +239,30 @@ def _answer(made: SampleAssessment, domain: str, features: Features, known: Know
 
 
 def mix_experts(novelties: Mapping[str, int], features: Features, known: Knowledge) -> str:
-    """Return the label with the highest score in a mixture of the nearest domains' adaptors.
+    """Return the label with the highest score of `mixture_scores`."""
+    scores = mixture_scores(novelties, features, known)
+    return min(scores, key=lambda label: (-scores[label], label))
+
+
+def mixture_scores(
+    novelties: Mapping[str, int], features: Features, known: Knowledge
+) -> dict[str, float]:
+    """Score each label by a mixture of the nearest domains' adaptors.
 
     novelties: of the sample to each domain with facts, 1,024 per spread.  features: uint8 [width].
     Each domain is weighted by exp(-novelty), a softmax gate as in Jacobs et al. 1991, "Adaptive
-    mixtures of local experts".  Depends on knowledge and sample alone.
+    mixtures of local experts"; the weights add up to one.  Depends on knowledge and sample alone.
     """
     names = sorted(novelties, key=lambda name: (novelties[name], name))[:EXPERTS]
+    away = np.array([novelties[names[0]] - novelties[name] for name in names])
+    weights = np.exp(away / NOVELTY_SPREAD)
+    weights /= weights.sum()
     summed: dict[str, float] = {}
-    for name in names:
-        weight = float(np.exp((novelties[names[0]] - novelties[name]) / NOVELTY_SPREAD))
+    for name, weight in zip(names, weights.tolist(), strict=True):
         adaptor = known.adaptor(name)
         for label, score in zip(adaptor.labels, adaptor.answer(features).tolist(), strict=True):
             summed[label] = summed.get(label, 0.0) + weight * score
-    return min(summed, key=lambda label: (-summed[label], label))
+    return summed
 
 
 class BatchPrefetch:

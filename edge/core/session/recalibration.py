@@ -100,7 +100,7 @@ class AlarmCounts:
         self.changes += other.changes
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class StreamLevel:
     """The level of one stream.
 
@@ -352,7 +352,7 @@ class StreamLevels:
     def get(self, stream: str) -> StreamLevel:
         """Return a stream's level, a new one for an unknown stream."""
         if stream not in self._levels:
-            self._levels[stream] = StreamLevel(stream, self._config.window)
+            self._levels[stream] = StreamLevel(stream=stream, length=self._config.window)
             if len(self._levels) > limits.STREAMS_MAX:
                 self._levels.popitem(last=False)
         self._levels.move_to_end(stream)
@@ -404,6 +404,18 @@ class StreamLevels:
                 level.confirmed = tuple(rebased(one, known) for one in level.confirmed)
                 empty = not (level.confirmed or level.counts.samples)
                 stored.append(StoreRecalibration(name, None if empty else level.record(geometry)))
+        return tuple(stored)
+
+    def rename(self, old: str, new: str, geometry: str) -> tuple[StoreRecalibration, ...]:
+        """Rename a domain in the confirmed alarms; return what to store."""
+        stored = []
+        for name, level in self._levels.items():
+            if any(one.domain == old for one in level.confirmed):
+                level.confirmed = tuple(
+                    replace(one, domain=new) if one.domain == old else one
+                    for one in level.confirmed
+                )
+                stored.append(StoreRecalibration(name, level.record(geometry)))
         return tuple(stored)
 
     def geometry_changed(self, known: Knowledge) -> tuple[StoreRecalibration, ...]:

@@ -7,6 +7,7 @@ import pytest
 
 import nas
 from edge.core.adaptors.adaptor import fit_adaptor
+from edge.core.adaptors.losses import is_better
 from edge.core.facts import stack_facts
 
 pytest.importorskip("torch")
@@ -17,7 +18,6 @@ from edge.growth.acceptance import (
     ScoredCandidate,
     contradicted_labels,
     grade_predictions,
-    is_significantly_better,
     score_blueprint,
     score_head,
     screen_candidates,
@@ -181,7 +181,7 @@ def test_selection_is_tested_on_other_facts():
     ]
     luckiest = max(guesses[1:], key=lambda one: one.accuracy)
     assert luckiest.accuracy > guesses[0].accuracy
-    assert not is_significantly_better(screen_candidates(guesses[1:], parts), guesses[0].held_out)
+    assert not is_better(screen_candidates(guesses[1:], parts), guesses[0].held_out)
 
 
 def test_training_on_constant_rows_stays_finite():

@@ -49,6 +49,20 @@ def test_learning_twice_learns_once(home, table):
     assert ticks == [24] * 24
 
 
+def test_a_table_beyond_the_range_is_learned_with_a_warning(home, table, tmp_path):
+    """Values that the quantiser clips are reported with their share; others are not."""
+    lesson = actions.read_lesson(home, table, "hall", "", still)
+    assert not [one for one in lesson.warnings if "clipped" in one]
+    rows = np.full((4, WIDTH), 1e6)
+    rows[:, : WIDTH // 2] = 0
+    rows[:, 0] = range(4)
+    np.savez(tmp_path / "far.npz", features=rows, label=["x", "y", "x", "y"])
+    lesson = actions.read_lesson(home, tmp_path / "far.npz", "hall", "", still)
+    (warning,) = [one for one in lesson.warnings if "clipped" in one]
+    assert "50.0% of the values" in warning
+    assert len(lesson.facts) == 4
+
+
 def test_another_label_is_a_correction(home, table):
     """A repeated example with another label or domain moves there, whatever its hash, and keeps its
     other fields."""

@@ -97,7 +97,10 @@ def test_a_measurement_becomes_a_decision_everywhere(watched: tuple[Seat, Daemon
     announced = json.loads(heard(watcher, "auricle_gw1/config")[0])
     topics = {part["state_topic"] for part in announced["cmps"].values()}
     messages = {one.topic for one in watcher.arrivals}
-    assert topics - messages == {"auricle/v1/gw1/change-point/power"}
+    assert topics - messages == {
+        "auricle/v1/gw1/alarm-question/press",
+        "auricle/v1/gw1/change-point/power",
+    }
     watcher.say("auricle/v1/gw1/command/rebirth", b'{"id": "again", "verb": "rebirth"}')
     watcher.until(lambda: len(heard(watcher, "NBIRTH/gw1")) == 2)
     watcher.until(lambda: len(heard(watcher, "auricle_gw1/config")) == 2)

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
         short_regression,
     )
     from .network import NetworkExpert, make_network_expert
-    from .simple import LastValue, RunningMean, RunningMedian, SeasonalNaive, SeasonalProfile
+    from .simple import (
+        Drift,
+        LastValue,
+        RunningMean,
+        RunningMedian,
+        SeasonalNaive,
+        SeasonalProfile,
+        SeasonalValues,
+    )
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -39,11 +47,13 @@ else:
             ),
             "network": ("NetworkExpert", "make_network_expert"),
             "simple": (
+                "Drift",
                 "LastValue",
                 "RunningMean",
                 "RunningMedian",
                 "SeasonalNaive",
                 "SeasonalProfile",
+                "SeasonalValues",
             ),
         },
     )
@@ -53,6 +63,7 @@ __all__ = [
     "DLinear",
     "DelayedTargets",
     "DifferencedRegression",
+    "Drift",
     "Expert",
     "ExpertInput",
     "HarmonicRegression",
@@ -64,6 +75,7 @@ __all__ = [
     "RunningMedian",
     "SeasonalNaive",
     "SeasonalProfile",
+    "SeasonalValues",
     "lag_regression",
     "make_network_expert",
     "seasonal_regression",

@@ -1,4 +1,4 @@
-"""Baseline experts without regression: last value, mean, median, seasonal naive, profile."""
+"""Baseline experts without regression: last value, drift, mean, median, season, profile."""
 
 from typing import Final
 
@@ -12,6 +12,11 @@ from .expert import ExpertInput
 # the four NAB series of docs/decisions/0010 by 7 %; the numbers were chosen by hand.
 _MEDIAN_STEPS: Final = np.array([[0.1], [0.01]])
 _MEDIAN_STATE: Final = ("level", "steps")
+# Lowest rate of the mean increment: about 1,000 samples, after which a drift may change.  Chosen by
+# hand; effect not measured.
+_DRIFT_RATE: Final = 0.001
+_DRIFT_STATE: Final = ("slope", "steps")
+_SEASONAL_STATE: Final = ("ring", "known", "steps", "filled")
 
 
 class SimpleExpert:
@@ -38,6 +43,41 @@ class LastValue(SimpleExpert):
         """Return zeros."""
         del view
         return self._forecasts
+
+
+class Drift(SimpleExpert):
+    """The last value plus the mean increment for each step ahead.
+
+    The drift method of Hyndman and Athanasopoulos (Forecasting: Principles and Practice, 2021,
+    section 5.2), on jump-corrected increments.  slope: float64 [C], the mean increment of about the
+    last 1,000 samples.
+    """
+
+    def __init__(self, view: ExpertInput) -> None:
+        super().__init__(view)
+        self.slope = np.zeros(view.task.channels)
+        self.steps = 0
+        self._ahead = np.array(view.task.horizons, float)[:, None]
+
+    def step(self, view: ExpertInput) -> Floats:
+        """Update the mean increment; return it times the steps ahead."""
+        history, slope = view.history, self.slope
+        if history.jump_ratio is not None:
+            slope *= history.jump_ratio
+        self.steps += 1
+        change = history.increment - slope
+        change *= max(_DRIFT_RATE, 1.0 / self.steps)
+        slope += change
+        np.multiply(slope * history.inverse_scale, self._ahead, out=self._forecasts[0])
+        return self._forecasts
+
+    def state(self) -> State:
+        """Return the mean increment."""
+        return state_dict(self, _DRIFT_STATE)
+
+    def restore(self, state: State) -> None:
+        """Continue from a state."""
+        load_state(self, _DRIFT_STATE, state)
 
 
 class RunningMean(SimpleExpert):
@@ -84,11 +124,71 @@ class RunningMedian(SimpleExpert):
 
 
 class SeasonalNaive(SimpleExpert):
-    """The values of one season ago."""
+    """The values of one season ago, corrected for the jumps since."""
 
     def step(self, view: ExpertInput) -> Floats:
         """Return the distances to them; zeros without a season."""
         return view.basis.seasonal[None]
+
+
+class SeasonalValues(SimpleExpert):
+    """The values of one season ago as they were measured, jumps included.
+
+    After a repair a channel returns to such a value, whatever happened between.  ring: float64
+    [season, C], the values of the last season.  filled: samples in it, gaps included.
+    """
+
+    def __init__(self, view: ExpertInput) -> None:
+        super().__init__(view)
+        season, channels = max(view.basis.season, 1), view.task.channels
+        self.ring = np.zeros((season, channels))
+        self.known = np.zeros(channels, bool)
+        self._complete = False
+        self.steps = self.filled = 0
+        self._lags = -np.array(view.task.horizons) % season
+        self._ago = np.empty((len(self._lags), channels))
+        self._tiled = np.empty_like(self._ago)
+
+    def step(self, view: ExpertInput) -> Floats:
+        """Return the distances to them; zeros without a season, or before one has passed."""
+        history, ring, season = view.history, self.ring, len(self.ring)
+        if season == 1:
+            return self._forecasts
+        self._store(view)
+        ago, tiled = self._ago, self._tiled
+        ring.take((history.steps - self._lags) % season, 0, ago, "clip")
+        if self.filled < season:
+            ago[self._lags >= self.filled] = history.last
+        tiled[:] = history.last
+        ago -= tiled
+        tiled[:] = history.inverse_scale
+        np.multiply(ago, tiled, out=self._forecasts[0])
+        return self._forecasts
+
+    def _store(self, view: ExpertInput) -> None:
+        """Store the newest values; the samples of a gap repeat the values before it."""
+        history, ring, season = view.history, self.ring, len(self.ring)
+        passed = history.steps - self.steps if self.filled else 1
+        if passed > 1:
+            skipped = self.steps + 1 + np.arange(min(passed - 1, season))
+            ring[skipped % season] = ring[self.steps % season]
+        self.steps = history.steps
+        self.filled = min(self.filled + passed, season)
+        if not self._complete:
+            first = history.known & ~self.known
+            ring[:, first] = history.last[first]
+            self.known |= first
+            self._complete = bool(self.known.all())
+        ring[history.steps % season] = history.last
+
+    def state(self) -> State:
+        """Return the values of the last season."""
+        return state_dict(self, _SEASONAL_STATE)
+
+    def restore(self, state: State) -> None:
+        """Continue from a state."""
+        load_state(self, _SEASONAL_STATE, state)
+        self._complete = False
 
 
 class SeasonalProfile(SimpleExpert):

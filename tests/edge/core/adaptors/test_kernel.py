@@ -10,6 +10,7 @@ from edge.core.adaptors.crossfit import cross_scores
 from edge.core.adaptors.head import build_transform
 from edge.core.adaptors.kernel import lowest_hashes, solve_kernel, tune_kernel
 from edge.core.adaptors.standardisation import standardise
+from edge.core.adaptors.weighting import class_weights
 from edge.core.facts import FactBatch, select_rows, untimed_batch
 
 SPANS = ((0, 6), (6, 10))
@@ -29,7 +30,7 @@ def batch(count: int, seed: int = 1) -> FactBatch:
 def machine(rows: FactBatch, width: int = 3_840):
     """A kernel machine tuned and solved on facts."""
     blueprint = nas.Blueprint(kind="kernel", taps=EVERY, width=width)
-    arrays = tune_kernel(blueprint, rows, standardise(rows, NOTHING, SPANS), SPANS)
+    arrays, _ = tune_kernel(blueprint, rows, standardise(rows, NOTHING, SPANS), SPANS)
     return solve_kernel(build_transform((blueprint, arrays), SPANS), rows)
 
 
@@ -53,11 +54,11 @@ def test_it_is_kernel_ridge_regression():
 
     own, queries = scaled(rows.features), scaled(fresh.features)
     targets = np.eye(2)[[made.labels.index(label) for label in rows.labels]]
-    inner = near(own, own) + arrays["penalty"][0] * np.eye(60)
-    expected = near(queries, own) @ np.linalg.solve(inner, targets - targets.mean(axis=0))
-    np.testing.assert_allclose(
-        made.answer(fresh.features), expected + targets.mean(axis=0), atol=0.02
-    )
+    weights = class_weights(rows.labels)
+    level = weights @ targets / weights.sum()
+    inner = near(own, own) + np.diag(arrays["penalty"][0] / weights)
+    expected = near(queries, own) @ np.linalg.solve(inner, targets - level)
+    np.testing.assert_allclose(made.answer(fresh.features), expected + level, atol=0.02)
 
 
 def test_all_facts_count_also_with_few_landmarks():

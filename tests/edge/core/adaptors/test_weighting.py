@@ -7,9 +7,9 @@ import pytest
 
 from edge.core.adaptors.weighting import (
     WEIGHTS,
-    _dual_error,
+    _dual_residuals,
     _leave_one_out,
-    _primal_error,
+    _primal_residuals,
     choose_weight,
     has_choice,
 )
@@ -56,7 +56,7 @@ def test_leave_one_out_errors_equal_those_of_refitting(weight: float):
         expected += float(np.square(targets[out] - inputs[out] @ solved).sum())
     primal, _ = _leave_one_out(inputs, targets, 60)
     assert isinstance(primal, partial)
-    assert primal.func is _primal_error
-    assert primal(penalty, weight) == pytest.approx(expected, rel=1e-4)
-    by_facts = _dual_error(inputs @ inputs.T, targets, 60, penalty, weight)
-    assert by_facts == pytest.approx(expected, rel=1e-2)
+    assert primal.func is _primal_residuals
+    assert np.square(primal(penalty, weight)).sum() == pytest.approx(expected, rel=1e-4)
+    by_facts = _dual_residuals(inputs @ inputs.T, targets, 60, penalty, weight)
+    assert np.square(by_facts).sum() == pytest.approx(expected, rel=1e-2)

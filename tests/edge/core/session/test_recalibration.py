@@ -19,6 +19,7 @@ from edge.core.events import (
     Message,
     Observation,
     Rejected,
+    Relabel,
 )
 from edge.core.facts import Selector
 from edge.core.runtime import Runtime
@@ -241,6 +242,17 @@ def test_a_forget_of_others_keeps_a_confirmed_alarm():
     record = world.ledger.recalibrations()["live"]
     assert len(record.confirmed) == 1
     assert record.geometry == world.runtime.knowledge.geometry.fingerprint
+
+
+def test_a_renamed_domain_keeps_its_confirmed_alarms():
+    """After a domain is renamed the stream is still judged at the confirmed level."""
+    world = taught()
+    stream = shifted(world)
+    answer(world, stream.questions[0], harmless=True)
+    world.feed(Relabel(Selector(domain="home"), domain="house"))
+    assert world.ledger.recalibrations()["live"].confirmed[0].domain == "house"
+    stream.watch(rows(60, 6, 2.0), subject="after")
+    assert stream.outside(30) <= 0.05
 
 
 def test_recalibration_is_outside_the_digest():

@@ -1,0 +1,85 @@
+"""Losses of held-out scores, and the test whether one model's are smaller than another's."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+INVERSE_TEMPERATURES: Final = tuple(2.0 ** (power / 2) for power in range(-2, 13))
+"""Candidate logits per unit of a score, from 0.5 to 64: kinds differ in the confidence of their
+scores."""
+EVIDENCE_MIN: Final = 1.0
+"""Standard errors by which a loss must be smaller.  A candidate that is worse by u of them passes
+with probability Phi(-1 - u) at most, so that the expected harm, u Phi(-1 - u), stays below 0.04
+standard errors: docs/decisions/0015."""
+
+Bools = NDArray[np.bool_]
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HoldoutScores:
+    """The results on held-out facts, each [held out].
+
+    correct: bool.  loss: float64, the cross-entropy of the scores at the best temperature.  margin:
+    float64, score of the label less the best score of the others.
+    """
+
+    correct: Bools = field(repr=False)
+    loss: Doubles = field(repr=False)
+    margin: Doubles = field(repr=False)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of correct predictions."""
+        return float(self.correct.mean())
+
+
+def is_better(
+    one: HoldoutScores,
+    other: HoldoutScores,
+    evidence: float = EVIDENCE_MIN,
+    weights: NDArray[np.floating] | None = None,
+) -> bool:
+    """Return whether one has more correct predictions and a loss that is smaller by more than
+    `evidence` standard errors.  weights: of the facts [held out], 1 each by default.
+
+    A paired comparison of the loss of every fact, while McNemar's test uses only the facts that one
+    of the two gets right.
+    """
+    counted = np.ones(len(one.loss)) if weights is None else weights
+    gaps = counted * (other.loss - one.loss)
+    more = counted @ one.correct > counted @ other.correct
+    return bool(more and gaps.sum() > evidence * np.sqrt(np.square(gaps).sum()))
+
+
+def tempered_losses(scores: Doubles, targets: NDArray[np.int64]) -> Doubles:
+    """Return the cross-entropies of scores [n, labels] at each temperature: [temperatures, n].
+
+    targets: the columns of the true labels, [n].
+    """
+    return np.array([_cross_entropy(scores * sharp, targets) for sharp in INVERSE_TEMPERATURES])
+
+
+def margins(scores: Doubles, targets: NDArray[np.int64]) -> Doubles:
+    """Return the score of each true label less the best of the others: [n]."""
+    places = np.arange(len(targets)), targets
+    others = scores.copy()
+    others[places] = -np.inf
+    return np.asarray(scores[places] - others.max(axis=1))
+
+
+def grade_scores(given: NDArray[np.floating], targets: NDArray[np.int64]) -> HoldoutScores:
+    """Grade scores [n, labels], n >= 1, at the temperature that is best for all of them."""
+    scores = np.asarray(given, np.float64)
+    tried = tempered_losses(scores, targets)
+    correct = scores.argmax(axis=1) == targets
+    best = tried[tried.sum(axis=1).argmin()]
+    return HoldoutScores(correct, best, margins(scores, targets))
+
+
+def _cross_entropy(logits: Doubles, targets: NDArray[np.int64]) -> Doubles:
+    logits = logits - logits.max(axis=1, keepdims=True)
+    correct = logits[np.arange(len(logits)), targets]
+    return np.asarray(np.log(np.exp(logits).sum(axis=1)) - correct)
