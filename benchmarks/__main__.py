@@ -36,7 +36,7 @@ COUNTS = {
     "faults": ("kills", "broker-kills", "messages", "signals"),
 }
 # Benchmarks whose `run` can skip the slow part.
-QUICK = ("domains", "forecast", "labels", "public")
+QUICK = ("domains", "forecast", "labels", "public", "trust")
 # Benchmarks whose `run` can use some of its data sets or parts only.
 SETS = ("forecast", "trust")
 
