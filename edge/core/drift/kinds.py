@@ -19,7 +19,7 @@ DETECTORS: Final[dict[str, Callable[[int], ChangeDetector]]] = {
 
 JOINT_CHANNELS_MIN: Final = 6
 """Channels from which `joint` is the default.  It needs three channels that move at once, which is
-rare among fewer, and takes 10 µs a step for 30 channels; `segments` takes some 0.2 ms for one, and
+rare among fewer, and takes 10 µs a step for 30 channels; `segments` takes some 0.3 ms for one, and
 finds shifts of one channel, small ones, too.  Chosen by hand; effect not measured."""
 
 
