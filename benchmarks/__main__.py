@@ -24,6 +24,7 @@ NAMES = {
     "nas": "benchmarks.nas.run",
     "labels": "benchmarks.continual.labels",
     "ood": "benchmarks.ood.run",
+    "public": "benchmarks.public.run",
 }
 # Counts that `run` of a benchmark takes in addition to the data.
 COUNTS = {
@@ -34,7 +35,7 @@ COUNTS = {
     "faults": ("kills", "broker-kills", "messages", "signals"),
 }
 # Benchmarks whose `run` can skip the slow part.
-QUICK = ("domains", "forecast", "labels")
+QUICK = ("domains", "forecast", "labels", "public")
 # Benchmarks whose `run` can use some of its data sets only.
 SETS = ("forecast",)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .adaptors import AdaptorRecord
+from .domain_merges import DomainMerge
 from .errors import EdgeError
 from .facts import Fact, LabelCandidate, Receipt, Selector
 from .jobs import GrowthJob, GrowthResult
@@ -66,6 +67,16 @@ class Relabel:
     selector: Selector
     label: str = ""
     domain: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UndoMerge:
+    """Undo a merge of domains: facts that it moved, and that nobody corrected since, move back.
+
+    merge_id: of the `DomainMerge`.
+    """
+
+    merge_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +153,7 @@ Event = (
     | Label
     | Enrol
     | Relabel
+    | UndoMerge
     | ForgetRequest
     | FitGeometry
     | GrowRequest
@@ -237,6 +249,14 @@ class StoreRecalibration:
 
     stream: str
     record: Recalibration | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDomainMerge:
+    """A merge of domains to write durably, replacing the record of the same id; the newest
+    `limits.DOMAIN_MERGES_MAX` are kept.  Forgotten and evicted facts leave it."""
+
+    merge: DomainMerge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -484,5 +504,6 @@ Effect = (
     | StoreGrowthAttempt
     | StoreLabelCandidates
     | StoreRecalibration
+    | StoreDomainMerge
     | SetOutput
 )

@@ -48,7 +48,10 @@ STDIN = Path("-")
     show_default=True,
     help="A kind listed in docs/explanation/forecasting.md.",
 )
-@click.option("--detector", help="joint, cusum or sequential; default: cusum below 6 columns.")
+@click.option(
+    "--detector",
+    help="joint, segments, cusum or sequential; default: segments below 6 columns.",
+)
 @click.option(
     "--false-alarms-per-day",
     type=click.FloatRange(min=0, min_open=True, max=FALSE_ALARMS_PER_DAY_MAX),
