@@ -122,7 +122,7 @@ def run_domains(world: DomainSet, way: str, seed: int) -> DomainRun:
     """Run one device through one order of a set's domains."""
     random = np.random.default_rng([seed, WAYS.index(way)])
     order = random.permutation(world.domains).tolist()
-    device = _Device(world)
+    device = _TrialDevice(world)
     enrolled, visits = plan_visits(world, order, way, random)
     device.enrol(enrolled)
     person = _Labeller(world, device, random)
@@ -211,7 +211,7 @@ def _blend(visits: list[Ints], random: np.random.Generator) -> list[Ints]:
     return [np.asarray(visit, np.int64) for visit in stream]
 
 
-class _Device:
+class _TrialDevice:
     """A runtime and its ledger, with cached features instead of an encoder."""
 
     def __init__(self, world: DomainSet) -> None:
@@ -236,7 +236,7 @@ class _Device:
 class _Labeller:
     """A sensor that visits the domains, and a person who labels some observations late."""
 
-    def __init__(self, world: DomainSet, device: _Device, random: np.random.Generator) -> None:
+    def __init__(self, world: DomainSet, device: _TrialDevice, random: np.random.Generator) -> None:
         self._world, self._device, self._random = world, device, random
         self._at = 0
         # The enrolment came before.
