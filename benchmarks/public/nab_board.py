@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 Scored = Sequence[Floats]
 
 OURS: Final = "Auricle"
-LIMITS: Final = (1.5, 12.0, 40)
+LIMITS: Final = (1.5, 12.0, 150)
 """Lowest, highest, and number of limits of our score that are tried; the best is inside."""
 METRICS: Final = ("nab_standard", "nab_low_fp", "nab_low_fn")
 # Members of the board whose score of every row is in the file of data.
