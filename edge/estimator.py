@@ -381,6 +381,8 @@ def _text(label: Any) -> str:
 
 
 def _decided(verdict: hdc.Verdict) -> bool:
+    if verdict.doubtful:
+        return True
     if verdict.known is None:
         reason = verdict.shortfall.reason if verdict.shortfall else "too few samples are learned"
         raise ValueError(f"detecting novelty: {reason}")

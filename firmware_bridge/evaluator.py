@@ -31,7 +31,7 @@ NEW, KNOWN, UNDECIDED = 0, 1, 2
 
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)  # the increment of SplitMix64
 _CHUNK: Final = 512  # rows at once: bounds the memory of intermediate results
-_NORM_SQUARED: Final = 1 << 40  # lengths are in units of 2^-20 of the norm
+_LENGTH_BITS: Final = 20  # lengths are in units of 2^-20 of the divisor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -188,7 +188,10 @@ def plane_code(plane: PlanePart, rows: NDArray[np.uint8]) -> Ints:
     """Return coordinates int64 [n, r + 1] in the plane; the last is the length outside."""
     part = rows[:, plane.start : plane.start + len(plane.scale)].astype(np.int64)
     norms = root(np.square((part - plane.zeros) * plane.scale).sum(axis=1))
-    divisor = (np.maximum(norms, 1) << 10)[:, None]
+    norms = np.maximum(norms, 1)
+    by = np.full(len(rows), plane.fixed) if plane.fixed else norms
+    whole = np.square(np.minimum((norms << _LENGTH_BITS) // by, COORDINATE_MAX))
+    divisor = (by << 10)[:, None]
     along = part @ plane.axes - plane.offset
     inside = (
         np.clip(along * plane.gains // divisor, -COORDINATE_MAX - 1, COORDINATE_MAX) - plane.centre
@@ -196,7 +199,7 @@ def plane_code(plane: PlanePart, rows: NDArray[np.uint8]) -> Ints:
     outside = np.zeros(len(rows), dtype=np.int64)
     if plane.rest:
         units = np.clip(along * plane.lengths // divisor, -COORDINATE_MAX - 1, COORDINATE_MAX)
-        left = np.maximum(_NORM_SQUARED - np.square(units).sum(axis=1), 0)
+        left = np.maximum(whole - np.square(units).sum(axis=1), 0)
         outside = root(left) * plane.rest >> 32
     made = np.concatenate([inside, outside[:, None]], axis=1)
     return np.asarray(np.clip(made, -COORDINATE_MAX, COORDINATE_MAX))

@@ -39,7 +39,7 @@ COORDINATE_MAX: Final = 1 << 25
 """Largest coordinate in the plane; larger ones are clipped.  Half a million deviations: no real
 sample comes near, and sums of 512 squares stay below 2^63."""
 
-REST_MAX: Final = 1 << 40  # the product with a root below 2^21 stays below 2^63
+REST_MAX: Final = 1 << 37  # the product with a length up to 2^25 stays below 2^63
 SUM_MAX: Final = (1 << 31) - 1  # int32
 
 UNDECIDED: Final = -1
@@ -64,7 +64,8 @@ class ColumnsPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PlanePart:
-    """The plane block: whitened directions of the features [start, start + w) over their norm.
+    """The plane block: whitened directions of the features [start, start + w) over their norm, or
+    over `fixed` unless that is 0.
 
     scale, zeros: int64 [w].  axes: int64 [w, r].  offset, gains, centre, lengths: int64 [r].
     rest: the gain of the length outside the axes, 0 if they span the tap.
@@ -81,6 +82,7 @@ class PlanePart:
     lengths: Ints
     rest: int
     means: Ints
+    fixed: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -248,6 +250,7 @@ def _check_plane(extract: Extract, plane: PlanePart) -> None:
     inside = plane.start >= 0 and 0 < size <= extract.width - plane.start
     expect(inside, "plane", "a part of the features", place)
     expect(1 <= rank <= RANK_MAX, "plane", f"1 to {RANK_MAX} directions", rank)
+    expect(0 <= plane.fixed <= SUM_MAX, "plane", f"a divisor up to {SUM_MAX}", plane.fixed)
     expect(0 <= plane.rest <= REST_MAX, "plane", f"a rest up to {REST_MAX}", plane.rest)
     _fits("zeros", plane.zeros, (size,))
     _fits("axes", plane.axes, (size, rank))

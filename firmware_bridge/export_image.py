@@ -35,7 +35,7 @@ WIDE_MIN: Final = 1 << 16  # means from here on need 32 bits
 # The words of a section's table, as `_add_columns`, `_add_plane`, `_add_head` and `_add_random`
 # write.
 COLUMNS_WORDS: Final = 5
-PLANE_WORDS: Final = 14  # see above
+PLANE_WORDS: Final = 15  # see above
 HEAD_WORDS: Final = 6  # see above
 RANDOM_WORDS: Final = 10  # see above
 
@@ -190,6 +190,7 @@ def _add_plane(image: _Image, plane: PlanePart) -> int:
         wide,
         plane.rest & 0xFFFFFFFF,
         plane.rest >> 32,
+        plane.fixed,
         image.add(plane.scale.astype(np.uint16)),
         image.add(plane.zeros.astype(np.int16)),
         image.add(plane.axes.T.astype(np.int16 if wide == 1 else np.int32)),
@@ -322,7 +323,8 @@ class _Reader:
 
     def _plane(self, at: int, concepts: int) -> PlanePart:
         table = [int(word) for word in self._read(at, PLANE_WORDS, "<u4")]
-        start, size, rank, wide, low, high, scale, zeros, axes, *numbers, means = table
+        start, size, rank, wide, low, high, fixed, *places = table
+        scale, zeros, axes, *numbers, means = places
         offset, gains, centre, lengths = (self._read(place, rank, "<i4") for place in numbers)
         held = self._read(axes, size * rank, "<i2" if wide == 1 else "<i4")
         return PlanePart(
@@ -335,6 +337,7 @@ class _Reader:
             centre=centre,
             lengths=lengths,
             rest=low | high << 32,
+            fixed=fixed,
             means=self._read(means, concepts * rank, "<i4").reshape(concepts, rank),
         )
 

@@ -71,18 +71,21 @@ class Columns(Block):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Plane(Block):
-    """Whitened principal directions of one tap divided by its norm.
+    """Whitened principal directions of some columns, divided by their norm or by a fixed number.
 
-    span: int64 [2], the tap.  scale: float64 [w], whole: the size of a level per column.
-    zeros: float64 [w], whole: the level that stands for 0.  axes: float32 [w, r], whole, the
-    absolute sum of each column at most 65,000.  gains, centre: int64 [r], to 64ths of the
-    deviation within a class.  lengths: int64 [r], to units of 2^-20 of the norm.  rest: int64 [1],
-    the gain of the length outside the axes, 0 if they span the tap.
+    span: int64 [2], the columns.  fixed: int64 [1], the divisor, at least the largest norm that
+    samples can have, or 0 for each sample's own norm.
+    scale: float64 [w], whole: the size of a level per column.  zeros: float64 [w], whole: the level
+    that stands for 0.  axes: float32 [w, r], whole, the absolute sum of each column at most 65,000.
+    gains, centre: int64 [r], to 64ths of the deviation within a class.  lengths: int64 [r], to
+    units of 2^-20 of the divisor.  rest: int64 [1], the gain of the length outside the axes, 0 if
+    they span the columns.
     """
 
     number: ClassVar[type[np.floating]] = np.float64
 
     span: Ints
+    fixed: Ints
     scale: Reals
     zeros: Reals
     axes: Floats
@@ -100,7 +103,10 @@ class Plane(Block):
     def code(self, rows: NDArray[np.uint8]) -> Ints:
         """Return coordinates int64 [n, r + 1] of uint8 [n, width], the last outside the axes."""
         tap = rows[:, self.span[0] : self.span[1]]
-        norms = tap_norm(tap, self.scale, self.zeros)[:, None] << SHIFT
+        fixed = int(self.fixed[0])
+        # With a fixed divisor only the length outside the axes needs the norm.
+        own = None if fixed and not self.rest[0] else tap_norm(tap, self.scale, self.zeros)
+        norms = fixed << SHIFT if fixed or own is None else own[:, None] << SHIFT
         along = (tap.astype(np.float32) @ self.axes).astype(np.int64)
         along -= self.offset
         made = np.zeros((len(rows), self.width), dtype=np.int64)
@@ -111,9 +117,17 @@ class Plane(Block):
             along *= self.lengths
             along //= norms
             unit = along.astype(np.float64)
-            outside = ONE * ONE - np.vecdot(unit, unit)
+            outside = self._whole(own) - np.vecdot(unit, unit)
             made[:, -1] = root(np.maximum(outside, 0)) * self.rest[0] >> 2 * LENGTH_BITS - 8
         return made
+
+    def _whole(self, norms: Ints | None) -> Reals | float:
+        """Return the squared length of samples with these norms, in units of 2^-20 of the
+        divisor."""
+        if norms is None or not self.fixed[0]:
+            return ONE * ONE
+        lengths: Reals = np.square(((norms << LENGTH_BITS) // self.fixed[0]).astype(np.float64))
+        return lengths
 
     def distance(self, rows: NDArray[np.number], means: NDArray[np.number]) -> Ints:
         """Return Mahalanobis distances int64 [n], 64 a unit, plus the length outside the axes."""

@@ -9,7 +9,7 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from .calibration import Calibration, ScoredSamples, join_one_score, join_scores
+from .calibration import ENOUGH, Calibration, ScoredSamples, join_one_score, join_scores
 from .errors import ConceptError
 from .geometry import Codes
 from .integers import ONE, Ints, combine, combine_shifted
@@ -25,7 +25,7 @@ SHORTLIST = 12  # see above
 
 @dataclass(frozen=True, slots=True)
 class NotAttainable:
-    """The false-alarm rate needs `needed` calibration samples, and there are `found`."""
+    """The decision needs `needed` calibration samples, and there are `found`."""
 
     reason: str
     needed: int
@@ -36,7 +36,9 @@ class NotAttainable:
 class Verdict:
     """The verdict on one sample.
 
-    `known` is None if the calibration cannot support the rate; `shortfall` then says why.  `domain`
+    `known` is None if the calibration cannot support the rate, or if the sample is `doubtful`: too
+    near for a new one, but as far as samples of unknown classes are while labels have few samples.
+    `shortfall` then says how many are missing.  `domain`
     and `label` always name the nearest concept.  `p_value` is the conformal p-value among
     `domain`'s held-out samples (Vovk et al. 2005), `score` the novelty against that concept, and
     `deviation` the score in standard deviations above the mean of samples nearest to that concept.
@@ -49,6 +51,7 @@ class Verdict:
     p_value: float
     shortfall: NotAttainable | None = None
     deviation: float = 0.0
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,16 +243,19 @@ def verdict_at(key: Key, score: int, calibration: Calibration, rate: float = 0.0
         held = calibration.scores.get(key[0], _NO_SCORES)
         at_least = len(held) - int(held.searchsorted(score, side="left"))
         p_value = (1 + at_least) / (1 + len(held))
-    shortfall = find_shortfall(key[0], calibration, rate)
-    known = None if shortfall else p_value > rate
+    shortfall, doubtful = find_shortfall(key[0], calibration, rate), False
+    if not shortfall and p_value > rate:
+        shortfall = _find_doubt(key[0], score, calibration)
+        doubtful = shortfall is not None
     return Verdict(
-        known=known,
+        known=None if shortfall else p_value > rate,
         domain=key[0],
         label=key[1],
         score=score,
         p_value=p_value,
         shortfall=shortfall,
         deviation=deviation,
+        doubtful=doubtful,
     )
 
 
@@ -260,8 +266,16 @@ def at_level(verdict: Verdict, calibration: Calibration, level: Level, rate: flo
     if statistics is None:
         return verdict
     p_value = sample_p_value(statistics, verdict.deviation, level, rate)
-    known = None if verdict.known is None else p_value > rate
-    return replace(verdict, p_value=p_value, known=known)
+    if verdict.known is None and not verdict.doubtful:
+        return replace(verdict, p_value=p_value)
+    doubt = _find_doubt(verdict.domain, verdict.score, calibration) if p_value > rate else None
+    return replace(
+        verdict,
+        p_value=p_value,
+        known=None if doubt else p_value > rate,
+        shortfall=doubt,
+        doubtful=doubt is not None,
+    )
 
 
 def detect_window(
@@ -368,6 +382,19 @@ def find_shortfall(domain: str, calibration: Calibration, rate: float) -> NotAtt
             " same pace"
         )
     return NotAttainable(reason, needed, found)
+
+
+def _find_doubt(domain: str, score: int, calibration: Calibration) -> NotAttainable | None:
+    """Return why a sample with this score may be of an unknown class; None if it is near enough."""
+    if score <= calibration.doubts.get(domain, score):
+        return None
+    found = len(calibration.scores[domain])
+    labels = sum(name == domain for name, _ in calibration.keys)
+    reason = (
+        f"an unknown class can come as near as this to {domain!r}, and {found // labels} samples "
+        f"of each label cannot tell; from {ENOUGH} on it is decided"
+    )
+    return NotAttainable(reason, ENOUGH * labels, found)
 
 
 _KEY = attrgetter("domain", "label")

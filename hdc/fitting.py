@@ -1,12 +1,16 @@
 """Fitting a geometry to enrolment samples, once.  It computes in floats and stores whole numbers.
 
-The plane is a whitening with a shrunk covariance (Ledoit and Wolf 2004) of the tap divided by its
-norm (Mahalanobis++, arXiv 2505.18032).  It keeps the leading directions and one variance for the
-rest (probabilistic principal component analysis, Tipping and Bishop 1999).
+The plane is a whitening with a shrunk covariance (Ledoit and Wolf 2004).  It keeps the leading
+directions and one variance for the rest (probabilistic principal component analysis, Tipping and
+Bishop 1999).  What it whitens depends on the samples.  Where the nearest neighbour of a sample is
+much nearer than the mean of its class, classes are clusters, as in measured quantities: the plane
+takes the levels of all taps.  Elsewhere a class is one cloud in many directions, as in embeddings:
+the plane takes the last tap divided by its norm (Mahalanobis++, arXiv 2505.18032).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import isqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +26,7 @@ from .geometry import (
     keys_of,
     random_words,
 )
-from .integers import Ints, root
+from .integers import Ints, mean, root
 from .memory import PLANE, Fold, Memory
 from .time_blocks import TimeOrder
 
@@ -42,6 +46,16 @@ ZERO_MAX = 4096  # fits the int16 of extracts; squared norms of 7,000 columns st
 COLUMN_FLOOR = 0.05
 """Share of the mean deviation added to every column's, so that a nearly constant column does not
 dominate.  Chosen by hand; effect not measured."""
+
+CLUSTERED_MAX = 0.72
+"""Classes are clusters where the median distance to the nearest neighbour is at most this share of
+the median distance to the mean.  Development sets: 0.08 to 0.59 on tables, 0.47 to 0.76 on sound,
+0.76 to 0.96 on embeddings of images and speech (docs/decisions/0002)."""
+
+# Samples of a class, and how many of them look for their nearest neighbour among these.  Chosen by
+# hand, to bound the time of fitting: 0.3 s for seven classes of 2,064 columns.
+CLUSTER_ROWS = 256  # see above
+CLUSTER_ASKED = 64  # see above
 
 SPARE_MIN = 2  # samples beyond one per class: with fewer there is no within-class covariance
 
@@ -84,17 +98,47 @@ def fit_geometry(
     if len(rows) - (int(group.max()) + 1 if len(rows) else 0) < SPARE_MIN:
         return base
     level = _Levels.make(rows.shape[1], zeros, weights)
-    columns = _fit_columns(rows, group, base.slices)
-    plane = _fit_plane(rows, group, base.slices[-1], level)
-    norms = _fit_norms(rows, group, base.slices, level) if len(base.slices) > 1 else None
+    columns, norms = _fit_columns(rows, group, base.slices), None
+    if _is_clustered(columns, rows, group, in_time):
+        source = _Source.levels(rows)
+    else:
+        source = _Source(base.slices[-1], level)
+        if len(base.slices) > 1:
+            columns = _fit_columns(rows, group, base.slices[1:])
+            norms = _fit_norms(rows, group, base.slices, level)
     made = replace(
         base,
         columns=columns,
-        plane=plane,
+        plane=_fit_plane(rows, group, source),
         norms=norms,
         scales=np.ones((4 if norms else 3, 2), dtype=np.int64),
     )
-    return _with_scales(made, rows, group, level, in_time)
+    return _with_scales(made, rows, group, source, in_time)
+
+
+def _is_clustered(
+    columns: Columns, rows: NDArray[np.uint8], group: NDArray[np.intp], folds: "_Folds"
+) -> bool:
+    """Say whether samples are much nearer to their nearest neighbour than to the mean of their
+    class without them, by columns.  rows: in the order of their keys.  Samples of the same block of
+    time are no neighbours."""
+    near, far = [], []
+    for number in range(int(group.max()) + 1):
+        mine = columns.code(rows[group == number][:CLUSTER_ROWS])
+        if len(mine) > 1:
+            asked = mine[:CLUSTER_ASKED]
+            centre = mean(mine.sum(axis=0) - asked, len(mine) - 1)
+            far += columns.distance(asked, centre).tolist()
+            others = ~np.eye(len(mine), dtype=np.bool_)[: len(asked)]
+            for scored, left_out in folds.per_class[number] or ():
+                others[scored[scored < len(asked)]] &= ~left_out[: len(mine)]
+            for row, rest in zip(asked, others, strict=True):
+                if rest.any():
+                    near.append(int(columns.distance(mine[rest], row).min()))
+    if not near:
+        return False
+    within, across = (sorted(part)[len(part) // 2] for part in (near, far))
+    return bool(within <= CLUSTERED_MAX * across)
 
 
 def _contents(rows: NDArray[np.uint8]) -> Words:
@@ -174,6 +218,33 @@ class _Levels:
         return _Levels(clipped, np.maximum(whole, 1))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Source:
+    """What the plane whitens: columns [start, stop), divided by each row's norm or, unless 0, by
+    `fixed`."""
+
+    span: tuple[int, int]
+    level: _Levels
+    fixed: int = 0
+
+    @staticmethod
+    def levels(rows: NDArray[np.uint8]) -> "_Source":
+        """Return the levels of all columns minus their means, divided by the largest norm that
+        they can have."""
+        width = rows.shape[1]
+        centre = mean(rows.sum(axis=0, dtype=np.int64), len(rows)).astype(np.float64)
+        return _Source((0, width), _Levels(centre, np.ones(width)), isqrt(width * 255**2) + 1)
+
+    def rows(self, rows: NDArray[np.uint8]) -> Reals:
+        """Return what is whitened, [n, w]."""
+        part = slice(*self.span)
+        tap, scale, zeros = rows[:, part], self.level.scale[part], self.level.zeros[part]
+        values = (tap - zeros) * scale
+        if self.fixed:
+            return np.asarray(values / self.fixed)
+        return np.asarray(values / tap_norm(tap, scale, zeros)[:, None])
+
+
 def _centre_by_class(values: Reals, group: NDArray[np.intp]) -> tuple[Reals, Reals]:
     """Return class means [c, w] and residuals [n, w]."""
     counts = np.bincount(group).astype(np.float64)
@@ -183,8 +254,7 @@ def _centre_by_class(values: Reals, group: NDArray[np.intp]) -> tuple[Reals, Rea
     return means, values - means[group]
 
 
-def _fit_columns(rows: NDArray[np.uint8], group: NDArray[np.intp], slices: Slices) -> Columns:
-    taps = slices[1:] or slices
+def _fit_columns(rows: NDArray[np.uint8], group: NDArray[np.intp], taps: Slices) -> Columns:
     span = np.asarray([taps[0][0], taps[-1][1]], dtype=np.int64)
     _, residuals = _centre_by_class(rows[:, span[0] : span[1]].astype(np.float64), group)
     spread = np.sqrt(np.square(residuals).mean(axis=0))
@@ -273,11 +343,10 @@ def _leading(residuals: Reals) -> tuple[Reals, Reals]:
     return residuals.T @ sides / np.sqrt(values * count), values
 
 
-def _fit_plane(
-    rows: NDArray[np.uint8], group: NDArray[np.intp], span: tuple[int, int], level: _Levels
-) -> Plane:
-    whitening = _whiten(_unit_rows(rows, span, level), group)
-    scale, zeros = level.scale[slice(*span)], level.zeros[slice(*span)]
+def _fit_plane(rows: NDArray[np.uint8], group: NDArray[np.intp], source: _Source) -> Plane:
+    whitening = _whiten(source.rows(rows), group)
+    part = slice(*source.span)
+    scale, zeros = source.level.scale[part], source.level.zeros[part]
     tall = whitening.axes * scale[:, None]
     axes = np.rint(tall * (L1_MAX - len(tall) / 2) / np.maximum(np.abs(tall).sum(axis=0), 1e-9))
     # Rounding changes the axes' lengths a little.  The length outside is a small difference, so it
@@ -288,7 +357,8 @@ def _fit_plane(
     lengths = np.rint((1 << SHIFT + LENGTH_BITS) / sizes).astype(np.int64)
     rest = 0 if not whitening.rest else round(UNIT * 4096 / float(np.sqrt(whitening.rest)))
     bare = Plane(
-        span=np.asarray(span, dtype=np.int64),
+        span=np.asarray(source.span, dtype=np.int64),
+        fixed=np.asarray([source.fixed], dtype=np.int64),
         scale=scale,
         zeros=zeros,
         axes=axes.astype(np.float32),
@@ -301,17 +371,11 @@ def _fit_plane(
     return replace(bare, centre=np.rint(bare.code(rows)[:, :-1].mean(axis=0)).astype(np.int64))
 
 
-def _unit_rows(rows: NDArray[np.uint8], span: tuple[int, int], level: _Levels) -> Reals:
-    tap, scale, zeros = rows[:, slice(*span)], level.scale[slice(*span)], level.zeros[slice(*span)]
-    values = (tap - zeros) * scale
-    return values / tap_norm(tap, scale, zeros)[:, None]
-
-
 def _with_scales(
     geometry: Geometry,
     rows: NDArray[np.uint8],
     group: NDArray[np.intp],
-    level: _Levels,
+    source: _Source,
     folds: _Folds,
 ) -> Geometry:
     """Add the scales of held-out samples, and the excess of the fitted ones."""
@@ -325,8 +389,7 @@ def _with_scales(
         mine = group == number
         held = memory.distances_held_out("", name, codes[mine], folds=folds.per_class[number])
         own[mine] = held[:, memory.keys.index(("", name))]
-    units = _unit_rows(rows, geometry.slices[-1], level)
-    excess = _excess(units, group, own[:, PLANE], folds.joint)
+    excess = _excess(source.rows(rows), group, own[:, PLANE], folds.joint)
     own[:, PLANE] += excess
     centre = np.rint(own.mean(axis=0)).astype(np.int64)
     spread = np.maximum(root(np.square(own - centre).mean(axis=0)), 1)

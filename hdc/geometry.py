@@ -292,12 +292,23 @@ class Geometry:
 
     @cached_property
     def votes(self) -> Ints:
-        """The weight of each block in the joint score, int64 [1 + blocks].  With several taps all
-        are equal: bits and columns, which ignore correlations between columns, balance plane and
-        norms, which model them.  With one tap the plane leads (docs/decisions/0002)."""
-        if not self.blocks:
-            return np.ones(1, dtype=np.int64)
-        return np.asarray([1, 1, 1, 1] if self.norms else [1, 1, 4], dtype=np.int64)
+        """The weight of each block in the joint score, int64 [1 + blocks].
+
+        With norms, bits and columns, which ignore correlations between columns, balance plane and
+        norms, which model them.  Else the plane leads, the less the more exemplars count
+        (docs/decisions/0002).
+        """
+        if not self.blocks or self.plane is None:
+            return np.ones(1 + len(self.blocks), dtype=np.int64)
+        single = [1, 1, 2] if self.plane.fixed[0] else [1, 1, 4]
+        return np.asarray([3, 2, 2, 2] if self.norms else single, dtype=np.int64)
+
+    @cached_property
+    def exemplar_votes(self) -> Ints:
+        """The weights of the nearest exemplar by columns and by plane, int64 [2]
+        (docs/decisions/0002)."""
+        clustered = self.plane is not None and bool(self.plane.fixed[0])
+        return np.asarray([8, 4] if clustered else [2, 4], dtype=np.int64)
 
     def project(self, features: NDArray[np.uint8]) -> Codes:
         """Code features uint8 [n, width], or [width] for one row.  Raises DimensionError."""

@@ -1,9 +1,7 @@
 """Exemplars: stored samples of a concept, for nearest-neighbour distances (Cover and Hart 1967).
 
 The mean describes a class of many small groups poorly; its nearest sample describes it better.  A
-hash of the code chooses the exemplars, so that the choice depends only on the set of samples.  With
-several taps, exemplars gained nothing on the data sets used to choose the recipe, and would cost
-time (docs/decisions/0002).
+hash of the code chooses the exemplars, so that the choice depends only on the set of samples.
 """
 
 from dataclasses import dataclass
@@ -19,15 +17,15 @@ from .integers import Ints, all_ones, root
 
 Floats = NDArray[np.float32]
 
-EXEMPLARS_MAX: Final = 256
-"""Exemplars of a concept.  Chosen by hand, to bound flash, memory and time; effect not measured."""
+EXEMPLARS_MAX: Final = 1024
+"""Exemplars of a concept, to bound memory and time.  With 256, satimage loses 1.9 points of AUROC
+(docs/decisions/0002)."""
 
 EXEMPLARS_MIN: Final = 32
-"""Exemplars with column coordinates, however wide the features.  Chosen by hand; effect not
-measured."""
+"""Exemplars however wide the features.  Chosen by hand; effect not measured."""
 
 NUMBERS_MAX: Final = 65_536
-"""Column coordinates of a concept: 256 KiB of float32.  Chosen by hand, to bound memory."""
+"""Coordinates of a concept in a block: 128 KiB of float32.  Chosen by hand, to bound memory."""
 
 CHUNK_NUMBERS: Final = 1 << 18
 """Differences computed at once: 1 MiB of float32, which fits the L2 cache of common processors."""
@@ -38,7 +36,7 @@ class Exemplars:
     """Coordinates, whole numbers, of some samples of one concept.
 
     keys: uint64 [m], sorted.  columns: float32 [c, k], of the first c samples.  plane: float32
-    [m, r], without the length outside the plane.
+    [p, r], of the first p samples, without the length outside the plane.
     """
 
     keys: Words
@@ -50,18 +48,24 @@ class Exemplars:
 
 
 def has_neighbours(geometry: Geometry) -> bool:
-    """Say whether the geometry uses exemplars: with one tap, once it is fitted."""
+    """Say whether the geometry uses exemplars: all do, once they are fitted, but those that divide
+    each of several taps by its norm (docs/decisions/0002)."""
     return geometry.columns is not None and geometry.plane is not None and geometry.norms is None
 
 
 def choose(geometry: Geometry, codes: Codes) -> Exemplars:
     """Choose the exemplars of a concept from its available codes, in any order."""
     columns, plane = coordinates(geometry, codes)
-    kept = max(EXEMPLARS_MIN, NUMBERS_MAX // max(1, columns.shape[1]))
+    kept, inside = (_room(block.shape[1]) for block in (columns, plane))
     keys = keys_of(codes)
     # Samples with the same key have the same hypervector; their coordinates break the tie.
-    order = np.lexsort((plane.sum(axis=1), columns.sum(axis=1), keys))[:EXEMPLARS_MAX]
-    return Exemplars(keys[order], columns[order[:kept]], plane[order])
+    order = np.lexsort((plane.sum(axis=1), columns.sum(axis=1), keys))[: max(kept, inside)]
+    return Exemplars(keys[order], columns[order[:kept]], plane[order[:inside]])
+
+
+def _room(width: int) -> int:
+    """Return how many exemplars of this width a concept keeps."""
+    return min(EXEMPLARS_MAX, max(EXEMPLARS_MIN, NUMBERS_MAX // max(1, width)))
 
 
 def coordinates(geometry: Geometry, codes: Codes) -> tuple[Floats, Floats]:
@@ -109,7 +113,9 @@ def pack_exemplars(held: list[Exemplars]) -> Packed:
     columns = [e.columns for e in held]
     plane = [e.plane for e in held]
     return {
-        "exemplars.sizes": np.asarray([[len(e), len(e.columns)] for e in held], dtype=np.int64),
+        "exemplars.sizes": np.asarray(
+            [[len(e), len(e.columns), len(e.plane)] for e in held], dtype=np.int64
+        ),
         "exemplars.keys": np.concatenate([np.empty(0, dtype=np.uint64), *(e.keys for e in held)]),
         "exemplars.columns": (np.concatenate(columns) if held else empty).astype(np.int32),
         "exemplars.plane": (np.concatenate(plane) if held else empty).astype(np.int32),

@@ -105,7 +105,7 @@ def nearest_without_blocks(
         rest = Exemplars(
             exemplars.keys[kept],
             exemplars.columns[kept[: len(exemplars.columns)]],
-            exemplars.plane[kept],
+            exemplars.plane[kept[: len(exemplars.plane)]],
         )
         made[scored] = nearest(rest, columns[scored], plane[scored])
     return made

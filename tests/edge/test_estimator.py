@@ -183,8 +183,8 @@ def runtime_decisions(model: ContinualClassifier, rows: np.ndarray) -> list[Deci
         effects = runtime.handle(
             Observation(stream=f"s{row}", sequence=0, captured_at_ns=row, payload=values)
         )
-        found.append(next(e.message for e in effects if isinstance(e, Publish)))
-    assert all(isinstance(decision, Decision) for decision in found)
+        messages = (effect.message for effect in effects if isinstance(effect, Publish))
+        found.append(next(one for one in messages if isinstance(one, Decision)))
     return found
 
 

@@ -18,6 +18,15 @@ def draw(
     return np.clip(np.rint(centre + shift + noise), 0, 255).astype(np.uint8)
 
 
+def many_groups(seed: int, count: int, groups: int = 8) -> NDArray[np.uint8]:
+    """Draw rows of a class that is `groups` small groups far apart."""
+    centres = np.random.default_rng(99).integers(30, 220, (groups, 60))
+    rows = centres[np.arange(count) % groups]
+    return np.clip(rows + np.random.default_rng(seed).normal(0, 4, rows.shape), 0, 255).astype(
+        np.uint8
+    )
+
+
 def enrolment(seed: int = 0, count: int = 60) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Draw two classes of `count` rows each, with their labels."""
     rows = np.concatenate([draw(seed + label, count, label) for label in range(2)])

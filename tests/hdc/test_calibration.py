@@ -7,14 +7,13 @@ import numpy as np
 import hdc
 from hdc.calibration import (
     EXEMPLAR_SHORTLIST,
-    EXEMPLAR_VOTES,
     ScoredSamples,
     join_one_score,
     join_scores,
 )
 from hdc.integers import combine
 from hdc.neighbours import coordinates, nearest
-from tests.hdc.samples import LABELS, TAPS, draw, learned
+from tests.hdc.samples import LABELS, TAPS, draw, learned, many_groups
 
 
 def half_up(total: int, count: int) -> int:
@@ -22,11 +21,11 @@ def half_up(total: int, count: int) -> int:
     return (2 * total + count) // (2 * count)
 
 
-def shrunk(rows: list[int], variance: int) -> tuple[int, int]:
-    """Mean and deviation, shrunk towards 0 with weight 5 and towards a variance with weight 20."""
-    mean = half_up(sum(rows), len(rows) + 5)
-    squares = sum((row - mean) ** 2 for row in rows) + 20 * variance
-    return mean, max(1, isqrt(half_up(squares, len(rows) + 20)))
+def shrunk(rows: list[int], variance: int, weights: tuple[int, int]) -> tuple[int, int]:
+    """Mean and deviation, shrunk towards 0 and towards a variance with the given weights."""
+    mean = half_up(sum(rows), len(rows) + weights[0])
+    squares = sum((row - mean) ** 2 for row in rows) + weights[1] * variance
+    return mean, max(1, isqrt(half_up(squares, len(rows) + weights[1])))
 
 
 def spread_of(rows: list[int]) -> tuple[int, int]:
@@ -45,11 +44,11 @@ def by_definition(memory: hdc.Memory, facts: list[tuple[str, str, hdc.Codes]]):
         centre, variance = spread_of([one for rows in own for one in rows])
         for at in labels:
             moved = [one - centre for one in own[at]]
-            centre_here, spread = shrunk(moved, variance)
+            centre_here, spread = shrunk(moved, variance, (50, 50))
             scales[at][block] = (centre_here + centre, spread)
             for place, one in enumerate(moved):
                 rest = moved[:place] + moved[place + 1 :]
-                without, narrower = shrunk(rest, variance)
+                without, narrower = shrunk(rest, variance, (50, 50))
                 units = (one - without) * 1024 // narrower
                 held[at][place][at][block] = centre_here + centre + units * spread // 1024
     votes = memory.geometry.votes.tolist()
@@ -67,7 +66,7 @@ def by_definition(memory: hdc.Memory, facts: list[tuple[str, str, hdc.Codes]]):
     cubes: list[int] = []
     for at in labels:
         mine = [one for one, nearest in lowest if nearest == at]
-        middle, spread = shrunk([one - centre for one in mine], variance)
+        middle, spread = shrunk([one - centre for one in mine], variance, (5, 20))
         shapes.append([len(mine), middle + centre, spread])
         units = [(one - middle - centre) * 1024 // spread for one in mine]
         cubes += [min(max(one, -4096), 4096) ** 3 // 1024**2 for one in units]
@@ -153,15 +152,6 @@ def test_a_single_sample_calibrates_nothing() -> None:
 ONE_TAP = ((0, 60),)
 
 
-def many_groups(seed: int, count: int, groups: int = 8):
-    """Rows of a class that is `groups` small groups far apart."""
-    centres = np.random.default_rng(99).integers(30, 220, (groups, 60))
-    rows = centres[np.arange(count) % groups]
-    return np.clip(rows + np.random.default_rng(seed).normal(0, 4, rows.shape), 0, 255).astype(
-        np.uint8
-    )
-
-
 def one_tap_memory(rows, labels):
     """A memory and calibration of one domain over one tap."""
     geometry = hdc.fit_geometry(rows, labels, ONE_TAP, 5, bits=1024)
@@ -222,7 +212,8 @@ def test_stopping_early_loses_nothing():
     distances, scales = memory.distances(queries), calibration.scales_for(memory)
     near = calibration.exemplars_for(memory, range(5))
     assert near is not None
-    scores, votes = combine(distances, scales, geometry.votes), [*geometry.votes, *EXEMPLAR_VOTES]
+    scores = combine(distances, scales, geometry.votes)
+    votes = [*geometry.votes, *geometry.exemplar_votes]
     columns, plane = coordinates(geometry, queries)
     expected = []
     for row in range(len(queries)):

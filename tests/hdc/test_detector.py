@@ -70,7 +70,7 @@ def test_a_window_of_two_domains_is_in_the_first_by_name() -> None:
 def test_false_alarms_come_at_the_ordered_rate() -> None:
     """Fresh samples of known classes alarm at the nominal rate, per sample and per window."""
     samples, windows = [], []
-    for seed in range(0, 40, 4):
+    for seed in range(0, 40, 2):
         memory, facts = learned(100 * seed, count=100)
         calibration = hdc.calibrate(memory, facts)
         found = verdicts(memory, calibration, draw(seed + 7, 200, seed // 4 % 2))

@@ -5,7 +5,7 @@ import pytest
 
 import hdc
 from hdc import DimensionError
-from tests.hdc.samples import TAPS, draw, enrolment
+from tests.hdc.samples import TAPS, draw, enrolment, many_groups
 
 
 def test_a_fit_is_the_same_in_any_order() -> None:
@@ -96,3 +96,30 @@ def test_wrong_shapes_are_refused() -> None:
         hdc.fit_geometry(rows, labels, TAPS, 1, zeros=[1, 2])
     with pytest.raises(DimensionError, match="positive weights"):
         hdc.fit_geometry(rows, labels, TAPS, 1, weights=np.zeros(60))
+
+
+def test_classes_of_clusters_are_whitened_as_they_are():
+    """Where neighbours are near, the plane spans all taps and divides by one number; where a class
+    is one cloud, it spans the last tap and divides by each sample's norm."""
+    rows = np.concatenate([many_groups(1, 120), many_groups(2, 120, 5)])
+    labels = np.repeat([0, 1], 120)
+    clusters = hdc.fit_geometry(rows, labels, TAPS, 5, bits=1024)
+    cloud = hdc.fit_geometry(*enrolment(), TAPS, 5, bits=1024)
+    assert clusters.plane is not None
+    assert cloud.plane is not None
+    assert clusters.plane.span.tolist() == [0, 60]
+    assert clusters.plane.fixed[0] >= np.linalg.norm(np.full(60, 255))
+    assert clusters.norms is None
+    assert (cloud.plane.span.tolist(), cloud.plane.fixed.tolist()) == ([48, 60], [0])
+
+
+def test_the_length_outside_the_axes_is_measured_from_the_mean():
+    """A plane with a fixed divisor keeps the length that its axes do not span."""
+    rows = np.random.default_rng(0).integers(0, 256, (12, 400))
+    rows = np.clip(rows.repeat(12, axis=0) + np.arange(144)[:, None] % 7, 0, 255).astype(np.uint8)
+    geometry = hdc.fit_geometry(rows, np.zeros(144), ((0, 400),), 5, bits=1024)
+    plane = geometry.plane
+    assert plane is not None
+    assert plane.fixed[0]
+    assert plane.rest[0]
+    assert plane.code(rows)[:, -1].max() * 4 < plane.code(255 - rows)[:, -1].min()

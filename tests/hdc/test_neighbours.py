@@ -6,7 +6,7 @@ import pytest
 import hdc
 from hdc.geometry import keys_of
 from hdc.neighbours import EXEMPLARS_MAX, choose, coordinates, has_neighbours, nearest
-from tests.hdc.samples import TAPS, draw, enrolment
+from tests.hdc.samples import TAPS, draw, enrolment, many_groups
 
 ONE_TAP = ((0, 60),)
 
@@ -18,11 +18,13 @@ def geometry():
     return hdc.fit_geometry(rows, labels, ONE_TAP, 5, bits=1024)
 
 
-def test_only_one_fitted_tap_has_neighbours(geometry):
-    """Several taps, or no fit, keep no exemplars."""
+def test_exemplars_are_kept_where_they_are_of_use(geometry):
+    """One tap or classes of clusters keep exemplars; several taps of one cloud, or no fit, none."""
     rows, labels = enrolment()
     assert has_neighbours(geometry)
     assert not has_neighbours(hdc.fit_geometry(rows, labels, TAPS, 5, bits=1024))
+    clusters = hdc.fit_geometry(many_groups(5, 200), labels[:1].repeat(200), TAPS, 5, bits=1024)
+    assert has_neighbours(clusters)
     assert not has_neighbours(hdc.identity_geometry(60, ONE_TAP, 5, bits=1024))
 
 

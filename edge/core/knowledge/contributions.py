@@ -284,6 +284,11 @@ def merge_thresholds(
         references=np.array([one.references[row] for one, row in rows], np.int64).reshape(-1, 3),
         scores={domain: every[rank[domain][0]].scores[domain] for domain in domains},
         skews={domain: every[rank[domain][0]].skews[domain] for domain in domains},
+        doubts={
+            domain: every[rank[domain][0]].doubts[domain]
+            for domain in domains
+            if domain in every[rank[domain][0]].doubts
+        },
         exemplars=tuple(one.exemplars[row] for one, row in rows) if blank else (),
         exemplar_scales=np.array([one.exemplar_scales[row] for one, row in rows], np.int64)
         if blank

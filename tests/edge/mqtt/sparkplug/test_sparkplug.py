@@ -202,6 +202,7 @@ def test_a_series_has_metrics_of_its_channels() -> None:
     named = read_payload(here.births(2)[1].payload).metrics
     assert set(named) == {
         *("change", "severity", "regime"),
+        *("anomaly_score", "anomaly_p_value", "anomaly_alarm"),
         *("forecast/volt", "low/volt", "high/volt"),
     }
     rows = ((230.0, math.nan), (231.0, 2.0))
@@ -212,7 +213,14 @@ def test_a_series_has_metrics_of_its_channels() -> None:
         "captured_at_ns": 7_000_000,
     }
     forecast = SeriesForecast(
-        **place, channels=("volt", "ampere"), horizons=(1, 6), point=rows, low=lower, high=upper
+        **place,
+        channels=("volt", "ampere"),
+        horizons=(1, 6),
+        point=rows,
+        low=lower,
+        high=upper,
+        anomaly_score=2.5,
+        anomaly_p_value=0.25,
     )
     assert encode_message(here, forecast, 3) is None
     assert here.rebirth_requested
@@ -224,6 +232,7 @@ def test_a_series_has_metrics_of_its_channels() -> None:
     data = {names[alias]: one for alias, one in read_payload(letter.payload).metrics.items()}
     values = {name: one.get("value") for name, one in data.items()}
     bounds = {"forecast/volt": 230.0, "low/volt": 229.0, "high/volt": 231.5}
+    bounds |= {"anomaly_score": 2.5, "anomaly_p_value": 0.25, "anomaly_alarm": False}
     assert values == bounds | dict.fromkeys(("forecast/ampere", "low/ampere", "high/ampere"))
     assert data["low/ampere"]["is_null"]
     letter = encode_message(
@@ -246,7 +255,10 @@ def test_a_stream_that_changes_its_kind_is_born_again() -> None:
     here.births(2)
     assert here.set_streams({"cam": (), "mic": None}, 3) == []
     assert here.rebirth_requested
-    assert set(read_payload(here.births(4)[1].payload).metrics) == {"change", "severity", "regime"}
+    assert set(read_payload(here.births(4)[1].payload).metrics) == {
+        *("change", "severity", "regime"),
+        *("anomaly_score", "anomaly_p_value", "anomaly_alarm"),
+    }
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"\x12\x7f", rebirth_command()[:-1]])
