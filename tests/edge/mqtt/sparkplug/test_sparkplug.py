@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ import pytest
 from edge import Decision, EdgeError
 from edge.config.mqtt import MqttSettings, SparkplugSettings
 from edge.core.events import ChangePoint, SeriesForecast
+from edge.extras import install_command
 from edge.mqtt.packets import InboundMessage, OutboundMessage
 from edge.mqtt.presences import make_sparkplug
 from edge.mqtt.sparkplug.client import HISTORY_MAX, Sparkplug
@@ -403,7 +405,7 @@ def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -
     for name in [one for one in sys.modules if one.startswith("edge.mqtt.sparkplug")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "google.protobuf", None)
-    with pytest.raises(EdgeError, match=r"auricle\[sparkplug\]"):
+    with pytest.raises(EdgeError, match=re.escape(install_command("sparkplug"))):
         make_sparkplug(quick(1, sparkplug=SETTINGS), "gw1", "1", {})
 
 
