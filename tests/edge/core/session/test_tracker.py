@@ -54,8 +54,8 @@ def test_a_dismissed_move_needs_more_evidence():
 def test_a_stream_that_leaves_is_not_steady():
     """Half of the evidence for another domain ends the steady state; entering a domain restores
     it."""
+    assert entered().steady
     tracker = entered()
-    assert tracker.steady
     for _ in range(8):
         tracker.update(HALL)
     assert not tracker.steady
