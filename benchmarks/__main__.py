@@ -24,6 +24,8 @@ NAMES = {
     "nas": "benchmarks.nas.run",
     "labels": "benchmarks.continual.labels",
     "ood": "benchmarks.ood.run",
+    "trust": "benchmarks.trust.run",
+    "public": "benchmarks.public.run",
 }
 # Counts that `run` of a benchmark takes in addition to the data.
 COUNTS = {
@@ -34,9 +36,9 @@ COUNTS = {
     "faults": ("kills", "broker-kills", "messages", "signals"),
 }
 # Benchmarks whose `run` can skip the slow part.
-QUICK = ("domains", "forecast", "labels")
-# Benchmarks whose `run` can use some of its data sets only.
-SETS = ("forecast",)
+QUICK = ("domains", "forecast", "labels", "public", "trust")
+# Benchmarks whose `run` can use some of its data sets or parts only.
+SETS = ("forecast", "trust")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.add_argument(f"--{count}", type=int, help=f"how many, for {users}")
     parser.add_argument("--quick", action="store_true", help=f"smaller, for {', '.join(QUICK)}")
     parser.add_argument(
-        "--sets", nargs="+", metavar="SET", help=f"only these sets of data, for {', '.join(SETS)}"
+        "--sets", nargs="+", metavar="SET", help=f"only these sets or parts, for {', '.join(SETS)}"
     )
     chosen = parser.parse_args(arguments)
     given = os.environ.get("AURICLE_DATA")

@@ -69,7 +69,8 @@ def write(report: BenchmarkReport, path: Path) -> None:
 
 
 def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
+    columns = range(len(table[0])) if table else ()
+    widths = [max(len(line[column]) for line in table) for column in columns]
     return [
         "  ".join(
             cell.ljust(width) if column == 0 else cell.rjust(width)

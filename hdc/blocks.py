@@ -126,7 +126,8 @@ class Plane(Block):
         divisor."""
         if norms is None or not self.fixed[0]:
             return ONE * ONE
-        return np.square(((norms << LENGTH_BITS) // self.fixed[0]).astype(np.float64))
+        lengths: Reals = np.square(((norms << LENGTH_BITS) // self.fixed[0]).astype(np.float64))
+        return lengths
 
     def distance(self, rows: NDArray[np.number], means: NDArray[np.number]) -> Ints:
         """Return Mahalanobis distances int64 [n], 64 a unit, plus the length outside the axes."""

@@ -15,7 +15,7 @@ from .geometry import Codes
 from .integers import ONE, Ints, combine, combine_shifted
 from .memory import Key, Memory
 from .switches import RAISED_SCORE
-from .time_statistics import Level, TimeStatistics, sample_p_value, window_score
+from .time_statistics import Level, TimeStatistics, in_words, sample_p_value, window_score
 
 # With more concepts than MANY, all blocks are compared only for the SHORTLIST nearest by
 # hypervector.  Both bound the time of a verdict; chosen by hand, effect not measured.
@@ -374,12 +374,12 @@ def find_shortfall(domain: str, calibration: Calibration, rate: float) -> NotAtt
     if found >= needed:
         return None
     reason = f"a rate of {rate:g} needs {needed} samples of {domain!r}, found {held}"
-    if found < held:
-        more = ceil(held * (needed - found) / max(1, found))
+    if statistics is not None and found < held:
+        more = in_words(ceil(held * (needed - found) / max(1, found)), statistics.pace_ns)
         reason = (
             f"a rate of {rate:g} needs {needed} independent samples of {domain!r}; the {held} found"
-            f" follow each other so closely that they count as {found}: record about {more} more at"
-            " the same pace"
+            f" follow each other so closely that they count as {found}: record {more} more at the"
+            " same pace"
         )
     return NotAttainable(reason, needed, found)
 

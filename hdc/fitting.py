@@ -137,8 +137,8 @@ def _is_clustered(
                     near.append(int(columns.distance(mine[rest], row).min()))
     if not near:
         return False
-    middles = (sorted(part)[len(part) // 2] for part in (near, far))
-    return next(middles) <= CLUSTERED_MAX * next(middles)
+    within, across = (sorted(part)[len(part) // 2] for part in (near, far))
+    return bool(within <= CLUSTERED_MAX * across)
 
 
 def _contents(rows: NDArray[np.uint8]) -> Words:

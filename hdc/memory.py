@@ -146,6 +146,17 @@ class Memory:
                 made[:, place, index + 1] = found
         return made
 
+    def residuals(self, codes: Codes, domain: str) -> tuple[list[Ints], Indices]:
+        """Return samples less the means of their nearest concepts of one domain, int64 [n, width]
+        for each fitted block, and these concepts' columns, [n]."""
+        part = self.parts[domain]
+        columns = np.arange(part.start, part.stop)
+        nearest = self.score(codes, only=columns).argmin(axis=1)
+        held = [self._concepts[key] for key in self.keys[part]]
+        means = np.stack([mean(concept.sums, concept.count) for concept in held])
+        moved = codes.values - means[nearest]
+        return [moved[:, slice(*span)] for span in self.geometry.spans], columns[nearest]
+
     def distances_held_out(
         self,
         domain: str,

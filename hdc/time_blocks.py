@@ -30,11 +30,12 @@ class TimeOrder:
     """Where a concept's samples lie in time.
 
     place: int64 [n], rank among the domain's samples by time.  block: int64 [n], the block that
-    each is held out with.
+    each is held out with.  pace_ns: median time between the domain's samples, 0 if unknown.
     """
 
     place: Ints
     block: Ints
+    pace_ns: int = 0
 
     def folds(self) -> Iterator[Fold]:
         """Yield, for each block, the rows that it scores and a mask of those left out with it."""
@@ -69,10 +70,12 @@ def order_in_time(
     label, source = np.asarray(labels, dtype=np.str_), np.asarray(sources, dtype=np.str_)
     place = np.empty(len(times), dtype=np.int64)
     place[np.lexsort((np.asarray(ids, dtype=np.str_), times))] = np.arange(len(times))
+    gaps = np.sort(np.diff(np.sort(times)))
+    pace = int(gaps[len(gaps) // 2]) if len(gaps) else 0
     made = {}
     for name in np.unique(label).tolist():
         own = np.flatnonzero(label == name)
-        made[name] = TimeOrder(place[own], _blocks(place[own], source[own]))
+        made[name] = TimeOrder(place[own], _blocks(place[own], source[own]), pace)
     return made
 
 

@@ -311,13 +311,13 @@ def kernels(trials: int) -> Iterator[BenchmarkRow]:
                 gain, kernel = kernel_trial(levels, label.astype(np.int64), size, seed)
                 gains.append(gain)
                 accepted.append(kernel)
-    gain, taken = np.array(gains), np.array(accepted)
-    better, worse = gain > CLEAR, gain < -CLEAR
-    for name, kind in (("kernels_accepted_better", better), ("kernels_accepted_worse", worse)):
-        if kind.any():
-            yield BenchmarkRow(OURS, name, float(taken[kind].mean()))
-    yield BenchmarkRow(OURS, "kernels_points_gained", float((gain * taken).mean()))
-    yield BenchmarkRow(OURS, "kernels_points_possible", float(np.maximum(gain, 0).mean()))
+    gained, taken = np.array(gains), np.array(accepted)
+    for name, sign in (("kernels_accepted_better", 1), ("kernels_accepted_worse", -1)):
+        clear = sign * gained > CLEAR
+        if clear.any():
+            yield BenchmarkRow(OURS, name, float(taken[clear].mean()))
+    yield BenchmarkRow(OURS, "kernels_points_gained", float((gained * taken).mean()))
+    yield BenchmarkRow(OURS, "kernels_points_possible", float(np.maximum(gained, 0).mean()))
 
 
 def kernel_trial(

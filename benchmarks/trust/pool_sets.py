@@ -30,11 +30,13 @@ MONTHLY: Final = frozenset(
 )
 """Series of the Turing change point set with twelve samples a year."""
 ETTH1_PARTS: Final = ((0, 400), (3_000, 1_500), (6_000, 800))
+"""First rows and lengths: short, long, medium.  Chosen by hand before any measurement."""
 ELEC2_PARTS: Final = ((0, 400), (18_000, 1_500), (30_000, 800))
-"""First rows and lengths: short, medium, long.  Chosen by hand before any measurement."""
+"""First rows and lengths: short, long, medium.  Chosen by hand before any measurement."""
 LENGTHS: Final = (150, 250, 400, 1_000)
+"""Lengths of the synthetic series: few samples, and some more.  Chosen by hand."""
 SIZES: Final = (1e-3, 1.0, 1e4, 1.0)
-"""Lengths of the synthetic series, and the units that they are in."""
+"""The units that they are in: no method may depend on it.  Chosen by hand."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

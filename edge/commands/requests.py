@@ -12,6 +12,7 @@ from ..core import (
     Relabel,
     Rollback,
     Selector,
+    UndoMerge,
 )
 from ..core import limits as core_limits
 
@@ -80,6 +81,16 @@ class RelabelCommand(Request, frozen=True, tag="relabel"):
     def event(self, _at_ns: int) -> Relabel:
         """The event for the core."""
         return Relabel(self.select.selector, self.label, self.domain)
+
+
+class UndoMergeCommand(Request, frozen=True, tag="undo-merge"):
+    """Undo a merge of domains that the device made by itself."""
+
+    merge_id: Name
+
+    def event(self, _at_ns: int) -> UndoMerge:
+        """The event for the core."""
+        return UndoMerge(self.merge_id)
 
 
 class ForgetCommand(Request, frozen=True, tag="forget"):
@@ -190,6 +201,7 @@ COMMANDS: Final[dict[str, type[Request]]] = {
     for kind in (
         LabelCommand,
         RelabelCommand,
+        UndoMergeCommand,
         ForgetCommand,
         ConfirmCommand,
         GrowCommand,

@@ -16,6 +16,7 @@ KeyText = str
 VERBS: Final = (
     "label",
     "relabel",
+    "undo-merge",
     "forget",
     "confirm",
     "grow",

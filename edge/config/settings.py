@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 import msgspec
 
 from ..core import Config, ConfigError
+from ..core.anomaly import FALSE_ALARMS_PER_DAY
 from ..core.forecasting import HORIZONS
 from .commands import CommandSettings
 from .device import DeviceSettings, HttpSettings, OutboxSettings
@@ -97,12 +98,12 @@ class GrowthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"memory_mib_max must be {least}, found {self.memory_mib_max}")
 
 
-class ForecastSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ForecastSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """[forecast]: forecasting of series.
 
     horizons: in samples.  periods: samples in a season, by stream.  weights: file of a trained
     network; empty for the shipped one.  detector: kind of change detector; empty for the default of
-    the number of channels.
+    the number of channels.  false_alarms_per_day: of the anomaly score of one series.
     """
 
     enabled: bool = True
@@ -110,6 +111,7 @@ class ForecastSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     periods: dict[str, int] = {}
     weights: str = ""
     detector: str = ""
+    false_alarms_per_day: float = FALSE_ALARMS_PER_DAY
 
 
 class CandidateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,6 +153,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             horizons=self.forecast.horizons,
             periods=tuple(self.forecast.periods.items()),
             detector=self.forecast.detector,
+            false_alarms_per_day=self.forecast.false_alarms_per_day,
         )
 
 

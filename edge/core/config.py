@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import nas
 
 from . import limits
+from .anomaly.scorer import FALSE_ALARMS_PER_DAY, FALSE_ALARMS_PER_DAY_MAX
 from .errors import ConfigError
 from .forecasting import HORIZONS, ForecastTask
 
@@ -22,7 +23,8 @@ class Config:
     last two per sample.
     forecast: whether series are forecast.  horizons: in steps.  periods: (stream, steps) of series
     with a known season.  detector: of change points in series; empty: `drift.default_detector`.
-    alarm_outputs: (stream, channel) of outputs that are 1 while the stream is in alarm.
+    false_alarms_per_day: of the anomaly score of one series.  alarm_outputs: (stream, channel) of
+    outputs that are 1 while the stream is in alarm.
     """
 
     seed: int = 1
@@ -38,6 +40,7 @@ class Config:
     horizons: tuple[int, ...] = HORIZONS
     periods: tuple[tuple[str, int], ...] = ()
     detector: str = ""
+    false_alarms_per_day: float = FALSE_ALARMS_PER_DAY
     alarm_outputs: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
@@ -62,6 +65,12 @@ class Config:
             _require(getattr(self, key) > 0, key, "above 0", getattr(self, key))
         for period in (None, *dict(self.periods).values()):
             ForecastTask(1, self.horizons, period=period)
+        _require(
+            0 < self.false_alarms_per_day <= FALSE_ALARMS_PER_DAY_MAX,
+            "false_alarms_per_day",
+            f"above 0 and at most {FALSE_ALARMS_PER_DAY_MAX:,}",
+            self.false_alarms_per_day,
+        )
         if self.detector:
             _require_detector(self.detector)
         name = self.first_domain

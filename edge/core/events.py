@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .adaptors import AdaptorRecord
+from .domain_merges import DomainMerge
 from .errors import EdgeError
 from .facts import Fact, LabelCandidate, Receipt, Selector
 from .jobs import GrowthJob, GrowthResult
@@ -66,6 +67,16 @@ class Relabel:
     selector: Selector
     label: str = ""
     domain: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UndoMerge:
+    """Undo a merge of domains: facts that it moved, and that nobody corrected since, move back.
+
+    merge_id: of the `DomainMerge`.
+    """
+
+    merge_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +153,7 @@ Event = (
     | Label
     | Enrol
     | Relabel
+    | UndoMerge
     | ForgetRequest
     | FitGeometry
     | GrowRequest
@@ -237,6 +249,14 @@ class StoreRecalibration:
 
     stream: str
     record: Recalibration | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDomainMerge:
+    """A merge of domains to write durably, replacing the record of the same id; the newest
+    `limits.DOMAIN_MERGES_MAX` are kept.  Forgotten and evicted facts leave it."""
+
+    merge: DomainMerge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -369,7 +389,10 @@ class LabelRequest:
 class SeriesForecast:
     """Forecast of a series after a sample, by horizon and channel; NaN if there is none yet.
 
-    horizons: in samples ahead.  low, high: bounds of a 90 % prediction interval.
+    horizons: in samples ahead.  low, high: bounds of a 90 % prediction interval.  anomaly_score:
+    surprise of the sample, 0 or more; anomaly_limit: score from which the series is in alarm, which
+    anomaly_alarm says; anomaly_p_value: estimated rate per sample at which a normal series reaches
+    the score, 1 during the warm-up.
     """
 
     stream: str
@@ -380,6 +403,10 @@ class SeriesForecast:
     point: tuple[tuple[float, ...], ...]
     low: tuple[tuple[float, ...], ...]
     high: tuple[tuple[float, ...], ...]
+    anomaly_score: float = 0.0
+    anomaly_p_value: float = 1.0
+    anomaly_limit: float = 0.0
+    anomaly_alarm: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -400,6 +427,27 @@ class ChangePoint:
     late: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesAnomaly:
+    """An alarm of a series: a sample is so surprising that, at the chosen rate, it counts as an
+    anomaly.  It is reported once, when it starts.
+
+    score, limit: surprise of the sample, and the score from which it is an alarm.  p_value:
+    estimated rate per sample at which a normal series reaches the score.  channels: the surprising
+    ones, the most surprising first.  scale: length in samples of the window that surprises most, 1
+    for a value beyond the range so far.
+    """
+
+    stream: str
+    observation_id: str
+    captured_at_ns: int
+    score: float
+    p_value: float
+    limit: float
+    channels: tuple[str, ...]
+    scale: int
+
+
 Message = (
     Decision
     | DriftAlarm
@@ -411,6 +459,7 @@ Message = (
     | LabelRequest
     | SeriesForecast
     | ChangePoint
+    | SeriesAnomaly
 )
 
 
@@ -455,5 +504,6 @@ Effect = (
     | StoreGrowthAttempt
     | StoreLabelCandidates
     | StoreRecalibration
+    | StoreDomainMerge
     | SetOutput
 )

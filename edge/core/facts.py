@@ -21,6 +21,7 @@ from . import limits
 
 if TYPE_CHECKING:
     from .adaptors import AdaptorRecord
+    from .domain_merges import DomainMerge
     from .knowledge import Contribution
     from .recalibration import Recalibration
 
@@ -199,6 +200,9 @@ class Ledger(Protocol):
 
     def recalibrations(self) -> Mapping[str, "Recalibration"]:
         """Return the recalibration of each stream that has one, at most `limits.STREAMS_MAX`."""
+
+    def domain_merges(self) -> tuple["DomainMerge", ...]:
+        """Return the recorded merges of domains, oldest first."""
 
     def columns(self) -> tuple[str, ...]:
         """Return the names of the encoder's input columns, in order; empty if values are taken by

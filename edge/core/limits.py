@@ -73,6 +73,12 @@ CONFIRMED_ALARMS_MAX: Final = 8
 RECALIBRATION_KEYS_MAX: Final = 16
 """Subjects, and recordings, recorded per stream's recalibration; a record with more matches all."""
 
+DOMAIN_MERGES_MAX: Final = 64
+"""Merges of domains recorded, each with the ids of the facts that moved."""
+
+MERGED_FACTS_MAX: Final = 1_024
+"""Facts of a domain that the runtime merges by itself; more are merged by people."""
+
 SERIES_MAX: Final = 64
 """Series whose forecasters are kept; the one silent for longest is dropped first."""
 

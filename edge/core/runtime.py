@@ -16,6 +16,7 @@ import hdc
 
 from . import limits
 from .config import Config
+from .domain_merges import DomainMerge, may_merge, moved
 from .events import (
     Acknowledgement,
     AlarmQuestion,
@@ -37,11 +38,13 @@ from .events import (
     Rollback,
     SetOutput,
     StoreContribution,
+    StoreDomainMerge,
     StoreFacts,
     StoreGeometry,
     StoreLabelCandidates,
     StoreRecalibration,
     Tick,
+    UndoMerge,
 )
 from .facts import Fact, Ledger, Receipt, Selector, admit
 from .forecasting import SeriesTracker, State
@@ -108,6 +111,7 @@ class Runtime:
             Label: self._label,
             Enrol: self._enrol,
             Relabel: self._relabel,
+            UndoMerge: self._undo_merge,
             ForgetRequest: self._forget,
             FitGeometry: self._fit_geometry,
             GrowRequest: self._grow,
@@ -195,6 +199,42 @@ class Runtime:
                 channel = self._alarm_outputs[found.stream]
                 yield SetOutput(found.stream, channel, int(found.raised))
 
+        for source, target in self._session.take_merges():
+            yield from self._merge(event, source, target)
+
+    def _merge(self, event: Observation, source: str, target: str) -> Iterator[Effect]:
+        """Merge a domain that this runtime opened into another, with its facts."""
+        ids = self._ledger.select(Selector(domain=source))
+        recorded = self._ledger.domain_merges()
+        if len(ids) > limits.MERGED_FACTS_MAX or not may_merge(source, target, recorded):
+            return
+        self._session.merge(source, target)
+        waiting = [one for one in self._ledger.candidates().values() if one.domain == source]
+        if waiting:
+            yield StoreLabelCandidates(tuple(replace(one, domain=target) for one in waiting))
+        if ids:
+            merge = DomainMerge(
+                id=event.key, source=source, target=target, at_ns=event.captured_at_ns, fact_ids=ids
+            )
+            yield StoreDomainMerge(merge)
+            yield from self._learn(event.key, moved(self._facts(ids), target), str(merge))
+            yield from self._growth.remove_orphans(self.knowledge, self._ledger)
+
+    def _undo_merge(self, event: UndoMerge) -> Iterator[Effect]:
+        found = [one for one in self._ledger.domain_merges() if one.id == event.merge_id]
+        if not found or found[0].undone:
+            yield _reject(
+                event.merge_id,
+                "undoing a merge of domains: there is none of this id that still stands",
+                "list the merges with `auricle inspect`",
+            )
+            return
+        merge = found[0]
+        held = (self._ledger.get(fact_id) for fact_id in merge.fact_ids)
+        facts = tuple(fact for fact in held if fact is not None and fact.domain == merge.target)
+        yield StoreDomainMerge(replace(merge, undone=True))
+        yield from self._learn(event.merge_id, moved(facts, merge.source))
+
     def _confirm(self, event: ConfirmAlarm) -> Iterator[Effect]:
         asked = self._levels.question(event.alarm_id, event.stream)
         if asked is None:
@@ -252,7 +292,7 @@ class Runtime:
             fact = Fact(
                 id=event.observation_id,
                 stream=buffered.stream,
-                domain=event.domain or buffered.domain,
+                domain=event.domain or self._filed_domain(event.observation_id, buffered),
                 label=event.label,
                 captured_at_ns=buffered.captured_at_ns,
                 features=buffered.features,
@@ -260,6 +300,15 @@ class Runtime:
                 recording=buffered.recording,
             )
             yield from self._learn(event.observation_id, (fact,))
+
+    def _filed_domain(self, observation_id: str, one: BufferedObservation) -> str:
+        """Return the domain of a label that names none."""
+        buffer = self._session.label_buffer
+        return (
+            one.domain
+            if buffer.get(observation_id) is None
+            else buffer.filed_domain(observation_id)
+        )
 
     def _unlabelled(self, observation_id: str) -> BufferedObservation | None:
         """Return an observation from the label buffer or the label candidates; None if expired."""
@@ -314,7 +363,9 @@ class Runtime:
             return False
         return self._session.rename(old, event.domain)
 
-    def _learn(self, subject_id: str, facts: tuple[Fact, ...]) -> Iterator[Effect]:
+    def _learn(
+        self, subject_id: str, facts: tuple[Fact, ...], detail: str = ""
+    ) -> Iterator[Effect]:
         admission = admit(self._ledger, facts, self.config.facts_per_concept)
         leaving = (*admission.evicted, *admission.refused)
         if admission.entering or leaving:
@@ -322,7 +373,8 @@ class Runtime:
             self.knowledge.add(admission.entering)
             self._session.record_facts(admission.entering)
             yield StoreFacts(admission.entering, tuple(fact.id for fact in leaving))
-        yield Publish(Acknowledgement(subject_id, len(admission.entering), admission.detail))
+        said = ", ".join(part for part in (detail, admission.detail) if part)
+        yield Publish(Acknowledgement(subject_id, len(admission.entering), said))
 
     # --- other devices --------------------------------------------------------------------------
 

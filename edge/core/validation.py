@@ -16,6 +16,7 @@ from .events import (
     Observation,
     Relabel,
     Rollback,
+    UndoMerge,
 )
 from .facts import Fact, Selector
 from .jobs import GrowthResult
@@ -84,6 +85,8 @@ def _request_reasons(event: Event) -> Iterator[str]:
             yield from _optional_text_reasons(label=event.label, domain=event.domain)
             if not (event.label or event.domain):
                 yield "a new label or a new domain must be given"
+        case UndoMerge():
+            yield from _text_reasons(merge_id=event.merge_id)
         case ForgetRequest():
             yield from _text_reasons(request_id=event.request_id)
             yield from _count_reasons(requested_at_ns=event.requested_at_ns)

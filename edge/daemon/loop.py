@@ -23,6 +23,7 @@ from ..core import (
     NamedValues,
     Observation,
     Rejected,
+    SeriesAnomaly,
     SeriesForecast,
     StateError,
     listed,
@@ -182,7 +183,9 @@ class Loop:
     def publish(self, messages: Iterable[Message]) -> None:
         """Publish the messages of a home, and count them."""
         for message in messages:
-            if isinstance(message, Decision | DriftAlarm | SeriesForecast | ChangePoint):
+            if isinstance(
+                message, Decision | DriftAlarm | SeriesForecast | ChangePoint | SeriesAnomaly
+            ):
                 stream = self.inbox.streams.get(message.stream)
                 if stream is not None:
                     stream.count(message)

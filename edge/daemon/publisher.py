@@ -17,6 +17,7 @@ from ..core import (
     Message,
     Receipt,
     Rejected,
+    SeriesAnomaly,
     SeriesForecast,
 )
 from ..mqtt import MessageEncoder, OutboxGap, PublishedMessage, ReplyAddress, mark_historical
@@ -208,7 +209,7 @@ class Publisher:
 
 def _observation_ids(message: Any) -> tuple[str, ...]:
     """Return the ids of the observations that a message is about."""
-    if isinstance(message, Decision | DriftAlarm | SeriesForecast | ChangePoint):
+    if isinstance(message, Decision | DriftAlarm | SeriesForecast | ChangePoint | SeriesAnomaly):
         return (message.observation_id,)
     if isinstance(message, LabelRequest | AlarmQuestion):
         return message.observation_ids

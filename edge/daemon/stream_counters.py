@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ..config import StreamSettings
-from ..core import ChangePoint, Decision, DriftAlarm, SeriesForecast
+from ..core import ChangePoint, Decision, DriftAlarm, SeriesAnomaly, SeriesForecast
 from ..logs import RateLimitedLog
 from ..mqtt import StreamStatus
 
@@ -52,6 +52,7 @@ class StreamCounters:
         self._rejected_in_row = 0
         self._rejection: tuple[str, str] = ("", "")
         self._change: ChangePoint | None = None
+        self._anomaly: SeriesAnomaly | None = None
         self._alarm_domain = ""
         self._log = RateLimitedLog()
         self._novel: deque[bool] = deque(maxlen=NOVEL_WINDOW)
@@ -89,7 +90,9 @@ class StreamCounters:
             self._unknown.update(new)
         return new
 
-    def count(self, message: Decision | DriftAlarm | SeriesForecast | ChangePoint) -> None:
+    def count(
+        self, message: Decision | DriftAlarm | SeriesForecast | ChangePoint | SeriesAnomaly
+    ) -> None:
         """Count a decision, a forecast, a change point, or an alarm that is raised or ends."""
         match message:
             case Decision():
@@ -106,8 +109,12 @@ class StreamCounters:
             case ChangePoint():
                 self.changes += 1
                 self._change = message
+            case SeriesAnomaly():
+                self.alarms += 1
+                self._anomaly = message
             case SeriesForecast():
                 self.forecasts += 1
+                self.alarmed = message.anomaly_alarm
                 self._record_answer(message.captured_at_ns)
 
     def reject(self, reason: str, hint: str) -> None:
@@ -139,8 +146,7 @@ class StreamCounters:
         warn, name = self._log.warn, self.name
         reason, hint = self._rejection
         warn("measurements_rejected", self.rejected, now_s, stream=name, reason=reason, hint=hint)
-        domain = self._alarm_domain
-        warn("alarm_raised", self.alarms, now_s, stream=name, domain=domain, ongoing=self.alarmed)
+        self._log_alarms(now_s)
         if self._change is not None:
             found, channels = self._change, list(self._change.channels[:CHANNELS_LOGGED])
             warn(
@@ -152,6 +158,24 @@ class StreamCounters:
                 channels=channels,
                 severity=round(found.severity, 3),
             )
+
+    def _log_alarms(self, now_s: float) -> None:
+        warn, name, ongoing = self._log.warn, self.name, self.alarmed
+        found = self._anomaly
+        if found is None:
+            domain = self._alarm_domain
+            warn("alarm_raised", self.alarms, now_s, stream=name, domain=domain, ongoing=ongoing)
+            return
+        warn(
+            "series_anomaly",
+            self.alarms,
+            now_s,
+            stream=name,
+            channels=list(found.channels[:CHANNELS_LOGGED]),
+            score=round(found.score, 2),
+            scale=found.scale,
+            ongoing=ongoing,
+        )
 
     def _record_answer(self, captured_at_ns: int) -> None:
         self._rejected_in_row = 0

@@ -1,4 +1,4 @@
-"""The demonstration on raw pixels, where a linear head underfits and adaptors are accepted.
+"""The demonstration on raw pixels, where the default underfits and adaptors are accepted.
 
 On the encoder's features a head reads digits about as well as any adaptor, so growth refuses all
 candidates.  Raw pixels show the other outcome: an adaptor is accepted, and images are routed to it.
@@ -82,7 +82,7 @@ def _run(state: DemoState) -> Generator[DemoEvent, None, PixelOutcome]:
     state.feed(FitGeometry())
     state.mark("enrolled", f"{plan.pixels_per_digit} of each digit, of both scanners")
     state.held_out = tuple(_encode(state, digits) for digits in held_out)
-    before = state.evaluate("by heads alone")
+    before = state.evaluate("without growth")
     yield from _stream(state)
     for domain in DOMAINS:
         yield from grow_in_demo(state, domain)

@@ -19,6 +19,7 @@ from ..core import (
     Acknowledgement,
     ConfigError,
     Decision,
+    DomainMerge,
     DriftAlarm,
     EdgeError,
     Enrol,
@@ -420,6 +421,7 @@ class Inspection:
     """The content of a home.  adaptors: domains that have one.  candidates: observations that wait
     for a label.  contributions: revision of the included sums of other devices, by device.
     columns: names of the encoder's input columns; empty if they count by position.
+    domain_merges: domains that the device merged by itself, oldest first.
     """
 
     concepts: tuple[ClassCount, ...]
@@ -437,6 +439,7 @@ class Inspection:
     file: str
     file_bytes: int
     columns: tuple[str, ...]
+    domain_merges: tuple[DomainMerge, ...]
 
 
 def inspect_home(home: Home) -> Inspection:
@@ -459,6 +462,7 @@ def inspect_home(home: Home) -> Inspection:
         file=str(store.path),
         file_bytes=store.path.stat().st_size,
         columns=store.columns(),
+        domain_merges=store.domain_merges(),
     )
 
 

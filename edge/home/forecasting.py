@@ -1,4 +1,4 @@
-"""The action of `auricle forecast`: forecasts and change points of a table, and their accuracy."""
+"""The action of `auricle forecast`: forecasts, change points and anomaly scores of a table."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import ConfigError
+from ..core.anomaly import FALSE_ALARMS_PER_DAY, AnomalyScore, make_scorer
 from ..core.drift import DETECTORS, DetectedChange, default_detector
 from ..core.forecasting import FORECASTERS, Forecast, ForecastTask
 from ..datasets import Row
@@ -22,28 +23,31 @@ DEFAULT: Final = "pool"
 comparison."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastOptions:
     """Options of a forecast.  kind: an entry of `FORECASTERS`.  horizons: steps ahead.  period:
     steps of a season, None if unknown.  weights: a file, None for the shipped one.  detector: an
-    entry of `DETECTORS`, None for the default of the number of channels."""
+    entry of `DETECTORS`, None for the default of the number of channels.  false_alarms_per_day: of
+    the anomaly score."""
 
     kind: str = DEFAULT
     horizons: tuple[int, ...] = (1, 6, 12)
     period: int | None = None
     weights: Path | None = None
     detector: str | None = None
+    false_alarms_per_day: float = FALSE_ALARMS_PER_DAY
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ForecastRow:
-    """The forecast made after row `row` (from 0), and the change points found in that row.
-    after_s: seconds since the first row."""
+    """The forecast made after row `row` (from 0), the change points found in that row, and its
+    anomaly score.  after_s: seconds since the first row."""
 
     row: int
     values: Floats
     forecast: Forecast
     changes: tuple[DetectedChange, ...]
+    anomaly: AnomalyScore
     after_s: float
 
 
@@ -117,16 +121,26 @@ def forecast_file(
     weights = read_weights(choice.weights) if choice.weights else shipped_weights()
     task = ForecastTask(channels, choice.horizons, period=choice.period, weights=weights)
     forecaster, detector = FORECASTERS[choice.kind](task), DETECTORS[detector_kind](channels)
+    scorer = make_scorer(channels, choice.false_alarms_per_day)
     after_s = 0.0
     for number, (elapsed_s, values) in enumerate(rows):
         after_s += elapsed_s if number else 0.0
         forecast = forecaster.step(values, elapsed_s)
-        yield ForecastRow(number, values, forecast, detector.step(values), after_s)
+        changes = detector.step(values)
+        anomaly = scorer.step(values, round(after_s * 1e9))
+        yield ForecastRow(
+            row=number,
+            values=values,
+            forecast=forecast,
+            changes=changes,
+            anomaly=anomaly,
+            after_s=after_s,
+        )
 
 
 def row_as_data(row: ForecastRow, names: tuple[str, ...]) -> dict[str, Any]:
     """Return a row as plain data: `row`, `horizons`, `channels` (by name: `value`, and `point`,
-    `low`, `high` by horizon; None where missing), `changes`."""
+    `low`, `high` by horizon; None where missing), `changes`, `anomaly`."""
     made = row.forecast
     return {
         "row": row.row,
@@ -141,6 +155,22 @@ def row_as_data(row: ForecastRow, names: tuple[str, ...]) -> dict[str, Any]:
             for at, name in enumerate(names)
         },
         "changes": [change_as_data(change, names) for change in row.changes],
+        "anomaly": anomaly_as_data(row, names),
+    }
+
+
+def anomaly_as_data(row: ForecastRow, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the anomaly score of a row as plain data, with channels by name."""
+    found = row.anomaly
+    return {
+        "row": row.row,
+        "score": round(found.score, 4),
+        "p_value": float(f"{found.p_value:.4g}"),
+        "limit": round(found.limit, 4),
+        "channels": [names[at] for at in found.channels],
+        "scale": found.scale,
+        "alarm": found.alarm,
+        "raised": found.raised,
     }
 
 

@@ -97,7 +97,8 @@ def discovery_message(device: str, version: str, streams: Streams) -> dict[str, 
     """Return the discovery payload of a device.
 
     Entities: one for its connection, three for its health, and five for each sample stream; for a
-    series its change points, and a forecast for each of the first `CHANNELS_MAX` channels.
+    series its change points, its anomalies, and a forecast for each of the first `CHANNELS_MAX`
+    channels.
     """
     topics = Topics(device)
     parts = dict(_of_device(device, topics))
@@ -201,7 +202,14 @@ def _of_series(
             "name": f"{stream} change point",
             "state_topic": change_points,
             "value_template": _live("value_json.change"),
-        }
+        },
+        (stream, "anomaly"): {
+            "p": "binary_sensor",
+            "name": f"{stream} anomaly",
+            "device_class": "problem",
+            "state_topic": forecasts,
+            "value_template": _live("'ON' if value_json.anomaly_alarm else 'OFF'"),
+        },
     }
     for place, channel in enumerate(channels):
         ahead = f"value_json.{{}}[0][{place}]"

@@ -72,6 +72,7 @@ _SHORT: Final = {
     "DaemonStatus": "health",
     "Acknowledgement": "ack",
     "SeriesForecast": "forecast",
+    "SeriesAnomaly": "anomaly",
     "GrowthReport": "growth",
     "OutboxGap": "gap",
     "DeviceStatus": "status",
@@ -80,7 +81,7 @@ _SHORT: Final = {
 
 # Kinds with a branch of their own; the others go below `event`.
 _WITH_STREAM: Final = frozenset(
-    {"decision", "alarm", "alarm-question", "label-request", "forecast", "change-point"}
+    {"decision", "alarm", "alarm-question", "label-request", "forecast", "change-point", "anomaly"}
 )
 _PLAIN: Final = frozenset(
     {"ack", "gap", "growth", "health", "receipt", "rejected", "response", "status", "bundle-trial"}

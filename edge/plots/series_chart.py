@@ -19,7 +19,8 @@ class Series:
     values: the latest [steps, channels]; names: of the channels.  at: the time of each row,
     [steps], in seconds since 1970 if `dated`, else in any unit; axis: the name of the time axis.
     horizons: times of the forecasts; expected: points, lows, highs [horizons, channels]. changes:
-    row of `values` and affected channels of each detected change.
+    row of `values` and affected channels of each detected change; anomalies: of each alarm of the
+    anomaly score.
     """
 
     values: Floats
@@ -30,6 +31,7 @@ class Series:
     horizons: Floats
     expected: tuple[Floats, Floats, Floats]
     changes: Sequence[tuple[int, tuple[int, ...]]]
+    anomalies: Sequence[tuple[int, tuple[int, ...]]] = ()
 
 
 def draw_series(series: Series) -> bytes:
@@ -48,6 +50,9 @@ def draw_series(series: Series) -> bytes:
             axes.fill_between(ahead, lines[1], lines[2], label="90 % interval", **shade)
             axes.plot(ahead, lines[0], color=NEW, linewidth=1.8, label="forecast")
             _mark_changes(axes, channel, [(at[row], who) for row, who in series.changes])
+            own = [row for row, who in series.anomalies if channel in who]
+            if own:
+                axes.plot(at[own], values[own], "o", color=ALARM, markersize=6, label="anomaly")
             axes.set_title(shorten(series.names[channel]))
             if channel < count - 1:
                 axes.tick_params(labelbottom=False)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..core import (
     RECALIBRATION_VERSION,
     Contribution,
+    DomainMerge,
     Fact,
     FactBatch,
     LabelCandidate,
@@ -146,6 +147,28 @@ class StoreReader:
         """See `facts.Ledger`."""
         rows = self._rows(f"SELECT {tables.CANDIDATE_COLUMNS} FROM candidates ORDER BY number")
         return {row[0]: tables.candidate_from_row(row) for row in rows}
+
+    def domain_merges(self) -> tuple[DomainMerge, ...]:
+        """See `facts.Ledger`."""
+        found = self._rows(
+            "SELECT merge, source, target, at_ns, undone FROM domain_merges ORDER BY number"
+        )
+        return tuple(
+            DomainMerge(
+                id=merge,
+                source=source,
+                target=target,
+                at_ns=at_ns,
+                fact_ids=tuple(
+                    row[0]
+                    for row in self._rows(
+                        "SELECT id FROM merged_facts WHERE merge = ? ORDER BY id", (merge,)
+                    )
+                ),
+                undone=bool(undone),
+            )
+            for merge, source, target, at_ns, undone in found
+        )
 
     def raw(self, observation_id: str) -> bytes | None:
         """Return the raw input of a candidate, None if it was not kept."""

@@ -124,6 +124,22 @@ MIGRATIONS: Final[list[str]] = [
         sha256 BLOB NOT NULL
     );
     """,
+    """
+    CREATE TABLE domain_merges (
+        number INTEGER PRIMARY KEY,
+        merge TEXT NOT NULL UNIQUE,
+        source TEXT NOT NULL,
+        target TEXT NOT NULL,
+        at_ns INTEGER NOT NULL,
+        undone INTEGER NOT NULL
+    );
+    CREATE TABLE merged_facts (
+        merge TEXT NOT NULL,
+        id TEXT NOT NULL,
+        PRIMARY KEY (merge, id)
+    ) WITHOUT ROWID;
+    CREATE INDEX merged_facts_by_id ON merged_facts (id);
+    """,
 ]
 
 

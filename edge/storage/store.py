@@ -32,6 +32,7 @@ from ..core import (
     StateError,
     StoreAdaptor,
     StoreContribution,
+    StoreDomainMerge,
     StoreFacts,
     StoreGeometry,
     StoreGrowthAttempt,
@@ -179,12 +180,19 @@ class Store(StoreReader):
                 with self._transaction("recording a growth attempt") as db:
                     row = (effect.domain, effect.hash)
                     db.execute("INSERT OR REPLACE INTO attempts VALUES (?, ?)", row)
-            case StoreRecalibration():
-                with self._transaction("storing the recalibration of a stream") as db:
-                    tables.store_recalibration(db, effect.stream, effect.record)
+            case StoreDomainMerge() | StoreRecalibration():
+                self._store_record(effect)
             case StoreLabelCandidates():
                 with self._transaction("storing label candidates") as db:
                     tables.store_candidates(db, effect.candidates)
+
+    def _store_record(self, effect: StoreDomainMerge | StoreRecalibration) -> None:
+        if isinstance(effect, StoreDomainMerge):
+            with self._transaction("recording a merge of domains") as db:
+                tables.store_merge(db, effect.merge)
+            return
+        with self._transaction("storing the recalibration of a stream") as db:
+            tables.store_recalibration(db, effect.stream, effect.record)
 
     def apply_all(self, effects: Iterable[Effect]) -> tuple[Message, ...]:
         """Apply the effects of one event in order.  Returns the messages among them: their contents
@@ -292,6 +300,7 @@ class Store(StoreReader):
             )
             put_meta(db, "digest", digest)
             tables.delete_candidates(db, going)
+            tables.delete_from_merges(db, effect.evicted)
             if effect.evicted:
                 put_meta(db, "evictions", str(evictions).encode())
 

@@ -18,6 +18,7 @@ import nas
 
 from ..core import (
     Contribution,
+    DomainMerge,
     Fact,
     LabelCandidate,
     Recalibration,
@@ -43,7 +44,7 @@ CANDIDATE_COLUMNS: Final = "id, stream, subject, domain, captured_at_ns, score, 
 CONTRIBUTION_COLUMNS: Final = "device, card, geometry, seed, revision, samples, columns"
 """Columns of `contributions` without the arrays and their checksum."""
 
-TABLES_WITH_IDS: Final = ("facts", "adaptor_facts", "candidates", "raws")
+TABLES_WITH_IDS: Final = ("facts", "adaptor_facts", "candidates", "raws", "merged_facts")
 """Tables whose column `id` holds an observation id."""
 
 RAW_BYTES_MAX: Final = 64 << 20
@@ -267,13 +268,14 @@ def store_raw_inputs(db: sqlite3.Connection, raws: Mapping[str, bytes]) -> None:
 
 
 def erase_growth(db: sqlite3.Connection, ids: Iterable[str]) -> None:
-    """Delete every adaptor version that one of these facts shaped, every candidate among them, and
-    all records of growth attempts."""
+    """Delete every adaptor version that one of these facts shaped, every candidate among them,
+    their place in merges of domains, and all records of growth attempts."""
     rows = [(fact_id,) for fact_id in ids]
     shaped = "DELETE FROM adaptors WHERE number IN (SELECT adaptor FROM adaptor_facts WHERE id = ?)"
     db.executemany(shaped, rows)
     _delete_orphaned_ids(db)
     delete_candidates(db, ids)
+    delete_from_merges(db, ids)
     db.execute("DELETE FROM attempts")
 
 
@@ -289,6 +291,34 @@ def _nan_to_null(number: float) -> float | None:
 
 def _null_to_nan(number: float | None) -> float:
     return math.nan if number is None else number
+
+
+# --- merges of domains ----------------------------------------------------------------------------
+
+
+def store_merge(db: sqlite3.Connection, one: DomainMerge) -> None:
+    """Write a merge of domains, replacing the record of the same id; delete the oldest beyond the
+    limit."""
+    db.execute("DELETE FROM domain_merges WHERE merge = ?", (one.id,))
+    db.execute("DELETE FROM merged_facts WHERE merge = ?", (one.id,))
+    db.execute(
+        "INSERT INTO domain_merges (merge, source, target, at_ns, undone) VALUES (?, ?, ?, ?, ?)",
+        (one.id, one.source, one.target, one.at_ns, one.undone),
+    )
+    rows = [(one.id, fact_id) for fact_id in one.fact_ids]
+    db.executemany("INSERT INTO merged_facts VALUES (?, ?)", rows)
+    db.execute(
+        "DELETE FROM domain_merges WHERE number NOT IN"
+        " (SELECT number FROM domain_merges ORDER BY number DESC LIMIT ?)",
+        (core_limits.DOMAIN_MERGES_MAX,),
+    )
+    db.execute("DELETE FROM merged_facts WHERE merge NOT IN (SELECT merge FROM domain_merges)")
+
+
+def delete_from_merges(db: sqlite3.Connection, ids: Iterable[str]) -> None:
+    """Delete facts that were evicted or forgotten from the merges, and merges left without any."""
+    db.executemany("DELETE FROM merged_facts WHERE id = ?", [(fact_id,) for fact_id in ids])
+    db.execute("DELETE FROM domain_merges WHERE merge NOT IN (SELECT merge FROM merged_facts)")
 
 
 # --- recalibration --------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from edge import Store
 from edge.core.config import Config
+from edge.core.domain_merges import DomainMerge
 from edge.core.events import (
     Effect,
     Enrol,
@@ -24,6 +25,7 @@ from edge.core.events import (
     Relabel,
     RemoveAdaptor,
     StoreAdaptor,
+    StoreDomainMerge,
     StoreFacts,
     StoreGrowthAttempt,
     StoreLabelCandidates,
@@ -263,3 +265,20 @@ def test_columns_are_those_that_a_ledger_was_made_with(tmp_path: Path):
     with new_store(tmp_path / "bare.db") as store:
         for bare in (MemoryLedger(), store):
             assert bare.columns() == ()
+
+
+def test_merges_of_domains_last_without_evicted_and_forgotten_facts(
+    ledger: MemoryLedger | Store,
+) -> None:
+    """A merge keeps its order and its facts, less the evicted and forgotten ones, and ends with its
+    last; the same id replaces it."""
+    facts = tuple(fact(f"f{number}") for number in range(4))
+    ledger.apply(StoreFacts(facts))
+    first = DomainMerge(id="m1", source="b", target="a", at_ns=1, fact_ids=("f0", "f1", "f2"))
+    second = DomainMerge(id="m2", source="c", target="a", at_ns=2, fact_ids=("f3",))
+    for merge in (first, second, replace(first, undone=True)):
+        ledger.apply(StoreDomainMerge(merge))
+    assert ledger.domain_merges() == (second, replace(first, undone=True))
+    ledger.apply(StoreFacts((), ("f0",)))
+    play(ledger, [ForgetRequest("r", Selector(ids=frozenset({"f1", "f3"})))])
+    assert ledger.domain_merges() == (replace(first, undone=True, fact_ids=("f2",)),)

@@ -183,8 +183,8 @@ def runtime_decisions(model: ContinualClassifier, rows: np.ndarray) -> list[Deci
         effects = runtime.handle(
             Observation(stream=f"s{row}", sequence=0, captured_at_ns=row, payload=values)
         )
-        found.append(next(e.message for e in effects if isinstance(e, Publish)))
-    assert all(isinstance(decision, Decision) for decision in found)
+        messages = (effect.message for effect in effects if isinstance(effect, Publish))
+        found.append(next(one for one in messages if isinstance(one, Decision)))
     return found
 
 
@@ -201,12 +201,14 @@ def test_answers_are_those_of_the_runtime():
     rows = np.concatenate([values[~train][:180], unseen])
     decisions = runtime_decisions(model, rows)
     verdicts = {decision.known for decision in decisions}
-    assert verdicts == {True, False}
+    assert verdicts >= {True, False}
     answers = [str(answer) for answer in model.predict(rows)]
     assert answers == [decision.guess for decision in decisions]
     best = model.classes_[model.predict_proba(rows).argmax(axis=1)]
     assert [str(answer) for answer in best] == answers
-    assert model.is_known(rows).tolist() == [decision.known for decision in decisions]
+    # A doubtful sample is not called novel.
+    known = [decision.known is not False for decision in decisions]
+    assert model.is_known(rows).tolist() == known
     assert model.score_samples(rows).tolist() == [-decision.score for decision in decisions]
 
 

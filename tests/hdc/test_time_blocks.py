@@ -108,7 +108,11 @@ def test_samples_that_follow_each_other_closely_count_as_fewer():
     assert shortfall is not None
     assert shortfall.found < shortfall.needed == 99
     assert "count as" in shortfall.reason
-    assert "more" in shortfall.reason
+    assert "more at the same pace" in shortfall.reason
+    times = np.arange(1, 301) * 60 * 10**9
+    slow = hdc.find_shortfall("home", learned(series(300, 5, alike=0.995), times)[1], RATE)
+    assert slow is not None
+    assert "hours" in slow.reason
     assert memory.keys
     assert hdc.find_shortfall("home", learned(series(300, 5, 0.995))[1], RATE) is None
 

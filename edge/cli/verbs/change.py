@@ -7,7 +7,17 @@ from pathlib import Path
 
 import click
 
-from ...core import ConfigError, FitGeometry, ForgetRequest, Receipt, Relabel, Selector, accepted
+from ...core import (
+    Acknowledgement,
+    ConfigError,
+    FitGeometry,
+    ForgetRequest,
+    Receipt,
+    Relabel,
+    Selector,
+    UndoMerge,
+    accepted,
+)
 from ...home import Home, KnownNames, actions
 from ..name_prompt import confirm_name
 from ..options import Moment, home_option, ids_option, json_option, yes_option
@@ -118,6 +128,7 @@ def confirm(question: str) -> None:
 @click.option("--label", help="Facts with this label.")
 @click.option("--to-label", default="", help="Their new label.")
 @click.option("--to-domain", default="", help="Their new domain: renames it or merges two.")
+@click.option("--undo", default="", help="Undo a merge of domains that the device made by itself.")
 @json_option
 def relabel(
     *,
@@ -127,12 +138,19 @@ def relabel(
     label: str | None,
     to_label: str,
     to_domain: str,
+    undo: str,
     as_json: bool,
 ) -> None:
     """Correct labels, rename a domain or merge two.
 
     Facts must match all given options.
     """
+    if undo:
+        with Home(home) as opened:
+            ack = actions.acknowledged(opened.feed(UndoMerge(undo)))
+            digest = actions.after_change("the merge is undone", opened.refit_geometry)
+        _show_relabelled(ack, digest, as_json=as_json)
+        return
     selector = Selector(ids=frozenset(fact_id) if fact_id else None, domain=domain, label=label)
     if selector.empty:
         raise ConfigError(
@@ -145,6 +163,10 @@ def relabel(
         to_domain = confirm_name("domain", to_domain, known.domains, ask=not as_json)
         ack = actions.acknowledged(opened.feed(Relabel(selector, to_label, to_domain)))
         digest = actions.after_change("the facts are relabelled", opened.refit_geometry)
+    _show_relabelled(ack, digest, as_json=as_json)
+
+
+def _show_relabelled(ack: Acknowledgement, digest: str, *, as_json: bool) -> None:
     if as_json:
         views.show_json({"count": ack.count, "detail": ack.detail, "knowledge_digest": digest})
         return

@@ -1,4 +1,4 @@
-"""The verb `auricle forecast`: forecasts and change points of recorded time series."""
+"""The verb `auricle forecast`: forecasts, change points and anomalies of recorded time series."""
 
 import os
 import sys
@@ -10,6 +10,7 @@ from statistics import median
 import click
 
 from ...core import ConfigError
+from ...core.anomaly import FALSE_ALARMS_PER_DAY, FALSE_ALARMS_PER_DAY_MAX
 from ...core.drift import DetectedChange
 from ...datasets import SeriesFile, SeriesRows, read_recording
 from ...extras import install_command
@@ -18,6 +19,7 @@ from ...home import (
     ForecastOptions,
     ForecastRow,
     ForecastScore,
+    anomaly_as_data,
     change_as_data,
     forecast_file,
     row_as_data,
@@ -46,7 +48,16 @@ STDIN = Path("-")
     show_default=True,
     help="A kind listed in docs/explanation/forecasting.md.",
 )
-@click.option("--detector", help="joint, cusum or sequential; default: cusum below 6 columns.")
+@click.option(
+    "--detector",
+    help="joint, segments, cusum or sequential; default: segments below 6 columns.",
+)
+@click.option(
+    "--false-alarms-per-day",
+    type=click.FloatRange(min=0, min_open=True, max=FALSE_ALARMS_PER_DAY_MAX),
+    default=FALSE_ALARMS_PER_DAY,
+    help="Rate of false anomaly alarms; default: one a week.",
+)
 @click.option("--plot", type=PATH, help="File for a plot, .png; needs the extra sim.")
 @json_option
 def forecast(
@@ -57,12 +68,20 @@ def forecast(
     weights: Path | None,
     forecaster: str,
     detector: str | None,
+    false_alarms_per_day: float,
     plot: Path | None,
     as_json: bool,
 ) -> None:
-    """Forecast the columns of a CSV with intervals, and report change points."""
+    """Forecast the columns of a CSV with intervals; report change points and anomalies."""
     ahead = tuple(sorted(set(horizon or (1, 6, 12))))
-    choice = ForecastOptions(forecaster, ahead, period, weights, detector)
+    choice = ForecastOptions(
+        kind=forecaster,
+        horizons=ahead,
+        period=period,
+        weights=weights,
+        detector=detector,
+        false_alarms_per_day=false_alarms_per_day,
+    )
     if plot:
         _check_plot(plot)
     if file == STDIN:
@@ -126,16 +145,23 @@ def _whole(
     """Print the forecast after a file's last row, and the errors of all earlier forecasts."""
     names, elapsed_s = recording.names, recording.elapsed_s
     score, changes = ForecastScore(choice.horizons), list[DetectedChange]()
+    alarms = list[ForecastRow]()
     pairs = zip(elapsed_s.tolist(), recording.values, strict=True)
     for row in forecast_file(pairs, len(names), choice):
         score.add(row)
         changes += row.changes
+        alarms += [row] if row.anomaly.raised else []
         chart.take(row)
     if as_json:
         found = [change_as_data(change, names) for change in changes]
-        views.show_json(row_as_data(row, names) | {"record": score.figures(), "changes": found})
+        raised = [anomaly_as_data(alarm, names) for alarm in alarms]
+        views.show_json(
+            row_as_data(row, names)
+            | {"record": score.figures(), "changes": found, "anomalies": raised}
+        )
         return
     forecast_view.show_forecast(row, names)
     step_s = median(elapsed_s[1:]) if recording.timed and len(elapsed_s) > 1 else None
     forecast_view.show_errors(score.figures(), len(elapsed_s), step_s)
     forecast_view.show_changes(changes, names)
+    forecast_view.show_anomalies(alarms, row.anomaly, names)

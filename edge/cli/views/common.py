@@ -328,6 +328,9 @@ def show_inspection(shown: Inspection) -> None:
     )
     for receipt in shown.receipts:
         say(f"  {receipt['request_id']}: {receipt['facts_forgotten']} facts forgotten")
+    for merge in shown.domain_merges:
+        state = "undone" if merge.undone else f"{_facts(len(merge.fact_ids))} moved"
+        say(f"  {merge.id}: {merge.source} merged into {merge.target}, {state}")
 
 
 def _domains(count: int) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.anomaly import AnomalyScore
 from ...core.drift import DetectedChange
 from ...home import ForecastRow
 from . import common as views
@@ -98,6 +99,32 @@ def show_change(change: DetectedChange, names: Sequence[str]) -> None:
     )
 
 
+def show_anomalies(alarms: Sequence[ForecastRow], last: AnomalyScore, names: Sequence[str]) -> None:
+    """Print the latest alarms of the anomaly score and their number, and the score of the last
+    row."""
+    for row in alarms[-CHANGES_SHOWN:]:
+        show_anomaly(row, names)
+    if len(alarms) > CHANGES_SHOWN:
+        views.say(f"{len(alarms)} anomalies in total; --json lists all")
+    views.say(
+        f"anomaly score of the last row: {last.score:.2f}, alarms from {last.limit:.2f}; normal"
+        f" series reach it at a rate of {last.p_value:.2g} a row"
+    )
+
+
+def show_anomaly(row: ForecastRow, names: Sequence[str]) -> None:
+    """Print one alarm of the anomaly score."""
+    found = row.anomaly
+    channels = ", ".join(names[at] for at in found.channels[:LIVE_CHANNELS])
+    more = f" and {len(found.channels) - LIVE_CHANNELS} more"
+    rest = more if len(found.channels) > LIVE_CHANNELS else ""
+    over = "beyond the range so far" if found.scale == 1 else f"over {found.scale} rows"
+    views.say(
+        f"row {row.row:,}: anomaly {over}, score {found.score:.1f} of {found.limit:.1f}:"
+        f" {channels}{rest}"
+    )
+
+
 def show_live(row: ForecastRow, names: Sequence[str]) -> None:
     """Print a line for a row of a live stream: the first horizon of the first channels."""
     made = row.forecast
@@ -109,6 +136,8 @@ def show_live(row: ForecastRow, names: Sequence[str]) -> None:
     views.say(f"row {row.row:,}  {'  '.join(parts)}")
     for change in row.changes:
         show_change(change, names)
+    if row.anomaly.raised:
+        show_anomaly(row, names)
 
 
 def format_value(value: float | None) -> str:
@@ -121,12 +150,12 @@ class ForecastPlot:
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names[:LIVE_CHANNELS]
-        self._rows: deque[tuple[float, Floats, tuple[DetectedChange, ...]]] = deque(maxlen=ROWS_MAX)
+        self._rows: deque[ForecastRow] = deque(maxlen=ROWS_MAX)
         self._last: ForecastRow | None = None
 
     def take(self, row: ForecastRow) -> None:
         """Add a row; the plot shows the forecast of the newest."""
-        self._rows.append((row.after_s, row.values[: len(self._names)], row.changes))
+        self._rows.append(row)
         self._last = row
 
     def draw(self, path: Path, began_s: float) -> None:
@@ -136,24 +165,27 @@ class ForecastPlot:
 
         assert self._last is not None, "a recording has a row"
         rows = list(self._rows)
-        changed = [at for at, row in enumerate(rows) if row[2]]
+        changed = [at for at, row in enumerate(rows) if row.changes or row.anomaly.raised]
         first = min([len(rows) - ROWS_DRAWN, *(at - ROWS_BEFORE for at in changed[-1:])])
         rows = rows[max(0, first) :]
         timed, made = math.isfinite(began_s), self._last.forecast
-        after = [row[0] for row in rows]
+        after = [row.after_s for row in rows]
         step = median(b - a for a, b in pairwise(after)) if timed and len(rows) > 1 else 1.0
         at: Floats = np.array(after) + began_s if timed else np.arange(1.0 - len(rows), 1.0)
         dated = timed and began_s > DATED_S
         axis = "time, UTC" if dated else "seconds" if timed else "rows from the last one"
         shown = len(self._names)
         series = Series(
-            values=np.stack([row[1] for row in rows]),
+            values=np.stack([row.values[:shown] for row in rows]),
             names=self._names,
             at=at,
             dated=dated,
             axis=axis,
             horizons=at[-1] + step * np.array(made.horizons, np.float64),
             expected=(made.point[:, :shown], made.low[:, :shown], made.high[:, :shown]),
-            changes=[(n, change.channels) for n, row in enumerate(rows) for change in row[2]],
+            changes=[(n, change.channels) for n, row in enumerate(rows) for change in row.changes],
+            anomalies=[
+                (n, row.anomaly.channels) for n, row in enumerate(rows) if row.anomaly.raised
+            ],
         )
         path.write_bytes(draw_series(series))

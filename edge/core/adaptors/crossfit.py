@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..facts import FactBatch, select_rows
-from .head import FittedHead, Floats, HeadTrainingSet, Transform, solve_head
-from .kernel import KIND, KernelMachine, solve_kernel
+from .adaptor import Adaptor
+from .head import Floats, HeadTrainingSet, Transform, solve_head
+from .kernel import KIND, solve_kernel
 from .standardisation import Standardisation
 from .weighting import PENALTY_MIN
 
@@ -48,11 +49,11 @@ def cross_scores(
     kept = np.flatnonzero(fold < 0)
     errors[kept] = penalty * solved[kept]
     scores = (targets[: len(own)] - errors) / np.sqrt(training_set.own_weights)[:, None]
-    return training_set.labels, scores + training_set.level
+    return training_set.labels, np.asarray(scores + training_set.level, np.float32)
 
 
 def fold_scores(
-    own: FactBatch, fold: NDArray[np.intp], solve: Callable[[FactBatch], FittedHead | KernelMachine]
+    own: FactBatch, fold: NDArray[np.intp], solve: Callable[[FactBatch], Adaptor]
 ) -> tuple[tuple[str, ...], Floats]:
     """Return labels and scores as `cross_scores` does, for any adaptor: solve once without each
     fold, and once with all facts for fold -1.

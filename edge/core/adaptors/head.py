@@ -288,13 +288,15 @@ class HeadTrainingSet:
         kept = self.own_weights, self._other_weights, self._residuals
         self.own_weights, self._other_weights = weights, class_weights(self._others.labels)
         self._choose_ridge(self.weight, (self._penalty,))
-        given = (grade_scores(one, targets) for one in (self.left_out_scores(), plain))
-        if not is_better(*given, weights=np.sqrt(weights[::step])):
+        weighted = grade_scores(self.left_out_scores(), targets)
+        counted = np.sqrt(weights[::step])
+        if not is_better(weighted, grade_scores(plain, targets), weights=counted):
             self.own_weights, self._other_weights, self._residuals = kept
 
     def _choose_ridge(self, weight: float, ridges: Sequence[float]) -> float:
-        *sample, represented = self._sampled(OWN_PENALTY_FACTS)
-        ridge, self._residuals = choose_ridge((*sample,), weight * represented, ridges)
+        inputs, targets, count, represented = self._sampled(OWN_PENALTY_FACTS)
+        sample = inputs, targets, count
+        ridge, self._residuals = choose_ridge(sample, weight * represented, ridges)
         return ridge
 
     def _sampled(self, size: int) -> tuple[Floats, Floats, int, float]:

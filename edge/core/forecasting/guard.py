@@ -12,33 +12,34 @@ from .state_dict import load_state, state_dict
 BASELINES: Final = 3
 """Simple experts that the guard compares with: last value, seasonal values, drift."""
 
+# The effect of each number below: docs/explanation/forecast-guard.md, "Choice of constants".
+
 # Weights of the three before any evidence: on a random walk nothing is better than the last value.
-# 40 or 70 % for it instead: at most 0.2 % on the development sets of docs/decisions/0010.
+# 40 or 75 % for it make no difference.
 _PRIOR: Final = np.log([[[0.6]], [[0.2]], [[0.2]]])
 # Rate of their weights over the root of the variance: C sqrt(ln N) with C = sqrt(2 (sqrt 2 - 1) /
-# (e - 2)), Cesa-Bianchi, Mansour and Stoltz 2007, theorem 6.
+# (e - 2)), Cesa-Bianchi, Mansour and Stoltz 2007, section 4.
 _HEDGE_RATE: Final = np.array(sqrt(2 * (sqrt(2) - 1) / (np.e - 2) * log(BASELINES)))
-# Largest rate.  0.1 is too slow for a trend that is a hundred samples old (4 times the error on
-# synthetic ones); from 0.3 on no difference above 0.2 %: docs/decisions/0010.
+# Largest rate: 0.1 is too slow for a trend that is a hundred samples old, and costs four times the
+# error on synthetic ones; from 0.3 on no difference above 0.2 %.
 _HEDGE_RATE_MAX: Final = np.array(1.0)
-# Rate of the pool's wealth, and its logarithm at the start, a share of 27 %.  Other rates (0.1 to
-# 0.5) and starts (18 to 50 %) exchange short series for long ones: docs/decisions/0010.
+# Rate of the pool's wealth, and its logarithm at the start, a share of 27 %.  Other rates lose on
+# long series; other starts exchange long series for short ones.
 _WEALTH_RATE, _LOG_WEALTH = 0.2, -1.0
 # Bound of the log wealth, shares of 0.03 and 99.97 %: a bounded wealth can be lost again.  4 to 12
-# make no difference above 0.2 %: docs/decisions/0010.
+# make no difference above 0.2 %.
 _LOG_WEALTH_MAX: Final = np.array(8.0)
 # Largest difference of two errors, in mean errors: below 1 / _WEALTH_RATE, so that the wealth stays
-# positive.  3 to 10 make no difference above 0.2 %: docs/decisions/0010.
+# positive.  3 makes no difference.
 _DIFFERENCE_MAX: Final = np.array(4.0)
-# Lowest rate of the mean error, about 100 samples: a change of unit is followed.  Rates from 0 to
-# 0.01 make no difference: docs/decisions/0010.
+# Lowest rate of the mean error, about 100 samples: a change of unit is followed.  A rate of 0 makes
+# no difference.
 _SCALE_RATE: Final = np.array(0.01)
 # Targets after which a simple expert counts.  A season of 288 samples repeats the last value for a
-# day, and its first forecasts are far off on a random walk.  Of 0 to 20 the last is best:
-# docs/decisions/0010.
+# day, and its first forecasts are far off on a random walk.  Of 0 to 20 the last is best.
 _TRIAL: Final = 20.0
-# Of so many samples one is used, from `MANY_CHANNELS` channels on.  No figure of the simulated
-# backbones changes by 1 %: docs/decisions/0010.
+# Of so many samples one is used, from `MANY_CHANNELS` channels on: 8 us a step less for 30
+# channels, and no figure of the simulated backbones changes by 1 %.
 _STRIDE: Final = 4
 # Smallest mean error: the largest value over it is still a float.
 _TINY: Final = np.array(1e-190)
@@ -61,7 +62,7 @@ class BaselineGuard:
       is no better than the baseline".
 
     A target h steps ahead tells less than h independent ones: both rates are divided by sqrt(h).
-    Bounds of the regret: docs/explanation/forecasting.md.  From `MANY_CHANNELS` on, every fourth
+    Bounds of the regret: docs/explanation/forecast-guard.md.  From `MANY_CHANNELS` on, every fourth
     sample is used and counts four times.  Cost: O(H C) a step.
 
     gains: float64 [3, H, C], sums of the baseline's errors minus those of the simple experts.

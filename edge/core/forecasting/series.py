@@ -1,4 +1,4 @@
-"""Time series: online forecasting and change point detection for streams of numbers.
+"""Time series: online forecasting, change points and anomaly scores for streams of numbers.
 
 All of it is session state: a crash may lose it, and it is learned again from new samples.
 """
@@ -18,13 +18,17 @@ from .. import limits
 from ..columns import NamedValues, listed
 from ..config import Config
 from ..errors import StateError
-from ..events import ChangePoint, Observation, Rejected, SeriesForecast
+from ..events import ChangePoint, Observation, Rejected, SeriesAnomaly, SeriesForecast
 from ..facts import Selector
 from .forecaster import Floats, Forecaster, ForecastTask, State
 
 if TYPE_CHECKING:
+    from ..anomaly import AnomalyScore, AnomalyScorer
     from ..drift import ChangeDetector, DetectedChange
 
+_SCORER_VERSION = "windows 1"
+"""Kind and version of the anomaly scorer in a stored state: raise it if arrays of the same name and
+shape change their meaning.  Scorers of other states start again; the forecaster continues."""
 _UNNAMED_DETECTOR = "joint"
 """The detector of stored states without `detector_kind`: older versions knew no other."""
 
@@ -42,6 +46,7 @@ class _TrackedSeries:
     names: tuple[str, ...]
     forecaster: Forecaster
     detector: "ChangeDetector"
+    scorer: "AnomalyScorer"
     from_ns: int
     until_ns: int
     last_ns: int
@@ -77,7 +82,7 @@ class _TrackedSeries:
 
 
 class SeriesTracker:
-    """Forecasts up to `limits.SERIES_MAX` series by name and detects their changes.
+    """Forecasts up to `limits.SERIES_MAX` series by name, detects their changes and scores samples.
 
     The first sample determines the channels of a series.  A list must keep its length.  Named
     channels may be left out, and a new name restarts the series with it.  Of the fields of a
@@ -91,9 +96,11 @@ class SeriesTracker:
         self._series: dict[str, _TrackedSeries] = {}
         self.samples = 0
 
-    def process(self, event: Observation) -> Iterator[SeriesForecast | ChangePoint | Rejected]:
-        """Process a sample: yield changes and a forecast.  Invalid samples are rejected without
-        side effects."""
+    def process(
+        self, event: Observation
+    ) -> Iterator[SeriesForecast | ChangePoint | SeriesAnomaly | Rejected]:
+        """Process a sample: yield changes, an alarm that starts, and a forecast with the anomaly
+        score.  Invalid samples are rejected without side effects."""
         try:
             values = self._values(event)
         except ValueError as error:
@@ -106,6 +113,9 @@ class SeriesTracker:
         forecast = series.forecaster.step(values, series.record(event))
         for change in series.detector.step(values):
             yield _change_point(event, change, series.names)
+        score = series.scorer.step(values, event.captured_at_ns)
+        if score.raised:
+            yield _anomaly(event, score, series.names)
         yield SeriesForecast(
             stream=event.stream,
             observation_id=event.key,
@@ -115,6 +125,10 @@ class SeriesTracker:
             point=_rows(forecast.point),
             low=_rows(forecast.low),
             high=_rows(forecast.high),
+            anomaly_score=score.score,
+            anomaly_p_value=score.p_value,
+            anomaly_limit=score.limit,
+            anomaly_alarm=score.alarm,
         )
 
     def channels(self, stream: str) -> tuple[str, ...]:
@@ -144,7 +158,7 @@ class SeriesTracker:
         fit, KeyError for an incomplete one; nothing is changed then.
 
         If the configuration names another detector than the state, the forecaster continues and the
-        detector starts without history.
+        detector starts without history; so does the anomaly scorer of an older state.
         """
         found = {}
         for name, one in state.items():
@@ -162,6 +176,9 @@ class SeriesTracker:
             )
             if stored == [self._kind(len(made.names))]:
                 made.detector.restore(_part("detector", one))
+            version = _decode(one["scorer_version"]) if "scorer_version" in one else []
+            if version == [_SCORER_VERSION]:
+                made.scorer.restore(_part("scorer", one))
             made.until_ns, made.last_ns, made.samples = until_ns, last_ns, samples
             made.subjects = set(_decode(one["subjects"]))
             # States stored by older versions hold no samples of a named recording.
@@ -235,6 +252,7 @@ class SeriesTracker:
 
     def _make(self, stream: str, names: tuple[str, ...], at_ns: int) -> _TrackedSeries:
         # Imported with the first series: most homes have none.
+        from ..anomaly import make_scorer
         from ..drift import DETECTORS
         from .kinds import FORECASTERS
 
@@ -245,6 +263,7 @@ class SeriesTracker:
             names=names,
             forecaster=FORECASTERS["pool"](task),
             detector=DETECTORS[self._kind(len(names))](len(names)),
+            scorer=make_scorer(len(names), config.false_alarms_per_day),
             from_ns=at_ns,
             until_ns=at_ns,
             last_ns=at_ns,
@@ -293,6 +312,19 @@ def _change_point(
     )
 
 
+def _anomaly(event: Observation, score: "AnomalyScore", names: tuple[str, ...]) -> SeriesAnomaly:
+    return SeriesAnomaly(
+        stream=event.stream,
+        observation_id=event.key,
+        captured_at_ns=event.captured_at_ns,
+        score=score.score,
+        p_value=score.p_value,
+        limit=score.limit,
+        channels=tuple(names[channel] for channel in score.channels),
+        scale=score.scale,
+    )
+
+
 def _may_include(names: AbstractSet[str], wanted: str | None) -> bool:
     """Return whether a series whose samples have these subjects or recordings may hold a wanted
     one."""
@@ -307,6 +339,8 @@ def _pack(one: _TrackedSeries) -> dict[str, NDArray[Any]]:
         "recordings": _encode(sorted(one.recordings)),
         **{f"forecaster/{name}": array for name, array in one.forecaster.state().items()},
         **{f"detector/{name}": array for name, array in one.detector.state().items()},
+        "scorer_version": _encode((_SCORER_VERSION,)),
+        **{f"scorer/{name}": array for name, array in one.scorer.state().items()},
     }
 
 

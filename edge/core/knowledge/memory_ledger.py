@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from .. import limits
 from ..adaptors import AdaptorRecord
+from ..domain_merges import DomainMerge
 from ..events import (
     Effect,
     EraseFacts,
     RemoveAdaptor,
     StoreAdaptor,
     StoreContribution,
+    StoreDomainMerge,
     StoreFacts,
     StoreGeometry,
     StoreGrowthAttempt,
@@ -51,6 +53,7 @@ class MemoryLedger:
         self._candidates: dict[str, LabelCandidate] = {}
         self._contributions: dict[str, Contribution] = {}
         self._recalibrations: dict[str, Recalibration] = {}
+        self._merges: dict[str, DomainMerge] = {}
         self.receipts: list[Receipt] = []
 
     def with_features(self, features: Mapping[str, bytes]) -> "MemoryLedger":
@@ -89,8 +92,8 @@ class MemoryLedger:
                 self._attempts[effect.domain] = effect.hash
             case StoreLabelCandidates():
                 self._store_candidates(effect)
-            case StoreRecalibration():
-                self._store_recalibration(effect)
+            case StoreRecalibration() | StoreDomainMerge():
+                self._store_record(effect)
 
     def _store(self, effect: StoreFacts) -> None:
         for fact_id in effect.evicted:
@@ -100,13 +103,23 @@ class MemoryLedger:
         self._facts.update({fact.id: fact for fact in effect.facts})
         for fact in effect.facts:
             self._candidates.pop(fact.id, None)
+        self._keep_merges(self._merges, frozenset(effect.evicted))
+
+    def _keep_merges(self, merges: Mapping[str, DomainMerge], gone: frozenset[str]) -> None:
+        left = [one.without(gone) for one in merges.values()]
+        newest = [one for one in left if one.fact_ids][-limits.DOMAIN_MERGES_MAX :]
+        self._merges = {one.id: one for one in newest}
 
     def _store_candidates(self, effect: StoreLabelCandidates) -> None:
         self._candidates |= {one.observation_id: one for one in effect.candidates}
         for oldest in list(self._candidates)[: -limits.CANDIDATES_MAX]:
             del self._candidates[oldest]
 
-    def _store_recalibration(self, effect: StoreRecalibration) -> None:
+    def _store_record(self, effect: StoreRecalibration | StoreDomainMerge) -> None:
+        if isinstance(effect, StoreDomainMerge):
+            self._merges.pop(effect.merge.id, None)
+            self._keep_merges({**self._merges, effect.merge.id: effect.merge}, frozenset())
+            return
         self._recalibrations.pop(effect.stream, None)
         if effect.record is not None:
             self._recalibrations[effect.stream] = effect.record
@@ -120,6 +133,7 @@ class MemoryLedger:
             self._tombstones.add(_tombstone(fact_id))
         self._keep_adaptors(lambda record: not set(effect.ids) & set(record.facts))
         self._attempts.clear()
+        self._keep_merges(self._merges, frozenset(effect.ids))
         self.receipts.append(effect.receipt)
 
     def _keep_adaptors(self, wanted: Callable[[AdaptorRecord], bool]) -> None:
@@ -201,6 +215,10 @@ class MemoryLedger:
     def recalibrations(self) -> Mapping[str, Recalibration]:
         """See `facts.Ledger`."""
         return self._recalibrations
+
+    def domain_merges(self) -> tuple[DomainMerge, ...]:
+        """See `facts.Ledger`."""
+        return tuple(self._merges.values())
 
     def columns(self) -> tuple[str, ...]:
         """See `facts.Ledger`."""

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from .label_buffer import BufferedObservation
     from .label_requests import choose_candidates, score_candidates
     from .recalibration import StreamLevels, confirmed_alarm
-    from .stream import SessionState, posterior
+    from .session_state import SessionState
+    from .stream import posterior
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -20,7 +21,8 @@ else:
             "label_buffer": ("BufferedObservation",),
             "label_requests": ("choose_candidates", "score_candidates"),
             "recalibration": ("StreamLevels", "confirmed_alarm"),
-            "stream": ("SessionState", "posterior"),
+            "session_state": ("SessionState",),
+            "stream": ("posterior",),
         },
     )
 

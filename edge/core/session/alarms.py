@@ -3,6 +3,7 @@
 docs/explanation/streams.md describes the steps.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import hdc
@@ -10,26 +11,39 @@ import hdc
 from ..config import Config
 from ..knowledge import Knowledge
 from .novel_domains import ReferenceModel, UnlabelledRow, unpack_rows
-from .stream import SampleAssessment, SessionState, StreamState
-
-SEPARATION_MIN: Final = 1.02
-"""How many times farther from a learned domain than from each other samples must lie to open a
-novel domain.  Samples of the domain itself come out below 1.  Tuned on PACS, like the next three
-constants: docs/explanation/streams.md."""
-
-NOVEL_SEPARATION_MIN: Final = 1.06
-"""The same if the nearest domain is a novel one, known only by unlabelled observations.  Tuned on
-PACS."""
-
-YOUNG_SEPARATION_MIN: Final = 1.25
-"""The same if that novel domain is young: it cannot hold its whole variety yet.  Tuned on PACS."""
-
-YOUNG_WINDOWS: Final = 8
-"""Windows of observations below which a novel domain is young.  Tuned on PACS."""
+from .session_state import SessionState
+from .stream import (
+    SETTLED_WINDOWS,
+    SampleAssessment,
+    StreamState,
+)
 
 NOVEL_SAMPLES_MIN: Final = 4
 """Fewest individually novel samples that open a domain by themselves; with fewer, all drifted
 samples open it.  Chosen by hand; effect not measured."""
+
+LABELS_MIN: Final = 32
+"""Facts of a novel domain at which its alarm may end: two default windows.  Chosen by hand; effect
+not measured."""
+
+RIVALS: Final = 3
+"""Nearest domains that drifted samples must be separate from to open another.  Chosen by hand."""
+
+MERGE_SHIFT_MAX: Final = 0.5
+"""Shift below which a domain is a part of another, half of what opens one.  Chosen by hand; effect
+not measured."""
+
+MERGE_WINDOWS: Final = 8
+"""Windows of a domain's newest observations that are compared before it is merged into another.
+Chosen by hand; effect not measured."""
+
+SHORT_WINDOWS: Final = 2
+"""Windows of a run that is revised when the stream moves on: its domain was found in a hurry.
+Chosen by hand; effect not measured."""
+
+YOUNG_WINDOWS: Final = 2
+"""Windows after an opening in which samples that differ from it still join it.  Chosen by hand;
+effect not measured."""
 
 ODD_WINDOWS: Final = 3
 """Windows for which a learned domain may look odd before its stream raises an alarm that names it.
@@ -43,6 +57,7 @@ class Alarms:
         self._config = config
         self._session = session
         self._novel = session.novel_domains
+        self._compared: dict[str, int] = {}
 
     def update(
         self,
@@ -59,128 +74,257 @@ class Alarms:
         from the nearest domain open a novel one; odd samples of a learned domain do not, but a
         domain that stays odd for `ODD_WINDOWS` windows raises an alarm too.
         """
+        self._follow(stream, known, reference)
         stream.count_outside(known=self._is_inside(stream, window, reference))
-        if window is None:
-            return None
-        here = stream.window_domain
-        elsewhere = here != stream.alarm_domain
-        stream.elsewhere_count = stream.elsewhere_count + 1 if elsewhere else 0
-        due = stream.drifted and stream.outside_count % stream.half == 1 % stream.half
-        if due and self._is_separate(stream, here, reference):
-            current = stream.alarm_domain
-            if current not in self._novel or self._is_separate(stream, current, reference):
-                return self._open(stream, known)
-            self._absorb(stream, known)
-            return None
-        if here in self._novel:
-            return self._recognise(stream, window, known, reference)
+        if stream.due and stream.domain in self._novel and not stream.outside_count:
+            self._reconsider(stream, known, reference)
+        due = stream.drifted and stream.outside_count % stream.half == 1
+        opened = due and self._check(stream, known, reference)
+        self._file(stream, reference)
+        if opened:
+            return stream.domain
+        return self._turn(stream, window, known) if window is not None else None
+
+    def _turn(self, stream: StreamState, window: hdc.WindowVerdict, known: Knowledge) -> str | None:
+        """Return the domain of the stream's alarm, "" if it ends, None if nothing changes."""
+        here = stream.domain
+        settled = stream.tracker.age >= stream.length and not stream.outside_count
+        if here in self._novel and not self._has_labels(here, known):
+            if settled and here not in known.domains and stream.alarm_domain != here:
+                return here
+            if stream.alarm_domain in (here, ""):
+                return None
         if stream.alarmed:
-            return "" if window.known else None
+            ended = settled and (here != stream.alarm_domain or here in self._novel)
+            return "" if window.known or ended else None
         return here if stream.outside_count > ODD_WINDOWS * stream.length else None
 
-    def smooth(self, stream: StreamState) -> None:
-        """Assign the newest observation with half a window after it to its smoothed domain."""
-        found = stream.fixed_lag()
-        if found is None:
+    def _follow(self, stream: StreamState, known: Knowledge, reference: ReferenceModel) -> None:
+        """Move the stream to the domain that its newest observations favour, if their mean fits it
+        better too; merge novel domains that prove to be one."""
+        before = stream.domain
+        after, count = stream.follow(reference.memory.parts)
+        if not after:
             return
-        one, domain = found
-        self._session.label_buffer.move(one.key, domain)
-        if domain in self._novel and not stream.outside_count:
-            self._collect(domain, one)
+        rows = stream.recent[-count:]
+        compared = before in reference.memory.parts
+        if compared and len(rows) > 1:
+            labelled = self._has_labels(before, known) and self._has_labels(after, known)
+            there, here = (self._shift(rows, name, reference) for name in (after, before))
+            doubtful = (here < 1 and not labelled) or (there >= 1 and stream.outside_count)
+            if there >= here or doubtful:
+                stream.tracker.dismiss(after)
+                return
+        run = stream.recent[-count - stream.tracker.age :][:-count]
+        stream.tracker.enter(after)
+        if compared and self._merge(after, before, known, reference):
+            self._reassess(stream, known)
+        self._assign(rows, stream.domain)
+        self._revise(stream, run, before, reference)
+
+    def _reconsider(self, stream: StreamState, known: Knowledge, reference: ReferenceModel) -> None:
+        """Compare the novel domain that a stream is in with its nearest other domain, each time its
+        observations have doubled, and merge the two if they are one."""
+        here, size = stream.domain, len(self._novel.rows(stream.domain))
+        if size < 2 * self._compared.get(here, self._config.window):
+            return
+        names = self._novel.names
+        self._compared = {name: count for name, count in self._compared.items() if name in names}
+        self._compared[here] = size
+        rivals = [name for name in stream.nearest_domains() if name != here]
+        if rivals and self._merge(here, rivals[0], known, reference):
+            self._reassess(stream, known)
+
+    def _revise(
+        self,
+        stream: StreamState,
+        run: Sequence[SampleAssessment],
+        before: str,
+        reference: ReferenceModel,
+    ) -> None:
+        """Assign a short run in the domain before to the stream's domain if it fits that better."""
+        short = 1 < len(run) <= SHORT_WINDOWS * stream.length
+        names = (stream.domain, before)
+        if short and all(name in reference.memory.parts for name in names):
+            there, here = (self._shift(run, name, reference) for name in names)
+            if there < here:
+                self._assign(run, stream.domain)
+
+    def _file(self, stream: StreamState, reference: ReferenceModel) -> None:
+        """Assign the newest observation to a domain, for its label, and a settled one to the novel
+        domain that it is in.
+
+        A stream's observations belong to the domain that it is in; those of a mixed stream, or of
+        one whose first window is not full, to the domain of their own neighbourhood.
+        """
+        if stream.due:
+            rows = stream.recent[-stream.length - stream.half :]
+            stream.mixed = stream.alternates and not self._fits(rows, stream.domain, reference)
+        if stream.mixed or not stream.domain:
+            found = stream.fixed_lag()
+            if found is not None:
+                self._session.label_buffer.move(found[0].key, found[1])
+        else:
+            self._assign(stream.recent[-1:], stream.domain)
+        if stream.outside_count or not (stream.mixed or stream.tracker.steady):
+            return
+        settled = stream.settled()
+        buffered = settled and self._session.label_buffer.get(settled.key)
+        if settled and buffered and buffered.domain in self._novel:
+            self._collect(buffered.domain, settled)
+
+    def _assign(self, rows: Iterable[SampleAssessment], domain: str) -> None:
+        """Assign observations to a domain."""
+        for one in rows:
+            before = self._session.label_buffer.get(one.key)
+            if before is None or before.domain == domain:
+                continue
+            self._session.label_buffer.move(one.key, domain)
+            if before.domain in self._novel and one.key in self._novel.rows(before.domain):
+                self._novel.drop((one.key,))
+                if domain in self._novel:
+                    self._collect(domain, one)
+
+    def _has_labels(self, domain: str, known: Knowledge) -> bool:
+        """Return whether a novel domain has so many facts that its alarm may end."""
+        counts = known.own.counts
+        return sum(counts[key] for key in counts if key[0] == domain) >= LABELS_MIN
+
+    def _check(self, stream: StreamState, known: Knowledge, reference: ReferenceModel) -> bool:
+        """Open a domain if the drifted samples are separate from all near ones, and return whether
+        one was opened; add them to a novel domain that they are a part of."""
+        near = dict.fromkeys((*stream.nearest_domains()[:RIVALS], stream.domain))
+        shifts = {
+            name: self._shift(stream.drifted_samples, name, reference)
+            for name in near
+            if name in reference.memory.parts
+        }
+        best = min(sorted(shifts), key=shifts.__getitem__)
+        if shifts[best] >= 1:
+            if self._is_young(stream):
+                self._absorb(stream, known)
+                return False
+            self._open(stream, known)
+            return True
+        before = stream.domain
+        run = stream.recent[-stream.tracker.age :]
+        stream.tracker.enter(best)
+        if best in self._novel:
+            self._absorb(stream, known)
+        if best != before:
+            self._assign(stream.recent[stream.change_point(best) :], best)
+            self._revise(stream, run, before, reference)
+            if self._merge(best, before, known, reference):
+                self._reassess(stream, known)
+        return False
 
     def _is_inside(
         self, stream: StreamState, window: hdc.WindowVerdict | None, reference: ReferenceModel
     ) -> bool | None:
-        """Return whether a window lies inside a learned or novel domain; None if undecidable."""
-        if window is None or stream.window_domain not in self._novel:
-            return window.known if window else None
+        """Return whether a window lies inside a learned or novel domain; None if undecidable.
+
+        Thresholds of a novel domain rest on its own few observations, and a domain of few facts has
+        none, so that the means are compared there, half a window apart.
+        """
+        if window is None:
+            return None
+        opened = stream.window_domain in self._novel
+        if stream.due and (opened or window.known is None):
+            spans = (stream.length + stream.half, SETTLED_WINDOWS * stream.length)
+            fits = [self._fits(stream.recent[-span:], stream.domain, reference) for span in spans]
+            stream.shifted = not all(fits) if opened else not any(fits)
+        if not opened:
+            return False if window.known is None and stream.shifted else window.known
         rate = self._config.false_alarm_rate
         placements = [one.placement for one in stream.window]
-        return hdc.detect_window(placements, reference.calibration, rate).p_value > rate
+        verdict = hdc.detect_window(placements, reference.calibration, rate)
+        return verdict.p_value > rate and not stream.shifted
 
-    def _is_separate(self, stream: StreamState, domain: str, reference: ReferenceModel) -> bool:
-        """Return whether the drifted samples are separate from a domain, not an odd part of it."""
-        rows = stream.drifted_samples
+    def _fits(
+        self, rows: Sequence[SampleAssessment], domain: str, reference: ReferenceModel
+    ) -> bool:
+        """Return whether the mean of observations has not moved from a domain."""
+        there = domain in reference.memory.parts and len(rows) > 1
+        return there and self._shift(rows, domain, reference) < 1
+
+    def _shift(
+        self, rows: Sequence[SampleAssessment], domain: str, reference: ReferenceModel
+    ) -> float:
+        """Return the shift of observations from a domain, 1 or more if they are separate."""
         codes = hdc.Codes.concat([one.codes for one in rows])
-        ratio = reference.separation(codes, [one.verdict.label for one in rows], domain)
-        if domain not in self._novel:
-            return ratio >= SEPARATION_MIN
-        young = len(self._novel.rows(domain)) < YOUNG_WINDOWS * stream.length
-        return ratio >= (YOUNG_SEPARATION_MIN if young else NOVEL_SEPARATION_MIN)
+        return reference.shift(codes, domain, [one.origin.recording for one in rows])
 
-    def _open(self, stream: StreamState, known: Knowledge) -> str:
-        """Open a domain with the novel ones of the drifted samples; assign the others by their
-        neighbours."""
+    def _open(self, stream: StreamState, known: Knowledge) -> None:
+        """Open a domain with the window, which lies after the change point, then add the earlier
+        observations that are nearer to it than to any other; in a mixed stream, the novel ones."""
         name = self._session.unused_domain_name(known)
-        rows = [one for one in stream.drifted_samples if one.is_novel]
-        for one in rows if len(rows) >= NOVEL_SAMPLES_MIN else stream.drifted_samples:
+        rows = [one for one in stream.drifted_samples if one.is_novel] if stream.mixed else ()
+        for one in rows if len(rows) >= NOVEL_SAMPLES_MIN else stream.window:
             self._collect(name, one)
         self._reassess(stream, known)
         if stream.window_domain != name:
             for one in stream.window:
                 self._collect(name, one)
             self._reassess(stream, known)
-        stream.outside_count = stream.elsewhere_count = 0
+        stream.tracker.enter(name)
+        stream.outside_count = 0
+        start = min(stream.change_point(name), len(stream.recent) - stream.length)
         for at, one in enumerate(stream.recent):
-            domain = stream.smoothed_domain(at)
-            self._session.label_buffer.move(one.key, domain)
-            if domain == name:
+            belongs = stream.smoothed_domain(at) == name if stream.mixed else at >= start
+            if belongs:
+                self._session.label_buffer.move(one.key, name)
                 self._collect(name, one)
             else:
                 self._novel.drop((one.key,))
-        return name
+
+    def _is_young(self, stream: StreamState) -> bool:
+        """Return whether the stream is in a domain that was opened a moment ago, and that cannot
+        hold its whole variety yet."""
+        span = YOUNG_WINDOWS * stream.length
+        rows = len(self._novel.rows(stream.domain))
+        return 0 < rows < 2 * span and 0 < stream.tracker.age < span
 
     def _absorb(self, stream: StreamState, known: Knowledge) -> None:
-        """Add the drifted samples to the novel domain of the stream's alarm."""
-        for one in stream.drifted_samples:
-            self._collect(stream.alarm_domain, one)
+        """Add the drifted samples to the novel domain that the stream is in."""
+        drifted = stream.drifted_samples
+        for one in drifted[-stream.tracker.age or -len(drifted) :]:
+            self._collect(stream.domain, one)
         self._reassess(stream, known)
         stream.outside_count = 0
 
-    def _recognise(
-        self,
-        stream: StreamState,
-        window: hdc.WindowVerdict,
-        known: Knowledge,
-        reference: ReferenceModel,
-    ) -> str | None:
-        """Return the novel domain that a stream's window has entered, once it has stayed there."""
-        here = stream.window_domain
-        if not stream.alarmed:
-            return here if window.known is False and not stream.outside_count else None
-        if stream.elsewhere_count < stream.half:
-            return None
-        stream.elsewhere_count = 0
-        current = stream.alarm_domain
-        if current in self._novel and self._merge(here, current, known, reference):
-            self._reassess(stream, known)
-            return None
-        return here
-
     def _merge(self, here: str, there: str, known: Knowledge, reference: ReferenceModel) -> bool:
-        """Merge two novel domains if the smaller, still unlabelled, is not separate from the other;
-        return whether they were merged."""
-        less, more = sorted((here, there), key=lambda name: len(self._novel.rows(name)))
-        rows = tuple(self._novel.rows(less).values())[-YOUNG_WINDOWS * self._config.window :]
-        if less in known.domains or len(rows) < 2:
+        """Merge an opened domain into another that it does not differ from: the younger of two
+        opened ones.  Return whether they were merged: one with facts waits for the runtime."""
+        opened = sorted(
+            (name for name in (here, there) if name in self._novel),
+            # The younger goes: its number is the higher.
+            key=lambda name: (name in known.domains, -len(name), [-ord(sign) for sign in name]),
+        )
+        if here == there or not opened:
+            return False
+        less = opened[0]
+        more = there if less == here else here
+        rows = tuple(self._novel.rows(less).values())[-MERGE_WINDOWS * self._config.window :]
+        if len(rows) < self._config.window or more not in reference.memory.parts:
             return False
         codes = known.geometry.project(unpack_rows(rows))
-        if reference.separation(codes, [row.label for row in rows], more) >= NOVEL_SEPARATION_MIN:
+        if reference.shift(codes, more, [row.recording for row in rows]) >= MERGE_SHIFT_MAX:
             return False
-        self._session.rename(less, more)
+        self._session.propose_merge(less, more)
+        if less in known.domains:
+            return False
+        self._session.merge(less, more)
         return True
 
     def _reassess(self, stream: StreamState, known: Knowledge) -> None:
         """Assess a stream's observations again, after novel domains have changed."""
         session = self._session
         reference = session.reference_model(known)
-        stream.refresh(
-            lambda one: session.assess(one.key, one.codes, known, reference), session.version
-        )
+        stream.refresh(lambda one: session.assess_again(one, known, reference), session.version)
 
     def _collect(self, name: str, one: SampleAssessment) -> None:
         """Add an observation to a novel domain, if its features are still buffered."""
         buffered = self._session.label_buffer.get(one.key)
         if buffered is not None:
-            row = UnlabelledRow(one.verdict.label, buffered.features)
+            row = UnlabelledRow(one.verdict.label, buffered.features, one.origin.recording)
             self._novel.add(name, one.key, row)

@@ -33,7 +33,13 @@ from .label_buffer import BufferedObservation
 from .label_requests import LabelRequests
 from .novel_domains import ReferenceModel
 from .recalibration import StreamLevel, StreamLevels
-from .stream import SampleAssessment, SessionState, StreamState
+from .session_state import SessionState
+from .stream import (
+    SampleAssessment,
+    SampleOrigin,
+    StreamState,
+    route_penalties,
+)
 
 EXPERTS: Final = 3
 """Nearest domains whose adaptors answer together.  Chosen by hand; docs/explanation/streams.md has
@@ -44,6 +50,10 @@ NOVELTY_SPREAD: Final = 1024
 
 Features = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+
+
+NO_LOGITS: Final[Floats] = np.empty(0, np.float32)
+"""The router's logits without facts."""
 
 
 class FeatureModel(Protocol):
@@ -81,13 +91,15 @@ class Assessor:
         self._requests = LabelRequests(session.label_buffer, session.novel_domains)
 
     def prefetch(
-        self, keys: Sequence[str], rows: Sequence[Features], known: Knowledge
+        self, events: Sequence[Observation], rows: Sequence[Features], known: Knowledge
     ) -> list[PrefetchedAssessment]:
         """Assess observations, at least one, as far as that does not depend on earlier ones."""
         features, reference = np.stack(rows), self._session.reference_model(known)
         codes = known.geometry.project(features)
-        made = self._session.assess_batch(keys, codes, known, reference)
         logits = known.router().logits(features) if known.learned else features[:, :0]
+        origins = [_origin(event, known, row) for event, row in zip(events, logits, strict=True)]
+        keys = [event.key for event in events]
+        made = self._session.assess_batch(keys, codes, known, reference, origins)
         found = zip(rows, made, logits, strict=True)
         return [PrefetchedAssessment(row, reference, one, route) for row, one, route in found]
 
@@ -120,26 +132,26 @@ class Assessor:
         if stream.version != session.version:
             stream.refresh(
                 lambda one: level.at_level(
-                    session.assess(one.key, one.codes, known, reference), calibration, rate
+                    session.assess_again(one, known, reference), calibration, rate
                 ),
                 session.version,
             )
         if ahead is not None:
-            made = ahead.assessment
+            made, logits = ahead.assessment, ahead.logits
         else:
-            made = session.assess(key, known.geometry.project(features[None]), known, reference)
+            logits = known.router().logits(features) if known.learned else NO_LOGITS
+            codes, origin = known.geometry.project(features[None]), _origin(event, known, logits)
+            made = session.assess(key, codes, known, reference, origin)
         made = level.at_level(made, calibration, rate)
         stream.push(made)
         window = self._detect_drift(stream, known, level)
-        logits = None if ahead is None else ahead.logits
-        domain = _route(stream, made.verdict, features, known, logits)
+        domain = _route(stream, made.verdict, known, logits)
         guess = _answer(made, domain, features, known)
         buffered = _buffered(event, features, made.placement.domain, guess, made.verdict.p_value)
         session.label_buffer.add(key, buffered)
         alarm_domain = self._alarms.update(stream, window, known, reference)
         if alarm_domain is not None:
             stream.alarm_domain = alarm_domain
-        self._alarms.smooth(stream)
         degraded = stream.alarmed and stream.alarm_domain not in known.domains
         observed = level.observed(rate)
         yield Decision(
@@ -201,13 +213,13 @@ class Assessor:
         return hdc.detect_window(verdicts, calibration, rate, level.level, stream.change)
 
 
-def _route(
-    stream: StreamState,
-    verdict: hdc.Verdict,
-    features: Features,
-    known: Knowledge,
-    logits: Floats | None,
-) -> str:
+def _origin(event: Observation, known: Knowledge, logits: Floats) -> SampleOrigin:
+    """Return the origin of an observation.  logits: of the router, empty without facts."""
+    routed = route_penalties(known.router().domains, logits) if len(logits) > 1 else {}
+    return SampleOrigin(routed, event.recording or event.subject)
+
+
+def _route(stream: StreamState, verdict: hdc.Verdict, known: Knowledge, logits: Floats) -> str:
     """Return the domain of a sample: filtered over its stream, or the nearest if it is novel.
 
     The router covers domains with facts here; a domain known only by other devices' sums is where
@@ -215,9 +227,7 @@ def _route(
     """
     if known.is_foreign(verdict.domain):
         return verdict.domain
-    router = known.router()
-    scores = router.logits(features) if logits is None else logits
-    routed = stream.domain_filter.update(router.domains, scores)
+    routed = stream.domain_filter.update(known.router().domains, logits)
     return verdict.domain if verdict.known is False else routed
 
 
@@ -269,8 +279,8 @@ class BatchPrefetch:
         valid = [(event, found) for event, found in encoded if isinstance(found, np.ndarray)]
         self._ahead = {}
         if valid and known.domains:
-            keys, rows = [event.key for event, _ in valid], [features for _, features in valid]
-            ahead = self._assessor.prefetch(keys, rows, known)
+            shown, rows = [event for event, _ in valid], [features for _, features in valid]
+            ahead = self._assessor.prefetch(shown, rows, known)
             for (event, _), one in zip(valid, ahead, strict=True):
                 self._ahead[id(event)] = event, one
 

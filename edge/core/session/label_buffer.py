@@ -3,11 +3,20 @@
 Both are bounded and session state: a crash may lose them.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from .. import limits
+
+RUN_SHARE: Final = 2 / 3
+"""Share of a recording's observations in one domain that takes all its labels there; a recording
+that moves between domains has no such share.  Chosen by hand; effect not measured."""
+
+RUN_MAX: Final = limits.DRIFT_WINDOW_MAX
+"""Observations of a recording that are filed together; a longer one may visit several domains, and
+each of its observations is filed where its stream was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +55,32 @@ class LabelBuffer:
     def get(self, observation_id: str) -> BufferedObservation | None:
         """Return a buffered observation, or None if it has expired."""
         return self._buffered.get(observation_id)
+
+    def filed_domain(self, observation_id: str) -> str:
+        """Return the domain that a buffered observation's label belongs to.
+
+        The observations of one recording, or of one subject, that follow each other in a stream
+        are filed together if they are few: where `RUN_SHARE` of them are in one domain, so is the
+        label.  Cost: one pass over the buffer if the recording or the subject is known.
+        """
+        own = self._buffered[observation_id]
+        if not (own.recording or own.subject):
+            return own.domain
+        run: list[BufferedObservation] = []
+        within = False
+        for key, one in self._buffered.items():
+            if one.stream != own.stream:
+                continue
+            if (one.recording, one.subject) == (own.recording, own.subject):
+                run.append(one)
+                within = within or key == observation_id
+            elif within:
+                break
+            else:
+                run = []
+        ((most, count),) = Counter(one.domain for one in run).most_common(1)
+        shared = len(run) <= RUN_MAX and count >= RUN_SHARE * len(run)
+        return most if shared else own.domain
 
     def move(self, observation_id: str, domain: str) -> None:
         """Assign an observation, if still buffered, to another domain."""

@@ -26,6 +26,32 @@ SAMPLES_DOMAIN: Final = ""
 """Domain of the samples themselves while their separation from a domain is measured; no real domain
 has an empty name."""
 
+SEPARATION_MIN: Final = 1.06
+"""How many times farther from a domain than from each other samples must lie to be separate, before
+a geometry is fitted.  Samples of the domain itself come out below 1.  Tuned on PACS."""
+
+YOUNG_SEPARATION_MIN: Final = 1.25
+"""The same for a domain of at most `YOUNG_SAMPLES`, which cannot hold its whole variety yet.  Tuned
+on PACS."""
+
+YOUNG_SAMPLES: Final = 64
+"""Samples up to which a domain is young, before a geometry is fitted.  Chosen by hand; effect not
+measured."""
+
+SHIFT_MIN: Final = 0.08
+"""Squared shift of a domain's mean over the squared spread of single samples at which it counts as
+another domain.  Chosen on the development sets of docs/explanation/streams.md, like the next."""
+
+CHANCE_DEVIATIONS: Final = 2.5
+"""Standard deviations of the squared shift that chance may explain."""
+
+CORRELATION_MAX: Final = 0.8
+"""Correlation of neighbours beyond which a lasting shift could never be told from slow variation.
+Chosen by hand; effect not measured."""
+
+RECORDINGS_MIN: Final = 3
+"""Fewest recordings that can serve as independent samples.  Chosen by hand; effect not measured."""
+
 REFRESH_SHARE: Final = 8
 """A reference model is built again after this many new observations, or after one in this many of a
 larger domain's.  Chosen by hand; effect not measured."""
@@ -45,10 +71,11 @@ measured."""
 @dataclass(frozen=True, slots=True)
 class UnlabelledRow:
     """An observation of a novel domain.  label: the known label it is nearest to.  features: uint8,
-    as bytes."""
+    as bytes.  recording: see `SampleOrigin`."""
 
     label: str
     features: bytes = field(repr=False)
+    recording: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,22 +99,57 @@ class ReferenceModel:
             return hdc.compare(codes, known.memory, known.calibration()), every
         return every.restricted_to(known.memory.keys, self.learned), every
 
-    def separation(self, samples: hdc.Codes, labels: Sequence[str], domain: str) -> float:
-        """Return how many times farther samples are from a domain than from each other.
+    def shift(self, samples: hdc.Codes, domain: str, recordings: Sequence[str]) -> float:
+        """Return how far the mean of consecutive samples, at least two, has moved from a domain:
+        the squared shift over the squared spread of single samples, in multiples of what an
+        unmoved domain may reach.
 
-        labels: of the concepts they would form, for at least two samples.  Each sample is compared
-        with the concepts of all others, so that a random part of the domain itself yields less
-        than 1.  The result is a geometric mean over samples and blocks; hypervectors count as much
-        as all fitted blocks together, since ratios need no scale, and a scale fitted elsewhere
-        means little here.
+        Each sample is compared with its nearest concept, so that the mix of labels does not count.
+        The mean of n independent residuals has 1/n of their squared length (Bai & Saranadasa 1996,
+        "Effect of high dimension", section 3, without the division by its deviation); samples of
+        one recording count as one, neighbours in time as their correlation says, and few facts
+        behind a concept add their own uncertainty.  recordings: of the samples, "" if unknown.
         """
-        memory, named = self.memory.part(domain), np.array(labels)
-        kinds = sorted(set(named.tolist()))
-        for label in kinds:
-            memory.add(SAMPLES_DOMAIN, label, samples[named == label])
-        ratios = [_log_ratios(memory, label, samples[named == label], domain) for label in kinds]
-        logs = np.concatenate(ratios).mean(axis=0)
-        return float(np.exp((logs[0] + logs.mean()) / 2))
+        blocks, columns = self.memory.residuals(samples, domain)
+        if not blocks:
+            held = sum(n for (name, _), n in self.memory.counts.items() if name == domain)
+            needed = SEPARATION_MIN if held > YOUNG_SAMPLES else YOUNG_SEPARATION_MIN
+            return (self._separation(samples, columns, domain) - 1) / (needed - 1)
+        uncertainty = self._uncertainty(columns)
+        found, chance = [], []
+        for residuals in blocks:
+            rows, sizes = _units(residuals, recordings)
+            moved = (rows * sizes[:, None]).sum(axis=0) / sizes.sum()
+            # One unit of resolution, so that constant columns are not divided by zero.
+            length = float((np.square(rows).sum(axis=1) * sizes).sum() / sizes.sum()) + 1
+            found.append(float(np.square(moved).sum()) / length)
+            chance.append(_chance(rows - rows.mean(axis=0), uncertainty))
+        return float(np.mean(found) / np.mean(chance))
+
+    def _separation(self, samples: hdc.Codes, columns: NDArray[np.intp], domain: str) -> float:
+        """Return how many times farther samples are from a domain than from each other, for a
+        geometry that has no means to compare.
+
+        columns: of the concept that each would be a part of.  Each sample is compared with the
+        concepts of all others, so that a random part of the domain itself yields less than 1.
+        """
+        memory = self.memory.part(domain)
+        kinds = sorted(set(columns.tolist()))
+        for kind in kinds:
+            memory.add(SAMPLES_DOMAIN, str(kind), samples[columns == kind])
+        ratios = [
+            _log_ratios(memory, str(kind), samples[columns == kind], domain) for kind in kinds
+        ]
+        return float(np.exp(np.concatenate(ratios).mean()))
+
+    def _uncertainty(self, columns: NDArray[np.intp]) -> float:
+        """Return the squared error of a mean of concept means: for each concept, its squared share
+        of the samples over the samples behind it."""
+        counts, keys = self.memory.counts, self.memory.keys
+        found, sizes = np.unique(columns, return_counts=True)
+        shares = sizes / len(columns)
+        behind = np.array([counts[keys[column]] for column in found.tolist()])
+        return float((shares**2 / behind).sum())
 
 
 class NovelDomains:
@@ -237,6 +299,47 @@ def _log_ratios(
     others = [at for at, key in enumerate(memory.keys) if key[0] == domain]
     far, near = distances[:, others].min(axis=1), distances[:, own].min(axis=1)
     return np.asarray(np.log((1 + far) / (1 + near)))
+
+
+def _units(
+    residuals: NDArray[np.int64], recordings: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return means of residuals [units, values] by recording where at least `RECORDINGS_MIN` are
+    known, else the residuals themselves; and the number of samples in each."""
+    names = list(dict.fromkeys(recordings))
+    if "" in names or len(names) < RECORDINGS_MIN:
+        return residuals.astype(np.float64), np.ones(len(residuals))
+    owner = np.array([names.index(name) for name in recordings])
+    sizes = np.bincount(owner)
+    means = [residuals[owner == at].mean(axis=0) for at in range(len(names))]
+    return np.stack(means), sizes.astype(np.float64)
+
+
+def _chance(rows: NDArray[np.float64], uncertainty: float) -> float:
+    """Return the squared shift, over the squared spread, up to which centred, consecutive rows are
+    taken for unmoved.  uncertainty: squared error of the mean that they are compared with."""
+    expected = 1 / _independent(rows) + uncertainty
+    products = rows @ rows.T
+    lengths = np.diagonal(products)
+    count, total = len(rows), float(lengths.mean())
+    crossed = float(np.square(products).sum() - np.square(lengths).sum()) / (count * (count - 1))
+    # The squared length of a mean varies by 2 / effective dimension (Bai & Saranadasa 1996).
+    # Rows around their own mean have products of -total / (n - 1) on average.
+    crossed = max(0.0, crossed - (total / (count - 1)) ** 2)
+    relative = (2 * crossed) ** 0.5 / total if total else 0.0
+    return max(SHIFT_MIN + expected, expected * (1 + CHANCE_DEVIATIONS * relative))
+
+
+def _independent(rows: NDArray[np.float64]) -> float:
+    """Return how many independent samples centred, consecutive rows are worth: n (1 - r) / (1 + r),
+    where r is the correlation of neighbours (Bartlett 1946)."""
+    count, total = len(rows), float(np.square(rows).sum())
+    if count < 3 or not total:
+        return count
+    # The correlation of independent rows around their own mean is -1 / n.
+    correlation = float((rows[1:] * rows[:-1]).sum()) / total + 1 / count
+    correlation = min(max(correlation, 0.0), CORRELATION_MAX)
+    return count * (1 - correlation) / (1 + correlation)
 
 
 def _is_learned(name: str, rows: Sequence[UnlabelledRow], known: Knowledge, config: Config) -> bool:

@@ -34,13 +34,13 @@ from .label_buffer import LabelBuffer
 from .stream import SampleAssessment
 
 OFFSET_MAX: Final = 1.0
-"""Largest total shift that is absorbed, in within-block deviations.  With it every slow attack of
-the evaluation ended in a lasting alarm; without a bound half of them were absorbed
-(docs/explanation/time.md)."""
+"""Largest total shift that is absorbed, in within-block deviations.  Linear attacks that end just
+above what it allows alarm lastingly, however slow (docs/explanation/time.md)."""
 
 STEP_MAX: Final = 0.1
 """Largest step of the level, in within-block deviations.  0.02 follows drift less well on the
-development sets; the bound on the total protects, not the rate."""
+development sets of benchmarks/trust/time_order.py; the bound on the total protects, not the
+rate."""
 
 INNOVATION_MAX: Final = 2.5
 """Deviations beyond this count as this: one outlier must not move the level.  Chosen by hand."""

@@ -1,13 +1,13 @@
-"""Session state: each stream's window and domain, and what all streams share.
+"""The state of each stream: its windows, and the domain that it is in.
 
-`SessionState` holds everything about the current streams that is not derived from the ledger: label
-buffer, stream windows, novel domains, served accuracy.  A crash may lose all of it; the verdict,
-route and answer of the next observation do not depend on it.
+A crash may lose all of it; the verdict, route and answer of the next observation do not depend on
+it.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import log1p
 from typing import Final
 
@@ -17,11 +17,7 @@ from numpy.typing import NDArray
 import hdc
 
 from .. import limits
-from ..config import Config
-from ..facts import Fact, Selector
-from ..knowledge import Knowledge
-from .label_buffer import LabelBuffer, ServedAccuracy
-from .novel_domains import NovelDomains, ReferenceModel
+from .tracker import EVIDENCE_MAX, SPREAD, DomainTracker
 
 OUTLIER_SPREADS: Final = 3
 """Spreads above the mean novelty beyond which a sample is an outlier while too few facts are known
@@ -31,6 +27,10 @@ KEPT_WINDOWS: Final = 3
 """Windows kept per stream: an alarm may come that late, and its domain must reach back to where the
 drift began."""
 
+SETTLED_WINDOWS: Final = 2
+"""Windows after which an observation joins the novel domain that its stream is in: the newest ones
+are compared with that domain, and must not be a part of it."""
+
 OWN_WEIGHT: Final = 8
 """Neighbours that an observation outweighs when its domain is decided: half of those around it in
 the default window of 16.  Chosen by hand; effect not measured."""
@@ -38,6 +38,18 @@ the default window of 16.  Chosen by hand; effect not measured."""
 STAY_RATES: Final = (0.0, 0.9, 0.99, 0.999)
 """Probabilities of staying in a domain that the filter follows in parallel: from a stream that
 mixes domains to one that stays for a thousand samples.  Chosen by hand; effect not measured."""
+
+ROUTE_MAX: Final = 8 * SPREAD
+"""Novelty that a learned domain gains at most because the router prefers another: three in 10,000.
+Chosen by hand; effect not measured."""
+
+DECISIVE: Final = 3 * SPREAD
+"""Lead of an observation's nearest domain that decides on the observation alone: three spreads, the
+three-sigma rule."""
+
+MIXED_CHANGES: Final = 4
+"""Changes between decisive observations, within the kept windows, that make a stream mixed: a
+stream that visits a domain and returns makes two.  Chosen by hand; effect not measured."""
 
 ROUNDING: Final = 1e-3
 """Margin, far above the rounding error of a float32 log-probability."""
@@ -49,13 +61,30 @@ NO_DISPLACEMENT: Final[Ints] = np.empty(0, np.int64)
 """The displacement where the geometry has no plane."""
 
 
+@dataclass(frozen=True, slots=True)
+class SampleOrigin:
+    """What is known of an observation besides its codes.
+
+    routed: the router's preference among the learned domains (see `route_penalties`).  recording:
+    the recording that the observation is a part of, or else its subject; "" if unknown.
+    """
+
+    routed: Mapping[str, int] = field(default_factory=dict)
+    recording: str = ""
+
+
+NOWHERE: Final = SampleOrigin()
+"""The origin of an observation of which nothing is known."""
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class SampleAssessment:
     """One observation compared with the reference model.
 
     verdict: against the learned domains.  placement: the same with novel domains included.
-    novelties: novelty to each domain compared, novel ones included; learned_novelties: without
-    them.  displacement: from the nearest learned concept, in the plane, int64 [r].
+    novelties: novelty to each domain compared, novel ones included, and the router's preference
+    among the learned ones; learned_novelties: without both.  displacement: from the nearest
+    learned concept, in the plane, int64 [r].
     """
 
     key: str
@@ -64,7 +93,16 @@ class SampleAssessment:
     placement: hdc.Verdict
     novelties: Mapping[str, int]
     learned_novelties: Mapping[str, int] = field(default_factory=dict)
+    origin: SampleOrigin = NOWHERE
     displacement: Ints = field(default_factory=lambda: NO_DISPLACEMENT, repr=False)
+
+    @property
+    def decisive_domain(self) -> str:
+        """The domain that the observation alone decides for, "" if it is in doubt."""
+        first = min(self.novelties, key=self.novelties.__getitem__)
+        bound = self.novelties[first] + DECISIVE
+        clear = all(value >= bound for name, value in self.novelties.items() if name != first)
+        return first if clear else ""
 
     @property
     def is_novel(self) -> bool:
@@ -193,29 +231,56 @@ def posterior(window: Floats) -> Floats:
     return np.asarray((shares * belief).sum(axis=0) / shares.sum(), np.float32)
 
 
+def route_penalties(domains: tuple[str, ...], logits: Floats) -> dict[str, int]:
+    """Return how much less likely than the most likely domain the router finds each: a factor of e
+    counts as one spread of novelty, at most `ROUTE_MAX`."""
+    behind = ((logits.max() - logits) * SPREAD).astype(np.int64)
+    return dict(zip(domains, np.minimum(behind, ROUTE_MAX).tolist(), strict=True))
+
+
+def apply_route(novelties: Mapping[str, int], routed: Mapping[str, int]) -> Mapping[str, int]:
+    """Return novelties in which the router decides among the domains it covers: the nearest of them
+    keeps its distance from all others, and goes to the domain that the router prefers."""
+    shared = [name for name in novelties if name in routed]
+    if len(shared) < 2:
+        return novelties
+    least = min(novelties[name] for name in shared)
+    preferred = min(routed[name] for name in shared)
+    return {
+        name: least + routed[name] - preferred if name in routed else value
+        for name, value in novelties.items()
+    }
+
+
 @dataclass(slots=True, kw_only=True)
 class StreamState:
     """A stream's last observations, and the domain of its alarm.
 
     alarm_domain: empty without an alarm.  version: of the knowledge that its assessments are based
     on.  outside_count: consecutive observations whose window lay outside every domain.
-    elsewhere_count: consecutive observations whose window was nearest to another domain than
-    `alarm_domain`.
+    shifted: whether the last comparison found that the stream has left the novel domain it is in.
+    mixed: whether observations of several domains alternate.  tracker: the domain that the stream
+    is in.
     """
 
     length: int
     alarm_domain: str = ""
     version: int = 0
     outside_count: int = 0
-    elsewhere_count: int = 0
+    shifted: bool = False
+    mixed: bool = False
     domain_filter: DomainFilter = field(init=False)
+    tracker: DomainTracker = field(init=False)
     _kept: list[SampleAssessment] = field(default_factory=list)
+    _decided: list[str] = field(default_factory=list)
+    _seen: int = 0
     _window_votes: DomainVotes = field(default_factory=DomainVotes)
     _centred_votes: DomainVotes = field(default_factory=DomainVotes)
 
     def __post_init__(self) -> None:
-        """Create the filter for this window length."""
+        """Create filter and tracker for this window length."""
         self.domain_filter = DomainFilter(self.length)
+        self.tracker = DomainTracker(self.length)
 
     @property
     def alarmed(self) -> bool:
@@ -231,6 +296,11 @@ class StreamState:
     def half(self) -> int:
         """Half a window, at least one."""
         return max(1, self.length // 2)
+
+    @property
+    def due(self) -> bool:
+        """True at one observation in half a window."""
+        return self._seen % self.half == 0
 
     @property
     def drifted(self) -> bool:
@@ -265,6 +335,17 @@ class StreamState:
         return np.asarray(window * (hdc.LEAD // hdc.WINDOW) - np.add.reduce(rows[: hdc.LEAD]))
 
     @property
+    def domain(self) -> str:
+        """The domain that the stream is in; empty until the first window is full."""
+        return self.tracker.domain
+
+    @property
+    def alternates(self) -> bool:
+        """True while observations change between domains, each clearly nearest to its own."""
+        decided = [name for name in self._decided if name]
+        return sum(a != b for a, b in pairwise(decided)) >= MIXED_CHANGES
+
+    @property
     def window_domain(self) -> str:
         """The domain that the window as a whole is nearest to."""
         return self._window_votes.leader()
@@ -272,7 +353,9 @@ class StreamState:
     def push(self, assessment: SampleAssessment) -> None:
         """Add an observation; beyond `KEPT_WINDOWS` windows the oldest is dropped."""
         kept, centred = self._kept, 2 * (self.length // 2) + 1
+        self._seen += 1
         kept.append(assessment)
+        self._decided.append(assessment.decisive_domain)
         self._window_votes.add(assessment.novelties)
         self._centred_votes.add(assessment.novelties)
         if len(kept) > self.length:
@@ -280,14 +363,41 @@ class StreamState:
         if len(kept) > centred:
             self._centred_votes.remove(kept[-1 - centred].novelties)
         if len(kept) > KEPT_WINDOWS * self.length:
-            del kept[0]
+            del kept[0], self._decided[0]
+
+    def follow(self, domains: Container[str]) -> tuple[str, int]:
+        """Track the stream's domain with the newest observation; return the domain that it has
+        moved to and the number of newest observations there, ("", 0) if it has not moved.
+
+        domains: all that can be compared.  The caller decides by `tracker`.
+        """
+        if self.domain not in domains:
+            # At the start, and when the domain is gone.
+            return (self.window_domain, self.length) if self.full else ("", 0)
+        self.tracker.keep(domains)
+        moved = self.tracker.update(self._kept[-1].novelties)
+        return (moved, min(self.tracker.since(moved), len(self._kept))) if moved else ("", 0)
+
+    def change_point(self, after: str) -> int:
+        """Return the place in `recent` from which observations are nearer to a domain than to any
+        other: the most likely change point."""
+        best = total = lowest = 0
+        for at, one in enumerate(self._kept, 1):
+            farthest = max(one.novelties.values())
+            others = [value for name, value in one.novelties.items() if name != after]
+            gain = min(others, default=farthest) - one.novelties.get(after, farthest)
+            total += max(-EVIDENCE_MAX, min(EVIDENCE_MAX, gain))
+            if total <= lowest:
+                lowest, best = total, at
+        return best
 
     def refresh(self, assess: Callable[[SampleAssessment], SampleAssessment], version: int) -> None:
         """Assess every kept observation again, after knowledge has changed to `version`."""
-        renewed = [assess(one) for one in self._kept]
+        renewed, seen = [assess(one) for one in self._kept], self._seen
         self._empty()
         for one in renewed:
             self.push(one)
+        self._seen = seen
         self.version = version
 
     def count_outside(self, *, known: bool | None) -> None:
@@ -303,6 +413,15 @@ class StreamState:
         one = self._kept[at]
         return one, self._centred_votes.leader(one.novelties)
 
+    def settled(self) -> SampleAssessment | None:
+        """Return the newest observation with `SETTLED_WINDOWS` after it; None until one has."""
+        at = len(self._kept) - 1 - SETTLED_WINDOWS * self.length
+        return self._kept[at] if at >= 0 else None
+
+    def nearest_domains(self) -> tuple[str, ...]:
+        """Return the domains that the window is nearest to, nearest first."""
+        return rank_domains(self.window)
+
     def smoothed_domain(self, at: int) -> str:
         """Return the domain of observation `at` of `recent`, given its neighbours on both sides.
 
@@ -316,10 +435,12 @@ class StreamState:
         """Drop the windows: they may hold forgotten observations.  The alarm stays."""
         self._empty()
         self.domain_filter.clear()
-        self.outside_count = self.elsewhere_count = 0
+        self.tracker.enter(self.tracker.domain)
+        self.outside_count, self.shifted = 0, False
 
     def _empty(self) -> None:
         self._kept, self._window_votes, self._centred_votes = [], DomainVotes(), DomainVotes()
+        self._decided = []
 
 
 def nearest_domain(run: Iterable[SampleAssessment], own: SampleAssessment | None = None) -> str:
@@ -374,162 +495,14 @@ class StreamStates:
         renamed = [stream for stream in self._streams.values() if stream.alarm_domain == old]
         for stream in renamed:
             stream.alarm_domain = new
+        for stream in self._streams.values():
+            stream.tracker.rename(old, new)
         return bool(renamed)
 
     def clear(self) -> None:
         """Drop all windows."""
         for stream in self._streams.values():
             stream.clear()
-
-
-class SessionState:
-    """Label buffer, streams, novel domains and served accuracy of one runtime.
-
-    config: of the runtime.  version: counts changes of knowledge; call `knowledge_changed` after
-    each.
-    """
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self.label_buffer = LabelBuffer()
-        self.streams = StreamStates(config.window)
-        self.novel_domains = NovelDomains()
-        self.served_accuracy = ServedAccuracy()
-        self.version = 0
-        self._promoted_version = 0
-        self._novel_names: frozenset[str] = frozenset()
-
-    def reference_model(self, known: Knowledge) -> ReferenceModel:
-        """Return the model that observations are compared with; promotes novel domains first."""
-        if self._promoted_version != self.version:
-            self.novel_domains.promote(known, self._config)
-            self._promoted_version = self.version
-        if self._novel_names - self.novel_domains.names:
-            # Windows that refer to a dropped novel domain must be assessed again.
-            self.version += 1
-        self._novel_names = self.novel_domains.names
-        return self.novel_domains.reference_model(known, self.version)
-
-    def assess(
-        self, key: str, codes: hdc.Codes, known: Knowledge, reference: ReferenceModel
-    ) -> SampleAssessment:
-        """Compare one observation with the learned domains, and with the novel ones included."""
-        rate = self._config.false_alarm_rate
-        learned, every = reference.compare(codes, known)
-        verdict = placement = hdc.decide(learned, known.memory, known.calibration(), rate)
-        novelties = learned_novelties = learned.nearest()
-        if every is not learned:
-            placement = hdc.decide(every, reference.memory, reference.calibration, rate)
-            novelties = every.nearest()
-        return SampleAssessment(
-            key=key,
-            codes=codes,
-            verdict=verdict,
-            placement=placement,
-            novelties=novelties,
-            learned_novelties=learned_novelties,
-            displacement=_displacement(codes, verdict, known),
-        )
-
-    def assess_batch(
-        self, keys: Sequence[str], codes: hdc.Codes, known: Knowledge, reference: ReferenceModel
-    ) -> list[SampleAssessment]:
-        """`assess` for several observations in one pass."""
-        rate, calibration = self._config.false_alarm_rate, known.calibration()
-        learned = hdc.detect_each(codes, known.memory, calibration, rate)
-        every = learned
-        if reference.learned is not None:
-            every = hdc.detect_each(codes, reference.memory, reference.calibration, rate)
-        made = []
-        for key, (own, verdict), (whole, placement) in zip(keys, learned, every, strict=True):
-            learned_novelties = own.nearest()
-            made.append(
-                SampleAssessment(
-                    key=key,
-                    codes=own.codes,
-                    verdict=verdict,
-                    placement=placement,
-                    novelties=learned_novelties if whole is own else whole.nearest(),
-                    learned_novelties=learned_novelties,
-                    displacement=_displacement(own.codes, verdict, known),
-                )
-            )
-        return made
-
-    def unused_domain_name(self, known: Knowledge) -> str:
-        """Return the next name `domain-N` that no learned domain, novel domain or alarm uses."""
-        used = {*known.domains, *self.novel_domains.names, *self.streams.alarm_domains()}
-        number = len(known.domains) + 1
-        while f"domain-{number}" in used:
-            number += 1
-        return f"domain-{number}"
-
-    def record_facts(self, facts: Sequence[Fact]) -> None:
-        """Record new facts: they leave the novel domains and score the answers that were served."""
-        for fact in facts:
-            buffered = self.label_buffer.get(fact.id)
-            if buffered is not None and buffered.guess:
-                right = buffered.guess == fact.label
-                self.served_accuracy.record(fact.id, fact.domain, right=right)
-        if self.novel_domains.names:
-            self.novel_domains.drop(fact.id for fact in facts)
-        self.knowledge_changed()
-
-    def knowledge_changed(self) -> None:
-        """Mark all windows stale; each is assessed again when next needed."""
-        self.version += 1
-
-    def select_unlabelled(self, selector: Selector) -> Iterator[str]:
-        """Yield ids of buffered observations that a selector matches; they have no domain or label
-        yet, so a selector that names either matches none."""
-        if selector.domain is not None or selector.label is not None:
-            return
-        for key, buffered in self.label_buffer.items():
-            row = Fact(
-                id=key,
-                stream=buffered.stream,
-                domain="",
-                label="",
-                captured_at_ns=buffered.captured_at_ns,
-                features=b"",
-                subject=buffered.subject,
-                recording=buffered.recording,
-            )
-            if selector.matches(row):
-                yield key
-
-    def rename(self, old: str, new: str) -> bool:
-        """Rename a domain for everything that waits for labels; True if anything did."""
-        buffered = self.label_buffer.rename(old, new)
-        novel = old in self.novel_domains
-        self.novel_domains.rename(old, new)
-        self.served_accuracy.rename(old, new)
-        return self.streams.rename(old, new) or buffered or novel
-
-    def forget(self, observation_ids: frozenset[str]) -> None:
-        """Drop observations, and all windows, since they may hold them."""
-        self.label_buffer.drop(observation_ids)
-        self.novel_domains.drop(observation_ids)
-        self.served_accuracy.drop(observation_ids)
-        self.clear_windows()
-
-    def end_alarm(self, stream: str) -> None:
-        """End a stream's alarm, which was false; an unlabelled domain that it opened is dropped."""
-        state = self.streams.get(stream)
-        if state.alarm_domain in self.novel_domains:
-            self.novel_domains.drop(tuple(self.novel_domains.rows(state.alarm_domain)))
-        state.alarm_domain = ""
-        state.clear()
-        self.knowledge_changed()
-
-    def clear_windows(self) -> None:
-        """Drop all windows, after a forget or a change of the geometry they were projected with."""
-        self.streams.clear()
-        self.knowledge_changed()
-
-
-def _displacement(codes: hdc.Codes, verdict: hdc.Verdict, known: Knowledge) -> Ints:
-    return np.asarray(known.memory.displacement((verdict.domain, verdict.label), codes)[0])
 
 
 def _largest(leads: Mapping[str, int]) -> str:

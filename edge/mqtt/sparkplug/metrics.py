@@ -30,6 +30,13 @@ _CHANGE: Final = {
 }
 """Metrics of a change point, named after the fields of `ChangePoint`."""
 
+_ANOMALY: Final = {
+    "anomaly_score": DataType.DOUBLE,
+    "anomaly_p_value": DataType.DOUBLE,
+    "anomaly_alarm": DataType.BOOLEAN,
+}
+"""Metrics of the anomaly score of a series, named after the fields of `SeriesForecast`."""
+
 _TABLES: Final = {"forecast": "point", "low": "low", "high": "high"}
 """Metrics of a channel, by the field of `SeriesForecast` whose first row holds them."""
 
@@ -46,7 +53,7 @@ class MetricValue:
 
 def kinds_of(channels: Channels) -> dict[str, DataType]:
     """Return the metric types of a stream, by name.  channels: None for a sample stream."""
-    return dict(_DECISION) if channels is None else _CHANGE | _of_channels(channels)
+    return dict(_DECISION) if channels is None else _CHANGE | _ANOMALY | _of_channels(channels)
 
 
 def metric_values(message: object) -> MetricValue | None:
@@ -57,9 +64,9 @@ def metric_values(message: object) -> MetricValue | None:
         return _measured(message, _CHANGE, (getattr(message, name) for name in _CHANGE))
     if isinstance(message, SeriesForecast):
         rows = (getattr(message, table)[0] for table in _TABLES.values())
-        return _measured(
-            message, _of_channels(message.channels), (one for row in rows for one in row)
-        )
+        kinds = _ANOMALY | _of_channels(message.channels)
+        scores = (getattr(message, name) for name in _ANOMALY)
+        return _measured(message, kinds, (*scores, *(one for row in rows for one in row)))
     return None
 
 

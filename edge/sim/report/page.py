@@ -31,7 +31,7 @@ SHARES: Final = {
     "detection_rate": "New samples detected",
     "abstention": "Abstention",
     "degraded": "Answered without labels",
-    "average_accuracy_heads": "Average accuracy, heads alone",
+    "average_accuracy_heads": "Average accuracy, without adaptors",
     "held_out_gain": "Gain of an adaptor, held-out facts",
     "routing_accuracy": "Routing, samples one by one",
     "routing_accuracy_window": "Routing, with the stream's window",

@@ -35,6 +35,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "confirm": {"alarm_id": "s:1", "harmless": True},
     "grow": {"domain": "d"},
     "rollback": {"domain": "d"},
+    "undo-merge": {"merge_id": "m"},
     "bundle-import": {"name": "b"},
 }
 

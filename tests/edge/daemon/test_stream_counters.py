@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from edge.config.streams import HttpStream
-from edge.core.events import ChangePoint, Decision, DriftAlarm, SeriesForecast
+from edge.core.events import ChangePoint, Decision, DriftAlarm, SeriesAnomaly, SeriesForecast
 from edge.daemon.stream_counters import NOVEL_WINDOW, RATE_SECONDS, REJECTED_MAX, StreamCounters
 from edge.logs import REASON_CHARS
 
@@ -103,6 +105,26 @@ def test_a_series_counts_its_forecasts():
     shown = stream.status()
     assert (shown.forecasts, shown.change_points, shown.decided) == (30, 1, 0)
     assert (shown.per_second, shown.last_at_ns) == (30, 7)
+
+
+def test_anomalies_count_as_alarms_and_reach_the_log(caplog: pytest.LogCaptureFixture):
+    """An anomaly counts as an alarm and is logged with channels and scale; the stream is alarmed
+    while the samples are."""
+    stream = StreamCounters("s", HttpStream(kind="series"), "1")
+    place: dict[str, Any] = {"stream": "s", "observation_id": "s:1", "captured_at_ns": 7}
+    stream.count(
+        SeriesAnomaly(**place, score=9.5, p_value=1e-4, limit=3.0, channels=("a",), scale=16)
+    )
+    table: dict[str, Any] = {"channels": ("a",), "horizons": (1,), "point": ((1.0,),)}
+    table |= {"low": ((0.0,),), "high": ((2.0,),)}
+    for alarm in (True, False):
+        stream.count(SeriesForecast(**place, **table, anomaly_alarm=alarm))
+        assert stream.status().alarmed is alarm
+    with caplog.at_level("WARNING", logger="auricle"):
+        stream.log_news(1.0)
+    (fields,) = [vars(record)["fields"] for record in caplog.records]
+    assert (fields["channels"], fields["scale"], fields["score"]) == (["a"], 16, 9.5)
+    assert stream.status().alarms == 1
 
 
 def test_rejections_in_a_row_are_trouble():

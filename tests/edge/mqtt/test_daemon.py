@@ -100,6 +100,7 @@ def test_a_measurement_becomes_a_decision_everywhere(watched: tuple[Seat, Daemon
     assert topics - messages == {
         "auricle/v1/gw1/alarm-question/press",
         "auricle/v1/gw1/change-point/power",
+        "auricle/v1/gw1/forecast/power",
     }
     watcher.say("auricle/v1/gw1/command/rebirth", b'{"id": "again", "verb": "rebirth"}')
     watcher.until(lambda: len(heard(watcher, "NBIRTH/gw1")) == 2)

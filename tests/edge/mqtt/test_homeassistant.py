@@ -84,10 +84,10 @@ def test_a_lasting_alarm_has_an_entity_with_what_its_answer_needs() -> None:
 
 
 def test_a_series_has_its_entities() -> None:
-    """A series has entities for its last change point and each channel's forecast with bounds; NaN
-    is unknown, and channels of two series stay apart."""
+    """A series has entities for its last change point, anomalies, and each channel's forecast with
+    bounds; NaN is unknown, and channels of two series stay apart."""
     made = discovery_message(DEVICE, "1", {"power": ("volt", "ampere"), "power/volt": ("x",)})
-    assert len(made["cmps"]) == 4 + 3 + 2
+    assert len(made["cmps"]) == 4 + 4 + 3
     place: dict[str, Any] = {"stream": "power", "observation_id": "p:1", "captured_at_ns": 5}
     table = ((230.0, math.nan),)
     forecast = SeriesForecast(
@@ -97,6 +97,7 @@ def test_a_series_has_its_entities() -> None:
         point=table,
         low=((229.0, 1.0),),
         high=((231.5, 2.0),),
+        anomaly_alarm=True,
     )
     change = ChangePoint(
         **place, change="outage", channels=("volt",), severity=0.5, regime=1, late=0
@@ -112,6 +113,7 @@ def test_a_series_has_its_entities() -> None:
         "auricle_gw1_power_volt_forecast": "230.0",
         "auricle_gw1_power_ampere_forecast": "None",
         "auricle_gw1_power_change-point": "outage",
+        "auricle_gw1_power_anomaly": "ON",
     }
     volt = made["cmps"]["auricle_gw1_power_volt_forecast"]
     body = MessageEncoder(DEVICE).encode(forecast, 1, 1).body
@@ -122,7 +124,7 @@ def test_a_series_has_its_entities() -> None:
 def test_a_wide_series_is_announced_in_part() -> None:
     """Only the first channels of a wide series have an entity."""
     made = discovery_message(DEVICE, "1", {"net": tuple(map(str, range(100)))})
-    assert len(made["cmps"]) == 4 + 1 + CHANNELS_MAX
+    assert len(made["cmps"]) == 4 + 2 + CHANNELS_MAX
 
 
 def test_the_connection_stays_available_while_the_device_is_offline() -> None:

@@ -57,6 +57,43 @@ def test_a_file_is_forecast_judged_and_searched_for_changes(tmp_path):
     assert any(change["start"] in range(298, 302) for change in result["changes"])
 
 
+def write_spike(path):
+    """Two columns of noise, a row a minute, with a spike in row 450."""
+    rows = np.random.default_rng(0).normal(size=(500, 2))
+    rows[450] += 50
+    lines = [f"{1_700_000_000 + 60 * n},{a},{b}" for n, (a, b) in enumerate(rows)]
+    path.write_text("\n".join(["time,left,right", *lines]))
+    return path
+
+
+def test_an_anomaly_is_reported_with_columns_and_scale(tmp_path):
+    """A spike is listed as an anomaly, in the table and as JSON, with columns, score and limit; the
+    last row has a score and a p-value."""
+    path = write_spike(tmp_path / "s.csv")
+    result = run_json("forecast", path, "--forecaster", "last")
+    found = next(one for one in result["anomalies"] if one["row"] == 450)
+    assert set(found["channels"]) == {"left", "right"}
+    assert found["score"] >= found["limit"]
+    assert found["scale"] == 1
+    assert found["raised"]
+    assert 0 < result["anomaly"]["p_value"] <= 1
+    shown = run("forecast", path, "--forecaster", "last").stdout
+    assert re.search(r"row 450: anomaly beyond the range so far, score .*(left|right)", shown)
+    assert "anomaly score of the last row" in shown
+
+
+def test_the_rate_of_false_alarms_can_be_chosen(tmp_path):
+    """A higher rate per day has a lower limit; a rate of 0 is an error."""
+    path = write_spike(tmp_path / "s.csv")
+    rate = "--false-alarms-per-day"
+    common, seldom = (
+        run_json("forecast", path, "--forecaster", "last", rate, one)["anomaly"]["limit"]
+        for one in (20, 0.1)
+    )
+    assert common < seldom
+    assert run("forecast", path, rate, 0).exit_code == 2
+
+
 def test_columns_without_names_and_times_are_numbered(tmp_path):
     """A CSV of numbers without a header is read and shown as a table."""
     expected_text = run("forecast", write_waves(tmp_path / "w.csv", header=False, times=False))
@@ -127,7 +164,7 @@ def test_a_record_counts_only_observed_values():
     values = np.array([[1.0], [3.0], [np.nan], [4.0]])
     record = ForecastScore((1,))
     rows = ((1.0, row) for row in values)
-    for look in forecast_file(rows, 1, ForecastOptions("last", (1,))):
+    for look in forecast_file(rows, 1, ForecastOptions(kind="last", horizons=(1,))):
         record.add(look)
     (figures,) = record.figures()
     assert figures["mae"] == figures["mae_last_value"] == 2.0
@@ -181,6 +218,18 @@ def test_a_picture_has_times_changes_and_a_legend(tmp_path, drawn):
     changes = [line for line in first.lines if line.get_label() == "change detected"]
     places = [np.datetime64(line.get_xdata()[0], "s").astype(int) for line in changes]
     assert 1_700_000_000 + 3600 * row in places
+
+
+def test_a_picture_marks_anomalies(tmp_path, drawn):
+    """The rows of anomalies are marked at their values."""
+    path = write_spike(tmp_path / "s.csv")
+    assert (
+        run("forecast", path, "--forecaster", "last", "--plot", tmp_path / "s.png").exit_code == 0
+    )
+    (figure,) = drawn
+    marked = [line for line in figure.axes[0].lines if line.get_label() == "anomaly"]
+    (line,) = marked
+    assert max(line.get_ydata()) > 45
 
 
 def test_a_picture_without_times_counts_rows(tmp_path, drawn):

@@ -20,6 +20,7 @@ from edge.core.events import (
     Observation,
     Publish,
     Rejected,
+    SeriesAnomaly,
     SeriesForecast,
 )
 from edge.core.facts import Receipt, Selector
@@ -122,19 +123,83 @@ def test_an_invalid_sample_is_rejected_without_side_effects(payload: object) -> 
 
 
 def test_a_failure_is_reported() -> None:
-    """Links that jump together are reported as a change point in the same sample."""
+    """Links that jump together are reported as a change point and an anomaly in the same sample."""
     world = World()
     rows = walk(200, 6)
     for number, row in enumerate(rows):
         assert len(published(world, sample(number, row))) == 1
-    changed, message = published(
+    changed, anomaly, message = published(
         world, sample(200, rows[-1] * np.array([0.0, 1.5, 1.4, 1.6, 1, 1]))
     )
     assert isinstance(changed, ChangePoint)
     assert changed.observation_id == "links:200"
     assert set(changed.channels) >= {"1", "2", "3"}
+    assert isinstance(anomaly, SeriesAnomaly)
     assert isinstance(message, SeriesForecast)
     assert 1400 < message.point[0][1] < 1600
+
+
+def noise(count: int, seed: int = 0) -> np.ndarray:
+    """Two channels of noise."""
+    return np.random.default_rng(seed).normal(size=(count, 2))
+
+
+def test_an_anomaly_is_reported_once_and_in_the_forecast() -> None:
+    """A sample far beyond the range gives an alarm with channel, scale and p-value, before a
+    forecast with the same score; the next samples give no second alarm."""
+    world = World()
+    rows = noise(320)
+    rows[300] += 60
+    messages = [published(world, sample(number, row)) for number, row in enumerate(rows)]
+    alarm, forecast = (one for one in messages[300] if not isinstance(one, ChangePoint))
+    assert isinstance(alarm, SeriesAnomaly)
+    assert alarm.observation_id == forecast.observation_id == "links:300"
+    assert set(alarm.channels) == {"0", "1"}
+    assert alarm.scale == 1
+    assert alarm.score == forecast.anomaly_score >= alarm.limit == forecast.anomaly_limit
+    assert alarm.p_value == forecast.anomaly_p_value < 0.001
+    assert forecast.anomaly_alarm
+    assert not any(isinstance(one, SeriesAnomaly) for late in messages[301:] for one in late)
+    assert messages[290][-1].anomaly_p_value > alarm.p_value
+
+
+def test_a_forgotten_series_loses_its_anomaly_scores() -> None:
+    """After a forget request the series scores like a new one, whose samples have p-value 1."""
+    world, twin = World(), World()
+    for number, row in enumerate(noise(200)):
+        published(world, sample(number, row, subject="me"))
+    published(world, ForgetRequest("f", Selector(subject="me"), 0))
+    for number, row in enumerate(noise(200, 1), 200):
+        assert published(world, sample(number, row)) == published(twin, sample(number, row))
+
+
+def test_a_state_without_anomaly_scores_continues_the_forecaster() -> None:
+    """A state of an older version, or of another version of the scorer, keeps the forecaster; the
+    scorer starts again."""
+    rows = noise(301)
+    rows[300] += 60
+    first = World()
+    for number, row in enumerate(rows[:300]):
+        published(first, sample(number, row))
+    stored = first.runtime.series.state()["links"]
+    old = published(first, sample(300, rows[300]))[-1]
+    assert old.anomaly_alarm
+    for version in (None, "other 7"):
+        second = World()
+        state = {name: array for name, array in stored.items() if not name.startswith("scorer")}
+        if version:
+            state["scorer_version"] = np.frombuffer(f'["{version}"]'.encode(), np.uint8)
+        second.runtime.series.restore({"links": state})
+        new = published(second, sample(300, rows[300]))[-1]
+        assert new.point == old.point
+        assert not new.anomaly_alarm
+
+
+def test_a_rate_of_false_alarms_out_of_range_is_refused() -> None:
+    """The rate per day must be above 0 and at most 1,000."""
+    for rate in (0.0, -1.0, 2_000.0, math.nan):
+        with pytest.raises(ConfigError, match="false_alarms_per_day"):
+            Config(false_alarms_per_day=rate)
 
 
 def test_a_forget_request_drops_series() -> None:
@@ -288,9 +353,9 @@ def test_the_configuration_applies_to_forecasts() -> None:
 
 
 def test_daemon_and_command_line_share_one_default_detector() -> None:
-    """Fewer than six channels use cusum, others joint, unless the configuration names a
+    """Fewer than six channels use segments, others joint, unless the configuration names a
     detector."""
-    assert [default_detector(channels) for channels in (1, 5, 6, 30)] == ["cusum"] * 2 + [
+    assert [default_detector(channels) for channels in (1, 5, 6, 30)] == ["segments"] * 2 + [
         "joint"
     ] * 2
     for channels, config, kind in ((5, Config(), "level"), (6, Config(detector="cusum"), "level")):

@@ -149,8 +149,8 @@ def test_decisions_need_no_disk(watch, tmp_path, monkeypatch):
     problem is reported, and gone once the record could be stored."""
     watch.home.close()
     watch.home = Home(tmp_path / "home", writable=False)
-    messages = watch.see(300, 0, 7)
-    assert sum(isinstance(one, Decision) for one in messages) == 300
+    messages = watch.see(400, 0, 7)
+    assert sum(isinstance(one, Decision) for one in messages) == 400
     assert "reading only" in watch.home.problem
     watch.home.close()
     watch.home = Home(tmp_path / "home")
@@ -160,8 +160,8 @@ def test_decisions_need_no_disk(watch, tmp_path, monkeypatch):
 
     with monkeypatch.context() as full:
         full.setattr(tables, "store_recalibration", fail)
-        messages = watch.see(300, 0, 8)
-        assert sum(isinstance(one, Decision) for one in messages) == 300
+        messages = watch.see(400, 0, 8)
+        assert sum(isinstance(one, Decision) for one in messages) == 400
         assert "full" in watch.home.problem
-    watch.see(300, 0, 9)
+    watch.see(400, 0, 9)
     assert watch.home.problem == ""

@@ -11,7 +11,8 @@ from edge.core.knowledge.knowledge import Knowledge, derive_knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from edge.core.session.alarms import Alarms
 from edge.core.session.novel_domains import UnlabelledRow
-from edge.core.session.stream import SessionState, StreamState
+from edge.core.session.session_state import SessionState
+from edge.core.session.stream import StreamState
 from tests.worlds import World, clouds, fact
 
 WIDE = 64
@@ -60,6 +61,7 @@ def test_openings_that_are_one_are_merged():
     opened(session, "domain-3", 7, 20)
     stream = session.streams.get("s")
     stream.alarm_domain = "domain-3"
+    stream.tracker.enter("domain-3")
     show(session, known, stream, 7, 3 * WINDOW)
     assert session.novel_domains.names == {"domain-2"}
     assert stream.alarm_domain == "domain-2"
@@ -73,6 +75,7 @@ def test_openings_that_are_two_stay_two():
     opened(session, "domain-3", 11, 40)
     stream = session.streams.get("s")
     stream.alarm_domain = "domain-2"
+    stream.tracker.enter("domain-2")
     assert show(session, known, stream, 11, 3 * WINDOW) == ["domain-3"]
     assert session.novel_domains.names == {"domain-2", "domain-3"}
 
@@ -108,5 +111,6 @@ def test_labels_follow_a_merged_opening():
     opened(session, "domain-3", 7, 20)
     stream = session.streams.get("s")
     stream.alarm_domain = "domain-3"
+    stream.tracker.enter("domain-3")
     show(session, known, stream, 7, 3 * WINDOW)
     assert {name for glance in stream.recent for name in glance.novelties} == {"domain-2", "home"}

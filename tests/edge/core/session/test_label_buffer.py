@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edge.core.session.label_buffer import (
     BufferedObservation,
     LabelBuffer,
@@ -95,3 +97,16 @@ def test_forgotten_and_renamed():
     tally.drop(["2", "nothing"])
     tally.rename("a", "b")
     assert tally.in_domain("b") == ServedAnswer(1, 1)
+
+
+def test_one_recording_is_filed_together():
+    """Consecutive observations of a recording follow two thirds of them; a run that is evenly
+    divided, or without a name, does not."""
+    recent = LabelBuffer()
+    for at, domain in enumerate(("home", "hall", "hall", "hall", "home", "hall")):
+        name = "" if at == 5 else "day 1" if at < 4 else "day 2"
+        one = replace(seen(domain, at), recording=name)
+        recent.add(f"o{at}", one)
+    assert [recent.filed_domain(f"o{at}") for at in range(6)] == ["hall"] * 4 + ["home", "hall"]
+    recent.move("o1", "home")
+    assert [recent.filed_domain(f"o{at}") for at in range(4)] == ["home", "home", "hall", "hall"]

@@ -18,7 +18,8 @@ from edge.core.knowledge.memory_ledger import MemoryLedger
 from edge.core.session.label_buffer import BufferedObservation
 from edge.core.session.label_requests import LabelRequests, choose_candidates, score_candidates
 from edge.core.session.novel_domains import UnlabelledRow
-from edge.core.session.stream import SessionState, StreamState
+from edge.core.session.session_state import SessionState
+from edge.core.session.stream import StreamState
 from tests.worlds import clouds, fact
 
 WIDE = 16

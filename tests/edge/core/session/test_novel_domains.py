@@ -10,7 +10,13 @@ from edge.core import limits
 from edge.core.config import Config
 from edge.core.knowledge.knowledge import Knowledge, derive_knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
-from edge.core.session.novel_domains import NovelDomains, UnlabelledRow, bisect_rows, unpack_rows
+from edge.core.session.novel_domains import (
+    NovelDomains,
+    ReferenceModel,
+    UnlabelledRow,
+    bisect_rows,
+    unpack_rows,
+)
 from tests.worlds import clouds, fact
 
 WIDE = 64
@@ -78,8 +84,25 @@ def test_samples_apart_and_samples_alike():
     reference = NovelDomains().reference_model(knowledge, 0)
     for centre, new in ((7, True), (1, False)):
         rows = np.array(clouds((centre,), 24, seed=9, width=WIDE))
-        ratio = reference.separation(knowledge.geometry.project(rows), ["a"] * 24, "home")
-        assert (ratio > 1) is new
+        shift = reference.shift(knowledge.geometry.project(rows), "home", [""] * 24)
+        assert (shift >= 1) is new
+
+
+def test_the_mean_of_a_part_has_not_moved():
+    """Under a fitted geometry, samples whose mean differs from a domain's are separate, and random
+    parts of the domain are not; a recording counts once, however many samples it has."""
+    random = np.random.default_rng(3)
+    rows = random.integers(90, 130, (300, WIDE)).astype(np.uint8)
+    geometry = hdc.fit_geometry(rows[:200], np.zeros(200, np.int64), ((0, WIDE),), 1)
+    memory = hdc.Memory(geometry)
+    memory.add("home", "a", geometry.project(rows[:200]))
+    reference = ReferenceModel(memory, hdc.calibrate(memory, []))
+    part, moved = rows[200:224], rows[200:224] + np.uint8(12)
+    assert reference.shift(geometry.project(part), "home", [""] * 24) < 0.7
+    assert reference.shift(geometry.project(moved), "home", [""] * 24) > 2
+    names = [f"r{at // 8}" for at in range(24)]
+    one_each = reference.shift(geometry.project(moved), "home", names)
+    assert one_each < reference.shift(geometry.project(moved), "home", [""] * 24)
 
 
 def test_openings_are_bounded():

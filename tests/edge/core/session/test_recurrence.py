@@ -189,3 +189,19 @@ def test_a_novel_domain_does_not_change_answers():
         walk.world.crash()
     assert len(messages[0]) == 6
     assert messages[0] == messages[1]
+
+
+def test_a_labelled_domain_returns_without_an_alarm():
+    """Once a person has labelled a new domain, the stream enters and leaves it silently."""
+    walk = Walk()
+    walk.visit("home")
+    walk.visit("hall", 60)
+    walk.label(0.5, skip=40)
+    walk.visit("home", 60)
+    raised = len([alarm for alarm in walk.alarms if alarm.raised])
+    assert raised == 1
+    for place in ("hall", "home", "hall"):
+        walk.visit(place, 60)
+    assert len([alarm for alarm in walk.alarms if alarm.raised]) == raised
+    walk.label(skip=160)
+    assert set(walk.filed()) == {("home", "home"), ("hall", "domain-2")}

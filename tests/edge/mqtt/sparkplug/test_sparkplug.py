@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ import pytest
 from edge import Decision, EdgeError
 from edge.config.mqtt import MqttSettings, SparkplugSettings
 from edge.core.events import ChangePoint, SeriesForecast
+from edge.extras import install_command
 from edge.mqtt.packets import InboundMessage, OutboundMessage
 from edge.mqtt.presences import make_sparkplug
 from edge.mqtt.sparkplug.client import HISTORY_MAX, Sparkplug
@@ -202,6 +204,7 @@ def test_a_series_has_metrics_of_its_channels() -> None:
     named = read_payload(here.births(2)[1].payload).metrics
     assert set(named) == {
         *("change", "severity", "regime"),
+        *("anomaly_score", "anomaly_p_value", "anomaly_alarm"),
         *("forecast/volt", "low/volt", "high/volt"),
     }
     rows = ((230.0, math.nan), (231.0, 2.0))
@@ -212,7 +215,14 @@ def test_a_series_has_metrics_of_its_channels() -> None:
         "captured_at_ns": 7_000_000,
     }
     forecast = SeriesForecast(
-        **place, channels=("volt", "ampere"), horizons=(1, 6), point=rows, low=lower, high=upper
+        **place,
+        channels=("volt", "ampere"),
+        horizons=(1, 6),
+        point=rows,
+        low=lower,
+        high=upper,
+        anomaly_score=2.5,
+        anomaly_p_value=0.25,
     )
     assert encode_message(here, forecast, 3) is None
     assert here.rebirth_requested
@@ -224,6 +234,7 @@ def test_a_series_has_metrics_of_its_channels() -> None:
     data = {names[alias]: one for alias, one in read_payload(letter.payload).metrics.items()}
     values = {name: one.get("value") for name, one in data.items()}
     bounds = {"forecast/volt": 230.0, "low/volt": 229.0, "high/volt": 231.5}
+    bounds |= {"anomaly_score": 2.5, "anomaly_p_value": 0.25, "anomaly_alarm": False}
     assert values == bounds | dict.fromkeys(("forecast/ampere", "low/ampere", "high/ampere"))
     assert data["low/ampere"]["is_null"]
     letter = encode_message(
@@ -246,7 +257,10 @@ def test_a_stream_that_changes_its_kind_is_born_again() -> None:
     here.births(2)
     assert here.set_streams({"cam": (), "mic": None}, 3) == []
     assert here.rebirth_requested
-    assert set(read_payload(here.births(4)[1].payload).metrics) == {"change", "severity", "regime"}
+    assert set(read_payload(here.births(4)[1].payload).metrics) == {
+        *("change", "severity", "regime"),
+        *("anomaly_score", "anomaly_p_value", "anomaly_alarm"),
+    }
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"\x12\x7f", rebirth_command()[:-1]])
@@ -391,7 +405,7 @@ def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -
     for name in [one for one in sys.modules if one.startswith("edge.mqtt.sparkplug")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "google.protobuf", None)
-    with pytest.raises(EdgeError, match=r"auricle\[sparkplug\]"):
+    with pytest.raises(EdgeError, match=re.escape(install_command("sparkplug"))):
         make_sparkplug(quick(1, sparkplug=SETTINGS), "gw1", "1", {})
 
 

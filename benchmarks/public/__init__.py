@@ -1,0 +1,1 @@
+"""Public yardsticks for anomaly scores and change points: NAB, SKAB and TCPD."""

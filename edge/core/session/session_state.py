@@ -1,0 +1,209 @@
+"""Session state: everything about the current streams that is not derived from the ledger.
+
+Label buffer, streams, novel domains and served accuracy.  A crash may lose all of it; the verdict,
+route and answer of the next observation do not depend on it.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+import hdc
+
+from ..config import Config
+from ..facts import Fact, Selector
+from ..knowledge import Knowledge
+from .label_buffer import LabelBuffer, ServedAccuracy
+from .novel_domains import NovelDomains, ReferenceModel
+from .stream import NOWHERE, SampleAssessment, SampleOrigin, StreamStates, apply_route
+
+Ints = NDArray[np.int64]
+
+
+class SessionState:
+    """Label buffer, streams, novel domains and served accuracy of one runtime.
+
+    config: of the runtime.  version: counts changes of knowledge; call `knowledge_changed` after
+    each.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.label_buffer = LabelBuffer()
+        self.streams = StreamStates(config.window)
+        self.novel_domains = NovelDomains()
+        self.served_accuracy = ServedAccuracy()
+        self._merges: list[tuple[str, str]] = []
+        self.version = 0
+        self._promoted_version = 0
+        self._novel_names: frozenset[str] = frozenset()
+
+    def reference_model(self, known: Knowledge) -> ReferenceModel:
+        """Return the model that observations are compared with; promotes novel domains first."""
+        if self._promoted_version != self.version:
+            self.novel_domains.promote(known, self._config)
+            self._promoted_version = self.version
+        if self._novel_names - self.novel_domains.names:
+            # Windows that refer to a dropped novel domain must be assessed again.
+            self.version += 1
+        self._novel_names = self.novel_domains.names
+        return self.novel_domains.reference_model(known, self.version)
+
+    def assess(
+        self,
+        key: str,
+        codes: hdc.Codes,
+        known: Knowledge,
+        reference: ReferenceModel,
+        origin: SampleOrigin = NOWHERE,
+    ) -> SampleAssessment:
+        """Compare one observation with the learned domains, and with the novel ones included."""
+        rate = self._config.false_alarm_rate
+        learned, every = reference.compare(codes, known)
+        verdict = placement = hdc.decide(learned, known.memory, known.calibration(), rate)
+        novelties = learned_novelties = learned.nearest()
+        if every is not learned:
+            placement = hdc.decide(every, reference.memory, reference.calibration, rate)
+            novelties = every.nearest()
+        return SampleAssessment(
+            key=key,
+            codes=codes,
+            verdict=verdict,
+            placement=placement,
+            novelties=apply_route(novelties, origin.routed),
+            learned_novelties=learned_novelties,
+            origin=origin,
+            displacement=_displacement(codes, verdict, known),
+        )
+
+    def assess_again(
+        self, one: SampleAssessment, known: Knowledge, reference: ReferenceModel
+    ) -> SampleAssessment:
+        """Assess an observation again, after knowledge or novel domains have changed."""
+        return self.assess(one.key, one.codes, known, reference, one.origin)
+
+    def assess_batch(
+        self,
+        keys: Sequence[str],
+        codes: hdc.Codes,
+        known: Knowledge,
+        reference: ReferenceModel,
+        origins: Sequence[SampleOrigin],
+    ) -> list[SampleAssessment]:
+        """`assess` for several observations in one pass."""
+        rate, calibration = self._config.false_alarm_rate, known.calibration()
+        learned = hdc.detect_each(codes, known.memory, calibration, rate)
+        every = learned
+        if reference.learned is not None:
+            every = hdc.detect_each(codes, reference.memory, reference.calibration, rate)
+        made = []
+        for key, (own, verdict), (whole, placement), origin in zip(
+            keys, learned, every, origins, strict=True
+        ):
+            learned_novelties = own.nearest()
+            novelties = learned_novelties if whole is own else whole.nearest()
+            made.append(
+                SampleAssessment(
+                    key=key,
+                    codes=own.codes,
+                    verdict=verdict,
+                    placement=placement,
+                    novelties=apply_route(novelties, origin.routed),
+                    learned_novelties=learned_novelties,
+                    origin=origin,
+                    displacement=_displacement(own.codes, verdict, known),
+                )
+            )
+        return made
+
+    def unused_domain_name(self, known: Knowledge) -> str:
+        """Return the next name `domain-N` that no learned domain, novel domain or alarm uses."""
+        used = {*known.domains, *self.novel_domains.names, *self.streams.alarm_domains()}
+        number = len(known.domains) + 1
+        while f"domain-{number}" in used:
+            number += 1
+        return f"domain-{number}"
+
+    def record_facts(self, facts: Sequence[Fact]) -> None:
+        """Record new facts: they leave the novel domains and score the answers that were served."""
+        for fact in facts:
+            buffered = self.label_buffer.get(fact.id)
+            if buffered is not None and buffered.guess:
+                right = buffered.guess == fact.label
+                self.served_accuracy.record(fact.id, fact.domain, right=right)
+        if self.novel_domains.names:
+            self.novel_domains.drop(fact.id for fact in facts)
+        self.knowledge_changed()
+
+    def knowledge_changed(self) -> None:
+        """Mark all windows stale; each is assessed again when next needed."""
+        self.version += 1
+
+    def select_unlabelled(self, selector: Selector) -> Iterator[str]:
+        """Yield ids of buffered observations that a selector matches; they have no domain or label
+        yet, so a selector that names either matches none."""
+        if selector.domain is not None or selector.label is not None:
+            return
+        for key, buffered in self.label_buffer.items():
+            row = Fact(
+                id=key,
+                stream=buffered.stream,
+                domain="",
+                label="",
+                captured_at_ns=buffered.captured_at_ns,
+                features=b"",
+                subject=buffered.subject,
+                recording=buffered.recording,
+            )
+            if selector.matches(row):
+                yield key
+
+    def propose_merge(self, source: str, target: str) -> None:
+        """Propose to merge an opened domain: the runtime decides about its facts and candidates."""
+        self._merges.append((source, target))
+
+    def take_merges(self) -> list[tuple[str, str]]:
+        """Return the merges proposed since the last call."""
+        taken, self._merges = self._merges, []
+        return taken
+
+    def merge(self, source: str, target: str) -> None:
+        """Merge an opened domain into another for everything that waits for labels."""
+        if target not in self.novel_domains:
+            self.novel_domains.close(source)
+        self.rename(source, target)
+        self.knowledge_changed()
+
+    def rename(self, old: str, new: str) -> bool:
+        """Rename a domain for everything that waits for labels; True if anything did."""
+        buffered = self.label_buffer.rename(old, new)
+        novel = old in self.novel_domains
+        self.novel_domains.rename(old, new)
+        self.served_accuracy.rename(old, new)
+        return self.streams.rename(old, new) or buffered or novel
+
+    def forget(self, observation_ids: frozenset[str]) -> None:
+        """Drop observations, and all windows, since they may hold them."""
+        self.label_buffer.drop(observation_ids)
+        self.novel_domains.drop(observation_ids)
+        self.served_accuracy.drop(observation_ids)
+        self.clear_windows()
+
+    def end_alarm(self, stream: str) -> None:
+        """End a stream's alarm, which was false; an unlabelled domain that it opened is dropped."""
+        state = self.streams.get(stream)
+        if state.alarm_domain in self.novel_domains:
+            self.novel_domains.drop(tuple(self.novel_domains.rows(state.alarm_domain)))
+        state.alarm_domain = ""
+        state.clear()
+        self.knowledge_changed()
+
+    def clear_windows(self) -> None:
+        """Drop all windows, after a forget or a change of the geometry they were projected with."""
+        self.streams.clear()
+        self.knowledge_changed()
+
+
+def _displacement(codes: hdc.Codes, verdict: hdc.Verdict, known: Knowledge) -> Ints:
+    return np.asarray(known.memory.displacement((verdict.domain, verdict.label), codes)[0])
