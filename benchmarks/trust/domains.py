@@ -130,8 +130,7 @@ def run_domains(world: DomainSet, way: str, seed: int) -> DomainRun:
         person.show(row)
     person.hand_in(everything=True)
     shown = np.concatenate(visits)
-    firsts = [int(world.domain[visit[-1]]) for visit in visits]
-    switches = [b for a, b in pairwise(firsts) if a != b]
+    switches = [b for a, b in pairwise(domains_of(world, visits)) if a != b]
     streamed = set(shown.tolist())
     filed = Counter(
         (int(world.domain[_row(fact.id)]), fact.domain)
@@ -184,6 +183,11 @@ def plan_visits(
         order = random.permutation(np.asarray(order)).tolist()
     visits += [short[name] for name in order]
     return enrolled, _blend(visits, random) if way == "gradual" else visits
+
+
+def domains_of(world: DomainSet, visits: Sequence[Ints]) -> list[int]:
+    """Return the domain of most rows of each visit."""
+    return [int(np.bincount(world.domain[visit]).argmax()) for visit in visits]
 
 
 def _pool(world: DomainSet, name: int, random: np.random.Generator) -> Ints:
