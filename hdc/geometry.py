@@ -360,7 +360,7 @@ class Geometry:
                 bits=bits,
                 scales=packed["scales"].astype(np.int64),
                 columns=Columns.unpack("columns", packed),
-                plane=Plane.unpack("plane", packed),
+                plane=Plane.unpack("plane", {**_EARLIER, **packed}),
                 norms=Norms.unpack("norms", packed),
                 fitted=FittedGeometry(
                     packed["surveyed.keys"].astype(np.uint64),
@@ -376,6 +376,10 @@ class Geometry:
                 f"unpacking a geometry failed: {error!r}", "fit the geometry again"
             ) from error
         return made
+
+
+# Planes of earlier versions have no divisor: they divide by each sample's own norm.
+_EARLIER: Packed = {"plane.fixed": np.zeros(1, dtype=np.int64)}
 
 
 def _require_whole(geometry: Geometry) -> None:

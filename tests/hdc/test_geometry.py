@@ -230,6 +230,16 @@ def test_packing_survives() -> None:
         assert np.array_equal(one.values, other.values)
 
 
+def test_a_geometry_of_an_earlier_version_is_read() -> None:
+    """Planes without a divisor divide by each sample's own norm, as they did then."""
+    geometry = learned()[0].geometry
+    assert geometry.plane is not None
+    assert not geometry.plane.fixed[0]
+    packed = {name: array for name, array in geometry.pack().items() if name != "plane.fixed"}
+    again = hdc.Geometry.unpack(packed)
+    assert np.array_equal(again.project(draw(1, 9)).values, geometry.project(draw(1, 9)).values)
+
+
 def test_the_fingerprint_covers_seed_and_fit() -> None:
     """Another seed or another fit gives another fingerprint."""
     rows, labels = enrolment()
