@@ -8,7 +8,6 @@ wheel is named again, and only a distribution from a package index goes by its n
 import json
 import shlex
 import sys
-from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -49,6 +48,9 @@ def _requirement(extra: str) -> str:
 
 def _origin() -> dict[str, Any]:
     """Return the contents of direct_url.json, empty for a distribution from a package index."""
+    # Imported here: a daemon that misses nothing does not need it.
+    from importlib.metadata import PackageNotFoundError, distribution
+
     try:
         text = distribution(DISTRIBUTION).read_text("direct_url.json")
     except PackageNotFoundError:

@@ -25,6 +25,11 @@ _SCREENED = 512
 measured."""
 
 
+MEAN_SAMPLES_MIN = 8
+"""Samples from which on the mean of a concept can show that others have moved: half of the default
+window.  Chosen by hand."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Concept:
     count: int
@@ -148,11 +153,17 @@ class Memory:
 
     def residuals(self, codes: Codes, domain: str) -> tuple[list[Ints], Indices]:
         """Return samples less the means of their nearest concepts of one domain, int64 [n, width]
-        for each fitted block, and these concepts' columns, [n]."""
+        for each fitted block, and these concepts' columns, [n].
+
+        Concepts of fewer than `MEAN_SAMPLES_MIN` samples are left out if there are larger ones.
+        """
         part = self.parts[domain]
-        columns = np.arange(part.start, part.stop)
+        counts = [self._concepts[key].count for key in self.keys[part]]
+        fewest = min(MEAN_SAMPLES_MIN, max(counts))
+        kept = [at for at, count in enumerate(counts) if count >= fewest]
+        columns = np.asarray(kept, dtype=np.intp) + part.start
         nearest = self.score(codes, only=columns).argmin(axis=1)
-        held = [self._concepts[key] for key in self.keys[part]]
+        held = [self._concepts[self.keys[column]] for column in columns.tolist()]
         means = np.stack([mean(concept.sums, concept.count) for concept in held])
         moved = codes.values - means[nearest]
         return [moved[:, slice(*span)] for span in self.geometry.spans], columns[nearest]

@@ -49,7 +49,7 @@ class WaitEvent:
 class StreamSummary:
     """Counts over a stretch of the image stream.
 
-    read: best guess correct.  new: called new.  routed: routed to their true domain.  alarms:
+    read: best guess correct.  new: called new.  undecided: neither new nor known.  routed: routed to their true domain.  alarms:
     raised.  alarm_after, cleared_after: images until the first alarm was raised and until the first
     one was cleared, None where none was.  domain: opened by the first alarm.
     """
@@ -57,6 +57,7 @@ class StreamSummary:
     images: int
     read: int
     new: int
+    undecided: int = 0
     routed: int = 0
     alarms: int = 0
     alarm_after: int | None = None

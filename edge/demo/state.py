@@ -122,6 +122,7 @@ def stream_images(
             summary,
             read=summary.read + right,
             new=summary.new + (decision.known is False),
+            undecided=summary.undecided + (decision.known is None),
             routed=summary.routed + (decision.domain == digits.source),
         )
         yield ImageEvent(decision, right)

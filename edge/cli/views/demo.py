@@ -249,8 +249,9 @@ def _figures(outcome: DemoOutcome) -> tuple[tuple[str, str], ...]:
     known, new, again = outcome.known, outcome.unlabelled, outcome.labelled
     proof = outcome.proof
     noticed = f"after {new.alarm_after}" if new.alarm_after else f"not in {new.images}"
-    images, called = known.images + again.images, known.new + again.new
-    mistaken = f"{called} of {images} = {called / images:.1%}"
+    decided = known.images - known.undecided + again.images - again.undecided
+    called = known.new + again.new
+    mistaken = f"{called} of {decided} decided = {called / max(1, decided):.1%}"
     exact = "bit-identical to a twin that never saw them"
     encoding, rest = f"{outcome.encoder_ms:.2f} ms", f"{outcome.rest_ms:.2f} ms"
     share = f"{outcome.rest_ms / outcome.encoder_ms:.0%}"

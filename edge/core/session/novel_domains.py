@@ -123,7 +123,10 @@ class ReferenceModel:
             # One unit of resolution, so that constant columns are not divided by zero.
             length = float((np.square(rows).sum(axis=1) * sizes).sum() / sizes.sum()) + 1
             found.append(float(np.square(moved).sum()) / length)
-            chance.append(_chance(rows - rows.mean(axis=0), uncertainty))
+            centred = rows - rows.mean(axis=0)
+            # Few facts explain a shift of their own spread, however far the samples lie.
+            spread = float(np.square(centred).sum(axis=1).mean()) / length
+            chance.append(_chance(centred, uncertainty * min(1.0, spread)))
         return float(np.mean(found) / np.mean(chance))
 
     def _separation(self, samples: hdc.Codes, columns: NDArray[np.intp], domain: str) -> float:
