@@ -223,7 +223,7 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"X has {width} features, the quantiser has {frozen.width} columns")
         self.classes_: NDArray[Any] = np.empty(0, dtype)
         self._inputs: dict[str, NDArray[np.float32]] = {}
-        self._open(frozen, MemoryLedger())
+        self._open(frozen, MemoryLedger(exchangeable=True))
         self._expected_classes: set[str] = set()
         self._samples = self._requests = 0
 

@@ -25,9 +25,8 @@ _SCREENED = 512
 measured."""
 
 
-MEAN_SAMPLES_MIN = 8
-"""Samples from which on the mean of a concept can show that others have moved: half of the default
-window.  Chosen by hand."""
+MEAN_SAMPLES_MIN = 2
+"""Fewest samples whose mean can show that others have moved: a single one has no spread."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

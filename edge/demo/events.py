@@ -49,9 +49,10 @@ class WaitEvent:
 class StreamSummary:
     """Counts over a stretch of the image stream.
 
-    read: best guess correct.  new: called new.  undecided: neither new nor known.  routed: routed to their true domain.  alarms:
-    raised.  alarm_after, cleared_after: images until the first alarm was raised and until the first
-    one was cleared, None where none was.  domain: opened by the first alarm.
+    read: best guess correct.  new: called new.  undecided: neither new nor known.  routed: routed
+    to their true domain.  alarms: raised.  alarm_after, cleared_after: images until the first alarm
+    was raised and until the first one was cleared, None where none was.  domain: opened by the
+    first alarm.
     """
 
     images: int

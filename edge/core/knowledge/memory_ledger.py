@@ -32,6 +32,7 @@ from ..facts import (
     Selector,
     digest_facts,
     stack_facts,
+    untimed_batch,
 )
 from ..recalibration import Recalibration
 from .contributions import Contribution
@@ -40,10 +41,19 @@ Geometry = Mapping[str, NDArray[Any]]
 
 
 class MemoryLedger:
-    """A ledger without durability.  Apply the runtime's effects to it, in order."""
+    """A ledger without durability.  Apply the runtime's effects to it, in order.
 
-    def __init__(self, facts: Iterable[Fact] = (), columns: tuple[str, ...] = ()) -> None:
-        self._columns = columns
+    exchangeable: capture times only say which facts are newest, and batches hold none.
+    """
+
+    def __init__(
+        self,
+        facts: Iterable[Fact] = (),
+        columns: tuple[str, ...] = (),
+        *,
+        exchangeable: bool = False,
+    ) -> None:
+        self._columns, self._exchangeable = columns, exchangeable
         self._facts = {fact.id: fact for fact in facts}
         self._tombstones: set[bytes] = set()
         self._geometry: Geometry | None = None
@@ -64,6 +74,7 @@ class MemoryLedger:
         made = MemoryLedger(
             (replace(fact, features=features[fact.id]) for fact in self._facts.values()),
             self._columns,
+            exchangeable=self._exchangeable,
         )
         made._tombstones = set(self._tombstones)
         made._evictions = self._evictions
@@ -177,7 +188,10 @@ class MemoryLedger:
             key=lambda fact: fact.id,
         )
         for at in range(0, len(rows), limits.BATCH_FACTS):
-            yield stack_facts(rows[at : at + limits.BATCH_FACTS])
+            batch = stack_facts(rows[at : at + limits.BATCH_FACTS])
+            if self._exchangeable:
+                batch = untimed_batch(batch.ids, batch.domains, batch.labels, batch.features)
+            yield batch
 
     def was_forgotten(self, fact_id: str) -> bool:
         """See `facts.Ledger`."""

@@ -181,7 +181,7 @@ def test_the_last_screen_sums_up_the_run(events: list[DemoEvent], tmp_path: Path
     for part in (
         "96.0% 87.0% 80.0% 88.0%",
         "after 16 images",
-        "9 of 900 = 1.0% (chosen: 1%)",
+        "9 of 900 decided = 1.0% (chosen: 1%)",
         "12 facts, 0 of them still in the file",
         "0 of 12 relearned",
         "encoder 4.50 ms, everything else 0.45 ms (10%)",
