@@ -152,7 +152,7 @@ def runtime_of(
             stream="",
             domain=domains[row],
             label=f"{label[row]}",
-            captured_at_ns=row,
+            captured_at_ns=0,
             features=levels.tobytes(),
         )
         for row, levels in enumerate(quantiser.quantise(values))
