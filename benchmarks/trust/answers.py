@@ -209,7 +209,8 @@ def folds() -> Iterator[BenchmarkRow]:
 
 
 def quantisers(data: Path | None, notes: list[str], *, quick: bool) -> Iterator[BenchmarkRow]:
-    """Compare quantisers on later domains: own less frozen on the first, frozen anew if outgrown.
+    """Compare quantisers on later domains: accuracy with a quantiser of their own minus that with
+    the first domain's, frozen or widened where samples exceed its range.
 
     The metric `quantiser_cost` is the loss of accuracy; below 0 the first one is better.
     """

@@ -235,7 +235,7 @@ def _start(card: encoder.Card, ledger: MemoryLedger, *, confirms: bool) -> Timed
 
 
 def _restart(card: encoder.Card, device: TimedDevice) -> TimedDevice:
-    """Return a device that was restarted on a copy of the ledger; nobody answers it."""
+    """Return a device that was restarted on a copy of the ledger; its questions stay unanswered."""
     made = _start(card, _copy(device.ledger), confirms=False)
     made.sequence = device.sequence
     return made

@@ -35,7 +35,7 @@ CONFIRMATION = frozenset({"link", "water"})
 class TimePart:
     """One recording of a set: values float64 [n, width] and labels int64 [n] in time order.
 
-    switches: what is new, float64 [64, width] by name.
+    switches: out-of-distribution samples by name, float64 [64, width].
     """
 
     group: str

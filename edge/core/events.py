@@ -71,7 +71,7 @@ class Relabel:
 
 @dataclass(frozen=True, slots=True)
 class UndoMerge:
-    """Undo a merge of domains: facts that it moved, and that nobody corrected since, move back.
+    """Undo a merge of domains: facts that it moved, and that were not corrected since move back.
 
     merge_id: of the `DomainMerge`.
     """

@@ -69,7 +69,7 @@ class Recalibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedRate:
-    """The false-alarm rate observed on a stream, beside the chosen one.
+    """The false-alarm rate observed on a stream, next to the chosen one.
 
     rate: share of the observations that count as known (outside lasting alarms, or in alarms called
     harmless) that were reported as novel.  low, high: 95 % interval (Wilson 1927) on the effective

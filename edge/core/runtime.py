@@ -162,7 +162,7 @@ class Runtime:
         return self.knowledge.contribute(device, self._model.card.fingerprint, revision)
 
     def observed_rates(self) -> dict[str, ObservedRate]:
-        """Return the observed false-alarm rate of each stream, beside the chosen one."""
+        """Return the observed false-alarm rate of each stream, next to the chosen one."""
         return self._levels.observed_rates()
 
     def alarm_questions(self) -> tuple[AlarmQuestion, ...]:

@@ -153,7 +153,7 @@ def _calibration(homes: tuple[HomeStatus, ...]) -> Iterator[str]:
 
 
 def _false_alarms(status: DaemonStatus) -> Iterator[Table]:
-    """Yield a table of the observed false-alarm rates beside the chosen ones, if there are any."""
+    """Yield a table of the observed false-alarm rates next to the chosen ones, if there are any."""
     chosen = {home.name: home.false_alarm_rate for home in status.homes}
     table = _table(("false alarms", "chosen", "observed", "95 % interval"))
     for one in status.streams:

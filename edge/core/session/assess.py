@@ -125,8 +125,6 @@ class Assessor:
             return
         stream = session.streams.get(event.stream)
         reference = session.reference_model(known)
-        if ahead is not None and ahead.reference is not reference:
-            ahead = None
         level, calibration = self._levels.get(event.stream), known.calibration()
         rate = self._config.false_alarm_rate
         if stream.version != session.version:
@@ -136,12 +134,7 @@ class Assessor:
                 ),
                 session.version,
             )
-        if ahead is not None:
-            made, logits = ahead.assessment, ahead.logits
-        else:
-            logits = known.router().logits(features) if known.learned else NO_LOGITS
-            codes, origin = known.geometry.project(features[None]), _origin(event, known, logits)
-            made = session.assess(key, codes, known, reference, origin)
+        made, logits = self._compare(event, features, known, reference, ahead)
         made = level.at_level(made, calibration, rate)
         stream.push(made)
         window = self._detect_drift(stream, known, level)
@@ -152,7 +145,6 @@ class Assessor:
         alarm_domain = self._alarms.update(stream, window, known, reference)
         if alarm_domain is not None:
             stream.alarm_domain = alarm_domain
-        degraded = stream.alarmed and stream.alarm_domain not in known.domains
         observed = level.observed(rate)
         yield Decision(
             observation_id=key,
@@ -167,7 +159,7 @@ class Assessor:
             window_p=window.p_value if window else 1.0,
             alarm=stream.alarmed,
             reason=made.verdict.shortfall.reason if made.verdict.shortfall else "",
-            degraded=degraded,
+            degraded=stream.alarmed and stream.alarm_domain not in known.domains,
             observed_rate=observed.rate if observed else None,
             observed_low=observed.low if observed else None,
             observed_high=observed.high if observed else None,
@@ -184,6 +176,22 @@ class Assessor:
         if stream.alarmed:
             yield from self._requests.update(event.stream, stream, known)
         yield from self._recalibrate(event, made, window, known)
+
+    def _compare(
+        self,
+        event: Observation,
+        features: Features,
+        known: Knowledge,
+        reference: ReferenceModel,
+        ahead: PrefetchedAssessment | None,
+    ) -> tuple[SampleAssessment, Floats]:
+        """Return a sample compared with the reference model, and the router's logits; `ahead` if it
+        was compared with the same model."""
+        if ahead is not None and ahead.reference is reference:
+            return ahead.assessment, ahead.logits
+        logits = known.router().logits(features) if known.learned else NO_LOGITS
+        codes, origin = known.geometry.project(features[None]), _origin(event, known, logits)
+        return self._session.assess(event.key, codes, known, reference, origin), logits
 
     def _recalibrate(
         self,
