@@ -193,14 +193,19 @@ class Runtime:
         for found in self._assessor.assess(event, features, self.knowledge, ahead):
             if isinstance(found, StoreLabelCandidates | StoreRecalibration):
                 yield found
+            elif isinstance(found, DriftAlarm):
+                yield from self._publish_alarm(found)
             else:
                 yield Publish(found)
-            if isinstance(found, DriftAlarm) and found.stream in self._alarm_outputs:
-                channel = self._alarm_outputs[found.stream]
-                yield SetOutput(found.stream, channel, int(found.raised))
-
         for source, target in self._session.take_merges():
             yield from self._merge(event, source, target)
+
+    def _publish_alarm(self, alarm: DriftAlarm) -> Iterator[Effect]:
+        """Publish an alarm that is raised or ends, and set its device's output."""
+        yield Publish(alarm)
+        channel = self._alarm_outputs.get(alarm.stream)
+        if channel is not None:
+            yield SetOutput(alarm.stream, channel, int(alarm.raised))
 
     def _merge(self, event: Observation, source: str, target: str) -> Iterator[Effect]:
         """Merge a domain that this runtime opened into another, with its facts."""
@@ -262,9 +267,21 @@ class Runtime:
             )
             return
         level.confirm(alarm)
-        self._session.end_alarm(event.stream)
+        ended = self._session.end_alarm(event.stream)
         yield StoreRecalibration(event.stream, level.record(self.knowledge.geometry.fingerprint))
         yield Publish(Acknowledgement(event.alarm_id, 1, "the level was re-based"))
+        if ended:
+            last = alarm.observation_ids[-1]
+            yield from self._publish_alarm(
+                DriftAlarm(
+                    stream=event.stream,
+                    observation_id=last,
+                    captured_at_ns=alarm.until_ns - 1,
+                    raised=False,
+                    window_p=1.0,
+                    domain=alarm.domain,
+                )
+            )
 
     # --- learning -------------------------------------------------------------------------------
 

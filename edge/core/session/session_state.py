@@ -190,14 +190,17 @@ class SessionState:
         self.served_accuracy.drop(observation_ids)
         self.clear_windows()
 
-    def end_alarm(self, stream: str) -> None:
-        """End a stream's alarm, which was false; an unlabelled domain that it opened is dropped."""
+    def end_alarm(self, stream: str) -> bool:
+        """End a stream's alarm, which was false; an unlabelled domain that it opened is dropped.
+        Return whether there was one."""
         state = self.streams.get(stream)
+        alarmed = state.alarmed
         if state.alarm_domain in self.novel_domains:
             self.novel_domains.drop(tuple(self.novel_domains.rows(state.alarm_domain)))
         state.alarm_domain = ""
         state.clear()
         self.knowledge_changed()
+        return alarmed
 
     def clear_windows(self) -> None:
         """Drop all windows, after a forget or a change of the geometry they were projected with."""

@@ -71,7 +71,8 @@ def test_an_answer_may_come_after_the_observations_have_expired(watch):
     """The newest observations stand for those of the question, and the alarm ends."""
     asked = watch.asked
     watch.home.runtime._session.label_buffer.drop(asked.observation_ids)  # noqa: SLF001 - expiry
-    (ack,) = watch.home.feed(ConfirmAlarm(asked.alarm_id, "cam", harmless=True, at_ns=9))
+    ack, ended = watch.home.feed(ConfirmAlarm(asked.alarm_id, "cam", harmless=True, at_ns=9))
+    assert (ended.stream, ended.raised) == ("cam", False)
     assert isinstance(ack, Acknowledgement)
     record = watch.home.store.recalibrations()["cam"].confirmed[0]
     assert record.alarm_id == asked.alarm_id

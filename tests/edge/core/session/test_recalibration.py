@@ -14,6 +14,7 @@ from edge.core.events import (
     AlarmQuestion,
     ConfirmAlarm,
     Decision,
+    DriftAlarm,
     FitGeometry,
     ForgetRequest,
     Message,
@@ -162,7 +163,9 @@ def test_one_answer_re_bases_the_level():
     stream = shifted(world)
     asked = stream.questions[0]
     assert asked in world.runtime.alarm_questions()
-    (done,) = answer(world, asked, harmless=True)
+    done, ended = answer(world, asked, harmless=True)
+    assert isinstance(ended, DriftAlarm)
+    assert (ended.stream, ended.raised) == (asked.stream, False)
     assert isinstance(done, Acknowledgement)
     assert not world.runtime.alarm_questions()
     stream.watch(rows(200, 4, 2.0), subject="after")
