@@ -104,6 +104,7 @@ class StreamCounters:
                 self._record_answer(message.captured_at_ns)
             case DriftAlarm():
                 self.alarmed = message.raised
+                self.degraded = self.degraded and message.raised
                 self.alarms += message.raised
                 self._alarm_domain = message.domain
             case ChangePoint():
