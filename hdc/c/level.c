@@ -267,8 +267,8 @@ static int distance_to(const native_memory *m, const uint64_t *bits, const coord
     if (m->columns) {
         int64_t first = at * (int64_t)m->columns;
         uint64_t apart =
-            m->wide ? city_block32(c->wide, (const int32_t *)m->column_means + first, m->columns)
-                    : city_block16(c->narrow, (const uint16_t *)m->column_means + first,
+            m->wide ? city_block32(c->wide, (const int32_t *)m->columns_means + first, m->columns)
+                    : city_block16(c->narrow, (const uint16_t *)m->columns_means + first,
                                    m->columns);
         inexact |= apart >= SMALL;
         *made++ = (int64_t)apart;
@@ -280,7 +280,7 @@ static int distance_to(const native_memory *m, const uint64_t *bits, const coord
         *made++ = apart;
     }
     if (m->norms) {
-        const int32_t *mean = m->norm_means + at * (int64_t)m->norms;
+        const int32_t *mean = m->norms_means + at * (int64_t)m->norms;
         uint32_t apart = auricle_plane_distance(c->norms, mean, m->norms);
         inexact |= apart >= EXACT_ROOT;
         *made++ = apart;

@@ -34,9 +34,9 @@ typedef struct {
     const uint32_t *majorities; /* [concepts][words] */
     const uint32_t *screen;     /* [concepts][screen_words], NULL: no first pass */
     uint32_t screen_words, screened;
-    const void *column_means;   /* [concepts][columns], uint16, or int32 if wide */
+    const void *columns_means;   /* [concepts][columns], uint16, or int32 if wide */
     const int32_t *plane_means; /* [concepts][plane] */
-    const int32_t *norm_means;  /* [concepts][norms] */
+    const int32_t *norms_means;  /* [concepts][norms] */
 } native_memory;
 
 /* Exemplars of one concept, or any rows of whole numbers below 2^24. */
