@@ -288,7 +288,9 @@ def join_one_score(
     if near is None:
         place = int(scores.argmin())
         return int(scores[place]), place
-    columns, plane = coordinates(samples.geometry, samples.codes)
+    values, (first, second) = samples.codes.values[0], samples.geometry.spans[:2]
+    # The plane's last coordinate is the length outside.
+    columns, plane = values[slice(*first)], values[second[0] : second[1] - 1]
     votes = (*samples.geometry.votes.tolist(), *samples.geometry.exemplar_votes.tolist())
     found: list[tuple[int, int]] = []
     for place in scores.argsort(kind="stable")[:EXEMPLAR_SHORTLIST].tolist():
@@ -296,7 +298,7 @@ def join_one_score(
             break
         typical = near.scales[place].tolist()
         held = near.exemplars[place]
-        apart = nearest_to_one(held, columns[0], plane[0]) if held is not None else (-1, -1)
+        apart = nearest_to_one(held, columns, plane) if held is not None else (-1, -1)
         nearby = [own if own >= 0 else of[0] for own, of in zip(apart, typical, strict=True)]
         both = (*distances[place].tolist(), *nearby)
         found.append((combine_one(both, (*scales[place].tolist(), *typical), votes), place))
