@@ -282,7 +282,7 @@ def lay_memory(
     majorities: uint64 [c, words].  means: int64 [c, width] of each block.  screened: concepts left
     by a first pass over a quarter of the bits, which memories of no more do without.
     """
-    if not kernels() or not whole(votes, 0, _VOTE_MAX):
+    if not kernels() or len(votes) != 1 + len(means) or not whole(votes, 0, _VOTE_MAX):
         return None
     made, rest = MemoryLayout(concepts=len(majorities), words=2 * majorities.shape[1]), [*means]
     made.blocks = 1 + len(means)
