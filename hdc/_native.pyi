@@ -1,4 +1,4 @@
-"""The module that module.c makes."""
+# The module that module.c makes.
 
 from collections.abc import Callable
 from typing import Final

@@ -62,7 +62,9 @@ class _Prototypes:
     def means(self) -> tuple[NDArray[np.floating], ...]:
         """The means of each block, for numpy."""
         pairs = zip(self.held, self.numbers, strict=True)
-        return tuple(np.ascontiguousarray(held).astype(number, copy=False) for held, number in pairs)
+        return tuple(
+            np.ascontiguousarray(held).astype(number, copy=False) for held, number in pairs
+        )
 
     @cached_property
     def work_bytes(self) -> int:

@@ -72,15 +72,19 @@ def build(folder: Path, flags: Sequence[str] = (), root: Path = ROOT) -> Built:
     with TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count()) as pool:
         made = Path(scratch)
         jobs = [
-            [*command, *SHARED, *named, f"-DAURICLE_LEVEL={level}", "-c"]
-            + [str(root / "hdc" / "c" / "level.c"), "-o", str(made / f"{level}.o")]
+            [
+                *(*command, *SHARED, *named, f"-DAURICLE_LEVEL={level}"),
+                *("-c", str(root / "hdc" / "c" / "level.c"), "-o", str(made / f"{level}.o")),
+            ]
             for level, named in levels.items()
         ]
         headers = [f"-I{path}" for path in python_headers(machine, made)]
         defined = ["-DAURICLE_AVX512"] if "avx512" in levels else []
         jobs.append(
-            [*command, *headers, *defined, "-c", str(root / "hdc" / "c" / "module.c")]
-            + ["-o", str(made / "module.o")]
+            [
+                *(*command, *headers, *defined),
+                *("-c", str(root / "hdc" / "c" / "module.c"), "-o", str(made / "module.o")),
+            ]
         )
         list(pool.map(_run, jobs))
         target = made / NAME
@@ -109,8 +113,8 @@ def find_compiler() -> list[str]:
 def python_headers(machine: str, scratch: Path) -> list[Path]:
     """Return the folders of Python's headers for a processor.  Raises CannotBuildError.
 
-    The limited API is the same on x86-64 and aarch64, whose sizes of types are equal, so the headers
-    of this machine serve the other; Debian keeps one of them in a folder for each processor.
+    x86-64 and aarch64 have types of equal sizes, so the headers of this machine serve the other;
+    Debian keeps one of them in a folder for each processor.
     """
     folder = Path(sysconfig.get_path("include"))
     if not (folder / "Python.h").exists():

@@ -123,7 +123,9 @@ def retag(wheel: Path, target: Path, tag: str) -> Path:
 def _record(record: bytes, changed: str, held: dict[str, bytes]) -> bytes:
     digest = base64.urlsafe_b64encode(hashlib.sha256(held[changed]).digest()).rstrip(b"=").decode()
     lines = [
-        f"{changed},sha256={digest},{len(held[changed])}" if line.startswith(f"{changed},") else line
+        f"{changed},sha256={digest},{len(held[changed])}"
+        if line.startswith(f"{changed},")
+        else line
         for line in record.decode().splitlines()
     ]
     return ("\n".join(lines) + "\n").encode()

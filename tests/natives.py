@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_loader
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
@@ -46,7 +47,7 @@ def load(path: Path) -> ModuleType:
 
 @contextmanager
 def computing_with(kernel: native.Kernel | None) -> Iterator[None]:
-    """hdc with one kernel, or with numpy alone."""
+    """Let hdc use one kernel, or numpy alone."""
     before = native.KERNEL
     native.KERNEL = kernel
     try:
@@ -77,7 +78,7 @@ def case_of(random: np.random.Generator) -> Case:
     width = int(random.choice(WIDTHS)) if random.random() < 0.7 else int(random.integers(1, 2065))
     bits = int(random.choice(BITS))
     edges = np.unique([0, width, *random.integers(0, width + 1, int(random.integers(0, 5)))])
-    slices = tuple((int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True))
+    slices = tuple((int(a), int(b)) for a, b in pairwise(edges.tolist()))
     seed = int(random.integers(0, 2**62))
     scale = random.integers(1, 1 + int(random.choice([1, 3, 300])), width).astype(np.float64)
     zeros = random.integers(-3, 300, width).astype(np.float64) * random.integers(0, 2)
@@ -250,7 +251,8 @@ def main(path: str, seeds: str) -> None:
         for seed in range(int(seeds)):
             for one in CHECKS:
                 one(kernel, seed)
-        print(kernel.name)
+        sys.stdout.write(f"{kernel.name}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
