@@ -27,9 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import native
-from .blocks import AnyBlock, Columns, Norms, Packed, Plane
+from .blocks import AnyBlock, Columns, Norms, Packed, Plane, shared_tap
 from .errors import DimensionError, FormatError
-from .integers import Ints
+from .integers import Ints, root
 from .layouts import GeometryLayout, lay_geometry, padded_width
 
 Words = NDArray[np.uint64]
@@ -329,10 +329,28 @@ class Geometry:
             parts = (rows[at : at + _ROWS] for at in range(0, len(rows), _ROWS))
             return Codes.concat([self.project(part) for part in parts])
         first = rows[:, slice(*self.slices[0])]
+        return Codes(project(first, self.seed, self.bits), self._values_of(rows))
+
+    def _values_of(self, rows: NDArray[np.uint8]) -> Ints:
+        """Return the blocks' coordinates int64 [n, values]."""
         values = np.empty((len(rows), self.values), dtype=np.int64)
+        squares = self.norms.squares(rows) if self.norms is not None else None
         for block, (start, stop) in zip(self.blocks, self.spans, strict=True):
-            values[:, start:stop] = block.code(rows)
-        return Codes(project(first, self.seed, self.bits), values)
+            if squares is not None and isinstance(block, Norms):
+                values[:, start:stop] = block.code_squares(squares)
+            elif squares is not None and isinstance(block, Plane) and self._shared is not None:
+                norms = np.maximum(root(squares[:, self._shared]), 1)
+                values[:, start:stop] = block.code(rows, norms)
+            else:
+                values[:, start:stop] = block.code(rows)
+        return values
+
+    @cached_property
+    def _shared(self) -> int | None:
+        """The tap whose norm is also the plane's divisor, None if there is none."""
+        if self.plane is None or self.norms is None:
+            return None
+        return shared_tap(self.plane, self.norms)
 
     def _project_in_c(self, rows: NDArray[np.uint8]) -> Codes | None:
         """Compute `project` in C, None if it cannot."""

@@ -336,6 +336,7 @@ static int fill(PyObject *module)
 #endif
     done = done && add(all, &native_portable, 1)
         && PyModule_AddObjectRef(module, "LEVELS", all) == 0
+        && PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) == 0
         && PyModule_AddIntConstant(module, "GEOMETRY_BYTES", sizeof(native_geometry)) == 0
         && PyModule_AddIntConstant(module, "MEMORY_BYTES", sizeof(native_memory)) == 0
         && PyModule_AddIntConstant(module, "EXEMPLARS_BYTES", sizeof(native_exemplars)) == 0;

@@ -9,8 +9,8 @@ import shutil
 import subprocess
 import sys
 import threading
+from ctypes import sizeof
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import hdc
 from hdc import native
-from hdc.layouts import lay_geometry
+from hdc.layouts import ExemplarsLayout, GeometryLayout, MemoryLayout, lay_geometry
 from tests import natives
 from tests.natives import both, computing_with, load
 
@@ -47,17 +47,16 @@ def built(source: Path, folder: Path, flags: tuple[str, ...] = ()) -> Path:
 
 
 @pytest.fixture(scope="module")
-def module(source: Path, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    """The module that is installed, else one built here."""
-    found = native._native  # noqa: SLF001 - the module itself, whether or not it is installed
-    return found or load(built(source, tmp_path_factory.mktemp("native")))
+def levels(source: Path, tmp_path_factory: pytest.TempPathFactory):
+    """The installed module's instruction sets, else those of one built here."""
+    return native.LEVELS or load(built(source, tmp_path_factory.mktemp("native"))).LEVELS
 
 
 @pytest.fixture(params=KERNELS, scope="module")
-def kernel(request: pytest.FixtureRequest, module: ModuleType):
+def kernel(request: pytest.FixtureRequest, levels):
     """Each instruction set that this processor has."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native, "_native", module)
+        patch.setattr(native, "LEVELS", levels)
         found = {one.name: one for one in native.kernels()}
         if request.param not in found:
             pytest.skip(f"this processor does not run {request.param}")
@@ -203,6 +202,14 @@ def test_short_arrays_are_refused(kernel):
             kernel.project(layout, rows[0], *short)
     with pytest.raises(TypeError, match="expected 3 arguments, found 1"):
         kernel.byte_products(rows)
+
+
+def test_the_layouts_are_those_of_the_module(source, tmp_path):
+    """Python and C agree on the size of every structure that they share."""
+    module = load(built(source, tmp_path))
+    assert module.INTERFACE == native.INTERFACE
+    found = (module.GEOMETRY_BYTES, module.MEMORY_BYTES, module.EXEMPLARS_BYTES)
+    assert found == tuple(map(sizeof, (GeometryLayout, MemoryLayout, ExemplarsLayout)))
 
 
 def test_the_path_is_named(kernel, monkeypatch):
