@@ -9,10 +9,11 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from .calibration import ENOUGH, Calibration, ScoredSamples, join_one_score, join_scores
+from .calibration import ENOUGH, Calibration
 from .errors import ConceptError
 from .geometry import Codes
 from .integers import ONE, Ints, combine, combine_shifted
+from .joint import ScoredSamples, join_one_score, join_scores
 from .memory import Key, Memory
 from .switches import RAISED_SCORE
 from .time_statistics import Level, TimeStatistics, in_words, sample_p_value, window_score
