@@ -480,7 +480,8 @@ class Knowledge:
     def _calibration_facts(self, domain: str) -> FactBatch:
         """Return a sample of a domain's facts, in whole runs where their times are known."""
         count = sum(n for (name, _), n in self.own.counts.items() if name == domain)
-        return sample_in_time(lambda: self._batches(domain), count, limits.CALIBRATION_FACTS_MAX)
+        size = limits.CALIBRATION_FACTS_MAX
+        return sample_in_time(self._ledger, domain, count, size, self._leaving)
 
     def _coded(self, rows: FactBatch) -> Iterator[tuple[str, str, hdc.Codes]]:
         """Yield facts of one domain as (domain, label, codes)."""
