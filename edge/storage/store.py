@@ -262,6 +262,11 @@ class Store(StoreReader):
             put_meta(db, "contributed", msgspec.json.encode((revision, content)))
         return revision
 
+    @property
+    def writable(self) -> bool:
+        """Whether it is open for writing."""
+        return self._lock is not None
+
     def backup(self, target: str | os.PathLike[str]) -> None:
         """Write a consistent copy to a new file, durably, while this store stays in use.  A failure
         leaves no file behind."""
