@@ -511,16 +511,16 @@ def derive_knowledge(
     """Return the knowledge of a ledger without the ids `without`.  Cost: one projection per fact of
     the concepts whose sums are not kept in the ledger.
 
-    saved: whether kept sums are used.  card: fingerprint of the encoder card that contributions must
-    match; empty: none are included.
+    card: fingerprint of the encoder card that contributions must match; empty: none are included.
+    saved: whether kept sums are used.
     """
     knowledge = Knowledge(ledger, geometry, without)
     if saved:
         gone = (fact for fact in map(ledger.get, without) if fact is not None)
-        knowledge.own.merge(knowledge.saved.load({(fact.domain, fact.label) for fact in gone}))
-    held = knowledge.own.counts
+        found = knowledge.saved.load({(fact.domain, fact.label) for fact in gone})
+        knowledge.own.merge(found)
     for domain, label in ledger.concepts():
-        if (domain, label) not in held:
+        if (domain, label) not in knowledge.saved:
             for batch in ledger.batches(domain, without, label):
                 knowledge.own.add(domain, label, geometry.project(batch.features))
     if card:

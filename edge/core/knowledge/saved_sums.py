@@ -32,6 +32,9 @@ class SavedSums:
         self._ledger, self._geometry = ledger, geometry
         self._kept: dict[Concept, str] = {}
 
+    def __contains__(self, concept: Concept) -> bool:
+        return concept in self._kept
+
     def load(self, without: AbstractSet[Concept]) -> hdc.Memory:
         """Return the concepts that are kept for the ledger's facts, but for some.  Cost: one read
         per concept."""
@@ -41,17 +44,14 @@ class SavedSums:
                 continue
             domain, label = concept
             arrays = self._ledger.derived(NAME, self._key(content), domain=domain, label=label)
-            if arrays is not None:
+            if arrays is not None and _count(arrays) == counts[concept]:
                 found[concept] = arrays
                 self._kept[concept] = content
         try:
-            memory = hdc.Memory.unpack(self._geometry, _stacked(found))
+            return hdc.Memory.unpack(self._geometry, _stacked(found))
         except (hdc.HdcError, LookupError):
-            memory = hdc.Memory(self._geometry)
-        if memory.counts != {concept: counts[concept] for concept in found}:
             self._kept.clear()
             return hdc.Memory(self._geometry)
-        return memory
 
     def changed(self, own: hdc.Memory) -> Iterator[Derived]:
         """Yield the sums to keep that are not kept yet.  own: of exactly the ledger's facts."""
@@ -77,10 +77,17 @@ class SavedSums:
         return f"{VERSION} {self._geometry.fingerprint} {content}"
 
 
+def _count(arrays: Mapping[str, NDArray[Any]]) -> int:
+    """Return the number of facts that kept arrays name, 0 if they do not."""
+    counts = arrays.get("counts")
+    return int(counts.item()) if counts is not None and counts.size == 1 else 0
+
+
 def _stacked(found: Mapping[Concept, Mapping[str, NDArray[Any]]]) -> dict[str, Any]:
     """Return kept arrays in the form that `hdc.Memory.unpack` reads."""
     return {
         "domains": np.array([domain for domain, _ in found], np.str_),
         "labels": np.array([label for _, label in found], np.str_),
-        **{name: [one[name] for one in found.values()] for name in ("counts", "ones", "sums")},
+        "counts": np.array([_count(one) for one in found.values()], np.int64),
+        **{name: [one[name] for one in found.values()] for name in ("ones", "sums")},
     }
