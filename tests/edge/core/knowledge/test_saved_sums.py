@@ -115,7 +115,7 @@ def more_ones(arrays: dict[str, Any]) -> Mapping[str, Any]:
     [
         more_ones,
         lambda arrays: {**arrays, "counts": arrays["counts"] + 1},
-        lambda arrays: {**arrays, "sums": arrays["sums"][:-1]},
+        lambda arrays: {**arrays, "ones": arrays["ones"][:-1]},
         lambda arrays: {**arrays, "counts": np.arange(2)},
         lambda _arrays: {},
     ],
@@ -128,4 +128,4 @@ def test_sums_that_cannot_be_are_derived_again(spoil: Any) -> None:
     ledger.save_derived([spoiled, *rest])
     made = derive_knowledge(ledger, GEOMETRY)
     assert equal(made, derive_knowledge(MemoryLedger(FACTS), GEOMETRY))
-    assert len(list(made.derived_state())) == 2
+    assert spoiled.place in [one.place for one in made.derived_state()]
