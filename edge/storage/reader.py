@@ -83,10 +83,8 @@ class StoreReader:
             )
             try:
                 self._totals = ConceptTotals(rows)
-            except (ValueError, TypeError) as error:
-                raise StateCorruptError(
-                    f"reading {self.path}: {error} are damaged", DAMAGED
-                ) from error
+            except ValueError as error:
+                raise StateCorruptError(f"reading {self.path}: {error}", DAMAGED) from error
         return self._totals
 
     def oldest(self, domain: str, label: str, count: int) -> tuple[str, ...]:

@@ -20,22 +20,9 @@ from hypothesis import strategies as st
 import encoder
 from edge import Store
 from edge.core.events import EraseFacts, StoreFacts
-from edge.core.facts import Derived, Fact, Receipt, Selector
+from edge.core.facts import Derived, Fact
 from edge.storage.page_cleaner import PageCleaner
-from tests.homes import distinct_facts, raw_bytes, wide_card
-
-RECEIPT = Receipt(
-    request_id="r",
-    requested_at_ns=5,
-    selector=Selector(label="a"),
-    facts_forgotten=1,
-    concepts_touched=(),
-    digest_before="",
-    digest_after="",
-    rebuilt=(),
-    evicted_before=0,
-    not_covered=(),
-)
+from tests.homes import RECEIPT, distinct_facts, raw_bytes, wide_card
 
 
 @pytest.fixture
@@ -163,8 +150,7 @@ CHURN = textwrap.dedent("""
     from edge import Store
     from edge.core import EraseFacts, StoreFacts
     from edge.storage import checkpoints
-    from tests.edge.storage.test_erasure import RECEIPT
-    from tests.homes import distinct_facts
+    from tests.homes import RECEIPT, distinct_facts
     checkpoints.LOG_BYTES_MAX = 100_000
     facts = distinct_facts(2000, 300)
     with Store.open(sys.argv[1]) as store:
