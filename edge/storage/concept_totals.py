@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ..core import DIGEST_BITS, Concept, Fact, digest_facts, rank_number
 
-DIGEST_BYTES: Final = DIGEST_BITS // 8
+DIGEST_BYTES: Final = DIGEST_BITS // 8  # as stored
 
 
 @dataclass(frozen=True, slots=True)

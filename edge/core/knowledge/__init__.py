@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         derive_knowledge,
         fit_geometry,
     )
+    from .relearning import relearn_backwards
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -30,6 +31,7 @@ else:
                 "derive_knowledge",
                 "fit_geometry",
             ),
+            "relearning": ("relearn_backwards",),
         },
     )
 
@@ -42,5 +44,6 @@ __all__ = [
     "derive_knowledge",
     "find_invalid_contribution",
     "fit_geometry",
+    "relearn_backwards",
     "review_contribution",
 ]
