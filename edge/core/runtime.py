@@ -51,6 +51,8 @@ from .forecasting import SeriesTracker, State
 from .knowledge import (
     Contribution,
     Knowledge,
+    Refit,
+    ThresholdsRefit,
     conflicting_contributions,
     derive_knowledge,
     fit_geometry,
@@ -86,14 +88,22 @@ class Runtime:
     """Learns, detects, routes, answers and forgets, one event at a time.
 
     model: the frozen encoder.  ledger: read only.  weights: of the network that forecasts series;
-    random if None.  series: the state of all series.  knowledge: derived from the ledger.  Creation
-    costs one projection per fact in the ledger.
+    random if None.  deferring: refits are computed in the background, see `Knowledge`; call
+    `next_refit` regularly.  series: the state of all series.  knowledge: derived from the ledger.
+    Creation costs one projection per fact in the ledger.
     """
 
     def __init__(
-        self, config: Config, model: FeatureModel, ledger: Ledger, weights: State | None = None
+        self,
+        config: Config,
+        model: FeatureModel,
+        ledger: Ledger,
+        weights: State | None = None,
+        *,
+        deferring: bool = False,
     ) -> None:
         self.config = config
+        self._deferring = deferring
         self._alarm_outputs = dict(config.alarm_outputs)
         self.series = SeriesTracker(config, weights)
         self._model = model
@@ -140,6 +150,18 @@ class Runtime:
         The next call drops results that were not used.
         """
         self._prefetched.prefetch(events, self.knowledge)
+
+    def next_refit(self) -> Refit | None:
+        """Return a part of the knowledge to fit in the background; see `Knowledge.next_refit`."""
+        return self.knowledge.next_refit()
+
+    def accept(self, refit: Refit, *, solved: bool) -> None:
+        """Take in a part that was fitted in the background; see `Knowledge.accept`.  Thresholds
+        change the verdicts on the windows."""
+        self._prefetched.clear()
+        self.knowledge.accept(refit, solved=solved)
+        if isinstance(refit, ThresholdsRefit):
+            self._session.knowledge_changed()
 
     def digest(self) -> str:
         """Return the hex digest of card, geometry, sums and thresholds; equal for equal sets of
@@ -456,6 +478,7 @@ class Runtime:
             else hdc.identity_geometry(self._width, parts, self.config.seed)
         )
         self.knowledge = derive_knowledge(self._ledger, geometry, without, card.fingerprint)
+        self.knowledge.deferring = self._deferring
         self._session.clear_windows()
         return geometry
 
@@ -481,7 +504,7 @@ class Runtime:
             return
         before = self.digest()
         facts = self._facts(tuple(sorted(ids)))
-        self.knowledge.remove(facts)
+        self.knowledge.remove(facts, forgotten=True)
         fitted = self._ledger.geometry() is not None
         geometry = self._refit_geometry(ids) if event.refit_geometry and fitted and facts else None
         self._session.forget(matched | ids)
@@ -561,7 +584,9 @@ class Runtime:
             if packed is None
             else hdc.Geometry.unpack(dict(packed))
         )
-        return derive_knowledge(self._ledger, geometry, card=card.fingerprint)
+        knowledge = derive_knowledge(self._ledger, geometry, card=card.fingerprint)
+        knowledge.deferring = self._deferring
+        return knowledge
 
 
 def tap_spans(slices: tuple[slice, ...]) -> tuple[tuple[int, int], ...]:

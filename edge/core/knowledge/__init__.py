@@ -7,12 +7,12 @@ from ...lazy import lazy_names
 if TYPE_CHECKING:
     from .contributions import Concept, Contribution, find_invalid_contribution, review_contribution
     from .knowledge import (
-        HeadFit,
         Knowledge,
         conflicting_contributions,
         derive_knowledge,
         fit_geometry,
     )
+    from .refits import HeadRefit, Refit, ThresholdsRefit
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -24,20 +24,22 @@ else:
                 "review_contribution",
             ),
             "knowledge": (
-                "HeadFit",
                 "Knowledge",
                 "conflicting_contributions",
                 "derive_knowledge",
                 "fit_geometry",
             ),
+            "refits": ("HeadRefit", "Refit", "ThresholdsRefit"),
         },
     )
 
 __all__ = [
     "Concept",
     "Contribution",
-    "HeadFit",
+    "HeadRefit",
     "Knowledge",
+    "Refit",
+    "ThresholdsRefit",
     "conflicting_contributions",
     "derive_knowledge",
     "find_invalid_contribution",
