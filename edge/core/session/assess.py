@@ -129,8 +129,9 @@ class Assessor:
         rate = self._config.false_alarm_rate
         if stream.version != session.version:
             stream.refresh(
-                lambda one: level.at_level(
-                    session.assess_again(one, known, reference), calibration, rate
+                lambda kept: (
+                    level.at_level(one, calibration, rate)
+                    for one in session.assess_again(kept, known, reference)
                 ),
                 session.version,
             )
