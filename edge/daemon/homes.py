@@ -166,6 +166,7 @@ class HomeSlot:
     def _save(self, home: Home) -> None:
         self._saved_at = time.monotonic()
         home.session.save(home.runtime.series)
+        home.save_derived()
         self._log_series(home)
 
     def _log_series(self, home: Home) -> None:

@@ -386,7 +386,9 @@ def verify_home(home: Home) -> VerifyReport:
     complaints = list(store.check())
     digest, facts = runtime.digest(), store.digest()
     card = home.model.card.fingerprint
-    backwards = derive_knowledge(store, runtime.knowledge.geometry, card=card)
+    backwards = derive_knowledge(store, runtime.knowledge.geometry, card=card, saved=False)
+    if backwards.digest(card) != digest:
+        complaints.append("the sums kept in the file differ from those of its facts")
     everything = [fact for page in store.pages() for fact in page]
     backwards.remove(everything)
     backwards.add(reversed(everything))

@@ -130,6 +130,7 @@ class Home:
         self._result: GrowthResult | None = None
         self._raw_inputs = RawInputs() if self.settings.candidates.raw else None
         self._memory_used = True
+        self._settled = True
         self.trial: TrialHealth | None = None
         self._watch_trial()
 
@@ -140,6 +141,7 @@ class Home:
         novel domain; the memory that this took is then returned to the system.  If an effect fails,
         the runtime no longer matches the file: it is opened again before the StateError propagates.
         """
+        self._settled = False
         if self._raw_inputs is not None and isinstance(event, Observation):
             self._raw_inputs.add(event.key, event.payload)
         if isinstance(event, Tick | GrowRequest) and self.heads_only:
@@ -158,6 +160,7 @@ class Home:
                 self.end_trial(f"its content cannot be used: {error.message}")
             self.reopen()
             raise
+        self._settled = True
         if self.trial is not None:
             self.trial.count(event, messages)
         opened = any(isinstance(message, DriftAlarm | LabelRequest) for message in messages)
@@ -245,6 +248,7 @@ class Home:
         series = self.runtime.series
         self.runtime = self._open_runtime()
         self.runtime.series = series
+        self._settled = True
         self._watch_trial()
 
     def _watch_trial(self) -> None:
@@ -289,10 +293,18 @@ class Home:
         self.store.adopt_tombstones(other)
         return len(ids)
 
+    def save_derived(self) -> None:
+        """Keep what was derived from the facts in the file, to open and to answer sooner.  Does
+        nothing if that fails, or while memory and file may differ: it is then derived again."""
+        if self._settled and self.store.writable:
+            with suppress(StateError):
+                self.store.save_derived(self.runtime.knowledge.derived_state())
+
     def close(self) -> None:
-        """Stop the worker, close store and encoder."""
+        """Stop the worker, keep what was derived, close store and encoder."""
         self._stop_growing()
         self._fitter.join()
+        self.save_derived()
         self.store.close()
         self.model.close()
 

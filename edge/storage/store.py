@@ -22,6 +22,7 @@ import encoder
 from ..core import (
     RECALIBRATION_VERSION,
     ConfigError,
+    Derived,
     Effect,
     EraseFacts,
     Fact,
@@ -44,9 +45,11 @@ from ..core import (
 from . import tables
 from .bundle_trials import BEFORE, BundleTrials
 from .command_journal import CommandJournal, delete_answers
+from .concept_totals import add_digests, by_concept, write_ranks, write_totals
 from .database import WriterLock, begin_snapshot, guard_errors, open_database, transaction
+from .derived_table import delete_traces, write_derived
 from .durable_files import remove_file, replace_file
-from .reader import DIGEST_BYTES, StoreReader
+from .reader import StoreReader
 from .serialization import pack_arrays
 from .tables import FACT_COLUMNS, fact_to_row, hash_id, put_meta
 
@@ -219,9 +222,14 @@ class Store(StoreReader):
         with self._transaction("storing raw inputs") as db:
             tables.store_raw_inputs(db, raws)
 
+    def save_derived(self, entries: Iterable[Derived]) -> None:
+        """Keep what was derived, in place of earlier entries, to open and to answer sooner."""
+        with self._transaction("keeping what was derived") as db:
+            write_derived(db, entries)
+
     def stamp(self, digest: str) -> None:
         """Store the digest of the knowledge with the digests of its inputs."""
-        held = {"facts": self.digest(), "beside": self.inputs_digest()}
+        held = {"facts": self.written_digest(), "beside": self.inputs_digest()}
         body = msgspec.json.encode(held | {"knowledge": digest})
         with self._transaction("stamping the digest") as db:
             put_meta(db, "stamp", body)
@@ -253,6 +261,11 @@ class Store(StoreReader):
         with self._transaction("numbering the contribution of this device") as db:
             put_meta(db, "contributed", msgspec.json.encode((revision, content)))
         return revision
+
+    @property
+    def writable(self) -> bool:
+        """Whether it is open for writing."""
+        return self._lock is not None
 
     def backup(self, target: str | os.PathLike[str]) -> None:
         """Write a consistent copy to a new file, durably, while this store stays in use.  A failure
@@ -291,42 +304,51 @@ class Store(StoreReader):
     def _store_facts(self, effect: StoreFacts) -> None:
         evictions = self.evictions() + len(effect.evicted)
         going = (*effect.evicted, *(fact.id for fact in effect.facts))
-        digest = self._changed_digest(going, effect.facts)
-        with self._transaction("storing facts") as db:
-            db.executemany("DELETE FROM facts WHERE id = ?", [(i,) for i in effect.evicted])
+        with self._fact_transaction("storing facts", going, effect.facts) as db:
             db.executemany(
                 f"INSERT OR REPLACE INTO facts ({FACT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [fact_to_row(fact) for fact in effect.facts],
             )
-            put_meta(db, "digest", digest)
             tables.delete_candidates(db, going)
             tables.delete_from_merges(db, effect.evicted)
             if effect.evicted:
                 put_meta(db, "evictions", str(evictions).encode())
+
+    @contextmanager
+    def _fact_transaction(
+        self, doing: str, going: Iterable[str], coming: Sequence[Fact] = ()
+    ) -> Iterator[sqlite3.Connection]:
+        """Take facts out of the ledger and change all that is counted of those that go and come,
+        in one transaction; the caller writes those that come in it."""
+        gone = [fact for fact in map(self.get, dict.fromkeys(going)) if fact is not None]
+        coming = tuple({fact.id: fact for fact in coming}.values())
+        totals = self._concept_totals()
+        changed = totals.after(gone, coming)
+        digest = add_digests(self.written_digest(), digest_facts(coming))
+        digest = add_digests(digest, digest_facts(gone), -1)
+        with self._transaction(doing) as db:
+            db.executemany("DELETE FROM facts WHERE id = ?", [(fact.id,) for fact in gone])
+            yield db
+            write_ranks(db, gone, coming)
+            write_totals(db, changed)
+            delete_traces(db, by_concept(gone))
+            put_meta(db, "digest", bytes.fromhex(digest))
+        totals.accept(changed)
 
     def _store_geometry(self, effect: StoreGeometry) -> None:
         packed = pack_arrays(effect.geometry)
         with self._transaction("storing the geometry") as db:
             put_meta(db, "geometry", packed)
             put_meta(db, "geometry_sha256", hashlib.sha256(packed).digest())
+            db.execute("DELETE FROM derived")
             # Reverting a trial must not restore a geometry fitted to facts that are forgotten now.
             db.execute("DELETE FROM meta WHERE name = ?", (BEFORE,))
-
-    def _changed_digest(self, going: Iterable[str], coming: Iterable[Fact]) -> bytes:
-        """Return the facts' digest after a change.  It is a sum, so only the changed facts are
-        read."""
-        gone = [fact for fact in map(self.get, set(going)) if fact is not None]
-        parts = (self.written_digest(), digest_facts(coming), digest_facts(gone))
-        before, plus, minus = (int(part, 16) for part in parts)
-        return ((before + plus - minus) % (1 << 8 * DIGEST_BYTES)).to_bytes(DIGEST_BYTES, "big")
 
     def _erase(self, effect: EraseFacts) -> None:
         number, key = self._keys[0]
         tombs = [(number, hash_id(key, fact_id)) for fact_id in effect.ids]
         body = msgspec.json.encode(tables.receipt_to_body(effect.receipt, key)).decode()
-        digest = self._changed_digest(effect.ids, ())
-        with self._adaptor_transaction("erasing facts") as db:
-            db.executemany("DELETE FROM facts WHERE id = ?", [(i,) for i in effect.ids])
+        with self._fact_transaction("erasing facts", effect.ids) as db:
             db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", tombs)
             tables.erase_growth(db, effect.ids)
             delete_answers(db)
@@ -336,8 +358,8 @@ class Store(StoreReader):
                 "INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)",
                 (effect.receipt.requested_at_ns, body),
             )
-            put_meta(db, "digest", digest)
             put_meta(db, "unscrubbed", b"1")
+        self._records = None
         self._scrub()
         left = self._confirmed_ids().intersection(effect.ids)
         left.update(filter(self._holds, effect.ids))

@@ -22,6 +22,7 @@ from .. import limits
 from ..adaptors import Adaptor, AdaptorRecord, fit_adaptor
 from ..errors import EdgeError
 from ..facts import (
+    Derived,
     Fact,
     FactBatch,
     Ledger,
@@ -54,6 +55,7 @@ from .refits import (
     same_record,
     training_facts,
 )
+from .saved_sums import SavedSums
 from .thresholds import Thresholds
 from .time_sample import orders_in_time, status_of
 
@@ -83,6 +85,7 @@ class Knowledge:
         self.geometry = geometry
         self.own = hdc.Memory(geometry)
         self.memory = self.own
+        self.saved = SavedSums(ledger, geometry)
         self._ledger = ledger
         self._leaving = leaving
         self._contributed: dict[str, tuple[Contribution, hdc.Calibration]] = {}
@@ -123,6 +126,12 @@ class Knowledge:
     def ledger_applied(self) -> None:
         """Note that the ledger now holds the added facts and no longer the removed ones."""
         self._leaving = frozenset()
+
+    def derived_state(self) -> Iterator[Derived]:
+        """Yield what the ledger may keep and does not keep yet; only while the ledger holds exactly
+        the facts added here."""
+        if not self._leaving and self.own.counts == self._ledger.concepts():
+            yield from self.saved.changed(self.own)
 
     def set_contributions(self, contributions: Mapping[str, Contribution], card: str) -> None:
         """Replace the contributions, by device, whose sums are added to those of the own facts.
@@ -512,15 +521,24 @@ def derive_knowledge(
     geometry: hdc.Geometry,
     without: AbstractSet[str] = frozenset(),
     card: str = "",
+    *,
+    saved: bool = True,
 ) -> Knowledge:
-    """Return the knowledge of a ledger without the ids `without`.  Cost: one projection per fact.
+    """Return the knowledge of a ledger without the ids `without`.  Cost: one projection per fact of
+    the concepts whose sums are not kept in the ledger.
 
     card: fingerprint of the encoder card that contributions must match; empty: none are included.
+    saved: whether kept sums are used.
     """
     knowledge = Knowledge(ledger, geometry, without)
-    for batch in ledger.batches(None, without):
-        for domain, label, rows in _concepts(batch):
-            knowledge.own.add(domain, label, geometry.project(rows))
+    if saved:
+        gone = (fact for fact in map(ledger.get, without) if fact is not None)
+        found = knowledge.saved.load({(fact.domain, fact.label) for fact in gone})
+        knowledge.own.merge(found)
+    for domain, label in ledger.concepts():
+        if (domain, label) not in knowledge.saved:
+            for batch in ledger.batches(domain, without, label):
+                knowledge.own.add(domain, label, geometry.project(batch.features))
     if card:
         knowledge.set_contributions(ledger.contributions(), card)
     return knowledge

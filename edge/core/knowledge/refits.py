@@ -18,7 +18,7 @@ import hdc
 
 from .. import limits
 from ..adaptors import Adaptor, AdaptorRecord, Spans, fit_adaptor
-from ..facts import FactBatch, Ledger, Rank, SampleScope, sample_facts, scope_of
+from ..facts import FactBatch, Ledger, Rank, SampleScope, scope_of
 from ..router import Router, fit_router, router_columns
 from .time_sample import orders_in_time, sample_in_time
 
@@ -144,7 +144,7 @@ class RouterRefit:
         """See `Refit`.  Only the columns that the router reads are kept."""
         columns = slice(*router_columns(self.spans))
         for domain, share in self.shares.items():
-            batch = sample_facts(ledger.batches(domain, without), share)
+            batch = ledger.sample(share, (domain,), without)
             self.scopes[domain] = scope_of(batch, share)
             features = np.ascontiguousarray(batch.features[:, columns])
             self._parts.append(replace(batch, features=features))
@@ -224,16 +224,16 @@ def calibration_facts(
 ) -> FactBatch:
     """Return a sample of a domain's `count` facts, in whole runs where their times are known."""
     size = limits.CALIBRATION_FACTS_MAX
-    return sample_in_time(lambda: ledger.batches(domain, without), count, size)
+    return sample_in_time(ledger, domain, count, size, without)
 
 
 def training_facts(
     ledger: Ledger, domain: str, learned: Iterable[str], without: AbstractSet[str]
 ) -> tuple[FactBatch, FactBatch]:
     """Return a sample of a domain's facts, and one of the other learned domains' facts."""
-    own = sample_facts(ledger.batches(domain, without), limits.HEAD_FACTS_MAX)
-    others = (b for name in learned if name != domain for b in ledger.batches(name, without))
-    return own, sample_facts(others, limits.SUPPORT_FACTS_MAX)
+    own = ledger.sample(limits.HEAD_FACTS_MAX, (domain,), without)
+    others = [name for name in learned if name != domain]
+    return own, ledger.sample(limits.SUPPORT_FACTS_MAX, others, without)
 
 
 def code_facts(geometry: hdc.Geometry, rows: FactBatch) -> Iterator[tuple[str, str, hdc.Codes]]:
