@@ -6,12 +6,8 @@ from ...lazy import lazy_names
 
 if TYPE_CHECKING:
     from .contributions import Concept, Contribution, find_invalid_contribution, review_contribution
-    from .knowledge import (
-        Knowledge,
-        conflicting_contributions,
-        derive_knowledge,
-        fit_geometry,
-    )
+    from .geometry_fit import GeometryFitter, fit_geometry
+    from .knowledge import Knowledge, conflicting_contributions, derive_knowledge
     from .refits import HeadRefit, Refit, ThresholdsRefit
 else:
     __getattr__ = lazy_names(
@@ -23,12 +19,8 @@ else:
                 "find_invalid_contribution",
                 "review_contribution",
             ),
-            "knowledge": (
-                "Knowledge",
-                "conflicting_contributions",
-                "derive_knowledge",
-                "fit_geometry",
-            ),
+            "geometry_fit": ("GeometryFitter", "fit_geometry"),
+            "knowledge": ("Knowledge", "conflicting_contributions", "derive_knowledge"),
             "refits": ("HeadRefit", "Refit", "ThresholdsRefit"),
         },
     )
@@ -36,6 +28,7 @@ else:
 __all__ = [
     "Concept",
     "Contribution",
+    "GeometryFitter",
     "HeadRefit",
     "Knowledge",
     "Refit",

@@ -15,10 +15,8 @@ from typing import Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-import encoder
 import hdc
 
-from .. import limits
 from ..adaptors import Adaptor, AdaptorRecord, fit_adaptor
 from ..errors import EdgeError
 from ..facts import (
@@ -28,7 +26,6 @@ from ..facts import (
     Ledger,
     SampleScope,
     hash_rank,
-    sample_facts,
     stack_facts,
 )
 from ..recalibration import CalibrationStatus
@@ -57,7 +54,7 @@ from .refits import (
 )
 from .saved_sums import SavedSums
 from .thresholds import Thresholds
-from .time_sample import orders_in_time, status_of
+from .time_sample import status_of
 
 Concept = tuple[str, str]
 
@@ -542,30 +539,6 @@ def derive_knowledge(
     if card:
         knowledge.set_contributions(ledger.contributions(), card)
     return knowledge
-
-
-def fit_geometry(
-    ledger: Ledger,
-    spans: tuple[tuple[int, int], ...],
-    seed: int,
-    without: AbstractSet[str] = frozenset(),
-    quantiser: encoder.Quantiser | None = None,
-) -> hdc.Geometry:
-    """Fit a geometry to a sample of the ledger's facts.  A class is a (domain, label) pair.
-
-    quantiser: of the features; gives the level of zero and the size of a level.
-    """
-    rows = sample_facts(ledger.batches(None, without), limits.GEOMETRY_FACTS_MAX)
-    names = sorted(set(zip(rows.domains, rows.labels, strict=True)))
-    at = {name: index for index, name in enumerate(names)}
-    pairs = zip(rows.domains, rows.labels, strict=True)
-    labels = np.array([at[pair] for pair in pairs], np.int64)
-    zeros, weights = (quantiser.zero, quantiser.scale) if quantiser else (None, None)
-    found = orders_in_time(rows)
-    orders = [found.get(name) for name in names]
-    return hdc.fit_geometry(
-        rows.features, labels, spans, seed, zeros=zeros, weights=weights, orders=orders
-    )
 
 
 def _by_concept(facts: Iterable[Fact]) -> list[tuple[Concept, FactBatch]]:
