@@ -247,7 +247,7 @@ class Knowledge:
         if outdated:
             return self._thresholds_refit(outdated[0])
         if self.learned and (self._router is None or not self._check_router()):
-            return RouterRefit(self._shares(), self.geometry.slices)
+            return self._router_refit()
         heads = (d for d in self._heads.missing() if d in self.learned)
         return next(map(self._head_refit, heads), None)
 
@@ -312,6 +312,9 @@ class Knowledge:
     def _thresholds_refit(self, domain: str) -> ThresholdsRefit:
         return ThresholdsRefit(domain, self._count(domain), self.memory.part)
 
+    def _router_refit(self) -> RouterRefit:
+        return RouterRefit(self._shares(), frozenset(self.own.keys), self.geometry.slices)
+
     def _head_refit(self, domain: str) -> HeadRefit:
         return HeadRefit(domain, self.learned, self._serving(domain), self.geometry.slices)
 
@@ -351,7 +354,7 @@ class Knowledge:
             if self._router_usable:
                 return before.made
         if self._router is None or not self._check_router():
-            refit = RouterRefit(self._shares(), self.geometry.slices)
+            refit = self._router_refit()
             self._finish(refit)
             self._router, self._router_current, self._router_checked = refit, True, True
         made = self._router.made if self._router is not None else None
@@ -418,10 +421,13 @@ class Knowledge:
         """Return whether a domain is known only by other devices' sums."""
         return bool(self._contributed) and domain not in self.learned
 
-    def is_routed(self, domain: str) -> bool:
-        """Return whether the router knows a domain: not one of other devices' sums alone, and not
+    def is_routed(self, domain: str, label: str) -> bool:
+        """Return whether the router knows a concept: not one of other devices' sums alone, and not
         one that is new since the router was fitted."""
-        return bool(self.learned) and domain in self.router().domains
+        if not self.learned or domain not in self.router().domains:
+            return False
+        current = self._router_current and self._router_checked
+        return current or self._router is None or (domain, label) in self._router.concepts
 
     def digest(self, card: str) -> str:
         """Return the hex digest of card fingerprint, geometry (with its seed), sums, thresholds and

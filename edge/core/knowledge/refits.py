@@ -18,7 +18,7 @@ import hdc
 
 from .. import limits
 from ..adaptors import Adaptor, AdaptorRecord, Spans, fit_adaptor
-from ..facts import FactBatch, Ledger, Rank, SampleScope, scope_of
+from ..facts import Concept, FactBatch, Ledger, Rank, SampleScope, scope_of
 from ..router import Router, fit_router, router_columns
 from .time_sample import orders_in_time, sample_in_time
 
@@ -126,10 +126,12 @@ class ThresholdsRefit:
 
 @dataclass(slots=True, eq=False)
 class RouterRefit:
-    """The router.  shares: facts of each domain that it is fitted to.  spans: of the encoder's
-    taps.  made, scopes: the result, and which facts of each domain change it."""
+    """The router.  shares: facts of each domain that it is fitted to.  concepts: with facts.
+    spans: of the encoder's taps.  made, scopes: the result, and which facts of each domain change
+    it."""
 
     shares: Mapping[str, int]
+    concepts: AbstractSet[Concept]
     spans: Spans
     made: Router | None = None
     scopes: dict[str, SampleScope] = field(default_factory=dict)

@@ -231,10 +231,10 @@ def _origin(event: Observation, known: Knowledge, logits: Floats) -> SampleOrigi
 def _route(stream: StreamState, verdict: hdc.Verdict, known: Knowledge, logits: Floats) -> str:
     """Return the domain of a sample: filtered over its stream, or the nearest if it is novel.
 
-    The router covers domains with facts here; a domain known only by other devices' sums, or new
-    since the router was fitted, is where the detector places the sample.
+    The router covers domains with facts here.  Where the nearest concept is known only by other
+    devices' sums, or is new since the router was fitted, the detector places the sample.
     """
-    if not known.is_routed(verdict.domain):
+    if not known.is_routed(verdict.domain, verdict.label):
         return verdict.domain
     routed = stream.domain_filter.update(known.router().domains, logits)
     return verdict.domain if verdict.known is False else routed
