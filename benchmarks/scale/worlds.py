@@ -44,7 +44,8 @@ class World:
         """The encoder card."""
         if self.kind == "image":
             return encoder.load_card(encoder.SHIPPED["efficientnet_lite0"])
-        return encoder.vector_card(NUMBERS)
+        scale, zero = np.ones(NUMBERS, np.float32), np.zeros(NUMBERS, np.int32)
+        return encoder.vector_card(NUMBERS, "bands", encoder.Quantiser(scale, zero))
 
     def rows(self, numbers: NDArray[np.int64], seed: int) -> Features:
         """Return samples uint8 [n, width] of the concepts with these numbers."""
@@ -65,8 +66,7 @@ class World:
             numbers = np.arange(start, min(start + PAGE, self.facts))
             rows = self.rows(numbers, start)
             yield tuple(
-                self.fact(number, row)
-                for number, row in zip(numbers.tolist(), rows, strict=True)
+                self.fact(number, row) for number, row in zip(numbers.tolist(), rows, strict=True)
             )
 
     def fact(self, number: int, row: Features) -> Fact:
