@@ -22,7 +22,7 @@ from edge.core import Decision, ForgetRequest, Label, Observation, Selector, lim
 from edge.home import Home
 from edge.home.actions import verify_home
 
-from .worlds import PERIOD_NS, World
+from .worlds import LABELS, PERIOD_NS, World
 
 SHOWN = 160
 """Observations before and while decisions are timed: several windows of the stream."""
@@ -45,7 +45,7 @@ class Session:
 
     def __init__(self, world: World, folder: Path) -> None:
         self.world, self.folder = world, folder
-        numbers = np.arange(SHOWN) * (LABELLED + 1)
+        numbers = np.arange(SHOWN) % LABELS  # a stream stays in one domain, as most do
         self._rows = world.rows(numbers, 1 << 20)
         self._turns = count()
         self.home = Home(folder, deferring=True)
