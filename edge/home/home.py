@@ -297,6 +297,7 @@ class Home:
         """Keep what was derived from the facts in the file, to open and to answer sooner.  Does
         nothing if that fails, or while memory and file may differ: it is then derived again."""
         if self._settled and self.store.writable:
+            self.runtime.knowledge.ledger_applied()
             with suppress(StateError):
                 self.store.save_derived(self.runtime.knowledge.derived_state())
 

@@ -70,6 +70,10 @@ class SolvedHeads:
         if adaptor is not None:
             self._solved[domain] = adaptor, scopes
 
+    def current(self) -> Iterator[tuple[str, tuple[Adaptor, Scopes]]]:
+        """Yield the domains whose adaptors are current, with them and their scopes."""
+        return iter(self._solved.items())
+
     def change(self, domain: str, rank: Rank, *, forgotten: bool) -> None:
         """Outdate, or drop, the adaptors that a fact of this domain and rank, added or removed,
         changes."""

@@ -52,6 +52,7 @@ from .refits import (
     same_record,
     training_facts,
 )
+from .saved_parts import SavedParts
 from .saved_sums import SavedSums
 from .thresholds import Thresholds
 from .time_sample import status_of
@@ -83,6 +84,9 @@ class Knowledge:
         self.own = hdc.Memory(geometry)
         self.memory = self.own
         self.saved = SavedSums(ledger, geometry)
+        self.reuses = True
+        self._ahead = False
+        self._parts = SavedParts(ledger, geometry)
         self._ledger = ledger
         self._leaving = leaving
         self._contributed: dict[str, tuple[Contribution, hdc.Calibration]] = {}
@@ -106,6 +110,7 @@ class Knowledge:
         """Add facts to the sums.  Cost: one projection and one addition per fact."""
         given = tuple(facts)
         self._leaving = self._leaving - {fact.id for fact in given}
+        self._ahead = True
         self._new_domains |= {fact.domain for fact in given} - set(self.learned)
         for (domain, label), rows in _by_concept(given):
             self._change(domain, label, rows, 1)
@@ -122,13 +127,23 @@ class Knowledge:
 
     def ledger_applied(self) -> None:
         """Note that the ledger now holds the added facts and no longer the removed ones."""
-        self._leaving = frozenset()
+        self._leaving, self._ahead = frozenset(), False
 
     def derived_state(self) -> Iterator[Derived]:
         """Yield what the ledger may keep and does not keep yet; only while the ledger holds exactly
         the facts added here."""
         if not self._leaving and self.own.counts == self._ledger.concepts():
             yield from self.saved.changed(self.own)
+            if not self._contributed:
+                yield from self._changed_parts()
+
+    def _changed_parts(self) -> Iterator[Derived]:
+        yield from self._parts.thresholds_entries(dict(self._thresholds.current()))
+        if self._router is not None and self._check_router():
+            yield from self._parts.router_entry(self._router)
+        for domain, solved in self._heads.current():
+            if domain in self.learned:
+                yield from self._parts.head_entry(domain, self._serving(domain), solved)
 
     def set_contributions(self, contributions: Mapping[str, Contribution], card: str) -> None:
         """Replace the contributions, by device, whose sums are added to those of the own facts.
@@ -182,11 +197,16 @@ class Knowledge:
         return self._serving_calibration
 
     def _calibrate(self, *, may_wait: bool) -> hdc.Calibration:
-        for domain in self._thresholds.missing(self.learned, may_wait=may_wait):
-            refit = self._thresholds_refit(domain)
-            self._finish(refit)
-            assert refit.made is not None, "it was solved"
-            self._thresholds.put(domain, refit.made, current=True)
+        missing = self._thresholds.missing(self.learned, may_wait=may_wait)
+        kept = self._parts.thresholds(missing) if missing and self._may_reuse() else {}
+        for domain in missing:
+            made = kept.get(domain)
+            if made is None:
+                refit = self._thresholds_refit(domain)
+                self._finish(refit)
+                made = refit.made
+                assert made is not None, "it was solved"
+            self._thresholds.put(domain, made, current=True)
         made = self._thresholds.merged(self.learned, self.memory)
         if self._contributed:
             contributed = (one for _, one in self._contributed.values())
@@ -216,7 +236,7 @@ class Knowledge:
             return self._nearest_concept(domain)
         else:
             refit = self._head_refit(domain)
-            if not self._finish(refit):
+            if not (self._may_reuse() and self._parts.head(refit)) and not self._finish(refit):
                 raise KeyError(domain)
             made, scopes = cast("Adaptor", refit.made), refit.scopes
         self._heads.store(domain, made, scopes)
@@ -301,6 +321,11 @@ class Knowledge:
             self._waits = self.deferring and not self._contributed and facts > WAITING_FACTS_MIN
         return self._waits
 
+    def _may_reuse(self) -> bool:
+        """Return whether the ledger holds exactly the facts added here, so that what it keeps for
+        its facts counts."""
+        return self.reuses and not (self._leaving or self._contributed or self._ahead)
+
     def _finish(self, refit: Refit) -> bool:
         """Fit a part on the spot; False if there are no facts."""
         refit.gather(self._ledger, self._leaving)
@@ -355,7 +380,8 @@ class Knowledge:
                 return before.made
         if self._router is None or not self._check_router():
             refit = self._router_refit()
-            self._finish(refit)
+            if not (self._may_reuse() and self._parts.router(refit)):
+                self._finish(refit)
             self._router, self._router_current, self._router_checked = refit, True, True
         made = self._router.made if self._router is not None else None
         assert made is not None, "it was fitted"
@@ -534,6 +560,7 @@ def derive_knowledge(
     saved: whether kept sums are used.
     """
     knowledge = Knowledge(ledger, geometry, without)
+    knowledge.reuses = saved
     if saved:
         gone = (fact for fact in map(ledger.get, without) if fact is not None)
         found = knowledge.saved.load({(fact.domain, fact.label) for fact in gone})

@@ -4,7 +4,7 @@ A domain's calibration is current, or the last one from before new facts arrived
 serve until the current one is computed; after a forget there is none, and it must be computed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import hdc
 
@@ -24,6 +24,10 @@ class Thresholds:
         self._parts[domain] = made
         (self._outdated.discard if current else self._outdated.add)(domain)
         self._merged = None
+
+    def current(self) -> Iterator[tuple[str, hdc.Calibration]]:
+        """Yield the domains whose calibration is current, with it."""
+        return ((d, one) for d, one in self._parts.items() if d not in self._outdated)
 
     def outdate(self, domain: str) -> None:
         """Note that facts of a domain have changed.  What was computed may serve on."""

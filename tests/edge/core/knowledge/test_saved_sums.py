@@ -61,7 +61,7 @@ def test_kept_sums_are_not_derived_again() -> None:
     made = derive_knowledge(ledger, GEOMETRY)
     assert ledger.scanned == [("attic", "a"), ("attic", "b")]
     assert equal(made, derive_knowledge(MemoryLedger(FACTS), GEOMETRY))
-    assert list(made.derived_state()) == []
+    assert [one for one in made.derived_state() if one.name == "sums"] == []
     derive_knowledge(ledger, GEOMETRY, saved=False)
     assert ("home", "a") in ledger.scanned
 
@@ -82,7 +82,7 @@ def test_facts_about_to_be_erased_do_not_count() -> None:
     ledger = saved_ledger()
     made = derive_knowledge(ledger, GEOMETRY, frozenset({"f0", "gone before"}))
     assert equal(made, derive_knowledge(MemoryLedger(FACTS[1:]), GEOMETRY))
-    assert list(made.derived_state()) == []
+    assert [one for one in made.derived_state() if one.name == "sums"] == []
 
 
 def test_other_geometries_do_not_use_them() -> None:
@@ -98,9 +98,9 @@ def test_nothing_is_kept_while_ledger_and_sums_differ() -> None:
     ledger = CountingLedger(FACTS)
     made = derive_knowledge(ledger, GEOMETRY)
     made.add([fact("new")])
-    assert list(made.derived_state()) == []
+    assert [one for one in made.derived_state() if one.name == "sums"] == []
     made.remove([fact("new")])
-    assert list(made.derived_state()) == []
+    assert [one for one in made.derived_state() if one.name == "sums"] == []
     made.ledger_applied()
     assert len(list(made.derived_state())) == 2
 
