@@ -36,6 +36,9 @@ FORGOTTEN = 3
 POLL_S = 0.005
 """Pause between two looks at the background fits.  Chosen by hand."""
 
+REFERENCES = 60
+"""Repeats of a fixed piece of work, by which a busy machine shows; the median counts."""
+
 PAGE_BYTES = 4096
 """Unit of /proc/self/statm."""
 
@@ -87,7 +90,7 @@ def measure(world: World, folder: Path) -> dict[str, float]:
     home = folder / "home"
     world.write(home)
     Home(home).close()  # keeps what was derived, as every close does
-    made: dict[str, float] = {}
+    made = {"reference_us": _reference_us()}
     started = time.thread_time()
     session = Session(world, home)
     made["open_s"] = time.thread_time() - started
@@ -142,6 +145,22 @@ def _copies(home: Path, folder: Path) -> dict[str, float]:
         verified = _seconds(lambda: verify_home(opened))
         backed_up = _seconds(lambda: opened.store.backup(folder / "copy.db"))
     return {"verify_s": verified, "backup_s": backed_up}
+
+
+def _reference_us() -> float:
+    """Return the time of a fixed piece of work as small as a decision's stages: a product of a row
+    and 256 columns, and the bits of 100 KiB counted."""
+    random = np.random.default_rng(0)
+    matrix = random.normal(0, 1, (1_280, 256)).astype(np.float32)
+    words = random.integers(0, 1 << 62, (100, 128), np.uint64)
+    row = matrix[:, 0].copy()
+
+    def work() -> None:
+        for _ in range(10):
+            row @ matrix
+            np.bitwise_count(words).sum(dtype=np.int64)
+
+    return median(_seconds(work) for _ in range(REFERENCES)) * 1e6
 
 
 def _seconds(call: Callable[[], object]) -> float:
