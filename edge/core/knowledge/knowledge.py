@@ -102,6 +102,7 @@ class Knowledge:
         self._router_current = self._router_checked = False
         self._router_usable: bool | None = None
         self._settled = False
+        self._failed: set[str] = set()
         self._refit: tuple[Refit, Changes] | None = None
         self._moments: Moments | None = None
         self._pooled: PooledAnswers | None = None
@@ -252,24 +253,21 @@ class Knowledge:
         """Return a part that new facts have outdated, to fit in the background; None if there is
         none.  Thresholds come first, then the router, then adaptors in the order of their last
         use.  Pass the result to `accept`; only the last one returned is accepted."""
-        found = None if self._settled else self._next_refit()
+        outdated = (one for one in self._outdated() if one.name not in self._failed)
+        found = None if self._settled else next(outdated, None)
         self._settled = found is None
         self._refit = None if found is None else (found, Changes())
         return found
 
-    def _next_refit(self) -> Refit | None:
-        if self._contributed:
-            heads = (d for d in self._heads.missing() if not self._uses_sums(d))
-            return next((self._head_refit(d) for d in heads if d in self.learned), None)
-        if self._router is None and not self._heads.in_use:
-            return None  # nothing was decided yet
-        outdated = self._thresholds.outdated(self.learned)
-        if outdated:
-            return self._thresholds_refit(outdated[0])
-        if self.learned and (self._router is None or not self._check_router()):
-            return self._router_refit()
-        heads = (d for d in self._heads.missing() if d in self.learned)
-        return next(map(self._head_refit, heads), None)
+    def _outdated(self) -> Iterator[Refit]:
+        """Yield the parts that new facts have outdated."""
+        if not self._contributed and (self._router is not None or self._heads.in_use):
+            yield from map(self._thresholds_refit, self._thresholds.outdated(self.learned))
+            if self.learned and (self._router is None or not self._check_router()):
+                yield self._router_refit()
+        for domain in self._heads.missing():
+            if domain in self.learned and not self._uses_sums(domain):
+                yield self._head_refit(domain)
 
     def prepare(self, refit: Refit) -> bool:
         """Let a refit take what it needs once its facts are read; False if it has to be dropped."""
@@ -277,12 +275,14 @@ class Knowledge:
 
     def accept(self, refit: Refit, *, solved: bool) -> None:
         """Take in a part that was fitted in the background, if it still counts.  solved: False if
-        that failed; a part that is needed is then computed on the spot."""
+        that failed: it is then computed when needed, and in the background once facts change."""
         expected, self._refit = self._refit, None
         if expected is None or expected[0] is not refit:
             return
         current = solved and refit.is_current(expected[1])
         self._serving_calibration = self._router_usable = None
+        if not solved:
+            self._failed.add(refit.name)
         match refit:
             case ThresholdsRefit(domain=domain, made=made):
                 if made is None:
@@ -516,6 +516,7 @@ class Knowledge:
         self._serving_calibration = self._pooled = self._waits = self._router_usable = None
         self._domains = self._learned = None
         self._settled = False
+        self._failed.clear()
         if facts is None or self._contributed:
             self._thresholds.clear()
             self._heads.clear()
