@@ -111,7 +111,9 @@ def _summary(found: Mapping[World, Figures]) -> Figures:
         "rss_mib_100k": (("image", 100_000, MIDDLE), "rss_mib"),
         "rss_mib_1000_domains": (("numbers", 10_000, 1_000), "rss_mib"),
     }
-    made = {name: at[key][metric] for name, (key, metric) in wanted.items() if key in at}
+    made = {
+        name: at[key][metric] for name, (key, metric) in wanted.items() if metric in at.get(key, {})
+    }
     for kind in FACTS:
         sizes = sorted(one.facts for one in found if (one.kind, one.domains) == (kind, MIDDLE))
         for metric in SLOPED:
