@@ -26,6 +26,7 @@ NAMES = {
     "ood": "benchmarks.ood.run",
     "trust": "benchmarks.trust.run",
     "public": "benchmarks.public.run",
+    "scale": "benchmarks.scale.run",
 }
 # Counts that `run` of a benchmark takes in addition to the data.
 COUNTS = {
@@ -36,9 +37,9 @@ COUNTS = {
     "faults": ("kills", "broker-kills", "messages", "signals"),
 }
 # Benchmarks whose `run` can skip the slow part.
-QUICK = ("domains", "forecast", "labels", "public", "trust")
+QUICK = ("domains", "forecast", "labels", "public", "scale", "trust")
 # Benchmarks whose `run` can use some of its data sets or parts only.
-SETS = ("forecast", "trust")
+SETS = ("forecast", "scale", "trust")
 
 
 def main(arguments: list[str] | None = None) -> int:

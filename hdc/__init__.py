@@ -37,6 +37,7 @@ from .geometry import (
 from .integers import ONE
 from .kinds import KINDS, DetectorKind
 from .memory import Memory
+from .neighbours import Exemplars
 from .switches import LEAD, SwitchStatistics
 from .time_blocks import BLOCKS, TimeOrder, order_in_time
 from .time_statistics import FLOOR_SHARE, WINDOW, Level, TimeStatistics, normal_quantile
@@ -56,6 +57,7 @@ __all__ = [
     "ConceptError",
     "DetectorKind",
     "DimensionError",
+    "Exemplars",
     "FormatError",
     "Geometry",
     "HdcError",
