@@ -6,17 +6,18 @@ package loads neither onnxruntime nor Pillow."""
 from __future__ import annotations
 
 from .arrays import cut_windows
-from .card import Card, Input, Kind, Preparation, Tap, vector_card
+from .card import IMAGE_VERSION, Card, Input, Kind, Preparation, Tap, vector_card
 from .card_file import load_card, save_card
 from .description import describe_model
 from .errors import CardError, EncoderError, ModelError, PayloadError
 from .exif import capture_time
-from .model import SHIPPED, Features, Model, calibrate, open_model
+from .model import SHIPPED, Features, Model, calibrate, open_model, shipped_card
 from .onnx_writer import Node, Value, onnx_bytes
 from .preparation import thumbnail
 from .quantiser import Granularity, Quantiser, freeze_quantiser
 
 __all__ = [
+    "IMAGE_VERSION",
     "SHIPPED",
     "Card",
     "CardError",
@@ -42,6 +43,7 @@ __all__ = [
     "onnx_bytes",
     "open_model",
     "save_card",
+    "shipped_card",
     "thumbnail",
     "vector_card",
 ]

@@ -28,6 +28,22 @@ SHIPPED: Mapping[str, Path] = {
 }
 """The cards of the models in the package, by name."""
 
+
+def shipped_card(name: str, fingerprint: str = "") -> Card:
+    """Return the card of a model in SHIPPED.
+
+    fingerprint: of the card that features were made with.  If it is that card with an earlier
+    version of the preparation, the earlier card is returned: its features stay comparable."""
+    card = load_card(SHIPPED[name])
+    if not fingerprint or card.fingerprint == fingerprint:
+        return card
+    earlier = (
+        replace(card, preparation=replace(card.preparation, version=version))
+        for version in range(card.preparation.version - 1, 0, -1)
+    )
+    return next((one for one in earlier if one.fingerprint == fingerprint), card)
+
+
 THREADS_MAX = 256
 """More than any supported device has cores; a larger number is a mistake."""
 

@@ -45,6 +45,7 @@ from ..storage import (
     LazyArrays,
     SeriesStateFile,
     Store,
+    read_card_fingerprint,
     read_weights,
     remove_file,
     shipped_weights,
@@ -424,10 +425,16 @@ def _make_knowledge(
 
 
 def open_encoder(folder: Path, settings: Settings) -> encoder.Model:
-    """Open the encoder that the settings name; raises StateError if its card is missing."""
+    """Open the encoder that the settings name; raises StateError if its card is missing.
+
+    A shipped encoder prepares measurements as it did when the home's facts were learned, so that
+    their features stay comparable.
+    """
     named = settings.encoder.card
     if named in encoder.SHIPPED:
-        return encoder.open_model(named, threads=settings.encoder.threads)
+        made_with = read_card_fingerprint(folder / settings.knowledge.file)
+        card = encoder.shipped_card(named, made_with)
+        return encoder.open_model(card, threads=settings.encoder.threads)
     path = folder / named
     if not path.is_file():
         found = "it is no file" if os.path.lexists(path) else "there is no such file"
