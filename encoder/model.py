@@ -32,15 +32,14 @@ SHIPPED: Mapping[str, Path] = {
 def shipped_card(name: str, fingerprint: str = "") -> Card:
     """Return the card of a model in SHIPPED.
 
-    fingerprint: of the card that features were made with.  If it is that card with an earlier
-    version of the preparation, the earlier card is returned: its features stay comparable."""
-    card = load_card(SHIPPED[name])
+    fingerprint: of the card that features were made with.  If that is an earlier card of the same
+    model, which lies next to the newest as card-N.toml, it is returned: only with it are new
+    features comparable."""
+    path = SHIPPED[name]
+    card = load_card(path)
     if not fingerprint or card.fingerprint == fingerprint:
         return card
-    earlier = (
-        replace(card, preparation=replace(card.preparation, version=version))
-        for version in range(card.preparation.version - 1, 0, -1)
-    )
+    earlier = map(load_card, sorted(path.parent.glob("card-*.toml"), reverse=True))
     return next((one for one in earlier if one.fingerprint == fingerprint), card)
 
 
