@@ -20,7 +20,7 @@ from .errors import CardError, ModelError, PayloadError
 from .onnx_file import digest_of, read_model
 from .preparation import prepare_image
 from .quantiser import Granularity, freeze_quantiser
-from .session import OnnxSession, check_ports, probe_shape, run_taps
+from .session import OnnxSession, check_ports, probe_shape, run_taps, widths_declared
 
 SHIPPED: Mapping[str, Path] = {
     name: Path(__file__).with_name("models") / name / "card.toml"
@@ -157,9 +157,9 @@ def open_model(
     """Open a model for encoding.
 
     source: a card, the path of a card.toml, or a name in SHIPPED.  threads, providers: see
-    `OnnxSession`.  The file's SHA-256 is verified before anything parses or runs it.  The graph
-    runs once on zeros, so that a wrong input, tap or width fails here.  A card of ready-made
-    vectors loads no runtime.  Raises CardError or ModelError."""
+    `OnnxSession`.  The file's SHA-256 is verified before anything parses or runs it.  A wrong
+    input, tap or width fails here: the graph runs once on zeros unless it declares them all.  A
+    card of ready-made vectors loads no runtime.  Raises CardError or ModelError."""
     if not 1 <= threads <= THREADS_MAX:
         raise ModelError(
             f"opening a model with {threads} threads", f"use 1 to {THREADS_MAX} threads"
@@ -203,8 +203,8 @@ def _verified_session(card: Card, threads: int, providers: Sequence[str] | None)
         )
     session = OnnxSession(data, path.resolve().parent, threads, providers)
     check_ports(session, card)
-    zeros = np.zeros(probe_shape(card), dtype=card.input.dtype)
-    run_taps(session, card, zeros)
+    if not widths_declared(session, card):
+        run_taps(session, card, np.zeros(probe_shape(card), dtype=card.input.dtype))
     return session
 
 
