@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from .card import Card, Tap
 from .errors import ModelError
-from .onnx_writer import Node, Value, onnx_bytes
 
 TELEMETRY_OFF = "ORT_DISABLE_TELEMETRY"
 """Environment variable, set before onnxruntime is loaded unless it is set already: version 1.32 and
@@ -112,6 +111,8 @@ def products_overflow() -> bool:
     takes some milliseconds per process; a processor that reports VNNI needs none."""
     if reports_vnni():
         return False
+    from .onnx_writer import Node, Value, onnx_bytes
+
     weights = {"w": np.full((16, 16), 127, dtype=np.int8)}
     results = [Value("sums", (16,), "int32")]
     node = Node("MatMulInteger", ("x", "w"), "sums")

@@ -267,7 +267,6 @@ def make_card(folder: Path, images: Sequence[Pixels]) -> Card:
             colour="RGB",
             resize=(SIDE, SIDE),
             crop=(SIDE, SIDE),
-            interpolation="bilinear",
             version=IMAGE_VERSION,
         ),
         outputs=OUTPUTS,
