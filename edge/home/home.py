@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import msgspec
+
 import encoder
 
 from ..config import SETTINGS, TEMPLATE, EncoderSettings, Settings, read_settings
@@ -211,7 +213,7 @@ class Home:
         report = self.trial_state()
         self.store.trials.confirm()
         self.trial = None
-        return replace(report, state="confirmed")
+        return msgspec.structs.replace(report, state="confirmed")
 
     def end_trial(self, reason: str) -> BundleTrialReport:
         """Restore the state before the bundle on trial; raises StateError without one."""
@@ -219,7 +221,7 @@ class Home:
         self.store.trials.revert()
         self.trial = None
         self.reopen()
-        return replace(report, state="reverted", reason=reason)
+        return msgspec.structs.replace(report, state="reverted", reason=reason)
 
     def trial_state(self) -> BundleTrialReport:
         """Return a report on the bundle on trial; raises StateError without one."""
