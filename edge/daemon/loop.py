@@ -341,7 +341,7 @@ class Loop:
             payload=measurement.payload,
             id=given.id or key,
             subject=given.subject or stream.settings.subject,
-            recording=daily_recording(stream.name, at_ns),
+            recording=given.recording or daily_recording(stream.name, at_ns),
             kind=stream.settings.kind,
         )
 
