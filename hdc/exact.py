@@ -7,6 +7,8 @@ by element in a fixed order: IEEE 754 specifies every addition, multiplication, 
 root.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,9 +22,9 @@ on them: operands of 21 bits cannot tell."""
 
 SWEEPS_MAX = 16  # Jacobi's method takes four to eight sweeps; the bound ends it whatever happens
 
-OFF_DIAGONAL_MAX = 1e-6
-"""Correlation at which axes count as uncorrelated: far below what rounding axes to whole numbers
-changes, and the next sweep would square it."""
+CORRELATION_MAX = 1e-3
+"""Correlation of two axes that count as uncorrelated: rounding them to whole numbers changes as
+much, and the next sweep would square it."""
 
 _TINY = 2.0**-1000  # keeps divisions by zero away; no product of operands is as small
 
@@ -31,29 +33,52 @@ def total(values: Reals, axis: int | None = None) -> Reals:
     """Return the sum of all values, or sums along an axis; an error of n x 2^-52 of the largest."""
     flat = values.ravel() if axis is None else values
     along = 0 if axis is None else axis
-    count = flat.shape[along]
-    numbers, exponent = to_whole(flat, along, SUM_BITS - 1 - count.bit_length())
-    return np.asarray(np.ldexp(numbers.sum(axis=along, keepdims=True), exponent).squeeze(along))
+    found = Whole.make(flat, along, SUM_BITS - 1 - flat.shape[along].bit_length())
+    return np.asarray((found.numbers.sum(axis=along, keepdims=True) * found.unit).squeeze(along))
 
 
-def to_whole(values: Reals, axis: int, bits: int) -> tuple[Reals, NDArray[np.intc]]:
-    """Round values to whole numbers of at most 2^bits, in units of a power of two per slice along
-    an axis; return the numbers and the exponents, with the axis kept."""
-    largest = np.abs(values).max(axis=axis, keepdims=True, initial=0.0)
-    exponent = np.frexp(largest)[1] - bits
-    return np.rint(values * np.ldexp(1.0, -exponent)), exponent
+@dataclass(frozen=True, slots=True, eq=False)
+class Whole:
+    """Whole numbers in units of a power of two, which broadcasts."""
+
+    numbers: Reals
+    unit: Reals
+
+    @staticmethod
+    def make(values: Reals, axis: int, bits: int) -> "Whole":
+        """Round values to numbers of at most 2^bits, with one unit per slice along an axis."""
+        most = values.max(axis=axis, keepdims=True, initial=0.0)
+        least = values.min(axis=axis, keepdims=True, initial=0.0)
+        exponent = np.frexp(np.maximum(most, -least))[1] - bits
+        numbers = values * np.ldexp(1.0, -exponent)
+        return Whole(np.rint(numbers, out=numbers), np.ldexp(1.0, exponent))
+
+    @staticmethod
+    def left(values: Reals) -> "Whole":
+        """Round the left factor of `multiply`, [n, k]."""
+        return Whole.make(values, 1, _factor_bits(values.shape[1]))
+
+    @staticmethod
+    def right(values: Reals) -> "Whole":
+        """Round the right factor of `multiply`, [k, m]."""
+        return Whole.make(values, 0, _factor_bits(len(values)))
+
+
+def multiply(one: Whole, other: Whole) -> Reals:
+    """Return the matrix product of a left and a right factor."""
+    made = one.numbers @ other.numbers
+    made *= one.unit
+    made *= other.unit
+    return made
 
 
 def product(one: Reals, other: Reals) -> Reals:
     """Return one @ other; operands are rounded to 2^-21 of their largest number in a row of `one`
     or a column of `other` (2^-17 for sums of 2^17)."""
-    bits = _bits(one.shape[1])
-    left, rows = to_whole(one, 1, bits)
-    right, columns = to_whole(other, 0, bits)
-    return np.asarray((left @ right) * np.ldexp(1.0, rows) * np.ldexp(1.0, columns))
+    return multiply(Whole.left(one), Whole.right(other))
 
 
-def _bits(count: int) -> int:
+def _factor_bits(count: int) -> int:
     """Return how many bits two factors may have for sums of `count` products to be exact."""
     return (SUM_BITS - 1 - count.bit_length()) // 2
 
@@ -86,71 +111,53 @@ def solve_lower(lower: Reals, values: Reals) -> Reals:
 
 def orthonormal(vectors: Reals) -> Reals:
     """Return an orthonormal basis [w, r] of the columns of vectors [w, n], in their order, without
-    those that depend on others."""
-    basis = vectors
-    for _ in range(2):  # the second pass removes what rounding of the first one left
-        basis = nearly_orthonormal(basis)
-    return basis
+    those that depend on others.
 
-
-def nearly_orthonormal(vectors: Reals) -> Reals:
-    """Compute `orthonormal` in one pass, with an error that grows with the condition."""
-    numbers, _ = to_whole(vectors, 0, _bits(len(vectors)))
-    lower = cholesky(numbers.T @ numbers)
-    kept = np.diagonal(lower) > 0
-    inverse = solve_lower(lower, np.eye(len(lower)))[kept]
-    return product(numbers, inverse.T)
+    The error grows with the condition of the vectors; of a result of this function it is small.
+    """
+    whole = Whole.right(vectors)
+    lower = cholesky(whole.numbers.T @ whole.numbers)
+    inverse = solve_lower(lower, np.eye(len(lower)))[np.diagonal(lower) > 0]
+    return product(whole.numbers, inverse.T)
 
 
 def eigen(matrix: Reals) -> tuple[Reals, Reals]:
     """Return eigenvalues [n], descending, and eigenvectors [n, n] of a positive definite matrix by
-    Jacobi's method, n/2 rotations at once (Brent and Luk 1985)."""
-    count = len(matrix)
-    half = (count + 1) // 2
-    rest = np.zeros((2 * half, 2 * half))
-    rest[:count, :count] = matrix
-    sides = np.eye(2 * half)  # rows are the axes
-    order = np.arange(2 * half)
-    turn = np.concatenate(
-        [[0], [half], order[1 : half - 1], order[half + 1 :], [half - 1]]
-        if half > 1
-        else [order]
-    )
+    Jacobi's method: n/2 neighbours are rotated at once and change places (Luk and Park 1989)."""
+    rest = matrix.copy()
+    sides = np.eye(len(rest))  # rows are the axes
     for _ in range(SWEEPS_MAX):
-        diagonal = np.sqrt(np.maximum(np.diagonal(rest), _TINY))
-        apart = np.abs(np.triu(rest, 1)) / diagonal / diagonal[:, None]
-        if apart.max() <= OFF_DIAGONAL_MAX:
+        deviations = np.sqrt(np.diagonal(rest))
+        apart = np.abs(np.triu(rest, 1)) / deviations / deviations[:, None]
+        if apart.max(initial=0.0) <= CORRELATION_MAX:
             break
-        for _ in range(2 * half - 1):
-            cosine, sine = _rotations(rest, half)
-            _rotate(rest, cosine, sine)
-            _rotate(rest.T, cosine, sine)
-            _rotate(sides, cosine, sine)
-            rest, sides = rest[turn][:, turn], sides[turn]
-            order = order[turn]
+        for turn in range(len(rest)):
+            _rotate(rest, sides, turn % 2)
     values = np.diagonal(rest)
-    found = np.lexsort((order, -values))
-    found = found[order[found] < count]
-    return values[found], sides[found, :count].T
+    found = np.argsort(-values, kind="stable")
+    return values[found], sides[found].T
 
 
-def _rotations(matrix: Reals, half: int) -> tuple[Reals, Reals]:
-    """Return cosines and sines [half, 1] that clear the entries (k, k + half)."""
-    diagonal = np.diagonal(matrix)
-    across = np.diagonal(matrix, half)
+def _rotate(matrix: Reals, sides: Reals, first: int) -> None:
+    """Rotate neighbours (first, first + 1), ... so that they are uncorrelated; exchange them."""
+    last = len(matrix) - (len(matrix) - first) % 2
+    diagonal = np.diagonal(matrix)[first:last]
+    across = np.diagonal(matrix, 1)[first:last:2]
     clear = np.abs(across) > _TINY
-    ratio = (diagonal[half:] - diagonal[:half]) / np.where(clear, 2 * across, 1.0)
+    ratio = (diagonal[1::2] - diagonal[::2]) / np.where(clear, 2 * across, 1.0)
     tangent = 1 / (np.abs(ratio) + np.sqrt(ratio * ratio + 1))
     tangent = np.where(clear, np.where(ratio < 0, -tangent, tangent), 0.0)
     cosine = 1 / np.sqrt(tangent * tangent + 1)
-    return cosine[:, None], (tangent * cosine)[:, None]
+    pair = cosine[:, None], (tangent * cosine)[:, None]
+    for rows in (matrix, matrix.T, sides):
+        _rotate_rows(rows[first:last:2], rows[first + 1 : last : 2], *pair)
 
 
-def _rotate(rows: Reals, cosine: Reals, sine: Reals) -> None:
-    half = len(rows) // 2
-    upper, lower = rows[:half], rows[half:]
-    turned = cosine * upper
-    turned -= sine * lower
-    lower *= cosine
-    lower += sine * upper
-    upper[:] = turned
+def _rotate_rows(one: Reals, other: Reals, cosine: Reals, sine: Reals) -> None:
+    """Rotate rows in pairs, and exchange them."""
+    turned = sine * one
+    turned += cosine * other
+    np.multiply(cosine, one, out=one)
+    one -= sine * other
+    other[:] = one
+    one[:] = turned

@@ -30,7 +30,15 @@ from .geometry import (
 from .integers import Ints, mean, root
 from .memory import PLANE, Fold, Memory
 from .time_blocks import TimeOrder
-from .whitening import Groups, Rows, Whitening, class_means, distances_without, shrunk, whiten
+from .whitening import (
+    Groups,
+    Rows,
+    Whitening,
+    class_sums,
+    covariance_of_few,
+    distances_without,
+    whiten,
+)
 
 # Few samples are held out in many folds: a fit to four fifths of few samples differs from the full
 # fit.  The three numbers bound the time of fitting; chosen by hand, effect not measured.
@@ -124,17 +132,18 @@ def _is_clustered(
     time are no neighbours."""
     near, far = [], []
     for number in range(int(group.max()) + 1):
-        mine = columns.code(rows[group == number][:CLUSTER_ROWS])
+        mine = columns.code(rows[group == number][:CLUSTER_ROWS]).astype(np.float32)
         if len(mine) > 1:
             asked = mine[:CLUSTER_ASKED]
-            centre = mean(mine.sum(axis=0) - asked, len(mine) - 1)
+            sums = mine.astype(np.int64).sum(axis=0) - asked.astype(np.int64)
+            centre = mean(sums, len(mine) - 1)
             far += columns.distance(asked, centre).tolist()
             others = ~np.eye(len(mine), dtype=np.bool_)[: len(asked)]
             for scored, left_out in folds.per_class[number] or ():
                 others[scored[scored < len(asked)]] &= ~left_out[: len(mine)]
             for row, rest in zip(asked, others, strict=True):
                 if rest.any():
-                    near.append(int(columns.distance(mine[rest], row).min()))
+                    near.append(int(columns.distance(mine, row)[rest].min()))
     if not near:
         return False
     within, across = (sorted(part)[len(part) // 2] for part in (near, far))
@@ -248,8 +257,10 @@ class _Source:
 def _spread(rows: NDArray[np.uint8], group: Groups) -> Reals:
     """Return the deviation of every column within its class, [w]."""
     levels = rows.astype(np.float64)
-    apart = levels - class_means(levels, group)[group]
-    return np.asarray(np.sqrt(total(np.square(apart), 0) / len(rows)))
+    sums = class_sums(levels, group)
+    squares = np.square(levels, out=levels).sum(axis=0)
+    squares -= total(np.square(sums) / np.bincount(group)[:, None], 0)
+    return np.asarray(np.sqrt(np.maximum(squares, 0) / len(rows)))
 
 
 def _fit_columns(rows: NDArray[np.uint8], group: Groups, taps: Slices) -> Columns:
@@ -266,7 +277,7 @@ def _fit_columns(rows: NDArray[np.uint8], group: Groups, taps: Slices) -> Column
 def _fit_norms(rows: NDArray[np.uint8], group: Groups, slices: Slices, level: _Levels) -> Norms:
     spans = np.asarray(slices, dtype=np.int64)
     bare = Norms(spans, level.scale, level.zeros, np.eye(len(spans), dtype=np.int64))
-    values, vectors = eigen(shrunk(Rows.make(bare.logs(rows).astype(np.float64)), group))
+    values, vectors = eigen(covariance_of_few(Rows.make(bare.logs(rows).astype(np.float64)), group))
     axes = vectors / np.sqrt(np.maximum(values, 1.0)) * (UNIT << 16)
     return replace(bare, axes=np.rint(axes).astype(np.int64))
 
