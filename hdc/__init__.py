@@ -37,9 +37,10 @@ from .geometry import (
 from .integers import ONE
 from .kinds import KINDS, DetectorKind
 from .memory import Memory
+from .normal import normal_quantile
 from .switches import LEAD, SwitchStatistics
 from .time_blocks import BLOCKS, TimeOrder, order_in_time
-from .time_statistics import FLOOR_SHARE, WINDOW, Level, TimeStatistics, normal_quantile
+from .time_statistics import FLOOR_SHARE, WINDOW, Level, TimeStatistics
 
 __all__ = [
     "BLOCKS",
