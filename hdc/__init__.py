@@ -25,6 +25,7 @@ from .detector import (
 from .errors import ConceptError, DimensionError, FormatError, HdcError
 from .fitting import fit_geometry
 from .geometry import (
+    GEOMETRY_VERSION,
     Codes,
     Geometry,
     bind,
@@ -46,6 +47,7 @@ __all__ = [
     "BLOCKS",
     "CENTRE_PRIOR",
     "FLOOR_SHARE",
+    "GEOMETRY_VERSION",
     "KINDS",
     "LEAD",
     "ONE",
