@@ -66,12 +66,12 @@ DOUBT_KNOWN = 0.87
 since fresh samples lie a little farther than held-out ones."""
 
 DISTANCE_MAX = 1 << 24
-"""Longest distance that scales are estimated from: columns have none longer, and sums of 2^14 squares
-stay below 2^63."""
+"""Longest distance that scales are estimated from: columns have none longer, and sums of 2^14
+squares stay below 2^63."""
 
 DEVIATION_MAX = 1 << 20
-"""Largest deviation of a held-out score, 1,024 standard deviations: identical samples have no spread,
-and sums of 2^20 squares stay below 2^63."""
+"""Largest deviation of a held-out score, 1,024 standard deviations: identical samples have no
+spread, and sums of 2^20 squares stay below 2^63."""
 
 EXEMPLAR_SHORTLIST = 8
 """Concepts whose exemplars are compared: the nearest by their means.  Chosen by hand, to bound the

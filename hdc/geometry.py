@@ -43,8 +43,8 @@ BITS_SPREAD = 32
 Chosen by hand; effect not measured."""
 
 GEOMETRY_VERSION = 2
-"""Of the algorithm that fits blocks.  Version 1 depended on the processor; its geometries can be read
-and used, and are replaced when a geometry is fitted again."""
+"""Of the algorithm that fits blocks.  Version 1 depended on the processor; its geometries can be
+read and used, and are replaced when a geometry is fitted again."""
 
 WIDTH_MAX = 1 << 20  # bounds the allocation of `unpack` for a damaged file
 BITS_MAX = 1 << 20  # as above

@@ -36,7 +36,7 @@ _TAIL: Final = (
 form of Schonfelder 1978): it interpolates at 22 Chebyshev nodes, solved with 60 digits.  The error
 is below 1e-13."""
 
-_LOG2_HIGH: Final = 0.693147180559663  # of log 2, with so few bits that products with 2^10 are exact
+_LOG2_HIGH: Final = 0.693147180559663  # of log 2, in 41 bits: products with 2^11 are exact
 _LOG2_LOW: Final = 2.8235290563031577e-13  # the rest of it
 
 _INVERSE_FACTORIALS: Final = tuple(1 / factorial(term) for term in range(14))

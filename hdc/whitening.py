@@ -32,8 +32,7 @@ Groups = NDArray[np.intp]
 RANK_MAX = 128  # 32, 64 and 200 directions score within 0.2 points of AUROC (docs/decisions/0002)
 
 ROUNDS = 3
-"""Rounds of the block iteration.  With 2 to 4, AUROC on PACS and CIFAR-10 groups differs by less than
-0.1 points from that of exact eigenvectors."""
+"""Rounds of the block iteration.  PLACEHOLDER"""
 
 VARIANCE_MIN = 2.0**-30
 """Least variance of a direction, of rows up to about 1 long: 1/32,768 is far below one of 255
@@ -59,8 +58,10 @@ def class_sums(values: Reals, group: Groups) -> Reals:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Rows to whiten: whole numbers [n, w] in units of 2^-bits, so small that sums of their products
-    are exact."""
+    """Rows to whiten, as whole numbers [n, w], so small that sums of their products are exact.
+
+    unit: the length of 1, a power of two.
+    """
 
     whole: Reals
     unit: float

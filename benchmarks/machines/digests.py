@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import platform
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
@@ -20,13 +24,34 @@ SEED = 1
 STAGES = ("geometry", "memory", "calibration", "verdicts", "knowledge")
 """In the order in which one follows from another."""
 
+DIGITS = 16
+"""Hexadecimal digits that are kept: 64 bits tell some hundred digests apart."""
+
+EXPECTED = Path(__file__).with_name("expected.json")
+"""Digests that every machine must find, as `dump` writes them."""
+
 Digests = dict[str, dict[str, str]]
 """Digests by stage, by name of the set."""
 
 
 def digests_of(names: Iterable[str]) -> Digests:
     """Return the digests of some sets."""
-    return {name: _digests(SETS[name]()) for name in names}
+    return {
+        name: {stage: found[:DIGITS] for stage, found in _digests(SETS[name]()).items()}
+        for name in names
+    }
+
+
+def dump(names: Iterable[str]) -> str:
+    """Return the digests of some sets as JSON, with the architecture that found them."""
+    content = {"architecture": platform.machine(), "digests": digests_of(names)}
+    return json.dumps(content, indent=1)
+
+
+def load(path: Path) -> tuple[str, Digests]:
+    """Return the architecture and the digests of a file that `dump` wrote."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return str(content["architecture"]), content["digests"]
 
 
 def differing(one: Mapping[str, Mapping[str, str]], other: Digests) -> dict[str, tuple[str, ...]]:
@@ -42,7 +67,7 @@ def differing(one: Mapping[str, Mapping[str, str]], other: Digests) -> dict[str,
 def _digests(given: MachineSet) -> dict[str, str]:
     ledger = MemoryLedger(_facts(given))
     edges = np.cumsum([0, *given.taps]).tolist()
-    spans = tuple(zip(edges[:-1], edges[1:], strict=True))
+    spans = tuple(pairwise(edges))
     geometry = fit_geometry(ledger, spans, SEED, frozenset(), _quantiser(given))
     knowledge = derive_knowledge(ledger, geometry, card=CARD)
     for _ in range(given.doubled):

@@ -1,4 +1,4 @@
-"""Thirty-two small sets of facts, most of them awkward for linear algebra.
+"""Small sets of facts, most of them awkward for linear algebra.
 
 They are made of whole numbers alone, so that every machine makes the same ones.
 """
@@ -103,13 +103,13 @@ def _isotropic() -> MachineSet:
     )
 
 
-def _low_rank() -> MachineSet:
-    """Two hundred columns of rank five."""
+def _low_rank(width: int) -> MachineSet:
+    """Columns of rank five."""
     random = np.random.default_rng(21)
-    sides = random.integers(-8, 9, (5, 200))
+    sides = random.integers(-8, 9, (5, width))
     rows = _levels(128 + random.integers(-3, 4, (170, 5)) @ sides)
     return MachineSet(
-        features=rows[:150], labels=np.arange(150) % 2, queries=rows[150:], taps=(200,)
+        features=rows[:150], labels=np.arange(150) % 2, queries=rows[150:], taps=(width,)
     )
 
 
@@ -156,6 +156,7 @@ SETS: dict[str, Callable[[], MachineSet]] = {
         lambda rows: np.concatenate([rows, rows[:, :1] // 2 + rows[:, 1:2] // 2], axis=1),
     ),
     "fewer_facts_than_columns": lambda: _clouds(6, 20, 300),
+    "fewer_facts_than_narrow_columns": lambda: _clouds(33, 20, 60),
     "five_facts": lambda: _clouds(7, 5, 60, classes=1),
     "identical_rows": _identical_rows,
     "doubled_rows": lambda: replace(
@@ -174,7 +175,8 @@ SETS: dict[str, Callable[[], MachineSet]] = {
     "binary": lambda: _with_features(_noise(18, 150, 64, 3, above=2), lambda rows: rows * 255),
     "single_column": lambda: _clouds(19, 60, 1),
     "many_classes": lambda: _clouds(20, 300, 200, classes=60),
-    "low_rank": _low_rank,
+    "low_rank": lambda: _low_rank(100),
+    "low_rank_wide": lambda: _low_rank(200),
     "more_classes_than_columns": lambda: _clouds(22, 200, 8, classes=40),
     "weights": lambda: _weighted(23, 0),
     "weights_and_zeros": lambda: _weighted(24, 128),

@@ -51,9 +51,9 @@ class Contribution:
     """Sums of one device's facts, at one revision.
 
     card: fingerprint of its encoder card.  geometry: fingerprint of its geometry, which covers
-    `seed`; geometry_version: of the algorithm that fitted it.  samples: number of facts summed.  arrays: by the names in `NAMES`, integers of any
-    width; empty if samples is 0.  columns: names of the encoder's input columns, if the device has
-    any.
+    `seed`; geometry_version: of the algorithm that fitted it.  samples: number of facts summed.
+    arrays: by the names in `NAMES`, integers of any width; empty if samples is 0.  columns: names
+    of the encoder's input columns, if the device has any.
     """
 
     device: str
