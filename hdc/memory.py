@@ -430,4 +430,5 @@ def _hamming(held: Words, query: Words) -> Ints:
 
 
 def _least(values: Ints, count: int) -> Indices:
-    return values.argpartition(count)[:count]
+    # Of equal distances the first count: how a partition orders them depends on the processor.
+    return (values * len(values) + np.arange(len(values))).argpartition(count)[:count]
