@@ -40,6 +40,7 @@ from .kinds import KINDS, DetectorKind
 from .memory import Memory
 from .neighbours import Exemplars
 from .normal import normal_quantile
+from .native import byte_products, native_path
 from .switches import LEAD, SwitchStatistics
 from .time_blocks import BLOCKS, TimeOrder, order_in_time
 from .time_statistics import FLOOR_SHARE, WINDOW, Level, TimeStatistics
@@ -75,6 +76,7 @@ __all__ = [
     "at_level",
     "bind",
     "bundle",
+    "byte_products",
     "calibrate",
     "compare",
     "decide",
@@ -86,6 +88,7 @@ __all__ = [
     "fit_geometry",
     "identity_geometry",
     "merge_calibrations",
+    "native_path",
     "normal_quantile",
     "novelty",
     "order_in_time",
