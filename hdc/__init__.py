@@ -38,9 +38,9 @@ from .geometry import (
 from .integers import ONE
 from .kinds import KINDS, DetectorKind
 from .memory import Memory
+from .native import byte_products, native_path
 from .neighbours import Exemplars
 from .normal import normal_quantile
-from .native import byte_products, native_path
 from .switches import LEAD, SwitchStatistics
 from .time_blocks import BLOCKS, TimeOrder, order_in_time
 from .time_statistics import FLOOR_SHARE, WINDOW, Level, TimeStatistics
