@@ -17,15 +17,20 @@ from .errors import DimensionError
 INTERFACE: Final = 2
 """The version of the arguments and layouts in level.h; a module of another one is not used."""
 
+LEVELS: dict[str, dict[str, Callable[..., int]]] = {}
+"""The functions of each instruction set that the processor has, best first."""
+
+_REASON = "" if sys.byteorder == "little" else "the processor is big-endian"
+
 try:
     from ._native import INTERFACE as _FOUND
-    from ._native import LEVELS
+    from ._native import LEVELS as _LEVELS
 except ModuleNotFoundError:
-    LEVELS, _REASON = {}, "the C part is not built"
+    _REASON = "the C part is not built"
 except ImportError as _error:
-    LEVELS, _REASON = {}, f"the C part does not load: {_error}"
+    _REASON = f"the C part does not load: {_error}"
 else:
-    _REASON = "the processor is big-endian" if sys.byteorder != "little" else ""
+    LEVELS.update(_LEVELS)
     if _FOUND != INTERFACE:
         _REASON = "the C part is of another version: build it again"
 

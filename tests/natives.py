@@ -84,22 +84,24 @@ def case_of(random: np.random.Generator) -> Case:
     seed = int(random.integers(0, 2**62))
     scale = random.integers(1, 1 + int(random.choice([1, 3, 300])), width).astype(np.float64)
     zeros = random.integers(-3, 300, width).astype(np.float64) * random.integers(0, 2)
-    blocks: dict[str, Columns | Plane | Norms] = {}
-    if random.random() < 0.8:
-        blocks["columns"] = _columns(random, width)
-    if blocks and random.random() < 0.8:
-        blocks["plane"] = _plane(random, slices[-1], scale, zeros)
-    if "plane" in blocks and random.random() < 0.5:
+    columns = _columns(random, width) if random.random() < 0.8 else None
+    plane = norms = None
+    if columns is not None and random.random() < 0.8:
+        plane = _plane(random, slices[-1], scale, zeros)
+    if plane is not None and random.random() < 0.5:
         mix = random.integers(-(2**17), 2**17, (len(slices), len(slices)))
-        blocks["norms"] = Norms(np.asarray(slices, dtype=np.int64), scale, zeros, mix)
+        norms = Norms(np.asarray(slices, dtype=np.int64), scale, zeros, mix)
+    blocks = sum(one is not None for one in (columns, plane, norms))
     scales = np.stack([random.integers(0, 3000, 4), random.integers(1, 4000, 4)], axis=1)
     geometry = Geometry(
         width=width,
         slices=slices,
         seed=seed,
         bits=bits,
-        scales=scales[: 1 + len(blocks)].astype(np.int64),
-        **blocks,
+        scales=scales[: 1 + blocks].astype(np.int64),
+        columns=columns,
+        plane=plane,
+        norms=norms,
     )
     return Case(geometry, _rows(random, width), _memory(random, geometry))
 

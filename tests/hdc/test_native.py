@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from ctypes import sizeof
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -108,9 +109,9 @@ def test_verdicts_on_fitted_knowledge_are_those_of_numpy(kernel, taps, width):
     assert geometry._layout is not None  # noqa: SLF001 - numpy did not have to serve
     strange = np.random.default_rng(1).integers(0, 256, (20, width), dtype=np.uint8)
     for row in np.concatenate([rows[:40], strange]):
-        found, code = both(kernel, lambda row=row: geometry.project(row))
+        found, code = both(kernel, partial(geometry.project, row))
         assert np.array_equal(found.values, code.values)
-        verdicts = both(kernel, lambda code=code: hdc.detect(code, memory, calibration))
+        verdicts = both(kernel, partial(hdc.detect, code, memory, calibration))
         assert verdicts[0] == verdicts[1]
     digests = both(kernel, lambda: hdc.calibrate(memory, facts).digest())
     assert digests[0] == digests[1]
@@ -126,7 +127,7 @@ def test_ten_thousand_concepts_have_the_same_nearest(kernel):
         for number in range(len(codes)):
             memory.add("home", f"{number:05}", codes[number])
     for query in codes[:20]:
-        found, expected = both(kernel, lambda query=query: memory.nearest_by_bits(query, 12))
+        found, expected = both(kernel, partial(memory.nearest_by_bits, query, 12))
         assert np.array_equal(found, expected)
 
 
@@ -141,7 +142,7 @@ def test_numbers_beyond_the_exact_range_are_left_to_numpy(kernel):
         values[0, ::7] = value
         odd = hdc.Codes(code.bits, values)
         with np.errstate(all="ignore"):
-            found, expected = both(kernel, lambda odd=odd: memory.distances(odd))
+            found, expected = both(kernel, partial(memory.distances, odd))
         assert np.array_equal(found, expected)
 
 
