@@ -198,8 +198,8 @@ class Memory:
         bits, values = np.ascontiguousarray(codes.bits), np.ascontiguousarray(codes.values)
         work = np.empty(4 * values.shape[1] + _SPARE, dtype=np.uint8)
         return all(
-            kernel.distances(layout, bits[row], values[row], chosen, work, made[row])
-            for row in range(len(codes))
+            kernel.distances(layout, *sample, chosen, work, out)
+            for *sample, out in zip(bits, values, made, strict=True)
         )
 
     def compare(
@@ -217,8 +217,8 @@ class Memory:
         count = len(self.keys) if only is None else len(only)
         made = np.empty(count * (blocks + 2), dtype=np.int64)
         work = np.empty(4 * codes.values.shape[1] + _SPARE, dtype=np.uint8)
-        bits, values = np.ascontiguousarray(codes.bits), np.ascontiguousarray(codes.values)
-        if not kernel.compare(layout, bits, values, only, work, scales, made):
+        sample = (np.ascontiguousarray(codes.bits), np.ascontiguousarray(codes.values))
+        if not kernel.compare(layout, *sample, only, work, *(scales, made)):
             return None
         size = count * blocks
         return made[:size].reshape(count, blocks), made[size : size + count], made[size + count :]

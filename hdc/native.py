@@ -3,7 +3,6 @@
 It computes what numpy's path computes, to the bit.  layouts.py lays arrays out for it.
 """
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -20,7 +19,7 @@ INTERFACE: Final = 2
 LEVELS: dict[str, dict[str, Callable[..., int]]] = {}
 """The functions of each instruction set that the processor has, best first."""
 
-_REASON = "" if sys.byteorder == "little" else "the processor is big-endian"
+_REASON = "" if np.dtype("<u8").isnative else "the processor is big-endian"
 
 try:
     from ._native import INTERFACE as _FOUND
