@@ -103,9 +103,8 @@ def join_one_score(
         made = np.empty(2, dtype=np.int64)
         work = np.empty(len(values), dtype=np.float32)
         rows = map(np.ascontiguousarray, (distances, scores, scales, near.scales))
-        if kernel.join(
-            *rows, geometry.votes, geometry.exemplar_votes, columns, plane, layouts, work, made
-        ):
+        votes, sample = (geometry.votes, geometry.exemplar_votes), (columns, plane)
+        if kernel.join(*rows, *votes, *sample, layouts, *(work, made)):
             lowest, place = made.tolist()
             return lowest, place
     weights = (*geometry.votes.tolist(), *geometry.exemplar_votes.tolist())
