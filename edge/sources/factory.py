@@ -51,7 +51,13 @@ def _folder(stream: str, settings: FolderStream, context: SourceContext) -> Poll
         return CsvFiles(stream, settings, context.base, _state_file(stream, context))
     from .folder import FolderSource
 
-    return FolderSource(stream, settings, context.base, _state_file(stream, context))
+    return FolderSource(
+        stream,
+        settings,
+        context.base,
+        _state_file(stream, context),
+        read_time=encoder.capture_time,
+    )
 
 
 def _stdin(stream: str, settings: StdinStream, _context: SourceContext) -> PollingReader:
