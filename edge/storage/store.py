@@ -361,6 +361,7 @@ class Store(StoreReader):
             delete_traces(db, by_concept(gone))
             put_meta(db, "digest", bytes.fromhex(digest))
         totals.accept(changed)
+        self._times.change(gone, coming)
 
     def _store_geometry(self, effect: StoreGeometry) -> None:
         packed = pack_arrays(effect.geometry)
