@@ -28,6 +28,7 @@ from ..core import (
     Selector,
     Span,
     StateCorruptError,
+    StateError,
     find_invalid_columns,
     hash_fields,
     rank_number,
@@ -150,8 +151,12 @@ class StoreReader:
     def derived(
         self, name: str, key: str, *, domain: str = "", label: str = "", part: str = ""
     ) -> Mapping[str, NDArray[Any]] | None:
-        """See `facts.Ledger`.  Arrays are read-only."""
-        return read_derived(self._rows, (name, domain, label, part), key)
+        """See `facts.Ledger`.  Arrays are read-only.  An entry that cannot be read is as good as
+        none: if that is the disk's fault, the facts cannot be read either."""
+        try:
+            return read_derived(self._rows, (name, domain, label, part), key)
+        except StateError:
+            return None
 
     def pages(self) -> Iterator[list[Fact]]:
         """Yield all facts, sorted by id, a page at a time."""
