@@ -97,7 +97,7 @@ if TYPE_CHECKING:
     )
     from .jobs import GrowthJob, GrowthResult
     from .knowledge.contributions import Contribution, find_invalid_contribution
-    from .knowledge.knowledge import HeadFit, Knowledge, derive_knowledge
+    from .knowledge.knowledge import Knowledge, derive_knowledge
     from .knowledge.memory_ledger import MemoryLedger
     from .limits import (
         CALIBRATION_FACTS_MAX,
@@ -216,7 +216,7 @@ else:
             ),
             "jobs": ("GrowthJob", "GrowthResult"),
             "knowledge.contributions": ("Contribution", "find_invalid_contribution"),
-            "knowledge.knowledge": ("HeadFit", "Knowledge", "derive_knowledge"),
+            "knowledge.knowledge": ("Knowledge", "derive_knowledge"),
             "knowledge.memory_ledger": ("MemoryLedger",),
             "limits": (
                 "CALIBRATION_FACTS_MAX",
@@ -289,7 +289,6 @@ __all__ = [
     "GrowthJob",
     "GrowthReport",
     "GrowthResult",
-    "HeadFit",
     "Knowledge",
     "KnownExample",
     "Label",
