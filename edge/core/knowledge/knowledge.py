@@ -279,20 +279,22 @@ class Knowledge:
         expected, self._refit = self._refit, None
         if expected is None or expected[0] is not refit:
             return
-        current = solved and refit.is_current(expected[1])
         self._serving_calibration = self._router_usable = None
         if not solved:
             self._failed.add(refit.name)
+        self._install(refit, current=solved and refit.is_current(expected[1]))
+
+    def _install(self, refit: Refit, *, current: bool) -> None:
         match refit:
-            case ThresholdsRefit(domain=domain, made=made):
-                if made is None:
-                    self._thresholds.drop(domain)
-                elif domain in self.learned:
+            case ThresholdsRefit(domain=domain, made=None):
+                self._thresholds.drop(domain)
+            case ThresholdsRefit(domain=domain, made=hdc.Calibration() as made):
+                if domain in self.learned:
                     self._thresholds.put(domain, made, current=current)
+            case RouterRefit(made=None):
+                self._router = None
             case RouterRefit():
-                if not solved:
-                    self._router = None
-                elif current or not self._router_current:
+                if current or not self._router_current:
                     self._router, self._router_current = refit, current
                     self._router_checked = False
             case HeadRefit():
@@ -588,10 +590,3 @@ def _concepts(batch: FactBatch) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
     for domain, label in sorted(set(pairs)):
         index = [row for row, pair in enumerate(pairs) if pair == (domain, label)]
         yield domain, label, batch.features[index]
-
-
-def conflicting_contributions(known: Knowledge, ledger: Ledger) -> str:
-    """Name the devices whose sums do not fit the geometry in use; empty if all do."""
-    names = {one.device for one in ledger.contributions().values() if one.samples}
-    out = ", ".join(sorted(names - set(known.contributing)))
-    return f"of another geometry, and left out: {out}" if out else ""
