@@ -385,7 +385,7 @@ class Knowledge:
             if not (self._may_reuse() and self._parts.router(refit)):
                 self._finish(refit)
             self._router, self._router_current, self._router_checked = refit, True, True
-        made = self._router.made if self._router is not None else None
+        made = self._router.made
         assert made is not None, "it was fitted"
         return made
 
