@@ -34,6 +34,8 @@ Span = tuple[int, int]
 Rank = tuple[bytes, str]
 """What facts are sampled by: a hash of the id, then the id."""
 
+_length = struct.Struct("<I").pack
+
 DIGEST_BITS: Final = 256
 """Bits of a SHA-256 hash; digests are sums of hashes modulo 2^256."""
 
@@ -59,14 +61,11 @@ class Fact:
     def hash(self) -> bytes:
         """Return the SHA-256 of all fields, each text preceded by its length.  An empty recording
         adds nothing: the hashes of facts that were stored without one stay as they are."""
-        state = hashlib.sha256()
-        texts = (self.id, self.stream, self.domain, self.label, self.subject)
-        for text in texts + ((self.recording,) if self.recording else ()):
-            raw = text.encode()
-            state.update(struct.pack("<I", len(raw)) + raw)
-        state.update(struct.pack("<qq", self.captured_at_ns, self.revision))
-        state.update(self.features)
-        return state.digest()
+        texts = [self.id, self.stream, self.domain, self.label, self.subject]
+        raws = [text.encode() for text in ([*texts, self.recording] if self.recording else texts)]
+        parts = [part for raw in raws for part in (_length(len(raw)), raw)]
+        parts += (struct.pack("<qq", self.captured_at_ns, self.revision), self.features)
+        return hashlib.sha256(b"".join(parts)).digest()
 
     def supersedes(self, other: "Fact") -> bool:
         """Return whether this version wins over another of the same id: newer, then larger hash."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ..core import DIGEST_BITS, Concept, Fact, digest_facts, rank_number
 
-DIGEST_BYTES: Final = DIGEST_BITS // 8
+DIGEST_BYTES: Final = DIGEST_BITS // 8  # as stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,9 @@ class ConceptTotals:
         self._counts: dict[Concept, int] = {}
         self._digests: dict[Concept, str] = {}
         for domain, label, facts, digest in rows:
-            if not (isinstance(facts, int) and facts > 0 and len(digest) == DIGEST_BYTES):
-                raise ValueError(f"the totals of {domain}/{label}")
+            whole = isinstance(facts, int) and facts > 0 and isinstance(digest, bytes)
+            if not (whole and len(digest) == DIGEST_BYTES):
+                raise ValueError(f"the totals of {domain}/{label} are damaged")
             self._counts[domain, label] = facts
             self._digests[domain, label] = digest.hex()
 

@@ -34,6 +34,7 @@ from ..core import (
 from ..core import limits as core_limits
 from ..core.adaptors import AdaptorRecord
 from . import tables
+from .capture_times import CaptureTimes, changed_times
 from .concept_totals import DIGEST_BYTES, ConceptTotals, add_digests, by_concept
 from .database import guard_errors
 from .derived_table import read_derived
@@ -62,6 +63,7 @@ class StoreReader:
             )
         self._facts = FactReads(self._rows, self._width, path)
         self._totals: ConceptTotals | None = None
+        self._times = CaptureTimes()
 
     def get(self, fact_id: str) -> Fact | None:
         """See `facts.Ledger`."""
@@ -83,10 +85,8 @@ class StoreReader:
             )
             try:
                 self._totals = ConceptTotals(rows)
-            except (ValueError, TypeError) as error:
-                raise StateCorruptError(
-                    f"reading {self.path}: {error} are damaged", DAMAGED
-                ) from error
+            except ValueError as error:
+                raise StateCorruptError(f"reading {self.path}: {error}", DAMAGED) from error
         return self._totals
 
     def oldest(self, domain: str, label: str, count: int) -> tuple[str, ...]:
@@ -135,12 +135,9 @@ class StoreReader:
 
     def times(self, domain: str, without: AbstractSet[str] = frozenset()) -> NDArray[np.int64]:
         """See `facts.Ledger`."""
-        found = self._facts.times(domain)
-        facts = (self.get(fact_id) for fact_id in without)
-        gone = sorted(fact.captured_at_ns for fact in facts if fact and fact.domain == domain)
-        # The k-th of equal times to leave out is the k-th of those equal times.
-        places = np.searchsorted(found, gone) + [gone[:at].count(t) for at, t in enumerate(gone)]
-        return np.delete(found, places.astype(np.intp))
+        found = self._times.of(domain, self._facts.times)
+        gone = (fact for fact in map(self.get, without) if fact and fact.domain == domain)
+        return changed_times(found, gone, ())
 
     def between(
         self, domain: str, spans: Sequence[Span], without: AbstractSet[str] = frozenset()

@@ -1,7 +1,7 @@
 """The durable ledger of facts: one SQLite file.
 
 An applied effect survives a power cut: WAL with a full fsync at each commit.  Erased facts are
-overwritten in the database, and the log is truncated.  One process writes; any number may read.
+overwritten in the file, and its log is cut.  One process writes; any number may read.
 """
 
 import hashlib
@@ -44,6 +44,7 @@ from ..core import (
 )
 from . import tables
 from .bundle_trials import BEFORE, BundleTrials
+from .checkpoints import Checkpoints
 from .command_journal import CommandJournal, delete_answers
 from .concept_totals import add_digests, by_concept, write_ranks, write_totals
 from .database import WriterLock, begin_snapshot, guard_errors, open_database, transaction
@@ -70,6 +71,7 @@ class Store(StoreReader):
     def __init__(self, path: Path, db: sqlite3.Connection, lock: WriterLock | None) -> None:
         super().__init__(path, db)
         self._lock = lock
+        self._checkpoints = Checkpoints(path, db) if lock is not None else None
         self._marks = False
         self.trials = BundleTrials(self._rows, self._command_transaction)
         self.journal = CommandJournal(self._rows, self._transaction, self._keys[0][1])
@@ -145,20 +147,36 @@ class Store(StoreReader):
         lock: WriterLock | None,
         card: encoder.Card | None,
     ) -> Self:
+        store: Self | None = None
         try:
             store = cls(path, db, lock)
             if card is not None:
                 store._require_card(card)
-            if lock is not None and store.unscrubbed:
-                # A reader may hold the log, or the disk be full; the next open tries again.
-                with suppress(StateError):
-                    store._scrub()
+            # A reader may hold the log, or the disk be full; the next open tries again.
+            with suppress(StateError):
+                store._finish_earlier_work()
         except BaseException:
-            db.close()
-            if lock is not None:
-                lock.release()
+            if store is not None:
+                store.close()
+            else:
+                db.close()
+                if lock is not None:
+                    lock.release()
             raise
         return store
+
+    def _finish_earlier_work(self) -> None:
+        """Finish what a crash, a full disk or a reader interrupted: checkpoints, an erasure."""
+        if self._checkpoints is None:
+            return
+        if self.unscrubbed:
+            self._scrub()
+            return
+        with guard_errors(self.path, "writing the log into"):
+            uncleaned = self._uncleaned
+            if self._checkpoints.advance(everything=uncleaned) and uncleaned:
+                with self._transaction("noting that the file is clean") as db:
+                    db.execute("DELETE FROM meta WHERE name = 'uncleaned'")
 
     def apply(self, effect: Effect) -> None:
         """Apply an effect durably.  Publish, Grow and Abandon change nothing in the store."""
@@ -285,7 +303,16 @@ class Store(StoreReader):
 
     def close(self) -> None:
         """Close the file and release its lock."""
+        if self._checkpoints is not None:
+            with suppress(sqlite3.Error, OSError):
+                if not self._checkpoints.advance():
+                    # The last reader to close writes the log into the file without cleaning it.
+                    with self._transaction("noting that the file is not clean") as db:
+                        put_meta(db, "uncleaned", b"1")
         self._db.close()
+        if self._checkpoints is not None:
+            self._checkpoints.close()
+            self._checkpoints = None
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -334,6 +361,7 @@ class Store(StoreReader):
             delete_traces(db, by_concept(gone))
             put_meta(db, "digest", bytes.fromhex(digest))
         totals.accept(changed)
+        self._times.change(gone, coming)
 
     def _store_geometry(self, effect: StoreGeometry) -> None:
         packed = pack_arrays(effect.geometry)
@@ -390,25 +418,35 @@ class Store(StoreReader):
         return bool(self._rows(query, (fact_id,)))
 
     def _scrub(self) -> None:
-        """Overwrite the remains of erased facts in free space, and truncate the log.
-
-        `secure_delete` alone is not enough: when SQLite splits or joins pages, old copies of rows
-        remain in the gaps, so the file is rebuilt.  Cost: writes the file twice.
-        """
+        """Overwrite the remains of erased facts in the file and in copies, and cut the log.  Cost:
+        the pages that changed; a file that is mostly free is rebuilt."""
         hint = "the facts are out of the ledger; the next command that writes tries again"
+        checkpoints = self._writing("overwriting erased facts")
         try:
             with guard_errors(self.path, "overwriting erased facts in"):
                 _remove_copies(self.path)
-                self._db.execute("VACUUM")
-                busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                checkpoints.compact()
+                done = checkpoints.finish(everything=self._uncleaned)
         except StateError as error:
             raise StateError(error.message, hint) from error
-        if busy:
+        if not done:
             raise StateError(
                 f"truncating the log of {self.path}: another process is reading it", hint
             )
         with self._transaction("completing an erasure") as db:
-            db.execute("DELETE FROM meta WHERE name = 'unscrubbed'")
+            db.execute("DELETE FROM meta WHERE name IN ('unscrubbed', 'uncleaned')")
+
+    @property
+    def _uncleaned(self) -> bool:
+        """Whether pages may hold remains that the log does not name."""
+        return self._meta("uncleaned") is not None
+
+    def _writing(self, doing: str) -> Checkpoints:
+        if self._checkpoints is None:
+            raise StateError(
+                f"{doing} in {self.path}: it was opened for reading only", "open it writable"
+            )
+        return self._checkpoints
 
     def _copy(self, fresh: Path) -> None:
         held = self._db.in_transaction
@@ -434,15 +472,13 @@ class Store(StoreReader):
 
     @contextmanager
     def _transaction(self, doing: str) -> Iterator[sqlite3.Connection]:
-        if self._lock is None:
-            raise StateError(
-                f"{doing} in {self.path}: it was opened for reading only", "open it writable"
-            )
+        checkpoints = self._writing(doing)
         with transaction(self._db, self.path, doing) as db:
             yield db
             if self._marks and self.journal.current is not None:
                 self.journal.mark(db)
         self._marks = False
+        checkpoints.advance_if_due()
 
     def _require_card(self, card: encoder.Card) -> None:
         if card.fingerprint != self.card_fingerprint:
@@ -462,6 +498,8 @@ def _write_empty(fresh: Path, card: encoder.Card, columns: Sequence[str]) -> Non
             db.execute("INSERT INTO burial_keys (key) VALUES (?)", (secrets.token_bytes(32),))
             put_meta(db, "card", card.fingerprint.encode())
             put_meta(db, "width", str(card.width).encode())
+            # Nothing was ever erased.
+            db.execute("DELETE FROM meta WHERE name = 'uncleaned'")
             if columns:
                 put_meta(db, "columns", msgspec.json.encode(list(columns)))
     finally:

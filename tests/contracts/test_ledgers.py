@@ -100,6 +100,7 @@ def answers(ledger: MemoryLedger | Store) -> dict[str, object]:
             for size in (1, 3, 99)
             for domains in (None, ("home",), ("attic", "home", "nowhere"))
         ],
+        "all times": {domain: ledger.times(domain).tolist() for domain, _ in ledger.concepts()},
         "ascending": ledger.times("home", frozenset({"f1", "f2", "x"})).tolist(),
         "spans": [
             columns(batch)

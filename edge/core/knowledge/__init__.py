@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .geometry_fit import GeometryFitter, fit_geometry
     from .knowledge import Knowledge, derive_knowledge
     from .refits import HeadRefit, Refit, ThresholdsRefit
+    from .relearning import relearn_backwards
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -29,6 +30,7 @@ else:
             "geometry_fit": ("GeometryFitter", "fit_geometry"),
             "knowledge": ("Knowledge", "derive_knowledge"),
             "refits": ("HeadRefit", "Refit", "ThresholdsRefit"),
+            "relearning": ("relearn_backwards",),
         },
     )
 
@@ -44,5 +46,6 @@ __all__ = [
     "derive_knowledge",
     "find_invalid_contribution",
     "fit_geometry",
+    "relearn_backwards",
     "review_contribution",
 ]
