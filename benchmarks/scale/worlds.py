@@ -100,7 +100,10 @@ class World:
             fitter = GeometryFitter(tap_spans(card.slices), config.seed, card.quantiser)
             home.store.apply(StoreGeometry(fitter.fit(home.store)[1]))
         with Home(folder) as home:
-            home.stamp()  # closing keeps what was derived
+            home.stamp()
+            known = home.runtime.knowledge
+            known.router()
+            known.adaptor(known.learned[0])  # closing keeps all of this, as if it had served
 
 
 def main(kind: str, facts: str, domains: str, folder: str) -> None:
