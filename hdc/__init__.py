@@ -37,6 +37,7 @@ from .geometry import (
 from .integers import ONE
 from .kinds import KINDS, DetectorKind
 from .memory import Memory
+from .native import byte_products, native_path
 from .neighbours import Exemplars
 from .switches import LEAD, SwitchStatistics
 from .time_blocks import BLOCKS, TimeOrder, order_in_time
@@ -72,6 +73,7 @@ __all__ = [
     "at_level",
     "bind",
     "bundle",
+    "byte_products",
     "calibrate",
     "compare",
     "decide",
@@ -83,6 +85,7 @@ __all__ = [
     "fit_geometry",
     "identity_geometry",
     "merge_calibrations",
+    "native_path",
     "normal_quantile",
     "novelty",
     "order_in_time",

@@ -2,15 +2,18 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import native
 from .blocks import AnyBlock, Packed
 from .errors import ConceptError, DimensionError, FormatError
-from .geometry import Codes, Geometry, Words, pack, unpack, update_fingerprint
+from .geometry import WORD_BITS, Codes, Geometry, Words, pack, unpack, update_fingerprint
 from .integers import Ints, all_ones, combine, mean
+from .layouts import MemoryLayout, lay_memory, with_rows
 
 Key = tuple[str, str]
 Indices = NDArray[np.intp]
@@ -24,6 +27,9 @@ _SCREENED = 512
 """Concepts left by a first pass over a quarter of the bits.  Chosen by hand; effect not
 measured."""
 
+
+_SPARE = 64
+"""Bytes of working memory beyond the coordinates of a sample."""
 
 MEAN_SAMPLES_MIN = 2
 """Fewest samples whose mean can show that others have moved: a single one has no spread."""
@@ -42,19 +48,39 @@ class _Concept:
     sums: Ints
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class _Prototypes:
     """Class prototypes, derived from the sums.
 
     keys: sorted.  parts: the columns of each domain.  bits: majority bits uint64 [c, words].
-    means: one array per block.  quarter: the first quarter of the words, to screen many concepts.
+    held: the means of each block, whole numbers in any type.  numbers: the types in which numpy
+    compares them.  layout: all for C, None if it cannot serve.
     """
 
     keys: tuple[Key, ...]
     parts: dict[str, slice]
     bits: Words
-    means: tuple[NDArray[np.floating], ...]
-    quarter: Words
+    held: tuple[NDArray[np.number], ...]
+    numbers: tuple[type[np.floating], ...]
+    layout: MemoryLayout | None
+
+    @cached_property
+    def means(self) -> tuple[NDArray[np.floating], ...]:
+        """The means of each block, for numpy."""
+        pairs = zip(self.held, self.numbers, strict=True)
+        return tuple(
+            np.ascontiguousarray(held).astype(number, copy=False) for held, number in pairs
+        )
+
+    @cached_property
+    def work_bytes(self) -> int:
+        """The working memory of `nearest` in C: places, distances, and their histogram."""
+        return 8 * _SCREENED + 4 * (len(self.keys) + WORD_BITS * self.bits.shape[1] + 1)
+
+    @cached_property
+    def quarter(self) -> Words:
+        """The first quarter of the words, to screen many concepts."""
+        return np.ascontiguousarray(self.bits[:, : max(1, self.bits.shape[1] // 4)])
 
 
 @dataclass(slots=True)
@@ -121,6 +147,11 @@ class Memory:
         prototypes, query = self._derived(), codes.bits[0]
         if len(prototypes.keys) <= count:
             return np.arange(len(prototypes.keys))
+        if native.KERNEL is not None and prototypes.layout is not None:
+            found = np.empty(count, dtype=np.intp)
+            work = np.empty(prototypes.work_bytes, dtype=np.uint8)
+            native.KERNEL.nearest(prototypes.layout, codes.bits, work, found)
+            return found
         columns = None
         if len(prototypes.keys) > _SCREENED:
             # A quarter of the bits rules out nearly all of very many concepts.
@@ -128,9 +159,7 @@ class Memory:
             columns = _least(_hamming(prototypes.quarter, query[:part]), _SCREENED)
         held = prototypes.bits if columns is None else prototypes.bits[columns]
         best = _least(_hamming(held, query), count)
-        found = best if columns is None else columns[best]
-        found.sort()
-        return found
+        return best if columns is None else columns[best]
 
     def distances(self, codes: Codes, only: Indices | None = None) -> Ints:
         """Return distances int64 [n, concepts, blocks] to all concepts, or to columns `only`."""
@@ -138,6 +167,8 @@ class Memory:
         prototypes = self._derived()
         count = len(prototypes.keys) if only is None else len(only)
         made = np.empty((len(codes), count, 1 + len(prototypes.means)), dtype=np.int64)
+        if self._distances_in_c(codes, only, made):
+            return made
         if len(codes) == 1:
             held = prototypes.bits if only is None else prototypes.bits[only]
             made[0, :, 0] = _hamming(held, codes.bits[0])
@@ -156,6 +187,40 @@ class Memory:
                 found = block.distance(rows[index], prototypes.means[index][column])
                 made[:, place, index + 1] = found
         return made
+
+    def _distances_in_c(self, codes: Codes, only: Indices | None, made: Ints) -> bool:
+        """Compute `distances` in C; returns False if it cannot."""
+        kernel, layout = native.KERNEL, self._derived().layout
+        if kernel is None or layout is None or not made.size:
+            return False
+        chosen = None if only is None else np.ascontiguousarray(only, dtype=np.int64)
+        bits, values = np.ascontiguousarray(codes.bits), np.ascontiguousarray(codes.values)
+        work = np.empty(4 * values.shape[1] + _SPARE, dtype=np.uint8)
+        return all(
+            kernel.distances(layout, bits[row], values[row], chosen, work, made[row])
+            for row in range(len(codes))
+        )
+
+    def compare(
+        self, codes: Codes, scales: Ints, only: Indices | None = None
+    ) -> tuple[Ints, Ints, Ints] | None:
+        """Compare one code in C: its distances int64 [concepts, blocks], and its novelty int64
+        [concepts] with one scale for all concepts and with each concept's own.  None if C cannot.
+
+        scales: int64 [1 + concepts, blocks, 2], the common one first.  only: as in `distances`.
+        """
+        self._check(codes)
+        kernel, layout, blocks = native.KERNEL, self._derived().layout, scales.shape[1]
+        if kernel is None or layout is None:
+            return None
+        count = len(self.keys) if only is None else len(only)
+        made = np.empty(count * (blocks + 2), dtype=np.int64)
+        work = np.empty(4 * codes.values.shape[1] + _SPARE, dtype=np.uint8)
+        bits, values = np.ascontiguousarray(codes.bits), np.ascontiguousarray(codes.values)
+        if not kernel.compare(layout, bits, values, only, work, scales, made):
+            return None
+        size = count * blocks
+        return made[:size].reshape(count, blocks), made[size : size + count], made[size + count :]
 
     def residuals(self, codes: Codes, domain: str) -> tuple[list[Ints], Indices]:
         """Return samples less the means of their nearest concepts of one domain, int64 [n, width]
@@ -378,32 +443,67 @@ class Memory:
         if before is not None and all(
             (one in at) == (one in self._concepts) for one in self._changed
         ):
-            keys, parts = before.keys, before.parts
-            stale = sorted(at[key] for key in self._changed if key in at)
-            bits, means = before.bits.copy(), tuple(block.copy() for block in before.means)
+            made = self._with_rows(before, sorted(at[k] for k in self._changed if k in at))
+            if made is not None:
+                return made
+            keys = before.keys
         else:
             keys = tuple(sorted(self._concepts))
-            parts = _parts_of(keys)
-            stale = [p for p, key in enumerate(keys) if key in self._changed or key not in at]
-            bits, means = self._empty_prototypes(len(keys))
-            kept = [p for p, key in enumerate(keys) if key not in self._changed and key in at]
-            if before is not None and kept:
-                places = [at[keys[place]] for place in kept]
-                for made, old in zip((bits, *means), (before.bits, *before.means), strict=True):
-                    made[kept] = old[places]
-        for place in stale:
-            concept = self._concepts[keys[place]]
-            bits[place] = pack(concept.ones > concept.count // 2)
-            row = mean(concept.sums, concept.count)
-            for made, (_, span) in zip(means, self._blocks(), strict=True):
-                made[place] = row[slice(*span)]
-        quarter = np.ascontiguousarray(bits[:, : max(1, bits.shape[1] // 4)])
-        return _Prototypes(keys, parts, bits, means, quarter)
+        bits = np.empty((len(keys), self.geometry.words), dtype=np.uint64)
+        means = np.empty((len(keys), self.geometry.values), dtype=np.int64)
+        stale = [p for p, key in enumerate(keys) if key in self._changed or key not in at]
+        kept = sorted({*range(len(keys))} - {*stale})
+        if before is not None and kept:
+            places = [at[keys[place]] for place in kept]
+            bits[kept] = before.bits[places]
+            for (_, span), held in zip(self._blocks(), before.held, strict=True):
+                means[kept, slice(*span)] = held[places]
+        bits[stale], means[stale] = self._rows(keys, stale)
+        return self._laid_out(keys, bits, tuple(means[:, slice(*s)] for s in self.geometry.spans))
 
-    def _empty_prototypes(self, count: int) -> tuple[Words, tuple[NDArray[np.floating], ...]]:
-        bits = np.empty((count, self.geometry.words), dtype=np.uint64)
-        blocks = self._blocks()
-        return bits, tuple(np.empty((count, b - a), block.number) for block, (a, b) in blocks)
+    def _laid_out(
+        self, keys: tuple[Key, ...], bits: Words, blocks: tuple[Ints, ...]
+    ) -> _Prototypes:
+        geometry = self.geometry
+        numbers = tuple(block.number for block, _ in self._blocks())
+        every = (geometry.columns, geometry.plane, geometry.norms)
+        layout = lay_memory(every, geometry.votes, bits, blocks, _SCREENED)
+        held = tuple(part.astype(number) for part, number in zip(blocks, numbers, strict=True))
+        return _Prototypes(
+            keys=keys,
+            parts=_parts_of(keys),
+            bits=bits,
+            held=layout.means if layout else held,
+            numbers=numbers,
+            layout=layout,
+        )
+
+    def _with_rows(self, before: _Prototypes, places: list[int]) -> _Prototypes | None:
+        """Return prototypes of the same concepts with those at `places` computed again; None if
+        their layout has to change."""
+        bits, means = self._rows(before.keys, places)
+        blocks = tuple(means[:, slice(*span)] for span in self.geometry.spans)
+        if before.layout is not None:
+            layout = with_rows(before.layout, places, bits, blocks)
+            if layout is None:
+                return None
+            return replace(before, bits=layout.held[0], held=layout.means, layout=layout)
+        every = before.bits.copy()
+        every[places] = bits
+        held = tuple(part.copy() for part in before.held)
+        for part, rows in zip(held, blocks, strict=True):
+            part[places] = rows
+        return replace(before, bits=every, held=held)
+
+    def _rows(self, keys: tuple[Key, ...], places: list[int]) -> tuple[Words, Ints]:
+        """Return the majority bits and the means of some concepts."""
+        bits = np.empty((len(places), self.geometry.words), dtype=np.uint64)
+        means = np.empty((len(places), self.geometry.values), dtype=np.int64)
+        for row, place in enumerate(places):
+            concept = self._concepts[keys[place]]
+            bits[row] = pack(concept.ones > concept.count // 2)
+            means[row] = mean(concept.sums, concept.count)
+        return bits, means
 
 
 def _counts(concept: _Concept) -> NDArray[np.int32]:
@@ -430,4 +530,6 @@ def _hamming(held: Words, query: Words) -> Ints:
 
 
 def _least(values: Ints, count: int) -> Indices:
-    return values.argpartition(count)[:count]
+    """Return the places of the least values, ascending; of equal values the first ones."""
+    order = values * len(values) + np.arange(len(values))
+    return np.sort(order.argpartition(count)[:count])
