@@ -223,7 +223,7 @@ class _Levels:
             )
         equal = np.ptp(size) == 0
         whole = np.ones(width) if equal else np.rint(size / size.max() * SCALE_MAX)
-        clipped = np.rint(np.clip(zero, -ZERO_MAX, ZERO_MAX)).astype(np.float64)
+        clipped = np.rint(np.clip(zero, -ZERO_MAX, ZERO_MAX)).astype(np.float64) + 0.0
         return _Levels(clipped, np.maximum(whole, 1))
 
 

@@ -350,12 +350,12 @@ def _mismatch(given: Contribution, here: hdc.Geometry, card: str) -> str:
         return f"they are of the encoder card {given.card[:12]}, the one here is {card[:12]}"
     if given.seed != here.seed:
         return f"they were projected with seed {given.seed}, the one here is {here.seed}"
+    if given.geometry == here.fingerprint:
+        return ""
+    found, expected = given.geometry[:12], here.fingerprint[:12]
     if given.geometry_version != here.version:
         return (
-            f"they were made with a geometry of version {given.geometry_version}, the one here has"
-            f" version {here.version}: share one geometry again"
+            f"they were made with the geometry {found} of version {given.geometry_version}, the one"
+            f" here, {expected}, has version {here.version}"
         )
-    if given.geometry != here.fingerprint:
-        found, expected = given.geometry[:12], here.fingerprint[:12]
-        return f"they were made with the geometry {found}, the one here is {expected}"
-    return ""
+    return f"they were made with the geometry {found}, the one here is {expected}"
