@@ -10,6 +10,7 @@ from .calibration import (
 )
 from .detector import (
     Comparison,
+    LevelOf,
     NotAttainable,
     Verdict,
     WindowVerdict,
@@ -36,7 +37,7 @@ from .geometry import (
 )
 from .integers import ONE
 from .kinds import KINDS, DetectorKind
-from .memory import Memory
+from .memory import Memory, Residuals
 from .switches import LEAD, SwitchStatistics
 from .time_blocks import BLOCKS, TimeOrder, order_in_time
 from .time_statistics import FLOOR_SHARE, WINDOW, Level, TimeStatistics, normal_quantile
@@ -60,8 +61,10 @@ __all__ = [
     "Geometry",
     "HdcError",
     "Level",
+    "LevelOf",
     "Memory",
     "NotAttainable",
+    "Residuals",
     "SwitchStatistics",
     "TimeOrder",
     "TimeStatistics",

@@ -68,6 +68,10 @@ BISECTION_ROUNDS: Final = 5
 measured."""
 
 
+Ints = NDArray[np.int64]
+Reals = NDArray[np.float64]
+
+
 @dataclass(frozen=True, slots=True)
 class UnlabelledRow:
     """An observation of a novel domain.  label: the known label it is nearest to.  features: uint8,
@@ -99,7 +103,21 @@ class ReferenceModel:
             return hdc.compare(codes, known.memory, known.calibration()), every
         return every.restricted_to(known.memory.keys, self.learned), every
 
-    def shift(self, samples: hdc.Codes, domain: str, recordings: Sequence[str]) -> float:
+    def known_scores(self, compared: Sequence[hdc.Comparison | None]) -> Ints | None:
+        """Return the scores int64 [n, concepts] of samples that were compared with all concepts of
+        this memory, otherwise None."""
+        keys = self.memory.keys
+        # An unchanged memory returns the same object.
+        found = [one.common for one in compared if one is not None and one.keys is keys]
+        return np.stack(found) if len(found) == len(compared) else None
+
+    def shift(
+        self,
+        samples: hdc.Codes,
+        domain: str,
+        recordings: Sequence[str],
+        scores: Ints | None = None,
+    ) -> float:
         """Return how far the mean of consecutive samples, at least two, has moved from a domain:
         the squared shift over the squared spread of single samples, in multiples of what an
         unmoved domain may reach.
@@ -109,25 +127,25 @@ class ReferenceModel:
         "Effect of high dimension", section 3, without the division by its deviation); samples of
         one recording count as one, neighbours in time as their correlation says, and few facts
         behind a concept add their own uncertainty.  recordings: of the samples, "" if unknown.
+        scores: see `known_scores`.
         """
-        blocks, columns = self.memory.residuals(samples, domain)
-        if not blocks:
+        residuals = self.memory.residuals(samples, domain, scores)
+        if not residuals.blocks:
             held = sum(n for (name, _), n in self.memory.counts.items() if name == domain)
             needed = SEPARATION_MIN if held > YOUNG_SAMPLES else YOUNG_SEPARATION_MIN
-            return (self._separation(samples, columns, domain) - 1) / (needed - 1)
-        uncertainty = self._uncertainty(columns)
-        found, chance = [], []
-        for residuals in blocks:
-            rows, sizes = _units(residuals, recordings)
-            moved = (rows * sizes[:, None]).sum(axis=0) / sizes.sum()
-            # One unit of resolution, so that constant columns are not divided by zero.
-            length = float((np.square(rows).sum(axis=1) * sizes).sum() / sizes.sum()) + 1
-            found.append(float(np.square(moved).sum()) / length)
-            centred = rows - rows.mean(axis=0)
-            # Few facts explain a shift of their own spread, however far the samples lie.
-            spread = float(np.square(centred).sum(axis=1).mean()) / length
-            chance.append(_chance(centred, uncertainty * min(1.0, spread)))
-        return float(np.mean(found) / np.mean(chance))
+            return (self._separation(samples, residuals.columns, domain) - 1) / (needed - 1)
+        units, shares = _units(residuals.blocks, recordings)
+        # All that follows needs only inner products of residuals, which are sums of whole numbers.
+        products = np.stack([rows @ rows.T for rows in units])
+        squares = np.diagonal(products, axis1=1, axis2=2)
+        # One unit of resolution, so that constant columns are not divided by zero.
+        lengths = squares @ shares + 1
+        found = products @ shares @ shares / lengths
+        centred = _centred(products)
+        # Few facts explain a shift of their own spread, however far the samples lie.
+        spreads = np.trace(centred, axis1=1, axis2=2) / len(shares) / lengths
+        chance = _chance(centred, _uncertainty(residuals) * np.minimum(spreads, 1.0))
+        return float(found.mean() / chance.mean())
 
     def _separation(self, samples: hdc.Codes, columns: NDArray[np.intp], domain: str) -> float:
         """Return how many times farther samples are from a domain than from each other, for a
@@ -144,15 +162,6 @@ class ReferenceModel:
             _log_ratios(memory, str(kind), samples[columns == kind], domain) for kind in kinds
         ]
         return float(np.exp(np.concatenate(ratios).mean()))
-
-    def _uncertainty(self, columns: NDArray[np.intp]) -> float:
-        """Return the squared error of a mean of concept means: for each concept, its squared share
-        of the samples over the samples behind it."""
-        counts, keys = self.memory.counts, self.memory.keys
-        found, sizes = np.unique(columns, return_counts=True)
-        shares = sizes / len(columns)
-        behind = np.array([counts[keys[column]] for column in found.tolist()])
-        return float((shares**2 / behind).sum())
 
 
 class NovelDomains:
@@ -304,45 +313,69 @@ def _log_ratios(
     return np.asarray(np.log((1 + far) / (1 + near)))
 
 
-def _units(
-    residuals: NDArray[np.int64], recordings: Sequence[str]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _units(blocks: Sequence[Reals], recordings: Sequence[str]) -> tuple[Sequence[Reals], Reals]:
     """Return means of residuals [units, values] by recording where at least `RECORDINGS_MIN` are
-    known, else the residuals themselves; and the number of samples in each."""
+    known, else the residuals themselves; and the share of the samples in each, [units]."""
     names = list(dict.fromkeys(recordings))
+    count = len(recordings)
     if "" in names or len(names) < RECORDINGS_MIN:
-        return residuals.astype(np.float64), np.ones(len(residuals))
+        return blocks, np.full(count, 1 / count)
     owner = np.array([names.index(name) for name in recordings])
-    sizes = np.bincount(owner)
-    means = [residuals[owner == at].mean(axis=0) for at in range(len(names))]
-    return np.stack(means), sizes.astype(np.float64)
+    means = [
+        np.stack([rows[owner == at].mean(axis=0) for at in range(len(names))]) for rows in blocks
+    ]
+    return means, np.bincount(owner) / count
 
 
-def _chance(rows: NDArray[np.float64], uncertainty: float) -> float:
-    """Return the squared shift, over the squared spread, up to which centred, consecutive rows are
-    taken for unmoved.  uncertainty: squared error of the mean that they are compared with."""
-    expected = 1 / _independent(rows) + uncertainty
-    products = rows @ rows.T
-    lengths = np.diagonal(products)
-    count, total = len(rows), float(lengths.mean())
-    crossed = float(np.square(products).sum() - np.square(lengths).sum()) / (count * (count - 1))
+def _uncertainty(residuals: hdc.Residuals) -> float:
+    """Return the squared error of a mean of concept means: for each concept, its squared share of
+    the samples over the samples behind it."""
+    shares = np.bincount(residuals.columns) / len(residuals.columns)
+    # Each of a concept's samples adds its part of the squared share.
+    return float((shares[residuals.columns] / residuals.counts).mean())
+
+
+def _centred(products: Reals) -> Reals:
+    """Return the inner products [blocks, n, n] of rows less their mean, from those of the rows."""
+    means = products.mean(axis=2)
+    whole = means.mean(axis=1)[:, None, None]
+    return np.asarray(products - means[:, :, None] - means[:, None, :] + whole)
+
+
+def _chance(products: Reals, uncertainty: Reals) -> Reals:
+    """Return the squared shift, over the squared spread, up to which consecutive rows are taken for
+    unmoved, [blocks].
+
+    products: inner products [blocks, n, n] of the centred rows.  uncertainty: [blocks], squared
+    error of the mean that they are compared with.
+    """
+    lengths = np.diagonal(products, axis1=1, axis2=2)
+    count, total = lengths.shape[1], lengths.mean(axis=1)
+    expected = 1 / _independent(products, lengths.sum(axis=1)) + uncertainty
+    crossed = np.square(products).sum(axis=(1, 2)) - np.square(lengths).sum(axis=1)
     # The squared length of a mean varies by 2 / effective dimension (Bai & Saranadasa 1996).
     # Rows around their own mean have products of -total / (n - 1) on average.
-    crossed = max(0.0, crossed - (total / (count - 1)) ** 2)
-    relative = (2 * crossed) ** 0.5 / total if total else 0.0
-    return max(SHIFT_MIN + expected, expected * (1 + CHANCE_DEVIATIONS * relative))
+    beyond = crossed / (count * (count - 1)) - np.square(total / (count - 1))
+    relative = _ratio(np.sqrt(2 * np.maximum(beyond, 0.0)), total)
+    return np.maximum(SHIFT_MIN + expected, expected * (1 + CHANCE_DEVIATIONS * relative))
 
 
-def _independent(rows: NDArray[np.float64]) -> float:
-    """Return how many independent samples centred, consecutive rows are worth: n (1 - r) / (1 + r),
-    where r is the correlation of neighbours (Bartlett 1946)."""
-    count, total = len(rows), float(np.square(rows).sum())
-    if count < 3 or not total:
-        return count
+def _independent(products: Reals, totals: Reals) -> Reals:
+    """Return how many independent samples centred, consecutive rows are worth, [blocks]: n (1 - r)
+    / (1 + r), where r is the correlation of neighbours (Bartlett 1946)."""
+    count = products.shape[1]
+    if count < 3:
+        return np.full(len(products), float(count))
     # The correlation of independent rows around their own mean is -1 / n.
-    correlation = float((rows[1:] * rows[:-1]).sum()) / total + 1 / count
-    correlation = min(max(correlation, 0.0), CORRELATION_MAX)
-    return count * (1 - correlation) / (1 + correlation)
+    neighbours = np.trace(products, offset=1, axis1=1, axis2=2)
+    correlation = _ratio(neighbours, totals) + np.where(totals > 0, 1 / count, 0.0)
+    correlation = np.minimum(np.maximum(correlation, 0.0), CORRELATION_MAX)
+    return np.asarray(count * (1 - correlation) / (1 + correlation))
+
+
+def _ratio(values: Reals, totals: Reals) -> Reals:
+    """Return values over totals, 0 where all rows are equal."""
+    return np.divide(values, totals, out=np.zeros_like(totals), where=totals > 0)
 
 
 def _is_learned(name: str, rows: Sequence[UnlabelledRow], known: Knowledge, config: Config) -> bool:
