@@ -26,9 +26,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from . import native
 from .blocks import AnyBlock, Columns, Norms, Packed, Plane
 from .errors import DimensionError, FormatError
 from .integers import Ints
+from .layouts import GeometryLayout, lay_geometry, padded_width
 
 Words = NDArray[np.uint64]
 Index = int | np.integer | slice | NDArray[np.generic] | list[int]
@@ -47,6 +49,7 @@ BITS_MAX = 1 << 20  # as above
 
 _ROWS = 32  # intermediate results of more rows leave the processor's cache
 _BLOCK = 64  # a product with a 64 x 64 Hadamard matrix (16 KiB of float32) fits the L1 cache
+_RUN = 128  # C transforms blocks of this size; a block may hold several rounds
 _KEY_SEED = 0x6B6579  # "key" in ASCII: any constant will do, changing it changes all digests
 
 # The increment and the multipliers of SplitMix64 (Steele, Lea and Flood 2014).
@@ -136,7 +139,7 @@ def project(features: NDArray[np.uint8], seed: int, bits: int = 8192) -> Words:
 def hadamard_sums(features: NDArray[np.uint8], seed: int, bits: int) -> NDArray[np.float32]:
     """Return the integer sums whose signs are the bits: float32 [..., bits], exact."""
     width = features.shape[-1]
-    padded = 1 << max(0, width - 1).bit_length()
+    padded = padded_width(width)
     flips = _flips(seed, padded, -(-bits // padded), width)
     if padded <= _BLOCK:
         # For narrow taps it is cheaper to put the features into the matrix than into every round.
@@ -319,6 +322,9 @@ class Geometry:
                 f"coding expects uint8 features [n, {self.width}], found {rows.dtype} {rows.shape}",
                 "quantise with the model card that this geometry was made for",
             )
+        codes = self._project_in_c(rows)
+        if codes is not None:
+            return codes
         if len(rows) > _ROWS:
             parts = (rows[at : at + _ROWS] for at in range(0, len(rows), _ROWS))
             return Codes.concat([self.project(part) for part in parts])
@@ -327,6 +333,26 @@ class Geometry:
         for block, (start, stop) in zip(self.blocks, self.spans, strict=True):
             values[:, start:stop] = block.code(rows)
         return Codes(project(first, self.seed, self.bits), values)
+
+    def _project_in_c(self, rows: NDArray[np.uint8]) -> Codes | None:
+        """Compute `project` in C, None if it cannot."""
+        kernel, layout = native.KERNEL, self._layout
+        if kernel is None or layout is None:
+            return None
+        bits = np.empty((len(rows), self.words), dtype=np.uint64)
+        values = np.empty((len(rows), self.values), dtype=np.int64)
+        work = np.empty(layout.work_bytes, dtype=np.uint8)
+        exact = kernel.project(layout, np.ascontiguousarray(rows), bits, values, work)
+        return Codes(bits, values) if exact else None
+
+    @cached_property
+    def _layout(self) -> GeometryLayout | None:
+        tap = self.slices[0]
+        size = padded_width(tap[1] - tap[0])
+        run = max(size, _RUN)
+        flips = random_words(self.seed, -(-self.bits // run) * run // WORD_BITS)
+        blocks = (self.columns, self.plane, self.norms)
+        return lay_geometry(self.width, tap, flips, self.bits, blocks)
 
     @cached_property
     def fingerprint(self) -> str:
