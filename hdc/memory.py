@@ -241,7 +241,7 @@ class Memory:
         columns = nearest + part.start
         blocks = tuple(
             np.subtract(codes.values[:, slice(*span)], means[columns], dtype=np.float64)
-            for means, span in zip(derived.means, self.geometry.spans, strict=True)
+            for means, span in zip(derived.held, self.geometry.spans, strict=True)
         )
         return Residuals(blocks, columns, counts[nearest])
 
@@ -301,9 +301,13 @@ class Memory:
         if not self.plane_width:
             return np.zeros((len(codes), 0), dtype=np.int64)
         derived, (start, stop) = self._derived(), self.geometry.spans[PLANE - 1]
-        at = {key: column for column, key in enumerate(derived.keys)}
-        means = derived.means[PLANE - 1][[at[key] for key in keys], :-1].astype(np.int64)
-        return np.concatenate([one.values[:, start : stop - 1] for one in codes]) - means
+        parts = [derived.parts[domain] for domain, _ in keys]
+        columns = [
+            derived.keys.index(key, part.start, part.stop)
+            for key, part in zip(keys, parts, strict=True)
+        ]
+        rows = np.concatenate([one.values[:, start : stop - 1] for one in codes])
+        return rows - derived.held[PLANE - 1][columns, :-1].astype(np.int64)
 
     def _without_itself(self, concept: _Concept, codes: Codes) -> Ints:
         """Return distances int64 [n, blocks] of each sample to its concept without that sample."""
