@@ -38,7 +38,7 @@ from .geometry import (
 from .integers import ONE
 from .kinds import KINDS, DetectorKind
 from .memory import Memory, Residuals
-from .native import byte_products, native_path
+from .native import PRODUCT_WIDTH_MAX, byte_products, is_native, native_path
 from .switches import LEAD, SwitchStatistics
 from .time_blocks import BLOCKS, TimeOrder, order_in_time
 from .time_statistics import FLOOR_SHARE, WINDOW, Level, TimeStatistics, normal_quantile
@@ -50,6 +50,7 @@ __all__ = [
     "KINDS",
     "LEAD",
     "ONE",
+    "PRODUCT_WIDTH_MAX",
     "SPREAD_PRIOR",
     "WINDOW",
     "Calibration",
@@ -85,6 +86,7 @@ __all__ = [
     "find_shortfall",
     "fit_geometry",
     "identity_geometry",
+    "is_native",
     "merge_calibrations",
     "native_path",
     "normal_quantile",

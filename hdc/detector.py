@@ -336,28 +336,22 @@ def detect_window(
         score, p_value = _independent(verdicts, labels, domain, calibration)
     else:
         start = statistics.initial() if level is None else level(domain, statistics)
-        score = _in_time(verdicts, labels, statistics, start)
+        deviations, shares = [one.deviation for one in verdicts], 0.0
+        for key in sorted(labels):
+            shares += (labels[key] / len(verdicts)) ** 2
+        score = window_score(statistics, deviations, shares, start)
         p_value = erfc(score / sqrt(2)) / 2
         switches = calibration.switches.get(domain)
         sure = Level(start.centre, 0.0)
         if (
             change is not None
             and switches is not None
-            and _in_time(verdicts, labels, statistics, sure) > RAISED_SCORE
+            and window_score(statistics, deviations, shares, sure) > RAISED_SCORE
             and (found := change()) is not None
         ):
             p_value = min(p_value, switches.p_value(found, rate))
     shortfall = find_shortfall(domain, calibration, rate)
     return WindowVerdict(None if shortfall else p_value > rate, domain, score, p_value, shortfall)
-
-
-def _in_time(
-    verdicts: Sequence[Verdict], labels: Mapping[Key, int], statistics: TimeStatistics, level: Level
-) -> float:
-    shares = 0.0
-    for key in sorted(labels):
-        shares += (labels[key] / len(verdicts)) ** 2
-    return window_score(statistics, [one.deviation for one in verdicts], shares, level)
 
 
 def _independent(

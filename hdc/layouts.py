@@ -60,6 +60,7 @@ _NARROW: Final = (1 << 16) - 1
 _VOTE_MAX: Final = 255
 """The largest weight of a block, stored as uint8."""
 
+
 class _Tap(Structure):
     _fields_ = (
         ("width", c_uint32),
@@ -120,8 +121,6 @@ class ExemplarsLayout(Structure):
         *((name, c_uint32) for name in ("plane_count", "plane_width")),
     )
     held: list[Array]
-
-
 
 
 def lay_geometry(
@@ -325,9 +324,7 @@ def lay_exemplars(
     if not all(whole(part, -SMALL, SMALL) for part in both):
         return None
     held: list[Array] = [np.ascontiguousarray(part) for part in both]
-    made = ExemplarsLayout(
-        address(held[0]), address(held[1]), *held[0].shape, *held[1].shape
-    )
+    made = ExemplarsLayout(address(held[0]), address(held[1]), *held[0].shape, *held[1].shape)
     made.held = held
     return made
 

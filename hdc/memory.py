@@ -75,7 +75,9 @@ class _Prototypes:
     def means(self) -> tuple[NDArray[np.floating], ...]:
         """The means of each block, for numpy."""
         pairs = zip(self.held, self.numbers, strict=True)
-        return tuple(np.ascontiguousarray(held).astype(number, copy=False) for held, number in pairs)
+        return tuple(
+            np.ascontiguousarray(held).astype(number, copy=False) for held, number in pairs
+        )
 
     @cached_property
     def work_bytes(self) -> int:
@@ -239,10 +241,10 @@ class Memory:
         near = self.score(codes, only=columns) if scores is None else scores[:, columns]
         nearest = kept[near.argmin(axis=1)]
         columns = nearest + part.start
-        blocks = tuple(
-            np.subtract(codes.values[:, slice(*span)], means[columns], dtype=np.float64)
-            for means, span in zip(derived.held, self.geometry.spans, strict=True)
-        )
+        rows = codes.values.astype(np.float64)
+        blocks = tuple(rows[:, slice(*span)] for span in self.geometry.spans)
+        for block, means in zip(blocks, derived.held, strict=True):
+            np.subtract(block, means[columns], out=block)
         return Residuals(blocks, columns, counts[nearest])
 
     def distances_held_out(

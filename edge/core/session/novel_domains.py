@@ -8,6 +8,7 @@ All of this is session state; nothing here reaches a ledger or a digest.
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import fsum, sqrt
 from typing import Final
 
 import numpy as np
@@ -109,7 +110,9 @@ class ReferenceModel:
         keys = self.memory.keys
         # An unchanged memory returns the same object.
         found = [one.common for one in compared if one is not None and one.keys is keys]
-        return np.stack(found) if len(found) == len(compared) else None
+        if len(found) < len(compared):
+            return None
+        return np.concatenate(found).reshape(len(found), len(keys))
 
     def shift(
         self,
@@ -135,17 +138,11 @@ class ReferenceModel:
             needed = SEPARATION_MIN if held > YOUNG_SAMPLES else YOUNG_SEPARATION_MIN
             return (self._separation(samples, residuals.columns, domain) - 1) / (needed - 1)
         units, shares = _units(residuals.blocks, recordings)
+        uncertainty = _uncertainty(residuals)
         # All that follows needs only inner products of residuals, which are sums of whole numbers.
-        products = np.stack([rows @ rows.T for rows in units])
-        squares = np.diagonal(products, axis1=1, axis2=2)
-        # One unit of resolution, so that constant columns are not divided by zero.
-        lengths = squares @ shares + 1
-        found = products @ shares @ shares / lengths
-        centred = _centred(products)
-        # Few facts explain a shift of their own spread, however far the samples lie.
-        spreads = np.trace(centred, axis1=1, axis2=2) / len(shares) / lengths
-        chance = _chance(centred, _uncertainty(residuals) * np.minimum(spreads, 1.0))
-        return float(found.mean() / chance.mean())
+        found = [_moved(rows @ rows.T, shares, uncertainty) for rows in units]
+        # `sum` adds floats with compensation from Python 3.12 on.
+        return fsum(moved for moved, _ in found) / fsum(chance for _, chance in found)
 
     def _separation(self, samples: hdc.Codes, columns: NDArray[np.intp], domain: str) -> float:
         """Return how many times farther samples are from a domain than from each other, for a
@@ -335,47 +332,52 @@ def _uncertainty(residuals: hdc.Residuals) -> float:
     return float((shares[residuals.columns] / residuals.counts).mean())
 
 
-def _centred(products: Reals) -> Reals:
-    """Return the inner products [blocks, n, n] of rows less their mean, from those of the rows."""
-    means = products.mean(axis=2)
-    whole = means.mean(axis=1)[:, None, None]
-    return np.asarray(products - means[:, :, None] - means[:, None, :] + whole)
+def _moved(products: Reals, shares: Reals, uncertainty: float) -> tuple[float, float]:
+    """Return how far the mean of consecutive rows lies from 0, and how far chance may move it: both
+    squared, over the squared length of single rows.
 
-
-def _chance(products: Reals, uncertainty: Reals) -> Reals:
-    """Return the squared shift, over the squared spread, up to which consecutive rows are taken for
-    unmoved, [blocks].
-
-    products: inner products [blocks, n, n] of the centred rows.  uncertainty: [blocks], squared
-    error of the mean that they are compared with.
+    products: inner products of the rows, [n, n].  shares: weights of the rows, [n].  uncertainty:
+    squared error of the mean of concept means.
     """
-    lengths = np.diagonal(products, axis1=1, axis2=2)
-    count, total = lengths.shape[1], lengths.mean(axis=1)
-    expected = 1 / _independent(products, lengths.sum(axis=1)) + uncertainty
-    crossed = np.square(products).sum(axis=(1, 2)) - np.square(lengths).sum(axis=1)
+    # One unit of resolution, so that constant columns are not divided by zero.
+    length = float(np.diagonal(products) @ shares) + 1
+    means = products.sum(axis=1) / len(products)
+    centred = products - means
+    centred -= means[:, None] - means.sum() / len(products)
+    # Few facts explain a shift of their own spread, however far the samples lie.
+    spread = float(np.trace(centred)) / len(centred) / length
+    chance = _chance(centred, uncertainty * min(1.0, spread))
+    return float(shares @ products @ shares) / length, chance
+
+
+def _chance(products: Reals, uncertainty: float) -> float:
+    """Return the squared shift, over the squared spread, up to which consecutive rows are taken for
+    unmoved.
+
+    products: inner products of the centred rows, [n, n].  uncertainty: squared error of the mean
+    that they are compared with.
+    """
+    count, lengths = len(products), np.diagonal(products)
+    total = float(lengths.sum())
+    expected = 1 / _independent(products, total) + uncertainty
+    crossed = float(np.vdot(products, products) - lengths @ lengths) / (count * (count - 1))
     # The squared length of a mean varies by 2 / effective dimension (Bai & Saranadasa 1996).
-    # Rows around their own mean have products of -total / (n - 1) on average.
-    beyond = crossed / (count * (count - 1)) - np.square(total / (count - 1))
-    relative = _ratio(np.sqrt(2 * np.maximum(beyond, 0.0)), total)
-    return np.maximum(SHIFT_MIN + expected, expected * (1 + CHANCE_DEVIATIONS * relative))
+    # Rows around their own mean have products of -total / n / (n - 1) on average.
+    crossed = max(0.0, crossed - (total / count / (count - 1)) ** 2)
+    relative = sqrt(2 * crossed) / (total / count) if total > 0 else 0.0
+    return max(SHIFT_MIN + expected, expected * (1 + CHANCE_DEVIATIONS * relative))
 
 
-def _independent(products: Reals, totals: Reals) -> Reals:
-    """Return how many independent samples centred, consecutive rows are worth, [blocks]: n (1 - r)
-    / (1 + r), where r is the correlation of neighbours (Bartlett 1946)."""
-    count = products.shape[1]
-    if count < 3:
-        return np.full(len(products), float(count))
+def _independent(products: Reals, total: float) -> float:
+    """Return how many independent samples centred, consecutive rows are worth: n (1 - r) / (1 + r),
+    where r is the correlation of neighbours (Bartlett 1946).  total: their squared lengths."""
+    count = len(products)
+    if count < 3 or total <= 0:
+        return count
     # The correlation of independent rows around their own mean is -1 / n.
-    neighbours = np.trace(products, offset=1, axis1=1, axis2=2)
-    correlation = _ratio(neighbours, totals) + np.where(totals > 0, 1 / count, 0.0)
-    correlation = np.minimum(np.maximum(correlation, 0.0), CORRELATION_MAX)
-    return np.asarray(count * (1 - correlation) / (1 + correlation))
-
-
-def _ratio(values: Reals, totals: Reals) -> Reals:
-    """Return values over totals, 0 where all rows are equal."""
-    return np.divide(values, totals, out=np.zeros_like(totals), where=totals > 0)
+    correlation = float(np.trace(products, offset=1)) / total + 1 / count
+    correlation = min(max(correlation, 0.0), CORRELATION_MAX)
+    return count * (1 - correlation) / (1 + correlation)
 
 
 def _is_learned(name: str, rows: Sequence[UnlabelledRow], known: Knowledge, config: Config) -> bool:
