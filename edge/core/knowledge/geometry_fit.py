@@ -84,7 +84,9 @@ class GeometryFitter:
         """Return the SHA-256 of everything that decides a geometry, uint8 [32]."""
         quantiser = self._quantiser
         texts = (rows.ids, rows.domains, rows.labels, rows.recordings)
-        state = hashlib.sha256(repr((hdc.GEOMETRY_VERSION, self._spans, self._seed, texts)).encode())
+        state = hashlib.sha256(
+            repr((hdc.GEOMETRY_VERSION, self._spans, self._seed, texts)).encode()
+        )
         levels = (quantiser.zero, quantiser.scale) if quantiser else ()
         for array in (rows.features, rows.captured_at_ns, *levels):
             whole = np.ascontiguousarray(array)
