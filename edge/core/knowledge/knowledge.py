@@ -112,7 +112,8 @@ class Knowledge:
         given = tuple(facts)
         self._leaving = self._leaving - {fact.id for fact in given}
         self._ahead = True
-        self._new_domains |= {fact.domain for fact in given} - set(self.learned)
+        before = set(self.learned)
+        self._new_domains = (self._new_domains & before) | {f.domain for f in given} - before
         for (domain, label), rows in _by_concept(given):
             self._change(domain, label, rows, 1)
         self._invalidate(given)
@@ -529,7 +530,10 @@ class Knowledge:
         if forgotten:
             self._refit = None
         for fact in facts:
-            (self._thresholds.drop if forgotten else self._thresholds.outdate)(fact.domain)
+            if forgotten:
+                self._thresholds.drop(fact.domain)
+            else:
+                self._thresholds.outdate(fact.domain, new=fact.domain in self._new_domains)
             place = hash_rank(fact.id)
             self._heads.change(fact.domain, place, forgotten=forgotten)
             if self._refit is not None:
