@@ -116,7 +116,7 @@ if TYPE_CHECKING:
         may_cover,
     )
     from .router import fit_router
-    from .runtime import Runtime
+    from .runtime import Runtime, tap_spans
     from .session.assess import FeatureModel, mixture_scores
     from .session.explanation import Explanation, KnownExample
     from .session.recalibration import AlarmCounts, effective_count, wilson_interval
@@ -235,7 +235,7 @@ else:
                 "may_cover",
             ),
             "router": ("fit_router",),
-            "runtime": ("Runtime",),
+            "runtime": ("Runtime", "tap_spans"),
             "session.assess": ("FeatureModel", "mixture_scores"),
             "session.explanation": ("Explanation", "KnownExample"),
             "session.recalibration": ("AlarmCounts", "effective_count", "wilson_interval"),
@@ -352,6 +352,7 @@ __all__ = [
     "sample_facts",
     "select_rows",
     "stack_facts",
+    "tap_spans",
     "unnamed_side",
     "untimed_batch",
     "wilson_interval",
