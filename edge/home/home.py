@@ -245,6 +245,11 @@ class Home:
             raise StateError("looking for a trial: no bundle is on trial", "import one first")
         return self.trial.report("on trial")
 
+    def derive_again(self) -> None:
+        """Derive everything from the facts, without what was kept of it."""
+        self.store.drop_derived()
+        self.reopen()
+
     def reopen(self) -> None:
         """Derive everything from the file again; growth in progress is lost, series continue."""
         self._stop_growing()

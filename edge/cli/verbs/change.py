@@ -183,7 +183,7 @@ def fit_geometry(*, home: Path, as_json: bool) -> None:
     Then derives the knowledge again, from the facts alone.
     """
     with Home(home) as opened:
-        opened.store.drop_derived()
+        opened.derive_again()
         ack = actions.acknowledged(opened.feed(FitGeometry()))
         digest = actions.after_change("the geometry is fitted", opened.stamp)
     if as_json:
