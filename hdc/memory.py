@@ -504,12 +504,16 @@ class Memory:
         numbers = tuple(block.number for block, _ in self._blocks())
         every = (geometry.columns, geometry.plane, geometry.norms)
         layout = lay_memory(every, geometry.votes, bits, blocks, _SCREENED)
-        held = tuple(part.astype(number) for part, number in zip(blocks, numbers, strict=True))
+        if layout is not None:
+            held = layout.means
+        else:
+            pairs = zip(blocks, numbers, strict=True)
+            held = tuple(part.astype(number) for part, number in pairs)
         return _Prototypes(
             keys=keys,
             parts=_parts_of(keys),
             bits=bits,
-            held=layout.means if layout else held,
+            held=held,
             numbers=numbers,
             layout=layout,
         )

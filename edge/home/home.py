@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import msgspec
+
 import encoder
 
 from ..config import SETTINGS, TEMPLATE, EncoderSettings, Settings, read_settings
@@ -45,6 +47,7 @@ from ..storage import (
     LazyArrays,
     SeriesStateFile,
     Store,
+    read_card_fingerprint,
     read_weights,
     remove_file,
     shipped_weights,
@@ -226,7 +229,7 @@ class Home:
         report = self.trial_state()
         self.store.trials.confirm()
         self.trial = None
-        return replace(report, state="confirmed")
+        return msgspec.structs.replace(report, state="confirmed")
 
     def end_trial(self, reason: str) -> BundleTrialReport:
         """Restore the state before the bundle on trial; raises StateError without one."""
@@ -234,7 +237,7 @@ class Home:
         self.store.trials.revert()
         self.trial = None
         self.reopen()
-        return replace(report, state="reverted", reason=reason)
+        return msgspec.structs.replace(report, state="reverted", reason=reason)
 
     def trial_state(self) -> BundleTrialReport:
         """Return a report on the bundle on trial; raises StateError without one."""
@@ -451,10 +454,16 @@ def _make_knowledge(
 
 
 def open_encoder(folder: Path, settings: Settings) -> encoder.Model:
-    """Open the encoder that the settings name; raises StateError if its card is missing."""
+    """Open the encoder that the settings name; raises StateError if its card is missing.
+
+    A shipped encoder prepares measurements as it did when the home's facts were learned, so that
+    their features stay comparable.
+    """
     named = settings.encoder.card
     if named in encoder.SHIPPED:
-        return encoder.open_model(named, threads=settings.encoder.threads)
+        made_with = read_card_fingerprint(folder / settings.knowledge.file)
+        card = encoder.shipped_card(named, made_with)
+        return encoder.open_model(card, threads=settings.encoder.threads)
     path = folder / named
     if not path.is_file():
         found = "it is no file" if os.path.lexists(path) else "there is no such file"

@@ -5,7 +5,7 @@ product costs less than many small ones; `Assessor` then decides each in turn, g
 Samples that are novel to their nearest domain are answered by a mixture of experts.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
@@ -201,11 +201,21 @@ class Assessor:
         window: hdc.WindowVerdict | None,
         known: Knowledge,
     ) -> Iterator[Message | StoreRecalibration]:
-        statistics = known.calibration().in_time.get(made.verdict.domain)
-        if window is None or statistics is None or made.verdict.known is None:
+        verdict = made.verdict
+        statistics = known.calibration().in_time.get(verdict.domain)
+        undecided = verdict.known is None and not verdict.doubtful
+        if window is None or statistics is None or undecided:
             return
         level = self._levels.get(event.stream)
-        asked = level.observe(event, made, window, statistics, self._config.false_alarm_rate)
+        stream = self._session.streams.get(event.stream)
+        asked = level.observe(
+            event,
+            made,
+            window,
+            statistics,
+            self._config.false_alarm_rate,
+            half_window=lambda: self._judge(stream.window[-stream.half :], known, level),
+        )
         record = level.changed_record(known.geometry.fingerprint)
         if record is not None:
             yield StoreRecalibration(event.stream, record)
@@ -215,12 +225,18 @@ class Assessor:
     def _detect_drift(
         self, stream: StreamState, known: Knowledge, level: StreamLevel
     ) -> hdc.WindowVerdict | None:
-        if not stream.full:
-            return None
-        verdicts, rate = [one.verdict for one in stream.window], self._config.false_alarm_rate
-        calibration = known.calibration()
         change = partial(stream.change, known.memory)
-        return hdc.detect_window(verdicts, calibration, rate, level.level, change)
+        return self._judge(stream.window, known, level, change) if stream.full else None
+
+    def _judge(
+        self,
+        window: Sequence[SampleAssessment],
+        known: Knowledge,
+        level: StreamLevel,
+        change: Callable[[], NDArray[np.int64] | None] | None = None,
+    ) -> hdc.WindowVerdict:
+        verdicts, rate = [one.verdict for one in window], self._config.false_alarm_rate
+        return hdc.detect_window(verdicts, known.calibration(), rate, level.level, change)
 
 
 def _origin(event: Observation, known: Knowledge, logits: Floats) -> SampleOrigin:
