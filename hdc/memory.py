@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ class _Concept:
     its words.  sums: of the values."""
 
     count: int
-    held: NDArray[np.integer]
+    held: NDArray[Any]
     sums: Ints
 
     @property
@@ -453,7 +454,7 @@ class Memory:
         self._changed.add(key)
         if count:
             kind = next(one for one in _COUNTERS if count <= np.iinfo(one).max)
-            held = pack(ones > 0) if count == 1 else ones.astype(kind)
+            held: NDArray[Any] = pack(ones > 0) if count == 1 else ones.astype(kind)
             self._concepts[key] = _Concept(count, held, sums)
         else:
             self._concepts.pop(key, None)

@@ -14,7 +14,7 @@ def relearn_backwards(known: Knowledge, ledger: Ledger, card: str) -> Knowledge:
     """
     made = Knowledge(ledger, known.geometry)
     made.reuses = known.reuses
-    for domain, label in reversed(ledger.concepts()):
+    for domain, label in reversed(tuple(ledger.concepts())):
         for batch in ledger.batches(domain, label=label):
             rows = select_rows(batch, np.arange(len(batch))[::-1])
             codes = known.geometry.project(rows.features)
