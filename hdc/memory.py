@@ -170,7 +170,7 @@ class Memory:
         if native.KERNEL is not None and prototypes.layout is not None:
             found = np.empty(count, dtype=np.intp)
             work = np.empty(prototypes.work_bytes, dtype=np.uint8)
-            native.KERNEL.nearest(prototypes.layout, codes.bits, work, found)
+            native.KERNEL.nearest(prototypes.layout, np.ascontiguousarray(query), work, found)
             return found
         columns = None
         if len(prototypes.keys) > _SCREENED:
@@ -186,7 +186,7 @@ class Memory:
         self._check(codes)
         prototypes = self._derived()
         count = len(prototypes.keys) if only is None else len(only)
-        made = np.empty((len(codes), count, 1 + len(prototypes.means)), dtype=np.int64)
+        made = np.empty((len(codes), count, 1 + len(self.geometry.blocks)), dtype=np.int64)
         if self._distances_in_c(codes, only, made):
             return made
         if len(codes) == 1:
