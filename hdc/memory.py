@@ -95,7 +95,7 @@ class _Prototypes:
     @cached_property
     def work_bytes(self) -> int:
         """The working memory of `nearest` in C: places, distances, and their histogram."""
-        return 8 * _SCREENED + 4 * (len(self.keys) + WORD_BITS * self.bits.shape[1] + 1)
+        return 8 * _SCREENED + 4 * (len(self.keys) + WORD_BITS * int(self.bits.shape[1]) + 1)
 
     @cached_property
     def quarter(self) -> Words:
