@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,11 +42,17 @@ _COUNTERS = (np.uint8, np.uint16, np.int32)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Concept:
-    """The sum of `count` samples.  ones: set bits, in one of `_COUNTERS`.  sums: of the values."""
+    """The sum of `count` samples.  held: their set bits, in one of `_COUNTERS`; of a single sample
+    its words.  sums: of the values."""
 
     count: int
-    ones: NDArray[np.integer]
+    held: NDArray[Any]
     sums: Ints
+
+    @property
+    def ones(self) -> NDArray[np.integer]:
+        """How many samples have each bit set."""
+        return unpack(self.held).view(np.uint8) if self.held.dtype == np.uint64 else self.held
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -448,7 +455,8 @@ class Memory:
         self._changed.add(key)
         if count:
             kind = next(one for one in _COUNTERS if count <= np.iinfo(one).max)
-            self._concepts[key] = _Concept(count, ones.astype(kind), sums)
+            held: NDArray[Any] = pack(ones > 0) if count == 1 else ones.astype(kind)
+            self._concepts[key] = _Concept(count, held, sums)
         else:
             self._concepts.pop(key, None)
 

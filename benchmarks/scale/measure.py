@@ -19,11 +19,10 @@ from statistics import median
 import numpy as np
 
 import encoder
-from edge.core import Decision, ForgetRequest, Label, Observation, Selector, limits
-from edge.home import Home
-from edge.home.actions import verify_home
+from edge.core import Decision, ForgetRequest, Label, Observation, Selector
+from edge.home import Home, verify_home
 
-from .worlds import LABELS, PERIOD_NS, World
+from .worlds import LABELS, PERIOD_NS, SizedHome
 
 SHOWN = 160
 """Observations before and while decisions are timed: several windows of the stream."""
@@ -33,6 +32,9 @@ LABELLED = 5
 
 FORGOTTEN = 3
 """Facts outside the survey's sample that are forgotten; the median counts."""
+
+SAMPLE_FACTS = 2_048
+"""`GEOMETRY_FACTS_MAX` of the core: facts that a geometry is fitted to."""
 
 POLL_S = 0.005
 """Pause between two looks at the background fits.  Chosen by hand."""
@@ -47,7 +49,7 @@ PAGE_BYTES = 4096
 class Session:
     """A home that serves, and the samples that it is shown."""
 
-    def __init__(self, world: World, folder: Path) -> None:
+    def __init__(self, world: SizedHome, folder: Path) -> None:
         self.world, self.folder = world, folder
         numbers = np.arange(SHOWN) % LABELS  # a stream stays in one domain, as most do
         self._rows = world.rows(numbers, 1 << 20)
@@ -86,7 +88,7 @@ class Session:
         return _seconds(lambda: self.home.feed(request))
 
 
-def measure(world: World, folder: Path) -> dict[str, float]:
+def measure(world: SizedHome, folder: Path) -> dict[str, float]:
     """Write a home, and measure what a user waits for."""
     home = folder / "home"
     shape = (world.kind, str(world.facts), str(world.domains), str(home))
@@ -129,7 +131,7 @@ def _labels(session: Session) -> dict[str, float]:
 def _forgets(session: Session) -> dict[str, float]:
     """Time forgetting facts outside the sample that the geometry is fitted to, and one in it."""
     ids = [f"fact {number}" for number in range(session.world.facts)]
-    inside = set(session.home.store.sample(limits.GEOMETRY_FACTS_MAX).ids)
+    inside = set(session.home.store.sample(SAMPLE_FACTS).ids)
     outside = [one for one in ids if one not in inside][: FORGOTTEN + 1]
     session.home.refit_geometry()  # labels have been learned since
     session.show()
@@ -179,7 +181,7 @@ def _resident_mib() -> float:
 def main(kind: str, facts: str, domains: str) -> None:
     """Measure one home and print the figures."""
     with tempfile.TemporaryDirectory(prefix="scale-") as folder:
-        print(json.dumps(measure(World(kind, int(facts), int(domains)), Path(folder))))
+        print(json.dumps(measure(SizedHome(kind, int(facts), int(domains)), Path(folder))))
 
 
 if __name__ == "__main__":

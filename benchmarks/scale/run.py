@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..report import BenchmarkReport, BenchmarkRow
-from .worlds import World
+from .worlds import SizedHome
 
 FACTS: Mapping[str, tuple[int, ...]] = {
     "numbers": (1_000, 10_000, 100_000, 1_000_000),
@@ -55,7 +55,7 @@ def run(
 
     sets: only these, as KIND-FACTS-DOMAINS, for example image-10000-30.
     """
-    found: dict[World, Figures] = {}
+    found: dict[SizedHome, Figures] = {}
     for world in _worlds(quick=quick):
         if sets is None or _name(world) in sets:
             found[world] = _measure(world)
@@ -71,10 +71,10 @@ def run(
     return BenchmarkReport("scale", tuple(rows), _summary(found), notes)
 
 
-def _worlds(*, quick: bool) -> Iterable[World]:
+def _worlds(*, quick: bool) -> Iterable[SizedHome]:
     """Yield the homes to measure, small ones first."""
     made = [
-        World(kind, facts, domains)
+        SizedHome(kind, facts, domains)
         for kind, sizes in FACTS.items()
         for facts in sizes
         for domains in DOMAINS
@@ -83,7 +83,7 @@ def _worlds(*, quick: bool) -> Iterable[World]:
     return sorted(made, key=lambda one: (one.facts, one.domains, one.kind))
 
 
-def _measure(world: World) -> Figures:
+def _measure(world: SizedHome) -> Figures:
     """Measure one home in a process of its own."""
     shape = (world.kind, str(world.facts), str(world.domains))
     done = subprocess.run(
@@ -97,7 +97,7 @@ def _measure(world: World) -> Figures:
     return figures
 
 
-def _summary(found: Mapping[World, Figures]) -> Figures:
+def _summary(found: Mapping[SizedHome, Figures]) -> Figures:
     """Return the figures of the issue, as far as they were measured, and slopes over facts."""
     at = {(one.kind, one.facts, one.domains): figures for one, figures in found.items()}
     wanted = {
@@ -134,5 +134,5 @@ def _slope(points: Sequence[tuple[int, float]]) -> float | None:
     return float(across / sum((x - middle[0]) ** 2 for x, _ in logs))
 
 
-def _name(world: World) -> str:
+def _name(world: SizedHome) -> str:
     return f"{world.kind}-{world.facts}-{world.domains}"

@@ -37,7 +37,7 @@ Features = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class World:
+class SizedHome:
     """The facts of a home.  kind: `image`, the shipped image encoder's columns, or `numbers`."""
 
     kind: str
@@ -108,7 +108,7 @@ class World:
 
 def main(kind: str, facts: str, domains: str, folder: str) -> None:
     """Write a home."""
-    World(kind, int(facts), int(domains)).write(Path(folder))
+    SizedHome(kind, int(facts), int(domains)).write(Path(folder))
 
 
 def _shift(domain: int) -> NDArray[np.float32]:

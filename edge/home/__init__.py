@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         VerifyReport,
         acknowledged,
         json_line,
+        verify_home,
     )
     from .command_context import CommandContext
     from .device_port import (
@@ -64,6 +65,7 @@ else:
                 "VerifyReport",
                 "acknowledged",
                 "json_line",
+                "verify_home",
             ),
             "command_context": ("CommandContext",),
             "device_port": (
@@ -152,6 +154,7 @@ __all__ = [
     "train_on_recording",
     "transfer",
     "tune_garbage_collector",
+    "verify_home",
     "waiting_labels",
     "warning_of",
     "window_of",

@@ -238,7 +238,7 @@ class Knowledge:
             self._settled = False
             return self._nearest_concept(domain)
         else:
-            refit = self._head_refit(domain)
+            refit = self._head_refit(domain, self._serving(domain))
             if not (self._may_reuse() and self._parts.head(refit)) and not self._finish(refit):
                 raise KeyError(domain)
             made, scopes = cast("Adaptor", refit.made), refit.scopes
@@ -269,7 +269,7 @@ class Knowledge:
                 yield self._router_refit()
         for domain in self._heads.missing():
             if domain in self.learned and not self._uses_sums(domain):
-                yield self._head_refit(domain)
+                yield self._head_refit(domain, self._serving(domain))
 
     def prepare(self, refit: Refit) -> bool:
         """Let a refit take what it needs once its facts are read; False if it has to be dropped."""
@@ -314,7 +314,7 @@ class Knowledge:
         domain = record.domain
         if domain not in self.learned or self._uses_sums(domain):
             return None
-        refit = HeadRefit(domain, self.learned, record, self.geometry.slices)
+        refit = self._head_refit(domain, record)
         self._refit = refit, Changes()
         return refit
 
@@ -339,13 +339,15 @@ class Knowledge:
         return ready
 
     def _thresholds_refit(self, domain: str) -> ThresholdsRefit:
-        return ThresholdsRefit(domain, self._count(domain), self.memory.part)
+        return ThresholdsRefit(domain=domain, count=self._count(domain), memory=self.memory.part)
 
     def _router_refit(self) -> RouterRefit:
-        return RouterRefit(self._shares(), frozenset(self.own.keys), self.geometry.slices)
+        concepts, spans = frozenset(self.own.keys), self.geometry.slices
+        return RouterRefit(shares=self._shares(), concepts=concepts, spans=spans)
 
-    def _head_refit(self, domain: str) -> HeadRefit:
-        return HeadRefit(domain, self.learned, self._serving(domain), self.geometry.slices)
+    def _head_refit(self, domain: str, record: AdaptorRecord | None) -> HeadRefit:
+        spans = self.geometry.slices
+        return HeadRefit(domain=domain, learned=self.learned, record=record, spans=spans)
 
     def _nearest_concept(self, domain: str) -> Adaptor:
         labels = tuple(label for name, label in self.memory.keys[self.memory.parts[domain]])

@@ -83,7 +83,7 @@ class Refit(Protocol):
         """Return whether the result is what the ledger gives after these changes."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class ThresholdsRefit:
     """The calibration of one domain.  count: its facts.  memory: returns an independent copy of a
     domain's concepts.  made: the result, of `solve`."""
@@ -124,7 +124,7 @@ class ThresholdsRefit:
         return not changes.any(lambda one: one.domain == self.domain)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class RouterRefit:
     """The router.  shares: facts of each domain that it is fitted to.  concepts: with facts.
     spans: of the encoder's taps.  made, scopes: the result, and which facts of each domain change
@@ -168,7 +168,7 @@ class RouterRefit:
         return self.scopes.get(change.domain, SampleScope()).changes(change.rank)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, kw_only=True)
 class HeadRefit:
     """The adaptor of a domain.  learned: all domains with facts.  record: of a trained adaptor, if
     any.  spans: of the encoder's taps.  made, scopes: the result, and which facts of the domain and
