@@ -14,13 +14,12 @@ import numpy as np
 import encoder
 import hdc
 from edge.core import Fact, MemoryLedger
-from edge.core.knowledge import derive_knowledge
-from edge.core.knowledge.knowledge import Knowledge, fit_geometry
+from edge.core.knowledge import Knowledge, derive_knowledge, fit_geometry
 
 from .sets import SETS, MachineSet
 
 CARD = "machines"  # stands for the fingerprint of an encoder card
-SEED = 1
+SEED = 1  # of the hypervectors; any number will do
 STAGES = ("geometry", "memory", "calibration", "verdicts", "knowledge")
 """In the order in which one follows from another."""
 
