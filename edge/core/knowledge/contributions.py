@@ -19,6 +19,7 @@ import hdc
 
 from .. import limits
 from ..columns import columns_differ, unnamed_side
+from ..facts import Ledger
 from .moments import GRAM_COLUMNS_MAX, Moments
 
 Concept = tuple[str, str]
@@ -359,3 +360,11 @@ def _mismatch(given: Contribution, here: hdc.Geometry, card: str) -> str:
             f" here, {expected}, has version {here.version}"
         )
     return f"they were made with the geometry {found}, the one here is {expected}"
+
+
+def conflicting_contributions(contributing: Iterable[str], ledger: Ledger) -> str:
+    """Name the devices whose sums do not fit the geometry in use; empty if all do.  contributing:
+    those whose sums do."""
+    names = {one.device for one in ledger.contributions().values() if one.samples}
+    out = ", ".join(sorted(names - set(contributing)))
+    return f"of another geometry, and left out: {out}" if out else ""
