@@ -85,7 +85,7 @@ class Scatter:
         self.means = class_sums(rows, group) / np.bincount(group)[:, None]
         self.residuals = rows - self.means[group]
         np.rint(self.residuals, out=self.residuals)
-        self.count, self.width = rows.shape
+        self.count, self.width = len(rows), int(rows.shape[1])
 
     @cached_property
     def inner(self) -> Reals:

@@ -19,7 +19,7 @@ from edge.core.knowledge import Knowledge, derive_knowledge, fit_geometry
 from .sets import SETS, MachineSet
 
 CARD = "machines"  # stands for the fingerprint of an encoder card
-SEED = 1
+SEED = 1  # of the hypervectors; any number will do
 STAGES = ("geometry", "memory", "calibration", "verdicts", "knowledge")
 """In the order in which one follows from another."""
 

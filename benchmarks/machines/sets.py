@@ -16,7 +16,7 @@ Whole = NDArray[np.int64]
 
 PACS_TAPS = (16, 24, 40, 80, 112, 192, 320)
 """Columns of the shipped encoder's stages."""
-SECOND_NS = 10**9
+SECOND_NS = 10**9  # nanoseconds
 START_NS = 1_700_000_000 * SECOND_NS  # any time will do
 
 

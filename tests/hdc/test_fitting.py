@@ -123,3 +123,20 @@ def test_the_length_outside_the_axes_is_measured_from_the_mean():
     assert plane.fixed[0]
     assert plane.rest[0]
     assert plane.code(rows)[:, -1].max() * 4 < plane.code(255 - rows)[:, -1].min()
+
+
+def test_each_class_is_measured_against_its_own_concept_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Scales need no other column: a fit of many classes compares no class with all others."""
+    compared = []
+    original = hdc.Memory.distances
+
+    def distances(memory, codes, only=None):  # type: ignore[no-untyped-def]
+        compared.append(len(memory.keys) if only is None else len(only))
+        return original(memory, codes, only)
+
+    monkeypatch.setattr(hdc.Memory, "distances", distances)
+    rows = draw(3, 120)
+    hdc.fit_geometry(rows, np.arange(120) % 40, TAPS, 1, bits=128)
+    assert set(compared) == {1}

@@ -384,3 +384,19 @@ def test_the_encoding_is_compact_and_names_survive():
     assert {GOOD.arrays[name].dtype.itemsize for name in ("counts", "ones", "names")} == {1}
     assert concepts_of(GOOD.arrays) == (("hall", "a"), ("hall", "b"))
     assert shrink_sums(np.array([-1, 200])).dtype == np.int16
+
+
+def test_a_home_with_a_geometry_of_version_1_opens_and_is_fitted_again():
+    """Its digest stays as it was until the next fit, which replaces the geometry."""
+    world = World(taught("home"))
+    world.feed(FitGeometry())
+    packed = world.runtime.knowledge.geometry.pack()
+    world.ledger.apply(StoreGeometry({n: a for n, a in packed.items() if n != "version"}))
+    world.crash()
+    before = world.runtime.digest()
+    assert world.runtime.knowledge.geometry.version == 1
+    world.crash()
+    assert world.runtime.digest() == before
+    world.feed(FitGeometry())
+    assert world.runtime.knowledge.geometry.version == 2
+    assert world.runtime.digest() != before
