@@ -26,6 +26,7 @@ from .detector import (
 from .errors import ConceptError, DimensionError, FormatError, HdcError
 from .fitting import fit_geometry
 from .geometry import (
+    GEOMETRY_VERSION,
     Codes,
     Geometry,
     bind,
@@ -39,14 +40,17 @@ from .integers import ONE
 from .kinds import KINDS, DetectorKind
 from .memory import Memory, Residuals
 from .native import PRODUCT_WIDTH_MAX, byte_products, is_native, native_path
+from .neighbours import Exemplars
+from .normal import normal_quantile
 from .switches import LEAD, SwitchStatistics
 from .time_blocks import BLOCKS, TimeOrder, order_in_time
-from .time_statistics import FLOOR_SHARE, WINDOW, Level, TimeStatistics, normal_quantile
+from .time_statistics import FLOOR_SHARE, WINDOW, Level, TimeStatistics
 
 __all__ = [
     "BLOCKS",
     "CENTRE_PRIOR",
     "FLOOR_SHARE",
+    "GEOMETRY_VERSION",
     "KINDS",
     "LEAD",
     "ONE",
@@ -59,6 +63,7 @@ __all__ = [
     "ConceptError",
     "DetectorKind",
     "DimensionError",
+    "Exemplars",
     "FormatError",
     "Geometry",
     "HdcError",

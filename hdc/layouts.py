@@ -7,13 +7,12 @@ results do not depend on which path runs, to the bit.
 
 from collections.abc import Callable
 from ctypes import Structure, c_int64, c_uint8, c_uint32, c_void_p
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import Columns, Norms, Plane
+from .blocks import Columns, Norms, Plane, shared_tap
 from .integers import Ints, log_table
 from .native import kernels
 
@@ -156,7 +155,8 @@ def lay_geometry(
         made.zeros, made.scale = keep(norms.zeros, np.int16), keep(norms.scale, np.uint16)
         made.mix, made.log_table = keep(norms.axes, np.int64), keep(log_table(), np.int16)
         if plane is not None:
-            made.shared = _shared_tap(plane, norms)
+            tap_shared = shared_tap(plane, norms)
+            made.shared = norms.width if tap_shared is None else tap_shared
     rank = made.plane_rank
     made.values = made.columns + (rank + 1 if rank else 0) + made.norms
     scratch = max(int(kernel.work(padded)) for kernel in kernels())
@@ -182,17 +182,6 @@ def _lay_plane(plane: Plane, keep: _Keep) -> _Plane:
         centre=keep(plane.centre, np.int32),
         lengths=keep(plane.lengths, np.int32),
     )
-
-
-def _shared_tap(plane: Plane, norms: Norms) -> int:
-    """Return the tap whose norm is the plane's, the number of taps if there is none."""
-    start, stop = (int(edge) for edge in plane.span)
-    edges = [*norms.spans[:, 0].tolist(), len(norms.scale)]
-    for tap, pair in enumerate(pairwise(edges)):
-        same = pair == (start, stop) and np.array_equal(plane.scale, norms.scale[start:stop])
-        if same and np.array_equal(plane.zeros, norms.zeros[start:stop]):
-            return tap
-    return len(norms.spans)
 
 
 def _within(span: Ints, size: int, width: int) -> bool:
@@ -273,15 +262,16 @@ def lay_memory(
     blocks: _Blocks,
     votes: Ints,
     majorities: NDArray[np.uint64],
-    means: tuple[Ints, ...],
+    means: tuple[NDArray[Any], ...],
     screened: int,
 ) -> MemoryLayout | None:
     """Lay the prototypes of concepts out, None if C cannot serve them.
 
-    majorities: uint64 [c, words].  means: int64 [c, width] of each block.  screened: concepts left
+    majorities: uint64 [c, words].  means: whole
+    numbers [c, width] of each block.  screened: concepts left
     by a first pass over a quarter of the bits, which memories of no more do without.
     """
-    if not kernels() or not whole(votes, 0, _VOTE_MAX):
+    if not kernels() or len(votes) != 1 + len(means) or not whole(votes, 0, _VOTE_MAX):
         return None
     made, rest = MemoryLayout(concepts=len(majorities), words=2 * majorities.shape[1]), [*means]
     made.blocks = 1 + len(means)

@@ -14,17 +14,20 @@ from numpy.typing import NDArray
 
 from .errors import DimensionError
 
+INTERFACE: Final = 2
+"""The version of the arguments and layouts in level.h; a module of another one is not used."""
+
 try:
-    from . import _native
+    from ._native import INTERFACE as _FOUND
+    from ._native import LEVELS
+except ModuleNotFoundError:
+    LEVELS, _REASON = {}, "the C part is not built"
 except ImportError as _error:
-    _native = None  # type: ignore[assignment]  # every use asks `KERNEL` first
-    _REASON = (
-        "the C part is not built"
-        if isinstance(_error, ModuleNotFoundError)
-        else f"the C part does not load: {_error}"
-    )
+    LEVELS, _REASON = {}, f"the C part does not load: {_error}"
 else:
-    _REASON = ""
+    _REASON = "the processor is big-endian" if sys.byteorder != "little" else ""
+    if _FOUND != INTERFACE:
+        _REASON = "the C part is of another version: build it again"
 
 PRODUCT_WIDTH_MAX: Final = (2**31 - 1) // 255**2
 """Bytes of a row whose product with another always fits int32."""
@@ -55,17 +58,16 @@ class Kernel:
     compare: Callable[..., int]
     nearest: Callable[..., int]
     exemplars: Callable[..., int]
+    join: Callable[..., int]
     work: Callable[..., int]
 
 
 def kernels() -> tuple[Kernel, ...]:
     """Return the kernels that this processor can run, best first; empty without the C part."""
-    if _native is None or sys.byteorder != "little":
-        return ()
-    return tuple(Kernel(name=name, **found) for name, found in _native.LEVELS.items())
+    return tuple(Kernel(name=name, **found) for name, found in LEVELS.items())
 
 
-KERNEL: Kernel | None = next(iter(kernels()), None)
+KERNEL: Kernel | None = None if _REASON else next(iter(kernels()), None)
 """The kernel in use."""
 
 
@@ -77,7 +79,7 @@ def is_native() -> bool:
 def native_path() -> str:
     """Return which path computes: "C, AVX2", or "numpy" with the reason."""
     if KERNEL is None:
-        return f"numpy ({_REASON or 'the processor is big-endian'})"
+        return f"numpy ({_REASON})"
     return f"C, {_NAMES.get(KERNEL.name, KERNEL.name)}"
 
 

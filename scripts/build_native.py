@@ -7,6 +7,7 @@ headers of Python; CC names another compiler, also one for another processor.
 from __future__ import annotations
 
 import os
+import platform
 import shlex
 import shutil
 import subprocess
@@ -30,6 +31,8 @@ STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-fP
 # `sqrt` becomes an instruction, and sums of whole numbers may be taken in any order where the
 # source says so; nothing else about floating point changes.
 FAST = ("-O3", "-fno-math-errno", "-fopenmp-simd")
+# Stripped, and without the mathematical library where every root is an instruction.
+LINKED = ("-Wl,--as-needed", "-lm", "-s")
 SHARED = ("-DAURICLE_SHARED=static", "-DAURICLE_DOUBLES")
 LEVELS = {
     "x86_64": {
@@ -69,20 +72,24 @@ def build(folder: Path, flags: Sequence[str] = (), root: Path = ROOT) -> Built:
     with TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count()) as pool:
         made = Path(scratch)
         jobs = [
-            [*command, *SHARED, *named, f"-DAURICLE_LEVEL={level}", "-c"]
-            + [str(root / "hdc" / "c" / "level.c"), "-o", str(made / f"{level}.o")]
+            [
+                *(*command, *SHARED, *named, f"-DAURICLE_LEVEL={level}"),
+                *("-c", str(root / "hdc" / "c" / "level.c"), "-o", str(made / f"{level}.o")),
+            ]
             for level, named in levels.items()
         ]
-        headers = [f"-I{path}" for path in python_headers()]
+        headers = [f"-I{path}" for path in python_headers(machine, made)]
         defined = ["-DAURICLE_AVX512"] if "avx512" in levels else []
         jobs.append(
-            [*command, *headers, *defined, "-c", str(root / "hdc" / "c" / "module.c")]
-            + ["-o", str(made / "module.o")]
+            [
+                *(*command, *headers, *defined),
+                *("-c", str(root / "hdc" / "c" / "module.c"), "-o", str(made / "module.o")),
+            ]
         )
         list(pool.map(_run, jobs))
         target = made / NAME
         objects = [str(path) for path in sorted(made.glob("*.o"))]
-        _run([*compiler, "-shared", *flags, *objects, "-lm", "-s", "-o", str(target)])
+        _run([*compiler, "-shared", *flags, *objects, *LINKED, "-o", str(target)])
         folder.mkdir(parents=True, exist_ok=True)
         # Renamed into place: a running process keeps the file that it has mapped.
         shutil.copyfile(target, folder / f"{NAME}.new")
@@ -103,12 +110,23 @@ def find_compiler() -> list[str]:
     return found if named else found[:1]
 
 
-def python_headers() -> list[Path]:
-    """Return the folders of Python's headers.  Raises CannotBuildError."""
+def python_headers(machine: str, scratch: Path) -> list[Path]:
+    """Return the folders of Python's headers for a processor.  Raises CannotBuildError.
+
+    x86-64 and aarch64 have types of equal sizes, so the headers of this machine serve the other;
+    Debian keeps one of them in a folder for each processor.
+    """
     folder = Path(sysconfig.get_path("include"))
     if not (folder / "Python.h").exists():
         raise CannotBuildError(f"{folder} has no Python.h: install python3-dev")
-    return [folder]
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    own = folder.parent / str(sysconfig.get_config_var("MULTIARCH")) / version / "pyconfig.h"
+    if machine == platform.machine() or not own.exists():
+        return [folder]
+    other = scratch / f"{machine}-linux-gnu" / version
+    other.mkdir(parents=True)
+    (other / "pyconfig.h").write_text(f'#include "{own}"\n', "utf-8")
+    return [folder, scratch]
 
 
 def _machine(compiler: Sequence[str]) -> str:

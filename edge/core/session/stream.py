@@ -5,7 +5,7 @@ it.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
@@ -405,9 +405,13 @@ class StreamState:
                 lowest, best = total, at
         return best
 
-    def refresh(self, assess: Callable[[SampleAssessment], SampleAssessment], version: int) -> None:
-        """Assess every kept observation again, after knowledge has changed to `version`."""
-        renewed, seen = [assess(one) for one in self._kept], self._seen
+    def refresh(
+        self,
+        assess: Callable[[Sequence[SampleAssessment]], Iterable[SampleAssessment]],
+        version: int,
+    ) -> None:
+        """Assess the kept observations again, after knowledge has changed to `version`."""
+        renewed, seen = tuple(assess(self._kept)), self._seen
         self._empty()
         for one in renewed:
             self.push(one)
