@@ -90,10 +90,10 @@ def count_cost(blueprint: Blueprint, shape: AdaptorShape) -> Cost:
 
 
 def _kernel_cost(width: int, read: int, classes: int) -> Cost:
-    """Return the cost of a kernel: landmarks at a byte per column, lengths, weights, scales,
-    penalty."""
+    """Return the cost of a kernel: landmarks at a byte per column, their lengths and sums, weights,
+    scales, penalty."""
     size, head = width * read, width * classes
-    nbytes = size + NUMBER_BYTES * (width + head + classes + 2 * read + 1)
+    nbytes = size + NUMBER_BYTES * (2 * width + head + classes + 2 * read + 1)
     return Cost(nbytes, size + head, read, 6 + 2 * -(-width // BLOCK_LANDMARKS), size)
 
 

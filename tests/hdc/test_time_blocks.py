@@ -159,3 +159,29 @@ def test_a_switch_stands_out_and_slow_drift_does_not():
     switched = [found.p_value(change, RATE) for change in changes(step)]
     assert np.mean([p <= RATE for p in drifted]) <= 0.05
     assert min(switched[170 : 170 + 16]) <= RATE / 2 or switched[168] <= RATE
+
+
+def test_a_verdict_at_a_level_is_the_verdict_moved_there():
+    """Deciding at a stream's level equals deciding at that of enrolment and moving it there."""
+    rows = series(400, 1)
+    memory, calibration = learned(rows, np.arange(1, 401))
+
+    def level(_domain: str, statistics: hdc.TimeStatistics) -> hdc.Level:
+        return hdc.Level(statistics.initial().centre + 0.4, 0.1)
+
+    for row in series(60, 2):
+        compared = hdc.compare(memory.geometry.project(row), memory, calibration)
+        first = hdc.decide(compared, memory, calibration, RATE)
+        expected = hdc.at_level(first, calibration, level, RATE)
+        assert hdc.decide(compared, memory, calibration, RATE, level) == expected
+
+
+def test_displacements_are_those_of_single_samples():
+    """Samples lie as far from the means of their concepts together as one by one."""
+    rows = series(400, 3)
+    memory, _ = learned(rows)
+    memory.add("other", "b", memory.geometry.project(rows[:9] + np.uint8(3)))
+    codes = list(memory.geometry.project(rows[:6]))
+    keys = [("home", "a"), ("other", "b")] * 3
+    each = [memory.displacement(key, one)[0] for key, one in zip(keys, codes, strict=True)]
+    np.testing.assert_array_equal(memory.displacements(keys, codes), each)

@@ -83,7 +83,7 @@ def test_wider_costs_more(kind, width, rank):
 def test_a_kernel_keeps_its_landmarks_as_bytes():
     """A landmark takes a byte per column, a length, and a weight per label."""
     cost = count_cost(Blueprint(kind="kernel", taps=(0, 1), width=20), SHAPE)
-    assert cost.nbytes == 20 * 16 + 4 * (20 + 20 * 3 + 1 + 2 * 16 + 3)
+    assert cost.nbytes == 20 * 16 + 4 * (20 + 20 + 20 * 3 + 1 + 2 * 16 + 3)
     assert cost.operations == 20 * 16 + 20 * 3 + 16
     assert cost.conversions == 20 * 16
 

@@ -62,14 +62,14 @@ DISTANCE_MIN: Final = 1e-6
 class Landmarks:
     """Facts that samples are compared with.
 
-    codes: uint8 [m, read].  sums: int64 [m], of each landmark's codes.  lengths: float32 [m],
+    codes: uint8 [m, read].  sums: int32 [m], of each landmark's codes.  lengths: float32 [m],
     squared lengths of the scaled landmarks.  step, shift: float32 [read], a sixteenth of each
     column's factor, and its scaled centre.
     """
 
     transform: Transform
     codes: NDArray[np.uint8] = field(repr=False)
-    sums: NDArray[np.int64] = field(repr=False)
+    sums: NDArray[np.int32] = field(repr=False)
     lengths: Floats = field(repr=False)
     step: Floats = field(repr=False)
     shift: Floats = field(repr=False)
@@ -107,7 +107,7 @@ class Landmarks:
         whole = np.rint(scaled * np.float32(WHOLE_MAX / largest)).astype(np.int64) + WHOLE_MAX
         high, low = (whole >> 8).astype(np.uint8), (whole & 255).astype(np.uint8)
         codes = self.codes[span]
-        products = -WHOLE_MAX * self.sums[span]
+        products = -WHOLE_MAX * self.sums[span].astype(np.int64)
         # Both products of a block before the next: it is then in the cache the second time.
         step = max(1, CACHED_BYTES // codes.shape[1])
         for at in range(0, len(codes), step):
@@ -213,7 +213,7 @@ def choose_landmarks(transform: Transform, features: NDArray[np.uint8]) -> Landm
     return Landmarks(
         transform=transform,
         codes=codes,
-        sums=codes.sum(axis=1, dtype=np.int64),
+        sums=codes.sum(axis=1, dtype=np.int32),
         lengths=np.concatenate(lengths),
         step=step,
         shift=shift,

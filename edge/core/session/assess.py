@@ -144,9 +144,7 @@ class Assessor:
         if ahead is not None and ahead.reference is reference:
             made, logits = self._at_level(ahead.assessment, known, level), ahead.logits
         else:
-            logits = known.router().logits(features) if known.learned else NO_LOGITS
-            codes, origin = known.geometry.project(features[None]), _origin(event, known, logits)
-            made = session.assess(key, codes, known, reference, origin=origin, level=level.level)
+            made, logits = self._compare(event, features, known, reference, level)
         stream.push(made)
         window = self._detect_drift(stream, known, level)
         domain = _route(stream, made.verdict, known, logits)
@@ -156,20 +154,20 @@ class Assessor:
         alarm_domain = self._alarms.update(stream, window, known, reference)
         if alarm_domain is not None:
             stream.alarm_domain = alarm_domain
-        observed = level.observed(self._config.false_alarm_rate)
+        observed, verdict = level.observed(self._config.false_alarm_rate), made.verdict
         yield Decision(
             observation_id=key,
             stream=event.stream,
             captured_at_ns=event.captured_at_ns,
-            known=made.verdict.known,
+            known=verdict.known,
             domain=domain,
-            label=None if made.verdict.known is False else guess,
+            label=None if verdict.known is False else guess,
             guess=guess,
-            score=float(made.verdict.score),
-            p_value=made.verdict.p_value,
+            score=float(verdict.score),
+            p_value=verdict.p_value,
             window_p=window.p_value if window else 1.0,
             alarm=stream.alarmed,
-            reason=made.verdict.shortfall.reason if made.verdict.shortfall else "",
+            reason=verdict.shortfall.reason if verdict.shortfall else "",
             degraded=stream.alarmed and stream.alarm_domain not in known.domains,
             observed_rate=observed.rate if observed else None,
             observed_low=observed.low if observed else None,
@@ -187,6 +185,20 @@ class Assessor:
         if stream.alarmed:
             yield from self._requests.update(event.stream, stream, known)
         yield from self._recalibrate(event, made, window, known)
+
+    def _compare(
+        self,
+        event: Observation,
+        features: Features,
+        known: Knowledge,
+        reference: ReferenceModel,
+        level: StreamLevel,
+    ) -> tuple[SampleAssessment, Floats]:
+        """Return a sample compared with the reference model, and the router's logits."""
+        logits = known.router().logits(features) if known.learned else NO_LOGITS
+        codes, origin = known.geometry.project(features[None]), _origin(event, known, logits)
+        assess, key = self._session.assess, event.key
+        return assess(key, codes, known, reference, origin=origin, level=level.level), logits
 
     def _at_level(
         self, made: SampleAssessment, known: Knowledge, level: StreamLevel
@@ -225,8 +237,10 @@ class Assessor:
     def _detect_drift(
         self, stream: StreamState, known: Knowledge, level: StreamLevel
     ) -> hdc.WindowVerdict | None:
+        if not stream.full:
+            return None
         change = partial(stream.change, known.memory)
-        return self._judge(stream.window, known, level, change) if stream.full else None
+        return self._judge(stream.window, known, level, change)
 
     def _judge(
         self,

@@ -106,9 +106,13 @@ class ReferenceModel:
 
     def known_scores(self, compared: Sequence[hdc.Comparison | None]) -> Ints | None:
         """Return the scores int64 [n, concepts] of samples that were compared with all concepts of
-        this memory, otherwise None."""
+        this memory, otherwise None.
+
+        Streams assess their observations again whenever the sums change, so that scores for the
+        same concepts are current.
+        """
         keys = self.memory.keys
-        # An unchanged memory returns the same object.
+        # A memory returns the same object while its concepts stay the same.
         found = [one.common for one in compared if one is not None and one.keys is keys]
         if len(found) < len(compared):
             return None

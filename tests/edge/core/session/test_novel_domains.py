@@ -101,7 +101,14 @@ def test_the_mean_of_a_part_has_not_moved():
     assert reference.shift(geometry.project(part), "home", [""] * 24) < 0.7
     assert reference.shift(geometry.project(moved), "home", [""] * 24) > 2
     names = [f"r{at // 8}" for at in range(24)]
+    codes = geometry.project(moved)
+    compared = [hdc.compare(codes[at], memory, reference.calibration) for at in range(len(codes))]
+    known_already = reference.known_scores(compared)
+    assert known_already is not None
+    found = reference.shift(codes, "home", names, known_already)
     one_each = reference.shift(geometry.project(moved), "home", names)
+    assert found == one_each
+    assert ReferenceModel(memory.part("home"), reference.calibration).known_scores(compared) is None
     assert one_each < reference.shift(geometry.project(moved), "home", [""] * 24)
 
 

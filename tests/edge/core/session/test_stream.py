@@ -119,16 +119,20 @@ def test_incremental_votes_equal_votes_from_scratch(nears, gone):
     assert standing.leader(left[-1].novelties) == nearest_domain(left, left[-1])
 
 
-@given(st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(0, 5), min_size=1)))
-def test_a_stream_knows_where_it_is(nears):
-    """Window and smoothed observation get the domain of their summed novelties."""
-    stream = StreamState(length=3)
+@given(
+    st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(0, 5), min_size=1)),
+    st.sampled_from([1, 2, 3, 4]),
+)
+def test_a_stream_knows_where_it_is(nears, length):
+    """Window and smoothed observation get the domain of their summed novelties, in windows of even
+    and odd length."""
+    stream = StreamState(length=length)
     for at, near in enumerate(nears):
         stream.push(glance(str(at), **near))
         found = stream.fixed_lag()
         assert stream.window_domain == nearest_domain(stream.window)
         if found:
-            assert found[1] == stream.smoothed_domain(len(stream.recent) - 2)
+            assert found[1] == stream.smoothed_domain(len(stream.recent) - 1 - length // 2)
 
 
 def test_openings_are_renamed():
