@@ -39,7 +39,14 @@ from .kinds import KINDS, DetectorKind
 from .memory import Memory
 from .switches import LEAD, SwitchStatistics
 from .time_blocks import BLOCKS, TimeOrder, order_in_time
-from .time_statistics import FLOOR_SHARE, WINDOW, Level, TimeStatistics, normal_quantile
+from .time_statistics import (
+    FLOOR_SHARE,
+    WINDOW,
+    Level,
+    TimeStatistics,
+    normal_quantile,
+    variance_of_windows,
+)
 
 __all__ = [
     "BLOCKS",
@@ -87,4 +94,5 @@ __all__ = [
     "permute",
     "random_vectors",
     "similarity",
+    "variance_of_windows",
 ]

@@ -311,7 +311,7 @@ def detect_window(
         score = _in_time(verdicts, labels, statistics, start)
         p_value = erfc(score / sqrt(2)) / 2
         switches = calibration.switches.get(domain)
-        sure = Level(start.centre, 0.0)
+        sure = Level(start.centre, 0.0, start.window_variance)
         if (
             change is not None
             and switches is not None
