@@ -25,6 +25,7 @@ from .detector import (
 from .errors import ConceptError, DimensionError, FormatError, HdcError
 from .fitting import fit_geometry
 from .geometry import (
+    GEOMETRY_VERSION,
     Codes,
     Geometry,
     bind,
@@ -37,6 +38,9 @@ from .geometry import (
 from .integers import ONE
 from .kinds import KINDS, DetectorKind
 from .memory import Memory
+from .native import byte_products, native_path
+from .neighbours import Exemplars
+from .normal import normal_quantile
 from .switches import LEAD, SwitchStatistics
 from .time_blocks import BLOCKS, TimeOrder, order_in_time
 from .time_statistics import (
@@ -44,7 +48,6 @@ from .time_statistics import (
     WINDOW,
     Level,
     TimeStatistics,
-    normal_quantile,
     variance_of_windows,
 )
 
@@ -52,6 +55,7 @@ __all__ = [
     "BLOCKS",
     "CENTRE_PRIOR",
     "FLOOR_SHARE",
+    "GEOMETRY_VERSION",
     "KINDS",
     "LEAD",
     "ONE",
@@ -63,6 +67,7 @@ __all__ = [
     "ConceptError",
     "DetectorKind",
     "DimensionError",
+    "Exemplars",
     "FormatError",
     "Geometry",
     "HdcError",
@@ -77,6 +82,7 @@ __all__ = [
     "at_level",
     "bind",
     "bundle",
+    "byte_products",
     "calibrate",
     "compare",
     "decide",
@@ -88,6 +94,7 @@ __all__ = [
     "fit_geometry",
     "identity_geometry",
     "merge_calibrations",
+    "native_path",
     "normal_quantile",
     "novelty",
     "order_in_time",

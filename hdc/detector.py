@@ -3,17 +3,19 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, erfc, sqrt
+from math import ceil, sqrt
 from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .calibration import ENOUGH, Calibration, ScoredSamples, join_one_score, join_scores
+from .calibration import ENOUGH, Calibration
 from .errors import ConceptError
 from .geometry import Codes
 from .integers import ONE, Ints, combine, combine_shifted
+from .joint import ScoredSamples, join_one_score, join_scores
 from .memory import Key, Memory
+from .normal import upper_tail
 from .switches import RAISED_SCORE
 from .time_statistics import Level, TimeStatistics, in_words, sample_p_value, window_score
 
@@ -124,11 +126,15 @@ def compare(codes: Codes, memory: Memory, calibration: Calibration) -> Compariso
             "learn samples first, and give one row",
         )
     only = memory.nearest_by_bits(codes, SHORTLIST) if len(keys) > MANY else None
-    distances = memory.distances(codes, only)[0]
-    offset, deviations = calibration.offsets_and_deviations(memory)
-    if only is not None:
-        offset, deviations = offset[:, only], deviations[:, only]
-    common, own = combine_shifted(distances, offset, deviations, memory.geometry.votes)
+    compared = memory.compare(codes, calibration.all_scales(memory), only)
+    if compared is None:
+        distances = memory.distances(codes, only)[0]
+        offset, deviations = calibration.offsets_and_deviations(memory)
+        if only is not None:
+            offset, deviations = offset[:, only], deviations[:, only]
+        common, own = combine_shifted(distances, offset, deviations, memory.geometry.votes)
+    else:
+        distances, common, own = compared
     found = keys if only is None else tuple(keys[at] for at in only.tolist())
     return Comparison(
         codes=codes, keys=found, columns=only, distances=distances, common=common, own=own
@@ -142,7 +148,12 @@ def detect_each(
     concepts."""
     keys = memory.keys
     if len(keys) > MANY or len(codes) < 2 or not keys:
-        found = [compare(codes[row], memory, calibration) for row in range(len(codes))]
+        many = len(keys) > MANY and len(codes) > 1
+        found = (
+            _compare_shortlists(codes, memory, calibration)
+            if many
+            else [compare(codes[row], memory, calibration) for row in range(len(codes))]
+        )
         return [(one, decide(one, memory, calibration, rate)) for one in found]
     distances = memory.distances(codes)
     shifted = calibration.offsets_and_deviations(memory)
@@ -170,6 +181,28 @@ def detect_each(
         )
         for row in range(len(codes))
     ]
+
+
+def _compare_shortlists(codes: Codes, memory: Memory, calibration: Calibration) -> list[Comparison]:
+    """Compute `compare` for each of several samples with the nearest of many concepts: distances to
+    a concept are computed for all samples in one pass."""
+    keys = memory.keys
+    each = [memory.nearest_by_bits(codes[row], SHORTLIST) for row in range(len(codes))]
+    every = np.unique(np.concatenate(each))
+    distances = memory.distances(codes, every)
+    offset, deviations = calibration.offsets_and_deviations(memory)
+    made = []
+    for row, only in enumerate(each):
+        near = distances[row, np.searchsorted(every, only)]
+        shifted = offset[:, only], deviations[:, only]
+        common, own = combine_shifted(near, *shifted, memory.geometry.votes)
+        found = tuple(keys[at] for at in only.tolist())
+        made.append(
+            Comparison(
+                codes=codes[row], keys=found, columns=only, distances=near, common=common, own=own
+            )
+        )
+    return made
 
 
 def decide(
@@ -309,7 +342,7 @@ def detect_window(
     else:
         start = statistics.initial() if level is None else level(domain, statistics)
         score = _in_time(verdicts, labels, statistics, start)
-        p_value = erfc(score / sqrt(2)) / 2
+        p_value = upper_tail(score)
         switches = calibration.switches.get(domain)
         sure = Level(start.centre, 0.0, start.window_variance)
         if (
@@ -328,7 +361,8 @@ def _in_time(
 ) -> float:
     shares = 0.0
     for key in sorted(labels):
-        shares += (labels[key] / len(verdicts)) ** 2
+        share = labels[key] / len(verdicts)
+        shares += share * share
     return window_score(statistics, [one.deviation for one in verdicts], shares, level)
 
 
@@ -345,7 +379,8 @@ def _independent(
     references = calibration.reference_scores
     for key in sorted(labels):
         reference = references.get(key)
-        variance += (labels[key] / size) ** 2 / (reference.count if reference else 1)
+        share = labels[key] / size
+        variance += share * share / (reference.count if reference else 1)
     score = total / size / sqrt(variance)
     skew = calibration.skews.get(domain, 0) / ONE / sqrt(size)
     return score, _tail(score, skew)
@@ -362,7 +397,7 @@ def _tail(score: float, skew: float) -> float:
         score = min(score, 3 / skew)
     elif skew < 0:
         score = max(score, 3 / skew)
-    return erfc((score - skew * (score * score - 1) / 6) / sqrt(2)) / 2
+    return upper_tail(score - skew * (score * score - 1) / 6)
 
 
 def find_shortfall(domain: str, calibration: Calibration, rate: float) -> NotAttainable | None:

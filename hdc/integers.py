@@ -37,14 +37,15 @@ def log2(values: NDArray[np.float64] | Ints) -> Ints:
     0 counts as 1."""
     # A float's bits above the low 42 are its exponent, 1,023 too high, and its step.
     tops = np.maximum(values, 1.0).view(np.int64) >> 42
-    steps = _log_table()[tops & LOG_STEPS - 1]
+    steps = log_table()[tops & LOG_STEPS - 1]
     return np.asarray(steps + ((tops >> 10) - 1023) * (1 << LOG_BITS))
 
 
 def mean(sums: Ints | np.signedinteger[Any], counts: Ints | int) -> Ints:
     """Return sums over counts, rounded half up; a count of 0 divides by 1."""
     divisor = np.maximum(counts, 1)
-    return np.asarray(np.floor_divide(2 * sums + divisor, 2 * divisor))
+    # Adding half the divisor, rounded down, rounds the same and cannot overflow as doubling can.
+    return np.asarray(np.floor_divide(sums + divisor // 2, divisor))
 
 
 @cache
@@ -56,7 +57,8 @@ def all_ones(size: int) -> NDArray[np.float32]:
 
 
 @cache
-def _log_table() -> Ints:
+def log_table() -> Ints:
+    """Return the fractions of `log2`, int64 [1024], in units of 1 / 4,096."""
     table = np.zeros(LOG_STEPS, dtype=np.int64)
     for step in range(LOG_STEPS):
         # The bits of a logarithm by repeated squaring of a number in 1..2, in 60-bit fixed point.

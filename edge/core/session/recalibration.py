@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from math import sqrt
 from typing import Final
 
+import msgspec
 import numpy as np
 
 import hdc
@@ -272,7 +273,7 @@ class StreamLevel:
     def newest(self, asked: AlarmQuestion) -> AlarmQuestion:
         """Return a question about the newest observations."""
         ids = tuple(one.event.key for one in list(self._waiting)[-self._half :])
-        return replace(asked, observation_ids=ids)
+        return msgspec.structs.replace(asked, observation_ids=ids)
 
     def drop_window(self) -> None:
         """Drop the newest observations, and the question about them; it is asked again once the
