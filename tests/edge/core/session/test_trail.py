@@ -6,13 +6,23 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import hdc
 from edge.core import limits
 from edge.core.config import Config
 from edge.core.events import FitGeometry, ForgetRequest
 from edge.core.facts import Selector
 from edge.core.runtime import Runtime
+from edge.core.session.recalibration import OFFSET_MAX
 from edge.core.session.trail import ScoreTrail
-from tests.edge.core.session.test_recalibration import CENTRE, SECOND, SPREAD, WIDTH, Stream
+from tests.edge.core.session.test_recalibration import (
+    CENTRE,
+    SECOND,
+    SPREAD,
+    WIDTH,
+    Stream,
+    rows,
+    shift_for,
+)
 from tests.worlds import World, fact
 
 LABELLED = 8
@@ -93,3 +103,28 @@ def test_a_trail_is_bounded():
         trail.add(at, at)
     assert len(trail.scores) == limits.TRAIL_SCORES_MAX
     assert trail.scores[-1] == 2 * limits.TRAIL_SCORES_MAX - 1
+
+
+def test_a_slow_attack_on_few_labels_ends_in_a_lasting_alarm():
+    """The trail can widen the limit of a window to that of a sample at most: a linear drift that
+    ends just above it, and the bound of the level, raises an alarm that lasts."""
+    facts = [
+        replace(
+            fact(f"t{at:04}", at=SECOND * (LABELLED * at + 1), stream="past"),
+            features=row.tobytes(),
+        )
+        for at, row in enumerate(rows(400, 1))
+    ]
+    world = World(facts, width=WIDTH, config=Config(growth=False))
+    world.feed(FitGeometry())
+    statistics = world.runtime.knowledge.calibration().in_time["home"]
+    uncertain = statistics.initial().variance / statistics.spread**2
+    widest = OFFSET_MAX + hdc.normal_quantile(0.01) * float(np.sqrt(1 + uncertain))
+    top = shift_for(world, widest + 0.4)
+    stream = Stream(world)
+    stream.watch(rows(64, 2))
+    stream.watch(rows(1_000, 3, np.linspace(0, top, 1_000)))
+    stream.watch(rows(200, 4, top))
+    assert stream.questions
+    assert all(one.alarm for one in stream.decisions[-100:])
+    assert stream.outside(100) >= 0.8
