@@ -10,6 +10,7 @@ from .calibration import (
 )
 from .detector import (
     Comparison,
+    LevelOf,
     NotAttainable,
     Verdict,
     WindowVerdict,
@@ -37,8 +38,8 @@ from .geometry import (
 )
 from .integers import ONE
 from .kinds import KINDS, DetectorKind
-from .memory import Memory
-from .native import byte_products, native_path
+from .memory import Memory, Residuals
+from .native import PRODUCT_WIDTH_MAX, byte_products, is_native, native_path
 from .neighbours import Exemplars
 from .normal import normal_quantile
 from .switches import LEAD, SwitchStatistics
@@ -59,6 +60,7 @@ __all__ = [
     "KINDS",
     "LEAD",
     "ONE",
+    "PRODUCT_WIDTH_MAX",
     "SPREAD_PRIOR",
     "WINDOW",
     "Calibration",
@@ -72,8 +74,10 @@ __all__ = [
     "Geometry",
     "HdcError",
     "Level",
+    "LevelOf",
     "Memory",
     "NotAttainable",
+    "Residuals",
     "SwitchStatistics",
     "TimeOrder",
     "TimeStatistics",
@@ -93,6 +97,7 @@ __all__ = [
     "find_shortfall",
     "fit_geometry",
     "identity_geometry",
+    "is_native",
     "merge_calibrations",
     "native_path",
     "normal_quantile",

@@ -1,7 +1,7 @@
 """Concepts as integer sums of codes: adding and removing samples commute, to the bit."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -46,6 +46,19 @@ class _Concept:
     count: int
     ones: NDArray[np.integer]
     sums: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Residuals:
+    """Samples less the means of their nearest concepts.
+
+    blocks: float64 [n, width], whole numbers, one for each fitted block.  columns: [n], of these
+    concepts.  counts: int64 [n], the samples in each.
+    """
+
+    blocks: tuple[NDArray[np.float64], ...]
+    columns: Indices
+    counts: Ints
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -222,22 +235,24 @@ class Memory:
         size = count * blocks
         return made[:size].reshape(count, blocks), made[size : size + count], made[size + count :]
 
-    def residuals(self, codes: Codes, domain: str) -> tuple[list[Ints], Indices]:
-        """Return samples less the means of their nearest concepts of one domain, int64 [n, width]
-        for each fitted block, and these concepts' columns, [n].
+    def residuals(self, codes: Codes, domain: str, scores: Ints | None = None) -> Residuals:
+        """Return samples less the means of their nearest concepts of one domain.
 
-        Concepts of fewer than `MEAN_SAMPLES_MIN` samples are left out if there are larger ones.
+        scores: of the samples as `score` returns them, if they are known already.  Concepts of
+        fewer than `MEAN_SAMPLES_MIN` samples are left out if there are larger ones.
         """
-        part = self.parts[domain]
-        counts = [self._concepts[key].count for key in self.keys[part]]
-        fewest = min(MEAN_SAMPLES_MIN, max(counts))
-        kept = [at for at, count in enumerate(counts) if count >= fewest]
-        columns = np.asarray(kept, dtype=np.intp) + part.start
-        nearest = self.score(codes, only=columns).argmin(axis=1)
-        held = [self._concepts[self.keys[column]] for column in columns.tolist()]
-        means = np.stack([mean(concept.sums, concept.count) for concept in held])
-        moved = codes.values - means[nearest]
-        return [moved[:, slice(*span)] for span in self.geometry.spans], columns[nearest]
+        part, derived = self.parts[domain], self._derived()
+        counts = np.asarray([self._concepts[key].count for key in derived.keys[part]])
+        kept = np.flatnonzero(counts >= min(MEAN_SAMPLES_MIN, int(counts.max())))
+        columns = kept + part.start
+        near = self.score(codes, only=columns) if scores is None else scores[:, columns]
+        nearest = kept[near.argmin(axis=1)]
+        columns = nearest + part.start
+        rows = codes.values.astype(np.float64)
+        blocks = tuple(rows[:, slice(*span)] for span in self.geometry.spans)
+        for block, means in zip(blocks, derived.held, strict=True):
+            np.subtract(block, means[columns], out=block)
+        return Residuals(blocks, columns, counts[nearest])
 
     def distances_held_out(
         self,
@@ -288,6 +303,20 @@ class Memory:
         if count <= 0:
             return np.zeros((len(codes), self.plane_width), dtype=np.int64)
         return np.asarray(codes.values[:, part] - mean(sums, count))
+
+    def displacements(self, keys: Sequence[Key], codes: Sequence[Codes]) -> Ints:
+        """Return how far single samples lie from the means of concepts, one each, in the plane:
+        int64 [n, plane_width]."""
+        if not self.plane_width:
+            return np.zeros((len(codes), 0), dtype=np.int64)
+        derived, (start, stop) = self._derived(), self.geometry.spans[PLANE - 1]
+        parts = [derived.parts[domain] for domain, _ in keys]
+        columns = [
+            derived.keys.index(key, part.start, part.stop)
+            for key, part in zip(keys, parts, strict=True)
+        ]
+        rows = np.concatenate([one.values[:, start : stop - 1] for one in codes])
+        return rows - derived.held[PLANE - 1][columns, :-1].astype(np.int64)
 
     def _without_itself(self, concept: _Concept, codes: Codes) -> Ints:
         """Return distances int64 [n, blocks] of each sample to its concept without that sample."""

@@ -71,6 +71,11 @@ KERNEL: Kernel | None = None if _REASON else next(iter(kernels()), None)
 """The kernel in use."""
 
 
+def is_native() -> bool:
+    """Return whether C computes."""
+    return KERNEL is not None
+
+
 def native_path() -> str:
     """Return which path computes: "C, AVX2", or "numpy" with the reason."""
     if KERNEL is None:

@@ -418,7 +418,7 @@ class Knowledge:
     def answer(self, domain: str, features: NDArray[np.uint8]) -> str:
         """Return the likeliest label of features uint8 [width] in a domain."""
         adaptor = self.adaptor(domain)
-        return adaptor.labels[int(np.argmax(adaptor.answer(features)))]
+        return adaptor.labels[int(adaptor.answer(features).argmax())]
 
     def training_facts(self, domain: str) -> tuple[FactBatch, FactBatch]:
         """Return a sample of a domain's facts, and one of all other domains' facts.
