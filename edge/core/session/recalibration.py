@@ -211,7 +211,7 @@ class StreamLevel:
             self._record(oldest)
             (self._during if self.asked else self.counts).add(novel=oldest.novel)
             if self.asked is None:
-                self.trail.add(round(oldest.deviation * hdc.ONE), oldest.event.captured_at_ns)
+                self.trail.add(round(oldest.deviation * hdc.ONE), oldest.captured_at_ns)
         self._outside = self._outside + 1 if outside else 0
         self._inside = 0 if outside else self._inside + 1
         if self.asked is not None:
