@@ -164,8 +164,8 @@ def run_part(
         for group, results in by_group.items():
             rows += _rows(method, group, results)
         for group in by_group:
-            for name, within in (("stays within", True), ("drifts beyond", False)):
-                split = [p for p in able if p.group == group and p.stays_within is within]
+            for name, stays in (("stays within", True), ("drifts beyond", False)):
+                split = [p for p in able if p.group == group and p.stays_within is stays]
                 rows += _split_rows(method, f"{group}, {name}", [found[p.name] for p in split])
         chosen = [found[part.name] for part in able if part.group not in CONFIRMATION]
         worst[method] = _worst(list(by_group.values()))
