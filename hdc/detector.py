@@ -13,6 +13,7 @@ from .geometry import Codes
 from .integers import ONE, Ints, combine, combine_shifted
 from .joint import ScoredSamples, join_one_score, join_scores
 from .memory import Key, Memory
+from .native import is_native
 from .normal import upper_tail
 from .switches import RAISED_SCORE
 from .time_statistics import Level, TimeStatistics, in_words, sample_p_value, window_score
@@ -150,10 +151,11 @@ def detect_each(
     concepts."""
     keys = memory.keys
     if len(keys) > MANY or len(codes) < 2 or not keys:
-        many = len(keys) > MANY and len(codes) > 1
+        # In C each sample by itself is faster.
+        shared = len(keys) > MANY and len(codes) > 1 and not is_native()
         found = (
             _compare_shortlists(codes, memory, calibration)
-            if many
+            if shared
             else [compare(codes[row], memory, calibration) for row in range(len(codes))]
         )
         return [(one, decide(one, memory, calibration, rate)) for one in found]

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,7 @@ from .blocks import AnyBlock, Packed
 from .errors import ConceptError, DimensionError, FormatError
 from .geometry import WORD_BITS, Codes, Geometry, Words, pack, unpack, update_fingerprint
 from .integers import Ints, all_ones, combine, mean
-from .layouts import MemoryLayout, lay_memory
+from .layouts import MemoryLayout, lay_memory, with_rows
 
 Key = tuple[str, str]
 Indices = NDArray[np.intp]
@@ -163,7 +163,7 @@ class Memory:
         if native.KERNEL is not None and prototypes.layout is not None:
             found = np.empty(count, dtype=np.intp)
             work = np.empty(prototypes.work_bytes, dtype=np.uint8)
-            native.KERNEL.nearest(prototypes.layout, codes.bits, work, found)
+            native.KERNEL.nearest(prototypes.layout, np.ascontiguousarray(query), work, found)
             return found
         columns = None
         if len(prototypes.keys) > _SCREENED:
@@ -179,7 +179,7 @@ class Memory:
         self._check(codes)
         prototypes = self._derived()
         count = len(prototypes.keys) if only is None else len(only)
-        made = np.empty((len(codes), count, 1 + len(prototypes.means)), dtype=np.int64)
+        made = np.empty((len(codes), count, 1 + len(self.geometry.blocks)), dtype=np.int64)
         if self._distances_in_c(codes, only, made):
             return made
         if len(codes) == 1:
@@ -472,44 +472,71 @@ class Memory:
         if before is not None and all(
             (one in at) == (one in self._concepts) for one in self._changed
         ):
-            keys, parts = before.keys, before.parts
-            stale = sorted(at[key] for key in self._changed if key in at)
-            bits = before.bits.copy()
-            means = tuple(
-                held.astype(block.number)
-                for held, (block, _) in zip(before.held, self._blocks(), strict=True)
-            )
+            made = self._with_rows(before, sorted(at[k] for k in self._changed if k in at))
+            if made is not None:
+                return made
+            keys = before.keys
         else:
             keys = tuple(sorted(self._concepts))
-            parts = _parts_of(keys)
-            stale = [p for p, key in enumerate(keys) if key in self._changed or key not in at]
-            bits, means = self._empty_prototypes(len(keys))
-            kept = [p for p, key in enumerate(keys) if key not in self._changed and key in at]
-            if before is not None and kept:
-                places = [at[keys[place]] for place in kept]
-                for made, old in zip((bits, *means), (before.bits, *before.held), strict=True):
-                    made[kept] = old[places]
-        for place in stale:
-            concept = self._concepts[keys[place]]
-            bits[place] = pack(concept.ones > concept.count // 2)
-            row = mean(concept.sums, concept.count)
-            for made, (_, span) in zip(means, self._blocks(), strict=True):
-                made[place] = row[slice(*span)]
-        every = (self.geometry.columns, self.geometry.plane, self.geometry.norms)
-        layout = lay_memory(every, self.geometry.votes, bits, means, _SCREENED)
+        bits = np.empty((len(keys), self.geometry.words), dtype=np.uint64)
+        means = np.empty((len(keys), self.geometry.values), dtype=np.int64)
+        stale = [p for p, key in enumerate(keys) if key in self._changed or key not in at]
+        kept = sorted({*range(len(keys))} - {*stale})
+        if before is not None and kept:
+            places = [at[keys[place]] for place in kept]
+            bits[kept] = before.bits[places]
+            for (_, span), held in zip(self._blocks(), before.held, strict=True):
+                means[kept, slice(*span)] = held[places]
+        bits[stale], means[stale] = self._rows(keys, stale)
+        return self._laid_out(keys, bits, tuple(means[:, slice(*s)] for s in self.geometry.spans))
+
+    def _laid_out(
+        self, keys: tuple[Key, ...], bits: Words, blocks: tuple[Ints, ...]
+    ) -> _Prototypes:
+        geometry = self.geometry
+        numbers = tuple(block.number for block, _ in self._blocks())
+        every = (geometry.columns, geometry.plane, geometry.norms)
+        layout = lay_memory(every, geometry.votes, bits, blocks, _SCREENED)
+        if layout is not None:
+            held = layout.means
+        else:
+            pairs = zip(blocks, numbers, strict=True)
+            held = tuple(part.astype(number) for part, number in pairs)
         return _Prototypes(
             keys=keys,
-            parts=parts,
+            parts=_parts_of(keys),
             bits=bits,
-            held=layout.means if layout else means,
-            numbers=tuple(block.number for block, _ in self._blocks()),
+            held=held,
+            numbers=numbers,
             layout=layout,
         )
 
-    def _empty_prototypes(self, count: int) -> tuple[Words, tuple[NDArray[np.floating], ...]]:
-        bits = np.empty((count, self.geometry.words), dtype=np.uint64)
-        blocks = self._blocks()
-        return bits, tuple(np.empty((count, b - a), block.number) for block, (a, b) in blocks)
+    def _with_rows(self, before: _Prototypes, places: list[int]) -> _Prototypes | None:
+        """Return prototypes of the same concepts with those at `places` computed again; None if
+        their layout has to change."""
+        bits, means = self._rows(before.keys, places)
+        blocks = tuple(means[:, slice(*span)] for span in self.geometry.spans)
+        if before.layout is not None:
+            layout = with_rows(before.layout, places, bits, blocks)
+            if layout is None:
+                return None
+            return replace(before, bits=layout.held[0], held=layout.means, layout=layout)
+        every = before.bits.copy()
+        every[places] = bits
+        held = tuple(part.copy() for part in before.held)
+        for part, rows in zip(held, blocks, strict=True):
+            part[places] = rows
+        return replace(before, bits=every, held=held)
+
+    def _rows(self, keys: tuple[Key, ...], places: list[int]) -> tuple[Words, Ints]:
+        """Return the majority bits and the means of some concepts."""
+        bits = np.empty((len(places), self.geometry.words), dtype=np.uint64)
+        means = np.empty((len(places), self.geometry.values), dtype=np.int64)
+        for row, place in enumerate(places):
+            concept = self._concepts[keys[place]]
+            bits[row] = pack(concept.ones > concept.count // 2)
+            means[row] = mean(concept.sums, concept.count)
+        return bits, means
 
 
 def _counts(concept: _Concept) -> NDArray[np.int32]:

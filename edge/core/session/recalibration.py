@@ -146,9 +146,9 @@ class StreamLevel:
         centre = self._base(domain, start.centre) + max(self.offset, 0.0) * spread
         variance = start.variance
         if self.uncertainty is not None:
-            variance = min(variance, self.uncertainty * spread**2)
+            variance = min(variance, self.uncertainty * spread * spread)
         windows = self.trail.window_variance(statistics.pace_ns)
-        return hdc.Level(centre, variance, windows * spread**2)
+        return hdc.Level(centre, variance, windows * spread * spread)
 
     def _base(self, domain: str, enrolled: float) -> float:
         found = [one.level for one in self.confirmed if one.domain == domain]
@@ -204,7 +204,7 @@ class StreamLevel:
             )
         )
         if self.uncertainty is None:
-            self.uncertainty = statistics.initial().variance / statistics.spread**2
+            self.uncertainty = statistics.initial().variance / statistics.spread / statistics.spread
         if len(self._waiting) > self.length:
             self._follow(statistics)
             oldest = self._waiting.popleft()
@@ -224,7 +224,7 @@ class StreamLevel:
 
     def _follow(self, statistics: hdc.TimeStatistics) -> None:
         """Let the level follow the observation that has waited longest."""
-        start = statistics.initial().variance / statistics.spread**2
+        start = statistics.initial().variance / statistics.spread / statistics.spread
         drift = start / max(1, statistics.block_samples)
         self.uncertainty = min((self.uncertainty or start) + drift, start)
         if self.asked is not None or any(one.far for one in self._waiting):
