@@ -323,7 +323,10 @@ def _split_rows(method: str, name: str, results: list[PartResult]) -> list[Bench
 
 
 def _worst(groups: list[list[PartResult]]) -> tuple[float, float]:
-    """Return the highest mean false-alarm rates of a set, per sample and per window."""
+    """Return the highest mean false-alarm rates of a set, per sample and per window; NaN without
+    one."""
+    if not groups:
+        return float("nan"), float("nan")
     return (
         max(float(np.mean([one.sample for one in results])) for results in groups),
         max(float(np.mean([one.window for one in results])) for results in groups),
