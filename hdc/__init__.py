@@ -44,7 +44,13 @@ from .neighbours import Exemplars
 from .normal import normal_quantile
 from .switches import LEAD, SwitchStatistics
 from .time_blocks import BLOCKS, TimeOrder, order_in_time
-from .time_statistics import FLOOR_SHARE, WINDOW, Level, TimeStatistics
+from .time_statistics import (
+    FLOOR_SHARE,
+    WINDOW,
+    Level,
+    TimeStatistics,
+    variance_of_windows,
+)
 
 __all__ = [
     "BLOCKS",
@@ -100,4 +106,5 @@ __all__ = [
     "permute",
     "random_vectors",
     "similarity",
+    "variance_of_windows",
 ]

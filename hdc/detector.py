@@ -374,7 +374,7 @@ def detect_window(
         score = window_score(statistics, deviations, shares, start)
         p_value = upper_tail(score)
         switches = calibration.switches.get(domain)
-        sure = Level(start.centre, 0.0)
+        sure = Level(start.centre, 0.0, start.window_variance)
         if (
             change is not None
             and switches is not None

@@ -85,11 +85,15 @@ def _blocks(place: Ints, source: NDArray[np.str_]) -> Ints:
     names, inverse = np.unique(source, return_inverse=True)
     if len(names) < BLOCKS or not names[0]:
         return np.asarray(rank * BLOCKS // count)
-    # The block of a source is that of its mean rank.
+    # Sources in the order of their mean ranks, as if each followed the one before: those that take
+    # turns have the same mean rank.
     ranks = np.zeros(len(names), dtype=np.int64)
     np.add.at(ranks, inverse, rank)
     sizes = np.bincount(inverse)
-    return np.asarray((ranks * BLOCKS // (sizes * count))[inverse])
+    order = np.argsort(ranks * count // sizes, kind="stable")
+    middle = np.empty(len(names), dtype=np.int64)
+    middle[order] = 2 * (np.cumsum(sizes[order]) - sizes[order]) + sizes[order] - 1
+    return np.asarray((middle * BLOCKS // (2 * count))[inverse])
 
 
 def nearest_without_blocks(

@@ -132,10 +132,14 @@ def in_words(samples: int, pace_ns: int) -> str:
 @dataclass(frozen=True, slots=True)
 class Level:
     """The level of a stream's scores, in standard deviations, and the variance of what is not known
-    of it."""
+    of it.
+
+    window_variance: of means of 16 consecutive scores, measured on the stream, 0 if it was not.
+    """
 
     centre: float
     variance: float
+    window_variance: float = 0.0
 
 
 def sample_p_value(
@@ -165,7 +169,8 @@ def window_score(
     for deviation in deviations:
         total += min(deviation, clip)
     size = len(deviations)
-    variance = statistics.window_variance_of(size) + level.variance
+    measured = level.window_variance * WINDOW / size
+    variance = max(statistics.window_variance_of(size), measured) + level.variance
     variance += shares * statistics.class_variance / ONE**2
     return (total / size - level.centre) / sqrt(variance)
 
@@ -213,6 +218,15 @@ def time_statistics(orders: Sequence[TimeOrder], deviations: Ints) -> TimeStatis
 
 def _mean(values: Ints) -> int:
     return int(values.sum()) // max(1, len(values))
+
+
+def variance_of_windows(scores: Ints) -> int:
+    """Return the variance of the means of windows of 16 consecutive scores around their own mean,
+    scores that exceed all but a hundredth counted as that: 0 if there are too few."""
+    count = len(scores)
+    clip = np.sort(scores)[count - 1 - CLIP_PER_MILLE * count // 1000]
+    clipped = np.minimum(scores, clip)
+    return _measured_variance(clipped - _mean(clipped))
 
 
 def _mean_variance(variance: int, correlation: int, size: int) -> int:

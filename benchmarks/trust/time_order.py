@@ -164,8 +164,8 @@ def run_part(
         for group, results in by_group.items():
             rows += _rows(method, group, results)
         for group in by_group:
-            for name, within in (("stays within", True), ("drifts beyond", False)):
-                split = [p for p in able if p.group == group and p.stays_within is within]
+            for name, stays in (("stays within", True), ("drifts beyond", False)):
+                split = [p for p in able if p.group == group and p.stays_within is stays]
                 rows += _split_rows(method, f"{group}, {name}", [found[p.name] for p in split])
         chosen = [found[part.name] for part in able if part.group not in CONFIRMATION]
         worst[method] = _worst(list(by_group.values()))
@@ -323,7 +323,10 @@ def _split_rows(method: str, name: str, results: list[PartResult]) -> list[Bench
 
 
 def _worst(groups: list[list[PartResult]]) -> tuple[float, float]:
-    """Return the highest mean false-alarm rates of a set, per sample and per window."""
+    """Return the highest mean false-alarm rates of a set, per sample and per window; NaN without
+    one."""
+    if not groups:
+        return float("nan"), float("nan")
     return (
         max(float(np.mean([one.sample for one in results])) for results in groups),
         max(float(np.mean([one.window for one in results])) for results in groups),

@@ -122,8 +122,8 @@ class Selector:
 class FactBatch:
     """Facts as columns, sorted by id.
 
-    features: uint8 [n, width].  captured_at_ns: int64 [n], 0 where unknown.  recordings: of each
-    fact, "" where unknown.
+    features: uint8 [n, width].  captured_at_ns: int64 [n], 0 where unknown.  recordings,
+    subjects: of each fact, "" where unknown.
     """
 
     ids: tuple[str, ...]
@@ -132,6 +132,7 @@ class FactBatch:
     features: NDArray[np.uint8] = field(repr=False)
     captured_at_ns: NDArray[np.int64] = field(repr=False)
     recordings: tuple[str, ...] = field(repr=False)
+    subjects: tuple[str, ...] = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -301,6 +302,7 @@ def stack_facts(facts: Iterable[Fact]) -> FactBatch:
         features=joined.reshape(len(rows), width),
         captured_at_ns=np.array([fact.captured_at_ns for fact in rows], np.int64),
         recordings=tuple(fact.recording for fact in rows),
+        subjects=tuple(fact.subject for fact in rows),
     )
 
 
@@ -318,6 +320,7 @@ def untimed_batch(
         features=features,
         captured_at_ns=np.zeros(len(ids), np.int64),
         recordings=("",) * len(ids),
+        subjects=("",) * len(ids),
     )
 
 
@@ -331,6 +334,7 @@ def select_rows(rows: FactBatch, at: NDArray[np.intp]) -> FactBatch:
         features=rows.features[at],
         captured_at_ns=rows.captured_at_ns[at],
         recordings=tuple(rows.recordings[row] for row in chosen),
+        subjects=tuple(rows.subjects[row] for row in chosen),
     )
 
 
@@ -379,7 +383,7 @@ def sample_facts(batches: Iterable[FactBatch], size: int) -> FactBatch:
 
     Bottom-k sampling (Cohen & Kaplan 2007).  Memory: `size` plus one batch of rows.
     """
-    kept: list[tuple[Rank, str, str, str, int]] = []
+    kept: list[tuple[Rank, str, str, str, str, int]] = []
     rows, times = np.empty((0, 0), np.uint8), np.zeros(size + limits.BATCH_FACTS, np.int64)
     for batch in batches:
         if not len(rows):
@@ -393,12 +397,17 @@ def sample_facts(batches: Iterable[FactBatch], size: int) -> FactBatch:
         rows[free] = batch.features[chosen]
         times[free] = batch.captured_at_ns[chosen]
         kept += [
-            (ranks[row], batch.domains[row], batch.labels[row], batch.recordings[row], place)
+            (
+                *(ranks[row], batch.domains[row], batch.labels[row]),
+                *(batch.recordings[row], batch.subjects[row], place),
+            )
             for row, place in zip(chosen, free, strict=True)
         ]
         kept = sorted(kept)[:size]
     kept.sort(key=lambda fact: fact[0][1])
-    found, domains, labels, recordings, places = zip(*kept, strict=True) if kept else ((),) * 5
+    found, domains, labels, recordings, subjects, places = (
+        zip(*kept, strict=True) if kept else ((),) * 6
+    )
     return FactBatch(
         ids=tuple(name for _, name in found),
         domains=domains,
@@ -406,6 +415,7 @@ def sample_facts(batches: Iterable[FactBatch], size: int) -> FactBatch:
         features=rows[list(places)],
         captured_at_ns=times[list(places)],
         recordings=recordings,
+        subjects=subjects,
     )
 
 

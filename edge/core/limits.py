@@ -72,7 +72,11 @@ CONTRIBUTED_SAMPLES_MAX: Final = 1 << 24
 """Facts summed in one contribution: all contributions together still fit 32-bit sums."""
 
 CONFIRMED_ALARMS_MAX: Final = 8
-"""Confirmed false alarms kept per stream, each with the features of one window."""
+"""Confirmed false alarms kept per stream, each with the features of half a window."""
+
+TRAIL_SCORES_MAX: Final = 256
+"""Scores of a stream's newest observations that are kept: windows of 16 vary by a tenth of what
+they measure.  128 and 512 did as well on the sets of benchmarks/trust/time_order.py."""
 
 RECALIBRATION_KEYS_MAX: Final = 16
 """Subjects, and recordings, recorded per stream's recalibration; a record with more matches all."""

@@ -48,8 +48,9 @@ class Recalibration:
     `ConfirmedAlarm`; more than `limits.RECALIBRATION_KEYS_MAX` names are replaced by ("*",), which
     matches all.
     samples, alarms, changes: observations that count as known, those reported as novel among them,
-    and how often one follows the other.  confirmed: newest last, at most
-    `limits.CONFIRMED_ALARMS_MAX`.
+    and how often one follows the other.  trail: scores of the newest of them, 1,024 a within-block
+    deviation above the level; trail_pace_ns: the shortest time between two.  confirmed: newest
+    last, at most `limits.CONFIRMED_ALARMS_MAX`.
     """
 
     stream: str
@@ -63,6 +64,8 @@ class Recalibration:
     samples: int = 0
     alarms: int = 0
     changes: int = 0
+    trail: tuple[int, ...] = ()
+    trail_pace_ns: int = 0
     confirmed: tuple[ConfirmedAlarm, ...] = ()
     version: int = RECALIBRATION_VERSION
 

@@ -33,7 +33,7 @@ _EXPECTED: Final = (
 )
 
 
-class PayloadDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PayloadDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A measurement as JSON or CBOR: `values`, and their metadata."""
 
     values: list[Any] | dict[str, Any]

@@ -20,7 +20,7 @@ Rows = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
 """Runs a query with its parameters."""
 
 DAMAGED: Final = "keep the damaged file and restore the last backup"
-COLUMNS: Final = "id, domain, label, captured_at_ns, recording, features"
+COLUMNS: Final = "id, domain, label, captured_at_ns, recording, subject, features"
 TIME_MIN: Final = -(2**63)
 """Below every time: the smallest integer of SQLite."""
 
@@ -134,8 +134,8 @@ class FactReads:
         """Return rows of COLUMNS as a batch, sorted by id; raises StateCorruptError unless the
         features of each are `width` bytes."""
         rows = sorted(rows)
-        ids, domains, labels, times, recordings, features = (
-            zip(*rows, strict=True) if rows else ((),) * 6
+        ids, domains, labels, times, recordings, subjects, features = (
+            zip(*rows, strict=True) if rows else ((),) * 7
         )
         for fact_id, row in zip(ids, features, strict=True):
             if not isinstance(row, bytes) or len(row) != self._width:
@@ -152,6 +152,7 @@ class FactReads:
             features=joined.reshape(len(rows), self._width if rows else 0),
             captured_at_ns=np.array(times, np.int64),
             recordings=recordings,
+            subjects=subjects,
         )
 
 

@@ -76,7 +76,7 @@ def play(ledger: MemoryLedger | Store, events: list[Event]) -> list[Effect]:
 def columns(batch: FactBatch) -> tuple[object, ...]:
     """A batch as plain values."""
     return (
-        *(batch.ids, batch.domains, batch.labels, batch.recordings),
+        *(batch.ids, batch.domains, batch.labels, batch.recordings, batch.subjects),
         *(batch.features.tolist(), batch.captured_at_ns.tolist()),
     )
 
@@ -91,7 +91,7 @@ def answers(ledger: MemoryLedger | Store) -> dict[str, object]:
         "facts": [ledger.get(f"f{number}") for number in range(12)],
         "buried": [ledger.was_forgotten(f"f{number}") for number in range(12)],
         "batches": [(b.ids, b.domains, b.labels, b.features.tolist()) for b in ledger.batches()],
-        "times": [(b.captured_at_ns.tolist(), b.recordings) for b in ledger.batches()],
+        "times": [(b.captured_at_ns.tolist(), b.recordings, b.subjects) for b in ledger.batches()],
         "some": [b.ids for b in ledger.batches("home", frozenset({"f1"}))],
         "one": [b.ids for b in ledger.batches("home", frozenset({"f1"}), "a")],
         "contents": list(ledger.contents().items()),

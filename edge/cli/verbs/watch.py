@@ -127,7 +127,7 @@ def _chosen(name: str, alarms: tuple[AlarmQuestion, ...]) -> AlarmQuestion:
     if not alarms:
         raise ConfigError(
             "confirming an alarm: no alarm waits for an answer",
-            "a running daemon asks once an alarm has lasted for a window; see `auricle status`",
+            "a running daemon asks once an alarm has lasted; see `auricle status`",
         )
     streams = ", ".join(sorted({one.stream for one in alarms}))
     raise ConfigError(

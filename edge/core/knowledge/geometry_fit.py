@@ -83,7 +83,7 @@ class GeometryFitter:
     def _mark(self, rows: FactBatch) -> NDArray[np.uint8]:
         """Return the SHA-256 of everything that decides a geometry, uint8 [32]."""
         quantiser = self._quantiser
-        texts = (rows.ids, rows.domains, rows.labels, rows.recordings)
+        texts = (rows.ids, rows.domains, rows.labels, rows.recordings, rows.subjects)
         state = hashlib.sha256(
             repr((hdc.GEOMETRY_VERSION, self._spans, self._seed, texts)).encode()
         )

@@ -53,7 +53,7 @@ def orders_in_time(rows: FactBatch) -> Orders:
     domains = np.asarray(rows.domains, dtype=np.str_)
     for domain in sorted(set(rows.domains)):
         own = np.flatnonzero(domains == domain).tolist()
-        sources = [rows.recordings[row] for row in own]
+        sources = _sources(rows, own)
         times = rows.captured_at_ns[own]
         if len(own) < TIMED_FACTS_MIN or not (
             _is_timed(times) or ("" not in sources and len(set(sources)) >= hdc.BLOCKS)
@@ -79,6 +79,15 @@ def status_of(domain: str, calibration: hdc.Calibration, rate: float) -> Calibra
         block_samples=0 if found is None else found.block_samples,
         shortfall=shortfall.reason if shortfall else "",
     )
+
+
+def _sources(rows: FactBatch, own: list[int]) -> list[str]:
+    """Return what is held out as a whole: subjects, since those of one are alike in all recordings,
+    or, where facts name too few, recordings."""
+    subjects = [rows.subjects[row] for row in own]
+    if "" not in subjects and len(set(subjects)) >= hdc.BLOCKS:
+        return subjects
+    return [rows.recordings[row] for row in own]
 
 
 def _is_timed(times: NDArray[np.int64]) -> bool:

@@ -33,6 +33,7 @@ from ..recalibration import (
 )
 from .label_buffer import LabelBuffer
 from .stream import SampleAssessment
+from .trail import ScoreTrail
 
 OFFSET_MAX: Final = 1.0
 """Largest total shift that is absorbed, in within-block deviations.  Linear attacks that end just
@@ -109,7 +110,8 @@ class StreamLevel:
     """The level of one stream.
 
     offset: above the enrolled or confirmed level, in within-block deviations.  uncertainty: its
-    variance, in squared ones; None before the first observation.  asked: the question on the
+    variance, in squared ones; None before the first observation.  trail: of its observations
+    outside lasting alarms.  asked: the question on the
     lasting alarm in force, empty if there is none.
     """
 
@@ -118,6 +120,7 @@ class StreamLevel:
     offset: float = 0.0
     uncertainty: float | None = None
     counts: AlarmCounts = field(default_factory=AlarmCounts)
+    trail: ScoreTrail = field(default_factory=ScoreTrail)
     confirmed: tuple[ConfirmedAlarm, ...] = ()
     asked: AlarmQuestion | None = None
     _during: AlarmCounts = field(default_factory=AlarmCounts)
@@ -144,7 +147,8 @@ class StreamLevel:
         variance = start.variance
         if self.uncertainty is not None:
             variance = min(variance, self.uncertainty * spread * spread)
-        return hdc.Level(centre, variance)
+        windows = self.trail.window_variance(statistics.pace_ns)
+        return hdc.Level(centre, variance, windows * spread * spread)
 
     def _base(self, domain: str, enrolled: float) -> float:
         found = [one.level for one in self.confirmed if one.domain == domain]
@@ -206,6 +210,8 @@ class StreamLevel:
             oldest = self._waiting.popleft()
             self._record(oldest)
             (self._during if self.asked else self.counts).add(novel=oldest.novel)
+            if self.asked is None:
+                self.trail.add(round(oldest.deviation * hdc.ONE), oldest.captured_at_ns)
         self._outside = self._outside + 1 if outside else 0
         self._inside = 0 if outside else self._inside + 1
         if self.asked is not None:
@@ -301,6 +307,7 @@ class StreamLevel:
         """Drop what was tracked: the level is the enrolled or the confirmed one."""
         self.offset, self.uncertainty = 0.0, None
         self.drop_window()
+        self.trail.clear()
         self._subjects.clear()
         self._recordings.clear()
         self._from_ns = self._until_ns = 0
@@ -324,6 +331,8 @@ class StreamLevel:
             samples=self.counts.samples,
             alarms=self.counts.alarms,
             changes=self.counts.changes,
+            trail=self.trail.scores,
+            trail_pace_ns=self.trail.pace_ns,
             confirmed=self.confirmed,
         )
 
@@ -345,6 +354,7 @@ class StreamLevel:
             self.uncertainty = record.uncertainty / hdc.ONE if record.uncertainty else None
             self._subjects, self._recordings = set(record.subjects), set(record.recordings)
             self._from_ns, self._until_ns = record.from_ns, record.until_ns
+            self.trail.restore(record.trail, record.trail_pace_ns)
         self._stored = record.offset, record.samples
 
     def observed(self, rate: float) -> ObservedRate | None:

@@ -34,3 +34,25 @@ def test_facts_without_times_have_no_order():
         replace(one, captured_at_ns=0, recording=f"r{at // 10}") for at, one in enumerate(timed)
     ]
     assert set(orders_in_time(stack_facts(recorded))) == {("home", "a")}
+
+
+def test_a_subject_is_held_out_as_a_whole():
+    """With five subjects or more no subject lies in two blocks, even where they take turns; with
+    fewer, recordings are held out."""
+    facts = [
+        replace(
+            fact(f"f{at:03}", at=SECOND * (at + 1), subject=f"s{at // 2 % 6}"),
+            recording=f"r{at // 6}",
+        )
+        for at in range(120)
+    ]
+    order = orders_in_time(stack_facts(facts))["home", "a"]
+    for subject in range(6):
+        own = [row for row, one in enumerate(facts) if one.subject == f"s{subject}"]
+        assert len(set(order.block[own].tolist())) == 1
+    assert len(set(order.block.tolist())) == 5
+    few = [replace(one, subject="s0") for one in facts]
+    order = orders_in_time(stack_facts(few))["home", "a"]
+    for recording in range(20):
+        own = slice(6 * recording, 6 * recording + 6)
+        assert len(set(order.block[own].tolist())) == 1
