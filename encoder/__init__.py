@@ -13,7 +13,7 @@ from .errors import CardError, EncoderError, ModelError, PayloadError
 from .exif import capture_time
 from .model import SHIPPED, Features, Model, calibrate, open_model
 from .onnx_writer import Node, Value, onnx_bytes
-from .preparation import thumbnail
+from .preparation import prepare_image, thumbnail
 from .quantiser import Granularity, Quantiser, freeze_quantiser
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "load_card",
     "onnx_bytes",
     "open_model",
+    "prepare_image",
     "save_card",
     "thumbnail",
     "vector_card",
