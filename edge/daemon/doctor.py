@@ -56,6 +56,9 @@ INSTRUCTIONS: Final = (
 FEATURES_FOLDER: Final = Path("/sys/devices/system/cpu")
 """Where onnxruntime reads which instructions an ARM processor has."""
 
+PROCESSOR_FILE: Final = Path("/proc/cpuinfo")
+MEMORY_FILE: Final = Path("/proc/meminfo")
+
 MIB: Final = 1 << 20
 """Bytes in a mebibyte."""
 
@@ -98,7 +101,7 @@ def _python() -> CheckFinding:
 def _processor() -> CheckFinding:
     """Report what the docs ask people to send with their figures: names, cores, instructions."""
     try:
-        text = Path("/proc/cpuinfo").read_text("utf-8", "replace")
+        text = PROCESSOR_FILE.read_text("utf-8", "replace")
     except OSError:
         return CheckFinding("processor", "ok", f"{os.cpu_count()} cores; no /proc/cpuinfo")
     lines = [line.partition(":") for line in text.splitlines()]
@@ -162,7 +165,7 @@ def _clock() -> CheckFinding:
 
 def _memory() -> CheckFinding:
     try:
-        text = Path("/proc/meminfo").read_text("ascii")
+        text = MEMORY_FILE.read_text("ascii")
         free = int(text.split("MemAvailable:")[1].split()[0]) << 10
     except (OSError, IndexError, ValueError):
         return CheckFinding("memory", "ok", "this system does not report it")
