@@ -21,6 +21,7 @@ NAMES = {
     "growth": "benchmarks.growth.run",
     "heads": "benchmarks.continual.heads",
     "hotpath": "benchmarks.hotpath.run",
+    "machines": "benchmarks.machines.run",
     "nas": "benchmarks.nas.run",
     "labels": "benchmarks.continual.labels",
     "ood": "benchmarks.ood.run",
@@ -38,7 +39,9 @@ COUNTS = {
 # Benchmarks whose `run` can skip the slow part.
 QUICK = ("domains", "forecast", "labels", "public", "trust")
 # Benchmarks whose `run` can use some of its data sets or parts only.
-SETS = ("forecast", "trust")
+SETS = ("forecast", "machines", "trust")
+# Benchmarks whose `run` can compare with a file from another machine.
+AGAINST = ("machines",)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,7 +57,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--sets", nargs="+", metavar="SET", help=f"only these sets or parts, for {', '.join(SETS)}"
     )
+    parser.add_argument(
+        "--against", type=Path, help="digests of another machine, for machines: see --digests-only"
+    )
+    parser.add_argument(
+        "--digests-only", action="store_true", help="print this machine's digests, for machines"
+    )
     chosen = parser.parse_args(arguments)
+    if chosen.digests_only:
+        from .machines.digests import dump
+        from .machines.sets import SETS as MACHINE_SETS
+
+        print(dump(chosen.sets or MACHINE_SETS))
+        return 0
     given = os.environ.get("AURICLE_DATA")
     data = chosen.data or (Path(given) if given else None)
     given_counts = {
@@ -64,7 +79,9 @@ def main(arguments: list[str] | None = None) -> int:
     counted = {name: count for name, count in given_counts.items() if count is not None}
     flags = {"quick": True} if chosen.quick and chosen.name in QUICK else {}
     sets = {"sets": chosen.sets} if chosen.sets and chosen.name in SETS else {}
-    report = importlib.import_module(NAMES[chosen.name]).run(data, **counted, **flags, **sets)
+    files = {"against": chosen.against} if chosen.against and chosen.name in AGAINST else {}
+    run = importlib.import_module(NAMES[chosen.name]).run
+    report = run(data, **counted, **flags, **sets, **files)
     print(show(report))
     if chosen.json:
         write(report, chosen.json)

@@ -25,6 +25,7 @@ from .detector import (
 from .errors import ConceptError, DimensionError, FormatError, HdcError
 from .fitting import fit_geometry
 from .geometry import (
+    GEOMETRY_VERSION,
     Codes,
     Geometry,
     bind,
@@ -37,14 +38,16 @@ from .geometry import (
 from .integers import ONE
 from .kinds import KINDS, DetectorKind
 from .memory import Memory
+from .normal import normal_quantile
 from .switches import LEAD, SwitchStatistics
 from .time_blocks import BLOCKS, TimeOrder, order_in_time
-from .time_statistics import FLOOR_SHARE, WINDOW, Level, TimeStatistics, normal_quantile
+from .time_statistics import FLOOR_SHARE, WINDOW, Level, TimeStatistics
 
 __all__ = [
     "BLOCKS",
     "CENTRE_PRIOR",
     "FLOOR_SHARE",
+    "GEOMETRY_VERSION",
     "KINDS",
     "LEAD",
     "ONE",

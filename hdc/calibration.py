@@ -65,6 +65,14 @@ DOUBT_KNOWN = 0.87
 """Share of held-out known samples that are never doubted: above the four fifths that are promised,
 since fresh samples lie a little farther than held-out ones."""
 
+DISTANCE_MAX = 1 << 24
+"""Longest distance that scales are estimated from: columns have none longer, and sums of 2^14
+squares stay below 2^63."""
+
+DEVIATION_MAX = 1 << 20
+"""Largest deviation of a held-out score, 1,024 standard deviations: identical samples have no
+spread, and sums of 2^20 squares stay below 2^63."""
+
 EXEMPLAR_SHORTLIST = 8
 """Concepts whose exemplars are compared: the nearest by their means.  Chosen by hand, to bound the
 cost of a verdict; effect not measured."""
@@ -498,6 +506,7 @@ def _scales(
     Also return the distances as they look on scales that exclude each sample itself: a sample that
     helps to estimate a scale looks a little too typical on it, and a fresh one does not.
     """
+    own = [np.minimum(rows, DISTANCE_MAX) for rows in own]
     together = np.concatenate(own)
     centre = mean(together.sum(axis=0), len(together))
     variance = mean(np.square(together - centre).sum(axis=0), len(together))
@@ -562,7 +571,8 @@ def _score_domain(
             nearest_here = closest == within.index(key)
             reference = _reference(lowest[nearest_here], centre, variance)
             made.references[place] = reference
-            deviations[nearest_here] = (lowest[nearest_here] - reference[1]) * ONE // reference[2]
+            above = (lowest[nearest_here] - reference[1]) * ONE // reference[2]
+            deviations[nearest_here] = np.clip(above, -DEVIATION_MAX, DEVIATION_MAX)
     made.skews[domain] = _skew(deviations)
     return deviations
 

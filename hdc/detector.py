@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, erfc, sqrt
+from math import ceil, sqrt
 from operator import attrgetter
 
 import numpy as np
@@ -14,6 +14,7 @@ from .errors import ConceptError
 from .geometry import Codes
 from .integers import ONE, Ints, combine, combine_shifted
 from .memory import Key, Memory
+from .normal import upper_tail
 from .switches import RAISED_SCORE
 from .time_statistics import Level, TimeStatistics, in_words, sample_p_value, window_score
 
@@ -309,7 +310,7 @@ def detect_window(
     else:
         start = statistics.initial() if level is None else level(domain, statistics)
         score = _in_time(verdicts, labels, statistics, start)
-        p_value = erfc(score / sqrt(2)) / 2
+        p_value = upper_tail(score)
         switches = calibration.switches.get(domain)
         sure = Level(start.centre, 0.0)
         if (
@@ -328,7 +329,8 @@ def _in_time(
 ) -> float:
     shares = 0.0
     for key in sorted(labels):
-        shares += (labels[key] / len(verdicts)) ** 2
+        share = labels[key] / len(verdicts)
+        shares += share * share
     return window_score(statistics, [one.deviation for one in verdicts], shares, level)
 
 
@@ -345,7 +347,8 @@ def _independent(
     references = calibration.reference_scores
     for key in sorted(labels):
         reference = references.get(key)
-        variance += (labels[key] / size) ** 2 / (reference.count if reference else 1)
+        share = labels[key] / size
+        variance += share * share / (reference.count if reference else 1)
     score = total / size / sqrt(variance)
     skew = calibration.skews.get(domain, 0) / ONE / sqrt(size)
     return score, _tail(score, skew)
@@ -362,7 +365,7 @@ def _tail(score: float, skew: float) -> float:
         score = min(score, 3 / skew)
     elif skew < 0:
         score = max(score, 3 / skew)
-    return erfc((score - skew * (score * score - 1) / 6) / sqrt(2)) / 2
+    return upper_tail(score - skew * (score * score - 1) / 6)
 
 
 def find_shortfall(domain: str, calibration: Calibration, rate: float) -> NotAttainable | None:

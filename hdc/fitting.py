@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .blocks import L1_MAX, LENGTH_BITS, SHIFT, UNIT, Columns, Norms, Plane, tap_norm
 from .errors import DimensionError
+from .exact import Reals, eigen, total
 from .geometry import (
     FittedGeometry,
     Geometry,
@@ -29,10 +30,15 @@ from .geometry import (
 from .integers import Ints, mean, root
 from .memory import PLANE, Fold, Memory
 from .time_blocks import TimeOrder
-
-Reals = NDArray[np.float64]
-
-RANK_MAX = 128  # 32, 64 and 200 directions score within 0.2 points of AUROC (docs/decisions/0002)
+from .whitening import (
+    Groups,
+    Rows,
+    Whitening,
+    class_sums,
+    covariance_of_few,
+    distances_without,
+    whiten,
+)
 
 # Few samples are held out in many folds: a fit to four fifths of few samples differs from the full
 # fit.  The three numbers bound the time of fitting; chosen by hand, effect not measured.
@@ -106,14 +112,16 @@ def fit_geometry(
         if len(base.slices) > 1:
             columns = _fit_columns(rows, group, base.slices[1:])
             norms = _fit_norms(rows, group, base.slices, level)
+    values = Rows.make(source.rows(rows))
+    whitening = whiten(values, group)
     made = replace(
         base,
         columns=columns,
-        plane=_fit_plane(rows, group, source),
+        plane=_fit_plane(rows, source, whitening),
         norms=norms,
         scales=np.ones((4 if norms else 3, 2), dtype=np.int64),
     )
-    return _with_scales(made, rows, group, source, in_time)
+    return _with_scales(made, rows, group, _Excess(values, whitening.leading), in_time)
 
 
 def _is_clustered(
@@ -124,17 +132,18 @@ def _is_clustered(
     time are no neighbours."""
     near, far = [], []
     for number in range(int(group.max()) + 1):
-        mine = columns.code(rows[group == number][:CLUSTER_ROWS])
+        mine = columns.code(rows[group == number][:CLUSTER_ROWS]).astype(np.float32)
         if len(mine) > 1:
             asked = mine[:CLUSTER_ASKED]
-            centre = mean(mine.sum(axis=0) - asked, len(mine) - 1)
+            sums = mine.astype(np.int64).sum(axis=0) - asked.astype(np.int64)
+            centre = mean(sums, len(mine) - 1)
             far += columns.distance(asked, centre).tolist()
             others = ~np.eye(len(mine), dtype=np.bool_)[: len(asked)]
             for scored, left_out in folds.per_class[number] or ():
                 others[scored[scored < len(asked)]] &= ~left_out[: len(mine)]
             for row, rest in zip(asked, others, strict=True):
                 if rest.any():
-                    near.append(int(columns.distance(mine[rest], row).min()))
+                    near.append(int(columns.distance(mine, row)[rest].min()))
     if not near:
         return False
     within, across = (sorted(part)[len(part) // 2] for part in (near, far))
@@ -245,113 +254,43 @@ class _Source:
         return np.asarray(values / tap_norm(tap, scale, zeros)[:, None])
 
 
-def _centre_by_class(values: Reals, group: NDArray[np.intp]) -> tuple[Reals, Reals]:
-    """Return class means [c, w] and residuals [n, w]."""
-    counts = np.bincount(group).astype(np.float64)
-    means = np.zeros((len(counts), values.shape[1]))
-    np.add.at(means, group, values)
-    means /= np.maximum(counts, 1)[:, None]
-    return means, values - means[group]
+def _spread(rows: NDArray[np.uint8], group: Groups) -> Reals:
+    """Return the deviation of every column within its class, [w]."""
+    levels = rows.astype(np.float64)
+    sums = class_sums(levels, group)
+    squares = np.square(levels, out=levels).sum(axis=0)
+    squares -= total(np.square(sums) / np.bincount(group)[:, None], 0)
+    return np.asarray(np.sqrt(np.maximum(squares, 0) / len(rows)))
 
 
-def _fit_columns(rows: NDArray[np.uint8], group: NDArray[np.intp], taps: Slices) -> Columns:
+def _fit_columns(rows: NDArray[np.uint8], group: Groups, taps: Slices) -> Columns:
     span = np.asarray([taps[0][0], taps[-1][1]], dtype=np.int64)
-    _, residuals = _centre_by_class(rows[:, span[0] : span[1]].astype(np.float64), group)
-    spread = np.sqrt(np.square(residuals).mean(axis=0))
+    spread = _spread(rows[:, span[0] : span[1]], group)
     for start, stop in ((a - span[0], b - span[0]) for a, b in taps):
-        spread[start:stop] += COLUMN_FLOOR * spread[start:stop].mean() + 1e-3
+        mean_spread = float(total(spread[start:stop])) / (stop - start)
+        spread[start:stop] += COLUMN_FLOOR * mean_spread + 1e-3
         spread[start:stop] *= stop - start
-    gains = np.maximum(np.floor(L1_MAX / (1 / spread).sum() / spread), 1)
+    gains = np.maximum(np.floor(L1_MAX / float(total(1 / spread)) / spread), 1)
     return Columns(span, gains.astype(np.float32))
 
 
-def _fit_norms(
-    rows: NDArray[np.uint8], group: NDArray[np.intp], slices: Slices, level: _Levels
-) -> Norms:
+def _fit_norms(rows: NDArray[np.uint8], group: Groups, slices: Slices, level: _Levels) -> Norms:
     spans = np.asarray(slices, dtype=np.int64)
     bare = Norms(spans, level.scale, level.zeros, np.eye(len(spans), dtype=np.int64))
-    _, residuals = _centre_by_class(bare.logs(rows).astype(np.float64), group)
-    values, vectors = np.linalg.eigh(_shrunk(residuals))
+    values, vectors = eigen(covariance_of_few(Rows.make(bare.logs(rows).astype(np.float64)), group))
     axes = vectors / np.sqrt(np.maximum(values, 1.0)) * (UNIT << 16)
     return replace(bare, axes=np.rint(axes).astype(np.int64))
 
 
-def _shrunk(residuals: Reals) -> Reals:
-    covariance = residuals.T @ residuals / len(residuals)
-    mean = np.trace(covariance) / len(covariance)
-    share = _shrinkage(residuals)
-    made = (1 - share) * covariance + (share * mean + 1e-9) * np.eye(len(covariance))
-    return np.asarray(made)
-
-
-def _shrinkage(residuals: Reals) -> float:
-    """Return Ledoit and Wolf's weight of the identity, without a w x w matrix if n is smaller."""
-    count, width = residuals.shape
-    inner = residuals @ residuals.T if count < width else residuals.T @ residuals
-    squares = float(np.square(inner).sum()) / count**2
-    mean = float(np.square(residuals).sum()) / count / width
-    fourth = float(np.square(np.square(residuals).sum(axis=1)).sum()) / count
-    delta = squares - width * mean**2
-    beta = (fourth - squares) / count
-    return min(1.0, max(0.0, beta / delta)) if delta > 0 else 1.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Whitening:
-    means: Reals
-    axes: Reals
-    variances: Reals
-    rest: float
-
-    def distance(self, values: Reals, group: NDArray[np.intp]) -> Reals:
-        """Return distances of values [n, w] to the means of their own classes, 64 a unit."""
-        apart = (values - self.means[group]) @ self.axes
-        squared = (np.square(apart) / self.variances).sum(axis=1)
-        if self.rest > 0:
-            inside = np.square(values @ self.axes).sum(axis=1)
-            squared += np.maximum(np.square(values).sum(axis=1) - inside, 0) / self.rest
-        return np.asarray(UNIT * np.sqrt(squared))
-
-
-def _whiten(values: Reals, group: NDArray[np.intp]) -> _Whitening:
-    means, residuals = _centre_by_class(values, group)
-    count, width = residuals.shape
-    share, mean = _shrinkage(residuals), float(np.square(residuals).sum()) / count / width
-    floor = share * mean + 1e-6 * mean + 1e-15
-    if width <= RANK_MAX + len(means) + 1:
-        found, vectors = np.linalg.eigh(residuals.T @ residuals / count)
-        return _Whitening(means, vectors, (1 - share) * np.maximum(found, 0) + floor, 0.0)
-    vectors, found = _leading(residuals)
-    rest = (mean * width - found.sum()) / (width - len(found))
-    rest = max((1 - share) * rest, 0.0) + floor
-    # The axes also span all class means, so that the length outside is the same for every class.
-    outside = means - means @ vectors @ vectors.T
-    _, lengths, extra = np.linalg.svd(outside, full_matrices=False)
-    extra = extra[lengths > 1e-6 * max(lengths.max(), 1e-12)].T
-    variances = np.concatenate([(1 - share) * found + floor, np.full(extra.shape[1], rest)])
-    return _Whitening(means, np.hstack([vectors, extra]), variances, rest)
-
-
-def _leading(residuals: Reals) -> tuple[Reals, Reals]:
-    count, width = residuals.shape
-    if width <= count:
-        values, vectors = np.linalg.eigh(residuals.T @ residuals / count)
-        return vectors[:, -RANK_MAX:], np.maximum(values[-RANK_MAX:], 0)
-    values, sides = np.linalg.eigh(residuals @ residuals.T / count)
-    kept = values[-RANK_MAX:] > 1e-9 * max(values[-1], 1e-12)
-    values, sides = values[-RANK_MAX:][kept], sides[:, -RANK_MAX:][:, kept]
-    return residuals.T @ sides / np.sqrt(values * count), values
-
-
-def _fit_plane(rows: NDArray[np.uint8], group: NDArray[np.intp], source: _Source) -> Plane:
-    whitening = _whiten(source.rows(rows), group)
+def _fit_plane(rows: NDArray[np.uint8], source: _Source, whitening: Whitening) -> Plane:
     part = slice(*source.span)
     scale, zeros = source.level.scale[part], source.level.zeros[part]
     tall = whitening.axes * scale[:, None]
-    axes = np.rint(tall * (L1_MAX - len(tall) / 2) / np.maximum(np.abs(tall).sum(axis=0), 1e-9))
+    axes = np.rint(tall * (L1_MAX - len(tall) / 2) / np.maximum(total(np.abs(tall), 0), 1e-9))
+    axes += 0.0  # no negative zeros: their sign would be part of the fingerprint
     # Rounding changes the axes' lengths a little.  The length outside is a small difference, so it
     # needs the exact ones.
-    sizes = np.maximum(np.linalg.norm(axes / scale[:, None], axis=0), 1e-9)
+    sizes = np.maximum(np.sqrt(total(np.square(axes / scale[:, None]), 0)), 1e-9)
     spread = np.sqrt(whitening.variances)
     gains = np.rint(UNIT * (1 << SHIFT) / (sizes * spread)).astype(np.int64)
     lengths = np.rint((1 << SHIFT + LENGTH_BITS) / sizes).astype(np.int64)
@@ -368,15 +307,11 @@ def _fit_plane(rows: NDArray[np.uint8], group: NDArray[np.intp], source: _Source
         lengths=lengths,
         rest=np.asarray([rest], dtype=np.int64),
     )
-    return replace(bare, centre=np.rint(bare.code(rows)[:, :-1].mean(axis=0)).astype(np.int64))
+    return replace(bare, centre=mean(bare.code(rows)[:, :-1].sum(axis=0), len(rows)))
 
 
 def _with_scales(
-    geometry: Geometry,
-    rows: NDArray[np.uint8],
-    group: NDArray[np.intp],
-    source: _Source,
-    folds: _Folds,
+    geometry: Geometry, rows: NDArray[np.uint8], group: Groups, excess: "_Excess", folds: _Folds
 ) -> Geometry:
     """Add the scales of held-out samples, and the excess of the fitted ones."""
     codes = geometry.project(rows)
@@ -386,31 +321,43 @@ def _with_scales(
         memory.add("", name, codes[group == number])
     own = np.zeros((len(rows), 1 + len(geometry.blocks)), dtype=np.int64)
     for number, name in enumerate(names):
-        mine = group == number
-        held = memory.distances_held_out("", name, codes[mine], folds=folds.per_class[number])
-        own[mine] = held[:, memory.keys.index(("", name))]
-    excess = _excess(source.rows(rows), group, own[:, PLANE], folds.joint)
-    own[:, PLANE] += excess
-    centre = np.rint(own.mean(axis=0)).astype(np.int64)
-    spread = np.maximum(root(np.square(own - centre).mean(axis=0)), 1)
+        mine, column = group == number, memory.keys.index(("", name))
+        only = slice(column, column + 1)
+        held = memory.distances_held_out("", name, codes[mine], only, folds.per_class[number])
+        own[mine] = held[:, 0]
+    more = excess.beyond(own[:, PLANE], group, folds.joint)
+    own[:, PLANE] += more
+    centre = mean(own.sum(axis=0), len(own))
+    spread = np.maximum(root(mean(np.square(own - centre).sum(axis=0), len(own))), 1)
     keys, first = np.unique(keys_of(codes), return_index=True)
     return replace(
         geometry,
         scales=np.stack([centre, spread], axis=1),
-        fitted=FittedGeometry(keys, excess[first]),
+        fitted=FittedGeometry(keys, more[first]),
     )
 
 
-def _excess(values: Reals, group: NDArray[np.intp], fitted: Ints, folds: tuple[Fold, ...]) -> Ints:
-    """Return how much farther each row lies from its class when the whitening excludes it."""
-    found = np.full(len(values), np.nan)
-    for scored, left_out in folds:
-        kept = ~left_out
-        classes, members = np.unique(group[kept], return_inverse=True)
-        out = scored[np.isin(group[scored], classes)]
-        if len(out) and len(members) - len(classes) >= SPARE_MIN:
-            whitening = _whiten(values[kept], members)
-            found[out] = whitening.distance(values[out], np.searchsorted(classes, group[out]))
-    excess = found - fitted
-    median = float(np.nanmedian(excess)) if np.isfinite(excess).any() else 0.0
-    return np.asarray(np.rint(np.where(np.isfinite(excess), excess, median)).astype(np.int64))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Excess:
+    """What it takes to whiten without some rows."""
+
+    values: Rows
+    start: Reals | None
+
+    def beyond(self, fitted: Ints, group: Groups, folds: tuple[Fold, ...]) -> Ints:
+        """Return how much farther each row lies from its class when the whitening excludes it.
+
+        fitted: distances int64 [n].  Rows that no fold could score get the median of the others.
+        """
+        excess, found = np.zeros(len(group), dtype=np.int64), np.zeros(len(group), dtype=np.bool_)
+        for scored, left_out in folds:
+            kept = ~left_out
+            classes = np.unique(group[kept])
+            out = scored[np.isin(group[scored], classes)]
+            if len(out) and np.count_nonzero(kept) - len(classes) >= SPARE_MIN:
+                apart = distances_without(self.values, group, out, kept, self.start)
+                excess[out] = np.rint(UNIT * apart).astype(np.int64) - fitted[out]
+                found[out] = True
+        if found.any():
+            excess[~found] = np.sort(excess[found])[np.count_nonzero(found) // 2]
+        return excess

@@ -42,6 +42,10 @@ BITS_SPREAD = 32
 """Share of the bits taken as the deviation of a Hamming distance while nothing is calibrated.
 Chosen by hand; effect not measured."""
 
+GEOMETRY_VERSION = 2
+"""Of the algorithm that fits blocks.  Version 1 depended on the processor; its geometries can be
+read and used, and are replaced when a geometry is fitted again."""
+
 WIDTH_MAX = 1 << 20  # bounds the allocation of `unpack` for a damaged file
 BITS_MAX = 1 << 20  # as above
 
@@ -256,7 +260,7 @@ class Geometry:
     2^63 - 1.  bits: hypervector dimensions, a multiple of 64.  columns, plane, norms: the integer
     blocks, None if there were too few samples to fit them.  scales: int64 [blocks, 2], mean and
     deviation of the distance to a sample's own concept, for concepts without a calibration.
-    fitted: the samples of the fit.
+    fitted: the samples of the fit.  version: of the algorithm that fitted the blocks.
     """
 
     width: int
@@ -268,6 +272,7 @@ class Geometry:
     plane: Plane | None = None
     norms: Norms | None = None
     fitted: FittedGeometry = field(default_factory=FittedGeometry)
+    version: int = GEOMETRY_VERSION
 
     @cached_property
     def blocks(self) -> tuple[AnyBlock, ...]:
@@ -345,6 +350,9 @@ class Geometry:
         named = (("columns", self.columns), ("plane", self.plane), ("norms", self.norms))
         for name, block in named:
             packed |= block.pack(name) if block else {}
+        if self.blocks and self.version > 1:
+            # Version 1 was not packed, and fingerprints of its geometries stay as they were.
+            packed["version"] = np.asarray([self.version], dtype=np.int64)
         return packed
 
     @staticmethod
@@ -366,6 +374,7 @@ class Geometry:
                     packed["surveyed.keys"].astype(np.uint64),
                     packed["surveyed.excess"].astype(np.int64),
                 ),
+                version=_version(packed),
             )
             _require_whole(made)
         except (
@@ -380,6 +389,17 @@ class Geometry:
 
 # Planes of earlier versions have no divisor: they divide by each sample's own norm.
 _EARLIER: Packed = {"plane.fixed": np.zeros(1, dtype=np.int64)}
+
+
+def _version(packed: Packed) -> int:
+    """Return the version of a packed geometry; raises ValueError for one of a later release."""
+    found = int(packed["version"][0]) if "version" in packed else 1
+    if not 1 <= found <= GEOMETRY_VERSION:
+        raise ValueError(
+            f"it has version {found}, this release reads up to {GEOMETRY_VERSION}: update it"
+        )
+    fitted = any(f"{name}.gains" in packed for name in ("columns", "plane"))
+    return found if fitted else GEOMETRY_VERSION
 
 
 def _require_whole(geometry: Geometry) -> None:

@@ -44,7 +44,8 @@ def log2(values: NDArray[np.float64] | Ints) -> Ints:
 def mean(sums: Ints | np.signedinteger[Any], counts: Ints | int) -> Ints:
     """Return sums over counts, rounded half up; a count of 0 divides by 1."""
     divisor = np.maximum(counts, 1)
-    return np.asarray(np.floor_divide(2 * sums + divisor, 2 * divisor))
+    # Adding half the divisor, rounded down, rounds the same and cannot overflow as doubling can.
+    return np.asarray(np.floor_divide(sums + divisor // 2, divisor))
 
 
 @cache

@@ -222,7 +222,7 @@ class Memory:
         rest, made = concept.count - 1, self._typical(len(codes))
         if rest:
             bits = unpack(codes.bits)
-            made[:, 0] = ((2 * (concept.ones - bits) > rest) != bits).sum(axis=1)
+            made[:, 0] = ((concept.ones - bits > rest // 2) != bits).sum(axis=1)
             means = mean(concept.sums - codes.values, rest)
             for index, (block, span) in enumerate(self._blocks(), start=1):
                 held = slice(*span)
@@ -234,7 +234,7 @@ class Memory:
         removed, made = self._sum(left_out), self._typical(len(codes))
         rest = concept.count - removed.count
         if rest > 0:
-            majority = pack(2 * (concept.ones - removed.ones) > rest)
+            majority = pack(concept.ones - removed.ones > rest // 2)
             made[:, 0] = np.bitwise_count(codes.bits ^ majority).sum(axis=1, dtype=np.int64)
             means = mean(concept.sums - removed.sums, rest)
             for index, (block, span) in enumerate(self._blocks(), start=1):
@@ -336,7 +336,7 @@ class Memory:
         if self._prototypes is None:
             keys = tuple(sorted(self._concepts))
             held = [self._concepts[key] for key in keys]
-            negative = np.asarray([2 * c.ones > c.count for c in held], dtype=np.bool_)
+            negative = np.asarray([c.ones > c.count // 2 for c in held], dtype=np.bool_)
             means = np.asarray([mean(c.sums, c.count) for c in held], dtype=np.int64)
             means = means.reshape(len(keys), self.geometry.values)
             bits = pack(negative.reshape(len(keys), self.geometry.bits))
@@ -368,4 +368,5 @@ def _hamming(held: Words, query: Words) -> Ints:
 
 
 def _least(values: Ints, count: int) -> Indices:
-    return values.argpartition(count)[:count]
+    # Of equal distances the first count: how a partition orders them depends on the processor.
+    return (values * len(values) + np.arange(len(values))).argpartition(count)[:count]

@@ -16,8 +16,9 @@ from .blocks import Packed
 from .geometry import Codes
 from .integers import ONE, Ints, log2, mean
 from .memory import Key, Memory
+from .normal import normal_quantile
 from .time_blocks import TimeOrder
-from .time_statistics import WINDOW, normal_quantile
+from .time_statistics import WINDOW
 
 LEAD = 2 * WINDOW
 """Samples before the window that it is compared with: the runtime keeps three windows of a stream.
@@ -27,6 +28,10 @@ SPAN = WINDOW + LEAD  # the runtime keeps as many observations of a stream
 
 WINDOWS_MIN = 4 * WINDOW
 """Fewest windows that calibrate the test; with fewer it is left out.  Chosen by hand."""
+
+DISPLACEMENT_MAX = 1 << 16
+"""Farthest displacement of a sample along an axis that counts, 1,024 deviations: sums over 128 axes
+of squared changes, times 1,024, then stay below 2^63.  Novelty is long certain."""
 
 RAISED_SCORE = 1.0
 """A switch counts only if the window's own score is this many standard errors above the level: a
@@ -80,7 +85,8 @@ def displacements(memory: Memory, key: Key, codes: Codes, order: TimeOrder) -> I
 def changes(displaced: Ints) -> Ints:
     """Return, for each window that has a lead, how its mean displacement differs from that of the
     lead: int64 [n - 47, r], 32 a unit.  displaced: int64 [n, r], in the order of time."""
-    edges = np.concatenate([np.zeros((1, displaced.shape[1]), np.int64), displaced.cumsum(axis=0)])
+    within = np.clip(displaced, -DISPLACEMENT_MAX, DISPLACEMENT_MAX)
+    edges = np.concatenate([np.zeros((1, within.shape[1]), np.int64), within.cumsum(axis=0)])
     whole = edges[SPAN:] - edges[:-SPAN]
     window = edges[SPAN:] - edges[LEAD:-WINDOW]
     return np.asarray(window * (LEAD // WINDOW + 1) - whole)

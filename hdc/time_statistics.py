@@ -8,14 +8,13 @@ which neighbours that are alike make larger than that of independent samples.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from math import isqrt, sqrt
-from statistics import NormalDist
 
 import numpy as np
 
 from .blocks import Packed
 from .integers import ONE, Ints
+from .normal import normal_quantile
 from .time_blocks import TimeOrder
 
 WINDOW = 16
@@ -99,7 +98,8 @@ class TimeStatistics:
     def initial(self) -> "Level":
         """Return the level before a stream has shown its own."""
         floor = self.spread / FLOOR_SHARE
-        return Level(self.level / ONE, max(self.between / ONE, floor) ** 2)
+        wider = max(self.between / ONE, floor)
+        return Level(self.level / ONE, wider * wider)
 
     def quantile(self, rate: float) -> float:
         """Return the conformal limit of a score above its level, in standard deviations."""
@@ -148,7 +148,8 @@ def sample_p_value(
     above = deviation - level.centre
     quantile = statistics.quantile(rate)
     if above > 0 and quantile > 0:
-        above *= quantile / sqrt(quantile**2 + normal_quantile(rate) ** 2 * level.variance)
+        wide = normal_quantile(rate)
+        above *= quantile / sqrt(quantile * quantile + wide * wide * level.variance)
     return statistics.p_value(above)
 
 
@@ -167,12 +168,6 @@ def window_score(
     variance = statistics.window_variance_of(size) + level.variance
     variance += shares * statistics.class_variance / ONE**2
     return (total / size - level.centre) / sqrt(variance)
-
-
-@lru_cache(maxsize=16)
-def normal_quantile(rate: float) -> float:
-    """Return the score that a standard normal exceeds at this rate."""
-    return NormalDist().inv_cdf(1 - rate)
 
 
 def time_statistics(orders: Sequence[TimeOrder], deviations: Ints) -> TimeStatistics:

@@ -108,6 +108,7 @@ def read_bundle(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Bundle:
         samples=head.samples,
         arrays=sums,
         columns=head.columns,
+        geometry_version=geometry.version,
     )
     records = tuple(
         _record(one, parts.get(f"adaptor {at}", {})) for at, one in enumerate(head.adaptors)

@@ -19,8 +19,9 @@ ARRAYS_BYTES_MAX: Final = 256 << 20
 """Largest decompressed size.  Bounds memory; chosen by hand, effect not measured."""
 
 
-class ContributionHeader(SignedManifest, frozen=True, kw_only=True):
-    """The manifest of a contribution.  arrays_bytes: decompressed size of its arrays."""
+class ContributionHeader(SignedManifest, frozen=True, kw_only=True, omit_defaults=True):
+    """The manifest of a contribution.  arrays_bytes: decompressed size of its arrays.
+    geometry_version: 1 from releases that did not send it."""
 
     device: Text
     card: Text
@@ -30,6 +31,7 @@ class ContributionHeader(SignedManifest, frozen=True, kw_only=True):
     samples: Count
     arrays_bytes: Count
     columns: Columns = ()
+    geometry_version: Count = 1
 
 
 def compress(one: Contribution) -> tuple[int, bytes]:
@@ -54,6 +56,7 @@ def write_contribution(
         samples=one.samples,
         arrays_bytes=size,
         columns=one.columns,
+        geometry_version=one.geometry_version,
     )
     return sign_file(HEAD, head, body, key)
 
@@ -78,6 +81,7 @@ def read_contribution(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Con
         samples=head.samples,
         arrays=found,
         columns=head.columns,
+        geometry_version=head.geometry_version,
     )
 
 

@@ -7,7 +7,7 @@ import inspect
 
 import pytest
 
-from benchmarks.__main__ import COUNTS, NAMES, QUICK, SETS, main
+from benchmarks.__main__ import AGAINST, COUNTS, NAMES, QUICK, SETS, main
 
 
 @pytest.mark.parametrize("name", sorted({*COUNTS, *QUICK, *SETS}))
@@ -17,6 +17,7 @@ def test_options_are_arguments_of_the_benchmark(name):
     offered = {count.replace("-", "_") for count in COUNTS.get(name, ())}
     offered |= {"quick"} if name in QUICK else set()
     offered |= {"sets"} if name in SETS else set()
+    offered |= {"against"} if name in AGAINST else set()
     assert taken - {"_data", "data", "seed", "folder"} == offered
 
 

@@ -51,9 +51,9 @@ class Contribution:
     """Sums of one device's facts, at one revision.
 
     card: fingerprint of its encoder card.  geometry: fingerprint of its geometry, which covers
-    `seed`.  samples: number of facts summed.  arrays: by the names in `NAMES`, integers of any
-    width; empty if samples is 0.  columns: names of the encoder's input columns, if the device has
-    any.
+    `seed`; geometry_version: of the algorithm that fitted it.  samples: number of facts summed.
+    arrays: by the names in `NAMES`, integers of any width; empty if samples is 0.  columns: names
+    of the encoder's input columns, if the device has any.
     """
 
     device: str
@@ -64,6 +64,7 @@ class Contribution:
     samples: int = 0
     arrays: Arrays = field(default_factory=dict, repr=False)
     columns: tuple[str, ...] = ()
+    geometry_version: int = 1
 
     @property
     def content(self) -> str:
@@ -349,6 +350,11 @@ def _mismatch(given: Contribution, here: hdc.Geometry, card: str) -> str:
         return f"they are of the encoder card {given.card[:12]}, the one here is {card[:12]}"
     if given.seed != here.seed:
         return f"they were projected with seed {given.seed}, the one here is {here.seed}"
+    if given.geometry_version != here.version:
+        return (
+            f"they were made with a geometry of version {given.geometry_version}, the one here has"
+            f" version {here.version}: share one geometry again"
+        )
     if given.geometry != here.fingerprint:
         found, expected = given.geometry[:12], here.fingerprint[:12]
         return f"they were made with the geometry {found}, the one here is {expected}"

@@ -226,6 +226,7 @@ class Knowledge:
             device=device,
             card=card,
             geometry=self.geometry.fingerprint,
+            geometry_version=self.geometry.version,
             seed=self.geometry.seed,
             revision=revision,
             columns=self._ledger.columns(),

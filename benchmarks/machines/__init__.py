@@ -1,0 +1,1 @@
+"""Whether equal facts give the same bits on every machine."""
