@@ -14,6 +14,8 @@ from .export_image import pack, work_bytes
 CODE: Final = (
     "auricle_detector.h",
     "auricle_detector.c",
+    "auricle_kernel.h",
+    "auricle_kernel.c",
     "auricle_projection.c",
     "auricle_extract.c",
     "auricle_golden_test.c",

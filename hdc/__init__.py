@@ -38,6 +38,7 @@ from .geometry import (
 from .integers import ONE
 from .kinds import KINDS, DetectorKind
 from .memory import Memory
+from .native import byte_products, native_path
 from .normal import normal_quantile
 from .switches import LEAD, SwitchStatistics
 from .time_blocks import BLOCKS, TimeOrder, order_in_time
@@ -73,6 +74,7 @@ __all__ = [
     "at_level",
     "bind",
     "bundle",
+    "byte_products",
     "calibrate",
     "compare",
     "decide",
@@ -84,6 +86,7 @@ __all__ = [
     "fit_geometry",
     "identity_geometry",
     "merge_calibrations",
+    "native_path",
     "normal_quantile",
     "novelty",
     "order_in_time",

@@ -6,6 +6,7 @@ partial sums stay below 2^24 (in float64: 2^53), so the order of addition does n
 """
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import ClassVar, Self
 
 import numpy as np
@@ -100,22 +101,26 @@ class Plane(Block):
         """The number of coordinates of a sample."""
         return len(self.gains) + 1
 
-    def code(self, rows: NDArray[np.uint8]) -> Ints:
-        """Return coordinates int64 [n, r + 1] of uint8 [n, width], the last outside the axes."""
+    def code(self, rows: NDArray[np.uint8], norms: Ints | None = None) -> Ints:
+        """Return coordinates int64 [n, r + 1] of uint8 [n, width], the last outside the axes.
+
+        norms: int64 [n], the samples' norms where they are known.
+        """
         tap = rows[:, self.span[0] : self.span[1]]
-        fixed = int(self.fixed[0])
+        fixed, own = int(self.fixed[0]), norms
         # With a fixed divisor only the length outside the axes needs the norm.
-        own = None if fixed and not self.rest[0] else tap_norm(tap, self.scale, self.zeros)
-        norms = fixed << SHIFT if fixed or own is None else own[:, None] << SHIFT
+        if own is None and not (fixed and not self.rest[0]):
+            own = tap_norm(tap, self.scale, self.zeros)
+        divisors = fixed << SHIFT if fixed or own is None else own[:, None] << SHIFT
         along = (tap.astype(np.float32) @ self.axes).astype(np.int64)
         along -= self.offset
         made = np.zeros((len(rows), self.width), dtype=np.int64)
         inside = np.multiply(along, self.gains, out=made[:, :-1])
-        inside //= norms
+        inside //= divisors
         inside -= self.centre
         if self.rest[0]:
             along *= self.lengths
-            along //= norms
+            along //= divisors
             unit = along.astype(np.float64)
             outside = self._whole(own) - np.vecdot(unit, unit)
             made[:, -1] = root(np.maximum(outside, 0)) * self.rest[0] >> 2 * LENGTH_BITS - 8
@@ -157,14 +162,22 @@ class Norms(Block):
 
     def code(self, rows: NDArray[np.uint8]) -> Ints:
         """Return coordinates int64 [n, t] of uint8 [n, width]."""
-        return self.logs(rows) @ self.axes >> 16
+        return self.code_squares(self.squares(rows))
+
+    def code_squares(self, squares: Reals) -> Ints:
+        """Return coordinates int64 [n, t] of squared norms."""
+        return log2(squares) @ self.axes >> 16
 
     def logs(self, rows: NDArray[np.uint8]) -> Ints:
         """Return 4096 x log2 of each tap's squared norm, int64 [n, t]."""
+        return log2(self.squares(rows))
+
+    def squares(self, rows: NDArray[np.uint8]) -> Reals:
+        """Return each tap's squared norm, float64 [n, t], whole."""
         values = rows - self.zeros
         values *= self.scale
-        squares = np.add.reduceat(np.square(values, out=values), self.spans[:, 0], axis=1)
-        return log2(squares)
+        found: Reals = np.add.reduceat(np.square(values, out=values), self.spans[:, 0], axis=1)
+        return found
 
     def distance(self, rows: NDArray[np.number], means: NDArray[np.number]) -> Ints:
         """Return Euclidean distances int64 [n] between rows and means that broadcast."""
@@ -180,3 +193,14 @@ def tap_norm(tap: NDArray[np.uint8], scale: Reals, zeros: Reals) -> Ints:
     values = tap - zeros
     values *= scale
     return np.maximum(root(np.vecdot(values, values)), 1)
+
+
+def shared_tap(plane: Plane, norms: Norms) -> int | None:
+    """Return the tap whose norm is the plane's, None if there is none."""
+    start, stop = (int(edge) for edge in plane.span)
+    edges = [*norms.spans[:, 0].tolist(), len(norms.scale)]
+    for tap, pair in enumerate(pairwise(edges)):
+        same = pair == (start, stop) and np.array_equal(plane.scale, norms.scale[start:stop])
+        if same and np.array_equal(plane.zeros, norms.zeros[start:stop]):
+            return tap
+    return None

@@ -135,13 +135,14 @@ class _MemoryView:
     """A calibration laid out in the order of a memory's concepts.
 
     places: each concept's row in the calibration, None if the calibration does not cover it.
-    scales: int64 [concepts, blocks, 2].  shifted: see `Calibration.offsets_and_deviations`.
+    both: int64 [1 + concepts, blocks, 2], the geometry's scales and each concept's own.
+    shifted: see `Calibration.offsets_and_deviations`.
     parts: cache of `Calibration.domain_part`.
     """
 
     keys: tuple[Key, ...]
     places: tuple[int | None, ...]
-    scales: Ints
+    both: Ints
     shifted: tuple[Ints, Ints]
     parts: dict[str, DomainPart] = field(default_factory=dict)
 
@@ -177,7 +178,12 @@ class Calibration:
     def scales_for(self, memory: Memory) -> Ints:
         """Return scales int64 [concepts, blocks, 2] for the memory's columns.  Concepts that the
         calibration does not cover get the geometry's."""
-        return self._view_of(memory).scales
+        return self._view_of(memory).both[1:]
+
+    def all_scales(self, memory: Memory) -> Ints:
+        """Return the geometry's scales and then each concept's own, int64 [1 + concepts, blocks,
+        2]."""
+        return self._view_of(memory).both
 
     def exemplars_for(self, memory: Memory, columns: Sequence[int]) -> NearestExemplars | None:
         """Return the exemplars of some of the memory's columns, None if the geometry keeps none."""
@@ -203,7 +209,7 @@ class Calibration:
         if domain not in view.parts:
             own = memory.parts[domain]
             exemplars = self.exemplars_for(memory, range(own.start, own.stop))
-            view.parts[domain] = own, view.scales[own], exemplars
+            view.parts[domain] = own, view.both[1:][own], exemplars
         return view.parts[domain]
 
     @property
@@ -251,10 +257,11 @@ class Calibration:
             at = {key: place for place, key in enumerate(self.keys)}
             places, default = tuple(map(at.get, keys)), memory.geometry.scales
             rows = [default if place is None else self.scales[place] for place in places]
-            scales = np.asarray(rows, dtype=np.int64).reshape(-1, *default.shape)
+            both = np.asarray([default, *rows], dtype=np.int64)
+            scales = both[1:]
             pair = np.stack([np.broadcast_to(default, scales.shape), scales])
             shifted = offsets(pair), np.ascontiguousarray(pair[..., 1])
-            self._view[:] = [_MemoryView(keys, places, scales, shifted)]
+            self._view[:] = [_MemoryView(keys, places, both, shifted)]
         return self._view[0]
 
 
@@ -289,7 +296,9 @@ def join_one_score(
     if near is None:
         place = int(scores.argmin())
         return int(scores[place]), place
-    columns, plane = coordinates(samples.geometry, samples.codes)
+    values, (first, second) = samples.codes.values[0], samples.geometry.spans[:2]
+    # The plane's last coordinate is the length outside.
+    columns, plane = values[slice(*first)], values[second[0] : second[1] - 1]
     votes = (*samples.geometry.votes.tolist(), *samples.geometry.exemplar_votes.tolist())
     found: list[tuple[int, int]] = []
     for place in scores.argsort(kind="stable")[:EXEMPLAR_SHORTLIST].tolist():
@@ -297,7 +306,7 @@ def join_one_score(
             break
         typical = near.scales[place].tolist()
         held = near.exemplars[place]
-        apart = nearest_to_one(held, columns[0], plane[0]) if held is not None else (-1, -1)
+        apart = nearest_to_one(held, columns, plane) if held is not None else (-1, -1)
         nearby = [own if own >= 0 else of[0] for own, of in zip(apart, typical, strict=True)]
         both = (*distances[place].tolist(), *nearby)
         found.append((combine_one(both, (*scales[place].tolist(), *typical), votes), place))

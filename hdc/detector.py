@@ -125,11 +125,15 @@ def compare(codes: Codes, memory: Memory, calibration: Calibration) -> Compariso
             "learn samples first, and give one row",
         )
     only = memory.nearest_by_bits(codes, SHORTLIST) if len(keys) > MANY else None
-    distances = memory.distances(codes, only)[0]
-    offset, deviations = calibration.offsets_and_deviations(memory)
-    if only is not None:
-        offset, deviations = offset[:, only], deviations[:, only]
-    common, own = combine_shifted(distances, offset, deviations, memory.geometry.votes)
+    compared = memory.compare(codes, calibration.all_scales(memory), only)
+    if compared is None:
+        distances = memory.distances(codes, only)[0]
+        offset, deviations = calibration.offsets_and_deviations(memory)
+        if only is not None:
+            offset, deviations = offset[:, only], deviations[:, only]
+        common, own = combine_shifted(distances, offset, deviations, memory.geometry.votes)
+    else:
+        distances, common, own = compared
     found = keys if only is None else tuple(keys[at] for at in only.tolist())
     return Comparison(
         codes=codes, keys=found, columns=only, distances=distances, common=common, own=own

@@ -26,9 +26,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import AnyBlock, Columns, Norms, Packed, Plane
+from . import native
+from .blocks import AnyBlock, Columns, Norms, Packed, Plane, shared_tap
 from .errors import DimensionError, FormatError
-from .integers import Ints
+from .integers import Ints, root
+from .layouts import GeometryLayout, lay_geometry, padded_width
 
 Words = NDArray[np.uint64]
 Index = int | np.integer | slice | NDArray[np.generic] | list[int]
@@ -51,6 +53,7 @@ BITS_MAX = 1 << 20  # as above
 
 _ROWS = 32  # intermediate results of more rows leave the processor's cache
 _BLOCK = 64  # a product with a 64 x 64 Hadamard matrix (16 KiB of float32) fits the L1 cache
+_RUN = 128  # C transforms blocks of this size; a block may hold several rounds
 _KEY_SEED = 0x6B6579  # "key" in ASCII: any constant will do, changing it changes all digests
 
 # The increment and the multipliers of SplitMix64 (Steele, Lea and Flood 2014).
@@ -140,7 +143,7 @@ def project(features: NDArray[np.uint8], seed: int, bits: int = 8192) -> Words:
 def hadamard_sums(features: NDArray[np.uint8], seed: int, bits: int) -> NDArray[np.float32]:
     """Return the integer sums whose signs are the bits: float32 [..., bits], exact."""
     width = features.shape[-1]
-    padded = 1 << max(0, width - 1).bit_length()
+    padded = padded_width(width)
     flips = _flips(seed, padded, -(-bits // padded), width)
     if padded <= _BLOCK:
         # For narrow taps it is cheaper to put the features into the matrix than into every round.
@@ -324,14 +327,55 @@ class Geometry:
                 f"coding expects uint8 features [n, {self.width}], found {rows.dtype} {rows.shape}",
                 "quantise with the model card that this geometry was made for",
             )
+        codes = self._project_in_c(rows)
+        if codes is not None:
+            return codes
         if len(rows) > _ROWS:
             parts = (rows[at : at + _ROWS] for at in range(0, len(rows), _ROWS))
             return Codes.concat([self.project(part) for part in parts])
         first = rows[:, slice(*self.slices[0])]
+        return Codes(project(first, self.seed, self.bits), self._values_of(rows))
+
+    def _values_of(self, rows: NDArray[np.uint8]) -> Ints:
+        """Return the blocks' coordinates int64 [n, values]."""
         values = np.empty((len(rows), self.values), dtype=np.int64)
+        squares = self.norms.squares(rows) if self.norms is not None else None
         for block, (start, stop) in zip(self.blocks, self.spans, strict=True):
-            values[:, start:stop] = block.code(rows)
-        return Codes(project(first, self.seed, self.bits), values)
+            if squares is not None and isinstance(block, Norms):
+                values[:, start:stop] = block.code_squares(squares)
+            elif squares is not None and isinstance(block, Plane) and self._shared is not None:
+                norms = np.maximum(root(squares[:, self._shared]), 1)
+                values[:, start:stop] = block.code(rows, norms)
+            else:
+                values[:, start:stop] = block.code(rows)
+        return values
+
+    @cached_property
+    def _shared(self) -> int | None:
+        """The tap whose norm is also the plane's divisor, None if there is none."""
+        if self.plane is None or self.norms is None:
+            return None
+        return shared_tap(self.plane, self.norms)
+
+    def _project_in_c(self, rows: NDArray[np.uint8]) -> Codes | None:
+        """Compute `project` in C, None if it cannot."""
+        kernel, layout = native.KERNEL, self._layout
+        if kernel is None or layout is None:
+            return None
+        bits = np.empty((len(rows), self.words), dtype=np.uint64)
+        values = np.empty((len(rows), self.values), dtype=np.int64)
+        work = np.empty(layout.work_bytes, dtype=np.uint8)
+        exact = kernel.project(layout, np.ascontiguousarray(rows), bits, values, work)
+        return Codes(bits, values) if exact else None
+
+    @cached_property
+    def _layout(self) -> GeometryLayout | None:
+        tap = self.slices[0]
+        size = padded_width(tap[1] - tap[0])
+        run = max(size, _RUN)
+        flips = random_words(self.seed, -(-self.bits // run) * run // WORD_BITS)
+        blocks = (self.columns, self.plane, self.norms)
+        return lay_geometry(self.width, tap, flips, self.bits, blocks)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -37,7 +37,7 @@ def log2(values: NDArray[np.float64] | Ints) -> Ints:
     0 counts as 1."""
     # A float's bits above the low 42 are its exponent, 1,023 too high, and its step.
     tops = np.maximum(values, 1.0).view(np.int64) >> 42
-    steps = _log_table()[tops & LOG_STEPS - 1]
+    steps = log_table()[tops & LOG_STEPS - 1]
     return np.asarray(steps + ((tops >> 10) - 1023) * (1 << LOG_BITS))
 
 
@@ -57,7 +57,8 @@ def all_ones(size: int) -> NDArray[np.float32]:
 
 
 @cache
-def _log_table() -> Ints:
+def log_table() -> Ints:
+    """Return the fractions of `log2`, int64 [1024], in units of 1 / 4,096."""
     table = np.zeros(LOG_STEPS, dtype=np.int64)
     for step in range(LOG_STEPS):
         # The bits of a logarithm by repeated squaring of a number in 1..2, in 60-bit fixed point.

@@ -3,14 +3,17 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import native
 from .blocks import AnyBlock, Packed
 from .errors import ConceptError, DimensionError, FormatError
-from .geometry import Codes, Geometry, Words, fingerprint_of, pack, unpack
+from .geometry import WORD_BITS, Codes, Geometry, Words, fingerprint_of, pack, unpack
 from .integers import Ints, all_ones, combine, mean
+from .layouts import MemoryLayout, lay_memory
 
 Key = tuple[str, str]
 Indices = NDArray[np.intp]
@@ -25,6 +28,9 @@ _SCREENED = 512
 measured."""
 
 
+_SPARE = 64
+"""Bytes of working memory beyond the coordinates of a sample."""
+
 MEAN_SAMPLES_MIN = 2
 """Fewest samples whose mean can show that others have moved: a single one has no spread."""
 
@@ -36,19 +42,39 @@ class _Concept:
     sums: Ints
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class _Prototypes:
     """Class prototypes, derived from the sums.
 
     keys: sorted.  parts: the columns of each domain.  bits: majority bits uint64 [c, words].
-    means: one array per block.  quarter: the first quarter of the words, to screen many concepts.
+    held: the means of each block, whole numbers in any type.  numbers: the types in which numpy
+    compares them.  layout: all for C, None if it cannot serve.
     """
 
     keys: tuple[Key, ...]
     parts: dict[str, slice]
     bits: Words
-    means: tuple[NDArray[np.floating], ...]
-    quarter: Words
+    held: tuple[NDArray[np.number], ...]
+    numbers: tuple[type[np.floating], ...]
+    layout: MemoryLayout | None
+
+    @cached_property
+    def means(self) -> tuple[NDArray[np.floating], ...]:
+        """The means of each block, for numpy."""
+        pairs = zip(self.held, self.numbers, strict=True)
+        return tuple(
+            np.ascontiguousarray(held).astype(number, copy=False) for held, number in pairs
+        )
+
+    @cached_property
+    def work_bytes(self) -> int:
+        """The working memory of `nearest` in C: places, distances, and their histogram."""
+        return 8 * _SCREENED + 4 * (len(self.keys) + WORD_BITS * self.bits.shape[1] + 1)
+
+    @cached_property
+    def quarter(self) -> Words:
+        """The first quarter of the words, to screen many concepts."""
+        return np.ascontiguousarray(self.bits[:, : max(1, self.bits.shape[1] // 4)])
 
 
 @dataclass(slots=True)
@@ -114,6 +140,11 @@ class Memory:
         prototypes, query = self._derived(), codes.bits[0]
         if len(prototypes.keys) <= count:
             return np.arange(len(prototypes.keys))
+        if native.KERNEL is not None and prototypes.layout is not None:
+            found = np.empty(count, dtype=np.intp)
+            work = np.empty(prototypes.work_bytes, dtype=np.uint8)
+            native.KERNEL.nearest(prototypes.layout, codes.bits, work, found)
+            return found
         columns = None
         if len(prototypes.keys) > _SCREENED:
             # A quarter of the bits rules out nearly all of very many concepts.
@@ -121,9 +152,7 @@ class Memory:
             columns = _least(_hamming(prototypes.quarter, query[:part]), _SCREENED)
         held = prototypes.bits if columns is None else prototypes.bits[columns]
         best = _least(_hamming(held, query), count)
-        found = best if columns is None else columns[best]
-        found.sort()
-        return found
+        return best if columns is None else columns[best]
 
     def distances(self, codes: Codes, only: Indices | None = None) -> Ints:
         """Return distances int64 [n, concepts, blocks] to all concepts, or to columns `only`."""
@@ -131,6 +160,8 @@ class Memory:
         prototypes = self._derived()
         count = len(prototypes.keys) if only is None else len(only)
         made = np.empty((len(codes), count, 1 + len(prototypes.means)), dtype=np.int64)
+        if self._distances_in_c(codes, only, made):
+            return made
         if len(codes) == 1:
             held = prototypes.bits if only is None else prototypes.bits[only]
             made[0, :, 0] = _hamming(held, codes.bits[0])
@@ -149,6 +180,40 @@ class Memory:
                 found = block.distance(rows[index], prototypes.means[index][column])
                 made[:, place, index + 1] = found
         return made
+
+    def _distances_in_c(self, codes: Codes, only: Indices | None, made: Ints) -> bool:
+        """Compute `distances` in C; returns False if it cannot."""
+        kernel, layout = native.KERNEL, self._derived().layout
+        if kernel is None or layout is None or not made.size:
+            return False
+        chosen = None if only is None else np.ascontiguousarray(only, dtype=np.int64)
+        bits, values = np.ascontiguousarray(codes.bits), np.ascontiguousarray(codes.values)
+        work = np.empty(4 * values.shape[1] + _SPARE, dtype=np.uint8)
+        return all(
+            kernel.distances(layout, bits[row], values[row], chosen, work, made[row])
+            for row in range(len(codes))
+        )
+
+    def compare(
+        self, codes: Codes, scales: Ints, only: Indices | None = None
+    ) -> tuple[Ints, Ints, Ints] | None:
+        """Compare one code in C: its distances int64 [concepts, blocks], and its novelty int64
+        [concepts] with one scale for all concepts and with each concept's own.  None if C cannot.
+
+        scales: int64 [1 + concepts, blocks, 2], the common one first.  only: as in `distances`.
+        """
+        self._check(codes)
+        kernel, layout, blocks = native.KERNEL, self._derived().layout, scales.shape[1]
+        if kernel is None or layout is None:
+            return None
+        count = len(self.keys) if only is None else len(only)
+        made = np.empty(count * (blocks + 2), dtype=np.int64)
+        work = np.empty(4 * codes.values.shape[1] + _SPARE, dtype=np.uint8)
+        bits, values = np.ascontiguousarray(codes.bits), np.ascontiguousarray(codes.values)
+        if not kernel.compare(layout, bits, values, only, work, scales, made):
+            return None
+        size = count * blocks
+        return made[:size].reshape(count, blocks), made[size : size + count], made[size + count :]
 
     def residuals(self, codes: Codes, domain: str) -> tuple[list[Ints], Indices]:
         """Return samples less the means of their nearest concepts of one domain, int64 [n, width]
@@ -340,18 +405,24 @@ class Memory:
             means = np.asarray([mean(c.sums, c.count) for c in held], dtype=np.int64)
             means = means.reshape(len(keys), self.geometry.values)
             bits = pack(negative.reshape(len(keys), self.geometry.bits))
+            blocks = tuple(means[:, slice(*span)] for _, span in self._blocks())
+            numbers = tuple(block.number for block, _ in self._blocks())
+            geometry = self.geometry
+            every = (geometry.columns, geometry.plane, geometry.norms)
+            layout = lay_memory(every, geometry.votes, bits, blocks, _SCREENED)
             parts: dict[str, slice] = {}
             for at, (domain, _) in enumerate(keys):
                 parts[domain] = slice(parts[domain].start if domain in parts else at, at + 1)
+            pairs = zip(blocks, numbers, strict=True)
             self._prototypes = _Prototypes(
-                keys,
-                parts,
-                bits,
-                tuple(
-                    np.ascontiguousarray(means[:, slice(*span)]).astype(block.number)
-                    for block, span in self._blocks()
-                ),
-                np.ascontiguousarray(bits[:, : max(1, bits.shape[1] // 4)]),
+                keys=keys,
+                parts=parts,
+                bits=bits,
+                held=layout.means
+                if layout
+                else tuple(held.astype(number) for held, number in pairs),
+                numbers=numbers,
+                layout=layout,
             )
         return self._prototypes
 
@@ -368,5 +439,6 @@ def _hamming(held: Words, query: Words) -> Ints:
 
 
 def _least(values: Ints, count: int) -> Indices:
-    # Of equal distances the first count: how a partition orders them depends on the processor.
-    return (values * len(values) + np.arange(len(values))).argpartition(count)[:count]
+    """Return the places of the least values, ascending; of equal values the first ones."""
+    order = values * len(values) + np.arange(len(values))
+    return np.sort(order.argpartition(count)[:count])

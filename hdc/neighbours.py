@@ -4,16 +4,18 @@ The mean describes a class of many small groups poorly; its nearest sample descr
 hash of the code chooses the exemplars, so that the choice depends only on the set of samples.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isqrt
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import native
 from .blocks import Packed
 from .geometry import Codes, Geometry, Words, keys_of
 from .integers import Ints, all_ones, root
+from .layouts import ExemplarsLayout, lay_exemplars
 
 Floats = NDArray[np.float32]
 
@@ -42,6 +44,14 @@ class Exemplars:
     keys: Words
     columns: Floats
     plane: Floats
+    _laid_out: list[ExemplarsLayout | None] = field(default_factory=list, repr=False)
+
+    @property
+    def layout(self) -> ExemplarsLayout | None:
+        """The exemplars laid out for C, None if it cannot serve."""
+        if not self._laid_out:
+            self._laid_out.append(lay_exemplars(self.columns, self.plane))
+        return self._laid_out[0]
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -95,16 +105,23 @@ def nearest(exemplars: Exemplars, columns: Floats, plane: Floats, own: Words | N
     return made
 
 
-def nearest_to_one(exemplars: Exemplars, columns: Floats, plane: Floats) -> tuple[int, int]:
-    """Compute `nearest` for one sample, [k] and [r], that is not in the memory."""
+def nearest_to_one(exemplars: Exemplars, columns: Ints, plane: Ints) -> tuple[int, int]:
+    """Compute `nearest` for one sample, int64 [k] and [r], that is not in the memory."""
     if not len(exemplars):
         return -1, -1
-    apart = np.subtract(exemplars.columns, columns)
+    kernel, layout = native.KERNEL, exemplars.layout
+    if kernel is not None and layout is not None:
+        made = np.empty(2, dtype=np.int64)
+        work = np.empty(len(columns) + len(plane), dtype=np.float32)
+        if kernel.exemplars(layout, columns, plane, made, work):
+            by_columns, by_plane = made.tolist()
+            return by_columns, by_plane
+    apart = np.subtract(exemplars.columns, columns.astype(np.float32))
     np.abs(apart, out=apart)
-    away = np.subtract(exemplars.plane, plane, dtype=np.float64)
+    away = np.subtract(exemplars.plane, plane.astype(np.float32), dtype=np.float64)
     # Exact sums of whole numbers: column distances stay below 2^24, squares below 2^53.
-    city_block = apart @ all_ones(len(columns))
-    return int(city_block.min(initial=np.inf)), isqrt(int(np.vecdot(away, away).min()))
+    least = (apart @ all_ones(len(columns))).min(initial=np.inf)
+    return int(least), isqrt(int(np.vecdot(away, away).min()))
 
 
 def pack_exemplars(held: list[Exemplars]) -> Packed:

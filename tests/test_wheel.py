@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
+import platform
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -11,7 +15,9 @@ from collections.abc import Iterator
 from email.message import Message
 from email.parser import Parser
 from fnmatch import fnmatch
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -31,6 +37,8 @@ DATA = (
     "edge/sim/data/*.md",
     "firmware_bridge/c/*",
     "firmware_bridge/vectors/*",
+    "hdc/_native.pyi",
+    "hdc/_native.abi3.so",
 )
 SIZE_MAX = 8_000_000
 EXTRAS = {
@@ -58,11 +66,19 @@ def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[zi
         yield opened
 
 
-def build(source: Path, folder: Path) -> Path:
-    """A wheel of the source tree, built without a network."""
+def build(source: Path, folder: Path, compiler: str | None = None) -> Path:
+    """A wheel of the source tree, built without a network; compiler: in place of the one found."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=source, check=True, capture_output=True, timeout=120)
+    env = {**os.environ, **({"CC": compiler} if compiler else {})}
+    subprocess.run(command, cwd=source, env=env, check=True, capture_output=True, timeout=240)
     return next(folder.glob("*.whl"))
+
+
+@pytest.fixture
+def build_wheels(source: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script that builds the wheels of a release."""
+    monkeypatch.syspath_prepend(str(source / "scripts"))
+    return import_module("build_wheels")
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +183,72 @@ prepare_metadata_for_build_wheel({str(tmp_path)!r})
     assert "Auricle needs a 64-bit Python" in done.stderr
     assert "docs/howto/devices.md" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+MODULE = "hdc/_native.abi3.so"
+
+
+def test_the_tag_says_whether_the_wheel_holds_machine_code(wheel: zipfile.ZipFile) -> None:
+    """A wheel with the C part of hdc is for one processor; one without it is for all."""
+    name = next(name for name in wheel.namelist() if name.endswith(".dist-info/WHEEL"))
+    found = Parser().parsestr(wheel.read(name).decode())
+    compiled = MODULE in wheel.namelist()
+    assert found["Root-Is-Purelib"] == str(not compiled).lower()
+    expected = f"cp311-abi3-linux_{platform.machine()}" if compiled else "py3-none-any"
+    assert found.get_all("Tag") == [expected]
+
+
+def test_without_a_compiler_the_wheel_is_pure(source: Path, tmp_path: Path) -> None:
+    """Where no C compiler is, the build succeeds, and the wheel runs with numpy alone."""
+    built = build(source, tmp_path, compiler=str(tmp_path / "no-such-compiler"))
+    assert built.name.endswith("-py3-none-any.whl")
+    assert runs_with(built, tmp_path) == "numpy (the C part is not built)"
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_wheel_of_a_release_is_for_its_processor(
+    build_wheels: ModuleType, tmp_path: Path, machine: str
+) -> None:
+    """It needs only an old C library, its records are right, and on its processor it runs C."""
+    try:
+        built = build_wheels.build_wheel(machine, tmp_path)
+    except build_wheels.WheelError as error:
+        pytest.skip(f"no wheel for {machine} was built: {error}")
+    tag = f"manylinux_2_17_{machine}.manylinux2014_{machine}"
+    assert built.name.endswith(f"-cp311-abi3-{tag}.whl")
+    with zipfile.ZipFile(built) as opened:
+        record = next(name for name in opened.namelist() if name.endswith("/RECORD"))
+        lines = [line.rsplit(",", 2) for line in opened.read(record).decode().splitlines()]
+        assert {name for name, _, _ in lines} == set(opened.namelist())
+        for name, digest, size in lines:
+            if name != record:
+                held = opened.read(name)
+                hashed = base64.urlsafe_b64encode(hashlib.sha256(held).digest()).rstrip(b"=")
+                assert (digest, size) == (f"sha256={hashed.decode()}", f"{len(held)}")
+    if machine == platform.machine():
+        assert runs_with(built, tmp_path).startswith("C, ")
+
+
+def test_a_module_for_another_processor_is_no_wheel(
+    build_wheels: ModuleType, source: Path, tmp_path: Path
+) -> None:
+    """The script reads the module before it trusts the tag."""
+    built = build(source, tmp_path)
+    if "abi3" not in built.name or shutil.which("readelf") is None:
+        pytest.skip("nothing was checked: the C part was not built here")
+    other = next(name for name in ("x86_64", "aarch64") if name != platform.machine())
+    with pytest.raises(build_wheels.WheelError, match="is not for"):
+        build_wheels.check_symbols(built, other)
+
+
+def runs_with(built: Path, folder: Path) -> str:
+    """The path that hdc takes when it is imported from a wheel."""
+    unpacked = folder / "unpacked"
+    with zipfile.ZipFile(built) as opened:
+        opened.extractall(unpacked)
+    command = [sys.executable, "-c", "import hdc; print(hdc.__file__); print(hdc.native_path())"]
+    env = {**os.environ, "PYTHONPATH": str(unpacked)}
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=True, cwd=folder)
+    place, path = ran.stdout.splitlines()
+    assert place.startswith(str(unpacked))
+    return path

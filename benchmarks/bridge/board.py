@@ -19,7 +19,7 @@ from .native import LINK_FILES, SANITIZERS, STRICT, UPDATE_FILES
 
 SOURCES: Final = Path(firmware_bridge.__file__).parent / "c"
 PROGRAMS: Final = Path(__file__).parent / "firmware"
-DETECTOR: Final = ("detector", "projection", "extract")
+DETECTOR: Final = ("detector", "kernel", "projection", "extract")
 SECONDS_MAX: Final = 900
 """Seconds a program may run: a guard against an emulator that hangs."""
 WIDE: Final = 1280

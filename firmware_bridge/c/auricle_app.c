@@ -106,7 +106,7 @@ int auricle_app_open(const void *knowledge, uint32_t bytes)
     auricle_extract opened;
     int error = AURICLE_OPEN(&opened, knowledge, bytes);
     if (error == AURICLE_OK
-        && (opened.width != AURICLE_WIDTH || opened.bits / 32 > AURICLE_HYPERVECTOR_WORDS
+        && (opened.width != AURICLE_WIDTH || opened.tap.bits / 32 > AURICLE_HYPERVECTOR_WORDS
             || opened.work_bytes > sizeof work)) {
         error = AURICLE_INCONSISTENT;
     }

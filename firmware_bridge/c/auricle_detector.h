@@ -7,6 +7,8 @@
 #ifndef AURICLE_DETECTOR_H
 #define AURICLE_DETECTOR_H
 
+#include "auricle_kernel.h"
+
 #include <stdint.h>
 
 #define AURICLE_MAGIC 0x31525541u        /* "AUR1" */
@@ -27,25 +29,6 @@ enum auricle_error {
     AURICLE_INCONSISTENT = 3    /* a section is out of bounds */
 };
 
-/* The columns block: every feature times its gain, city-block distance. */
-typedef struct {
-    uint32_t start, count, wide;
-    const uint16_t *gains;
-    const void *means; /* [concepts][count], uint16, or uint32 if wide */
-} auricle_columns;
-
-/* The plane block: whitened directions of some features divided by their norm, or by `fixed`
- * unless that is 0, and the length outside. */
-typedef struct {
-    uint32_t start, count, rank, wide, fixed;
-    int64_t rest;
-    const uint16_t *scale;
-    const int16_t *zeros;
-    const void *axes; /* [rank][count], int16, or int32 if wide */
-    const int32_t *offset, *gains, *centre, *lengths;
-    const int32_t *means; /* [concepts][rank] */
-} auricle_plane;
-
 typedef struct auricle_extract auricle_extract;
 
 /* Computes what random features add to the score of each label, in `work`. */
@@ -55,10 +38,10 @@ typedef const int32_t *auricle_adder(const auricle_extract *extract, const uint8
 /* An opened extract: pointers into its words, which must not move. */
 struct auricle_extract {
     const uint32_t *words;
-    uint32_t width, tap_start, tap_width, padded, bits, concepts, domains, blocks;
+    uint32_t width, tap_start, concepts, domains, blocks;
     uint32_t work_bytes;
     uint8_t votes[4];
-    const uint32_t *flips;
+    auricle_tap tap;
     const uint32_t *majorities; /* [concepts][bits / 32] */
     const uint32_t *table;      /* per concept: domain in the low half, label in the high one */
     const int32_t *scales;      /* [concepts][blocks][2]: mean and deviation of the distance */
@@ -103,8 +86,5 @@ void auricle_answer(const auricle_extract *extract, const uint8_t *features, voi
 /* Does all three.  bits: receives the hypervector. */
 void auricle_decide(const auricle_extract *extract, const uint8_t *features, uint32_t *bits,
                     void *work, auricle_decision *decision);
-
-/* Returns the Hamming distance of two hypervectors of `words` words, a multiple of 8. */
-uint32_t auricle_differing(const uint32_t *one, const uint32_t *other, uint32_t words);
 
 #endif

@@ -24,7 +24,4 @@ const void *auricle_section(auricle_image *from, uint32_t place, uint32_t items,
 /* Like auricle_open, for an extract with this magic number; `from`: for further sections. */
 int auricle_open_as(auricle_extract *extract, auricle_image *from, uint32_t bytes, uint32_t magic);
 
-/* Computes the Hadamard transform of `size` words, a power of two, 2 or more. */
-void auricle_hadamard(uint32_t *values, uint32_t size);
-
 #endif

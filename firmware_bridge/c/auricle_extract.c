@@ -27,8 +27,8 @@ static int read_shape(auricle_extract *e, const uint32_t *w)
     uint32_t blocks = 1u + (w[COLUMNS] != 0) + (w[PLANE] != 0);
     e->width = w[WIDTH];
     e->tap_start = w[TAP_START];
-    e->tap_width = w[TAP_WIDTH];
-    e->bits = w[BITS];
+    e->tap.width = w[TAP_WIDTH];
+    e->tap.bits = w[BITS];
     e->concepts = w[CONCEPTS];
     e->domains = w[DOMAINS];
     e->work_bytes = w[WORK];
@@ -36,18 +36,18 @@ static int read_shape(auricle_extract *e, const uint32_t *w)
     for (uint32_t block = 0; block < 4; block++) {
         e->votes[block] = (uint8_t)(w[VOTES] >> 8 * block);
     }
-    for (e->padded = 1; e->padded < e->tap_width && e->padded < LARGE;) {
-        e->padded *= 2;
+    for (e->tap.padded = 1; e->tap.padded < e->tap.width && e->tap.padded < LARGE;) {
+        e->tap.padded *= 2;
     }
-    return e->width <= LARGE && e->tap_width > 1 && e->tap_start <= e->width
-        && e->tap_width <= e->width - e->tap_start && e->bits && e->bits % 256 == 0
-        && e->bits <= LARGE && e->concepts && e->concepts < LARGE && e->domains
+    return e->width <= LARGE && e->tap.width > 1 && e->tap_start <= e->width
+        && e->tap.width <= e->width - e->tap_start && e->tap.bits && e->tap.bits % 256 == 0
+        && e->tap.bits <= LARGE && e->concepts && e->concepts < LARGE && e->domains
         && e->domains < LARGE && e->work_bytes % 4 == 0;
 }
 
 static uint32_t project_words(const auricle_extract *e)
 {
-    return e->padded / 2 + (e->padded > 128 ? e->padded / 128 : 2);
+    return e->tap.padded / 2 + (e->tap.padded > 128 ? e->tap.padded / 128 : 2);
 }
 
 static int scales_fit(const int32_t *scales, uint32_t count)
@@ -150,9 +150,10 @@ static void read_plane(auricle_image *from, auricle_extract *e)
 static int read_sections(auricle_image *from, auricle_extract *e)
 {
     uint32_t scales = e->concepts * e->blocks;
-    e->flips =
-        auricle_section(from, FLIPS, (e->bits + e->padded - 1) / e->padded * e->padded / 32, 4);
-    e->majorities = auricle_section(from, MAJORITIES, e->concepts * (e->bits / 32), 4);
+    /* Whole rounds; `padded` is a power of two. */
+    uint32_t flips = (e->tap.bits + e->tap.padded - 1) & (0u - e->tap.padded);
+    e->tap.flips = auricle_section(from, FLIPS, flips / 32, 4);
+    e->majorities = auricle_section(from, MAJORITIES, e->concepts * (e->tap.bits / 32), 4);
     e->table = auricle_section(from, TABLE, e->concepts, 4);
     e->scales = auricle_section(from, SCALES, 2 * scales, 4);
     e->common = auricle_section(from, COMMON, 2 * e->blocks, 4);

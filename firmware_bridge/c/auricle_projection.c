@@ -4,9 +4,7 @@
  * need no masks, and 128 * 255 stays within 16 bits).  Wider taps need only the signs of the last
  * stages, which work on short runs of full words.
  */
-#include "auricle_detector_parts.h"
-
-#include <string.h>
+#include "auricle_kernel.h"
 
 #define PACKED 128u /* maximum number of summands that fit into half a word */
 #define SIGN 0x80000000u
@@ -222,20 +220,19 @@ static void wide_half(const uint32_t *packed, uint32_t half, enum part part, uin
     }
 }
 
-void auricle_project(const auricle_extract *e, const uint8_t *features, uint32_t *bits, void *work)
+void auricle_rounds(const auricle_tap *tap, const uint8_t *x, uint32_t *bits, void *work)
 {
-    const uint8_t *x = features + e->tap_start;
-    uint32_t half = e->padded / 2, *packed = work;
-    for (uint32_t at = 0; at < e->bits; at += e->padded) {
-        load(packed, half, x, e->tap_width, e->flips, at);
-        if (e->padded <= PACKED) {
+    uint32_t half = tap->padded / 2, *packed = work;
+    for (uint32_t at = 0; at < tap->bits; at += tap->padded) {
+        load(packed, half, x, tap->width, tap->flips, at);
+        if (tap->padded <= PACKED) {
             auricle_hadamard(packed, half);
             signs(packed, half, bits, at);
         } else {
             radix8(packed, half, 2 * half / PACKED);
             radix8(packed, half, 16 * half / PACKED);
-            wide_half(packed, half, LOW, packed + half, bits, at, e->bits);
-            wide_half(packed, half, HIGH, packed + half, bits, at + half, e->bits);
+            wide_half(packed, half, LOW, packed + half, bits, at, tap->bits);
+            wide_half(packed, half, HIGH, packed + half, bits, at + half, tap->bits);
         }
     }
 }

@@ -4,17 +4,17 @@
 void plain_project(const auricle_extract *e, const uint8_t *features, uint32_t *bits,
                    int32_t *sums)
 {
-    for (uint32_t word = 0; word < e->bits / 32; word++) {
+    for (uint32_t word = 0; word < e->tap.bits / 32; word++) {
         bits[word] = 0;
     }
-    for (uint32_t start = 0; start < e->bits; start += e->padded) {
-        for (uint32_t i = 0; i < e->padded; i++) {
-            int32_t value = i < e->tap_width ? features[e->tap_start + i] : 0;
+    for (uint32_t start = 0; start < e->tap.bits; start += e->tap.padded) {
+        for (uint32_t i = 0; i < e->tap.padded; i++) {
+            int32_t value = i < e->tap.width ? features[e->tap_start + i] : 0;
             uint32_t at = start + i;
-            sums[i] = e->flips[at / 32] >> at % 32 & 1 ? -value : value;
+            sums[i] = e->tap.flips[at / 32] >> at % 32 & 1 ? -value : value;
         }
-        for (uint32_t step = 1; step < e->padded; step *= 2) {
-            for (uint32_t block = 0; block < e->padded; block += 2 * step) {
+        for (uint32_t step = 1; step < e->tap.padded; step *= 2) {
+            for (uint32_t block = 0; block < e->tap.padded; block += 2 * step) {
                 for (uint32_t i = block; i < block + step; i++) {
                     int32_t one = sums[i], other = sums[i + step];
                     sums[i] = one + other;
@@ -22,7 +22,7 @@ void plain_project(const auricle_extract *e, const uint8_t *features, uint32_t *
                 }
             }
         }
-        for (uint32_t i = 0; i < e->padded && start + i < e->bits; i++) {
+        for (uint32_t i = 0; i < e->tap.padded && start + i < e->tap.bits; i++) {
             if (sums[i] < 0) {
                 bits[(start + i) / 32] |= 1u << (start + i) % 32;
             }
@@ -48,7 +48,7 @@ static int32_t above(int64_t distance, const int32_t *scale)
 
 void plain_detect(const auricle_extract *e, const uint32_t *bits, auricle_decision *decision)
 {
-    uint32_t words = e->bits / 32, domain = 0;
+    uint32_t words = e->tap.bits / 32, domain = 0;
     int32_t nearest = AURICLE_SCORE_MAX, lowest = AURICLE_SCORE_MAX;
     uint32_t distances[256];
     for (uint32_t c = 0; c < e->concepts; c++) {

@@ -29,7 +29,7 @@ int main(void)
         return 10 + error;
     }
     int in = port_open("features.bin", 0), out = port_open("decided.bin", 1);
-    uint32_t count = extract.bits / 32;
+    uint32_t count = extract.tap.bits / 32;
     while (port_read(in, features, extract.width) == extract.width) {
         auricle_decide(&extract, features, record, work, &made);
         uint32_t rest[6] = {(uint32_t)made.score, made.concept, made.domain,

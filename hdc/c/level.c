@@ -1,0 +1,434 @@
+/* One instruction set of the hot path: the flags of the compiler choose it, AURICLE_LEVEL names it.
+ * The source of the exported detector does the arithmetic; this file lays arrays out for it. */
+#include "lanes.h"
+
+#include "level.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#ifdef AURICLE_LANES
+#include "rounds.h"
+#else
+#include "auricle_projection.c"
+#endif
+#include "auricle_kernel.c"
+
+#define HARLEY 8u /* words that auricle_differing counts at a time without registers */
+
+/* --- products of bytes ------------------------------------------------------------------------ */
+
+#if defined(__ARM_FEATURE_DOTPROD)
+#define BYTES_STEP 16
+static int32_t byte_product(const uint8_t *a, const uint8_t *b, int64_t width)
+{
+    uint32x4_t sum = vdupq_n_u32(0);
+    int64_t at = 0;
+    for (; at + BYTES_STEP <= width; at += BYTES_STEP) {
+        sum = vdotq_u32(sum, vld1q_u8(a + at), vld1q_u8(b + at));
+    }
+    int32_t total = (int32_t)vaddvq_u32(sum);
+    for (; at < width; at++) {
+        total += (int32_t)a[at] * b[at];
+    }
+    return total;
+}
+#else
+static int32_t byte_product(const uint8_t *a, const uint8_t *b, int64_t width)
+{
+    int32_t total = 0;
+    int64_t at = 0;
+#ifdef AURICLE_LANES
+    lanes one = lanes_zero(), other = one;
+    for (; at + 2 * AURICLE_LANES <= width; at += 2 * AURICLE_LANES) {
+        const uint8_t *p = a + at, *q = b + at;
+        one = lanes_add32(one, lanes_pairs(lanes_of_bytes(p), lanes_of_bytes(q)));
+        p += AURICLE_LANES, q += AURICLE_LANES;
+        other = lanes_add32(other, lanes_pairs(lanes_of_bytes(p), lanes_of_bytes(q)));
+    }
+    total = (int32_t)lanes_total32(lanes_add32(one, other));
+#endif
+    for (; at < width; at++) {
+        total += (int32_t)a[at] * b[at];
+    }
+    return total;
+}
+#endif
+
+static void byte_products(const uint8_t *rows, const uint8_t *one, int64_t count, int64_t width,
+                          int32_t *made)
+{
+    for (int64_t row = 0; row < count; row++) {
+        made[row] = byte_product(rows + row * width, one, width);
+    }
+}
+
+/* --- coding ----------------------------------------------------------------------------------- */
+
+static uint32_t work_of(uint32_t padded)
+{
+#ifdef AURICLE_LANES
+    return rounds_work(padded);
+#else
+    /* As work_bytes in export_image.py, and the last round's bits. */
+    return 4 * (padded / 2 + (padded > PACKED ? padded / PACKED : 2)) + padded / 8 + 8;
+#endif
+}
+
+static void hypervector(const auricle_tap *tap, const uint8_t *x, uint64_t *bits, void *work)
+{
+    if (tap->padded == 1) {
+        /* A transform of one number changes nothing. */
+        memset(bits, 0, tap->bits / 8);
+        if (x[0]) {
+            memcpy(bits, tap->flips, tap->bits / 8);
+        }
+        return;
+    }
+#ifdef AURICLE_LANES
+    auricle_rounds(tap, x, (uint32_t *)bits, work);
+#else
+    /* Whole rounds; the last one may be longer than what is left. */
+    uint32_t whole = tap->bits / tap->padded * tap->padded, rest = tap->bits - whole;
+    auricle_tap most = *tap;
+    most.bits = tap->padded > PACKED ? tap->bits : whole;
+    auricle_rounds(&most, x, (uint32_t *)bits, work);
+    if (rest && tap->padded <= PACKED) {
+        uint32_t *end = (uint32_t *)work + tap->padded / 2 + 2;
+        most.bits = tap->padded;
+        most.flips += whole / 32;
+        auricle_rounds(&most, x, end, work);
+        memcpy((uint8_t *)bits + whole / 8, end, rest / 8);
+    }
+#endif
+}
+
+/* 4,096 x the binary logarithm of a number below 2^53; 0 counts as 1. */
+static int64_t log_of(const int16_t *table, uint64_t value)
+{
+    double whole = value ? (double)value : 1.0;
+    uint64_t held;
+    memcpy(&held, &whole, sizeof held);
+    held >>= 42;
+    return table[held & 1023] + ((int64_t)(held >> 10) - 1023) * 4096;
+}
+
+static void norms_code(const native_geometry *g, const uint8_t *x, uint64_t shared, int64_t *made)
+{
+    for (uint32_t out = 0; out < g->norms; out++) {
+        made[out] = 0;
+    }
+    for (uint32_t tap = 0; tap < g->norms; tap++) {
+        uint32_t start = g->edges[tap], count = g->edges[tap + 1] - start;
+        uint64_t squares = tap == g->shared
+                               ? shared
+                               : auricle_squares(x + start, g->zeros + start, g->scale + start,
+                                                 count);
+        int64_t held = log_of(g->log_table, squares);
+        for (uint32_t out = 0; out < g->norms; out++) {
+            made[out] += held * g->mix[tap * g->norms + out];
+        }
+    }
+    for (uint32_t out = 0; out < g->norms; out++) {
+        made[out] >>= 16;
+    }
+}
+
+static int code_row(const native_geometry *g, const uint8_t *x, int64_t *values, int32_t *code)
+{
+    const uint8_t *first = x + g->columns_start;
+    for (uint32_t k = 0; k < g->columns; k++) {
+        *values++ = (int64_t)(first[k] * g->gains[k]);
+    }
+    uint64_t squares = 0;
+    if (g->plane_rank) {
+        squares = auricle_plane_code(&g->plane, x + g->plane.start, code);
+        uint32_t most = 0;
+        for (uint32_t k = 0; k <= g->plane_rank; k++) {
+            uint32_t size = (uint32_t)(code[k] < 0 ? -code[k] : code[k]);
+            most = size > most ? size : most;
+            *values++ = code[k];
+        }
+        if (most >= SMALL) {
+            return INEXACT;
+        }
+    }
+    if (g->norms) {
+        norms_code(g, x, squares, values);
+    }
+    return 0;
+}
+
+static int project(const native_geometry *g, const uint8_t *features, int64_t count,
+                   uint64_t *bits, int64_t *values, void *work)
+{
+    for (int64_t row = 0; row < count; row++) {
+        const uint8_t *x = features + row * (int64_t)g->width;
+        hypervector(&g->tap, x + g->tap_start, bits + row * (int64_t)(g->tap.bits / 64), work);
+        if (code_row(g, x, values + row * (int64_t)g->values, work)) {
+            return INEXACT;
+        }
+    }
+    return 0;
+}
+
+/* --- comparing -------------------------------------------------------------------------------- */
+
+static int64_t differing(const uint32_t *p, const uint32_t *q, uint32_t words)
+{
+#ifdef AURICLE_LANES
+    return auricle_differing(p, q, words);
+#else
+    uint32_t last[2][HARLEY] = {{0}}, whole = words / HARLEY * HARLEY;
+    memcpy(last[0], p + whole, (words - whole) * sizeof *p);
+    memcpy(last[1], q + whole, (words - whole) * sizeof *q);
+    return auricle_differing(p, q, whole) + auricle_differing(last[0], last[1], HARLEY);
+#endif
+}
+
+static uint64_t city_block16(const uint16_t *a, const uint16_t *b, uint32_t count)
+{
+    uint64_t total = 0;
+    uint32_t at = 0;
+#ifdef AURICLE_LANES
+    /* Up to 2^16 columns: sums of 16-bit numbers fit 32 bits. */
+    lanes sum = lanes_zero();
+    for (; at + AURICLE_LANES <= count; at += AURICLE_LANES) {
+        lanes apart = lanes_apart16(lanes_load(a + at), lanes_load(b + at));
+        sum = lanes_add32(sum, lanes_sum_pairs(apart));
+    }
+    total = lanes_total32(sum);
+#endif
+    for (; at < count; at++) {
+        total += (uint64_t)(a[at] > b[at] ? a[at] - b[at] : b[at] - a[at]);
+    }
+    return total;
+}
+
+static uint64_t city_block32(const int32_t *a, const int32_t *b, uint32_t count)
+{
+    uint64_t total = 0;
+    for (uint32_t k = 0; k < count; k++) {
+        int32_t apart = a[k] - b[k];
+        total += (uint32_t)(apart < 0 ? -apart : apart);
+    }
+    return total;
+}
+
+/* A sample's coordinates in the format of the means. */
+typedef struct {
+    uint16_t *narrow;
+    int32_t *wide, *plane, *norms;
+} coordinates;
+
+static int in_range(const int64_t *values, int32_t *made, uint32_t count, int64_t least,
+                    int64_t most)
+{
+    int64_t low = 0, high = 0;
+    for (uint32_t k = 0; k < count; k++) {
+        low = values[k] < low ? values[k] : low;
+        high = values[k] > high ? values[k] : high;
+        made[k] = (int32_t)values[k];
+    }
+    return low >= least && high <= most;
+}
+
+static int narrowed(const int64_t *values, uint16_t *made, uint32_t count)
+{
+    uint64_t all = 0;
+    for (uint32_t k = 0; k < count; k++) {
+        all |= (uint64_t)values[k];
+        made[k] = (uint16_t)values[k];
+    }
+    return all <= UINT16_MAX;
+}
+
+/* Lays a sample out; returns 0 if a coordinate is out of range. */
+static int lay_out(const native_memory *m, const int64_t *values, void *work, coordinates *c)
+{
+    c->narrow = work;
+    c->wide = work;
+    c->plane = (int32_t *)work + m->columns;
+    c->norms = c->plane + m->plane;
+    const int64_t *plane = values + m->columns, *norms = plane + m->plane;
+    int fits = m->wide ? in_range(values, c->wide, m->columns, -SMALL, SMALL)
+                       : narrowed(values, c->narrow, m->columns);
+    /* The plane's distance ends with the length outside, the norms' with nothing. */
+    c->norms[m->norms] = 0;
+    return fits && in_range(plane, c->plane, m->plane, -SMALL, SMALL)
+        && in_range(norms, c->norms, m->norms, -SMALL, SMALL);
+}
+
+static int distance_to(const native_memory *m, const uint64_t *bits, const coordinates *c,
+                       int64_t at, int64_t *made)
+{
+    uint32_t inexact = 0;
+    *made++ = differing(m->majorities + at * (int64_t)m->words, (const uint32_t *)bits, m->words);
+    if (m->columns) {
+        int64_t first = at * (int64_t)m->columns;
+        uint64_t apart =
+            m->wide ? city_block32(c->wide, (const int32_t *)m->columns_means + first, m->columns)
+                    : city_block16(c->narrow, (const uint16_t *)m->columns_means + first,
+                                   m->columns);
+        inexact |= apart >= SMALL;
+        *made++ = (int64_t)apart;
+    }
+    if (m->plane) {
+        const int32_t *mean = m->plane_means + at * (int64_t)m->plane;
+        uint32_t apart = auricle_plane_distance(c->plane, mean, m->plane - 1);
+        inexact |= apart >= EXACT_ROOT;
+        *made++ = apart;
+    }
+    if (m->norms) {
+        const int32_t *mean = m->norms_means + at * (int64_t)m->norms;
+        uint32_t apart = auricle_plane_distance(c->norms, mean, m->norms);
+        inexact |= apart >= EXACT_ROOT;
+        *made++ = apart;
+    }
+    return (int)inexact;
+}
+
+static int distances(const native_memory *m, const uint64_t *bits, const int64_t *values,
+                     const int64_t *only, int64_t count, int64_t *made, void *work)
+{
+    coordinates laid;
+    if (!lay_out(m, values, work, &laid)) {
+        return INEXACT;
+    }
+    int inexact = 0;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t at = only ? only[i] : i;
+        if (at < 0 || at >= (int64_t)m->concepts) {
+            return INEXACT;
+        }
+        inexact |= distance_to(m, bits, &laid, at, made + i * (int64_t)m->blocks);
+    }
+    return inexact;
+}
+
+/* Ranges of the numbers in scores: as in an export, and far beyond real ones. */
+#define MEAN_MAX (1 << 30)
+#define SPREAD_MAX ((1 << 22) - 1)
+
+static int scores(const native_memory *m, const int64_t *apart, const int64_t *scales,
+                  int per_concept, const int64_t *only, int64_t count, int64_t *made)
+{
+    int32_t near[BLOCKS_MAX], scale[2 * BLOCKS_MAX];
+    int64_t bad = 0;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t at = only ? only[i] : i;
+        const int64_t *own = scales + (per_concept ? at * 2 * (int64_t)m->blocks : 0);
+        for (uint32_t k = 0; k < m->blocks; k++) {
+            int64_t mean = own[2 * k], spread = own[2 * k + 1], distance = *apart++;
+            bad |= (mean < -MEAN_MAX) | (mean > MEAN_MAX) | (spread < 1) | (spread > SPREAD_MAX)
+                | (distance < 0) | (distance > MEAN_MAX);
+            near[k] = (int32_t)distance;
+            scale[2 * k] = (int32_t)mean;
+            scale[2 * k + 1] = (int32_t)spread;
+        }
+        if (bad) {
+            return INEXACT;
+        }
+        made[i] = auricle_joined(near, scale, m->votes, m->blocks);
+    }
+    return 0;
+}
+
+/* Writes the places of the `count` smallest of `all` numbers up to `most`, ascending; of equal
+ * numbers the first ones. */
+static void smallest(const uint32_t *numbers, int64_t all, int64_t count, uint32_t most,
+                     uint32_t *histogram, int64_t *made)
+{
+    memset(histogram, 0, ((size_t)most + 1) * sizeof *histogram);
+    for (int64_t i = 0; i < all; i++) {
+        histogram[numbers[i]]++;
+    }
+    uint32_t limit = 0;
+    int64_t below = 0;
+    while (limit < most && below + histogram[limit] < count) {
+        below += histogram[limit++];
+    }
+    int64_t equal = count - below;
+    for (int64_t i = 0; i < all; i++) {
+        if (numbers[i] < limit || (numbers[i] == limit && equal-- > 0)) {
+            *made++ = i;
+        }
+    }
+}
+
+/* work: a number for each concept, a place for each concept screened, 32 times `words` + 1
+ * numbers. */
+static void nearest(const native_memory *m, const uint64_t *bits, int64_t count, int64_t *made,
+                    void *work)
+{
+    int64_t *places = work, left = (int64_t)m->concepts;
+    uint32_t *numbers = (uint32_t *)(places + m->screened), *histogram = numbers + m->concepts;
+    const uint32_t *query = (const uint32_t *)bits;
+    if (m->screen) {
+        for (int64_t i = 0; i < left; i++) {
+            const uint32_t *held = m->screen + i * (int64_t)m->screen_words;
+            numbers[i] = (uint32_t)differing(held, query, m->screen_words);
+        }
+        smallest(numbers, left, m->screened, 32 * m->screen_words, histogram, places);
+        left = m->screened;
+    }
+    for (int64_t i = 0; i < left; i++) {
+        int64_t at = m->screen ? places[i] : i;
+        numbers[i] = (uint32_t)differing(m->majorities + at * (int64_t)m->words, query, m->words);
+    }
+    smallest(numbers, left, count, 32 * m->words, histogram, made);
+    for (int64_t i = 0; m->screen && i < count; i++) {
+        made[i] = places[made[i]];
+    }
+}
+
+/* --- exemplars -------------------------------------------------------------------------------- */
+
+static int exemplars(const native_exemplars *held, const int64_t *columns, const int64_t *plane,
+                     int64_t *made, void *work)
+{
+    float *one = work, *other = one + held->columns_width;
+    float nearest_columns = 2.0f * SMALL;
+    double nearest_plane = 4503599627370496.0; /* 2^52: roots are exact below */
+    int64_t most = 0;
+    for (uint32_t k = 0; k < held->columns_width; k++) {
+        most |= columns[k] < 0 ? ~columns[k] : columns[k];
+        one[k] = (float)columns[k];
+    }
+    for (uint32_t k = 0; k < held->plane_width; k++) {
+        most |= plane[k] < 0 ? ~plane[k] : plane[k];
+        other[k] = (float)plane[k];
+    }
+    /* Whole numbers: sums of floats are exact in any order below 2^24, of doubles below 2^53. */
+    for (uint32_t row = 0; row < held->columns_count; row++) {
+        const float *p = held->columns + (size_t)row * held->columns_width;
+        float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+        for (uint32_t k = 0; k < held->columns_width; k++) {
+            sum += fabsf(p[k] - one[k]);
+        }
+        nearest_columns = sum < nearest_columns ? sum : nearest_columns;
+    }
+    for (uint32_t row = 0; row < held->plane_count; row++) {
+        const float *p = held->plane + (size_t)row * held->plane_width;
+        double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+        for (uint32_t k = 0; k < held->plane_width; k++) {
+            double apart = (double)p[k] - (double)other[k];
+            sum += apart * apart;
+        }
+        nearest_plane = sum < nearest_plane ? sum : nearest_plane;
+    }
+    made[0] = (int64_t)nearest_columns;
+    made[1] = (int64_t)sqrt(nearest_plane);
+    return most >= SMALL || nearest_columns >= (float)SMALL || nearest_plane >= 4503599627370496.0;
+}
+
+#define NAMED(level) native_##level
+#define LEVEL(level) NAMED(level)
+#define TEXT(level) #level
+#define QUOTED(level) TEXT(level)
+
+const native_level LEVEL(AURICLE_LEVEL) = {
+    QUOTED(AURICLE_LEVEL), byte_products, work_of, project, distances, scores, nearest, exemplars,
+};

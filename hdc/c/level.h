@@ -1,0 +1,76 @@
+/* The hot path of hdc, compiled once for each instruction set; Python passes addresses of arrays
+ * that native.py laid out and checked. */
+#ifndef AURICLE_LEVEL_H
+#define AURICLE_LEVEL_H
+
+#include "auricle_kernel.h"
+
+#define INTERFACE 1       /* INTERFACE in native.py: raise both with the layouts below */
+#define BLOCKS_MAX 4u     /* bits, columns, plane, norms */
+#define INEXACT 1         /* a number leaves the range in which C and numpy agree */
+#define SMALL (1 << 24)   /* coordinates below: squares of differences add up below 2^64 */
+#define EXACT_ROOT 94906265u /* the root of 2^53 */
+
+/* A geometry.  Offsets of the blocks' coordinates follow from their widths. */
+typedef struct {
+    uint32_t width, tap_start, values, columns, plane_rank, norms;
+    uint32_t shared; /* the tap whose norm is the plane's; `norms` if there is none */
+    uint32_t work_bytes;
+    auricle_tap tap;
+    auricle_plane plane;
+    uint32_t columns_start;
+    const uint32_t *gains;   /* [columns] */
+    const uint32_t *edges;   /* [norms + 1] */
+    const int16_t *zeros;    /* [width] */
+    const uint16_t *scale;   /* [width] */
+    const int64_t *mix;      /* [norms][norms] */
+    const int16_t *log_table; /* [1024] */
+} native_geometry;
+
+/* The prototypes of a memory. */
+typedef struct {
+    uint32_t concepts, words; /* words of 32 bits */
+    uint32_t columns, wide, plane, norms, blocks;
+    uint8_t votes[BLOCKS_MAX];
+    const uint32_t *majorities; /* [concepts][words] */
+    const uint32_t *screen;     /* [concepts][screen_words], NULL: no first pass */
+    uint32_t screen_words, screened;
+    const void *columns_means;   /* [concepts][columns], uint16, or int32 if wide */
+    const int32_t *plane_means; /* [concepts][plane] */
+    const int32_t *norms_means;  /* [concepts][norms] */
+} native_memory;
+
+/* Exemplars of one concept, or any rows of whole numbers below 2^24. */
+typedef struct {
+    const float *columns, *plane;
+    uint32_t columns_count, columns_width, plane_count, plane_width;
+} native_exemplars;
+
+typedef struct {
+    const char *name;
+    void (*byte_products)(const uint8_t *rows, const uint8_t *one, int64_t count, int64_t width,
+                          int32_t *made);
+    uint32_t (*work)(uint32_t padded);
+    /* Codes `count` rows of features.  Return 0, or INEXACT. */
+    int (*project)(const native_geometry *geometry, const uint8_t *features, int64_t count,
+                   uint64_t *bits, int64_t *values, void *work);
+    /* Writes distances [blocks] to concept `only[i]`, or i. */
+    int (*distances)(const native_memory *memory, const uint64_t *bits, const int64_t *values,
+                     const int64_t *only, int64_t count, int64_t *made, void *work);
+    int (*scores)(const native_memory *memory, const int64_t *distances, const int64_t *scales,
+                  int per_concept, const int64_t *only, int64_t count, int64_t *made);
+    /* Writes the `count` concepts nearest by bits, ascending. */
+    void (*nearest)(const native_memory *memory, const uint64_t *bits, int64_t count,
+                    int64_t *made, void *work);
+    int (*exemplars)(const native_exemplars *held, const int64_t *columns, const int64_t *plane,
+                     int64_t *made, void *work);
+} native_level;
+
+extern const native_level native_portable;
+#if defined(__x86_64__)
+extern const native_level native_sse42, native_avx2, native_avx512;
+#elif defined(__aarch64__)
+extern const native_level native_neon, native_dotprod;
+#endif
+
+#endif

@@ -1,0 +1,357 @@
+/* The module hdc._native: buffers of arrays in, the hot path of the processor's best instruction
+ * set out.  native.py lays the arrays out; the sizes are checked here once more.
+ *
+ * It keeps no state: every function carries its instruction set with it.  The global lock is
+ * released for calls that read more than a mebibyte; shorter ones would wait longer to get it back
+ * than they run. */
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030b0000
+#include <Python.h>
+
+#include "level.h"
+
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
+
+#define LONG_BYTES (1 << 20)
+#define BUFFERS_MAX 8
+
+/* The buffers that a call holds. */
+typedef struct {
+    Py_buffer held[BUFFERS_MAX];
+    int count;
+} buffers;
+
+static void release(buffers *all)
+{
+    while (all->count) {
+        PyBuffer_Release(&all->held[--all->count]);
+    }
+}
+
+/* Returns the memory of an array with at least `bytes` bytes; NULL with an exception otherwise. */
+static void *take(buffers *all, PyObject *array, Py_ssize_t bytes, int flags)
+{
+    Py_buffer *buffer = &all->held[all->count];
+    if (bytes < 0 || PyObject_GetBuffer(array, buffer, flags) < 0) {
+        if (!PyErr_Occurred()) {
+            PyErr_SetString(PyExc_ValueError, "a negative size");
+        }
+        return NULL;
+    }
+    all->count++;
+    if (buffer->len < bytes) {
+        PyErr_Format(PyExc_ValueError, "expected an array of at least %zd bytes, found %zd", bytes,
+                     buffer->len);
+        return NULL;
+    }
+    return buffer->buf;
+}
+
+static const void *in(buffers *all, PyObject *array, Py_ssize_t bytes)
+{
+    return take(all, array, bytes, PyBUF_SIMPLE);
+}
+
+static void *out(buffers *all, PyObject *array, Py_ssize_t bytes)
+{
+    return take(all, array, bytes, PyBUF_WRITABLE);
+}
+
+static const native_level *level_of(PyObject *self)
+{
+    return PyCapsule_GetPointer(self, NULL);
+}
+
+static int expects(Py_ssize_t found, Py_ssize_t expected)
+{
+    if (found != expected) {
+        PyErr_Format(PyExc_TypeError, "expected %zd arguments, found %zd", expected, found);
+    }
+    return found == expected;
+}
+
+/* Runs a statement, without the global lock if it reads many bytes. */
+#define RUN(bytes, statement)                          \
+    do {                                               \
+        PyThreadState *kept = (bytes) > LONG_BYTES ? PyEval_SaveThread() : NULL; \
+        statement;                                     \
+        if (kept) {                                    \
+            PyEval_RestoreThread(kept);                \
+        }                                              \
+    } while (0)
+
+/* The result of a call: whether C and numpy agree on it, or NULL after an error. */
+static PyObject *result(buffers *all, int ran, int inexact)
+{
+    release(all);
+    return ran ? PyBool_FromLong(!inexact) : NULL;
+}
+
+/* byte_products(rows, one, made) */
+static PyObject *byte_products(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    buffers all = {.count = 0};
+    const uint8_t *rows, *one;
+    int32_t *made;
+    int ran = 0;
+    if (!expects(count, 3)) {
+        return NULL;
+    }
+    if ((rows = in(&all, args[0], 0)) && (one = in(&all, args[1], 1))) {
+        Py_ssize_t width = all.held[1].len, bytes = all.held[0].len, number = bytes / width;
+        if ((made = out(&all, args[2], number * (Py_ssize_t)sizeof *made))) {
+            RUN(bytes, level_of(self)->byte_products(rows, one, number, width, made));
+            ran = 1;
+        }
+    }
+    return result(&all, ran, 0);
+}
+
+/* project(geometry, features, bits, values, work) */
+static PyObject *project(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    buffers all = {.count = 0};
+    const native_geometry *geometry;
+    const uint8_t *features;
+    uint64_t *bits;
+    int64_t *values;
+    void *work;
+    int ran = 0, inexact = 0;
+    if (!expects(count, 5)) {
+        return NULL;
+    }
+    if ((geometry = in(&all, args[0], sizeof *geometry)) && (features = in(&all, args[1], 0))) {
+        Py_ssize_t bytes = all.held[1].len, rows = bytes / (Py_ssize_t)geometry->width;
+        if ((bits = out(&all, args[2], rows * (Py_ssize_t)(geometry->tap.bits / 8)))
+            && (values = out(&all, args[3], rows * 8 * (Py_ssize_t)geometry->values))
+            && (work = out(&all, args[4], (Py_ssize_t)geometry->work_bytes))) {
+            RUN(rows * 16 * geometry->tap.bits,
+                inexact = level_of(self)->project(geometry, features, rows, bits, values, work));
+            ran = 1;
+        }
+    }
+    return result(&all, ran, inexact);
+}
+
+/* The arguments that all comparisons share. */
+typedef struct {
+    const native_memory *memory;
+    const uint64_t *bits;
+    const int64_t *values, *only;
+    Py_ssize_t count;
+    void *work;
+} compared;
+
+/* Reads memory, bits, values, only (or None) and work; returns 0 after an error. */
+static int read_compared(compared *c, buffers *all, PyObject *const *args)
+{
+    const native_memory *m = in(all, args[0], sizeof *m);
+    if (!m) {
+        return 0;
+    }
+    Py_ssize_t values = (Py_ssize_t)m->columns + m->plane + m->norms;
+    c->memory = m;
+    c->only = NULL;
+    c->count = (Py_ssize_t)m->concepts;
+    if (!(c->bits = in(all, args[1], 4 * (Py_ssize_t)m->words))
+        || !(c->values = in(all, args[2], 8 * values))) {
+        return 0;
+    }
+    if (args[3] != Py_None) {
+        if (!(c->only = in(all, args[3], 0))) {
+            return 0;
+        }
+        c->count = all->held[all->count - 1].len / 8;
+    }
+    return (c->work = out(all, args[4], 4 * values + 8)) != NULL;
+}
+
+/* distances(memory, bits, values, only, work, made) */
+static PyObject *distances(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    buffers all = {.count = 0};
+    compared c;
+    int64_t *made;
+    int ran = 0, inexact = 0;
+    if (!expects(count, 6)) {
+        return NULL;
+    }
+    if (read_compared(&c, &all, args)
+        && (made = out(&all, args[5], 8 * c.count * (Py_ssize_t)c.memory->blocks))) {
+        RUN(4 * c.count * (Py_ssize_t)c.memory->words,
+            inexact = level_of(self)->distances(c.memory, c.bits, c.values, c.only, c.count, made,
+                                                c.work));
+        ran = 1;
+    }
+    return result(&all, ran, inexact);
+}
+
+/* compare(memory, bits, values, only, work, scales, made): made holds the distances [count][blocks],
+ * then the novelty on the scales of row 0 and of its own row + 1 [count] each. */
+static PyObject *compare(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    buffers all = {.count = 0};
+    compared c;
+    const native_level *level = level_of(self);
+    const int64_t *scales;
+    int64_t *made;
+    int ran = 0, inexact = 0;
+    if (!expects(count, 7)) {
+        return NULL;
+    }
+    if (read_compared(&c, &all, args)) {
+        const native_memory *m = c.memory;
+        Py_ssize_t blocks = (Py_ssize_t)m->blocks;
+        if ((scales = in(&all, args[5], 16 * blocks * (1 + (Py_ssize_t)m->concepts)))
+            && (made = out(&all, args[6], 8 * c.count * (blocks + 2)))) {
+            int64_t *common = made + c.count * blocks;
+            RUN(4 * c.count * (Py_ssize_t)m->words,
+                inexact = level->distances(m, c.bits, c.values, c.only, c.count, made, c.work)
+                    || level->scores(m, made, scales, 0, NULL, c.count, common)
+                    || level->scores(m, made, scales + 2 * blocks, 1, c.only, c.count,
+                                     common + c.count));
+            ran = 1;
+        }
+    }
+    return result(&all, ran, inexact);
+}
+
+/* nearest(memory, bits, work, made) */
+static PyObject *nearest(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    buffers all = {.count = 0};
+    const native_memory *m;
+    const uint64_t *bits;
+    void *work;
+    int64_t *made;
+    int ran = 0;
+    if (!expects(count, 4)) {
+        return NULL;
+    }
+    if ((m = in(&all, args[0], sizeof *m)) && (bits = in(&all, args[1], 4 * (Py_ssize_t)m->words))) {
+        Py_ssize_t needed = 8 * (Py_ssize_t)m->screened
+            + 4 * ((Py_ssize_t)m->concepts + 32 * (Py_ssize_t)m->words + 1);
+        if ((work = out(&all, args[2], needed)) && (made = out(&all, args[3], 0))) {
+            Py_ssize_t wanted = all.held[all.count - 1].len / 8;
+            Py_ssize_t most = m->screen ? (Py_ssize_t)m->screened : (Py_ssize_t)m->concepts;
+            if (wanted > most) {
+                PyErr_Format(PyExc_ValueError, "expected at most %zd places, found %zd", most,
+                             wanted);
+            } else {
+                RUN(4 * (Py_ssize_t)m->concepts * (Py_ssize_t)m->words,
+                    level_of(self)->nearest(m, bits, wanted, made, work));
+                ran = 1;
+            }
+        }
+    }
+    return result(&all, ran, 0);
+}
+
+/* exemplars(held, columns, plane, made, work) */
+static PyObject *exemplars(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    buffers all = {.count = 0};
+    const native_exemplars *held;
+    const int64_t *columns, *plane;
+    int64_t *made;
+    void *work;
+    int ran = 0, inexact = 0;
+    if (!expects(count, 5)) {
+        return NULL;
+    }
+    if ((held = in(&all, args[0], sizeof *held))
+        && (columns = in(&all, args[1], 8 * (Py_ssize_t)held->columns_width))
+        && (plane = in(&all, args[2], 8 * (Py_ssize_t)held->plane_width))
+        && (made = out(&all, args[3], 16))
+        && (work = out(&all, args[4],
+                       4 * ((Py_ssize_t)held->columns_width + held->plane_width)))) {
+        inexact = level_of(self)->exemplars(held, columns, plane, made, work);
+        ran = 1;
+    }
+    return result(&all, ran, inexact);
+}
+
+/* work(padded): bytes of working memory for a tap. */
+static PyObject *work(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    if (!expects(count, 1)) {
+        return NULL;
+    }
+    unsigned long padded = PyLong_AsUnsignedLong(args[0]);
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    return PyLong_FromUnsignedLong(level_of(self)->work((uint32_t)padded));
+}
+
+#define METHOD(name) {#name, (PyCFunction)(void (*)(void))name, METH_FASTCALL, NULL}
+
+static PyMethodDef methods[] = {
+    METHOD(byte_products), METHOD(project),   METHOD(distances), METHOD(compare),
+    METHOD(nearest),       METHOD(exemplars), METHOD(work),
+};
+
+/* Adds an instruction set to the dictionary of all; returns 0 after an error. */
+static int add(PyObject *all, const native_level *level, int supported)
+{
+    if (!supported) {
+        return 1;
+    }
+    PyObject *capsule = PyCapsule_New((void *)(uintptr_t)level, NULL, NULL);
+    PyObject *named = PyDict_New();
+    int done = capsule && named && PyDict_SetItemString(all, level->name, named) == 0;
+    for (size_t k = 0; done && k < sizeof methods / sizeof *methods; k++) {
+        PyObject *function = PyCFunction_NewEx(&methods[k], capsule, NULL);
+        done = function && PyDict_SetItemString(named, methods[k].ml_name, function) == 0;
+        Py_XDECREF(function);
+    }
+    Py_XDECREF(capsule);
+    Py_XDECREF(named);
+    return done;
+}
+
+/* Fills in LEVELS: the functions of each instruction set that this processor has, best first. */
+static int fill(PyObject *module)
+{
+    PyObject *all = PyDict_New();
+    int done = all != NULL;
+#if defined(__x86_64__)
+#ifdef AURICLE_AVX512
+    done = done
+        && add(all, &native_avx512,
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")
+                   && __builtin_cpu_supports("avx512vl")
+                   && __builtin_cpu_supports("avx512vpopcntdq"));
+#endif
+    done = done
+        && add(all, &native_avx2,
+               __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt"))
+        && add(all, &native_sse42,
+               __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt"));
+#elif defined(__aarch64__)
+    done = done && add(all, &native_dotprod, (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0)
+        && add(all, &native_neon, 1);
+#endif
+    done = done && add(all, &native_portable, 1)
+        && PyModule_AddObjectRef(module, "LEVELS", all) == 0
+        && PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) == 0
+        && PyModule_AddIntConstant(module, "GEOMETRY_BYTES", sizeof(native_geometry)) == 0
+        && PyModule_AddIntConstant(module, "MEMORY_BYTES", sizeof(native_memory)) == 0
+        && PyModule_AddIntConstant(module, "EXEMPLARS_BYTES", sizeof(native_exemplars)) == 0;
+    Py_XDECREF(all);
+    return done ? 0 : -1;
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)fill}, {0, NULL}};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "_native", NULL, 0, NULL, slots, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__native(void);
+PyMODINIT_FUNC PyInit__native(void)
+{
+    return PyModuleDef_Init(&definition);
+}

@@ -1,0 +1,104 @@
+"""The hot path in C, where it is built, for the best instruction set of the processor.
+
+It computes what numpy's path computes, to the bit.  layouts.py lays arrays out for it.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import DimensionError
+
+INTERFACE: Final = 1
+"""The version of the arguments and layouts in level.h; a module of another one is not used."""
+
+try:
+    from ._native import INTERFACE as _FOUND
+    from ._native import LEVELS
+except ModuleNotFoundError:
+    LEVELS, _REASON = {}, "the C part is not built"
+except ImportError as _error:
+    LEVELS, _REASON = {}, f"the C part does not load: {_error}"
+else:
+    _REASON = "the processor is big-endian" if sys.byteorder != "little" else ""
+    if _FOUND != INTERFACE:
+        _REASON = "the C part is of another version: build it again"
+
+PRODUCT_WIDTH_MAX: Final = (2**31 - 1) // 255**2
+"""Bytes of a row whose product with another always fits int32."""
+
+_FLOAT_WIDTH: Final = (2**24 - 1) // 255**2
+"""Bytes whose product numpy sums exactly in float32."""
+
+_NAMES: Final = MappingProxyType(
+    {
+        "avx512": "AVX-512",
+        "avx2": "AVX2",
+        "sse42": "SSE4.2",
+        "dotprod": "NEON with dot products",
+        "neon": "NEON",
+        "portable": "no vector instructions",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """The functions of one instruction set; module.c describes their arguments."""
+
+    name: str
+    byte_products: Callable[..., int]
+    project: Callable[..., int]
+    distances: Callable[..., int]
+    compare: Callable[..., int]
+    nearest: Callable[..., int]
+    exemplars: Callable[..., int]
+    work: Callable[..., int]
+
+
+def kernels() -> tuple[Kernel, ...]:
+    """Return the kernels that this processor can run, best first; empty without the C part."""
+    return tuple(Kernel(name=name, **found) for name, found in LEVELS.items())
+
+
+KERNEL: Kernel | None = None if _REASON else next(iter(kernels()), None)
+"""The kernel in use."""
+
+
+def native_path() -> str:
+    """Return which path computes: "C, AVX2", or "numpy" with the reason."""
+    if KERNEL is None:
+        return f"numpy ({_REASON})"
+    return f"C, {_NAMES.get(KERNEL.name, KERNEL.name)}"
+
+
+def byte_products(rows: NDArray[np.uint8], one: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Return the exact products int32 [n] of uint8 rows [n, w] with uint8 [w], w up to 33,025.
+
+    Raises DimensionError.
+    """
+    if (
+        (rows.dtype, one.dtype) != (np.uint8, np.uint8)
+        or (rows.ndim, one.ndim) != (2, 1)
+        or rows.shape[1] != len(one)
+        or len(one) > PRODUCT_WIDTH_MAX
+    ):
+        raise DimensionError(
+            f"a product of bytes expects uint8 [n, w] and [w], w up to {PRODUCT_WIDTH_MAX}, found "
+            f"{rows.dtype} {rows.shape} and {one.dtype} {one.shape}",
+            "give rows and a vector of one width",
+        )
+    made = np.empty(len(rows), dtype=np.int32)
+    if KERNEL is not None and rows.size:
+        KERNEL.byte_products(np.ascontiguousarray(rows), np.ascontiguousarray(one), made)
+        return made
+    made[:] = 0
+    for at in range(0, len(one), _FLOAT_WIDTH):
+        part = slice(at, at + _FLOAT_WIDTH)
+        made += (rows[:, part].astype(np.float32) @ one[part].astype(np.float32)).astype(np.int32)
+    return made

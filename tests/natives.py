@@ -1,0 +1,259 @@
+"""The C part of hdc for tests: built where it is not installed, and compared with numpy.
+
+`python -m tests.natives MODULE SEEDS` compares a module built with sanitizers on that many random
+cases, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.machinery import ExtensionFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+import hdc
+from hdc import native
+from hdc.blocks import Columns, Norms, Plane
+from hdc.geometry import Geometry
+from hdc.integers import Ints, combine
+from hdc.memory import Memory
+from hdc.neighbours import Exemplars, nearest_to_one
+
+Result = TypeVar("Result")
+WIDTHS = (1, 2, 3, 7, 8, 9, 24, 31, 33, 63, 64, 65, 127, 128, 129, 200, 255, 257, 700, 1280, 2064)
+BITS = (64, 128, 192, 256, 1024, 1984, 8192)
+GAINS_SUM = 65_000
+SMALL = 1 << 24
+
+
+def load(path: Path) -> ModuleType:
+    """The module in a file."""
+    loader = ExtensionFileLoader("hdc._native", str(path))
+    spec = spec_from_loader("hdc._native", loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def computing_with(kernel: native.Kernel | None) -> Iterator[None]:
+    """Let hdc use one kernel, or numpy alone."""
+    before = native.KERNEL
+    native.KERNEL = kernel
+    try:
+        yield
+    finally:
+        native.KERNEL = before
+
+
+def both(kernel: native.Kernel, call: Callable[[], Result]) -> tuple[Result, Result]:
+    """The results of a call in C and in numpy."""
+    with computing_with(kernel):
+        found = call()
+    with computing_with(None):
+        return found, call()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A geometry, samples of several layouts, and a memory of that geometry."""
+
+    geometry: Geometry
+    rows: NDArray[np.uint8]
+    memory: Memory
+
+
+def case_of(random: np.random.Generator) -> Case:
+    """A random case; every form that the C distinguishes comes up."""
+    width = int(random.choice(WIDTHS)) if random.random() < 0.7 else int(random.integers(1, 2065))
+    bits = int(random.choice(BITS))
+    edges = np.unique([0, width, *random.integers(0, width + 1, int(random.integers(0, 5)))])
+    slices = tuple((int(a), int(b)) for a, b in pairwise(edges.tolist()))
+    seed = int(random.integers(0, 2**62))
+    scale = random.integers(1, 1 + int(random.choice([1, 3, 300])), width).astype(np.float64)
+    zeros = random.integers(-3, 300, width).astype(np.float64) * random.integers(0, 2)
+    blocks: dict[str, Columns | Plane | Norms] = {}
+    if random.random() < 0.8:
+        blocks["columns"] = _columns(random, width)
+    if blocks and random.random() < 0.8:
+        blocks["plane"] = _plane(random, slices[-1], scale, zeros)
+    if "plane" in blocks and random.random() < 0.5:
+        mix = random.integers(-(2**17), 2**17, (len(slices), len(slices)))
+        blocks["norms"] = Norms(np.asarray(slices, dtype=np.int64), scale, zeros, mix)
+    scales = np.stack([random.integers(0, 3000, 4), random.integers(1, 4000, 4)], axis=1)
+    geometry = Geometry(
+        width=width,
+        slices=slices,
+        seed=seed,
+        bits=bits,
+        scales=scales[: 1 + len(blocks)].astype(np.int64),
+        **blocks,
+    )
+    return Case(geometry, _rows(random, width), _memory(random, geometry))
+
+
+def _columns(random: np.random.Generator, width: int) -> Columns:
+    start = int(random.integers(0, width))
+    stop = int(random.integers(start + 1, width + 1))
+    most = max(1, GAINS_SUM // (stop - start) if random.random() < 0.5 else 20)
+    gains = random.integers(0, min(most, GAINS_SUM // (stop - start)) + 1, stop - start)
+    return Columns(np.asarray([start, stop], dtype=np.int64), gains.astype(np.float32))
+
+
+def _plane(
+    random: np.random.Generator,
+    tap: tuple[int, int],
+    scale: NDArray[np.float64],
+    zeros: NDArray[np.float64],
+) -> Plane:
+    part = slice(*tap)
+    size = tap[1] - tap[0]
+    rank = int(random.integers(1, min(size, 140) + 1))
+    most = GAINS_SUM // size
+    axes = random.integers(-most, most + 1, (size, rank)).astype(np.float32)
+    fixed = 0
+    if random.random() < 0.5:
+        largest = np.maximum(np.abs(zeros[part]), np.abs(255 - zeros[part])) * scale[part]
+        fixed = int(np.sqrt(np.square(largest).sum())) + int(random.integers(1, 1000))
+    return Plane(
+        span=np.asarray(tap, dtype=np.int64),
+        fixed=np.asarray([fixed], dtype=np.int64),
+        scale=scale[part],
+        zeros=zeros[part],
+        axes=axes,
+        offset=random.integers(-(2**20), 2**20, rank),
+        gains=random.integers(0, 3_000_000, rank),
+        centre=random.integers(-900, 900, rank),
+        lengths=random.integers(0, 40_000, rank),
+        rest=np.asarray([int(random.integers(0, 2**34)) if random.random() < 0.6 else 0]),
+    )
+
+
+def _rows(random: np.random.Generator, width: int) -> NDArray[np.uint8]:
+    """Noise, the extreme samples, and views that are not contiguous; sometimes none."""
+    rows = random.integers(0, 256, (10, width), dtype=np.uint8)
+    rows[0], rows[1] = 0, 255
+    rows[2] = np.where(random.random(width) < 0.02, 255, 0)
+    kind = int(random.integers(0, 4))
+    if kind == 0:
+        return np.asfortranarray(rows)
+    if kind == 1:
+        return np.repeat(np.repeat(rows, 2, axis=0), 3, axis=1)[::2, ::3]
+    return rows[:0] if random.random() < 0.1 else rows
+
+
+def _memory(random: np.random.Generator, geometry: Geometry) -> Memory:
+    """One concept, a few, or more than are compared in full."""
+    few = int(random.choice([1, 2, 5, 31, 33, 40]))
+    count = few if random.random() < 0.8 or geometry.values > 200 else 700
+    memory = Memory(geometry)
+    with computing_with(None):
+        codes = geometry.project(random.integers(0, 256, (count, geometry.width), dtype=np.uint8))
+        for number in range(count):
+            memory.add(f"domain {number % 3}", f"{number:04}", codes[number])
+    return memory
+
+
+def check(kernel: native.Kernel, seed: int) -> None:
+    """Compare C and numpy on a random case: codes, distances, scores, the nearest, verdicts."""
+    random = np.random.default_rng(seed)
+    case = case_of(random)
+    memory, geometry = case.memory, case.geometry
+    found, expected = both(kernel, lambda: geometry.project(case.rows))
+    assert np.array_equal(found.bits, expected.bits)
+    assert np.array_equal(found.values, expected.values)
+    memory = Memory.unpack(geometry, memory.pack())
+    count = len(memory.keys)
+    only = np.sort(random.permutation(count)[: int(random.integers(0, count + 1))])
+    for chosen in (None, only):
+        apart = both(kernel, lambda only=chosen: memory.distances(expected, only))  # type: ignore[misc]
+        assert np.array_equal(*apart)
+    scales = np.tile(geometry.scales, (count, 1, 1))
+    scales[..., 0] += random.integers(0, 50, (count, 1))
+    every = np.concatenate([geometry.scales[None], scales])
+    for row in range(len(expected)):
+        code = expected[row]
+        for wanted in {1, min(12, count), count}:
+            places = both(kernel, lambda code=code, n=wanted: memory.nearest_by_bits(code, n))  # type: ignore[misc]
+            assert np.array_equal(*places)
+        _check_compare(kernel, memory, code, every, only if row % 2 and len(only) else None)
+
+
+def _check_compare(
+    kernel: native.Kernel,
+    memory: Memory,
+    code: hdc.Codes,
+    scales: Ints,
+    only: NDArray[np.intp] | None,
+) -> None:
+    with computing_with(kernel):
+        compared = memory.compare(code, scales, only)
+    with computing_with(None):
+        assert memory.compare(code, scales, only) is None
+        distances = memory.distances(code, only)[0]
+    votes, own = memory.geometry.votes, scales[1:] if only is None else scales[1:][only]
+    if compared is None:
+        # C says that it cannot serve, and only where numbers are too large for it.
+        assert max(np.abs(code.values).max(), distances.max()) >= SMALL or _largest(memory) >= SMALL
+        return
+    assert np.array_equal(compared[0], distances)
+    assert np.array_equal(compared[1], combine(distances, scales[0], votes))
+    assert np.array_equal(compared[2], combine(distances, own, votes))
+
+
+def check_exemplars(kernel: native.Kernel, seed: int) -> None:
+    """Compare the nearest exemplars of random sizes."""
+    random = np.random.default_rng(seed)
+    sizes = random.integers(1, [40, 30, 40, 140])
+    columns = random.integers(0, 60_000, (sizes[0], sizes[1])).astype(np.float32)
+    plane = random.integers(-5000, 5000, (sizes[2], sizes[3])).astype(np.float32)
+    held = Exemplars(np.arange(max(sizes[0], sizes[2]), dtype=np.uint64), columns, plane)
+    most = 2 ** int(random.choice([10, 16, 30, 62]))
+    first, second = (random.integers(-most, most, size) for size in (sizes[1], sizes[3]))
+    found, expected = both(kernel, lambda: nearest_to_one(held, first, second))
+    assert found == expected
+
+
+def check_products(kernel: native.Kernel, seed: int) -> None:
+    """Compare products of bytes of random sizes with those of 64-bit numbers."""
+    random = np.random.default_rng(seed)
+    rows, width = int(random.integers(0, 20)), int(random.choice([*WIDTHS, 0, 5000, 33_025]))
+    held = random.integers(0, 256, (rows, width), dtype=np.uint8)
+    one = random.integers(0, 256, width, dtype=np.uint8)
+    held[: rows // 3], one[: width // 2 * int(random.integers(0, 3))] = 255, 255
+    expected = held.astype(np.int64) @ one.astype(np.int64)
+    for made in both(kernel, lambda: native.byte_products(held, one)):
+        assert made.dtype == np.int32
+        assert np.array_equal(made, expected)
+
+
+def _largest(memory: Memory) -> int:
+    return int(max(np.abs(part).max() for part in memory._derived().held))  # noqa: SLF001
+
+
+CHECKS = (check, check_exemplars, check_products)
+
+
+def main(path: str, seeds: str) -> None:
+    """Run all checks on a module's kernels."""
+    native.LEVELS = load(Path(path)).LEVELS
+    for kernel in native.kernels():
+        for seed in range(int(seeds)):
+            for one in CHECKS:
+                one(kernel, seed)
+        sys.stdout.write(f"{kernel.name}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
