@@ -13,6 +13,8 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+import hdc
+
 from ..config import SETTINGS, read_settings
 from ..core import EdgeError
 from ..extras import install_command, pip_install
@@ -71,6 +73,7 @@ def examine_machine(folder: Path, *, bench: bool = False) -> Iterator[CheckFindi
     yield _python()
     yield _processor()
     yield from _features()
+    yield CheckFinding("hdc", "ok", f"decisions are computed in {hdc.native_path()}")
     yield _rooms()
     yield from _packages()
     yield _clock()
