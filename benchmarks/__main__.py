@@ -27,6 +27,7 @@ NAMES = {
     "ood": "benchmarks.ood.run",
     "trust": "benchmarks.trust.run",
     "public": "benchmarks.public.run",
+    "scale": "benchmarks.scale.run",
 }
 # Counts that `run` of a benchmark takes in addition to the data.
 COUNTS = {
@@ -37,9 +38,9 @@ COUNTS = {
     "faults": ("kills", "broker-kills", "messages", "signals"),
 }
 # Benchmarks whose `run` can skip the slow part.
-QUICK = ("domains", "forecast", "labels", "public", "trust")
+QUICK = ("domains", "forecast", "labels", "public", "scale", "trust")
 # Benchmarks whose `run` can use some of its data sets or parts only.
-SETS = ("forecast", "machines", "trust")
+SETS = ("forecast", "machines", "scale", "trust")
 # Benchmarks whose `run` can compare with a file from another machine.
 AGAINST = ("machines",)
 

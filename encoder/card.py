@@ -14,6 +14,8 @@ from .errors import CardError
 from .quantiser import Quantiser
 
 Kind = Literal["image", "window", "vector"]
+IMAGE_VERSION = 2
+"""Version of the preparation of images in new cards; version 1 serves the cards that have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ class Preparation:
     All kinds: `(value - mean) / scale`, per channel or with one number for all.  Images, in this
     order: `colour`, `resize` [height, width] (fit 'cover' keeps the aspect ratio and fills the
     area, 'stretch' does not), and a centred `crop` [height, width].  Windows: `length` and `step`
-    in samples."""
+    in samples.  version: of how images are decoded and scaled, 1 or IMAGE_VERSION; features of
+    different versions do not mix."""
 
     mean: tuple[float, ...] = (0.0,)
     scale: tuple[float, ...] = (1.0,)
@@ -64,11 +67,20 @@ class Preparation:
     interpolation: str = "bicubic"
     length: int | None = None
     step: int | None = None
+    version: int = 1
 
     def __post_init__(self) -> None:
         # 127 and 127.0 are the same preparation and must give the same fingerprint.
         object.__setattr__(self, "mean", tuple(map(float, self.mean)))
         object.__setattr__(self, "scale", tuple(map(float, self.scale)))
+
+    def keys(self) -> dict[str, object]:
+        """Return the keys that a card file and its fingerprint hold: `version` only from 2 on, so
+        that cards from before it existed keep their fingerprints."""
+        held = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        if self.version == 1:
+            del held["version"]
+        return held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +165,7 @@ def _digest(card: Card) -> str:
         "sha256": card.sha256,
         "kind": card.kind,
         "input": [given.name, list(given.shape), given.dtype, given.layout],
-        "preparation": {name: getattr(prepared, name) for name in prepared.__dataclass_fields__},
+        "preparation": prepared.keys(),
         "taps": [[tap.name, tap.output, tap.width, tap.axis] for tap in card.taps],
         "quantiser": None
         if card.quantiser is None

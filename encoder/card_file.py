@@ -278,8 +278,12 @@ _CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {
 
 
 def _lines(record: Input | Preparation | Tap) -> list[str]:
-    pairs = ((key.name, getattr(record, key.name)) for key in fields(record))
-    return [f"{name} = {_toml(value)}" for name, value in pairs if value is not None]
+    held = (
+        record.keys()
+        if isinstance(record, Preparation)
+        else {key.name: getattr(record, key.name) for key in fields(record)}
+    )
+    return [f"{name} = {_toml(value)}" for name, value in held.items() if value is not None]
 
 
 def _per_tap(card: Card, columns: NDArray[Any]) -> str:

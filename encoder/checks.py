@@ -19,6 +19,7 @@ DTYPES = ("float32", "float16", "float64", "uint8", "int8")
 COLOURS: Mapping[str, int] = {"RGB": 3, "BGR": 3, "L": 1}
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 FITS = ("cover", "stretch")
+VERSIONS = (1, 2)  # of the preparation of images, see preparation.py
 # Encoders for edge devices take images far below 16,384 pixels a side.
 SIDE_MAX = 1 << 14
 # Features, samples of a window, or sizes of an axis: bounds the allocation for a damaged card.
@@ -129,6 +130,13 @@ def _check_preparation(card: Card) -> None:
             "give one number per channel",
         )
     require(0.0 not in prepared.scale, card.name, "a scale is zero", "give the divisor, 1 for none")
+    versions = VERSIONS if card.kind == "image" else (1,)
+    require(
+        prepared.version in versions,
+        card.name,
+        f"version {prepared.version} of the preparation is unknown for kind {card.kind!r}",
+        f"version is one of {', '.join(map(str, versions))}; a newer one needs a newer auricle",
+    )
     if card.kind == "image":
         _check_image(card)
     if card.kind == "window":

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .card import Card, Input, Kind, Preparation, Tap
+from .card import IMAGE_VERSION, Card, Input, Kind, Preparation, Tap
 from .checks import NATURAL_LAYOUTS
 from .errors import CardError, ModelError
 from .onnx_file import digest_of, read_model
@@ -180,6 +180,7 @@ def _guessed_image(given: Input, notes: list[str]) -> Preparation:
         colour="L" if given.size("C") == GREY else "RGB",
         resize=(height, width),
         crop=(height, width),
+        version=IMAGE_VERSION,
     )
 
 

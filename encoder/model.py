@@ -20,13 +20,28 @@ from .errors import CardError, ModelError, PayloadError
 from .onnx_file import digest_of, read_model
 from .preparation import prepare_image
 from .quantiser import Granularity, freeze_quantiser
-from .session import OnnxSession, check_ports, probe_shape, run_taps
+from .session import OnnxSession, check_ports, probe_shape, run_taps, widths_declared
 
 SHIPPED: Mapping[str, Path] = {
     name: Path(__file__).with_name("models") / name / "card.toml"
     for name in ("efficientnet_lite0", "log_mel")
 }
 """The cards of the models in the package, by name."""
+
+
+def shipped_card(name: str, fingerprint: str = "") -> Card:
+    """Return the card of a model in SHIPPED.
+
+    fingerprint: of the card that features were made with.  If that is an earlier card of the same
+    model, which lies next to the newest as card-N.toml, it is returned: only with it are new
+    features comparable."""
+    path = SHIPPED[name]
+    card = load_card(path)
+    if not fingerprint or card.fingerprint == fingerprint:
+        return card
+    earlier = map(load_card, sorted(path.parent.glob("card-*.toml"), reverse=True))
+    return next((one for one in earlier if one.fingerprint == fingerprint), card)
+
 
 THREADS_MAX = 256
 """More than any supported device has cores; a larger number is a mistake."""
@@ -142,9 +157,9 @@ def open_model(
     """Open a model for encoding.
 
     source: a card, the path of a card.toml, or a name in SHIPPED.  threads, providers: see
-    `OnnxSession`.  The file's SHA-256 is verified before anything parses or runs it.  The graph
-    runs once on zeros, so that a wrong input, tap or width fails here.  A card of ready-made
-    vectors loads no runtime.  Raises CardError or ModelError."""
+    `OnnxSession`.  The file's SHA-256 is verified before anything parses or runs it.  A wrong
+    input, tap or width fails here: the graph runs once on zeros unless it declares them all.  A
+    card of ready-made vectors loads no runtime.  Raises CardError or ModelError."""
     if not 1 <= threads <= THREADS_MAX:
         raise ModelError(
             f"opening a model with {threads} threads", f"use 1 to {THREADS_MAX} threads"
@@ -188,8 +203,8 @@ def _verified_session(card: Card, threads: int, providers: Sequence[str] | None)
         )
     session = OnnxSession(data, path.resolve().parent, threads, providers)
     check_ports(session, card)
-    zeros = np.zeros(probe_shape(card), dtype=card.input.dtype)
-    run_taps(session, card, zeros)
+    if not widths_declared(session, card):
+        run_taps(session, card, np.zeros(probe_shape(card), dtype=card.input.dtype))
     return session
 
 

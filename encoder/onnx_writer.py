@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,7 @@ _OPSET, _IR_VERSION, _INTS = 13, 8, 7
 _TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6}
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """One operator with one output.  numbers: its attributes, each a list of integers."""
 
     operator: str
@@ -27,8 +26,7 @@ class Node:
     numbers: Sequence[tuple[str, tuple[int, ...]]] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """An input or output of the graph: its shape without the batch, which has any size."""
 
     name: str

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import into_layout, normalise
-from .card import Card
+from .card import Card, Preparation
 from .errors import PayloadError
 
 if TYPE_CHECKING:
@@ -26,9 +26,14 @@ IMAGE_BYTES_MAX = 1 << 28
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 
 _EXIF_ORIENTATION = 0x0112  # tag Orientation (Exif 2.3, section 4.6.4)
-_JPEG_GAP = (
-    2  # decode at twice the size needed or more, so that the resize still decides the pixels
-)
+# A JPEG is decoded at this many times the size needed or more, by the version of the preparation.
+# At 2 the filter decides the pixels.  At 1 the decoder averages most of them, in half the time and
+# without a loss of accuracy on PACS (docs/howto/encoder.md).
+_JPEG_GAPS = {1: 2, 2: 1}
+_THUMBNAIL_GAP = 2  # for the eye: the filter decides the pixels
+# From version 2 on, whole blocks of pixels are averaged first, down to this many times the size
+# needed or more.  Lower than 1 would enlarge again.
+_BLOCKS_GAP = 1.0
 _BAD_FILE_HINT = "send the file whole, as JPEG, PNG, WebP, BMP, GIF, TIFF or PPM"
 # The brands of HEIF files with HEVC images, bytes 8 to 12 (ISO/IEC 23008-12, annex B); `mif1` is
 # the general one.
@@ -43,8 +48,9 @@ def prepare_image(payload: object, card: Card) -> NDArray[Any]:
     [h, w, 4] RGBA of dtype uint8 or uint16.  EXIF rotation is applied; transparent pixels are
     blended with white; 16-bit values keep their upper byte; CMYK, palette and grey become the
     card's colour.  Raises PayloadError, before decoding if the header suffices.  Cost: decoding."""
+    prepared = card.preparation
     if isinstance(payload, np.ndarray):
-        return image_batch(_from_pixels(payload), card)
+        return image_batch(_from_pixels(payload, prepared), card)
     if not isinstance(payload, bytes | bytearray | memoryview):
         raise PayloadError(
             f"preparing an image: expected the bytes of a file or an array of pixels, found "
@@ -56,37 +62,46 @@ def prepare_image(payload: object, card: Card) -> NDArray[Any]:
             f"decoding an image: expected 1 to {IMAGE_BYTES_MAX} bytes, found {len(payload)}",
             "check the camera or the message: the payload is empty or too long",
         )
-    return image_batch(_decoded(bytes(payload), _needed_side(card)), card)
+    side = 0 if prepared.resize is None else max(prepared.resize) * _JPEG_GAPS[prepared.version]
+    image = _decoded(bytes(payload), side)
+    area = _area(image.size, prepared)
+    return image_batch(image if area is None else image.crop(area), card)
 
 
 def thumbnail(data: bytes, side: int) -> NDArray[np.uint8]:
     """Decode an image file and scale it down to fit a square of `side` pixels: uint8 [h, w, 3],
     RGB, upright.  Raises PayloadError as `prepare_image` does."""
-    image = _decoded(data, side)
+    image = _decoded(data, side * _THUMBNAIL_GAP)
     image.thumbnail((side, side))
     return np.asarray(image, dtype=np.uint8)
 
 
 def image_batch(image: Image, card: Card) -> NDArray[Any]:
-    """Prepare an upright 8-bit RGB `image` as a batch of one for the graph."""
+    """Prepare an upright 8-bit RGB `image`, cut to its area, as a batch of one for the graph."""
     prepared = card.preparation
     if prepared.colour == "L":
         image = image.convert("L")
-    image = _cropped(_resized(image, card), prepared.crop)
-    pixels = np.asarray(image, dtype=np.float32)
+    image = _cropped(_resized(image, prepared), prepared.crop)
+    pixels = np.asarray(image)
     if prepared.colour == "L":
         pixels = pixels[:, :, np.newaxis]
     if prepared.colour == "BGR":
         pixels = pixels[:, :, ::-1]
-    return into_layout(normalise(pixels, card), card)
+    if card.input.layout == "NCHW" and card.input.dtype == "float32":
+        return _planes(pixels, prepared)
+    return into_layout(normalise(pixels.astype(np.float32), card), card)
 
 
-def _needed_side(card: Card) -> int:
-    size = card.preparation.resize
-    return max(size) if size is not None else 0
+def _planes(pixels: NDArray[np.uint8], prepared: Preparation) -> NDArray[np.float32]:
+    """Return what `normalise` and `into_layout` would for planes of float32, with one copy."""
+    values = pixels.transpose(2, 0, 1).astype(np.float32, order="C")
+    values -= np.array(prepared.mean, dtype=np.float32)[:, np.newaxis, np.newaxis]
+    values /= np.array(prepared.scale, dtype=np.float32)[:, np.newaxis, np.newaxis]
+    return values[np.newaxis]
 
 
 def _decoded(data: bytes, side: int) -> Image:
+    """Decode an image file; a JPEG with sides of at least `side` pixels, whole if that is 0."""
     # Without these two imports, Pillow loads all its plugins at the first WebP or TIFF.
     import PIL.Image
     import PIL.TiffImagePlugin
@@ -97,7 +112,7 @@ def _decoded(data: bytes, side: int) -> Image:
         _require_bounded(image.size)
         if side:
             # A JPEG decodes faster at a half, quarter or eighth of its size.
-            image.draft(None, (side * _JPEG_GAP, side * _JPEG_GAP))
+            image.draft(None, (side, side))
         image.load()
         return _in_rgb(_upright(image))
     except PayloadError:
@@ -176,7 +191,8 @@ def _sixteen_bit(values: NDArray[Any]) -> NDArray[np.uint16]:
     return values.astype(np.uint16)
 
 
-def _from_pixels(pixels: NDArray[Any]) -> Image:
+def _from_pixels(pixels: NDArray[Any], prepared: Preparation | None = None) -> Image:
+    """Return an array of pixels as an image, cut to its area if a preparation is given."""
     import PIL.Image
 
     shape = pixels.shape
@@ -189,6 +205,10 @@ def _from_pixels(pixels: NDArray[Any]) -> Image:
             "put the channels on the last axis and convert to uint8: floats have no standard range",
         )
     _require_bounded((shape[1], shape[0]))
+    area = None if prepared is None else _area((shape[1], shape[0]), prepared)
+    if area is not None:
+        left, top, right, bottom = area
+        pixels = pixels[top:bottom, left:right]
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
     if pixels.ndim == 3 and shape[2] == 1:
@@ -196,22 +216,36 @@ def _from_pixels(pixels: NDArray[Any]) -> Image:
     return _in_rgb(PIL.Image.fromarray(np.ascontiguousarray(pixels)))
 
 
-def _resized(image: Image, card: Card) -> Image:
+def _area(size: tuple[int, int], prepared: Preparation) -> tuple[int, int, int, int] | None:
+    """Return the part of an image of `size` (width, height) that is resized, in whole pixels; None
+    for all of it.  Version 1 cuts as it resizes, at fractions of pixels."""
+    if prepared.version == 1 or prepared.resize is None or prepared.fit != "cover":
+        return None
+    height, width = prepared.resize
+    ratio = max(width / size[0], height / size[1])
+    wide, high = max(round(width / ratio), 1), max(round(height / ratio), 1)
+    if (wide, high) == size:
+        return None
+    left, top = (size[0] - wide) // 2, (size[1] - high) // 2
+    return left, top, left + wide, top + high
+
+
+def _resized(image: Image, prepared: Preparation) -> Image:
     from PIL.Image import Resampling
 
-    prepared = card.preparation
     if prepared.resize is None:
         return image
     height, width = prepared.resize
+    if image.size == (width, height):
+        return image
+    method = Resampling[prepared.interpolation.upper()]
+    if prepared.version > 1:
+        return image.resize((width, height), method, reducing_gap=_BLOCKS_GAP)
+    box = (0.0, 0.0, float(image.width), float(image.height))
     if prepared.fit == "cover":
         # The larger ratio fills the area, whatever the aspect ratio.
         ratio = max(width / image.width, height / image.height)
         box = _centred_box(image.size, width / ratio, height / ratio)
-    else:
-        box = (0.0, 0.0, float(image.width), float(image.height))
-    if image.size == (width, height):
-        return image
-    method = Resampling[prepared.interpolation.upper()]
     return image.resize((width, height), method, box=box)
 
 

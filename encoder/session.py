@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from .card import Card, Tap
 from .errors import ModelError
-from .onnx_writer import Node, Value, onnx_bytes
 
 TELEMETRY_OFF = "ORT_DISABLE_TELEMETRY"
 """Environment variable, set before onnxruntime is loaded unless it is set already: version 1.32 and
 newer store a device id in the user's cache and report usage to the vendor in a thread."""
+
+_CPU_BYTES = 8_192
+"""Holds the whole entry of the first processor, whose flags take 2 KB; all report the same."""
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -105,8 +107,12 @@ def products_overflow() -> bool:
 
     x86 processors without VNNI add pairs of uint8 x int8 products in 16 bits, which saturates: the
     cosine of the shipped encoder's features then falls to 0.80.  The exact kernels take more than
-    twice the time on processors with VNNI, so they are used only if this test fails.  Costs a
-    millisecond per process."""
+    twice the time on processors with VNNI, so they are used only if this test fails.  The test
+    takes some milliseconds per process; a processor that reports VNNI needs none."""
+    if reports_vnni():
+        return False
+    from .onnx_writer import Node, Value, onnx_bytes
+
     weights = {"w": np.full((16, 16), 127, dtype=np.int8)}
     results = [Value("sums", (16,), "int32")]
     node = Node("MatMulInteger", ("x", "w"), "sums")
@@ -117,6 +123,17 @@ def products_overflow() -> bool:
     session = _runtime().InferenceSession(data, options, providers=["CPUExecutionProvider"])
     (sums,) = session.run(["sums"], {"x": np.full((1, 16), 255, dtype=np.uint8)})
     return bool((sums != 16 * 127 * 255).any())
+
+
+def reports_vnni(path: str = "/proc/cpuinfo") -> bool:
+    """Say whether Linux reports instructions that add int8 products in 32 bits (x86 only)."""
+    try:
+        with Path(path).open("rb") as file:
+            lines = file.read(_CPU_BYTES).splitlines()
+    except OSError:
+        return False
+    flags = next((line.split() for line in lines if line.startswith(b"flags")), [])
+    return b"avx512_vnni" in flags or b"avx_vnni" in flags
 
 
 def _without_model_copy(session: Any) -> Any:
@@ -186,6 +203,18 @@ def check_ports(session: OnnxSession, card: Card) -> None:
             f"graph has {sorted(outputs)}",
             "correct taps.output in the card, or export the model with that output",
         )
+
+
+def widths_declared(session: OnnxSession, card: Card) -> bool:
+    """Say whether the graph declares the sizes of its input and the widths of the card's taps, all
+    but the batch; running it would then show nothing that the card can have wrong."""
+    (given,) = session.inputs
+    ports = {port.name: port for port in session.outputs}
+    shapes = [ports[tap.output].shape for tap in card.taps]
+    return -1 not in given.shape[1:] and all(
+        len(shape) > tap.axis and shape[tap.axis] == tap.width
+        for tap, shape in zip(card.taps, shapes, strict=True)
+    )
 
 
 def probe_shape(card: Card) -> tuple[int, ...]:

@@ -39,6 +39,7 @@ from .integers import ONE
 from .kinds import KINDS, DetectorKind
 from .memory import Memory
 from .native import byte_products, native_path
+from .neighbours import Exemplars
 from .normal import normal_quantile
 from .switches import LEAD, SwitchStatistics
 from .time_blocks import BLOCKS, TimeOrder, order_in_time
@@ -60,6 +61,7 @@ __all__ = [
     "ConceptError",
     "DetectorKind",
     "DimensionError",
+    "Exemplars",
     "FormatError",
     "Geometry",
     "HdcError",

@@ -14,16 +14,15 @@ from numpy.typing import NDArray
 
 from .blocks import Packed
 from .geometry import Codes, Geometry, fingerprint_of, keys_of
-from .integers import ONE, Ints, combine, combine_one, mean, offsets, root
-from .memory import Indices, Key, Memory
+from .integers import ONE, Ints, mean, offsets, root
+from .joint import HeldOutSamples, NearestExemplars, ScoredSamples, join_scores
+from .memory import Key, Memory
 from .neighbours import (
     Exemplars,
-    Floats,
     choose,
     coordinates,
     has_neighbours,
     nearest,
-    nearest_to_one,
     pack_exemplars,
 )
 from .switches import SwitchStatistics, displacements, switch_statistics
@@ -73,49 +72,11 @@ DEVIATION_MAX = 1 << 20
 """Largest deviation of a held-out score, 1,024 standard deviations: identical samples have no
 spread, and sums of 2^20 squares stay below 2^63."""
 
-EXEMPLAR_SHORTLIST = 8
-"""Concepts whose exemplars are compared: the nearest by their means.  Chosen by hand, to bound the
-cost of a verdict; effect not measured."""
-
-_FAR = np.iinfo(np.int64).max
-
 # A distance to a concept that counts as absent: the score is cut far below it.
 _ELSEWHERE = 1 << 40
 
 # Mean 0 and deviation 1, for concepts that have no exemplars to measure.
 _UNIT_SCALES = np.asarray([[0, 1], [0, 1]], dtype=np.int64)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class NearestExemplars:
-    """Exemplars of each concept compared, None if it has none.
-
-    scales: int64 [concepts, 2, 2], mean and deviation of the distances to the nearest one.
-    """
-
-    exemplars: tuple[Exemplars | None, ...]
-    scales: Ints
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HeldOutSamples:
-    """Samples that are in the memory.
-
-    own: [n], the column of each one's concept.  distances: int64 [n, 2], to the nearest other
-    exemplar of that concept.
-    """
-
-    own: Indices
-    distances: Ints
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ScoredSamples:
-    """Codes to score.  held_out: given if they are in the memory."""
-
-    geometry: Geometry
-    codes: Codes
-    held_out: HeldOutSamples | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -263,99 +224,6 @@ class Calibration:
             shifted = offsets(pair), np.ascontiguousarray(pair[..., 1])
             self._view[:] = [_MemoryView(keys, places, both, shifted)]
         return self._view[0]
-
-
-def join_scores(
-    distances: Ints, scales: Ints, samples: ScoredSamples, near: NearestExemplars | None = None
-) -> tuple[Ints, Indices]:
-    """Return the lowest joint score of each sample, int64 [n], and its column, [n].
-
-    distances: int64 [n, concepts, blocks] with scales [concepts, blocks, 2].
-    """
-    votes = samples.geometry.votes
-    scores = combine(distances, scales, votes)
-    if near is not None:
-        scores = _with_neighbours(scores, distances, scales, samples, near)
-    place = scores.argmin(axis=1)
-    return scores[np.arange(len(scores)), place], place
-
-
-def join_one_score(
-    distances: Ints,
-    scores: Ints,
-    scales: Ints,
-    samples: ScoredSamples,
-    near: NearestExemplars | None = None,
-) -> tuple[int, int]:
-    """Compute `join_scores` for one sample that is not held out.
-
-    distances: int64 [concepts, blocks], whose combined scores are `scores` [concepts].  Exemplars
-    can only raise a score.  So concepts are tried in the order of their scores without exemplars,
-    until the next one starts above the lowest found.
-    """
-    if near is None:
-        place = int(scores.argmin())
-        return int(scores[place]), place
-    values, (first, second) = samples.codes.values[0], samples.geometry.spans[:2]
-    # The plane's last coordinate is the length outside.
-    columns, plane = values[slice(*first)], values[second[0] : second[1] - 1]
-    votes = (*samples.geometry.votes.tolist(), *samples.geometry.exemplar_votes.tolist())
-    found: list[tuple[int, int]] = []
-    for place in scores.argsort(kind="stable")[:EXEMPLAR_SHORTLIST].tolist():
-        if found and scores[place] > min(found)[0]:
-            break
-        typical = near.scales[place].tolist()
-        held = near.exemplars[place]
-        apart = nearest_to_one(held, columns, plane) if held is not None else (-1, -1)
-        nearby = [own if own >= 0 else of[0] for own, of in zip(apart, typical, strict=True)]
-        both = (*distances[place].tolist(), *nearby)
-        found.append((combine_one(both, (*scales[place].tolist(), *typical), votes), place))
-    return min(found)
-
-
-def _with_neighbours(
-    scores: Ints, distances: Ints, scales: Ints, samples: ScoredSamples, near: NearestExemplars
-) -> Ints:
-    """Return scores [n, concepts] with exemplars, and a very high one for concepts that
-    `join_one_score` would not try."""
-    count = min(EXEMPLAR_SHORTLIST, scores.shape[1])
-    short = np.argsort(scores, axis=1, kind="stable")[:, :count]
-    coded = coordinates(samples.geometry, samples.codes)
-    made = np.full(scores.shape, _FAR)
-    left = np.arange(len(scores))
-    for turn in range(count):
-        if turn:
-            left = left[scores[left, short[left, turn]] <= made[left].min(axis=1)]
-        tried = short[left, turn]
-        for column in sorted(set(tried.tolist())):
-            rows = left[tried == column]
-            apart = _exemplar_distances(column, rows, coded, samples, near)
-            made[rows, column] = combine(
-                np.concatenate([distances[rows, column], apart], axis=1),
-                np.concatenate([scales[column], near.scales[column]]),
-                np.concatenate([samples.geometry.votes, samples.geometry.exemplar_votes]),
-            )
-    return made
-
-
-def _exemplar_distances(
-    column: int,
-    rows: Indices,
-    coded: tuple[Floats, Floats],
-    samples: ScoredSamples,
-    near: NearestExemplars,
-) -> Ints:
-    """Return distances int64 [rows, 2] to a concept's nearest exemplar, the mean ones if it has
-    none."""
-    found = np.broadcast_to(near.scales[column, :, 0], (len(rows), 2)).copy()
-    held, held_out = near.exemplars[column], samples.held_out
-    if held is not None:
-        apart = nearest(held, coded[0][rows], coded[1][rows])
-        found = np.where(apart < 0, found, apart)
-    if held_out is not None:
-        own = held_out.own[rows] == column
-        found[own] = held_out.distances[rows[own]]
-    return found
 
 
 def calibrate(

@@ -9,10 +9,11 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from .calibration import ENOUGH, Calibration, ScoredSamples, join_one_score, join_scores
+from .calibration import ENOUGH, Calibration
 from .errors import ConceptError
 from .geometry import Codes
 from .integers import ONE, Ints, combine, combine_shifted
+from .joint import ScoredSamples, join_one_score, join_scores
 from .memory import Key, Memory
 from .normal import upper_tail
 from .switches import RAISED_SCORE
@@ -147,7 +148,12 @@ def detect_each(
     concepts."""
     keys = memory.keys
     if len(keys) > MANY or len(codes) < 2 or not keys:
-        found = [compare(codes[row], memory, calibration) for row in range(len(codes))]
+        many = len(keys) > MANY and len(codes) > 1
+        found = (
+            _compare_shortlists(codes, memory, calibration)
+            if many
+            else [compare(codes[row], memory, calibration) for row in range(len(codes))]
+        )
         return [(one, decide(one, memory, calibration, rate)) for one in found]
     distances = memory.distances(codes)
     shifted = calibration.offsets_and_deviations(memory)
@@ -175,6 +181,28 @@ def detect_each(
         )
         for row in range(len(codes))
     ]
+
+
+def _compare_shortlists(codes: Codes, memory: Memory, calibration: Calibration) -> list[Comparison]:
+    """Compute `compare` for each of several samples with the nearest of many concepts: distances to
+    a concept are computed for all samples in one pass."""
+    keys = memory.keys
+    each = [memory.nearest_by_bits(codes[row], SHORTLIST) for row in range(len(codes))]
+    every = np.unique(np.concatenate(each))
+    distances = memory.distances(codes, every)
+    offset, deviations = calibration.offsets_and_deviations(memory)
+    made = []
+    for row, only in enumerate(each):
+        near = distances[row, np.searchsorted(every, only)]
+        shifted = offset[:, only], deviations[:, only]
+        common, own = combine_shifted(near, *shifted, memory.geometry.votes)
+        found = tuple(keys[at] for at in only.tolist())
+        made.append(
+            Comparison(
+                codes=codes[row], keys=found, columns=only, distances=near, common=common, own=own
+            )
+        )
+    return made
 
 
 def decide(

@@ -477,12 +477,17 @@ def keys_of(codes: Codes) -> Words:
 def fingerprint_of(packed: Packed) -> str:
     """Hex SHA-256 over names, dtypes, shapes and little-endian bytes, in the order of names."""
     digest = hashlib.sha256()
+    update_fingerprint(digest, packed)
+    return digest.hexdigest()
+
+
+def update_fingerprint(digest: "hashlib._Hash", packed: Packed) -> None:
+    """Add arrays to the state of a `fingerprint_of`."""
     for name in sorted(packed):
         array = np.ascontiguousarray(packed[name])
         little = array.astype(array.dtype.newbyteorder("<"), copy=False)
         digest.update(f"{name} {array.dtype.kind}{array.dtype.itemsize} {array.shape};".encode())
         digest.update(little.tobytes())
-    return digest.hexdigest()
 
 
 def checked_slices(width: int, slices: Slices) -> Slices:

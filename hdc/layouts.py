@@ -262,12 +262,13 @@ def lay_memory(
     blocks: _Blocks,
     votes: Ints,
     majorities: NDArray[np.uint64],
-    means: tuple[Ints, ...],
+    means: tuple[NDArray[Any], ...],
     screened: int,
 ) -> MemoryLayout | None:
     """Lay the prototypes of concepts out, None if C cannot serve them.
 
-    majorities: uint64 [c, words].  means: int64 [c, width] of each block.  screened: concepts left
+    majorities: uint64 [c, words].  means: whole
+    numbers [c, width] of each block.  screened: concepts left
     by a first pass over a quarter of the bits, which memories of no more do without.
     """
     if not kernels() or len(votes) != 1 + len(means) or not whole(votes, 0, _VOTE_MAX):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from . import native
 from .blocks import AnyBlock, Packed
 from .errors import ConceptError, DimensionError, FormatError
-from .geometry import WORD_BITS, Codes, Geometry, Words, fingerprint_of, pack, unpack
+from .geometry import WORD_BITS, Codes, Geometry, Words, pack, unpack, update_fingerprint
 from .integers import Ints, all_ones, combine, mean
 from .layouts import MemoryLayout, lay_memory
 
@@ -35,10 +35,16 @@ MEAN_SAMPLES_MIN = 2
 """Fewest samples whose mean can show that others have moved: a single one has no spread."""
 
 
+_COUNTERS = (np.uint8, np.uint16, np.int32)
+"""Types of counts of set bits, smallest first; a concept uses the first that holds its samples."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Concept:
+    """The sum of `count` samples.  ones: set bits, in one of `_COUNTERS`.  sums: of the values."""
+
     count: int
-    ones: NDArray[np.int32]
+    ones: NDArray[np.integer]
     sums: Ints
 
 
@@ -84,6 +90,7 @@ class Memory:
     geometry: Geometry
     _concepts: dict[Key, _Concept] = field(default_factory=dict)
     _prototypes: _Prototypes | None = None
+    _changed: set[Key] = field(default_factory=set)
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -120,7 +127,7 @@ class Memory:
 
     def copy(self) -> "Memory":
         """Return an independent copy."""
-        return Memory(self.geometry, dict(self._concepts), self._prototypes)
+        return Memory(self.geometry, dict(self._concepts), self._prototypes, set(self._changed))
 
     def part(self, domain: str) -> "Memory":
         """Return an independent memory with only the concepts of one domain."""
@@ -286,8 +293,10 @@ class Memory:
         """Return distances int64 [n, blocks] of each sample to its concept without that sample."""
         rest, made = concept.count - 1, self._typical(len(codes))
         if rest:
-            bits = unpack(codes.bits)
-            made[:, 0] = ((concept.ones - bits > rest // 2) != bits).sum(axis=1)
+            # Without a sample, a bit that it has set is counted once less.
+            kept, lost = pack(concept.ones > rest // 2), pack(concept.ones <= rest // 2 + 1)
+            differing = (codes.bits & lost) | (~codes.bits & kept)
+            made[:, 0] = np.bitwise_count(differing).sum(axis=1, dtype=np.int64)
             means = mean(concept.sums - codes.values, rest)
             for index, (block, span) in enumerate(self._blocks(), start=1):
                 held = slice(*span)
@@ -299,7 +308,7 @@ class Memory:
         removed, made = self._sum(left_out), self._typical(len(codes))
         rest = concept.count - removed.count
         if rest > 0:
-            majority = pack(concept.ones - removed.ones > rest // 2)
+            majority = pack(_counts(concept) - _counts(removed) > rest // 2)
             made[:, 0] = np.bitwise_count(codes.bits ^ majority).sum(axis=1, dtype=np.int64)
             means = mean(concept.sums - removed.sums, rest)
             for index, (block, span) in enumerate(self._blocks(), start=1):
@@ -315,21 +324,41 @@ class Memory:
     def digest(self) -> str:
         """Hex SHA-256 of geometry and sums, independent of the order of additions."""
         return hashlib.sha256(
-            (self.geometry.fingerprint + fingerprint_of(self.pack())).encode()
+            (self.geometry.fingerprint + self._fingerprint()).encode()
         ).hexdigest()
+
+    def _fingerprint(self) -> str:
+        """Return `fingerprint_of(self.pack())`, without a copy of all sums."""
+        packed = self._pack_names()
+        keys, shape = self.keys, (len(self._concepts), self.geometry.bits)
+        held = [self._concepts[key] for key in keys]
+        digest = hashlib.sha256()
+        update_fingerprint(digest, {name: packed[name] for name in ("counts", "domains", "labels")})
+        digest.update(f"ones i4 {shape};".encode())
+        for concept in held:
+            digest.update(concept.ones.astype("<i4").data)
+        digest.update(f"sums i8 {(len(held), self.geometry.values)};".encode())
+        for concept in held:
+            digest.update(concept.sums.astype("<i8", copy=False).data)
+        return digest.hexdigest()
 
     def pack(self) -> Packed:
         """Return arrays from which `unpack` restores the memory."""
         concepts = [self._concepts[key] for key in self.keys]
         shape = (len(concepts), -1) if concepts else (0, self.geometry.bits)
-        return {
-            "domains": np.asarray([key[0] for key in self.keys], dtype=np.str_),
-            "labels": np.asarray([key[1] for key in self.keys], dtype=np.str_),
-            "counts": np.asarray([concept.count for concept in concepts], dtype=np.int64),
-            "ones": np.asarray([c.ones for c in concepts], dtype=np.int32).reshape(shape),
+        return self._pack_names() | {
+            "ones": np.asarray([_counts(c) for c in concepts], dtype=np.int32).reshape(shape),
             "sums": np.asarray([c.sums for c in concepts], dtype=np.int64).reshape(
                 len(concepts), self.geometry.values
             ),
+        }
+
+    def _pack_names(self) -> Packed:
+        """Return the arrays of `pack` that name and count the concepts."""
+        return {
+            "domains": np.asarray([key[0] for key in self.keys], dtype=np.str_),
+            "labels": np.asarray([key[1] for key in self.keys], dtype=np.str_),
+            "counts": np.asarray([self._concepts[key].count for key in self.keys], dtype=np.int64),
         }
 
     @staticmethod
@@ -378,7 +407,7 @@ class Memory:
     def _change(self, key: Key, by: _Concept, sign: int) -> None:
         old = self._concepts.get(key)
         count = sign * by.count + (old.count if old else 0)
-        ones = sign * by.ones + (old.ones if old else 0)
+        ones = sign * _counts(by) + (_counts(old) if old else 0)
         sums = sign * by.sums + (old.sums if old else 0)
         nonzero_without_samples = count == 0 and (ones.any() or sums.any())
         if count < 0 or nonzero_without_samples or (ones < 0).any() or (ones > count).any():
@@ -386,9 +415,10 @@ class Memory:
                 f"removing from {key} expects samples that it holds, found others",
                 "remove only samples that were added, each once",
             )
-        self._prototypes = None
+        self._changed.add(key)
         if count:
-            self._concepts[key] = _Concept(count, ones.astype(np.int32), sums)
+            kind = next(one for one in _COUNTERS if count <= np.iinfo(one).max)
+            self._concepts[key] = _Concept(count, ones.astype(kind), sums)
         else:
             self._concepts.pop(key, None)
 
@@ -398,33 +428,71 @@ class Memory:
         return self._concepts[key]
 
     def _derived(self) -> _Prototypes:
-        if self._prototypes is None:
-            keys = tuple(sorted(self._concepts))
-            held = [self._concepts[key] for key in keys]
-            negative = np.asarray([c.ones > c.count // 2 for c in held], dtype=np.bool_)
-            means = np.asarray([mean(c.sums, c.count) for c in held], dtype=np.int64)
-            means = means.reshape(len(keys), self.geometry.values)
-            bits = pack(negative.reshape(len(keys), self.geometry.bits))
-            blocks = tuple(means[:, slice(*span)] for _, span in self._blocks())
-            numbers = tuple(block.number for block, _ in self._blocks())
-            geometry = self.geometry
-            every = (geometry.columns, geometry.plane, geometry.norms)
-            layout = lay_memory(every, geometry.votes, bits, blocks, _SCREENED)
-            parts: dict[str, slice] = {}
-            for at, (domain, _) in enumerate(keys):
-                parts[domain] = slice(parts[domain].start if domain in parts else at, at + 1)
-            pairs = zip(blocks, numbers, strict=True)
-            self._prototypes = _Prototypes(
-                keys=keys,
-                parts=parts,
-                bits=bits,
-                held=layout.means
-                if layout
-                else tuple(held.astype(number) for held, number in pairs),
-                numbers=numbers,
-                layout=layout,
-            )
+        """Return the prototypes of all concepts; those of changed concepts are computed now."""
+        if self._prototypes is None or self._changed:
+            self._prototypes = self._update(self._prototypes)
+            self._changed = set()
         return self._prototypes
+
+    def _update(self, before: _Prototypes | None) -> _Prototypes:
+        """Compute the prototypes of changed concepts, and copy those of the others from `before`.
+
+        The tuple of keys is the same object while the set of concepts is the same.
+        """
+        at = {key: place for place, key in enumerate(before.keys)} if before else {}
+        if before is not None and all(
+            (one in at) == (one in self._concepts) for one in self._changed
+        ):
+            keys, parts = before.keys, before.parts
+            stale = sorted(at[key] for key in self._changed if key in at)
+            bits = before.bits.copy()
+            means = tuple(
+                held.astype(block.number)
+                for held, (block, _) in zip(before.held, self._blocks(), strict=True)
+            )
+        else:
+            keys = tuple(sorted(self._concepts))
+            parts = _parts_of(keys)
+            stale = [p for p, key in enumerate(keys) if key in self._changed or key not in at]
+            bits, means = self._empty_prototypes(len(keys))
+            kept = [p for p, key in enumerate(keys) if key not in self._changed and key in at]
+            if before is not None and kept:
+                places = [at[keys[place]] for place in kept]
+                for made, old in zip((bits, *means), (before.bits, *before.held), strict=True):
+                    made[kept] = old[places]
+        for place in stale:
+            concept = self._concepts[keys[place]]
+            bits[place] = pack(concept.ones > concept.count // 2)
+            row = mean(concept.sums, concept.count)
+            for made, (_, span) in zip(means, self._blocks(), strict=True):
+                made[place] = row[slice(*span)]
+        every = (self.geometry.columns, self.geometry.plane, self.geometry.norms)
+        layout = lay_memory(every, self.geometry.votes, bits, means, _SCREENED)
+        return _Prototypes(
+            keys=keys,
+            parts=parts,
+            bits=bits,
+            held=layout.means if layout else means,
+            numbers=tuple(block.number for block, _ in self._blocks()),
+            layout=layout,
+        )
+
+    def _empty_prototypes(self, count: int) -> tuple[Words, tuple[NDArray[np.floating], ...]]:
+        bits = np.empty((count, self.geometry.words), dtype=np.uint64)
+        blocks = self._blocks()
+        return bits, tuple(np.empty((count, b - a), block.number) for block, (a, b) in blocks)
+
+
+def _counts(concept: _Concept) -> NDArray[np.int32]:
+    return concept.ones.astype(np.int32, copy=False)
+
+
+def _parts_of(keys: tuple[Key, ...]) -> dict[str, slice]:
+    """Return the columns of each domain."""
+    parts: dict[str, slice] = {}
+    for at, (domain, _) in enumerate(keys):
+        parts[domain] = slice(parts[domain].start if domain in parts else at, at + 1)
+    return parts
 
 
 def _hamming(held: Words, query: Words) -> Ints:

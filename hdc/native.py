@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .errors import DimensionError
 
-INTERFACE: Final = 1
+INTERFACE: Final = 2
 """The version of the arguments and layouts in level.h; a module of another one is not used."""
 
 try:
@@ -58,6 +58,7 @@ class Kernel:
     compare: Callable[..., int]
     nearest: Callable[..., int]
     exemplars: Callable[..., int]
+    join: Callable[..., int]
     work: Callable[..., int]
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-sys.path.insert(0, str(Path(__file__).parent))
-import build_native
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from scripts import build_native
 
 
 class NativeHook(BuildHookInterface[Any]):

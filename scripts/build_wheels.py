@@ -20,7 +20,8 @@ import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import build_native
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from scripts import build_native
 
 MACHINES = ("x86_64", "aarch64")
 GLIBC_MAX = (2, 17)
@@ -50,7 +51,7 @@ def main(folder: str) -> int:
     return int(len(made) <= len(MACHINES))
 
 
-def build_wheel(machine: str | None, target: Path) -> Path:
+def build_wheel(machine: str | None, target: Path, root: Path = build_native.ROOT) -> Path:
     """Build the wheel for a processor, or the pure one, into a folder.  Raises WheelError."""
     env = {**os.environ, "HATCH_BUILD_NO_HOOKS": str(machine is None).lower()}
     if machine is not None:
@@ -59,7 +60,7 @@ def build_wheel(machine: str | None, target: Path) -> Path:
         command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", scratch]
         ran = subprocess.run(
             command,
-            cwd=build_native.ROOT,
+            cwd=root,
             env=env,
             capture_output=True,
             text=True,

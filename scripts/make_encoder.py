@@ -24,7 +24,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
-from encoder import Card, Preparation, calibrate, describe_model, open_model, save_card
+from encoder import (
+    IMAGE_VERSION,
+    Card,
+    Preparation,
+    calibrate,
+    describe_model,
+    open_model,
+    save_card,
+)
 
 SIDE = 224
 """EfficientNet-Lite0 is trained on 224 x 224 pixels."""
@@ -254,7 +262,12 @@ def make_card(folder: Path, images: Sequence[Pixels]) -> Card:
         kind="image",
         layout="NCHW",
         preparation=Preparation(
-            mean=(127.0,), scale=(128.0,), colour="RGB", resize=(SIDE, SIDE), crop=(SIDE, SIDE)
+            mean=(127.0,),
+            scale=(128.0,),
+            colour="RGB",
+            resize=(SIDE, SIDE),
+            crop=(SIDE, SIDE),
+            version=IMAGE_VERSION,
         ),
         outputs=OUTPUTS,
     )

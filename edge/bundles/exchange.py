@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import numpy as np
 
 import hdc
@@ -87,7 +88,7 @@ def import_bundle(home: Home, name: str, now_ns: int) -> BundleTrialReport:
     home.store.trials.begin(trial, bundle.geometry.pack(), contribution, records)
     home.reopen()
     unnamed = unnamed_side(home.store.columns(), head.columns)
-    return replace(home.trial_state(), reason=unnamed and f"(warning: {unnamed})")
+    return msgspec.structs.replace(home.trial_state(), reason=unnamed and f"(warning: {unnamed})")
 
 
 def _file(folder: Path, name: str) -> bytes:

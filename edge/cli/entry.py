@@ -44,6 +44,9 @@ def main() -> None:
 def _serve(path: Path, home: Path) -> None:
     # Imports create no garbage; the daemon enables the collector again once it serves.
     gc.disable()
+    from ..home import keep_memory_small
+
+    keep_memory_small()
     from ..daemon import folder_of, serve
     from .error_report import report_errors
 

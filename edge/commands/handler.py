@@ -6,7 +6,6 @@
 import base64
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,8 +41,7 @@ FRESH: Final = frozenset({"adaptors", "candidates", "status", "health", "explain
 LOST: Final = "it was carried out; its answer was lost in a crash or erased"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingCommand:
+class PendingCommand(msgspec.Struct, frozen=True, kw_only=True):
     """A command that waits for execution.  parsed: the command, or why it is refused.
 
     topic, correlation: where the answer goes; reply: the same for a local client.  ticket: of the
@@ -160,7 +158,7 @@ class CommandHandler:
             response = _do(request, context)
         self._record(home, command, response)
         again = found is not None
-        self._answer(order, replace(response, repeated=again), kept=True)
+        self._answer(order, msgspec.structs.replace(response, repeated=again), kept=True)
 
     @staticmethod
     def labelled(order: "PendingCommand | ReceivedContribution") -> str:
@@ -253,9 +251,11 @@ def _again(request: Request, found: AnsweredCommand) -> bool:
 def _repeated(request: Request, found: AnsweredCommand) -> Response:
     if not found.same:
         refusal = Refusal("replayed: its id was used for another command", "give it a new id")
-        return _refused(request.verb, replace(refusal, id=request.id))
+        return _refused(request.verb, msgspec.structs.replace(refusal, id=request.id))
     if found.answer:
-        return replace(msgspec.json.decode(found.answer, type=Response), repeated=True)
+        return msgspec.structs.replace(
+            msgspec.json.decode(found.answer, type=Response), repeated=True
+        )
     return Response(verb=request.verb, id=request.id, done=found.done, hint=LOST, repeated=True)
 
 
@@ -285,7 +285,7 @@ def _do(request: Request, context: CommandContext) -> Response:
             )
             if not (response.done and typos):
                 return response
-            return replace(response, body=response.body | {"warnings": typos})
+            return msgspec.structs.replace(response, body=response.body | {"warnings": typos})
         case _:
             try:
                 body = dict(_QUERIES[request.verb](request, context))

@@ -5,7 +5,6 @@ import binascii
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -27,8 +26,7 @@ DAY_NS: Final = 86_400 * 10**9
 """Nanoseconds in a day."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """Why a command is refused.  id: of the command, if it could be read."""
 
     reason: str
@@ -36,8 +34,7 @@ class Refusal:
     id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedCommand:
+class ParsedCommand(msgspec.Struct, frozen=True):
     """A command that may be executed.  payload: its bytes without the envelope.  signer: name of
     the key, empty for an unsigned command."""
 

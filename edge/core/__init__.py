@@ -75,15 +75,20 @@ if TYPE_CHECKING:
         accepted,
     )
     from .facts import (
+        DIGEST_BITS,
+        Concept,
+        Derived,
         Fact,
         FactBatch,
         LabelCandidate,
         Ledger,
         Receipt,
         Selector,
+        Span,
         admit,
         digest_facts,
         hash_rank,
+        rank_number,
         sample_facts,
         select_rows,
         stack_facts,
@@ -91,7 +96,7 @@ if TYPE_CHECKING:
     )
     from .jobs import GrowthJob, GrowthResult
     from .knowledge.contributions import Contribution, find_invalid_contribution
-    from .knowledge.knowledge import HeadFit, Knowledge, derive_knowledge
+    from .knowledge.knowledge import Knowledge, derive_knowledge
     from .knowledge.memory_ledger import MemoryLedger
     from .limits import (
         CALIBRATION_FACTS_MAX,
@@ -188,15 +193,20 @@ else:
                 "accepted",
             ),
             "facts": (
+                "Concept",
+                "DIGEST_BITS",
+                "Derived",
                 "Fact",
                 "FactBatch",
                 "LabelCandidate",
                 "Ledger",
                 "Receipt",
                 "Selector",
+                "Span",
                 "admit",
                 "digest_facts",
                 "hash_rank",
+                "rank_number",
                 "sample_facts",
                 "select_rows",
                 "stack_facts",
@@ -204,7 +214,7 @@ else:
             ),
             "jobs": ("GrowthJob", "GrowthResult"),
             "knowledge.contributions": ("Contribution", "find_invalid_contribution"),
-            "knowledge.knowledge": ("HeadFit", "Knowledge", "derive_knowledge"),
+            "knowledge.knowledge": ("Knowledge", "derive_knowledge"),
             "knowledge.memory_ledger": ("MemoryLedger",),
             "limits": (
                 "CALIBRATION_FACTS_MAX",
@@ -234,6 +244,7 @@ else:
 __all__ = [
     "CALIBRATION_FACTS_MAX",
     "COUNT_MAX",
+    "DIGEST_BITS",
     "EXPECTED_ERRORS",
     "HEAD_FACTS_MAX",
     "NAMING_HINT",
@@ -250,12 +261,14 @@ __all__ = [
     "CancelGrowth",
     "ChangePoint",
     "ColumnMatch",
+    "Concept",
     "Config",
     "ConfigError",
     "ConfirmAlarm",
     "ConfirmedAlarm",
     "Contribution",
     "Decision",
+    "Derived",
     "DomainMerge",
     "DriftAlarm",
     "EdgeError",
@@ -274,7 +287,6 @@ __all__ = [
     "GrowthJob",
     "GrowthReport",
     "GrowthResult",
-    "HeadFit",
     "Knowledge",
     "KnownExample",
     "Label",
@@ -299,6 +311,7 @@ __all__ = [
     "SeriesAnomaly",
     "SeriesForecast",
     "SetOutput",
+    "Span",
     "StartGrowth",
     "StateCorruptError",
     "StateError",
@@ -332,6 +345,7 @@ __all__ = [
     "may_cover",
     "missing_text",
     "mixture_scores",
+    "rank_number",
     "sample_facts",
     "select_rows",
     "stack_facts",

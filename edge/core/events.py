@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import msgspec
+
 from .adaptors import AdaptorRecord
 from .domain_merges import DomainMerge
 from .errors import EdgeError
@@ -44,8 +46,7 @@ class Observation:
         object.__setattr__(self, "key", self.id or f"{self.stream}:{self.sequence}")
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(msgspec.Struct, frozen=True):
     """A label for an earlier observation.  domain: empty leaves it to the detector."""
 
     observation_id: str
@@ -60,8 +61,7 @@ class Enrol:
     facts: tuple[Fact, ...] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Relabel:
+class Relabel(msgspec.Struct, frozen=True):
     """Change the label, the domain, or both of every selected fact (empty: unchanged)."""
 
     selector: Selector
@@ -69,8 +69,7 @@ class Relabel:
     domain: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class UndoMerge:
+class UndoMerge(msgspec.Struct, frozen=True):
     """Undo a merge of domains: facts that it moved, and that were not corrected since move back.
 
     merge_id: of the `DomainMerge`.
@@ -79,8 +78,7 @@ class UndoMerge:
     merge_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ForgetRequest:
+class ForgetRequest(msgspec.Struct, frozen=True):
     """Forget every selected fact as if it had never been seen (machine unlearning).
 
     request_id: of the receipt; repeating a request under the same id returns the same receipt and
@@ -95,36 +93,31 @@ class ForgetRequest:
     refit_geometry: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class FitGeometry:
+class FitGeometry(msgspec.Struct, frozen=True):
     """Fit a new geometry (whitening, scales) to the facts in the ledger, and freeze it."""
 
 
-@dataclass(frozen=True, slots=True)
-class GrowRequest:
+class GrowRequest(msgspec.Struct, frozen=True):
     """Grow an adaptor for a domain now, whether or not it is due."""
 
     domain: str
     request_id: str = "grow"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class GrowthFinished:
+class GrowthFinished(msgspec.Struct, frozen=True, eq=False):
     """A worker has finished a job, with or without an adaptor."""
 
     result: GrowthResult
 
 
-@dataclass(frozen=True, slots=True)
-class Rollback:
+class Rollback(msgspec.Struct, frozen=True):
     """Remove the newest adaptor of a domain; the version before it serves again."""
 
     domain: str
     request_id: str = "rollback"
 
 
-@dataclass(frozen=True, slots=True)
-class ConfirmAlarm:
+class ConfirmAlarm(msgspec.Struct, frozen=True):
     """A person's answer to an `AlarmQuestion`.
 
     harmless: True re-bases the stream's level on the observations of the question, and the alarm
@@ -137,8 +130,7 @@ class ConfirmAlarm:
     at_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(msgspec.Struct, frozen=True):
     """Run deferred work; all effects so far must be applied.
 
     Starts growth that is due.  Send one after labels, and at intervals.  grows: False if no worker
@@ -174,8 +166,7 @@ class StoreFacts:
     evicted: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StoreContribution:
+class StoreContribution(msgspec.Struct, frozen=True, eq=False):
     """Another device's contribution to write durably, replacing its earlier one.  One without
     samples removes the sums and records the revision received."""
 
@@ -189,8 +180,7 @@ class StoreGeometry:
     geometry: Mapping[str, Any] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class EraseFacts:
+class EraseFacts(msgspec.Struct, frozen=True):
     """Ids to erase, with tombstones so that a redelivery is not learned again, and the receipt, all
     in one transaction."""
 
@@ -198,37 +188,32 @@ class EraseFacts:
     receipt: Receipt
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StartGrowth:
+class StartGrowth(msgspec.Struct, frozen=True, eq=False):
     """A job for the worker; its result returns as `GrowthFinished`.  One at a time."""
 
     job: GrowthJob
 
 
-@dataclass(frozen=True, slots=True)
-class CancelGrowth:
+class CancelGrowth(msgspec.Struct, frozen=True):
     """Stop a job and drop its facts: some of them are being forgotten."""
 
     job_id: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StoreAdaptor:
+class StoreAdaptor(msgspec.Struct, frozen=True, eq=False):
     """An adaptor version to write; it serves from now on.  Two versions per domain are kept."""
 
     record: AdaptorRecord
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveAdaptor:
+class RemoveAdaptor(msgspec.Struct, frozen=True):
     """An adaptor version to delete; the version before it serves again, or the head alone."""
 
     domain: str
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoreGrowthAttempt:
+class StoreGrowthAttempt(msgspec.Struct, frozen=True):
     """Growth failed on facts with this hash; one per domain is kept, and `EraseFacts` drops all."""
 
     domain: str
@@ -243,24 +228,21 @@ class StoreLabelCandidates:
     candidates: tuple[LabelCandidate, ...] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class StoreRecalibration:
+class StoreRecalibration(msgspec.Struct, frozen=True):
     """A stream's recalibration to write durably, replacing its earlier one; None removes it."""
 
     stream: str
     record: Recalibration | None
 
 
-@dataclass(frozen=True, slots=True)
-class StoreDomainMerge:
+class StoreDomainMerge(msgspec.Struct, frozen=True):
     """A merge of domains to write durably, replacing the record of the same id; the newest
     `limits.DOMAIN_MERGES_MAX` are kept.  Forgotten and evicted facts leave it."""
 
     merge: DomainMerge
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """The runtime's decision on one observation: ids and numbers only.
 
     known: False if out of distribution; None if too few facts are known to decide at the chosen
@@ -289,8 +271,7 @@ class Decision:
     observed_high: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriftAlarm:
+class DriftAlarm(msgspec.Struct, frozen=True, kw_only=True):
     """A stream's window left (raised) or re-entered the known domains at an observation."""
 
     stream: str
@@ -301,8 +282,7 @@ class DriftAlarm:
     domain: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlarmQuestion:
+class AlarmQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """An alarm has lasted, and only a person can decide whether it is a harmless change.
 
     alarm_id: for the answer, `ConfirmAlarm`.  from_ns: when the alarm began.  domain: the learned
@@ -319,8 +299,7 @@ class AlarmQuestion:
     observation_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
+class Acknowledgement(msgspec.Struct, frozen=True):
     """A label, enrolment, relabelling, geometry fit or contribution was accepted.  count: facts
     changed."""
 
@@ -329,8 +308,7 @@ class Acknowledgement:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True):
     """A rejected event, which changed nothing: the reason and a hint, for its sender."""
 
     subject_id: str
@@ -341,8 +319,7 @@ class Rejected:
 GrowthState = Literal["started", "serving", "refused", "retired", "rolled back", "abandoned"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GrowthReport:
+class GrowthReport(msgspec.Struct, frozen=True, kw_only=True):
     """A change of state of a domain's adaptor.  version: 0 if there is none.
 
     accuracy, incumbent: held-out accuracy of the candidate and of the incumbent; NaN if unknown.
@@ -357,8 +334,7 @@ class GrowthReport:
     search: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnlabelledObservation:
+class UnlabelledObservation(msgspec.Struct, frozen=True, kw_only=True):
     """An observation worth a label, with the decision that was served on it.
 
     guess: the best answer, a label.  p_value: of the sample among known ones; low is novel.
@@ -372,8 +348,7 @@ class UnlabelledObservation:
     p_value: float
 
 
-@dataclass(frozen=True, slots=True)
-class LabelRequest:
+class LabelRequest(msgspec.Struct, frozen=True):
     """Observations of an unlabelled domain that are most worth a label, best first.
 
     observations: describes those of `observation_ids` that are still buffered, in the same order.
@@ -385,8 +360,7 @@ class LabelRequest:
     observations: tuple[UnlabelledObservation, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesForecast:
+class SeriesForecast(msgspec.Struct, frozen=True, kw_only=True):
     """Forecast of a series after a sample, by horizon and channel; NaN if there is none yet.
 
     horizons: in samples ahead.  low, high: bounds of a 90 % prediction interval.  anomaly_score:
@@ -409,8 +383,7 @@ class SeriesForecast:
     anomaly_alarm: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangePoint:
+class ChangePoint(msgspec.Struct, frozen=True, kw_only=True):
     """A change point in a series, detected at a sample `late` samples after it.
 
     change: outage, return, jump, level or drift.  severity: 0 to 1.  regime: number of the state
@@ -427,8 +400,7 @@ class ChangePoint:
     late: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesAnomaly:
+class SeriesAnomaly(msgspec.Struct, frozen=True, kw_only=True):
     """An alarm of a series: a sample is so surprising that, at the chosen rate, it counts as an
     anomaly.  It is reported once, when it starts.
 
@@ -475,15 +447,13 @@ def accepted(messages: Iterable[Message], doing: str = "") -> tuple[Message, ...
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Publish:
+class Publish(msgspec.Struct, frozen=True):
     """A message to publish."""
 
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class SetOutput:
+class SetOutput(msgspec.Struct, frozen=True):
     """An output to set on the device that a stream comes from.  value: in the output's unit."""
 
     stream: str

@@ -9,10 +9,10 @@ per concept: the newest N by (captured_at_ns, id) are kept, whatever the order o
 import hashlib
 import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from .domain_merges import DomainMerge
     from .knowledge import Contribution
     from .recalibration import Recalibration
+
+Concept = tuple[str, str]
+"""A domain and a label."""
+
+Span = tuple[int, int]
+"""The first and the last capture time of a range, both included."""
 
 Rank = tuple[bytes, str]
 """What facts are sampled by: a hash of the id, then the id."""
@@ -153,14 +159,43 @@ class Receipt:
     not_covered: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Derived:
+    """Something derived from facts, kept so that it need not be derived again.
+
+    name, part: what it is, and which of several.  domain, label: the facts it holds traces of: of
+    one concept, of a domain (no label), or any (neither).  key: a digest of all that it follows
+    from; it is returned for an equal key only.
+    """
+
+    name: str
+    key: str
+    arrays: Mapping[str, NDArray[Any]] = field(repr=False)
+    domain: str = ""
+    label: str = ""
+    part: str = ""
+
+    @property
+    def place(self) -> tuple[str, str, str, str]:
+        """What a later entry replaces this one by: all but the key and the arrays."""
+        return self.name, self.domain, self.label, self.part
+
+    def holds(self, concept: Concept) -> bool:
+        """Return whether it may hold traces of a concept's facts."""
+        return self.domain in ("", concept[0]) and self.label in ("", concept[1])
+
+
 class Ledger(Protocol):
     """The ledger's interface to the core.  Concepts are (domain, label) pairs."""
 
     def get(self, fact_id: str) -> Fact | None:
         """Return a fact, or None."""
 
-    def concepts(self) -> Mapping[tuple[str, str], int]:
-        """Count the facts of each concept."""
+    def concepts(self) -> Mapping[Concept, int]:
+        """Count the facts of each concept, sorted by concept."""
+
+    def contents(self) -> Mapping[Concept, str]:
+        """Return the digest of each concept's facts (see `digest_facts`), sorted by concept."""
 
     def oldest(self, domain: str, label: str, count: int) -> tuple[str, ...]:
         """Return the ids of the `count` oldest facts of a concept by (captured_at_ns, id)."""
@@ -169,9 +204,38 @@ class Ledger(Protocol):
         """Return the ids of the selected facts, sorted."""
 
     def batches(
-        self, domain: str | None = None, without: AbstractSet[str] = frozenset()
+        self,
+        domain: str | None = None,
+        without: AbstractSet[str] = frozenset(),
+        label: str | None = None,
     ) -> Iterator[FactBatch]:
-        """Yield all facts, or a domain's, sorted by id, at most `limits.BATCH_FACTS` at a time."""
+        """Yield all facts, or a domain's, or one concept's, at most `limits.BATCH_FACTS` at a time:
+        all sorted by id, those of a domain by (label, captured_at_ns, id) and sorted by id within a
+        batch."""
+
+    def sample(
+        self,
+        size: int,
+        domains: Collection[str] | None = None,
+        without: AbstractSet[str] = frozenset(),
+    ) -> FactBatch:
+        """Return at most `size` facts of some domains, or of all: those whose ids hash lowest,
+        sorted by id, as `sample_facts` does of their batches."""
+
+    def times(self, domain: str, without: AbstractSet[str] = frozenset()) -> NDArray[np.int64]:
+        """Return when the facts of a domain were captured, ascending."""
+
+    def between(
+        self, domain: str, spans: Sequence[Span], without: AbstractSet[str] = frozenset()
+    ) -> Iterator[FactBatch]:
+        """Yield the facts of a domain that were captured in any of these spans, which do not
+        overlap, sorted by id, at most `limits.BATCH_FACTS` at a time."""
+
+    def derived(
+        self, name: str, key: str, *, domain: str = "", label: str = "", part: str = ""
+    ) -> Mapping[str, NDArray[Any]] | None:
+        """Return the arrays of a `Derived` kept before under an equal key, None if there is no
+        intact one."""
 
     def was_forgotten(self, fact_id: str) -> bool:
         """Return whether a fact of this id was forgotten."""
@@ -282,6 +346,11 @@ class SampleScope:
 def hash_rank(fact_id: str) -> Rank:
     """Return the rank that facts are chosen by, lowest first: a hash of the id, then the id."""
     return hashlib.blake2b(fact_id.encode(), digest_size=8).digest(), fact_id
+
+
+def rank_number(fact_id: str) -> int:
+    """Return the hash of `hash_rank` as an integer of the same order that fits 64 signed bits."""
+    return int.from_bytes(hash_rank(fact_id)[0], "big") - (1 << 63)
 
 
 def scope_of(chosen: FactBatch, size: int) -> SampleScope:

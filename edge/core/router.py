@@ -115,11 +115,11 @@ class Router:
 def fit_router(batches: Iterable[FactBatch], spans: tuple[Span, ...]) -> Router:
     """Fit a router to at least one fact, at most `FACTS_MAX` of them, in any order.
 
-    spans: (start, stop) columns of the encoder's taps.  With several taps, all but the first are
-    read: they carry style.  The weight of a domain is the square root of its number of facts, so
+    batches: of all columns, or of the `router_columns` alone.  spans: (start, stop) columns of the
+    encoder's taps.  The weight of a domain is the square root of its number of facts, so
     that a new domain with few facts counts.  Cost: O(facts columns^2 + landmarks^3).
     """
-    span = (spans[min(1, len(spans) - 1)][0], spans[-1][1])
+    span = router_columns(spans)
     rows = _gather(batches, span)
     if len(rows.domains) == 1:
         return _single_domain_router(rows.domains, spans[-1][1], span)
@@ -156,6 +156,12 @@ def fit_router(batches: Iterable[FactBatch], spans: tuple[Span, ...]) -> Router:
         sure_lead=sure_lead,
         inverse_temperature=inverse_temperature,
     )
+
+
+def router_columns(spans: tuple[Span, ...]) -> Span:
+    """Return the columns that a router reads: with several taps, all but the first, which carry
+    style."""
+    return spans[min(1, len(spans) - 1)][0], spans[-1][1]
 
 
 def allot_facts(counts: Mapping[str, int]) -> dict[str, int]:
@@ -235,7 +241,17 @@ def _ridge_router(
 
 
 def _gather(batches: Iterable[FactBatch], span: Span) -> _Rows:
-    parts = [(b, np.ascontiguousarray(b.features[:, slice(*span)])) for b in batches if len(b)]
+    width = span[1] - span[0]
+    parts = [
+        (
+            b,
+            np.ascontiguousarray(b.features[:, slice(*span)])
+            if b.features.shape[1] > width
+            else b.features,
+        )
+        for b in batches
+        if len(b)
+    ]
     assert parts, "a router is fitted to at least one fact"
     names = [name for batch, _ in parts for name in batch.domains]
     ids = [name for batch, _ in parts for name in batch.ids]

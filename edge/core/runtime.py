@@ -5,12 +5,13 @@ the runtime reads then contains them.  If an effect fails, discard the runtime a
 its knowledge is derived from the ledger.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, replace
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 import hdc
 
@@ -50,13 +51,16 @@ from .facts import Fact, Ledger, Receipt, Selector, admit
 from .forecasting import SeriesTracker, State
 from .knowledge import (
     Contribution,
+    GeometryFitter,
     Knowledge,
+    Refit,
+    ThresholdsRefit,
     conflicting_contributions,
     derive_knowledge,
-    fit_geometry,
     review_contribution,
 )
 from .recalibration import CalibrationStatus, ObservedRate
+from .receipts import Rebuilt, write_receipt
 from .reconfigurator import Reconfigurator
 from .session import (
     Assessor,
@@ -71,29 +75,27 @@ from .session import (
 )
 from .validation import find_invalid
 
-NOT_COVERED = (
-    "backups and exports made before this request",
-    "flash wear-levelling and file system journals below the database",
-    "the calibration data of the encoder card's quantiser",
-)
-EVICTED_BEFORE = "adaptors grown from facts that were evicted since (grow the domain again)"
-FROZEN_GEOMETRY = (
-    "the frozen geometry, fitted to facts that may include these (refitting the geometry covers it)"
-)
-
 
 class Runtime:
     """Learns, detects, routes, answers and forgets, one event at a time.
 
     model: the frozen encoder.  ledger: read only.  weights: of the network that forecasts series;
-    random if None.  series: the state of all series.  knowledge: derived from the ledger.  Creation
-    costs one projection per fact in the ledger.
+    random if None.  deferring: refits are computed in the background, see `Knowledge`; call
+    `next_refit` regularly.  series: the state of all series.  knowledge: derived from the ledger.
+    Creation costs one projection per fact in the ledger.
     """
 
     def __init__(
-        self, config: Config, model: FeatureModel, ledger: Ledger, weights: State | None = None
+        self,
+        config: Config,
+        model: FeatureModel,
+        ledger: Ledger,
+        weights: State | None = None,
+        *,
+        deferring: bool = False,
     ) -> None:
         self.config = config
+        self._deferring = deferring
         self._alarm_outputs = dict(config.alarm_outputs)
         self.series = SeriesTracker(config, weights)
         self._model = model
@@ -103,7 +105,9 @@ class Runtime:
         self._levels = StreamLevels(config)
         self._assessor = Assessor(config, self._session, self._levels)
         self._prefetched = BatchPrefetch(model, ledger, self._assessor)
-        self._growth = Reconfigurator(config, tap_spans(model.card.slices))
+        spans = tap_spans(model.card.slices)
+        self._growth = Reconfigurator(config, spans)
+        self._geometries = GeometryFitter(spans, config.seed, model.card.quantiser)
         self.knowledge = self._derive()
         self._levels.restore(ledger.recalibrations(), self.knowledge.geometry.fingerprint)
         self._handlers: dict[type, Callable[[Any], Iterator[Effect]]] = {
@@ -140,6 +144,18 @@ class Runtime:
         The next call drops results that were not used.
         """
         self._prefetched.prefetch(events, self.knowledge)
+
+    def next_refit(self) -> Refit | None:
+        """Return a part of the knowledge to fit in the background; see `Knowledge.next_refit`."""
+        return self.knowledge.next_refit()
+
+    def accept(self, refit: Refit, *, solved: bool) -> None:
+        """Take in a part that was fitted in the background; see `Knowledge.accept`.  Thresholds
+        change the verdicts on the windows."""
+        self._prefetched.clear()
+        self.knowledge.accept(refit, solved=solved)
+        if isinstance(refit, ThresholdsRefit):
+            self._session.knowledge_changed()
 
     def digest(self) -> str:
         """Return the hex digest of card, geometry, sums and thresholds; equal for equal sets of
@@ -436,28 +452,30 @@ class Runtime:
                 "learn something first",
             )
             return
-        geometry = self._refit_geometry(frozenset())
-        yield StoreGeometry(geometry.pack())
-        yield from self._levels.geometry_changed(self.knowledge)
+        if not self._geometries.stays(self._ledger.geometry(), self._ledger, frozenset()):
+            yield StoreGeometry(self._refit_geometry(frozenset()))
+            yield from self._levels.geometry_changed(self.knowledge)
         facts = sum(self.knowledge.own.counts.values())
         detail = conflicting_contributions(self.knowledge, self._ledger)
         yield Publish(Acknowledgement("fit_geometry", facts, detail))
 
-    def _refit_geometry(self, without: AbstractSet[str]) -> hdc.Geometry:
-        """Fit the geometry to all facts but `without`, and derive knowledge from it.
+    def _refit_geometry(self, without: AbstractSet[str]) -> Mapping[str, NDArray[np.generic]]:
+        """Fit the geometry to all facts but `without`, derive knowledge from it, and return its
+        arrays.
 
         Stream windows are dropped: they were projected with the old geometry.
         """
         card = self._model.card
-        parts = tap_spans(card.slices)
-        geometry = (
-            fit_geometry(self._ledger, parts, self.config.seed, without, card.quantiser)
-            if self.knowledge.own.keys
-            else hdc.identity_geometry(self._width, parts, self.config.seed)
-        )
+        if self.knowledge.own.keys:
+            geometry, packed = self._geometries.fit(self._ledger, without)
+        else:
+            parts = tap_spans(card.slices)
+            geometry = hdc.identity_geometry(self._width, parts, self.config.seed)
+            packed = geometry.pack()
         self.knowledge = derive_knowledge(self._ledger, geometry, without, card.fingerprint)
+        self.knowledge.deferring = self._deferring
         self._session.clear_windows()
-        return geometry
+        return packed
 
     def _forget(self, event: ForgetRequest) -> Iterator[Effect]:
         stored = self._ledger.receipt(event.request_id, event.selector)
@@ -481,17 +499,22 @@ class Runtime:
             return
         before = self.digest()
         facts = self._facts(tuple(sorted(ids)))
-        self.knowledge.remove(facts)
-        fitted = self._ledger.geometry() is not None
-        geometry = self._refit_geometry(ids) if event.refit_geometry and fitted and facts else None
+        held = self._ledger.geometry()
+        stays = held is None or self._geometries.stays(held, self._ledger, ids)
+        self.knowledge.remove(facts, forgotten=True)
+        refits = event.refit_geometry and bool(facts) and not stays
+        geometry = self._refit_geometry(ids) if refits else None
         self._session.forget(matched | ids)
         levels = self._levels.forget(event.selector, streams, self.knowledge)
         ended = tuple(self._growth.forget(ids, self._ledger))
         more = (("adaptors",) if ended else ()) + (("recalibration",) if levels else ())
-        receipt = self._receipt(event, facts, before, geometry, more)
+        more = more if geometry is None else ("geometry", *more)
+        frozen = geometry is None and not stays
+        rebuilt = Rebuilt(before, self.digest(), more, frozen)
+        receipt = write_receipt(event, facts, rebuilt, self._ledger)
         # In this order, a crash in between leaves a request to repeat, never a wrong receipt.
         if geometry is not None:
-            yield StoreGeometry(geometry.pack())
+            yield StoreGeometry(geometry)
         yield from levels
         yield EraseFacts(tuple(sorted(ids | unlabelled)), receipt)
         yield from ended
@@ -523,33 +546,6 @@ class Runtime:
             )
         )
 
-    def _receipt(
-        self,
-        event: ForgetRequest,
-        facts: tuple[Fact, ...],
-        before: str,
-        refitted: hdc.Geometry | None,
-        more: tuple[str, ...],
-    ) -> Receipt:
-        touched = sorted({f"{fact.domain}/{fact.label}" for fact in facts})
-        rebuilt = ("sums", "thresholds", "heads") + (("geometry",) if refitted else ()) + more
-        frozen = () if refitted or self._ledger.geometry() is None else (FROZEN_GEOMETRY,)
-        evictions = self._ledger.evictions()
-        grown = (EVICTED_BEFORE,) if evictions and self._ledger.adaptors() else ()
-        after = self.digest()
-        return Receipt(
-            request_id=event.request_id,
-            requested_at_ns=event.requested_at_ns,
-            selector=event.selector,
-            facts_forgotten=len(facts),
-            concepts_touched=tuple(touched),
-            digest_before=before,
-            digest_after=after,
-            rebuilt=rebuilt,
-            evicted_before=evictions,
-            not_covered=NOT_COVERED + frozen + grown,
-        )
-
     def _facts(self, ids: tuple[str, ...]) -> tuple[Fact, ...]:
         return tuple(cast("Fact", self._ledger.get(fact_id)) for fact_id in ids)
 
@@ -561,7 +557,9 @@ class Runtime:
             if packed is None
             else hdc.Geometry.unpack(dict(packed))
         )
-        return derive_knowledge(self._ledger, geometry, card=card.fingerprint)
+        knowledge = derive_knowledge(self._ledger, geometry, card=card.fingerprint)
+        knowledge.deferring = self._deferring
+        return knowledge
 
 
 def tap_spans(slices: tuple[slice, ...]) -> tuple[tuple[int, int], ...]:

@@ -76,7 +76,11 @@ class HomeSlot:
             return False
         try:
             self.home = Home(
-                self.folder, erased=self._erased, outputs=self.outputs, settings=self.settings
+                self.folder,
+                erased=self._erased,
+                outputs=self.outputs,
+                settings=self.settings,
+                deferring=True,
             )
             self.home.actuate = self._actuate
         except Exception as error:  # noqa: BLE001 - the other homes serve, whatever is wrong here
@@ -121,6 +125,10 @@ class HomeSlot:
         except Exception as error:  # noqa: BLE001 - `feed` computes missing results
             log.warning("not_prefetched", home=self.name, reason=repr(error)[:200])
 
+    def refit(self) -> bool:
+        """Advance the fits that run in the background; True while there is one."""
+        return self.home is not None and self.home.refit()
+
     def maintain(self) -> tuple[Message, ...]:
         """Install the worker's result, tick and save when due; returns the messages."""
         home = self.home
@@ -158,6 +166,7 @@ class HomeSlot:
     def _save(self, home: Home) -> None:
         self._saved_at = time.monotonic()
         home.session.save(home.runtime.series)
+        home.save_derived()
         self._log_series(home)
 
     def _log_series(self, home: Home) -> None:

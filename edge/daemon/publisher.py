@@ -27,6 +27,11 @@ from .clock import DaemonClock
 DURABLE: Final = (Acknowledgement, Receipt)
 """Messages that are on the disk before they are sent, and are never dropped."""
 
+ABOUT_ONE: Final = (Decision, DriftAlarm, SeriesForecast, ChangePoint, SeriesAnomaly)
+ABOUT_MANY: Final = (LabelRequest, AlarmQuestion)
+ANSWERS: Final = (Acknowledgement, Rejected)
+"""Messages about one observation, about several, and about the subject of a request."""
+
 QUOTA: Final = 151
 """The PUBACK reason code "Quota exceeded" (0x97, MQTT 5.0, section 3.4.2.1): the broker may accept
 the message later."""
@@ -209,10 +214,10 @@ class Publisher:
 
 def _observation_ids(message: Any) -> tuple[str, ...]:
     """Return the ids of the observations that a message is about."""
-    if isinstance(message, Decision | DriftAlarm | SeriesForecast | ChangePoint | SeriesAnomaly):
+    if isinstance(message, ABOUT_ONE):
         return (message.observation_id,)
-    if isinstance(message, LabelRequest | AlarmQuestion):
+    if isinstance(message, ABOUT_MANY):
         return message.observation_ids
-    if isinstance(message, Acknowledgement | Rejected):
+    if isinstance(message, ANSWERS):
         return (message.subject_id,)
     return ()

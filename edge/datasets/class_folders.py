@@ -5,7 +5,6 @@ followed, also out of the folder.  A link back to a folder above it is skipped, 
 than any layout are not entered, so reading always terminates.
 """
 
-import hashlib
 import os
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from typing import Any, Final
 import encoder
 
 from ..core import ConfigError
+from ..sources import content_id
 
 IMAGE_SUFFIXES: Final = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".pgm"}
@@ -40,9 +40,6 @@ SPLITS: Final = frozenset(
 """Lower-case folder names of the training and test parts of a data set."""
 EXIF: Final = "EXIF data"
 FILE_TIME: Final = "file times"
-RECORDING_FILE_CHARS: Final = 190
-"""Characters of a file name that are part of the name of its recording: with eight digits the name
-fits `limits.TEXT_CHARS_MAX`."""
 FOLDERS_MAX: Final = 3
 """Deepest layout: <split>/<domain>/<label>."""
 
@@ -144,19 +141,6 @@ def read_file(path: Path, form: Form = IMAGES) -> Examples:
         total=1 if form is IMAGES else None,
         layout="one file, without label",
     )
-
-
-def content_id(data: bytes) -> str:
-    """Return an id of the content, so that an example learned twice is stored once."""
-    return hashlib.sha256(data).hexdigest()[:32]
-
-
-def recording_of_file(path: Path | str, content: str) -> str:
-    """Return the name of the recording that a file is: its name and the first digits of its
-    content's id, so that it does not depend on the folder."""
-    name = display_path(Path(path).name)
-    printable = "".join(one if one.isprintable() else "?" for one in name)
-    return f"{printable[:RECORDING_FILE_CHARS]}#{content[:8]}"
 
 
 def display_path(path: Path | str) -> str:

@@ -7,8 +7,8 @@ from typing import Final
 
 import encoder
 
-from ..sources import NS_PER_S, InvalidMeasurement, read_wav
-from .class_folders import Example, Form, Skipped, content_id, recording_of_file
+from ..sources import NS_PER_S, InvalidMeasurement, content_id, read_wav, recording_of_file
+from .class_folders import Example, Form, Skipped
 
 RATE_HZ: Final = 16_000
 """Default samples per second: the rate of the shipped encoder `log_mel`."""

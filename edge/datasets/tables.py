@@ -25,17 +25,16 @@ from ..core import (
     match_columns,
     missing_text,
 )
+from ..sources import content_id, recording_of_file
 from .class_folders import (
     IMAGES,
     Example,
     Examples,
     Form,
     Skipped,
-    content_id,
     display_path,
     read_file,
     read_folder,
-    recording_of_file,
 )
 from .sounds import RATE_HZ, read_sounds
 from .time_columns import (

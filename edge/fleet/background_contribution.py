@@ -2,13 +2,14 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
 
 import encoder
 import hdc
 
-from ..core import Contribution, EdgeError, Fact
+from ..core import Contribution, EdgeError, FactBatch
 from ..core.knowledge import derive_knowledge
 from ..storage import Store
 from .contribution_message import compress
@@ -74,9 +75,14 @@ class _CancellableStore(Store):
 
     keep_going: Callable[[], bool] = staticmethod(lambda: True)
 
-    def pages(self, domain: str | None = None) -> Iterator[list[Fact]]:
-        """See `Reader`."""
-        for page in super().pages(domain):
+    def batches(
+        self,
+        domain: str | None = None,
+        without: AbstractSet[str] = frozenset(),
+        label: str | None = None,
+    ) -> Iterator[FactBatch]:
+        """See `facts.Ledger`."""
+        for batch in super().batches(domain, without, label):
             if not self.keep_going():
                 raise _CancelledError
-            yield page
+            yield batch

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         raw_input,
         waiting_labels,
     )
-    from .process_memory import return_free_memory, tune_garbage_collector
+    from .process_memory import keep_memory_small, return_free_memory, tune_garbage_collector
     from .raw_inputs import window_of
     from .train_forecaster import train_on_recording
     from .transfer import MergeSummary, RestoreSummary
@@ -95,7 +95,7 @@ else:
                 "raw_input",
                 "waiting_labels",
             ),
-            "process_memory": ("return_free_memory", "tune_garbage_collector"),
+            "process_memory": ("keep_memory_small", "return_free_memory", "tune_garbage_collector"),
             "raw_inputs": ("window_of",),
             "train_forecaster": ("train_on_recording",),
             "transfer": ("MergeSummary", "RestoreSummary"),
@@ -141,6 +141,7 @@ __all__ = [
     "grow_due",
     "growth",
     "json_line",
+    "keep_memory_small",
     "likely_typo",
     "link_totals",
     "list_adaptors",

@@ -33,7 +33,7 @@ from ..core import (
     find_invalid_fact,
     listed,
 )
-from ..core.knowledge import derive_knowledge
+from ..core.knowledge import derive_knowledge, relearn_backwards
 from ..datasets import (
     RATE_HZ,
     RECOGNISED,
@@ -384,19 +384,19 @@ def verify_home(home: Home) -> VerifyReport:
     """
     store, runtime = home.store, home.runtime
     complaints = list(store.check())
-    digest, facts = runtime.digest(), store.digest()
+    digest, facts = runtime.digest(), store.digest() if complaints else store.written_digest()
     card = home.model.card.fingerprint
-    backwards = derive_knowledge(store, runtime.knowledge.geometry, card=card)
-    everything = [fact for page in store.pages() for fact in page]
-    backwards.remove(everything)
-    backwards.add(reversed(everything))
-    if backwards.digest(card) != digest:
+    forwards = derive_knowledge(store, runtime.knowledge.geometry, card=card, saved=False)
+    if forwards.digest(card) != digest:
+        complaints.append("the sums kept in the file differ from those of its facts")
+    backwards = relearn_backwards(forwards, store, card)
+    if forwards.own.keys or backwards.digest(card) != digest:
         complaints.append("forgetting and relearning every fact gives different knowledge")
     stamped, inputs = store.stamped(), store.inputs_digest()
     same = (stamped.get("facts"), stamped.get("beside")) == (facts, inputs)
     if same and stamped.get("knowledge") != digest:
         complaints.append("the same facts gave different knowledge at the last stamp")
-    if any(store.was_forgotten(fact.id) for fact in everything):
+    if any(store.was_forgotten(i) for batch in store.batches() for i in batch.ids):
         complaints.append("the ledger contains forgotten facts")
     trained = {i for rows in store.adaptors().values() for record in rows for i in record.facts}
     if any(map(store.was_forgotten, trained)):
@@ -407,7 +407,7 @@ def verify_home(home: Home) -> VerifyReport:
             " overwritten in the file; the next command that writes overwrites them"
         )
     return VerifyReport(
-        facts=len(everything),
+        facts=sum(store.concepts().values()),
         facts_digest=facts,
         beside_digest=inputs,
         knowledge_digest=digest,

@@ -9,7 +9,7 @@ from typing import Any, Final
 import firmware_bridge as bridge
 
 from ..core import Message, Observation, SetOutput
-from ..sources import PortDevice, daily_recording
+from ..sources import PortDevice, session_recording
 from .home import Home
 
 NS_PER_MS: Final = 1_000_000
@@ -60,6 +60,7 @@ class Attachment:
     readings: int = 0
     gaps: int = 0
     alarms: int = 0
+    _session_ns: int = field(default_factory=time.time_ns)
     _base: int = field(default_factory=lambda: time.time_ns() // NS_PER_MS)
     _last: int = 0
 
@@ -89,7 +90,7 @@ class Attachment:
                 stream=name,
                 sequence=self._last,
                 captured_at_ns=at_ns,
-                recording=daily_recording(name, at_ns),
+                recording=session_recording(name, self._session_ns, at_ns),
                 payload=self.device.payload(reading),
             )
         )

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import msgspec
+
 import encoder
 
 from ..config import SETTINGS, TEMPLATE, EncoderSettings, Settings, read_settings
@@ -45,6 +47,7 @@ from ..storage import (
     LazyArrays,
     SeriesStateFile,
     Store,
+    read_card_fingerprint,
     read_weights,
     remove_file,
     shipped_weights,
@@ -87,6 +90,8 @@ class Home:
 
     erased: called with the ids of erased facts once that is durable.  outputs: by stream, the
     output of its device that is 1 during an alarm.  settings: in place of those in the folder.
+    deferring: decisions after new facts use the last thresholds, router and adaptors until those of
+    today are fitted in the background, see `Knowledge`; call `refit` often.
     problem: why label candidates could not be stored, or ''.  actuate: set it to a function that
     sets outputs.  erasing: set it to a function that closes readers of the file before an erasure.
     session: the file for series; call its `save`, which nothing else does.
@@ -102,8 +107,10 @@ class Home:
         erased: Callable[[tuple[str, ...]], None] | None = None,
         outputs: Mapping[str, int] | None = None,
         settings: Settings | None = None,
+        deferring: bool = False,
     ) -> None:
         self.folder = folder
+        self._deferring = deferring
         self.actuate: Callable[[SetOutput], None] | None = None
         self.erasing: Callable[[], None] | None = None
         self._outputs = tuple((outputs or {}).items())
@@ -122,10 +129,11 @@ class Home:
             self.session.restore(self.runtime.series)
         growth = self.settings.growth
         self.worker = Worker(growth.memory_mib_max, growth.seconds_max)
-        self._fitter = BackgroundFitter()
+        self._fitter = BackgroundFitter(path, self.model.card)
         self._result: GrowthResult | None = None
         self._raw_inputs = RawInputs() if self.settings.candidates.raw else None
         self._memory_used = True
+        self._settled = True
         self.trial: TrialHealth | None = None
         self._watch_trial()
 
@@ -136,6 +144,7 @@ class Home:
         novel domain; the memory that this took is then returned to the system.  If an effect fails,
         the runtime no longer matches the file: it is opened again before the StateError propagates.
         """
+        self._settled = False
         if self._raw_inputs is not None and isinstance(event, Observation):
             self._raw_inputs.add(event.key, event.payload)
         if isinstance(event, Tick | GrowRequest) and self.heads_only:
@@ -154,6 +163,7 @@ class Home:
                 self.end_trial(f"its content cannot be used: {error.message}")
             self.reopen()
             raise
+        self._settled = True
         if self.trial is not None:
             self.trial.count(event, messages)
         opened = any(isinstance(message, DriftAlarm | LabelRequest) for message in messages)
@@ -182,12 +192,21 @@ class Home:
         solved in the background, one per call.
         """
         self._result = result = self._result or self.worker.poll()
-        if self._fitter.delays(result, self.runtime.knowledge):
+        if self._fitter.delays(result, self.runtime):
             return ()
         self._result = None
         messages = () if result is None else self.feed(GrowthFinished(result))
-        self._fitter.advance(self.runtime.knowledge)
+        self._fitter.advance(self.runtime)
         return messages
+
+    def refit(self) -> bool:
+        """Advance the background fits without waiting; True while there is one.
+
+        A part that new facts have outdated is fitted in a thread, one at a time.
+        """
+        if self._result is None:
+            self._fitter.advance(self.runtime)
+        return self._fitter.active
 
     @property
     def heads_only(self) -> str:
@@ -210,7 +229,7 @@ class Home:
         report = self.trial_state()
         self.store.trials.confirm()
         self.trial = None
-        return replace(report, state="confirmed")
+        return msgspec.structs.replace(report, state="confirmed")
 
     def end_trial(self, reason: str) -> BundleTrialReport:
         """Restore the state before the bundle on trial; raises StateError without one."""
@@ -218,7 +237,7 @@ class Home:
         self.store.trials.revert()
         self.trial = None
         self.reopen()
-        return replace(report, state="reverted", reason=reason)
+        return msgspec.structs.replace(report, state="reverted", reason=reason)
 
     def trial_state(self) -> BundleTrialReport:
         """Return a report on the bundle on trial; raises StateError without one."""
@@ -232,6 +251,7 @@ class Home:
         series = self.runtime.series
         self.runtime = self._open_runtime()
         self.runtime.series = series
+        self._settled = True
         self._watch_trial()
 
     def _watch_trial(self) -> None:
@@ -276,10 +296,19 @@ class Home:
         self.store.adopt_tombstones(other)
         return len(ids)
 
+    def save_derived(self) -> None:
+        """Keep what was derived from the facts in the file, to open and to answer sooner.  Does
+        nothing if that fails, or while memory and file may differ: it is then derived again."""
+        if self._settled and self.store.writable:
+            self.runtime.knowledge.ledger_applied()
+            with suppress(StateError):
+                self.store.save_derived(self.runtime.knowledge.derived_state())
+
     def close(self) -> None:
-        """Stop the worker, close store and encoder."""
+        """Stop the worker, keep what was derived, close store and encoder."""
         self._stop_growing()
         self._fitter.join()
+        self.save_derived()
         self.store.close()
         self.model.close()
 
@@ -303,7 +332,7 @@ class Home:
         own = self.settings.forecast.weights
         # The shipped ones are read with the first series: most homes have none.
         weights = read_weights(self.folder / own) if own else LazyArrays(shipped_weights)
-        return Runtime(config, self.model, self.store, weights)
+        return Runtime(config, self.model, self.store, weights, deferring=self._deferring)
 
     def _apply(self, effects: tuple[Effect, ...], *, observed: bool) -> Iterator[Message]:
         """Apply the effects of an event in order, and yield the messages.  observed: it is an
@@ -331,6 +360,7 @@ class Home:
 
     def _erase(self, effect: EraseFacts) -> None:
         """Erase, and call `erased` once that is durable, even if overwriting then fails."""
+        self._fitter.stop_reading()
         if self.erasing is not None:
             self.erasing()
         try:
@@ -424,10 +454,16 @@ def _make_knowledge(
 
 
 def open_encoder(folder: Path, settings: Settings) -> encoder.Model:
-    """Open the encoder that the settings name; raises StateError if its card is missing."""
+    """Open the encoder that the settings name; raises StateError if its card is missing.
+
+    A shipped encoder prepares measurements as it did when the home's facts were learned, so that
+    their features stay comparable.
+    """
     named = settings.encoder.card
     if named in encoder.SHIPPED:
-        return encoder.open_model(named, threads=settings.encoder.threads)
+        made_with = read_card_fingerprint(folder / settings.knowledge.file)
+        card = encoder.shipped_card(named, made_with)
+        return encoder.open_model(card, threads=settings.encoder.threads)
     path = folder / named
     if not path.is_file():
         found = "it is no file" if os.path.lexists(path) else "there is no such file"

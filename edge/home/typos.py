@@ -1,8 +1,9 @@
 """Typo detection: new label and domain names that probably mean known ones."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final, Self
+
+import msgspec
 
 EDITS_BY_LENGTH: Final = ((8, 2), (3, 1))
 """(shortest length, edits): up to so many edits are a typo.  80 % of spelling errors are one edit
@@ -59,8 +60,7 @@ def count_edits(new: str, old: str) -> int:
     return last[-1]
 
 
-@dataclass(frozen=True, slots=True)
-class KnownNames:
+class KnownNames(msgspec.Struct, frozen=True):
     """Labels and domains in use, sorted."""
 
     labels: tuple[str, ...] = ()

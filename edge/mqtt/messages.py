@@ -1,7 +1,6 @@
 """Messages that a device publishes besides those of the core: status, health, responses, gaps,
 clock jumps and bundle trials.  They hold numbers and names, never secrets or payloads."""
 
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import msgspec
@@ -145,8 +144,7 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     unrouted: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class Response(msgspec.Struct, frozen=True, kw_only=True):
     """The response to a command.  repeated: the command ran before, and this is its first response.
     body: the requested data, or the changes of the command."""
 
@@ -156,7 +154,7 @@ class Response:
     reason: str = ""
     hint: str = ""
     repeated: bool = False
-    body: dict[str, Any] = field(default_factory=dict)
+    body: dict[str, Any] = {}
 
 
 class OutboxGap(msgspec.Struct, frozen=True):
@@ -176,8 +174,7 @@ class ClockJump(msgspec.Struct, frozen=True):
     clock: Literal["set", "unset"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BundleTrialReport:
+class BundleTrialReport(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a bundle's trial.  Counts since the trial began, or since the last restart.
 
     decided: decisions; unknown: those that were novel or abstained.  labelled: labels that arrived

@@ -49,11 +49,13 @@ class BootMark(msgspec.Struct, frozen=True):
         return cls(marks["boot"], *numbers)
 
 
+CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""The clock that includes suspend, where the system has it (Linux)."""
+
+
 def boot_clock_ns() -> int:
     """Nanoseconds since the machine started, including suspend."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    return time.monotonic_ns()
+    return time.clock_gettime_ns(CLOCK)
 
 
 def resumed_age_ns(before: BootMark | None, now: BootMark, off_ns_max: int) -> int:

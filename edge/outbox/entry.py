@@ -19,7 +19,7 @@ not measured."""
 class OutboxEntry(msgspec.Struct, eq=False, kw_only=True):
     """One message.  sequence: its number.  kept: durable before it is sent, and never dropped.
     keys: ids of the observations that it is about.  age_ns: its arrival on the outbox's clock.
-    historical: sent late."""
+    historical: sent late.  nbytes: its bytes that count against the limit, computed once."""
 
     sequence: int
     topic: str
@@ -30,11 +30,11 @@ class OutboxEntry(msgspec.Struct, eq=False, kw_only=True):
     retain: bool = False
     age_ns: int = 0
     historical: bool = False
+    nbytes: int = 0
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes that count against the limit."""
-        return len(self.body) + len(self.topic) + OVERHEAD_BYTES + sum(map(len, self.keys))
+    def __post_init__(self) -> None:
+        keys = sum(map(len, self.keys))
+        self.nbytes = len(self.body) + len(self.topic) + OVERHEAD_BYTES + keys
 
 
 class OutboxLoss(msgspec.Struct, frozen=True):

@@ -6,7 +6,16 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .factory import SourceContext, open_source
-    from .measurement import InvalidMeasurement, Measurement, Sink, Source, daily_recording
+    from .measurement import (
+        InvalidMeasurement,
+        Measurement,
+        Sink,
+        Source,
+        content_id,
+        daily_recording,
+        recording_of_file,
+        session_recording,
+    )
     from .payloads import decode_payload, read_properties
     from .polling import PollingSource
     from .serial_port import PortDevice, SerialPortSource, open_link
@@ -21,7 +30,10 @@ else:
                 "Measurement",
                 "Sink",
                 "Source",
+                "content_id",
                 "daily_recording",
+                "recording_of_file",
+                "session_recording",
             ),
             "payloads": ("decode_payload", "read_properties"),
             "polling": ("PollingSource",),
@@ -40,10 +52,13 @@ __all__ = [
     "Sink",
     "Source",
     "SourceContext",
+    "content_id",
     "daily_recording",
     "decode_payload",
     "open_link",
     "open_source",
     "read_properties",
     "read_wav",
+    "recording_of_file",
+    "session_recording",
 ]

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from ..config import CameraStream
 from ..extras import install_command
-from .measurement import InvalidMeasurement, Measurement, MeasurementMetadata
+from .measurement import InvalidMeasurement, Measurement, MeasurementMetadata, session_recording
 from .polling import PollingPause, UnavailableError
 
 STALE_FRAMES: Final = 2
@@ -27,7 +27,7 @@ class CameraSource:
 
     def read(self, pause: PollingPause) -> Iterator[Measurement | InvalidMeasurement]:
         """See `PollingReader`."""
-        video, frames = self._open(), 0
+        video, frames, session_ns = self._open(), 0, time.time_ns()
         try:
             while not pause.stopped:
                 started_s = time.monotonic()
@@ -38,8 +38,11 @@ class CameraSource:
                     frames = 0
                     continue
                 frames += 1
+                at_ns = time.time_ns()
                 metadata = MeasurementMetadata(
-                    subject=self._settings.subject, captured_at_ns=time.time_ns()
+                    subject=self._settings.subject,
+                    captured_at_ns=at_ns,
+                    recording=session_recording(self._stream, session_ns, at_ns),
                 )
                 yield Measurement(self._stream, pixels, metadata)
                 pause.wait(max(0.0, self._settings.every_s - (time.monotonic() - started_s)))

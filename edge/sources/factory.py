@@ -7,9 +7,10 @@ commands which only read the settings start fast.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 import encoder
 
@@ -28,8 +29,7 @@ NAME_CHARS_MAX: Final = 200
 """File names have at most 255 bytes on Linux; this leaves room for a suffix."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceContext:
+class SourceContext(msgspec.Struct, frozen=True):
     """The context of a source.
 
     base: folder of relative paths.  state: folder of the sources' own state.  card: of the encoder
@@ -51,7 +51,13 @@ def _folder(stream: str, settings: FolderStream, context: SourceContext) -> Poll
         return CsvFiles(stream, settings, context.base, _state_file(stream, context))
     from .folder import FolderSource
 
-    return FolderSource(stream, settings, context.base, _state_file(stream, context))
+    return FolderSource(
+        stream,
+        settings,
+        context.base,
+        _state_file(stream, context),
+        read_time=encoder.capture_time,
+    )
 
 
 def _stdin(stream: str, settings: StdinStream, _context: SourceContext) -> PollingReader:

@@ -3,7 +3,7 @@
 import fnmatch
 import os
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
@@ -90,14 +90,23 @@ class FolderSource:
     """Reads the files of a folder once they no longer change, oldest first.
 
     `live` is False: files wait on disk.  base: folder of relative paths.  state: records the files
-    read, so that kept files are not read again after a restart.
+    read, so that kept files are not read again after a restart.  read_time: returns when the
+    content of a file was captured, None for the time of the file.
     """
 
     live = False
     problem = ""
 
-    def __init__(self, stream: str, settings: FolderStream, base: Path, state: Path) -> None:
-        self._stream, self._settings = stream, settings
+    def __init__(
+        self,
+        stream: str,
+        settings: FolderStream,
+        base: Path,
+        state: Path,
+        *,
+        read_time: Callable[[bytes], int | None] = lambda _: None,
+    ) -> None:
+        self._stream, self._settings, self._read_time = stream, settings, read_time
         self.path = (base / settings.path).expanduser()
         self._seen = SeenFiles(state)
         self._settling: dict[str, tuple[FileVersion, float]] = {}
@@ -165,7 +174,6 @@ class FolderSource:
         """Read a file; None if it has vanished."""
         path = self.path / name
         key = f"{self._stream}:{name}@{version[0]}"
-        metadata = MeasurementMetadata(key, self._settings.subject, None, max(0, version[0]))
         if len(key) > TEXT_CHARS_MAX or not key.isprintable():
             return InvalidMeasurement(
                 f"the file name {name[:60]!r} is too long or not printable", "rename the file"
@@ -175,11 +183,16 @@ class FolderSource:
                 f"{name}: {version[1]} bytes", f"use files of at most {FILE_BYTES_MAX} bytes"
             )
         try:
-            return Measurement(self._stream, path.read_bytes(), metadata)
+            data = path.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
             return InvalidMeasurement(f"{name}: {error.strerror}", "check the file's permissions")
+        taken_ns = self._read_time(data)
+        at_ns = max(0, version[0]) if taken_ns is None else taken_ns
+        return Measurement(
+            self._stream, data, MeasurementMetadata(key, self._settings.subject, None, at_ns)
+        )
 
     def _dispose(self, name: str, outcome: str) -> None:
         """Keep, delete or move a file, as configured.  If that fails, the file stays, and is not

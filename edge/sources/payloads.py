@@ -41,6 +41,7 @@ class PayloadDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     subject: str = ""
     sequence: int | None = None
     captured_at_ns: int | None = None
+    recording: str = ""
 
 
 _read_json: Final = msgspec.json.Decoder(list[Any] | dict[str, Any])
@@ -80,8 +81,8 @@ def decode_payload(
 def read_properties(
     pairs: Iterable[tuple[str, str]],
 ) -> MeasurementMetadata | InvalidMeasurement:
-    """Read metadata sent outside the body: id, subject, sequence, captured_at_ns.  Other names are
-    ignored."""
+    """Read metadata sent outside the body: id, subject, sequence, captured_at_ns, recording.  Other
+    names are ignored."""
     found: dict[str, Any] = {}
     for name, text in pairs:
         if name in {"sequence", "captured_at_ns"}:
@@ -90,7 +91,7 @@ def read_properties(
                     f"{name} is {text[:40]!r}", f"send {name} as a whole number from 0"
                 )
             found[name] = int(text)
-        elif name in {"id", "subject"}:
+        elif name in {"id", "subject", "recording"}:
             found[name] = text
     return _checked(MeasurementMetadata(**found))
 
@@ -236,6 +237,7 @@ def _from_document(
         document.subject or metadata.subject,
         metadata.sequence if document.sequence is None else document.sequence,
         metadata.captured_at_ns if captured_at_ns is None else captured_at_ns,
+        document.recording or metadata.recording,
     )
     checked = _checked(merged)
     if isinstance(checked, InvalidMeasurement):
@@ -260,7 +262,7 @@ def _read_cbor(body: bytes) -> list[Any] | dict[str, Any]:
 
 
 def _checked(metadata: MeasurementMetadata) -> MeasurementMetadata | InvalidMeasurement:
-    for name in ("id", "subject"):
+    for name in ("id", "subject", "recording"):
         text = getattr(metadata, name)
         if len(text) > TEXT_CHARS_MAX or not (text.isprintable() or not text):
             return InvalidMeasurement(

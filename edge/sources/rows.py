@@ -14,11 +14,17 @@ import numpy as np
 from ..config import ColumnStream, FolderStream
 from ..core import NamedValues
 from .folder import FolderSource
-from .measurement import InvalidMeasurement, Measurement, MeasurementMetadata
+from .measurement import (
+    InvalidMeasurement,
+    Measurement,
+    MeasurementMetadata,
+    content_id,
+    recording_of_file,
+)
 from .payloads import name_values, parse_numbers, read_properties, select_columns
 from .polling import PollingPause
 
-METADATA_COLUMNS: Final = ("id", "subject", "captured_at_ns")
+METADATA_COLUMNS: Final = ("id", "subject", "captured_at_ns", "recording")
 """Header names of metadata columns, as in `auricle learn`."""
 
 TARGET_COLUMNS: Final = ("label", "domain")
@@ -99,6 +105,7 @@ class CsvRows:
             own.subject or metadata.subject,
             metadata.sequence,
             metadata.captured_at_ns if own.captured_at_ns is None else own.captured_at_ns,
+            own.recording or metadata.recording,
         )
         fields = {
             name: cell
@@ -164,10 +171,13 @@ class CsvFiles:
             yield InvalidMeasurement(f"{name}: {error}", "save it as UTF-8")
             return
         rows = CsvRows(self._stream, self._settings)
+        recording = recording_of_file(name, content_id(whole.payload))
         for number, line in enumerate(io.StringIO(text), 1):
             if not line.strip():
                 continue
-            metadata = msgspec.structs.replace(whole.metadata, id=f"{whole.metadata.id}#{number}")
+            metadata = msgspec.structs.replace(
+                whole.metadata, id=f"{whole.metadata.id}#{number}", recording=recording
+            )
             found = rows.read(line, metadata)
             if isinstance(found, InvalidMeasurement):
                 reason = f"{name}, line {number}: {found.reason}"

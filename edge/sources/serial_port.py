@@ -15,7 +15,7 @@ import encoder
 import firmware_bridge as bridge
 
 from ..config import PortStream
-from .measurement import InvalidMeasurement, Measurement, MeasurementMetadata
+from .measurement import InvalidMeasurement, Measurement, MeasurementMetadata, session_recording
 from .polling import PollingPause, UnavailableError
 
 COMMAND_IDS: Final = 1 << 32
@@ -83,6 +83,7 @@ class SerialPortSource:
 
     def __init__(self, stream: str, settings: PortStream, width: int) -> None:
         self._stream, self._settings, self._width = stream, settings, width
+        self._session_ns = 0
         self._outputs: deque[tuple[int, int]] = deque(maxlen=OUTPUTS_MAX)
 
     def actuate(self, channel: int, value: int) -> None:
@@ -95,7 +96,7 @@ class SerialPortSource:
             transport, link = open_link(self._settings.port, self._settings.baud)
         except bridge.BridgeError as error:
             raise UnavailableError(error.message) from error
-        device = PortDevice(link, self._width)
+        device, self._session_ns = PortDevice(link, self._width), time.time_ns()
         try:
             while not pause.stopped:
                 self._set_outputs(device)
@@ -121,8 +122,11 @@ class SerialPortSource:
                 f"{event.count} readings were lost on the wire", "check the wire"
             )
         elif isinstance(event, bridge.Reading) and event.stream == self._settings.number:
+            at_ns = max(0, device.captured_ns(event))
             metadata = MeasurementMetadata(
-                subject=self._settings.subject, captured_at_ns=max(0, device.captured_ns(event))
+                subject=self._settings.subject,
+                captured_at_ns=at_ns,
+                recording=session_recording(self._stream, self._session_ns, at_ns),
             )
             return Measurement(self._stream, device.payload(event), metadata)
         return None

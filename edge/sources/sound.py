@@ -20,7 +20,14 @@ import encoder
 from ..config import FolderStream, SoundStream
 from ..extras import install_command
 from .folder import FolderSource
-from .measurement import InvalidMeasurement, Measurement, MeasurementMetadata
+from .measurement import (
+    InvalidMeasurement,
+    Measurement,
+    MeasurementMetadata,
+    content_id,
+    recording_of_file,
+    session_recording,
+)
 from .polling import PollingPause, UnavailableError
 
 Samples = NDArray[np.float32]
@@ -48,6 +55,7 @@ class WavFolderSource:
             subject=settings.subject,
         )
         self._folder = FolderSource(stream, files, base, state)
+        self._stream = stream
         self._rate_hz, self._card = settings.rate_hz, card
 
     @property
@@ -72,13 +80,18 @@ class WavFolderSource:
         if isinstance(samples, InvalidMeasurement):
             yield msgspec.structs.replace(samples, reason=f"{found.metadata.id}: {samples.reason}")
             return
+        name = found.metadata.id.removeprefix(f"{self._stream}:").rpartition("@")[0]
+        recording = recording_of_file(name, content_id(found.payload))
         step = self._card.preparation.step or self._card.preparation.length or 1
         for number, window in enumerate(encoder.cut_windows(samples, self._card)):
             start_ns = (
                 found.metadata.captured_at_ns or 0
             ) + number * step * NS_PER_S // self._rate_hz
             metadata = msgspec.structs.replace(
-                found.metadata, id=f"{found.metadata.id}#{number}", captured_at_ns=start_ns
+                found.metadata,
+                id=f"{found.metadata.id}#{number}",
+                captured_at_ns=start_ns,
+                recording=recording,
             )
             yield replace(found, payload=window.copy(), metadata=metadata)
 
@@ -97,7 +110,7 @@ class MicrophoneSource:
         length = self._card.preparation.length or 1
         step = min(self._card.preparation.step or length, length)
         channels = self._card.input.size("C")
-        samples = np.zeros((0, channels), np.float32)
+        samples, session_ns = np.zeros((0, channels), np.float32), time.time_ns()
         with self._open(channels) as device:
             while not pause.stopped:
                 block, overflowed = device.read(step)
@@ -105,8 +118,11 @@ class MicrophoneSource:
                     samples = samples[:0]
                 samples = np.concatenate((samples, block))[-length:]
                 if len(samples) == length:
+                    at_ns = time.time_ns()
                     metadata = MeasurementMetadata(
-                        subject=self._settings.subject, captured_at_ns=time.time_ns()
+                        subject=self._settings.subject,
+                        captured_at_ns=at_ns,
+                        recording=session_recording(self._stream, session_ns, at_ns),
                     )
                     yield Measurement(self._stream, samples.copy(), metadata)
 

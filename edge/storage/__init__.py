@@ -6,6 +6,7 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .bundle_trials import BundleTrial
+    from .card_fingerprint import read_card_fingerprint
     from .command_journal import AnsweredCommand, JournalEntry
     from .database import WriterLock, copy_updated, guard_errors, open_database, transaction
     from .durable_files import (
@@ -27,6 +28,7 @@ else:
         __name__,
         {
             "bundle_trials": ("BundleTrial",),
+            "card_fingerprint": ("read_card_fingerprint",),
             "command_journal": ("AnsweredCommand", "JournalEntry"),
             "database": (
                 "WriterLock",
@@ -73,6 +75,7 @@ __all__ = [
     "open_database",
     "pack_arrays",
     "pack_data",
+    "read_card_fingerprint",
     "read_weights",
     "remove_file",
     "replace_file",

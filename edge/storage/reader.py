@@ -2,7 +2,8 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 from numpy.typing import NDArray
 
 from ..core import (
     RECALIBRATION_VERSION,
+    Concept,
     Contribution,
     DomainMerge,
     Fact,
@@ -22,20 +25,21 @@ from ..core import (
     Recalibration,
     Receipt,
     Selector,
+    Span,
     StateCorruptError,
     digest_facts,
     find_invalid_columns,
-    stack_facts,
+    rank_number,
 )
 from ..core import limits as core_limits
 from ..core.adaptors import AdaptorRecord
 from . import tables
+from .concept_totals import DIGEST_BYTES, ConceptTotals, add_digests, by_concept
 from .database import guard_errors
+from .derived_table import read_derived
+from .fact_reads import DAMAGED, FactReads, without_rows
 from .serialization import LazyArrays, unpack_arrays
 from .tables import FACT_COLUMNS, fact_from_row, hash_id
-
-DIGEST_BYTES = 32  # of SHA-256
-DAMAGED = "keep the damaged file and restore the last backup"
 
 
 class StoreReader:
@@ -56,16 +60,32 @@ class StoreReader:
             raise StateCorruptError(
                 f"opening {path}: its encoder card or its tombstone key is missing", DAMAGED
             )
+        self._facts = FactReads(self._rows, self._width, path)
+        self._totals: ConceptTotals | None = None
 
     def get(self, fact_id: str) -> Fact | None:
         """See `facts.Ledger`."""
         rows = self._rows(f"SELECT {FACT_COLUMNS} FROM facts WHERE id = ?", (fact_id,))
         return fact_from_row(rows[0], self._width, self.path) if rows else None
 
-    def concepts(self) -> dict[tuple[str, str], int]:
+    def concepts(self) -> Mapping[Concept, int]:
         """See `facts.Ledger`."""
-        rows = self._rows("SELECT domain, label, COUNT(*) FROM facts GROUP BY domain, label")
-        return {(domain, label): count for domain, label, count in rows}
+        return self._concept_totals().counts
+
+    def contents(self) -> Mapping[Concept, str]:
+        """See `facts.Ledger`."""
+        return self._concept_totals().digests
+
+    def _concept_totals(self) -> ConceptTotals:
+        if self._totals is None:
+            rows = self._rows(
+                "SELECT domain, label, facts, digest FROM concepts ORDER BY domain, label"
+            )
+            try:
+                self._totals = ConceptTotals(rows)
+            except ValueError as error:
+                raise StateCorruptError(f"reading {self.path}: {error}", DAMAGED) from error
+        return self._totals
 
     def oldest(self, domain: str, label: str, count: int) -> tuple[str, ...]:
         """See `facts.Ledger`."""
@@ -86,25 +106,60 @@ class StoreReader:
         return tuple(row[0] for row in rows)
 
     def batches(
-        self, domain: str | None = None, without: AbstractSet[str] = frozenset()
+        self,
+        domain: str | None = None,
+        without: AbstractSet[str] = frozenset(),
+        label: str | None = None,
     ) -> Iterator[FactBatch]:
         """See `facts.Ledger`."""
-        for facts in self.pages(domain):
-            kept = [fact for fact in facts if fact.id not in without]
-            if kept:
-                yield stack_facts(kept)
+        if domain is None:
+            found = self._facts.every()
+        elif label is None:
+            found = self._facts.of_domain(domain)
+        else:
+            found = self._facts.of_concept(domain, label)
+        return without_rows(found, without)
 
-    def pages(self, domain: str | None = None) -> Iterator[list[Fact]]:
-        """Yield all facts, or a domain's, sorted by id, a page at a time."""
+    def sample(
+        self,
+        size: int,
+        domains: Collection[str] | None = None,
+        without: AbstractSet[str] = frozenset(),
+    ) -> FactBatch:
+        """See `facts.Ledger`."""
+        every = {domain for domain, _ in self.concepts()}
+        chosen = every if domains is None else every.intersection(domains)
+        return self._facts.sample(size, sorted(chosen), without)
+
+    def times(self, domain: str, without: AbstractSet[str] = frozenset()) -> NDArray[np.int64]:
+        """See `facts.Ledger`."""
+        found = self._facts.times(domain)
+        facts = (self.get(fact_id) for fact_id in without)
+        gone = sorted(fact.captured_at_ns for fact in facts if fact and fact.domain == domain)
+        # The k-th of equal times to leave out is the k-th of those equal times.
+        places = np.searchsorted(found, gone) + [gone[:at].count(t) for at, t in enumerate(gone)]
+        return np.delete(found, places.astype(np.intp))
+
+    def between(
+        self, domain: str, spans: Sequence[Span], without: AbstractSet[str] = frozenset()
+    ) -> Iterator[FactBatch]:
+        """See `facts.Ledger`."""
+        labels = [label for name, label in self.concepts() if name == domain]
+        return self._facts.between(domain, labels, spans, without)
+
+    def derived(
+        self, name: str, key: str, *, domain: str = "", label: str = "", part: str = ""
+    ) -> Mapping[str, NDArray[Any]] | None:
+        """See `facts.Ledger`.  Arrays are read-only."""
+        return read_derived(self._rows, (name, domain, label, part), key)
+
+    def pages(self) -> Iterator[list[Fact]]:
+        """Yield all facts, sorted by id, a page at a time."""
         last = ""
-        while True:
-            rows = self._rows(
-                f"SELECT {FACT_COLUMNS} FROM facts WHERE id > ?1 AND (?2 IS NULL OR domain = ?2)"
-                " ORDER BY id LIMIT ?3",
-                (last, domain, core_limits.BATCH_FACTS),
-            )
-            if not rows:
-                return
+        while rows := self._rows(
+            f"SELECT {FACT_COLUMNS} FROM facts WHERE id > ? ORDER BY id LIMIT ?",
+            (last, core_limits.BATCH_FACTS),
+        ):
             yield [fact_from_row(row, self._width, self.path) for row in rows]
             last = rows[-1][0]
 
@@ -286,8 +341,7 @@ class StoreReader:
     def _damage(self) -> Iterator[str]:
         try:
             self.geometry()
-            if self.digest() != self.written_digest():
-                yield "the facts differ from those that were written: the file is damaged"
+            yield from self._damaged_facts()
             wrong = find_invalid_columns(self._read_columns(), len(self._read_columns()))
             if wrong:
                 yield f"the column names are damaged: {wrong}"
@@ -299,6 +353,34 @@ class StoreReader:
                     len(record.arrays)
         except StateCorruptError as error:
             yield error.message
+
+    def _damaged_facts(self) -> Iterator[str]:
+        """Yield what differs between the facts, and the digests, totals and ranks kept of them."""
+        digest, counts, digests = "0", Counter[Concept](), dict[Concept, str]()
+        for page in self.pages():
+            for concept, facts in by_concept(page).items():
+                part = digest_facts(facts)
+                counts[concept] += len(facts)
+                digests[concept] = add_digests(digests.get(concept, "0"), part)
+                digest = add_digests(digest, part)
+        if digest.zfill(2 * DIGEST_BYTES) != self.written_digest():
+            yield "the facts differ from those that were written: the file is damaged"
+        elif (counts, digests) != (self.concepts(), self.contents()):
+            yield "the totals of concepts differ from the facts: the file is damaged"
+        elif self._misplaced_ranks() or self._rows("SELECT COUNT(*) FROM ranks") != [
+            (counts.total(),)
+        ]:
+            yield "the ranks of facts differ from the facts: the file is damaged"
+
+    def _misplaced_ranks(self) -> bool:
+        self._db.create_function("rank_of", 1, rank_number, deterministic=True)
+        return bool(
+            self._rows(
+                "SELECT 1 FROM facts WHERE NOT EXISTS (SELECT 1 FROM ranks WHERE"
+                " ranks.domain = facts.domain AND rank = rank_of(facts.id) AND"
+                " ranks.id = facts.id) LIMIT 1"
+            )
+        )
 
     def _read_records(self) -> dict[str, tuple[AdaptorRecord, ...]]:
         found: dict[str, tuple[AdaptorRecord, ...]] = {}

@@ -7,7 +7,9 @@ docs/explanation/state.md describes every column.
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
+
+from ..core import DIGEST_BITS, Fact, digest_facts, rank_number
 
 APPLICATION_ID: Final = 0x41555243
 """'AURC' in the SQLite header: distinguishes a knowledge file from any other database."""
@@ -140,7 +142,61 @@ MIGRATIONS: Final[list[str]] = [
     ) WITHOUT ROWID;
     CREATE INDEX merged_facts_by_id ON merged_facts (id);
     """,
+    """
+    CREATE TABLE concepts (
+        domain TEXT NOT NULL,
+        label TEXT NOT NULL,
+        facts INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        PRIMARY KEY (domain, label)
+    ) WITHOUT ROWID;
+    INSERT INTO concepts
+        SELECT domain, label, COUNT(*), digest_of(id, stream, domain, label, captured_at_ns,
+            features, subject, revision, recording)
+        FROM facts GROUP BY domain, label;
+    CREATE TABLE ranks (
+        domain TEXT NOT NULL,
+        rank INTEGER NOT NULL,
+        id TEXT NOT NULL,
+        PRIMARY KEY (domain, rank, id)
+    ) WITHOUT ROWID;
+    INSERT INTO ranks SELECT domain, rank_of(id), id FROM facts ORDER BY 1, 2, 3;
+    CREATE INDEX facts_by_subject ON facts (subject, id) WHERE subject != '';
+    CREATE INDEX facts_by_recording ON facts (recording, id) WHERE recording != '';
+    CREATE TABLE derived (
+        number INTEGER PRIMARY KEY,
+        name TEXT NOT NULL,
+        domain TEXT NOT NULL,
+        label TEXT NOT NULL,
+        part TEXT NOT NULL,
+        key TEXT NOT NULL,
+        arrays BLOB NOT NULL,
+        sha256 BLOB NOT NULL,
+        UNIQUE (name, domain, label, part)
+    );
+    CREATE INDEX derived_by_concept ON derived (domain, label);
+    INSERT OR REPLACE INTO meta VALUES ('uncleaned', x'31');
+    """,
 ]
+
+
+_FIELDS: Final = tuple(Fact.__dataclass_fields__)
+
+
+class _DigestOf:
+    """An aggregate function of SQL: the digest of facts, given by their fields in order."""
+
+    def __init__(self) -> None:
+        self._total = 0
+
+    def step(self, *values: Any) -> None:
+        """Add a fact."""
+        fact = Fact(**dict(zip(_FIELDS, values, strict=True)))
+        self._total += int(digest_facts((fact,)), 16)
+
+    def finalize(self) -> bytes:
+        """Return the digest."""
+        return (self._total % (1 << DIGEST_BITS)).to_bytes(DIGEST_BITS // 8, "big")
 
 
 def version() -> int:
@@ -150,6 +206,8 @@ def version() -> int:
 
 def migrate(db: sqlite3.Connection, found: int) -> None:
     """Migrate a file from version `found` to the newest, in one transaction."""
+    db.create_function("rank_of", 1, rank_number, deterministic=True)
+    db.create_aggregate("digest_of", len(_FIELDS), _DigestOf)
     run_steps(db, MIGRATIONS, found, APPLICATION_ID)
 
 

@@ -1,7 +1,7 @@
 """The durable ledger of facts: one SQLite file.
 
 An applied effect survives a power cut: WAL with a full fsync at each commit.  Erased facts are
-overwritten in the database, and the log is truncated.  One process writes; any number may read.
+overwritten in the file, and its log is cut.  One process writes; any number may read.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ import encoder
 from ..core import (
     RECALIBRATION_VERSION,
     ConfigError,
+    Derived,
     Effect,
     EraseFacts,
     Fact,
@@ -43,10 +44,13 @@ from ..core import (
 )
 from . import tables
 from .bundle_trials import BEFORE, BundleTrials
+from .checkpoints import Checkpoints
 from .command_journal import CommandJournal, delete_answers
+from .concept_totals import add_digests, by_concept, write_ranks, write_totals
 from .database import WriterLock, begin_snapshot, guard_errors, open_database, transaction
+from .derived_table import delete_traces, write_derived
 from .durable_files import remove_file, replace_file
-from .reader import DIGEST_BYTES, StoreReader
+from .reader import StoreReader
 from .serialization import pack_arrays
 from .tables import FACT_COLUMNS, fact_to_row, hash_id, put_meta
 
@@ -67,6 +71,7 @@ class Store(StoreReader):
     def __init__(self, path: Path, db: sqlite3.Connection, lock: WriterLock | None) -> None:
         super().__init__(path, db)
         self._lock = lock
+        self._checkpoints = Checkpoints(path, db) if lock is not None else None
         self._marks = False
         self.trials = BundleTrials(self._rows, self._command_transaction)
         self.journal = CommandJournal(self._rows, self._transaction, self._keys[0][1])
@@ -142,20 +147,36 @@ class Store(StoreReader):
         lock: WriterLock | None,
         card: encoder.Card | None,
     ) -> Self:
+        store: Self | None = None
         try:
             store = cls(path, db, lock)
             if card is not None:
                 store._require_card(card)
-            if lock is not None and store.unscrubbed:
-                # A reader may hold the log, or the disk be full; the next open tries again.
-                with suppress(StateError):
-                    store._scrub()
+            # A reader may hold the log, or the disk be full; the next open tries again.
+            with suppress(StateError):
+                store._finish_earlier_work()
         except BaseException:
-            db.close()
-            if lock is not None:
-                lock.release()
+            if store is not None:
+                store.close()
+            else:
+                db.close()
+                if lock is not None:
+                    lock.release()
             raise
         return store
+
+    def _finish_earlier_work(self) -> None:
+        """Finish what a crash, a full disk or a reader interrupted: checkpoints, an erasure."""
+        if self._checkpoints is None:
+            return
+        if self.unscrubbed:
+            self._scrub()
+            return
+        with guard_errors(self.path, "writing the log into"):
+            uncleaned = self._uncleaned
+            if self._checkpoints.advance(everything=uncleaned) and uncleaned:
+                with self._transaction("noting that the file is clean") as db:
+                    db.execute("DELETE FROM meta WHERE name = 'uncleaned'")
 
     def apply(self, effect: Effect) -> None:
         """Apply an effect durably.  Publish, Grow and Abandon change nothing in the store."""
@@ -219,9 +240,14 @@ class Store(StoreReader):
         with self._transaction("storing raw inputs") as db:
             tables.store_raw_inputs(db, raws)
 
+    def save_derived(self, entries: Iterable[Derived]) -> None:
+        """Keep what was derived, in place of earlier entries, to open and to answer sooner."""
+        with self._transaction("keeping what was derived") as db:
+            write_derived(db, entries)
+
     def stamp(self, digest: str) -> None:
         """Store the digest of the knowledge with the digests of its inputs."""
-        held = {"facts": self.digest(), "beside": self.inputs_digest()}
+        held = {"facts": self.written_digest(), "beside": self.inputs_digest()}
         body = msgspec.json.encode(held | {"knowledge": digest})
         with self._transaction("stamping the digest") as db:
             put_meta(db, "stamp", body)
@@ -254,6 +280,11 @@ class Store(StoreReader):
             put_meta(db, "contributed", msgspec.json.encode((revision, content)))
         return revision
 
+    @property
+    def writable(self) -> bool:
+        """Whether it is open for writing."""
+        return self._lock is not None
+
     def backup(self, target: str | os.PathLike[str]) -> None:
         """Write a consistent copy to a new file, durably, while this store stays in use.  A failure
         leaves no file behind."""
@@ -272,7 +303,16 @@ class Store(StoreReader):
 
     def close(self) -> None:
         """Close the file and release its lock."""
+        if self._checkpoints is not None:
+            with suppress(sqlite3.Error, OSError):
+                if not self._checkpoints.advance():
+                    # The last reader to close writes the log into the file without cleaning it.
+                    with self._transaction("noting that the file is not clean") as db:
+                        put_meta(db, "uncleaned", b"1")
         self._db.close()
+        if self._checkpoints is not None:
+            self._checkpoints.close()
+            self._checkpoints = None
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -291,42 +331,51 @@ class Store(StoreReader):
     def _store_facts(self, effect: StoreFacts) -> None:
         evictions = self.evictions() + len(effect.evicted)
         going = (*effect.evicted, *(fact.id for fact in effect.facts))
-        digest = self._changed_digest(going, effect.facts)
-        with self._transaction("storing facts") as db:
-            db.executemany("DELETE FROM facts WHERE id = ?", [(i,) for i in effect.evicted])
+        with self._fact_transaction("storing facts", going, effect.facts) as db:
             db.executemany(
                 f"INSERT OR REPLACE INTO facts ({FACT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [fact_to_row(fact) for fact in effect.facts],
             )
-            put_meta(db, "digest", digest)
             tables.delete_candidates(db, going)
             tables.delete_from_merges(db, effect.evicted)
             if effect.evicted:
                 put_meta(db, "evictions", str(evictions).encode())
+
+    @contextmanager
+    def _fact_transaction(
+        self, doing: str, going: Iterable[str], coming: Sequence[Fact] = ()
+    ) -> Iterator[sqlite3.Connection]:
+        """Take facts out of the ledger and change all that is counted of those that go and come,
+        in one transaction; the caller writes those that come in it."""
+        gone = [fact for fact in map(self.get, dict.fromkeys(going)) if fact is not None]
+        coming = tuple({fact.id: fact for fact in coming}.values())
+        totals = self._concept_totals()
+        changed = totals.after(gone, coming)
+        digest = add_digests(self.written_digest(), digest_facts(coming))
+        digest = add_digests(digest, digest_facts(gone), -1)
+        with self._transaction(doing) as db:
+            db.executemany("DELETE FROM facts WHERE id = ?", [(fact.id,) for fact in gone])
+            yield db
+            write_ranks(db, gone, coming)
+            write_totals(db, changed)
+            delete_traces(db, by_concept(gone))
+            put_meta(db, "digest", bytes.fromhex(digest))
+        totals.accept(changed)
 
     def _store_geometry(self, effect: StoreGeometry) -> None:
         packed = pack_arrays(effect.geometry)
         with self._transaction("storing the geometry") as db:
             put_meta(db, "geometry", packed)
             put_meta(db, "geometry_sha256", hashlib.sha256(packed).digest())
+            db.execute("DELETE FROM derived")
             # Reverting a trial must not restore a geometry fitted to facts that are forgotten now.
             db.execute("DELETE FROM meta WHERE name = ?", (BEFORE,))
-
-    def _changed_digest(self, going: Iterable[str], coming: Iterable[Fact]) -> bytes:
-        """Return the facts' digest after a change.  It is a sum, so only the changed facts are
-        read."""
-        gone = [fact for fact in map(self.get, set(going)) if fact is not None]
-        parts = (self.written_digest(), digest_facts(coming), digest_facts(gone))
-        before, plus, minus = (int(part, 16) for part in parts)
-        return ((before + plus - minus) % (1 << 8 * DIGEST_BYTES)).to_bytes(DIGEST_BYTES, "big")
 
     def _erase(self, effect: EraseFacts) -> None:
         number, key = self._keys[0]
         tombs = [(number, hash_id(key, fact_id)) for fact_id in effect.ids]
         body = msgspec.json.encode(tables.receipt_to_body(effect.receipt, key)).decode()
-        digest = self._changed_digest(effect.ids, ())
-        with self._adaptor_transaction("erasing facts") as db:
-            db.executemany("DELETE FROM facts WHERE id = ?", [(i,) for i in effect.ids])
+        with self._fact_transaction("erasing facts", effect.ids) as db:
             db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", tombs)
             tables.erase_growth(db, effect.ids)
             delete_answers(db)
@@ -336,8 +385,8 @@ class Store(StoreReader):
                 "INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)",
                 (effect.receipt.requested_at_ns, body),
             )
-            put_meta(db, "digest", digest)
             put_meta(db, "unscrubbed", b"1")
+        self._records = None
         self._scrub()
         left = self._confirmed_ids().intersection(effect.ids)
         left.update(filter(self._holds, effect.ids))
@@ -368,25 +417,35 @@ class Store(StoreReader):
         return bool(self._rows(query, (fact_id,)))
 
     def _scrub(self) -> None:
-        """Overwrite the remains of erased facts in free space, and truncate the log.
-
-        `secure_delete` alone is not enough: when SQLite splits or joins pages, old copies of rows
-        remain in the gaps, so the file is rebuilt.  Cost: writes the file twice.
-        """
+        """Overwrite the remains of erased facts in the file and in copies, and cut the log.  Cost:
+        the pages that changed; a file that is mostly free is rebuilt."""
         hint = "the facts are out of the ledger; the next command that writes tries again"
+        checkpoints = self._writing("overwriting erased facts")
         try:
             with guard_errors(self.path, "overwriting erased facts in"):
                 _remove_copies(self.path)
-                self._db.execute("VACUUM")
-                busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                checkpoints.compact()
+                done = checkpoints.finish(everything=self._uncleaned)
         except StateError as error:
             raise StateError(error.message, hint) from error
-        if busy:
+        if not done:
             raise StateError(
                 f"truncating the log of {self.path}: another process is reading it", hint
             )
         with self._transaction("completing an erasure") as db:
-            db.execute("DELETE FROM meta WHERE name = 'unscrubbed'")
+            db.execute("DELETE FROM meta WHERE name IN ('unscrubbed', 'uncleaned')")
+
+    @property
+    def _uncleaned(self) -> bool:
+        """Whether pages may hold remains that the log does not name."""
+        return self._meta("uncleaned") is not None
+
+    def _writing(self, doing: str) -> Checkpoints:
+        if self._checkpoints is None:
+            raise StateError(
+                f"{doing} in {self.path}: it was opened for reading only", "open it writable"
+            )
+        return self._checkpoints
 
     def _copy(self, fresh: Path) -> None:
         held = self._db.in_transaction
@@ -412,15 +471,13 @@ class Store(StoreReader):
 
     @contextmanager
     def _transaction(self, doing: str) -> Iterator[sqlite3.Connection]:
-        if self._lock is None:
-            raise StateError(
-                f"{doing} in {self.path}: it was opened for reading only", "open it writable"
-            )
+        checkpoints = self._writing(doing)
         with transaction(self._db, self.path, doing) as db:
             yield db
             if self._marks and self.journal.current is not None:
                 self.journal.mark(db)
         self._marks = False
+        checkpoints.advance_if_due()
 
     def _require_card(self, card: encoder.Card) -> None:
         if card.fingerprint != self.card_fingerprint:
@@ -440,6 +497,8 @@ def _write_empty(fresh: Path, card: encoder.Card, columns: Sequence[str]) -> Non
             db.execute("INSERT INTO burial_keys (key) VALUES (?)", (secrets.token_bytes(32),))
             put_meta(db, "card", card.fingerprint.encode())
             put_meta(db, "width", str(card.width).encode())
+            # Nothing was ever erased.
+            db.execute("DELETE FROM meta WHERE name = 'uncleaned'")
             if columns:
                 put_meta(db, "columns", msgspec.json.encode(list(columns)))
     finally:

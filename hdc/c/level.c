@@ -310,27 +310,60 @@ static int distances(const native_memory *m, const uint64_t *bits, const int64_t
 #define MEAN_MAX (1 << 30)
 #define SPREAD_MAX ((1 << 22) - 1)
 
+/* Lays terms out for a score; returns 0 if one is out of range. */
+static int terms_fit(const int64_t *distances, const int64_t *scales, uint32_t count,
+                     int32_t *near, int32_t *scale)
+{
+    int64_t bad = 0;
+    for (uint32_t k = 0; k < count; k++) {
+        int64_t mean = scales[2 * k], spread = scales[2 * k + 1], distance = distances[k];
+        bad |= (mean < -MEAN_MAX) | (mean > MEAN_MAX) | (spread < 1) | (spread > SPREAD_MAX)
+            | (distance < 0) | (distance > MEAN_MAX);
+        near[k] = (int32_t)distance;
+        scale[2 * k] = (int32_t)mean;
+        scale[2 * k + 1] = (int32_t)spread;
+    }
+    return !bad;
+}
+
 static int scores(const native_memory *m, const int64_t *apart, const int64_t *scales,
                   int per_concept, const int64_t *only, int64_t count, int64_t *made)
 {
     int32_t near[BLOCKS_MAX], scale[2 * BLOCKS_MAX];
-    int64_t bad = 0;
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++, apart += m->blocks) {
         int64_t at = only ? only[i] : i;
         const int64_t *own = scales + (per_concept ? at * 2 * (int64_t)m->blocks : 0);
-        for (uint32_t k = 0; k < m->blocks; k++) {
-            int64_t mean = own[2 * k], spread = own[2 * k + 1], distance = *apart++;
-            bad |= (mean < -MEAN_MAX) | (mean > MEAN_MAX) | (spread < 1) | (spread > SPREAD_MAX)
-                | (distance < 0) | (distance > MEAN_MAX);
-            near[k] = (int32_t)distance;
-            scale[2 * k] = (int32_t)mean;
-            scale[2 * k + 1] = (int32_t)spread;
-        }
-        if (bad) {
+        if (!terms_fit(apart, own, m->blocks, near, scale)) {
             return INEXACT;
         }
         made[i] = auricle_joined(near, scale, m->votes, m->blocks);
     }
+    return 0;
+}
+
+static int joint(const native_joint *t, int64_t *made)
+{
+    int32_t near[BLOCKS_MAX + 2], scale[2 * BLOCKS_MAX + 4];
+    uint8_t votes[BLOCKS_MAX + 2];
+    int64_t both[2];
+    for (uint32_t k = 0; k < t->blocks; k++) {
+        votes[k] = (uint8_t)t->votes[k];
+        if (t->votes[k] != votes[k]) {
+            return INEXACT;
+        }
+    }
+    for (uint32_t k = 0; k < 2; k++) {
+        both[k] = t->nearest[k] < 0 ? t->nearest_scales[2 * k] : t->nearest[k];
+        votes[t->blocks + k] = (uint8_t)t->nearest_votes[k];
+        if (t->nearest_votes[k] != votes[t->blocks + k]) {
+            return INEXACT;
+        }
+    }
+    if (!terms_fit(t->distances, t->scales, t->blocks, near, scale)
+        || !terms_fit(both, t->nearest_scales, 2, near + t->blocks, scale + 2 * t->blocks)) {
+        return INEXACT;
+    }
+    *made = auricle_joined(near, scale, votes, t->blocks + 2);
     return 0;
 }
 
@@ -430,5 +463,6 @@ static int exemplars(const native_exemplars *held, const int64_t *columns, const
 #define QUOTED(level) TEXT(level)
 
 const native_level LEVEL(AURICLE_LEVEL) = {
-    QUOTED(AURICLE_LEVEL), byte_products, work_of, project, distances, scores, nearest, exemplars,
+    QUOTED(AURICLE_LEVEL), byte_products, work_of, project, distances, scores, nearest, joint,
+    exemplars,
 };

@@ -5,7 +5,7 @@
 
 #include "auricle_kernel.h"
 
-#define INTERFACE 1       /* INTERFACE in native.py: raise both with the layouts below */
+#define INTERFACE 2       /* INTERFACE in native.py: raise both with the layouts below */
 #define BLOCKS_MAX 4u     /* bits, columns, plane, norms */
 #define INEXACT 1         /* a number leaves the range in which C and numpy agree */
 #define SMALL (1 << 24)   /* coordinates below: squares of differences add up below 2^64 */
@@ -46,6 +46,14 @@ typedef struct {
     uint32_t columns_count, columns_width, plane_count, plane_width;
 } native_exemplars;
 
+/* The terms of one joint score: distances with [blocks][2] scales, and two to the nearest
+ * exemplars, -1 for the mean distance. */
+typedef struct {
+    uint32_t blocks;
+    const int64_t *distances, *scales, *votes;
+    const int64_t *nearest, *nearest_scales, *nearest_votes;
+} native_joint;
+
 typedef struct {
     const char *name;
     void (*byte_products)(const uint8_t *rows, const uint8_t *one, int64_t count, int64_t width,
@@ -62,6 +70,8 @@ typedef struct {
     /* Writes the `count` concepts nearest by bits, ascending. */
     void (*nearest)(const native_memory *memory, const uint64_t *bits, int64_t count,
                     int64_t *made, void *work);
+    /* Writes the joint score of distances and of those to the nearest exemplars. */
+    int (*joint)(const native_joint *terms, int64_t *made);
     int (*exemplars)(const native_exemplars *held, const int64_t *columns, const int64_t *plane,
                      int64_t *made, void *work);
 } native_level;

@@ -15,7 +15,8 @@
 #endif
 
 #define LONG_BYTES (1 << 20)
-#define BUFFERS_MAX 8
+#define BUFFERS_MAX 12
+#define SHORTLIST 8 /* EXEMPLAR_SHORTLIST in joint.py */
 
 /* The buffers that a call holds. */
 typedef struct {
@@ -273,6 +274,121 @@ static PyObject *exemplars(PyObject *self, PyObject *const *args, Py_ssize_t cou
     return result(&all, ran, inexact);
 }
 
+/* The arguments of `join`. */
+typedef struct {
+    native_joint terms;
+    Py_ssize_t concepts;
+    const int64_t *distances, *scores, *scales, *near_scales, *columns, *plane;
+    Py_ssize_t columns_width, plane_width;
+    PyObject *layouts;
+    void *work;
+    int64_t *made;
+} joining;
+
+static int read_joining(joining *j, buffers *all, PyObject *const *args)
+{
+    if (!PyTuple_Check(args[8]) || !(j->terms.votes = in(all, args[4], 8))) {
+        return 0;
+    }
+    Py_ssize_t blocks = all->held[0].len / 8, concepts = PyTuple_Size(args[8]);
+    if (blocks > (Py_ssize_t)BLOCKS_MAX) {
+        PyErr_SetString(PyExc_ValueError, "more blocks than a geometry has");
+        return 0;
+    }
+    j->terms.blocks = (uint32_t)blocks;
+    j->concepts = concepts;
+    j->layouts = args[8];
+    if (!(j->distances = in(all, args[0], 8 * concepts * blocks))
+        || !(j->scores = in(all, args[1], 8 * concepts))
+        || !(j->scales = in(all, args[2], 16 * concepts * blocks))
+        || !(j->near_scales = in(all, args[3], 32 * concepts))
+        || !(j->terms.nearest_votes = in(all, args[5], 16)) || !(j->columns = in(all, args[6], 0))
+        || !(j->plane = in(all, args[7], 0))) {
+        return 0;
+    }
+    j->columns_width = all->held[all->count - 2].len / 8;
+    j->plane_width = all->held[all->count - 1].len / 8;
+    return (j->work = out(all, args[9], 4 * (j->columns_width + j->plane_width)))
+        && (j->made = out(all, args[10], 16));
+}
+
+/* Writes the distances to a concept's nearest exemplars, -1 if it has none.  Returns 0, INEXACT, or
+ * -1 with an exception. */
+static int nearest_in(const native_level *level, const joining *j, Py_ssize_t at, int64_t *made)
+{
+    PyObject *layout = PyTuple_GetItem(j->layouts, at);
+    made[0] = made[1] = -1;
+    if (!layout || layout == Py_None) {
+        return layout ? 0 : -1;
+    }
+    buffers one = {.count = 0};
+    const native_exemplars *held = in(&one, layout, sizeof *held);
+    int inexact = held ? INEXACT : -1;
+    if (held && (Py_ssize_t)held->columns_width == j->columns_width
+        && (Py_ssize_t)held->plane_width == j->plane_width) {
+        inexact = level->exemplars(held, j->columns, j->plane, made, j->work);
+    }
+    release(&one);
+    return inexact;
+}
+
+/* Tries concepts in the order of their scores, until the next one starts above the lowest joint
+ * score.  Returns as nearest_in. */
+static int lowest(const native_level *level, joining *j)
+{
+    Py_ssize_t last = -1;
+    int64_t best = INT64_MAX, at_best = -1;
+    for (int turn = 0; turn < SHORTLIST && turn < j->concepts; turn++) {
+        Py_ssize_t next = -1;
+        for (Py_ssize_t i = 0; i < j->concepts; i++) {
+            int after = last < 0 || j->scores[i] > j->scores[last]
+                || (j->scores[i] == j->scores[last] && i > last);
+            if (after && (next < 0 || j->scores[i] < j->scores[next])) {
+                next = i;
+            }
+        }
+        if (at_best >= 0 && j->scores[next] > best) {
+            break;
+        }
+        int64_t apart[2], found;
+        int inexact = nearest_in(level, j, next, apart);
+        native_joint terms = j->terms;
+        terms.distances = j->distances + next * (Py_ssize_t)terms.blocks;
+        terms.scales = j->scales + 2 * next * (Py_ssize_t)terms.blocks;
+        terms.nearest = apart;
+        terms.nearest_scales = j->near_scales + 4 * next;
+        if (inexact || (inexact = level->joint(&terms, &found))) {
+            return inexact;
+        }
+        if (found < best || (found == best && next < at_best)) {
+            best = found;
+            at_best = next;
+        }
+        last = next;
+    }
+    j->made[0] = best;
+    j->made[1] = at_best;
+    return 0;
+}
+
+/* join(distances, scores, scales, near_scales, votes, near_votes, columns, plane, layouts, work,
+ * made): the lowest joint score with exemplars, and its concept. */
+static PyObject *join(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    buffers all = {.count = 0};
+    joining j;
+    int inexact = -1;
+    if (!expects(count, 11)) {
+        return NULL;
+    }
+    if (read_joining(&j, &all, args)) {
+        inexact = lowest(level_of(self), &j);
+    } else if (!PyErr_Occurred()) {
+        PyErr_SetString(PyExc_TypeError, "expected a tuple of layouts");
+    }
+    return result(&all, inexact >= 0, inexact);
+}
+
 /* work(padded): bytes of working memory for a tap. */
 static PyObject *work(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
@@ -290,7 +406,7 @@ static PyObject *work(PyObject *self, PyObject *const *args, Py_ssize_t count)
 
 static PyMethodDef methods[] = {
     METHOD(byte_products), METHOD(project),   METHOD(distances), METHOD(compare),
-    METHOD(nearest),       METHOD(exemplars), METHOD(work),
+    METHOD(nearest),       METHOD(exemplars), METHOD(join),      METHOD(work),
 };
 
 /* Adds an instruction set to the dictionary of all; returns 0 after an error. */

@@ -27,11 +27,12 @@ from edge.core.events import (
     StoreAdaptor,
     StoreDomainMerge,
     StoreFacts,
+    StoreGeometry,
     StoreGrowthAttempt,
     StoreLabelCandidates,
     StoreRecalibration,
 )
-from edge.core.facts import LabelCandidate, Receipt, Selector
+from edge.core.facts import Derived, FactBatch, LabelCandidate, Receipt, Selector, sample_facts
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from edge.core.recalibration import Recalibration
 from edge.core.runtime import Runtime
@@ -72,6 +73,14 @@ def play(ledger: MemoryLedger | Store, events: list[Event]) -> list[Effect]:
     return messages
 
 
+def columns(batch: FactBatch) -> tuple[object, ...]:
+    """A batch as plain values."""
+    return (
+        *(batch.ids, batch.domains, batch.labels, batch.recordings),
+        *(batch.features.tolist(), batch.captured_at_ns.tolist()),
+    )
+
+
 def answers(ledger: MemoryLedger | Store) -> dict[str, object]:
     """Everything that the core may ask a ledger."""
     geometry = ledger.geometry()
@@ -84,6 +93,18 @@ def answers(ledger: MemoryLedger | Store) -> dict[str, object]:
         "batches": [(b.ids, b.domains, b.labels, b.features.tolist()) for b in ledger.batches()],
         "times": [(b.captured_at_ns.tolist(), b.recordings) for b in ledger.batches()],
         "some": [b.ids for b in ledger.batches("home", frozenset({"f1"}))],
+        "one": [b.ids for b in ledger.batches("home", frozenset({"f1"}), "a")],
+        "contents": list(ledger.contents().items()),
+        "samples": [
+            columns(ledger.sample(size, domains, frozenset({"f4"})))
+            for size in (1, 3, 99)
+            for domains in (None, ("home",), ("attic", "home", "nowhere"))
+        ],
+        "ascending": ledger.times("home", frozenset({"f1", "f2", "x"})).tolist(),
+        "spans": [
+            columns(batch)
+            for batch in ledger.between("home", [(0, 2), (5, 2**63 - 1)], frozenset({"f6"}))
+        ],
         "evictions": ledger.evictions(),
         "digest": ledger.digest(),
         "geometry": {n: np.asarray(a).tolist() for n, a in geometry.items()} if geometry else None,
@@ -282,3 +303,80 @@ def test_merges_of_domains_last_without_evicted_and_forgotten_facts(
     ledger.apply(StoreFacts((), ("f0",)))
     play(ledger, [ForgetRequest("r", Selector(ids=frozenset({"f1", "f3"})))])
     assert ledger.domain_merges() == (replace(first, undone=True, fact_ids=("f2",)),)
+
+
+TIMES = st.lists(st.integers(0, 4) | st.just(2**63 - 1), min_size=1, max_size=30)
+
+
+@settings(max_examples=25)
+@given(TIMES, st.integers(1, 40), st.sets(st.integers(0, 29)))
+def test_samples_are_those_of_a_scan(
+    tmp_path_factory: pytest.TempPathFactory, times: list[int], size: int, out: set[int]
+) -> None:
+    """A sample by rank equals the one of a pass over all facts, of any domains, at any size and
+    without any ids; so do times and spans."""
+    rows = [fact(f"f{n}", "abc"[n % 3], "xyz"[at % 3], at) for n, at in enumerate(times)]
+    without = frozenset(f"f{n}" for n in out)
+    memory = MemoryLedger(rows)
+    with new_store(tmp_path_factory.mktemp("samples") / "k.db", rows) as store:
+        for ledger in (memory, store):
+            for domains in (("x",), ("x", "z"), None):
+                names = ("x", "y", "z") if domains is None else domains
+                scanned = (b for name in names for b in ledger.batches(name, without))
+                wanted = columns(sample_facts(scanned, size))
+                assert columns(ledger.sample(size, domains, without)) == wanted
+            own = [one for one in rows if one.domain == "x" and one.id not in without]
+            assert ledger.times("x", without).tolist() == sorted(r.captured_at_ns for r in own)
+            found = [i for b in ledger.between("x", [(0, 1), (3, 3)], without) for i in b.ids]
+            assert found == sorted(one.id for one in own if one.captured_at_ns in (0, 1, 3))
+
+
+def entry(domain: str = "", label: str = "", part: str = "", value: int = 1) -> Derived:
+    """Something derived from a concept, a domain or any facts."""
+    return Derived(
+        name="sums",
+        key="k",
+        domain=domain,
+        label=label,
+        part=part,
+        arrays={"a": np.full(3, value)},
+    )
+
+
+def kept(ledger: MemoryLedger | Store) -> list[tuple[str, str, str]]:
+    """The places of the entries that a ledger still has."""
+    places = [
+        (domain, label, part)
+        for domain in ("", "home", "attic")
+        for label in ("", "a", "b")
+        for part in ("", "p")
+    ]
+    return [
+        (domain, label, part)
+        for domain, label, part in places
+        if ledger.derived("sums", "k", domain=domain, label=label, part=part) is not None
+    ]
+
+
+def test_derived_state_leaves_with_the_facts_it_may_hold(ledger: MemoryLedger | Store) -> None:
+    """An entry is returned for its own key only, and until a fact that it may hold traces of is
+    replaced, evicted or erased; a later one replaces it; a new geometry removes all."""
+    every = [entry(), entry("home"), entry("home", "a"), entry("home", "b"), entry("attic", "a")]
+    for removes, left in (
+        (StoreFacts((fact("f9"),)), 6),
+        (StoreFacts((fact("f1"),)), 2),
+        (StoreFacts((), ("f1",)), 2),
+        (EraseFacts(("f1",), RECEIPT), 2),
+        (StoreGeometry({"g": np.zeros(2)}), 0),
+    ):
+        ledger.apply(StoreFacts((fact("f1", at=5), fact("f2", "b"), fact("f3", "a", "attic"))))
+        ledger.save_derived([*every, entry("", "", "p", 2), entry("home", value=7)])
+        assert len(kept(ledger)) == 6
+        found = ledger.derived("sums", "k", domain="home")
+        assert found is not None
+        assert found["a"].tolist() == [7, 7, 7]
+        assert ledger.derived("sums", "other", domain="home") is None
+        assert ledger.derived("heads", "k", domain="home") is None
+        ledger.apply(removes)
+        assert len(kept(ledger)) == left
+    assert kept(ledger) == []

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encoder import Card, Input, PayloadError, Preparation, Tap
+from encoder.arrays import into_layout, normalise
 from encoder.preparation import PIXELS_MAX, prepare_image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -291,6 +292,78 @@ def test_files_and_arrays_give_the_same() -> None:
     one = pixels(noise, **settings)
     assert np.array_equal(one, pixels(encoded(PIL.Image.fromarray(noise)), **settings))
     assert np.array_equal(noise, before)
+
+
+VERSIONS = st.sampled_from([1, 2])
+SIDES = st.integers(1, 90)
+
+
+@given(
+    SIDES,
+    SIDES,
+    st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    st.sampled_from(["cover", "stretch"]),
+    st.sampled_from(["nearest", "bilinear", "bicubic", "lanczos"]),
+    VERSIONS,
+)
+def test_a_lossless_file_and_its_pixels_are_one_input(
+    height, width, size, fit, interpolation, version
+) -> None:
+    """Whatever the sizes, a raw frame gives the same input as a lossless file of its pixels."""
+    frame = np.random.default_rng(height * width).integers(0, 256, (height, width, 3), np.uint8)
+    settings = {"size": size, "fit": fit, "interpolation": interpolation, "version": version}
+    from_file = pixels(encoded(PIL.Image.fromarray(frame), "BMP"), **settings)
+    assert np.array_equal(pixels(frame, **settings), from_file)
+
+
+@given(st.integers(8, 400), st.integers(8, 400), st.sampled_from(["cover", "stretch"]))
+def test_version_1_is_as_it_was(height, width, fit) -> None:
+    """Version 1 decodes a JPEG at twice the size or more, and its filter does all the rest."""
+    frame = np.random.default_rng(height * width).integers(0, 256, (height, width, 3), np.uint8)
+    data = encoded(PIL.Image.fromarray(frame), "JPEG")
+    image = PIL.Image.open(io.BytesIO(data))
+    image.draft(None, (32, 32))
+    box = None
+    if fit == "cover":
+        side = 16 / max(16 / image.width, 16 / image.height)
+        left, top = max((image.width - side) / 2, 0), max((image.height - side) / 2, 0)
+        box = (left, top, min(left + side, image.width), min(top + side, image.height))
+    wanted = np.asarray(image.resize((16, 16), PIL.Image.Resampling.BICUBIC, box=box), np.float32)
+    found = pixels(data, size=(16, 16), fit=fit, interpolation="bicubic")
+    assert np.array_equal(found, wanted)
+
+
+@given(
+    st.sampled_from(["RGB", "BGR", "L"]),
+    st.lists(st.floats(-300, 300, width=32), min_size=3, max_size=3),
+    st.lists(st.floats(0.125, 300, width=32), min_size=3, max_size=3),
+)
+def test_planes_are_normalised_to_the_bit(colour, mean, scale) -> None:
+    """Planes of float32 hold exactly the numbers of the general way through the layouts."""
+    frame = np.random.default_rng(3).integers(0, 256, (6, 5, 3), np.uint8)
+    count = 1 if colour == "L" else 3
+    settings = {"colour": colour, "mean": tuple(mean[:count]), "scale": tuple(scale[:count])}
+    planes = card((6, 5), **settings)
+    plain = prepare_image(frame, card((6, 5), colour=colour))[0].transpose(1, 2, 0)
+    wanted = into_layout(normalise(plain, planes), planes)
+    assert np.array_equal(prepare_image(frame, planes), wanted)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("size", [(640, 480), (480, 640), (1920, 1080), (227, 227), (225, 1000)])
+def test_each_version_shows_the_same_picture(version, size) -> None:
+    """A scaled photograph differs little from one averaged exactly, as a JPEG and as a frame."""
+    rows, columns = np.mgrid[0 : size[1], 0 : size[0]] / 40.0
+    waves = np.stack([np.sin(rows), np.cos(columns), np.sin(rows + columns)], axis=2)
+    frame = np.rint(waves * 100 + 128).astype(np.uint8)
+    side = min(size)
+    left, top = (size[0] - side) // 2, (size[1] - side) // 2
+    middle = PIL.Image.fromarray(frame).crop((left, top, left + side, top + side))
+    wanted = np.asarray(middle.resize((112, 112), PIL.Image.Resampling.BOX), np.float32)
+    settings = {"size": (112, 112), "interpolation": "bicubic", "version": version}
+    for payload in (frame, encoded(PIL.Image.fromarray(frame), "JPEG", quality=95)):
+        # Half a pixel of a JPEG decoded at an eighth shifts the picture by half a pixel: 4.4.
+        assert np.abs(pixels(payload, **settings) - wanted).mean() < 5
 
 
 def test_cover_keeps_proportions_and_stretch_does_not() -> None:

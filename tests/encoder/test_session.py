@@ -71,3 +71,19 @@ def test_the_processor_is_tried_once() -> None:
     """The answer is kept for the process."""
     assert products_overflow() is products_overflow()
     assert products_overflow.cache_info().currsize == 1
+
+
+def test_a_processor_with_vnni_needs_no_test(tmp_path: Path) -> None:
+    """The flags of the first processor decide, whatever else the file says; no file decides no."""
+    found = {}
+    for name, text in {
+        "vnni": "processor : 0\nflags : fpu avx2 avx512_vnni\n",
+        "avx": "flags\t\t: avx_vnni fpu\n",
+        "old": "model name : avx_vnni\nflags : fpu avx2\n",
+        "arm": "processor : 0\nFeatures : fp asimddp\n",
+        "empty": "",
+    }.items():
+        (tmp_path / name).write_text(text)
+        found[name] = session.reports_vnni(str(tmp_path / name))
+    assert found == {"vnni": True, "avx": True, "old": False, "arm": False, "empty": False}
+    assert not session.reports_vnni(str(tmp_path / "none"))

@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from encoder import SHIPPED, describe_model, load_card, open_model
+from encoder import (
+    IMAGE_VERSION,
+    SHIPPED,
+    describe_model,
+    load_card,
+    open_model,
+    shipped_card,
+)
 
 IMAGES_A_DOMAIN = 25
 WIDTHS = {
@@ -114,3 +121,14 @@ def cosine(one: np.ndarray, other: np.ndarray) -> float:
 def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """The cosine of each pair of rows."""
     return np.array([cosine(*pair) for pair in zip(one, other, strict=True)])
+
+
+def test_the_first_card_is_still_shipped() -> None:
+    """Ledgers of the first version name its fingerprint, and it must find that card; an unknown
+    fingerprint finds the newest."""
+    first = "d4b11dcaf5c9725774c2423812bb2d8c18d58d05cf44e299a7ac6db0a926a322"
+    assert shipped_card("efficientnet_lite0", first).fingerprint == first
+    newest = shipped_card("efficientnet_lite0")
+    assert newest.preparation.version == IMAGE_VERSION
+    assert shipped_card("efficientnet_lite0", "0" * 64) == newest
+    assert shipped_card("efficientnet_lite0", newest.fingerprint) == newest

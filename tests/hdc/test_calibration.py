@@ -5,13 +5,8 @@ from math import isqrt
 import numpy as np
 
 import hdc
-from hdc.calibration import (
-    EXEMPLAR_SHORTLIST,
-    ScoredSamples,
-    join_one_score,
-    join_scores,
-)
 from hdc.integers import combine
+from hdc.joint import EXEMPLAR_SHORTLIST, ScoredSamples, join_one_score, join_scores
 from hdc.neighbours import coordinates, nearest
 from tests.hdc.samples import LABELS, TAPS, draw, learned, many_groups
 

@@ -159,3 +159,25 @@ def test_nothing_to_judge_is_an_error() -> None:
         hdc.detect(code, memory, calibration)
     with pytest.raises(ConceptError, match="window"):
         hdc.detect_window([], calibration)
+
+
+def test_a_batch_among_many_concepts_is_compared_as_one_by_one() -> None:
+    """With more concepts than are compared in full, each sample of a batch gets the comparison
+    and the verdict that it gets alone."""
+    rows = np.concatenate([draw(seed, 8, label=seed, shift=seed) for seed in range(40)])
+    numbers = np.repeat(np.arange(40), 8)
+    geometry = hdc.fit_geometry(rows, numbers, TAPS, 5, bits=1024)
+    memory, codes = hdc.Memory(geometry), geometry.project(rows)
+    facts = [(f"d{n % 5}", f"l{n}", codes[numbers == n]) for n in range(40)]
+    for fact in facts:
+        memory.add(*fact)
+    calibration = hdc.calibrate(memory, facts)
+    shown = geometry.project(np.concatenate([draw(99, 5, label=3), draw(98, 4, label=77)]))
+    together = hdc.detect_each(shown, memory, calibration)
+    for row, (compared, verdict) in enumerate(together):
+        alone = hdc.compare(shown[row], memory, calibration)
+        assert compared.keys == alone.keys
+        assert compared.distances.tolist() == alone.distances.tolist()
+        assert compared.common.tolist() == alone.common.tolist()
+        assert compared.own.tolist() == alone.own.tolist()
+        assert verdict == hdc.decide(alone, memory, calibration)

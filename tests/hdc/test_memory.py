@@ -1,5 +1,7 @@
 """Learning is addition, forgetting is subtraction."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 import hdc
 from hdc import ConceptError, DimensionError, FormatError
+from hdc.geometry import fingerprint_of
 from hdc.memory import PLANE
 from tests.hdc.samples import TAPS, draw, learned
 
@@ -199,3 +202,58 @@ def test_codes_and_memories_of_another_geometry_are_refused() -> None:
         memory.add("home", "cat", other.project(draw(1, 2)))
     with pytest.raises(ConceptError, match="one geometry"):
         memory.merge(hdc.Memory(other))
+
+
+@given(
+    changes=st.lists(
+        st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), st.integers(0, 11), st.booleans()),
+        min_size=1,
+        max_size=25,
+    )
+)
+@settings(max_examples=40, deadline=None)
+def test_updated_prototypes_are_those_of_the_sums(
+    changes: list[tuple[str, str, int, bool]],
+) -> None:
+    """After any changes, with comparisons and copies in between, distances and keys are those of
+    a memory that is built from the same samples at once."""
+    memory, facts = learned(count=12)
+    codes = facts[0][2]
+    made, held = hdc.Memory(memory.geometry), set[tuple[str, str, int]]()
+    for domain, label, row, compares in changes:
+        one = (domain, label, row)
+        change = made.remove if one in held else made.add
+        held ^= {one}
+        change(domain, label, codes[[row]])
+        if compares and held:
+            made.copy().distances(codes[:2])
+            made.distances(codes[:1])
+    fresh = hdc.Memory(memory.geometry)
+    for domain, label, row in sorted(held):
+        fresh.add(domain, label, codes[[row]])
+    assert made.keys == fresh.keys
+    assert dict(made.parts) == dict(fresh.parts)
+    assert made.distances(codes).tolist() == fresh.distances(codes).tolist()
+    assert made.digest() == fresh.digest()
+
+
+@pytest.mark.parametrize("count", [1, 2, 255, 256, 300])
+def test_the_digest_is_that_of_the_packed_sums(count: int) -> None:
+    """Counts that take one byte or two give the digest of the arrays that `pack` returns."""
+    memory = hdc.Memory(hdc.identity_geometry(4, ((0, 4),), seed=1, bits=64))
+    random = np.random.default_rng(count)
+    memory.add("d", "a", memory.geometry.project(random.integers(0, 256, (count, 4), np.uint8)))
+    packed = memory.geometry.fingerprint + fingerprint_of(memory.pack())
+    assert memory.digest() == hashlib.sha256(packed.encode()).hexdigest()
+    assert memory.pack()["ones"].dtype == np.int32
+
+
+def test_keys_stay_the_same_object_while_the_concepts_do() -> None:
+    """A sample more of a known concept keeps the tuple of keys, which caches compare."""
+    memory, facts = learned(count=12)
+    domain, label, codes = facts[0]
+    before = memory.keys
+    memory.remove(domain, label, codes[:1])
+    assert memory.keys is before
+    memory.add(domain, "new", codes[:1])
+    assert memory.keys is not before

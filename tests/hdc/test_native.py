@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import hdc
 from hdc import native
 from hdc.layouts import ExemplarsLayout, GeometryLayout, MemoryLayout, lay_geometry
+from scripts import build_native
 from tests import natives
 from tests.natives import both, computing_with, load
 
@@ -35,11 +36,6 @@ SEEDS = st.integers(0, 2**32)
 
 def built(source: Path, folder: Path, flags: tuple[str, ...] = ()) -> Path:
     """The module built from the source tree; skipped where that cannot be done."""
-    sys.path.insert(0, str(source / "scripts"))
-    try:
-        import build_native
-    finally:
-        sys.path.pop(0)
     try:
         return build_native.build(folder, flags, source).path
     except build_native.CannotBuildError as error:
@@ -73,6 +69,12 @@ def test_codes_distances_and_scores_are_those_of_numpy(kernel, seed):
 def test_nearest_exemplars_are_those_of_numpy(kernel, seed):
     """Exemplars of any number and width, and samples beyond the exact range."""
     natives.check_exemplars(kernel, seed)
+
+
+@given(seed=SEEDS)
+def test_joint_scores_are_those_of_numpy(kernel, seed):
+    """The lowest joint score and its concept, for any distances, scales and exemplars."""
+    natives.check_joint(kernel, seed)
 
 
 @given(seed=SEEDS)

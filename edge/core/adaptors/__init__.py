@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .adaptor import Adaptor, fit_adaptor, fit_head, solve_adaptor, standardising_arrays
     from .crossfit import cross_scores, fold_scores
     from .head import FittedHead, Transform, build_transform, transform_shapes
-    from .kernel import KernelMachine, choose_landmarks, tune_kernel
+    from .kernel import KernelMachine, Landmarks, choose_landmarks, tune_kernel
     from .kinds import KINDS
     from .losses import HoldoutScores, is_better, margins, tempered_losses
     from .record import AdaptorRecord
@@ -30,7 +30,7 @@ else:
             ),
             "crossfit": ("cross_scores", "fold_scores"),
             "head": ("FittedHead", "Transform", "build_transform", "transform_shapes"),
-            "kernel": ("KernelMachine", "choose_landmarks", "tune_kernel"),
+            "kernel": ("KernelMachine", "Landmarks", "choose_landmarks", "tune_kernel"),
             "kinds": ("KINDS",),
             "losses": ("HoldoutScores", "is_better", "margins", "tempered_losses"),
             "record": ("AdaptorRecord",),
@@ -46,6 +46,7 @@ __all__ = [
     "FittedHead",
     "HoldoutScores",
     "KernelMachine",
+    "Landmarks",
     "Spans",
     "Standardisation",
     "Transform",

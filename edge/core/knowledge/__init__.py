@@ -6,13 +6,10 @@ from ...lazy import lazy_names
 
 if TYPE_CHECKING:
     from .contributions import Concept, Contribution, find_invalid_contribution, review_contribution
-    from .knowledge import (
-        HeadFit,
-        Knowledge,
-        conflicting_contributions,
-        derive_knowledge,
-        fit_geometry,
-    )
+    from .geometry_fit import GeometryFitter, fit_geometry
+    from .knowledge import Knowledge, conflicting_contributions, derive_knowledge
+    from .refits import HeadRefit, Refit, ThresholdsRefit
+    from .relearning import relearn_backwards
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -23,24 +20,25 @@ else:
                 "find_invalid_contribution",
                 "review_contribution",
             ),
-            "knowledge": (
-                "HeadFit",
-                "Knowledge",
-                "conflicting_contributions",
-                "derive_knowledge",
-                "fit_geometry",
-            ),
+            "geometry_fit": ("GeometryFitter", "fit_geometry"),
+            "knowledge": ("Knowledge", "conflicting_contributions", "derive_knowledge"),
+            "refits": ("HeadRefit", "Refit", "ThresholdsRefit"),
+            "relearning": ("relearn_backwards",),
         },
     )
 
 __all__ = [
     "Concept",
     "Contribution",
-    "HeadFit",
+    "GeometryFitter",
+    "HeadRefit",
     "Knowledge",
+    "Refit",
+    "ThresholdsRefit",
     "conflicting_contributions",
     "derive_knowledge",
     "find_invalid_contribution",
     "fit_geometry",
+    "relearn_backwards",
     "review_contribution",
 ]

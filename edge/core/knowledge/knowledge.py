@@ -9,31 +9,27 @@ ledger's facts, so the order in which facts arrived leaves no trace.
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
-from typing import Final
+from dataclasses import replace
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-import encoder
 import hdc
 
-from .. import limits
-from ..adaptors import Adaptor, AdaptorRecord, Spans, fit_adaptor
+from ..adaptors import Adaptor, AdaptorRecord, fit_adaptor
 from ..errors import EdgeError
 from ..facts import (
+    Derived,
     Fact,
     FactBatch,
     Ledger,
-    Rank,
     SampleScope,
     hash_rank,
-    sample_facts,
-    scope_of,
     stack_facts,
 )
 from ..recalibration import CalibrationStatus
-from ..router import Router, allot_facts, fit_router
+from ..router import Router, allot_facts
 from .contributions import (
     Contribution,
     ContributionSums,
@@ -42,112 +38,30 @@ from .contributions import (
     pack_sums,
     read_contribution,
 )
+from .heads import SolvedHeads
 from .moments import GRAM_COLUMNS_MAX, Moments, NearestConceptAnswer, PooledAnswers
-from .time_sample import orders_in_time, sample_in_time, status_of
+from .refits import (
+    Changes,
+    FactChange,
+    HeadRefit,
+    Refit,
+    RouterRefit,
+    ThresholdsRefit,
+    calibration_facts,
+    code_facts,
+    same_record,
+    training_facts,
+)
+from .saved_parts import SavedParts
+from .saved_sums import SavedSums
+from .thresholds import Thresholds
+from .time_sample import status_of
 
 Concept = tuple[str, str]
 
-CODED_ROWS: Final = 32
-"""Facts projected at a time: projecting one takes about 100 KiB of working memory, and small
-devices hold many facts."""
-
-
-Scopes = tuple[SampleScope, SampleScope]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HeadFit:
-    """Everything that determines a domain's adaptor.
-
-    own, others: facts of the domain and of the others.  record: from growth, if any.  spans: of the
-    encoder's taps.
-    """
-
-    domain: str
-    own: FactBatch = field(repr=False)
-    others: FactBatch = field(repr=False)
-    record: AdaptorRecord | None
-    spans: Spans
-
-    def solve(self) -> Adaptor:
-        """Solve the adaptor; in any thread.  Cost: see `adaptors.solve_head` and `solve_kernel`."""
-        return fit_adaptor(self.own, self.others, self.record, self.spans)
-
-    def is_based_on(self, record: AdaptorRecord | None) -> bool:
-        """Return whether this fit is on top of the given record, or of none if None."""
-        if self.record is None or record is None:
-            return self.record is record
-        return self.record.digest == record.digest
-
-    @property
-    def scopes(self) -> Scopes:
-        """Which facts of the domain, and of the others, change the result."""
-        own = scope_of(self.own, limits.HEAD_FACTS_MAX)
-        return own, scope_of(self.others, limits.SUPPORT_FACTS_MAX)
-
-
-class SolvedHeads:
-    """Cache of adaptors by domain; a fact that changes an adaptor's inputs drops it."""
-
-    def __init__(self) -> None:
-        self._solved: dict[str, tuple[Adaptor, Scopes]] = {}
-        self._used: dict[str, None] = {}
-        self._expected: tuple[HeadFit, Scopes] | None = None
-
-    def get(self, domain: str) -> Adaptor | None:
-        """Return a domain's adaptor if it is solved, and record its use."""
-        found = self._solved.get(domain)
-        if found is None:
-            return None
-        self._used.pop(domain, None)
-        self._used[domain] = None
-        return found[0]
-
-    def store(self, domain: str, adaptor: Adaptor, scopes: Scopes) -> None:
-        """Store an adaptor that was solved for use."""
-        self._solved[domain] = adaptor, scopes
-        self._used[domain] = None
-
-    def missing(self) -> Iterator[str]:
-        """Yield the domains whose adaptors were used and must be solved again, the most recently
-        used first."""
-        return (domain for domain in reversed(self._used) if domain not in self._solved)
-
-    def expect(self, fit: HeadFit) -> HeadFit:
-        """Track changes of facts while a fit is solved in the background; replaces the fit expected
-        before."""
-        self._expected = fit, fit.scopes
-        return fit
-
-    def accept(self, fit: HeadFit, adaptor: Adaptor | None) -> None:
-        """Store an adaptor solved in the background, if it was expected, its facts have not
-        changed, and none is stored.  The domain is solved in the background again only after its
-        next use."""
-        expected, self._expected = self._expected, None
-        if fit.domain in self._solved:
-            return
-        self._used.pop(fit.domain, None)
-        if adaptor is not None and expected is not None and expected[0] is fit:
-            self._solved[fit.domain] = adaptor, expected[1]
-
-    def change(self, domain: str, rank: Rank) -> None:
-        """Drop the adaptors that a fact of this domain and rank, added or removed, changes."""
-        for name, (_, scopes) in tuple(self._solved.items()):
-            if scopes[name != domain].changes(rank):
-                del self._solved[name]
-        if self._expected is not None:
-            fit, scopes = self._expected
-            if scopes[fit.domain != domain].changes(rank):
-                self._expected = None
-
-    def drop(self, domain: str) -> None:
-        """Drop a domain's adaptor."""
-        self._solved.pop(domain, None)
-
-    def clear(self) -> None:
-        """Drop all adaptors, and the fit expected."""
-        self._solved.clear()
-        self._expected = None
+WAITING_FACTS_MIN: Final = 256
+"""Facts up to which thresholds, router and adaptor are always computed on the spot: that takes
+about as long as an observation of the shipped encoder takes in all."""
 
 
 class Knowledge:
@@ -156,6 +70,11 @@ class Knowledge:
     ledger: read only.  geometry: frozen.  leaving: ids of facts that are about to be erased from
     the ledger and do not count.  All others must be added, see `derive_knowledge`.
     own: sums of the own facts.  memory: the same plus other devices' contributions.
+
+    deferring: set it to True where `next_refit` is called regularly.  After new facts, decisions
+    then use the last thresholds, router and adaptors until those of today are computed in the
+    background; sums always are today's.  What facts that are forgotten have shaped never serves,
+    and `digest` and `contribute` never use anything but today's.
     """
 
     def __init__(
@@ -164,16 +83,27 @@ class Knowledge:
         self.geometry = geometry
         self.own = hdc.Memory(geometry)
         self.memory = self.own
+        self.saved = SavedSums(ledger, geometry)
+        self.reuses = True
+        self._ahead = False
+        self._parts = SavedParts(ledger, geometry)
         self._ledger = ledger
         self._leaving = leaving
         self._contributed: dict[str, tuple[Contribution, hdc.Calibration]] = {}
         self._domains: tuple[str, ...] | None = None
         self._learned: tuple[str, ...] | None = None
-        self._calibration: hdc.Calibration | None = None
-        self._calibrated: dict[str, hdc.Calibration] = {}
+        self.deferring = False
+        self._thresholds = Thresholds()
+        self._serving_calibration: hdc.Calibration | None = None
+        self._waits: bool | None = None
         self._heads = SolvedHeads()
-        self._router: tuple[Router, Mapping[str, int], Mapping[str, SampleScope]] | None = None
-        self._router_checked = False
+        self._new_domains: set[str] = set()
+        self._router: RouterRefit | None = None
+        self._router_current = self._router_checked = False
+        self._router_usable: bool | None = None
+        self._settled = False
+        self._failed: set[str] = set()
+        self._refit: tuple[Refit, Changes] | None = None
         self._moments: Moments | None = None
         self._pooled: PooledAnswers | None = None
 
@@ -181,22 +111,40 @@ class Knowledge:
         """Add facts to the sums.  Cost: one projection and one addition per fact."""
         given = tuple(facts)
         self._leaving = self._leaving - {fact.id for fact in given}
+        self._ahead = True
+        self._new_domains |= {fact.domain for fact in given} - set(self.learned)
         for (domain, label), rows in _by_concept(given):
             self._change(domain, label, rows, 1)
         self._invalidate(given)
 
-    def remove(self, facts: Iterable[Fact]) -> None:
+    def remove(self, facts: Iterable[Fact], *, forgotten: bool = False) -> None:
         """Subtract facts from the sums, exactly.  While the ledger still holds them, nothing
-        derived takes them into account."""
+        derived takes them into account.  forgotten: nothing that they have shaped serves on."""
         given = tuple(facts)
         self._leaving = frozenset(fact.id for fact in given)
         for (domain, label), rows in _by_concept(given):
             self._change(domain, label, rows, -1)
-        self._invalidate(given)
+        self._invalidate(given, removed=True, forgotten=forgotten)
 
     def ledger_applied(self) -> None:
         """Note that the ledger now holds the added facts and no longer the removed ones."""
-        self._leaving = frozenset()
+        self._leaving, self._ahead = frozenset(), False
+
+    def derived_state(self) -> Iterator[Derived]:
+        """Yield what the ledger may keep and does not keep yet; only while the ledger holds exactly
+        the facts added here."""
+        if not self._leaving and self.own.counts == self._ledger.concepts():
+            yield from self.saved.changed(self.own)
+            if not self._contributed:
+                yield from self._changed_parts()
+
+    def _changed_parts(self) -> Iterator[Derived]:
+        yield from self._parts.thresholds_entries(dict(self._thresholds.current()))
+        if self._router is not None and self._check_router():
+            yield from self._parts.router_entry(self._router)
+        for domain, solved in self._heads.current():
+            if domain in self.learned:
+                yield from self._parts.head_entry(domain, self._serving(domain), solved)
 
     def set_contributions(self, contributions: Mapping[str, Contribution], card: str) -> None:
         """Replace the contributions, by device, whose sums are added to those of the own facts.
@@ -234,7 +182,7 @@ class Knowledge:
         if not self.own.keys:
             return empty
         facts = (self._calibration_facts(domain) for domain in self.learned)
-        coded = (rows for batch in facts for rows in self._coded(batch))
+        coded = (rows for batch in facts for rows in code_facts(self.geometry, batch))
         calibration = hdc.calibrate(self.own, coded, exemplars=False)
         arrays = pack_sums(self.own, calibration, self._own_moments())
         return replace(empty, samples=sum(self.own.counts.values()), arrays=arrays)
@@ -242,23 +190,30 @@ class Knowledge:
     def calibration(self) -> hdc.Calibration:
         """Return the calibration: held-out scores of the own facts, which set the thresholds.
 
-        Cost: `limits.CALIBRATION_FACTS_MAX` projections and scores per domain that has changed.
+        Cost: `limits.CALIBRATION_FACTS_MAX` projections and scores per domain that has changed,
+        unless these may wait; a domain that is new since has none until then, so that nothing of
+        it is called known or novel.
         """
-        if self._calibration is None:
-            for domain in self.learned:
-                if domain not in self._calibrated:
-                    rows = self._calibration_facts(domain)
-                    self._calibrated[domain] = hdc.calibrate(
-                        self.memory, self._coded(rows), orders=orders_in_time(rows)
-                    )
-            parts = [self._calibrated[domain] for domain in self.learned]
-            made = hdc.merge_calibrations(parts) if parts else hdc.calibrate(self.memory, ())
-            if self._contributed:
-                made = merge_thresholds(
-                    made, (one for _, one in self._contributed.values()), self.geometry
-                )
-            self._calibration = made
-        return self._calibration
+        if self._serving_calibration is None:
+            self._serving_calibration = self._calibrate(may_wait=self._may_wait())
+        return self._serving_calibration
+
+    def _calibrate(self, *, may_wait: bool) -> hdc.Calibration:
+        missing = self._thresholds.missing(self.learned, may_wait=may_wait)
+        kept = self._parts.thresholds(missing) if missing and self._may_reuse() else {}
+        for domain in missing:
+            made = kept.get(domain)
+            if made is None:
+                refit = self._thresholds_refit(domain)
+                self._finish(refit)
+                made = refit.made
+                assert made is not None, "it was solved"
+            self._thresholds.put(domain, made, current=True)
+        made = self._thresholds.merged(self.learned, self.memory)
+        if self._contributed:
+            contributed = (one for _, one in self._contributed.values())
+            made = merge_thresholds(made, contributed, self.geometry)
+        return made
 
     def calibration_status(self, rate: float) -> tuple[CalibrationStatus, ...]:
         """Return how each learned domain was calibrated.  rate: of false alarms, as chosen."""
@@ -271,46 +226,131 @@ class Knowledge:
         The own facts answer if they are the majority in the domain and include every label of it;
         otherwise the sums of all devices do.  Raises KeyError for a domain without facts anywhere.
         """
-        cached = self._heads.get(domain)
+        may_wait = self._may_wait()
+        cached = self._heads.get(domain, may_wait=may_wait)
         if cached is not None:
             return cached
         if self._uses_sums(domain):
             made, scopes = self._solve_from_sums(domain), (SampleScope(), SampleScope())
+        elif may_wait and domain in self._new_domains:
+            self._heads.use(domain)
+            self._settled = False
+            return self._nearest_concept(domain)
         else:
-            fit = self._head_fit(domain, self._serving(domain))
-            made, scopes = fit.solve(), fit.scopes
+            refit = self._head_refit(domain)
+            if not (self._may_reuse() and self._parts.head(refit)) and not self._finish(refit):
+                raise KeyError(domain)
+            made, scopes = cast("Adaptor", refit.made), refit.scopes
         self._heads.store(domain, made, scopes)
+        self._new_domains.discard(domain)
         return made
 
-    def next_stale_head(self) -> HeadFit | None:
-        """Return a head that was in use and must be solved again, to solve in the background before
-        it is needed; None if all are current.  Pass the result to `accept_head`."""
+    def can_answer(self, domain: str, label: str) -> bool:
+        """Return whether a domain's adaptor can answer with a label: False for a label that is new
+        since the adaptor was solved."""
+        return not self._heads.is_outdated(domain) or label in self.adaptor(domain).labels
+
+    def next_refit(self) -> Refit | None:
+        """Return a part that new facts have outdated, to fit in the background; None if there is
+        none.  Thresholds come first, then the router, then adaptors in the order of their last
+        use.  Pass the result to `accept`; only the last one returned is accepted."""
+        outdated = (one for one in self._outdated() if one.name not in self._failed)
+        found = None if self._settled else next(outdated, None)
+        self._settled = found is None
+        self._refit = None if found is None else (found, Changes())
+        return found
+
+    def _outdated(self) -> Iterator[Refit]:
+        """Yield the parts that new facts have outdated."""
+        if not self._contributed and (self._router is not None or self._heads.in_use):
+            yield from map(self._thresholds_refit, self._thresholds.outdated(self.learned))
+            if self.learned and (self._router is None or not self._check_router()):
+                yield self._router_refit()
         for domain in self._heads.missing():
             if domain in self.learned and not self._uses_sums(domain):
-                return self._heads.expect(self._head_fit(domain, self._serving(domain)))
-        return None
+                yield self._head_refit(domain)
 
-    def head_for(self, record: AdaptorRecord) -> HeadFit | None:
+    def prepare(self, refit: Refit) -> bool:
+        """Let a refit take what it needs once its facts are read; False if it has to be dropped."""
+        return self._refit is not None and self._refit[0] is refit and refit.prepare(self._refit[1])
+
+    def accept(self, refit: Refit, *, solved: bool) -> None:
+        """Take in a part that was fitted in the background, if it still counts.  solved: False if
+        that failed: it is then computed when needed, and in the background once facts change."""
+        expected, self._refit = self._refit, None
+        if expected is None or expected[0] is not refit:
+            return
+        current = solved and refit.is_current(expected[1])
+        self._serving_calibration = self._router_usable = None
+        if not solved:
+            self._failed.add(refit.name)
+        match refit:
+            case ThresholdsRefit(domain=domain, made=made):
+                if made is None:
+                    self._thresholds.drop(domain)
+                elif domain in self.learned:
+                    self._thresholds.put(domain, made, current=current)
+            case RouterRefit():
+                if not solved:
+                    self._router = None
+                elif current or not self._router_current:
+                    self._router, self._router_current = refit, current
+                    self._router_checked = False
+            case HeadRefit():
+                same = same_record(refit.record, self._serving(refit.domain))
+                if same and refit.domain in self.learned:
+                    self._accept_head(refit, current=current)
+
+    def _accept_head(self, refit: HeadRefit, *, current: bool) -> None:
+        self._heads.accept(refit.domain, refit.made, refit.scopes, current=current)
+        self._new_domains.discard(refit.domain)
+
+    def head_for(self, record: AdaptorRecord) -> HeadRefit | None:
         """Return the head that a domain would have on top of a record that does not serve yet; None
-        if own facts would not answer.  Pass the result to `accept_head` once the record serves."""
+        if own facts would not answer.  Pass the result to `accept` once the record serves."""
         domain = record.domain
         if domain not in self.learned or self._uses_sums(domain):
             return None
-        return self._heads.expect(self._head_fit(domain, record))
+        refit = HeadRefit(domain, self.learned, record, self.geometry.slices)
+        self._refit = refit, Changes()
+        return refit
 
-    def accept_head(self, fit: HeadFit, adaptor: Adaptor | None) -> None:
-        """Accept an adaptor solved in the background, None if that failed: it answers if it equals
-        an adaptor solved here now."""
-        current = fit.is_based_on(self._serving(fit.domain))
-        self._heads.accept(fit, adaptor if current else None)
+    def _may_wait(self) -> bool:
+        """Return whether decisions may use what was computed before the newest facts."""
+        if self._waits is None:
+            facts = sum(self.own.counts.values())
+            self._waits = self.deferring and not self._contributed and facts > WAITING_FACTS_MIN
+        return self._waits
+
+    def _may_reuse(self) -> bool:
+        """Return whether the ledger holds exactly the facts added here, so that what it keeps for
+        its facts counts."""
+        return self.reuses and not (self._leaving or self._contributed or self._ahead)
+
+    def _finish(self, refit: Refit) -> bool:
+        """Fit a part on the spot; False if there are no facts."""
+        refit.gather(self._ledger, self._leaving)
+        ready = refit.prepare(Changes())
+        if ready:
+            refit.solve()
+        return ready
+
+    def _thresholds_refit(self, domain: str) -> ThresholdsRefit:
+        return ThresholdsRefit(domain, self._count(domain), self.memory.part)
+
+    def _router_refit(self) -> RouterRefit:
+        return RouterRefit(self._shares(), frozenset(self.own.keys), self.geometry.slices)
+
+    def _head_refit(self, domain: str) -> HeadRefit:
+        return HeadRefit(domain, self.learned, self._serving(domain), self.geometry.slices)
+
+    def _nearest_concept(self, domain: str) -> Adaptor:
+        labels = tuple(label for name, label in self.memory.keys[self.memory.parts[domain]])
+        return NearestConceptAnswer(labels, domain, self.memory)
 
     def _serving(self, domain: str) -> AdaptorRecord | None:
         versions = self._ledger.adaptors().get(domain, ())
         return versions[0] if versions else None
-
-    def _head_fit(self, domain: str, record: AdaptorRecord | None) -> HeadFit:
-        own, others = self.training_facts(domain)
-        return HeadFit(domain, own, others, record, self.geometry.slices)
 
     def find_invalid_adaptor(self, record: AdaptorRecord) -> str:
         """Return why an adaptor from elsewhere cannot serve a domain with facts; empty if it can.
@@ -330,18 +370,31 @@ class Knowledge:
         )
 
     def router(self) -> Router:
-        """Return the router over the domains with facts, fitted now if facts have changed.
-
-        Raises KeyError without facts.
+        """Return the router over the domains with facts, fitted now if facts have changed and that
+        may not wait.  Raises KeyError without facts.
         """
-        if self._router is None or not self._router_checked:
-            shares = self._shares()
-            if self._router is None or self._router[1] != shares:
-                scopes: dict[str, SampleScope] = {}
-                batches = self._samples(shares, scopes)
-                self._router = fit_router(batches, self.geometry.slices), shares, scopes
+        before = self._router
+        if before is not None and before.made is not None and self._may_wait():
+            if self._router_usable is None:
+                self._router_usable = set(before.shares) <= set(self.learned)
+            if self._router_usable:
+                return before.made
+        if self._router is None or not self._check_router():
+            refit = self._router_refit()
+            if not (self._may_reuse() and self._parts.router(refit)):
+                self._finish(refit)
+            self._router, self._router_current, self._router_checked = refit, True, True
+        made = self._router.made if self._router is not None else None
+        assert made is not None, "it was fitted"
+        return made
+
+    def _check_router(self) -> bool:
+        """Return whether the router is that of today's facts."""
+        if not self._router_checked:
             self._router_checked = True
-        return self._router[0]
+            held = self._router
+            self._router_current &= held is not None and held.shares == self._shares()
+        return self._router_current
 
     def _shares(self) -> dict[str, int]:
         """Return how many facts of each domain the router is fitted to."""
@@ -351,15 +404,6 @@ class Knowledge:
         if not counts:
             raise KeyError("a router needs facts")
         return allot_facts(counts)
-
-    def _samples(
-        self, shares: Mapping[str, int], scopes: dict[str, SampleScope]
-    ) -> Iterator[FactBatch]:
-        """Yield a sample of each domain, and write its scope into `scopes`."""
-        for name, share in shares.items():
-            batch = sample_facts(self._batches(name), share)
-            scopes[name] = scope_of(batch, share)
-            yield batch
 
     def route(self, features: NDArray[np.uint8]) -> str:
         """Return the domain of features uint8 [width], from this sample alone."""
@@ -381,35 +425,42 @@ class Knowledge:
 
         Raises KeyError for a domain without facts.
         """
-        own = sample_facts(self._batches(domain), limits.HEAD_FACTS_MAX)
+        own, others = training_facts(self._ledger, domain, self.learned, self._leaving)
         if not len(own):
             raise KeyError(domain)
-        others = (b for name in self.learned if name != domain for b in self._batches(name))
-        return own, sample_facts(others, limits.SUPPORT_FACTS_MAX)
+        return own, others
 
     @property
     def domains(self) -> tuple[str, ...]:
         """The domains that this device or another has facts of, sorted."""
         if self._domains is None:
-            self._domains = tuple(sorted({domain for domain, _ in self.memory.keys}))
+            self._domains = tuple(self.memory.parts)
         return self._domains
 
     @property
     def learned(self) -> tuple[str, ...]:
         """The domains with facts in the own ledger, sorted."""
         if self._learned is None:
-            self._learned = tuple(sorted({domain for domain, _ in self.own.keys}))
+            self._learned = tuple(self.own.parts)
         return self._learned
 
     def is_foreign(self, domain: str) -> bool:
         """Return whether a domain is known only by other devices' sums."""
         return bool(self._contributed) and domain not in self.learned
 
+    def is_routed(self, domain: str, label: str) -> bool:
+        """Return whether the router knows a concept: not one of other devices' sums alone, and not
+        one that is new since the router was fitted."""
+        if not self.learned or domain not in self.router().domains:
+            return False
+        current = self._router_current and self._router_checked
+        return current or self._router is None or (domain, label) in self._router.concepts
+
     def digest(self, card: str) -> str:
         """Return the hex digest of card fingerprint, geometry (with its seed), sums, thresholds and
         other devices' contributions."""
         parts = (card, self.geometry.fingerprint, self.memory.digest())
-        thresholds = self.calibration().digest() if self.memory.keys else ""
+        thresholds = self._calibrate(may_wait=False).digest() if self.memory.keys else ""
         contributed = tuple(
             f"{device} {one.content}" for device, (one, _) in self._contributed.items()
         )
@@ -418,6 +469,7 @@ class Knowledge:
     def refit(self, domain: str) -> None:
         """Drop a domain's solved adaptor: another version serves from now on."""
         self._heads.drop(domain)
+        self._settled = False
 
     def _change(self, domain: str, label: str, rows: FactBatch, sign: int) -> None:
         codes = self.geometry.project(rows.features)
@@ -456,39 +508,43 @@ class Knowledge:
                     self._moments.change((domain, label), rows, 1)
         return self._moments
 
-    def _invalidate(self, facts: Iterable[Fact] | None = None) -> None:
-        """Drop cached results that changed facts may affect: all if `facts` is None, otherwise
-        those computed from a sample that these facts are in or would be in."""
-        self._calibration = self._pooled = None
+    def _invalidate(
+        self, facts: Iterable[Fact] | None = None, *, removed: bool = False, forgotten: bool = False
+    ) -> None:
+        """Outdate results that changed facts may affect: all if `facts` is None, otherwise those
+        computed from a sample that these facts are in or would be in.  Forgotten facts drop them.
+        """
+        self._serving_calibration = self._pooled = self._waits = self._router_usable = None
         self._domains = self._learned = None
+        self._settled = False
+        self._failed.clear()
         if facts is None or self._contributed:
-            self._calibrated.clear()
+            self._thresholds.clear()
             self._heads.clear()
-            self._router = None
+            self._router = self._refit = None
             return
         self._router_checked = False
+        if forgotten:
+            self._refit = None
         for fact in facts:
-            self._calibrated.pop(fact.domain, None)
+            (self._thresholds.drop if forgotten else self._thresholds.outdate)(fact.domain)
             place = hash_rank(fact.id)
-            self._heads.change(fact.domain, place)
-            if self._router and self._router[2].get(fact.domain, SampleScope()).changes(place):
-                self._router = None
+            self._heads.change(fact.domain, place, forgotten=forgotten)
+            if self._refit is not None:
+                self._refit[1].add(FactChange(fact.domain, place, removed))
+            if self._router and self._router.scopes.get(fact.domain, SampleScope()).changes(place):
+                self._router_current = False
+                self._router = None if forgotten else self._router
 
     def _batches(self, domain: str | None = None) -> Iterable[FactBatch]:
         """Return the ledger's facts, of one domain or of all, without those about to be erased."""
         return self._ledger.batches(domain, self._leaving)
 
-    def _calibration_facts(self, domain: str) -> FactBatch:
-        """Return a sample of a domain's facts, in whole runs where their times are known."""
-        count = sum(n for (name, _), n in self.own.counts.items() if name == domain)
-        return sample_in_time(lambda: self._batches(domain), count, limits.CALIBRATION_FACTS_MAX)
+    def _count(self, domain: str) -> int:
+        return sum(n for (name, _), n in self.own.counts.items() if name == domain)
 
-    def _coded(self, rows: FactBatch) -> Iterator[tuple[str, str, hdc.Codes]]:
-        """Yield facts of one domain as (domain, label, codes)."""
-        for label, index in _groups(rows.labels):
-            for at in range(0, len(index), CODED_ROWS):
-                part = rows.features[index[at : at + CODED_ROWS]]
-                yield rows.domains[index[0]], label, self.geometry.project(part)
+    def _calibration_facts(self, domain: str) -> FactBatch:
+        return calibration_facts(self._ledger, domain, self._count(domain), self._leaving)
 
 
 def derive_knowledge(
@@ -496,42 +552,28 @@ def derive_knowledge(
     geometry: hdc.Geometry,
     without: AbstractSet[str] = frozenset(),
     card: str = "",
+    *,
+    saved: bool = True,
 ) -> Knowledge:
-    """Return the knowledge of a ledger without the ids `without`.  Cost: one projection per fact.
+    """Return the knowledge of a ledger without the ids `without`.  Cost: one projection per fact of
+    the concepts whose sums are not kept in the ledger.
 
     card: fingerprint of the encoder card that contributions must match; empty: none are included.
+    saved: whether kept sums are used.
     """
     knowledge = Knowledge(ledger, geometry, without)
-    for batch in ledger.batches(None, without):
-        for domain, label, rows in _concepts(batch):
-            knowledge.own.add(domain, label, geometry.project(rows))
+    knowledge.reuses = saved
+    if saved:
+        gone = (fact for fact in map(ledger.get, without) if fact is not None)
+        found = knowledge.saved.load({(fact.domain, fact.label) for fact in gone})
+        knowledge.own.merge(found)
+    for domain, label in ledger.concepts():
+        if (domain, label) not in knowledge.saved:
+            for batch in ledger.batches(domain, without, label):
+                knowledge.own.add(domain, label, geometry.project(batch.features))
     if card:
         knowledge.set_contributions(ledger.contributions(), card)
     return knowledge
-
-
-def fit_geometry(
-    ledger: Ledger,
-    spans: tuple[tuple[int, int], ...],
-    seed: int,
-    without: AbstractSet[str] = frozenset(),
-    quantiser: encoder.Quantiser | None = None,
-) -> hdc.Geometry:
-    """Fit a geometry to a sample of the ledger's facts.  A class is a (domain, label) pair.
-
-    quantiser: of the features; gives the level of zero and the size of a level.
-    """
-    rows = sample_facts(ledger.batches(None, without), limits.GEOMETRY_FACTS_MAX)
-    names = sorted(set(zip(rows.domains, rows.labels, strict=True)))
-    at = {name: index for index, name in enumerate(names)}
-    pairs = zip(rows.domains, rows.labels, strict=True)
-    labels = np.array([at[pair] for pair in pairs], np.int64)
-    zeros, weights = (quantiser.zero, quantiser.scale) if quantiser else (None, None)
-    found = orders_in_time(rows)
-    orders = [found.get(name) for name in names]
-    return hdc.fit_geometry(
-        rows.features, labels, spans, seed, zeros=zeros, weights=weights, orders=orders
-    )
 
 
 def _by_concept(facts: Iterable[Fact]) -> list[tuple[Concept, FactBatch]]:
@@ -547,13 +589,6 @@ def _concepts(batch: FactBatch) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
     for domain, label in sorted(set(pairs)):
         index = [row for row, pair in enumerate(pairs) if pair == (domain, label)]
         yield domain, label, batch.features[index]
-
-
-def _groups(labels: tuple[str, ...]) -> list[tuple[str, list[int]]]:
-    return [
-        (name, [row for row, label in enumerate(labels) if label == name])
-        for name in sorted(set(labels))
-    ]
 
 
 def conflicting_contributions(known: Knowledge, ledger: Ledger) -> str:

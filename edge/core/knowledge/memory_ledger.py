@@ -1,11 +1,13 @@
 """A ledger in memory, for tests, simulation and the estimator; `Store` is the durable one."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .. import limits
@@ -25,12 +27,16 @@ from ..events import (
     StoreRecalibration,
 )
 from ..facts import (
+    Concept,
+    Derived,
     Fact,
     FactBatch,
     LabelCandidate,
     Receipt,
     Selector,
+    Span,
     digest_facts,
+    sample_facts,
     stack_facts,
     untimed_batch,
 )
@@ -54,7 +60,13 @@ class MemoryLedger:
         exchangeable: bool = False,
     ) -> None:
         self._columns, self._exchangeable = columns, exchangeable
-        self._facts = {fact.id: fact for fact in facts}
+        self._facts: dict[str, Fact] = {}
+        self._counts: dict[Concept, int] = {}
+        self._sorted = True
+        self._contents: dict[Concept, str] = {}
+        self._derived: dict[tuple[str, str, str, str], Derived] = {}
+        for fact in facts:
+            self._put(fact)
         self._tombstones: set[bytes] = set()
         self._geometry: Geometry | None = None
         self._evictions = 0
@@ -92,6 +104,7 @@ class MemoryLedger:
                 self._contributions[contribution.device] = contribution
             case StoreGeometry():
                 self._geometry = effect.geometry
+                self._derived.clear()
             case StoreAdaptor(record):
                 kept = self._adaptors.get(record.domain, ())
                 self._adaptors[record.domain] = (record, *kept)[: limits.VERSIONS_MAX]
@@ -108,13 +121,34 @@ class MemoryLedger:
 
     def _store(self, effect: StoreFacts) -> None:
         for fact_id in effect.evicted:
-            self._facts.pop(fact_id, None)
+            self._take(fact_id)
             self._candidates.pop(fact_id, None)
         self._evictions += len(effect.evicted)
-        self._facts.update({fact.id: fact for fact in effect.facts})
         for fact in effect.facts:
+            self._put(fact)
             self._candidates.pop(fact.id, None)
         self._keep_merges(self._merges, frozenset(effect.evicted))
+
+    def _put(self, fact: Fact) -> None:
+        self._take(fact.id)
+        self._facts[fact.id] = fact
+        self._count((fact.domain, fact.label), 1)
+
+    def _take(self, fact_id: str) -> None:
+        """Take a fact out, and whatever may hold traces of it."""
+        fact = self._facts.pop(fact_id, None)
+        if fact is not None:
+            concept = (fact.domain, fact.label)
+            self._count(concept, -1)
+            kept = (one for one in self._derived.values() if not one.holds(concept))
+            self._derived = {one.place: one for one in kept}
+
+    def _count(self, concept: Concept, change: int) -> None:
+        self._contents.pop(concept, None)
+        self._sorted &= concept in self._counts
+        self._counts[concept] = self._counts.get(concept, 0) + change
+        if not self._counts[concept]:
+            del self._counts[concept]
 
     def _keep_merges(self, merges: Mapping[str, DomainMerge], gone: frozenset[str]) -> None:
         left = [one.without(gone) for one in merges.values()]
@@ -139,7 +173,7 @@ class MemoryLedger:
 
     def _erase(self, effect: EraseFacts) -> None:
         for fact_id in effect.ids:
-            self._facts.pop(fact_id, None)
+            self._take(fact_id)
             self._candidates.pop(fact_id, None)
             self._tombstones.add(_tombstone(fact_id))
         self._keep_adaptors(lambda record: not set(effect.ids) & set(record.facts))
@@ -155,12 +189,24 @@ class MemoryLedger:
         """See `facts.Ledger`."""
         return self._facts.get(fact_id)
 
-    def concepts(self) -> dict[tuple[str, str], int]:
+    def concepts(self) -> Mapping[Concept, int]:
         """See `facts.Ledger`."""
-        counts: dict[tuple[str, str], int] = {}
-        for fact in self._facts.values():
-            counts[fact.domain, fact.label] = counts.get((fact.domain, fact.label), 0) + 1
-        return counts
+        if not self._sorted:
+            self._counts, self._sorted = dict(sorted(self._counts.items())), True
+        return MappingProxyType(self._counts)
+
+    def contents(self) -> Mapping[Concept, str]:
+        """See `facts.Ledger`.  Cost: one pass over the facts if any have changed."""
+        if self._contents.keys() != self._counts.keys():
+            groups: dict[Concept, list[Fact]] = {concept: [] for concept in self.concepts()}
+            for fact in self._facts.values():
+                groups[fact.domain, fact.label].append(fact)
+            made = {
+                concept: self._contents.get(concept) or digest_facts(rows)
+                for concept, rows in groups.items()
+            }
+            self._contents = made
+        return MappingProxyType(self._contents)
 
     def oldest(self, domain: str, label: str, count: int) -> tuple[str, ...]:
         """See `facts.Ledger`."""
@@ -176,22 +222,78 @@ class MemoryLedger:
         return tuple(sorted(fact.id for fact in self._facts.values() if selector.matches(fact)))
 
     def batches(
-        self, domain: str | None = None, without: AbstractSet[str] = frozenset()
+        self,
+        domain: str | None = None,
+        without: AbstractSet[str] = frozenset(),
+        label: str | None = None,
     ) -> Iterator[FactBatch]:
         """See `facts.Ledger`."""
-        rows = sorted(
-            (
-                fact
-                for fact in self._facts.values()
-                if domain in (None, fact.domain) and fact.id not in without
-            ),
-            key=lambda fact: fact.id,
-        )
+        rows = [
+            fact
+            for fact in self._facts.values()
+            if domain in (None, fact.domain)
+            and label in (None, fact.label)
+            and fact.id not in without
+        ]
+        if domain is None:
+            rows.sort(key=lambda fact: fact.id)
+        else:
+            rows.sort(key=lambda fact: (fact.label, fact.captured_at_ns, fact.id))
+        return self._paged(rows)
+
+    def _paged(self, rows: Sequence[Fact]) -> Iterator[FactBatch]:
         for at in range(0, len(rows), limits.BATCH_FACTS):
             batch = stack_facts(rows[at : at + limits.BATCH_FACTS])
             if self._exchangeable:
                 batch = untimed_batch(batch.ids, batch.domains, batch.labels, batch.features)
             yield batch
+
+    def sample(
+        self,
+        size: int,
+        domains: Collection[str] | None = None,
+        without: AbstractSet[str] = frozenset(),
+    ) -> FactBatch:
+        """See `facts.Ledger`.  Cost: one pass over the facts."""
+        rows = [
+            fact
+            for fact in self._facts.values()
+            if (domains is None or fact.domain in domains) and fact.id not in without
+        ]
+        return sample_facts(self._paged(rows), size)
+
+    def times(self, domain: str, without: AbstractSet[str] = frozenset()) -> NDArray[np.int64]:
+        """See `facts.Ledger`."""
+        found = [
+            0 if self._exchangeable else fact.captured_at_ns
+            for fact in self._facts.values()
+            if fact.domain == domain and fact.id not in without
+        ]
+        return np.sort(np.array(found, np.int64))
+
+    def between(
+        self, domain: str, spans: Sequence[Span], without: AbstractSet[str] = frozenset()
+    ) -> Iterator[FactBatch]:
+        """See `facts.Ledger`."""
+        rows = [
+            fact
+            for fact in self._facts.values()
+            if fact.domain == domain
+            and fact.id not in without
+            and any(first <= fact.captured_at_ns <= last for first, last in spans)
+        ]
+        return self._paged(sorted(rows, key=lambda fact: fact.id))
+
+    def derived(
+        self, name: str, key: str, *, domain: str = "", label: str = "", part: str = ""
+    ) -> Mapping[str, NDArray[Any]] | None:
+        """See `facts.Ledger`."""
+        found = self._derived.get((name, domain, label, part))
+        return found.arrays if found is not None and found.key == key else None
+
+    def save_derived(self, entries: Iterable[Derived]) -> None:
+        """Keep what was derived, in place of earlier entries."""
+        self._derived |= {one.place: one for one in entries}
 
     def was_forgotten(self, fact_id: str) -> bool:
         """See `facts.Ledger`."""

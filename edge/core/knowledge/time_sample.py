@@ -6,7 +6,7 @@ whole runs are sampled by a hash of the run, which depends on the set of facts a
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import hdc
 
-from ..facts import FactBatch, sample_facts, select_rows
+from ..facts import FactBatch, Ledger, Span, sample_facts
 from ..recalibration import CalibrationStatus
 
 TIMED_FACTS_MIN: Final = 10 * hdc.BLOCKS
@@ -29,20 +29,22 @@ RUN_FACTS: Final = 64
 """Facts of a run, about: a few windows, so that the variance of windows can be measured."""
 
 Orders = dict[tuple[str, str], hdc.TimeOrder]
-Batches = Callable[[], Iterable[FactBatch]]
 
 
-def sample_in_time(batches: Batches, count: int, size: int) -> FactBatch:
+def sample_in_time(
+    ledger: Ledger, domain: str, count: int, size: int, without: AbstractSet[str] = frozenset()
+) -> FactBatch:
     """Return at most `size` of a domain's `count` facts, sorted by id: whole runs of neighbours in
-    time if their times are known, otherwise by a hash of their ids.
+    time if their times are known, otherwise by a hash of their ids.  without: ids that are left
+    out.
 
-    Cost: two passes over the facts if not all are returned.
+    Cost: one pass over the times if not all facts are returned, and the sampled facts.
     """
     if count > size:
-        times = np.concatenate([np.empty(0, np.int64), *(b.captured_at_ns for b in batches())])
+        times = ledger.times(domain, without)
         if _is_timed(times):
-            return sample_facts(_runs(batches(), times, size), size)
-    return sample_facts(batches(), size)
+            return sample_facts(ledger.between(domain, _runs(times, size), without), size)
+    return ledger.sample(size, (domain,), without)
 
 
 def orders_in_time(rows: FactBatch) -> Orders:
@@ -83,13 +85,13 @@ def _is_timed(times: NDArray[np.int64]) -> bool:
     return bool(len(times)) and int(times.min()) > 0 and len(np.unique(times)) >= TIMES_MIN
 
 
-def _runs(batches: Iterable[FactBatch], times: NDArray[np.int64], size: int) -> Iterable[FactBatch]:
-    """Yield the facts of whole runs, those whose hashes are lowest, `size` facts at most."""
-    ordered = np.sort(times)
+def _runs(ordered: NDArray[np.int64], size: int) -> list[Span]:
+    """Return the spans of whole runs, those whose hashes are lowest, of `size` facts at most.
+    ordered: times, ascending."""
     # A run lasts a power of two of nanoseconds, so that few facts more or less do not move all.
     gaps = ordered[RUN_FACTS::RUN_FACTS] - ordered[:-RUN_FACTS:RUN_FACTS]
     shift = max(0, int(np.median(gaps)).bit_length())
-    runs, counts = np.unique(times >> shift, return_counts=True)
+    runs, counts = np.unique(ordered >> shift, return_counts=True)
     ranked = sorted(
         (_hash(run), run, n) for run, n in zip(runs.tolist(), counts.tolist(), strict=True)
     )
@@ -102,8 +104,7 @@ def _runs(batches: Iterable[FactBatch], times: NDArray[np.int64], size: int) -> 
         left -= facts
     if not chosen:  # one run holds more than fit
         chosen = [ranked[0][1]]
-    for batch in batches:
-        yield select_rows(batch, np.flatnonzero(np.isin(batch.captured_at_ns >> shift, chosen)))
+    return [(run << shift, ((run + 1) << shift) - 1) for run in chosen]
 
 
 def _hash(run: int) -> bytes:

@@ -320,7 +320,7 @@ class Alarms:
         """Assess a stream's observations again, after novel domains have changed."""
         session = self._session
         reference = session.reference_model(known)
-        stream.refresh(lambda one: session.assess_again(one, known, reference), session.version)
+        stream.refresh(lambda kept: session.assess_again(kept, known, reference), session.version)
 
     def _collect(self, name: str, one: SampleAssessment) -> None:
         """Add an observation to a novel domain, if its features are still buffered."""

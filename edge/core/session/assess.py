@@ -5,7 +5,7 @@ product costs less than many small ones; `Assessor` then decides each in turn, g
 Samples that are novel to their nearest domain are answered by a mixture of experts.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -129,8 +129,9 @@ class Assessor:
         rate = self._config.false_alarm_rate
         if stream.version != session.version:
             stream.refresh(
-                lambda one: level.at_level(
-                    session.assess_again(one, known, reference), calibration, rate
+                lambda kept: (
+                    level.at_level(one, calibration, rate)
+                    for one in session.assess_again(kept, known, reference)
                 ),
                 session.version,
             )
@@ -200,11 +201,21 @@ class Assessor:
         window: hdc.WindowVerdict | None,
         known: Knowledge,
     ) -> Iterator[Message | StoreRecalibration]:
-        statistics = known.calibration().in_time.get(made.verdict.domain)
-        if window is None or statistics is None or made.verdict.known is None:
+        verdict = made.verdict
+        statistics = known.calibration().in_time.get(verdict.domain)
+        undecided = verdict.known is None and not verdict.doubtful
+        if window is None or statistics is None or undecided:
             return
         level = self._levels.get(event.stream)
-        asked = level.observe(event, made, window, statistics, self._config.false_alarm_rate)
+        stream = self._session.streams.get(event.stream)
+        asked = level.observe(
+            event,
+            made,
+            window,
+            statistics,
+            self._config.false_alarm_rate,
+            half_window=lambda: self._judge(stream.window[-stream.half :], known, level),
+        )
         record = level.changed_record(known.geometry.fingerprint)
         if record is not None:
             yield StoreRecalibration(event.stream, record)
@@ -214,11 +225,17 @@ class Assessor:
     def _detect_drift(
         self, stream: StreamState, known: Knowledge, level: StreamLevel
     ) -> hdc.WindowVerdict | None:
-        if not stream.full:
-            return None
-        verdicts, rate = [one.verdict for one in stream.window], self._config.false_alarm_rate
-        calibration = known.calibration()
-        return hdc.detect_window(verdicts, calibration, rate, level.level, stream.change)
+        return self._judge(stream.window, known, level, stream.change) if stream.full else None
+
+    def _judge(
+        self,
+        window: Sequence[SampleAssessment],
+        known: Knowledge,
+        level: StreamLevel,
+        change: Callable[[], NDArray[np.int64] | None] | None = None,
+    ) -> hdc.WindowVerdict:
+        verdicts, rate = [one.verdict for one in window], self._config.false_alarm_rate
+        return hdc.detect_window(verdicts, known.calibration(), rate, level.level, change)
 
 
 def _origin(event: Observation, known: Knowledge, logits: Floats) -> SampleOrigin:
@@ -230,18 +247,22 @@ def _origin(event: Observation, known: Knowledge, logits: Floats) -> SampleOrigi
 def _route(stream: StreamState, verdict: hdc.Verdict, known: Knowledge, logits: Floats) -> str:
     """Return the domain of a sample: filtered over its stream, or the nearest if it is novel.
 
-    The router covers domains with facts here; a domain known only by other devices' sums is where
-    the detector places the sample.
+    The router covers domains with facts here.  Where the nearest concept is known only by other
+    devices' sums, or is new since the router was fitted, the detector places the sample.
     """
-    if known.is_foreign(verdict.domain):
+    if not known.is_routed(verdict.domain, verdict.label):
         return verdict.domain
     routed = stream.domain_filter.update(known.router().domains, logits)
     return verdict.domain if verdict.known is False else routed
 
 
 def _answer(made: SampleAssessment, domain: str, features: Features, known: Knowledge) -> str:
-    """Answer with the domain's adaptor, or a mixture of the nearest ones for a novel sample."""
-    if made.verdict.known is not False:
+    """Answer with the domain's adaptor, or a mixture of the nearest ones for a novel sample.  A
+    label that is new since the adaptor was solved is answered where it is the nearest concept."""
+    verdict = made.verdict
+    if verdict.known is not False:
+        if verdict.domain == domain and not known.can_answer(domain, verdict.label):
+            return verdict.label
         return known.answer(domain, features)
     return mix_experts(made.learned_novelties, features, known)
 
@@ -291,6 +312,10 @@ class BatchPrefetch:
             ahead = self._assessor.prefetch(shown, rows, known)
             for (event, _), one in zip(valid, ahead, strict=True):
                 self._ahead[id(event)] = event, one
+
+    def clear(self) -> None:
+        """Drop what was assessed ahead."""
+        self._ahead = {}
 
     def features(
         self, event: Observation

@@ -8,11 +8,12 @@ by a Kalman filter (Harvey 1989, section 2.3).
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import sqrt
 from typing import Final
 
+import msgspec
 import numpy as np
 
 import hdc
@@ -127,6 +128,12 @@ class StreamLevel:
     _until_ns: int = 0
     _stored: tuple[int, int] = (0, 0)
 
+    @property
+    def _half(self) -> int:
+        """Observations of half a window, at least one: those that a question is about.  They lie
+        after the drift that raised the alarm, so that their mean is where the stream is now."""
+        return max(1, self.length // 2)
+
     def level(self, domain: str, statistics: hdc.TimeStatistics) -> hdc.Level:
         """Return the level of this stream's scores in a domain."""
         start, spread = statistics.initial(), statistics.spread
@@ -162,10 +169,16 @@ class StreamLevel:
         window: hdc.WindowVerdict,
         statistics: hdc.TimeStatistics,
         rate: float,
+        *,
+        half_window: Callable[[], hdc.WindowVerdict],
     ) -> AlarmQuestion | None:
-        """Follow an observation; return a question if an alarm has lasted for a window.
+        """Follow an observation; return a question if an alarm has lasted.
 
-        made: at this level.  window: the verdict on the window that it ends.
+        It has after a window, and after half of one if these observations alone lie outside: a few
+        outliers that raised it no longer count among them.
+
+        made: at this level.  window, half_window: the verdict on the window that it ends, and on
+        the newer half of this.
         """
         verdict = made.verdict
         base = self._base(verdict.domain, statistics.level / hdc.ONE)
@@ -192,7 +205,10 @@ class StreamLevel:
         if self.asked is not None:
             self._end_alarm()
             return None
-        return self._question(made, window, statistics) if self._outside >= self.length else None
+        lasted = self._outside >= self.length or (
+            self._outside >= self._half and half_window().known is False
+        )
+        return self._question(made, window, statistics) if lasted else None
 
     def _follow(self, statistics: hdc.TimeStatistics) -> None:
         """Let the level follow the observation that has waited longest."""
@@ -227,7 +243,7 @@ class StreamLevel:
     def _question(
         self, made: SampleAssessment, window: hdc.WindowVerdict, statistics: hdc.TimeStatistics
     ) -> AlarmQuestion:
-        newest = list(self._waiting)[-self.length :]
+        newest = list(self._waiting)[-self._half :]
         level = self.level(made.verdict.domain, statistics)
         base = self._base(made.verdict.domain, statistics.level / hdc.ONE)
         above = sum(one.deviation for one in newest) / len(newest)
@@ -250,8 +266,8 @@ class StreamLevel:
 
     def newest(self, asked: AlarmQuestion) -> AlarmQuestion:
         """Return a question about the newest observations."""
-        ids = tuple(one.event.key for one in list(self._waiting)[-self.length :])
-        return replace(asked, observation_ids=ids)
+        ids = tuple(one.event.key for one in list(self._waiting)[-self._half :])
+        return msgspec.structs.replace(asked, observation_ids=ids)
 
     def drop_window(self) -> None:
         """Drop the newest observations, and the question about them; it is asked again once the

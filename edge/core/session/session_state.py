@@ -78,10 +78,14 @@ class SessionState:
         )
 
     def assess_again(
-        self, one: SampleAssessment, known: Knowledge, reference: ReferenceModel
-    ) -> SampleAssessment:
-        """Assess an observation again, after knowledge or novel domains have changed."""
-        return self.assess(one.key, one.codes, known, reference, one.origin)
+        self, kept: Sequence[SampleAssessment], known: Knowledge, reference: ReferenceModel
+    ) -> list[SampleAssessment]:
+        """Assess observations again, after knowledge or novel domains have changed."""
+        if not kept:
+            return []
+        keys, origins = [one.key for one in kept], [one.origin for one in kept]
+        codes = hdc.Codes.concat([one.codes for one in kept])
+        return self.assess_batch(keys, codes, known, reference, origins)
 
     def assess_batch(
         self,

@@ -5,7 +5,7 @@ it.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import log1p
@@ -391,9 +391,13 @@ class StreamState:
                 lowest, best = total, at
         return best
 
-    def refresh(self, assess: Callable[[SampleAssessment], SampleAssessment], version: int) -> None:
-        """Assess every kept observation again, after knowledge has changed to `version`."""
-        renewed, seen = [assess(one) for one in self._kept], self._seen
+    def refresh(
+        self,
+        assess: Callable[[Sequence[SampleAssessment]], Iterable[SampleAssessment]],
+        version: int,
+    ) -> None:
+        """Assess the kept observations again, after knowledge has changed to `version`."""
+        renewed, seen = tuple(assess(self._kept)), self._seen
         self._empty()
         for one in renewed:
             self.push(one)

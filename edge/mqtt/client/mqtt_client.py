@@ -272,9 +272,14 @@ class MqttClient:
         properties = publish_properties(
             response, self._settings.message_expiry_s if expiry_s is None else expiry_s
         )
-        extra = 0 if properties is None else len(properties.pack())
-        if FIXED_BYTES + extra + len(topic.encode()) + len(payload) > terms.packet_bytes_max:
-            return self._too_large(topic)
+        nbytes = FIXED_BYTES + len(payload)
+        if properties is not None:
+            nbytes += len(properties.pack())
+        # A character takes at most four bytes; they are counted only near the limit.
+        if nbytes + 4 * len(topic) > terms.packet_bytes_max:
+            nbytes += len(topic.encode())
+            if nbytes > terms.packet_bytes_max:
+                return self._too_large(topic)
         qos, retain = min(qos, terms.qos_max), retain and terms.retain
         message_id = connection.publish(topic, payload, qos, properties, retain=retain)
         self.counters.published += message_id is not None

@@ -6,10 +6,10 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from edge.commands.handler import LOST
@@ -62,7 +62,7 @@ def test_a_probable_typo_is_carried_out_and_warned_about(office: Office, verb, f
     assert result.done
     found = result.body.get("warnings", [])
     assert [one.split()[1] for one in found] == warnings
-    assert office.ask(verb, **about, **fields) == replace(result, repeated=True)
+    assert office.ask(verb, **about, **fields) == msgspec.structs.replace(result, repeated=True)
 
 
 def local(office: Office, verb: str, **fields: object) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def test_a_repeated_command_gets_the_stored_answer(office: Office):
     assert (first.done, first.body["count"]) == (True, 4)
     fed = len(office.context.fed)
     again = office.ask("relabel", select={"label": "a"}, label="z")
-    assert again == replace(first, repeated=True)
+    assert again == msgspec.structs.replace(first, repeated=True)
     office.crash()
     assert office.ask("relabel", select={"label": "a"}, label="z") == again
     assert fed == 1
@@ -152,7 +152,7 @@ def test_a_rejection_is_an_answer_too(office: Office):
     first = office.ask("label", observation_id="unknown:1", label="a")
     assert (first.done, first.repeated) == (False, False)
     assert "expired" in first.reason
-    assert office.ask("label", observation_id="unknown:1", label="a") == replace(
+    assert office.ask("label", observation_id="unknown:1", label="a") == msgspec.structs.replace(
         first, repeated=True
     )
 
@@ -176,7 +176,7 @@ def test_a_forget_request_is_answered_by_its_receipt_again(office: Office):
     same = office.ask("forget", select={"ids": ["f1", "f2"]})
     assert sorted(same.body["selector"].pop("ids")) == ["f1", "f2"]
     first.body["selector"].pop("ids")
-    assert same == replace(first, repeated=True)
+    assert same == msgspec.structs.replace(first, repeated=True)
 
 
 def test_an_erasure_takes_earlier_answers_with_it(office: Office):
@@ -293,7 +293,9 @@ def test_a_lasting_alarm_is_confirmed_by_command(tmp_path: Path, named: str):
     assert (first.done, first.body["detail"]) == (True, "the level was re-based")
     assert list(office.home.store.recalibrations()) == ["cam"]
     office.crash()
-    assert office.ask("confirm", "c1", harmless=True, **fields) == replace(first, repeated=True)
+    assert office.ask("confirm", "c1", harmless=True, **fields) == msgspec.structs.replace(
+        first, repeated=True
+    )
     again = office.ask("confirm", "c2", harmless=True, **fields)
     assert (again.done, "no such alarm waits" in again.reason) == (False, True)
     assert again.hint

@@ -63,23 +63,25 @@ def test_measurements_become_decisions_with_numbers(tmp_path: Path):
 
 
 def test_a_labelled_observation_keeps_its_time_and_recording(tmp_path: Path):
-    """A fact learned from a live observation has the observation's own time, and the recording of
-    its stream and day; a time that cannot be is rejected."""
+    """A fact learned from a live observation has the observation's own time and recording, else the
+    recording of its stream and day; a time that cannot be is rejected."""
     day_ns = 86_400 * 10**9
     with served(daemon_home(tmp_path, HTTP)) as here:
         for number, at_ns in enumerate((5, day_ns + 7)):
             here.daemon.inbox.offer(measure(number, id=f"o{number}", captured_at_ns=at_ns))
         here.daemon.inbox.offer(measure(3, id="odd", captured_at_ns=10**30))
-        here.until(lambda: len(here.kinds("decision")) == 2 and here.kinds("rejected"))
-        for number in range(2):
+        here.daemon.inbox.offer(measure(4, id="o2", captured_at_ns=9, recording="night"))
+        here.until(lambda: len(here.kinds("decision")) == 3 and here.kinds("rejected"))
+        for number in range(3):
             here.daemon.loop.feed("", Label(f"o{number}", "cup"))
         home = here.daemon.loop.homes[""].home
         assert home is not None
         store = home.store
-        facts = [store.get(f"o{number}") for number in range(2)]
+        facts = [store.get(f"o{number}") for number in range(3)]
         assert [(one.captured_at_ns, one.recording) for one in facts if one] == [
             (5, "door 1970-01-01"),
             (day_ns + 7, "door 1970-01-02"),
+            (9, "night"),
         ]
         here.daemon.loop.feed("", ForgetRequest("r", Selector(recording="door 1970-01-02"), 1))
         assert (store.get("o0"), store.get("o1")) == (facts[0], None)

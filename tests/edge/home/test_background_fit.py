@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge.core.events import Decision, Enrol, GrowRequest, GrowthReport, Label, Observation
-from edge.core.knowledge import knowledge as place
-from edge.core.knowledge.knowledge import HeadFit
+from edge.core.knowledge.refits import HeadRefit
 from edge.home.home import Home
 from tests import workers
 from tests.homes import new_home
@@ -31,14 +30,14 @@ def home(tmp_path: Path) -> Iterator[Home]:
 def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The domains whose adaptors were solved in the serving thread."""
     solved: list[str] = []
-    solve, mine = HeadFit.solve, threading.get_ident()
+    solve, mine = HeadRefit.solve, threading.get_ident()
 
-    def watched(fitting: HeadFit) -> object:
+    def watched(fitting: HeadRefit) -> object:
         if threading.get_ident() == mine:
             solved.append(fitting.domain)
         return solve(fitting)
 
-    monkeypatch.setattr(place.HeadFit, "solve", watched)
+    monkeypatch.setattr(HeadRefit, "solve", watched)
     return solved
 
 
@@ -70,14 +69,14 @@ def test_after_a_label_heads_are_solved_in_the_background(home, here):
 def test_serving_does_not_wait_for_the_background_fit(home, monkeypatch, here):
     """A head that is needed while the thread solves it is solved on the spot; polling returns at
     once meanwhile."""
-    go, solve = threading.Event(), HeadFit.solve
+    go, solve = threading.Event(), HeadRefit.solve
 
-    def held(fitting: HeadFit) -> object:
+    def held(fitting: HeadRefit) -> object:
         if threading.current_thread().name == "refit":
             assert go.wait(30)
         return solve(fitting)
 
-    monkeypatch.setattr(place.HeadFit, "solve", held)
+    monkeypatch.setattr(HeadRefit, "solve", held)
     home.feed(Enrol((fact("new", "a", "x", 99, seed=99),)))
     assert home.poll_growth() == ()
     assert home.poll_growth() == ()
@@ -102,15 +101,15 @@ def test_a_grown_adaptor_is_solved_before_it_serves(home, here):
 
 def test_a_failed_background_fit_is_solved_on_demand(home, monkeypatch, here):
     """An error in the thread is logged; it neither stops the serving thread nor is repeated."""
-    solve, tried = HeadFit.solve, []
+    solve, tried = HeadRefit.solve, []
 
-    def failing(fitting: HeadFit) -> object:
+    def failing(fitting: HeadRefit) -> object:
         if threading.current_thread().name == "refit":
             tried.append(fitting.domain)
             raise MemoryError
         return solve(fitting)
 
-    monkeypatch.setattr(place.HeadFit, "solve", failing)
+    monkeypatch.setattr(HeadRefit, "solve", failing)
     home.feed(Enrol((fact("new", "a", "x", 99, seed=99),)))
     rest(home)
     assert sorted(tried) == ["x", "y"]
@@ -121,7 +120,7 @@ def test_it_gives_way_to_whoever_decides(home, monkeypatch):
     """The thread has its own niceness; that of the process is unchanged."""
     found, before = [], os.getpriority(os.PRIO_PROCESS, 0)
     monkeypatch.setattr(
-        place.HeadFit, "solve", lambda _: found.append(os.getpriority(os.PRIO_PROCESS, 0))
+        HeadRefit, "solve", lambda _: found.append(os.getpriority(os.PRIO_PROCESS, 0))
     )
     home.feed(Enrol((fact("new", "a", "x", 99, seed=99),)))
     rest(home)

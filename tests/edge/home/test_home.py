@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 
 import encoder
@@ -27,6 +28,8 @@ from edge.core.events import (
 from edge.core.facts import Receipt, Selector
 from edge.home import home
 from edge.home.home import Home, create_home
+from edge.home.transfer import merge_store
+from edge.storage import read_card_fingerprint
 from tests import workers
 from tests.homes import CARD, new_home, new_store
 from tests.worlds import WIDTH, fact, vector
@@ -58,6 +61,35 @@ def test_any_path_of_a_card_survives(tmp_path, named):
     encoder.save_card(CARD, tmp_path / named)
     create_home(tmp_path / "home", None, str(tmp_path / named))
     assert read_settings(tmp_path / "home").encoder.card == str(tmp_path / named)
+
+
+def test_a_home_keeps_the_preparation_it_learned_with(tmp_path, monkeypatch):
+    """A home of an earlier version of the shipped encoder goes on preparing images as before, and
+    a new home uses the newest version."""
+    newest = encoder.shipped_card("efficientnet_lite0")
+    first = encoder.load_card(encoder.SHIPPED["efficientnet_lite0"].with_name("card-1.toml"))
+    with monkeypatch.context() as before:
+        before.setattr(encoder, "shipped_card", lambda *_: first)
+        create_home(tmp_path / "old", None, "efficientnet_lite0")
+    create_home(tmp_path / "new", None, "efficientnet_lite0")
+    photo = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    with Home(tmp_path / "old") as old, Home(tmp_path / "new") as new:
+        assert old.model.card == first
+        assert new.model.card == newest
+        # One measurement gives different features, so facts of the two may never mix.
+        assert old.model.encode(photo) != new.model.encode(photo)
+        with pytest.raises(StateError, match="encoder"):
+            merge_store(new, old.store)
+
+
+def test_a_damaged_ledger_does_not_choose_a_card(tmp_path):
+    """If the knowledge file cannot be read, its own error is reported, not one of the encoder."""
+    create_home(tmp_path, None, "efficientnet_lite0")
+    file = tmp_path / "knowledge.db"
+    file.write_bytes(b"SQLite format 3\0" + bytes(5000))
+    assert read_card_fingerprint(file) == ""
+    with pytest.raises(StateError, match=r"knowledge\.db"):
+        Home(tmp_path)
 
 
 def test_a_home_is_not_made_twice(tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,9 @@ def test_a_video_ends_after_its_last_frame(tmp_path, video):
     assert [mean.argmax() for mean in means] == [2, 1, 0]
     assert all(mean.max() > 240 and mean.min() < 10 for mean in means)
     assert not source.problem
+    # One session, named by the stream and the time at which the camera was started.
+    (session,) = {one.metadata.recording for one in sink.measurements}
+    assert re.fullmatch(r"cam \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", session)
 
 
 def test_a_video_can_loop(tmp_path, video):

@@ -5,9 +5,11 @@ import time
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from edge.config.streams import FolderStream
 from edge.sources.factory import SourceContext, open_source
+from edge.sources.measurement import content_id, recording_of_file
 from tests.edge.sources.sinks import Kept, wait_for
 
 
@@ -194,3 +196,31 @@ def test_rows_of_a_csv_are_measurements_of_a_vector_stream(tmp_path, watch):
     reasons = [one.reason.partition(":")[0] for one in sink.flaws]
     assert reasons == ["a.csv, line 4", "b.csv, line 2", "c.txt"]
     assert sorted(one.name for one in (tmp_path / "in" / "failed").iterdir()) == ["b.csv", "c.txt"]
+
+
+def test_a_photo_has_the_time_of_its_exif_data(tmp_path, watch):
+    """As when it is learned, a photo was captured when its EXIF data says, not when it arrived."""
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2024:03:01 12:00:00"
+    Image.new("RGB", (8, 8)).save(tmp_path / "photo.jpg", exif=exif)
+    sink = Kept()
+    watch(sink)
+    write(tmp_path / "in" / "photo.jpg", (tmp_path / "photo.jpg").read_bytes(), 10)
+    wait_for(lambda: len(sink.measurements) == 1)
+    assert sink.measurements[0].metadata.captured_at_ns == 1_709_294_400 * 10**9
+
+
+def test_the_rows_of_a_file_are_one_recording(tmp_path):
+    """As when it is learned, a CSV file is a recording; a row with its own is a part of that."""
+    (tmp_path / "in").mkdir()
+    data = b"temperature,recording\n1,\n2,night\n"
+    (tmp_path / "in" / "a.csv").write_bytes(data)
+    settings = FolderStream(path="in", settle_s=0.02, every_s=0.01, kind="series")
+    place, sink = SourceContext(tmp_path, tmp_path / "memory", None), Kept()
+    source = open_source("cam", settings, place, sink)
+    assert source is not None
+    source.start()
+    wait_for(lambda: len(sink.measurements) == 2)
+    source.stop(5)
+    named = recording_of_file("a.csv", content_id(data))
+    assert [one.metadata.recording for one in sink.measurements] == [named, "night"]

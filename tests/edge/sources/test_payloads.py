@@ -34,10 +34,12 @@ def test_a_list_of_numbers_is_a_vector():
 
 def test_metadata_in_a_document_takes_precedence():
     """A document's own id, subject, sequence and time override the metadata outside the body."""
-    body = json.dumps({"values": [1], "id": "a", "sequence": 7, "captured_at_ns": 5}).encode()
-    found = read(body, MeasurementMetadata("b", "anna", 1, 2))
+    own = {"id": "a", "sequence": 7, "captured_at_ns": 5, "recording": "shift-2"}
+    found = read(
+        json.dumps({"values": [1], **own}).encode(), MeasurementMetadata("b", "anna", 1, 2)
+    )
     assert isinstance(found, Measurement)
-    assert found.metadata == MeasurementMetadata("a", "anna", 7, 5)
+    assert found.metadata == MeasurementMetadata("a", "anna", 7, 5, "shift-2")
 
 
 def test_rows_become_a_window():

@@ -17,22 +17,9 @@ from edge import Store
 from edge.core.errors import ModelMismatchError, StateError
 from edge.core.events import EraseFacts, Publish, Rejected, StoreAdaptor, StoreFacts
 from edge.core.facts import Receipt, Selector
-from tests.homes import CARD, distinct_facts, new_store, raw_bytes, wide_card
+from tests.homes import CARD, RECEIPT, distinct_facts, new_store, raw_bytes, wide_card
 from tests.workers import a_record
 from tests.worlds import fact
-
-RECEIPT = Receipt(
-    request_id="r",
-    requested_at_ns=5,
-    selector=Selector(label="a"),
-    facts_forgotten=1,
-    concepts_touched=("home/a",),
-    digest_before="x",
-    digest_after="y",
-    rebuilt=(),
-    evicted_before=0,
-    not_covered=(),
-)
 
 
 @pytest.fixture

@@ -7,12 +7,14 @@ import pytest
 
 import hdc
 from edge.core import limits
+from edge.core.adaptors import Adaptor
 from edge.core.config import Config
 from edge.core.events import RemoveAdaptor, StoreAdaptor, StoreFacts
 from edge.core.facts import Fact, hash_rank
 from edge.core.jobs import GrowthJob
-from edge.core.knowledge.knowledge import HeadFit, Knowledge, derive_knowledge
+from edge.core.knowledge.knowledge import Knowledge, derive_knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
+from edge.core.knowledge.refits import HeadRefit, Refit
 from tests.growers import record_of
 from tests.worlds import WIDTH, fact, vector
 
@@ -35,11 +37,40 @@ class World:
         self.known.add(facts)
         self.ledger.apply(StoreFacts(facts, ()))
 
-    def stale(self) -> HeadFit:
-        """Return the background fit that is due; fails if there is none."""
-        found = self.known.next_stale_head()
-        assert found is not None
-        return found
+    def stale(self) -> HeadRefit:
+        """Return the background fit of a head that is due, with its facts read; fails if there is
+        none.  Thresholds and router are fitted before."""
+        while True:
+            found = self.known.next_refit()
+            assert found is not None
+            self.gather(found)
+            if isinstance(found, HeadRefit):
+                return found
+            found.solve()
+            self.known.accept(found, solved=True)
+
+    def gather(self, found: Refit) -> None:
+        """Read the facts of a fit."""
+        found.gather(self.ledger)
+        assert self.known.prepare(found)
+
+    def solve(self, found: HeadRefit) -> Adaptor:
+        """Solve a fit, hand it in, and return the result."""
+        found.solve()
+        made = found.made
+        assert made is not None
+        self.known.accept(found, solved=True)
+        return made
+
+    def settled(self) -> bool:
+        """Return whether no head is left to fit, whatever else is."""
+        while (found := self.known.next_refit()) is not None:
+            if isinstance(found, HeadRefit):
+                return False
+            self.gather(found)
+            found.solve()
+            self.known.accept(found, solved=True)
+        return True
 
     def fresh(self, domain: str) -> list[list[float]]:
         """What knowledge derived from the ledger answers."""
@@ -70,8 +101,8 @@ def job_for(world: World, domain: str) -> GrowthJob:
 
 def test_nothing_is_stale_before_a_fact_changes(world):
     """No head is stale before a fact changes."""
-    assert world.known.next_stale_head() is None
-    assert derive_knowledge(world.ledger, GEOMETRY).next_stale_head() is None
+    assert world.settled()
+    assert derive_knowledge(world.ledger, GEOMETRY).next_refit() is None
 
 
 def test_recently_used_heads_are_solved_first_in_the_background(world):
@@ -81,41 +112,38 @@ def test_recently_used_heads_are_solved_first_in_the_background(world):
     for domain in ("x", "y"):
         fitting = world.stale()
         assert fitting.domain == domain
-        made = fitting.solve()
-        world.known.accept_head(fitting, made)
+        made = world.solve(fitting)
         assert world.known.adaptor(domain) is made
         assert made.answer(ROWS).tolist() == world.fresh(domain)
-    assert world.known.next_stale_head() is None
+    assert world.settled()
 
 
 def test_an_idle_domain_is_solved_in_the_background_once(world):
     """A domain that has not answered since is not solved in the background again."""
     world.learn(fact("new", "a", "x", 99, seed=99))
     for _ in range(2):
-        fitting = world.stale()
-        world.known.accept_head(fitting, fitting.solve())
+        world.solve(world.stale())
     world.known.adaptor("y")
     world.learn(fact("more", "b", "x", 100, seed=100))
     fitting = world.stale()
     assert fitting.domain == "y"
-    world.known.accept_head(fitting, None)
-    assert world.known.next_stale_head() is None
+    world.known.accept(fitting, solved=False)
+    assert world.settled()
 
 
 @pytest.mark.parametrize("domain", ["x", "y", "z"])
-def test_a_background_fit_of_changed_facts_is_discarded(world, domain):
-    """A fact of any domain that arrives during a background fit discards its result."""
+def test_a_background_fit_of_changed_facts_does_not_answer(world, domain):
+    """A fact of any domain that arrives during a background fit outdates its result."""
     world.learn(fact("new", "a", "x", 99, seed=99))
     fitting = world.stale()
     world.learn(fact("more", "b", domain, 100, seed=100))
-    made = fitting.solve()
-    world.known.accept_head(fitting, made)
+    made = world.solve(fitting)
     assert world.known.adaptor("x") is not made
     assert world.known.adaptor("x").answer(ROWS).tolist() == world.fresh("x")
 
 
 def test_a_fact_beyond_the_sample_changes_nothing(world, monkeypatch):
-    """With full samples, a fact that hashes higher does not discard the expected fit."""
+    """With full samples, a fact that hashes higher does not outdate the expected fit."""
     monkeypatch.setattr(limits, "HEAD_FACTS_MAX", 6)
     monkeypatch.setattr(limits, "SUPPORT_FACTS_MAX", 4)
     world.known.refit("x")
@@ -123,10 +151,9 @@ def test_a_fact_beyond_the_sample_changes_nothing(world, monkeypatch):
     world.known.refit("x")
     fitting = world.stale()
     many = [fact(f"more{row}", "a", "x", row, seed=row) for row in range(99)]
-    made = fitting.solve()
     beyond = [one for one in many if not fitting.scopes[0].changes(hash_rank(one.id))]
     world.learn(beyond[0])
-    world.known.accept_head(fitting, made)
+    made = world.solve(fitting)
     assert world.known.adaptor("x") is made
 
 
@@ -135,7 +162,7 @@ def test_an_adaptor_solved_on_demand_is_kept(world):
     world.learn(fact("new", "a", "x", 99, seed=99))
     fitting = world.stale()
     made = world.known.adaptor("x")
-    world.known.accept_head(fitting, fitting.solve())
+    world.solve(fitting)
     assert world.known.adaptor("x") is made
 
 
@@ -143,11 +170,12 @@ def test_a_new_adaptor_is_solved_before_it_serves(world):
     """An adaptor solved on top of a record answers once the record serves, not before."""
     record = record_of(job_for(world, "x"))
     fitting = world.known.head_for(record)
-    made = fitting.solve()
-    assert world.known.adaptor("x") is not made
+    world.gather(fitting)
+    before = world.known.adaptor("x")
     world.ledger.apply(StoreAdaptor(record))
     world.known.refit("x")
-    world.known.accept_head(fitting, made)
+    made = world.solve(fitting)
+    assert before is not made
     assert world.known.adaptor("x") is made
     assert made.answer(ROWS).tolist() == world.fresh("x")
 
@@ -156,7 +184,8 @@ def test_a_removed_record_leaves_no_adaptor(world):
     """A record that was refused or removed leaves no adaptor behind."""
     record = record_of(job_for(world, "x"))
     fitting = world.known.head_for(record)
-    world.known.accept_head(fitting, fitting.solve())
+    world.gather(fitting)
+    world.solve(fitting)
     world.known.refit("x")
     assert world.known.adaptor("x").answer(ROWS).tolist() == world.fresh("x")
     world.ledger.apply(StoreAdaptor(record))
@@ -164,7 +193,7 @@ def test_a_removed_record_leaves_no_adaptor(world):
     fitting = world.stale()
     world.ledger.apply(RemoveAdaptor("x", 1))
     world.known.refit("x")
-    world.known.accept_head(fitting, fitting.solve())
+    world.solve(fitting)
     assert world.known.adaptor("x").answer(ROWS).tolist() == world.fresh("x")
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from edge.core.facts import stack_facts
+from edge.core.knowledge.memory_ledger import MemoryLedger
 from edge.core.knowledge.time_sample import orders_in_time, sample_in_time
 from tests.worlds import fact
 
@@ -14,10 +15,8 @@ SECOND = 10**9
 def test_whole_runs_are_sampled_whatever_the_order():
     """A sample of many timed facts is made of runs of neighbours, and depends on their set only."""
     facts = [fact(f"f{at * 7919 % 3000:04}", at=SECOND * (at + 1)) for at in range(3000)]
-    whole = stack_facts(facts)
-    halves = (stack_facts(facts[::2]), stack_facts(facts[1::2]))
-    one = sample_in_time(lambda: (whole,), 3000, 1024)
-    other = sample_in_time(lambda: halves, 3000, 1024)
+    one = sample_in_time(MemoryLedger(facts), "home", 3000, 1024)
+    other = sample_in_time(MemoryLedger(reversed(facts)), "home", 3000, 1024)
     assert one.ids == other.ids
     assert 700 < len(one) <= 1024
     places = np.sort(one.captured_at_ns) // SECOND

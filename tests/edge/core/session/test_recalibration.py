@@ -305,3 +305,50 @@ def test_status_says_which_facts_have_no_times():
     (untimed,) = World(facts, width=WIDTH).runtime.calibration_status()
     assert untimed.exchangeable
     assert untimed.blocks == 0
+
+
+def test_a_clear_alarm_is_asked_about_after_half_a_window():
+    """Where the newest half window lies outside by itself the question does not wait for a whole
+    one, and is about these observations: where the stream is now."""
+    world = taught()
+    stream = Stream(world)
+    stream.watch(rows(64, 2))
+    stream.watch(rows(60, 3, 2.0))
+    raised = next(at for at, one in enumerate(stream.decisions) if one.window_p <= 0.01)
+    (asked,) = stream.questions
+    ids = [one.observation_id for one in stream.decisions]
+    assert ids.index(asked.alarm_id) == raised + 7
+    assert list(asked.observation_ids) == ids[raised : raised + 8]
+
+
+def test_outliers_that_have_passed_are_not_asked_about():
+    """A burst of outliers keeps its windows outside for more than half a window; the observations
+    after it lie inside, so that nothing is asked."""
+    world = taught()
+    stream = Stream(world)
+    stream.watch(rows(64, 2))
+    stream.watch(rows(6, 3, 4.0))
+    stream.watch(rows(60, 4))
+    outside = [one.window_p <= 0.01 for one in stream.decisions]
+    assert 8 < sum(outside) < 16
+    assert not stream.questions
+
+
+def test_samples_in_doubt_count_towards_a_lasting_alarm():
+    """Samples that are neither known nor new, because labels have few samples, are asked about once
+    their windows have lain outside."""
+    classes = np.tile([-0.2, 0.2], 100)
+    facts = [
+        replace(
+            fact(f"t{at:04}", str(at % 2), at=SECOND * (at + 1), stream="past"),
+            features=row.tobytes(),
+        )
+        for at, row in enumerate(rows(200, 1, classes))
+    ]
+    world = World(facts, width=WIDTH, config=Config(growth=False))
+    world.feed(FitGeometry())
+    stream = Stream(world)
+    stream.watch(rows(64, 2, classes[:64]))
+    stream.watch(rows(24, 3, classes[:24] + 1.5))
+    assert sum(one.known is None for one in stream.decisions[-24:]) >= 12
+    assert stream.questions

@@ -55,7 +55,7 @@ def test_a_window_fills_and_slides():
 def test_observations_are_looked_at_again():
     """After a change of knowledge, the window is assessed again."""
     stream = shown(2, glance("a", "old"))
-    stream.refresh(lambda look: glance(look.key, "new"), 7)
+    stream.refresh(lambda kept: [glance(one.key, "new") for one in kept], 7)
     assert [look.verdict.domain for look in stream.window] == ["new"]
     assert stream.version == 7
 

@@ -10,10 +10,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from edge import Decision, EdgeError
@@ -72,7 +72,7 @@ def test_topics_nbirth_seq_num() -> None:
     births = here.births(2)
     assert [read_payload(one.payload).seq for one in births] == [0, 1, 2]
     for number in range(3, 300):
-        letter = encode_message(here, replace(DECISION, score=float(number)), 3)
+        letter = encode_message(here, msgspec.structs.replace(DECISION, score=float(number)), 3)
         assert letter is not None
         assert read_payload(letter.payload).seq == number % 256
     assert read_payload(here.births(4)[0].payload).seq == 0
@@ -134,7 +134,7 @@ def test_payloads_alias_data_cmd_requirement() -> None:
     }
     first, second = (
         encode_message(here, DECISION, 3),
-        encode_message(here, replace(DECISION, score=math.nan), 4),
+        encode_message(here, msgspec.structs.replace(DECISION, score=math.nan), 4),
     )
     assert first is not None
     assert second is not None
@@ -151,7 +151,9 @@ def test_payloads_historical_values_change_nothing_live() -> None:
     here = node()
     here.births(2)
     encode_message(here, DECISION, 3)
-    late = encode_message(here, replace(DECISION, score=9.0, captured_at_ns=1), 4, historical=True)
+    late = encode_message(
+        here, msgspec.structs.replace(DECISION, score=9.0, captured_at_ns=1), 4, historical=True
+    )
     assert late is not None
     assert all(one["is_historical"] for one in read_payload(late.payload).metrics.values())
     assert read_payload(here.births(5)[1].payload).metrics["score"]["value"] == 0.5
@@ -162,7 +164,7 @@ def test_a_new_stream_is_born_before_it_has_data() -> None:
     others."""
     here = node()
     here.births(2)
-    news = replace(DECISION, stream="new/one")
+    news = msgspec.structs.replace(DECISION, stream="new/one")
     assert encode_message(here, news, 3) is None
     assert encode_message(here, news, 3) is None
     assert here.rebirth_requested
@@ -393,7 +395,7 @@ def test_waiting_messages_are_bounded_and_can_be_forgotten() -> None:
     removed."""
     here = Sparkplug(quick(1, sparkplug=SETTINGS), "gw1", "1", {"cam": None})
     for number in range(HISTORY_MAX + 5):
-        here.publish(replace(DECISION, observation_id=f"c:{number}"))
+        here.publish(msgspec.structs.replace(DECISION, observation_id=f"c:{number}"))
     assert here.dropped == 5
     here.forget({f"c:{number}" for number in range(100, HISTORY_MAX + 5)})
     assert here.waiting == 95
@@ -422,7 +424,7 @@ def test_an_independent_host_understands_the_node(mosquitto: Mosquitto, source: 
         until = time.monotonic() + 20
         while host.poll() is None and time.monotonic() < until:
             node.pump()
-            node.publish(replace(DECISION, captured_at_ns=time.time_ns()))
+            node.publish(msgspec.structs.replace(DECISION, captured_at_ns=time.time_ns()))
             time.sleep(0.05)
         result = json.loads(host.communicate()[0])
     node.stop(1)

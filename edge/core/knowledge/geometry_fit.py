@@ -1,0 +1,107 @@
+"""The geometry: fitted to a sample of the ledger's facts, with a mark of that sample.
+
+The sample is the facts whose ids hash lowest, so most facts of a large ledger are not in it.  To
+forget one of these leaves the geometry as it is, bit for bit: the mark says whether the geometry in
+use is that of today's sample.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import encoder
+import hdc
+
+from .. import limits
+from ..facts import FactBatch, Ledger
+from .time_sample import orders_in_time
+
+MARK: Final = "fitted_to"
+"""Name of the mark among the geometry's packed arrays; `hdc.Geometry.unpack` does not read it."""
+
+VERSION: Final = 1
+"""Part of the mark: raise it when `hdc.fit_geometry` gives other numbers for the same facts."""
+
+NOTHING: Final[AbstractSet[str]] = frozenset()
+
+Spans = tuple[tuple[int, int], ...]
+Packed = dict[str, NDArray[Any]]
+
+
+class GeometryFitter:
+    """Fits geometries for one encoder.
+
+    spans: (start, stop) columns of the encoder's taps.  quantiser: of the features; gives the level
+    of zero and the size of a level.
+    """
+
+    def __init__(self, spans: Spans, seed: int, quantiser: encoder.Quantiser | None = None) -> None:
+        self._spans, self._seed, self._quantiser = spans, seed, quantiser
+
+    def fit(
+        self, ledger: Ledger, without: AbstractSet[str] = NOTHING
+    ) -> tuple[hdc.Geometry, Packed]:
+        """Fit a geometry to a ledger without some ids; return it, and its arrays with the mark of
+        its sample.  A class is a (domain, label) pair."""
+        rows = ledger.sample(limits.GEOMETRY_FACTS_MAX, None, without)
+        geometry = self._fit(rows)
+        return geometry, {**geometry.pack(), MARK: self._mark(rows)}
+
+    def stays(
+        self, packed: Mapping[str, NDArray[Any]] | None, ledger: Ledger, ids: AbstractSet[str]
+    ) -> bool:
+        """Return whether a ledger without `ids` has the geometry with these arrays: it was fitted
+        to the sample that the ledger has now, and that holds none of them.
+
+        Cost: reads the sample.
+        """
+        if packed is None or MARK not in packed:
+            return False
+        rows = ledger.sample(limits.GEOMETRY_FACTS_MAX)
+        return ids.isdisjoint(rows.ids) and bool(np.array_equal(packed[MARK], self._mark(rows)))
+
+    def _fit(self, rows: FactBatch) -> hdc.Geometry:
+        names = sorted(set(zip(rows.domains, rows.labels, strict=True)))
+        at = {name: index for index, name in enumerate(names)}
+        pairs = zip(rows.domains, rows.labels, strict=True)
+        labels = np.array([at[pair] for pair in pairs], np.int64)
+        quantiser = self._quantiser
+        zeros, weights = (quantiser.zero, quantiser.scale) if quantiser else (None, None)
+        found = orders_in_time(rows)
+        orders = [found.get(name) for name in names]
+        return hdc.fit_geometry(
+            rows.features,
+            labels,
+            self._spans,
+            self._seed,
+            zeros=zeros,
+            weights=weights,
+            orders=orders,
+        )
+
+    def _mark(self, rows: FactBatch) -> NDArray[np.uint8]:
+        """Return the SHA-256 of everything that decides a geometry, uint8 [32]."""
+        quantiser = self._quantiser
+        texts = (rows.ids, rows.domains, rows.labels, rows.recordings)
+        state = hashlib.sha256(repr((VERSION, self._spans, self._seed, texts)).encode())
+        levels = (quantiser.zero, quantiser.scale) if quantiser else ()
+        for array in (rows.features, rows.captured_at_ns, *levels):
+            whole = np.ascontiguousarray(array)
+            state.update(f"{whole.dtype.str} {whole.shape};".encode())
+            state.update(whole.tobytes())
+        return np.frombuffer(state.digest(), np.uint8)
+
+
+def fit_geometry(
+    ledger: Ledger,
+    spans: Spans,
+    seed: int,
+    without: AbstractSet[str] = NOTHING,
+    quantiser: encoder.Quantiser | None = None,
+) -> hdc.Geometry:
+    """Fit a geometry to a sample of the ledger's facts; see `GeometryFitter`."""
+    return GeometryFitter(spans, seed, quantiser).fit(ledger, without)[0]

@@ -1,0 +1,53 @@
+"""The receipt of a forget request: what was rebuilt, and which places may still hold traces."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .events import ForgetRequest
+from .facts import Fact, Ledger, Receipt
+
+NOT_COVERED = (
+    "backups and exports made before this request",
+    "flash wear-levelling and file system journals below the database",
+    "the calibration data of the encoder card's quantiser",
+)
+EVICTED_BEFORE = "adaptors grown from facts that were evicted since (grow the domain again)"
+FROZEN_GEOMETRY = (
+    "the frozen geometry, fitted to facts that may include these (refitting the geometry covers it)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a forget request has changed.
+
+    digest_before, digest_after: of the knowledge.  parts: that were computed again, besides sums,
+    thresholds and heads.  frozen: the geometry in use may have been fitted to the facts.
+    """
+
+    digest_before: str
+    digest_after: str
+    parts: tuple[str, ...]
+    frozen: bool
+
+
+def write_receipt(
+    event: ForgetRequest, facts: Sequence[Fact], rebuilt: Rebuilt, ledger: Ledger
+) -> Receipt:
+    """Return the receipt of a request.  facts: those that are forgotten."""
+    touched = sorted({f"{fact.domain}/{fact.label}" for fact in facts})
+    evictions = ledger.evictions()
+    grown = (EVICTED_BEFORE,) if evictions and ledger.adaptors() else ()
+    frozen = (FROZEN_GEOMETRY,) if rebuilt.frozen else ()
+    return Receipt(
+        request_id=event.request_id,
+        requested_at_ns=event.requested_at_ns,
+        selector=event.selector,
+        facts_forgotten=len(facts),
+        concepts_touched=tuple(touched),
+        digest_before=rebuilt.digest_before,
+        digest_after=rebuilt.digest_after,
+        rebuilt=("sums", "thresholds", "heads", *rebuilt.parts),
+        evicted_before=evictions,
+        not_covered=NOT_COVERED + frozen + grown,
+    )

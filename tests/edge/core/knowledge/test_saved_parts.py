@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge.core.config import Config
+from edge.core.events import Enrol, FitGeometry, ForgetRequest, StoreAdaptor
+from edge.core.facts import Selector
+from edge.core.jobs import GrowthJob
+from edge.core.knowledge.knowledge import Knowledge
+from edge.core.knowledge.refits import HeadRefit, RouterRefit, ThresholdsRefit
+from edge.core.knowledge.saved_parts import STRUCTURE, pack_value, unpack_value
+from tests.edge.core.knowledge.test_deferred import rows, state_of
+from tests.growers import record_of
+from tests.worlds import World, fact
+
+
+def world_of(*domains: str) -> World:
+    """A fitted world of domains of two labels, whose parts are kept."""
+    facts = [
+        one
+        for number, name in enumerate(domains)
+        for label in "ab"
+        for one in rows(30, name, label, 3 * number + ord(label))
+    ]
+    world = World(facts)
+    world.feed(FitGeometry())
+    state_of(world.runtime.knowledge)
+    keep(world)
+    return world
+
+
+def keep(world: World) -> list[str]:
+    """Keep what is new; returns the names of the entries other than sums."""
+    known = world.runtime.knowledge
+    known.ledger_applied()
+    entries = list(known.derived_state())
+    world.ledger.save_derived(entries)
+    return sorted(one.name for one in entries if one.name != "sums")
+
+
+def reopened(world: World) -> Knowledge:
+    """The knowledge after a restart."""
+    world.crash()
+    return world.runtime.knowledge
+
+
+@pytest.fixture
+def nothing_is_solved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail whoever solves a part."""
+    for kind in (ThresholdsRefit, RouterRefit, HeadRefit):
+        monkeypatch.setattr(kind, "solve", None)
+
+
+def test_what_is_kept_serves_after_a_restart(request):
+    """Thresholds, router and adaptors are those from before, bit for bit, and nothing is solved."""
+    world = world_of("x", "y")
+    before, digest = state_of(world.runtime.knowledge), world.runtime.digest()
+    assert keep(world) == []
+    request.getfixturevalue("nothing_is_solved")
+    assert state_of(reopened(world)) == before
+    assert world.runtime.digest() == digest
+
+
+def test_parts_of_other_facts_do_not_serve():
+    """After a label, or without some facts, the kept parts are not used, and new ones are kept."""
+    world = world_of("x", "y")
+    world.feed(Enrol((fact("new", "a", "x", 99, seed=5),)))
+    fresh = state_of(reopened(world))
+    world.runtime.knowledge.reuses = False
+    assert fresh == state_of(world.runtime.knowledge)
+    assert keep(world) == ["head", "head", "router", "thresholds"]
+    world.feed(ForgetRequest("r", Selector(ids=frozenset({"new"}))))
+    known = reopened(world)
+    assert world.runtime.digest() == world.ledger.receipts[0].digest_after
+    assert state_of(known)[0] != fresh[0]
+
+
+def test_forgetting_deletes_what_holds_traces():
+    """After a forget the ledger keeps neither router nor adaptors, and no thresholds of the
+    domain; those of the other domain stay."""
+    world = world_of("x", "y")
+    world.feed(ForgetRequest("r", Selector(ids=frozenset({"xa3"})), refit_geometry=False))
+    held = [one.place[:2] for one in world.ledger._derived.values()]  # noqa: SLF001 - all entries
+    assert ("thresholds", "y") in held
+    assert not {("thresholds", "x"), ("router", ""), ("head", "")} & set(held)
+
+
+def test_an_adaptor_of_another_record_does_not_serve():
+    """A head that was solved without the record in use is not used with it."""
+    world = world_of("x", "y")
+    own, others = world.runtime.knowledge.training_facts("x")
+    job = GrowthJob(
+        id="j",
+        domain="x",
+        version=1,
+        seed=1,
+        budget=Config().budget,
+        spans=world.runtime.knowledge.geometry.slices,
+        own=own,
+        others=others,
+    )
+    world.ledger.apply(StoreAdaptor(record_of(job)))
+    known = reopened(world)
+    before = known.adaptor("x")
+    known.reuses = False
+    known.refit("x")
+    assert known.adaptor("x").answer(np.zeros(8, np.uint8)).tolist() == (
+        before.answer(np.zeros(8, np.uint8)).tolist()
+    )
+
+
+def test_spoiled_structures_are_left_out():
+    """A structure that is no JSON, names an absent array, or a class that is not kept, gives
+    nothing."""
+    whole = pack_value((1, 2.5, np.inf, None, b"\x00", {"a": (np.arange(3),)}, "text"))
+    found = unpack_value(whole)
+    assert isinstance(found, tuple)
+    assert found[:5] == (1, 2.5, np.inf, None, b"\x00")
+    assert found[5]["a"][0].tolist() == [0, 1, 2]
+    for text in ("{", '{"array": "a9"}', '{"kind": "Path", "fields": {}}', '{"bytes": "zz"}', "{}"):
+        spoiled = {**whole, STRUCTURE: np.frombuffer(text.encode(), np.uint8)}
+        assert unpack_value(spoiled) is None
+    assert unpack_value({}) is None

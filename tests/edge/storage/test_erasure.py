@@ -1,0 +1,227 @@
+"""Erased facts leave no trace in the file, its log or its index, whatever came before and after."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import encoder
+from edge import Store
+from edge.core.events import EraseFacts, StoreFacts
+from edge.core.facts import Derived, Fact
+from edge.storage.page_cleaner import PageCleaner
+from tests.homes import RECEIPT, distinct_facts, raw_bytes, wide_card
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A path for a knowledge file."""
+    return tmp_path / "knowledge.db"
+
+
+def traces(path: Path, gone: list[Fact]) -> list[str]:
+    """The ids of facts of which the file, its log or its index still holds anything."""
+    raw = raw_bytes(path)
+    return [
+        one.id
+        for one in gone
+        if one.id.encode() in raw or one.features[:8] in raw or one.features[-8:] in raw
+    ]
+
+
+def gaps(path: Path) -> list[int]:
+    """The numbers of pages of a closed file whose unallocated parts are not empty."""
+    before = path.read_bytes()
+    cleaner = PageCleaner(path)
+    cleaner.clean()
+    cleaner.close()
+    after = path.read_bytes()
+    path.write_bytes(before)
+    size = 8192
+    places = range(0, len(before), size)
+    return [at // size + 1 for at in places if before[at : at + size] != after[at : at + size]]
+
+
+def churn(store: Store, facts: list[Fact], seed: int) -> Iterator[list[Fact]]:
+    """Store, replace, evict and erase facts in a random order; yield all that are erased."""
+    draw = random.Random(seed)
+    waiting, held, gone = list(facts), list[Fact](), list[Fact]()
+    draw.shuffle(waiting)
+    while waiting:
+        some = [waiting.pop() for _ in range(min(len(waiting), draw.randrange(1, 30)))]
+        again = draw.sample(held, min(len(held), draw.randrange(0, 5)))
+        store.apply(StoreFacts((*some, *again)))
+        held += some
+        if draw.random() < 0.5:
+            out = draw.sample(held, min(len(held), draw.randrange(1, 20)))
+            store.apply(EraseFacts(tuple(one.id for one in out), RECEIPT))
+            held = [one for one in held if one not in out]
+            gone += out
+        yield gone
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.sampled_from([24, 300, 1500, 2064, 9000]), st.integers(0, 2**32), st.booleans())
+def test_no_trace_is_left_at_any_time(
+    tmp_path_factory: pytest.TempPathFactory, width: int, seed: int, often: bool
+) -> None:
+    """After every change, nothing of any erased fact is in the file, its log or its index, with
+    short logs and with long ones; the gaps of the closed file are empty."""
+    path = tmp_path_factory.mktemp("churn") / "k.db"
+    facts = distinct_facts(60 if width > 1000 else 300, width)
+    with pytest.MonkeyPatch.context() as patch:
+        if often:
+            patch.setattr("edge.storage.checkpoints.LOG_BYTES_MAX", 30_000)
+        with Store.create(path, wide_card(width)) as store:
+            for gone in churn(store, facts, seed):
+                assert traces(path, gone) == []
+            assert store.check() == ()
+    assert gaps(path) == []
+
+
+def test_sqlite_alone_leaves_traces(tmp_path: Path) -> None:
+    """Without the cleaning of pages, rows that SQLite moved stay behind: the test can fail."""
+    path = tmp_path / "k.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PageCleaner, "clean", lambda *_: None)
+        with Store.create(path, wide_card(24)) as store:
+            *_, gone = churn(store, distinct_facts(400, 24), 1)
+            assert traces(path, gone) != []
+    assert gaps(path) != []
+
+
+def test_an_erasure_writes_little_of_a_large_file(path: Path) -> None:
+    """Erasing one fact of many rewrites a few pages, not the file."""
+    facts = distinct_facts(3000, 2064)
+    with Store.create(path, wide_card(2064)) as store:
+        store.apply(StoreFacts(tuple(facts)))
+    before = path.read_bytes()
+    with Store.open(path) as store:
+        store.apply(EraseFacts((facts[1234].id,), RECEIPT))
+        assert traces(path, [facts[1234]]) == []
+    after = path.read_bytes()
+    changed = sum(
+        before[at : at + 8192] != after[at : at + 8192] for at in range(0, len(after), 8192)
+    )
+    assert len(after) > 6_000_000
+    assert changed < 30
+
+
+def test_a_file_that_is_mostly_free_is_rebuilt(path: Path) -> None:
+    """After most facts were erased, the file is about as large as what is left."""
+    facts = distinct_facts(1000, 2064)
+    with Store.create(path, wide_card(2064)) as store:
+        store.apply(StoreFacts(tuple(facts)))
+    full = path.stat().st_size
+    with Store.open(path) as store:
+        store.apply(EraseFacts(tuple(one.id for one in facts[:900]), RECEIPT))
+        assert traces(path, facts[:900]) == []
+        assert store.check() == ()
+    assert path.stat().st_size < full / 4
+
+
+def test_kept_state_goes_with_the_fact(path: Path) -> None:
+    """Nothing of kept state that may hold traces of a fact is in the file once it is erased."""
+    facts = distinct_facts(40, 24)
+    secret = np.frombuffer(b"derived from facts" * 2000, np.uint8)
+    with Store.create(path, wide_card(24)) as store:
+        store.apply(StoreFacts(tuple(facts)))
+        store.save_derived([Derived(name="sums", key="k", domain="home", arrays={"a": secret})])
+        assert b"derived from facts" in raw_bytes(path)
+        store.apply(EraseFacts((facts[0].id,), RECEIPT))
+        assert b"derived from facts" not in raw_bytes(path)
+
+
+CHURN = textwrap.dedent("""
+    import sys
+    from pathlib import Path
+    from edge import Store
+    from edge.core import EraseFacts, StoreFacts
+    from edge.storage import checkpoints
+    from tests.homes import RECEIPT, distinct_facts
+    checkpoints.LOG_BYTES_MAX = 100_000
+    facts = distinct_facts(2000, 300)
+    with Store.open(sys.argv[1]) as store:
+        start = next(n for n in range(0, 2000, 20) if not any(
+            store.get(one.id) or store.was_forgotten(one.id) for one in facts[n : n + 20]))
+        for at in range(start, 2000, 20):
+            store.apply(StoreFacts(tuple(facts[at : at + 20])))
+            print("stored", at, flush=True)
+            store.apply(EraseFacts(tuple(one.id for one in facts[at : at + 20 : 3]), RECEIPT))
+            print("erased", at, flush=True)
+""")
+
+
+def test_kill_9_at_any_step_loses_nothing(path: Path) -> None:
+    """Killed at any moment, again and again, the store keeps every acknowledged fact, holds none
+    that was acknowledged as erased, and the next opening removes all their traces."""
+    facts = distinct_facts(2000, 300)
+    Store.create(path, wide_card(300)).close()
+    roots = (Path(encoder.__file__).parents[1], Path(__file__).parents[3])
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, roots))}
+    draw = random.Random(3)
+    reported: dict[str, set[int]] = {"stored": set(), "erased": set()}
+    for _ in range(5):
+        process = subprocess.Popen(
+            [sys.executable, "-c", CHURN, str(path)], env=env, text=True, stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        for _ in range(draw.randrange(1, 40)):
+            note(process.stdout.readline(), reported)
+        process.send_signal(signal.SIGKILL)
+        for line in process.stdout:
+            note(line, reported)
+        process.wait()
+        with Store.open(path) as store:
+            assert store.check() == ()
+            assert not store.unscrubbed
+            gone = [one for one in facts if store.was_forgotten(one.id)]
+            asked = {one.id for at in reported["erased"] for one in facts[at : at + 20 : 3]}
+            assert asked <= {one.id for one in gone}
+            stored = [one for at in reported["stored"] for one in facts[at : at + 20]]
+            left = [one for one in stored if not store.was_forgotten(one.id)]
+            assert all(store.get(one.id) == one for one in left)
+            assert traces(path, gone) == []
+        assert traces(path, gone) == []
+        assert gaps(path) == []
+    assert len(reported["erased"]) > 5
+
+
+def note(line: str, reported: dict[str, set[int]]) -> None:
+    """Note what a process reported."""
+    what, _, number = line.strip().partition(" ")
+    if what in reported and number.isdigit():
+        reported[what].add(int(number))
+
+
+def test_a_reader_at_the_end_does_not_leave_gaps(path: Path) -> None:
+    """Where a reader prevents the last checkpoint, the next opening cleans the file."""
+    facts = distinct_facts(400, 24)
+    with Store.create(path, wide_card(24)) as store:
+        for at in range(0, 200, 20):
+            store.apply(StoreFacts(tuple(facts[at : at + 20])))
+        reader = Store.open(path, writable=False)
+        for at in range(200, 400, 20):
+            store.apply(StoreFacts(tuple(facts[at : at + 20])))
+    reader.close()
+    # As any other program would: its last connection writes the log into the file.
+    with sqlite3.connect(path) as other:
+        other.execute("SELECT COUNT(*) FROM facts").fetchone()
+    other.close()
+    with Store.open(path) as store:
+        gone = facts[::3]
+        store.apply(EraseFacts(tuple(one.id for one in gone), RECEIPT))
+        assert traces(path, gone) == []
+    assert gaps(path) == []

@@ -1,0 +1,246 @@
+"""Files of every earlier layout become files of the newest, whatever happens in between."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import encoder
+from edge import Store
+from edge.core.errors import EdgeError
+from edge.core.events import EraseFacts
+from edge.core.facts import Fact, sample_facts
+from edge.storage import schema
+from edge.storage.tables import FACT_FIELDS, fact_to_row
+from tests.edge.storage.test_erasure import gaps, traces
+from tests.homes import RECEIPT, distinct_facts, wide_card
+
+WIDTH = 300
+VERSIONS = range(1, schema.version())
+
+
+def earlier_file(path: Path, version: int, facts: list[Fact]) -> None:
+    """Write a file of an earlier layout as the program of that time did."""
+    card, total = wide_card(WIDTH), 0
+    db = sqlite3.connect(path, isolation_level=None)
+    db.executescript("PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA secure_delete=ON;")
+    db.executescript("".join(schema.MIGRATIONS[:version]))
+    db.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
+    db.execute(f"PRAGMA user_version={version}")
+    held = {row[1] for row in db.execute("PRAGMA table_info(facts)")}
+    names = [name for name in FACT_FIELDS if name in held]
+    marks = ", ".join("?" * len(names))
+    db.execute("BEGIN")
+    for one in reversed(facts):
+        row = dict(zip(FACT_FIELDS, fact_to_row(one), strict=True))
+        db.execute(
+            f"INSERT INTO facts ({', '.join(names)}) VALUES ({marks})",  # noqa: S608 - own names
+            [row[n] for n in names],
+        )
+        total += int.from_bytes(one.hash(), "little")
+    db.execute("INSERT INTO burial_keys (key) VALUES (?)", (bytes(32),))
+    digest = (total % (1 << 256)).to_bytes(32, "big")
+    for name, value in (
+        ("card", card.fingerprint.encode()),
+        ("width", str(WIDTH).encode()),
+        ("digest", digest),
+    ):
+        db.execute("INSERT INTO meta VALUES (?, ?)", (name, value))
+    db.execute("COMMIT")
+    db.close()
+
+
+def is_whole(store: Store, facts: list[Fact]) -> bool:
+    """Whether a store holds exactly these facts, and all that is kept beside them agrees."""
+    concepts = {(one.domain, one.label) for one in facts}
+    wanted = {c: sum((one.domain, one.label) == c for one in facts) for c in sorted(concepts)}
+    return (
+        store.check() == ()
+        and [one for page in store.pages() for one in page] == sorted(facts, key=lambda one: one.id)
+        and store.concepts() == wanted
+        and store.sample(50).ids == sample_facts(store.batches(), 50).ids
+    )
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_each_earlier_layout_is_brought_up_to_date(tmp_path: Path, version: int) -> None:
+    """A file of any earlier layout opens with the same facts, their totals and ranks; what is then
+    erased leaves no trace in it, nor in the copy that the migration made."""
+    path, facts = tmp_path / "k.db", distinct_facts(400, WIDTH)
+    earlier_file(path, version, facts)
+    with Store.open(path, wide_card(WIDTH)) as store:
+        assert is_whole(store, facts)
+        assert path.with_name(f"k.db.v{version}").exists()
+        store.apply(EraseFacts(tuple(one.id for one in facts[::3]), RECEIPT))
+        assert traces(path, facts[::3]) == []
+        assert not path.with_name(f"k.db.v{version}").exists()
+    assert gaps(path) == []
+
+
+OPEN = textwrap.dedent("""
+    import sys
+    from edge import Store
+    print("begin", flush=True)
+    store = Store.open(sys.argv[1])
+    print("open", flush=True)
+    store.close()
+    print("closed", flush=True)
+""")
+
+
+def environment() -> dict[str, str]:
+    """The environment of a process that imports this program and its tests."""
+    roots = (Path(encoder.__file__).parents[1], Path(__file__).parents[3])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, roots))}
+
+
+def opened(path: Path, **options: object) -> subprocess.Popen[str]:
+    """A process that opens a file for writing, and so migrates it."""
+    process: subprocess.Popen[str] = subprocess.Popen(
+        [sys.executable, "-c", OPEN, str(path)],
+        env=environment(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,  # type: ignore[call-overload]
+    )
+    return process
+
+
+def test_a_migration_killed_at_any_step_loses_nothing(tmp_path: Path) -> None:
+    """Killed with -9 at moments spread over a migration, each time the file is whole: of the
+    earlier layout, or of the newest; the next opening finishes."""
+    path, facts = tmp_path / "k.db", distinct_facts(4000, WIDTH)
+    earlier_file(path, 9, facts)
+    before = path.read_bytes()
+    migrated = []
+    for step in range(5):
+        path.write_bytes(before)
+        path.with_name("k.db-wal").unlink(missing_ok=True)
+        process = opened(path)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.05 * step)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        migrated.append(int.from_bytes(path.read_bytes()[60:64], "big"))
+        with Store.open(path) as store:
+            assert is_whole(store, facts)
+        assert gaps(path) == []
+    assert set(migrated) <= {9, schema.version()}
+
+
+def limit(size: int) -> Callable[[], None]:
+    """A function that limits the size of the files that a process may write."""
+
+    def set_limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    return set_limit
+
+
+def test_a_full_disk_during_a_migration_loses_nothing(tmp_path: Path) -> None:
+    """Where the disk is full at any step, opening fails with a hint, and the file is as before;
+    with space again it opens."""
+    path, facts = tmp_path / "k.db", distinct_facts(1000, WIDTH)
+    earlier_file(path, 9, facts)
+    size, before = path.stat().st_size, path.read_bytes()
+    failed = 0
+    for share in (0.1, 1.01, 1.05, 3.0):
+        path.write_bytes(before)
+        process = opened(path, preexec_fn=limit(int(size * share)))
+        said, errors = process.communicate()
+        failed += "open" not in said
+        assert "closed" in said or ("StateError" in errors and "hint" in errors)
+        with Store.open(path) as store:
+            assert is_whole(store, facts)
+    assert 0 < failed < 4
+
+
+ERASE = textwrap.dedent("""
+    import sys
+    from edge import Store
+    from edge.core import EraseFacts
+    from tests.homes import RECEIPT
+    with Store.open(sys.argv[1]) as store:
+        store.apply(EraseFacts(tuple(sys.argv[2].split(",")), RECEIPT))
+""")
+
+
+def test_a_full_disk_during_an_erasure_keeps_or_erases_all(tmp_path: Path) -> None:
+    """Where the disk is full at any step of an erasure, all of the facts are still there, or all
+    are gone for good; the next opening leaves no trace of these."""
+    path, facts = tmp_path / "k.db", distinct_facts(800, WIDTH)
+    gone = facts[::4]
+    earlier_file(path, 9, facts)
+    Store.open(path).close()
+    path.with_name("k.db.v9").unlink()
+    before, outcomes = path.read_bytes(), set()
+    for size in (40_000, 120_000, 300_000, 500_000, 10_000_000):
+        path.write_bytes(before)
+        process = subprocess.run(
+            [sys.executable, "-c", ERASE, str(path), ",".join(one.id for one in gone)],
+            env=environment(),
+            text=True,
+            capture_output=True,
+            check=False,
+            preexec_fn=limit(size),
+        )
+        assert process.returncode == 0 or "StateError" in process.stderr
+        with Store.open(path) as store:
+            erased = store.was_forgotten(gone[0].id)
+            outcomes.add(erased)
+            assert store.check() == ()
+            out = {one.id for one in gone} if erased else set()
+            assert is_whole(store, [one for one in facts if one.id not in out])
+            assert not store.unscrubbed
+        if erased:
+            assert traces(path, gone) == []
+        assert process.returncode == 0 or size < 10_000_000
+    assert outcomes == {True, False}
+
+
+def test_a_lost_table_of_totals_is_reported(tmp_path: Path) -> None:
+    """Totals or ranks that differ from the facts are found by the check."""
+    for number, change in enumerate(
+        (
+            "UPDATE concepts SET facts = facts + 1",
+            "UPDATE concepts SET digest = zeroblob(32)",
+            "DELETE FROM concepts WHERE label = 'a'",
+            "DELETE FROM ranks WHERE id = (SELECT MIN(id) FROM ranks)",
+            "UPDATE ranks SET rank = rank + 1 WHERE id = (SELECT MIN(id) FROM ranks)",
+        )
+    ):
+        path = tmp_path / f"{number}.db"
+        earlier_file(path, 9, distinct_facts(30, WIDTH))
+        Store.open(path).close()
+        with sqlite3.connect(path) as db:
+            db.execute(change)
+        db.close()
+        with Store.open(path) as store:
+            (complaint,) = store.check()
+            assert "differ" in complaint
+
+
+@pytest.mark.parametrize("value", ["'x'", "zeroblob(5)", "0"])
+def test_damaged_totals_are_refused(tmp_path: Path, value: str) -> None:
+    """Totals that this program cannot have written are refused with a hint."""
+    path = tmp_path / "k.db"
+    earlier_file(path, 9, distinct_facts(30, WIDTH))
+    Store.open(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute(f"UPDATE concepts SET digest = {value}")  # noqa: S608 - the test's own values
+    db.close()
+    with Store.open(path) as store, pytest.raises(EdgeError, match="the totals of home/a"):
+        store.concepts()
