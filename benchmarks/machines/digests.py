@@ -15,7 +15,8 @@ import encoder
 import hdc
 from edge.core import Fact, MemoryLedger
 from edge.core.knowledge import derive_knowledge
-from edge.core.knowledge.knowledge import Knowledge, fit_geometry
+from edge.core.knowledge.geometry_fit import fit_geometry
+from edge.core.knowledge.knowledge import Knowledge
 
 from .sets import SETS, MachineSet
 
