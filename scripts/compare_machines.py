@@ -40,7 +40,7 @@ class Machine:
 
     def run(self, *words: str) -> list[dict[str, Any]]:
         """Run a verb with --json and return its values."""
-        done = subprocess.run(  # noqa: S603 - the caller names the command
+        done = subprocess.run(
             [*self._start, *words, "--json"],
             cwd=self._folder,
             capture_output=True,

@@ -30,10 +30,14 @@ JPEG_QUALITY: Final = 85
 """Between Pillow's 75 and the 95 of a camera.  Chosen by hand; effect not measured."""
 
 DOMAINS: Final = 4
+"""Those of PACS (Li et al. 2017), as in docs/benchmarks."""
+
 LABELS: Final = 7
+"""Labels of each domain, as in PACS."""
+
 FACTS: Final = 12
-"""Domains, labels and facts of each: the shape of PACS, small enough to fit within a minute on a
-Raspberry Pi 4.  Chosen by hand; effect not measured."""
+"""Facts of each label: few, so that a slow board fits their geometry soon.  Chosen by hand; effect
+not measured."""
 
 NUMBERS: Final = 24
 """The band energies of a vibration sensor, as in docs/benchmarks."""
@@ -42,7 +46,11 @@ SPREAD: Final = 9
 """Standard deviation around a centre, of 255: well separated concepts."""
 
 REPEATS_MIN: Final = 5
+"""The fewest with a median between others.  Chosen by hand; effect not measured."""
+
 REPEATS_MAX: Final = 400
+"""More do not change a median that people compare.  Chosen by hand; effect not measured."""
+
 SECONDS: Final = 1.5
 """Repeats of a figure end after this time, so that a slow device takes no longer.  Chosen by hand;
 effect not measured."""
