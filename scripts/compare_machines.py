@@ -57,7 +57,7 @@ class Machine:
         return {"facts": found["facts_digest"], "knowledge": found["knowledge_digest"]}
 
 
-class Comparison:
+class StepReport:
     """Steps so far.  failed: whether one differed."""
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ def write_table(path: Path, *, shift: int = 0, labelled: bool = True) -> None:
 
 def compare(here: Machine, there: Machine, folder: Path) -> bool:
     """Run all steps and return whether all agree."""
-    steps = Comparison()
+    steps = StepReport()
     write_table(folder / "hall.csv")
     write_table(folder / "yard.csv", shift=20)
     write_table(folder / "shown.csv", labelled=False)
@@ -133,7 +133,7 @@ def compare(here: Machine, there: Machine, folder: Path) -> bool:
     return not steps.failed
 
 
-def merge_both(here: Machine, there: Machine, steps: Comparison) -> None:
+def merge_both(here: Machine, there: Machine, steps: StepReport) -> None:
     """Merge two homes with different facts, each on the machine that did not make it."""
     there.run("merge", "here/knowledge.db", "--home", "there")
     here.run("merge", "there/knowledge.db", "--home", "here")
