@@ -10,6 +10,7 @@ from .calibration import (
 )
 from .detector import (
     Comparison,
+    LevelOf,
     NotAttainable,
     Verdict,
     WindowVerdict,
@@ -37,8 +38,8 @@ from .geometry import (
 )
 from .integers import ONE
 from .kinds import KINDS, DetectorKind
-from .memory import Memory
-from .native import byte_products, native_path
+from .memory import Memory, Residuals
+from .native import PRODUCT_WIDTH_MAX, byte_products, is_native, native_path
 from .neighbours import Exemplars
 from .normal import normal_quantile
 from .switches import LEAD, SwitchStatistics
@@ -53,6 +54,7 @@ __all__ = [
     "KINDS",
     "LEAD",
     "ONE",
+    "PRODUCT_WIDTH_MAX",
     "SPREAD_PRIOR",
     "WINDOW",
     "Calibration",
@@ -66,8 +68,10 @@ __all__ = [
     "Geometry",
     "HdcError",
     "Level",
+    "LevelOf",
     "Memory",
     "NotAttainable",
+    "Residuals",
     "SwitchStatistics",
     "TimeOrder",
     "TimeStatistics",
@@ -87,6 +91,7 @@ __all__ = [
     "find_shortfall",
     "fit_geometry",
     "identity_geometry",
+    "is_native",
     "merge_calibrations",
     "native_path",
     "normal_quantile",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 INTERFACE: Final[int]
-LEVELS: Final[dict[str, dict[str, Callable[..., int]]]]
+LEVELS: dict[str, dict[str, Callable[..., int]]]
 GEOMETRY_BYTES: Final[int]
 MEMORY_BYTES: Final[int]
 EXEMPLARS_BYTES: Final[int]

@@ -310,8 +310,10 @@ def merge_calibrations(parts: Sequence[Calibration]) -> Calibration:
         skews |= part.skews
         doubts |= part.doubts
         for domain, found in part.scores.items():
-            both = [scores[domain], found] if domain in scores else [found]
-            scores[domain] = np.sort(np.concatenate(both))
+            # A domain's scores are sorted, and shared with the part that they come from.
+            before = scores.get(domain)
+            both = found if before is None else np.sort(np.concatenate([before, found]))
+            scores[domain] = both
     exemplars = [held for part in parts for held in part.exemplars]
     exemplar_scales = np.concatenate([part.exemplar_scales for part in parts])
     return Calibration(

@@ -1,10 +1,8 @@
 """Novelty detection at a set false-alarm rate: verdicts on single samples and on windows."""
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, sqrt
-from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +13,7 @@ from .geometry import Codes
 from .integers import ONE, Ints, combine, combine_shifted
 from .joint import ScoredSamples, join_one_score, join_scores
 from .memory import Key, Memory
+from .native import is_native
 from .normal import upper_tail
 from .switches import RAISED_SCORE
 from .time_statistics import Level, TimeStatistics, in_words, sample_p_value, window_score
@@ -23,6 +22,10 @@ from .time_statistics import Level, TimeStatistics, in_words, sample_p_value, wi
 # hypervector.  Both bound the time of a verdict; chosen by hand, effect not measured.
 MANY = 32  # see above
 SHORTLIST = 12  # see above
+
+
+LevelOf = Callable[[str, TimeStatistics], Level]
+"""Returns the level of a stream's scores in a domain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +151,11 @@ def detect_each(
     concepts."""
     keys = memory.keys
     if len(keys) > MANY or len(codes) < 2 or not keys:
-        many = len(keys) > MANY and len(codes) > 1
+        # In C each sample by itself is faster.
+        shared = len(keys) > MANY and len(codes) > 1 and not is_native()
         found = (
             _compare_shortlists(codes, memory, calibration)
-            if many
+            if shared
             else [compare(codes[row], memory, calibration) for row in range(len(codes))]
         )
         return [(one, decide(one, memory, calibration, rate)) for one in found]
@@ -206,9 +210,16 @@ def _compare_shortlists(codes: Codes, memory: Memory, calibration: Calibration) 
 
 
 def decide(
-    compared: Comparison, memory: Memory, calibration: Calibration, rate: float = 0.01
+    compared: Comparison,
+    memory: Memory,
+    calibration: Calibration,
+    rate: float = 0.01,
+    level: LevelOf | None = None,
 ) -> Verdict:
-    """Return the verdict on a sample that was compared with this memory."""
+    """Return the verdict on a sample that was compared with this memory.
+
+    level: see `verdict_at`.
+    """
     # The domain is chosen with one scale for all concepts: with separate scales, domains with a
     # wide deviation would claim the samples of others.  The label and the novelty within the
     # domain use each concept's own scale.
@@ -223,7 +234,7 @@ def decide(
         near = calibration.exemplars_for(memory, columns.tolist())
     distances, scores = compared.distances[part], compared.own[part]
     score, place = join_one_score(distances, scores, scales, samples, near)
-    return verdict_at(keys[part.start + place], score, calibration, rate)
+    return verdict_at(keys[part.start + place], score, calibration, rate, level)
 
 
 def _columns_of(keys: Sequence[Key], domain: str) -> slice:
@@ -265,13 +276,24 @@ def _lowest(
     return scores, columns[places]
 
 
-def verdict_at(key: Key, score: int, calibration: Calibration, rate: float = 0.01) -> Verdict:
-    """Return the verdict on a sample with this joint score and nearest concept."""
+def verdict_at(
+    key: Key,
+    score: int,
+    calibration: Calibration,
+    rate: float = 0.01,
+    level: LevelOf | None = None,
+) -> Verdict:
+    """Return the verdict on a sample with this joint score and nearest concept.
+
+    level: returns the level of its stream's scores in a domain whose samples have a known order in
+    time; by default that of enrolment.  `at_level` changes it afterwards.
+    """
     reference = calibration.reference_scores.get(key)
     deviation = (score - reference.centre) / reference.spread if reference else 0.0
-    statistics = calibration.in_time.get(key[0]) if reference else None
-    if statistics is not None:
-        p_value = sample_p_value(statistics, deviation, statistics.initial(), rate)
+    statistics = calibration.in_time.get(key[0])
+    if statistics is not None and (level or reference):
+        start = level(key[0], statistics) if level else statistics.initial()
+        p_value = sample_p_value(statistics, deviation, start, rate)
     else:
         held = calibration.scores.get(key[0], _NO_SCORES)
         at_least = len(held) - int(held.searchsorted(score, side="left"))
@@ -292,13 +314,14 @@ def verdict_at(key: Key, score: int, calibration: Calibration, rate: float = 0.0
     )
 
 
-def at_level(verdict: Verdict, calibration: Calibration, level: Level, rate: float) -> Verdict:
+def at_level(verdict: Verdict, calibration: Calibration, level: LevelOf, rate: float) -> Verdict:
     """Return a verdict as it is at another level of its stream's scores; unchanged for a domain
     whose samples have no known order in time."""
     statistics = calibration.in_time.get(verdict.domain)
     if statistics is None:
         return verdict
-    p_value = sample_p_value(statistics, verdict.deviation, level, rate)
+    at = level(verdict.domain, statistics)
+    p_value = sample_p_value(statistics, verdict.deviation, at, rate)
     if verdict.known is None and not verdict.doubtful:
         return replace(verdict, p_value=p_value)
     doubt = _find_doubt(verdict.domain, verdict.score, calibration) if p_value > rate else None
@@ -315,7 +338,7 @@ def detect_window(
     verdicts: Sequence[Verdict],
     calibration: Calibration,
     rate: float = 0.01,
-    level: Callable[[str, TimeStatistics], Level] | None = None,
+    level: LevelOf | None = None,
     change: Callable[[], Ints | None] | None = None,
 ) -> WindowVerdict:
     """Return the verdict on a window of at least one sample of one stream, with any mix of labels.
@@ -330,7 +353,10 @@ def detect_window(
     """
     if not verdicts:
         raise ConceptError("detecting expects a window of samples, found none", "give at least one")
-    labels = Counter(map(_KEY, verdicts))
+    labels: dict[Key, int] = {}
+    for verdict in verdicts:
+        key = verdict.domain, verdict.label
+        labels[key] = labels.get(key, 0) + 1
     domains: dict[str, int] = {}
     for (name, _), count in labels.items():
         domains[name] = domains.get(name, 0) + count
@@ -341,14 +367,18 @@ def detect_window(
         score, p_value = _independent(verdicts, labels, domain, calibration)
     else:
         start = statistics.initial() if level is None else level(domain, statistics)
-        score = _in_time(verdicts, labels, statistics, start)
+        deviations, shares = [one.deviation for one in verdicts], 0.0
+        for key in sorted(labels):
+            share = labels[key] / len(verdicts)
+            shares += share * share
+        score = window_score(statistics, deviations, shares, start)
         p_value = upper_tail(score)
         switches = calibration.switches.get(domain)
         sure = Level(start.centre, 0.0)
         if (
             change is not None
             and switches is not None
-            and _in_time(verdicts, labels, statistics, sure) > RAISED_SCORE
+            and window_score(statistics, deviations, shares, sure) > RAISED_SCORE
             and (found := change()) is not None
         ):
             p_value = min(p_value, switches.p_value(found, rate))
@@ -356,24 +386,14 @@ def detect_window(
     return WindowVerdict(None if shortfall else p_value > rate, domain, score, p_value, shortfall)
 
 
-def _in_time(
-    verdicts: Sequence[Verdict], labels: Counter[Key], statistics: TimeStatistics, level: Level
-) -> float:
-    shares = 0.0
-    for key in sorted(labels):
-        share = labels[key] / len(verdicts)
-        shares += share * share
-    return window_score(statistics, [one.deviation for one in verdicts], shares, level)
-
-
 def _independent(
-    verdicts: Sequence[Verdict], labels: Counter[Key], domain: str, calibration: Calibration
+    verdicts: Sequence[Verdict], labels: Mapping[Key, int], domain: str, calibration: Calibration
 ) -> tuple[float, float]:
     """Return score and p-value of a window of independent samples."""
     # `sum` adds floats with compensation from Python 3.12 on; digests must not depend on that.
     total = 0.0
-    for deviation in map(_DEVIATION, verdicts):
-        total += deviation
+    for verdict in verdicts:
+        total += verdict.deviation
     size = len(verdicts)
     variance = 1 / size
     references = calibration.reference_scores
@@ -432,7 +452,5 @@ def _find_doubt(domain: str, score: int, calibration: Calibration) -> NotAttaina
     return NotAttainable(reason, ENOUGH * labels, found)
 
 
-_KEY = attrgetter("domain", "label")
-_DEVIATION = attrgetter("deviation")
 _FAR = np.iinfo(np.int64).max
 _NO_SCORES: Ints = np.empty(0, dtype=np.int64)

@@ -30,7 +30,8 @@ _TINY = 2.0**-1000  # keeps divisions by zero away; no product of operands is as
 
 
 def total(values: Reals, axis: int | None = None) -> Reals:
-    """Return the sum of all values, or sums along an axis; an error of n x 2^-52 of the largest."""
+    """Return the sum of all values, or sums along an axis; each of the n values is rounded to
+    n x 2^-52 of the largest one."""
     flat = values.ravel() if axis is None else values
     along = 0 if axis is None else axis
     found = Whole.make(flat, along, SUM_BITS - 1 - flat.shape[along].bit_length())

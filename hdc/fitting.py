@@ -1,4 +1,4 @@
-"""Fitting a geometry to enrolment samples, once.  It computes in floats and stores whole numbers.
+"""Fitting a geometry to enrolment samples, once; equal samples give equal bits on every machine.
 
 The plane is a whitening with a shrunk covariance (Ledoit and Wolf 2004).  It keeps the leading
 directions and one variance for the rest (probabilistic principal component analysis, Tipping and
@@ -86,8 +86,8 @@ def fit_geometry(
     Both come from the quantiser.  orders: of each label's samples, where their order in time is
     known; scales are then those of samples held out in blocks.  With fewer than two samples more
     than labels the geometry has hypervectors only.  The order of the samples does not matter.
-    Raises DimensionError.  Costs 6 to 21 eigenvalue problems of the last tap's width, or of the
-    number of samples if smaller.
+    Raises DimensionError.  Costs 6 to 21 whitenings, see `whitening`: each about five products of
+    the covariance of the last tap with 128 columns.
     """
     rows = np.atleast_2d(np.asarray(features))
     base = identity_geometry(rows.shape[1], slices, seed, bits)
@@ -223,7 +223,7 @@ class _Levels:
             )
         equal = np.ptp(size) == 0
         whole = np.ones(width) if equal else np.rint(size / size.max() * SCALE_MAX)
-        clipped = np.rint(np.clip(zero, -ZERO_MAX, ZERO_MAX)).astype(np.float64)
+        clipped = np.rint(np.clip(zero, -ZERO_MAX, ZERO_MAX)).astype(np.float64) + 0.0
         return _Levels(clipped, np.maximum(whole, 1))
 
 

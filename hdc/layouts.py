@@ -56,6 +56,9 @@ _TAPS_MAX: Final = 1 << 14
 _NARROW: Final = (1 << 16) - 1
 """Means up to here take 16 bits."""
 
+_MEANS: Final = ("columns_means", "plane_means", "norms_means")
+"""The arrays of a memory, in the order of a geometry's blocks."""
+
 _VOTE_MAX: Final = 255
 """The largest weight of a block, stored as uint8."""
 
@@ -299,6 +302,37 @@ def lay_memory(
         held.append(np.ascontiguousarray(majorities[:, : max(1, majorities.shape[1] // 4)]))
         made.screen, made.screen_words = address(held[-1]), 2 * held[-1].shape[1]
         made.screened = screened
+    return made
+
+
+def with_rows(
+    layout: MemoryLayout,
+    places: list[int],
+    majorities: NDArray[np.uint64],
+    means: tuple[Ints, ...],
+) -> MemoryLayout | None:
+    """Return a layout with other prototypes at `places`, None if these do not fit its types.
+
+    majorities: uint64 [places, words].  means: int64 [places, width] of each block.
+    """
+    rest = [*means]
+    if layout.columns_means and not whole(rest.pop(0), 0, SMALL if layout.wide else _NARROW):
+        return None
+    if not all(whole(part, -SMALL, SMALL) for part in rest):
+        return None
+    made = MemoryLayout.from_buffer_copy(layout)
+    made.held = held = [array.copy() for array in layout.held]
+    held[0][places] = majorities
+    for array, rows in zip(held[1 : 1 + len(means)], means, strict=True):
+        array[places] = rows
+    made.means = tuple(held[1 : 1 + len(means)])
+    if layout.screen:
+        held[-1][places] = majorities[:, : held[-1].shape[1]]
+        made.screen = address(held[-1])
+    made.majorities = address(held[0])
+    named = [name for name in _MEANS if getattr(layout, name)]
+    for name, array in zip(named, made.means, strict=True):
+        setattr(made, name, address(array))
     return made
 
 

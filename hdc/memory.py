@@ -1,8 +1,8 @@
 """Concepts as integer sums of codes: adding and removing samples commute, to the bit."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,7 @@ from .blocks import AnyBlock, Packed
 from .errors import ConceptError, DimensionError, FormatError
 from .geometry import WORD_BITS, Codes, Geometry, Words, pack, unpack, update_fingerprint
 from .integers import Ints, all_ones, combine, mean
-from .layouts import MemoryLayout, lay_memory
+from .layouts import MemoryLayout, lay_memory, with_rows
 
 Key = tuple[str, str]
 Indices = NDArray[np.intp]
@@ -46,6 +46,19 @@ class _Concept:
     count: int
     ones: NDArray[np.integer]
     sums: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Residuals:
+    """Samples less the means of their nearest concepts.
+
+    blocks: float64 [n, width], whole numbers, one for each fitted block.  columns: [n], of these
+    concepts.  counts: int64 [n], the samples in each.
+    """
+
+    blocks: tuple[NDArray[np.float64], ...]
+    columns: Indices
+    counts: Ints
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -150,7 +163,7 @@ class Memory:
         if native.KERNEL is not None and prototypes.layout is not None:
             found = np.empty(count, dtype=np.intp)
             work = np.empty(prototypes.work_bytes, dtype=np.uint8)
-            native.KERNEL.nearest(prototypes.layout, codes.bits, work, found)
+            native.KERNEL.nearest(prototypes.layout, np.ascontiguousarray(query), work, found)
             return found
         columns = None
         if len(prototypes.keys) > _SCREENED:
@@ -166,7 +179,7 @@ class Memory:
         self._check(codes)
         prototypes = self._derived()
         count = len(prototypes.keys) if only is None else len(only)
-        made = np.empty((len(codes), count, 1 + len(prototypes.means)), dtype=np.int64)
+        made = np.empty((len(codes), count, 1 + len(self.geometry.blocks)), dtype=np.int64)
         if self._distances_in_c(codes, only, made):
             return made
         if len(codes) == 1:
@@ -222,22 +235,24 @@ class Memory:
         size = count * blocks
         return made[:size].reshape(count, blocks), made[size : size + count], made[size + count :]
 
-    def residuals(self, codes: Codes, domain: str) -> tuple[list[Ints], Indices]:
-        """Return samples less the means of their nearest concepts of one domain, int64 [n, width]
-        for each fitted block, and these concepts' columns, [n].
+    def residuals(self, codes: Codes, domain: str, scores: Ints | None = None) -> Residuals:
+        """Return samples less the means of their nearest concepts of one domain.
 
-        Concepts of fewer than `MEAN_SAMPLES_MIN` samples are left out if there are larger ones.
+        scores: of the samples as `score` returns them, if they are known already.  Concepts of
+        fewer than `MEAN_SAMPLES_MIN` samples are left out if there are larger ones.
         """
-        part = self.parts[domain]
-        counts = [self._concepts[key].count for key in self.keys[part]]
-        fewest = min(MEAN_SAMPLES_MIN, max(counts))
-        kept = [at for at, count in enumerate(counts) if count >= fewest]
-        columns = np.asarray(kept, dtype=np.intp) + part.start
-        nearest = self.score(codes, only=columns).argmin(axis=1)
-        held = [self._concepts[self.keys[column]] for column in columns.tolist()]
-        means = np.stack([mean(concept.sums, concept.count) for concept in held])
-        moved = codes.values - means[nearest]
-        return [moved[:, slice(*span)] for span in self.geometry.spans], columns[nearest]
+        part, derived = self.parts[domain], self._derived()
+        counts = np.asarray([self._concepts[key].count for key in derived.keys[part]])
+        kept = np.flatnonzero(counts >= min(MEAN_SAMPLES_MIN, int(counts.max())))
+        columns = kept + part.start
+        near = self.score(codes, only=columns) if scores is None else scores[:, columns]
+        nearest = kept[near.argmin(axis=1)]
+        columns = nearest + part.start
+        rows = codes.values.astype(np.float64)
+        blocks = tuple(rows[:, slice(*span)] for span in self.geometry.spans)
+        for block, means in zip(blocks, derived.held, strict=True):
+            np.subtract(block, means[columns], out=block)
+        return Residuals(blocks, columns, counts[nearest])
 
     def distances_held_out(
         self,
@@ -288,6 +303,20 @@ class Memory:
         if count <= 0:
             return np.zeros((len(codes), self.plane_width), dtype=np.int64)
         return np.asarray(codes.values[:, part] - mean(sums, count))
+
+    def displacements(self, keys: Sequence[Key], codes: Sequence[Codes]) -> Ints:
+        """Return how far single samples lie from the means of concepts, one each, in the plane:
+        int64 [n, plane_width]."""
+        if not self.plane_width:
+            return np.zeros((len(codes), 0), dtype=np.int64)
+        derived, (start, stop) = self._derived(), self.geometry.spans[PLANE - 1]
+        parts = [derived.parts[domain] for domain, _ in keys]
+        columns = [
+            derived.keys.index(key, part.start, part.stop)
+            for key, part in zip(keys, parts, strict=True)
+        ]
+        rows = np.concatenate([one.values[:, start : stop - 1] for one in codes])
+        return rows - derived.held[PLANE - 1][columns, :-1].astype(np.int64)
 
     def _without_itself(self, concept: _Concept, codes: Codes) -> Ints:
         """Return distances int64 [n, blocks] of each sample to its concept without that sample."""
@@ -443,44 +472,71 @@ class Memory:
         if before is not None and all(
             (one in at) == (one in self._concepts) for one in self._changed
         ):
-            keys, parts = before.keys, before.parts
-            stale = sorted(at[key] for key in self._changed if key in at)
-            bits = before.bits.copy()
-            means = tuple(
-                held.astype(block.number)
-                for held, (block, _) in zip(before.held, self._blocks(), strict=True)
-            )
+            made = self._with_rows(before, sorted(at[k] for k in self._changed if k in at))
+            if made is not None:
+                return made
+            keys = before.keys
         else:
             keys = tuple(sorted(self._concepts))
-            parts = _parts_of(keys)
-            stale = [p for p, key in enumerate(keys) if key in self._changed or key not in at]
-            bits, means = self._empty_prototypes(len(keys))
-            kept = [p for p, key in enumerate(keys) if key not in self._changed and key in at]
-            if before is not None and kept:
-                places = [at[keys[place]] for place in kept]
-                for made, old in zip((bits, *means), (before.bits, *before.held), strict=True):
-                    made[kept] = old[places]
-        for place in stale:
-            concept = self._concepts[keys[place]]
-            bits[place] = pack(concept.ones > concept.count // 2)
-            row = mean(concept.sums, concept.count)
-            for made, (_, span) in zip(means, self._blocks(), strict=True):
-                made[place] = row[slice(*span)]
-        every = (self.geometry.columns, self.geometry.plane, self.geometry.norms)
-        layout = lay_memory(every, self.geometry.votes, bits, means, _SCREENED)
+        bits = np.empty((len(keys), self.geometry.words), dtype=np.uint64)
+        means = np.empty((len(keys), self.geometry.values), dtype=np.int64)
+        stale = [p for p, key in enumerate(keys) if key in self._changed or key not in at]
+        kept = sorted({*range(len(keys))} - {*stale})
+        if before is not None and kept:
+            places = [at[keys[place]] for place in kept]
+            bits[kept] = before.bits[places]
+            for (_, span), held in zip(self._blocks(), before.held, strict=True):
+                means[kept, slice(*span)] = held[places]
+        bits[stale], means[stale] = self._rows(keys, stale)
+        return self._laid_out(keys, bits, tuple(means[:, slice(*s)] for s in self.geometry.spans))
+
+    def _laid_out(
+        self, keys: tuple[Key, ...], bits: Words, blocks: tuple[Ints, ...]
+    ) -> _Prototypes:
+        geometry = self.geometry
+        numbers = tuple(block.number for block, _ in self._blocks())
+        every = (geometry.columns, geometry.plane, geometry.norms)
+        layout = lay_memory(every, geometry.votes, bits, blocks, _SCREENED)
+        if layout is not None:
+            held = layout.means
+        else:
+            pairs = zip(blocks, numbers, strict=True)
+            held = tuple(part.astype(number) for part, number in pairs)
         return _Prototypes(
             keys=keys,
-            parts=parts,
+            parts=_parts_of(keys),
             bits=bits,
-            held=layout.means if layout else means,
-            numbers=tuple(block.number for block, _ in self._blocks()),
+            held=held,
+            numbers=numbers,
             layout=layout,
         )
 
-    def _empty_prototypes(self, count: int) -> tuple[Words, tuple[NDArray[np.floating], ...]]:
-        bits = np.empty((count, self.geometry.words), dtype=np.uint64)
-        blocks = self._blocks()
-        return bits, tuple(np.empty((count, b - a), block.number) for block, (a, b) in blocks)
+    def _with_rows(self, before: _Prototypes, places: list[int]) -> _Prototypes | None:
+        """Return prototypes of the same concepts with those at `places` computed again; None if
+        their layout has to change."""
+        bits, means = self._rows(before.keys, places)
+        blocks = tuple(means[:, slice(*span)] for span in self.geometry.spans)
+        if before.layout is not None:
+            layout = with_rows(before.layout, places, bits, blocks)
+            if layout is None:
+                return None
+            return replace(before, bits=layout.held[0], held=layout.means, layout=layout)
+        every = before.bits.copy()
+        every[places] = bits
+        held = tuple(part.copy() for part in before.held)
+        for part, rows in zip(held, blocks, strict=True):
+            part[places] = rows
+        return replace(before, bits=every, held=held)
+
+    def _rows(self, keys: tuple[Key, ...], places: list[int]) -> tuple[Words, Ints]:
+        """Return the majority bits and the means of some concepts."""
+        bits = np.empty((len(places), self.geometry.words), dtype=np.uint64)
+        means = np.empty((len(places), self.geometry.values), dtype=np.int64)
+        for row, place in enumerate(places):
+            concept = self._concepts[keys[place]]
+            bits[row] = pack(concept.ones > concept.count // 2)
+            means[row] = mean(concept.sums, concept.count)
+        return bits, means
 
 
 def _counts(concept: _Concept) -> NDArray[np.int32]:

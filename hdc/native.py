@@ -71,6 +71,11 @@ KERNEL: Kernel | None = None if _REASON else next(iter(kernels()), None)
 """The kernel in use."""
 
 
+def is_native() -> bool:
+    """Return whether C computes."""
+    return KERNEL is not None
+
+
 def native_path() -> str:
     """Return which path computes: "C, AVX2", or "numpy" with the reason."""
     if KERNEL is None:
@@ -84,7 +89,8 @@ def byte_products(rows: NDArray[np.uint8], one: NDArray[np.uint8]) -> NDArray[np
     Raises DimensionError.
     """
     if (
-        (rows.dtype, one.dtype) != (np.uint8, np.uint8)
+        rows.dtype != np.uint8
+        or one.dtype != np.uint8
         or (rows.ndim, one.ndim) != (2, 1)
         or rows.shape[1] != len(one)
         or len(one) > PRODUCT_WIDTH_MAX

@@ -32,7 +32,8 @@ Groups = NDArray[np.intp]
 RANK_MAX = 128  # 32, 64 and 200 directions score within 0.2 points of AUROC (docs/decisions/0002)
 
 ROUNDS = 3
-"""Rounds of the block iteration.  PLACEHOLDER"""
+"""Rounds of the block iteration: with three, none of 18 sets loses more than 0.01 points of AUROC
+against exact eigenvectors (docs/decisions/0002)."""
 
 VARIANCE_MIN = 2.0**-30
 """Least variance of a direction, of rows up to about 1 long: 1/32,768 is far below one of 255

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from itertools import pairwise
@@ -177,7 +178,7 @@ def check(kernel: native.Kernel, seed: int) -> None:
     count = len(memory.keys)
     only = np.sort(random.permutation(count)[: int(random.integers(0, count + 1))])
     for chosen in (None, only):
-        apart = both(kernel, lambda only=chosen: memory.distances(expected, only))  # type: ignore[misc]
+        apart = both(kernel, partial(memory.distances, expected, chosen))
         assert np.array_equal(*apart)
     scales = np.tile(geometry.scales, (count, 1, 1))
     scales[..., 0] += random.integers(0, 50, (count, 1))
@@ -185,7 +186,7 @@ def check(kernel: native.Kernel, seed: int) -> None:
     for row in range(len(expected)):
         code = expected[row]
         for wanted in {1, min(12, count), count}:
-            places = both(kernel, lambda code=code, n=wanted: memory.nearest_by_bits(code, n))  # type: ignore[misc]
+            places = both(kernel, partial(memory.nearest_by_bits, code, wanted))
             assert np.array_equal(*places)
         _check_compare(kernel, memory, code, every, only if row % 2 and len(only) else None)
 
@@ -253,7 +254,7 @@ def check_joint(kernel: native.Kernel, seed: int) -> None:
         samples = ScoredSamples(geometry, codes[row])
         nearest = NearestExemplars(exemplars, near)
         arguments = (distances, scores, scales, samples, nearest)
-        found, expected = both(kernel, lambda arguments=arguments: join_one_score(*arguments))  # type: ignore[misc]
+        found, expected = both(kernel, partial(join_one_score, *arguments))
         assert found == expected
 
 

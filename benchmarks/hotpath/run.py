@@ -17,20 +17,22 @@ from threadpoolctl import threadpool_limits
 
 import encoder
 import hdc
-from benchmarks.hotpath import serving
-from edge import Config, Runtime, Store
+from benchmarks.hotpath import serving, stages
+from edge import Config, Store
 from edge.core import Enrol, Fact, FitGeometry, Knowledge
 from edge.home import create_home
 
 from ..report import BenchmarkReport, BenchmarkRow
-from .handling import Handler, Replay, vectors
+from .handling import IMAGE_DOMAINS, IMAGE_LABELS, clouds, replayed, vectors
 
 BITS, WIDTH = 8_192, 1_280
 """The runtime's default hypervector, and the features of EfficientNet-Lite0."""
 CONCEPTS = (1, 10, 100, 1_000, 10_000)
 """Decades, from one concept to far more than a home has."""
-DOMAINS, LABELS, FACTS = 4, 7, 10_000
-"""The shape of PACS: four domains of seven classes."""
+FACTS = 10_000
+"""A home after some years; the benchmark `scale` has others."""
+NUMPY = "auricle, numpy"
+"""The method of rows without C."""
 SECONDS = 0.6
 """Measuring time per figure.  Chosen by hand."""
 BLOCKS = 60
@@ -47,13 +49,17 @@ def run(_data: Path | None) -> BenchmarkReport:
 
     torch.set_num_threads(1)
     with threadpool_limits(1):
-        rows = [*_projections(), *_detections(), *_encoder()]
+        rows = [*_projections(), *_detections(), _bare_encoder()]
         with tempfile.TemporaryDirectory(prefix="hotpath-") as folder:
             path = Path(folder, "knowledge.db")
             rows += _handling(path)
+            rows += _paths(path)
             footprints, loaded = _processes(path)
     rows += footprints
-    notes = (f"of {', '.join(serving.FORBIDDEN)} loaded while serving: {loaded or 'none'}",)
+    notes = (
+        f"auricle runs in {hdc.native_path()}; the column auricle, numpy is the same without C",
+        f"of {', '.join(serving.FORBIDDEN)} loaded while serving: {loaded or 'none'}",
+    )
     return BenchmarkReport("hotpath", tuple(rows), _summary(rows), notes)
 
 
@@ -61,13 +67,20 @@ def _summary(rows: Iterable[BenchmarkRow]) -> dict[str, float]:
     at = {(row.method, row.metric): row.value for row in rows}
     project, peer = at["auricle", "project_us"], at["torchhd", "project_us"]
     ours = project + at["auricle", "detect_us_100"]
+    detect, read = at["auricle", "detect_us_10000"], at["plain read", "detect_us_10000"]
     return {
         "project_us": project,
         "detect_us_100": at["auricle", "detect_us_100"],
-        "detect_us_10000": at["auricle", "detect_us_10000"],
-        "read_us_10000": at["plain read", "detect_us_10000"],
+        "detect_us_10000": detect,
+        "read_us_10000": read,
+        "detect_over_read_10000": detect / read,
         "handle_overhead_us": at["auricle", "handle_overhead_us"],
         "vector_overhead_us": at["auricle", "vector_overhead_us"],
+        "handle_overhead_numpy_us": at[NUMPY, "handle_overhead_us"],
+        "vector_overhead_numpy_us": at[NUMPY, "vector_overhead_us"],
+        "jpeg_total_us": at["auricle", "jpeg_total_us"],
+        "frame_total_us": at["auricle", "frame_total_us"],
+        "vector_total_us": at["auricle", "vector_total_us"],
         "after_label_ms": at["auricle", "image_after_label_ms"],
         "encode_us": at["onnxruntime", "encode_us"],
         "overhead_ratio": at["auricle", "handle_overhead_us"] / at["onnxruntime", "encode_us"],
@@ -154,42 +167,35 @@ def _torchhd_us(count: int) -> float:
     )
 
 
-def _encoder() -> list[BenchmarkRow]:
-    """Time the shipped int8 encoder on one thread: the bare graph, and our `encode` of an array."""
+def _bare_encoder() -> BenchmarkRow:
+    """Time the graph of the shipped int8 encoder alone, on one thread."""
     pixels = np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8)
     session = serving.open_bare()
     image = ((pixels.astype(np.float32) - 127) / 128).transpose(2, 0, 1)[None].copy()
-    with encoder.open_model(serving.MODEL) as model:
-        ours = _time_us(lambda: model.encode(pixels))
     bare = _time_us(lambda: session.run(None, {"image": image}))
-    return [
-        BenchmarkRow("auricle", "encode_us", ours),
-        BenchmarkRow("onnxruntime", "encode_us", bare),
-    ]
+    return BenchmarkRow("onnxruntime", "encode_us", bare)
 
 
 def _handling(path: Path) -> list[BenchmarkRow]:
     """Time Runtime.handle without the encoder, on a store of 10,000 facts with all taps."""
     card = encoder.load_card(encoder.SHIPPED[serving.MODEL])
-    clouds = _clouds(card.width)
     create_home(path.parent, None, serving.MODEL)
     with Store.open(path, card) as store:
-        runtime = Runtime(Config(), Replay(card), store)
-        for event in (Enrol(tuple(_facts(clouds))), FitGeometry()):
-            for effect in runtime.handle(event):
-                store.apply(effect)
-        samples = [clouds(number, 100_000 + number) for number in range(256)]
-        handler = Handler(runtime, store.apply, samples)
-        handled = BenchmarkRow("auricle", "handle_overhead_us", _time_us(handler.show))
-        stages = _stages(runtime.knowledge, samples)
-        return [handled, *stages, *handler.rows("image"), *_small()]
+        handler = replayed(store, card)
+        handler.feed(Enrol(tuple(_facts(clouds(card.width)))))
+        handler.feed(FitGeometry())
+        samples = [np.asarray(one) for one in handler.samples]
+        rows = [*_stages(handler.runtime.knowledge, samples), *handler.rows("image")]
+    return [*rows, *vectors(encoded=True).rows("vector")]
 
 
-def _small() -> list[BenchmarkRow]:
-    """Time the same with a small vector card, on a ledger in memory."""
-    handler = vectors()
-    handled = BenchmarkRow("auricle", "vector_overhead_us", _time_us(handler.show))
-    return [handled, *handler.rows("vector")]
+def _paths(path: Path) -> list[BenchmarkRow]:
+    """Time decisions end to end by stage, and without the encoder: with C and with numpy alone."""
+    return [
+        BenchmarkRow(name, metric, value)
+        for name, way in (("auricle", stages.NATIVE), (NUMPY, stages.NUMPY))
+        for metric, value in stages.measure(way, path).items()
+    ]
 
 
 def _stages(known: Knowledge, samples: list[Features]) -> list[BenchmarkRow]:
@@ -206,22 +212,10 @@ def _stages(known: Knowledge, samples: list[Features]) -> list[BenchmarkRow]:
     return [BenchmarkRow("auricle", name, _time_us(call)) for name, call in stages.items()]
 
 
-def _clouds(width: int) -> Callable[[int, int], Features]:
-    """Return samples around a centre for each of 4 domains x 7 labels, by number and seed."""
-    random = np.random.default_rng(0)
-    centres = random.integers(40, 216, (DOMAINS * LABELS, width))
-
-    def sample(number: int, seed: int) -> Features:
-        noise = np.random.default_rng(seed).integers(-30, 31, width)
-        return np.asarray(np.clip(centres[number % len(centres)] + noise, 0, 255), np.uint8)
-
-    return sample
-
-
 def _facts(clouds: Callable[[int, int], Features]) -> Iterable[Fact]:
     for number in range(FACTS):
-        concept = number % (DOMAINS * LABELS)
-        domain, label = divmod(concept, LABELS)
+        concept = number % (IMAGE_DOMAINS * IMAGE_LABELS)
+        domain, label = divmod(concept, IMAGE_LABELS)
         features = clouds(concept, number).tobytes()
         yield Fact(
             id=f"fact {number}",
@@ -246,17 +240,17 @@ def _processes(path: Path) -> tuple[list[BenchmarkRow], str]:
 
 
 def _time_us(call: Callable[[], Any]) -> float:
-    """Return the time of the fastest of many short blocks of calls, in microseconds per call: other
-    work disturbed the slower ones."""
+    """Return the processor time of the fastest of many short blocks of calls, in microseconds per
+    call: other work disturbed the slower ones."""
     call()
-    started = time.perf_counter()
+    started = time.process_time()
     call()
-    once = max(time.perf_counter() - started, 1e-7)
+    once = max(time.process_time() - started, 1e-7)
     count = max(1, int(SECONDS / BLOCKS / once))
     blocks = []
     for _ in range(BLOCKS):
-        started = time.perf_counter()
+        started = time.process_time()
         for _ in range(count):
             call()
-        blocks.append((time.perf_counter() - started) / count)
+        blocks.append((time.process_time() - started) / count)
     return min(blocks) * 1e6

@@ -14,9 +14,7 @@ import numpy as np
 import encoder
 import hdc
 from edge.core import Fact, MemoryLedger
-from edge.core.knowledge import derive_knowledge
-from edge.core.knowledge.geometry_fit import fit_geometry
-from edge.core.knowledge.knowledge import Knowledge
+from edge.core.knowledge import Knowledge, derive_knowledge, fit_geometry
 
 from .sets import SETS, MachineSet
 

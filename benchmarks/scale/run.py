@@ -131,7 +131,7 @@ def _slope(points: Sequence[tuple[int, float]]) -> float | None:
     logs = [(math.log(n), math.log(value)) for n, value in points]
     middle = [sum(column) / len(logs) for column in zip(*logs, strict=True)]
     across = sum((x - middle[0]) * (y - middle[1]) for x, y in logs)
-    return across / sum((x - middle[0]) ** 2 for x, _ in logs)
+    return float(across / sum((x - middle[0]) ** 2 for x, _ in logs))
 
 
 def _name(world: World) -> str:

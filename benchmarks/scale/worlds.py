@@ -1,7 +1,11 @@
-"""Ledgers of a given size: synthetic facts that overlap as real ones do, written to a home."""
+"""Ledgers of a given size: synthetic facts that overlap as real ones do, written to a home.
+
+`python -m benchmarks.scale.worlds KIND FACTS DOMAINS FOLDER` writes one.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import encoder
-from edge.core import Fact, StoreFacts
+from edge.core import Fact, StoreFacts, StoreGeometry, tap_spans
+from edge.core.knowledge import GeometryFitter
 from edge.home import Home, create_home
 
 LABELS = 7
@@ -91,9 +96,24 @@ class World:
         with Home(folder) as home:
             for page in self.pages():
                 home.store.apply(StoreFacts(page, ()))
-            home.reopen()
-            home.refit_geometry()
+            config, card = home.runtime.config, home.model.card
+            fitter = GeometryFitter(tap_spans(card.slices), config.seed, card.quantiser)
+            home.store.apply(StoreGeometry(fitter.fit(home.store)[1]))
+        with Home(folder) as home:
+            home.stamp()
+            known = home.runtime.knowledge
+            known.router()
+            known.adaptor(known.learned[0])  # closing keeps all of this, as if it had served
+
+
+def main(kind: str, facts: str, domains: str, folder: str) -> None:
+    """Write a home."""
+    World(kind, int(facts), int(domains)).write(Path(folder))
 
 
 def _shift(domain: int) -> NDArray[np.float32]:
     return np.asarray(np.random.default_rng(1_000 + domain).normal(0, 1.5, LATENT), np.float32)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

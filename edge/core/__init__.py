@@ -87,6 +87,7 @@ if TYPE_CHECKING:
         Span,
         admit,
         digest_facts,
+        hash_fields,
         hash_rank,
         rank_number,
         sample_facts,
@@ -115,7 +116,7 @@ if TYPE_CHECKING:
         may_cover,
     )
     from .router import fit_router
-    from .runtime import Runtime
+    from .runtime import Runtime, tap_spans
     from .session.assess import FeatureModel, mixture_scores
     from .session.explanation import Explanation, KnownExample
     from .session.recalibration import AlarmCounts, effective_count, wilson_interval
@@ -205,6 +206,7 @@ else:
                 "Span",
                 "admit",
                 "digest_facts",
+                "hash_fields",
                 "hash_rank",
                 "rank_number",
                 "sample_facts",
@@ -233,7 +235,7 @@ else:
                 "may_cover",
             ),
             "router": ("fit_router",),
-            "runtime": ("Runtime",),
+            "runtime": ("Runtime", "tap_spans"),
             "session.assess": ("FeatureModel", "mixture_scores"),
             "session.explanation": ("Explanation", "KnownExample"),
             "session.recalibration": ("AlarmCounts", "effective_count", "wilson_interval"),
@@ -338,6 +340,7 @@ __all__ = [
     "find_invalid_contribution",
     "find_invalid_fact",
     "fit_router",
+    "hash_fields",
     "hash_rank",
     "limits",
     "listed",
@@ -349,6 +352,7 @@ __all__ = [
     "sample_facts",
     "select_rows",
     "stack_facts",
+    "tap_spans",
     "unnamed_side",
     "untimed_batch",
     "wilson_interval",

@@ -34,6 +34,8 @@ Span = tuple[int, int]
 Rank = tuple[bytes, str]
 """What facts are sampled by: a hash of the id, then the id."""
 
+_length, _numbers = struct.Struct("<I").pack, struct.Struct("<qq").pack
+
 DIGEST_BITS: Final = 256
 """Bits of a SHA-256 hash; digests are sums of hashes modulo 2^256."""
 
@@ -59,18 +61,32 @@ class Fact:
     def hash(self) -> bytes:
         """Return the SHA-256 of all fields, each text preceded by its length.  An empty recording
         adds nothing: the hashes of facts that were stored without one stay as they are."""
-        state = hashlib.sha256()
-        texts = (self.id, self.stream, self.domain, self.label, self.subject)
-        for text in texts + ((self.recording,) if self.recording else ()):
-            raw = text.encode()
-            state.update(struct.pack("<I", len(raw)) + raw)
-        state.update(struct.pack("<qq", self.captured_at_ns, self.revision))
-        state.update(self.features)
-        return state.digest()
+        return hash_fields(
+            (
+                self.id,
+                self.stream,
+                self.domain,
+                self.label,
+                self.captured_at_ns,
+                self.features,
+                self.subject,
+                self.revision,
+                self.recording,
+            )
+        )
 
     def supersedes(self, other: "Fact") -> bool:
         """Return whether this version wins over another of the same id: newer, then larger hash."""
         return (self.revision, self.hash()) > (other.revision, other.hash())
+
+
+def hash_fields(fields: tuple[Any, ...]) -> bytes:
+    """Return the hash of a fact, given by its fields in order; see `Fact.hash`."""
+    fact_id, stream, domain, label, captured_at_ns, features, subject, revision, recording = fields
+    texts = (fact_id, stream, domain, label, subject)
+    raws = [text.encode() for text in ((*texts, recording) if recording else texts)]
+    parts = [part for raw in raws for part in (_length(len(raw)), raw)]
+    return hashlib.sha256(b"".join((*parts, _numbers(captured_at_ns, revision), features))).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

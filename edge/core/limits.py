@@ -31,6 +31,10 @@ HEAD_FACTS_MAX: Final = 4_096
 SUPPORT_FACTS_MAX: Final = 1_024
 """Facts of the other domains that a head is solved from."""
 
+HEADS_BYTES_MAX: Final = 64 << 20
+"""Bytes of solved adaptors: those of 400 domains with seven labels of the shipped image encoder.
+The one not used for longest is dropped first; it is solved again when it is needed."""
+
 GEOMETRY_FACTS_MAX: Final = 2_048
 """Facts that a geometry is fitted to."""
 

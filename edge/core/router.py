@@ -94,8 +94,14 @@ class Router:
             )
         if len(self.domains) == 1:
             return np.zeros((*features.shape[:-1], 1), np.float32)
-        rows = np.subtract(features[..., slice(*self.span)], self.centre, dtype=np.float32)
+        rows = np.subtract(
+            features[..., self.span[0] : self.span[1]], self.centre, dtype=np.float32
+        )
         rows *= self.factor
+        if rows.ndim == 1:
+            made = np.empty((1, len(self.domains)), np.float32)
+            self._score(rows[None], made)
+            return np.asarray(made[0])
         flat = rows.reshape(-1, rows.shape[-1])
         found = np.empty((len(flat), len(self.domains)), np.float32)
         # Row by row: the rounding of a matrix product depends on its number of rows.

@@ -456,7 +456,7 @@ class Runtime:
             yield StoreGeometry(self._refit_geometry(frozenset()))
             yield from self._levels.geometry_changed(self.knowledge)
         facts = sum(self.knowledge.own.counts.values())
-        detail = conflicting_contributions(self.knowledge, self._ledger)
+        detail = conflicting_contributions(self.knowledge.contributing, self._ledger)
         yield Publish(Acknowledgement("fit_geometry", facts, detail))
 
     def _refit_geometry(self, without: AbstractSet[str]) -> Mapping[str, NDArray[np.generic]]:

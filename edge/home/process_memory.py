@@ -19,8 +19,10 @@ ARENAS: Final = 1
 keeps free memory of its own."""
 
 M_MMAP_THRESHOLD: Final = -3
+"""The parameter of mallopt(3) for that size, from glibc's malloc.h."""
+
 M_ARENA_MAX: Final = -8
-"""Parameters of mallopt(3), from glibc's malloc.h."""
+"""The parameter of mallopt(3) for that number, from glibc's malloc.h."""
 
 
 def tune_garbage_collector() -> None:

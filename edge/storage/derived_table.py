@@ -25,8 +25,8 @@ def read_derived(
 ) -> Mapping[str, NDArray[Any]] | None:
     """Return the arrays of an entry of an equal key, None if it is missing or damaged."""
     found = rows(
-        "SELECT arrays, sha256 FROM derived WHERE name = ? AND domain = ? AND label = ?"
-        " AND part = ? AND key = ?",
+        "SELECT CAST(arrays AS BLOB), sha256 FROM derived WHERE name = ? AND domain = ?"
+        " AND label = ? AND part = ? AND key = ?",
         (*place, key),
     )
     if not found:

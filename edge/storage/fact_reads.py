@@ -111,7 +111,7 @@ class FactReads:
                 " ORDER BY rank, id LIMIT ?",
                 (domain, *last, chunk),
             )
-            yield from rows  # type: ignore[misc]
+            yield from rows
             if len(rows) < chunk:
                 return
             last = rows[-1]

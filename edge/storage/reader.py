@@ -2,7 +2,7 @@
 
 import hashlib
 import sqlite3
-from collections import Counter
+import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import (
+    DIGEST_BITS,
     RECALIBRATION_VERSION,
     Concept,
     Contribution,
@@ -27,19 +28,21 @@ from ..core import (
     Selector,
     Span,
     StateCorruptError,
-    digest_facts,
+    StateError,
     find_invalid_columns,
+    hash_fields,
     rank_number,
 )
 from ..core import limits as core_limits
 from ..core.adaptors import AdaptorRecord
 from . import tables
-from .concept_totals import DIGEST_BYTES, ConceptTotals, add_digests, by_concept
+from .capture_times import CaptureTimes, changed_times
+from .concept_totals import DIGEST_BYTES, ConceptTotals
 from .database import guard_errors
 from .derived_table import read_derived
 from .fact_reads import DAMAGED, FactReads, without_rows
 from .serialization import LazyArrays, unpack_arrays
-from .tables import FACT_COLUMNS, fact_from_row, hash_id
+from .tables import DOMAIN, FACT_COLUMNS, LABEL, fact_from_row, hash_id, require_width
 
 
 class StoreReader:
@@ -62,6 +65,7 @@ class StoreReader:
             )
         self._facts = FactReads(self._rows, self._width, path)
         self._totals: ConceptTotals | None = None
+        self._times = CaptureTimes()
 
     def get(self, fact_id: str) -> Fact | None:
         """See `facts.Ledger`."""
@@ -133,12 +137,9 @@ class StoreReader:
 
     def times(self, domain: str, without: AbstractSet[str] = frozenset()) -> NDArray[np.int64]:
         """See `facts.Ledger`."""
-        found = self._facts.times(domain)
-        facts = (self.get(fact_id) for fact_id in without)
-        gone = sorted(fact.captured_at_ns for fact in facts if fact and fact.domain == domain)
-        # The k-th of equal times to leave out is the k-th of those equal times.
-        places = np.searchsorted(found, gone) + [gone[:at].count(t) for at, t in enumerate(gone)]
-        return np.delete(found, places.astype(np.intp))
+        found = self._times.of(domain, self._facts.times)
+        gone = (fact for fact in map(self.get, without) if fact and fact.domain == domain)
+        return changed_times(found, gone, ())
 
     def between(
         self, domain: str, spans: Sequence[Span], without: AbstractSet[str] = frozenset()
@@ -150,8 +151,12 @@ class StoreReader:
     def derived(
         self, name: str, key: str, *, domain: str = "", label: str = "", part: str = ""
     ) -> Mapping[str, NDArray[Any]] | None:
-        """See `facts.Ledger`.  Arrays are read-only."""
-        return read_derived(self._rows, (name, domain, label, part), key)
+        """See `facts.Ledger`.  Arrays are read-only.  An entry that cannot be read is as good as
+        none: if that is the disk's fault, the facts cannot be read either."""
+        try:
+            return read_derived(self._rows, (name, domain, label, part), key)
+        except StateError:
+            return None
 
     def pages(self) -> Iterator[list[Fact]]:
         """Yield all facts, sorted by id, a page at a time."""
@@ -282,7 +287,8 @@ class StoreReader:
 
     def digest(self) -> str:
         """Return the hex digest of the facts, which does not depend on their order."""
-        return digest_facts(fact for page in self.pages() for fact in page)
+        totals = self._count_again()
+        return f"{sum(digest for _, digest in totals.values()) % (1 << DIGEST_BITS):064x}"
 
     def receipts(self) -> tuple[dict[str, Any], ...]:
         """Return all receipts, oldest first, with keyed hashes for ids, subjects and recordings."""
@@ -356,21 +362,42 @@ class StoreReader:
 
     def _damaged_facts(self) -> Iterator[str]:
         """Yield what differs between the facts, and the digests, totals and ranks kept of them."""
-        digest, counts, digests = "0", Counter[Concept](), dict[Concept, str]()
-        for page in self.pages():
-            for concept, facts in by_concept(page).items():
-                part = digest_facts(facts)
-                counts[concept] += len(facts)
-                digests[concept] = add_digests(digests.get(concept, "0"), part)
-                digest = add_digests(digest, part)
-        if digest.zfill(2 * DIGEST_BYTES) != self.written_digest():
+        totals = self._count_again()
+        counts = {concept: count for concept, (count, _) in totals.items()}
+        digests = {concept: f"{digest:064x}" for concept, (_, digest) in totals.items()}
+        total = sum(digest for _, digest in totals.values()) % (1 << DIGEST_BITS)
+        if f"{total:064x}" != self.written_digest():
             yield "the facts differ from those that were written: the file is damaged"
         elif (counts, digests) != (self.concepts(), self.contents()):
             yield "the totals of concepts differ from the facts: the file is damaged"
         elif self._misplaced_ranks() or self._rows("SELECT COUNT(*) FROM ranks") != [
-            (counts.total(),)
+            (sum(counts.values()),)
         ]:
             yield "the ranks of facts differ from the facts: the file is damaged"
+
+    def _count_again(self) -> dict[Concept, tuple[int, int]]:
+        """Return the number and the digest of each concept's facts, from the facts, in the order
+        in which they lie in the file."""
+        totals: dict[Concept, tuple[int, int]] = {}
+        last = -1
+        while rows := self._rows(
+            f"SELECT rowid, {FACT_COLUMNS} FROM facts WHERE rowid > ? ORDER BY rowid LIMIT ?",
+            (last, core_limits.BATCH_FACTS),
+        ):
+            for _, *fields in rows:
+                row = tuple(fields)
+                require_width(row, self._width, self.path)
+                concept = (row[DOMAIN], row[LABEL])
+                count, digest = totals.get(concept, (0, 0))
+                try:
+                    more = int.from_bytes(hash_fields(row), "little")
+                except (AttributeError, TypeError, struct.error) as error:
+                    raise StateCorruptError(
+                        f"reading {self.path}: a field of {row[0]!r} is of another type", DAMAGED
+                    ) from error
+                totals[concept] = count + 1, (digest + more) % (1 << DIGEST_BITS)
+            last = rows[-1][0]
+        return totals
 
     def _misplaced_ranks(self) -> bool:
         self._db.create_function("rank_of", 1, rank_number, deterministic=True)

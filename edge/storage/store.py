@@ -245,6 +245,11 @@ class Store(StoreReader):
         with self._transaction("keeping what was derived") as db:
             write_derived(db, entries)
 
+    def drop_derived(self) -> None:
+        """Delete all that is kept of derived state: it is derived from the facts again."""
+        with self._transaction("deleting derived state") as db:
+            db.execute("DELETE FROM derived")
+
     def stamp(self, digest: str) -> None:
         """Store the digest of the knowledge with the digests of its inputs."""
         held = {"facts": self.written_digest(), "beside": self.inputs_digest()}
@@ -361,13 +366,16 @@ class Store(StoreReader):
             delete_traces(db, by_concept(gone))
             put_meta(db, "digest", bytes.fromhex(digest))
         totals.accept(changed)
+        self._times.change(gone, coming)
 
     def _store_geometry(self, effect: StoreGeometry) -> None:
         packed = pack_arrays(effect.geometry)
+        checksum = hashlib.sha256(packed).digest()
         with self._transaction("storing the geometry") as db:
+            if checksum != self._meta("geometry_sha256"):
+                db.execute("DELETE FROM derived")
             put_meta(db, "geometry", packed)
-            put_meta(db, "geometry_sha256", hashlib.sha256(packed).digest())
-            db.execute("DELETE FROM derived")
+            put_meta(db, "geometry_sha256", checksum)
             # Reverting a trial must not restore a geometry fitted to facts that are forgotten now.
             db.execute("DELETE FROM meta WHERE name = ?", (BEFORE,))
 

@@ -36,7 +36,7 @@ FACT_COLUMNS: Final = (
 """Columns of `facts`, in the order of Fact's fields."""
 
 FACT_FIELDS: Final = FACT_COLUMNS.split(", ")
-FEATURES: Final = FACT_FIELDS.index("features")
+DOMAIN, LABEL, FEATURES = map(FACT_FIELDS.index, ("domain", "label", "features"))
 
 CANDIDATE_COLUMNS: Final = "id, stream, subject, domain, captured_at_ns, score, features, recording"
 """Columns of `candidates` without their number."""
@@ -62,13 +62,18 @@ def put_meta(db: sqlite3.Connection, name: str, value: bytes) -> None:
 
 def fact_from_row(row: tuple[Any, ...], width: int, path: Path) -> Fact:
     """Return the fact of a row; raises StateCorruptError unless its features are `width` bytes."""
-    fact_id, features = row[0], row[FEATURES]
+    require_width(row, width, path)
+    return Fact(**dict(zip(FACT_FIELDS, row, strict=True)))
+
+
+def require_width(row: tuple[Any, ...], width: int, path: Path) -> None:
+    """Raise StateCorruptError unless the features of a row of FACT_COLUMNS are `width` bytes."""
+    features = row[FEATURES]
     if not isinstance(features, bytes) or len(features) != width:
         raise StateCorruptError(
-            f"reading {path}: the features of {fact_id!r} are not {width} bytes",
+            f"reading {path}: the features of {row[0]!r} are not {width} bytes",
             "keep the damaged file and restore the last backup",
         )
-    return Fact(**dict(zip(FACT_FIELDS, row, strict=True)))
 
 
 def fact_to_row(fact: Fact) -> tuple[Any, ...]:

@@ -100,6 +100,7 @@ def answers(ledger: MemoryLedger | Store) -> dict[str, object]:
             for size in (1, 3, 99)
             for domains in (None, ("home",), ("attic", "home", "nowhere"))
         ],
+        "all times": {domain: ledger.times(domain).tolist() for domain, _ in ledger.concepts()},
         "ascending": ledger.times("home", frozenset({"f1", "f2", "x"})).tolist(),
         "spans": [
             columns(batch)
@@ -360,7 +361,7 @@ def kept(ledger: MemoryLedger | Store) -> list[tuple[str, str, str]]:
 
 def test_derived_state_leaves_with_the_facts_it_may_hold(ledger: MemoryLedger | Store) -> None:
     """An entry is returned for its own key only, and until a fact that it may hold traces of is
-    replaced, evicted or erased; a later one replaces it; a new geometry removes all."""
+    replaced, evicted or erased; a later one replaces it; another geometry removes all."""
     every = [entry(), entry("home"), entry("home", "a"), entry("home", "b"), entry("attic", "a")]
     for removes, left in (
         (StoreFacts((fact("f9"),)), 6),
@@ -368,6 +369,8 @@ def test_derived_state_leaves_with_the_facts_it_may_hold(ledger: MemoryLedger | 
         (StoreFacts((), ("f1",)), 2),
         (EraseFacts(("f1",), RECEIPT), 2),
         (StoreGeometry({"g": np.zeros(2)}), 0),
+        (StoreGeometry({"g": np.zeros(2)}), 6),
+        (StoreGeometry({"g": np.ones(2)}), 0),
     ):
         ledger.apply(StoreFacts((fact("f1", at=5), fact("f2", "b"), fact("f3", "a", "attic"))))
         ledger.save_derived([*every, entry("", "", "p", 2), entry("home", value=7)])

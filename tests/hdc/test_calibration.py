@@ -1,5 +1,6 @@
 """Thresholds follow from the facts in any order, and exemplars join the score."""
 
+import warnings
 from math import isqrt
 
 import numpy as np
@@ -92,6 +93,25 @@ def test_identical_facts_have_a_deviation() -> None:
     assert made.references[:, 2].tolist() == [1]
     found = hdc.detect(codes[0], memory, made, 0.2)
     assert (found.known, found.deviation) == (True, 0.0)
+
+
+def test_identical_facts_of_many_labels_overflow_nothing() -> None:
+    """Six labels of ten identical facts give finite scales, scores and skewness, and no warning."""
+    rows = np.random.default_rng(8).integers(0, 256, (6, 24)).astype(np.uint8).repeat(10, axis=0)
+    labels = np.repeat(range(6), 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        geometry = hdc.fit_geometry(rows, labels, ((0, 24),), 1, bits=256)
+        memory, codes = hdc.Memory(geometry), geometry.project(rows)
+        facts = [("home", str(label), codes[labels == label]) for label in range(6)]
+        for fact in facts:
+            memory.add(*fact)
+        calibration = hdc.calibrate(memory, facts)
+    assert np.abs(codes.values).max() < 2**23
+    packed = calibration.pack()
+    assert (calibration.scales[:, :, 1] > 0).all()
+    assert all(np.abs(packed[name].astype(float)).max() < 2**40 for name in ("scores", "usual"))
+    assert calibration.digest() == hdc.calibrate(memory, facts).digest()
 
 
 def test_calibrations_merge_by_domain() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import hdc
-from hdc import ConceptError
+from hdc import ConceptError, native
 from hdc.detector import MANY, _tail, verdict_at
 from tests.hdc.samples import TAPS, draw, enrolment, learned
 
@@ -161,9 +161,14 @@ def test_nothing_to_judge_is_an_error() -> None:
         hdc.detect_window([], calibration)
 
 
-def test_a_batch_among_many_concepts_is_compared_as_one_by_one() -> None:
+@pytest.mark.parametrize("in_c", [True, False])
+def test_a_batch_among_many_concepts_is_compared_as_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, *, in_c: bool
+) -> None:
     """With more concepts than are compared in full, each sample of a batch gets the comparison
     and the verdict that it gets alone."""
+    if not in_c:
+        monkeypatch.setattr(native, "KERNEL", None)
     rows = np.concatenate([draw(seed, 8, label=seed, shift=seed) for seed in range(40)])
     numbers = np.repeat(np.arange(40), 8)
     geometry = hdc.fit_geometry(rows, numbers, TAPS, 5, bits=1024)

@@ -183,6 +183,36 @@ def test_a_geometry_of_an_earlier_version_is_read() -> None:
     assert np.array_equal(again.project(draw(1, 9)).values, geometry.project(draw(1, 9)).values)
 
 
+def test_geometries_of_version_1_keep_their_fingerprint() -> None:
+    """A geometry that was packed without a version is read as version 1, and packed as it was."""
+    geometry = learned()[0].geometry
+    assert geometry.version == hdc.GEOMETRY_VERSION == 2
+    packed = {name: array for name, array in geometry.pack().items() if name != "version"}
+    earlier = hdc.Geometry.unpack(packed)
+    assert earlier.version == 1
+    assert sorted(earlier.pack()) == sorted(packed)
+    assert earlier.fingerprint != geometry.fingerprint
+
+
+def test_a_geometry_of_a_later_version_is_refused() -> None:
+    """Its numbers may mean something else; the error names both versions."""
+    packed = learned()[0].geometry.pack() | {"version": np.asarray([3])}
+    with pytest.raises(FormatError, match="it has version 3, this release reads up to 2"):
+        hdc.Geometry.unpack(packed)
+
+
+def test_what_is_fitted_to_nothing_has_no_version() -> None:
+    """The fingerprint of an unfitted geometry is that of earlier releases."""
+    assert "version" not in hdc.identity_geometry(60, TAPS, 9, bits=128).pack()
+
+
+def test_no_negative_zero_is_packed() -> None:
+    """The sign of a zero means nothing, and would be part of the fingerprint."""
+    for name, array in learned()[0].geometry.pack().items():
+        if array.dtype.kind == "f":
+            assert not (np.signbit(array) & (array == 0)).any(), name
+
+
 def test_the_fingerprint_covers_seed_and_fit() -> None:
     """Another seed or another fit gives another fingerprint."""
     rows, labels = enrolment()

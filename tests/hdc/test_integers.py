@@ -45,6 +45,15 @@ def test_mean_is_rounded_half_up(total: int, count: int) -> None:
     assert int(mean(np.asarray([total], np.int64), 0)[0]) == total
 
 
+def test_means_of_huge_sums_do_not_overflow() -> None:
+    """Sums up to the largest int64 less half a count are divided, not doubled."""
+    sums = np.asarray([2**62 + 1, 2**63 - 2**20, -(2**63) + 2**20], dtype=np.int64)
+    for count in (1, 3, 2**20, 2**40):
+        fitting = sums[(sums <= 2**63 - 1 - count // 2)]
+        expected = [(2 * total + count) // (2 * count) for total in fitting.tolist()]
+        assert mean(fitting, count).tolist() == expected
+
+
 def ints(numbers: object) -> NDArray[np.int64]:
     """Whole numbers as an array."""
     return np.asarray(numbers, np.int64)

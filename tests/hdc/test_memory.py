@@ -257,3 +257,23 @@ def test_keys_stay_the_same_object_while_the_concepts_do() -> None:
     assert memory.keys is before
     memory.add(domain, "new", codes[:1])
     assert memory.keys is not before
+
+
+def test_of_equally_near_concepts_the_first_are_chosen() -> None:
+    """Concepts of the same sample are equally near: which are shortlisted depends on no sort."""
+    geometry = hdc.identity_geometry(60, TAPS, 1, bits=128)
+    memory, one = hdc.Memory(geometry), geometry.project(draw(0, 1))
+    for label in range(600):
+        memory.add("home", f"{label:03d}", one)
+    assert memory.nearest_by_bits(one, 12).tolist() == list(range(12))
+
+
+def test_huge_counts_keep_the_majority() -> None:
+    """A memory that is doubled until each concept counts 2^30 samples has the same prototypes."""
+    memory, facts = learned(count=16)
+    code = facts[0][2][0]
+    before = memory.distances(code).tolist()
+    for _ in range(26):
+        memory.merge(memory.copy())
+    assert set(memory.counts.values()) == {2**30}
+    assert memory.distances(code).tolist() == before

@@ -215,11 +215,13 @@ def test_the_layouts_are_those_of_the_module(source, tmp_path):
 
 
 def test_the_path_is_named(kernel, monkeypatch):
-    """`native_path` says which instructions run, or why numpy does."""
+    """`native_path` says which instructions run, in words, or why numpy does."""
     monkeypatch.setattr(native, "KERNEL", kernel)
-    assert hdc.native_path().startswith("C, ")
+    assert re.fullmatch(r"C, [\w .-]+", hdc.native_path())
+    assert kernel.name not in hdc.native_path()
     monkeypatch.setattr(native, "KERNEL", None)
-    assert re.fullmatch(r"numpy \(.+\)", hdc.native_path())
+    monkeypatch.setattr(native, "_REASON", "the C part is not built")
+    assert hdc.native_path() == "numpy (the C part is not built)"
 
 
 @pytest.mark.parametrize(

@@ -180,9 +180,10 @@ def _show_relabelled(ack: Acknowledgement, digest: str, *, as_json: bool) -> Non
 def fit_geometry(*, home: Path, as_json: bool) -> None:
     """Fit the feature geometry to the current facts and freeze it.
 
-    Then derives the knowledge again.
+    Then derives the knowledge again, from the facts alone.
     """
     with Home(home) as opened:
+        opened.store.drop_derived()
         ack = actions.acknowledged(opened.feed(FitGeometry()))
         digest = actions.after_change("the geometry is fitted", opened.stamp)
     if as_json:

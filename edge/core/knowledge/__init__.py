@@ -5,9 +5,15 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .contributions import Concept, Contribution, find_invalid_contribution, review_contribution
+    from .contributions import (
+        Concept,
+        Contribution,
+        conflicting_contributions,
+        find_invalid_contribution,
+        review_contribution,
+    )
     from .geometry_fit import GeometryFitter, fit_geometry
-    from .knowledge import Knowledge, conflicting_contributions, derive_knowledge
+    from .knowledge import Knowledge, derive_knowledge
     from .refits import HeadRefit, Refit, ThresholdsRefit
     from .relearning import relearn_backwards
 else:
@@ -17,11 +23,12 @@ else:
             "contributions": (
                 "Concept",
                 "Contribution",
+                "conflicting_contributions",
                 "find_invalid_contribution",
                 "review_contribution",
             ),
             "geometry_fit": ("GeometryFitter", "fit_geometry"),
-            "knowledge": ("Knowledge", "conflicting_contributions", "derive_knowledge"),
+            "knowledge": ("Knowledge", "derive_knowledge"),
             "refits": ("HeadRefit", "Refit", "ThresholdsRefit"),
             "relearning": ("relearn_backwards",),
         },

@@ -19,6 +19,7 @@ import hdc
 
 from .. import limits
 from ..columns import columns_differ, unnamed_side
+from ..facts import Ledger
 from .moments import GRAM_COLUMNS_MAX, Moments
 
 Concept = tuple[str, str]
@@ -350,12 +351,20 @@ def _mismatch(given: Contribution, here: hdc.Geometry, card: str) -> str:
         return f"they are of the encoder card {given.card[:12]}, the one here is {card[:12]}"
     if given.seed != here.seed:
         return f"they were projected with seed {given.seed}, the one here is {here.seed}"
+    if given.geometry == here.fingerprint:
+        return ""
+    found, expected = given.geometry[:12], here.fingerprint[:12]
     if given.geometry_version != here.version:
         return (
-            f"they were made with a geometry of version {given.geometry_version}, the one here has"
-            f" version {here.version}: share one geometry again"
+            f"they were made with the geometry {found} of version {given.geometry_version}, the one"
+            f" here, {expected}, has version {here.version}"
         )
-    if given.geometry != here.fingerprint:
-        found, expected = given.geometry[:12], here.fingerprint[:12]
-        return f"they were made with the geometry {found}, the one here is {expected}"
-    return ""
+    return f"they were made with the geometry {found}, the one here is {expected}"
+
+
+def conflicting_contributions(contributing: Iterable[str], ledger: Ledger) -> str:
+    """Name the devices whose sums do not fit the geometry in use; empty if all do.  contributing:
+    those whose sums do."""
+    names = {one.device for one in ledger.contributions().values() if one.samples}
+    out = ", ".join(sorted(names - set(contributing)))
+    return f"of another geometry, and left out: {out}" if out else ""

@@ -23,9 +23,6 @@ from .time_sample import orders_in_time
 MARK: Final = "fitted_to"
 """Name of the mark among the geometry's packed arrays; `hdc.Geometry.unpack` does not read it."""
 
-VERSION: Final = 1
-"""Part of the mark: raise it when `hdc.fit_geometry` gives other numbers for the same facts."""
-
 NOTHING: Final[AbstractSet[str]] = frozenset()
 
 Spans = tuple[tuple[int, int], ...]
@@ -87,7 +84,9 @@ class GeometryFitter:
         """Return the SHA-256 of everything that decides a geometry, uint8 [32]."""
         quantiser = self._quantiser
         texts = (rows.ids, rows.domains, rows.labels, rows.recordings)
-        state = hashlib.sha256(repr((VERSION, self._spans, self._seed, texts)).encode())
+        state = hashlib.sha256(
+            repr((hdc.GEOMETRY_VERSION, self._spans, self._seed, texts)).encode()
+        )
         levels = (quantiser.zero, quantiser.scale) if quantiser else ()
         for array in (rows.features, rows.captured_at_ns, *levels):
             whole = np.ascontiguousarray(array)

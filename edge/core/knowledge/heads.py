@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from .. import limits
 from ..adaptors import Adaptor
 from ..facts import Rank
 from .refits import Scopes
@@ -41,6 +42,7 @@ class SolvedHeads:
         self._solved[domain] = adaptor, scopes
         self._outdated.pop(domain, None)
         self._used[domain] = None
+        self._bound()
 
     @property
     def in_use(self) -> bool:
@@ -69,6 +71,25 @@ class SolvedHeads:
         self._outdated.pop(domain, None)
         if adaptor is not None:
             self._solved[domain] = adaptor, scopes
+            self._bound()
+
+    def _bound(self) -> None:
+        """Drop the adaptors not used for longest beyond `limits.HEADS_BYTES_MAX`, all but one."""
+        held = [*self._solved.values(), *self._outdated.values()]
+        excess = sum(adaptor.nbytes for adaptor, _ in held) - limits.HEADS_BYTES_MAX
+        if excess <= 0:
+            return
+        for domain in [*self._outdated, *self._in_order()][:-1]:
+            dropped = self._outdated.pop(domain, None) or self._solved.pop(domain, None)
+            self._used.pop(domain, None)
+            excess -= dropped[0].nbytes if dropped is not None else 0
+            if excess <= 0:
+                return
+
+    def _in_order(self) -> list[str]:
+        """Return the domains with a current adaptor, the one not used for longest first."""
+        idle = [domain for domain in self._solved if domain not in self._used]
+        return idle + [domain for domain in self._used if domain in self._solved]
 
     def current(self) -> Iterator[tuple[str, tuple[Adaptor, Scopes]]]:
         """Yield the domains whose adaptors are current, with them and their scopes."""

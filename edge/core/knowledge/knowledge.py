@@ -112,7 +112,8 @@ class Knowledge:
         given = tuple(facts)
         self._leaving = self._leaving - {fact.id for fact in given}
         self._ahead = True
-        self._new_domains |= {fact.domain for fact in given} - set(self.learned)
+        before = set(self.learned)
+        self._new_domains = (self._new_domains & before) | {f.domain for f in given} - before
         for (domain, label), rows in _by_concept(given):
             self._change(domain, label, rows, 1)
         self._invalidate(given)
@@ -280,20 +281,22 @@ class Knowledge:
         expected, self._refit = self._refit, None
         if expected is None or expected[0] is not refit:
             return
-        current = solved and refit.is_current(expected[1])
         self._serving_calibration = self._router_usable = None
         if not solved:
             self._failed.add(refit.name)
+        self._install(refit, current=solved and refit.is_current(expected[1]))
+
+    def _install(self, refit: Refit, *, current: bool) -> None:
         match refit:
-            case ThresholdsRefit(domain=domain, made=made):
-                if made is None:
-                    self._thresholds.drop(domain)
-                elif domain in self.learned:
+            case ThresholdsRefit(domain=domain, made=None):
+                self._thresholds.drop(domain)
+            case ThresholdsRefit(domain=domain, made=hdc.Calibration() as made):
+                if domain in self.learned:
                     self._thresholds.put(domain, made, current=current)
+            case RouterRefit(made=None):
+                self._router = None
             case RouterRefit():
-                if not solved:
-                    self._router = None
-                elif current or not self._router_current:
+                if current or not self._router_current:
                     self._router, self._router_current = refit, current
                     self._router_checked = False
             case HeadRefit():
@@ -384,7 +387,7 @@ class Knowledge:
             if not (self._may_reuse() and self._parts.router(refit)):
                 self._finish(refit)
             self._router, self._router_current, self._router_checked = refit, True, True
-        made = self._router.made if self._router is not None else None
+        made = self._router.made
         assert made is not None, "it was fitted"
         return made
 
@@ -418,7 +421,7 @@ class Knowledge:
     def answer(self, domain: str, features: NDArray[np.uint8]) -> str:
         """Return the likeliest label of features uint8 [width] in a domain."""
         adaptor = self.adaptor(domain)
-        return adaptor.labels[int(np.argmax(adaptor.answer(features)))]
+        return adaptor.labels[int(adaptor.answer(features).argmax())]
 
     def training_facts(self, domain: str) -> tuple[FactBatch, FactBatch]:
         """Return a sample of a domain's facts, and one of all other domains' facts.
@@ -527,7 +530,10 @@ class Knowledge:
         if forgotten:
             self._refit = None
         for fact in facts:
-            (self._thresholds.drop if forgotten else self._thresholds.outdate)(fact.domain)
+            if forgotten:
+                self._thresholds.drop(fact.domain)
+            else:
+                self._thresholds.outdate(fact.domain, new=fact.domain in self._new_domains)
             place = hash_rank(fact.id)
             self._heads.change(fact.domain, place, forgotten=forgotten)
             if self._refit is not None:
@@ -589,10 +595,3 @@ def _concepts(batch: FactBatch) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
     for domain, label in sorted(set(pairs)):
         index = [row for row, pair in enumerate(pairs) if pair == (domain, label)]
         yield domain, label, batch.features[index]
-
-
-def conflicting_contributions(known: Knowledge, ledger: Ledger) -> str:
-    """Name the devices whose sums do not fit the geometry in use; empty if all do."""
-    names = {one.device for one in ledger.contributions().values() if one.samples}
-    out = ", ".join(sorted(names - set(known.contributing)))
-    return f"of another geometry, and left out: {out}" if out else ""

@@ -103,8 +103,7 @@ class MemoryLedger:
             case StoreContribution(contribution):
                 self._contributions[contribution.device] = contribution
             case StoreGeometry():
-                self._geometry = effect.geometry
-                self._derived.clear()
+                self._replace_geometry(effect.geometry)
             case StoreAdaptor(record):
                 kept = self._adaptors.get(record.domain, ())
                 self._adaptors[record.domain] = (record, *kept)[: limits.VERSIONS_MAX]
@@ -118,6 +117,11 @@ class MemoryLedger:
                 self._store_candidates(effect)
             case StoreRecalibration() | StoreDomainMerge():
                 self._store_record(effect)
+
+    def _replace_geometry(self, geometry: Geometry) -> None:
+        if not _equal(self._geometry, geometry):
+            self._derived.clear()
+        self._geometry = geometry
 
     def _store(self, effect: StoreFacts) -> None:
         for fact_id in effect.evicted:
@@ -347,6 +351,14 @@ class MemoryLedger:
     def facts(self) -> tuple[Fact, ...]:
         """Return all facts, sorted by id."""
         return tuple(self._facts[fact_id] for fact_id in sorted(self._facts))
+
+
+def _equal(one: Geometry | None, other: Geometry) -> bool:
+    return (
+        one is not None
+        and one.keys() == other.keys()
+        and all(np.array_equal(array, other[name]) for name, array in one.items())
+    )
 
 
 def _tombstone(fact_id: str) -> bytes:

@@ -189,6 +189,11 @@ class HeadRefit:
 
     def gather(self, ledger: Ledger, without: AbstractSet[str] = NOTHING) -> None:
         """See `Refit`."""
+        if self.record is not None:
+            # A stored record reads its arrays on first use, from the ledger that it came from.
+            version, stored = self.record.version, ledger.adaptors().get(self.domain, ())
+            self.record = next((r for r in stored if r.version == version), self.record)
+            len(self.record.arrays)
         own, others = training_facts(ledger, self.domain, self.learned, without)
         self._facts = own, others
         self.scopes = (

@@ -13,7 +13,8 @@ def relearn_backwards(known: Knowledge, ledger: Ledger, card: str) -> Knowledge:
     card: as in `derive_knowledge`.
     """
     made = Knowledge(ledger, known.geometry)
-    for domain, label in reversed(ledger.concepts()):
+    made.reuses = known.reuses
+    for domain, label in reversed(tuple(ledger.concepts())):
         for batch in ledger.batches(domain, label=label):
             rows = select_rows(batch, np.arange(len(batch))[::-1])
             codes = known.geometry.project(rows.features)

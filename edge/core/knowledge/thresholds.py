@@ -29,9 +29,11 @@ class Thresholds:
         """Yield the domains whose calibration is current, with it."""
         return ((d, one) for d, one in self._parts.items() if d not in self._outdated)
 
-    def outdate(self, domain: str) -> None:
-        """Note that facts of a domain have changed.  What was computed may serve on."""
-        self._outdated.add(domain)
+    def outdate(self, domain: str, *, new: bool) -> None:
+        """Note that facts of a domain have changed.  What was computed may serve on; a new domain
+        may go without."""
+        if new or domain in self._parts:
+            self._outdated.add(domain)
 
     def drop(self, domain: str) -> None:
         """Drop a domain's calibration: facts that it was computed from are being forgotten."""
@@ -60,7 +62,7 @@ class Thresholds:
         """Return the calibrations of the learned domains as one.  Cost: one pass over all scores
         after a change."""
         if self._merged is None or self._merged[0] != learned:
-            for name in [name for name in self._parts if name not in learned]:
+            for name in {*self._parts, *self._outdated}.difference(learned):
                 self.drop(name)
             parts = [self._parts[name] for name in learned if name in self._parts]
             made = hdc.merge_calibrations(parts) if parts else hdc.calibrate(memory, ())

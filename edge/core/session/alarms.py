@@ -252,7 +252,9 @@ class Alarms:
     ) -> float:
         """Return the shift of observations from a domain, 1 or more if they are separate."""
         codes = hdc.Codes.concat([one.codes for one in rows])
-        return reference.shift(codes, domain, [one.origin.recording for one in rows])
+        recordings = [one.origin.recording for one in rows]
+        scores = reference.known_scores([one.compared for one in rows])
+        return reference.shift(codes, domain, recordings, scores)
 
     def _open(self, stream: StreamState, known: Knowledge) -> None:
         """Open a domain with the window, which lies after the change point, then add the earlier

@@ -7,6 +7,7 @@ Samples that are novel to their nearest domain are answered by a mixture of expe
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -51,6 +52,12 @@ NOVELTY_SPREAD: Final = 1024
 Features = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
+
+UNNAMED: Final = (np.ndarray, bytes, list, tuple)
+"""The usual payloads without names, which are quicker to tell than a mapping is."""
+
+NAMED: Final = (NamedValues, Mapping)
+"""Payloads of numbers by name."""
 
 NO_LOGITS: Final[Floats] = np.empty(0, np.float32)
 """The router's logits without facts."""
@@ -125,18 +132,21 @@ class Assessor:
             return
         stream = session.streams.get(event.stream)
         reference = session.reference_model(known)
-        level, calibration = self._levels.get(event.stream), known.calibration()
-        rate = self._config.false_alarm_rate
+        level = self._levels.get(event.stream)
         if stream.version != session.version:
             stream.refresh(
                 lambda kept: (
-                    level.at_level(one, calibration, rate)
+                    self._at_level(one, known, level)
                     for one in session.assess_again(kept, known, reference)
                 ),
                 session.version,
             )
-        made, logits = self._compare(event, features, known, reference, ahead)
-        made = level.at_level(made, calibration, rate)
+        if ahead is not None and ahead.reference is reference:
+            made, logits = self._at_level(ahead.assessment, known, level), ahead.logits
+        else:
+            logits = known.router().logits(features) if known.learned else NO_LOGITS
+            codes, origin = known.geometry.project(features[None]), _origin(event, known, logits)
+            made = session.assess(key, codes, known, reference, origin=origin, level=level.level)
         stream.push(made)
         window = self._detect_drift(stream, known, level)
         domain = _route(stream, made.verdict, known, logits)
@@ -146,7 +156,7 @@ class Assessor:
         alarm_domain = self._alarms.update(stream, window, known, reference)
         if alarm_domain is not None:
             stream.alarm_domain = alarm_domain
-        observed = level.observed(rate)
+        observed = level.observed(self._config.false_alarm_rate)
         yield Decision(
             observation_id=key,
             stream=event.stream,
@@ -178,21 +188,11 @@ class Assessor:
             yield from self._requests.update(event.stream, stream, known)
         yield from self._recalibrate(event, made, window, known)
 
-    def _compare(
-        self,
-        event: Observation,
-        features: Features,
-        known: Knowledge,
-        reference: ReferenceModel,
-        ahead: PrefetchedAssessment | None,
-    ) -> tuple[SampleAssessment, Floats]:
-        """Return a sample compared with the reference model, and the router's logits; `ahead` if it
-        was compared with the same model."""
-        if ahead is not None and ahead.reference is reference:
-            return ahead.assessment, ahead.logits
-        logits = known.router().logits(features) if known.learned else NO_LOGITS
-        codes, origin = known.geometry.project(features[None]), _origin(event, known, logits)
-        return self._session.assess(event.key, codes, known, reference, origin), logits
+    def _at_level(
+        self, made: SampleAssessment, known: Knowledge, level: StreamLevel
+    ) -> SampleAssessment:
+        """Return an assessment from `prefetch` at the level of its stream."""
+        return level.at_level(made, known.calibration(), self._config.false_alarm_rate)
 
     def _recalibrate(
         self,
@@ -225,7 +225,8 @@ class Assessor:
     def _detect_drift(
         self, stream: StreamState, known: Knowledge, level: StreamLevel
     ) -> hdc.WindowVerdict | None:
-        return self._judge(stream.window, known, level, stream.change) if stream.full else None
+        change = partial(stream.change, known.memory)
+        return self._judge(stream.window, known, level, change) if stream.full else None
 
     def _judge(
         self,
@@ -327,7 +328,7 @@ class BatchPrefetch:
 
     def _encode(self, event: Observation) -> Features | Rejected:
         payload = event.payload
-        if isinstance(payload, NamedValues | Mapping):
+        if not isinstance(payload, UNNAMED) and isinstance(payload, NAMED):
             payload = self._arrange(event.key, payload)
             if isinstance(payload, Rejected):
                 return payload

@@ -5,7 +5,7 @@ Both are bounded and session state: a crash may lose them.
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from .. import limits
@@ -35,6 +35,19 @@ class BufferedObservation:
     guess: str = ""
     p_value: float = 1.0
     recording: str = ""
+
+    def in_domain(self, domain: str) -> "BufferedObservation":
+        """Return the observation assigned to another domain."""
+        return BufferedObservation(
+            stream=self.stream,
+            subject=self.subject,
+            captured_at_ns=self.captured_at_ns,
+            domain=domain,
+            features=self.features,
+            guess=self.guess,
+            p_value=self.p_value,
+            recording=self.recording,
+        )
 
 
 class LabelBuffer:
@@ -86,7 +99,7 @@ class LabelBuffer:
         """Assign an observation, if still buffered, to another domain."""
         found = self._buffered.get(observation_id)
         if found is not None and found.domain != domain:
-            self._buffered[observation_id] = replace(found, domain=domain)
+            self._buffered[observation_id] = found.in_domain(domain)
 
     def drop(self, observation_ids: Iterable[str]) -> None:
         """Drop observations; unknown ids are ignored."""
@@ -97,7 +110,7 @@ class LabelBuffer:
         """Rename a domain; True if any observation was assigned to it."""
         moved = [key for key, one in self._buffered.items() if one.domain == old]
         for key in moved:
-            self._buffered[key] = replace(self._buffered[key], domain=new)
+            self._buffered[key] = self._buffered[key].in_domain(new)
         return bool(moved)
 
     def items(self) -> tuple[tuple[str, BufferedObservation], ...]:

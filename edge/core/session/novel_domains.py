@@ -8,6 +8,7 @@ All of this is session state; nothing here reaches a ledger or a digest.
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import fsum, sqrt
 from typing import Final
 
 import numpy as np
@@ -68,6 +69,10 @@ BISECTION_ROUNDS: Final = 5
 measured."""
 
 
+Ints = NDArray[np.int64]
+Reals = NDArray[np.float64]
+
+
 @dataclass(frozen=True, slots=True)
 class UnlabelledRow:
     """An observation of a novel domain.  label: the known label it is nearest to.  features: uint8,
@@ -99,7 +104,23 @@ class ReferenceModel:
             return hdc.compare(codes, known.memory, known.calibration()), every
         return every.restricted_to(known.memory.keys, self.learned), every
 
-    def shift(self, samples: hdc.Codes, domain: str, recordings: Sequence[str]) -> float:
+    def known_scores(self, compared: Sequence[hdc.Comparison | None]) -> Ints | None:
+        """Return the scores int64 [n, concepts] of samples that were compared with all concepts of
+        this memory, otherwise None."""
+        keys = self.memory.keys
+        # An unchanged memory returns the same object.
+        found = [one.common for one in compared if one is not None and one.keys is keys]
+        if len(found) < len(compared):
+            return None
+        return np.concatenate(found).reshape(len(found), len(keys))
+
+    def shift(
+        self,
+        samples: hdc.Codes,
+        domain: str,
+        recordings: Sequence[str],
+        scores: Ints | None = None,
+    ) -> float:
         """Return how far the mean of consecutive samples, at least two, has moved from a domain:
         the squared shift over the squared spread of single samples, in multiples of what an
         unmoved domain may reach.
@@ -109,25 +130,19 @@ class ReferenceModel:
         "Effect of high dimension", section 3, without the division by its deviation); samples of
         one recording count as one, neighbours in time as their correlation says, and few facts
         behind a concept add their own uncertainty.  recordings: of the samples, "" if unknown.
+        scores: see `known_scores`.
         """
-        blocks, columns = self.memory.residuals(samples, domain)
-        if not blocks:
+        residuals = self.memory.residuals(samples, domain, scores)
+        if not residuals.blocks:
             held = sum(n for (name, _), n in self.memory.counts.items() if name == domain)
             needed = SEPARATION_MIN if held > YOUNG_SAMPLES else YOUNG_SEPARATION_MIN
-            return (self._separation(samples, columns, domain) - 1) / (needed - 1)
-        uncertainty = self._uncertainty(columns)
-        found, chance = [], []
-        for residuals in blocks:
-            rows, sizes = _units(residuals, recordings)
-            moved = (rows * sizes[:, None]).sum(axis=0) / sizes.sum()
-            # One unit of resolution, so that constant columns are not divided by zero.
-            length = float((np.square(rows).sum(axis=1) * sizes).sum() / sizes.sum()) + 1
-            found.append(float(np.square(moved).sum()) / length)
-            centred = rows - rows.mean(axis=0)
-            # Few facts explain a shift of their own spread, however far the samples lie.
-            spread = float(np.square(centred).sum(axis=1).mean()) / length
-            chance.append(_chance(centred, uncertainty * min(1.0, spread)))
-        return float(np.mean(found) / np.mean(chance))
+            return (self._separation(samples, residuals.columns, domain) - 1) / (needed - 1)
+        units, shares = _units(residuals.blocks, recordings)
+        uncertainty = _uncertainty(residuals)
+        # All that follows needs only inner products of residuals, which are sums of whole numbers.
+        found = [_moved(rows @ rows.T, shares, uncertainty) for rows in units]
+        # `sum` adds floats with compensation from Python 3.12 on.
+        return fsum(moved for moved, _ in found) / fsum(chance for _, chance in found)
 
     def _separation(self, samples: hdc.Codes, columns: NDArray[np.intp], domain: str) -> float:
         """Return how many times farther samples are from a domain than from each other, for a
@@ -144,15 +159,6 @@ class ReferenceModel:
             _log_ratios(memory, str(kind), samples[columns == kind], domain) for kind in kinds
         ]
         return float(np.exp(np.concatenate(ratios).mean()))
-
-    def _uncertainty(self, columns: NDArray[np.intp]) -> float:
-        """Return the squared error of a mean of concept means: for each concept, its squared share
-        of the samples over the samples behind it."""
-        counts, keys = self.memory.counts, self.memory.keys
-        found, sizes = np.unique(columns, return_counts=True)
-        shares = sizes / len(columns)
-        behind = np.array([counts[keys[column]] for column in found.tolist()])
-        return float((shares**2 / behind).sum())
 
 
 class NovelDomains:
@@ -304,43 +310,72 @@ def _log_ratios(
     return np.asarray(np.log((1 + far) / (1 + near)))
 
 
-def _units(
-    residuals: NDArray[np.int64], recordings: Sequence[str]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _units(blocks: Sequence[Reals], recordings: Sequence[str]) -> tuple[Sequence[Reals], Reals]:
     """Return means of residuals [units, values] by recording where at least `RECORDINGS_MIN` are
-    known, else the residuals themselves; and the number of samples in each."""
+    known, else the residuals themselves; and the share of the samples in each, [units]."""
     names = list(dict.fromkeys(recordings))
+    count = len(recordings)
     if "" in names or len(names) < RECORDINGS_MIN:
-        return residuals.astype(np.float64), np.ones(len(residuals))
+        return blocks, np.full(count, 1 / count)
     owner = np.array([names.index(name) for name in recordings])
-    sizes = np.bincount(owner)
-    means = [residuals[owner == at].mean(axis=0) for at in range(len(names))]
-    return np.stack(means), sizes.astype(np.float64)
+    means = [
+        np.stack([rows[owner == at].mean(axis=0) for at in range(len(names))]) for rows in blocks
+    ]
+    return means, np.bincount(owner) / count
 
 
-def _chance(rows: NDArray[np.float64], uncertainty: float) -> float:
-    """Return the squared shift, over the squared spread, up to which centred, consecutive rows are
-    taken for unmoved.  uncertainty: squared error of the mean that they are compared with."""
-    expected = 1 / _independent(rows) + uncertainty
-    products = rows @ rows.T
-    lengths = np.diagonal(products)
-    count, total = len(rows), float(lengths.mean())
-    crossed = float(np.square(products).sum() - np.square(lengths).sum()) / (count * (count - 1))
+def _uncertainty(residuals: hdc.Residuals) -> float:
+    """Return the squared error of a mean of concept means: for each concept, its squared share of
+    the samples over the samples behind it."""
+    shares = np.bincount(residuals.columns) / len(residuals.columns)
+    # Each of a concept's samples adds its part of the squared share.
+    return float((shares[residuals.columns] / residuals.counts).mean())
+
+
+def _moved(products: Reals, shares: Reals, uncertainty: float) -> tuple[float, float]:
+    """Return how far the mean of consecutive rows lies from 0, and how far chance may move it: both
+    squared, over the squared length of single rows.
+
+    products: inner products of the rows, [n, n].  shares: weights of the rows, [n].  uncertainty:
+    squared error of the mean of concept means.
+    """
+    # One unit of resolution, so that constant columns are not divided by zero.
+    length = float(np.diagonal(products) @ shares) + 1
+    means = products.sum(axis=1) / len(products)
+    centred = products - means
+    centred -= means[:, None] - means.sum() / len(products)
+    # Few facts explain a shift of their own spread, however far the samples lie.
+    spread = float(np.trace(centred)) / len(centred) / length
+    chance = _chance(centred, uncertainty * min(1.0, spread))
+    return float(shares @ products @ shares) / length, chance
+
+
+def _chance(products: Reals, uncertainty: float) -> float:
+    """Return the squared shift, over the squared spread, up to which consecutive rows are taken for
+    unmoved.
+
+    products: inner products of the centred rows, [n, n].  uncertainty: squared error of the mean
+    that they are compared with.
+    """
+    count, lengths = len(products), np.diagonal(products)
+    total = float(lengths.sum())
+    expected = 1 / _independent(products, total) + uncertainty
+    crossed = float(np.vdot(products, products) - lengths @ lengths) / (count * (count - 1))
     # The squared length of a mean varies by 2 / effective dimension (Bai & Saranadasa 1996).
-    # Rows around their own mean have products of -total / (n - 1) on average.
-    crossed = max(0.0, crossed - (total / (count - 1)) ** 2)
-    relative = (2 * crossed) ** 0.5 / total if total else 0.0
+    # Rows around their own mean have products of -total / n / (n - 1) on average.
+    crossed = max(0.0, crossed - (total / count / (count - 1)) ** 2)
+    relative = sqrt(2 * crossed) / (total / count) if total > 0 else 0.0
     return max(SHIFT_MIN + expected, expected * (1 + CHANCE_DEVIATIONS * relative))
 
 
-def _independent(rows: NDArray[np.float64]) -> float:
+def _independent(products: Reals, total: float) -> float:
     """Return how many independent samples centred, consecutive rows are worth: n (1 - r) / (1 + r),
-    where r is the correlation of neighbours (Bartlett 1946)."""
-    count, total = len(rows), float(np.square(rows).sum())
-    if count < 3 or not total:
+    where r is the correlation of neighbours (Bartlett 1946).  total: their squared lengths."""
+    count = len(products)
+    if count < 3 or total <= 0:
         return count
     # The correlation of independent rows around their own mean is -1 / n.
-    correlation = float((rows[1:] * rows[:-1]).sum()) / total + 1 / count
+    correlation = float(np.trace(products, offset=1)) / total + 1 / count
     correlation = min(max(correlation, 0.0), CORRELATION_MAX)
     return count * (1 - correlation) / (1 + correlation)
 

@@ -66,12 +66,15 @@ NORMAL_95: Final = 1.96
 class JudgedObservation:
     """An observation that waits for a window's delay before the level follows it.
 
-    event: without its payload.  deviation: in within-block deviations above the enrolled level.
-    novel: as the decision says.  outside, far: whether the window that ended with it lay outside,
-    and far outside.
+    key, captured_at_ns, subject, recording: as in `Observation`.  deviation: in within-block
+    deviations above the enrolled level.  novel: as the decision says.  outside, far: whether the
+    window that ended with it lay outside, and far outside.
     """
 
-    event: Observation = field(repr=False)
+    key: str
+    captured_at_ns: int
+    subject: str
+    recording: str
     deviation: float
     novel: bool
     outside: bool
@@ -140,7 +143,7 @@ class StreamLevel:
         centre = self._base(domain, start.centre) + max(self.offset, 0.0) * spread
         variance = start.variance
         if self.uncertainty is not None:
-            variance = min(variance, self.uncertainty * spread**2)
+            variance = min(variance, self.uncertainty * spread * spread)
         return hdc.Level(centre, variance)
 
     def _base(self, domain: str, enrolled: float) -> float:
@@ -151,15 +154,15 @@ class StreamLevel:
         self, made: SampleAssessment, calibration: hdc.Calibration, rate: float
     ) -> SampleAssessment:
         """Return an assessment whose verdicts are judged at this stream's level."""
-        statistics = calibration.in_time.get(made.verdict.domain)
-        if statistics is None:
+        verdict = hdc.at_level(made.verdict, calibration, self.level, rate)
+        if verdict is made.verdict:
             return made
-        level = self.level(made.verdict.domain, statistics)
-        verdict = hdc.at_level(made.verdict, calibration, level, rate)
         if made.placement is made.verdict:
             return replace(made, verdict=verdict, placement=verdict)
         same = made.placement.domain == made.verdict.domain
-        placed = hdc.at_level(made.placement, calibration, level, rate) if same else made.placement
+        placed = (
+            hdc.at_level(made.placement, calibration, self.level, rate) if same else made.placement
+        )
         return replace(made, verdict=verdict, placement=placed)
 
     def observe(
@@ -186,7 +189,10 @@ class StreamLevel:
         outside = window.known is False
         self._waiting.append(
             JudgedObservation(
-                event=replace(event, payload=None),
+                key=event.key,
+                captured_at_ns=event.captured_at_ns,
+                subject=event.subject,
+                recording=event.recording,
                 deviation=(verdict.deviation - base) / statistics.spread,
                 novel=verdict.known is False,
                 outside=outside,
@@ -194,11 +200,11 @@ class StreamLevel:
             )
         )
         if self.uncertainty is None:
-            self.uncertainty = statistics.initial().variance / statistics.spread**2
+            self.uncertainty = statistics.initial().variance / statistics.spread / statistics.spread
         if len(self._waiting) > self.length:
             self._follow(statistics)
             oldest = self._waiting.popleft()
-            self._record(oldest.event)
+            self._record(oldest)
             (self._during if self.asked else self.counts).add(novel=oldest.novel)
         self._outside = self._outside + 1 if outside else 0
         self._inside = 0 if outside else self._inside + 1
@@ -212,7 +218,7 @@ class StreamLevel:
 
     def _follow(self, statistics: hdc.TimeStatistics) -> None:
         """Let the level follow the observation that has waited longest."""
-        start = statistics.initial().variance / statistics.spread**2
+        start = statistics.initial().variance / statistics.spread / statistics.spread
         drift = start / max(1, statistics.block_samples)
         self.uncertainty = min((self.uncertainty or start) + drift, start)
         if self.asked is not None or any(one.far for one in self._waiting):
@@ -228,15 +234,15 @@ class StreamLevel:
             floor = 1 / hdc.FLOOR_SHARE**2
             self.uncertainty = max((1 - gain) * self.uncertainty, floor)
 
-    def _record(self, event: Observation) -> None:
+    def _record(self, one: JudgedObservation) -> None:
         """Record what a forget request can name of an observation that was counted."""
-        for names, name in ((self._subjects, event.subject), (self._recordings, event.recording)):
+        for names, name in ((self._subjects, one.subject), (self._recordings, one.recording)):
             if name and ANY not in names:
                 names.add(name)
                 if len(names) > limits.RECALIBRATION_KEYS_MAX:
                     names.clear()
                     names.add(ANY)
-        at = event.captured_at_ns
+        at = one.captured_at_ns
         self._from_ns = min(self._from_ns, at) if self._until_ns else at
         self._until_ns = max(self._until_ns, at + 1)
 
@@ -247,15 +253,15 @@ class StreamLevel:
         level = self.level(made.verdict.domain, statistics)
         base = self._base(made.verdict.domain, statistics.level / hdc.ONE)
         above = sum(one.deviation for one in newest) / len(newest)
-        last = newest[-1].event
+        last = newest[-1]
         self.asked = AlarmQuestion(
             alarm_id=last.key,
             stream=self.stream,
             captured_at_ns=last.captured_at_ns,
-            from_ns=newest[0].event.captured_at_ns,
+            from_ns=newest[0].captured_at_ns,
             domain=window.domain,
             shift=above - (level.centre - base) / statistics.spread,
-            observation_ids=tuple(one.event.key for one in newest),
+            observation_ids=tuple(one.key for one in newest),
         )
         return self.asked
 
@@ -266,7 +272,7 @@ class StreamLevel:
 
     def newest(self, asked: AlarmQuestion) -> AlarmQuestion:
         """Return a question about the newest observations."""
-        ids = tuple(one.event.key for one in list(self._waiting)[-self._half :])
+        ids = tuple(one.key for one in list(self._waiting)[-self._half :])
         return msgspec.structs.replace(asked, observation_ids=ids)
 
     def drop_window(self) -> None:
@@ -299,12 +305,17 @@ class StreamLevel:
         self._recordings.clear()
         self._from_ns = self._until_ns = 0
 
+    @property
+    def _whole_offset(self) -> int:
+        """The offset that is stored: 1,024 a deviation, at least 0."""
+        return round(max(self.offset, 0.0) * hdc.ONE)
+
     def record(self, geometry: str) -> Recalibration:
         """Return what is stored."""
         return Recalibration(
             stream=self.stream,
             geometry=geometry,
-            offset=round(max(self.offset, 0.0) * hdc.ONE),
+            offset=self._whole_offset,
             uncertainty=round((self.uncertainty or 0.0) * hdc.ONE),
             subjects=tuple(sorted(self._subjects)),
             recordings=tuple(sorted(self._recordings)),
@@ -319,11 +330,11 @@ class StreamLevel:
     def changed_record(self, geometry: str) -> Recalibration | None:
         """Return what is stored if it has changed enough since the last time, otherwise None."""
         offset, samples = self._stored
-        made = self.record(geometry)
-        if abs(made.offset - offset) < STORED_STEP and made.samples - samples < STORED_SAMPLES:
+        moved = abs(self._whole_offset - offset)
+        if moved < STORED_STEP and self.counts.samples - samples < STORED_SAMPLES:
             return None
-        self._stored = made.offset, made.samples
-        return made
+        self._stored = self._whole_offset, self.counts.samples
+        return self.record(geometry)
 
     def restore(self, record: Recalibration, geometry: str) -> None:
         """Take over a stored record; the offset only if it was tracked under this geometry."""

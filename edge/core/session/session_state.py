@@ -6,9 +6,6 @@ route and answer of the next observation do not depend on it.
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 import hdc
 
 from ..config import Config
@@ -17,8 +14,6 @@ from ..knowledge import Knowledge
 from .label_buffer import LabelBuffer, ServedAccuracy
 from .novel_domains import NovelDomains, ReferenceModel
 from .stream import NOWHERE, SampleAssessment, SampleOrigin, StreamStates, apply_route
-
-Ints = NDArray[np.int64]
 
 
 class SessionState:
@@ -57,15 +52,21 @@ class SessionState:
         known: Knowledge,
         reference: ReferenceModel,
         origin: SampleOrigin = NOWHERE,
+        level: hdc.LevelOf | None = None,
     ) -> SampleAssessment:
-        """Compare one observation with the learned domains, and with the novel ones included."""
-        rate = self._config.false_alarm_rate
+        """Compare one observation with the learned domains, and with the novel ones included.
+
+        level: of its stream's scores; by default that of enrolment.
+        """
+        rate, calibration = self._config.false_alarm_rate, known.calibration()
         learned, every = reference.compare(codes, known)
-        verdict = placement = hdc.decide(learned, known.memory, known.calibration(), rate)
+        verdict = placement = hdc.decide(learned, known.memory, calibration, rate, level)
         novelties = learned_novelties = learned.nearest()
         if every is not learned:
             placement = hdc.decide(every, reference.memory, reference.calibration, rate)
             novelties = every.nearest()
+            if level is not None and placement.domain == verdict.domain:
+                placement = hdc.at_level(placement, calibration, level, rate)
         return SampleAssessment(
             key=key,
             codes=codes,
@@ -74,7 +75,7 @@ class SessionState:
             novelties=apply_route(novelties, origin.routed),
             learned_novelties=learned_novelties,
             origin=origin,
-            displacement=_displacement(codes, verdict, known),
+            compared=every,
         )
 
     def assess_again(
@@ -116,7 +117,7 @@ class SessionState:
                     novelties=apply_route(novelties, origin.routed),
                     learned_novelties=learned_novelties,
                     origin=origin,
-                    displacement=_displacement(own.codes, verdict, known),
+                    compared=whole,
                 )
             )
         return made
@@ -210,7 +211,3 @@ class SessionState:
         """Drop all windows, after a forget or a change of the geometry they were projected with."""
         self.streams.clear()
         self.knowledge_changed()
-
-
-def _displacement(codes: hdc.Codes, verdict: hdc.Verdict, known: Knowledge) -> Ints:
-    return np.asarray(known.memory.displacement((verdict.domain, verdict.label), codes)[0])

@@ -4,9 +4,10 @@ A crash may lose all of it; the verdict, route and answer of the next observatio
 it.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from math import log1p
 from typing import Final
@@ -57,9 +58,6 @@ ROUNDING: Final = 1e-3
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-NO_DISPLACEMENT: Final[Ints] = np.empty(0, np.int64)
-"""The displacement where the geometry has no plane."""
-
 
 @dataclass(frozen=True, slots=True)
 class SampleOrigin:
@@ -83,8 +81,8 @@ class SampleAssessment:
 
     verdict: against the learned domains.  placement: the same with novel domains included.
     novelties: novelty to each domain compared, novel ones included, and the router's preference
-    among the learned ones; learned_novelties: without both.  displacement: from the nearest
-    learned concept, in the plane, int64 [r].
+    among the learned ones; learned_novelties: without both.  compared: with the concepts of the
+    reference model, whose distances are used again; None if it was not.
     """
 
     key: str
@@ -94,15 +92,15 @@ class SampleAssessment:
     novelties: Mapping[str, int]
     learned_novelties: Mapping[str, int] = field(default_factory=dict)
     origin: SampleOrigin = NOWHERE
-    displacement: Ints = field(default_factory=lambda: NO_DISPLACEMENT, repr=False)
+    compared: hdc.Comparison | None = field(default=None, repr=False)
 
     @property
     def decisive_domain(self) -> str:
         """The domain that the observation alone decides for, "" if it is in doubt."""
-        first = min(self.novelties, key=self.novelties.__getitem__)
-        bound = self.novelties[first] + DECISIVE
-        clear = all(value >= bound for name, value in self.novelties.items() if name != first)
-        return first if clear else ""
+        least, *others = sorted(self.novelties.values())
+        if others and others[0] < least + DECISIVE:
+            return ""
+        return min(self.novelties, key=self.novelties.__getitem__)
 
     @property
     def is_novel(self) -> bool:
@@ -146,6 +144,25 @@ class DomainVotes:
             if not counts[name]:
                 del leads[name], counts[name]
 
+    def slide(self, newest: Mapping[str, int], oldest: Mapping[str, int]) -> None:
+        """Add an observation and remove another; in one pass if both were compared with the same
+        domains, as nearly all are."""
+        if newest.keys() != oldest.keys():
+            self.add(newest)
+            self.remove(oldest)
+            return
+        leads, self._leader = self._leads, ""
+        farther = max(newest.values()) - max(oldest.values())
+        for name, novelty in newest.items():
+            leads[name] += farther - novelty + oldest[name]
+
+    def including(self, novelties: Mapping[str, int]) -> "DomainVotes":
+        """Return the vote with one observation more."""
+        made = DomainVotes()
+        made._leads, made._counts = dict(self._leads), dict(self._counts)
+        made.add(novelties)
+        return made
+
     def leader(self, own: Mapping[str, int] | None = None) -> str:
         """Return the nearest domain; ties go to the first by name.
 
@@ -173,13 +190,12 @@ class DomainFilter:
     def __init__(self, length: int) -> None:
         self._length = length
         self._domains: tuple[str, ...] = ()
-        # Each row is written twice, so that the last `length` rows are always contiguous.
-        self._rows: Floats = np.empty((0, 0), np.float32)
+        self._rows: deque[Floats] = deque(maxlen=length)
         self.clear()
 
     def clear(self) -> None:
         """Drop all observations."""
-        self._count = 0
+        self._rows.clear()
         self._last_first, self._run = -1, 0
 
     def update(self, domains: tuple[str, ...], logits: Floats) -> str:
@@ -191,18 +207,14 @@ class DomainFilter:
         if domains != self._domains:
             self.clear()
             self._domains = domains
-            self._rows = np.empty((2 * self._length, len(domains)), np.float32)
-        at = self._count % self._length
-        self._rows[at] = self._rows[at + self._length] = logits
-        self._count += 1
-        first = int(logits.argmax())
+        self._rows.append(logits)
+        values = logits.tolist()
+        first = values.index(max(values))
         self._run = self._run + 1 if first == self._last_first else 1
         self._last_first = first
-        kept = min(self._count, self._length)
-        if self._run >= kept or _is_decisive(logits):
+        if self._run >= len(self._rows) or _is_decisive(values, first):
             return domains[first]
-        end = at + self._length + 1
-        return domains[int(posterior(self._rows[end - kept : end]).argmax())]
+        return domains[int(posterior(np.stack(self._rows)).argmax())]
 
 
 def posterior(window: Floats) -> Floats:
@@ -234,8 +246,9 @@ def posterior(window: Floats) -> Floats:
 def route_penalties(domains: tuple[str, ...], logits: Floats) -> dict[str, int]:
     """Return how much less likely than the most likely domain the router finds each: a factor of e
     counts as one spread of novelty, at most `ROUTE_MAX`."""
-    behind = ((logits.max() - logits) * SPREAD).astype(np.int64)
-    return dict(zip(domains, np.minimum(behind, ROUTE_MAX).tolist(), strict=True))
+    behind = (logits.max() - logits).tolist()
+    found = [min(ROUTE_MAX, int(lead * SPREAD)) for lead in behind]
+    return dict(zip(domains, found, strict=True))
 
 
 def apply_route(novelties: Mapping[str, int], routed: Mapping[str, int]) -> Mapping[str, int]:
@@ -275,7 +288,6 @@ class StreamState:
     _decided: list[str] = field(default_factory=list)
     _seen: int = 0
     _window_votes: DomainVotes = field(default_factory=DomainVotes)
-    _centred_votes: DomainVotes = field(default_factory=DomainVotes)
 
     def __post_init__(self) -> None:
         """Create filter and tracker for this window length."""
@@ -324,15 +336,19 @@ class StreamState:
         """The observations since the drift began: all windows outside, less half of the first."""
         return self.recent[-self.outside_count - self.half :]
 
-    def change(self) -> Ints | None:
-        """Return how the newest window's mean displacement differs from that of the observations
-        before it, as `hdc.detect_window` takes it; None while there are too few."""
-        span = hdc.WINDOW + hdc.LEAD
-        rows = [one.displacement for one in self._kept[-span:]]
-        if len(rows) < span or len({len(row) for row in rows}) > 1:
+    def change(self, memory: hdc.Memory) -> Ints | None:
+        """Return how the newest window's mean displacement from its concepts differs from that of
+        the observations before it, as `hdc.detect_window` takes it; None while there are too few.
+
+        memory: of the learned domains, as it was when the observations were assessed.
+        """
+        rows = self._kept[-hdc.WINDOW - hdc.LEAD :]
+        if len(rows) < hdc.WINDOW + hdc.LEAD:
             return None
-        window = np.add.reduce(rows[-hdc.WINDOW :])
-        return np.asarray(window * (hdc.LEAD // hdc.WINDOW) - np.add.reduce(rows[: hdc.LEAD]))
+        keys = [(one.verdict.domain, one.verdict.label) for one in rows]
+        moved = memory.displacements(keys, [one.codes for one in rows])
+        window = moved[-hdc.WINDOW :].sum(axis=0)
+        return np.asarray(window * (hdc.LEAD // hdc.WINDOW) - moved[: hdc.LEAD].sum(axis=0))
 
     @property
     def domain(self) -> str:
@@ -352,16 +368,14 @@ class StreamState:
 
     def push(self, assessment: SampleAssessment) -> None:
         """Add an observation; beyond `KEPT_WINDOWS` windows the oldest is dropped."""
-        kept, centred = self._kept, 2 * (self.length // 2) + 1
+        kept = self._kept
         self._seen += 1
         kept.append(assessment)
         self._decided.append(assessment.decisive_domain)
-        self._window_votes.add(assessment.novelties)
-        self._centred_votes.add(assessment.novelties)
         if len(kept) > self.length:
-            self._window_votes.remove(kept[-1 - self.length].novelties)
-        if len(kept) > centred:
-            self._centred_votes.remove(kept[-1 - centred].novelties)
+            self._window_votes.slide(assessment.novelties, kept[-1 - self.length].novelties)
+        else:
+            self._window_votes.add(assessment.novelties)
         if len(kept) > KEPT_WINDOWS * self.length:
             del kept[0], self._decided[0]
 
@@ -411,11 +425,14 @@ class StreamState:
     def fixed_lag(self) -> tuple[SampleAssessment, str] | None:
         """Return the newest observation with half a window after it, and its domain (fixed-lag
         smoothing); None until there is one."""
-        at = len(self._kept) - 1 - self.length // 2
-        if at < 0:
+        kept, half = self._kept, self.length // 2
+        if len(kept) <= half:
             return None
-        one = self._kept[at]
-        return one, self._centred_votes.leader(one.novelties)
+        one, votes = kept[-1 - half], self._window_votes
+        if 2 * half == self.length < len(kept):
+            # As many observations before it as after it.
+            votes = votes.including(kept[-1 - self.length].novelties)
+        return one, votes.leader(one.novelties)
 
     def settled(self) -> SampleAssessment | None:
         """Return the newest observation with `SETTLED_WINDOWS` after it; None until one has."""
@@ -443,8 +460,7 @@ class StreamState:
         self.outside_count, self.shifted = 0, False
 
     def _empty(self) -> None:
-        self._kept, self._window_votes, self._centred_votes = [], DomainVotes(), DomainVotes()
-        self._decided = []
+        self._kept, self._decided, self._window_votes = [], [], DomainVotes()
 
 
 def nearest_domain(run: Iterable[SampleAssessment], own: SampleAssessment | None = None) -> str:
@@ -514,11 +530,14 @@ def _largest(leads: Mapping[str, int]) -> str:
     return min([name for name, lead in leads.items() if lead == most])
 
 
-def _is_decisive(logits: Floats) -> bool:
+def _is_decisive(logits: list[float], first: int) -> bool:
     """True if the first domain wins whatever came before: its lead exceeds the largest prior
     log-odds that the highest stay rate allows."""
-    if len(logits) < 2:
-        return True
-    second, first = np.partition(logits, -2)[-2:].tolist()
+    others = logits[:first] + logits[first + 1 :]
+    return not others or logits[first] - max(others) > _decisive_lead(len(logits))
+
+
+@cache
+def _decisive_lead(domains: int) -> float:
     stay = STAY_RATES[-1]
-    return bool(first - second > log1p(len(logits) * stay / (1 - stay)) + ROUNDING)
+    return log1p(domains * stay / (1 - stay)) + ROUNDING

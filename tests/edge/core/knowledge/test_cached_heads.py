@@ -200,3 +200,17 @@ def test_a_removed_record_leaves_no_adaptor(world):
 def test_a_record_of_a_domain_without_facts_is_not_solved(world):
     """A record of a domain without facts yields no fit."""
     assert world.known.head_for(replace(record_of(job_for(world, "x")), domain="z")) is None
+
+
+def test_solved_adaptors_are_bounded(world, monkeypatch):
+    """Beyond the bound the adaptor not used for longest is dropped; used again, it answers the
+    same."""
+    before = world.known.adaptor("x")
+    world.known.adaptor("y")
+    monkeypatch.setattr(limits, "HEADS_BYTES_MAX", before.nbytes + 1)
+    world.known.refit("y")
+    world.known.adaptor("y")
+    again = world.known.adaptor("x")
+    assert again is not before
+    assert again.answer(ROWS).tolist() == before.answer(ROWS).tolist()
+    assert world.known.adaptor("x") is again

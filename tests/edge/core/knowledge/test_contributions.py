@@ -161,6 +161,16 @@ def refused_before(world: World) -> StoreContribution:
     return StoreContribution(replace(held, geometry="0" * 64))
 
 
+def test_sums_of_a_geometry_of_another_version_are_refused_with_both_versions():
+    """The reason says which version the sender and the receiver have."""
+    world = World(taught("home"))
+    world.feed(FitGeometry())
+    sent = replace(given_by(World(taught("hall"))), geometry="0" * 64, geometry_version=1)
+    reason = world.ask(sent, Rejected).reason
+    assert "the geometry 000000000000 of version 1, the one here" in reason
+    assert "has version 2" in reason
+
+
 def test_fitting_the_geometry_sets_sums_of_the_old_one_aside():
     """A new geometry leaves out contributions made with the old one, and the acknowledgement names
     their devices."""

@@ -51,9 +51,13 @@ class Walk:
                 self._note(message)
 
     def _note(self, message: object) -> None:
-        kept = {DriftAlarm: self.alarms, LabelRequest: self.wanted, Decision: self.decisions}
-        if type(message) in kept:
-            kept[type(message)].append(message)  # type: ignore[attr-defined]
+        match message:
+            case DriftAlarm():
+                self.alarms.append(message)
+            case LabelRequest():
+                self.wanted.append(message)
+            case Decision():
+                self.decisions.append(message)
 
     def label(self, share: float = 1.0, skip: int = 0) -> None:
         """Label a share of all that was shown, late."""

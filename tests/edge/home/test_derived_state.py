@@ -1,0 +1,145 @@
+"""What a home keeps of derived state: opened sooner with it, never wrong because of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.core import Derived, FactBatch, StateError
+from edge.core.events import ForgetRequest
+from edge.core.facts import Selector
+from edge.home.actions import verify_home
+from edge.home.home import Home
+from edge.storage import Store
+from tests.homes import new_home, raw_bytes, run, teach, write_csv
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A home that has learned two labels of many facts each, and was closed."""
+    made = new_home(tmp_path / "home")
+    table = write_csv(tmp_path / "table.csv", 40)
+    with Home(made) as home:
+        teach(home, table, "hall")
+    return made
+
+
+def entries(folder: Path) -> int:
+    """The number of kept sums in a home's file."""
+    with sqlite3.connect(folder / "knowledge.db") as db:
+        (count,) = db.execute("SELECT COUNT(*) FROM derived WHERE name = 'sums'").fetchone()
+    db.close()
+    return int(count)
+
+
+def test_a_home_opens_without_reading_every_fact(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A home that was closed opens from kept sums, with the same knowledge."""
+    with Home(folder) as home:
+        digest = home.runtime.digest()
+
+    def refuse(*_: Any, **_named: Any) -> Iterator[FactBatch]:
+        raise AssertionError("every fact is read")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "batches", refuse)
+        home = Home(folder)
+    with home:
+        assert home.runtime.digest() == digest
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE derived SET arrays = substr(arrays, 1, length(arrays) - 1) || x'77'",
+        "UPDATE derived SET arrays = x''",
+        "UPDATE derived SET key = replace(key, '1 ', '2 ')",
+        "UPDATE derived SET sha256 = x'00'",
+        "DELETE FROM derived",
+    ],
+)
+def test_damaged_and_foreign_entries_are_derived_again(folder: Path, damage: str) -> None:
+    """An entry that was damaged or is of another program costs time and nothing else, and is kept
+    again."""
+    with Home(folder) as home:
+        digest = home.runtime.digest()
+    with sqlite3.connect(folder / "knowledge.db") as db:
+        db.execute(damage)
+    db.close()
+    with Home(folder) as home:
+        assert home.runtime.digest() == digest
+        assert verify_home(home).complaints == ()
+    assert entries(folder) == 2
+
+
+def test_verify_reports_sums_that_differ_from_the_facts(folder: Path) -> None:
+    """An entry whose checksum fits but whose sums are of other facts is found, and fitting the
+    geometry removes it."""
+    with Store.open(folder / "knowledge.db") as store:
+        geometry = store.geometry()
+        assert geometry is not None
+        ((domain, label), content), *_ = store.contents().items()
+        (key,) = (row[0] for row in keys(folder, label))
+        assert content in key
+        arrays = store.derived("sums", key, domain=domain, label=label)
+        assert arrays is not None
+        wrong = {**arrays, "sums": arrays["sums"].astype(np.int64) + 1}
+        store.save_derived(
+            [Derived(name="sums", key=key, domain=domain, label=label, arrays=wrong)]
+        )
+    with Home(folder) as home:
+        complaints = verify_home(home).complaints
+        assert any("kept in the file differ" in one for one in complaints)
+    assert run("verify", "--home", folder).exit_code == 1
+    assert run("fit-geometry", "--home", folder).exit_code == 0
+    assert run("verify", "--home", folder).exit_code == 0
+    assert entries(folder) == 2
+
+
+def keys(folder: Path, label: str) -> list[tuple[str]]:
+    """The keys of the kept sums of a label."""
+    with sqlite3.connect(folder / "knowledge.db") as db:
+        found = db.execute("SELECT key FROM derived WHERE name = 'sums' AND label = ?", (label,))
+        rows = found.fetchall()
+    db.close()
+    return rows
+
+
+def test_a_forget_request_removes_the_sums_of_its_facts(folder: Path) -> None:
+    """Sums that include forgotten facts are gone from the file at once."""
+    with sqlite3.connect(folder / "knowledge.db") as db:
+        rows = db.execute("SELECT label, arrays FROM derived WHERE name = 'sums'").fetchall()
+    db.close()
+    held = {label: bytes(arrays[-200:]) for label, arrays in rows}
+    assert all(part in raw_bytes(folder / "knowledge.db") for part in held.values())
+    with Home(folder) as home:
+        fact_id = home.store.select(Selector(label="a"))[0]
+        home.feed(ForgetRequest("r", Selector(ids=frozenset({fact_id})), refit_geometry=False))
+        raw = raw_bytes(folder / "knowledge.db")
+        assert held["a"] not in raw
+        assert held["b"] in raw
+    with Home(folder) as home:
+        assert verify_home(home).complaints == ()
+    assert entries(folder) == 2
+
+
+def test_a_home_that_cannot_keep_anything_closes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where derived state cannot be written, closing succeeds, and the next opening derives it."""
+
+    def fail(*_: Any) -> None:
+        raise StateError("keeping what was derived: database or disk is full", "free space")
+
+    with Home(folder) as home:
+        digest = home.runtime.digest()
+        monkeypatch.setattr(Store, "save_derived", fail)
+    monkeypatch.undo()
+    with Home(folder) as home:
+        assert home.runtime.digest() == digest
