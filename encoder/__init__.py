@@ -14,7 +14,7 @@ from .card_file import load_card, save_card
 from .errors import CardError, EncoderError, ModelError, PayloadError
 from .exif import capture_time
 from .model import SHIPPED, Features, Model, calibrate, open_model, shipped_card
-from .preparation import thumbnail
+from .preparation import prepare_image, thumbnail
 from .quantiser import Granularity, Quantiser, freeze_quantiser
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ __all__ = [
     "load_card",
     "onnx_bytes",
     "open_model",
+    "prepare_image",
     "save_card",
     "shipped_card",
     "thumbnail",

@@ -33,7 +33,7 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/bundles": frozenset({"cryptography", "msgspec", "numpy"}),
     "edge/fleet": frozenset({"cryptography"}),
     "edge/commands": frozenset({"cryptography", "msgspec", "paho"}),
-    "edge/daemon": frozenset({"msgspec", "numpy", "prometheus_client"}),
+    "edge/daemon": frozenset({"PIL", "msgspec", "numpy", "prometheus_client"}),
     "edge/sim": frozenset(
         {"PIL", "joblib", "matplotlib", "msgspec", "numpy", "ray", "sklearn", "torchhd"}
     ),
@@ -127,6 +127,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
             "edge/storage",
             "edge/version.py",
             "encoder",
+            "hdc",
         }
     ),
     "edge/backbone": _BASE,

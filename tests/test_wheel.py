@@ -161,6 +161,23 @@ def test_the_console_script_is_called_auricle(wheel: zipfile.ZipFile) -> None:
     ]
 
 
+def test_a_32_bit_python_is_refused_before_anything_is_compiled(source: Path, tmp_path: Path):
+    """What pip asks for first ends with a message that names the devices page, and no traceback."""
+    code = f"""
+import sys
+from hatchling.build import prepare_metadata_for_build_wheel
+sys.maxsize = 2**31 - 1
+prepare_metadata_for_build_wheel({str(tmp_path)!r})
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=source, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "Auricle needs a 64-bit Python" in done.stderr
+    assert "docs/howto/devices.md" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 MODULE = "hdc/_native.abi3.so"
 
 

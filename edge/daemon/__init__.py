@@ -6,6 +6,7 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from . import daemon, homes, service
+    from .benchmark import measure_machine
     from .check import CheckFinding, check_home
     from .daemon import Daemon
     from .doctor import examine_machine
@@ -16,6 +17,7 @@ else:
     __getattr__ = lazy_names(
         __name__,
         {
+            "benchmark": ("measure_machine",),
             "check": ("CheckFinding", "check_home"),
             "daemon": ("Daemon",),
             "doctor": ("examine_machine",),
@@ -35,6 +37,7 @@ __all__ = [
     "examine_machine",
     "folder_of",
     "homes",
+    "measure_machine",
     "resolve_paths",
     "serve",
     "service",

@@ -4,6 +4,7 @@ import errno
 import os
 import platform
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -12,7 +13,9 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from ..config import read_settings
+import hdc
+
+from ..config import SETTINGS, read_settings
 from ..core import EdgeError
 from ..extras import install_command, pip_install
 from ..outbox import PLAUSIBLE_NS
@@ -36,18 +39,48 @@ FSYNC_MS_MAX: Final = 100.0
 acknowledgement (Nielsen 1993)."""
 
 BLOCK: Final = bytes(4096)
+PROCESSOR_NAMES: Final = ("model name", "Model", "Hardware")
+"""Lines of /proc/cpuinfo that name a processor or a board: x86, then Raspberry Pi, then others."""
+
+INSTRUCTIONS: Final = (
+    "asimd",
+    "asimddp",
+    "i8mm",
+    "sve",
+    "sse4_2",
+    "avx2",
+    "avx512f",
+    "avx_vnni",
+    "avx512_vnni",
+)
+"""Names in /proc/cpuinfo of the instructions that decide how fast integers are multiplied."""
+
+FEATURES_FOLDER: Final = Path("/sys/devices/system/cpu")
+"""Where onnxruntime reads which instructions an ARM processor has."""
+
+PROCESSOR_FILE: Final = Path("/proc/cpuinfo")
+MEMORY_FILE: Final = Path("/proc/meminfo")
+
 MIB: Final = 1 << 20
 """Bytes in a mebibyte."""
 
 
-def examine_machine(folder: Path) -> Iterator[CheckFinding]:
-    """Yield results; raises nothing.  Writes a small temporary file in the folder."""
+def examine_machine(folder: Path, *, bench: bool = False) -> Iterator[CheckFinding]:
+    """Yield results; raises nothing.  Writes a small temporary file in the folder.
+
+    bench: the machine is examined to time it, so that a folder without settings is no error.
+    """
     yield _python()
+    yield _processor()
+    yield from _features()
+    yield CheckFinding("hdc", "ok", f"decisions are computed in {hdc.native_path()}")
     yield _rooms()
     yield from _packages()
     yield _clock()
     yield _memory()
     yield _systemd()
+    if bench and not (folder / SETTINGS).is_file():
+        return
     if not folder.is_dir():
         yield CheckFinding(
             "folder", "error", f"{folder} is no folder", "make a home: `auricle init`"
@@ -60,8 +93,43 @@ def examine_machine(folder: Path) -> Iterator[CheckFinding]:
 
 
 def _python() -> CheckFinding:
-    found = f"{platform.python_version()} on {platform.machine()}, {platform.system()}"
-    return CheckFinding("python", "ok", found)
+    libc = " ".join(platform.libc_ver()).strip() or "an unknown C library"
+    found = f"{platform.python_version()} on {platform.machine()}, {platform.system()}, {libc}"
+    if sys.maxsize > 1 << 32:
+        return CheckFinding("python", "ok", found)
+    hint = "install a 64-bit system: docs/howto/devices.md"
+    return CheckFinding("python", "error", f"{found}: a 32-bit Python", hint)
+
+
+def _processor() -> CheckFinding:
+    """Report what the docs ask people to send with their figures: names, cores, instructions."""
+    try:
+        text = PROCESSOR_FILE.read_text("utf-8", "replace")
+    except OSError:
+        return CheckFinding("processor", "ok", f"{os.cpu_count()} cores; no /proc/cpuinfo")
+    lines = [line.partition(":") for line in text.splitlines()]
+    values = {name.strip(): value.strip() for name, _, value in lines}
+    named = next((values[name] for name in PROCESSOR_NAMES if values.get(name)), "unnamed")
+    known = {*values.get("flags", "").split(), *values.get("Features", "").split()}
+    able = " ".join(name for name in INSTRUCTIONS if name in known) or "none of those looked for"
+    board = _board()
+    found = f"{board}, {named}" if board and board != named else named
+    return CheckFinding("processor", "ok", f"{found}; {os.cpu_count()} cores; {able}")
+
+
+def _board() -> str:
+    """Return the name of the board, as boards with a device tree report it."""
+    try:
+        return Path("/proc/device-tree/model").read_text("utf-8", "replace").strip("\0\n ")
+    except OSError:
+        return ""
+
+
+def _features() -> Iterator[CheckFinding]:
+    """Warn in a container without /sys."""
+    if platform.system() == "Linux" and not FEATURES_FOLDER.is_dir():
+        detail = f"{FEATURES_FOLDER} is missing: onnxruntime may choose slower instructions"
+        yield CheckFinding("sysfs", "warning", detail, "mount /sys into the container, read-only")
 
 
 def _rooms() -> CheckFinding:
@@ -100,7 +168,7 @@ def _clock() -> CheckFinding:
 
 def _memory() -> CheckFinding:
     try:
-        text = Path("/proc/meminfo").read_text("ascii")
+        text = MEMORY_FILE.read_text("ascii")
         free = int(text.split("MemAvailable:")[1].split()[0]) << 10
     except (OSError, IndexError, ValueError):
         return CheckFinding("memory", "ok", "this system does not report it")

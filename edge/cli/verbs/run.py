@@ -38,12 +38,30 @@ def check(*, path: Path, home: Path, broker: bool, as_json: bool) -> None:
 @click.command
 @folder_argument
 @home_option
+@click.option("--bench", is_flag=True, help="Also time encoding and decisions; about 10 s.")
 @json_option
-def doctor(*, path: Path, home: Path, as_json: bool) -> None:
+def doctor(*, path: Path, home: Path, bench: bool, as_json: bool) -> None:
     """Check whether this machine suits a daemon.  Exit status 1 for an error."""
     from ...daemon import examine_machine
 
-    _show(examine_machine(folder_of(path, home)), as_json=as_json)
+    _show(examine_machine(folder_of(path, home), bench=bench), as_json=as_json)
+    if bench:
+        _show_figures(as_json=as_json)
+
+
+def _show_figures(*, as_json: bool) -> None:
+    """Time this machine, and show each figure as it is measured."""
+    from ...daemon import measure_machine
+    from ..views import common as views
+
+    for one in measure_machine():
+        if as_json:
+            views.show_json(one)
+            continue
+        shown = f"{one.median:.4g} {one.unit}"
+        if one.repeats > 1:
+            shown += f" (fastest {one.fastest:.4g}, of {one.repeats})"
+        views.say(f"bench   {one.what}: {shown}: {one.detail}")
 
 
 def _show(findings: "Iterable[CheckFinding]", *, as_json: bool) -> None:

@@ -114,18 +114,3 @@ def test_the_broker_is_checked_on_request(tmp_path: Path):
         assert states(folder, broker=True)["broker"] == "ok"
     gone = daemon_home(tmp_path / "gone", f'[mqtt]\nhost = "127.0.0.1"\nport = {free_port()}\n')
     assert states(gone, broker=True)["broker"] == "error"
-
-
-def test_the_doctor_looks_at_the_machine(tmp_path: Path):
-    """Python, packages, clock, disk and its speed are reported; no file is left behind."""
-    folder = daemon_home(tmp_path, HTTP)
-    result = run("doctor", folder, "--json")
-    for what in ("python", "packages", "torch", "clock", "memory", "systemd", "disk", "fsync"):
-        assert f'"what":"{what}"' in result.stdout.replace(": ", ":")
-    assert not list(folder.glob(".doctor*"))
-    assert result.exit_code == 0
-
-
-def test_the_doctor_wants_a_folder(tmp_path: Path):
-    """A home that does not exist is an error."""
-    assert run("doctor", tmp_path / "none").exit_code == 1
