@@ -255,7 +255,8 @@ class StreamLevel:
     def _question(
         self, made: SampleAssessment, window: hdc.WindowVerdict, statistics: hdc.TimeStatistics
     ) -> AlarmQuestion:
-        newest = list(self._waiting)[-self._half :]
+        waiting = list(self._waiting)
+        newest = waiting[-self._half :]
         level = self.level(made.verdict.domain, statistics)
         base = self._base(made.verdict.domain, statistics.level / hdc.ONE)
         above = sum(one.deviation for one in newest) / len(newest)
@@ -264,7 +265,7 @@ class StreamLevel:
             alarm_id=last.key,
             stream=self.stream,
             captured_at_ns=last.captured_at_ns,
-            from_ns=newest[0].captured_at_ns,
+            from_ns=waiting[-min(self._outside, len(waiting))].captured_at_ns,
             domain=window.domain,
             shift=above - (level.centre - base) / statistics.spread,
             observation_ids=tuple(one.key for one in newest),

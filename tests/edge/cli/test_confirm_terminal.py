@@ -80,7 +80,7 @@ def test_a_harmless_change_is_confirmed_once_and_for_all(home: Path):
     (asked,) = questions(camera.see(3 * WINDOW, SHIFT, 2))
     assert (asked["stream"], asked["domain"]) == ("cam", "hall")
     assert asked["shift"] > 1
-    assert len(asked["observation_ids"]) == WINDOW
+    assert len(asked["observation_ids"]) == WINDOW // 2
     stream = status_of(home)
     assert stream["question_at_ns"] == asked["from_ns"]
     assert 0 <= stream["observed_low"] <= stream["observed_rate"] <= stream["observed_high"] <= 1

@@ -319,6 +319,7 @@ def test_a_clear_alarm_is_asked_about_after_half_a_window():
     ids = [one.observation_id for one in stream.decisions]
     assert ids.index(asked.alarm_id) == raised + 7
     assert list(asked.observation_ids) == ids[raised : raised + 8]
+    assert asked.from_ns == stream.decisions[raised].captured_at_ns
 
 
 def test_outliers_that_have_passed_are_not_asked_about():
