@@ -16,6 +16,7 @@ import io
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -84,8 +85,8 @@ def show_times() -> None:
     for name, card in variants().items():
         model = open_model(card)
         for what, payload in payloads.items():
-            calls[what, name, "prepare"] = lambda m=model, p=payload: m._prepare(p)  # noqa: SLF001
-            calls[what, name, "encode"] = lambda m=model, p=payload: m.encode(p)
+            calls[what, name, "prepare"] = partial(model._prepare, payload)  # noqa: SLF001
+            calls[what, name, "encode"] = partial(model.encode, payload)
     best = dict.fromkeys(calls, float("inf"))
     for _ in range(REPEATS):
         for key, call in calls.items():

@@ -175,6 +175,8 @@ MIGRATIONS: Final[list[str]] = [
         UNIQUE (name, domain, label, part)
     );
     CREATE INDEX derived_by_concept ON derived (domain, label);
+    ALTER TABLE contributions ADD COLUMN geometry_version INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE replaced_contributions ADD COLUMN geometry_version INTEGER NOT NULL DEFAULT 1;
     INSERT OR REPLACE INTO meta VALUES ('uncleaned', x'31');
     """,
 ]

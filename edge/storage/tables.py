@@ -41,7 +41,9 @@ DOMAIN, LABEL, FEATURES = map(FACT_FIELDS.index, ("domain", "label", "features")
 CANDIDATE_COLUMNS: Final = "id, stream, subject, domain, captured_at_ns, score, features, recording"
 """Columns of `candidates` without their number."""
 
-CONTRIBUTION_COLUMNS: Final = "device, card, geometry, seed, revision, samples, columns"
+CONTRIBUTION_COLUMNS: Final = (
+    "device, card, geometry, geometry_version, seed, revision, samples, columns"
+)
 """Columns of `contributions` without the arrays and their checksum."""
 
 TABLES_WITH_IDS: Final = ("facts", "adaptor_facts", "candidates", "raws", "merged_facts")
@@ -365,12 +367,12 @@ def recalibration_from_row(row: tuple[Any, ...]) -> Recalibration:
 def store_contribution(db: sqlite3.Connection, one: Contribution) -> None:
     """Write a device's contribution, replacing the previous one."""
     body = pack_arrays(one.arrays) if one.samples else b""
-    head = (one.device, one.card, one.geometry, one.seed, one.revision, one.samples)
+    head = (one.device, one.card, one.geometry, one.geometry_version, one.seed, one.revision)
     columns = msgspec.json.encode(one.columns).decode()
     db.execute(
-        "INSERT OR REPLACE INTO contributions (device, card, geometry, seed, revision, samples,"
-        " columns, arrays, sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (*head, columns, body, hashlib.sha256(body).digest()),
+        "INSERT OR REPLACE INTO contributions (device, card, geometry, geometry_version, seed,"
+        " revision, samples, columns, arrays, sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*head, one.samples, columns, body, hashlib.sha256(body).digest()),
     )
 
 
@@ -379,11 +381,12 @@ def contribution_from_row(
 ) -> Contribution:
     """Return the contribution of a row of CONTRIBUTION_COLUMNS.  load: reads a device's arrays on
     first access.  Raises ValueError for invalid column names."""
-    device, card, geometry, seed, revision, samples, columns = row
+    device, card, geometry, version, seed, revision, samples, columns = row
     return Contribution(
         device=device,
         card=card,
         geometry=geometry,
+        geometry_version=version,
         seed=seed,
         revision=revision,
         samples=samples,

@@ -132,7 +132,7 @@ def test_each_class_is_measured_against_its_own_concept_only(
     compared = []
     original = hdc.Memory.distances
 
-    def distances(memory, codes, only=None):  # type: ignore[no-untyped-def]
+    def distances(memory, codes, only=None):
         compared.append(len(memory.keys) if only is None else len(only))
         return original(memory, codes, only)
 

@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hdc
+from hdc.normal import normal_quantile
 from hdc.switches import changes, switch_statistics
-from hdc.time_statistics import normal_quantile, sample_p_value, time_statistics
+from hdc.time_statistics import sample_p_value, time_statistics
 
 WIDTH = 12
 RATE = 0.01

@@ -208,7 +208,7 @@ class DomainFilter:
             self.clear()
             self._domains = domains
         self._rows.append(logits)
-        values = logits.tolist()
+        values: list[float] = logits.tolist()
         first = values.index(max(values))
         self._run = self._run + 1 if first == self._last_first else 1
         self._last_first = first

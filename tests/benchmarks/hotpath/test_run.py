@@ -89,7 +89,8 @@ def test_frames_and_files_are_shown_as_cameras_send_them():
     """A scene is a frame of pixels, and its file a JPEG that the encoder reads."""
     random = np.random.default_rng(0)
     frame = stages.photograph(stages.scenes()[0], random)
-    assert (frame.shape, frame.dtype) == ((480, 640, 3), np.uint8)
+    assert frame.shape == (480, 640, 3)
+    assert frame.dtype == np.uint8
     assert stages.as_jpeg(frame).startswith(b"\xff\xd8")
 
 

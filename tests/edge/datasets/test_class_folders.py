@@ -12,11 +12,11 @@ from edge.datasets.class_folders import (
     Example,
     Form,
     Skipped,
-    content_id,
     display_path,
     read_file,
     read_folder,
 )
+from edge.sources import content_id
 
 
 def write(folder: Path, *names: str) -> None:

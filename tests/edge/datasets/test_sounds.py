@@ -9,9 +9,10 @@ import pytest
 
 import encoder
 from edge.core.errors import ConfigError
-from edge.datasets.class_folders import Example, Skipped, content_id
+from edge.datasets.class_folders import Example, Skipped
 from edge.datasets.sounds import read_sounds
 from edge.datasets.tables import read_examples
+from edge.sources import content_id
 from tests.homes import CARD, run, run_json
 
 CARD_OF_SOUND = encoder.load_card(encoder.SHIPPED["log_mel"])

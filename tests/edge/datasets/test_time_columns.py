@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from edge.core.errors import ConfigError
-from edge.datasets.class_folders import Example, Skipped, content_id
+from edge.datasets.class_folders import Example, Skipped
 from edge.datasets.tables import read_examples
 from edge.datasets.time_columns import NamedColumns
 from edge.datasets.timestamps import read_time_ns
+from edge.sources import content_id
 
 NOON_NS = 1_709_294_400 * 10**9
 """2024-03-01 12:00:00 UTC."""

@@ -54,5 +54,5 @@ def test_a_subject_is_held_out_as_a_whole():
     few = [replace(one, subject="s0") for one in facts]
     order = orders_in_time(stack_facts(few))["home", "a"]
     for recording in range(20):
-        own = slice(6 * recording, 6 * recording + 6)
-        assert len(set(order.block[own].tolist())) == 1
+        rows = slice(6 * recording, 6 * recording + 6)
+        assert len(set(order.block[rows].tolist())) == 1
