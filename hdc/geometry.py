@@ -277,6 +277,10 @@ class Geometry:
     fitted: FittedGeometry = field(default_factory=FittedGeometry)
     version: int = GEOMETRY_VERSION
 
+    def __getstate__(self) -> dict[str, object]:
+        """Copies and pickles hold the fields; the rest is derived for the process in use."""
+        return {name: self.__dict__[name] for name in self.__dataclass_fields__}
+
     @cached_property
     def blocks(self) -> tuple[AnyBlock, ...]:
         """The integer blocks, in the order of a code's values."""

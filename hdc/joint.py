@@ -42,6 +42,10 @@ class NearestExemplars:
             self._laid_out.append(made if served else None)
         return self._laid_out[0]
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """See `Exemplars.__reduce__`."""
+        return NearestExemplars, (self.exemplars, self.scales)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldOutSamples:

@@ -146,6 +146,10 @@ class Memory:
         for key, concept in other._concepts.items():  # noqa: SLF001 - of the same class
             self._change(key, concept, 1)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Copies and pickles hold the sums; prototypes are derived for the process in use."""
+        return Memory, (self.geometry, self._concepts)
+
     def copy(self) -> "Memory":
         """Return an independent copy."""
         return Memory(self.geometry, dict(self._concepts), self._prototypes, set(self._changed))

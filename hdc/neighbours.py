@@ -56,6 +56,10 @@ class Exemplars:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Copies and pickles hold the samples; they are laid out again for the process in use."""
+        return Exemplars, (self.keys, self.columns, self.plane)
+
 
 def has_neighbours(geometry: Geometry) -> bool:
     """Say whether the geometry uses exemplars: all do, once they are fitted, but those that divide

@@ -15,8 +15,16 @@ import pytest
 import encoder
 from edge import Store
 from edge.core.errors import ModelMismatchError, StateError
-from edge.core.events import EraseFacts, Publish, Rejected, StoreAdaptor, StoreFacts
+from edge.core.events import (
+    EraseFacts,
+    Publish,
+    Rejected,
+    StoreAdaptor,
+    StoreContribution,
+    StoreFacts,
+)
 from edge.core.facts import Receipt, Selector
+from edge.core.knowledge import Contribution
 from tests.homes import CARD, RECEIPT, distinct_facts, new_store, raw_bytes, wide_card
 from tests.workers import a_record
 from tests.worlds import fact
@@ -214,6 +222,18 @@ def test_receipts_are_kept_without_names(path):
         raw = raw_bytes(path)
         assert b"observation-77" not in raw
         assert b"a-person" not in raw
+
+
+def test_a_contribution_keeps_the_version_of_its_geometry(path):
+    """What another device sent is read as it was stored, so it is summed under its geometry."""
+    one = Contribution(
+        device="b", card="c", geometry="d", geometry_version=2, seed=1, revision=3, columns=("x",)
+    )
+    with new_store(path) as store:
+        store.apply(StoreContribution(one))
+    with Store.open(path) as store:
+        found = store.contributions()["b"]
+    assert (found.geometry, found.geometry_version, found.columns) == ("d", 2, ("x",))
 
 
 def test_burials_are_adopted(path, tmp_path):
