@@ -99,7 +99,8 @@ def join_one_score(
     if near is None:
         place = int(scores.argmin())
         return int(scores[place]), place
-    values, (first, second) = samples.codes.values[0], samples.geometry.spans[:2]
+    values = np.ascontiguousarray(samples.codes.values[0], dtype=np.int64)
+    first, second = samples.geometry.spans[:2]
     # The plane's last coordinate is the length outside.
     columns, plane = values[slice(*first)], values[second[0] : second[1] - 1]
     kernel, layouts, geometry = native.KERNEL, near.layouts, samples.geometry

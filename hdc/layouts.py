@@ -284,7 +284,8 @@ def lay_memory(
     columns, plane, norms = blocks
     if columns is not None:
         part, made.columns = rest.pop(0), columns.width
-        made.wide = int(float(columns.gains.max(initial=0)) * 255 > _NARROW or part.max() > _NARROW)
+        made.wide = int(float(columns.gains.max(initial=0)) * 255 > _NARROW)
+        made.wide |= int(part.max(initial=0) > _NARROW)
         if not 0 < made.columns <= _COLUMNS_MAX or not whole(part, 0, SMALL):
             return None
         held.append(np.ascontiguousarray(part.astype(np.int32 if made.wide else np.uint16)))

@@ -219,7 +219,8 @@ class Memory:
         if kernel is None or layout is None or not made.size:
             return False
         chosen = None if only is None else np.ascontiguousarray(only, dtype=np.int64)
-        bits, values = np.ascontiguousarray(codes.bits), np.ascontiguousarray(codes.values)
+        bits = np.ascontiguousarray(codes.bits, dtype=np.uint64)
+        values = np.ascontiguousarray(codes.values, dtype=np.int64)
         work = np.empty(4 * values.shape[1] + _SPARE, dtype=np.uint8)
         return all(
             kernel.distances(layout, *sample, chosen, work, out)
@@ -241,7 +242,10 @@ class Memory:
         count = len(self.keys) if only is None else len(only)
         made = np.empty(count * (blocks + 2), dtype=np.int64)
         work = np.empty(4 * codes.values.shape[1] + _SPARE, dtype=np.uint8)
-        sample = (np.ascontiguousarray(codes.bits), np.ascontiguousarray(codes.values))
+        sample = (
+            np.ascontiguousarray(codes.bits, dtype=np.uint64),
+            np.ascontiguousarray(codes.values, dtype=np.int64),
+        )
         if not kernel.compare(layout, *sample, only, work, *(scales, made)):
             return None
         size = count * blocks

@@ -117,7 +117,8 @@ def nearest_to_one(exemplars: Exemplars, columns: Ints, plane: Ints) -> tuple[in
     if kernel is not None and layout is not None:
         made = np.empty(2, dtype=np.int64)
         work = np.empty(len(columns) + len(plane), dtype=np.float32)
-        if kernel.exemplars(layout, columns, plane, made, work):
+        sample = (np.ascontiguousarray(one, dtype=np.int64) for one in (columns, plane))
+        if kernel.exemplars(layout, *sample, made, work):
             by_columns, by_plane = made.tolist()
             return by_columns, by_plane
     apart = np.subtract(exemplars.columns, columns.astype(np.float32))

@@ -111,9 +111,9 @@ class Reconfigurator:
             )
         yield from self._retire(kept[0], "rolled back", _successor(kept[1:]), known)
 
-    def forget(self, ids: AbstractSet[str], ledger: Ledger) -> Iterator[Effect]:
-        """Report the versions grown from facts that are being forgotten, and cancel a running job
-        that holds any.  `EraseFacts` deletes the versions."""
+    def forget(self, ids: AbstractSet[str], known: Knowledge, ledger: Ledger) -> Iterator[Effect]:
+        """Report the versions grown from facts that are being forgotten, drop what answers on top
+        of them, and cancel a running job that holds any.  `EraseFacts` deletes the versions."""
         if self.running is not None and ids & self.running.facts:
             yield CancelGrowth(self.running.id)
             self.running = None
@@ -121,6 +121,7 @@ class Reconfigurator:
             for record in versions:
                 if ids & set(record.facts):
                     self._sizes.pop(domain, None)
+                    known.refit(domain)
                     detail = "facts it was grown from are forgotten"
                     yield Publish(
                         GrowthReport(

@@ -159,7 +159,10 @@ class Runtime:
 
     def digest(self) -> str:
         """Return the hex digest of card, geometry, sums and thresholds; equal for equal sets of
-        facts."""
+        facts.  Thresholds that could wait are computed for it, and serve from then on."""
+        if self.knowledge.deferring:
+            self._prefetched.clear()
+            self._session.knowledge_changed()
         return self.knowledge.digest(self._model.card.fingerprint)
 
     def explain(self, observation_id: str) -> Explanation | None:
@@ -506,7 +509,7 @@ class Runtime:
         geometry = self._refit_geometry(ids) if refits else None
         self._session.forget(matched | ids)
         levels = self._levels.forget(event.selector, streams, self.knowledge)
-        ended = tuple(self._growth.forget(ids, self._ledger))
+        ended = tuple(self._growth.forget(ids, self.knowledge, self._ledger))
         more = (("adaptors",) if ended else ()) + (("recalibration",) if levels else ())
         more = more if geometry is None else ("geometry", *more)
         frozen = geometry is None and not stays

@@ -32,7 +32,7 @@ def read_derived(
     if not found:
         return None
     body, checksum = found[0]
-    if _checksum(place, key, body) != checksum:
+    if not isinstance(body, bytes) or _checksum(place, key, body) != checksum:
         return None
     try:
         return unpack_arrays(body)

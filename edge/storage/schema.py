@@ -177,6 +177,7 @@ MIGRATIONS: Final[list[str]] = [
     CREATE INDEX derived_by_concept ON derived (domain, label);
     ALTER TABLE contributions ADD COLUMN geometry_version INTEGER NOT NULL DEFAULT 1;
     ALTER TABLE replaced_contributions ADD COLUMN geometry_version INTEGER NOT NULL DEFAULT 1;
+    DELETE FROM meta WHERE name = 'stamp';
     INSERT OR REPLACE INTO meta VALUES ('uncleaned', x'31');
     """,
 ]

@@ -10,7 +10,7 @@ from .refits import Scopes
 
 class SolvedHeads:
     """Cache of adaptors by domain.  A fact that changes an adaptor's inputs outdates it: it may
-    serve on until it is solved again.  A fact that is forgotten drops it."""
+    serve on until it is solved again, or facts are forgotten."""
 
     def __init__(self) -> None:
         self._solved: dict[str, tuple[Adaptor, Scopes]] = {}
@@ -64,8 +64,6 @@ class SolvedHeads:
             return
         if adaptor is not None and not current:
             self._outdated[domain] = adaptor, scopes
-            # It is solved again after all others, so that a steady flow of facts starves none.
-            self._used = {domain: None} | self._used
             return
         self._used.pop(domain, None)
         self._outdated.pop(domain, None)
@@ -95,16 +93,17 @@ class SolvedHeads:
         """Yield the domains whose adaptors are current, with them and their scopes."""
         return iter(self._solved.items())
 
-    def change(self, domain: str, rank: Rank, *, forgotten: bool) -> None:
-        """Outdate, or drop, the adaptors that a fact of this domain and rank, added or removed,
-        changes."""
+    def change(self, domain: str, rank: Rank) -> None:
+        """Outdate the adaptors that a fact of this domain and rank, added or removed, changes."""
         for name, (adaptor, scopes) in tuple(self._solved.items()):
             if scopes[name != domain].changes(rank):
                 del self._solved[name]
                 self._outdated[name] = adaptor, scopes
-        for name, (_, scopes) in tuple(self._outdated.items()) if forgotten else ():
-            if scopes[name != domain].changes(rank):
-                del self._outdated[name]
+
+    def drop_outdated(self) -> None:
+        """Drop all outdated adaptors: a fact that is forgotten may have been in another domain when
+        they were solved."""
+        self._outdated.clear()
 
     def drop(self, domain: str) -> None:
         """Drop a domain's adaptor."""

@@ -26,7 +26,6 @@ from ..facts import (
     Ledger,
     SampleScope,
     hash_rank,
-    stack_facts,
 )
 from ..recalibration import CalibrationStatus
 from ..router import Router, allot_facts
@@ -38,6 +37,7 @@ from .contributions import (
     pack_sums,
     read_contribution,
 )
+from .grouping import by_concept, concepts_of
 from .heads import SolvedHeads
 from .moments import GRAM_COLUMNS_MAX, Moments, NearestConceptAnswer, PooledAnswers
 from .refits import (
@@ -47,6 +47,7 @@ from .refits import (
     Refit,
     RouterRefit,
     ThresholdsRefit,
+    Turns,
     calibration_facts,
     code_facts,
     same_record,
@@ -103,6 +104,7 @@ class Knowledge:
         self._router_usable: bool | None = None
         self._settled = False
         self._failed: set[str] = set()
+        self._turns = Turns()
         self._refit: tuple[Refit, Changes] | None = None
         self._moments: Moments | None = None
         self._pooled: PooledAnswers | None = None
@@ -114,7 +116,7 @@ class Knowledge:
         self._ahead = True
         before = set(self.learned)
         self._new_domains = (self._new_domains & before) | {f.domain for f in given} - before
-        for (domain, label), rows in _by_concept(given):
+        for (domain, label), rows in by_concept(given):
             self._change(domain, label, rows, 1)
         self._invalidate(given)
 
@@ -123,7 +125,7 @@ class Knowledge:
         derived takes them into account.  forgotten: nothing that they have shaped serves on."""
         given = tuple(facts)
         self._leaving = frozenset(fact.id for fact in given)
-        for (domain, label), rows in _by_concept(given):
+        for (domain, label), rows in by_concept(given):
             self._change(domain, label, rows, -1)
         self._invalidate(given, removed=True, forgotten=forgotten)
 
@@ -253,10 +255,10 @@ class Knowledge:
 
     def next_refit(self) -> Refit | None:
         """Return a part that new facts have outdated, to fit in the background; None if there is
-        none.  Thresholds come first, then the router, then adaptors in the order of their last
-        use.  Pass the result to `accept`; only the last one returned is accepted."""
+        none.  See `Turns`; at first thresholds, then the router, then adaptors in the order of
+        their last use.  Pass the result to `accept`; only the last one returned is accepted."""
         outdated = (one for one in self._outdated() if one.name not in self._failed)
-        found = None if self._settled else next(outdated, None)
+        found = None if self._settled else self._turns.take(outdated)
         self._settled = found is None
         self._refit = None if found is None else (found, Changes())
         return found
@@ -466,6 +468,7 @@ class Knowledge:
         other devices' contributions."""
         parts = (card, self.geometry.fingerprint, self.memory.digest())
         thresholds = self._calibrate(may_wait=False).digest() if self.memory.keys else ""
+        self._serving_calibration = None
         contributed = tuple(
             f"{device} {one.content}" for device, (one, _) in self._contributed.items()
         )
@@ -509,7 +512,7 @@ class Knowledge:
         if self._moments is None:
             self._moments = Moments(self.geometry.slices[0][1])
             for batch in self._batches():
-                for domain, label, rows in _concepts(batch):
+                for domain, label, rows in concepts_of(batch):
                     self._moments.change((domain, label), rows, 1)
         return self._moments
 
@@ -532,17 +535,17 @@ class Knowledge:
         if forgotten:
             self._refit = None
         for fact in facts:
-            if forgotten:
-                self._thresholds.drop(fact.domain)
-            else:
-                self._thresholds.outdate(fact.domain, new=fact.domain in self._new_domains)
+            self._thresholds.outdate(fact.domain, new=fact.domain in self._new_domains)
             place = hash_rank(fact.id)
-            self._heads.change(fact.domain, place, forgotten=forgotten)
+            self._heads.change(fact.domain, place)
             if self._refit is not None:
                 self._refit[1].add(FactChange(fact.domain, place, removed))
             if self._router and self._router.scopes.get(fact.domain, SampleScope()).changes(place):
                 self._router_current = False
-                self._router = None if forgotten else self._router
+        if forgotten:
+            self._thresholds.drop_outdated()
+            self._heads.drop_outdated()
+            self._router = self._router if self._router_current else None
 
     def _batches(self, domain: str | None = None) -> Iterable[FactBatch]:
         """Return the ledger's facts, of one domain or of all, without those about to be erased."""
@@ -582,18 +585,3 @@ def derive_knowledge(
     if card:
         knowledge.set_contributions(ledger.contributions(), card)
     return knowledge
-
-
-def _by_concept(facts: Iterable[Fact]) -> list[tuple[Concept, FactBatch]]:
-    groups: dict[Concept, list[Fact]] = {}
-    for fact in facts:
-        groups.setdefault((fact.domain, fact.label), []).append(fact)
-    return [(concept, stack_facts(rows)) for concept, rows in sorted(groups.items())]
-
-
-def _concepts(batch: FactBatch) -> Iterator[tuple[str, str, NDArray[np.uint8]]]:
-    """Yield each concept of a batch with its features."""
-    pairs = list(zip(batch.domains, batch.labels, strict=True))
-    for domain, label in sorted(set(pairs)):
-        index = [row for row, pair in enumerate(pairs) if pair == (domain, label)]
-        yield domain, label, batch.features[index]

@@ -83,6 +83,25 @@ class Refit(Protocol):
         """Return whether the result is what the ledger gives after these changes."""
 
 
+class Turns:
+    """Whose turn it is: that of the part fitted longest ago, so that a steady flow of facts of one
+    domain starves no other part."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+        self._count = 0
+
+    def take(self, outdated: Iterable[Refit]) -> Refit | None:
+        """Return the part to fit next, the first of those never fitted; None if there is none."""
+        found = min(outdated, key=lambda one: self._last.get(one.name, 0), default=None)
+        if found is None:
+            self._last.clear()
+            return None
+        self._count += 1
+        self._last[found.name] = self._count
+        return found
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class ThresholdsRefit:
     """The calibration of one domain.  count: its facts.  memory: returns an independent copy of a

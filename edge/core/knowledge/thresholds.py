@@ -41,6 +41,11 @@ class Thresholds:
             self._merged = None
         self._outdated.discard(domain)
 
+    def drop_outdated(self) -> None:
+        """Drop all outdated calibrations; see `SolvedHeads.drop_outdated`."""
+        for domain in tuple(self._outdated):
+            self.drop(domain)
+
     def clear(self) -> None:
         """Drop all."""
         self._parts.clear()

@@ -141,3 +141,16 @@ def test_forgetting_all_facts_with_a_refit_is_a_fresh_start():
     assert world.runtime.digest() == World().runtime.digest()
     world.crash()
     assert world.runtime.digest() == World().runtime.digest()
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_all_facts_of_wide_features_are_forgotten(refit):
+    """Memories without concepts serve whatever the width: here gains of columns are small."""
+    facts = [
+        fact(f"f{at}", "ab"[at % 2], "xy"[at // 40], at + 1, seed=at, width=600) for at in range(80)
+    ]
+    world = World(facts, width=600)
+    world.feed(FitGeometry())
+    world.ask(ForgetRequest("r", Selector(stream="s"), 0, refit_geometry=refit), Receipt)
+    assert world.ledger.concepts() == {}
+    assert world.runtime.knowledge.memory.keys == ()

@@ -10,13 +10,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.core import Derived, FactBatch, StateError
-from edge.core.events import ForgetRequest
-from edge.core.facts import Selector
+from edge.core import Derived, FactBatch, StateError, limits
+from edge.core.events import (
+    Enrol,
+    FitGeometry,
+    ForgetRequest,
+    GrowRequest,
+    GrowthFinished,
+    StartGrowth,
+)
+from edge.core.facts import Selector, hash_rank
 from edge.home.actions import verify_home
 from edge.home.home import Home
 from edge.storage import Store
+from tests.growers import accept
 from tests.homes import new_home, raw_bytes, run, teach, write_csv
+from tests.worlds import fact
 
 
 @pytest.fixture
@@ -143,3 +152,61 @@ def test_a_home_that_cannot_keep_anything_closes(
     monkeypatch.undo()
     with Home(folder) as home:
         assert home.runtime.digest() == digest
+
+
+def test_an_entry_whose_arrays_are_gone_is_derived_again(folder: Path) -> None:
+    """A damaged row may hold nothing where its arrays were: the home opens all the same."""
+    with Home(folder) as home:
+        digest = home.runtime.digest()
+    with sqlite3.connect(folder / "knowledge.db") as db:
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, 'arrays BLOB NOT NULL', 'arrays BLOB')"
+            " WHERE name = 'derived'"
+        )
+    db.close()
+    with sqlite3.connect(folder / "knowledge.db") as db:
+        db.execute("UPDATE derived SET arrays = NULL")
+    db.close()
+    with Home(folder) as home:
+        assert home.runtime.digest() == digest
+
+
+def test_what_stood_on_a_forgotten_adaptor_does_not_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An adaptor's record leaves with a fact that it was grown from, though later facts have pushed
+    that fact out of every sample: the head on top of it leaves, too, and is not kept."""
+    monkeypatch.setattr(limits, "SUPPORT_FACTS_MAX", 12)
+    monkeypatch.setattr(limits, "GEOMETRY_FACTS_MAX", 12)
+    ids = sorted((f"f{at}" for at in range(300)), key=hash_rank)
+    own = [fact(key, "xy"[at % 2], "A", at + 1, seed=at) for at, key in enumerate(ids[100:130])]
+    others = [
+        fact(key, "xy"[at % 2], "B", at + 1, seed=1_000 + at) for at, key in enumerate(ids[200:215])
+    ]
+    later = [
+        fact(key, "xy"[at % 2], "B", at + 100, seed=2_000 + at) for at, key in enumerate(ids[:20])
+    ]
+    rows = np.stack([np.frombuffer(one.features, np.uint8) for one in own])
+    path = new_home(tmp_path / "grown")
+    with Home(path) as home:
+        home.feed(Enrol(tuple(own + others)))
+        home.feed(FitGeometry())
+        found = home.runtime.handle(GrowRequest("A", "g"))
+        job = next(one.job for one in found if isinstance(one, StartGrowth))
+        home.feed(GrowthFinished(accept(job)))
+        record = home.store.adaptors()["A"][0]
+        home.feed(Enrol(tuple(later)))
+        home.feed(FitGeometry())
+        home.runtime.knowledge.adaptor("A")
+        outside = next(one.id for one in others if one.id in record.facts)
+        home.feed(ForgetRequest("r", Selector(ids=frozenset({outside})), 5))
+        assert not home.store.adaptors()
+        served = home.runtime.knowledge.adaptor("A").answer(rows)
+    with Home(path) as home:
+        kept = home.runtime.knowledge.adaptor("A").answer(rows)
+        home.store.drop_derived()
+        home.reopen()
+        fresh = home.runtime.knowledge.adaptor("A").answer(rows)
+    assert np.array_equal(served, fresh)
+    assert np.array_equal(kept, fresh)

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.core import limits
 from edge.core.events import Decision, Enrol, FitGeometry, ForgetRequest, Observation, Relabel
-from edge.core.facts import Fact, Receipt, Selector
+from edge.core.facts import Fact, Receipt, Selector, hash_rank
 from edge.core.knowledge import knowledge as place
 from edge.core.knowledge.knowledge import Knowledge, derive_knowledge
 from edge.core.knowledge.refits import HeadRefit, Refit, RouterRefit, ThresholdsRefit
@@ -238,3 +239,36 @@ def test_a_window_is_assessed_again_with_new_thresholds():
         Observation(stream="w", sequence=1_001, captured_at_ns=1_001, payload=vector(2), id="again")
     )
     assert world.runtime._session.version > before + 1  # noqa: SLF001 - as above
+
+
+def test_a_steady_flow_of_facts_starves_no_part():
+    """Labels of one domain that arrive during every fit still let the router and adaptors be
+    fitted."""
+    world = two_domains()
+    for domain in world.known.learned:
+        world.known.adaptor(domain)
+    world.drain()
+    names = []
+    for number in range(12):
+        world.feed(Enrol((fact(f"more{number}", "a", "x", 100 + number, seed=number),)))
+        world.known.adaptor("x")
+        refit = world.gather()
+        assert refit is not None
+        world.feed(Enrol((fact(f"also{number}", "a", "x", 200 + number, seed=number),)))
+        world.finish(refit)
+        names.append(refit.name)
+    assert {"thresholds of x", "router", "adaptor of x"} <= set(names)
+
+
+def test_an_adaptor_of_a_fact_that_moved_does_not_outlive_it(monkeypatch: pytest.MonkeyPatch):
+    """A fact leaves a domain and is forgotten: the domain's adaptor from before does not serve."""
+    monkeypatch.setattr(limits, "SUPPORT_FACTS_MAX", 8)
+    world = two_domains()
+    before = world.known.adaptor("x")
+    scopes = world.known._heads._solved["x"][1]  # noqa: SLF001 - what a fact may be in
+    moved = [f"xa{at}" for at in range(20)]
+    ids = frozenset([one for one in moved if not scopes[1].changes(hash_rank(one))][:5])
+    assert len(ids) == 5
+    world.feed(Relabel(Selector(ids=ids), domain="y"))
+    world.ask(ForgetRequest("r", Selector(ids=ids), 0, refit_geometry=False), Receipt)
+    assert world.known.adaptor("x") is not before
