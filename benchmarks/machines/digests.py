@@ -24,7 +24,7 @@ STAGES = ("geometry", "memory", "calibration", "verdicts", "knowledge")
 """In the order in which one follows from another."""
 
 DIGITS = 16
-"""Hexadecimal digits that are kept: 64 bits tell some hundred digests apart."""
+"""Hexadecimal digits that are kept: 64 bits distinguish some hundred digests."""
 
 EXPECTED = Path(__file__).with_name("expected.json")
 """Digests that every machine must find, as `dump` writes them."""

@@ -1,7 +1,7 @@
 """Checkpoints of a knowledge file: its log is written into the file, the pages that it names are
 cleaned, and it is cut.
 
-SQLite's own checkpoints are off: one that nobody cleans after could leave copies of rows in gaps.
+SQLite's own checkpoints are off: without cleaning they could leave copies of rows in gaps.
 """
 
 import sqlite3

@@ -54,7 +54,7 @@ Floats = NDArray[np.float32]
 
 
 UNNAMED: Final = (np.ndarray, bytes, list, tuple)
-"""The usual payloads without names, which are quicker to tell than a mapping is."""
+"""The usual payloads without names, which are quicker to recognise than a mapping is."""
 
 NAMED: Final = (NamedValues, Mapping)
 """Payloads of numbers by name."""
