@@ -33,7 +33,7 @@ SECONDS_MAX = 300
 
 
 class WheelError(Exception):
-    """Says what is wrong with a wheel, or why it was not built."""
+    """A wheel is wrong, or could not be built; the message gives the reason."""
 
 
 def main(folder: str) -> int:

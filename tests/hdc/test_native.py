@@ -240,7 +240,7 @@ def test_other_products_are_refused(rows, one):
         hdc.byte_products(rows, one)
 
 
-@pytest.mark.timeout(900)  # numpy runs slowly beside the sanitizers, more so on a busy machine
+@pytest.mark.timeout(900)  # sanitizers slow the process down, more so on a busy machine
 def test_sanitizers_find_nothing(source, tmp_path):
     """The C runs all kinds of cases under the address and undefined-behaviour sanitizers."""
     if shutil.which("gcc") is None:

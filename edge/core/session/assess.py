@@ -133,14 +133,7 @@ class Assessor:
         stream = session.streams.get(event.stream)
         reference = session.reference_model(known)
         level = self._levels.get(event.stream)
-        if stream.version != session.version:
-            stream.refresh(
-                lambda kept: (
-                    self._at_level(one, known, level)
-                    for one in session.assess_again(kept, known, reference)
-                ),
-                session.version,
-            )
+        self._refresh(stream, known, reference, level)
         if ahead is not None and ahead.reference is reference:
             made, logits = self._at_level(ahead.assessment, known, level), ahead.logits
         else:
@@ -185,6 +178,24 @@ class Assessor:
         if stream.alarmed:
             yield from self._requests.update(event.stream, stream, known)
         yield from self._recalibrate(event, made, window, known)
+
+    def _refresh(
+        self,
+        stream: StreamState,
+        known: Knowledge,
+        reference: ReferenceModel,
+        level: StreamLevel,
+    ) -> None:
+        """Assess a stream's kept observations again if knowledge has changed since."""
+        session = self._session
+        if stream.version != session.version:
+            stream.refresh(
+                lambda kept: (
+                    self._at_level(one, known, level)
+                    for one in session.assess_again(kept, known, reference)
+                ),
+                session.version,
+            )
 
     def _compare(
         self,

@@ -76,7 +76,7 @@ def test_features_are_replayed():
 
 
 def test_stages_add_up_to_a_decision():
-    """Numbers are prepared, encoded, projected and compared, and the rest takes what is left."""
+    """The stages of a decision on numbers and the rest add up to its total time."""
     handler = handling.vectors()
     found = stages.stages("vector", handler.runtime, handler.model, handler.samples[:32])
     parts = [found[f"vector_{name}_us"] for name in (*stages.STAGES, "rest")]

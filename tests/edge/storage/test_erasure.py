@@ -120,7 +120,7 @@ def test_an_erasure_writes_little_of_a_large_file(path: Path) -> None:
 
 
 def test_a_file_that_is_mostly_free_is_rebuilt(path: Path) -> None:
-    """After most facts were erased, the file is about as large as what is left."""
+    """After most facts were erased, the file is about as large as the remaining facts need."""
     facts = distinct_facts(1000, 2064)
     with Store.create(path, wide_card(2064)) as store:
         store.apply(StoreFacts(tuple(facts)))

@@ -31,7 +31,7 @@ def world_of(*domains: str) -> World:
 
 
 def keep(world: World) -> list[str]:
-    """Keep what is new; returns the names of the entries other than sums."""
+    """Save changed entries; returns the names of those other than sums."""
     known = world.runtime.knowledge
     known.ledger_applied()
     entries = list(known.derived_state())
