@@ -6,6 +6,7 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from . import limits
+    from .actions import ACTIONS_OF_FACTS, Action, FactBefore
     from .adaptors.adaptor import Adaptor
     from .adaptors.record import AdaptorRecord
     from .columns import (
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
         Publish,
         Rejected,
         Relabel,
+        ReleaseActions,
         RemoveAdaptor,
         Rollback,
         SeriesAnomaly,
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
         StoreLabelCandidates,
         StoreRecalibration,
         Tick,
+        Together,
         UndoMerge,
         UnlabelledObservation,
         accepted,
@@ -125,6 +128,7 @@ else:
     __getattr__ = lazy_names(
         __name__,
         {
+            "actions": ("ACTIONS_OF_FACTS", "Action", "FactBefore"),
             "adaptors.adaptor": ("Adaptor",),
             "adaptors.record": ("AdaptorRecord",),
             "columns": (
@@ -174,6 +178,7 @@ else:
                 "Publish",
                 "Rejected",
                 "Relabel",
+                "ReleaseActions",
                 "RemoveAdaptor",
                 "Rollback",
                 "SeriesAnomaly",
@@ -189,6 +194,7 @@ else:
                 "StoreLabelCandidates",
                 "StoreRecalibration",
                 "Tick",
+                "Together",
                 "UndoMerge",
                 "UnlabelledObservation",
                 "accepted",
@@ -244,6 +250,7 @@ else:
     )
 
 __all__ = [
+    "ACTIONS_OF_FACTS",
     "CALIBRATION_FACTS_MAX",
     "COUNT_MAX",
     "DIGEST_BITS",
@@ -255,6 +262,7 @@ __all__ = [
     "SUPPORT_FACTS_MAX",
     "TEXT_CHARS_MAX",
     "Acknowledgement",
+    "Action",
     "Adaptor",
     "AdaptorRecord",
     "AlarmCounts",
@@ -281,6 +289,7 @@ __all__ = [
     "Explanation",
     "Fact",
     "FactBatch",
+    "FactBefore",
     "FeatureModel",
     "FitGeometry",
     "ForgetRequest",
@@ -306,6 +315,7 @@ __all__ = [
     "Receipt",
     "Rejected",
     "Relabel",
+    "ReleaseActions",
     "RemoveAdaptor",
     "Rollback",
     "Runtime",
@@ -327,6 +337,7 @@ __all__ = [
     "StoreLabelCandidates",
     "StoreRecalibration",
     "Tick",
+    "Together",
     "TransportError",
     "UndoMerge",
     "UnlabelledObservation",

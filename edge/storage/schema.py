@@ -180,6 +180,33 @@ MIGRATIONS: Final[list[str]] = [
     DELETE FROM meta WHERE name = 'stamp';
     INSERT OR REPLACE INTO meta VALUES ('uncleaned', x'31');
     """,
+    """
+    CREATE TABLE actions (
+        number INTEGER PRIMARY KEY,
+        action TEXT NOT NULL UNIQUE,
+        verb TEXT NOT NULL,
+        at_ns INTEGER NOT NULL,
+        undone INTEGER NOT NULL,
+        detail TEXT NOT NULL
+    );
+    CREATE TABLE action_facts (
+        action INTEGER NOT NULL REFERENCES actions (number),
+        id TEXT NOT NULL,
+        stream TEXT NOT NULL,
+        domain TEXT NOT NULL,
+        label TEXT NOT NULL,
+        captured_at_ns INTEGER NOT NULL,
+        features BLOB NOT NULL,
+        subject TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        recording TEXT NOT NULL,
+        after BLOB NOT NULL,
+        score REAL,
+        PRIMARY KEY (action, id)
+    );
+    CREATE INDEX action_facts_by_id ON action_facts (id);
+    ALTER TABLE adaptors ADD COLUMN kept_for INTEGER;
+    """,
 ]
 
 
