@@ -51,6 +51,13 @@ def _raw_input(request: Request, context: CommandContext) -> Iterator[tuple[str,
     yield "raw", "" if raw is None else base64.b64encode(raw).decode()
 
 
+def _list_actions(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..home import done_actions
+
+    found = done_actions(open_home(request, context), context.now_ns())
+    yield "actions", [msgspec.to_builtins(one) for one in found]
+
+
 def _status(_request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     yield from msgspec.to_builtins(context.status()).items()
 
@@ -97,6 +104,7 @@ QUERIES: Final[dict[str, Callable[[Any, CommandContext], Iterator[tuple[str, Any
     "candidates": _list_candidates,
     "explain": _explain,
     "raw": _raw_input,
+    "actions": _list_actions,
     "status": _status,
     "health": _health,
     "rebirth": _rebirth,

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         GrowthFinished,
         GrowthReport,
         Label,
+        LabelMany,
         LabelRequest,
         Message,
         Observation,
@@ -73,7 +74,10 @@ if TYPE_CHECKING:
         StoreRecalibration,
         Tick,
         Together,
+        Undo,
+        Undoable,
         UndoMerge,
+        Unlabel,
         UnlabelledObservation,
         accepted,
     )
@@ -123,6 +127,7 @@ if TYPE_CHECKING:
     from .session.assess import FeatureModel, mixture_scores
     from .session.explanation import Explanation, KnownExample
     from .session.recalibration import AlarmCounts, effective_count, wilson_interval
+    from .session.snapshot import KnowledgeSnapshot
     from .validation import find_invalid_fact
 else:
     __getattr__ = lazy_names(
@@ -172,6 +177,7 @@ else:
                 "GrowthFinished",
                 "GrowthReport",
                 "Label",
+                "LabelMany",
                 "LabelRequest",
                 "Message",
                 "Observation",
@@ -195,7 +201,10 @@ else:
                 "StoreRecalibration",
                 "Tick",
                 "Together",
+                "Undo",
                 "UndoMerge",
+                "Undoable",
+                "Unlabel",
                 "UnlabelledObservation",
                 "accepted",
             ),
@@ -245,6 +254,7 @@ else:
             "session.assess": ("FeatureModel", "mixture_scores"),
             "session.explanation": ("Explanation", "KnownExample"),
             "session.recalibration": ("AlarmCounts", "effective_count", "wilson_interval"),
+            "session.snapshot": ("KnowledgeSnapshot",),
             "validation": ("find_invalid_fact",),
         },
     )
@@ -299,9 +309,11 @@ __all__ = [
     "GrowthReport",
     "GrowthResult",
     "Knowledge",
+    "KnowledgeSnapshot",
     "KnownExample",
     "Label",
     "LabelCandidate",
+    "LabelMany",
     "LabelRequest",
     "Ledger",
     "MemoryLedger",
@@ -339,7 +351,10 @@ __all__ = [
     "Tick",
     "Together",
     "TransportError",
+    "Undo",
     "UndoMerge",
+    "Undoable",
+    "Unlabel",
     "UnlabelledObservation",
     "accepted",
     "admit",

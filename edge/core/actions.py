@@ -62,7 +62,7 @@ class Action:
     other: of `relabel`, a domain and its new name, if it was renamed as a whole and the name was
     new; of `undo-merge`, the two domains; of `rollback` and `grow`, the adaptor's, with `version`.
     stream, counts: of `confirm`, the observations, alarms and changes that it counted as false
-    alarms; harmless: its answer.
+    alarms; harmless: its answer.  restored: how many facts an undo has restored.
     """
 
     id: str
@@ -78,6 +78,7 @@ class Action:
     harmless: bool = True
     counts: tuple[int, int, int] = (0, 0, 0)
     undone: bool = False
+    restored: int = 0
 
     @property
     def expires_at_ns(self) -> int:
@@ -98,7 +99,7 @@ class Action:
         many = "1 observation" if facts == 1 else f"{facts} observations"
         match self.verb:
             case "label" | "label-many":
-                return f"labelled {many} {_shown(self.labels)}"
+                return f"labelled {many} as {_shown(self.labels)}"
             case "unlabel":
                 return f"took back the label of {many}"
             case "relabel":

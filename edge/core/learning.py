@@ -69,20 +69,24 @@ class Learner:
             recording=kept.recording,
         )
 
-    def refusals(self, labels: Sequence[Label]) -> tuple[Rejected, ...]:
-        """Return why labels cannot be used, in their order; the others can."""
+    def refusals(self, labels: Sequence[Label]) -> tuple[Rejected | None, ...]:
+        """Return why each label cannot be used, None for those that can."""
         found, seen = [], set[str]()
         for one in labels:
-            wrong = find_invalid(one, 0)
-            if wrong:
-                found.append(Rejected(one.observation_id, f"labelling: {wrong}", "correct it"))
-            elif one.observation_id in seen:
-                reason = "labelling: the observation is named twice"
-                found.append(Rejected(one.observation_id, reason, "the first label counts"))
-            elif refused := self._refusal(one):
-                found.append(refused)
+            found.append(self._twice(one) if one.observation_id in seen else self._unusable(one))
             seen.add(one.observation_id)
         return tuple(found)
+
+    @staticmethod
+    def _twice(event: Label) -> Rejected:
+        reason = "labelling: the observation is named twice"
+        return Rejected(event.observation_id, reason, "the first label counts")
+
+    def _unusable(self, event: Label) -> Rejected | None:
+        wrong = find_invalid(event, 0)
+        if wrong:
+            return Rejected(event.observation_id, f"labelling: {wrong}", "correct the label")
+        return self._refusal(event)
 
     def label(self, event: Label, known: Knowledge) -> Iterator[Effect]:
         """Learn one observation."""
@@ -94,11 +98,9 @@ class Learner:
 
     def label_many(self, event: LabelMany, known: Knowledge) -> Iterator[Effect]:
         """Learn observations together; those that `refusals` names are left out."""
-        usable: dict[str, Label] = {}
-        for one in event.labels:
-            if not find_invalid(one, 0) and self._refusal(one) is None:
-                usable.setdefault(one.observation_id, one)
-        yield from self.learn("label-many", self._labelled(tuple(usable.values())), known)
+        reasons = self.refusals(event.labels)
+        usable = [one for one, why in zip(event.labels, reasons, strict=True) if why is None]
+        yield from self.learn("label-many", self._labelled(usable), known)
 
     def _refusal(self, event: Label) -> Rejected | None:
         """Return why an observation cannot be labelled, None if it can."""

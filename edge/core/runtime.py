@@ -70,6 +70,7 @@ from .session import (
     BatchPrefetch,
     Explanation,
     FeatureModel,
+    KnowledgeSnapshot,
     SessionState,
     StreamLevels,
     confirmed_alarm,
@@ -281,9 +282,13 @@ class Runtime:
 
     # --- actions of people -----------------------------------------------------------------------
 
-    def refusals(self, labels: Sequence[Label]) -> tuple[Rejected, ...]:
-        """Return why labels cannot be used, in their order; `LabelMany` stores the others."""
+    def refusals(self, labels: Sequence[Label]) -> tuple[Rejected | None, ...]:
+        """Return why each label cannot be used, None for those that `LabelMany` stores."""
         return self._learner.refusals(labels)
+
+    def snapshot(self) -> KnowledgeSnapshot:
+        """Return what decisions say now, frozen, to compare with what they say later."""
+        return KnowledgeSnapshot(self.knowledge, self.config.false_alarm_rate)
 
     def _record(self, event: Undoable) -> Iterator[Effect]:
         action = self._actions.describe(event.event, event.action_id, event.at_ns)

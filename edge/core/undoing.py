@@ -126,9 +126,9 @@ class ActionLog:
     def undo(self, event: Undo, known: Knowledge) -> Iterator[Effect]:
         """Undo an action, as far as nothing else has changed it since."""
         found = next((one for one in self._ledger.actions() if one.id == event.action_id), None)
-        wrong = _not_undoable(found, event.at_ns)
-        if wrong or found is None:
-            yield Publish(Rejected(event.action_id, *wrong))
+        reason, hint = _not_undoable(found, event.at_ns)
+        if reason or found is None:
+            yield Publish(Rejected(event.action_id, reason, hint))
             return
         effects = tuple(self._reversed(found, known))
         stored: tuple[StoredEffect, ...] = tuple(
@@ -205,7 +205,7 @@ def _rejections(effects: tuple[Effect, ...]) -> list[Publish]:
 
 
 def _not_undoable(action: Action | None, now_ns: int) -> tuple[str, str]:
-    """Return why an action cannot be undone and a hint; empty if it can."""
+    """Return why an action cannot be undone, and a hint; both empty if it can."""
     hint = "list the actions that can be undone with `auricle undo --list`"
     if action is None:
         return "undoing: there is no action of this id, or it is too old", hint

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         json_line,
         verify_home,
     )
+    from .agreement import AgreementCount
     from .command_context import CommandContext
     from .device_port import (
         Attachment,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from .train_forecaster import train_on_recording
     from .transfer import MergeSummary, RestoreSummary
     from .typos import KnownNames, likely_typo, warning_of
+    from .undoing import done_actions
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -67,6 +69,7 @@ else:
                 "json_line",
                 "verify_home",
             ),
+            "agreement": ("AgreementCount",),
             "command_context": ("CommandContext",),
             "device_port": (
                 "Attachment",
@@ -102,12 +105,14 @@ else:
             "train_forecaster": ("train_on_recording",),
             "transfer": ("MergeSummary", "RestoreSummary"),
             "typos": ("KnownNames", "likely_typo", "warning_of"),
+            "undoing": ("done_actions",),
         },
     )
 
 __all__ = [
     "DEFAULT",
     "AdaptorSummary",
+    "AgreementCount",
     "Attachment",
     "Beat",
     "Column",
@@ -137,6 +142,7 @@ __all__ = [
     "change_as_data",
     "create_home",
     "device_turns",
+    "done_actions",
     "event_as_data",
     "explain_observation",
     "forecast_file",

@@ -41,6 +41,7 @@ from ..core import (
     StoreLabelCandidates,
     StoreRecalibration,
     Tick,
+    Undoable,
 )
 from ..mqtt import BundleTrialReport
 from ..storage import (
@@ -132,6 +133,7 @@ class Home:
         self._fitter = BackgroundFitter(path, self.model.card)
         self._result: GrowthResult | None = None
         self._raw_inputs = RawInputs() if self.settings.candidates.raw else None
+        self.store.raw_inputs = self._raw_inputs.of if self._raw_inputs is not None else None
         self._memory_used = True
         self._settled = True
         self.trial: TrialHealth | None = None
@@ -147,12 +149,13 @@ class Home:
         self._settled = False
         if self._raw_inputs is not None and isinstance(event, Observation):
             self._raw_inputs.add(event.key, event.payload)
-        if isinstance(event, Tick | GrowRequest) and self.heads_only:
-            if isinstance(event, GrowRequest):
+        if self.heads_only:
+            asked = event.event if isinstance(event, Undoable) else event
+            if isinstance(asked, GrowRequest):
                 hint = "see `auricle doctor`; the learned facts are kept"
-                reason = f"growing {event.domain}: {self.heads_only}"
-                return (Rejected(event.request_id, reason, hint),)
-            event = Tick(grows=False)
+                reason = f"growing {asked.domain}: {self.heads_only}"
+                return (Rejected(asked.request_id, reason, hint),)
+            event = Tick(grows=False) if isinstance(event, Tick) else event
         try:
             effects = self.runtime.handle(event)
             if isinstance(event, ForgetRequest):

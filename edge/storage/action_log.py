@@ -29,6 +29,7 @@ class _Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stream: str = ""
     harmless: bool = True
     counts: tuple[int, int, int] = (0, 0, 0)
+    restored: int = 0
 
 
 def read_actions(rows: Rows, *, heads: bool = False) -> tuple[Action, ...]:
@@ -104,8 +105,12 @@ def end_action(db: sqlite3.Connection, name: str) -> None:
     """Mark an action as undone: its adaptors serve again, and its record of facts ends."""
     (number,) = db.execute("SELECT number FROM actions WHERE action = ?", (name,)).fetchone()
     db.execute("UPDATE adaptors SET kept_for = NULL WHERE kept_for = ?", (number,))
-    db.execute("DELETE FROM action_facts WHERE action = ?", (number,))
-    db.execute("UPDATE actions SET undone = 1 WHERE number = ?", (number,))
+    count = db.execute("DELETE FROM action_facts WHERE action = ?", (number,)).rowcount
+    db.execute(
+        "UPDATE actions SET undone = 1, detail = json_set(detail, '$.restored', ?)"
+        " WHERE number = ?",
+        (count, number),
+    )
 
 
 def delete_expired(db: sqlite3.Connection, now_ns: int) -> None:
@@ -170,8 +175,11 @@ def _delete_emptied(db: sqlite3.Connection) -> None:
 def _delete_orphans(db: sqlite3.Connection) -> None:
     """Delete what was kept for actions that no longer exist."""
     db.execute("DELETE FROM action_facts WHERE action NOT IN (SELECT number FROM actions)")
-    gone = "DELETE FROM adaptors WHERE kept_for NOT IN (SELECT number FROM actions)"
-    if db.execute(gone).rowcount:
+    gone = db.execute(
+        "DELETE FROM adaptors WHERE kept_for IS NOT NULL"
+        " AND kept_for NOT IN (SELECT number FROM actions)"
+    )
+    if gone.rowcount:
         tables.delete_orphaned_ids(db)
 
 

@@ -235,6 +235,10 @@ class StoreReader:
         """See `facts.Ledger`."""
         return action_log.read_actions(self._rows)
 
+    def recorded(self, action_id: str) -> bool:
+        """Return whether an action is recorded."""
+        return bool(self._rows("SELECT 1 FROM actions WHERE action = ?", (action_id,)))
+
     def action_heads(self) -> tuple[tuple[Action, int], ...]:
         """Return the recorded actions without their facts, newest first, each with the number of
         facts in its record."""

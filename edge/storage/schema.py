@@ -236,10 +236,15 @@ def version() -> int:
 
 def migrate(db: sqlite3.Connection, found: int) -> None:
     """Migrate a file from version `found` to the newest, in one transaction."""
+    add_functions(db)
+    run_steps(db, MIGRATIONS, found, APPLICATION_ID)
+
+
+def add_functions(db: sqlite3.Connection) -> None:
+    """Add the SQL functions that migrations call."""
     db.create_function("rank_of", 1, rank_number, deterministic=True)
     # typeshed knows aggregates of integers only.
     db.create_aggregate("digest_of", len(_FIELDS), _DigestOf)  # type: ignore[arg-type]
-    run_steps(db, MIGRATIONS, found, APPLICATION_ID)
 
 
 def run_steps(

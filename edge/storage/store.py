@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -68,6 +68,8 @@ MARKING = (StoreFacts, EraseFacts, RemoveAdaptor, StoreContribution)
 class Store(StoreReader):
     """A ledger in a file.  Make one with `create` or `open`, and apply the runtime's effects to it.
 
+    raw_inputs: set it to a function that returns raw inputs by id, to keep those of new facts.
+
     Every method raises StateError (or a subclass) if the file cannot be read or written.  A failed
     `apply` has changed nothing, except an erasure, whose error says which step failed.
     """
@@ -78,6 +80,7 @@ class Store(StoreReader):
         self._checkpoints = Checkpoints(path, db) if lock is not None else None
         self._marks = self._nested = False
         self._recording: int | None = None
+        self.raw_inputs: Callable[[Iterable[str]], Mapping[str, bytes]] | None = None
         self.trials = BundleTrials(self._rows, self._command_transaction)
         self.journal = CommandJournal(self._rows, self._transaction, self._keys[0][1])
 
@@ -392,6 +395,9 @@ class Store(StoreReader):
             )
             tables.delete_candidates(db, going)
             tables.delete_raw_inputs(db, effect.evicted)
+            kept = self.raw_inputs(fact.id for fact in effect.facts) if self.raw_inputs else {}
+            if kept:
+                tables.store_raw_inputs(db, kept)
             tables.delete_from_merges(db, (*effect.evicted, *effect.withdrawn))
             if effect.evicted or effect.readmitted:
                 put_meta(db, "evictions", str(evictions).encode())

@@ -291,9 +291,9 @@ def delete_raw_inputs(db: sqlite3.Connection, ids: Iterable[str]) -> None:
 
 
 def store_raw_inputs(db: sqlite3.Connection, raws: Mapping[str, bytes]) -> None:
-    """Write raw inputs by id; delete those of neither a candidate nor a fact, and the oldest beyond
-    the limit."""
-    db.executemany("INSERT OR REPLACE INTO raws (id, raw) VALUES (?, ?)", list(raws.items()))
+    """Write raw inputs by id, unless they are stored; delete those of neither a candidate nor a
+    fact, and the oldest beyond the limit."""
+    db.executemany("INSERT OR IGNORE INTO raws (id, raw) VALUES (?, ?)", list(raws.items()))
     db.execute(
         "DELETE FROM raws WHERE id NOT IN (SELECT id FROM candidates)"
         " AND id NOT IN (SELECT id FROM facts)"

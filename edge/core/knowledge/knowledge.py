@@ -248,6 +248,11 @@ class Knowledge:
         self._new_domains.discard(domain)
         return made
 
+    def ready_adaptor(self, domain: str) -> Adaptor | None:
+        """Return the adaptor that answers for a domain; None if it would first be solved, from
+        more facts than that takes no time for."""
+        return self._heads.get(domain, may_wait=True) if self._may_wait() else self.adaptor(domain)
+
     def can_answer(self, domain: str, label: str) -> bool:
         """Return whether a domain's adaptor can answer with a label: False for a label that is new
         since the adaptor was solved."""

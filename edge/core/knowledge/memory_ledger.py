@@ -143,7 +143,9 @@ class MemoryLedger:
         self._recording = ""
         if effect.undoes:
             ended = self._actions[effect.undoes]
-            self._actions[ended.id] = replace(ended, facts=(), undone=True)
+            self._actions[ended.id] = replace(
+                ended, facts=(), undone=True, restored=len(ended.facts)
+            )
             for record in self._aside.pop(ended.id, []):
                 kept = (*self._adaptors.get(record.domain, ()), record)
                 newest = sorted(kept, key=lambda one: one.version, reverse=True)
