@@ -16,10 +16,14 @@ ROWS: Final = 32
 
 
 class Agreement(msgspec.Struct, frozen=True):
-    """Waiting observations that are now known under a label, and were not before."""
+    """Waiting observations that decisions now answer with a label, and did not before.
+
+    known: how many of them count as known; of the others, too few labels are there to decide.
+    """
 
     label: str
     waiting: int
+    known: int
 
 
 class AgreementCount:
@@ -34,6 +38,7 @@ class AgreementCount:
         self._before, self._after = before, home.runtime.snapshot()
         self._last = -1
         self._counts: Counter[str] = Counter()
+        self._known: Counter[str] = Counter()
         self.done = not self._labels
 
     def advance(self, seconds: float) -> None:
@@ -45,7 +50,10 @@ class AgreementCount:
     @property
     def agreements(self) -> tuple[Agreement, ...]:
         """What was counted, most first."""
-        return tuple(Agreement(label, count) for label, count in self._counts.most_common())
+        return tuple(
+            Agreement(label, count, self._known[label])
+            for label, count in self._counts.most_common()
+        )
 
     def _count(self) -> None:
         page = self._home.store.candidate_page(self._last, ROWS)
@@ -54,12 +62,11 @@ class AgreementCount:
             return
         self._last = page[-1][0]
         rows = np.stack([np.frombuffer(features, np.uint8) for _, _, features in page])
-        after = self._after.guesses(rows)
-        new = [at for at, label in enumerate(after) if label in self._labels]
-        if not new:
-            return
-        before = self._before.guesses(rows[new])
-        for at, was in zip(new, before, strict=True):
-            label = after[at]
+        after = self._after.answers(rows)
+        new = [at for at, (label, _) in enumerate(after) if label in self._labels]
+        before = self._before.answers(rows[new])
+        for at, (was, _) in zip(new, before, strict=True):
+            label, known = after[at]
             if label is not None and was != label:
                 self._counts[label] += 1
+                self._known[label] += known

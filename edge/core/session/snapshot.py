@@ -32,28 +32,28 @@ class KnowledgeSnapshot:
         found = ((domain, known.ready_adaptor(domain)) for domain in known.domains)
         self._adaptors = {domain: one for domain, one in found if one is not None}
 
-    def guesses(self, rows: Features) -> list[str | None]:
-        """Return the label of each sample that counts as known, None for the others.
+    def answers(self, rows: Features) -> list[tuple[str | None, bool]]:
+        """Return the label that a decision on each sample would have, None where it would abstain,
+        and whether the sample counts as known; where that cannot be decided, it does not.
 
         rows: uint8 [n, width].  Cost: a projection and a comparison each.
         """
         if self._calibration is None:
-            return [None] * len(rows)
+            return [(None, False)] * len(rows)
         codes = self._memory.geometry.project(rows)
         found = hdc.detect_each(codes, self._memory, self._calibration, self._rate)
         verdicts = [verdict for _, verdict in found]
-        known = [row for row, verdict in enumerate(verdicts) if verdict.known]
-        made: list[str | None] = [None] * len(rows)
-        for row, domain in zip(known, self._routed(rows[known], known, verdicts), strict=True):
-            made[row] = self._answer(rows[row], domain, verdicts[row])
+        answered = [row for row, verdict in enumerate(verdicts) if verdict.known is not False]
+        made: list[tuple[str | None, bool]] = [(None, False)] * len(rows)
+        routed = self._routed(rows[answered], [verdicts[row] for row in answered])
+        for row, domain in zip(answered, routed, strict=True):
+            label = self._answer(rows[row], domain, verdicts[row])
+            made[row] = label, bool(verdicts[row].known)
         return made
 
-    def _routed(
-        self, rows: Features, known: Sequence[int], verdicts: Sequence[hdc.Verdict]
-    ) -> list[str]:
-        """Return the domain that answers for each known sample."""
-        nearest = [verdicts[row].domain for row in known]
-        router = self._router
+    def _routed(self, rows: Features, verdicts: Sequence[hdc.Verdict]) -> list[str]:
+        """Return the domain that answers for each sample."""
+        nearest, router = [one.domain for one in verdicts], self._router
         if router is None or not len(rows):
             return nearest
         chosen = router.logits(rows).argmax(axis=-1).tolist()
