@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .handler import CommandHandler
     from .parsing import no_home
     from .requests import (
+        ActionsCommand,
         BundleConfirmCommand,
         BundleImportCommand,
         BundleRevertCommand,
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
         RawCommand,
         Request,
         StatusCommand,
+        UndoCommand,
+        UnlabelCommand,
     )
     from .sending import make_command, send_command, sign_command
 else:
@@ -29,6 +32,7 @@ else:
             "handler": ("CommandHandler",),
             "parsing": ("no_home",),
             "requests": (
+                "ActionsCommand",
                 "BundleConfirmCommand",
                 "BundleImportCommand",
                 "BundleRevertCommand",
@@ -39,12 +43,15 @@ else:
                 "RawCommand",
                 "Request",
                 "StatusCommand",
+                "UndoCommand",
+                "UnlabelCommand",
             ),
             "sending": ("make_command", "send_command", "sign_command"),
         },
     )
 
 __all__ = [
+    "ActionsCommand",
     "BundleConfirmCommand",
     "BundleImportCommand",
     "BundleRevertCommand",
@@ -57,6 +64,8 @@ __all__ = [
     "RawCommand",
     "Request",
     "StatusCommand",
+    "UndoCommand",
+    "UnlabelCommand",
     "make_command",
     "no_home",
     "response_body",

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from .train_forecaster import train_on_recording
     from .transfer import MergeSummary, RestoreSummary
     from .typos import KnownNames, likely_typo, warning_of
-    from .undoing import done_actions
+    from .undoing import DoneAction, done_actions
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -105,7 +105,7 @@ else:
             "train_forecaster": ("train_on_recording",),
             "transfer": ("MergeSummary", "RestoreSummary"),
             "typos": ("KnownNames", "likely_typo", "warning_of"),
-            "undoing": ("done_actions",),
+            "undoing": ("DoneAction", "done_actions"),
         },
     )
 
@@ -117,6 +117,7 @@ __all__ = [
     "Beat",
     "Column",
     "CommandContext",
+    "DoneAction",
     "Explained",
     "FlaggedObservation",
     "ForecastOptions",

@@ -73,6 +73,18 @@ def count_facts(rows: Rows) -> Mapping[str, int]:
     )
 
 
+def newest_ns(rows: Rows) -> int:
+    """Return the time of the newest action, 0 without any.  A clock that is below it is not set
+    yet, and must not end what can be undone."""
+    return int(rows("SELECT COALESCE(MAX(at_ns), 0) FROM actions", ())[0][0])
+
+
+def holds_expired(rows: Rows, now_ns: int) -> bool:
+    """Return whether `delete_expired` would delete any action."""
+    ((oldest, newest),) = rows("SELECT MIN(at_ns), MAX(at_ns) FROM actions", ())
+    return oldest is not None and max(now_ns - oldest, newest - now_ns) >= core_limits.UNDO_NS
+
+
 def kept_facts(rows: Rows, where: str, values: tuple[Any, ...]) -> tuple[str, ...]:
     """Return the ids of facts in records that a condition selects as they were, sorted."""
     found = rows(f"SELECT DISTINCT id FROM action_facts WHERE {where} ORDER BY id", values)

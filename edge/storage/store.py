@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,7 +45,6 @@ from ..core import (
     digest_facts,
     find_invalid_columns,
 )
-from ..core import limits as core_limits
 from . import action_log, tables
 from .bundle_trials import BEFORE, BundleTrials
 from .capture_times import CaptureTimes
@@ -180,6 +180,7 @@ class Store(StoreReader):
         if self.unscrubbed:
             self._scrub()
             return
+        self.expire_actions(max(time.time_ns(), action_log.newest_ns(self._rows)))
         with guard_errors(self.path, "writing the log into"):
             uncleaned = self._uncleaned
             if self._checkpoints.advance(everything=uncleaned) and uncleaned:
@@ -253,10 +254,7 @@ class Store(StoreReader):
     def expire_actions(self, now_ns: int) -> None:
         """Delete the actions that can't be undone any more, with the evicted facts kept for
         them."""
-        oldest = self._rows("SELECT MIN(at_ns), MAX(at_ns) FROM actions")[0]
-        if oldest[0] is not None and any(
-            abs(now_ns - at_ns) >= core_limits.UNDO_NS for at_ns in oldest
-        ):
+        if action_log.holds_expired(self._rows, now_ns):
             with self._transaction("deleting old actions") as db:
                 action_log.delete_expired(db, now_ns)
 
