@@ -137,7 +137,8 @@ class MemoryLedger:
         action = effect.action
         if action is not None:
             self._recording = action.id
-            self._actions = {action.id: action, **self._actions}
+            kept = replace(action, facts=tuple(row.stored() for row in action.facts))
+            self._actions = {action.id: kept, **self._actions}
         for one in effect.effects:
             self.apply(one)
         self._recording = ""
