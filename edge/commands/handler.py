@@ -16,9 +16,11 @@ from ..home import CommandContext, Home, KnownNames
 from ..logs import log
 from ..mqtt import InboundMessage, Response, TopicAddress, Topics
 from ..storage import AnsweredCommand, JournalEntry
+from .command_events import command_event
 from .parsing import CommandParser, ParsedCommand, Refusal, no_home, parse_command
 from .queries import QUERIES, open_home
 from .requests import (
+    COMMANDS,
     LOCAL_COMMANDS,
     ConfirmCommand,
     ForgetCommand,
@@ -32,7 +34,9 @@ from .requests import (
 if TYPE_CHECKING:
     from ..fleet import FleetMember, ReceivedContribution
 
-FRESH: Final = frozenset({"adaptors", "candidates", "status", "health", "explain", "raw"})
+FRESH: Final = frozenset({"adaptors", "candidates", "status", "health"}) | (
+    LOCAL_COMMANDS.keys() - COMMANDS.keys()
+)
 """Commands that only read: a repeated one gets a new answer, and no journal entry."""
 
 LOST: Final = "it was carried out; its answer was lost in a crash or erased"
@@ -154,6 +158,9 @@ class CommandHandler:
         with journal.marking(command):
             response = _do(request, context)
         self._record(home, command, response)
+        event = command_event(request, response, at_ns)
+        if event is not None:
+            context.note(request.home, event)
         again = found is not None
         self._answer(order, msgspec.structs.replace(response, repeated=again), kept=True)
 
