@@ -18,9 +18,11 @@ from ..logs import log
 from ..mqtt import InboundMessage, Response, TopicAddress, Topics
 from ..storage import AnsweredCommand, JournalEntry
 from .changes import LabelledMany, carry_out, refused
+from .command_events import command_event
 from .parsing import CommandParser, ParsedCommand, Refusal, no_home, parse_command
 from .queries import open_home
 from .requests import (
+    COMMANDS,
     LOCAL_COMMANDS,
     ForgetCommand,
     LabelCommand,
@@ -31,8 +33,8 @@ from .requests import (
 if TYPE_CHECKING:
     from ..fleet import FleetMember, ReceivedContribution
 
-FRESH: Final = frozenset(
-    {"adaptors", "candidates", "status", "health", "explain", "raw", "actions"}
+FRESH: Final = frozenset({"adaptors", "candidates", "status", "health"}) | (
+    LOCAL_COMMANDS.keys() - COMMANDS.keys() - {"label-many", "unlabel", "undo"}
 )
 """Commands that only read: a repeated one gets a new answer, and no journal entry."""
 
@@ -165,6 +167,9 @@ class CommandHandler:
             self._counting.append((order, command, response))
             return
         self._record(home, command, response)
+        event = command_event(request, response, at_ns)
+        if event is not None:
+            context.note(request.home, event)
         again = found is not None
         self._answer(order, msgspec.structs.replace(response, repeated=again), kept=True)
 

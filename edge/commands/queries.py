@@ -7,9 +7,20 @@ from typing import Any, Final
 
 import msgspec
 
-from ..core import StateError
+from ..core import EdgeError, StateError
 from ..home import CommandContext, Home
-from .requests import BundleImportCommand, ExplainCommand, RawCommand, Request
+from .requests import (
+    BundleImportCommand,
+    ExplainCommand,
+    ForgetPreviewCommand,
+    GalleryCommand,
+    HistoryCommand,
+    RawCommand,
+    ReceiptsCommand,
+    Request,
+    SeriesCommand,
+    ValuesCommand,
+)
 
 
 def open_home(request: Request, context: CommandContext) -> Home:
@@ -49,6 +60,80 @@ def _raw_input(request: Request, context: CommandContext) -> Iterator[tuple[str,
     assert isinstance(request, RawCommand)
     raw = raw_input(open_home(request, context), request.observation_id)
     yield "raw", "" if raw is None else base64.b64encode(raw).decode()
+
+
+def _values(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..home import observation_values
+
+    assert isinstance(request, ValuesCommand)
+    found = observation_values(open_home(request, context), request.observation_ids)
+    yield from msgspec.to_builtins(found).items()
+
+
+def _history(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..storage import events_as_data
+
+    assert isinstance(request, HistoryCommand)
+    home = open_home(request, context)
+    context.record_history()
+    events = home.history.read(
+        before=request.before,
+        kinds=request.kinds,
+        stream=request.stream,
+        limit=request.limit + 1,
+    )
+    yield "events", list(events_as_data(events[: request.limit]))
+    yield "more", len(events) > request.limit
+
+
+def _gallery(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..home import GalleryView
+
+    assert isinstance(request, GalleryCommand)
+    home = open_home(request, context)
+    view = GalleryView(
+        offset=request.offset,
+        limit=request.limit,
+        order=request.order,
+        stream=request.stream,
+        guess=request.guess,
+        state=request.state,
+    )
+    page = home.gallery.page(home.runtime, view, home.raws_in_memory.keys())
+    yield from msgspec.to_builtins(page).items()
+
+
+def _series(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    assert isinstance(request, SeriesCommand)
+    trail = open_home(request, context).trail
+    found = trail.view(request.stream, request.forecasts)
+    if found is None:
+        raise EdgeError(
+            f"reading the series {request.stream!r}: no sample has arrived since the start",
+            f"series with samples: {', '.join(trail.names()) or 'none'}",
+        )
+    yield from msgspec.to_builtins(found).items()
+
+
+def _forget_preview(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..home import preview_forget
+
+    assert isinstance(request, ForgetPreviewCommand)
+    found = preview_forget(open_home(request, context), request.select.selector)
+    yield from msgspec.to_builtins(found).items()
+
+
+def _receipts(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    assert isinstance(request, ReceiptsCommand)
+    store = open_home(request, context).store
+    yield "receipts", store.lists.receipts(request.limit)
+    yield "total", store.receipt_count()
+
+
+def _knowledge(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..home import describe_knowledge
+
+    yield from msgspec.to_builtins(describe_knowledge(open_home(request, context))).items()
 
 
 def _list_actions(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
@@ -104,6 +189,13 @@ QUERIES: Final[dict[str, Callable[[Any, CommandContext], Iterator[tuple[str, Any
     "candidates": _list_candidates,
     "explain": _explain,
     "raw": _raw_input,
+    "values": _values,
+    "history": _history,
+    "gallery": _gallery,
+    "series": _series,
+    "forget-preview": _forget_preview,
+    "receipts": _receipts,
+    "knowledge": _knowledge,
     "actions": _list_actions,
     "status": _status,
     "health": _health,

@@ -7,7 +7,6 @@ its knowledge is derived from the ledger.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,6 @@ from . import limits
 from .config import Config
 from .events import (
     Acknowledgement,
-    AlarmQuestion,
     ConfirmAlarm,
     DriftAlarm,
     Effect,
@@ -49,7 +47,7 @@ from .events import (
     UndoMerge,
     Unlabel,
 )
-from .facts import Fact, Ledger, Receipt, Selector
+from .facts import Ledger, Receipt, Selector
 from .forecasting import SeriesTracker, State
 from .knowledge import (
     Contribution,
@@ -62,25 +60,23 @@ from .knowledge import (
     review_contribution,
 )
 from .learning import Learner
-from .recalibration import CalibrationStatus, ObservedRate
 from .receipts import Rebuilt, write_receipt
 from .reconfigurator import Reconfigurator
+from .runtime_views import RuntimeViews
 from .session import (
     Assessor,
     BatchPrefetch,
-    Explanation,
     FeatureModel,
     KnowledgeSnapshot,
     SessionState,
     StreamLevels,
     confirmed_alarm,
-    explain,
 )
 from .undoing import ActionLog
 from .validation import brief, find_invalid
 
 
-class Runtime:
+class Runtime(RuntimeViews):
     """Learns, detects, routes, answers and forgets, one event at a time.
 
     model: the frozen encoder.  ledger: read only.  weights: of the network that forecasts series;
@@ -106,6 +102,7 @@ class Runtime:
         self._width = model.card.width
         self._ledger = ledger
         self._session = SessionState(config)
+        self._refits_accepted = 0
         self._levels = StreamLevels(config)
         self._assessor = Assessor(config, self._session, self._levels)
         self._prefetched = BatchPrefetch(model, ledger, self._assessor)
@@ -164,6 +161,7 @@ class Runtime:
         """Take in a part that was fitted in the background; see `Knowledge.accept`.  Thresholds
         change the verdicts on the windows."""
         self._prefetched.clear()
+        self._refits_accepted += 1
         self.knowledge.accept(refit, solved=solved)
         if isinstance(refit, ThresholdsRefit):
             self._session.knowledge_changed()
@@ -176,38 +174,16 @@ class Runtime:
             self._session.knowledge_changed()
         return self.knowledge.digest(self._model.card.fingerprint)
 
-    def explain(self, observation_id: str) -> Explanation | None:
-        """Explain an unlabelled observation to the person who labels it: guess, p-value, nearest
-        known examples, and how its features differ from theirs.  None if it has expired.
-        """
-        buffered = self._learner.unlabelled(observation_id)
-        if buffered is None:
-            return None
-        features = np.frombuffer(buffered.features, np.uint8)
-        made = explain(features, self.knowledge, self._ledger, self.config.false_alarm_rate)
-        return replace(made, stream=buffered.stream)
-
     def contribute(self, device: str, revision: int) -> Contribution:
         """Return the contribution of this device's own facts; call it with all effects applied."""
         return self.knowledge.contribute(device, self._model.card.fingerprint, revision)
-
-    def observed_rates(self) -> dict[str, ObservedRate]:
-        """Return the observed false-alarm rate of each stream, next to the chosen one."""
-        return self._levels.observed_rates()
-
-    def alarm_questions(self) -> tuple[AlarmQuestion, ...]:
-        """Return the lasting alarms that wait for a person's answer."""
-        return self._levels.questions()
-
-    def calibration_status(self) -> tuple[CalibrationStatus, ...]:
-        """Return how each learned domain's thresholds were calibrated."""
-        return self.knowledge.calibration_status(self.config.false_alarm_rate)
 
     def holds_traces(self, selector: Selector) -> bool:
         """Return whether label candidates or facts in records of actions match a selector, or
         recalibrations may stem from observations that it matches."""
         streams = self._streams_of(self._ledger.select(selector), ())
-        found = self._matching_candidates(selector) or self._levels.matching(selector, streams)
+        found = self._ledger.select_candidates(selector)
+        found = found or self._levels.matching(selector, streams)
         return bool(found or self._ledger.kept_facts(selector))
 
     # --- observations ---------------------------------------------------------------------------
@@ -375,7 +351,7 @@ class Runtime:
         series_dropped = self.series.forget(event.selector)
         buffered = frozenset(self._session.select_unlabelled(event.selector))
         kept = frozenset(self._ledger.kept_facts(event.selector))
-        matched = buffered | self._matching_candidates(event.selector) | kept
+        matched = buffered | kept | frozenset(self._ledger.select_candidates(event.selector))
         streams = self._streams_of(ids, buffered)
         recalibrated = self._levels.matching(event.selector, streams)
         # A redelivered observation may match while the fact of that id does not: the fact stays.
@@ -418,26 +394,6 @@ class Runtime:
         facts = (self._ledger.get(key) for key in ids)
         rows = (self._session.label_buffer.get(key) for key in buffered)
         return frozenset(one.stream for one in (*facts, *rows) if one is not None)
-
-    def _matching_candidates(self, selector: Selector) -> frozenset[str]:
-        """Return the ids of the label candidates that a selector matches; none has a label."""
-        found = self._ledger.candidates().items()
-        return frozenset(
-            key
-            for key, one in found
-            if selector.matches(
-                Fact(
-                    id=key,
-                    stream=one.stream,
-                    domain=one.domain,
-                    label="",
-                    captured_at_ns=one.captured_at_ns,
-                    features=b"",
-                    subject=one.subject,
-                    recording=one.recording,
-                )
-            )
-        )
 
     def _derive(self) -> Knowledge:
         packed = self._ledger.geometry()

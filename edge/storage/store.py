@@ -211,8 +211,15 @@ class Store(StoreReader):
             case Together() | ReleaseActions():
                 self._change_actions(effect)
             case StoreLabelCandidates():
-                with self._transaction("storing label candidates") as db:
-                    tables.store_candidates(db, effect.candidates)
+                self._store_candidates(effect)
+
+    def _store_candidates(self, effect: StoreLabelCandidates) -> None:
+        index = self.candidate_index()
+        leaving = index.overflow(effect.candidates)
+        with self._transaction("storing label candidates") as db:
+            tables.store_candidates(db, effect.candidates, leaving)
+        index.put(effect.candidates)
+        index.drop(leaving)
 
     def _store_record(
         self, effect: StoreDomainMerge | StoreRecalibration | StoreGrowthAttempt
@@ -399,6 +406,7 @@ class Store(StoreReader):
             tables.delete_from_merges(db, (*effect.evicted, *effect.withdrawn))
             if effect.evicted or effect.readmitted:
                 put_meta(db, "evictions", str(evictions).encode())
+        self.candidate_index().drop(going)
 
     @contextmanager
     def _fact_transaction(
@@ -450,6 +458,7 @@ class Store(StoreReader):
             )
             put_meta(db, "unscrubbed", b"1")
         self._records = None
+        self.candidate_index().drop(effect.ids)
         self._scrub()
         left = self._confirmed_ids().intersection(effect.ids)
         left.update(filter(self._holds, effect.ids))

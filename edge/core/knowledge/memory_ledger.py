@@ -396,6 +396,10 @@ class MemoryLedger:
         """See `facts.Ledger`."""
         return self._candidates.get(observation_id)
 
+    def select_candidates(self, selector: Selector) -> tuple[str, ...]:
+        """See `facts.Ledger`."""
+        return tuple(key for key, one in self._candidates.items() if one.selected_by(selector))
+
     def actions(self) -> tuple[Action, ...]:
         """See `facts.Ledger`."""
         return tuple(
