@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         simulate,
         train,
         transfer,
+        undo,
         watch,
     )
 else:
@@ -34,5 +35,6 @@ __all__ = [
     "simulate",
     "train",
     "transfer",
+    "undo",
     "watch",
 ]
