@@ -40,6 +40,8 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/backbone": frozenset({"numpy"}),
     "edge/plots": frozenset({"matplotlib", "numpy"}),
     "edge/demo": frozenset({"numpy"}),
+    "edge/pages": frozenset({"jinja2"}),
+    "edge/web": frozenset({"jinja2", "microdot", "msgspec"}),
     "edge/cli": frozenset({"click", "msgspec", "numpy", "rich"}),
 }
 
@@ -132,8 +134,12 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
     ),
     "edge/backbone": _BASE,
     "edge/plots": _BASE,
+    "edge/pages": _BASE,
+    "edge/web": frozenset(
+        {*_BASE, "edge/config", "edge/logs.py", "edge/pages", "edge/storage", "edge/version.py"}
+    ),
     "edge/sim": frozenset(
-        {*_BASE, "edge/backbone", "edge/plots", "edge/growth", "edge/storage", "encoder", "nas"}
+        {*_BASE, "edge/backbone", "edge/pages", "edge/plots", "edge/growth", "edge/storage", "encoder", "nas"}
     ),
     "edge/demo": frozenset({*_BASE, "edge/sim", "edge/storage", "encoder", "hdc"}),
     "edge/cli": frozenset(
@@ -155,6 +161,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
             "edge/sim",
             "edge/sources",
             "edge/storage",
+            "edge/web",
             "edge/worker",
             "encoder",
             "firmware_bridge",

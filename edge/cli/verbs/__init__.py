@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         train,
         transfer,
         watch,
+        web,
     )
 else:
     __getattr__ = lazy_names(__name__, {})
@@ -35,4 +36,5 @@ __all__ = [
     "train",
     "transfer",
     "watch",
+    "web",
 ]
