@@ -38,6 +38,7 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
         {"PIL", "joblib", "matplotlib", "msgspec", "numpy", "ray", "sklearn", "torchhd"}
     ),
     "edge/backbone": frozenset({"numpy"}),
+    "edge/pages": frozenset({"jinja2"}),
     "edge/plots": frozenset({"matplotlib", "numpy"}),
     "edge/demo": frozenset({"numpy"}),
     "edge/cli": frozenset({"click", "msgspec", "numpy", "rich"}),
@@ -131,9 +132,19 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
         }
     ),
     "edge/backbone": _BASE,
+    "edge/pages": frozenset({"edge/lazy.py"}),
     "edge/plots": _BASE,
     "edge/sim": frozenset(
-        {*_BASE, "edge/backbone", "edge/plots", "edge/growth", "edge/storage", "encoder", "nas"}
+        {
+            *_BASE,
+            "edge/backbone",
+            "edge/growth",
+            "edge/pages",
+            "edge/plots",
+            "edge/storage",
+            "encoder",
+            "nas",
+        }
     ),
     "edge/demo": frozenset({*_BASE, "edge/sim", "edge/storage", "encoder", "hdc"}),
     "edge/cli": frozenset(
