@@ -84,3 +84,9 @@ def _moment(at_ns: int) -> datetime | None:
         return datetime.fromtimestamp(at_ns / 1e9, UTC) if at_ns > 0 else None
     except (OverflowError, ValueError, OSError):
         return None
+
+
+FILTERS: Final = {
+    one.__name__: one for one in (duration, iso, number, p_value, percent, plural, size, utc)
+}
+"""The formats as filters of templates, by name."""

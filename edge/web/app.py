@@ -14,7 +14,7 @@ from microdot import Microdot, Request, Response
 
 from ..config import WebSettings
 from ..logs import log
-from ..pages import make_environment
+from ..pages import environment
 from . import common
 from .access import Session, Sessions
 from .client import AskError, DaemonClient, DaemonOfflineError
@@ -50,7 +50,7 @@ class Application:
         self.cookie = f"auricle_{settings.port}"
         self.parts = Parts(
             folder=folder,
-            environment=make_environment(Path(__file__).parent / "templates"),
+            environment=environment("edge.web"),
             client=client,
             live=Live(client),
             sessions=Sessions(folder),

@@ -9,7 +9,8 @@ from typing import Final
 from microdot import Response
 
 HERE: Final = Path(__file__).parent / "static"
-SHARED: Final = Path(__file__).parent.parent / "pages" / "static"
+SHARED: Final = Path(__file__).parent.parent / "pages" / "templates"
+"""Where the shared tokens.css is."""
 
 TYPES: Final = {
     ".css": "text/css; charset=UTF-8",
