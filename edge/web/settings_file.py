@@ -1,4 +1,4 @@
-"""auricle.toml as an owner edits it: the text, the line of a mistake, a save that keeps a backup."""
+"""auricle.toml as an owner edits it: the text, the line of a mistake, a save with a backup."""
 
 import hashlib
 import re
