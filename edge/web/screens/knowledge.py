@@ -7,7 +7,6 @@ from typing import Any, Final
 from microdot import Request, Response
 
 from .. import phrases
-from ..analysis import ask_analysis
 from ..charts import heat_level
 from ..client import AskError
 from ..common import field
@@ -63,6 +62,8 @@ async def concept(console: Console, request: Request) -> Response:
         raise AskError(f"nothing is known as {label} in {domain}", "it was renamed or forgotten")
     trouble, ids = "", []
     try:
+        from ..analysis import ask_analysis
+
         every = await ask_analysis(console.folder, home, "prototypes", ANALYSIS_S)
         ids = every.get(f"{domain}/{label}", [])[:PROTOTYPES_SHOWN]
     except AskError as error:
@@ -82,6 +83,8 @@ async def suspicious(console: Console, request: Request) -> Response:
     """Show the labels that the other examples speak against."""
     home = field(request, "home")
     try:
+        from ..analysis import ask_analysis
+
         every = await ask_analysis(console.folder, home, "suspicious", ANALYSIS_S)
     except AskError as error:
         return console.render("knowledge_suspicious.html", home=home, trouble=error.reason, rows=[])

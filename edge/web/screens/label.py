@@ -8,7 +8,6 @@ from microdot import Request, Response
 
 from ...home import likely_typo
 from .. import phrases
-from ..analysis import ask_analysis
 from ..client import AskError, DaemonOfflineError
 from ..common import field
 from ..console import Console
@@ -138,6 +137,8 @@ async def right(console: Console, request: Request) -> Response:
 async def enough(console: Console, request: Request) -> Response:
     """Show how accurate each label is, and how many more would help."""
     home = field(request, "home")
+    from ..analysis import ask_analysis
+
     found = await ask_analysis(console.folder, home, "enough", ANALYSIS_S)
     rows = sorted(found.items(), key=lambda one: (one[1]["accuracy"], one[0]))
     return console.render(
