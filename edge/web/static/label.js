@@ -281,10 +281,18 @@
     try {
       const answer = await get(`why?${new URLSearchParams({ home: value("home"), id, part: "1" })}`);
       if (dialog.dataset.id !== id) return;
-      if (answer.ok) inside.innerHTML = await answer.text();
+      if (answer.ok) { inside.innerHTML = await answer.text(); window.auricle?.showTimes(inside); }
       else inside.textContent = "This observation cannot be shown: it was labelled, forgotten or dropped meanwhile, or no daemon answers.";
     } catch { inside.textContent = "The console does not answer. Close this and try again."; }
     finally { inside.removeAttribute("aria-busy"); }
+  };
+  // The next one follows the one that was labelled.
+  const labelShown = async (label) => {
+    const all = boxes();
+    const next = all[all.findIndex((box) => box.value === dialog.dataset.id) + 1]?.value;
+    if (!await apply(label, [dialog.dataset.id])) dialog.close();
+    else if (next && boxOf(next)) enlarge(next);
+    else dialog.close();
   };
   const step = (by_) => {
     const all = boxes();
@@ -314,7 +322,7 @@
     else if (key >= "1" && key <= "9" && key.length === 1) {
       const button = form.querySelector(`button[data-key="${key}"]`);
       if (!button) return;
-      if (dialog.open) { if (await apply(button.value, [dialog.dataset.id])) dialog.close(); }
+      if (dialog.open) await labelShown(button.value);
       else await apply(button.value, selected.size ? [...selected] : box ? [box.value] : []);
     }
     else if (key === "a" && box) selectGroup(box.closest(".shot").dataset.group);
@@ -376,7 +384,12 @@
     } else if ("discard" in button.dataset) { setPending(null); note.replaceChildren(); }
   });
   by("label-clear").addEventListener("click", clear);
-  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+  dialog.addEventListener("click", async (event) => {
+    const name = event.target.closest("[data-label-it]"), by_ = event.target.closest("[data-step]");
+    if (event.target === dialog) dialog.close();
+    else if (by_) step(Number(by_.dataset.step));
+    else if (name) await labelShown(name.dataset.labelIt);
+  });
   dialog.addEventListener("close", () => { dialog.querySelector(".dialog-body").replaceChildren(); enter(boxOf(dialog.dataset.id)); });
   for (const one of [field, domain]) one.addEventListener("input", keep);
   by("label-view").addEventListener("change", () => by("label-view").requestSubmit());
