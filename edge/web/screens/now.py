@@ -3,12 +3,13 @@
 import asyncio
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from microdot import Request, Response
 
-from ..client import AskError, DaemonOfflineError
+from ..client import AskError
 from ..common import field
 from ..console import Console
 from ..live import TRAIL_MAX, StreamNews
@@ -25,6 +26,10 @@ P_MIN: Final = 1e-3
 
 SERIES_SAMPLES: Final = 120
 """Newest samples of a series in its sparkline: one each two units."""
+
+SERIES_S: Final = 2.0
+"""Seconds to wait for a series: a card without its line is better than a page that waits.  Chosen
+by hand; effect not measured."""
 
 CHANNELS_MAX: Final = 3
 """Channels of a series in one sparkline: more lines cannot be told apart at this size."""
@@ -98,14 +103,12 @@ async def _series(console: Console, streams: Iterable[dict[str, Any]]) -> dict[s
     """Return the newest samples of each series; one that has none yet is left out."""
 
     async def ask(stream: dict[str, Any]) -> tuple[str, Any]:
-        try:
-            found = await console.ask(
-                "series", stream=stream["name"], home=stream["home"], forecasts=1
-            )
-        except DaemonOfflineError:
-            raise
-        except AskError:
-            found = None
+        found = None
+        with suppress(AskError, TimeoutError):
+            async with asyncio.timeout(SERIES_S):
+                found = await console.ask(
+                    "series", stream=stream["name"], home=stream["home"], forecasts=1
+                )
         return stream["name"], found
 
     asked = [ask(one) for one in streams if one["kind"] == "series" and one["forecasts"]]
