@@ -1,6 +1,6 @@
 """Numbers of the console in one plain sentence each."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ..pages import number, percent, plural
@@ -72,22 +72,6 @@ def answers_right(served: Iterable[Mapping[str, int]]) -> str:
         return "No answer was checked yet: each label checks one."
     share = percent(right / total)
     return f"{share} of the answers on {number(total)} labelled observations were right."
-
-
-def enough(found: Mapping[str, Any]) -> str:
-    """Return whether a label has enough examples.  found: accuracy, low, high, more."""
-    low, high = percent(found["low"], 0), percent(found["high"], 0)
-    sure = f"{percent(found['accuracy'], 0)} right on held-out examples, {low} to {high} for sure"
-    more = found["more"]
-    if not more:
-        return f"{sure}. More labels would hardly help."
-    return f"{sure}. About {number(more)} more labels would help."
-
-
-def names(given: Sequence[str], most: int = 3) -> str:
-    """Return some names in one line."""
-    more = f" and {number(len(given) - most)} more" if len(given) > most else ""
-    return ", ".join(given[:most]) + more
 
 
 def growth(adaptor: Mapping[str, Any]) -> str:

@@ -2,12 +2,15 @@
 
 import json
 import time
+from dataclasses import replace
+from itertools import takewhile
 from typing import Any, Final
 
 from microdot import Request, Response
 
 from ...home import likely_typo
 from .. import phrases
+from ..analyses import analyse
 from ..client import AskError, DaemonOfflineError
 from ..common import field
 from ..console import Console
@@ -28,8 +31,8 @@ KEYS: Final = 9
 """Labels with a key of their own: 1 to 9."""
 FORM_BYTES_MAX: Final = 1 << 20
 """Bytes of a form: as much as the daemon reads in one request."""
-ANALYSIS_S: Final = 60.0
-"""Seconds that an analysis may take: it reads every fact, and starts a process first."""
+GROUP_MAX: Final = 1 << 31
+"""Largest number of a group that is read from an address."""
 ENOUGH_SHOWN: Final = 12
 """Labels in "Have I labelled enough?", those with the most to gain.  Chosen by hand; effect not
 measured."""
@@ -74,15 +77,15 @@ async def tiles(console: Console, request: Request) -> Response:
 
 
 async def ids(console: Console, request: Request) -> Response:
-    """List the ids of one part of the list, or of a group, as JSON; at most `SELECTED_MAX`."""
+    """List the ids of one part of the list, or of the group around a place in it, as JSON; at most
+    `SELECTED_MAX`."""
     view = View.of(request)
     group = field(request, "group")
     if not group:
         most = whole(field(request, "limit"), 1, SELECTED_MAX, SELECTED_MAX)
         found = await _items(console, view, most)
     else:
-        every = await _items(console, View.of(request), 1 << 31)
-        found = [one for one in every if str(one["group"]) == group][:SELECTED_MAX]
+        found = await _group(console, view, whole(group, 0, GROUP_MAX))
     return _json({"ids": [one["id"] for one in found]})
 
 
@@ -137,13 +140,11 @@ async def right(console: Console, request: Request) -> Response:
 async def enough(console: Console, request: Request) -> Response:
     """Show how accurate each label is, and how many more would help."""
     home = field(request, "home")
-    from ..analysis import ask_analysis
-
-    found = await ask_analysis(console.folder, home, "enough", ANALYSIS_S)
+    found = await analyse(console, "enough", home)
     rows = sorted(found.items(), key=lambda one: (one[1]["accuracy"], one[0]))
     return console.render(
         "label_enough.html",
-        rows=[(name, one, phrases.enough(one)) for name, one in rows[:ENOUGH_SHOWN]],
+        rows=rows[:ENOUGH_SHOWN],
         left=max(0, len(rows) - ENOUGH_SHOWN),
     )
 
@@ -159,6 +160,18 @@ async def _items(console: Console, view: View, most: int) -> list[dict[str, Any]
         if len(page_of["items"]) < limit:
             break
     return found
+
+
+async def _group(console: Console, view: View, group: int) -> list[dict[str, Any]]:
+    """Return the items of a group, which stand together, from a place within it on both sides."""
+    first = max(0, view.offset - SELECTED_MAX)
+    before = await _items(console, replace(view, offset=first), view.offset - first)
+    after = await _items(console, view, SELECTED_MAX)
+    start = len(before)
+    while start and before[start - 1]["group"] == group:
+        start -= 1
+    rest = takewhile(lambda one: one["group"] == group, after)
+    return [*before[start:], *rest][:SELECTED_MAX]
 
 
 def _wrong(chosen: list[str], label: str, domain: str) -> str:

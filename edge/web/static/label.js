@@ -116,9 +116,9 @@
     const here = boxes().filter((one) => placeOf(one) >= first && placeOf(one) <= last).map((one) => one.value);
     put(here.length === last - first + 1 ? here : await fetchIds({ offset: first, limit: Math.min(last - first + 1, MOST) }), true);
   };
-  const selectGroup = async (group) => {
-    if (!group) return;
-    const found = await fetchIds({ group });
+  const selectGroup = async (group, box) => {
+    if (!group || !box) return;
+    const found = await fetchIds({ group, offset: placeOf(box) });
     const whole = found.length > 0 && found.every((id) => selected.has(id));
     put(found, !whole);
     if (found.length) say(`${many(found.length, "observation")} of group ${Number(group) + 1} ${whole ? "cleared" : "selected"}.`);
@@ -325,7 +325,7 @@
       if (dialog.open) await labelShown(button.value);
       else await apply(button.value, selected.size ? [...selected] : box ? [box.value] : []);
     }
-    else if (key === "a" && box) selectGroup(box.closest(".shot").dataset.group);
+    else if (key === "a" && box) selectGroup(box.closest(".shot").dataset.group, box);
     else if (key === "Enter" && box) enlarge(box.value);
     else if (key === "Escape" && !dialog.open && selected.size) clear();
     else if (key === "l" && !dialog.open) field.focus();
@@ -347,7 +347,7 @@
     const group = event.target.closest("[data-select-group]");
     const tile = event.target.closest(".shot");
     if (more) enlarge(more.dataset.enlarge);
-    else if (group) selectGroup(group.dataset.selectGroup);
+    else if (group) selectGroup(group.dataset.selectGroup, group.parentElement.nextElementSibling.querySelector("input[name=id]"));
     else if (tile && event.shiftKey && anchor !== null) {
       event.preventDefault();
       const box = tile.querySelector("input[name=id]");
