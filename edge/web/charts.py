@@ -1,5 +1,5 @@
-"""Charts of the console as numbers for SVG elements: templates draw them, so that the colours of the
-theme apply, and no style or script is needed."""
+"""Charts of the console as numbers for SVG elements: templates draw them, so that the colours of
+the theme apply, and no style or script is needed."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -32,8 +32,8 @@ class Bar(NamedTuple):
 
 
 class Distribution(NamedTuple):
-    """A histogram with two marks.  score, threshold: places on the x axis, None if unknown.  beyond:
-    the score lies farther away than the axis reaches."""
+    """A histogram with two marks.  score, threshold: places on the x axis, None if unknown.
+    beyond: the score lies farther away than the axis reaches."""
 
     bars: tuple[Bar, ...]
     score: float | None

@@ -5,12 +5,6 @@ from typing import Any, Final
 
 from ..pages import number, percent, plural
 
-UNITS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
-"""Seconds in each unit of an age, the longest first."""
-
-NOW_S: Final = 5
-"""Seconds that are called "just now": about as long as reading a page takes."""
-
 BASES: Final = (100, 1_000)
 """Of how many observations a p-value is stated: the first of which it is at least one."""
 
@@ -19,15 +13,6 @@ def seconds(duration_ms: float) -> str:
     """Return a duration in seconds."""
     value = duration_ms / 1_000
     return f"{value:.1f} s" if value >= 0.1 else f"{value:.2f} s"
-
-
-def age(at_ns: int, now_ns: int) -> str:
-    """Return how long ago something was."""
-    passed = max(0, now_ns - at_ns) // 1_000_000_000
-    for size, noun in UNITS:
-        if passed >= size:
-            return f"{plural(passed // size, noun)} ago"
-    return "just now" if passed < NOW_S else f"{plural(passed, 'second')} ago"
 
 
 def unusual(p_value: float) -> str:
