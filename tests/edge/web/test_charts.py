@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from edge.pages import percent
 from edge.web import phrases
 from edge.web.charts import (
     BARS_MAX,
@@ -138,3 +139,12 @@ def test_calibration_says_what_is_missing():
         usual | {"shortfall": "label 9 more"}
     )
     assert "too few" in phrases.calibration(None)
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "text"),
+    [(1.0, 0, "100"), (0.9, 0, "90"), (0.5, 1, "50"), (0.123, 1, "12.3"), (0.0, 0, "0")],
+)
+def test_a_share_keeps_its_zeros(share, digits, text):
+    """Only zeros after the point are left out."""
+    assert percent(share, digits) == f"{text}\u202f%"
