@@ -1,5 +1,5 @@
-"""The errors of all packages that users meet.  A file of its own: it loads numpy, and errors.py does
-not."""
+"""The errors of all packages that users meet, in a file of its own: it loads numpy, and errors.py
+does not."""
 
 from typing import Any, Final
 
