@@ -1,4 +1,4 @@
-"""Homes whose observations wait for a label: vectors stored directly, real pictures as they arrive."""
+"""Homes whose observations wait for a label: vectors in the file, real pictures as they arrive."""
 
 from __future__ import annotations
 

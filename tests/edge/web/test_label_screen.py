@@ -26,6 +26,18 @@ HOSTILE = (
     "x" * 200,
 )
 
+IN_VIEW = """[...document.querySelectorAll(".shot")].some((one) => {
+    const box = one.getBoundingClientRect();
+    return box.top < innerHeight && box.bottom > 0;
+})"""
+"""Whether a tile is in view."""
+
+PICTURES_SHOWN = """(() => {
+    const found = [...document.querySelectorAll(".shot img")];
+    return found.length >= 50 && found.slice(0, 7).every((one) => one.naturalWidth);
+})()"""
+"""Whether fifty pictures are there, and the first row is decoded."""
+
 
 def waiting(folder: Path, state: str = "waiting", **more: Any) -> Any:
     """A page of the daemon's gallery."""
@@ -147,7 +159,7 @@ def test_a_probable_typo_is_asked_about(tmp_path):
 
 
 def test_two_people_label_at_once(tmp_path):
-    """What another person labels leaves the list and the selection, and is refused if it is late."""
+    """What another person labels leaves the list and the selection."""
     with browsing(waiting_home(tmp_path / "h", 6)) as seen:
         page, other = open_label(seen), seen.new_page("labeller")
         other.goto(seen.console.address + "label")
@@ -294,7 +306,7 @@ def test_a_form_without_scripts(tmp_path):
         assert waiting(seen.folder)["total"] == 6
 
 
-def test_ten_thousand_observations(tmp_path):
+def test_ten_thousand_observations(tmp_path, record_property):
     """The page opens and scrolls quickly with 10,000 waiting, and holds few of them at a time."""
     with browsing(waiting_home(tmp_path / "h", 10_000)) as seen:
         begun = time.perf_counter()
@@ -303,15 +315,13 @@ def test_ten_thousand_observations(tmp_path):
         opened = time.perf_counter() - begun
         begun = time.perf_counter()
         page.evaluate("scrollTo(0, document.body.scrollHeight / 2)")
-        page.wait_for_function(
-            "[...document.querySelectorAll('.shot')].some((one) => {"
-            " const box = one.getBoundingClientRect(); return box.top < innerHeight && box.bottom > 0 })"
-        )
+        until(lambda: page.evaluate(IN_VIEW))
         scrolled = time.perf_counter() - begun
         page.wait_for_timeout(500)
         assert page.locator(".shot").count() <= 600
         assert page.locator(".shot-page").count() == 167
-        print(f"10,000: opened in {1_000 * opened:.0f} ms, half way in {1_000 * scrolled:.0f} ms")
+        record_property("open_10000_ms", round(1_000 * opened))
+        record_property("scroll_10000_ms", round(1_000 * scrolled))
         assert opened < 5
         assert scrolled < 5
 
@@ -357,10 +367,7 @@ def test_fifty_real_pictures_take_effect_at_once(tmp_path, record_property):
         drain(seen)
         until(lambda: waiting(seen.folder)["counts"]["recent"] >= 60, 60)
         page = open_label(seen, "label?state=recent&order=newest")
-        page.wait_for_function(
-            "document.querySelectorAll('.shot img').length >= 50"
-            " && [...document.querySelectorAll('.shot img')].slice(0, 7).every((one) => one.naturalWidth)"
-        )
+        until(lambda: page.evaluate(PICTURES_SHOWN))
         page.locator(".shot-pick").first.click()
         page.locator(".shot-pick").nth(49).click(modifiers=["Shift"])
         until(lambda: selected(page) == 50)
@@ -371,7 +378,6 @@ def test_fifty_real_pictures_take_effect_at_once(tmp_path, record_property):
         text = result(page, "labelled person")
         took_ms = 1_000 * (time.perf_counter() - begun)
         record_property("label_50_to_effect_ms", round(took_ms))
-        print(f"50 pictures labelled in {took_ms:.0f} ms: {text}")
         assert "50 labelled person" in text
         assert took_ms < 5_000
 
