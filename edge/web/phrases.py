@@ -39,14 +39,18 @@ def verdict(found: Mapping[str, Any]) -> str:
 
 
 def agreement(agree: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return how many waiting observations each label has reached."""
-    return tuple(
-        f"1 waiting one now agrees: {one['label']}."
-        if one["waiting"] == 1
-        else f"{number(one['waiting'])} waiting ones now agree: {one['label']}."
-        for one in agree
-        if one["waiting"]
-    )
+    """Return how many waiting observations each label has reached, and how many of them surely."""
+    return tuple(_agrees(one) for one in agree if one["waiting"])
+
+
+def _agrees(one: Mapping[str, Any]) -> str:
+    label, count, known = one["label"], one["waiting"], one["known"]
+    if not known:
+        verb = "one now leans" if count == 1 else "ones now lean"
+        return f"{number(count)} waiting {verb} towards {label}; too few labels to be sure."
+    verb = "one now agrees" if count == 1 else "ones now agree"
+    sure = "" if known == count else f", {number(known)} of them surely"
+    return f"{number(count)} waiting {verb}: {label}{sure}."
 
 
 def answers_right(served: Iterable[Mapping[str, int]]) -> str:

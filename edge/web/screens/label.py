@@ -1,7 +1,6 @@
 """The screen Label: labelling many observations by sight, and what each label changed."""
 
 import json
-import time
 from dataclasses import replace
 from itertools import takewhile
 from typing import Any, Final
@@ -105,14 +104,18 @@ async def apply(console: Console, request: Request) -> Response:
 
 
 async def confirm(console: Console, request: Request) -> Response:
-    """Label the waiting observations whose guess is a label with this label."""
-    label = field(request, "label")
-    view = View(home=field(request, "home"), guess=label, limit=GALLERY_MAX)
-    found = [one for one in await _items(console, view, SELECTED_MAX) if one["known"]]
-    if not found:
-        nothing = f"No waiting observation looks like {label} any more."
+    """Give a label to the waiting observations that agreed with it."""
+    label, undo_id = field(request, "label"), field(request, "agreed")
+    try:
+        body = await console.ask(
+            "agreeing", home=field(request, "home"), undo_id=undo_id, label=label
+        )
+    except AskError as error:
+        return await _failed(console, request, error)
+    if not body["observation_ids"]:
+        nothing = "They are not remembered any more: select them in the list."
         return await _shown(console, request, {"trouble": nothing})
-    given = [{"observation_id": one["id"], "label": label} for one in found]
+    given = [{"observation_id": one, "label": label} for one in body["observation_ids"]]
     return await _label(console, request, given)
 
 
@@ -197,18 +200,26 @@ async def _near(console: Console, request: Request, label: str) -> str:
 
 
 async def _label(console: Console, request: Request, given: list[dict[str, str]]) -> Response:
-    begun = time.perf_counter()
     home = field(request, "home")
     try:
-        body = await console.ask("label-many", home=home, labels=given, **_request_id(request))
+        body = await console.ask(
+            "label-many",
+            home=home,
+            labels=given,
+            only_unlabelled=field(request, "state") != "labelled",
+            **_request_id(request),
+        )
     except AskError as error:
         return await _failed(console, request, error)
     refused = {one["observation_id"] for one in body["refused"]}
+    # A disk error may end the count after the labels were stored.
+    agree = body.get("agree", [])
     result = body | {
         "done": True,
         "label": given[0]["label"],
-        "took": phrases.seconds(1_000 * (time.perf_counter() - begun)),
-        "agreement": phrases.agreement(body["agree"]),
+        "took": phrases.seconds(body["took_ms"]),
+        "agree": agree,
+        "agreement": phrases.agreement(agree),
         "ids": [one["observation_id"] for one in given if one["observation_id"] not in refused],
         "gone": sorted(refused),
     }

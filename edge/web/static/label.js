@@ -73,6 +73,7 @@
     for (const box of boxes()) box.checked = selected.has(box.value);
     tally.textContent = selected.size ? `${selected.size.toLocaleString("en")} selected` : "None selected";
     by("label-clear").hidden = !selected.size;
+    by("label-all").hidden = selected.size > 0;
     by("label-go").textContent = selected.size ? `Label ${selected.size.toLocaleString("en")}` : "Label";
     keep();
   };
@@ -232,7 +233,7 @@
     form.setAttribute("aria-busy", "true");
     if (fields.request_id) setPending({ path, fields });
     const body = new URLSearchParams();
-    for (const [name, one] of Object.entries({ home: value("home"), ...fields })) {
+    for (const [name, one] of Object.entries({ home: value("home"), state: value("state"), stream: value("stream"), order: value("order"), ...fields })) {
       for (const part of Array.isArray(one) ? one : [one]) body.append(name, part);
     }
     try {
@@ -384,6 +385,7 @@
     } else if ("discard" in button.dataset) { setPending(null); note.replaceChildren(); }
   });
   by("label-clear").addEventListener("click", clear);
+  by("label-all").addEventListener("click", async () => put(await fetchIds({ offset: 0, limit: MOST }), true));
   dialog.addEventListener("click", async (event) => {
     const name = event.target.closest("[data-label-it]"), by_ = event.target.closest("[data-step]");
     if (event.target === dialog) dialog.close();

@@ -99,15 +99,17 @@ def test_a_verdict_says_when_nothing_can_be_said():
 
 
 def test_agreement_counts_what_changed():
-    """A label that reached nothing is not named."""
+    """A label that reached nothing is not named, and what is not sure is said."""
+    given = [("worn", 12, 12), ("ok", 0, 0), ("x", 1, 1), ("y", 9, 2), ("z", 3, 0)]
     found = phrases.agreement(
-        [
-            {"label": "worn", "waiting": 12},
-            {"label": "ok", "waiting": 0},
-            {"label": "x", "waiting": 1},
-        ]
+        {"label": label, "waiting": waiting, "known": known} for label, waiting, known in given
     )
-    assert found == ("12 waiting ones now agree: worn.", "1 waiting one now agrees: x.")
+    assert found == (
+        "12 waiting ones now agree: worn.",
+        "1 waiting one now agrees: x.",
+        "9 waiting ones now agree: y, 2 of them surely.",
+        "3 waiting ones now lean towards z; too few labels to be sure.",
+    )
 
 
 def test_the_share_of_right_answers_needs_answers():
