@@ -20,6 +20,10 @@ SECONDS_MAX: Final = 1.0
 the time of a thousand observations or more."""
 
 
+AGREEING_MAX: Final = 1_000
+"""Agreeing observations named for one label: as many as one `label-many` labels."""
+
+
 class Agreement(msgspec.Struct, frozen=True):
     """Waiting observations that decisions now answer with a label, and did not before.
 
@@ -35,9 +39,10 @@ class AgreementCount:
     """Compares what decisions say about the label candidates, the newest first, before and after
     labels were stored.
 
-    before: taken before they were.  labels: that were given.  Nothing else waits for it: call
-    `advance` until `done`, which is at the latest once it has taken `SECONDS_MAX`.  compared: how
-    many candidates were.
+    before: taken before they were.  labels: that were given.  ids: by label of those that agree and
+    count as known, at most `AGREEING_MAX` each.  Nothing else waits for it: call `advance` until
+    `done`, which is at the latest once it has taken `SECONDS_MAX`.  compared: how many candidates
+    were.
     """
 
     def __init__(self, home: Home, before: KnowledgeSnapshot, labels: Collection[str]) -> None:
@@ -48,6 +53,7 @@ class AgreementCount:
         self.compared = 0
         self._counts: Counter[str] = Counter()
         self._known: Counter[str] = Counter()
+        self.ids: dict[str, list[str]] = {}
         self.done = not self._ids
 
     def advance(self, seconds: float) -> None:
@@ -82,3 +88,6 @@ class AgreementCount:
             if label is not None and was != label:
                 self._counts[label] += 1
                 self._known[label] += known
+                named = self.ids.setdefault(label, [])
+                if known and len(named) < AGREEING_MAX:
+                    named.append(page[at][1])
