@@ -29,6 +29,10 @@ OFF: Final = 0.08
 """Difference between stated and observed coverage that is marked: half the width of that interval.
 """
 
+WINDOWS: Final = (120, 360)
+"""Newest samples that a chart shows, besides all: five and fifteen days of hourly ones.  Chosen by
+hand."""
+
 ROWS: Final = 24
 """Newest samples in the table.  Chosen by hand; effect not measured."""
 
@@ -89,6 +93,7 @@ def _values(shown: Mapping[str, Any] | None) -> dict[str, Any]:
         "columns": shown["channels"][:COLUMNS_MAX],
         "events": _events(shown),
         "stated": STATED,
+        "windows": [count for count in WINDOWS if count < len(shown["at_ns"])],
     }
 
 
@@ -183,7 +188,9 @@ def _events(shown: Mapping[str, Any]) -> list[dict[str, Any]]:
             "at_ns": one["captured_at_ns"],
             "kind": "anomaly",
             "tone": "bad",
-            "text": f"score {one['score']:.3g}, limit {one['limit']:.3g}",
+            "text": "",
+            "score": one["score"],
+            "limit": one["limit"],
             "channels": one["channels"],
             "number": one["p_value"],
             "help": "How often a usual series reaches this score, per sample.",

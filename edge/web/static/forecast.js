@@ -7,8 +7,10 @@
   if (!place || !part || !window.uPlot) return;
   const horizon = document.getElementById("forecast-horizon");
   const channels = document.getElementById("forecast-channels");
+  const extent = document.getElementById("forecast-window");
   const HEIGHT = 220;
   const REGIME_PX = 5;
+  const LABEL_PX = 48;
   const SERIES = 6;
   const charts = new Map();
   let shown = null;
@@ -84,7 +86,9 @@
       ctx.beginPath(); ctx.moveTo(x - size, top); ctx.lineTo(x + size, top); ctx.lineTo(x, top + 1.6 * size); ctx.fill();
     }
     ctx.globalAlpha = 1;
-    const changes = shown.change_points.map((one) => [one.at_s, one.regime]);
+    const states = shown.change_points.length ? shown.change_points : [{ at_s: shown.at_s[0], regime: shown.regime }];
+    const changes = states.map((one) => [one.at_s, one.regime])
+      .filter(([, regime], place, all) => !place || all[place - 1][1] !== regime);
     const ends = [...changes.slice(1).map(([start]) => start), shown.at_s.at(-1)];
     changes.forEach(([start, regime], place) => {
       const from = Math.max(left, at(start));
@@ -92,7 +96,8 @@
       if (to <= from) return;
       ctx.fillStyle = colour("series-" + (1 + regime % SERIES));
       ctx.fillRect(from, top + height - REGIME_PX * ratio, to - from, REGIME_PX * ratio);
-      if (to - from > 24 * ratio) {
+      if (to - from > LABEL_PX * ratio) {
+        ctx.textAlign = "left";
         ctx.font = `${10 * ratio}px ${getComputedStyle(place_(channel)).fontFamily}`;
         ctx.fillText(`state ${regime}`, from + 3 * ratio, top + height - (REGIME_PX + 4) * ratio);
       }
@@ -101,12 +106,18 @@
   };
   const place_ = (channel) => charts.get(channel).box;
 
+  // The first moment that a chart shows.
+  const from = (low) => {
+    const count = Number(extent.value);
+    return count && count < shown.at_s.length ? Math.max(low, shown.at_s.at(-count)) : low;
+  };
+
   const options = (channel, width) => ({
     width,
     height: HEIGHT,
     legend: { show: false },
-    cursor: { sync: { key: "forecast" }, points: { size: 6 }, drag: { x: true, y: false } },
-    scales: { x: { time: true }, y: { range: (u, low, high) => uPlot.rangeNum(low ?? 0, high ?? 1, 0.08, true) } },
+    cursor: { sync: { key: "forecast" }, points: { size: 6 }, drag: { x: false, y: false } },
+    scales: { x: { time: true, range: (u, low, high) => [from(low), high] }, y: { range: (u, low, high) => uPlot.rangeNum(low ?? 0, high ?? 1, 0.08, true) } },
     axes: [
       { stroke: () => colour("faint"), grid: { stroke: () => colour("grid"), width: 1 }, ticks: { show: false } },
       { stroke: () => colour("faint"), grid: { stroke: () => colour("grid"), width: 1 }, ticks: { show: false }, size: 56 },
@@ -213,6 +224,7 @@
   const redraw = () => charts.forEach(({ plot }) => plot.redraw(false, true));
 
   horizon.addEventListener("change", draw);
+  extent.addEventListener("change", draw);
   channels.addEventListener("change", draw);
   document.body.addEventListener("htmx:after:swap", load);
   document.body.addEventListener("auricle:theme", redraw);
