@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -112,7 +113,7 @@ class Seen:
             for scheme in ("light", "dark"):
                 self.page.emulate_media(color_scheme=scheme)
                 path = folder / f"{name}-{shown}-{scheme}.png"
-                self.page.screenshot(path=path)
+                self.page.screenshot(path=path, caret="initial")
                 made.append(path)
         self.page.set_viewport_size(DESKTOP)
         self.page.emulate_media(color_scheme="light")
@@ -140,6 +141,9 @@ def browsing(folder: Path, *, daemon: bool = True, role: str = "owner") -> Itera
     """
     folder.mkdir(exist_ok=True)
     running = Process(folder) if daemon else None
+    if running is not None:
+        # A daemon that prints into a full pipe would wait.
+        threading.Thread(target=running.process.stdout.read, daemon=True).start()
     console = ConsoleProcess(folder)
     try:
         with chromium() as browser:
