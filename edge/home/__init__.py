@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     )
     from .process_memory import keep_memory_small, return_free_memory, tune_garbage_collector
     from .raw_inputs import window_of
+    from .similar_groups import group_rows
     from .train_forecaster import train_on_recording
     from .transfer import MergeSummary, RestoreSummary
     from .typos import KnownNames, likely_typo, warning_of
@@ -103,6 +104,7 @@ else:
             ),
             "process_memory": ("keep_memory_small", "return_free_memory", "tune_garbage_collector"),
             "raw_inputs": ("window_of",),
+            "similar_groups": ("group_rows",),
             "train_forecaster": ("train_on_recording",),
             "transfer": ("MergeSummary", "RestoreSummary"),
             "typos": ("KnownNames", "likely_typo", "warning_of"),
@@ -146,6 +148,7 @@ __all__ = [
     "event_as_data",
     "explain_observation",
     "forecast_file",
+    "group_rows",
     "grow_due",
     "growth",
     "json_line",
