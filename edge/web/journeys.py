@@ -44,7 +44,12 @@ def journeys(events: Sequence[Mapping[str, Any]]) -> tuple[Journey, ...]:
     ended = [one for one in events if one["kind"] == "answered"]
     made = [_journey(one, oldest_first) for one in ended]
     found = {one["stream"]: one for one in oldest_first if one["kind"] == "alarm"}
-    started = [one for one in found.values() if one["fields"].get("raised")]
+    over = {(one["stream"], one["fields"]["from_ns"]) for one in ended}
+    started = [
+        one
+        for one in found.values()
+        if one["fields"].get("raised") and (one["stream"], one["at_ns"]) not in over
+    ]
     made += [_journey(one, oldest_first) for one in started]
     made.sort(key=lambda one: one.steps[-1].at_ns, reverse=True)
     return tuple(made[:JOURNEYS_MAX])
