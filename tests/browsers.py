@@ -40,12 +40,12 @@ needs_browser = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
 class ConsoleProcess:
     """`auricle web` of a home, listening once created."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: str = "0") -> None:
         self.folder = folder
         self.log = folder / "console.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command("web", "--home", folder, "--port", 0),
+                command("web", "--home", folder, "--port", port),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -62,6 +62,11 @@ class ConsoleProcess:
     def link(self, role: str) -> str:
         """A new one-time link."""
         return f"{self.address}open?token={make_link(self.folder, role)}"  # type: ignore[arg-type]
+
+    def again(self, port: str) -> ConsoleProcess:
+        """Another console of the home, after this one has ended."""
+        self.process.wait(WAIT_S)
+        return ConsoleProcess(self.folder, port)
 
     @property
     def rss_mib(self) -> float:
@@ -144,16 +149,15 @@ def browsing(folder: Path, *, daemon: bool = True, role: str = "owner") -> Itera
     if running is not None:
         # A daemon that prints into a full pipe would wait.
         threading.Thread(target=running.process.stdout.read, daemon=True).start()
-    console = ConsoleProcess(folder)
+    seen = Seen(folder, None, ConsoleProcess(folder), running, None)
     try:
-        with chromium() as browser:
-            seen = Seen(folder, None, console, running, browser)
+        with chromium() as seen.browser:
             seen.page = seen.new_page(role) if daemon else _first_page(seen, role)
             yield seen
             assert seen.problems == []
     finally:
-        console.process.kill()
-        console.process.wait()
+        seen.console.process.kill()
+        seen.console.process.wait()
         if running is not None and running.process.poll() is None:
             running.kill()
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         json_line,
         verify_home,
     )
+    from .agreement import AgreementCount
     from .command_context import CommandContext
     from .console_views import describe_knowledge, observation_values, preview_forget
     from .device_port import (
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from .train_forecaster import train_on_recording
     from .transfer import MergeSummary, RestoreSummary
     from .typos import KnownNames, likely_typo, warning_of
+    from .undoing import DoneAction, done_actions
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -70,6 +72,7 @@ else:
                 "json_line",
                 "verify_home",
             ),
+            "agreement": ("AgreementCount",),
             "command_context": ("CommandContext",),
             "console_views": ("describe_knowledge", "observation_values", "preview_forget"),
             "device_port": (
@@ -108,16 +111,19 @@ else:
             "train_forecaster": ("train_on_recording",),
             "transfer": ("MergeSummary", "RestoreSummary"),
             "typos": ("KnownNames", "likely_typo", "warning_of"),
+            "undoing": ("DoneAction", "done_actions"),
         },
     )
 
 __all__ = [
     "DEFAULT",
     "AdaptorSummary",
+    "AgreementCount",
     "Attachment",
     "Beat",
     "Column",
     "CommandContext",
+    "DoneAction",
     "Explained",
     "FlaggedObservation",
     "ForecastOptions",
@@ -145,6 +151,7 @@ __all__ = [
     "create_home",
     "describe_knowledge",
     "device_turns",
+    "done_actions",
     "event_as_data",
     "explain_observation",
     "forecast_file",

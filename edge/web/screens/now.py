@@ -125,7 +125,8 @@ def card_of(
         lines = [_line(channel[-SERIES_SAMPLES:]) for channel in series["values"][:CHANNELS_MAX]]
         spark, limit = tuple(line for line in lines if line), None
     else:
-        spark = (_p_values(news.p_values),) if news is not None and len(news.p_values) > 1 else ()
+        judged = news is not None and len(news.p_values) > 1 and news.decision["known"] is not None
+        spark = (_p_values(news.p_values),) if news is not None and judged else ()
         limit = _height(rate_chosen) if rate_chosen else None
     return Card(
         stream=stream,
@@ -136,7 +137,7 @@ def card_of(
         limit=limit,
         picture=str(decision["observation_id"]) if decision is not None else "",
         rate_chosen=rate_chosen,
-        trouble=tuple(_trouble(stream)),
+        trouble=tuple(_trouble(stream, decision)),
         channels=tuple(series["channels"]) if series else (),
     )
 
@@ -166,11 +167,13 @@ def _state(stream: dict[str, Any], decision: dict[str, Any] | None) -> tuple[str
     return ("good", "known") if decision["known"] else ("new", "new")
 
 
-def _trouble(stream: dict[str, Any]) -> Iterable[str]:
+def _trouble(stream: dict[str, Any], decision: dict[str, Any] | None) -> Iterable[str]:
     if stream["problem"]:
         yield f"The source cannot measure: {stream['problem']}"
     if stream["input_problem"]:
         yield f"Measurements are rejected: {stream['input_problem']}"
+    if decision is not None and decision["known"] is None and decision["reason"]:
+        yield f"Nothing is called new yet: {decision['reason']}"
     if stream["dropped"]:
         yield f"{stream['dropped']:,} measurements came too fast and were dropped."
     if stream["degraded"]:
