@@ -83,7 +83,8 @@ class Chronicle:
             case BundleTrialReport():
                 yield _trial(at_ns, message)
             case OutboxGap():
-                text = f"{message.count} messages were lost: {message.reason}"
+                most = "at most " if message.reason == "crash" else ""
+                text = f"{most}{message.count:,} messages were lost: {message.reason}"
                 yield HistoryEvent(
                     at_ns=at_ns, kind="gap", text=text, fields=msgspec.to_builtins(message)
                 )

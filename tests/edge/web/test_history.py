@@ -59,6 +59,7 @@ def test_the_history_survives_a_killed_daemon_and_has_pages(seen: Seen) -> None:
     """The newest page begins after the restart; older pages hold all the rest, once each."""
     seen.goto("history")
     found = texts(seen)
+    assert found[0].startswith("at most ")
     assert "had ended without stopping in order" in found[1]
     assert len(found) == 100
     seen.page.get_by_role("link", name="Older").click()
