@@ -22,10 +22,8 @@ def test_a_merge_of_domains_is_an_event_that_a_forget_erases(tmp_path: Path) -> 
     slot: Any = SimpleNamespace(home=SimpleNamespace(history=history))
     Chronicle({"": cast("Any", slot)}, recent).write()
     (event,) = history.read()
-    assert (event.kind, event.text) == (
-        "merge",
-        "The device merged domain-2 into hall, 1 facts moved",
-    )
+    assert event.kind == "merge"
+    assert event.text == "The device merged domain-2 into hall, 1 fact moved"
     assert merge.id not in str(event)
     history.erase([merge.id])
     assert history.read() == ()
