@@ -1,0 +1,32 @@
+"""Home Assistant over MQTT: discovery, the entities' own states, and controls.
+
+https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload (as of November 2026).
+"""
+
+from .controls import Control, InvalidControl, LabelControl, NotNewControl, RateControl
+from .device import (
+    AnnouncedDevice,
+    AnnouncedHome,
+    AnnouncedStream,
+    ControlAnswer,
+    FlaggedState,
+    HomeAssistantDevice,
+    InstalledBundle,
+)
+from .presence import HomeAssistant
+
+__all__ = [
+    "AnnouncedDevice",
+    "AnnouncedHome",
+    "AnnouncedStream",
+    "Control",
+    "ControlAnswer",
+    "FlaggedState",
+    "HomeAssistant",
+    "HomeAssistantDevice",
+    "InstalledBundle",
+    "InvalidControl",
+    "LabelControl",
+    "NotNewControl",
+    "RateControl",
+]
