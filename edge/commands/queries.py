@@ -1,0 +1,109 @@
+"""Commands that read, and those about the daemon and its bundles: each yields the fields of its
+answer, in the loop's thread."""
+
+import base64
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from ..core import StateError
+from ..home import CommandContext, Home
+from .requests import BundleImportCommand, ExplainCommand, RawCommand, Request
+
+
+def open_home(request: Request, context: CommandContext) -> Home:
+    """Return the home that a command is for; raises StateError if it is not open."""
+    home = context.homes[request.home].home
+    if home is None:
+        raise StateError(
+            f"the home {request.home!r} is not open", "the daemon keeps trying to open it"
+        )
+    return home
+
+
+def _list_adaptors(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..home import list_adaptors
+
+    home = open_home(request, context)
+    yield "adaptors", [msgspec.to_builtins(one) for one in list_adaptors(home)]
+
+
+def _list_candidates(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..home import waiting_labels
+
+    yield from msgspec.to_builtins(waiting_labels(open_home(request, context))).items()
+
+
+def _explain(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..home import explain_observation
+
+    assert isinstance(request, ExplainCommand)
+    explained = explain_observation(open_home(request, context), request.observation_id)
+    yield from msgspec.to_builtins(explained).items()
+
+
+def _raw_input(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..home import raw_input
+
+    assert isinstance(request, RawCommand)
+    raw = raw_input(open_home(request, context), request.observation_id)
+    yield "raw", "" if raw is None else base64.b64encode(raw).decode()
+
+
+def _status(_request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    yield from msgspec.to_builtins(context.status()).items()
+
+
+def _health(_request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    status = context.status()
+    yield from (("state", status.state), ("problems", list(status.problems)))
+    yield "uptime_s", status.uptime_s
+
+
+def _rebirth(_request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    context.rebirth()
+    yield from ()
+
+
+def _reload(_request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    yield "did", list(context.reload())
+
+
+def _pause(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    context.pause(paused=request.verb == "pause")
+    yield "paused", request.verb == "pause"
+
+
+def _import_bundle(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..bundles import import_bundle
+
+    assert isinstance(request, BundleImportCommand)
+    report = import_bundle(open_home(request, context), request.name, context.now_ns())
+    yield from msgspec.to_builtins(report).items()
+
+
+def _confirm_bundle(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    yield from msgspec.to_builtins(open_home(request, context).confirm_trial()).items()
+
+
+def _revert_bundle(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    report = open_home(request, context).end_trial("reverted by command")
+    yield from msgspec.to_builtins(report).items()
+
+
+QUERIES: Final[dict[str, Callable[[Any, CommandContext], Iterator[tuple[str, Any]]]]] = {
+    "adaptors": _list_adaptors,
+    "candidates": _list_candidates,
+    "explain": _explain,
+    "raw": _raw_input,
+    "status": _status,
+    "health": _health,
+    "rebirth": _rebirth,
+    "reload": _reload,
+    "pause": _pause,
+    "resume": _pause,
+    "bundle-import": _import_bundle,
+    "bundle-confirm": _confirm_bundle,
+    "bundle-revert": _revert_bundle,
+}
