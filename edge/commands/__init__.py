@@ -6,7 +6,7 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .control_socket import ControlSocket, response_body, send_to_daemon
-    from .handler import CommandHandler
+    from .handler import CommandHandler, RateLimit
     from .parsing import no_home
     from .requests import (
         BundleConfirmCommand,
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         ConfirmCommand,
         ExplainCommand,
         LabelCommand,
+        RateCommand,
         RawCommand,
         Request,
         StatusCommand,
@@ -26,7 +27,7 @@ else:
         __name__,
         {
             "control_socket": ("ControlSocket", "response_body", "send_to_daemon"),
-            "handler": ("CommandHandler",),
+            "handler": ("CommandHandler", "RateLimit"),
             "parsing": ("no_home",),
             "requests": (
                 "BundleConfirmCommand",
@@ -36,6 +37,7 @@ else:
                 "ConfirmCommand",
                 "ExplainCommand",
                 "LabelCommand",
+                "RateCommand",
                 "RawCommand",
                 "Request",
                 "StatusCommand",
@@ -54,6 +56,8 @@ __all__ = [
     "ControlSocket",
     "ExplainCommand",
     "LabelCommand",
+    "RateCommand",
+    "RateLimit",
     "RawCommand",
     "Request",
     "StatusCommand",

@@ -32,8 +32,11 @@ from .requests import (
 if TYPE_CHECKING:
     from ..fleet import FleetMember, ReceivedContribution
 
-FRESH: Final = frozenset({"adaptors", "candidates", "status", "health", "explain", "raw"})
-"""Commands that only read: a repeated one gets a new answer, and no journal entry."""
+FRESH: Final = frozenset(
+    {"adaptors", "candidates", "status", "health", "explain", "raw", "false-alarm-rate"}
+)
+"""Commands without a journal entry, for which a repeated one gets a new answer: those that only
+read, and one that opens the home with its journal again."""
 
 LOST: Final = "it was carried out; its answer was lost in a crash or erased"
 
@@ -118,6 +121,12 @@ class CommandHandler:
             reply(msgspec.json.encode(_refused("", request)))
             return None
         parsed = ParsedCommand(request, line)
+        return PendingCommand(verb=request.verb, parsed=parsed, reply=reply)
+
+    @staticmethod
+    def internal(request: Request, reply: Callable[[bytes], None]) -> PendingCommand:
+        """Return a command of the daemon's own, which is trusted.  reply: takes its answer."""
+        parsed = ParsedCommand(request, msgspec.json.encode(request))
         return PendingCommand(verb=request.verb, parsed=parsed, reply=reply)
 
     def execute(self, order: "PendingCommand | ReceivedContribution") -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from ..core import StateError
 from ..home import CommandContext, Home
-from .requests import BundleImportCommand, ExplainCommand, RawCommand, Request
+from .requests import BundleImportCommand, ExplainCommand, RateCommand, RawCommand, Request
 
 
 def open_home(request: Request, context: CommandContext) -> Home:
@@ -70,6 +70,14 @@ def _reload(_request: Request, context: CommandContext) -> Iterator[tuple[str, A
     yield "did", list(context.reload())
 
 
+def _choose_rate(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..home import choose_rate
+
+    assert isinstance(request, RateCommand)
+    choose_rate(open_home(request, context), request.rate)
+    yield "did", list(context.reload())
+
+
 def _pause(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     context.pause(paused=request.verb == "pause")
     yield "paused", request.verb == "pause"
@@ -101,6 +109,7 @@ QUERIES: Final[dict[str, Callable[[Any, CommandContext], Iterator[tuple[str, Any
     "health": _health,
     "rebirth": _rebirth,
     "reload": _reload,
+    "false-alarm-rate": _choose_rate,
     "pause": _pause,
     "resume": _pause,
     "bundle-import": _import_bundle,

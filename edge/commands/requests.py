@@ -190,6 +190,12 @@ class ExplainCommand(Request, frozen=True, tag="explain"):
     observation_id: Name
 
 
+class RateCommand(Request, frozen=True, tag="false-alarm-rate"):
+    """Choose the false-alarm rate in the settings file, and read the settings again."""
+
+    rate: Annotated[float, msgspec.Meta(gt=0, lt=0.5)]
+
+
 class RawCommand(Request, frozen=True, tag="raw"):
     """Return the raw input of an observation that waits for a label."""
 
@@ -222,7 +228,7 @@ COMMANDS: Final[dict[str, type[Request]]] = {
 
 
 LOCAL_COMMANDS: Final[dict[str, type[Request]]] = COMMANDS | {
-    str(kind.__struct_config__.tag): kind for kind in (ExplainCommand, RawCommand)
+    str(kind.__struct_config__.tag): kind for kind in (ExplainCommand, RawCommand, RateCommand)
 }
 """Commands that the control socket accepts.  Those that return measurements stay on the machine:
 they are refused over MQTT, whatever [commands] enables."""

@@ -8,7 +8,9 @@ import msgspec
 SECONDS_MAX: Final = 0xFFFFFFFF
 """MQTT intervals are four-byte integers (MQTT 5.0, section 1.5.3)."""
 
-CONSOLE: Final = re.compile(r"(?:https?|homeassistant)://[\w.-]+(?::\d{1,5})?(?:/[!-~]*)?", re.ASCII)
+CONSOLE: Final = re.compile(
+    r"(?:https?|homeassistant)://[\w.-]+(?::\d{1,5})?(?:/[!-~]*)?", re.ASCII
+)
 """Addresses that Home Assistant accepts as a device's configuration_url."""
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]

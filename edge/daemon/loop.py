@@ -125,7 +125,8 @@ class Loop:
     """The loop over the daemon's parts; call `turn` repeatedly.
 
     homes: by name, "" for the one of the settings.  handler: None without commands.  every_second:
-    called about once a second.  secondary: Sparkplug, where it is enabled.
+    called about once a second.  secondary: Sparkplug, where it is enabled.  watch: called with each
+    event that a home handled, and its messages.
     """
 
     def __init__(
@@ -145,6 +146,7 @@ class Loop:
         self.handler: CommandPort | None = None
         self.secondary: SecondaryChannel | None = None
         self.every_second: Callable[[], None] | None = None
+        self.watch: Callable[[Event, tuple[Message, ...]], None] | None = None
         self.paused = False
         self.unrouted = 0
         self._unrouted_topic = ""
@@ -187,6 +189,8 @@ class Loop:
             raise EdgeError(f"there is no home {home!r}", f"known homes: {known}")
         messages = slot.feed(event)
         self.publish(messages)
+        if self.watch is not None:
+            self.watch(event, messages)
         return messages
 
     def publish(self, messages: Iterable[Message]) -> None:
@@ -369,6 +373,8 @@ class Loop:
             if isinstance(message, Rejected):
                 stream.reject(message.reason, message.hint)
         self.publish(messages)
+        if self.watch is not None:
+            self.watch(event, messages)
 
     def _maintain(self) -> None:
         """Do the work that is due each second."""

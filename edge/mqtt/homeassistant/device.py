@@ -14,6 +14,7 @@ class AnnouncedStream(msgspec.Struct, frozen=True, kw_only=True):
 
     channels: of a series; None for a stream of decisions.  home: the one that decides.  pictures:
     whether its observations are images.  problem: why it cannot measure; empty if it can.
+    rejecting: its measurements are refused.
     """
 
     name: str
@@ -21,6 +22,7 @@ class AnnouncedStream(msgspec.Struct, frozen=True, kw_only=True):
     channels: Channels = None
     pictures: bool = False
     problem: str = ""
+    rejecting: bool = False
 
 
 class InstalledBundle(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,9 +67,8 @@ class FlaggedState(msgspec.Struct, frozen=True, kw_only=True):
     """The observation of a stream that was flagged last, and the question that waits.
 
     observation_id: empty if none was flagged since the start.  novelty: in percent, None if
-    unknown.  captured_at: in ISO 8601.  label: given since; empty if none.  alarm_id, shift, alarm_domain, alarm_from: of
-    the lasting alarm that waits for an answer; alarm_id is empty without one.  answer: an answer
-    that the button "not new" gives now, in words.
+    unknown.  captured_at: in ISO 8601.  label: given since; empty if none.  alarm_id, alarm_domain,
+    alarm_from, shift: of the lasting alarm that waits for an answer; alarm_id is empty without one.
     """
 
     stream: str
@@ -81,7 +82,6 @@ class FlaggedState(msgspec.Struct, frozen=True, kw_only=True):
     alarm_domain: str = ""
     alarm_from: str = ""
     shift: float | None = None
-    answer: str = ""
 
 
 class ControlAnswer(msgspec.Struct, frozen=True):
@@ -102,8 +102,8 @@ class HomeAssistantDevice(Protocol):
     def flagged(self) -> Mapping[str, FlaggedState]:
         """Return the flagged observation of each stream of decisions, by stream."""
 
-    def picture(self, stream: str, observation_id: str) -> bytes | None:
-        """Return the JPEG picture of a flagged observation; None if there is none."""
+    def pictures(self) -> Mapping[str, tuple[str, bytes]]:
+        """Return their pictures: by stream, the observation's id and a JPEG file."""
 
     def control(self, control: Control | InvalidControl) -> None:
         """Carry out a control, later."""

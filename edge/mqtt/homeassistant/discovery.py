@@ -1,8 +1,8 @@
 """The discovery payload: one retained message announces a device with all its entities.
 
 Messages that are replayed after an outage do not change the state of an entity: the templates
-ignore them.  Every entity is available while the device is connected, and one of a stream only while
-its source measures.
+ignore them.  Every entity is available while the device is connected, and one of a stream only
+while its source measures.
 """
 
 import hashlib
@@ -87,7 +87,9 @@ def discovery_message(
     """
     topics, own = Topics(device.name), EntityTopics(device.name)
     labels = {home.name: home.labels for home in device.homes}
-    entities = _of_device(device, topics, own)
+    entities = _of_device(device, topics)
+    if controls:
+        entities["answer",] = _of_answers(own)
     for home in device.homes:
         entities |= _of_home(home, own, controls=controls)
     for stream in device.streams[:ANNOUNCED_STREAMS_MAX]:
@@ -124,7 +126,8 @@ def _connected(topics: Topics) -> dict[str, str]:
 def _measures(device: str, stream: str, own: EntityTopics) -> dict[str, Any]:
     """Return the availability of a stream's entities."""
     key = object_id("auricle", device, stream)
-    online = f"{{{{ value_json.streams[{literal(key)}] | default('offline') }}}}"
+    state = f"value_json.streams[{literal(key)}] | default('offline')"
+    online = f"{{{{ 'offline' if ({state}) == 'offline' else 'online' }}}}"
     return {
         "availability": [
             _connected(Topics(device)),
@@ -134,7 +137,21 @@ def _measures(device: str, stream: str, own: EntityTopics) -> dict[str, Any]:
     }
 
 
-def _of_device(device: AnnouncedDevice, topics: Topics, own: EntityTopics) -> Entities:
+def _of_answers(own: EntityTopics) -> dict[str, Any]:
+    """Return the event entity of what became of a control."""
+    fields = ", ".join(f"'{one}': value_json.{one}" for one in ("control", "text", "hint"))
+    return {
+        "p": "event",
+        "name": "Answer to a control",
+        "icon": "mdi:message-reply-text",
+        "entity_category": "diagnostic",
+        "event_types": ["done", "refused"],
+        "state_topic": own.answer,
+        "value_template": _event("'done' if value_json.done else 'refused'", fields),
+    }
+
+
+def _of_device(device: AnnouncedDevice, topics: Topics) -> Entities:
     connection = {
         "p": "binary_sensor",
         "name": "Connection",
@@ -217,8 +234,7 @@ def _of_source(device: str, stream: AnnouncedStream, own: EntityTopics) -> Entit
             "device_class": "problem",
             "entity_category": "diagnostic",
             "state_topic": own.state,
-            "value_template": "{{ 'OFF' if value_json.streams["
-            f"{key}] | default('offline') == 'online' else 'ON' }}}}",
+            "value_template": f"{{{{ 'OFF' if value_json.streams[{key}] == 'online' else 'ON' }}}}",
         }
     }
 
@@ -275,12 +291,13 @@ def _of_alarm(topics: Topics, stream: str) -> dict[str, Any]:
 
 def _of_flagged(own: EntityTopics, stream: str) -> dict[str, Any]:
     """Return the entity of the observation flagged last: its state is the runtime's guess."""
+    absent = f"{literal(NEW)} if value_json.observation_id else none"
     return {
         "p": "sensor",
         "name": f"{stream} flagged",
         "icon": "mdi:help-box",
         "state_topic": own.flagged(stream),
-        "value_template": state_template("value_json.guess or none", literal(NEW)),
+        "value_template": state_template("value_json.guess or none", absent),
         **_shown(own, stream),
     }
 
@@ -373,9 +390,7 @@ def options_of(labels: Iterable[str]) -> list[str]:
     return options
 
 
-def _of_series(
-    device: str, stream: AnnouncedStream, topics: Topics, own: EntityTopics
-) -> Entities:
+def _of_series(device: str, stream: AnnouncedStream, topics: Topics, own: EntityTopics) -> Entities:
     """Return the entities of a series: changes, anomalies, and a forecast for each of the first
     `CHANNELS_MAX` channels."""
     name, available = stream.name, _measures(device, stream.name, own)
@@ -432,13 +447,13 @@ def _of_forecast(stream: str, channel: str, place: int, topic: str) -> dict[str,
 def _live(value: str) -> str:
     """Return the template of a number, ON or OFF; Home Assistant ignores an empty one, which a
     message replayed after an outage gives."""
-    return f"{{{{ '' if value_json.historical else {value} }}}}"
+    return f"{{{{ '' if value_json.get('historical') else {value} }}}}"
 
 
 def _event(kind: str, fields: str) -> str:
     """Return the template of an event; an empty one is ignored, as in `_live`."""
     body = f"{{'event_type': {kind}, {fields}}}"
-    return f"{{{{ '' if value_json.historical else {body} | tojson }}}}"
+    return f"{{{{ '' if value_json.get('historical') else {body} | tojson }}}}"
 
 
 def _with_ids(device: str, parts: Mapping[Any, dict[str, Any]]) -> dict[str, dict[str, Any]]:

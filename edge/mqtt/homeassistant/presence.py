@@ -1,9 +1,9 @@
-"""Home Assistant as a presence: announces a device, keeps the states of its own entities up to date,
+"""Home Assistant as a presence: announces a device, keeps the states of its entities up to date,
 and passes controls on.
 
-The announcement and the state of the sources are retained.  A flagged observation and its picture are
-not: the broker must not store them, so that forgetting them leaves nothing there.  They are published
-again when Home Assistant starts.
+The announcement and the state of the sources are retained.  A flagged observation and its picture
+are not: the broker must not store them, so that forgetting them leaves nothing there.  They are
+published again when Home Assistant starts.
 """
 
 import base64
@@ -18,7 +18,13 @@ from ...logs import RateLimitedLog
 from ..packets import InboundMessage, OutboundMessage
 from ..presence import SilentPresence
 from .controls import decode_control
-from .device import AnnouncedDevice, AnnouncedHome, FlaggedState, HomeAssistantDevice
+from .device import (
+    AnnouncedDevice,
+    AnnouncedHome,
+    AnnouncedStream,
+    FlaggedState,
+    HomeAssistantDevice,
+)
 from .discovery import EntityTopics, discovery_message, object_id
 from .states import shortened
 
@@ -61,6 +67,7 @@ class HomeAssistant(SilentPresence):
         self._platforms: dict[str, str] = {}
         self._announcement = self._state = b""
         self._flagged: dict[str, FlaggedState] = {}
+        self._pictures: dict[str, str] = {}
         self._retained = 0
         self._log = RateLimitedLog()
 
@@ -72,11 +79,12 @@ class HomeAssistant(SilentPresence):
         announced = self._device.announced()
         self._announcement = self._announce(announced)
         self._state = _state_message(announced)
-        self._flagged = {}
+        self._flagged, self._pictures = {}, {}
         return [
             OutboundMessage(self._config, self._announcement, retain=True),
             OutboundMessage(self._topics.state, self._state, retain=True),
             *self._changed_flags(),
+            *self._changed_pictures(),
         ]
 
     def filters(self) -> Iterable[str]:
@@ -131,6 +139,7 @@ class HomeAssistant(SilentPresence):
             self._state = state
             yield OutboundMessage(self._topics.state, state, retain=True)
         yield from self._changed_flags()
+        yield from self._changed_pictures()
         for answer in self._device.answers():
             yield OutboundMessage(self._topics.answer, msgspec.json.encode(answer), qos=0)
 
@@ -161,24 +170,24 @@ class HomeAssistant(SilentPresence):
         self._platforms = earlier | self._platforms
 
     def _changed_flags(self) -> Iterable[OutboundMessage]:
-        """Yield the flagged observations that have changed, with their pictures."""
+        """Yield the flagged observations that have changed."""
         before, self._flagged = self._flagged, dict(self._device.flagged())
         for stream, now in self._flagged.items():
-            last = before.get(stream)
-            if now == last:
-                continue
-            yield OutboundMessage(self._topics.flagged(stream), msgspec.json.encode(now), qos=0)
-            if last is None or last.observation_id != now.observation_id:
-                yield from self._picture(now, erased=last is not None)
+            if now != before.get(stream):
+                body = msgspec.json.encode(now)
+                yield OutboundMessage(self._topics.flagged(stream), body, qos=0)
 
-    def _picture(self, now: FlaggedState, *, erased: bool) -> Iterable[OutboundMessage]:
+    def _changed_pictures(self) -> Iterable[OutboundMessage]:
+        """Yield the pictures that have changed; a grey one in place of one that was forgotten."""
         if not self._settings.images:
             return
-        picture = self._device.picture(now.stream, now.observation_id)
-        if picture is None and erased:
-            picture = BLANK
-        if picture is not None:
-            yield OutboundMessage(self._topics.picture(now.stream), picture, qos=0)
+        shown, found = self._pictures, self._device.pictures()
+        self._pictures = {stream: key for stream, (key, _) in found.items()}
+        for stream in shown.keys() - found.keys():
+            yield OutboundMessage(self._topics.picture(stream), BLANK, qos=0)
+        for stream, (key, picture) in found.items():
+            if shown.get(stream) != key:
+                yield OutboundMessage(self._topics.picture(stream), picture, qos=0)
 
 
 class _EarlierEntity(msgspec.Struct, frozen=True):
@@ -193,11 +202,16 @@ class _EarlierAnnouncement(msgspec.Struct, frozen=True):
 def _state_message(device: AnnouncedDevice) -> bytes:
     """Return the state of sources and homes, under the ids that the templates use."""
     streams = {
-        object_id("auricle", device.name, one.name): "offline" if one.problem else "online"
-        for one in device.streams
+        object_id("auricle", device.name, one.name): _source_state(one) for one in device.streams
     }
     homes = {object_id("home", home.name): _home_state(home) for home in device.homes}
     return msgspec.json.encode({"streams": streams, "homes": homes})
+
+
+def _source_state(stream: AnnouncedStream) -> str:
+    if stream.problem:
+        return "offline"
+    return "rejecting" if stream.rejecting else "online"
 
 
 def _home_state(home: AnnouncedHome) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def state_template(value: str, absent: str) -> str:
     reserved = ", ".join(map(literal, RESERVED))
     return (
         f"{{%- set v = {value} -%}}"
-        "{%- if value_json.historical -%}"
+        "{%- if value_json.get('historical') -%}"
         "{{ none if this.state in ['unknown', 'unavailable'] else this.state }}"
         f"{{%- elif v is none -%}}{{{{ {absent} }}}}"
         f"{{%- elif v | lower in [{reserved}] or v != v | trim"

@@ -1,0 +1,200 @@
+"""A session in a real Home Assistant core, on a real broker, with a running daemon.
+
+`test_core.py` starts it in the environment that AURICLE_HA_PYTHON names; `AURICLE_SESSION` is a
+JSON file with the broker's port, the pictures to send and where to write what was seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from homeassistant.components import mqtt
+from homeassistant.core import HomeAssistant, State
+from homeassistant.helpers import device_registry, entity_registry
+from homeassistant.setup import async_setup_component
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+GIVEN: dict[str, Any] = json.loads(Path(os.environ["AURICLE_SESSION"]).read_text("utf-8"))
+WAIT_S = 40.0
+BASE = "auricle/v1/gw1"
+
+
+@pytest.fixture
+def expected_lingering_timers() -> bool:
+    """The client of the broker keeps timers."""
+    return True
+
+
+@pytest.fixture
+def expected_lingering_tasks() -> bool:
+    """And tasks."""
+    return True
+
+
+@pytest.fixture
+async def core(
+    hass: HomeAssistant, socket_enabled: None, tmp_path: Path
+) -> AsyncIterator[HomeAssistant]:
+    """A core whose MQTT integration is connected to the broker."""
+    (tmp_path / "configuration.yaml").write_text("", "utf-8")
+    hass.config.config_dir = str(tmp_path)
+    assert await async_setup_component(hass, "homeassistant", {})
+    data = {"broker": "127.0.0.1", "port": GIVEN["port"], "protocol": "5"}
+    entry = MockConfigEntry(
+        domain=mqtt.DOMAIN,
+        data=data,
+        version=mqtt.CONFIG_ENTRY_VERSION,
+        minor_version=mqtt.CONFIG_ENTRY_MINOR_VERSION,
+    )
+    entry.add_to_hass(hass)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    yield hass
+    await hass.config_entries.async_unload(entry.entry_id)
+
+
+async def until(core: HomeAssistant, done: Callable[[], object], what: str) -> None:
+    """Wait until a condition holds."""
+    end = time.monotonic() + WAIT_S
+    while not done():
+        shown = {one.entity_id: one.state for one in core.states.async_all()}
+        assert time.monotonic() < end, f"waited in vain for {what}: {shown}"
+        await asyncio.sleep(0.05)
+        await core.async_block_till_done()
+
+
+def shown(core: HomeAssistant, key: str) -> State:
+    """The state of the entity with a unique id."""
+    registry = entity_registry.async_get(core)
+    (found,) = [one for one in registry.entities.values() if one.unique_id == key]
+    state = core.states.get(found.entity_id)
+    assert state is not None, key
+    return state
+
+
+def exists(core: HomeAssistant, key: str) -> bool:
+    """Whether an entity with a unique id has a state."""
+    registry = entity_registry.async_get(core)
+    found = [one for one in registry.entities.values() if one.unique_id == key]
+    return bool(found) and core.states.get(found[0].entity_id) is not None
+
+
+async def observe(core: HomeAssistant, stream: str, payload: bytes) -> None:
+    """Publish a measurement."""
+    topic = f"{BASE}/observe/{stream}"
+    await mqtt.async_publish(core, topic, payload, qos=1)
+
+
+async def call(core: HomeAssistant, service: str, key: str, **data: object) -> None:
+    """Call a service of an entity, as a button in the browser does."""
+    domain, _, name = service.partition(".")
+    await core.services.async_call(
+        domain, name, {"entity_id": shown(core, key).entity_id, **data}, blocking=True
+    )
+
+
+async def answered(core: HomeAssistant, text: str) -> State:
+    """Wait for the answer to a control that has a text in it."""
+    key = "auricle_gw1_answer"
+    await until(core, lambda: text in str(shown(core, key).attributes.get("text")), f"answer {text}")
+    return shown(core, key)
+
+
+async def test_a_person_answers_in_home_assistant(core: HomeAssistant) -> None:
+    """Discovery gives every entity a state; services label, confirm and set the rate."""
+    await until(core, lambda: exists(core, "auricle_gw1_cam_label-list"), "entities")
+    await until(core, lambda: shown(core, "auricle_gw1_cam_novelty").state == "unknown", "source")
+    # The daemon publishes everything again up to five seconds after Home Assistant's own birth.
+    await asyncio.sleep(0.1)
+    devices = device_registry.async_get(core).devices.values()
+    (device,) = [one for one in devices if one.name == "gw1"]
+    assert device.model == GIVEN["model"]
+    assert device.sw_version == GIVEN["version"]
+    assert device.hw_version
+    assert device.configuration_url == GIVEN["console"]
+
+    picture = Path(GIVEN["pictures"][0]).read_bytes()
+    await observe(core, "cam", picture)
+    flagged = "auricle_gw1_cam_flagged"
+    await until(core, lambda: shown(core, flagged).attributes.get("observation_id"), "flagged")
+    novelty = float(shown(core, "auricle_gw1_cam_novelty").state)
+    assert 0 <= novelty <= 100
+    names = {"(new)", "(undecided)", "dog", "house", '"unknown"'}
+    assert shown(core, "auricle_gw1_cam_label").state in names
+    image = core.data["image"].get_entity(shown(core, "auricle_gw1_cam_picture").entity_id)
+    await until(core, lambda: shown(core, "auricle_gw1_cam_picture").state != "unknown", "picture")
+    jpeg = await image.async_image()
+    assert jpeg is not None
+    assert jpeg.startswith(b"\xff\xd8\xff")
+    assert jpeg != picture
+
+    first = shown(core, flagged).attributes["observation_id"]
+    assert set(shown(core, "auricle_gw1_cam_label-list").attributes["options"]) == {
+        "dog",
+        "house",
+        '"unknown"',
+    }
+    await call(core, "select.select_option", "auricle_gw1_cam_label-list", option='"unknown"')
+    await answered(core, f"{first} is unknown")
+    label = "auricle_gw1_cam_label-list"
+    await until(core, lambda: shown(core, label).state == '"unknown"', "label in the list")
+    assert shown(core, "auricle_gw1_cam_label-text").state == '"unknown"'
+
+    seen: list[str] = [first]
+    for place, control in ((1, "text"), (2, "button")):
+        await observe(core, "cam", Path(GIVEN["pictures"][place]).read_bytes())
+        await until(
+            core,
+            lambda: shown(core, flagged).attributes["observation_id"] not in seen,
+            "the next one",
+        )
+        seen.append(shown(core, flagged).attributes["observation_id"])
+        if control == "text":
+            await call(
+                core, "text.set_value", "auricle_gw1_cam_label-text", value="guitar <b>ö</b>"
+            )
+            await answered(core, f"{seen[-1]} is guitar <b>ö</b>")
+        else:
+            guess = shown(core, flagged).state
+            await call(core, "button.press", "auricle_gw1_cam_not-new")
+            await answered(core, f"{seen[-1]} is {guess.strip(chr(34))}")
+
+    rate = "auricle_gw1_home__rate"
+    (rate,) = [
+        one.unique_id
+        for one in entity_registry.async_get(core).entities.values()
+        if one.domain == "number"
+    ]
+    assert float(shown(core, rate).state) == 1.0
+    await call(core, "number.set_value", rate, value=2.5)
+    await answered(core, "the false-alarm rate is 2.5 %")
+    await until(core, lambda: float(shown(core, rate).state) == 2.5, "the new rate")
+    await until(
+        core,
+        lambda: "guitar <b>ö</b>" in shown(core, label).attributes["options"],
+        "the new label in the list",
+    )
+
+    await mqtt.async_publish(core, f"{BASE}/control/label", "not json")
+    assert (await answered(core, "malformed")).attributes["event_type"] == "refused"
+
+    states = core.states.async_all()
+    assert all(len(one.state) <= 255 for one in states)
+    assert all(len(json.dumps(one.attributes, default=str)) < 16_384 for one in states)
+    Path(GIVEN["seen"]).write_text(
+        json.dumps(
+            {
+                "labelled": seen,
+                "states": {one.entity_id: [one.state, dict(one.attributes)] for one in states},
+            },
+            default=str,
+        ),
+        "utf-8",
+    )
