@@ -178,6 +178,7 @@ class Daemon:
         shown = mqtt.homeassistant if mqtt is not None else None
         self.panel.images = shown is not None and shown.images
         self.panel.health_s = self.settings.device.health_interval_s
+        self.panel.refresh()
         self.loop.watch = self.panel.watch if shown is not None and shown.enabled else None
 
     def _make_sparkplug(self) -> Any | None:
@@ -379,6 +380,7 @@ class Daemon:
     def _announce(self) -> None:
         """Announce the current streams."""
         self.announced = self._streams()
+        self.panel.refresh()
         if self.sparkplug is not None:
             self.sparkplug.set_streams(self.announced)
         self.connection.rebirth()

@@ -171,6 +171,10 @@ class HomeAssistantPanel:
             self._announced = self._describe()
         return self._announced
 
+    def refresh(self) -> None:
+        """Describe the device again at the next call of `announced`."""
+        self._announced_s = -math.inf
+
     def flagged(self) -> Mapping[str, FlaggedState]:
         """Return the flagged observation and the open question of each stream of decisions."""
         questions = {
@@ -315,7 +319,7 @@ class HomeAssistantPanel:
     def _answered(self, kind: str, text: str, answer: bytes) -> None:
         response = msgspec.json.decode(answer, type=Response)
         if response.done:
-            self._announced_s = -math.inf
+            self.refresh()
             self._answers.append(ControlAnswer(done=True, control=kind, text=text))
         else:
             self._refuse(kind, response.reason, response.hint)
