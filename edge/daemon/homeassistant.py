@@ -122,6 +122,7 @@ class HomeAssistantPanel:
         self._loop, self._handler, self._clock = loop, handler, clock
         self._limit = RateLimit(CONTROLS_PER_MINUTE, clock)
         self._flagged: dict[str, Flagged] = {}
+        self._next: dict[str, Flagged] = {}
         self._answers: deque[ControlAnswer] = deque(maxlen=ANSWERS_MAX)
         self._announced: AnnouncedDevice | None = None
         self._announced_s = -math.inf
@@ -136,16 +137,17 @@ class HomeAssistantPanel:
                 if isinstance(one, Decision) and one.known is not True:
                     self._flag(event, one)
         elif isinstance(event, Label) and any(isinstance(one, Acknowledgement) for one in messages):
-            for flagged in self._flagged.values():
+            for flagged in (*self._flagged.values(), *self._next.values()):
                 if flagged.decision.observation_id == event.observation_id:
                     flagged.label = event.label
 
     def forget(self, ids: Iterable[str]) -> None:
         """Drop flagged observations that were erased, with their pictures."""
         erased = frozenset(ids)
-        for stream, flagged in list(self._flagged.items()):
-            if flagged.decision.observation_id in erased:
-                del self._flagged[stream]
+        for kept in (self._flagged, self._next):
+            for stream, flagged in list(kept.items()):
+                if flagged.decision.observation_id in erased:
+                    del kept[stream]
 
     def close(self) -> None:
         """Stop making pictures."""
@@ -153,10 +155,10 @@ class HomeAssistantPanel:
 
     def _flag(self, event: Observation, decision: Decision) -> None:
         now = self._clock()
-        shown = self._flagged.get(decision.stream)
+        shown = self._next.get(decision.stream) or self._flagged.get(decision.stream)
         if shown is not None and shown.holds(now):
             return
-        flagged = self._flagged[decision.stream] = Flagged(decision, now)
+        flagged = self._next[decision.stream] = Flagged(decision, now)
         home = self._home(decision.stream)
         if self.images and home is not None and home.model.card.kind == "image":
             flagged.picture = self._pictures.submit(small_picture, event.payload)
@@ -176,7 +178,10 @@ class HomeAssistantPanel:
         self._announced_s = -math.inf
 
     def flagged(self) -> Mapping[str, FlaggedState]:
-        """Return the flagged observation and the open question of each stream of decisions."""
+        """Return the flagged observation and the open question of each stream of decisions.  A new
+        one replaces the former once its picture is ready."""
+        for stream in [one for one, waiting in self._next.items() if waiting.ready]:
+            self._flagged[stream] = self._next.pop(stream)
         questions = {
             (slot.name, one.stream): one
             for slot in self._loop().homes.values()
@@ -193,7 +198,7 @@ class HomeAssistantPanel:
         """Return the pictures that are ready: by stream, the observation's id and the JPEG file."""
         found: dict[str, tuple[str, bytes]] = {}
         for stream, one in self._flagged.items():
-            picture = one.picture.result() if one.picture is not None and one.ready else None
+            picture = one.picture.result() if one.picture is not None else None
             if picture is not None:
                 found[stream] = one.decision.observation_id, picture
         return found
@@ -201,7 +206,7 @@ class HomeAssistantPanel:
     def _state(self, stream: str, question: AlarmQuestion | None) -> FlaggedState:
         state = FlaggedState(stream=stream)
         flagged = self._flagged.get(stream)
-        if flagged is not None and flagged.ready:
+        if flagged is not None:
             decision = flagged.decision
             p_value = decision.p_value
             state = FlaggedState(

@@ -372,8 +372,8 @@ def _of_controls(
             "name": f"{name} flagged is one of",
             "icon": "mdi:label-multiple",
             "options": options,
-            "value_template": state_template("value_json.label or none", "none"),
             **labelling,
+            "value_template": state_template("value_json.listed or none", "none"),
         }
     return made
 

@@ -25,8 +25,8 @@ from .device import (
     FlaggedState,
     HomeAssistantDevice,
 )
-from .discovery import EntityTopics, discovery_message, object_id
-from .states import shortened
+from .discovery import EntityTopics, discovery_message, object_id, options_of
+from .states import name_of, shortened
 
 REPUBLISH_S_MAX: Final = 5.0
 """Longest random delay after Home Assistant starts, so that devices do not all publish at once.
@@ -66,7 +66,8 @@ class HomeAssistant(SilentPresence):
         self._announce_s = 0.0
         self._platforms: dict[str, str] = {}
         self._announcement = self._state = b""
-        self._flagged: dict[str, FlaggedState] = {}
+        self._flagged: dict[str, bytes] = {}
+        self._listed: dict[str, frozenset[str]] = {}
         self._pictures: dict[str, str] = {}
         self._retained = 0
         self._log = RateLimitedLog()
@@ -80,12 +81,14 @@ class HomeAssistant(SilentPresence):
         self._announcement = self._announce(announced)
         self._state = _state_message(announced)
         self._flagged, self._pictures = {}, {}
-        return [
+        messages = [
             OutboundMessage(self._config, self._announcement, retain=True),
             OutboundMessage(self._topics.state, self._state, retain=True),
             *self._changed_flags(),
             *self._changed_pictures(),
         ]
+        self._listed = _listed(announced)
+        return messages
 
     def filters(self) -> Iterable[str]:
         """Return the birth topic of Home Assistant, the device's own announcement, and controls."""
@@ -128,17 +131,18 @@ class HomeAssistant(SilentPresence):
             self._due_s = None
             yield from self.birth()
         announced = self._device.announced()
+        yield from self._changed_flags()
         if now_s >= self._announce_s:
             self._announce_s = now_s + ANNOUNCE_S
             announcement = self._announce(announced)
             if announcement != self._announcement:
                 self._announcement = announcement
                 yield OutboundMessage(self._config, announcement, retain=True)
+            self._listed = _listed(announced)
         state = _state_message(announced)
         if state != self._state:
             self._state = state
             yield OutboundMessage(self._topics.state, state, retain=True)
-        yield from self._changed_flags()
         yield from self._changed_pictures()
         for answer in self._device.answers():
             yield OutboundMessage(self._topics.answer, msgspec.json.encode(answer), qos=0)
@@ -171,11 +175,17 @@ class HomeAssistant(SilentPresence):
 
     def _changed_flags(self) -> Iterable[OutboundMessage]:
         """Yield the flagged observations that have changed."""
-        before, self._flagged = self._flagged, dict(self._device.flagged())
-        for stream, now in self._flagged.items():
-            if now != before.get(stream):
-                body = msgspec.json.encode(now)
+        before, found = self._flagged, self._device.flagged()
+        self._flagged = {stream: self._flag_message(now) for stream, now in found.items()}
+        for stream, body in self._flagged.items():
+            if body != before.get(stream):
                 yield OutboundMessage(self._topics.flagged(stream), body, qos=0)
+
+    def _flag_message(self, now: FlaggedState) -> bytes:
+        """Return a flagged observation as a message.  `listed` is its label if the list that was
+        announced a second ago or earlier has it: Home Assistant would refuse another one."""
+        listed = now.label if now.label in self._listed.get(now.stream, ()) else ""
+        return msgspec.json.encode(msgspec.to_builtins(now) | {"listed": listed})
 
     def _changed_pictures(self) -> Iterable[OutboundMessage]:
         """Yield the pictures that have changed; a grey one in place of one that was forgotten."""
@@ -197,6 +207,12 @@ class _EarlierEntity(msgspec.Struct, frozen=True):
 
 class _EarlierAnnouncement(msgspec.Struct, frozen=True):
     cmps: dict[str, _EarlierEntity] = {}
+
+
+def _listed(device: AnnouncedDevice) -> dict[str, frozenset[str]]:
+    """Return the labels in the list of each stream."""
+    homes = {home.name: frozenset(map(name_of, options_of(home.labels))) for home in device.homes}
+    return {one.name: homes.get(one.home, frozenset()) for one in device.streams}
 
 
 def _state_message(device: AnnouncedDevice) -> bytes:

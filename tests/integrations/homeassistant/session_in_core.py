@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
+import shutil
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -19,7 +22,7 @@ from homeassistant.components import mqtt
 from homeassistant.core import HomeAssistant, State
 from homeassistant.helpers import device_registry, entity_registry
 from homeassistant.setup import async_setup_component
-from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_mock_service
 
 GIVEN: dict[str, Any] = json.loads(Path(os.environ["AURICLE_SESSION"]).read_text("utf-8"))
 WAIT_S = 40.0
@@ -107,7 +110,10 @@ async def answered(core: HomeAssistant, text: str) -> State:
     return shown(core, key)
 
 
-async def test_a_person_answers_in_home_assistant(core: HomeAssistant) -> None:
+@pytest.mark.skipif("pictures" not in GIVEN, reason="another session")
+async def test_a_person_answers_in_home_assistant(
+    core: HomeAssistant, caplog: pytest.LogCaptureFixture
+) -> None:
     """Discovery gives every entity a state; services label, confirm and set the rate."""
     await until(core, lambda: exists(core, "auricle_gw1_cam_label-list"), "entities")
     await until(core, lambda: shown(core, "auricle_gw1_cam_novelty").state == "unknown", "source")
@@ -185,6 +191,7 @@ async def test_a_person_answers_in_home_assistant(core: HomeAssistant) -> None:
     await mqtt.async_publish(core, f"{BASE}/control/label", "not json")
     assert (await answered(core, "malformed")).attributes["event_type"] == "refused"
 
+    assert not complaints(caplog), "\n".join(complaints(caplog))
     states = core.states.async_all()
     assert all(len(one.state) <= 255 for one in states)
     assert all(len(json.dumps(one.attributes, default=str)) < 16_384 for one in states)
@@ -198,3 +205,85 @@ async def test_a_person_answers_in_home_assistant(core: HomeAssistant) -> None:
         ),
         "utf-8",
     )
+
+
+async def with_blueprint(core: HomeAssistant, folder: Path) -> None:
+    """Set up an automation from the blueprint."""
+    place = folder / "blueprints/automation/auricle"
+    place.mkdir(parents=True)
+    shutil.copy(GIVEN["blueprint"], place / "ask.yaml")
+    given = {
+        "alarm": shown(core, "auricle_gw1_cam_alarm").entity_id,
+        "flagged": shown(core, "auricle_gw1_cam_flagged").entity_id,
+        "device": "gw1",
+        "notifier": "notify.mobile_app_phone",
+        "first_label": "worn bearing",
+        "second_label": "loose belt",
+    }
+    automation = {"use_blueprint": {"path": "auricle/ask.yaml", "input": given}, "alias": "ask"}
+    assert await async_setup_component(core, "automation", {"automation": [automation]})
+    assert core.states.get("automation.ask") is not None
+
+
+@pytest.mark.skipif("rows" not in GIVEN, reason="another session")
+async def test_an_alarm_is_asked_about(
+    core: HomeAssistant, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An alarm becomes an event and a notification, whose button labels; "not new" ends it.  A
+    series has forecasts and a change, and a dead device makes everything unavailable."""
+    flagged, lasting = "auricle_gw1_cam_flagged", "auricle_gw1_cam_question"
+    await until(core, lambda: exists(core, flagged), "entities")
+    calls = async_mock_service(core, "notify", "mobile_app_phone")
+    await with_blueprint(core, tmp_path)
+    for number, row in enumerate(GIVEN["rows"]):
+        body = {"values": row, "captured_at_ns": (number + 1) * 10**9}
+        await observe(core, "cam", json.dumps(body).encode())
+    await until(core, lambda: shown(core, "auricle_gw1_cam_drift").state == "on", "drift")
+    await until(core, lambda: calls, "the notification")
+    alarm = shown(core, "auricle_gw1_cam_alarm")
+    assert alarm.attributes["event_type"] == "raised"
+    assert alarm.attributes["observation_id"]
+    notified = calls[0].data
+    assert notified["title"] == "gw1: cam"
+    assert [one["title"] for one in notified["data"]["actions"]] == [
+        "Not new",
+        "worn bearing",
+        "loose belt",
+    ]
+    observation = shown(core, flagged).attributes["observation_id"]
+    pressed = {"action": notified["data"]["actions"][1]["action"]}
+    core.bus.async_fire("mobile_app_notification_action", pressed)
+    await answered(core, f"{observation} is worn bearing")
+
+    await until(core, lambda: shown(core, lasting).state == "on", "the question")
+    assert float(shown(core, lasting).attributes["shift"]) > 0
+    await call(core, "button.press", "auricle_gw1_cam_not-new")
+    await answered(core, "the lasting alarm of cam is harmless")
+    await until(core, lambda: shown(core, lasting).state == "off", "its answer")
+    ended = shown(core, "auricle_gw1_cam_alarm")
+    await until(core, lambda: ended.attributes["event_type"] in {"ended", "raised"}, "the end")
+
+    for number, value in enumerate(GIVEN["series"]):
+        body = {"values": {"volt": value}, "captured_at_ns": (number + 1) * 60 * 10**9}
+        await observe(core, "power", json.dumps(body).encode())
+    change = "auricle_gw1_power_change"
+    await until(core, lambda: shown(core, change).state != "unknown", "the change")
+    assert shown(core, change).attributes["channels"] == ["volt"]
+    await until(core, lambda: exists(core, "auricle_gw1_power_volt_forecast"), "the forecast")
+
+    os.kill(GIVEN["daemon"], signal.SIGKILL)
+    await until(core, lambda: shown(core, flagged).state == "unavailable", "the will")
+    assert shown(core, "auricle_gw1_connection").state == "off"
+    assert not complaints(caplog), "\n".join(complaints(caplog))
+    Path(GIVEN["seen"]).write_text(json.dumps({"labelled": observation}), "utf-8")
+
+
+def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What Home Assistant warned about templates, MQTT and automations."""
+    rooms = ("homeassistant.components.mqtt", "homeassistant.helpers", "homeassistant.components")
+    return [
+        one.getMessage()
+        for one in caplog.records
+        if one.levelno >= logging.WARNING and one.name.startswith(rooms)
+        if "without awaiting" not in one.getMessage()
+    ]

@@ -17,10 +17,11 @@ from edge.home.home import Home, create_home
 from edge.version import __version__
 from tests.brokers import Mosquitto, needs_mosquitto
 from tests.daemons import Process
+from tests.drifts import SHIFT, samples, timed_home
 
 pytestmark = needs_mosquitto
 HERE = Path(__file__).parent
-SESSION_S = 300.0
+SESSION_S = 150.0
 CONSOLE = "http://gw1.local:8321/"
 SETTINGS = """
 [device]
@@ -93,6 +94,24 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
         yield one
 
 
+VECTORS = """
+[mqtt]
+host = "127.0.0.1"
+port = {port}
+will_delay_s = 0
+
+[mqtt.homeassistant]
+controls = true
+
+[streams.cam]
+source = "topic"
+
+[streams.power]
+source = "topic"
+kind = "series"
+"""
+
+
 def in_core(python: str, folder: Path, given: dict[str, Any]) -> dict[str, Any]:
     """Run the session in Home Assistant's core; returns what it saw."""
     place = folder / "core"
@@ -145,3 +164,32 @@ def test_a_person_labels_confirms_and_chooses_the_rate_in_home_assistant(
     text = (home / "auricle.toml").read_text("utf-8")
     assert tomllib.loads(text)["detector"]["false_alarm_rate"] == 0.025
     assert "# share of known samples" in text
+
+
+def test_an_alarm_is_asked_about_in_home_assistant(
+    python: str, mosquitto: Mosquitto, tmp_path: Path, source: Path
+) -> None:
+    """A real core shows alarm, question, change and the device's death; the automation made from
+    the blueprint notifies, and its button labels the observation that it showed."""
+    home = timed_home(tmp_path / "home", VECTORS.format(port=mosquitto.port))
+    rows = [*samples(32, 0, 1), *samples(48, SHIFT, 2)]
+    noise = np.random.default_rng(3).normal(0, 0.2, 300)
+    series = 230 + noise + np.where(np.arange(300) < 250, 0, 15)
+    blueprint = "integrations/homeassistant/blueprints/automation/auricle/ask_about_alarm.yaml"
+    daemon = Process(home)
+    asked = {
+        "port": mosquitto.port,
+        "rows": [row.tolist() for row in rows],
+        "series": series.tolist(),
+        "daemon": daemon.process.pid,
+        "blueprint": str(source / blueprint),
+    }
+    try:
+        seen = in_core(python, tmp_path, asked)
+    finally:
+        daemon.process.kill()
+        daemon.process.wait()
+    with Home(home, writable=False) as opened:
+        fact = opened.store.get(seen["labelled"])
+        assert fact is not None
+        assert fact.label == "worn bearing"
