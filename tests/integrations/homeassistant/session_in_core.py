@@ -25,7 +25,7 @@ from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_mock_service
 
 GIVEN: dict[str, Any] = json.loads(Path(os.environ["AURICLE_SESSION"]).read_text("utf-8"))
-WAIT_S = 40.0
+WAIT_S = 30.0
 BASE = "auricle/v1/gw1"
 
 
@@ -70,7 +70,6 @@ async def until(core: HomeAssistant, done: Callable[[], object], what: str) -> N
         shown = {one.entity_id: one.state for one in core.states.async_all()}
         assert time.monotonic() < end, f"waited in vain for {what}: {shown}"
         await asyncio.sleep(0.05)
-        await core.async_block_till_done()
 
 
 def shown(core: HomeAssistant, key: str) -> State:
