@@ -2,9 +2,10 @@
 
 Usage: python scripts/draw_homeassistant.py PYTHON OUT.png
 
-PYTHON has Home Assistant's core and its frontend (`.ci/homeassistant` makes it); mosquitto, Chromium
-and playwright are installed, and AURICLE_DATA names the folder of pacs_webp65.npz.  A broker, a
-daemon with photos and Home Assistant run for the picture; everything is thrown away.
+PYTHON has Home Assistant's core (`.ci/homeassistant` makes it) and the packages that the manifests
+of its integrations `frontend` and `history` list; mosquitto, Chromium and playwright are installed,
+and AURICLE_DATA names the folder of pacs_webp65.npz.  A broker, a daemon with photos and Home
+Assistant run for the picture; everything is thrown away.
 """
 
 from __future__ import annotations
@@ -114,7 +115,8 @@ class Api:
 
     def post(self, path: str, body: bytes, kind: str = "application/json") -> Any:
         """Post to a path; returns the answer."""
-        request = urllib.request.Request(self.base + path, body, {"Content-Type": kind})  # noqa: S310 - loopback
+        head = {"Content-Type": kind}
+        request = urllib.request.Request(self.base + path, body, head)  # noqa: S310 - loopback
         if self.tokens:
             request.add_header("Authorization", f"Bearer {self.tokens['access_token']}")
         with urllib.request.urlopen(request, timeout=WAIT_S) as answer:  # noqa: S310 - loopback
@@ -123,12 +125,19 @@ class Api:
     def sign_in(self) -> None:
         """Make the first user, and take its tokens."""
         client = self.base + "/"
-        user = {"client_id": client, "name": "A", "username": "a", "password": "a", "language": "en"}
+        user = {
+            "client_id": client,
+            "name": "A",
+            "username": "a",
+            "password": "a",
+            "language": "en",
+        }
         code = self.post("/api/onboarding/users", json.dumps(user).encode())["auth_code"]
         given = {"grant_type": "authorization_code", "code": code, "client_id": client}
         form = urlencode(given).encode()
         self.tokens = self.post("/auth/token", form, "application/x-www-form-urlencoded")
-        self.tokens |= {"hassUrl": self.base, "clientId": client, "expires": time.time() * 1e3 + 1e6}
+        later_ms = time.time() * 1e3 + 1e6
+        self.tokens |= {"hassUrl": self.base, "clientId": client, "expires": later_ms}
 
     def connect(self, broker: int) -> None:
         """Add the MQTT integration, and finish the onboarding."""
@@ -167,7 +176,8 @@ def draw(api: Api, picture: bytes, broker: int, out: Path) -> None:
     topic = "auricle/v1/front-door/observe/camera"
     publish.single(topic, picture, qos=1, hostname="127.0.0.1", port=broker)
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        chromium = shutil.which("chromium")
+        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport=SIZE)
         tokens = json.dumps(json.dumps(api.tokens))
         page.add_init_script(f"localStorage.hassTokens = {tokens}")
@@ -200,11 +210,7 @@ def main() -> None:
             until(lambda: api.sign_in() or True)
             api.connect(broker)
             time.sleep(8)
-            try:
-                draw(api, guitar, broker, out)
-            except Exception:
-                shutil.copy(core / "log", "/tmp/hass.log")
-                raise
+            draw(api, guitar, broker, out)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,22 @@ from typing import Any, Final
 
 import msgspec
 
-from ..core import StateError
+from ..core import EdgeError, StateError
 from ..home import CommandContext, Home
-from .requests import BundleImportCommand, ExplainCommand, RateCommand, RawCommand, Request
+from .requests import (
+    AgreeingCommand,
+    BundleImportCommand,
+    ExplainCommand,
+    ForgetPreviewCommand,
+    GalleryCommand,
+    HistoryCommand,
+    RateCommand,
+    RawCommand,
+    ReceiptsCommand,
+    Request,
+    SeriesCommand,
+    ValuesCommand,
+)
 
 
 def open_home(request: Request, context: CommandContext) -> Home:
@@ -49,6 +62,93 @@ def _raw_input(request: Request, context: CommandContext) -> Iterator[tuple[str,
     assert isinstance(request, RawCommand)
     raw = raw_input(open_home(request, context), request.observation_id)
     yield "raw", "" if raw is None else base64.b64encode(raw).decode()
+
+
+def _values(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..home import observation_values
+
+    assert isinstance(request, ValuesCommand)
+    found = observation_values(open_home(request, context), request.observation_ids)
+    yield from msgspec.to_builtins(found).items()
+
+
+def _history(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..storage import events_as_data
+
+    assert isinstance(request, HistoryCommand)
+    home = open_home(request, context)
+    context.record_history()
+    events = home.history.read(
+        before=request.before,
+        kinds=request.kinds,
+        stream=request.stream,
+        limit=request.limit + 1,
+    )
+    yield "events", list(events_as_data(events[: request.limit]))
+    yield "more", len(events) > request.limit
+
+
+def _gallery(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..home import GalleryView
+
+    assert isinstance(request, GalleryCommand)
+    home = open_home(request, context)
+    view = GalleryView(
+        offset=request.offset,
+        limit=request.limit,
+        order=request.order,
+        stream=request.stream,
+        guess=request.guess,
+        state=request.state,
+    )
+    page = home.gallery.page(home.runtime, view, home.raws_in_memory.keys())
+    yield from msgspec.to_builtins(page).items()
+
+
+def _series(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    assert isinstance(request, SeriesCommand)
+    trail = open_home(request, context).trail
+    found = trail.view(request.stream, request.forecasts)
+    if found is None:
+        raise EdgeError(
+            f"reading the series {request.stream!r}: no sample has arrived since the start",
+            f"series with samples: {', '.join(trail.names()) or 'none'}",
+        )
+    yield from msgspec.to_builtins(found).items()
+
+
+def _forget_preview(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..home import preview_forget
+
+    assert isinstance(request, ForgetPreviewCommand)
+    found = preview_forget(open_home(request, context), request.select.selector)
+    yield from msgspec.to_builtins(found).items()
+
+
+def _receipts(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    assert isinstance(request, ReceiptsCommand)
+    store = open_home(request, context).store
+    yield "receipts", store.lists.receipts(request.limit)
+    yield "total", store.receipt_count()
+
+
+def _knowledge(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..home import describe_knowledge
+
+    yield from msgspec.to_builtins(describe_knowledge(open_home(request, context))).items()
+
+
+def _agreeing(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    assert isinstance(request, AgreeingCommand)
+    gallery = open_home(request, context).gallery
+    yield "observation_ids", list(gallery.agreeing(request.undo_id, request.label))
+
+
+def _list_actions(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..home import done_actions
+
+    found = done_actions(open_home(request, context), context.now_ns())
+    yield "actions", [msgspec.to_builtins(one) for one in found]
 
 
 def _status(_request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
@@ -105,6 +205,15 @@ QUERIES: Final[dict[str, Callable[[Any, CommandContext], Iterator[tuple[str, Any
     "candidates": _list_candidates,
     "explain": _explain,
     "raw": _raw_input,
+    "values": _values,
+    "history": _history,
+    "gallery": _gallery,
+    "series": _series,
+    "forget-preview": _forget_preview,
+    "receipts": _receipts,
+    "knowledge": _knowledge,
+    "actions": _list_actions,
+    "agreeing": _agreeing,
     "status": _status,
     "health": _health,
     "rebirth": _rebirth,

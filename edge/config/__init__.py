@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         StreamSettings,
         TopicStream,
     )
+    from .web import WebSettings
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -73,6 +74,7 @@ else:
                 "StreamSettings",
                 "TopicStream",
             ),
+            "web": ("WebSettings",),
         },
     )
 
@@ -103,6 +105,7 @@ __all__ = [
     "StreamSettings",
     "TlsSettings",
     "TopicStream",
+    "WebSettings",
     "key_bytes",
     "parse_settings",
     "read_settings",

@@ -26,7 +26,9 @@ from ..outbox import open_outbox
 from ..sources import PollingSource, Source, SourceContext, open_source
 from ..storage import WriterLock
 from ..version import __version__
+from .chronicle import start_event, stop_event
 from .clock import DaemonClock
+from .console_process import ConsoleProcess
 from .health import HealthReport, brief_status
 from .homeassistant import HomeAssistantPanel
 from .homes import HOME_SECTIONS, HomeSlot, alarm_outputs
@@ -139,10 +141,12 @@ class Daemon:
         self.loop.every_second = self._every_second
         self._watch()
         self.now_ns, self.feed = self.clock.now_ns, self.loop.feed
+        self.note = self.loop.chronicle.note
         self.publish, self.answer = self.publisher.publish, self.publisher.answer
         self.sparkplug = self.loop.secondary = self._make_sparkplug()
         self._make_handler()
         self.sources: dict[str, Source] = {}
+        self.console = ConsoleProcess(self.folder, self.problems)
         self.listeners = Listeners(self.folder, self.loop, lambda: self.snapshot, self.problems)
 
     def _make_handler(self) -> None:
@@ -224,9 +228,21 @@ class Daemon:
             self.sparkplug.start()
         self.start_sources()
         self.status()
+        self._note_start()
         self.listeners.open(self.settings.http)
+        self.console.apply(self.settings.web)
         self.notifier.ready()
         log.info("serving", device=self.settings.device.known_as, run=self.outbox.run)
+
+    def _note_start(self) -> None:
+        """Add this start to the history, with how the last run ended."""
+        home = self.homes[""].home
+        if home is None:
+            return
+        with suppress(EdgeError):
+            last = home.history.read(kinds=("restart",), limit=1)
+            event = start_event(self.clock.now_ns(), __version__, last[0] if last else None)
+            self.loop.chronicle.note("", event)
 
     def stop(self) -> None:
         """Request a stop; a second request skips waiting for work under way."""
@@ -248,6 +264,7 @@ class Daemon:
         until = time.monotonic() + STOP_S
         self.health.stopping = True
         self.notifier.stopping()
+        self._attempt("ending the console", self.console.stop)
         self._attempt("closing the listeners", self.listeners.stop)
         self.stop_sources(SOURCE_S)
         self._attempt("finishing", lambda: self._drain(time.monotonic() + DRAIN_S))
@@ -256,6 +273,7 @@ class Daemon:
         if self.sparkplug is not None:
             self._attempt("sending NDEATH", partial(self.sparkplug.stop, SPARKPLUG_S))
         self._attempt("processing acknowledgements", self.publisher.process_acks)
+        self._attempt("writing the history", self._note_stop)
         self._attempt("closing the outbox", self.outbox.close)
         for slot in self.homes.values():
             slot.close()
@@ -264,6 +282,10 @@ class Daemon:
         self._lock.release()
         self.notifier.close()
         log.info("stopped")
+
+    def _note_stop(self) -> None:
+        self.loop.chronicle.note("", stop_event(self.clock.now_ns()))
+        self.loop.chronicle.write()
 
     def _drain(self, until: float) -> None:
         """Decide on the contents of the inbox, and wait for acknowledgements of sent messages."""
@@ -284,6 +306,7 @@ class Daemon:
         now = time.monotonic()
         self.handler.maintain()
         self.listeners.retry()
+        self.console.maintain()
         self.start_sources()
         if self._streams() != self.announced:
             self._announce()
@@ -367,6 +390,10 @@ class Daemon:
             problem=connection.problem or connection.refusal,
         )
 
+    def record_history(self) -> None:
+        """Write what has happened so far into the history of each home."""
+        self.loop.chronicle.write()
+
     def pause(self, *, paused: bool) -> None:
         """Stop deciding, or go on."""
         self.loop.paused = paused
@@ -444,6 +471,9 @@ class Daemon:
         if before.http != now.http:
             self.listeners.reopen(now.http)
             yield "http: changed"
+        if before.web != now.web:
+            self.console.apply(now.web)
+            yield "web: changed; a console that `auricle web` started needs a restart"
         yield from self._reopen_homes()
 
     def _replace_streams(self, before: Settings, now: Settings) -> None:

@@ -22,15 +22,7 @@ import msgspec
 import numpy as np
 
 from ..commands import ConfirmCommand, LabelCommand, RateCommand, RateLimit, Request
-from ..core import (
-    Acknowledgement,
-    AlarmQuestion,
-    Decision,
-    Event,
-    Label,
-    Message,
-    Observation,
-)
+from ..core import AlarmQuestion, Decision, EdgeError, Event, Message, Observation, Tick
 from ..home import Home, KnownNames
 from ..mqtt import (
     AnnouncedDevice,
@@ -131,15 +123,15 @@ class HomeAssistantPanel:
         self.health_s = 60.0
 
     def watch(self, event: Event, messages: Iterable[Message]) -> None:
-        """Note flagged observations, and labels that they get."""
+        """Note flagged observations.  After any other event, note what they are labelled in the
+        ledger: commands label, correct, undo and take labels back."""
         if isinstance(event, Observation):
             for one in messages:
                 if isinstance(one, Decision) and one.known is not True:
                     self._flag(event, one)
-        elif isinstance(event, Label) and any(isinstance(one, Acknowledgement) for one in messages):
-            for flagged in (*self._flagged.values(), *self._next.values()):
-                if flagged.decision.observation_id == event.observation_id:
-                    flagged.label = event.label
+        elif not isinstance(event, Tick):
+            for stream, flagged in (*self._flagged.items(), *self._next.items()):
+                flagged.label = self._label(stream, flagged.decision.observation_id)
 
     def forget(self, ids: Iterable[str]) -> None:
         """Drop flagged observations that were erased, with their pictures."""
@@ -233,6 +225,14 @@ class HomeAssistantPanel:
         found = loop.inbox.streams.get(stream)
         slot = loop.homes.get(found.settings.home) if found is not None else None
         return slot.home if slot is not None else None
+
+    def _label(self, stream: str, observation_id: str) -> str:
+        """Return the label of an observation in the ledger, '' without one."""
+        home = self._home(stream)
+        with suppress(EdgeError):
+            fact = home.store.get(observation_id) if home is not None else None
+            return fact.label if fact is not None else ""
+        return ""
 
     def _describe(self) -> AnnouncedDevice:
         loop = self._loop()

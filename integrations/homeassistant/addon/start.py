@@ -1,8 +1,8 @@
 """Starts Auricle as a Home Assistant add-on.
 
 The first start makes a home in /config from the options and the broker that the supervisor names.
-From then on /config/auricle.toml belongs to the user and the web console: only the broker's password
-and the link to the console, which the supervisor may change, are taken from it at each start.
+From then on /config/auricle.toml belongs to the user and the web console: only the broker's
+password is taken from the supervisor at each start.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def ask(supervisor: str, path: str, token: str) -> dict[str, Any]:
 
 
 def settings(options: dict[str, Any], broker: dict[str, Any], slug: str) -> str:
-    """Return the settings that follow the template of a new home.  JSON strings are TOML strings."""
+    """Return the settings that follow the template of a new home.  JSON strings are TOML's, too."""
     lines = [
         "",
         "[device]",
@@ -77,7 +77,7 @@ def prepare(data: Path, home: Path, supervisor: str, token: str) -> dict[str, st
         options = json.loads((data / "options.json").read_text("utf-8"))
         slug = ask(supervisor, "/addons/self/info", token)["slug"]
         made = [*PROGRAM, "init", str(home), "--encoder", options["encoder"]]
-        subprocess.run(made, check=True)
+        subprocess.run(made, check=True)  # noqa: S603 - this program itself
         with (home / "auricle.toml").open("a", encoding="utf-8") as file:
             file.write(settings(options, broker, slug))
     return {"AURICLE_MQTT_PASSWORD": broker.get("password") or ""}

@@ -14,6 +14,7 @@ import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,16 @@ def exists(core: HomeAssistant, key: str) -> bool:
     return bool(found) and core.states.get(found[0].entity_id) is not None
 
 
+def picture(place: int) -> bytes:
+    """A photo of a class that the device does not know."""
+    return Path(GIVEN["pictures"][place]).read_bytes()
+
+
+def report(**found: object) -> None:
+    """Tell the test outside what was seen."""
+    Path(GIVEN["seen"]).write_text(json.dumps(found, default=str), "utf-8")
+
+
 async def observe(core: HomeAssistant, stream: str, payload: bytes) -> None:
     """Publish a measurement."""
     topic = f"{BASE}/observe/{stream}"
@@ -105,8 +116,20 @@ async def call(core: HomeAssistant, service: str, key: str, **data: object) -> N
 async def answered(core: HomeAssistant, text: str) -> State:
     """Wait for the answer to a control that has a text in it."""
     key = "auricle_gw1_answer"
-    await until(core, lambda: text in str(shown(core, key).attributes.get("text")), f"answer {text}")
+    await until(
+        core, lambda: text in str(shown(core, key).attributes.get("text")), f"answer {text}"
+    )
     return shown(core, key)
+
+
+def check_device(core: HomeAssistant) -> None:
+    """The device page shows what runs there, and links to the console."""
+    devices = device_registry.async_get(core).devices.values()
+    (device,) = [one for one in devices if one.name == "gw1"]
+    assert device.model == GIVEN["model"]
+    assert device.sw_version == GIVEN["version"]
+    assert device.hw_version
+    assert device.configuration_url == GIVEN["console"]
 
 
 @pytest.mark.skipif("pictures" not in GIVEN, reason="another session")
@@ -118,15 +141,8 @@ async def test_a_person_answers_in_home_assistant(
     await until(core, lambda: shown(core, "auricle_gw1_cam_novelty").state == "unknown", "source")
     # The daemon publishes everything again up to five seconds after Home Assistant's own birth.
     await asyncio.sleep(0.1)
-    devices = device_registry.async_get(core).devices.values()
-    (device,) = [one for one in devices if one.name == "gw1"]
-    assert device.model == GIVEN["model"]
-    assert device.sw_version == GIVEN["version"]
-    assert device.hw_version
-    assert device.configuration_url == GIVEN["console"]
-
-    picture = Path(GIVEN["pictures"][0]).read_bytes()
-    await observe(core, "cam", picture)
+    check_device(core)
+    await observe(core, "cam", picture(0))
     flagged = "auricle_gw1_cam_flagged"
     await until(core, lambda: shown(core, flagged).attributes.get("observation_id"), "flagged")
     novelty = float(shown(core, "auricle_gw1_cam_novelty").state)
@@ -138,7 +154,7 @@ async def test_a_person_answers_in_home_assistant(
     jpeg = await image.async_image()
     assert jpeg is not None
     assert jpeg.startswith(b"\xff\xd8\xff")
-    assert jpeg != picture
+    assert jpeg != picture(0)
 
     first = shown(core, flagged).attributes["observation_id"]
     assert set(shown(core, "auricle_gw1_cam_label-list").attributes["options"]) == {
@@ -154,7 +170,7 @@ async def test_a_person_answers_in_home_assistant(
 
     seen: list[str] = [first]
     for place, control in ((1, "text"), (2, "button")):
-        await observe(core, "cam", Path(GIVEN["pictures"][place]).read_bytes())
+        await observe(core, "cam", picture(place))
         await until(
             core,
             lambda: shown(core, flagged).attributes["observation_id"] not in seen,
@@ -194,15 +210,9 @@ async def test_a_person_answers_in_home_assistant(
     states = core.states.async_all()
     assert all(len(one.state) <= 255 for one in states)
     assert all(len(json.dumps(one.attributes, default=str)) < 16_384 for one in states)
-    Path(GIVEN["seen"]).write_text(
-        json.dumps(
-            {
-                "labelled": seen,
-                "states": {one.entity_id: [one.state, dict(one.attributes)] for one in states},
-            },
-            default=str,
-        ),
-        "utf-8",
+    report(
+        labelled=seen,
+        states={one.entity_id: [one.state, dict(one.attributes)] for one in states},
     )
 
 
@@ -231,7 +241,8 @@ async def test_an_alarm_is_asked_about(
     """An alarm becomes an event and a notification, whose button labels; "not new" ends it.  A
     series has forecasts and a change, and a dead device makes everything unavailable."""
     flagged, lasting = "auricle_gw1_cam_flagged", "auricle_gw1_cam_question"
-    await until(core, lambda: exists(core, flagged), "entities")
+    for key in (flagged, lasting, "auricle_gw1_cam_alarm", "auricle_gw1_power_change"):
+        await until(core, partial(exists, core, key), key)
     calls = async_mock_service(core, "notify", "mobile_app_phone")
     await with_blueprint(core, tmp_path)
     for number, row in enumerate(GIVEN["rows"]):
@@ -274,7 +285,7 @@ async def test_an_alarm_is_asked_about(
     await until(core, lambda: shown(core, flagged).state == "unavailable", "the will")
     assert shown(core, "auricle_gw1_connection").state == "off"
     assert not complaints(caplog), "\n".join(complaints(caplog))
-    Path(GIVEN["seen"]).write_text(json.dumps({"labelled": observation}), "utf-8")
+    report(labelled=observation)
 
 
 def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:

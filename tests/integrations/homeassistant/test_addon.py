@@ -80,7 +80,8 @@ def test_the_repository_has_what_the_store_shows(addon: Path) -> None:
     """Version, icons and texts are there, and every option has a name in every language."""
     made = loaded(addon / "auricle/config.yaml")
     assert made["version"] == __version__
-    assert f"auricle[camera,web]=={__version__}" in (addon / "auricle/Dockerfile").read_text("utf-8")
+    dockerfile = (addon / "auricle/Dockerfile").read_text("utf-8")
+    assert f"auricle[camera,web]=={__version__}" in dockerfile
     assert Image.open(addon / "auricle/icon.png").size == (128, 128)
     assert Image.open(addon / "auricle/logo.png").size == (250, 100)
     assert (addon / "auricle/DOCS.md").stat().st_size > 0
@@ -123,7 +124,7 @@ def test_the_supervisors_own_schemas_accept_it(addon: Path) -> None:
 class Supervisor(BaseHTTPRequestHandler):
     """Answers as the supervisor does."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_GET(self) -> None:
         """Answer a question of an add-on with its token."""
         assert self.headers["Authorization"] == "Bearer token"
         data = {"/services/mqtt": BROKER, "/addons/self/info": {"slug": "ab12_auricle"}}

@@ -29,7 +29,7 @@ from edge.mqtt.homeassistant.discovery import (
 )
 from edge.mqtt.homeassistant.states import state_of
 
-jinja2 = pytest.importorskip("jinja2", reason="needs jinja2, whose templates Home Assistant uses")
+pytest.importorskip("jinja2", reason="needs jinja2, whose templates Home Assistant uses")
 
 from tests.edge.mqtt.homeassistant.panels import DEVICE, device, sent, shown
 
