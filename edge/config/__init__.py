@@ -7,6 +7,7 @@ from ..lazy import lazy_names
 if TYPE_CHECKING:
     from .commands import PREFIX, CommandSettings, KeyText, key_bytes
     from .device import HttpSettings, OutboxSettings
+    from .editing import with_number
     from .fleet import BundleSettings, FleetSettings
     from .mqtt import (
         SECONDS_MAX,
@@ -43,6 +44,7 @@ else:
         {
             "commands": ("CommandSettings", "KeyText", "PREFIX", "key_bytes"),
             "device": ("HttpSettings", "OutboxSettings"),
+            "editing": ("with_number",),
             "fleet": ("BundleSettings", "FleetSettings"),
             "mqtt": (
                 "HomeAssistantSettings",
@@ -108,4 +110,5 @@ __all__ = [
     "parse_settings",
     "read_settings",
     "read_text",
+    "with_number",
 ]
