@@ -24,7 +24,18 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/config": frozenset({"msgspec"}),
     "edge/signing": frozenset({"cryptography", "msgspec"}),
     "edge/worker": frozenset({"numpy"}),
-    "edge/sources": frozenset({"cbor2", "cv2", "msgspec", "numpy", "sounddevice"}),
+    "edge/sources": frozenset(
+        {
+            "asyncua",
+            "cbor2",
+            "cryptography",
+            "cv2",
+            "msgspec",
+            "numpy",
+            "pymodbus",
+            "sounddevice",
+        }
+    ),
     "edge/datasets": frozenset({"numpy"}),
     "edge/export": frozenset({"numpy"}),
     "edge/mqtt": frozenset({"google", "msgspec", "paho"}),

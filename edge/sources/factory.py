@@ -17,12 +17,16 @@ import encoder
 from ..config import (
     CameraStream,
     FolderStream,
+    ModbusStream,
+    OpcUaStream,
+    PlantStream,
     PortStream,
     SoundStream,
     StdinStream,
     StreamSettings,
 )
 from .measurement import Sink, Source
+from .plant import ProbedValue
 from .polling import PollingReader, PollingSource
 
 NAME_CHARS_MAX: Final = 200
@@ -89,6 +93,18 @@ def _port(stream: str, settings: PortStream, context: SourceContext) -> PollingR
     return SerialPortSource(stream, settings, 0 if context.card is None else context.card.width)
 
 
+def _modbus(stream: str, settings: ModbusStream, _context: SourceContext) -> PollingReader:
+    from .modbus import ModbusSource
+
+    return ModbusSource(stream, settings)
+
+
+def _opcua(stream: str, settings: OpcUaStream, context: SourceContext) -> PollingReader:
+    from .opcua import OpcUaSource
+
+    return OpcUaSource(stream, settings, context.base)
+
+
 def _state_file(stream: str, context: SourceContext) -> Path:
     """Return the state file of a stream; a long name is hashed."""
     name = stream.encode().hex()
@@ -103,6 +119,8 @@ READERS: Final[dict[type, MakeReader]] = {
     CameraStream: _camera,
     SoundStream: _sound,
     PortStream: _port,
+    ModbusStream: _modbus,
+    OpcUaStream: _opcua,
 }
 """Makes the reader of each polling kind, by the class of its settings."""
 
@@ -116,3 +134,18 @@ def open_source(
     """
     make = READERS.get(type(settings))
     return None if make is None else PollingSource(stream, make(stream, settings, context), sink)
+
+
+def probe_controller(settings: PlantStream, base: Path) -> list[ProbedValue]:
+    """Read every value of a controller once.  base: folder of relative paths.
+
+    Raises UnavailableError.  Cost: bounded by the timeout of the stream for each request.
+    """
+    if isinstance(settings, ModbusStream):
+        from .modbus import ModbusSource
+
+        return ModbusSource("check", settings).probe()
+    assert isinstance(settings, OpcUaStream)
+    from .opcua import OpcUaSource
+
+    return OpcUaSource("check", settings, base).probe()
