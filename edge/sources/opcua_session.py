@@ -107,7 +107,7 @@ class OpcUaSession:
 
     def status_change_notification(self, status: ua.StatusChangeNotification) -> None:
         """End the session: the server ended the subscription."""
-        self._lost = f"it ended the subscription: {status.Status.name}"
+        self._lost = self._lost or f"it ended the subscription: {status.Status.name}"
 
     async def _when_lost(self, error: Exception) -> None:
         self._lost = f"the connection was lost: {error or type(error).__name__}"
@@ -188,17 +188,11 @@ class OpcUaSession:
 
     async def _property(self, name: str) -> list[Any]:
         """Return a standard property of every variable; None where it has none."""
-        step = ua.RelativePathElement()
-        step.ReferenceTypeId = ua.NodeId(ua.ObjectIds.HasProperty)
-        step.IncludeSubtypes = True
-        step.TargetName = ua.QualifiedName(name, 0)
+        path = ua.RelativePath.from_string(f".0:{name}")  # any reference that aggregates
         found: list[Any] = [None] * len(self._ids)
         held: list[tuple[int, ua.NodeId]] = []
         for part in _parts(list(enumerate(self._ids))):
-            paths = [
-                ua.BrowsePath(StartingNode=one, RelativePath=ua.RelativePath(Elements=[step]))
-                for _, one in part
-            ]
+            paths = [ua.BrowsePath(StartingNode=one, RelativePath=path) for _, one in part]
             results = await self._open_client.uaclient.translate_browsepaths_to_nodeids(paths)
             for (place, _), result in zip(part, results, strict=True):
                 if result.StatusCode.is_good() and result.Targets:
@@ -236,30 +230,21 @@ class OpcUaSession:
             await asyncio.sleep(0.01)
 
     async def _monitor(self, places: Sequence[int]) -> None:
-        """Have the server monitor variables; those that it refuses are tried again later."""
-        refused: list[int] = []
-        for part in _parts(list(places)):
-            results = await self._subscription.create_monitored_items(
-                [self._item(place, self._filter(place)) for place in part]
-            )
-            again = [
-                place
-                for place, result in zip(part, results, strict=True)
-                if isinstance(result, ua.StatusCode) and self._filter(place) is not None
-            ]
-            found = dict(zip(part, results, strict=True))
-            if again:  # A server may know no deadbands: `PlantSampler` applies them as well.
-                results = await self._subscription.create_monitored_items(
-                    [self._item(place, None) for place in again]
-                )
-                found |= dict(zip(again, results, strict=True))
-            for place, result in found.items():
-                if isinstance(result, ua.StatusCode):
-                    refused.append(place)
-                    self._newest[place] = missing_value(f"status {result.name}")
-        self._refused, self._retry_s = refused, time.monotonic() + RETRY_S
+        """Have the server monitor variables; those that it refuses are tried again later.
 
-    def _item(self, place: int, change: Any) -> ua.MonitoredItemCreateRequest:
+        No deadband goes to the server: `PlantSampler` applies it.  Servers differ in the value that
+        they compare with, and one loses changes of quality to bad behind a deadband.
+        """
+        self._refused, self._retry_s = [], time.monotonic() + RETRY_S
+        for part in _parts(places):
+            items = [self._item(place) for place in part]
+            results = await self._subscription.create_monitored_items(items)
+            for place, result in zip(part, results, strict=True):
+                if isinstance(result, ua.StatusCode):
+                    self._refused.append(place)
+                    self._newest[place] = missing_value(f"status {result.name}")
+
+    def _item(self, place: int) -> ua.MonitoredItemCreateRequest:
         request = ua.MonitoredItemCreateRequest()
         request.ItemToMonitor.NodeId = self._ids[place]
         request.ItemToMonitor.AttributeId = ua.AttributeIds.Value
@@ -268,18 +253,7 @@ class OpcUaSession:
         request.RequestedParameters.SamplingInterval = self._settings.every_s * 1_000
         request.RequestedParameters.QueueSize = 1  # Only the newest value counts.
         request.RequestedParameters.DiscardOldest = True
-        request.RequestedParameters.Filter = change
         return request
-
-    def _filter(self, place: int) -> Any:
-        """Return the deadband for the server, in raw numbers; None for none."""
-        if not self.bands[place]:
-            return None
-        change = ua.DataChangeFilter()
-        change.Trigger = ua.DataChangeTrigger.StatusValue
-        change.DeadbandType = int(ua.DeadbandType.Absolute)
-        change.DeadbandValue = self.bands[place] / abs(self._settings.nodes[place].scale)
-        return change
 
     def _value(self, place: int, answer: ua.DataValue) -> PlantValue:
         """Return what the server answered for a variable."""
