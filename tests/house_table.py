@@ -77,7 +77,9 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
         {*_BASE, "edge/config", "edge/logs.py", "edge/storage", "encoder", "firmware_bridge"}
     ),
     "edge/datasets": frozenset({*_BASE, "edge/sources", "encoder"}),
-    "edge/export": frozenset({*_BASE, "edge/storage", "encoder", "firmware_bridge", "hdc"}),
+    "edge/export": frozenset(
+        {*_BASE, "edge/storage", "edge/version.py", "encoder", "firmware_bridge", "hdc"}
+    ),
     "edge/mqtt": frozenset({*_BASE, "edge/config", "edge/logs.py"}),
     "edge/outbox": frozenset({*_BASE, "edge/config", "edge/logs.py", "edge/storage"}),
     "edge/home": frozenset(

@@ -230,8 +230,8 @@ def build_signatures(
     external: Sequence[Path] = (),
     flags: Sequence[str] = (),
 ) -> Path:
-    """Compile the program that verifies signatures, for a board or for this machine, ours
-    with sanitizers.  external: sources of another Ed25519 in place of ours; flags: that they need."""
+    """Compile the program that verifies signatures, for a board or for this machine, ours with
+    sanitizers.  external: sources of another Ed25519 in place of ours; flags: that they need."""
     sources = [SOURCES / f"auricle_{name}.c" for name in ("sha512", "ed25519")]
     sources += [PROGRAMS / "signatures_main.c", *external]
     flags = ["-DAURICLE_ED25519_EXTERNAL", *flags] if external else [*SANITIZERS, *flags]
