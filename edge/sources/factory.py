@@ -8,7 +8,7 @@ commands which only read the settings start fast.
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -26,8 +26,10 @@ from ..config import (
     StreamSettings,
 )
 from .measurement import Sink, Source
-from .plant import ProbedValue
 from .polling import PollingReader, PollingSource
+
+if TYPE_CHECKING:
+    from .plant import ProbedValue
 
 NAME_CHARS_MAX: Final = 200
 """File names have at most 255 bytes on Linux; this leaves room for a suffix."""
@@ -136,7 +138,7 @@ def open_source(
     return None if make is None else PollingSource(stream, make(stream, settings, context), sink)
 
 
-def probe_controller(settings: PlantStream, base: Path) -> list[ProbedValue]:
+def probe_controller(settings: PlantStream, base: Path) -> "list[ProbedValue]":
     """Read every value of a controller once.  base: folder of relative paths.
 
     Raises UnavailableError.  Cost: bounded by the timeout of the stream for each request.
