@@ -24,7 +24,18 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/config": frozenset({"msgspec"}),
     "edge/signing": frozenset({"cryptography", "msgspec"}),
     "edge/worker": frozenset({"numpy"}),
-    "edge/sources": frozenset({"cbor2", "cv2", "msgspec", "numpy", "sounddevice"}),
+    "edge/sources": frozenset(
+        {
+            "asyncua",
+            "cbor2",
+            "cryptography",
+            "cv2",
+            "msgspec",
+            "numpy",
+            "pymodbus",
+            "sounddevice",
+        }
+    ),
     "edge/datasets": frozenset({"numpy"}),
     "edge/export": frozenset({"numpy"}),
     "edge/mqtt": frozenset({"google", "msgspec", "paho"}),
@@ -69,7 +80,9 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
         {*_BASE, "edge/config", "edge/logs.py", "edge/storage", "encoder", "firmware_bridge"}
     ),
     "edge/datasets": frozenset({*_BASE, "edge/sources", "encoder"}),
-    "edge/export": frozenset({*_BASE, "edge/storage", "encoder", "firmware_bridge", "hdc"}),
+    "edge/export": frozenset(
+        {*_BASE, "edge/storage", "edge/version.py", "encoder", "firmware_bridge", "hdc"}
+    ),
     "edge/mqtt": frozenset({*_BASE, "edge/config", "edge/logs.py"}),
     "edge/outbox": frozenset({*_BASE, "edge/config", "edge/logs.py", "edge/storage"}),
     "edge/home": frozenset(

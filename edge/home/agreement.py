@@ -78,7 +78,8 @@ class AgreementCount:
         found = self._home.store.lists.candidate_features(keys)
         if not found:
             return
-        self.compared += len(found)
+        names = list(found)
+        self.compared += len(names)
         rows = np.stack([np.frombuffer(one, np.uint8) for one in found.values()])
         after = self._after.answers(rows)
         new = [at for at, (label, _) in enumerate(after) if label in self._labels]
@@ -90,4 +91,4 @@ class AgreementCount:
                 self._known[label] += known
                 named = self.ids.setdefault(label, [])
                 if known and len(named) < AGREEING_MAX:
-                    named.append(page[at][1])
+                    named.append(names[at])
