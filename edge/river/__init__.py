@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .anomaly_detector import AnomalyDetector
     from .classifier import Classifier
     from .drift_detector import DriftDetector
-    from .series_forecaster import SeriesForecaster as Forecaster
+    from .series_forecaster import Forecaster
 else:
     __getattr__ = lazy_names(
         __name__,

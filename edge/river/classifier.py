@@ -66,7 +66,7 @@ class Classifier(base.Classifier):
         if facts < 1:
             raise ValueError(f"making a classifier: expected facts of 1 or more, found {facts}")
         self.facts = facts
-        self._memory = FactMemory(facts, RECENT_FACTS)
+        self.memory = FactMemory(facts, RECENT_FACTS)
         # Numbers of the classes, free numbers, and the frequency of each, forgotten slowly.
         self._numbers: dict[base.typing.ClfTarget, int] = {}
         self._free: list[int] = []
@@ -83,10 +83,10 @@ class Classifier(base.Classifier):
         """Learn a sample of class y.  Raises ValueError for a value that is no number."""
         number = self._numbers.get(y)
         if number is not None:
-            shares = self._shares(self._memory.levels(x))[:, number]
+            shares = self._shares(self.memory.levels(x))[:, number]
             self._losses = LOSS_DISCOUNT * self._losses - np.log(np.maximum(shares, SHARE_MIN))
         new = self._free[-1] if self._free else len(self._frequencies)
-        lost = self._memory.learn(x, new if number is None else number)
+        lost = self.memory.learn(x, new if number is None else number)
         if number is None:
             number = self._give(y)
         self._frequencies *= 1 - 1 / FREQUENCY_SAMPLES
@@ -99,10 +99,10 @@ class Classifier(base.Classifier):
         self, x: Mapping[Hashable, Any], **_kwargs: Any
     ) -> dict[base.typing.ClfTarget, float]:
         """Return the probability of each class; none before the first sample."""
-        if not len(self._memory):
+        if not len(self.memory):
             return {}
         weights = np.exp(self._losses.min() - self._losses)
-        shares = weights @ self._shares(self._memory.levels(x)) / weights.sum()
+        shares = weights @ self._shares(self.memory.levels(x)) / weights.sum()
         shares /= shares.sum()
         return {name: float(shares[number]) for name, number in self._numbers.items()}
 
@@ -130,7 +130,7 @@ class Classifier(base.Classifier):
         return self._answered[1]
 
     def _answer(self, levels: Levels) -> Floats:
-        memory = self._memory
+        memory = self.memory
         frequent = self._frequencies / self._frequencies.sum()
         shares = np.empty((EXPERTS, len(frequent)))
         found = memory.discriminants()

@@ -26,7 +26,7 @@ class FeatureColumns:
     """
 
     def __init__(self) -> None:
-        self._places: dict[Hashable, int] = {}
+        self.places: dict[Hashable, int] = {}
         self._seen_at: list[int] = []
         self._samples = 0
 
@@ -39,10 +39,10 @@ class FeatureColumns:
         """Give new features of a sample a column; return the columns that now mean another feature,
         new ones included."""
         self._samples += 1
-        new = [name for name in x if name not in self._places]
+        new = [name for name in x if name not in self.places]
         for name in x:
-            if name in self._places:
-                self._seen_at[self._places[name]] = self._samples
+            if name in self.places:
+                self._seen_at[self.places[name]] = self._samples
         changed = [self._place(name) for name in sorted(new, key=_order)] if new else []
         return frozenset(place for place in changed if place is not None)
 
@@ -50,7 +50,7 @@ class FeatureColumns:
         """Return the values of a sample, float32 [width], NaN where a feature is missing.  Unknown
         features are left out.  Raises ValueError for a value that is no number."""
         made = np.full(self.width, np.nan, np.float32)
-        places = self._places
+        places = self.places
         for name, value in x.items():
             number = _number(name, value)
             place = places.get(name)
@@ -61,14 +61,14 @@ class FeatureColumns:
     def _place(self, name: Hashable) -> int | None:
         """Return the column that a new feature gets."""
         if self.width < COLUMNS_MAX:
-            self._places[name] = self.width
+            self.places[name] = self.width
             self._seen_at.append(self._samples)
-            return self._places[name]
+            return self.places[name]
         place = min(range(self.width), key=self._seen_at.__getitem__)
         if self._seen_at[place] == self._samples:
             return None
-        del self._places[next(one for one, at in self._places.items() if at == place)]
-        self._places[name], self._seen_at[place] = place, self._samples
+        del self.places[next(one for one, at in self.places.items() if at == place)]
+        self.places[name], self._seen_at[place] = place, self._samples
         return place
 
 

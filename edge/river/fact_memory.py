@@ -37,13 +37,13 @@ class FactMemory:
     """The newest facts of each class.
 
     size: facts in all.  A further one takes the place of the oldest of the class that has the most.
-    recent: newest facts whose sums are kept on their own, too.  A missing value is the mean of its
-    column, which says nothing.
+    recent: newest facts whose sums are kept on their own, too; 0 for none.  A missing value is the
+    mean of its column, which says nothing.  sums, recent_sums: of all facts and of the newest.
     """
 
-    def __init__(self, size: int, recent: int) -> None:
+    def __init__(self, size: int, recent: int = 0) -> None:
         self._size, self._recent = size, recent
-        self._columns = FeatureColumns()
+        self.columns = FeatureColumns()
         self._values = np.empty((size, 0), np.float32)
         self._labels = np.zeros(size, np.int64)
         self._learned_at = np.zeros(size, np.int64)
@@ -62,6 +62,11 @@ class FactMemory:
         return self._labels[: self._facts]
 
     @property
+    def all_levels(self) -> Levels:
+        """All facts as bytes, uint8 [n, width]."""
+        return self._levels[: self._facts]
+
+    @property
     def newest(self) -> NDArray[np.bool_]:
         """Which facts are among the `recent` newest, bool [n]."""
         return self._learned_at[: self._facts] > self._samples - self._recent
@@ -69,7 +74,7 @@ class FactMemory:
     def levels(self, x: Mapping[Hashable, Any]) -> Levels:
         """Return a sample as bytes, uint8 [width].  Raises ValueError for a value that is no
         number."""
-        row = self._columns.row(x)
+        row = self.columns.row(x)
         return self._quantised(row)
 
     def learn(self, x: Mapping[Hashable, Any], label: int) -> int | None:
@@ -77,11 +82,11 @@ class FactMemory:
 
         Raises ValueError for a value that is no number, and changes nothing then.
         """
-        row = self._columns.row(x)
-        changed = self._columns.learn(x)
+        row = self.columns.row(x)
+        changed = self.columns.learn(x)
         if changed:
             self._widen(changed)
-            row = self._columns.row(x)
+            row = self.columns.row(x)
         self._samples += 1
         if not changed and self._facts:
             self._drop_from_recent()
@@ -96,14 +101,19 @@ class FactMemory:
             self._levels[place], self._rows[place] = levels, levels
             np.square(self._rows[place], out=self._squares[place])
             self._change(place, 1)
-            self._recent_sums.change(_concept(label), levels[None], 1)
+            if self._recent:
+                self.recent_sums.change(_concept(label), levels[None], 1)
         return lost
 
     def discriminants(self) -> tuple[PooledDiscriminant, PooledDiscriminant]:
         """Solve the linear discriminants of all facts, and of the newest; labels are numbers."""
-        made = (PooledAnswers(sums) for sums in (self._sums, self._recent_sums))
+        made = (PooledAnswers(sums) for sums in (self.sums, self.recent_sums))
         every, newest = (answers.discriminant(_DOMAIN) for answers in made)
         return every, newest
+
+    def apart(self, levels: Levels, label: int) -> float:
+        """Return the squared Mahalanobis distance of a sample to the mean of a class with facts."""
+        return float(PooledAnswers(self.sums).distances(_concept(label), levels))
 
     def distances(self, levels: Levels, factor: Floats) -> Floats:
         """Return the squared distances float32 [n] of a sample to all facts, each column times its
@@ -118,7 +128,7 @@ class FactMemory:
 
     def _widen(self, changed: frozenset[int]) -> None:
         """Make room for new columns, and empty those that now mean another feature."""
-        wider = np.full((self._size, self._columns.width), np.nan, np.float32)
+        wider = np.full((self._size, self.columns.width), np.nan, np.float32)
         wider[:, : self._values.shape[1]] = self._values
         wider[:, sorted(changed)] = np.nan
         self._values = wider
@@ -126,11 +136,11 @@ class FactMemory:
     def _drop_from_recent(self) -> None:
         """Subtract the fact that stops being recent from the recent sums, unless it has left."""
         leaving = self._samples - self._recent
-        if leaving <= 0:
+        if leaving <= 0 or not self._recent:
             return
         for place in np.flatnonzero(self._learned_at[: self._facts] == leaving):
             concept = _concept(int(self._labels[place]))
-            self._recent_sums.change(concept, self._levels[place][None], -1)
+            self.recent_sums.change(concept, self._levels[place][None], -1)
 
     def _free_place(self, *, exact: bool) -> tuple[int, int | None]:
         """Return a free place, and the class that lost its last fact for it.  exact: subtract the
@@ -144,7 +154,7 @@ class FactMemory:
         if exact:
             self._change(place, -1)
             if self._learned_at[place] > self._samples - self._recent:
-                self._recent_sums.change(_concept(largest), self._levels[place][None], -1)
+                self.recent_sums.change(_concept(largest), self._levels[place][None], -1)
         self.counts[largest] -= 1
         if self.counts[largest]:
             return place, None
@@ -153,7 +163,7 @@ class FactMemory:
 
     def _change(self, place: int, sign: int) -> None:
         concept = _concept(int(self._labels[place]))
-        self._sums.change(concept, self._levels[place][None], sign)
+        self.sums.change(concept, self._levels[place][None], sign)
 
     def _outgrown(self, row: Row) -> bool:
         """Count the values of a row that the quantiser clips, and return whether they are too
@@ -178,8 +188,8 @@ class FactMemory:
         self._levels[:count] = self._quantiser.quantise(filled)
         self._rows = self._levels.astype(np.float32)
         self._squares = np.square(self._rows)
-        self._sums = self._summed(np.ones(count, np.bool_))
-        self._recent_sums = self._summed(self.newest)
+        self.sums = self._summed(np.ones(count, np.bool_))
+        self.recent_sums = self._summed(self.newest)
         self._clipped = self._judged = 0
         while self._freeze_at <= self._samples:
             self._freeze_at *= 2
@@ -187,7 +197,7 @@ class FactMemory:
     def _summed(self, chosen: NDArray[np.bool_]) -> Moments:
         made = Moments(self._levels.shape[1])
         for label in self.counts:
-            rows = self._levels[: self._facts][chosen & (self.labels == label)]
+            rows = self.all_levels[chosen & (self.labels == label)]
             if len(rows):
                 made.change(_concept(label), rows, 1)
         return made
