@@ -21,6 +21,7 @@ from .detector import (
     detect_each,
     detect_window,
     find_shortfall,
+    known_limit,
     novelty,
 )
 from .errors import ConceptError, DimensionError, FormatError, HdcError
@@ -36,7 +37,7 @@ from .geometry import (
     random_vectors,
     similarity,
 )
-from .integers import ONE
+from .integers import ONE, log_table
 from .kinds import KINDS, DetectorKind
 from .memory import Memory, Residuals
 from .native import PRODUCT_WIDTH_MAX, byte_products, is_native, native_path
@@ -98,6 +99,8 @@ __all__ = [
     "fit_geometry",
     "identity_geometry",
     "is_native",
+    "known_limit",
+    "log_table",
     "merge_calibrations",
     "native_path",
     "normal_quantile",
