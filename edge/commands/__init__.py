@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
+    from .command_events import label_event
     from .control_socket import ControlSocket, response_body, send_to_daemon
     from .handler import CommandHandler
     from .parsing import no_home
@@ -25,6 +26,7 @@ else:
     __getattr__ = lazy_names(
         __name__,
         {
+            "command_events": ("label_event",),
             "control_socket": ("ControlSocket", "response_body", "send_to_daemon"),
             "handler": ("CommandHandler",),
             "parsing": ("no_home",),
@@ -57,6 +59,7 @@ __all__ = [
     "RawCommand",
     "Request",
     "StatusCommand",
+    "label_event",
     "make_command",
     "no_home",
     "response_body",

@@ -3,11 +3,10 @@
 `receive` and `local` only read; `execute` runs in the loop's thread.
 """
 
-import base64
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -17,16 +16,16 @@ from ..home import CommandContext, Home, KnownNames
 from ..logs import log
 from ..mqtt import InboundMessage, Response, TopicAddress, Topics
 from ..storage import AnsweredCommand, JournalEntry
+from .command_events import command_event
 from .parsing import CommandParser, ParsedCommand, Refusal, no_home, parse_command
+from .queries import QUERIES, open_home
 from .requests import (
+    COMMANDS,
     LOCAL_COMMANDS,
-    BundleImportCommand,
     ConfirmCommand,
-    ExplainCommand,
     ForgetCommand,
     GrowCommand,
     LabelCommand,
-    RawCommand,
     RelabelCommand,
     Request,
     RollbackCommand,
@@ -35,7 +34,9 @@ from .requests import (
 if TYPE_CHECKING:
     from ..fleet import FleetMember, ReceivedContribution
 
-FRESH: Final = frozenset({"adaptors", "candidates", "status", "health", "explain", "raw"})
+FRESH: Final = frozenset({"adaptors", "candidates", "status", "health"}) | (
+    LOCAL_COMMANDS.keys() - COMMANDS.keys()
+)
 """Commands that only read: a repeated one gets a new answer, and no journal entry."""
 
 LOST: Final = "it was carried out; its answer was lost in a crash or erased"
@@ -144,7 +145,7 @@ class CommandHandler:
         if request.verb in FRESH:
             self._answer(order, _do(request, context), kept=False)
             return
-        home = _home(request, context)
+        home = open_home(request, context)
         at_ns = context.now_ns()
         command = JournalEntry(request.id, request.verb, payload, at_ns, request.expires_at_ns)
         journal = home.store.journal
@@ -157,6 +158,9 @@ class CommandHandler:
         with journal.marking(command):
             response = _do(request, context)
         self._record(home, command, response)
+        event = command_event(request, response, at_ns)
+        if event is not None:
+            context.note(request.home, event)
         again = found is not None
         self._answer(order, msgspec.structs.replace(response, repeated=again), kept=True)
 
@@ -233,16 +237,6 @@ class CommandHandler:
             self._context.answer(response, order.topic, order.correlation, kept=kept)
 
 
-def _home(request: Request, context: CommandContext) -> Home:
-    """Return the home that a command is for; raises StateError if it is not open."""
-    home = context.homes[request.home].home
-    if home is None:
-        raise StateError(
-            f"the home {request.home!r} is not open", "the daemon keeps trying to open it"
-        )
-    return home
-
-
 def _again(request: Request, found: AnsweredCommand) -> bool:
     """Return whether a repeated command goes to the core again, which has its receipt."""
     return isinstance(request, ForgetCommand) and found.same and not found.answer
@@ -266,10 +260,10 @@ def _refused(verb: str, refusal: Refusal) -> Response:
 def _do(request: Request, context: CommandContext) -> Response:
     """Execute a command."""
     if isinstance(request, ForgetCommand) and request.refit_geometry is None:
-        again = not _home(request, context).shares_geometry
+        again = not open_home(request, context).shares_geometry
         request = msgspec.structs.replace(request, refit_geometry=again)
     if isinstance(request, ConfirmCommand):
-        request = _with_question(request, _home(request, context))
+        request = _with_question(request, open_home(request, context))
     match request:
         case (
             LabelCommand()
@@ -288,7 +282,7 @@ def _do(request: Request, context: CommandContext) -> Response:
             return msgspec.structs.replace(response, body=response.body | {"warnings": typos})
         case _:
             try:
-                body = dict(_QUERIES[request.verb](request, context))
+                body = dict(QUERIES[request.verb](request, context))
             except EdgeError as error:
                 return _refused(request.verb, Refusal(error.message, error.hint, request.id))
             return Response(verb=request.verb, id=request.id, done=True, body=body)
@@ -314,7 +308,7 @@ def _typos(request: Request, context: CommandContext) -> list[str]:
     """Return warnings of new names that are probably typos of known ones."""
     if not isinstance(request, LabelCommand | RelabelCommand):
         return []
-    concepts = _home(request, context).runtime.knowledge.own.keys
+    concepts = open_home(request, context).runtime.knowledge.own.keys
     known = KnownNames.of(concepts)
     return list(known.warnings(label=request.label, domain=request.domain))
 
@@ -330,89 +324,3 @@ def _response(request: Request, messages: tuple[Message, ...]) -> Response:
     found = [one for kind in kinds for one in messages if isinstance(one, kind)]
     body = msgspec.to_builtins(found[0]) if found else {}
     return Response(verb=request.verb, id=request.id, done=True, body=body)
-
-
-def _list_adaptors(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    from ..home import list_adaptors
-
-    yield "adaptors", [msgspec.to_builtins(one) for one in list_adaptors(_home(request, context))]
-
-
-def _list_candidates(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    from ..home import waiting_labels
-
-    yield from msgspec.to_builtins(waiting_labels(_home(request, context))).items()
-
-
-def _explain(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    from ..home import explain_observation
-
-    assert isinstance(request, ExplainCommand)
-    explained = explain_observation(_home(request, context), request.observation_id)
-    yield from msgspec.to_builtins(explained).items()
-
-
-def _raw_input(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    from ..home import raw_input
-
-    assert isinstance(request, RawCommand)
-    raw = raw_input(_home(request, context), request.observation_id)
-    yield "raw", "" if raw is None else base64.b64encode(raw).decode()
-
-
-def _status(_request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    yield from msgspec.to_builtins(context.status()).items()
-
-
-def _health(_request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    status = context.status()
-    yield from (("state", status.state), ("problems", list(status.problems)))
-    yield "uptime_s", status.uptime_s
-
-
-def _rebirth(_request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    context.rebirth()
-    yield from ()
-
-
-def _reload(_request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    yield "did", list(context.reload())
-
-
-def _pause(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    context.pause(paused=request.verb == "pause")
-    yield "paused", request.verb == "pause"
-
-
-def _import_bundle(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    from ..bundles import import_bundle
-
-    assert isinstance(request, BundleImportCommand)
-    report = import_bundle(_home(request, context), request.name, context.now_ns())
-    yield from msgspec.to_builtins(report).items()
-
-
-def _confirm_bundle(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    yield from msgspec.to_builtins(_home(request, context).confirm_trial()).items()
-
-
-def _revert_bundle(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    report = _home(request, context).end_trial("reverted by command")
-    yield from msgspec.to_builtins(report).items()
-
-
-_QUERIES: Final[dict[str, Callable[[Any, CommandContext], Iterator[tuple[str, Any]]]]] = {
-    "adaptors": _list_adaptors,
-    "candidates": _list_candidates,
-    "explain": _explain,
-    "raw": _raw_input,
-    "status": _status,
-    "health": _health,
-    "rebirth": _rebirth,
-    "reload": _reload,
-    "pause": _pause,
-    "resume": _pause,
-    "bundle-import": _import_bundle,
-    "bundle-confirm": _confirm_bundle,
-    "bundle-revert": _revert_bundle,
-}

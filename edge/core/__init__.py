@@ -119,6 +119,7 @@ if TYPE_CHECKING:
     from .runtime import Runtime, tap_spans
     from .session.assess import FeatureModel, mixture_scores
     from .session.explanation import Explanation, KnownExample
+    from .session.label_buffer import BufferedObservation
     from .session.recalibration import AlarmCounts, effective_count, wilson_interval
     from .validation import find_invalid_fact
 else:
@@ -238,6 +239,7 @@ else:
             "runtime": ("Runtime", "tap_spans"),
             "session.assess": ("FeatureModel", "mixture_scores"),
             "session.explanation": ("Explanation", "KnownExample"),
+            "session.label_buffer": ("BufferedObservation",),
             "session.recalibration": ("AlarmCounts", "effective_count", "wilson_interval"),
             "validation": ("find_invalid_fact",),
         },
@@ -259,6 +261,7 @@ __all__ = [
     "AdaptorRecord",
     "AlarmCounts",
     "AlarmQuestion",
+    "BufferedObservation",
     "CalibrationStatus",
     "CancelGrowth",
     "ChangePoint",

@@ -154,6 +154,21 @@ class LabelCandidate:
     features: bytes = field(repr=False)
     recording: str = ""
 
+    def selected_by(self, selector: Selector) -> bool:
+        """Return whether a selector matches it: never one that names a label."""
+        return selector.matches(
+            Fact(
+                id=self.observation_id,
+                stream=self.stream,
+                domain=self.domain,
+                label="",
+                captured_at_ns=self.captured_at_ns,
+                features=b"",
+                subject=self.subject,
+                recording=self.recording,
+            )
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
@@ -271,6 +286,13 @@ class Ledger(Protocol):
 
     def candidates(self) -> Mapping[str, LabelCandidate]:
         """Return the label candidates by id, oldest first."""
+
+    def candidate(self, observation_id: str) -> LabelCandidate | None:
+        """Return a label candidate, or None."""
+
+    def select_candidates(self, selector: Selector) -> tuple[str, ...]:
+        """Return the ids of the label candidates that a selector matches, oldest first.  Candidates
+        have no label, so a selector that names one matches none."""
 
     def receipt(self, request_id: str, selector: Selector, /) -> Receipt | None:
         """Return the receipt of a completed forget request.  Its selector is the given one if the

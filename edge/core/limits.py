@@ -50,8 +50,9 @@ ADAPTORS_MAX: Final = 64
 GROWTH_FACTS_MIN: Final = 20
 """Facts a domain needs before an adaptor search starts."""
 
-CANDIDATES_MAX: Final = 256
-"""Label candidates kept in the ledger."""
+CANDIDATES_MAX: Final = 10_000
+"""Label candidates kept in the ledger: as many as a person labels in weeks.  Their features take
+12 MB with the shipped image encoder."""
 
 NOVEL_DOMAINS_MAX: Final = 16
 """Novel domains: entered by streams and not learned yet."""

@@ -20,7 +20,6 @@ from .config import Config
 from .domain_merges import DomainMerge, may_merge, moved
 from .events import (
     Acknowledgement,
-    AlarmQuestion,
     ConfirmAlarm,
     DriftAlarm,
     Effect,
@@ -59,24 +58,22 @@ from .knowledge import (
     derive_knowledge,
     review_contribution,
 )
-from .recalibration import CalibrationStatus, ObservedRate
 from .receipts import Rebuilt, write_receipt
 from .reconfigurator import Reconfigurator
+from .runtime_views import RuntimeViews
 from .session import (
     Assessor,
     BatchPrefetch,
     BufferedObservation,
-    Explanation,
     FeatureModel,
     SessionState,
     StreamLevels,
     confirmed_alarm,
-    explain,
 )
 from .validation import find_invalid
 
 
-class Runtime:
+class Runtime(RuntimeViews):
     """Learns, detects, routes, answers and forgets, one event at a time.
 
     model: the frozen encoder.  ledger: read only.  weights: of the network that forecasts series;
@@ -102,6 +99,7 @@ class Runtime:
         self._width = model.card.width
         self._ledger = ledger
         self._session = SessionState(config)
+        self._refits_accepted = 0
         self._levels = StreamLevels(config)
         self._assessor = Assessor(config, self._session, self._levels)
         self._prefetched = BatchPrefetch(model, ledger, self._assessor)
@@ -153,6 +151,7 @@ class Runtime:
         """Take in a part that was fitted in the background; see `Knowledge.accept`.  Thresholds
         change the verdicts on the windows."""
         self._prefetched.clear()
+        self._refits_accepted += 1
         self.knowledge.accept(refit, solved=solved)
         if isinstance(refit, ThresholdsRefit):
             self._session.knowledge_changed()
@@ -165,38 +164,16 @@ class Runtime:
             self._session.knowledge_changed()
         return self.knowledge.digest(self._model.card.fingerprint)
 
-    def explain(self, observation_id: str) -> Explanation | None:
-        """Explain an unlabelled observation to the person who labels it: guess, p-value, nearest
-        known examples, and how its features differ from theirs.  None if it has expired.
-        """
-        buffered = self._unlabelled(observation_id)
-        if buffered is None:
-            return None
-        features = np.frombuffer(buffered.features, np.uint8)
-        made = explain(features, self.knowledge, self._ledger, self.config.false_alarm_rate)
-        return replace(made, stream=buffered.stream)
-
     def contribute(self, device: str, revision: int) -> Contribution:
         """Return the contribution of this device's own facts; call it with all effects applied."""
         return self.knowledge.contribute(device, self._model.card.fingerprint, revision)
-
-    def observed_rates(self) -> dict[str, ObservedRate]:
-        """Return the observed false-alarm rate of each stream, next to the chosen one."""
-        return self._levels.observed_rates()
-
-    def alarm_questions(self) -> tuple[AlarmQuestion, ...]:
-        """Return the lasting alarms that wait for a person's answer."""
-        return self._levels.questions()
-
-    def calibration_status(self) -> tuple[CalibrationStatus, ...]:
-        """Return how each learned domain's thresholds were calibrated."""
-        return self.knowledge.calibration_status(self.config.false_alarm_rate)
 
     def holds_traces(self, selector: Selector) -> bool:
         """Return whether label candidates match a selector, or recalibrations may stem from
         observations that it matches."""
         streams = self._streams_of(self._ledger.select(selector), ())
-        found = self._matching_candidates(selector) or self._levels.matching(selector, streams)
+        found = self._ledger.select_candidates(selector)
+        found = found or self._levels.matching(selector, streams)
         return bool(found)
 
     # --- observations ---------------------------------------------------------------------------
@@ -233,7 +210,8 @@ class Runtime:
         if len(ids) > limits.MERGED_FACTS_MAX or not may_merge(source, target, recorded):
             return
         self._session.merge(source, target)
-        waiting = [one for one in self._ledger.candidates().values() if one.domain == source]
+        named = self._ledger.select_candidates(Selector(domain=source))
+        waiting = [one for one in map(self._ledger.candidate, named) if one is not None]
         if waiting:
             yield StoreLabelCandidates(tuple(replace(one, domain=target) for one in waiting))
         if ids:
@@ -344,23 +322,6 @@ class Runtime:
             one.domain
             if buffer.get(observation_id) is None
             else buffer.filed_domain(observation_id)
-        )
-
-    def _unlabelled(self, observation_id: str) -> BufferedObservation | None:
-        """Return an observation from the label buffer or the label candidates; None if expired."""
-        buffered = self._session.label_buffer.get(observation_id)
-        if buffered is not None:
-            return buffered
-        kept = self._ledger.candidates().get(observation_id)
-        if kept is None:
-            return None
-        return BufferedObservation(
-            stream=kept.stream,
-            subject=kept.subject,
-            captured_at_ns=kept.captured_at_ns,
-            domain=kept.domain,
-            features=kept.features,
-            recording=kept.recording,
         )
 
     def _enrol(self, event: Enrol) -> Iterator[Effect]:
@@ -488,7 +449,7 @@ class Runtime:
         ids = frozenset(self._ledger.select(event.selector))
         series_dropped = self.series.forget(event.selector)
         buffered = frozenset(self._session.select_unlabelled(event.selector))
-        matched = buffered | self._matching_candidates(event.selector)
+        matched = buffered | frozenset(self._ledger.select_candidates(event.selector))
         streams = self._streams_of(ids, buffered)
         recalibrated = self._levels.matching(event.selector, streams)
         # A redelivered observation may match while the fact of that id does not: the fact stays.
@@ -528,26 +489,6 @@ class Runtime:
         facts = (self._ledger.get(key) for key in ids)
         rows = (self._session.label_buffer.get(key) for key in buffered)
         return frozenset(one.stream for one in (*facts, *rows) if one is not None)
-
-    def _matching_candidates(self, selector: Selector) -> frozenset[str]:
-        """Return the ids of the label candidates that a selector matches; none has a label."""
-        found = self._ledger.candidates().items()
-        return frozenset(
-            key
-            for key, one in found
-            if selector.matches(
-                Fact(
-                    id=key,
-                    stream=one.stream,
-                    domain=one.domain,
-                    label="",
-                    captured_at_ns=one.captured_at_ns,
-                    features=b"",
-                    subject=one.subject,
-                    recording=one.recording,
-                )
-            )
-        )
 
     def _facts(self, ids: tuple[str, ...]) -> tuple[Fact, ...]:
         return tuple(cast("Fact", self._ledger.get(fact_id)) for fact_id in ids)

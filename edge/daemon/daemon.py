@@ -26,6 +26,7 @@ from ..outbox import open_outbox
 from ..sources import PollingSource, Source, SourceContext, open_source
 from ..storage import WriterLock
 from ..version import __version__
+from .chronicle import start_event, stop_event
 from .clock import DaemonClock
 from .health import HealthReport, brief_status
 from .homes import HOME_SECTIONS, HomeSlot, alarm_outputs
@@ -134,6 +135,7 @@ class Daemon:
         )
         self.loop.every_second = self._every_second
         self.now_ns, self.feed = self.clock.now_ns, self.loop.feed
+        self.note = self.loop.chronicle.note
         self.publish, self.answer = self.publisher.publish, self.publisher.answer
         self.sparkplug = self.loop.secondary = self._make_sparkplug()
         self._make_handler()
@@ -210,9 +212,20 @@ class Daemon:
             self.sparkplug.start()
         self.start_sources()
         self.status()
+        self._note_start()
         self.listeners.open(self.settings.http)
         self.notifier.ready()
         log.info("serving", device=self.settings.device.known_as, run=self.outbox.run)
+
+    def _note_start(self) -> None:
+        """Add this start to the history, with how the last run ended."""
+        home = self.homes[""].home
+        if home is None:
+            return
+        with suppress(EdgeError):
+            last = home.history.read(kinds=("restart",), limit=1)
+            event = start_event(self.clock.now_ns(), __version__, last[0] if last else None)
+            self.loop.chronicle.note("", event)
 
     def stop(self) -> None:
         """Request a stop; a second request skips waiting for work under way."""
@@ -242,6 +255,7 @@ class Daemon:
         if self.sparkplug is not None:
             self._attempt("sending NDEATH", partial(self.sparkplug.stop, SPARKPLUG_S))
         self._attempt("processing acknowledgements", self.publisher.process_acks)
+        self._attempt("writing the history", self._note_stop)
         self._attempt("closing the outbox", self.outbox.close)
         for slot in self.homes.values():
             slot.close()
@@ -249,6 +263,10 @@ class Daemon:
         self._lock.release()
         self.notifier.close()
         log.info("stopped")
+
+    def _note_stop(self) -> None:
+        self.loop.chronicle.note("", stop_event(self.clock.now_ns()))
+        self.loop.chronicle.write()
 
     def _drain(self, until: float) -> None:
         """Decide on the contents of the inbox, and wait for acknowledgements of sent messages."""
@@ -350,6 +368,10 @@ class Daemon:
             reasons=dict(connection.counters.reasons),
             problem=connection.problem or connection.refusal,
         )
+
+    def record_history(self) -> None:
+        """Write what has happened so far into the history of each home."""
+        self.loop.chronicle.write()
 
     def pause(self, *, paused: bool) -> None:
         """Stop deciding, or go on."""

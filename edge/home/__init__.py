@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         verify_home,
     )
     from .command_context import CommandContext
+    from .console_views import describe_knowledge, observation_values, preview_forget
     from .device_port import (
         Attachment,
         alarm_outputs,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         forecast_file,
         row_as_data,
     )
+    from .gallery import GalleryView
     from .growth import AdaptorSummary, Beat, GrowthOutcome, grow_due, list_adaptors
     from .home import Home, create_home, open_encoder
     from .labelling import (
@@ -68,6 +70,7 @@ else:
                 "verify_home",
             ),
             "command_context": ("CommandContext",),
+            "console_views": ("describe_knowledge", "observation_values", "preview_forget"),
             "device_port": (
                 "Attachment",
                 "alarm_outputs",
@@ -86,6 +89,7 @@ else:
                 "forecast_file",
                 "row_as_data",
             ),
+            "gallery": ("GalleryView",),
             "growth": ("AdaptorSummary", "Beat", "GrowthOutcome", "grow_due", "list_adaptors"),
             "home": ("Home", "create_home", "open_encoder"),
             "labelling": (
@@ -117,6 +121,7 @@ __all__ = [
     "ForecastOptions",
     "ForecastRow",
     "ForecastScore",
+    "GalleryView",
     "GrowthOutcome",
     "Home",
     "Inspection",
@@ -136,6 +141,7 @@ __all__ = [
     "attach_port",
     "change_as_data",
     "create_home",
+    "describe_knowledge",
     "device_turns",
     "event_as_data",
     "explain_observation",
@@ -147,7 +153,9 @@ __all__ = [
     "likely_typo",
     "link_totals",
     "list_adaptors",
+    "observation_values",
     "open_encoder",
+    "preview_forget",
     "raw_input",
     "return_free_memory",
     "row_as_data",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .presence import Channels, SilentPresence, Streams
     from .presences import StatusPresence, make_presence, make_sparkplug
     from .schemas import message_schemas
-    from .topics import TopicAddress, Topics, encode_level
+    from .topics import TopicAddress, Topics, encode_level, kind_of
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -52,7 +52,7 @@ else:
             "presence": ("Channels", "SilentPresence", "Streams"),
             "presences": ("StatusPresence", "make_presence", "make_sparkplug"),
             "schemas": ("message_schemas",),
-            "topics": ("TopicAddress", "Topics", "encode_level"),
+            "topics": ("TopicAddress", "Topics", "encode_level", "kind_of"),
         },
     )
 
@@ -82,6 +82,7 @@ __all__ = [
     "Topics",
     "Waker",
     "encode_level",
+    "kind_of",
     "make_presence",
     "make_sparkplug",
     "make_tls_context",

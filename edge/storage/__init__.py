@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         write_files,
         write_text,
     )
+    from .history_file import HistoryEvent, HistoryFile, events_as_data
     from .network_weights import Weights, read_weights, shipped_weights, write_weights
     from .schema import run_steps
     from .serialization import LazyArrays, pack_arrays, pack_data, unpack_arrays, unpack_data
@@ -46,6 +47,7 @@ else:
                 "write_files",
                 "write_text",
             ),
+            "history_file": ("HistoryEvent", "HistoryFile", "events_as_data"),
             "network_weights": ("Weights", "read_weights", "shipped_weights", "write_weights"),
             "schema": ("run_steps",),
             "serialization": (
@@ -64,6 +66,8 @@ __all__ = [
     "SIDE_FILES",
     "AnsweredCommand",
     "BundleTrial",
+    "HistoryEvent",
+    "HistoryFile",
     "JournalEntry",
     "LazyArrays",
     "SeriesStateFile",
@@ -71,6 +75,7 @@ __all__ = [
     "Weights",
     "WriterLock",
     "copy_updated",
+    "events_as_data",
     "guard_errors",
     "open_database",
     "pack_arrays",

@@ -1,6 +1,7 @@
 """Read access to a knowledge file: the core's `Ledger` protocol, receipts, digests and checks."""
 
 import hashlib
+import math
 import sqlite3
 import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -36,11 +37,13 @@ from ..core import (
 from ..core import limits as core_limits
 from ..core.adaptors import AdaptorRecord
 from . import tables
+from .candidate_index import CandidateEntry, CandidateIndex
 from .capture_times import CaptureTimes, changed_times
 from .concept_totals import DIGEST_BYTES, ConceptTotals
 from .database import guard_errors
 from .derived_table import read_derived
 from .fact_reads import DAMAGED, FactReads, without_rows
+from .lists import Lists
 from .serialization import LazyArrays, unpack_arrays
 from .tables import DOMAIN, FACT_COLUMNS, LABEL, fact_from_row, hash_id, require_width
 
@@ -66,6 +69,8 @@ class StoreReader:
         self._facts = FactReads(self._rows, self._width, path)
         self._totals: ConceptTotals | None = None
         self._times = CaptureTimes()
+        self._candidates: CandidateIndex | None = None
+        self.lists = Lists(self._rows)
 
     def get(self, fact_id: str) -> Fact | None:
         """See `facts.Ledger`."""
@@ -207,6 +212,36 @@ class StoreReader:
         """See `facts.Ledger`."""
         rows = self._rows(f"SELECT {tables.CANDIDATE_COLUMNS} FROM candidates ORDER BY number")
         return {row[0]: tables.candidate_from_row(row) for row in rows}
+
+    def candidate(self, observation_id: str) -> LabelCandidate | None:
+        """See `facts.Ledger`."""
+        query = f"SELECT {tables.CANDIDATE_COLUMNS} FROM candidates WHERE id = ?"
+        rows = self._rows(query, (observation_id,))
+        return tables.candidate_from_row(rows[0]) if rows else None
+
+    def select_candidates(self, selector: Selector) -> tuple[str, ...]:
+        """See `facts.Ledger`."""
+        if selector.ids is not None:
+            found = (self.candidate(key) for key in sorted(selector.ids))
+            return tuple(one.observation_id for one in found if one and one.selected_by(selector))
+        if selector.label is not None:
+            return ()
+        where, values = tables.where_clause(selector)
+        rows = self._rows(f"SELECT id FROM candidates WHERE {where} ORDER BY number", values)
+        return tuple(row[0] for row in rows)
+
+    def candidate_index(self) -> CandidateIndex:
+        """Return the label candidates without their features.  Cost: one pass over them at the
+        first call."""
+        if self._candidates is None:
+            rows = self._rows(
+                "SELECT id, stream, domain, captured_at_ns, score FROM candidates ORDER BY number"
+            )
+            self._candidates = CandidateIndex(
+                (key, CandidateEntry(stream, domain, at_ns, math.nan if score is None else score))
+                for key, stream, domain, at_ns, score in rows
+            )
+        return self._candidates
 
     def domain_merges(self) -> tuple[DomainMerge, ...]:
         """See `facts.Ledger`."""

@@ -204,8 +204,15 @@ class Store(StoreReader):
             case StoreDomainMerge() | StoreRecalibration():
                 self._store_record(effect)
             case StoreLabelCandidates():
-                with self._transaction("storing label candidates") as db:
-                    tables.store_candidates(db, effect.candidates)
+                self._store_candidates(effect)
+
+    def _store_candidates(self, effect: StoreLabelCandidates) -> None:
+        index = self.candidate_index()
+        leaving = index.overflow(effect.candidates)
+        with self._transaction("storing label candidates") as db:
+            tables.store_candidates(db, effect.candidates, leaving)
+        index.put(effect.candidates)
+        index.drop(leaving)
 
     def _store_record(self, effect: StoreDomainMerge | StoreRecalibration) -> None:
         if isinstance(effect, StoreDomainMerge):
@@ -345,6 +352,7 @@ class Store(StoreReader):
             tables.delete_from_merges(db, effect.evicted)
             if effect.evicted:
                 put_meta(db, "evictions", str(evictions).encode())
+        self.candidate_index().drop(going)
 
     @contextmanager
     def _fact_transaction(
@@ -395,6 +403,7 @@ class Store(StoreReader):
             )
             put_meta(db, "unscrubbed", b"1")
         self._records = None
+        self.candidate_index().drop(effect.ids)
         self._scrub()
         left = self._confirmed_ids().intersection(effect.ids)
         left.update(filter(self._holds, effect.ids))

@@ -214,8 +214,10 @@ def adaptor_from_row(
     )
 
 
-def store_candidates(db: sqlite3.Connection, candidates: Iterable[LabelCandidate]) -> None:
-    """Write label candidates, replacing those with the same id; delete the oldest beyond the
+def store_candidates(
+    db: sqlite3.Connection, candidates: Iterable[LabelCandidate], leaving: Iterable[str]
+) -> None:
+    """Write label candidates, replacing those with the same id; delete the oldest, beyond the
     limit."""
     db.executemany(
         "INSERT INTO candidates (id, stream, subject, domain, captured_at_ns, score, features,"
@@ -237,11 +239,7 @@ def store_candidates(db: sqlite3.Connection, candidates: Iterable[LabelCandidate
             for one in candidates
         ],
     )
-    db.execute(
-        "DELETE FROM candidates WHERE number NOT IN"
-        " (SELECT number FROM candidates ORDER BY number DESC LIMIT ?)",
-        (core_limits.CANDIDATES_MAX,),
-    )
+    delete_candidates(db, leaving)
 
 
 def candidate_from_row(row: tuple[Any, ...]) -> LabelCandidate:

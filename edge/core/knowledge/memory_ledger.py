@@ -323,6 +323,14 @@ class MemoryLedger:
         """See `facts.Ledger`."""
         return self._candidates
 
+    def candidate(self, observation_id: str) -> LabelCandidate | None:
+        """See `facts.Ledger`."""
+        return self._candidates.get(observation_id)
+
+    def select_candidates(self, selector: Selector) -> tuple[str, ...]:
+        """See `facts.Ledger`."""
+        return tuple(key for key, one in self._candidates.items() if one.selected_by(selector))
+
     def receipt(self, request_id: str, _selector: Selector) -> Receipt | None:
         """See `facts.Ledger`.  Selectors are stored as given."""
         found = (one for one in reversed(self.receipts) if one.request_id == request_id)

@@ -154,6 +154,12 @@ class ServedAccuracy:
         found = [right for name, right in self._scored.values() if name == domain]
         return ServedAnswer(len(found), sum(found))
 
+    def by_domain(self) -> dict[str, ServedAnswer]:
+        """Return the scores of every domain."""
+        count = Counter(domain for domain, _ in self._scored.values())
+        right = Counter(domain for domain, good in self._scored.values() if good)
+        return {name: ServedAnswer(number, right[name]) for name, number in sorted(count.items())}
+
     def rename(self, old: str, new: str) -> None:
         """Rename a domain."""
         for key, (domain, right) in self._scored.items():
