@@ -5,13 +5,15 @@ Without an open page nothing is asked.  A page that does not keep up loses its q
 """
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
-from .client import AskError, DaemonClient, DaemonOfflineError
+from .client import DaemonClient, DaemonOfflineError
 
 POLL_S: Final = 1.0
 """Seconds between two questions to the daemon."""
@@ -26,6 +28,12 @@ HEARTBEAT_S: Final = 15.0
 """Seconds without an event until a comment keeps the connection alive: proxies end silent ones
 after 30 to 60."""
 
+TRAIL_MAX: Final = 60
+"""Newest p-values kept of a stream: a sparkline has room for one each four pixels."""
+
+STREAMS_MAX: Final = 256
+"""Streams whose newest decision is kept.  Chosen by hand; effect not measured."""
+
 Queue = asyncio.Queue[bytes]
 
 
@@ -34,18 +42,31 @@ def event(name: str, content: Any) -> bytes:
     return b"event: " + name.encode() + b"\ndata: " + msgspec.json.encode(content) + b"\n\n"
 
 
+@dataclass
+class StreamNews:
+    """The newest decision on a stream, and the newest p-values, oldest first."""
+
+    decision: dict[str, Any]
+    p_values: deque[float] = field(default_factory=lambda: deque(maxlen=TRAIL_MAX))
+
+
 class Live:
     """Polls a daemon and sends its news to every page.
 
-    `state`: "up" or "down", and `reason` while it is down.
+    state: "up" or "down", and `reason` while it is down.  status: the newest status of the daemon.
+    streams: news by stream.
     """
 
     def __init__(self, client: DaemonClient) -> None:
+        self.state, self.reason = "up", ""
+        self.status: dict[str, Any] = {}
+        self.streams: dict[str, StreamNews] = {}
         self._client = client
         self._queues: set[Queue] = set()
         self._cursor = 0
+        self._polled_s = 0.0
+        self._polling = asyncio.Lock()
         self._wanted = asyncio.Event()
-        self.state, self.reason = "up", ""
 
     async def run(self) -> None:
         """Poll while pages are open, until cancelled."""
@@ -53,8 +74,17 @@ class Live:
             if not self._queues:
                 self._wanted.clear()
                 await self._wanted.wait()
-            await self._poll()
+            async with self._polling:
+                await self._poll()
             await asyncio.sleep(POLL_S)
+
+    async def refresh(self) -> None:
+        """Poll now, unless the last poll is fresh.  Raises DaemonOfflineError without a daemon."""
+        async with self._polling:
+            if self.state != "up" or time.monotonic() - self._polled_s > POLL_S:
+                await self._poll()
+        if self.state != "up":
+            raise DaemonOfflineError(self.reason, "it may be stopped or starting")
 
     async def _poll(self) -> None:
         try:
@@ -64,15 +94,28 @@ class Live:
                 self._send(event("down", {"reason": error.reason, "hint": error.hint}))
             self.state, self.reason, self._cursor = "down", error.reason, 0
             return
-        except AskError as error:
-            news = {"cursor": self._cursor, "messages": [], "trouble": error.reason}
-            with suppress(AskError):
-                news["status"] = await self._client.ask("status", {})
+        self._polled_s = time.monotonic()
         if self.state != "up":
             self._send(event("up", {}))
         self.state, self.reason = "up", ""
-        self._cursor = int(news.get("cursor", 0))
+        self._cursor = int(news["cursor"])
+        self.status = news["status"]
+        for message in news["messages"]:
+            if message["kind"] == "decision":
+                self._keep(message)
+            elif message["kind"] == "receipt":
+                # What was forgotten must not stay here.
+                self.streams.clear()
         self._send(event("feed", news))
+
+    def _keep(self, decision: dict[str, Any]) -> None:
+        name = str(decision["stream"])
+        news = self.streams.pop(name, None) or StreamNews(decision)
+        news.decision = decision
+        news.p_values.append(float(decision["p_value"]))
+        self.streams[name] = news
+        while len(self.streams) > STREAMS_MAX:
+            del self.streams[next(iter(self.streams))]
 
     def _send(self, text: bytes) -> None:
         for queue in self._queues:

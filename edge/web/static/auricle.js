@@ -158,6 +158,14 @@
     event.stopImmediatePropagation();
   }, true);
 
+  // A picture that is not kept any more leaves its place.
+  document.addEventListener("error", (event) => {
+    if (event.target.matches?.("img[data-optional]")) event.target.dataset.gone = "";
+  }, true);
+  document.addEventListener("load", (event) => {
+    if (event.target.matches?.("img[data-optional]")) delete event.target.dataset.gone;
+  }, true);
+
   // A link's token is sent at once; programs that preview links run no scripts.
   const once = document.querySelector("form[data-submit-once]");
   if (once) once.requestSubmit();
