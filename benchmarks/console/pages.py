@@ -1,7 +1,7 @@
 """Pages without a browser: sessions that ask as often as the script of a page does.
 
-A browser takes processor time of its own, on the machine of the person.  So the cost of open pages is
-measured with these, and the browser measures paint and accessibility.
+A browser takes processor time of its own, on the machine of the person.  So the cost of open pages
+is measured with these, and the browser measures paint and accessibility.
 """
 
 from __future__ import annotations
