@@ -22,6 +22,7 @@ from .verbs import run as cli_run
 from .verbs import simulate as cli_sim
 from .verbs import train as cli_train
 from .verbs import transfer as cli_files
+from .verbs import undo as cli_undo
 from .verbs import watch as cli_watch
 from .verbs import web as cli_web
 from .views import common as views
@@ -180,6 +181,8 @@ for verb in (
     cli_watch.top,
     cli_watch.label,
     cli_watch.confirm,
+    cli_undo.unlabel,
+    cli_undo.undo,
     cli_command.command,
     cli_command.keygen,
     cli_bundle.bundle,

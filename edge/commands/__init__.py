@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .handler import CommandHandler
     from .parsing import no_home
     from .requests import (
+        ActionsCommand,
         BundleConfirmCommand,
         BundleImportCommand,
         BundleRevertCommand,
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
         RawCommand,
         Request,
         StatusCommand,
+        UndoCommand,
+        UnlabelCommand,
     )
     from .sending import make_command, send_command, sign_command
 else:
@@ -31,6 +34,7 @@ else:
             "handler": ("CommandHandler",),
             "parsing": ("no_home",),
             "requests": (
+                "ActionsCommand",
                 "BundleConfirmCommand",
                 "BundleImportCommand",
                 "BundleRevertCommand",
@@ -41,12 +45,15 @@ else:
                 "RawCommand",
                 "Request",
                 "StatusCommand",
+                "UndoCommand",
+                "UnlabelCommand",
             ),
             "sending": ("make_command", "send_command", "sign_command"),
         },
     )
 
 __all__ = [
+    "ActionsCommand",
     "BundleConfirmCommand",
     "BundleImportCommand",
     "BundleRevertCommand",
@@ -59,6 +66,8 @@ __all__ = [
     "RawCommand",
     "Request",
     "StatusCommand",
+    "UndoCommand",
+    "UnlabelCommand",
     "label_event",
     "make_command",
     "no_home",

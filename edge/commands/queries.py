@@ -136,6 +136,13 @@ def _knowledge(request: Request, context: CommandContext) -> Iterator[tuple[str,
     yield from msgspec.to_builtins(describe_knowledge(open_home(request, context))).items()
 
 
+def _list_actions(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..home import done_actions
+
+    found = done_actions(open_home(request, context), context.now_ns())
+    yield "actions", [msgspec.to_builtins(one) for one in found]
+
+
 def _status(_request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     yield from msgspec.to_builtins(context.status()).items()
 
@@ -189,6 +196,7 @@ QUERIES: Final[dict[str, Callable[[Any, CommandContext], Iterator[tuple[str, Any
     "forget-preview": _forget_preview,
     "receipts": _receipts,
     "knowledge": _knowledge,
+    "actions": _list_actions,
     "status": _status,
     "health": _health,
     "rebirth": _rebirth,

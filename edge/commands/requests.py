@@ -12,7 +12,9 @@ from ..core import (
     Relabel,
     Rollback,
     Selector,
+    Undo,
     UndoMerge,
+    Unlabel,
 )
 from ..core import limits as core_limits
 
@@ -85,6 +87,44 @@ class LabelCommand(Request, frozen=True, tag="label"):
     def event(self, _at_ns: int) -> Label:
         """The event for the core."""
         return Label(self.observation_id, self.label, self.domain)
+
+
+class ManyLabel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One label of `label-many`."""
+
+    observation_id: Name
+    label: Name
+    domain: NameOrEmpty = ""
+
+
+class LabelManyCommand(Request, frozen=True, tag="label-many"):
+    """Label observations in one step; those that cannot be labelled are named in the answer."""
+
+    labels: Annotated[tuple[ManyLabel, ...], msgspec.Meta(min_length=1, max_length=IDS_MAX)]
+
+
+class UnlabelCommand(Request, frozen=True, tag="unlabel"):
+    """Take back labels: the observations wait for a label again."""
+
+    observation_ids: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=IDS_MAX)]
+
+    def event(self, _at_ns: int) -> Unlabel:
+        """The event for the core."""
+        return Unlabel(self.observation_ids)
+
+
+class UndoCommand(Request, frozen=True, tag="undo"):
+    """Undo an action.  undo_id: of the answer to its command, or of `actions`."""
+
+    undo_id: Name
+
+    def event(self, at_ns: int) -> Undo:
+        """The event for the core."""
+        return Undo(self.undo_id, at_ns)
+
+
+class ActionsCommand(Request, frozen=True, tag="actions"):
+    """List what people did in the last ten minutes."""
 
 
 class RelabelCommand(Request, frozen=True, tag="relabel"):
@@ -308,10 +348,14 @@ LOCAL_COMMANDS: Final[dict[str, type[Request]]] = COMMANDS | {
         ForgetPreviewCommand,
         ReceiptsCommand,
         KnowledgeCommand,
+        LabelManyCommand,
+        UnlabelCommand,
+        UndoCommand,
+        ActionsCommand,
     )
 }
-"""Commands that the control socket accepts.  Those that return measurements stay on the machine:
-they are refused over MQTT, whatever [commands] enables."""
+"""Commands that the control socket accepts.  Those that return measurements, and those of a person
+at a screen, stay on the machine: they are refused over MQTT, whatever [commands] enables."""
 
 
 class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,6 +6,7 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from . import limits
+    from .actions import ACTIONS_OF_FACTS, Action, FactBefore
     from .adaptors.adaptor import Adaptor
     from .adaptors.record import AdaptorRecord
     from .columns import (
@@ -49,12 +50,14 @@ if TYPE_CHECKING:
         GrowthFinished,
         GrowthReport,
         Label,
+        LabelMany,
         LabelRequest,
         Message,
         Observation,
         Publish,
         Rejected,
         Relabel,
+        ReleaseActions,
         RemoveAdaptor,
         Rollback,
         SeriesAnomaly,
@@ -70,7 +73,11 @@ if TYPE_CHECKING:
         StoreLabelCandidates,
         StoreRecalibration,
         Tick,
+        Together,
+        Undo,
+        Undoable,
         UndoMerge,
+        Unlabel,
         UnlabelledObservation,
         accepted,
     )
@@ -121,11 +128,13 @@ if TYPE_CHECKING:
     from .session.explanation import Explanation, KnownExample
     from .session.label_buffer import BufferedObservation
     from .session.recalibration import AlarmCounts, effective_count, wilson_interval
+    from .session.snapshot import KnowledgeSnapshot
     from .validation import find_invalid_fact
 else:
     __getattr__ = lazy_names(
         __name__,
         {
+            "actions": ("ACTIONS_OF_FACTS", "Action", "FactBefore"),
             "adaptors.adaptor": ("Adaptor",),
             "adaptors.record": ("AdaptorRecord",),
             "columns": (
@@ -169,12 +178,14 @@ else:
                 "GrowthFinished",
                 "GrowthReport",
                 "Label",
+                "LabelMany",
                 "LabelRequest",
                 "Message",
                 "Observation",
                 "Publish",
                 "Rejected",
                 "Relabel",
+                "ReleaseActions",
                 "RemoveAdaptor",
                 "Rollback",
                 "SeriesAnomaly",
@@ -190,7 +201,11 @@ else:
                 "StoreLabelCandidates",
                 "StoreRecalibration",
                 "Tick",
+                "Together",
+                "Undo",
                 "UndoMerge",
+                "Undoable",
+                "Unlabel",
                 "UnlabelledObservation",
                 "accepted",
             ),
@@ -241,11 +256,13 @@ else:
             "session.explanation": ("Explanation", "KnownExample"),
             "session.label_buffer": ("BufferedObservation",),
             "session.recalibration": ("AlarmCounts", "effective_count", "wilson_interval"),
+            "session.snapshot": ("KnowledgeSnapshot",),
             "validation": ("find_invalid_fact",),
         },
     )
 
 __all__ = [
+    "ACTIONS_OF_FACTS",
     "CALIBRATION_FACTS_MAX",
     "COUNT_MAX",
     "DIGEST_BITS",
@@ -257,6 +274,7 @@ __all__ = [
     "SUPPORT_FACTS_MAX",
     "TEXT_CHARS_MAX",
     "Acknowledgement",
+    "Action",
     "Adaptor",
     "AdaptorRecord",
     "AlarmCounts",
@@ -284,6 +302,7 @@ __all__ = [
     "Explanation",
     "Fact",
     "FactBatch",
+    "FactBefore",
     "FeatureModel",
     "FitGeometry",
     "ForgetRequest",
@@ -293,9 +312,11 @@ __all__ = [
     "GrowthReport",
     "GrowthResult",
     "Knowledge",
+    "KnowledgeSnapshot",
     "KnownExample",
     "Label",
     "LabelCandidate",
+    "LabelMany",
     "LabelRequest",
     "Ledger",
     "MemoryLedger",
@@ -309,6 +330,7 @@ __all__ = [
     "Receipt",
     "Rejected",
     "Relabel",
+    "ReleaseActions",
     "RemoveAdaptor",
     "Rollback",
     "Runtime",
@@ -330,8 +352,12 @@ __all__ = [
     "StoreLabelCandidates",
     "StoreRecalibration",
     "Tick",
+    "Together",
     "TransportError",
+    "Undo",
     "UndoMerge",
+    "Undoable",
+    "Unlabel",
     "UnlabelledObservation",
     "accepted",
     "admit",

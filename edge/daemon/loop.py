@@ -110,8 +110,11 @@ class CommandPort(Protocol):
     def local(self, line: bytes, reply: Callable[[bytes], None]) -> Any | None:
         """Return a command of a local user, or None if it was answered; in any thread."""
 
-    def labelled(self, command: Any) -> str:
-        """Return the id of the observation that a command labels, or ''."""
+    def labelled(self, command: Any) -> frozenset[str]:
+        """Return the ids of the observations that a command labels."""
+
+    def advance(self) -> bool:
+        """Go on with answers that take longer than a turn; True while there is any."""
 
     def execute(self, command: Any) -> None:
         """Execute a command and answer it."""
@@ -179,6 +182,8 @@ class Loop:
         guessing = [slot.guess() for slot in self.homes.values()]
         if any(guessing):
             wait_s = min(wait_s, GUESS_WAIT_S)
+        if self.handler is not None and self.handler.advance():
+            wait_s = 0.0
         self.connection.pump(0.0 if len(self.inbox) else wait_s, reading=not self.inbox.crowded)
         if self.secondary is not None:
             self.secondary.pump()
@@ -302,10 +307,10 @@ class Loop:
         while (command := self.inbox.take_command()) is not None:
             if self.handler is None:
                 continue
-            labelled = "" if self.paused else self.handler.labelled(command)
+            labelled = frozenset() if self.paused else self.handler.labelled(command)
             if labelled and self.inbox.waits(labelled):
-                # The label's observation waits still.  Commands keep their order: a later forget
-                # must not overtake this label.
+                # An observation that it labels waits still.  Commands keep their order: a later
+                # forget must not overtake this label.
                 self.inbox.put_back(command)
                 return
             try:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         json_line,
         verify_home,
     )
+    from .agreement import AgreementCount
     from .command_context import CommandContext
     from .console_views import describe_knowledge, observation_values, preview_forget
     from .device_port import (
@@ -51,9 +52,11 @@ if TYPE_CHECKING:
     )
     from .process_memory import keep_memory_small, return_free_memory, tune_garbage_collector
     from .raw_inputs import window_of
+    from .similar_groups import group_rows
     from .train_forecaster import train_on_recording
     from .transfer import MergeSummary, RestoreSummary
     from .typos import KnownNames, likely_typo, warning_of
+    from .undoing import DoneAction, done_actions
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -69,6 +72,7 @@ else:
                 "json_line",
                 "verify_home",
             ),
+            "agreement": ("AgreementCount",),
             "command_context": ("CommandContext",),
             "console_views": ("describe_knowledge", "observation_values", "preview_forget"),
             "device_port": (
@@ -103,19 +107,23 @@ else:
             ),
             "process_memory": ("keep_memory_small", "return_free_memory", "tune_garbage_collector"),
             "raw_inputs": ("window_of",),
+            "similar_groups": ("group_rows",),
             "train_forecaster": ("train_on_recording",),
             "transfer": ("MergeSummary", "RestoreSummary"),
             "typos": ("KnownNames", "likely_typo", "warning_of"),
+            "undoing": ("DoneAction", "done_actions"),
         },
     )
 
 __all__ = [
     "DEFAULT",
     "AdaptorSummary",
+    "AgreementCount",
     "Attachment",
     "Beat",
     "Column",
     "CommandContext",
+    "DoneAction",
     "Explained",
     "FlaggedObservation",
     "ForecastOptions",
@@ -143,9 +151,11 @@ __all__ = [
     "create_home",
     "describe_knowledge",
     "device_turns",
+    "done_actions",
     "event_as_data",
     "explain_observation",
     "forecast_file",
+    "group_rows",
     "grow_due",
     "growth",
     "json_line",

@@ -42,6 +42,8 @@ from ..core import (
     StoreLabelCandidates,
     StoreRecalibration,
     Tick,
+    Together,
+    Undoable,
 )
 from ..mqtt import BundleTrialReport
 from ..storage import (
@@ -142,6 +144,7 @@ class Home:
         self.gallery = Gallery(self.store, self.model.card.kind)
         self.trail = SeriesTrail()
         self.history = HistoryFile(folder / HISTORY, writable=writable)
+        self.store.raw_inputs = self._raw_inputs.of if self._raw_inputs is not None else None
         self._memory_used = True
         self._settled = True
         self.trial: TrialHealth | None = None
@@ -157,12 +160,13 @@ class Home:
         self._settled = False
         if self._raw_inputs is not None and isinstance(event, Observation):
             self._raw_inputs.add(event.key, event.payload)
-        if isinstance(event, Tick | GrowRequest) and self.heads_only:
-            if isinstance(event, GrowRequest):
+        if self.heads_only:
+            asked = event.event if isinstance(event, Undoable) else event
+            if isinstance(asked, GrowRequest):
                 hint = "see `auricle doctor`; the learned facts are kept"
-                reason = f"growing {event.domain}: {self.heads_only}"
-                return (Rejected(event.request_id, reason, hint),)
-            event = Tick(grows=False)
+                reason = f"growing {asked.domain}: {self.heads_only}"
+                return (Rejected(asked.request_id, reason, hint),)
+            event = Tick(grows=False) if isinstance(event, Tick) else event
         try:
             messages = self._handle(event)
         except StateError as error:
@@ -415,8 +419,11 @@ class Home:
 
     def _store(self, effect: Effect) -> None:
         self.store.apply(effect)
-        if isinstance(effect, StoreFacts):
-            self.gallery.changed(fact.id for fact in effect.facts)
+        changed = effect.effects if isinstance(effect, Together) else (effect,)
+        for one in changed:
+            if isinstance(one, StoreFacts):
+                gone = (*one.withdrawn, *one.evicted)
+                self.gallery.changed((fact.id for fact in one.facts), gone)
 
     def _erase(self, effect: EraseFacts) -> None:
         """Erase, and call `erased` once that is durable, even if overwriting then fails."""

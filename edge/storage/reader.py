@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..core import (
     DIGEST_BITS,
     RECALIBRATION_VERSION,
+    Action,
     Concept,
     Contribution,
     DomainMerge,
@@ -36,7 +37,7 @@ from ..core import (
 )
 from ..core import limits as core_limits
 from ..core.adaptors import AdaptorRecord
-from . import tables
+from . import action_log, tables
 from .candidate_index import CandidateEntry, CandidateIndex
 from .capture_times import CaptureTimes, changed_times
 from .concept_totals import DIGEST_BYTES, ConceptTotals
@@ -243,6 +244,32 @@ class StoreReader:
             )
         return self._candidates
 
+    def candidate_page(self, after: int, count: int) -> list[tuple[int, str, bytes]]:
+        """Return the next candidates after a number: number, id and features, oldest first."""
+        return [
+            (number, fact_id, features)
+            for number, fact_id, features in self._rows(
+                "SELECT number, id, features FROM candidates WHERE number > ?"
+                " ORDER BY number LIMIT ?",
+                (after, count),
+            )
+        ]
+
+    def actions(self) -> tuple[Action, ...]:
+        """See `facts.Ledger`."""
+        return action_log.read_actions(self._rows)
+
+    def kept_facts(self, selector: Selector) -> tuple[str, ...]:
+        """See `facts.Ledger`."""
+        where, values = tables.where_clause(selector)
+        if selector.ids is None:
+            return action_log.kept_facts(self._rows, where, values)
+        found = (
+            action_log.kept_facts(self._rows, f"({where}) AND id = ?", (*values, fact_id))
+            for fact_id in sorted(selector.ids)
+        )
+        return tuple(fact_id for ids in found for fact_id in ids)
+
     def domain_merges(self) -> tuple[DomainMerge, ...]:
         """See `facts.Ledger`."""
         found = self._rows(
@@ -266,7 +293,7 @@ class StoreReader:
         )
 
     def raw(self, observation_id: str) -> bytes | None:
-        """Return the raw input of a candidate, None if it was not kept."""
+        """Return the raw input of a candidate or a fact, None if it was not kept."""
         rows = self._rows("SELECT raw FROM raws WHERE id = ?", (observation_id,))
         return bytes(rows[0][0]) if rows else None
 
@@ -448,7 +475,7 @@ class StoreReader:
         found: dict[str, tuple[AdaptorRecord, ...]] = {}
         rows = self._rows(
             "SELECT number, digest, domain, version, blueprint, own, seed, accuracy, incumbent"
-            " FROM adaptors ORDER BY domain, number DESC"
+            " FROM adaptors WHERE kept_for IS NULL ORDER BY domain, number DESC"
         )
         for number, digest, *values in rows:
             shaped = "SELECT id FROM adaptor_facts WHERE adaptor = ? ORDER BY id"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         simulate,
         train,
         transfer,
+        undo,
         watch,
         web,
     )
@@ -35,6 +36,7 @@ __all__ = [
     "simulate",
     "train",
     "transfer",
+    "undo",
     "watch",
     "web",
 ]

@@ -257,6 +257,10 @@ class Knowledge:
         self._settled = False
         return False
 
+    def ready_adaptor(self, domain: str) -> Adaptor | None:
+        """Return a domain's adaptor, None if it would first be solved in the background."""
+        return self._heads.get(domain, may_wait=True) if self._may_wait() else self.adaptor(domain)
+
     def can_answer(self, domain: str, label: str) -> bool:
         """Return whether a domain's adaptor can answer with a label: False for a label that is new
         since the adaptor was solved."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .label_requests import choose_candidates, score_candidates
     from .recalibration import StreamLevels, confirmed_alarm
     from .session_state import SessionState
+    from .snapshot import KnowledgeSnapshot
     from .stream import posterior
 else:
     __getattr__ = lazy_names(
@@ -22,6 +23,7 @@ else:
             "label_requests": ("choose_candidates", "score_candidates"),
             "recalibration": ("StreamLevels", "confirmed_alarm"),
             "session_state": ("SessionState",),
+            "snapshot": ("KnowledgeSnapshot",),
             "stream": ("posterior",),
         },
     )
@@ -33,6 +35,7 @@ __all__ = [
     "Explanation",
     "FeatureModel",
     "Guess",
+    "KnowledgeSnapshot",
     "ServedAnswer",
     "SessionState",
     "StreamLevels",
