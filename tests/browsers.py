@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,12 +40,12 @@ needs_browser = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
 class ConsoleProcess:
     """`auricle web` of a home, listening once created."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: str = "0") -> None:
         self.folder = folder
         self.log = folder / "console.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command("web", "--home", folder, "--port", 0),
+                command("web", "--home", folder, "--port", port),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -61,6 +62,11 @@ class ConsoleProcess:
     def link(self, role: str) -> str:
         """A new one-time link."""
         return f"{self.address}open?token={make_link(self.folder, role)}"  # type: ignore[arg-type]
+
+    def again(self, port: str) -> ConsoleProcess:
+        """Another console of the home, after this one has ended."""
+        self.process.wait(WAIT_S)
+        return ConsoleProcess(self.folder, port)
 
     @property
     def rss_mib(self) -> float:
@@ -112,7 +118,7 @@ class Seen:
             for scheme in ("light", "dark"):
                 self.page.emulate_media(color_scheme=scheme)
                 path = folder / f"{name}-{shown}-{scheme}.png"
-                self.page.screenshot(path=path)
+                self.page.screenshot(path=path, caret="initial")
                 made.append(path)
         self.page.set_viewport_size(DESKTOP)
         self.page.emulate_media(color_scheme="light")
@@ -140,16 +146,18 @@ def browsing(folder: Path, *, daemon: bool = True, role: str = "owner") -> Itera
     """
     folder.mkdir(exist_ok=True)
     running = Process(folder) if daemon else None
-    console = ConsoleProcess(folder)
+    if running is not None:
+        # A daemon that prints into a full pipe would wait.
+        threading.Thread(target=running.process.stdout.read, daemon=True).start()
+    seen = Seen(folder, None, ConsoleProcess(folder), running, None)
     try:
-        with chromium() as browser:
-            seen = Seen(folder, None, console, running, browser)
+        with chromium() as seen.browser:
             seen.page = seen.new_page(role) if daemon else _first_page(seen, role)
             yield seen
             assert seen.problems == []
     finally:
-        console.process.kill()
-        console.process.wait()
+        seen.console.process.kill()
+        seen.console.process.wait()
         if running is not None and running.process.poll() is None:
             running.kill()
 

@@ -135,7 +135,16 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
     "edge/backbone": _BASE,
     "edge/pages": frozenset({"edge/lazy.py"}),
     "edge/web": frozenset(
-        {*_BASE, "edge/config", "edge/logs.py", "edge/pages", "edge/storage", "edge/version.py"}
+        {
+            *_BASE,
+            "edge/analysis",
+            "edge/config",
+            "edge/home",
+            "edge/logs.py",
+            "edge/pages",
+            "edge/storage",
+            "edge/version.py",
+        }
     ),
     "edge/plots": _BASE,
     "edge/sim": frozenset(

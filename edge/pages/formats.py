@@ -27,7 +27,8 @@ def percent(share: float | None, digits: int = 1) -> str:
     """Return a share between 0 and 1 as a percentage."""
     if share is None or not math.isfinite(share):
         return NONE
-    return f"{100 * share:.{digits}f}".rstrip("0").rstrip(".") + "\u202f%"
+    text = f"{100 * share:.{digits}f}"
+    return (text.rstrip("0").rstrip(".") if digits else text) + "\u202f%"
 
 
 def p_value(value: float | None) -> str:

@@ -41,6 +41,10 @@ PATH_CHARS_MAX: Final = 200
 """Longest address of a route; longer ones name no screen."""
 
 
+class TooFastError(AskError):
+    """More requests than a session may send."""
+
+
 class Application:
     """The console of one home.  settings: of [web]."""
 
@@ -96,6 +100,8 @@ class Application:
             response = await self._route(console, request, path)
         except NotAllowedError as error:
             response = console.refuse(error, 403)
+        except TooFastError as error:
+            response = console.refuse(error, 429)
         except DaemonOfflineError as error:
             response = self._offline(console, request, error)
         except AskError as error:
@@ -204,8 +210,8 @@ def _to_login(console: Console, status: int) -> Response:
     return console.render("open.html", status, token="", reason="")
 
 
-def _too_fast(most: int) -> AskError:
-    return AskError(f"too many requests: {most} a minute are accepted", "wait a moment")
+def _too_fast(most: int) -> TooFastError:
+    return TooFastError(f"too many requests: {most} a minute are accepted", "wait a moment")
 
 
 def _plain_response(status: int, text: str) -> Response:

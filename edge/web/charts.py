@@ -1,5 +1,5 @@
-"""Charts of the console as numbers for SVG elements: templates draw them, so that the colours of the
-theme apply, and no style or script is needed."""
+"""Charts of the console as numbers for SVG elements: templates draw them, so that the colours of
+the theme apply, and no style or script is needed."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -9,9 +9,14 @@ CHART_WIDTH: Final = 480.0
 CHART_HEIGHT: Final = 120.0
 """A quarter of the width.  Chosen by hand; effect not measured."""
 BARS_MAX: Final = 16
-"""Bars in a tile: 10 px each in a tile of 160 px."""
+"""Bars in a tile: 10 px each."""
+TILE_WIDTH: Final = 160.0
+"""Width of a tile's bars in their own units: that of a tile in pixels."""
 TILE_HEIGHT: Final = 60.0
 """Height of a tile's bars in their own units.  Chosen by hand; effect not measured."""
+BEYOND: Final = 1.0
+"""How far the axis of a distribution reaches beyond its scores, in their own range: a score that is
+farther away is drawn at the end, so that the distribution stays readable."""
 HEAT_LEVELS: Final = 5
 """Shades of a heat table: about as many as people tell apart (Miller 1956 gives seven)."""
 
@@ -27,13 +32,13 @@ class Bar(NamedTuple):
 
 
 class Distribution(NamedTuple):
-    """A histogram with two marks.  score, threshold: places on the x axis, None if unknown."""
+    """A histogram with two marks.  score, threshold: places on the x axis, None if unknown.
+    beyond: the score lies farther away than the axis reaches."""
 
     bars: tuple[Bar, ...]
     score: float | None
     threshold: float | None
-    low: float
-    high: float
+    beyond: bool = False
 
 
 class Range(NamedTuple):
@@ -56,13 +61,15 @@ def distribution(
     that both marks lie on it."""
     if len(edges) != len(counts) + 1 or not any(counts):
         return None
+    reach = BEYOND * (edges[-1] - edges[0])
     marks = [one for one in (score, threshold) if one is not None]
-    low, high = min(edges[0], *marks, edges[-1]), max(edges[-1], *marks, edges[0])
+    low = max(edges[0] - reach, min(edges[0], *marks, edges[-1]))
+    high = min(edges[-1] + reach, max(edges[-1], *marks, edges[0]))
     span = (high - low) or 1.0
     most = max(counts)
 
     def place(value: float) -> float:
-        return round((value - low) / span * CHART_WIDTH, 2)
+        return round((min(max(value, low), high) - low) / span * CHART_WIDTH, 2)
 
     bars = []
     for start, end, count in zip(edges, edges[1:], counts, strict=False):
@@ -74,8 +81,7 @@ def distribution(
         tuple(bars),
         None if score is None else place(score),
         None if threshold is None else place(threshold),
-        low,
-        high,
+        score is not None and not low <= score <= high,
     )
 
 
@@ -93,27 +99,24 @@ def ranged(value: float, low: float, high: float, mean: float) -> Range:
 
 
 def tile_bars(
-    names: Sequence[str], rows: Mapping[str, Sequence[float]]
+    names: Sequence[str],
+    rows: Mapping[str, Sequence[float]],
+    low: Sequence[float],
+    high: Sequence[float],
 ) -> dict[str, tuple[Bar, ...]]:
-    """Return the bars of each observation on a page: each value between the lowest and the highest
-    of its column there.  At most `BARS_MAX` columns, those that vary."""
-    if not rows:
-        return {}
-    columns = list(zip(*rows.values(), strict=True))
-    spans = [(min(column), max(column)) for column in columns]
-    # Features of a picture have no names and would be hundreds: the first ones do not describe it.
-    shown = [at for at, (low, high) in enumerate(spans) if high > low][:BARS_MAX]
-    wide = 160.0 / max(len(shown), 1)
+    """Return the bars of each observation: the first `BARS_MAX` values, each between the ends of
+    its column's range."""
+    shown = min(len(names), BARS_MAX)
+    wide = TILE_WIDTH / max(shown, 1)
     found = {}
     for key, row in rows.items():
         bars = []
-        for place, at in enumerate(shown):
-            low, high = spans[at]
-            height = round(2 + (TILE_HEIGHT - 2) * (row[at] - low) / (high - low), 1)
+        for at in range(shown):
+            share = (row[at] - low[at]) / ((high[at] - low[at]) or 1.0)
+            height = round(2 + (TILE_HEIGHT - 2) * min(max(share, 0.0), 1.0), 1)
+            left = round(at * wide + 1, 1)
             text = f"{names[at]} {row[at]:.4g}"
-            bars.append(
-                Bar(round(place * wide + 1, 1), TILE_HEIGHT - height, wide - 2, height, text)
-            )
+            bars.append(Bar(left, TILE_HEIGHT - height, round(wide - 2, 1), height, text))
         found[key] = tuple(bars)
     return found
 

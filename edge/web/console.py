@@ -21,6 +21,7 @@ ROLE_OF: Final[dict[str, Role]] = dict.fromkeys(
     (
         "actions",
         "adaptors",
+        "agreeing",
         "candidates",
         "explain",
         "feed",

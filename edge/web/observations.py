@@ -150,7 +150,7 @@ async def _bars(
         found = await console.ask("values", home=home, observation_ids=ids)
     except AskError:
         return {}
-    return tile_bars(found["names"], found["rows"])
+    return tile_bars(found["names"], found["rows"], found["low"], found["high"])
 
 
 async def raw_of(console: Console, home: str, observation_id: str) -> bytes:

@@ -1,15 +1,9 @@
 """Numbers of the console in one plain sentence each."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ..pages import number, percent, plural
-
-UNITS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
-"""Seconds in each unit of an age, the longest first."""
-
-NOW_S: Final = 5
-"""Seconds that are called "just now": about as long as reading a page takes."""
 
 BASES: Final = (100, 1_000)
 """Of how many observations a p-value is stated: the first of which it is at least one."""
@@ -19,15 +13,6 @@ def seconds(duration_ms: float) -> str:
     """Return a duration in seconds."""
     value = duration_ms / 1_000
     return f"{value:.1f} s" if value >= 0.1 else f"{value:.2f} s"
-
-
-def age(at_ns: int, now_ns: int) -> str:
-    """Return how long ago something was."""
-    passed = max(0, now_ns - at_ns) // 1_000_000_000
-    for size, noun in UNITS:
-        if passed >= size:
-            return f"{plural(passed // size, noun)} ago"
-    return "just now" if passed < NOW_S else f"{plural(passed, 'second')} ago"
 
 
 def unusual(p_value: float) -> str:
@@ -54,14 +39,18 @@ def verdict(found: Mapping[str, Any]) -> str:
 
 
 def agreement(agree: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return how many waiting observations each label has reached."""
-    return tuple(
-        f"1 waiting one now agrees: {one['label']}."
-        if one["waiting"] == 1
-        else f"{number(one['waiting'])} waiting ones now agree: {one['label']}."
-        for one in agree
-        if one["waiting"]
-    )
+    """Return how many waiting observations each label has reached, and how many of them surely."""
+    return tuple(_agrees(one) for one in agree if one["waiting"])
+
+
+def _agrees(one: Mapping[str, Any]) -> str:
+    label, count, known = one["label"], one["waiting"], one["known"]
+    if not known:
+        verb = "one now leans" if count == 1 else "ones now lean"
+        return f"{number(count)} waiting {verb} towards {label}; too few labels to be sure."
+    verb = "one now agrees" if count == 1 else "ones now agree"
+    sure = "" if known == count else f", {number(known)} of them surely"
+    return f"{number(count)} waiting {verb}: {label}{sure}."
 
 
 def answers_right(served: Iterable[Mapping[str, int]]) -> str:
@@ -72,22 +61,6 @@ def answers_right(served: Iterable[Mapping[str, int]]) -> str:
         return "No answer was checked yet: each label checks one."
     share = percent(right / total)
     return f"{share} of the answers on {number(total)} labelled observations were right."
-
-
-def enough(found: Mapping[str, Any]) -> str:
-    """Return whether a label has enough examples.  found: accuracy, low, high, more."""
-    low, high = percent(found["low"], 0), percent(found["high"], 0)
-    sure = f"{percent(found['accuracy'], 0)} right on held-out examples, {low} to {high} for sure"
-    more = found["more"]
-    if not more:
-        return f"{sure}. More labels would hardly help."
-    return f"{sure}. About {number(more)} more labels would help."
-
-
-def names(given: Sequence[str], most: int = 3) -> str:
-    """Return some names in one line."""
-    more = f" and {number(len(given) - most)} more" if len(given) > most else ""
-    return ", ".join(given[:most]) + more
 
 
 def growth(adaptor: Mapping[str, Any]) -> str:

@@ -62,6 +62,11 @@ class ConsoleServer:
         self._clients: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[Any]] = set()
 
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return self._clients.total()
+
     async def start(self, host: str, port: int) -> asyncio.Server:
         """Start listening; raises OSError."""
         return await asyncio.start_server(self._serve, host, port, limit=HEAD_BYTES_MAX)
@@ -176,6 +181,9 @@ async def _parse(app: Microdot, raw: bytes, peer: Any, body_bytes_max: int) -> R
     feed.feed_eof()
     try:
         request = await Request.create(app, feed, None, peer)
+        if request is not None and request.method == "POST":
+            # Parsed and kept by microdot: a form that cannot be read is refused here.
+            _ = request.form
     except (ValueError, IndexError, EOFError):
         request = None
     if request is None:

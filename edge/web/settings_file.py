@@ -1,9 +1,10 @@
-"""auricle.toml as an owner edits it: the text, the line of a mistake, a save that keeps a backup."""
+"""auricle.toml as an owner edits it: the text, the line of a mistake, a save with a backup."""
 
 import hashlib
 import re
+import tomllib
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ..storage import write_text
 from .client import AskError
@@ -23,6 +24,14 @@ def read_text(folder: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise AskError(f"reading {SETTINGS}: {reason}", "correct the file in the home") from error
+
+
+def tables_of(text: str) -> dict[str, Any]:
+    """Return the tables of settings as plain values; raises AskError if they are not TOML."""
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise AskError(f"reading {SETTINGS}: {error}", "correct it on the screen Health") from error
 
 
 def mark_of(text: str) -> str:

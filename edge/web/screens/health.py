@@ -1,4 +1,4 @@
-"""The screen Health: the daemon, its machine, and its settings as a text with errors at the line."""
+"""The screen Health: the daemon, its machine, and its settings as a text."""
 
 import json
 from typing import Any, Final

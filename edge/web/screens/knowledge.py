@@ -7,7 +7,7 @@ from typing import Any, Final
 from microdot import Request, Response
 
 from .. import phrases
-from ..analysis import ask_analysis
+from ..analyses import analyse
 from ..charts import heat_level
 from ..client import AskError
 from ..common import field
@@ -24,8 +24,6 @@ PROTOTYPES_SHOWN: Final = 12
 """Prototypes of a concept: two rows of pictures."""
 KEPT_MAX: Final = 4_096
 """Labels that people have looked at and kept; beyond it the oldest is shown again."""
-ANALYSIS_S: Final = 60.0
-"""Seconds that an analysis may take: it reads every fact, and starts a process first."""
 
 _kept: Final[OrderedDict[tuple[str, str, str], None]] = OrderedDict()
 """Home, observation and label that people have kept, until the console ends: on the disk it would
@@ -63,7 +61,7 @@ async def concept(console: Console, request: Request) -> Response:
         raise AskError(f"nothing is known as {label} in {domain}", "it was renamed or forgotten")
     trouble, ids = "", []
     try:
-        every = await ask_analysis(console.folder, home, "prototypes", ANALYSIS_S)
+        every = await analyse(console, "prototypes", home)
         ids = every.get(f"{domain}/{label}", [])[:PROTOTYPES_SHOWN]
     except AskError as error:
         trouble = error.reason
@@ -82,7 +80,7 @@ async def suspicious(console: Console, request: Request) -> Response:
     """Show the labels that the other examples speak against."""
     home = field(request, "home")
     try:
-        every = await ask_analysis(console.folder, home, "suspicious", ANALYSIS_S)
+        every = await analyse(console, "suspicious", home)
     except AskError as error:
         return console.render("knowledge_suspicious.html", home=home, trouble=error.reason, rows=[])
     rows = [one for one in every if (home, one["id"], one["label"]) not in _kept]

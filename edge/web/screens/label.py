@@ -1,14 +1,15 @@
 """The screen Label: labelling many observations by sight, and what each label changed."""
 
 import json
-import time
+from dataclasses import replace
+from itertools import takewhile
 from typing import Any, Final
 
 from microdot import Request, Response
 
 from ...home import likely_typo
 from .. import phrases
-from ..analysis import ask_analysis
+from ..analyses import analyse
 from ..client import AskError, DaemonOfflineError
 from ..common import field
 from ..console import Console
@@ -29,8 +30,8 @@ KEYS: Final = 9
 """Labels with a key of their own: 1 to 9."""
 FORM_BYTES_MAX: Final = 1 << 20
 """Bytes of a form: as much as the daemon reads in one request."""
-ANALYSIS_S: Final = 60.0
-"""Seconds that an analysis may take: it reads every fact, and starts a process first."""
+GROUP_MAX: Final = 1 << 31
+"""Largest number of a group that is read from an address."""
 ENOUGH_SHOWN: Final = 12
 """Labels in "Have I labelled enough?", those with the most to gain.  Chosen by hand; effect not
 measured."""
@@ -75,15 +76,15 @@ async def tiles(console: Console, request: Request) -> Response:
 
 
 async def ids(console: Console, request: Request) -> Response:
-    """List the ids of one part of the list, or of a group, as JSON; at most `SELECTED_MAX`."""
+    """List the ids of one part of the list, or of the group around a place in it, as JSON; at most
+    `SELECTED_MAX`."""
     view = View.of(request)
     group = field(request, "group")
     if not group:
         most = whole(field(request, "limit"), 1, SELECTED_MAX, SELECTED_MAX)
         found = await _items(console, view, most)
     else:
-        every = await _items(console, View.of(request), 1 << 31)
-        found = [one for one in every if str(one["group"]) == group][:SELECTED_MAX]
+        found = await _group(console, view, whole(group, 0, GROUP_MAX))
     return _json({"ids": [one["id"] for one in found]})
 
 
@@ -103,14 +104,18 @@ async def apply(console: Console, request: Request) -> Response:
 
 
 async def confirm(console: Console, request: Request) -> Response:
-    """Label the waiting observations whose guess is a label with this label."""
-    label = field(request, "label")
-    view = View(home=field(request, "home"), guess=label, limit=GALLERY_MAX)
-    found = [one for one in await _items(console, view, SELECTED_MAX) if one["known"]]
-    if not found:
-        nothing = f"No waiting observation looks like {label} any more."
+    """Give a label to the waiting observations that agreed with it."""
+    label, undo_id = field(request, "label"), field(request, "agreed")
+    try:
+        body = await console.ask(
+            "agreeing", home=field(request, "home"), undo_id=undo_id, label=label
+        )
+    except AskError as error:
+        return await _failed(console, request, error)
+    if not body["observation_ids"]:
+        nothing = "They are not remembered any more: select them in the list."
         return await _shown(console, request, {"trouble": nothing})
-    given = [{"observation_id": one["id"], "label": label} for one in found]
+    given = [{"observation_id": one, "label": label} for one in body["observation_ids"]]
     return await _label(console, request, given)
 
 
@@ -138,11 +143,11 @@ async def right(console: Console, request: Request) -> Response:
 async def enough(console: Console, request: Request) -> Response:
     """Show how accurate each label is, and how many more would help."""
     home = field(request, "home")
-    found = await ask_analysis(console.folder, home, "enough", ANALYSIS_S)
+    found = await analyse(console, "enough", home)
     rows = sorted(found.items(), key=lambda one: (one[1]["accuracy"], one[0]))
     return console.render(
         "label_enough.html",
-        rows=[(name, one, phrases.enough(one)) for name, one in rows[:ENOUGH_SHOWN]],
+        rows=rows[:ENOUGH_SHOWN],
         left=max(0, len(rows) - ENOUGH_SHOWN),
     )
 
@@ -158,6 +163,18 @@ async def _items(console: Console, view: View, most: int) -> list[dict[str, Any]
         if len(page_of["items"]) < limit:
             break
     return found
+
+
+async def _group(console: Console, view: View, group: int) -> list[dict[str, Any]]:
+    """Return the items of a group, which stand together, from a place within it on both sides."""
+    first = max(0, view.offset - SELECTED_MAX)
+    before = await _items(console, replace(view, offset=first), view.offset - first)
+    after = await _items(console, view, SELECTED_MAX)
+    start = len(before)
+    while start and before[start - 1]["group"] == group:
+        start -= 1
+    rest = takewhile(lambda one: one["group"] == group, after)
+    return [*before[start:], *rest][:SELECTED_MAX]
 
 
 def _wrong(chosen: list[str], label: str, domain: str) -> str:
@@ -183,18 +200,26 @@ async def _near(console: Console, request: Request, label: str) -> str:
 
 
 async def _label(console: Console, request: Request, given: list[dict[str, str]]) -> Response:
-    begun = time.perf_counter()
     home = field(request, "home")
     try:
-        body = await console.ask("label-many", home=home, labels=given, **_request_id(request))
+        body = await console.ask(
+            "label-many",
+            home=home,
+            labels=given,
+            only_unlabelled=field(request, "state") != "labelled",
+            **_request_id(request),
+        )
     except AskError as error:
         return await _failed(console, request, error)
     refused = {one["observation_id"] for one in body["refused"]}
+    # A disk error may end the count after the labels were stored.
+    agree = body.get("agree", [])
     result = body | {
         "done": True,
         "label": given[0]["label"],
-        "took": phrases.seconds(1_000 * (time.perf_counter() - begun)),
-        "agreement": phrases.agreement(body["agree"]),
+        "took": phrases.seconds(body["took_ms"]),
+        "agree": agree,
+        "agreement": phrases.agreement(agree),
         "ids": [one["observation_id"] for one in given if one["observation_id"] not in refused],
         "gone": sorted(refused),
     }

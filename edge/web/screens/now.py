@@ -3,12 +3,13 @@
 import asyncio
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from microdot import Request, Response
 
-from ..client import AskError, DaemonOfflineError
+from ..client import AskError
 from ..common import field
 from ..console import Console
 from ..live import TRAIL_MAX, StreamNews
@@ -25,6 +26,10 @@ P_MIN: Final = 1e-3
 
 SERIES_SAMPLES: Final = 120
 """Newest samples of a series in its sparkline: one each two units."""
+
+SERIES_S: Final = 2.0
+"""Seconds to wait for a series: a card without its line is better than a page that waits.  Chosen
+by hand; effect not measured."""
 
 CHANNELS_MAX: Final = 3
 """Channels of a series in one sparkline: more lines cannot be told apart at this size."""
@@ -98,14 +103,12 @@ async def _series(console: Console, streams: Iterable[dict[str, Any]]) -> dict[s
     """Return the newest samples of each series; one that has none yet is left out."""
 
     async def ask(stream: dict[str, Any]) -> tuple[str, Any]:
-        try:
-            found = await console.ask(
-                "series", stream=stream["name"], home=stream["home"], forecasts=1
-            )
-        except DaemonOfflineError:
-            raise
-        except AskError:
-            found = None
+        found = None
+        with suppress(AskError, TimeoutError):
+            async with asyncio.timeout(SERIES_S):
+                found = await console.ask(
+                    "series", stream=stream["name"], home=stream["home"], forecasts=1
+                )
         return stream["name"], found
 
     asked = [ask(one) for one in streams if one["kind"] == "series" and one["forecasts"]]
@@ -122,7 +125,8 @@ def card_of(
         lines = [_line(channel[-SERIES_SAMPLES:]) for channel in series["values"][:CHANNELS_MAX]]
         spark, limit = tuple(line for line in lines if line), None
     else:
-        spark = (_p_values(news.p_values),) if news is not None and len(news.p_values) > 1 else ()
+        judged = news is not None and len(news.p_values) > 1 and news.decision["known"] is not None
+        spark = (_p_values(news.p_values),) if news is not None and judged else ()
         limit = _height(rate_chosen) if rate_chosen else None
     return Card(
         stream=stream,
@@ -133,7 +137,7 @@ def card_of(
         limit=limit,
         picture=str(decision["observation_id"]) if decision is not None else "",
         rate_chosen=rate_chosen,
-        trouble=tuple(_trouble(stream)),
+        trouble=tuple(_trouble(stream, decision)),
         channels=tuple(series["channels"]) if series else (),
     )
 
@@ -163,11 +167,13 @@ def _state(stream: dict[str, Any], decision: dict[str, Any] | None) -> tuple[str
     return ("good", "known") if decision["known"] else ("new", "new")
 
 
-def _trouble(stream: dict[str, Any]) -> Iterable[str]:
+def _trouble(stream: dict[str, Any], decision: dict[str, Any] | None) -> Iterable[str]:
     if stream["problem"]:
         yield f"The source cannot measure: {stream['problem']}"
     if stream["input_problem"]:
         yield f"Measurements are rejected: {stream['input_problem']}"
+    if decision is not None and decision["known"] is None and decision["reason"]:
+        yield f"Nothing is called new yet: {decision['reason']}"
     if stream["dropped"]:
         yield f"{stream['dropped']:,} measurements came too fast and were dropped."
     if stream["degraded"]:

@@ -79,7 +79,7 @@ def _place(found: Mapping[str, Any]) -> str:
         " held out"
     )
     if found["threshold"] is None:
-        return f"{text}. From where it is new depends on the recent past of its stream."
+        return f"{text}. The threshold follows the recent past of its stream."
     side = "above" if found["score"] > found["threshold"] else "below"
     return f"{text}, and {side} the threshold from which an observation is new."
 

@@ -69,7 +69,7 @@
   };
   const lost = (text) => {
     show("down", "no daemon");
-    if (banner && !document.querySelector("[data-wait-for-daemon]")) { banner.textContent = text; banner.hidden = false; }
+    if (banner && !("quiet" in body.dataset) && !document.querySelector("[data-wait-for-daemon]")) { banner.textContent = text; banner.hidden = false; }
   };
   const connect = () => {
     const source = new EventSource(body.dataset.live);

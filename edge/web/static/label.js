@@ -73,6 +73,7 @@
     for (const box of boxes()) box.checked = selected.has(box.value);
     tally.textContent = selected.size ? `${selected.size.toLocaleString("en")} selected` : "None selected";
     by("label-clear").hidden = !selected.size;
+    by("label-all").hidden = selected.size > 0;
     by("label-go").textContent = selected.size ? `Label ${selected.size.toLocaleString("en")}` : "Label";
     keep();
   };
@@ -116,9 +117,9 @@
     const here = boxes().filter((one) => placeOf(one) >= first && placeOf(one) <= last).map((one) => one.value);
     put(here.length === last - first + 1 ? here : await fetchIds({ offset: first, limit: Math.min(last - first + 1, MOST) }), true);
   };
-  const selectGroup = async (group) => {
-    if (!group) return;
-    const found = await fetchIds({ group });
+  const selectGroup = async (group, box) => {
+    if (!group || !box) return;
+    const found = await fetchIds({ group, offset: placeOf(box) });
     const whole = found.length > 0 && found.every((id) => selected.has(id));
     put(found, !whole);
     if (found.length) say(`${many(found.length, "observation")} of group ${Number(group) + 1} ${whole ? "cleared" : "selected"}.`);
@@ -232,7 +233,7 @@
     form.setAttribute("aria-busy", "true");
     if (fields.request_id) setPending({ path, fields });
     const body = new URLSearchParams();
-    for (const [name, one] of Object.entries({ home: value("home"), ...fields })) {
+    for (const [name, one] of Object.entries({ home: value("home"), state: value("state"), stream: value("stream"), order: value("order"), ...fields })) {
       for (const part of Array.isArray(one) ? one : [one]) body.append(name, part);
     }
     try {
@@ -281,10 +282,18 @@
     try {
       const answer = await get(`why?${new URLSearchParams({ home: value("home"), id, part: "1" })}`);
       if (dialog.dataset.id !== id) return;
-      if (answer.ok) inside.innerHTML = await answer.text();
+      if (answer.ok) { inside.innerHTML = await answer.text(); window.auricle?.showTimes(inside); }
       else inside.textContent = "This observation cannot be shown: it was labelled, forgotten or dropped meanwhile, or no daemon answers.";
     } catch { inside.textContent = "The console does not answer. Close this and try again."; }
     finally { inside.removeAttribute("aria-busy"); }
+  };
+  // The next one follows the one that was labelled.
+  const labelShown = async (label) => {
+    const all = boxes();
+    const next = all[all.findIndex((box) => box.value === dialog.dataset.id) + 1]?.value;
+    if (!await apply(label, [dialog.dataset.id])) dialog.close();
+    else if (next && boxOf(next)) enlarge(next);
+    else dialog.close();
   };
   const step = (by_) => {
     const all = boxes();
@@ -314,10 +323,10 @@
     else if (key >= "1" && key <= "9" && key.length === 1) {
       const button = form.querySelector(`button[data-key="${key}"]`);
       if (!button) return;
-      if (dialog.open) { if (await apply(button.value, [dialog.dataset.id])) dialog.close(); }
+      if (dialog.open) await labelShown(button.value);
       else await apply(button.value, selected.size ? [...selected] : box ? [box.value] : []);
     }
-    else if (key === "a" && box) selectGroup(box.closest(".shot").dataset.group);
+    else if (key === "a" && box) selectGroup(box.closest(".shot").dataset.group, box);
     else if (key === "Enter" && box) enlarge(box.value);
     else if (key === "Escape" && !dialog.open && selected.size) clear();
     else if (key === "l" && !dialog.open) field.focus();
@@ -339,7 +348,7 @@
     const group = event.target.closest("[data-select-group]");
     const tile = event.target.closest(".shot");
     if (more) enlarge(more.dataset.enlarge);
-    else if (group) selectGroup(group.dataset.selectGroup);
+    else if (group) selectGroup(group.dataset.selectGroup, group.parentElement.nextElementSibling.querySelector("input[name=id]"));
     else if (tile && event.shiftKey && anchor !== null) {
       event.preventDefault();
       const box = tile.querySelector("input[name=id]");
@@ -376,7 +385,13 @@
     } else if ("discard" in button.dataset) { setPending(null); note.replaceChildren(); }
   });
   by("label-clear").addEventListener("click", clear);
-  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+  by("label-all").addEventListener("click", async () => put(await fetchIds({ offset: 0, limit: MOST }), true));
+  dialog.addEventListener("click", async (event) => {
+    const name = event.target.closest("[data-label-it]"), by_ = event.target.closest("[data-step]");
+    if (event.target === dialog) dialog.close();
+    else if (by_) step(Number(by_.dataset.step));
+    else if (name) await labelShown(name.dataset.labelIt);
+  });
   dialog.addEventListener("close", () => { dialog.querySelector(".dialog-body").replaceChildren(); enter(boxOf(dialog.dataset.id)); });
   for (const one of [field, domain]) one.addEventListener("input", keep);
   by("label-view").addEventListener("change", () => by("label-view").requestSubmit());
