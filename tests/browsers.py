@@ -170,6 +170,17 @@ def _first_page(seen: Seen, role: str) -> Any:
     return page
 
 
+def drain(seen: Seen) -> None:
+    """Read what the daemon prints from now on: a full pipe would stop it."""
+    assert seen.daemon is not None
+    threading.Thread(target=_read_all, args=(seen.daemon.process.stdout,), daemon=True).start()
+
+
+def _read_all(pipe: Any) -> None:
+    while pipe.read1(1 << 16):
+        continue
+
+
 def until(holds: Any, wait_s: float = WAIT_S) -> None:
     """Wait until a condition holds."""
     end = time.monotonic() + wait_s

@@ -22,6 +22,7 @@ class ForgetJob:
     if no answer came: then the daemon may have carried it out or not."""
 
     request_id: str
+    home: str
     select: Mapping[str, Any]
     examples: int
     state: str = "running"
@@ -51,6 +52,7 @@ class ForgetJobs:
         if known is not None and known.state == "running":
             return
         self._jobs[job.request_id] = job
+        job.state, job.reason, job.hint = "running", "", ""
         job.task = asyncio.create_task(_send(client, job))
         for key, one in tuple(self._jobs.items()):
             if len(self._jobs) > JOBS_MAX and one.state != "running":
@@ -58,7 +60,7 @@ class ForgetJobs:
 
 
 async def _send(client: DaemonClient, job: ForgetJob) -> None:
-    fields = {"id": job.request_id, "select": dict(job.select)}
+    fields = {"id": job.request_id, "home": job.home, "select": dict(job.select)}
     try:
         await client.ask("forget", fields, wait_s=ERASURE_S)
     except DaemonOfflineError as error:

@@ -1,5 +1,4 @@
-"""A selector of facts as a person types it into a form: what it means, and what looks like a typo.
-"""
+"""A selector of facts as a person types it into a form: its meaning, and likely typos."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -59,14 +58,7 @@ def read_selection(form: Mapping[str, Any]) -> Selection:
             )
         elif given[name]:
             select[name] = given[name]
-    for name, key in TIMES.items():
-        if given[name]:
-            try:
-                select[key] = _nanoseconds(given[name])
-            except ValueError:
-                problems[name] = "This is not a date and time after 1970, such as 2026-03-31T18:00."
-    if {"from_ns", "until_ns"} <= select.keys() and select["from_ns"] >= select["until_ns"]:
-        problems["until"] = "The end must be later than the beginning."
+    _read_times(given, select, problems)
     ids = list(dict.fromkeys(filter(None, (line.strip() for line in given["ids"].splitlines()))))
     if len(ids) > IDS_MAX:
         problems["ids"] = f"At most {IDS_MAX:,} ids at once; these are {len(ids):,}."
@@ -77,6 +69,17 @@ def read_selection(form: Mapping[str, Any]) -> Selection:
     if not select and not problems:
         problems["all"] = "Fill in at least one field. An empty form would select every example."
     return Selection(given=given, select=select, problems=problems)
+
+
+def _read_times(given: Mapping[str, str], select: dict[str, Any], problems: dict[str, str]) -> None:
+    for name, key in TIMES.items():
+        if given[name]:
+            try:
+                select[key] = _nanoseconds(given[name])
+            except ValueError:
+                problems[name] = "This is not a date and time after 1970, such as 2026-03-31T18:00."
+    if {"from_ns", "until_ns"} <= select.keys() and select["from_ns"] >= select["until_ns"]:
+        problems["until"] = "The end must be later than the beginning."
 
 
 def _nanoseconds(text: str) -> int:
@@ -124,5 +127,3 @@ def unknown_names(
             close = get_close_matches(text.casefold(), list(folded), 3, SIMILAR)
             found[name] = tuple(folded[one] for one in close)
     return found
-
-

@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from microdot import Request, Response
 
@@ -28,31 +29,33 @@ JOBS: Final = ForgetJobs()
 """The requests of this process; a console serves one home."""
 
 
-async def page(console: Console, _request: Request) -> Response:
+async def page(console: Console, request: Request) -> Response:
     """Show the form and the receipts."""
-    return await _show(console, read_selection({}), blank=True)
+    return await _show(console, field(request, "home"), read_selection({}), blank=True)
 
 
 async def preview(console: Console, request: Request) -> Response:
     """Show exactly what a selector would forget."""
-    return await _show(console, read_selection(request.form or {}))
+    return await _show(console, field(request, "home"), read_selection(request.form or {}))
 
 
 async def confirm(console: Console, request: Request) -> Response:
     """Forget, if the typed count is that of a preview made now."""
     form = request.form or {}
-    selection = read_selection(form)
+    selection, home = read_selection(form), field(request, "home")
     if selection.problems:
-        return await _show(console, selection)
-    seen = await console.ask("forget-preview", select=selection.select)
+        return await _show(console, home, selection)
+    seen = await console.ask("forget-preview", home=home, select=selection.select)
     wanted, typed = text_to_type(seen), _plain(field(request, "count"))
     if not wanted or typed != wanted:
-        return await _show(console, selection, seen=seen, wrong=_why_not(typed, form, wanted))
+        wrong = _why_not(typed, form, wanted)
+        return await _show(console, home, selection, seen=seen, wrong=wrong)
     request_id = field(request, "request_id") or secrets.token_hex(12)
-    examples = count_examples(seen)
-    job = ForgetJob(request_id=request_id, select=selection.select, examples=examples)
+    job = ForgetJob(
+        request_id=request_id, home=home, select=selection.select, examples=count_examples(seen)
+    )
     JOBS.start(console.parts.client, job)
-    return Response(b"", 303, {"Location": f"forget-receipt?id={request_id}"})
+    return _go_to(request_id, home)
 
 
 async def repeat(console: Console, request: Request) -> Response:
@@ -61,24 +64,24 @@ async def repeat(console: Console, request: Request) -> Response:
     if job is None:
         raise AskError("this request is not remembered any more", "look into the receipts")
     JOBS.start(console.parts.client, job)
-    return Response(b"", 303, {"Location": f"forget-receipt?id={job.request_id}"})
+    return _go_to(job.request_id, job.home)
 
 
 async def receipt(console: Console, request: Request) -> Response:
     """Show a request on its way, or its receipt."""
-    request_id = field(request, "id")
+    request_id, home = field(request, "id"), field(request, "home")
     job = JOBS.get(request_id)
-    found = None if job and job.state == "running" else await _receipt(console, request_id)
+    running = job is not None and job.state == "running"
+    found = None if running else await _receipt(console, request_id, home)
     if found is None and job is None:
         raise AskError(f"there is no receipt {request_id!r}", "choose one from the list")
-    template = "forget_receipt.html" if console.full_page else "forget_receipt_part.html"
-    return console.render(template, job=job, receipt=found, request_id=request_id, verified=None)
+    return _show_receipt(console, request_id, home, found, job=job)
 
 
 async def verify(console: Console, request: Request) -> Response:
     """Derive the knowledge again in a process of its own, and compare it with the receipt."""
-    request_id = field(request, "id")
-    found = await _receipt(console, request_id)
+    request_id, home = field(request, "id"), field(request, "home")
+    found = await _receipt(console, request_id, home)
     output = await console.parts.programs.run(
         "verify", "--json", "--home", str(console.folder), wait_s=VERIFY_S
     )
@@ -87,16 +90,13 @@ async def verify(console: Console, request: Request) -> Response:
     except ValueError:
         last = output.err.splitlines()[-1] if output.err else "it printed nothing"
         raise AskError(f"auricle verify has failed: {last}", "try it in a terminal") from None
-    template = "forget_receipt.html" if console.full_page else "forget_receipt_part.html"
-    return console.render(
-        template, job=None, receipt=found, request_id=request_id, verified=verified
-    )
+    return _show_receipt(console, request_id, home, found, verified=verified)
 
 
 async def download(console: Console, request: Request) -> Response:
     """Send one receipt, or all, as a file."""
     request_id = field(request, "id")
-    body = await console.ask("receipts", limit=RECEIPTS_MAX)
+    body = await console.ask("receipts", home=field(request, "home"), limit=RECEIPTS_MAX)
     found = [one for one in body["receipts"] if request_id in ("", one["request_id"])]
     if request_id and not found:
         raise AskError(f"there is no receipt {request_id!r}", "choose one from the list")
@@ -123,6 +123,7 @@ def text_to_type(seen: Mapping[str, Any]) -> str:
 
 async def _show(
     console: Console,
+    home: str,
     selection: Selection,
     *,
     blank: bool = False,
@@ -130,11 +131,13 @@ async def _show(
     wrong: str = "",
 ) -> Response:
     """Show the screen, with the preview of a selection that is valid."""
-    known = await _known_names(console)
+    status = await console.ask("status")
+    known = await _known_names(console, home, status)
     if seen is None and not blank and not selection.problems:
-        seen = await console.ask("forget-preview", select=selection.select)
+        seen = await console.ask("forget-preview", home=home, select=selection.select)
     values = {
         "names": NAMES,
+        "home": home,
         "selection": selection,
         "problems": {} if blank else selection.problems,
         "known": known,
@@ -147,21 +150,44 @@ async def _show(
     }
     if not console.full_page:
         return console.render("forget_preview.html", **values)
-    body = await console.ask("receipts", limit=RECEIPTS_SHOWN)
+    body = await console.ask("receipts", home=home, limit=RECEIPTS_SHOWN)
     return console.render(
         "forget.html",
         409 if wrong or values["problems"] else 200,
         receipts=body["receipts"],
         receipts_count=body["total"],
+        homes=[one["name"] for one in status["homes"]],
         running=JOBS.running(),
         **values,
     )
 
 
-async def _known_names(console: Console) -> dict[str, list[str]]:
+def _show_receipt(
+    console: Console,
+    request_id: str,
+    home: str,
+    receipt: Mapping[str, Any] | None,
+    *,
+    job: ForgetJob | None = None,
+    verified: Mapping[str, Any] | None = None,
+) -> Response:
+    """Show a request on its way, or its receipt with the result of a check."""
+    return console.render(
+        "forget_receipt.html" if console.full_page else "forget_receipt_part.html",
+        here="forget",
+        job=job,
+        receipt=receipt,
+        request_id=request_id,
+        home=home,
+        verified=verified,
+    )
+
+
+async def _known_names(
+    console: Console, home: str, status: Mapping[str, Any]
+) -> dict[str, list[str]]:
     """Return the names that exist, for suggestions: domains, labels and streams."""
-    knowledge = await console.ask("knowledge")
-    status = await console.ask("status")
+    knowledge = await console.ask("knowledge", home=home)
     concepts = knowledge["concepts"]
     return {
         "domain": sorted({one["domain"] for one in concepts}),
@@ -170,10 +196,16 @@ async def _known_names(console: Console) -> dict[str, list[str]]:
     }
 
 
-async def _receipt(console: Console, request_id: str) -> Mapping[str, Any] | None:
-    body = await console.ask("receipts", limit=RECEIPTS_MAX)
+async def _receipt(console: Console, request_id: str, home: str) -> Mapping[str, Any] | None:
+    body = await console.ask("receipts", home=home, limit=RECEIPTS_MAX)
     found = (one for one in body["receipts"] if one["request_id"] == request_id)
     return next(found, None)
+
+
+def _go_to(request_id: str, home: str) -> Response:
+    """Go to the page of a request."""
+    given = {"id": request_id} | ({"home": home} if home else {})
+    return Response(b"", 303, {"Location": f"forget-receipt?{urlencode(given)}"})
 
 
 def _plain(text: str) -> str:

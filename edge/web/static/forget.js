@@ -19,7 +19,11 @@
     input.form.querySelector("button").disabled = !wanted(input);
   });
   preview.addEventListener("input", lock);
-  new MutationObserver(lock).observe(preview, { childList: true });
+  new MutationObserver(() => {
+    lock();
+    // On a phone the preview lies below the form.
+    if (preview.getBoundingClientRect().top > innerHeight / 2) preview.scrollIntoView();
+  }).observe(preview, { childList: true });
   lock();
 
   // Errors of images do not bubble.
