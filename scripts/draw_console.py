@@ -35,6 +35,9 @@ from edge.web.screens import SCREENS
 EXAMPLES, KNOWN, NEW = 30, 60, 60
 """Examples of each digit, pictures of the known scanner, pictures of the other one."""
 
+LABELLED = 12
+"""Of the other scanner's pictures; those that the device asks about stay waiting."""
+
 LOADS, AFTER = 400, 12
 """Samples of the link loads, and how many of them come after the change."""
 
@@ -113,11 +116,11 @@ def feed_streams(home: Path) -> None:
     loads = simulate_links(days=4, quiet_days=2)
     change = next(event.step for event in loads.events if event.step > LOADS)
     rows = loads.loads[change + AFTER - LOADS : change + AFTER, :CHANNELS] / 1_000
-    begun_ns = time.time_ns() - LOADS * STEP_S * 10**9
+    begun_ns = time.time_ns() - LOADS * int(STEP_S) * 10**9
     for number, row in enumerate(rows):
         body = {
             "values": {f"link {place + 1}": load for place, load in enumerate(row.tolist())},
-            "captured_at_ns": begun_ns + number * STEP_S * 10**9,
+            "captured_at_ns": begun_ns + number * int(STEP_S) * 10**9,
         }
         post("links", json.dumps(body).encode(), "application/json")
     for picture, _ in pictures(DigitSampler(load_mnist(), 2).draw(KNOWN)):
@@ -126,11 +129,15 @@ def feed_streams(home: Path) -> None:
     for number, (picture, _) in enumerate(drawn):
         post("camera", picture, "image/png", f"scan-{number:03}")
     wait_until(lambda: decided(home) == KNOWN + NEW)
+    view = ask(home, "gallery", offset=0, limit=100, order="value", state="waiting")
+    waiting = {one["id"] for one in view["items"]}
+    named = ((f"scan-{number:03}", digit) for number, (_, digit) in enumerate(drawn))
     labels = [
-        {"observation_id": f"scan-{number:03}", "label": digit, "domain": "scanner 2"}
-        for number, (_, digit) in enumerate(drawn[:20])
+        {"observation_id": name, "label": digit, "domain": "scanner 2"}
+        for name, digit in named
+        if name not in waiting
     ]
-    ask(home, "label-many", labels=labels)
+    ask(home, "label-many", labels=labels[:LABELLED])
 
 
 def post(stream: str, body: bytes, kind: str, name: str = "") -> None:
