@@ -20,6 +20,10 @@ SECONDS_MAX: Final = 1.0
 idle x86 core it is the time of about a thousand."""
 
 
+AGREEING_MAX: Final = 1_000
+"""Agreeing observations named for one label: as many as one `label-many` labels."""
+
+
 class Agreement(msgspec.Struct, frozen=True):
     """Waiting observations that decisions now answer with a label, and did not before.
 
@@ -35,8 +39,9 @@ class AgreementCount:
     """Compares what decisions say about the label candidates, the newest first, before and after
     labels were stored.
 
-    before: taken before they were.  labels: that were given.  Nothing else waits for it: call
-    `advance` until `done`, which it is within `SECONDS_MAX`.  compared: how many candidates were.
+    before: taken before they were.  labels: that were given.  ids: by label of those that agree and
+    count as known, at most `AGREEING_MAX` each.  compared: how many candidates were.  Nothing else
+    waits for it: call `advance` until `done`, which it is within `SECONDS_MAX`.
     """
 
     def __init__(self, home: Home, before: KnowledgeSnapshot, labels: Collection[str]) -> None:
@@ -47,6 +52,7 @@ class AgreementCount:
         self.compared = 0
         self._counts: Counter[str] = Counter()
         self._known: Counter[str] = Counter()
+        self.ids: dict[str, list[str]] = {}
         self.done = not self._ids
 
     def advance(self, seconds: float) -> None:
@@ -71,7 +77,8 @@ class AgreementCount:
         if not found:
             return
         self.compared += len(found)
-        rows = np.stack([np.frombuffer(one, np.uint8) for one in found.values()])
+        names = tuple(found)
+        rows = np.stack([np.frombuffer(found[name], np.uint8) for name in names])
         after = self._after.answers(rows)
         new = [at for at, (label, _) in enumerate(after) if label in self._labels]
         before = self._before.answers(rows[new])
@@ -80,3 +87,6 @@ class AgreementCount:
             if label is not None and was != label:
                 self._counts[label] += 1
                 self._known[label] += known
+                named = self.ids.setdefault(label, [])
+                if known and len(named) < AGREEING_MAX:
+                    named.append(names[at])
