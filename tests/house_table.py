@@ -39,7 +39,9 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
         {"PIL", "joblib", "matplotlib", "msgspec", "numpy", "ray", "sklearn", "torchhd"}
     ),
     "edge/backbone": frozenset({"numpy"}),
+    "edge/pages": frozenset({"jinja2"}),
     "edge/plots": frozenset({"matplotlib", "numpy"}),
+    "edge/web": frozenset({"jinja2", "microdot", "msgspec"}),
     "edge/demo": frozenset({"numpy"}),
     "edge/cli": frozenset({"click", "msgspec", "numpy", "rich"}),
 }
@@ -133,9 +135,31 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
         }
     ),
     "edge/backbone": _BASE,
+    "edge/pages": frozenset({"edge/lazy.py"}),
+    "edge/web": frozenset(
+        {
+            *_BASE,
+            "edge/analysis",
+            "edge/config",
+            "edge/home",
+            "edge/logs.py",
+            "edge/pages",
+            "edge/storage",
+            "edge/version.py",
+        }
+    ),
     "edge/plots": _BASE,
     "edge/sim": frozenset(
-        {*_BASE, "edge/backbone", "edge/plots", "edge/growth", "edge/storage", "encoder", "nas"}
+        {
+            *_BASE,
+            "edge/backbone",
+            "edge/growth",
+            "edge/pages",
+            "edge/plots",
+            "edge/storage",
+            "encoder",
+            "nas",
+        }
     ),
     "edge/demo": frozenset({*_BASE, "edge/sim", "edge/storage", "encoder", "hdc"}),
     "edge/cli": frozenset(
@@ -157,6 +181,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
             "edge/sim",
             "edge/sources",
             "edge/storage",
+            "edge/web",
             "edge/worker",
             "encoder",
             "firmware_bridge",

@@ -24,6 +24,7 @@ from .verbs import train as cli_train
 from .verbs import transfer as cli_files
 from .verbs import undo as cli_undo
 from .verbs import watch as cli_watch
+from .verbs import web as cli_web
 from .views import common as views
 from .views import growth as growth_views
 
@@ -172,6 +173,7 @@ for verb in (
     cli_run.run,
     cli_run.check,
     cli_run.doctor,
+    cli_web.web,
     learn,
     cli_grow.grow,
     predict,

@@ -69,6 +69,7 @@ class LabelledMany:
             "waiting": len(self.home.store.candidate_index()),
             "counted_ms": _elapsed_ms(self.started_s),
         }
+        self.home.gallery.agreed(self.response.body["undo_id"], self.count.ids)
         return msgspec.structs.replace(self.response, body=self.response.body | found)
 
 
@@ -133,6 +134,10 @@ def _label_many(request: LabelManyCommand, context: CommandContext) -> LabelledM
     labels = tuple(Label(one.observation_id, one.label, one.domain) for one in request.labels)
     typos = _typos(home, ((one.label, one.domain) for one in labels))
     reasons = home.runtime.refusals(labels)
+    if request.only_unlabelled:
+        reasons = tuple(
+            why or _labelled_already(home, one) for one, why in zip(labels, reasons, strict=True)
+        )
     usable = tuple(one for one, why in zip(labels, reasons, strict=True) if why is None)
     wrong = [why for why in reasons if why is not None]
     at_ns, undo_id = context.now_ns(), home.store.journal.action_id(request.id)
@@ -158,6 +163,15 @@ def _label_many(request: LabelManyCommand, context: CommandContext) -> LabelledM
     response = Response(verb=request.verb, id=request.id, done=True, body=body)
     count = AgreementCount(home, before, {one.label for one in usable} if labelled else ())
     return LabelledMany(home, count, response, started_s)
+
+
+def _labelled_already(home: Home, label: Label) -> Rejected | None:
+    """Return why a label must not replace another that was given meanwhile."""
+    fact = home.store.get(label.observation_id)
+    if fact is None:
+        return None
+    reason = f"labelling: it was labelled {fact.label} meanwhile"
+    return Rejected(label.observation_id, reason, "correct it in the list of labelled ones")
 
 
 def _not_kept(home: Home, labels: Iterable[Label]) -> list[Rejected]:

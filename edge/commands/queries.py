@@ -10,6 +10,7 @@ import msgspec
 from ..core import EdgeError, StateError
 from ..home import CommandContext, Home
 from .requests import (
+    AgreeingCommand,
     BundleImportCommand,
     ExplainCommand,
     ForgetPreviewCommand,
@@ -137,6 +138,12 @@ def _knowledge(request: Request, context: CommandContext) -> Iterator[tuple[str,
     yield from msgspec.to_builtins(describe_knowledge(open_home(request, context))).items()
 
 
+def _agreeing(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    assert isinstance(request, AgreeingCommand)
+    gallery = open_home(request, context).gallery
+    yield "observation_ids", list(gallery.agreeing(request.undo_id, request.label))
+
+
 def _list_actions(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     from ..home import done_actions
 
@@ -198,6 +205,7 @@ QUERIES: Final[dict[str, Callable[[Any, CommandContext], Iterator[tuple[str, Any
     "receipts": _receipts,
     "knowledge": _knowledge,
     "actions": _list_actions,
+    "agreeing": _agreeing,
     "status": _status,
     "health": _health,
     "rebirth": _rebirth,

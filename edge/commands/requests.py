@@ -98,9 +98,19 @@ class ManyLabel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class LabelManyCommand(Request, frozen=True, tag="label-many"):
-    """Label observations in one step; those that cannot be labelled are named in the answer."""
+    """Label observations in one step; those that cannot be labelled are named in the answer.
+    only_unlabelled: those that have a label by now keep it, and are refused."""
 
     labels: Annotated[tuple[ManyLabel, ...], msgspec.Meta(min_length=1, max_length=IDS_MAX)]
+    only_unlabelled: bool = False
+
+
+class AgreeingCommand(Request, frozen=True, tag="agreeing"):
+    """List the observations that agreed with a label of an action and count as known, as its answer
+    counted them."""
+
+    undo_id: Name
+    label: Name
 
 
 class UnlabelCommand(Request, frozen=True, tag="unlabel"):
@@ -349,6 +359,7 @@ LOCAL_COMMANDS: Final[dict[str, type[Request]]] = COMMANDS | {
         ReceiptsCommand,
         KnowledgeCommand,
         LabelManyCommand,
+        AgreeingCommand,
         UnlabelCommand,
         UndoCommand,
         ActionsCommand,

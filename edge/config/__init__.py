@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         StreamSettings,
         TopicStream,
     )
+    from .web import WebSettings
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -71,6 +72,7 @@ else:
                 "StreamSettings",
                 "TopicStream",
             ),
+            "web": ("WebSettings",),
         },
     )
 
@@ -101,6 +103,7 @@ __all__ = [
     "StreamSettings",
     "TlsSettings",
     "TopicStream",
+    "WebSettings",
     "key_bytes",
     "parse_settings",
     "read_settings",

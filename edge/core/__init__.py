@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from .config import Config
     from .domain_merges import DomainMerge
     from .errors import (
-        EXPECTED_ERRORS,
         ConfigError,
         EdgeError,
         ModelMismatchError,
@@ -81,6 +80,7 @@ if TYPE_CHECKING:
         UnlabelledObservation,
         accepted,
     )
+    from .expected_errors import EXPECTED_ERRORS
     from .facts import (
         DIGEST_BITS,
         Concept,
@@ -152,7 +152,6 @@ else:
             "domain_merges": ("DomainMerge",),
             "errors": (
                 "ConfigError",
-                "EXPECTED_ERRORS",
                 "EdgeError",
                 "ModelMismatchError",
                 "StateCorruptError",
@@ -160,6 +159,7 @@ else:
                 "StateVersionError",
                 "TransportError",
             ),
+            "expected_errors": ("EXPECTED_ERRORS",),
             "events": (
                 "Acknowledgement",
                 "AlarmQuestion",

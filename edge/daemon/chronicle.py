@@ -259,7 +259,8 @@ def _trial(at_ns: int, one: BundleTrialReport) -> HistoryEvent:
 
 
 def _gap(at_ns: int, one: OutboxGap) -> HistoryEvent:
-    text = f"{one.count} messages were lost: {one.reason}"
+    most = "at most " if one.reason == "crash" else ""
+    text = f"{most}{one.count:,} messages were lost: {one.reason}"
     return HistoryEvent(at_ns=at_ns, kind="gap", text=text, fields=msgspec.to_builtins(one))
 
 

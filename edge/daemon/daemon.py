@@ -28,6 +28,7 @@ from ..storage import WriterLock
 from ..version import __version__
 from .chronicle import start_event, stop_event
 from .clock import DaemonClock
+from .console_process import ConsoleProcess
 from .health import HealthReport, brief_status
 from .homes import HOME_SECTIONS, HomeSlot, alarm_outputs
 from .inbox import Inbox
@@ -141,6 +142,7 @@ class Daemon:
         self.sparkplug = self.loop.secondary = self._make_sparkplug()
         self._make_handler()
         self.sources: dict[str, Source] = {}
+        self.console = ConsoleProcess(self.folder, self.problems)
         self.listeners = Listeners(self.folder, self.loop, lambda: self.snapshot, self.problems)
 
     def _make_handler(self) -> None:
@@ -215,6 +217,7 @@ class Daemon:
         self.status()
         self._note_start()
         self.listeners.open(self.settings.http)
+        self.console.apply(self.settings.web)
         self.notifier.ready()
         log.info("serving", device=self.settings.device.known_as, run=self.outbox.run)
 
@@ -249,6 +252,7 @@ class Daemon:
         until = time.monotonic() + STOP_S
         self.health.stopping = True
         self.notifier.stopping()
+        self._attempt("ending the console", self.console.stop)
         self._attempt("closing the listeners", self.listeners.stop)
         self.stop_sources(SOURCE_S)
         self._attempt("finishing", lambda: self._drain(time.monotonic() + DRAIN_S))
@@ -289,6 +293,7 @@ class Daemon:
         now = time.monotonic()
         self.handler.maintain()
         self.listeners.retry()
+        self.console.maintain()
         self.start_sources()
         if self._streams() != self.announced:
             self._announce()
@@ -451,6 +456,9 @@ class Daemon:
         if before.http != now.http:
             self.listeners.reopen(now.http)
             yield "http: changed"
+        if before.web != now.web:
+            self.console.apply(now.web)
+            yield "web: changed; a console that `auricle web` started needs a restart"
         yield from self._reopen_homes()
 
     def _replace_streams(self, before: Settings, now: Settings) -> None:

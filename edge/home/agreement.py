@@ -15,6 +15,10 @@ ROWS: Final = 32
 """Waiting observations compared at a time: about two milliseconds on an x86 core."""
 
 
+AGREEING_MAX: Final = 1_000
+"""Agreeing observations named for one label: as many as one `label-many` labels."""
+
+
 class Agreement(msgspec.Struct, frozen=True):
     """Waiting observations that decisions now answer with a label, and did not before.
 
@@ -29,8 +33,8 @@ class Agreement(msgspec.Struct, frozen=True):
 class AgreementCount:
     """Compares what decisions say about every label candidate before and after labels were stored.
 
-    before: taken before they were.  labels: that were given.  Nothing else waits for it: call
-    `advance` until `done`.
+    before: taken before they were.  labels: that were given.  ids: by label of those that agree and
+    count as known, at most `AGREEING_MAX` each.  Nothing else waits for it: call `advance` until `done`.
     """
 
     def __init__(self, home: Home, before: KnowledgeSnapshot, labels: Collection[str]) -> None:
@@ -39,6 +43,7 @@ class AgreementCount:
         self._last = -1
         self._counts: Counter[str] = Counter()
         self._known: Counter[str] = Counter()
+        self.ids: dict[str, list[str]] = {}
         self.done = not self._labels
 
     def advance(self, seconds: float) -> None:
@@ -70,3 +75,6 @@ class AgreementCount:
             if label is not None and was != label:
                 self._counts[label] += 1
                 self._known[label] += known
+                named = self.ids.setdefault(label, [])
+                if known and len(named) < AGREEING_MAX:
+                    named.append(page[at][1])

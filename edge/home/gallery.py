@@ -39,6 +39,11 @@ FACTS_NOTED: Final = 4_096
 buffer holds."""
 
 
+AGREED_MAX: Final = 16
+"""Actions whose agreeing observations are kept, in memory: people confirm them at once or not at
+all."""
+
+
 class GalleryItem(msgspec.Struct, frozen=True, kw_only=True):
     """An observation in the gallery.
 
@@ -117,6 +122,7 @@ class Gallery:
         self._store, self._kind = store, kind
         self._answers: dict[str, _Answer] = {}
         self._due: deque[str] = deque()
+        self._agreed: dict[str, dict[str, list[str]]] = {}
         self._learned: dict[str, bool] = {}
         self._looked_at = self._renewed_at = -math.inf
         self._state: tuple[int, int, int] | None = None
@@ -147,6 +153,23 @@ class Gallery:
             self._answers.pop(key, None)
             self._learned.pop(key, None)
         self._grouping.drop(ids)
+        gone = set(ids)
+        for named in self._agreed.values():
+            named.update(
+                {label: [one for one in kept if one not in gone] for label, kept in named.items()}
+            )
+
+    def agreed(self, undo_id: str, ids: dict[str, list[str]]) -> None:
+        """Keep which observations agreed with the labels of an action, until `AGREED_MAX` later
+        ones."""
+        if undo_id and ids:
+            self._agreed[undo_id] = ids
+        while len(self._agreed) > AGREED_MAX:
+            self._agreed.pop(next(iter(self._agreed)))
+
+    def agreeing(self, undo_id: str, label: str) -> Sequence[str]:
+        """Return the observations that agreed with a label of an action."""
+        return self._agreed.get(undo_id, {}).get(label, ())
 
     def changed(self, learned: Iterable[str], unlearned: Iterable[str] = ()) -> None:
         """Note observations that became facts, and facts that are none any more."""

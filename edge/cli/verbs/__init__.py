@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         transfer,
         undo,
         watch,
+        web,
     )
 else:
     __getattr__ = lazy_names(__name__, {})
@@ -37,4 +38,5 @@ __all__ = [
     "transfer",
     "undo",
     "watch",
+    "web",
 ]
