@@ -71,8 +71,8 @@ class Chronicle:
         if isinstance(message, DriftAlarm):
             yield from self._alarm(home, message)
         elif isinstance(message, Acknowledgement):
-            # The detail says what the device did by itself: a merge, among others.
-            yield from self._merge(home, message) if message.detail else ()
+            if message.detail.startswith("merged "):
+                yield _merge(at_ns, message)
         else:
             describe = EVENTS.get(type(message))
             if describe is not None:
@@ -117,23 +117,6 @@ class Chronicle:
                 fields={"from_ns": began_ns, "seconds": lasted_s},
                 observation_ids=ids,
             )
-
-    def _merge(self, home: str, one: Acknowledgement) -> Iterator[HistoryEvent]:
-        """Yield the event of a merge of domains that a home made by itself, if it was one."""
-        slot = self._homes.get(home)
-        merges = slot.home.store.domain_merges() if slot is not None and slot.home else ()
-        for merge in merges:
-            if merge.id == one.subject_id and not merge.undone:
-                many = "fact" if len(merge.fact_ids) == 1 else "facts"
-                yield HistoryEvent(
-                    at_ns=merge.at_ns,
-                    kind="merge",
-                    domain=merge.target,
-                    text=f"{merge.source} proved to be {merge.target}:"
-                    f" {len(merge.fact_ids)} {many} moved",
-                    fields={"source": merge.source, "target": merge.target, "facts": one.count},
-                    observation_ids=(merge.id,),
-                )
 
     def _known_domains(self, name: str) -> frozenset[str]:
         slot = self._homes.get(name)
@@ -255,6 +238,19 @@ def _trial(at_ns: int, one: BundleTrialReport) -> HistoryEvent:
         kind="bundle-trial",
         text=f"Bundle {one.bundle} is {one.state}{reason}",
         fields=msgspec.to_builtins(one),
+    )
+
+
+def _merge(at_ns: int, one: Acknowledgement) -> HistoryEvent:
+    """Return the event of a merge that the device made: what follows its sentence names the
+    observation."""
+    sentence, facts = one.detail.partition(";")[0], "fact" if one.count == 1 else "facts"
+    return HistoryEvent(
+        at_ns=at_ns,
+        kind="merge",
+        text=f"The device {sentence}, {one.count:,} {facts} moved",
+        fields={"count": one.count},
+        observation_ids=(one.subject_id,),
     )
 
 
