@@ -146,10 +146,9 @@ def browsing(folder: Path, *, daemon: bool = True, role: str = "owner") -> Itera
     """
     folder.mkdir(exist_ok=True)
     running = Process(folder) if daemon else None
-    if running is not None:
-        # A daemon that prints into a full pipe would wait.
-        threading.Thread(target=running.process.stdout.read, daemon=True).start()
     seen = Seen(folder, None, ConsoleProcess(folder), running, None)
+    if running is not None:
+        drain(seen)
     try:
         with chromium() as seen.browser:
             seen.page = seen.new_page(role) if daemon else _first_page(seen, role)
@@ -168,6 +167,17 @@ def _first_page(seen: Seen, role: str) -> Any:
     page.goto(seen.console.link(role))
     page.wait_for_selector("nav")
     return page
+
+
+def drain(seen: Seen) -> None:
+    """Read what the daemon prints from now on: a full pipe would stop it."""
+    assert seen.daemon is not None
+    threading.Thread(target=_read_all, args=(seen.daemon.process.stdout,), daemon=True).start()
+
+
+def _read_all(pipe: Any) -> None:
+    while pipe.read1(1 << 16):
+        continue
 
 
 def until(holds: Any, wait_s: float = 3 * WAIT_S) -> None:
