@@ -25,6 +25,13 @@ PICTURES_SHOWN = """(() => {
 })()"""
 """Whether fifty pictures are there, and the first row is decoded."""
 
+DURATION = """(one) => new Promise((done) => {
+    one.onloadedmetadata = () => done(one.duration);
+    one.preload = "metadata";
+    one.load();
+})"""
+"""Loads a sound; seconds that it plays."""
+
 
 def counts(seen: Seen) -> Any:
     """How many observations of each state the daemon has."""
@@ -50,8 +57,8 @@ def test_fifty_real_pictures_take_effect_at_once(tmp_path, record_property):
         page.locator(".shot-pick").first.click()
         page.locator(".shot-pick").nth(49).click(modifiers=["Shift"])
         until(lambda: page.locator("#label-count").inner_text() == "50 selected")
-        page.get_by_role("textbox", name="Label", exact=True).fill("person")
-        page.get_by_role("textbox", name="Domain").fill("sketch")
+        page.locator("#label-name").fill("person")
+        page.locator("#label-domain").fill("sketch")
         before = counts(seen)["labelled"]
         begun = time.perf_counter()
         page.keyboard.press("Enter")
@@ -115,10 +122,7 @@ def test_sounds_are_seen_and_heard(tmp_path):
         assert heard.headers["content-type"] == "audio/wav"
         assert heard.headers["cache-control"] == "no-store"
         assert len(heard.body()) == 44 + 2 * RATE_HZ
-        seconds = dialog.locator("audio").evaluate(
-            "(one) => new Promise((done) => {"
-            " one.onloadedmetadata = () => done(one.duration); one.preload = 'metadata'; one.load(); })"
-        )
+        seconds = dialog.locator("audio").evaluate(DURATION)
         assert seconds == pytest.approx(1.0)
 
 
@@ -148,7 +152,7 @@ def test_vectors_are_bars_and_ranges(tmp_path):
         row = page.locator(".ranges tbody tr").first
         assert row.get_by_role("rowheader").inner_text() == "current"
         assert "outside" in row.locator("svg").get_attribute("aria-label")
-        page.get_by_role("textbox", name="Label").fill("overload")
+        page.locator("#why-label").fill("overload")
         page.get_by_role("button", name="Save").click()
         page.get_by_text("It is now overload.").wait_for()
         page.get_by_text("labelled overload").wait_for()
