@@ -340,11 +340,11 @@ def _announced_home(slot: HomeSlot) -> AnnouncedHome:
         name=slot.name,
         rate=home.runtime.config.false_alarm_rate,
         labels=KnownNames.of(home.runtime.knowledge.own.keys).labels,
-        bundle=_bundle(home),
+        bundle=installed_bundle(home),
     )
 
 
-def _bundle(home: Home) -> InstalledBundle | None:
+def installed_bundle(home: Home) -> InstalledBundle | None:
     """Return the bundle of a home that may take bundles."""
     installed = home.store.trials.installed()
     if not (home.settings.bundles.keys or installed or home.trial):
