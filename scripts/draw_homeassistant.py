@@ -31,8 +31,8 @@ WAIT_S = 120.0
 """Seconds that Home Assistant may take to start on a busy machine."""
 SIZE = {"width": 1660, "height": 1300}
 """Pixels of the browser window: the device page without scrolling."""
-PART = {"x": 256, "y": 56, "width": 1404, "height": 1030}
-"""The part of it beside Home Assistant's own menus."""
+PART = {"x": 456, "y": 96, "width": 680, "height": 990}
+"""The part of it with the cards of the device that hold something."""
 EXAMPLES = 120
 """Photos that are learned of each class: enough to decide that another one is new."""
 CONFIGURATION = """\
