@@ -155,7 +155,6 @@ class HomeAssistant(SilentPresence):
             announced,
             controls=settings.controls,
             pictures=settings.images,
-            console=settings.console,
         )
         parts: dict[str, dict[str, Any]] = body["cmps"]
         gone = {key: {"p": kind} for key, kind in self._platforms.items() if key not in parts}
