@@ -33,6 +33,7 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/bundles": frozenset({"cryptography", "msgspec", "numpy"}),
     "edge/fleet": frozenset({"cryptography"}),
     "edge/commands": frozenset({"cryptography", "msgspec", "paho"}),
+    "edge/analysis": frozenset({"msgspec", "numpy"}),
     "edge/daemon": frozenset({"PIL", "msgspec", "numpy", "prometheus_client"}),
     "edge/sim": frozenset(
         {"PIL", "joblib", "matplotlib", "msgspec", "numpy", "ray", "sklearn", "torchhd"}
@@ -115,6 +116,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
             "edge/storage",
         }
     ),
+    "edge/analysis": frozenset({*_BASE, "edge/config", "edge/home", "edge/storage"}),
     "edge/daemon": frozenset(
         {
             *_BASE,

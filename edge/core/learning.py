@@ -216,7 +216,8 @@ class Learner:
         if len(ids) > limits.MERGED_FACTS_MAX or not may_merge(source, target, recorded):
             return
         self._session.merge(source, target)
-        waiting = [one for one in self._ledger.candidates().values() if one.domain == source]
+        named = self._ledger.select_candidates(Selector(domain=source))
+        waiting = [one for one in map(self._ledger.candidate, named) if one is not None]
         if waiting:
             yield StoreLabelCandidates(tuple(replace(one, domain=target) for one in waiting))
         if ids:

@@ -9,6 +9,7 @@ import msgspec
 
 from ..commands import label_event
 from ..core import (
+    Acknowledgement,
     AlarmQuestion,
     ChangePoint,
     DriftAlarm,
@@ -82,16 +83,10 @@ class Chronicle:
                 yield _receipt(at_ns, message)
             case BundleTrialReport():
                 yield _trial(at_ns, message)
-            case OutboxGap():
-                text = f"{message.count} messages were lost: {message.reason}"
-                yield HistoryEvent(
-                    at_ns=at_ns, kind="gap", text=text, fields=msgspec.to_builtins(message)
-                )
-            case ClockJump():
-                text = f"The clock was set by {message.seconds:+.0f} s"
-                yield HistoryEvent(
-                    at_ns=at_ns, kind="clock", text=text, fields=msgspec.to_builtins(message)
-                )
+            case Acknowledgement() if message.detail.startswith("merged "):
+                yield _merge(at_ns, message)
+            case OutboxGap() | ClockJump():
+                yield _disturbance(at_ns, message)
 
     def _alarm(self, home: str, one: DriftAlarm) -> Iterator[HistoryEvent]:
         """Yield the beginning or the end of an alarm; at its end, where the domain is new since it
@@ -244,6 +239,28 @@ def _receipt(at_ns: int, one: Receipt) -> HistoryEvent:
             "digest_after": one.digest_after,
         },
     )
+
+
+def _merge(at_ns: int, one: Acknowledgement) -> HistoryEvent:
+    """Return the event of a merge that the device made: what follows its sentence names the
+    observation."""
+    sentence, facts = one.detail.partition(";")[0], "fact" if one.count == 1 else "facts"
+    return HistoryEvent(
+        at_ns=at_ns,
+        kind="merge",
+        text=f"The device {sentence}, {one.count:,} {facts} moved",
+        fields={"count": one.count},
+        observation_ids=(one.subject_id,),
+    )
+
+
+def _disturbance(at_ns: int, one: OutboxGap | ClockJump) -> HistoryEvent:
+    if isinstance(one, ClockJump):
+        kind, text = "clock", f"The clock was set by {one.seconds:+.0f} s"
+    else:
+        most = "at most " if one.reason == "crash" else ""
+        kind, text = "gap", f"{most}{one.count:,} messages were lost: {one.reason}"
+    return HistoryEvent(at_ns=at_ns, kind=kind, text=text, fields=msgspec.to_builtins(one))
 
 
 def _trial(at_ns: int, one: BundleTrialReport) -> HistoryEvent:

@@ -34,7 +34,8 @@ class AgreementCount:
     """Compares what decisions say about every label candidate before and after labels were stored.
 
     before: taken before they were.  labels: that were given.  ids: by label of those that agree and
-    count as known, at most `AGREEING_MAX` each.  Nothing else waits for it: call `advance` until `done`.
+    count as known, at most `AGREEING_MAX` each.  Nothing else waits for it: call `advance` until it
+    is `done`.
     """
 
     def __init__(self, home: Home, before: KnowledgeSnapshot, labels: Collection[str]) -> None:

@@ -244,10 +244,6 @@ class StoreReader:
             )
         return self._candidates
 
-    def candidate_count(self) -> int:
-        """Count the label candidates."""
-        return int(self._rows("SELECT COUNT(*) FROM candidates")[0][0])
-
     def candidate_page(self, after: int, count: int) -> list[tuple[int, str, bytes]]:
         """Return the next candidates after a number: number, id and features, oldest first."""
         return [
@@ -262,17 +258,6 @@ class StoreReader:
     def actions(self) -> tuple[Action, ...]:
         """See `facts.Ledger`."""
         return action_log.read_actions(self._rows)
-
-    def recorded(self, action_id: str) -> bool:
-        """Return whether an action is recorded."""
-        return bool(self._rows("SELECT 1 FROM actions WHERE action = ?", (action_id,)))
-
-    def action_heads(self) -> tuple[tuple[Action, int], ...]:
-        """Return the recorded actions without their facts, newest first, each with the number of
-        facts in its record."""
-        counts = action_log.count_facts(self._rows)
-        heads = action_log.read_actions(self._rows, heads=True)
-        return tuple((one, counts.get(one.id, 0)) for one in heads)
 
     def kept_facts(self, selector: Selector) -> tuple[str, ...]:
         """See `facts.Ledger`."""
