@@ -29,8 +29,12 @@ import numpy as np
 
 WAIT_S = 120.0
 """Seconds that Home Assistant may take to start on a busy machine."""
-SIZE = {"width": 1280, "height": 1020}
+SIZE = {"width": 1660, "height": 1300}
 """Pixels of the browser window: the device page without scrolling."""
+PART = {"x": 456, "y": 96, "width": 680, "height": 990}
+"""The part of it with the cards of the device that hold something."""
+EXAMPLES = 120
+"""Photos that are learned of each class: enough to decide that another one is new."""
 CONFIGURATION = """\
 homeassistant: {{name: Home, time_zone: Europe/Berlin}}
 http: {{server_port: {port}, server_host: 127.0.0.1}}
@@ -52,6 +56,7 @@ port = {port}
 [mqtt.homeassistant]
 controls = true
 images = true
+console = "http://front-door.local:9465/"
 
 [streams.camera]
 source = "topic"
@@ -95,7 +100,7 @@ def make_home(folder: Path, broker: int) -> bytes:
     counts: dict[str, int] = {}
     for name, body in photos():
         counts[name] = counts.get(name, 0) + 1
-        if name in {"dog", "person"} and counts[name] <= 60:
+        if name in {"dog", "person"} and counts[name] <= EXAMPLES:
             place = folder / "photos" / name / f"{counts[name]}.webp"
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(body)
@@ -185,7 +190,7 @@ def draw(api: Api, picture: bytes, broker: int, out: Path) -> None:
         page.get_by_text("front-door").first.click()
         page.get_by_text("camera flagged is one of").first.wait_for()
         page.wait_for_timeout(4_000)
-        page.screenshot(path=out)
+        page.screenshot(path=out, clip=PART)
         browser.close()
 
 

@@ -182,6 +182,7 @@ class Daemon:
         mqtt = self.settings.mqtt
         shown = mqtt.homeassistant if mqtt is not None else None
         self.panel.images = shown is not None and shown.images
+        self.panel.console = (shown.console if shown is not None else "") or self.settings.web.link
         self.panel.health_s = self.settings.device.health_interval_s
         self.panel.refresh()
         self.loop.watch = self.panel.watch if shown is not None and shown.enabled else None

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -40,6 +41,10 @@ from ..mqtt import (
 )
 from .homes import HomeSlot
 from .loop import Loop
+
+ANNOUNCED_STREAMS_MAX: Final = 64
+"""Streams with entities: the announcement of so many has about half a megabyte, and a device page
+of Home Assistant lists them all.  Chosen by hand."""
 
 HOLD_S: Final = 30.0
 """Seconds that a flagged observation stays before another one replaces it, unless it is answered: a
@@ -119,7 +124,7 @@ class HomeAssistantPanel:
         self._announced: AnnouncedDevice | None = None
         self._announced_s = -math.inf
         self._pictures = ThreadPoolExecutor(1, "pictures")
-        self.images = False
+        self.images, self.console = False, ""
         self.health_s = 60.0
 
     def watch(self, event: Event, messages: Iterable[Message]) -> None:
@@ -182,8 +187,8 @@ class HomeAssistantPanel:
         }
         return {
             name: self._state(name, questions.get((stream.settings.home, name)))
-            for name, stream in self._loop().inbox.streams.items()
-            if stream.settings.kind == "sample"
+            for name in self._names()
+            if (stream := self._loop().inbox.streams[name]).settings.kind == "sample"
         }
 
     def pictures(self) -> Mapping[str, tuple[str, bytes]]:
@@ -244,9 +249,14 @@ class HomeAssistantPanel:
             model=", ".join(sorted(filter(None, encoders))),
             hardware=hardware(),
             health_s=self.health_s,
-            streams=tuple(self._stream(name) for name in loop.inbox.streams),
+            console=self.console,
+            streams=tuple(map(self._stream, self._names())),
             homes=tuple(map(_announced_home, opened)),
         )
+
+    def _names(self) -> tuple[str, ...]:
+        """Return the names of the streams that are announced."""
+        return tuple(islice(self._loop().inbox.streams, ANNOUNCED_STREAMS_MAX))
 
     def _stream(self, name: str) -> AnnouncedStream:
         stream, home = self._loop().inbox.streams[name], self._home(name)
@@ -340,11 +350,11 @@ def _announced_home(slot: HomeSlot) -> AnnouncedHome:
         name=slot.name,
         rate=home.runtime.config.false_alarm_rate,
         labels=KnownNames.of(home.runtime.knowledge.own.keys).labels,
-        bundle=_bundle(home),
+        bundle=installed_bundle(home),
     )
 
 
-def _bundle(home: Home) -> InstalledBundle | None:
+def installed_bundle(home: Home) -> InstalledBundle | None:
     """Return the bundle of a home that may take bundles."""
     installed = home.store.trials.installed()
     if not (home.settings.bundles.keys or installed or home.trial):

@@ -52,6 +52,7 @@ class AnnouncedDevice(msgspec.Struct, frozen=True, kw_only=True):
     """A device to announce.
 
     model: what it runs; hardware: what it runs on.  health_s: seconds between health messages.
+    console: address of its web console, empty for none.
     """
 
     name: str
@@ -59,6 +60,7 @@ class AnnouncedDevice(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     hardware: str = ""
     health_s: float = 60.0
+    console: str = ""
     streams: tuple[AnnouncedStream, ...] = ()
     homes: tuple[AnnouncedHome, ...] = ()
 

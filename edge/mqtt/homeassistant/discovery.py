@@ -22,10 +22,6 @@ CHANNELS_MAX: Final = 16
 """Channels of a series with an entity each; the forecast topic has all.  More would crowd the
 device page of Home Assistant.  Chosen by hand; effect not measured."""
 
-ANNOUNCED_STREAMS_MAX: Final = 64
-"""Streams with entities: the payload of so many has about half a megabyte, and a device page of
-Home Assistant lists them all.  Chosen by hand."""
-
 OPTIONS_BYTES_MAX: Final = 8_192
 """Bytes of the labels in a list: Home Assistant's recorder drops attributes above 16,384 bytes
 (components/recorder/const.py), and the list is one of them.  Labels beyond can be typed."""
@@ -78,12 +74,11 @@ def object_id(*names: str) -> str:
 
 
 def discovery_message(
-    device: AnnouncedDevice, *, controls: bool = False, pictures: bool = False, console: str = ""
+    device: AnnouncedDevice, *, controls: bool = False, pictures: bool = False
 ) -> dict[str, Any]:
     """Return the discovery payload of a device.
 
-    controls, pictures: whether it has these entities.  console: address of its web console, empty
-    for none.
+    controls, pictures: whether it has these entities.
     """
     topics, own = Topics(device.name), EntityTopics(device.name)
     labels = {home.name: home.labels for home in device.homes}
@@ -92,7 +87,7 @@ def discovery_message(
         entities["answer",] = _of_answers(own)
     for home in device.homes:
         entities |= _of_home(home, own, controls=controls)
-    for stream in device.streams[:ANNOUNCED_STREAMS_MAX]:
+    for stream in device.streams:
         entities |= _of_source(device.name, stream, own)
         if stream.channels is not None:
             entities |= _of_series(device.name, stream, topics, own)
@@ -109,7 +104,7 @@ def discovery_message(
         "mdl": device.model,
         "hw": device.hardware,
         "sw": device.version,
-        "cu": console,
+        "cu": device.console,
     }
     return {
         "dev": {key: value for key, value in about.items() if value},

@@ -65,6 +65,7 @@ class HomeAssistant(SilentPresence):
         self._due_s: float | None = None
         self._announce_s = 0.0
         self._platforms: dict[str, str] = {}
+        self._announced: AnnouncedDevice | None = None
         self._announcement = self._state = b""
         self._flagged: dict[str, bytes] = {}
         self._listed: dict[str, frozenset[str]] = {}
@@ -77,7 +78,7 @@ class HomeAssistant(SilentPresence):
         if not self._settings.enabled:
             topics = (self._config, self._topics.state)
             return [OutboundMessage(topic, b"", retain=True) for topic in topics]
-        announced = self._device.announced()
+        announced = self._announced = self._device.announced()
         self._announcement = self._announce(announced)
         self._state = _state_message(announced)
         self._flagged, self._pictures = {}, {}
@@ -132,8 +133,10 @@ class HomeAssistant(SilentPresence):
             yield from self.birth()
         announced = self._device.announced()
         yield from self._changed_flags()
-        if now_s >= self._announce_s:
+        if now_s >= self._announce_s and announced != self._announced:
+            # Making an announcement of 64 streams takes milliseconds.
             self._announce_s = now_s + ANNOUNCE_S
+            self._announced = announced
             announcement = self._announce(announced)
             if announcement != self._announcement:
                 self._announcement = announcement
@@ -155,7 +158,6 @@ class HomeAssistant(SilentPresence):
             announced,
             controls=settings.controls,
             pictures=settings.images,
-            console=settings.console,
         )
         parts: dict[str, dict[str, Any]] = body["cmps"]
         gone = {key: {"p": kind} for key, kind in self._platforms.items() if key not in parts}

@@ -16,6 +16,7 @@ from PIL import Image
 
 from edge.daemon.daemon import Daemon
 from edge.daemon.homeassistant import (
+    ANNOUNCED_STREAMS_MAX,
     ANSWERS_MAX,
     CONTROLS_PER_MINUTE,
     PICTURE_PIXELS,
@@ -259,4 +260,15 @@ def test_nothing_is_watched_without_the_section(tmp_path: Path) -> None:
     daemon = Daemon(timed_home(tmp_path / "home"), output=io.BytesIO())
     assert daemon.loop.watch is None
     assert isinstance(daemon.panel, HomeAssistantPanel)
+    daemon.close()
+
+
+def test_many_streams_are_announced_in_part(tmp_path: Path) -> None:
+    """Streams beyond the bound have no entities; the device links to its console by name."""
+    streams = "".join(f'[streams.s{n}]\nsource = "stdin"\n' for n in range(100))
+    web = '[web]\nenabled = true\nnames = ["hall.local"]\n'
+    daemon = Daemon(timed_home(tmp_path / "home", streams + web), output=io.BytesIO())
+    made = daemon.panel.announced()
+    assert len(made.streams) == len(daemon.panel.flagged()) == ANNOUNCED_STREAMS_MAX
+    assert made.console == "http://hall.local:9465/"
     daemon.close()

@@ -26,7 +26,7 @@ from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_mock_service
 
 GIVEN: dict[str, Any] = json.loads(Path(os.environ["AURICLE_SESSION"]).read_text("utf-8"))
-WAIT_S = 30.0
+WAIT_S = 60.0
 BASE = "auricle/v1/gw1"
 
 

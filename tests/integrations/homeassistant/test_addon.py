@@ -175,9 +175,8 @@ def test_the_first_start_makes_a_home(addon: Path, supervisor: str, tmp_path: Pa
     assert variables == {"AURICLE_MQTT_PASSWORD": "se'cret"}
     text = (home / "auricle.toml").read_text("utf-8")
     assert "se'cret" not in text
-    text = text.replace(text[text.index("[web]") : text.index("[streams")], "")
-    (home / "auricle.toml").write_text(text, "utf-8")
     settings = read_settings(home)
+    assert settings.web.ingress == "owner"
     assert settings.mqtt is not None
     assert settings.mqtt.host == "core-mosquitto"
     assert settings.mqtt.homeassistant is not None

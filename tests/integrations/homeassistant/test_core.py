@@ -21,7 +21,7 @@ from tests.drifts import SHIFT, samples, timed_home
 
 pytestmark = needs_mosquitto
 HERE = Path(__file__).parent
-SESSION_S = 150.0
+SESSION_S = 400.0
 CONSOLE = "http://gw1.local:8321/"
 SETTINGS = """
 [device]

@@ -19,7 +19,6 @@ from edge.mqtt.homeassistant.device import (
     InstalledBundle,
 )
 from edge.mqtt.homeassistant.discovery import (
-    ANNOUNCED_STREAMS_MAX,
     CHANGES,
     CHANNELS_MAX,
     OPTIONS_BYTES_MAX,
@@ -216,11 +215,9 @@ def test_a_lasting_alarm_has_an_entity_with_what_its_answer_needs() -> None:
 
 
 def test_much_is_announced_in_part() -> None:
-    """Channels, streams and labels beyond a bound have no entity; a label can still be typed."""
+    """Channels and labels beyond a bound have no entity; a label can still be typed."""
     wide = entities(discovery_message(device({"net": tuple(map(str, range(100)))})))
     assert len(wide) == OF_DEVICE + 4 + CHANNELS_MAX
-    many = entities(discovery_message(device({f"s{n}": None for n in range(100)})))
-    assert len(many) == OF_DEVICE + OF_STREAM * ANNOUNCED_STREAMS_MAX
     options = options_of(f"{n:0200}" for n in range(1_000))
     assert 0 < len(json.dumps(options)) <= OPTIONS_BYTES_MAX
 

@@ -116,13 +116,16 @@ def test_a_new_label_extends_the_list_without_haste() -> None:
     here, panel = made()
     assert topics(here.due(1)) == []
     panel.shown = device({"cam": None}, ["cat", "dog"])
-    assert topics(here.due(2)) == []
-    (again,) = here.due(1 + ANNOUNCE_S)
-    assert again.topic == CONFIG
-    assert json.loads(again.payload)["cmps"]["auricle_gw1_cam_label-list"]["options"] == [
-        "cat",
-        "dog",
-    ]
+    panel.flags["cam"] = FlaggedState(stream="cam", observation_id="c:1", label="dog")
+    flagged, announced = here.due(2)
+    options = json.loads(announced.payload)["cmps"]["auricle_gw1_cam_label-list"]["options"]
+    assert (announced.topic, options) == (CONFIG, ["cat", "dog"])
+    assert json.loads(flagged.payload)["listed"] == ""
+    panel.shown = device({"cam": None}, ["cat", "dog", "eel"])
+    (again,) = here.due(3)
+    assert json.loads(again.payload)["listed"] == "dog"
+    (later,) = here.due(2 + ANNOUNCE_S)
+    assert later.topic == CONFIG
 
 
 def test_entities_that_are_gone_are_removed() -> None:
