@@ -11,6 +11,7 @@ import json
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -117,13 +118,15 @@ async def serve_modbus(options: dict[str, Any]) -> None:
 async def serve_opcua(options: dict[str, Any]) -> None:
     """Serve the variables `temperature` (with unit and range), `pressure` and `state`.  Commands:
     {"write": name, "value": …, "status": name of a code, "age_s": …}, {"delete": name}."""
-    from asyncua import Server, ua
+    from asyncua import Server
     from asyncua.server.user_managers import User, UserManager, UserRole
+
+    ua: Any = import_module("asyncua.ua")
 
     class Users(UserManager):
         """Accepts one user."""
 
-        def get_user(self, _session, username=None, password=None, **_more):
+        def get_user(self, iserver, username=None, password=None, certificate=None):  # noqa: ARG002 - its interface
             """Return the user, None if the password is wrong."""
             good = username == options["user"] and password == options["password"]
             return User(role=UserRole.User) if good else None

@@ -240,7 +240,8 @@ def build_signatures(
         wanted = [flag for flag in flags if flag not in SANITIZERS]
         return _cross(board, [*sources, port], folder / "signatures", "-O2", *wanted)
     out = folder / "signatures"
-    given = [*sources, PROGRAMS / "port_host.c", *_includes(), "-o", out, *flags]
+    given: list[str | Path] = [*sources, PROGRAMS / "port_host.c"]
+    given += [*_includes(), "-o", out, *flags]
     _run(["gcc", "-std=c99", "-Wall", "-Wextra", "-g", "-O1", *given])
     return out
 

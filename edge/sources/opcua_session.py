@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from asyncua import Client, ua
 from asyncua.crypto import security_policies
+from asyncua.ua.uaerrors import UaError
 from cryptography import x509
 
 from ..config import OpcUaNode, OpcUaStream
@@ -35,7 +36,7 @@ CLOSE_S: Final = 2.0
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-FAILURES: Final = (ua.UaError, OSError, asyncio.TimeoutError, ValueError)
+FAILURES: Final = (UaError, OSError, asyncio.TimeoutError, ValueError)
 """What asyncua raises for a server that is absent, refuses, or breaks the protocol; ValueError also
 for a key or a certificate that cannot be read."""
 
@@ -110,7 +111,7 @@ class OpcUaSession:
         self._lost = self._lost or f"it ended the subscription: {status.Status.name}"
 
     async def _when_lost(self, error: Exception) -> None:
-        self._lost = f"the connection was lost: {error or type(error).__name__}"
+        self._lost = f"the connection was lost: {str(error) or type(error).__name__}"
 
     # --- connecting -------------------------------------------------------------------------------
 

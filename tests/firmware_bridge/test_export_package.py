@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.bridge.board import M3, SOURCES, exit_status, missing_tools
 from edge.version import __version__
-from firmware_bridge import PACKAGE_KINDS, make_package, write_c
+from firmware_bridge import PACKAGE_KINDS, PackageKind, make_package, write_c
 from tests.extracts import PLAIN, extract_of, samples_of
 from tests.homes import learned_home, run
 
@@ -25,7 +25,7 @@ AGREE = "auricle: all golden vectors agree\n"
 OPTIONS = {"AURICLE", "AURICLE_GOLDEN", "AURICLE_LINK", "AURICLE_APP", "AURICLE_UPDATE"}
 
 
-def package(folder: Path, kind: str) -> Path:
+def package(folder: Path, kind: PackageKind) -> Path:
     """A package of knowledge, as the command line writes it."""
     extract = replace(extract_of(PLAIN), labels=('a "b"', "??/", "naïve\n", "\\"))
     for name, data in make_package(write_c(extract, samples_of(PLAIN)), kind, "1.2.3").items():

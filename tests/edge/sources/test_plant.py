@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ START_NS = 1_764_000_000 * 10**9
 SETTINGS = '[encoder]\ncard = "x"\n[streams.press]\nsource = "modbus"\naddress = "plc"\n'
 
 
-def stream(kind: str, *registers: ModbusRegister) -> ModbusStream:
+def stream(kind: Literal["sample", "series"], *registers: ModbusRegister) -> ModbusStream:
     """Settings of a stream."""
     return ModbusStream(address="plc", kind=kind, registers=registers)
 
