@@ -1,5 +1,6 @@
 """Hyperdimensional computing: exact class prototypes and calibrated novelty detection."""
 
+from .blocks import Plane
 from .calibration import (
     CENTRE_PRIOR,
     SPREAD_PRIOR,
@@ -78,6 +79,7 @@ __all__ = [
     "LevelOf",
     "Memory",
     "NotAttainable",
+    "Plane",
     "Residuals",
     "SwitchStatistics",
     "TimeOrder",

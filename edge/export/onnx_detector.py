@@ -155,16 +155,14 @@ class _Codes:
         if not block.rest[0]:
             outside = graph.mul(graph.cast(norm, "int64"), graph.hold(0, "int64"))
         else:
-            outside = self._outside(block.lengths, int(block.rest[0]), along, (divisor, norm))
+            outside = self._outside(block, along, (divisor, norm))
         both = graph.op("Concat", inside, outside, axis=1)
         return graph.cast(both, "float64")
 
-    def _outside(
-        self, lengths: NDArray[np.integer], rest: int, along: str, by: tuple[str, str]
-    ) -> str:
-        """Return the gain of the length outside the axes, int64 [batch, 1]."""
-        graph, one, fixed = self._graph, float(1 << 20), int(self._geometry.plane.fixed[0])  # type: ignore[union-attr]
-        unit = self._divided(graph.mul(along, graph.hold(lengths, "int64")), by[0])
+    def _outside(self, block: hdc.Plane, along: str, by: tuple[str, str]) -> str:
+        """Return the gain of the length outside the axes, int64 [batch, 1].  by: divisor, norm."""
+        graph, one, fixed = self._graph, float(1 << 20), int(block.fixed[0])
+        unit = self._divided(graph.mul(along, graph.hold(block.lengths, "int64")), by[0])
         unit = graph.cast(unit, "float64")
         whole = graph.hold([[one * one]], "float64")
         if fixed:
@@ -173,7 +171,7 @@ class _Codes:
             whole = graph.mul(scaled, scaled)
         left = graph.sub(whole, graph.total(graph.mul(unit, unit), 1, keep=True))
         left = graph.root(graph.op("Max", left, graph.hold(0.0, "float64")))
-        gained = graph.mul(graph.cast(left, "int64"), graph.hold(rest, "int64"))
+        gained = graph.mul(graph.cast(left, "int64"), graph.hold(block.rest, "int64"))
         return self._divided(gained, graph.hold(1 << 32, "int64"))
 
     def _norms(self) -> str:
