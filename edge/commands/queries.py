@@ -16,6 +16,7 @@ from .requests import (
     ForgetPreviewCommand,
     GalleryCommand,
     HistoryCommand,
+    RateCommand,
     RawCommand,
     ReceiptsCommand,
     Request,
@@ -170,6 +171,14 @@ def _reload(_request: Request, context: CommandContext) -> Iterator[tuple[str, A
     yield "did", list(context.reload())
 
 
+def _choose_rate(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..home import choose_rate
+
+    assert isinstance(request, RateCommand)
+    choose_rate(open_home(request, context), request.rate)
+    yield "did", list(context.reload())
+
+
 def _pause(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     context.pause(paused=request.verb == "pause")
     yield "paused", request.verb == "pause"
@@ -210,6 +219,7 @@ QUERIES: Final[dict[str, Callable[[Any, CommandContext], Iterator[tuple[str, Any
     "health": _health,
     "rebirth": _rebirth,
     "reload": _reload,
+    "false-alarm-rate": _choose_rate,
     "pause": _pause,
     "resume": _pause,
     "bundle-import": _import_bundle,

@@ -256,6 +256,12 @@ class ExplainCommand(Request, frozen=True, tag="explain"):
     observation_id: Name
 
 
+class RateCommand(Request, frozen=True, tag="false-alarm-rate"):
+    """Choose the false-alarm rate in the settings file, and read the settings again."""
+
+    rate: Annotated[float, msgspec.Meta(gt=0, lt=0.5)]
+
+
 class RawCommand(Request, frozen=True, tag="raw"):
     """Return the raw input of a waiting, recent or labelled observation."""
 
@@ -350,6 +356,7 @@ LOCAL_COMMANDS: Final[dict[str, type[Request]]] = COMMANDS | {
     for kind in (
         ExplainCommand,
         RawCommand,
+        RateCommand,
         ValuesCommand,
         FeedCommand,
         HistoryCommand,

@@ -247,17 +247,6 @@ class StoreReader:
             )
         return self._candidates
 
-    def candidate_page(self, after: int, count: int) -> list[tuple[int, str, bytes]]:
-        """Return the next candidates after a number: number, id and features, oldest first."""
-        return [
-            (number, fact_id, features)
-            for number, fact_id, features in self._rows(
-                "SELECT number, id, features FROM candidates WHERE number > ?"
-                " ORDER BY number LIMIT ?",
-                (after, count),
-            )
-        ]
-
     def actions(self) -> tuple[Action, ...]:
         """See `facts.Ledger`."""
         return action_log.read_actions(self._rows)
