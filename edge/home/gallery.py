@@ -316,7 +316,7 @@ class Gallery:
             self._due = deque(dict.fromkeys([*reversed(new), *self._due]))
             return
         self._state = state
-        ids = [*reversed(recent), *reversed(list(index))]
+        ids = [*reversed(list(recent)), *reversed(list(index))]
         if len(answers) > len(ids) + FACTS_NOTED:
             self._answers = answers = {key: answers[key] for key in ids if key in answers}
         self._due = deque(
