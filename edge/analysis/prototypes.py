@@ -26,7 +26,8 @@ def _nearest(domain: Domain, number: int) -> list[str]:
     away = np.square(rows - rows.mean(axis=0)).sum(axis=1)
     order = at[np.argsort(away, kind="stable")].tolist()
     seen: set[int] = set()
-    first, rest = [], []
+    first: list[int] = []
+    rest: list[int] = []
     for row in order:
         (rest if domain.groups[row] in seen else first).append(row)
         seen.add(int(domain.groups[row]))

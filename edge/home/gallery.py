@@ -176,11 +176,6 @@ class Gallery:
         self._learned.update(dict.fromkeys(learned, True))
         self._learned.update(dict.fromkeys(unlearned, False))
 
-    def guess_of(self, observation_id: str) -> str:
-        """Return the cached guess of a known observation, '' if there is none."""
-        found = self._answers.get(observation_id)
-        return found.guess if found is not None and found.known else ""
-
     def page(
         self, runtime: Runtime, view: GalleryView, in_memory: Container[str] = ()
     ) -> GalleryPage:
@@ -321,7 +316,7 @@ class Gallery:
             self._due = deque(dict.fromkeys([*reversed(new), *self._due]))
             return
         self._state = state
-        ids = [*reversed(recent), *reversed(list(index))]
+        ids = [*reversed(list(recent)), *reversed(list(index))]
         if len(answers) > len(ids) + FACTS_NOTED:
             self._answers = answers = {key: answers[key] for key in ids if key in answers}
         self._due = deque(

@@ -59,15 +59,11 @@ class ComparedColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guess:
-    """The answer to a sample by itself, now: fields as in a `Decision`.  domain, nearest: its
-    nearest concept."""
+    """The answer to a sample by itself, now: fields as in a `Decision`."""
 
     known: bool | None
     guess: str
     p_value: float
-    domain: str = ""
-    nearest: str = ""
-    score: float = 0.0
 
 
 NO_GUESS: Final = Guess(known=None, guess="", p_value=1.0)
@@ -120,16 +116,7 @@ def guess_each(
                 guess = mix_experts(nearest, row, known)
         elif known.answers_now(verdict.domain):
             guess = known.answer(verdict.domain, row)
-        made.append(
-            Guess(
-                known=verdict.known,
-                guess=guess,
-                p_value=verdict.p_value,
-                domain=verdict.domain,
-                nearest=verdict.label,
-                score=float(verdict.score),
-            )
-        )
+        made.append(Guess(known=verdict.known, guess=guess, p_value=verdict.p_value))
     return made
 
 
