@@ -34,7 +34,7 @@ SERVED: Final = 3
 """Exit status of a console that found another one (edge/web/process.py)."""
 
 
-class ConsoleProcess:
+class ConsoleSupervisor:
     """Runs the console of a home while [web] enables it.
 
     problems: of the daemon, by part; updated in place.  clock: monotonic seconds.

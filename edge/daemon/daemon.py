@@ -28,7 +28,7 @@ from ..storage import WriterLock
 from ..version import __version__
 from .chronicle import start_event, stop_event
 from .clock import DaemonClock
-from .console_process import ConsoleProcess
+from .console_process import ConsoleSupervisor
 from .health import HealthReport, brief_status
 from .homeassistant import HomeAssistantPanel
 from .homes import HOME_SECTIONS, HomeSlot, alarm_outputs
@@ -147,7 +147,7 @@ class Daemon:
         self.sparkplug = self.loop.secondary = self._make_sparkplug()
         self._make_handler()
         self.sources: dict[str, Source] = {}
-        self.console = ConsoleProcess(self.folder, self.problems)
+        self.console = ConsoleSupervisor(self.folder, self.problems)
         self.listeners = Listeners(self.folder, self.loop, lambda: self.snapshot, self.problems)
 
     def _make_handler(self) -> None:

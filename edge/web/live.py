@@ -7,7 +7,7 @@ Without an open page nothing is asked.  A page that does not keep up loses its q
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -126,7 +126,7 @@ class Live:
                     queue.get_nowait()
                 queue.put_nowait(event("lagging", {}))
 
-    async def events(self, may_go_on: Callable[[], bool]) -> AsyncIterator[bytes]:
+    async def events(self, may_go_on: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
         """Yield the events for one page.  may_go_on: whether its session still holds."""
         if len(self._queues) >= PAGES_MAX:
             yield event("full", {"reason": "too many open pages; this one shows no live data"})

@@ -234,7 +234,7 @@ async def _stream(
 ) -> None:
     """Write a response whose parts come over time, until it ends or the client leaves."""
     left = asyncio.ensure_future(reader.read(1))
-    parts = cast("AsyncGenerator[bytes]", response.body)
+    parts = cast("AsyncGenerator[bytes, None]", response.body)
     try:
         await _send(writer, _head(response))
         while True:

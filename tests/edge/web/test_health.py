@@ -9,6 +9,8 @@ from tests.daemons import daemon_home
 
 pytestmark = needs_browser
 
+SAVE_MS = 120_000
+"""Longest check of settings, which starts a program, on a busy machine."""
 STREAM = '[streams.gate]\nsource = "stdin"\n'
 
 
@@ -32,7 +34,7 @@ def test_a_mistake_is_shown_at_its_line_and_saved_nowhere(tmp_path) -> None:
         field = seen.page.get_by_label("auricle.toml")
         field.fill(before.replace('"stdin"', '"stdni"'))
         press(seen, "Save")
-        seen.page.get_by_text("did you mean stdin?").wait_for()
+        seen.page.get_by_text("did you mean stdin?").wait_for(timeout=SAVE_MS)
         line = before.splitlines().index('source = "stdin"') + 1
         seen.page.get_by_role("link", name=f"line {line}").wait_for()
         chosen = field.evaluate("t => t.value.slice(t.selectionStart, t.selectionEnd)")
@@ -41,7 +43,7 @@ def test_a_mistake_is_shown_at_its_line_and_saved_nowhere(tmp_path) -> None:
         field = seen.page.get_by_label("auricle.toml")
         field.fill(before + '\n[streams.more]\nsource = "http"\n')
         press(seen, "Save")
-        seen.page.get_by_text("Saved.").wait_for()
+        seen.page.get_by_text("Saved.").wait_for(timeout=SAVE_MS)
         seen.page.get_by_text("streams: changed").wait_for()
         assert (home / "auricle.toml.backup").read_text("utf-8") == before
         seen.page.locator("#health").get_by_text("more").first.wait_for()
@@ -59,10 +61,10 @@ def test_two_owners_do_not_overwrite_each_other(tmp_path) -> None:
             page.goto(seen.console.address + "health")
         seen.page.get_by_label("auricle.toml").fill(text_of(home) + "\n# mine\n")
         press(seen, "Save")
-        seen.page.get_by_text("Saved.").wait_for()
+        seen.page.get_by_text("Saved.").wait_for(timeout=SAVE_MS)
         other.get_by_label("auricle.toml").fill(text_of(home) + "\n# yours\n")
         other.get_by_role("button", name="Save", exact=True).click()
-        other.get_by_text("changed meanwhile").wait_for()
+        other.get_by_text("changed meanwhile").wait_for(timeout=SAVE_MS)
         assert "# yours" in other.get_by_label("auricle.toml").input_value()
         assert "# mine" in text_of(home)
         assert "# yours" not in text_of(home)
