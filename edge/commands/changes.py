@@ -65,6 +65,7 @@ class LabelledMany:
         if not self.count.done:
             return None
         found = {
+            "compared": self.count.compared,
             "agree": [msgspec.to_builtins(one) for one in self.count.agreements],
             "waiting": len(self.home.store.candidate_index()),
             "counted_ms": _elapsed_ms(self.started_s),

@@ -290,7 +290,7 @@ class HistoryCommand(Request, frozen=True, tag="history"):
     limit: Annotated[int, msgspec.Meta(ge=1, le=EVENTS_LISTED_MAX)] = 100
 
 
-class GalleryCommand(Request, frozen=True, tag="gallery"):
+class GalleryCommand(Request, frozen=True, kw_only=True, tag="gallery"):
     """List observations in pages.  state: those that wait for a label, recent ones, or labelled
     ones.  order: by the value of a label, by time, or similar ones together.  stream, guess: only
     these; the guess of a labelled observation is its label."""

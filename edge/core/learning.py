@@ -259,12 +259,13 @@ class Learner:
         after = {fact.id: fact.hash() for fact in effect.facts}
         for key in dict.fromkeys((*after, *effect.evicted, *effect.withdrawn)):
             old, candidate = before.get(key), self._ledger.candidate(key)
+            if old is None and candidate is not None:
+                old = _candidate_as_fact(candidate)
+            waiting = self._session.label_buffer.get(key)
+            if old is None and waiting is not None:
+                old = _as_fact(key, waiting)
             if old is None:
-                waiting = self.unlabelled(key)
-                if waiting is None:
-                    continue
-                domain = candidate.domain if candidate is not None else waiting.domain
-                old = replace(_as_fact(key, waiting), domain=domain)
+                continue
             score = candidate.score if candidate is not None else float("nan")
             yield FactBefore(fact=old, after=after.get(key, b""), score=score)
 
@@ -324,6 +325,20 @@ def _as_fact(key: str, one: BufferedObservation) -> Fact:
     """Return an unlabelled observation as a fact without a label."""
     return Fact(
         id=key,
+        stream=one.stream,
+        domain=one.domain,
+        label="",
+        captured_at_ns=one.captured_at_ns,
+        features=one.features,
+        subject=one.subject,
+        recording=one.recording,
+    )
+
+
+def _candidate_as_fact(one: LabelCandidate) -> Fact:
+    """Return a label candidate as a fact without a label."""
+    return Fact(
+        id=one.observation_id,
         stream=one.stream,
         domain=one.domain,
         label="",

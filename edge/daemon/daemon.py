@@ -60,7 +60,8 @@ SOURCE_S: Final = 0.5
 """Seconds for sources to stop; their threads are daemons and end with the process."""
 
 STATUS_S: Final = 5.0
-"""Period of status snapshots; the metrics and `auricle status` read the newest."""
+"""Period of status snapshots; the metrics and `auricle status` read the newest.  While a client
+asks for the feed, there is one a second."""
 
 TRIM_S: Final = 600.0
 """How often free memory is returned to the system, in seconds; a call takes milliseconds."""
@@ -244,6 +245,7 @@ class Daemon:
             last = home.history.read(kinds=("restart",), limit=1)
             event = start_event(self.clock.now_ns(), __version__, last[0] if last else None)
             self.loop.chronicle.note("", event)
+            self.loop.chronicle.write()
 
     def stop(self) -> None:
         """Request a stop; a second request skips waiting for work under way."""
@@ -313,7 +315,8 @@ class Daemon:
             self._announce()
         for name, source in self.sources.items():
             self.inbox.streams[name].problem = source.problem
-        if now - self._snapshot_s >= STATUS_S:
+        watched = now - self.loop.watched_at < STATUS_S
+        if watched or now - self._snapshot_s >= STATUS_S:
             self._snapshot_s = now
             self.notifier.status(brief_status(self.status()))
         if now - self._trimmed_s >= TRIM_S:

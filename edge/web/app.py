@@ -159,7 +159,7 @@ class Application:
         if method == "GET":
             token = request.args.get("token", "") if request.args else ""
             return console.render("open.html", token=token[:100], reason="")
-        if not self._guesses.take(str(request.client_addr[0] if request.client_addr else "")):
+        if not self._guesses.take(str(request.client_addr[0])):
             wait = "too many attempts; wait a minute"
             return console.render("open.html", 429, token="", reason=wait)
         token = (request.form.get("token", "") if request.form else "").strip()

@@ -57,7 +57,7 @@ class ComparedColumn:
     high: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Guess:
     """The answer to a sample by itself, now: fields as in a `Decision`.  domain, nearest: its
     nearest concept."""

@@ -257,7 +257,10 @@
   };
   const settle = async (found) => {
     const at = boxes().findIndex((box) => box === document.activeElement || found.labelled.includes(box.value));
-    for (const id of [...found.labelled, ...found.gone]) selected.delete(id);
+    for (const id of [...found.labelled, ...found.gone]) {
+      selected.delete(id);
+      if (value("state") !== "labelled") boxOf(id)?.closest(".shot").remove();
+    }
     if (found.labelled.length) { field.value = ""; anchor = null; }
     show();
     const within = !document.activeElement || document.activeElement === document.body || form.contains(document.activeElement);

@@ -19,7 +19,7 @@ pytestmark = needs_browser
 HOSTILE = (
     "<script>document.title='x'</script>",
     '"><img src=x onerror=document.title="x">',
-    "مرحبا\u202eabc",
+    "مرحبا abc",
     "🧨" * 40,
     "a/../b?c=d&e#f%00",
     "x" * 200,
@@ -115,7 +115,7 @@ def test_select_label_and_undo_by_mouse(seen):
     assert "3 labelled worn" in result(page, "labelled worn")
     assert selected(page) == 0
     assert total("mouse", seen) == 21
-    assert page.locator(".shot").count() == 21
+    until(lambda: page.locator(".shot").count() == 21)
     page.get_by_role("button", name="Undo").click()
     result(page, "Undone")
     until(lambda: page.locator(".shot").count() == 24)
@@ -174,6 +174,7 @@ def test_a_probable_typo_is_asked_about(seen):
     page.locator(".shot-pick").first.click()
     label_as(page, "worn out")
     result(page, "labelled worn out")
+    until(lambda: page.locator(".shot").count() == 23)
     page.locator(".shot-pick").first.click()
     label_as(page, "wron out")
     assert "Did you mean worn out?" in result(page, "is a new label")
@@ -316,7 +317,7 @@ def test_a_form_without_scripts(seen):
     context = seen.browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(seen.console.link("labeller"))
-    page.get_by_role("button").first.click()
+    page.get_by_role("button", name="Open").click()
     page.goto(seen.console.address + "label?stream=plain")
     for box in page.locator("input[name=id]").all()[:2]:
         box.check()
@@ -363,6 +364,7 @@ def test_viewers_do_not_label(seen):
         ({"label": " ", "id": "bad-00000"}, "Type a label"),
         ({"label": "y" * 201, "id": "bad-00000"}, "at most 200 are possible"),
         ({"label": "x", "id": "never"}, "0 labelled"),
+        ({"label": "abc\u202edef", "id": "bad-00000"}, "printable"),
     ],
 )
 def test_bad_forms_say_what_is_wrong(seen, fields, text):
