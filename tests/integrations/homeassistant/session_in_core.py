@@ -102,7 +102,7 @@ def report(**found: object) -> None:
 async def observe(core: HomeAssistant, stream: str, payload: bytes) -> None:
     """Publish a measurement."""
     topic = f"{BASE}/observe/{stream}"
-    await mqtt.async_publish(core, topic, payload, qos=1)
+    await mqtt.async_publish(core, topic, payload)
 
 
 async def call(core: HomeAssistant, service: str, key: str, **data: object) -> None:
