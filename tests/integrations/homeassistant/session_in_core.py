@@ -102,7 +102,7 @@ def report(**found: object) -> None:
 async def observe(core: HomeAssistant, stream: str, payload: bytes) -> None:
     """Publish a measurement."""
     topic = f"{BASE}/observe/{stream}"
-    await mqtt.async_publish(core, topic, payload, qos=1)
+    await mqtt.async_publish(core, topic, payload)
 
 
 async def call(core: HomeAssistant, service: str, key: str, **data: object) -> None:
@@ -132,6 +132,19 @@ def check_device(core: HomeAssistant) -> None:
     assert device.configuration_url == GIVEN["console"]
 
 
+async def choose_rate(core: HomeAssistant) -> None:
+    """Set the false-alarm rate, and wait until the device shows it."""
+    (rate,) = [
+        one.unique_id
+        for one in entity_registry.async_get(core).entities.values()
+        if one.domain == "number"
+    ]
+    assert float(shown(core, rate).state) == 1.0
+    await call(core, "number.set_value", rate, value=2.5)
+    await answered(core, "the false-alarm rate is 2.5 %")
+    await until(core, lambda: float(shown(core, rate).state) == 2.5, "the new rate")
+
+
 @pytest.mark.skipif("pictures" not in GIVEN, reason="another session")
 async def test_a_person_answers_in_home_assistant(
     core: HomeAssistant, caplog: pytest.LogCaptureFixture
@@ -139,8 +152,6 @@ async def test_a_person_answers_in_home_assistant(
     """Discovery gives every entity a state; services label, confirm and set the rate."""
     await until(core, lambda: exists(core, "auricle_gw1_cam_label-list"), "entities")
     await until(core, lambda: shown(core, "auricle_gw1_cam_novelty").state == "unknown", "source")
-    # The daemon publishes everything again up to five seconds after Home Assistant's own birth.
-    await asyncio.sleep(0.1)
     check_device(core)
     await observe(core, "cam", picture(0))
     flagged = "auricle_gw1_cam_flagged"
@@ -187,22 +198,12 @@ async def test_a_person_answers_in_home_assistant(
             await call(core, "button.press", "auricle_gw1_cam_not-new")
             await answered(core, f"{seen[-1]} is {guess.strip(chr(34))}")
 
-    rate = "auricle_gw1_home__rate"
-    (rate,) = [
-        one.unique_id
-        for one in entity_registry.async_get(core).entities.values()
-        if one.domain == "number"
-    ]
-    assert float(shown(core, rate).state) == 1.0
-    await call(core, "number.set_value", rate, value=2.5)
-    await answered(core, "the false-alarm rate is 2.5 %")
-    await until(core, lambda: float(shown(core, rate).state) == 2.5, "the new rate")
+    await choose_rate(core)
     await until(
         core,
         lambda: "guitar <b>ö</b>" in shown(core, label).attributes["options"],
         "the new label in the list",
     )
-
     await mqtt.async_publish(core, f"{BASE}/control/label", "not json")
     assert (await answered(core, "malformed")).attributes["event_type"] == "refused"
 

@@ -19,7 +19,8 @@ from tests.brokers import Mosquitto, needs_mosquitto
 from tests.daemons import Process
 from tests.drifts import SHIFT, samples, timed_home
 
-pytestmark = needs_mosquitto
+# A core starts in seconds, and in minutes on a busy machine.
+pytestmark = [needs_mosquitto, pytest.mark.timeout(450)]
 HERE = Path(__file__).parent
 SESSION_S = 400.0
 CONSOLE = "http://gw1.local:8321/"
