@@ -25,6 +25,7 @@ NAMES = {
     "machines": "benchmarks.machines.run",
     "nas": "benchmarks.nas.run",
     "labels": "benchmarks.continual.labels",
+    "online": "benchmarks.online.run",
     "ood": "benchmarks.ood.run",
     "trust": "benchmarks.trust.run",
     "public": "benchmarks.public.run",

@@ -31,7 +31,7 @@ from tests.homes import command
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
-PAGE_MS = 15_000
+PAGE_MS = 60_000
 """Longest wait of a browser's step, on a busy machine."""
 
 needs_browser = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
@@ -98,7 +98,7 @@ class Seen:
         page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
         page.on("console", self._heard)
         page.goto(self.console.link(role))
-        page.wait_for_selector("nav", timeout=5000)
+        page.wait_for_selector("nav", timeout=PAGE_MS)
         return page
 
     def _heard(self, message: Any) -> None:
@@ -146,10 +146,9 @@ def browsing(folder: Path, *, daemon: bool = True, role: str = "owner") -> Itera
     """
     folder.mkdir(exist_ok=True)
     running = Process(folder) if daemon else None
-    if running is not None:
-        # A daemon that prints into a full pipe would wait.
-        threading.Thread(target=running.process.stdout.read, daemon=True).start()
     seen = Seen(folder, None, ConsoleProcess(folder), running, None)
+    if running is not None:
+        drain(seen)
     try:
         with chromium() as seen.browser:
             seen.page = seen.new_page(role) if daemon else _first_page(seen, role)
@@ -181,7 +180,7 @@ def _read_all(pipe: Any) -> None:
         continue
 
 
-def until(holds: Any, wait_s: float = WAIT_S) -> None:
+def until(holds: Any, wait_s: float = 3 * WAIT_S) -> None:
     """Wait until a condition holds."""
     end = time.monotonic() + wait_s
     while not holds():

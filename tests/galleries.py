@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,25 +21,29 @@ PACS = Path(os.environ.get("AURICLE_DATA", "nowhere")) / "pacs_webp65.npz"
 needs_pictures = pytest.mark.skipif(not PACS.exists(), reason="needs PACS in AURICLE_DATA")
 
 
-def waiting_home(
-    folder: Path, count: int = 24, *, ids: tuple[str, ...] = (), facts: int = 8
-) -> Path:
-    """A home of vectors with facts of `a` and `b`, where observations of two clouds wait.  ids: of
-    the first of them."""
-    daemon_home(folder, facts=facts)
+def waiting_home(folder: Path, streams: Mapping[str, int], ids: Sequence[str] = ()) -> Path:
+    """A home of vectors with facts of `a` and `b`, and observations of two clouds that wait.
+
+    streams: how many wait in each; they are named `STREAM-00001` and so on.  ids: of the first
+    ones of the stream `hostile`, in place of such names.
+    """
+    daemon_home(folder)
+    count = sum(streams.values())
     rows = clouds((11, 12), -(-count // 2), spread=6)
-    names = [*ids, *(f"w-{at:05}" for at in range(len(ids), count))]
+    names = [(name, at) for name, many in streams.items() for at in range(many)]
     waiting = tuple(
         LabelCandidate(
-            observation_id=name,
-            stream=f"s{at % 2}",
+            observation_id=ids[at]
+            if stream == "hostile" and at < len(ids)
+            else f"{stream}-{at:05}",
+            stream=stream,
             subject="",
             domain="hall",
             captured_at_ns=1_000 + at,
-            score=1 - at / count,
-            features=rows[at].tobytes(),
+            score=1 - number / count,
+            features=rows[number].tobytes(),
         )
-        for at, name in enumerate(names)
+        for number, (stream, at) in enumerate(names)
     )
     with Home(folder) as home:
         home.store.apply(StoreLabelCandidates(waiting))

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 FRESH: Final = frozenset({"adaptors", "candidates", "status", "health"}) | (
     LOCAL_COMMANDS.keys() - COMMANDS.keys() - {"label-many", "unlabel", "undo"}
 )
-"""Commands that only read: a repeated one gets a new answer, and no journal entry."""
+"""Commands without a journal entry, for which a repeated one gets a new answer: those that only
+read, and one that opens the home with its journal again."""
 
 COUNT_S: Final = 0.004
 """Longest that a turn of the loop counts observations which agree with new labels: as long as it
@@ -126,6 +127,12 @@ class CommandHandler:
             reply(msgspec.json.encode(refused("", request)))
             return None
         parsed = ParsedCommand(request, line)
+        return PendingCommand(verb=request.verb, parsed=parsed, reply=reply)
+
+    @staticmethod
+    def internal(request: Request, reply: Callable[[bytes], None]) -> PendingCommand:
+        """Return a command of the daemon's own, which is trusted.  reply: takes its answer."""
+        parsed = ParsedCommand(request, msgspec.json.encode(request))
         return PendingCommand(verb=request.verb, parsed=parsed, reply=reply)
 
     def execute(self, order: "PendingCommand | ReceivedContribution") -> None:

@@ -7,8 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ..core import Concept, Selector
-from . import tables
+from ..core import Concept
 
 Rows = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
 """Runs a query with its parameters."""
@@ -59,11 +58,6 @@ class Lists:
             f"SELECT {COLUMNS} FROM facts {where} ORDER BY rowid DESC LIMIT ? OFFSET ?",
             (*values, limit, offset),
         )
-
-    def count(self, selector: Selector) -> int:
-        """Count the facts that a selector without ids matches."""
-        where, values = tables.where_clause(selector)
-        return int(self._rows(f"SELECT COUNT(*) FROM facts WHERE {where}", values)[0][0])
 
     def concept_counts(self, ids: Sequence[str]) -> dict[Concept, int]:
         """Count facts by concept."""

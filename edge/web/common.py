@@ -1,7 +1,5 @@
-"""Routes that no single screen owns: live data, raw inputs, undo, the end of a session."""
+"""Routes that no single screen owns: live data, undo, the end of a session."""
 
-import base64
-import binascii
 import hmac
 from typing import Final
 
@@ -9,30 +7,12 @@ from microdot import Request, Response
 
 from .client import AskError
 from .console import Console
-from .guards import RAW_POLICY
 from .screen import Route
-
-MAGIC: Final = (
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"GIF8", "image/gif"),
-    (b"BM", "image/bmp"),
-)
-"""First bytes of image files that browsers show, by type."""
 
 
 def same_secret(given: str, wanted: str) -> bool:
     """Compare two secrets in a time that does not depend on where they differ."""
     return hmac.compare_digest(given.encode(), wanted.encode())
-
-
-def kind_of(raw: bytes) -> str:
-    """Return the content type of a raw input: of an image file, or bytes."""
-    if raw[:4] == b"RIFF" and raw[8:12] == b"WEBP":
-        return "image/webp"
-    return next(
-        (kind for magic, kind in MAGIC if raw.startswith(magic)), "application/octet-stream"
-    )
 
 
 def field(request: Request, name: str, default: str = "") -> str:
@@ -51,24 +31,6 @@ async def live(console: Console, _request: Request) -> Response:
     events = console.parts.live.events(lambda: sessions.holds(session))
     headers = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
     return Response(events, 200, headers)
-
-
-async def raw(console: Console, request: Request) -> Response:
-    """Return the raw input of an observation: an image file as such, anything else as bytes.
-
-    Browsers may not keep it, since a copy in their cache would outlast a forget.
-    """
-    body = await console.ask(
-        "raw", observation_id=field(request, "id"), home=field(request, "home")
-    )
-    try:
-        content = base64.b64decode(body.get("raw", ""), validate=True)
-    except (binascii.Error, ValueError):
-        content = b""
-    if not content:
-        return Response("it is not kept any more\n", 404)
-    headers = {"Content-Type": kind_of(content), "Content-Security-Policy": RAW_POLICY}
-    return Response(content, 200, headers)
 
 
 async def undo(console: Console, request: Request) -> Response:
@@ -101,7 +63,6 @@ def _back(request: Request) -> str:
 
 ROUTES: Final = (
     Route("GET", "live", live),
-    Route("GET", "raw", raw),
     Route("POST", "undo", undo, "labeller"),
     Route("POST", "leave", leave),
     Route("POST", "start-daemon", start_daemon, "owner"),

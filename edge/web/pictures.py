@@ -154,7 +154,7 @@ def _waveform(values: Sequence[float]) -> list[bytes]:
 
 
 def _palette() -> bytes:
-    colours = [PLATE, WAVE]
+    colours: list[tuple[int, ...]] = [PLATE, WAVE]
     steps = len(HEAT) - 1
     for at in range(HEAT_STEPS):
         place = at * steps / (HEAT_STEPS - 1)

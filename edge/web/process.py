@@ -86,7 +86,8 @@ async def _serve(folder: Path, settings: WebSettings, running: TextIO, *, child:
     try:
         server = await application.server.start(settings.host, settings.port)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if number else str(error)
         _say(f"error: listening on {settings.host}, port {settings.port}: {reason}")
         _say("  hint: choose another port with --port, or [web] port in auricle.toml")
         return FAILED

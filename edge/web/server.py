@@ -8,10 +8,11 @@ bounded.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from microdot import Microdot, Request, Response
 
@@ -42,16 +43,22 @@ BODY_BYTES_MAX: Final = 256 << 10
 CHUNK_BYTES: Final = 64 << 10
 """Bytes that are written before the client must have taken them."""
 
-Begin = Callable[[Request], Awaitable[int]]
-"""Returns how many bytes of body a request may have."""
+
+@dataclass(frozen=True)
+class BadRequest:
+    """Why a request is not handed to the application."""
+
+    status: int
+    reason: str
 
 
-class Refused(Exception):  # noqa: N818 - an outcome of reading, not a bug
-    """A request that is not handed to the application."""
+@dataclass(frozen=True)
+class RequestHead:
+    """What of a request's head decides how it is read.  length: bytes of the body."""
 
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status, self.reason = status, reason
+    method: str
+    path: str
+    length: int
 
 
 class ConsoleServer:
@@ -88,7 +95,7 @@ class ConsoleServer:
         try:
             with suppress(OSError, TimeoutError, asyncio.CancelledError):
                 if full:
-                    await _refuse(writer, Refused(503, "too many connections; try again soon"))
+                    await _refuse(writer, BadRequest(503, "too many connections; try again soon"))
                 else:
                     await self._respond(reader, writer, peer)
         finally:
@@ -101,10 +108,9 @@ class ConsoleServer:
     async def _respond(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: Any
     ) -> None:
-        try:
-            request = await self._read(reader, peer)
-        except Refused as refused:
-            await _refuse(writer, refused)
+        request = await self._read(reader, peer)
+        if isinstance(request, BadRequest):
+            await _refuse(writer, request)
             return
         if request is None:
             return
@@ -114,64 +120,69 @@ class ConsoleServer:
         else:
             await _write(writer, response, is_head=request.method == "HEAD")
 
-    async def _read(self, reader: asyncio.StreamReader, peer: Any) -> Request | None:
-        """Return a request; None from a client that sent none.  Raises Refused."""
+    async def _read(self, reader: asyncio.StreamReader, peer: Any) -> Request | BadRequest | None:
+        """Return a request, or why it is refused; None from a client that sent none."""
         try:
             async with asyncio.timeout(HEAD_S):
                 head = await reader.readuntil(b"\r\n\r\n")
         except TimeoutError:
-            raise Refused(408, f"the request did not arrive within {HEAD_S:g} s") from None
+            return BadRequest(408, f"the request did not arrive within {HEAD_S:g} s")
         except asyncio.LimitOverrunError:
-            raise Refused(431, f"the head is longer than {HEAD_BYTES_MAX} bytes") from None
+            return BadRequest(431, f"the head is longer than {HEAD_BYTES_MAX} bytes")
         except asyncio.IncompleteReadError:
             return None
-        method, path, length = _check_head(head)
-        most = self._body_limit(method, path)
+        found = _check_head(head)
+        if isinstance(found, BadRequest):
+            return found
+        length, most = found.length, self._body_limit(found.method, found.path)
         if length > most:
-            raise Refused(413, f"the body has {length} bytes, at most {most} are accepted")
+            return BadRequest(413, f"the body has {length} bytes, at most {most} are accepted")
         try:
             async with asyncio.timeout(BODY_S):
                 body = await reader.readexactly(length)
         except TimeoutError:
-            raise Refused(408, f"the body did not arrive within {BODY_S:g} s") from None
+            return BadRequest(408, f"the body did not arrive within {BODY_S:g} s")
         except asyncio.IncompleteReadError:
             return None
         return await _parse(self._app, head + body, peer, most)
 
 
-def _check_head(head: bytes) -> tuple[str, str, int]:
-    """Return the method, the path and the length of the body; raises Refused for a head that two
-    programs could read in two ways (request smuggling) or that is not HTTP/1."""
+def _check_head(head: bytes) -> RequestHead | BadRequest:
+    """Return what a head asks for, or why it is refused: two programs could read it in two ways
+    (request smuggling), or it is not HTTP/1."""
     try:
         first, *lines = head.decode("ascii").removesuffix("\r\n\r\n").split("\r\n")
     except UnicodeDecodeError:
-        raise Refused(400, "the head has bytes that are not ASCII") from None
+        return BadRequest(400, "the head has bytes that are not ASCII")
     parts = first.split(" ")
     if len(parts) != 3 or not parts[1].startswith("/") or parts[2] not in {"HTTP/1.0", "HTTP/1.1"}:
-        raise Refused(400, "the request line is not one of HTTP/1.1")
+        return BadRequest(400, "the request line is not one of HTTP/1.1")
     if any(
         char < " " or char == "\x7f" for line in (first, *lines) for char in line if char != "\t"
     ):
-        raise Refused(400, "the head has control characters")
+        return BadRequest(400, "the head has control characters")
     lengths, seen = [], Counter[str]()
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon or not name or name != name.strip():
-            raise Refused(400, "a header has no valid name")
+            return BadRequest(400, "a header has no valid name")
         seen[name.lower()] += 1
         if name.lower() == "content-length":
             lengths.append(value.strip())
     if seen["transfer-encoding"]:
-        raise Refused(411, "send the body with Content-Length, not in chunks")
-    if any(seen[name] > 1 for name in ("host", "cookie", "origin", "content-length")):
-        raise Refused(400, "a header stands twice")
+        return BadRequest(411, "send the body with Content-Length, not in chunks")
+    if any(
+        seen[name] > 1 for name in ("host", "cookie", "origin", "content-length", "x-ingress-path")
+    ):
+        return BadRequest(400, "a header stands twice")
     if lengths and not (lengths[0].isdigit() and len(lengths[0]) < 12):
-        raise Refused(400, "Content-Length is not a number")
-    return parts[0], parts[1].partition("?")[0], int(lengths[0]) if lengths else 0
+        return BadRequest(400, "Content-Length is not a number")
+    path = parts[1].partition("?")[0]
+    return RequestHead(parts[0], path, int(lengths[0]) if lengths else 0)
 
 
-async def _parse(app: Microdot, raw: bytes, peer: Any, body_bytes_max: int) -> Request:
-    """Let microdot parse a complete request; raises Refused if it cannot."""
+async def _parse(app: Microdot, raw: bytes, peer: Any, body_bytes_max: int) -> Request | BadRequest:
+    """Let microdot parse a complete request, or return that it cannot."""
     Request.max_readline = HEAD_BYTES_MAX
     Request.max_body_length = Request.max_content_length = max(
         Request.max_content_length, body_bytes_max
@@ -180,18 +191,17 @@ async def _parse(app: Microdot, raw: bytes, peer: Any, body_bytes_max: int) -> R
     feed.feed_data(raw)
     feed.feed_eof()
     try:
-        request = await Request.create(app, feed, None, peer)
-        if request is not None and request.method == "POST":
+        # microdot only keeps the writer, for WebSockets.
+        request = await Request.create(app, feed, cast("asyncio.StreamWriter", None), peer)
+        if request.method == "POST":
             # Parsed and kept by microdot: a form that cannot be read is refused here.
             _ = request.form
     except (ValueError, IndexError, EOFError):
-        request = None
-    if request is None:
-        raise Refused(400, "the request could not be read")
+        return BadRequest(400, "the request could not be read")
     return request
 
 
-async def _refuse(writer: asyncio.StreamWriter, refused: Refused) -> None:
+async def _refuse(writer: asyncio.StreamWriter, refused: BadRequest) -> None:
     response = Response(
         refused.reason + "\n", refused.status, {"Content-Type": "text/plain; charset=UTF-8"}
     )
@@ -224,10 +234,11 @@ async def _stream(
 ) -> None:
     """Write a response whose parts come over time, until it ends or the client leaves."""
     left = asyncio.ensure_future(reader.read(1))
+    parts = cast("AsyncGenerator[bytes]", response.body)
     try:
         await _send(writer, _head(response))
         while True:
-            part = asyncio.ensure_future(anext(response.body, b""))
+            part = asyncio.ensure_future(anext(parts, b""))
             await asyncio.wait({left, part}, return_when=asyncio.FIRST_COMPLETED)
             if left.done() or not part.result():
                 part.cancel()
@@ -237,7 +248,7 @@ async def _stream(
             await _send(writer, part.result())
     finally:
         left.cancel()
-        await response.body.aclose()
+        await parts.aclose()
 
 
 async def _send(writer: asyncio.StreamWriter, part: bytes | memoryview) -> None:

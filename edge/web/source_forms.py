@@ -185,13 +185,16 @@ def check_values(form: SourceForm, given: Mapping[str, str]) -> dict[str, str]:
 
 def toml_of(form: SourceForm, given: Mapping[str, str], *, with_broker: bool) -> str:
     """Return the sections that a form becomes.  with_broker: the settings have no [mqtt] yet."""
-    return "\n".join(_lines(form, {key: one.strip() for key, one in given.items()}, with_broker))
+    named = ("stream", *(one.name for one in form.fields))
+    values = {name: given.get(name, "").strip() for name in named}
+    broker = ""
+    if with_broker and "host" in values:
+        broker = f"\n[mqtt]\nhost = {_text(values['host'])}\nport = {int(float(values['port']))}\n"
+    return broker + "\n".join(_stream_lines(form, values))
 
 
-def _lines(form: SourceForm, given: Mapping[str, str], with_broker: bool) -> Iterator[str]:  # noqa: FBT001 - of this file
+def _stream_lines(form: SourceForm, given: Mapping[str, str]) -> Iterator[str]:
     is_topic = form.name.startswith("topic")
-    if is_topic and with_broker:
-        yield f"\n[mqtt]\nhost = {_text(given['host'])}\nport = {int(given['port'])}"
     yield f"\n[streams.{_text(given['stream'])}]"
     if is_topic:
         yield f'source = "topic"\ntopic = {_text(given["topic"])}'

@@ -90,7 +90,8 @@ async def ids(console: Console, request: Request) -> Response:
 
 async def apply(console: Console, request: Request) -> Response:
     """Label the selected observations."""
-    label, domain = field(request, "label").strip(), field(request, "domain").strip()
+    label = (field(request, "key_label") or field(request, "label")).strip()
+    domain = field(request, "domain").strip()
     chosen = ids_of(request)
     wrong = _wrong(chosen, label, domain)
     if wrong:

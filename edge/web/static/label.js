@@ -39,7 +39,8 @@
   const pending = () => read(localStorage, `${STORE}.pending`);
 
   // --- messages ---
-  const many = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+  const shown = (count) => count.toLocaleString("en").replaceAll(",", "\u202f");
+  const many = (count, noun) => `${shown(count)} ${noun}${count === 1 ? "" : "s"}`;
   const say = (text, tone = "quiet", buttons = []) => {
     const box = document.createElement("div");
     box.className = `result result-${tone}`;
@@ -71,10 +72,10 @@
   const boxOf = (id) => grid.querySelector(`input[name=id][value="${CSS.escape(id)}"]`);
   const show = () => {
     for (const box of boxes()) box.checked = selected.has(box.value);
-    tally.textContent = selected.size ? `${selected.size.toLocaleString("en")} selected` : "None selected";
+    tally.textContent = selected.size ? `${shown(selected.size)} selected` : "None selected";
     by("label-clear").hidden = !selected.size;
     by("label-all").hidden = selected.size > 0;
-    by("label-go").textContent = selected.size ? `Label ${selected.size.toLocaleString("en")}` : "Label";
+    by("label-go").textContent = selected.size ? `Label ${shown(selected.size)}` : "Label";
     keep();
   };
   const put = (ids, on) => {
@@ -138,7 +139,7 @@
       const counts = JSON.parse(answer.headers.get("X-Counts") ?? "{}");
       if ("total" in counts) layOut(counts.total);
       for (const [name, count] of Object.entries(counts)) {
-        for (const one of document.querySelectorAll(`[data-total-of="${name}"]`)) one.textContent = count.toLocaleString("en");
+        for (const one of document.querySelectorAll(`[data-total-of="${name}"]`)) one.textContent = shown(count);
       }
       grid.dataset.busy = answer.headers.get("X-Busy") ?? "0";
     } catch { offline(); } finally { delete page.dataset.loading; }
@@ -256,7 +257,10 @@
   };
   const settle = async (found) => {
     const at = boxes().findIndex((box) => box === document.activeElement || found.labelled.includes(box.value));
-    for (const id of [...found.labelled, ...found.gone]) selected.delete(id);
+    for (const id of [...found.labelled, ...found.gone]) {
+      selected.delete(id);
+      if (value("state") !== "labelled") boxOf(id)?.closest(".shot").remove();
+    }
     if (found.labelled.length) { field.value = ""; anchor = null; }
     show();
     const within = !document.activeElement || document.activeElement === document.body || form.contains(document.activeElement);

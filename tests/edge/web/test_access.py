@@ -15,6 +15,7 @@ class Clock:
         self.now_s = 1e9
 
     def __call__(self) -> float:
+        """The time."""
         return self.now_s
 
 

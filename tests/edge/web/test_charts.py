@@ -24,7 +24,8 @@ def test_a_distribution_holds_both_marks():
     assert found is not None
     assert [bar.height for bar in found.bars] == [60.0, 120.0]
     assert found.threshold is not None
-    assert found.bars[-1].x < found.threshold < found.score == CHART_WIDTH
+    assert found.bars[-1].x < found.threshold < CHART_WIDTH
+    assert found.score == CHART_WIDTH
     assert not found.beyond
 
 

@@ -40,7 +40,9 @@ def test_a_card_follows_its_stream(tmp_path) -> None:
 def test_names_are_shown_as_text(tmp_path) -> None:
     """Streams with hostile names have a card each; no script runs, and the page is not wider than
     a phone."""
-    streams = "".join(f'[streams.{json.dumps(name, ensure_ascii=False)}]\nsource = "http"\n' for name in HOSTILE)
+    streams = "".join(
+        f'[streams.{json.dumps(name, ensure_ascii=False)}]\nsource = "http"\n' for name in HOSTILE
+    )
     with browsing(daemon_home(tmp_path / "home", streams)) as seen:
         seen.page.on("dialog", lambda _: seen.problems.append("a script ran"))
         seen.page.set_viewport_size({"width": 390, "height": 844})
