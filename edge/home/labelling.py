@@ -111,8 +111,7 @@ def waiting_labels(home: Home) -> WaitingLabels:
     order = heapq.nsmallest(LISTED_MAX, index, key=lambda key: (-index[key].score, key))
     flagged = (
         FlaggedObservation(key, one.stream, one.domain, one.captured_at_ns, one.score)
-        for key in order
-        if (one := index[key])
+        for key, one in ((key, index[key]) for key in order)
     )
     names = KnownNames.of(home.store.concepts())
     alarms = home.runtime.alarm_questions()
