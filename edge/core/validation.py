@@ -98,10 +98,11 @@ def _action_reasons(event: LabelMany | Unlabel | Undoable | Undo, width: int) ->
         case Undoable():
             yield from _text_reasons(action_id=event.action_id)
             yield from _count_reasons(at_ns=event.at_ns)
-            if isinstance(event.event, PersonEvent):
-                yield from _event_reasons(event.event, width)
+            inner: object = event.event
+            if isinstance(inner, PersonEvent):
+                yield from _event_reasons(inner, width)
             else:
-                yield f"event must be one of a person, found {_quoted(event.event)}"
+                yield f"event must be one of a person, found {_quoted(inner)}"
         case Undo():
             yield from _text_reasons(action_id=event.action_id)
             yield from _count_reasons(at_ns=event.at_ns)

@@ -42,7 +42,7 @@ class ActionRecords:
     def heads(self) -> tuple[tuple[Action, int], ...]:
         """Return the actions without their facts, newest first, each with the number of facts in
         its record."""
-        counts = dict(
+        counts: dict[str, int] = dict(
             self._rows(
                 "SELECT actions.action, COUNT(*) FROM actions JOIN action_facts"
                 " ON action_facts.action = actions.number GROUP BY actions.number",

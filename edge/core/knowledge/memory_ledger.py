@@ -148,8 +148,8 @@ class MemoryLedger:
                 ended, facts=(), undone=True, restored=len(ended.facts)
             )
             for record in self._aside.pop(ended.id, []):
-                kept = (*self._adaptors.get(record.domain, ()), record)
-                newest = sorted(kept, key=lambda one: one.version, reverse=True)
+                versions = (*self._adaptors.get(record.domain, ()), record)
+                newest = sorted(versions, key=lambda one: one.version, reverse=True)
                 self._adaptors[record.domain] = tuple(newest)
 
     def _keep_actions(self, actions: Iterable[Action], gone: AbstractSet[str]) -> None:

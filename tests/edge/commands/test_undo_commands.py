@@ -53,7 +53,7 @@ def office(tmp_path: Path) -> Iterator[Office]:
     made.home.close()
 
 
-def ask(office: Office, verb: str, name: str = "c1", **fields: object) -> dict[str, Any]:
+def ask(office: Office, verb: str, name: str = "c1", **fields: Any) -> dict[str, Any]:
     """Send a command through the control socket; its answer."""
     answers: list[bytes] = []
     line = json.dumps({"verb": verb, "id": name, **fields}).encode()
@@ -179,7 +179,7 @@ def test_an_undo_survives_a_restart(office: Office) -> None:
         ("unlabel", {"observation_ids": ["f001", "f002"]}),
     ],
 )
-def test_each_change_can_be_undone(office: Office, verb: str, fields: dict[str, object]) -> None:
+def test_each_change_can_be_undone(office: Office, verb: str, fields: dict[str, Any]) -> None:
     """The answer has the id of the undo, which restores knowledge and facts."""
     digests = (office.home.runtime.digest(), office.home.store.digest())
     body = ask(office, verb, **fields)["body"]

@@ -22,6 +22,7 @@ from edge.core.events import (
     GrowthReport,
     Label,
     LabelMany,
+    PersonEvent,
     Rejected,
     Relabel,
     Rollback,
@@ -39,7 +40,7 @@ from tests.edge.core.test_reconfigurator import ENOUGH, lessons, result, started
 from tests.worlds import World, fact, vector
 
 
-def act(world: World, event: Event, action: str = "a", at_ns: int = 1) -> tuple[Effect, ...]:
+def act(world: World, event: PersonEvent, action: str = "a", at_ns: int = 1) -> tuple[Effect, ...]:
     """Handle a person's event."""
     return step(world, Undoable(event, action, at_ns))
 
