@@ -98,7 +98,7 @@ class Seen:
         page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
         page.on("console", self._heard)
         page.goto(self.console.link(role))
-        page.wait_for_selector("nav")
+        page.wait_for_selector("nav", timeout=PAGE_MS)
         return page
 
     def _heard(self, message: Any) -> None:
@@ -146,10 +146,9 @@ def browsing(folder: Path, *, daemon: bool = True, role: str = "owner") -> Itera
     """
     folder.mkdir(exist_ok=True)
     running = Process(folder) if daemon else None
-    if running is not None:
-        # A daemon that prints into a full pipe would wait.
-        threading.Thread(target=running.process.stdout.read, daemon=True).start()
     seen = Seen(folder, None, ConsoleProcess(folder), running, None)
+    if running is not None:
+        drain(seen)
     try:
         with chromium() as seen.browser:
             seen.page = seen.new_page(role) if daemon else _first_page(seen, role)
@@ -170,7 +169,18 @@ def _first_page(seen: Seen, role: str) -> Any:
     return page
 
 
-def until(holds: Any, wait_s: float = WAIT_S) -> None:
+def drain(seen: Seen) -> None:
+    """Read what the daemon prints from now on: a full pipe would stop it."""
+    assert seen.daemon is not None
+    threading.Thread(target=_read_all, args=(seen.daemon.process.stdout,), daemon=True).start()
+
+
+def _read_all(pipe: Any) -> None:
+    while pipe.read1(1 << 16):
+        continue
+
+
+def until(holds: Any, wait_s: float = 3 * WAIT_S) -> None:
     """Wait until a condition holds."""
     end = time.monotonic() + wait_s
     while not holds():

@@ -20,11 +20,23 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/core": frozenset({"msgspec", "numpy"}),
     "edge/estimator.py": frozenset({"numpy", "sklearn"}),
     "edge/growth": frozenset({"numpy", "safetensors", "torch"}),
+    "edge/river": frozenset({"numpy", "river"}),
     "edge/storage": frozenset({"msgspec", "numpy", "safetensors"}),
     "edge/config": frozenset({"msgspec"}),
     "edge/signing": frozenset({"cryptography", "msgspec"}),
     "edge/worker": frozenset({"numpy"}),
-    "edge/sources": frozenset({"cbor2", "cv2", "msgspec", "numpy", "sounddevice"}),
+    "edge/sources": frozenset(
+        {
+            "asyncua",
+            "cbor2",
+            "cryptography",
+            "cv2",
+            "msgspec",
+            "numpy",
+            "pymodbus",
+            "sounddevice",
+        }
+    ),
     "edge/datasets": frozenset({"numpy"}),
     "edge/export": frozenset({"numpy"}),
     "edge/mqtt": frozenset({"google", "msgspec", "paho"}),
@@ -33,6 +45,7 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/bundles": frozenset({"cryptography", "msgspec", "numpy"}),
     "edge/fleet": frozenset({"cryptography"}),
     "edge/commands": frozenset({"cryptography", "msgspec", "paho"}),
+    "edge/analysis": frozenset({"msgspec", "numpy"}),
     "edge/daemon": frozenset({"PIL", "msgspec", "numpy", "prometheus_client"}),
     "edge/sim": frozenset(
         {"PIL", "joblib", "matplotlib", "msgspec", "numpy", "ray", "sklearn", "torchhd"}
@@ -60,6 +73,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
     "edge/core": frozenset({"edge/lazy.py", "encoder", "hdc", "nas"}),
     "edge/estimator.py": frozenset({"edge/core", "encoder", "hdc", "nas"}),
     "edge/growth": frozenset({*_BASE, "nas"}),
+    "edge/river": frozenset({*_BASE, "encoder"}),
     "edge/config": _BASE,
     "edge/storage": frozenset({*_BASE, "encoder", "nas"}),
     "edge/signing": frozenset({*_BASE, "edge/config", "edge/storage"}),
@@ -68,7 +82,9 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
         {*_BASE, "edge/config", "edge/logs.py", "edge/storage", "encoder", "firmware_bridge"}
     ),
     "edge/datasets": frozenset({*_BASE, "edge/sources", "encoder"}),
-    "edge/export": frozenset({*_BASE, "edge/storage", "encoder", "firmware_bridge", "hdc"}),
+    "edge/export": frozenset(
+        {*_BASE, "edge/storage", "edge/version.py", "encoder", "firmware_bridge", "hdc"}
+    ),
     "edge/mqtt": frozenset({*_BASE, "edge/config", "edge/logs.py"}),
     "edge/outbox": frozenset({*_BASE, "edge/config", "edge/logs.py", "edge/storage"}),
     "edge/home": frozenset(
@@ -115,6 +131,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
             "edge/storage",
         }
     ),
+    "edge/analysis": frozenset({*_BASE, "edge/config", "edge/home", "edge/storage"}),
     "edge/daemon": frozenset(
         {
             *_BASE,

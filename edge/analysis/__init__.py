@@ -1,5 +1,5 @@
-"""Analyses of what a home knows, in a process of their own: suspicious labels, prototypes, groups
-of similar observations, and whether enough is labelled.
+"""Analyses of what a home knows, in a process of their own: suspicious labels, typical examples,
+groups of similar observations, and whether enough is labelled.
 
 The process starts with the first question and ends after an idle minute.  It opens the knowledge
 file for reading at each question, closes it before it computes, and loads no torch.

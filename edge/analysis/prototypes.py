@@ -1,4 +1,4 @@
-"""Prototypes: the facts that show best what a concept is."""
+"""Typical examples: the facts that show best what a concept is."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ import numpy as np
 from .learned import Domain, Learned, standardised
 
 SHOWN: Final = 6
-"""Prototypes of a concept: one row of pictures.  Chosen by hand; effect not measured."""
+"""Examples of a concept: one row of pictures.  Chosen by hand; effect not measured."""
 
 
 def find_prototypes(learned: Learned) -> dict[str, list[str]]:

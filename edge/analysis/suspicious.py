@@ -33,7 +33,7 @@ PENALTY: Final = 1.0
 """Ridge penalty, with rows of unit length.  0.3 and 3 are as good to within a hundredth."""
 
 
-class SuspiciousLabel(msgspec.Struct, frozen=True):
+class SuspiciousLabel(msgspec.Struct, frozen=True, kw_only=True):
     """A fact whose label is probably wrong.  better: the label that it is answered with when it is
     left out; margin: how much higher that scores than its own, about 0 to 1; why: one sentence."""
 
@@ -62,7 +62,12 @@ def _of_domain(domain: Domain) -> Iterator[SuspiciousLabel]:
         better = domain.labels[int(scores[row].argmax())]
         why = f"without it, the other facts of {domain.name} answer {better}, not {label}"
         yield SuspiciousLabel(
-            domain.ids[row], domain.name, label, better, round(float(margins[row]), 3), why
+            id=domain.ids[row],
+            domain=domain.name,
+            label=label,
+            better=better,
+            margin=round(float(margins[row]), 3),
+            why=why,
         )
 
 

@@ -7,7 +7,7 @@ from ..lazy import lazy_names
 if TYPE_CHECKING:
     from .command_events import label_event
     from .control_socket import ControlSocket, response_body, send_to_daemon
-    from .handler import CommandHandler
+    from .handler import CommandHandler, RateLimit
     from .parsing import no_home
     from .requests import (
         ActionsCommand,
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ConfirmCommand,
         ExplainCommand,
         LabelCommand,
+        RateCommand,
         RawCommand,
         Request,
         StatusCommand,
@@ -31,7 +32,7 @@ else:
         {
             "command_events": ("label_event",),
             "control_socket": ("ControlSocket", "response_body", "send_to_daemon"),
-            "handler": ("CommandHandler",),
+            "handler": ("CommandHandler", "RateLimit"),
             "parsing": ("no_home",),
             "requests": (
                 "ActionsCommand",
@@ -42,6 +43,7 @@ else:
                 "ConfirmCommand",
                 "ExplainCommand",
                 "LabelCommand",
+                "RateCommand",
                 "RawCommand",
                 "Request",
                 "StatusCommand",
@@ -63,6 +65,8 @@ __all__ = [
     "ControlSocket",
     "ExplainCommand",
     "LabelCommand",
+    "RateCommand",
+    "RateLimit",
     "RawCommand",
     "Request",
     "StatusCommand",

@@ -65,8 +65,9 @@ class LabelledMany:
         if not self.count.done:
             return None
         found = {
+            "compared": self.count.compared,
             "agree": [msgspec.to_builtins(one) for one in self.count.agreements],
-            "waiting": self.home.store.candidate_count(),
+            "waiting": len(self.home.store.candidate_index()),
             "counted_ms": _elapsed_ms(self.started_s),
         }
         self.home.gallery.agreed(self.response.body["undo_id"], self.count.ids)
@@ -122,7 +123,7 @@ def _change(request: Undone, context: CommandContext) -> Response:
     response = _response(request, context.feed(request.home, event))
     if not response.done:
         return response
-    more: dict[str, Any] = {"undo_id": undo_id} if home.store.recorded(undo_id) else {}
+    more: dict[str, Any] = {"undo_id": undo_id} if home.store.action_records.holds(undo_id) else {}
     more |= {"warnings": typos} if typos else {}
     return msgspec.structs.replace(response, body=response.body | more)
 
@@ -156,7 +157,7 @@ def _label_many(request: LabelManyCommand, context: CommandContext) -> LabelledM
             {"observation_id": one.subject_id, "reason": one.reason, "hint": one.hint}
             for one in wrong
         ],
-        "undo_id": undo_id if home.store.recorded(undo_id) else "",
+        "undo_id": undo_id if home.store.action_records.holds(undo_id) else "",
         "warnings": typos,
         "took_ms": _elapsed_ms(started_s),
     }
@@ -187,7 +188,11 @@ def _not_kept(home: Home, labels: Iterable[Label]) -> list[Rejected]:
 
 def _undo(request: UndoCommand, context: CommandContext) -> Response:
     home = open_home(request, context)
-    found = [(one, facts) for one, facts in home.store.action_heads() if one.id == request.undo_id]
+    found = [
+        (one, facts)
+        for one, facts in home.store.action_records.heads()
+        if one.id == request.undo_id
+    ]
     response = _response(request, context.feed(request.home, request.event(context.now_ns())))
     if not response.done:
         return response

@@ -4,7 +4,16 @@ import msgspec
 
 from ..mqtt import Response
 from ..storage import HistoryEvent
-from .requests import ConfirmCommand, LabelCommand, RelabelCommand, Request, UndoMergeCommand
+from .requests import (
+    ConfirmCommand,
+    LabelCommand,
+    LabelManyCommand,
+    RelabelCommand,
+    Request,
+    UndoCommand,
+    UndoMergeCommand,
+    UnlabelCommand,
+)
 
 SILENT = frozenset({"forget", "grow", "rollback", "bundle-import", "rebirth"})
 """Commands whose outcome the history has from a message: a receipt, a growth report, a trial."""
@@ -30,6 +39,14 @@ def command_event(request: Request, response: Response, at_ns: int) -> HistoryEv
                 text=f"The alarm of {request.stream or 'a stream'} was called {answer}",
                 fields={"harmless": request.harmless},
             )
+        case LabelManyCommand():
+            labelled = response.body.get("labelled", 0)
+            names = tuple(dict.fromkeys(one.label for one in request.labels))
+            return label_event(at_ns, ", ".join(names), "", labelled) if labelled else None
+        case UnlabelCommand():
+            text, kind = f"The labels of {count} observations were taken back", "undo"
+        case UndoCommand():
+            text, kind = f"Undone: {response.body.get('text', '')}", "undo"
         case UndoMergeCommand():
             text, kind = f"A merge of domains was undone, {count} facts moved back", "undo"
         case _:

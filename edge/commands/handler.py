@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 FRESH: Final = frozenset({"adaptors", "candidates", "status", "health"}) | (
     LOCAL_COMMANDS.keys() - COMMANDS.keys() - {"label-many", "unlabel", "undo"}
 )
-"""Commands that only read: a repeated one gets a new answer, and no journal entry."""
+"""Commands without a journal entry, for which a repeated one gets a new answer: those that only
+read, and one that opens the home with its journal again."""
 
 COUNT_S: Final = 0.004
 """Longest that a turn of the loop counts observations which agree with new labels: as long as it
@@ -128,6 +129,12 @@ class CommandHandler:
         parsed = ParsedCommand(request, line)
         return PendingCommand(verb=request.verb, parsed=parsed, reply=reply)
 
+    @staticmethod
+    def internal(request: Request, reply: Callable[[bytes], None]) -> PendingCommand:
+        """Return a command of the daemon's own, which is trusted.  reply: takes its answer."""
+        parsed = ParsedCommand(request, msgspec.json.encode(request))
+        return PendingCommand(verb=request.verb, parsed=parsed, reply=reply)
+
     def execute(self, order: "PendingCommand | ReceivedContribution") -> None:
         """Execute a command or adopt a contribution, unless it was done before, and answer.
 
@@ -167,9 +174,7 @@ class CommandHandler:
             self._counting.append((order, command, response))
             return
         self._record(home, command, response)
-        event = command_event(request, response, at_ns)
-        if event is not None:
-            context.note(request.home, event)
+        self._note(order, response, at_ns)
         again = found is not None
         self._answer(order, msgspec.structs.replace(response, repeated=again), kept=True)
 
@@ -188,6 +193,7 @@ class CommandHandler:
         if response is not None:
             self._counting.popleft()
             self._record(labelled.home, command, response)
+            self._note(order, response, command.at_ns)
             self._answer(order, response, kept=True)
         return bool(self._counting)
 
@@ -217,7 +223,7 @@ class CommandHandler:
     def _expire_actions(self, name: str) -> None:
         home = self._context.homes[name].home
         if home is not None:
-            home.store.expire_actions(self._context.now_ns())
+            home.store.action_records.expire(self._context.now_ns())
 
     def _attempt(self, doing: str, act: Callable[[], None]) -> None:
         """Run a task that may meet a disk error; each reason is logged once."""
@@ -264,6 +270,14 @@ class CommandHandler:
         except StateError as error:
             # Its effect and its mark are on the disk.
             log.warning("answer_not_recorded", verb=command.verb, reason=error.message)
+
+    def _note(self, order: PendingCommand, response: Response, at_ns: int) -> None:
+        """Leave a command in the history of its home."""
+        assert isinstance(order.parsed, ParsedCommand), "it was carried out"
+        request = order.parsed.request
+        event = command_event(request, response, at_ns)
+        if event is not None:
+            self._context.note(request.home, event)
 
     def _answer(self, order: PendingCommand, response: Response, *, kept: bool) -> None:
         if order.reply is not None:

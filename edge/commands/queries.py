@@ -16,6 +16,7 @@ from .requests import (
     ForgetPreviewCommand,
     GalleryCommand,
     HistoryCommand,
+    RateCommand,
     RawCommand,
     ReceiptsCommand,
     Request,
@@ -100,8 +101,9 @@ def _gallery(request: Request, context: CommandContext) -> Iterator[tuple[str, A
         guess=request.guess,
         state=request.state,
     )
-    page = home.gallery.page(home.runtime, view, home.raws_in_memory.keys())
-    yield from msgspec.to_builtins(page).items()
+    page = home.gallery.page(home.runtime, view, home.raws_in_memory)
+    # Encoded with the answer: as plain data first, a large page would take twice as long.
+    yield from msgspec.structs.asdict(page).items()
 
 
 def _series(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
@@ -169,6 +171,14 @@ def _reload(_request: Request, context: CommandContext) -> Iterator[tuple[str, A
     yield "did", list(context.reload())
 
 
+def _choose_rate(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..home import choose_rate
+
+    assert isinstance(request, RateCommand)
+    choose_rate(open_home(request, context), request.rate)
+    yield "did", list(context.reload())
+
+
 def _pause(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     context.pause(paused=request.verb == "pause")
     yield "paused", request.verb == "pause"
@@ -209,6 +219,7 @@ QUERIES: Final[dict[str, Callable[[Any, CommandContext], Iterator[tuple[str, Any
     "health": _health,
     "rebirth": _rebirth,
     "reload": _reload,
+    "false-alarm-rate": _choose_rate,
     "pause": _pause,
     "resume": _pause,
     "bundle-import": _import_bundle,

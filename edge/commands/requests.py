@@ -256,6 +256,12 @@ class ExplainCommand(Request, frozen=True, tag="explain"):
     observation_id: Name
 
 
+class RateCommand(Request, frozen=True, tag="false-alarm-rate"):
+    """Choose the false-alarm rate in the settings file, and read the settings again."""
+
+    rate: Annotated[float, msgspec.Meta(gt=0, lt=0.5)]
+
+
 class RawCommand(Request, frozen=True, tag="raw"):
     """Return the raw input of a waiting, recent or labelled observation."""
 
@@ -284,7 +290,7 @@ class HistoryCommand(Request, frozen=True, tag="history"):
     limit: Annotated[int, msgspec.Meta(ge=1, le=EVENTS_LISTED_MAX)] = 100
 
 
-class GalleryCommand(Request, frozen=True, tag="gallery"):
+class GalleryCommand(Request, frozen=True, kw_only=True, tag="gallery"):
     """List observations in pages.  state: those that wait for a label, recent ones, or labelled
     ones.  order: by the value of a label, by time, or similar ones together.  stream, guess: only
     these; the guess of a labelled observation is its label."""
@@ -350,6 +356,7 @@ LOCAL_COMMANDS: Final[dict[str, type[Request]]] = COMMANDS | {
     for kind in (
         ExplainCommand,
         RawCommand,
+        RateCommand,
         ValuesCommand,
         FeedCommand,
         HistoryCommand,

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from .mqtt import CONSOLE
+
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
 
 
@@ -22,3 +24,9 @@ class WebSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     port: Annotated[int, Meta(ge=0, le=65_535)] = 9465
     names: tuple[Name, ...] = ()
     ingress: Literal["", "viewer", "labeller", "owner"] = ""
+
+    @property
+    def link(self) -> str:
+        """The address by the first of `names`; empty if the console is off or has none."""
+        link = f"http://{self.names[0]}:{self.port}/" if self.enabled and self.names else ""
+        return link if CONSOLE.fullmatch(link) else ""

@@ -122,9 +122,9 @@ if TYPE_CHECKING:
         Recalibration,
         may_cover,
     )
-    from .router import fit_router
+    from .router import Router, fit_router
     from .runtime import Runtime, tap_spans
-    from .session.assess import FeatureModel, mixture_scores
+    from .session.assess import EXPERTS, NOVELTY_SPREAD, FeatureModel, mixture_scores
     from .session.explanation import Explanation, KnownExample
     from .session.label_buffer import BufferedObservation
     from .session.recalibration import AlarmCounts, effective_count, wilson_interval
@@ -250,9 +250,9 @@ else:
                 "Recalibration",
                 "may_cover",
             ),
-            "router": ("fit_router",),
+            "router": ("Router", "fit_router"),
             "runtime": ("Runtime", "tap_spans"),
-            "session.assess": ("FeatureModel", "mixture_scores"),
+            "session.assess": ("EXPERTS", "FeatureModel", "NOVELTY_SPREAD", "mixture_scores"),
             "session.explanation": ("Explanation", "KnownExample"),
             "session.label_buffer": ("BufferedObservation",),
             "session.recalibration": ("AlarmCounts", "effective_count", "wilson_interval"),
@@ -267,8 +267,10 @@ __all__ = [
     "COUNT_MAX",
     "DIGEST_BITS",
     "EXPECTED_ERRORS",
+    "EXPERTS",
     "HEAD_FACTS_MAX",
     "NAMING_HINT",
+    "NOVELTY_SPREAD",
     "NOVEL_DOMAIN_OBSERVATIONS_MAX",
     "RECALIBRATION_VERSION",
     "SUPPORT_FACTS_MAX",
@@ -333,6 +335,7 @@ __all__ = [
     "ReleaseActions",
     "RemoveAdaptor",
     "Rollback",
+    "Router",
     "Runtime",
     "Selector",
     "SeriesAnomaly",

@@ -216,7 +216,8 @@ class Learner:
         if len(ids) > limits.MERGED_FACTS_MAX or not may_merge(source, target, recorded):
             return
         self._session.merge(source, target)
-        waiting = [one for one in self._ledger.candidates().values() if one.domain == source]
+        named = self._ledger.select_candidates(Selector(domain=source))
+        waiting = [one for one in map(self._ledger.candidate, named) if one is not None]
         if waiting:
             yield StoreLabelCandidates(tuple(replace(one, domain=target) for one in waiting))
         if ids:
@@ -258,12 +259,13 @@ class Learner:
         after = {fact.id: fact.hash() for fact in effect.facts}
         for key in dict.fromkeys((*after, *effect.evicted, *effect.withdrawn)):
             old, candidate = before.get(key), self._ledger.candidate(key)
+            if old is None and candidate is not None:
+                old = _candidate_as_fact(candidate)
+            waiting = self._session.label_buffer.get(key)
+            if old is None and waiting is not None:
+                old = _as_fact(key, waiting)
             if old is None:
-                waiting = self.unlabelled(key)
-                if waiting is None:
-                    continue
-                domain = candidate.domain if candidate is not None else waiting.domain
-                old = replace(_as_fact(key, waiting), domain=domain)
+                continue
             score = candidate.score if candidate is not None else float("nan")
             yield FactBefore(fact=old, after=after.get(key, b""), score=score)
 
@@ -323,6 +325,20 @@ def _as_fact(key: str, one: BufferedObservation) -> Fact:
     """Return an unlabelled observation as a fact without a label."""
     return Fact(
         id=key,
+        stream=one.stream,
+        domain=one.domain,
+        label="",
+        captured_at_ns=one.captured_at_ns,
+        features=one.features,
+        subject=one.subject,
+        recording=one.recording,
+    )
+
+
+def _candidate_as_fact(one: LabelCandidate) -> Fact:
+    """Return a label candidate as a fact without a label."""
+    return Fact(
+        id=one.observation_id,
         stream=one.stream,
         domain=one.domain,
         label="",

@@ -11,6 +11,7 @@ from .config import Config
 from .events import AlarmQuestion
 from .facts import Fact, Ledger, Selector
 from .knowledge import Knowledge
+from .learning import Learner
 from .recalibration import CalibrationStatus, ObservedRate
 from .session import (
     BufferedObservation,
@@ -30,6 +31,7 @@ class RuntimeViews:
     config: Config
     knowledge: Knowledge
     _ledger: Ledger
+    _learner: Learner
     _session: SessionState
     _levels: StreamLevels
     _refits_accepted: int
@@ -49,7 +51,7 @@ class RuntimeViews:
 
     def observation(self, observation_id: str) -> BufferedObservation | Fact | None:
         """Return a learned, recent or waiting observation; None if it has expired."""
-        return self._ledger.get(observation_id) or self._unlabelled(observation_id)
+        return self._ledger.get(observation_id) or self._learner.unlabelled(observation_id)
 
     def recent(self) -> tuple[tuple[str, BufferedObservation], ...]:
         """Return the observations in the label buffer by id, oldest first; some may be learned."""
@@ -89,20 +91,3 @@ class RuntimeViews:
     def calibration_status(self) -> tuple[CalibrationStatus, ...]:
         """Return how each learned domain's thresholds were calibrated."""
         return self.knowledge.calibration_status(self.config.false_alarm_rate)
-
-    def _unlabelled(self, observation_id: str) -> BufferedObservation | None:
-        """Return an observation from the label buffer or the label candidates; None if expired."""
-        buffered = self._session.label_buffer.get(observation_id)
-        if buffered is not None:
-            return buffered
-        kept = self._ledger.candidate(observation_id)
-        if kept is None:
-            return None
-        return BufferedObservation(
-            stream=kept.stream,
-            subject=kept.subject,
-            captured_at_ns=kept.captured_at_ns,
-            domain=kept.domain,
-            features=kept.features,
-            recording=kept.recording,
-        )

@@ -2,13 +2,14 @@
 plain sentence each."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from ..commands import label_event
 from ..core import (
+    Acknowledgement,
     AlarmQuestion,
     ChangePoint,
     DriftAlarm,
@@ -67,31 +68,15 @@ class Chronicle:
 
     def _events(self, entry: Entry) -> Iterator[HistoryEvent]:
         _, at_ns, home, message = entry
-        match message:
-            case DriftAlarm():
-                yield from self._alarm(home, message)
-            case AlarmQuestion():
-                yield _question(message)
-            case ChangePoint() | SeriesAnomaly():
-                yield _series_event(message)
-            case GrowthReport():
-                yield _growth(at_ns, message)
-            case LabelRequest():
-                yield _request(at_ns, message)
-            case Receipt():
-                yield _receipt(at_ns, message)
-            case BundleTrialReport():
-                yield _trial(at_ns, message)
-            case OutboxGap():
-                text = f"{message.count} messages were lost: {message.reason}"
-                yield HistoryEvent(
-                    at_ns=at_ns, kind="gap", text=text, fields=msgspec.to_builtins(message)
-                )
-            case ClockJump():
-                text = f"The clock was set by {message.seconds:+.0f} s"
-                yield HistoryEvent(
-                    at_ns=at_ns, kind="clock", text=text, fields=msgspec.to_builtins(message)
-                )
+        if isinstance(message, DriftAlarm):
+            yield from self._alarm(home, message)
+        elif isinstance(message, Acknowledgement):
+            if message.detail.startswith("merged "):
+                yield _merge(at_ns, message)
+        else:
+            describe = EVENTS.get(type(message))
+            if describe is not None:
+                yield describe(at_ns, message)
 
     def _alarm(self, home: str, one: DriftAlarm) -> Iterator[HistoryEvent]:
         """Yield the beginning or the end of an alarm; at its end, where the domain is new since it
@@ -168,7 +153,7 @@ def _same_label(one: HistoryEvent, other: HistoryEvent) -> bool:
     )
 
 
-def _question(one: AlarmQuestion) -> HistoryEvent:
+def _question(_at_ns: int, one: AlarmQuestion) -> HistoryEvent:
     return HistoryEvent(
         at_ns=one.captured_at_ns,
         kind="alarm-question",
@@ -180,7 +165,7 @@ def _question(one: AlarmQuestion) -> HistoryEvent:
     )
 
 
-def _series_event(one: ChangePoint | SeriesAnomaly) -> HistoryEvent:
+def _series_event(_at_ns: int, one: ChangePoint | SeriesAnomaly) -> HistoryEvent:
     channels = _listed(one.channels)
     if isinstance(one, ChangePoint):
         kind, text = "change-point", f"{one.stream}: {one.change} of {channels}"
@@ -254,6 +239,44 @@ def _trial(at_ns: int, one: BundleTrialReport) -> HistoryEvent:
         text=f"Bundle {one.bundle} is {one.state}{reason}",
         fields=msgspec.to_builtins(one),
     )
+
+
+def _merge(at_ns: int, one: Acknowledgement) -> HistoryEvent:
+    """Return the event of a merge that the device made: what follows its sentence names the
+    observation."""
+    sentence, facts = one.detail.partition(";")[0], "fact" if one.count == 1 else "facts"
+    return HistoryEvent(
+        at_ns=at_ns,
+        kind="merge",
+        text=f"The device {sentence}, {one.count:,} {facts} moved",
+        fields={"count": one.count},
+        observation_ids=(one.subject_id,),
+    )
+
+
+def _gap(at_ns: int, one: OutboxGap) -> HistoryEvent:
+    most = "at most " if one.reason == "crash" else ""
+    text = f"{most}{one.count:,} messages were lost: {one.reason}"
+    return HistoryEvent(at_ns=at_ns, kind="gap", text=text, fields=msgspec.to_builtins(one))
+
+
+def _clock(at_ns: int, one: ClockJump) -> HistoryEvent:
+    text = f"The clock was set by {one.seconds:+.0f} s"
+    return HistoryEvent(at_ns=at_ns, kind="clock", text=text, fields=msgspec.to_builtins(one))
+
+
+EVENTS: Final[dict[type, Callable[[int, Any], HistoryEvent]]] = {
+    AlarmQuestion: _question,
+    ChangePoint: _series_event,
+    SeriesAnomaly: _series_event,
+    GrowthReport: _growth,
+    LabelRequest: _request,
+    Receipt: _receipt,
+    BundleTrialReport: _trial,
+    OutboxGap: _gap,
+    ClockJump: _clock,
+}
+"""The events of messages that need nothing else."""
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -30,6 +30,7 @@ from .chronicle import start_event, stop_event
 from .clock import DaemonClock
 from .console_process import ConsoleProcess
 from .health import HealthReport, brief_status
+from .homeassistant import HomeAssistantPanel
 from .homes import HOME_SECTIONS, HomeSlot, alarm_outputs
 from .inbox import Inbox
 from .listeners import Listeners
@@ -59,7 +60,8 @@ SOURCE_S: Final = 0.5
 """Seconds for sources to stop; their threads are daemons and end with the process."""
 
 STATUS_S: Final = 5.0
-"""Period of status snapshots; the metrics and `auricle status` read the newest."""
+"""Period of status snapshots; the metrics and `auricle status` read the newest.  While a client
+asks for the feed, there is one a second."""
 
 TRIM_S: Final = 600.0
 """How often free memory is returned to the system, in seconds; a call takes milliseconds."""
@@ -109,6 +111,9 @@ class Daemon:
         self.health = HealthReport(device, __version__)
         # A run without a number must not repeat the observation ids of another run.
         self.run_name = str(self.outbox.run or f"x{secrets.token_hex(6)}")
+        self.panel = HomeAssistantPanel(
+            device, __version__, lambda: self.loop, lambda: self.handler
+        )
         self.connection: Any = self._make_connection(output)
         streams = make_streams(settings.streams, self.run_name)
         self.inbox: Inbox[Any] = Inbox(streams, self.wake)
@@ -135,6 +140,7 @@ class Daemon:
             notifier=self.notifier,
         )
         self.loop.every_second = self._every_second
+        self._watch()
         self.now_ns, self.feed = self.clock.now_ns, self.loop.feed
         self.note = self.loop.chronicle.note
         self.publish, self.answer = self.publisher.publish, self.publisher.answer
@@ -168,8 +174,18 @@ class Daemon:
 
         device = self.settings.device.known_as
         mqtt = resolve_paths(self.settings.mqtt, self.folder)
-        presence = make_presence(mqtt, device, __version__, self._streams, self.clock.now_ns)
+        presence = make_presence(mqtt, device, __version__, self.panel, self.clock.now_ns)
         return MqttClient(mqtt, device, self._receive, presence)
+
+    def _watch(self) -> None:
+        """Let the panel of Home Assistant follow events, if it is enabled."""
+        mqtt = self.settings.mqtt
+        shown = mqtt.homeassistant if mqtt is not None else None
+        self.panel.images = shown is not None and shown.images
+        self.panel.console = (shown.console if shown is not None else "") or self.settings.web.link
+        self.panel.health_s = self.settings.device.health_interval_s
+        self.panel.refresh()
+        self.loop.watch = self.panel.watch if shown is not None and shown.enabled else None
 
     def _make_sparkplug(self) -> Any | None:
         mqtt, device = self.settings.mqtt, self.settings.device.known_as
@@ -229,6 +245,7 @@ class Daemon:
             last = home.history.read(kinds=("restart",), limit=1)
             event = start_event(self.clock.now_ns(), __version__, last[0] if last else None)
             self.loop.chronicle.note("", event)
+            self.loop.chronicle.write()
 
     def stop(self) -> None:
         """Request a stop; a second request skips waiting for work under way."""
@@ -264,6 +281,7 @@ class Daemon:
         for slot in self.homes.values():
             slot.close()
         self.connection.close()
+        self.panel.close()
         self._lock.release()
         self.notifier.close()
         log.info("stopped")
@@ -297,7 +315,8 @@ class Daemon:
             self._announce()
         for name, source in self.sources.items():
             self.inbox.streams[name].problem = source.problem
-        if now - self._snapshot_s >= STATUS_S:
+        watched = now - self.loop.watched_at < STATUS_S
+        if watched or now - self._snapshot_s >= STATUS_S:
             self._snapshot_s = now
             self.notifier.status(brief_status(self.status()))
         if now - self._trimmed_s >= TRIM_S:
@@ -345,6 +364,7 @@ class Daemon:
 
     def _erased(self, ids: tuple[str, ...]) -> None:
         self.loop.forget(ids)
+        self.panel.forget(ids)
 
     def _actuate(self, effect: SetOutput) -> None:
         source = self.sources.get(effect.stream)
@@ -391,6 +411,7 @@ class Daemon:
     def _announce(self) -> None:
         """Announce the current streams."""
         self.announced = self._streams()
+        self.panel.refresh()
         if self.sparkplug is not None:
             self.sparkplug.set_streams(self.announced)
         self.connection.rebirth()
@@ -429,6 +450,7 @@ class Daemon:
 
     def _apply(self, before: Settings, now: Settings) -> Iterator[str]:
         connection = self.connection
+        self._watch()
         if before.device.known_as != now.device.known_as or before.homes != now.homes:
             yield "device.name and homes: need a restart"
         if before.device.log_level != now.device.log_level:

@@ -140,7 +140,8 @@ class Loop:
     """The loop over the daemon's parts; call `turn` repeatedly.
 
     homes: by name, "" for the one of the settings.  handler: None without commands.  every_second:
-    called about once a second.  secondary: Sparkplug, where it is enabled.
+    called about once a second.  secondary: Sparkplug, where it is enabled.  watch: called with each
+    event that a home handled, and its messages.
     """
 
     def __init__(
@@ -160,6 +161,7 @@ class Loop:
         self.handler: CommandPort | None = None
         self.secondary: SecondaryChannel | None = None
         self.every_second: Callable[[], None] | None = None
+        self.watch: Callable[[Event, tuple[Message, ...]], None] | None = None
         self.paused = False
         self.unrouted = 0
         self._unrouted_topic = ""
@@ -209,6 +211,8 @@ class Loop:
             raise EdgeError(f"there is no home {home!r}", f"known homes: {known}")
         messages = slot.feed(event)
         self.publish(messages, home)
+        if self.watch is not None:
+            self.watch(event, messages)
         return messages
 
     def publish(self, messages: Iterable[Message], home: str = "") -> None:
@@ -392,6 +396,8 @@ class Loop:
             if isinstance(message, Rejected):
                 stream.reject(message.reason, message.hint)
         self.publish(messages, stream.settings.home)
+        if self.watch is not None:
+            self.watch(event, messages)
 
     def _maintain(self) -> None:
         """Do the work that is due each second."""

@@ -24,6 +24,10 @@ PER_STREAM_MAX: Final = 4
 ANSWERED_MAX: Final = 500
 """Messages of one answer, the newest: half a megabyte at most."""
 
+CHANNELS_MAX: Final = 32
+"""Channels up to which a forecast comes with its tables; the command `series` returns wider ones.
+64 series of 512 channels would make an answer of 12 MB."""
+
 OFTEN: Final = frozenset({Decision, SeriesForecast})
 """Messages that come with each observation."""
 
@@ -69,7 +73,7 @@ class RecentMessages:
         found = [entry for ring in rings for entry in ring if entry[0] > number]
         found.sort(key=lambda entry: entry[0])
         for sequence, at_ns, home, message in found[-ANSWERED_MAX:]:
-            fields = msgspec.to_builtins(message)
+            fields = msgspec.to_builtins(_shortened(message))
             kind = kind_of(type(message))
             yield {"number": sequence, "kind": kind, "at_ns": at_ns, "home": home} | {
                 name: value for name, value in fields.items() if name != "kind"
@@ -94,3 +98,10 @@ class RecentMessages:
         # Replaced, not changed: a thread may be reading it.
         self._streams = {**self._streams, stream: ring}
         return ring
+
+
+def _shortened(message: Any) -> Any:
+    """Return a message without the tables of a wide forecast."""
+    if isinstance(message, SeriesForecast) and len(message.channels) > CHANNELS_MAX:
+        return msgspec.structs.replace(message, point=(), low=(), high=())
+    return message

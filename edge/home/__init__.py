@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         event_as_data,
         link_totals,
     )
+    from .false_alarm_rate import choose_rate
     from .forecasting import (
         DEFAULT,
         ForecastOptions,
@@ -83,6 +84,7 @@ else:
                 "event_as_data",
                 "link_totals",
             ),
+            "false_alarm_rate": ("choose_rate",),
             "forecasting": (
                 "DEFAULT",
                 "ForecastOptions",
@@ -148,6 +150,7 @@ __all__ = [
     "anomaly_as_data",
     "attach_port",
     "change_as_data",
+    "choose_rate",
     "create_home",
     "describe_knowledge",
     "device_turns",

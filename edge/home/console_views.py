@@ -1,5 +1,6 @@
 """What a home knows and what a forget would take away, for people who look at it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
@@ -122,15 +123,19 @@ def _domains(
 ) -> list[DomainView]:
     served = home.runtime.served_answers()
     calibrated = {one.domain: one for one in home.runtime.calibration_status()}
+    serving = {one.domain: one for one in adaptors if one.serves}
+    facts: Counter[str] = Counter()
+    for (domain, _), count in counts.items():
+        facts[domain] += count
     made = []
     for name in home.runtime.knowledge.domains:
         answers = served.get(name)
         made.append(
             DomainView(
                 domain=name,
-                facts=sum(count for (domain, _), count in counts.items() if domain == name),
+                facts=facts[name],
                 calibration=calibrated.get(name),
-                adaptor=next((one for one in adaptors if one.domain == name and one.serves), None),
+                adaptor=serving.get(name),
                 served={
                     "count": answers.count if answers else 0,
                     "right": answers.right if answers else 0,

@@ -8,30 +8,35 @@ that no decision waits for them.
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from ..core import AlarmQuestion, BufferedObservation, Runtime
-from ..storage import Store
+from ..storage import CandidateEntry, Store
 from .similar_groups import SKETCH_BYTES, GroupingThread
 from .typos import KnownNames
 
 SLICE_S: Final = 0.002
 """Seconds of one slice of guesses; a decision waits for one at most."""
 
-SLICE_ROWS: Final = 8
-"""Observations answered between two looks at the clock: they take about a millisecond with a
-hundred concepts."""
+SLICE_ROWS: Final = 4
+"""Observations answered between two looks at the clock: half a millisecond each with a thousand
+facts of 1,280 columns."""
 
 WATCHED_S: Final = 60.0
 """How long after the last look guesses are kept up to date.  Chosen by hand; effect not
 measured."""
 
 RENEW_S: Final = 1.0
-"""How often new observations join, in seconds: finding them passes over all."""
+"""How often new observations join, in seconds: finding them passes over the label buffer."""
+
+FACTS_NOTED: Final = 4_096
+"""Observations that have left and are still cached until the next clean-up: as many as the label
+buffer holds."""
 
 
 AGREED_MAX: Final = 16
@@ -103,6 +108,10 @@ class _Answer:
         self.sketch, self.version = sketch, version
 
 
+Source = Mapping[str, CandidateEntry] | Mapping[str, BufferedObservation]
+"""Waiting or recent observations by id."""
+
+
 class Gallery:
     """The gallery over a home's store and runtime.  kind: of the encoder.
 
@@ -116,7 +125,7 @@ class Gallery:
         self._agreed: dict[str, dict[str, list[str]]] = {}
         self._learned: dict[str, bool] = {}
         self._looked_at = self._renewed_at = -math.inf
-        self._version: int | None = None
+        self._state: tuple[int, int, int] | None = None
         self._grouping = GroupingThread()
 
     @property
@@ -130,7 +139,9 @@ class Gallery:
             self._release()
             return False
         until = time.monotonic() + SLICE_S
-        self._renew(runtime)
+        if until - self._renewed_at > RENEW_S:
+            self._renewed_at = until
+            self._renew(runtime, self._recent(runtime))
         while self._due and time.monotonic() < until:
             rows = [self._due.popleft() for _ in range(min(SLICE_ROWS, len(self._due)))]
             self._guess(runtime, rows)
@@ -170,21 +181,26 @@ class Gallery:
         found = self._answers.get(observation_id)
         return found.guess if found is not None and found.known else ""
 
-    def page(self, runtime: Runtime, view: GalleryView, raws: Iterable[str] = ()) -> GalleryPage:
-        """Return a page.  raws: observations whose raw input is in memory."""
+    def page(
+        self, runtime: Runtime, view: GalleryView, in_memory: Container[str] = ()
+    ) -> GalleryPage:
+        """Return a page.  in_memory: observations whose raw input is in memory."""
         self._looked_at = time.monotonic()
-        self._renew(runtime)
         recent = self._recent(runtime)
+        self._renew(runtime, recent)
         if view.state == "labelled":
             total, items = self._labelled(view)
         else:
             total, items = self._unlabelled(view, recent)
         names = KnownNames.of(self._store.concepts())
-        shown = self._store.lists.with_raw([one.id for one in items]).union(raws)
+        on_disk = self._store.lists.with_raw([one.id for one in items])
         return GalleryPage(
             total=total,
             items=tuple(
-                msgspec.structs.replace(one, raw=True) if one.id in shown else one for one in items
+                msgspec.structs.replace(one, raw=True)
+                if one.id in on_disk or one.id in in_memory
+                else one
+                for one in items
             ),
             pending=len(self._due),
             grouping=self._grouping.active,
@@ -201,42 +217,48 @@ class Gallery:
     # --- pages -----------------------------------------------------------------------------------
 
     def _unlabelled(
-        self, view: GalleryView, recent: dict[str, BufferedObservation]
+        self, view: GalleryView, recent: Mapping[str, BufferedObservation]
     ) -> tuple[int, list[GalleryItem]]:
-        index = self._store.candidate_index()
-        source = recent if view.state == "recent" else index
-        ids = [
+        source = recent if view.state == "recent" else self._store.candidate_index()
+        ids = self._filtered(view, source)
+        order = self._order(view, source, ids)
+        chosen = [ids[at] for at in order[view.offset : view.offset + view.limit].tolist()]
+        return len(ids), [self._item(key, source[key]) for key in chosen]
+
+    def _filtered(self, view: GalleryView, source: Source) -> list[str]:
+        if not (view.stream or view.guess):
+            return list(source)
+        answers = self._answers
+        ids = [key for key, one in source.items() if view.stream in {"", one.stream}]
+        if not view.guess:
+            return ids
+        return [
             key
-            for key, one in source.items()
-            if (not view.stream or one.stream == view.stream)
-            and (not view.guess or self._guess_text(key) == view.guess)
+            for key in ids
+            if (found := answers.get(key)) is not None and found.guess == view.guess
         ]
+
+    def _order(self, view: GalleryView, source: Source, ids: Sequence[str]) -> NDArray[np.intp]:
+        """Return the places of observations in the order of a view."""
         if view.order == "similar":
-            self._grouping.start({key: self._answers[key].sketch for key in self._answers})
+            self._grouping.start({key: one.sketch for key, one in self._answers.items()})
             groups = self._grouping.groups
-            last = len(groups)
-            ids.sort(key=lambda key: groups.get(key, last))
+            keys = np.fromiter((groups.get(key, len(groups)) for key in ids), np.float64, len(ids))
         elif view.order == "value" and view.state == "waiting":
-            ids.sort(key=lambda key: -index[key].score)
+            index = self._store.candidate_index()
+            keys = -np.fromiter((index[key].score for key in ids), np.float64, len(ids))
         else:
-            ids.sort(key=lambda key: -source[key].captured_at_ns)
-        chosen = ids[view.offset : view.offset + view.limit]
-        return len(ids), [self._item(key, source, view) for key in chosen]
+            keys = -np.fromiter((source[key].captured_at_ns for key in ids), np.float64, len(ids))
+        return np.argsort(keys, kind="stable")
 
-    def _guess_text(self, key: str) -> str:
-        found = self._answers.get(key)
-        return found.guess if found is not None else ""
-
-    def _item(self, key: str, source: object, view: GalleryView) -> GalleryItem:
-        waiting = view.state == "waiting"
-        one = source[key]  # type: ignore[index] # a mapping of either kind
-        found = self._answers.get(key)
+    def _item(self, key: str, one: CandidateEntry | BufferedObservation) -> GalleryItem:
+        found, waiting = self._answers.get(key), isinstance(one, CandidateEntry)
         return GalleryItem(
             id=key,
             stream=one.stream,
             domain=one.domain,
             captured_at_ns=one.captured_at_ns,
-            score=one.score if waiting else math.nan,
+            score=one.score if isinstance(one, CandidateEntry) else math.nan,
             guess=found.guess if found else "",
             known=found.known if found else None,
             p_value=found.p_value if found else 1.0,
@@ -281,17 +303,26 @@ class Gallery:
         if unknown:
             facts = self._store.lists.learned(unknown)
             learned.update((key, key in facts) for key in unknown)
+        if len(learned) > 2 * len(rows) + FACTS_NOTED:
+            self._learned = learned = {key: learned[key] for key, _ in rows}
         return {key: one for key, one in rows if not learned[key] and key not in index}
 
-    def _renew(self, runtime: Runtime) -> None:
-        """List the observations whose guess is missing or outdated, if anything has changed."""
-        now, version = time.monotonic(), runtime.answers_version
-        if version == self._version and now - self._renewed_at < RENEW_S:
+    def _renew(self, runtime: Runtime, recent: Mapping[str, BufferedObservation]) -> None:
+        """List the observations whose guess is missing; all of them once the knowledge or the
+        candidates have changed."""
+        version, index, answers = (
+            runtime.answers_version,
+            self._store.candidate_index(),
+            self._answers,
+        )
+        state = version, id(index), index.revision
+        if state == self._state:
+            new = [key for key in recent if key not in answers]
+            self._due = deque(dict.fromkeys([*reversed(new), *self._due]))
             return
-        self._version, self._renewed_at = version, now
-        ids = [*reversed(self._recent(runtime)), *reversed(list(self._store.candidate_index()))]
-        answers = self._answers
-        if len(answers) > len(ids):
+        self._state = state
+        ids = [*reversed(recent), *reversed(list(index))]
+        if len(answers) > len(ids) + FACTS_NOTED:
             self._answers = answers = {key: answers[key] for key in ids if key in answers}
         self._due = deque(
             key for key in ids if (found := answers.get(key)) is None or found.version != version
@@ -327,6 +358,6 @@ class Gallery:
     def _release(self) -> None:
         """Return the memory of a gallery that is not looked at any more."""
         if self._answers:
-            self._answers, self._learned, self._version = {}, {}, None
+            self._answers, self._learned, self._state = {}, {}, None
             self._due.clear()
             self._grouping = GroupingThread()

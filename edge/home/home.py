@@ -42,6 +42,7 @@ from ..core import (
     StoreLabelCandidates,
     StoreRecalibration,
     Tick,
+    Together,
     Undoable,
 )
 from ..mqtt import BundleTrialReport
@@ -418,8 +419,11 @@ class Home:
 
     def _store(self, effect: Effect) -> None:
         self.store.apply(effect)
-        if isinstance(effect, StoreFacts):
-            self.gallery.changed(fact.id for fact in effect.facts)
+        changed = effect.effects if isinstance(effect, Together) else (effect,)
+        for one in changed:
+            if isinstance(one, StoreFacts):
+                gone = (*one.withdrawn, *one.evicted)
+                self.gallery.changed((fact.id for fact in one.facts), gone)
 
     def _erase(self, effect: EraseFacts) -> None:
         """Erase, and call `erased` once that is durable, even if overwriting then fails."""

@@ -66,7 +66,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     clipped: int = 0
 
 
-class Distribution(msgspec.Struct, frozen=True):
+class ScoreDistribution(msgspec.Struct, frozen=True):
     """A histogram.  edges: one more than counts."""
 
     edges: tuple[float, ...]
@@ -98,7 +98,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     rate_hz: int = 0
     score: float = 0.0
     threshold: float | None = None
-    distribution: Distribution | None = None
+    distribution: ScoreDistribution | None = None
     captured_at_ns: int = 0
     stream: str = ""
     learned: str = ""
@@ -160,7 +160,7 @@ def explain_observation(home: Home, observation_id: str) -> Explained:
     )
 
 
-def _held_out(home: Home, domain: str) -> tuple[float | None, Distribution | None]:
+def _held_out(home: Home, domain: str) -> tuple[float | None, ScoreDistribution | None]:
     """Return the threshold of a domain, and the distribution of its held-out scores."""
     runtime = home.runtime
     calibration, rate = runtime.knowledge.calibration(), runtime.config.false_alarm_rate
@@ -173,7 +173,7 @@ def _held_out(home: Home, domain: str) -> tuple[float | None, Distribution | Non
     rank = int(np.floor(rate * (1 + len(scores)))) - 1
     if 0 <= rank < len(scores) and domain not in calibration.in_time:
         threshold = float(scores[len(scores) - 1 - rank])
-    return threshold, Distribution(tuple(edges.tolist()), tuple(counts.tolist()))
+    return threshold, ScoreDistribution(tuple(edges.tolist()), tuple(counts.tolist()))
 
 
 def _columns(home: Home, found: Explanation) -> tuple[Column, ...]:

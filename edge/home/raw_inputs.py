@@ -47,9 +47,8 @@ class RawInputs:
         """Return the raw input of an observation, None if it is not kept."""
         return self._kept.get(key)
 
-    def keys(self) -> Iterable[str]:
-        """Return the observations whose raw input is kept."""
-        return self._kept.keys()
+    def __contains__(self, key: object) -> bool:
+        return key in self._kept
 
     def drop(self, keys: Iterable[str]) -> None:
         """Drop the raw inputs of observations."""

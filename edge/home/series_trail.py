@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -37,7 +36,7 @@ class SeriesView(msgspec.Struct, frozen=True, kw_only=True):
 
     channels: tuple[str, ...]
     at_ns: tuple[int, ...]
-    values: tuple[tuple[float | None, ...], ...]
+    values: list[list[float | None]]
     horizons: tuple[int, ...]
     forecasts: tuple[dict[str, Any], ...]
     change_points: tuple[ChangePoint, ...]
@@ -105,17 +104,21 @@ class SeriesTrail:
         rows, last = list(trail.samples), trail.last
         times = tuple(at for at, _, _ in rows)
         pace_ns = _pace(times)
-        newest = islice(rows, max(0, len(rows) - forecasts), None)
+        values = np.array([row for _, row, _ in rows])
+        tables = np.array([table for _, _, table in rows])
         return SeriesView(
             channels=trail.channels,
             at_ns=times,
-            values=tuple(_plain(column) for column in np.stack([row for _, row, _ in rows]).T),
+            values=_plain(values.T),
             horizons=trail.horizons,
-            forecasts=tuple(_forecast(trail.horizons, pace_ns, at, one) for at, _, one in newest),
+            forecasts=tuple(
+                _forecast(trail.horizons, pace_ns, at, table)
+                for at, table in zip(times[-forecasts:], _plain(tables[-forecasts:]), strict=True)
+            ),
             change_points=tuple(one for one in trail.events if isinstance(one, ChangePoint)),
             anomalies=tuple(one for one in trail.events if isinstance(one, SeriesAnomaly)),
             regime=trail.regime,
-            coverage=tuple(_coverage(rows, at, h) for at, h in enumerate(trail.horizons)),
+            coverage=tuple(_coverage(values, tables, at, h) for at, h in enumerate(trail.horizons)),
             pace_s=pace_ns / 1e9,
             anomaly={
                 "score": last.anomaly_score,
@@ -142,9 +145,9 @@ def _pace(times: tuple[int, ...]) -> int:
 
 
 def _forecast(
-    horizons: tuple[int, ...], pace_ns: int, made_at_ns: int, table: Floats
+    horizons: tuple[int, ...], pace_ns: int, made_at_ns: int, table: list[Any]
 ) -> dict[str, Any]:
-    point, low, high = (tuple(_plain(row) for row in part) for part in table)
+    point, low, high = table
     return {
         "made_at_ns": made_at_ns,
         "at_ns": tuple(made_at_ns + pace_ns * ahead for ahead in horizons),
@@ -155,18 +158,28 @@ def _forecast(
     }
 
 
-def _coverage(rows: list[tuple[int, Floats, Floats]], at: int, ahead: int) -> float | None:
+def _coverage(values: Floats, tables: Floats, at: int, ahead: int) -> float | None:
     """Return the share of values inside the interval that was forecast `ahead` samples before."""
-    if len(rows) <= ahead:
+    if len(values) <= ahead:
         return None
-    actual = np.stack([row for _, row, _ in rows[ahead:]])
-    low = np.stack([table[1, at] for _, _, table in rows[:-ahead]])
-    high = np.stack([table[2, at] for _, _, table in rows[:-ahead]])
+    actual, low, high = values[ahead:], tables[:-ahead, 1, at], tables[:-ahead, 2, at]
     counted = np.isfinite(actual) & np.isfinite(low) & np.isfinite(high)
     inside = (actual >= low) & (actual <= high) & counted
     return float(inside.sum() / counted.sum()) if counted.any() else None
 
 
-def _plain(row: Floats) -> tuple[float | None, ...]:
-    """Return numbers for JSON, None for what is missing; rounded as float32 is exact."""
-    return tuple(float(f"{one:.7g}") if np.isfinite(one) else None for one in row.tolist())
+def _plain(numbers: Floats) -> Any:
+    """Return numbers for JSON as nested lists, None for what is missing; with the seven digits that
+    float32 has.  Cost: 30 ns a number."""
+    exact = numbers.astype(np.float64)
+    there = np.isfinite(exact)
+    size = np.abs(exact)
+    digits = np.zeros_like(exact)
+    np.log10(size, out=digits, where=there & (size > 0))
+    scale = 10.0 ** (6 - np.floor(digits))
+    rounded = np.round(np.where(there, exact, 0.0) * scale) / scale
+    if there.all():
+        return rounded.tolist()
+    made = rounded.astype(object)
+    made[~there] = None
+    return made.tolist()

@@ -186,7 +186,7 @@ def _forget_again(folder: Path, kept: Path) -> int:
             home.store.name_columns(before.columns(), home.model.card)
         if before.receipt_count() > home.store.receipt_count() and home.store.recalibrations():
             home.store.drop_recalibrations()
-        home.store.drop_actions()
+        home.store.action_records.drop()
         forgotten = home.forget_buried(before)
         home.stamp()
     return forgotten

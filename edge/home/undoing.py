@@ -19,7 +19,7 @@ class DoneAction(msgspec.Struct, frozen=True, kw_only=True):
 
 def done_actions(home: Home, now_ns: int) -> tuple[DoneAction, ...]:
     """Return the actions of the last ten minutes, newest first."""
-    return tuple(_shown(*one, now_ns) for one in home.store.action_heads())
+    return tuple(_shown(*one, now_ns) for one in home.store.action_records.heads())
 
 
 def _shown(action: Action, facts: int, now_ns: int) -> DoneAction:

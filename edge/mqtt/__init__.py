@@ -9,6 +9,21 @@ if TYPE_CHECKING:
     from .client.transport import make_tls_context, read_password
     from .client.waker import Waker
     from .envelope import MessageEncoder, mark_historical
+    from .homeassistant.controls import (
+        Control,
+        InvalidControl,
+        LabelControl,
+        NotNewControl,
+        RateControl,
+    )
+    from .homeassistant.device import (
+        AnnouncedDevice,
+        AnnouncedHome,
+        AnnouncedStream,
+        ControlAnswer,
+        FlaggedState,
+        InstalledBundle,
+    )
     from .messages import (
         ALIVE_S,
         AdaptorStatus,
@@ -35,6 +50,21 @@ else:
             "client.transport": ("make_tls_context", "read_password"),
             "client.waker": ("Waker",),
             "envelope": ("MessageEncoder", "mark_historical"),
+            "homeassistant.controls": (
+                "Control",
+                "InvalidControl",
+                "LabelControl",
+                "NotNewControl",
+                "RateControl",
+            ),
+            "homeassistant.device": (
+                "AnnouncedDevice",
+                "AnnouncedHome",
+                "AnnouncedStream",
+                "ControlAnswer",
+                "FlaggedState",
+                "InstalledBundle",
+            ),
             "messages": (
                 "ALIVE_S",
                 "AdaptorStatus",
@@ -60,18 +90,29 @@ __all__ = [
     "ALIVE_S",
     "LOST",
     "AdaptorStatus",
+    "AnnouncedDevice",
+    "AnnouncedHome",
+    "AnnouncedStream",
     "BrokerStatus",
     "BundleTrialReport",
     "Channels",
     "ClockJump",
+    "Control",
+    "ControlAnswer",
     "DaemonStatus",
+    "FlaggedState",
     "HomeStatus",
     "InboundMessage",
+    "InstalledBundle",
+    "InvalidControl",
+    "LabelControl",
     "MessageEncoder",
     "MqttClient",
+    "NotNewControl",
     "OutboxGap",
     "OutboxStatus",
     "PublishedMessage",
+    "RateControl",
     "ReplyAddress",
     "Response",
     "SilentPresence",

@@ -6,6 +6,7 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .bundle_trials import BundleTrial
+    from .candidate_index import CandidateEntry
     from .card_fingerprint import read_card_fingerprint
     from .command_journal import AnsweredCommand, JournalEntry
     from .database import WriterLock, copy_updated, guard_errors, open_database, transaction
@@ -29,6 +30,7 @@ else:
         __name__,
         {
             "bundle_trials": ("BundleTrial",),
+            "candidate_index": ("CandidateEntry",),
             "card_fingerprint": ("read_card_fingerprint",),
             "command_journal": ("AnsweredCommand", "JournalEntry"),
             "database": (
@@ -66,6 +68,7 @@ __all__ = [
     "SIDE_FILES",
     "AnsweredCommand",
     "BundleTrial",
+    "CandidateEntry",
     "HistoryEvent",
     "HistoryFile",
     "JournalEntry",

@@ -5,7 +5,7 @@ action removed stays in `adaptors` with the action's number in `kept_for`.
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from ..core import ACTIONS_OF_FACTS, Action, Fact, FactBefore
 from ..core import limits as core_limits
 from . import tables
+from .command_journal import Transaction
 from .fact_reads import Rows
 
 ROW_COLUMNS: Final = f"{tables.FACT_COLUMNS}, after, score"
@@ -30,6 +31,50 @@ class _Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     harmless: bool = True
     counts: tuple[int, int, int] = (0, 0, 0)
     restored: int = 0
+
+
+class ActionRecords:
+    """The actions of an open file.  rows: runs a query; change: opens a transaction."""
+
+    def __init__(self, rows: Rows, change: Transaction) -> None:
+        self._rows, self._change = rows, change
+
+    def heads(self) -> tuple[tuple[Action, int], ...]:
+        """Return the actions without their facts, newest first, each with the number of facts in
+        its record."""
+        counts = dict(
+            self._rows(
+                "SELECT actions.action, COUNT(*) FROM actions JOIN action_facts"
+                " ON action_facts.action = actions.number GROUP BY actions.number",
+                (),
+            )
+        )
+        found = read_actions(self._rows, heads=True)
+        return tuple((one, counts.get(one.id, 0)) for one in found)
+
+    def holds(self, action_id: str) -> bool:
+        """Return whether an action is recorded."""
+        return bool(self._rows("SELECT 1 FROM actions WHERE action = ?", (action_id,)))
+
+    def newest_ns(self) -> int:
+        """Return the time of the newest action, 0 without any.  A clock that is below it is not set
+        yet, and must not end what can be undone."""
+        return int(self._rows("SELECT COALESCE(MAX(at_ns), 0) FROM actions", ())[0][0])
+
+    def expire(self, now_ns: int) -> None:
+        """Delete the actions that can't be undone any more, with the evicted facts kept for
+        them."""
+        ((oldest, newest),) = self._rows("SELECT MIN(at_ns), MAX(at_ns) FROM actions", ())
+        if oldest is None or max(now_ns - oldest, newest - now_ns) < core_limits.UNDO_NS:
+            return
+        with self._change("deleting old actions") as db:
+            delete_expired(db, now_ns)
+
+    def drop(self) -> None:
+        """Delete all actions: none can be undone any more."""
+        with self._change("deleting actions") as db:
+            db.execute("DELETE FROM actions")
+            _delete_orphans(db)
 
 
 def read_actions(rows: Rows, *, heads: bool = False) -> tuple[Action, ...]:
@@ -60,29 +105,6 @@ def _action(rows: Rows, row: tuple[Any, ...], *, heads: bool) -> Action:
         adaptors=tuple((domain, version) for domain, version in adaptors),
         **given,
     )
-
-
-def count_facts(rows: Rows) -> Mapping[str, int]:
-    """Return how many facts the record of each action holds."""
-    return dict(
-        rows(
-            "SELECT actions.action, COUNT(*) FROM actions JOIN action_facts"
-            " ON action_facts.action = actions.number GROUP BY actions.number",
-            (),
-        )
-    )
-
-
-def newest_ns(rows: Rows) -> int:
-    """Return the time of the newest action, 0 without any.  A clock that is below it is not set
-    yet, and must not end what can be undone."""
-    return int(rows("SELECT COALESCE(MAX(at_ns), 0) FROM actions", ())[0][0])
-
-
-def holds_expired(rows: Rows, now_ns: int) -> bool:
-    """Return whether `delete_expired` would delete any action."""
-    ((oldest, newest),) = rows("SELECT MIN(at_ns), MAX(at_ns) FROM actions", ())
-    return oldest is not None and max(now_ns - oldest, newest - now_ns) >= core_limits.UNDO_NS
 
 
 def kept_facts(rows: Rows, where: str, values: tuple[Any, ...]) -> tuple[str, ...]:
@@ -146,12 +168,6 @@ def delete_facts(
         [(stream,) for stream in streams],
     )
     _delete_emptied(db)
-
-
-def delete_all(db: sqlite3.Connection) -> None:
-    """Delete all actions."""
-    db.execute("DELETE FROM actions")
-    _delete_orphans(db)
 
 
 def _delete_beyond_limits(db: sqlite3.Connection) -> None:

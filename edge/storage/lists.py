@@ -104,7 +104,7 @@ class Lists:
         """Return domain and version of the adaptors that any of these facts shaped, sorted."""
         query = (
             "SELECT DISTINCT domain, version FROM adaptor_facts JOIN adaptors ON number = adaptor"
-            " WHERE id IN ({})"
+            " WHERE kept_for IS NULL AND id IN ({})"
         )
         return sorted(set(self._in(query, ids)))
 

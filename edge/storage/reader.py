@@ -1,7 +1,6 @@
 """Read access to a knowledge file: the core's `Ledger` protocol, receipts, digests and checks."""
 
 import hashlib
-import math
 import sqlite3
 import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -38,7 +37,7 @@ from ..core import (
 from ..core import limits as core_limits
 from ..core.adaptors import AdaptorRecord
 from . import action_log, tables
-from .candidate_index import CandidateEntry, CandidateIndex
+from .candidate_index import CandidateIndex, candidate_entry
 from .capture_times import CaptureTimes, changed_times
 from .concept_totals import DIGEST_BYTES, ConceptTotals
 from .database import guard_errors
@@ -222,57 +221,35 @@ class StoreReader:
 
     def select_candidates(self, selector: Selector) -> tuple[str, ...]:
         """See `facts.Ledger`."""
-        if selector.ids is not None:
-            found = (self.candidate(key) for key in sorted(selector.ids))
-            return tuple(one.observation_id for one in found if one and one.selected_by(selector))
-        if selector.label is not None:
-            return ()
-        where, values = tables.where_clause(selector)
-        rows = self._rows(f"SELECT id FROM candidates WHERE {where} ORDER BY number", values)
-        return tuple(row[0] for row in rows)
+        return self.candidate_index().select(selector)
 
     def candidate_index(self) -> CandidateIndex:
         """Return the label candidates without their features.  Cost: one pass over them at the
         first call."""
         if self._candidates is None:
             rows = self._rows(
-                "SELECT id, stream, domain, captured_at_ns, score FROM candidates ORDER BY number"
+                "SELECT id, stream, subject, domain, captured_at_ns, COALESCE(score, 'nan'),"
+                " recording FROM candidates ORDER BY number"
             )
             self._candidates = CandidateIndex(
-                (key, CandidateEntry(stream, domain, at_ns, math.nan if score is None else score))
-                for key, stream, domain, at_ns, score in rows
+                (
+                    key,
+                    candidate_entry(
+                        stream=stream,
+                        subject=subject,
+                        domain=domain,
+                        captured_at_ns=at_ns,
+                        score=float(score),
+                        recording=recording,
+                    ),
+                )
+                for key, stream, subject, domain, at_ns, score, recording in rows
             )
         return self._candidates
-
-    def candidate_count(self) -> int:
-        """Count the label candidates."""
-        return int(self._rows("SELECT COUNT(*) FROM candidates")[0][0])
-
-    def candidate_page(self, after: int, count: int) -> list[tuple[int, str, bytes]]:
-        """Return the next candidates after a number: number, id and features, oldest first."""
-        return [
-            (number, fact_id, features)
-            for number, fact_id, features in self._rows(
-                "SELECT number, id, features FROM candidates WHERE number > ?"
-                " ORDER BY number LIMIT ?",
-                (after, count),
-            )
-        ]
 
     def actions(self) -> tuple[Action, ...]:
         """See `facts.Ledger`."""
         return action_log.read_actions(self._rows)
-
-    def recorded(self, action_id: str) -> bool:
-        """Return whether an action is recorded."""
-        return bool(self._rows("SELECT 1 FROM actions WHERE action = ?", (action_id,)))
-
-    def action_heads(self) -> tuple[tuple[Action, int], ...]:
-        """Return the recorded actions without their facts, newest first, each with the number of
-        facts in its record."""
-        counts = action_log.count_facts(self._rows)
-        heads = action_log.read_actions(self._rows, heads=True)
-        return tuple((one, counts.get(one.id, 0)) for one in heads)
 
     def kept_facts(self, selector: Selector) -> tuple[str, ...]:
         """See `facts.Ledger`."""

@@ -46,6 +46,7 @@ from ..core import (
     find_invalid_columns,
 )
 from . import action_log, tables
+from .action_log import ActionRecords
 from .bundle_trials import BEFORE, BundleTrials
 from .capture_times import CaptureTimes
 from .checkpoints import Checkpoints
@@ -81,6 +82,7 @@ class Store(StoreReader):
         self._marks = self._nested = False
         self._recording: int | None = None
         self.raw_inputs: Callable[[Iterable[str]], Mapping[str, bytes]] | None = None
+        self.action_records = ActionRecords(self._rows, self._transaction)
         self.trials = BundleTrials(self._rows, self._command_transaction)
         self.journal = CommandJournal(self._rows, self._transaction, self._keys[0][1])
 
@@ -180,7 +182,7 @@ class Store(StoreReader):
         if self.unscrubbed:
             self._scrub()
             return
-        self.expire_actions(max(time.time_ns(), action_log.newest_ns(self._rows)))
+        self.action_records.expire(max(time.time_ns(), self.action_records.newest_ns()))
         with guard_errors(self.path, "writing the log into"):
             uncleaned = self._uncleaned
             if self._checkpoints.advance(everything=uncleaned) and uncleaned:
@@ -253,22 +255,11 @@ class Store(StoreReader):
                 self._marks = True
         except BaseException:
             # What was read of the change that is rolled back must not stay.
-            self._totals, self._times, self._records = None, CaptureTimes(), None
+            self._totals, self._times = None, CaptureTimes()
+            self._records = self._candidates = None
             raise
         finally:
             self._nested, self._recording = False, None
-
-    def expire_actions(self, now_ns: int) -> None:
-        """Delete the actions that can't be undone any more, with the evicted facts kept for
-        them."""
-        if action_log.holds_expired(self._rows, now_ns):
-            with self._transaction("deleting old actions") as db:
-                action_log.delete_expired(db, now_ns)
-
-    def drop_actions(self) -> None:
-        """Delete all actions: none can be undone any more."""
-        with self._transaction("deleting actions") as db:
-            action_log.delete_all(db)
 
     def apply_all(self, effects: Iterable[Effect]) -> tuple[Message, ...]:
         """Apply the effects of one event in order.  Returns the messages among them: their contents

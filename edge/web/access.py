@@ -35,7 +35,7 @@ SAVE_S: Final = 60.0
 
 
 @dataclass(kw_only=True)
-class Session:
+class WebSession:
     """One browser.  secret: of its cookie, known only while a request carries it.  notes: messages
     for its next page.  via_ingress: Home Assistant has checked who it is."""
 
@@ -68,11 +68,11 @@ class Sessions:
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self._folder, self._clock = folder, clock
         self._path = folder / FOLDER / "sessions.json"
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, WebSession] = {}
         self._saved_s = 0.0
         self._load()
 
-    def redeem(self, token: str) -> Session | None:
+    def redeem(self, token: str) -> WebSession | None:
         """Open a session with a one-time token; None if it opens nothing.
 
         The secret is always new: one that a browser brought is never adopted (session fixation).
@@ -80,10 +80,10 @@ class Sessions:
         role = redeem_link(self._folder, token, self._clock())
         return None if role is None else self.open(role)
 
-    def open(self, role: Role, *, via_ingress: bool = False) -> Session:
+    def open(self, role: Role, *, via_ingress: bool = False) -> WebSession:
         """Open a session in a role."""
         now_s = self._clock()
-        session = Session(
+        session = WebSession(
             role=role, begun_s=now_s, used_s=now_s, secret=new_secret(), via_ingress=via_ingress
         )
         self._drop_expired(now_s)
@@ -94,7 +94,7 @@ class Sessions:
         self.save()
         return session
 
-    def find(self, secret: str) -> Session | None:
+    def find(self, secret: str) -> WebSession | None:
         """Return the session of a cookie's secret, None if it has none or it has ended."""
         if not TOKEN_TEXT.fullmatch(secret):
             return None
@@ -107,12 +107,12 @@ class Sessions:
             self.save()
         return session
 
-    def holds(self, session: Session) -> bool:
+    def holds(self, session: WebSession) -> bool:
         """Return whether a session has not ended."""
         kept = self._sessions.get(hash_secret(session.secret))
         return kept is session and not _ended(session, self._clock())
 
-    def close(self, session: Session) -> None:
+    def close(self, session: WebSession) -> None:
         """End a session."""
         self._sessions.pop(hash_secret(session.secret), None)
         self.save()
@@ -137,7 +137,7 @@ class Sessions:
             for key, one in json.loads(self._path.read_text("utf-8")).items():
                 if one["role"] in ROLES:
                     begun_s, used_s = float(one["begun_s"]), float(one["used_s"])
-                    self._sessions[str(key)] = Session(
+                    self._sessions[str(key)] = WebSession(
                         role=one["role"], begun_s=begun_s, used_s=used_s
                     )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -149,7 +149,7 @@ class Sessions:
             del self._sessions[key]
 
 
-def _ended(session: Session, now_s: float) -> bool:
+def _ended(session: WebSession, now_s: float) -> bool:
     """A clock that was set back ends no session early, and extends none beyond its times."""
     idle_s, age_s = abs(now_s - session.used_s), abs(now_s - session.begun_s)
     return idle_s > IDLE_S or age_s > SESSION_S

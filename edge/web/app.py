@@ -16,7 +16,7 @@ from ..config import WebSettings
 from ..logs import log
 from ..pages import environment
 from . import common
-from .access import Session, Sessions
+from .access import Sessions, WebSession
 from .client import AskError, DaemonClient, DaemonOfflineError
 from .console import Console, NotAllowedError, Parts
 from .guards import (
@@ -32,7 +32,6 @@ from .guards import (
 from .links import allows
 from .live import Live
 from .processes import Programs
-from .screen import Route
 from .screens import SCREENS
 from .server import BODY_BYTES_MAX, ConsoleServer
 from .static_files import StaticFiles
@@ -65,7 +64,7 @@ class Application:
         self._requests = RateLimits(PER_MINUTE)
         self._actions = RateLimits(ACTIONS_PER_MINUTE)
         self._guesses = RateLimits(GUESSES_PER_MINUTE)
-        self._routes = {
+        self.routes = {
             (route.method, route.path): route
             for route in (*common.ROUTES, *(r for screen in SCREENS for r in screen.routes))
         }
@@ -78,7 +77,7 @@ class Application:
         self.server = ConsoleServer(self.app, self._body_limit)
 
     def _body_limit(self, method: str, path: str) -> int:
-        route = self._routes.get((method, path.removeprefix("/")))  # type: ignore[arg-type] - any
+        route = self.routes.get((method, path.removeprefix("/")))  # type: ignore[arg-type] - any
         return route.body_bytes_max if route is not None else BODY_BYTES_MAX
 
     async def _static(self, request: Request, name: str) -> Response:
@@ -116,7 +115,7 @@ class Application:
 
     async def _route(self, console: Console, request: Request, path: str) -> Response:
         method = "GET" if request.method == "HEAD" else request.method
-        route = self._routes.get((method, path))
+        route = self.routes.get((method, path))
         if path == "open":
             return await self._open(console, request, method)
         session = console.session
@@ -132,7 +131,7 @@ class Application:
             self._check_action(request, session)
         return await route.handler(console, request)
 
-    def _check_action(self, request: Request, session: Session) -> None:
+    def _check_action(self, request: Request, session: WebSession) -> None:
         """Raise AskError for an action without the session's token, or for too many."""
         given = request.headers.get("X-CSRF-Token", "")
         if not given and request.form is not None:
@@ -144,7 +143,7 @@ class Application:
         if not self._actions.take(session.csrf):
             raise _too_fast(ACTIONS_PER_MINUTE)
 
-    def _session(self, request: Request) -> tuple[Session | None, bool]:
+    def _session(self, request: Request) -> tuple[WebSession | None, bool]:
         """Return the session of a request, and whether it was opened now."""
         found = self.parts.sessions.find(request.cookies.get(self.cookie, ""))
         by_ingress = via_ingress(request)
@@ -160,7 +159,7 @@ class Application:
         if method == "GET":
             token = request.args.get("token", "") if request.args else ""
             return console.render("open.html", token=token[:100], reason="")
-        if not self._guesses.take(str(request.client_addr[0] if request.client_addr else "")):
+        if not self._guesses.take(str(request.client_addr[0])):
             wait = "too many attempts; wait a minute"
             return console.render("open.html", 429, token="", reason=wait)
         token = (request.form.get("token", "") if request.form else "").strip()
@@ -174,7 +173,7 @@ class Application:
         self._set_cookie(request, response, session)
         return response
 
-    def _set_cookie(self, request: Request, response: Response, session: Session) -> None:
+    def _set_cookie(self, request: Request, response: Response, session: WebSession) -> None:
         """Give the browser its secret.  Without an expiry: the server ends sessions."""
         attributes = f"Path={cookie_path(request)}; HttpOnly; SameSite=Strict"
         secure = "; Secure" if request.headers.get("X-Forwarded-Proto") == "https" else ""
@@ -216,8 +215,3 @@ def _too_fast(most: int) -> TooFastError:
 
 def _plain_response(status: int, text: str) -> Response:
     return Response(text + "\n", status, {"Content-Type": "text/plain; charset=UTF-8"})
-
-
-def routes_of(application: Application) -> tuple[Route, ...]:
-    """Return every route, for tests that cross them all."""
-    return tuple(application._routes.values())  # noqa: SLF001 - of this file

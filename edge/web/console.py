@@ -9,7 +9,7 @@ from typing import Any, Final
 from jinja2 import Environment
 from microdot import Request, Response
 
-from .access import Session, Sessions
+from .access import Sessions, WebSession
 from .client import AskError, DaemonClient
 from .links import Role, allows
 from .live import Live
@@ -63,7 +63,7 @@ class Parts:
 class Console:
     """One request of one session."""
 
-    def __init__(self, parts: Parts, request: Request, session: Session | None) -> None:
+    def __init__(self, parts: Parts, request: Request, session: WebSession | None) -> None:
         self.parts, self.session = parts, session
         self._request = request
 

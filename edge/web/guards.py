@@ -104,7 +104,7 @@ def _known(host: str, names: Iterable[str]) -> bool:
 
 
 def _address(request: Request) -> str:
-    return str(request.client_addr[0]) if request.client_addr else ""
+    return str(request.client_addr[0])
 
 
 class RateLimits:

@@ -8,11 +8,11 @@ bounded.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from microdot import Microdot, Request, Response
 
@@ -191,13 +191,14 @@ async def _parse(app: Microdot, raw: bytes, peer: Any, body_bytes_max: int) -> R
     feed.feed_data(raw)
     feed.feed_eof()
     try:
-        request = await Request.create(app, feed, None, peer)
-        if request is not None and request.method == "POST":
+        # microdot only keeps the writer, for WebSockets.
+        request = await Request.create(app, feed, cast("asyncio.StreamWriter", None), peer)
+        if request.method == "POST":
             # Parsed and kept by microdot: a form that cannot be read is refused here.
             _ = request.form
     except (ValueError, IndexError, EOFError):
-        request = None
-    return BadRequest(400, "the request could not be read") if request is None else request
+        return BadRequest(400, "the request could not be read")
+    return request
 
 
 async def _refuse(writer: asyncio.StreamWriter, refused: BadRequest) -> None:
@@ -233,10 +234,11 @@ async def _stream(
 ) -> None:
     """Write a response whose parts come over time, until it ends or the client leaves."""
     left = asyncio.ensure_future(reader.read(1))
+    parts = cast("AsyncGenerator[bytes]", response.body)
     try:
         await _send(writer, _head(response))
         while True:
-            part = asyncio.ensure_future(anext(response.body, b""))
+            part = asyncio.ensure_future(anext(parts, b""))
             await asyncio.wait({left, part}, return_when=asyncio.FIRST_COMPLETED)
             if left.done() or not part.result():
                 part.cancel()
@@ -246,7 +248,7 @@ async def _stream(
             await _send(writer, part.result())
     finally:
         left.cancel()
-        await response.body.aclose()
+        await parts.aclose()
 
 
 async def _send(writer: asyncio.StreamWriter, part: bytes | memoryview) -> None:

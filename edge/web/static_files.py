@@ -10,7 +10,7 @@ from microdot import Response
 
 HERE: Final = Path(__file__).parent / "static"
 SHARED: Final = Path(__file__).parent.parent / "pages" / "templates"
-"""Where the shared tokens.css is."""
+"""Where the shared tokens.css and print.css are."""
 
 TYPES: Final = {
     ".css": "text/css; charset=UTF-8",

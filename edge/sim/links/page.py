@@ -56,28 +56,39 @@ def _draw_trial(trial: LinkTrial, name: str) -> dict[str, Any]:
 
 
 def _tiles(figures: Mapping[str, float]) -> list[tuple[str, str, str]]:
-    """The headline figures: name, value, and a remark."""
+    """The headline figures: name, value, and one sentence."""
     ahead = max(
         int(name[6:]) for name in figures if name.startswith("ratio_") and name[6:].isdigit()
     )
     tiles = [
-        (f"Error, {ahead} ahead", f"{figures[f'ratio_{ahead}']:.2f}", "of the last value's"),
+        (
+            f"Error, {ahead} ahead",
+            f"{figures[f'ratio_{ahead}']:.2f}",
+            "Of the error made by repeating the last value: below 1 the forecast is better.",
+        ),
         (
             f"Inside the interval, {ahead} ahead",
             f"{figures[f'coverage_{ahead}']:.1%}",
-            "90 % expected",
+            "The share of loads inside their 90 % interval; 90 % is expected.",
         ),
-        *(
-            [("Within 100 steps of an event", f"{after:.1%}", "inside the interval, 90 % expected")]
-            if (after := figures.get("coverage_after")) is not None
-            else []
+        (
+            "Events detected",
+            f"{figures['found']:.0f} of {figures['events']:.0f}",
+            "Failures and repairs that a change point reported.",
         ),
-        ("Events detected", f"{figures['found']:.0f} of {figures['events']:.0f}", ""),
-        ("False alarms", f"{figures['false_per_1000']:.1f}", "in 1,000 steps"),
+        (
+            "False alarms",
+            f"{figures['false_per_1000']:.1f}",
+            "Change points without an event, in 1,000 steps.",
+        ),
     ]
-    if f"ratio_soon_{ahead}" in figures:
-        soon = (f"{figures[f'ratio_soon_{ahead}']:.2f}", "of the last value's")
-        tiles.insert(1, ("First five steps after events", *soon))
+    after, soon = figures.get("coverage_after"), figures.get(f"ratio_soon_{ahead}")
+    if after is not None:
+        words = "The share inside their 90 % interval there; 90 % is expected."
+        tiles.insert(2, ("Within 100 steps of an event", f"{after:.1%}", words))
+    if soon is not None:
+        words = "Of the last value's error, in the first five steps after a failure or repair."
+        tiles.insert(1, ("First five steps after events", f"{soon:.2f}", words))
     return tiles
 
 

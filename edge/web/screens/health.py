@@ -16,7 +16,7 @@ CARD_BYTES: Final = 32 * 10**9 * 1_000
 figure for consumer cards (TLC flash: 500 to 3,000)."""
 
 DAYS_A_YEAR: Final = 365.25
-"""Days in a year."""
+"""Days in a Julian year (IAU)."""
 
 YEARS_SHOWN_MAX: Final = 100
 """More years than this are shown as "more than"."""

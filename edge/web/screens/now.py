@@ -36,7 +36,7 @@ CHANNELS_MAX: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Card:
+class StreamCard:
     """What a stream's card shows.  tone, state: its badge.  spark: lines of the sparkline as points
     of SVG; limit: height of the chosen rate in it, None for a series.  picture: the observation
     whose raw input is shown, empty for none.  trouble: sentences, worst first."""
@@ -117,7 +117,7 @@ async def _series(console: Console, streams: Iterable[dict[str, Any]]) -> dict[s
 
 def card_of(
     stream: dict[str, Any], news: StreamNews | None, rate_chosen: float, series: Any = None
-) -> Card:
+) -> StreamCard:
     """Return the card of a stream.  series: its newest samples, for a series."""
     decision = news.decision if news is not None else None
     tone, state = _state(stream, decision)
@@ -128,7 +128,7 @@ def card_of(
         judged = news is not None and len(news.p_values) > 1 and news.decision["known"] is not None
         spark = (_p_values(news.p_values),) if news is not None and judged else ()
         limit = _height(rate_chosen) if rate_chosen else None
-    return Card(
+    return StreamCard(
         stream=stream,
         decision=decision,
         tone=tone,

@@ -11,13 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from edge.commands.control_socket import send_to_daemon
+from edge.core.events import DriftAlarm, Enrol, StoreLabelCandidates
+from edge.core.facts import LabelCandidate
+from edge.home.home import Home
 from edge.sources.measurement import Measurement, MeasurementMetadata
-from tests.daemons import Served, daemon_home, served
+from tests.daemons import Process, Served, daemon_home, served
 from tests.homes import new_home
-from tests.worlds import WIDTH, vector
+from tests.worlds import WIDTH, fact, vector
 
 DOOR = '[streams.door]\nsource = "http"\n'
 SERIES = '[streams.load]\nsource = "http"\nkind = "series"\n'
+STDIN = '[streams.line]\nsource = "stdin"\n'
 NUMBERS = itertools.count(1)
 
 
@@ -168,8 +173,6 @@ def test_the_history_names_no_observation_and_forgets_its_events(tmp_path: Path)
     with served(folder) as here:
         observe(here, 1, id="the-observation", subject="the-subject", recording="the-recording")
         alarm = here.daemon.loop.chronicle
-        from edge.core.events import DriftAlarm
-
         here.daemon.publish(
             DriftAlarm(
                 stream="door",
@@ -240,3 +243,98 @@ def test_knowledge_is_described(tmp_path: Path):
         (domain,) = found["domains"]
         assert domain["adaptor"]["serves"]
         assert domain["served"] == {"count": 0, "right": 0}
+
+
+def test_ten_thousand_candidates_are_paged(tmp_path: Path):
+    """All are counted, each is on one page, and the features are not loaded for it."""
+    folder = daemon_home(tmp_path, DOOR)
+    with Home(folder) as home:
+        for start in range(0, 10_000, 1_000):
+            home.store.apply(
+                StoreLabelCandidates(
+                    tuple(
+                        LabelCandidate(
+                            observation_id=f"c{number}",
+                            stream=f"s{number % 3}",
+                            subject="",
+                            domain="domain-2",
+                            captured_at_ns=number,
+                            score=1 / (1 + number % 14),
+                            features=vector(number % 50).astype(np.uint8).tobytes(),
+                        )
+                        for number in range(start, start + 1_000)
+                    )
+                )
+            )
+    with served(folder) as here:
+        first = body(here, "gallery", order="newest", limit=500)
+        assert (first["total"], first["counts"]["waiting"]) == (10_000, 10_000)
+        found = [one["id"] for one in first["items"]]
+        for offset in range(500, 10_000, 500):
+            page = body(here, "gallery", order="newest", limit=500, offset=offset)
+            found += [one["id"] for one in page["items"]]
+        assert found == [f"c{number}" for number in reversed(range(10_000))]
+        assert body(here, "gallery", stream="s1")["total"] == 3_333
+        best = body(here, "gallery", limit=1)["items"][0]
+        assert best["score"] == 1
+        assert body(here, "gallery", offset=10_000)["items"] == []
+        listed = body(here, "candidates")["flagged"]
+        assert len(listed) == 256
+
+
+def test_the_feed_is_answered_while_the_loop_is_busy(tmp_path: Path):
+    """The socket's thread answers from memory: no turn of the loop is needed."""
+    with served(daemon_home(tmp_path, DOOR)) as here:
+        observe(here, 2)
+        answer = here.daemon.listeners.control.answer(b'{"verb":"feed","id":"x"}')
+        assert len(json.loads(answer)["body"]["messages"]) >= 2
+
+
+def test_hostile_names_come_back_as_they_are(tmp_path: Path):
+    """Markup, right-to-left text, emoji and 200 characters are data; longer ones are refused."""
+    with served(daemon_home(tmp_path, DOOR)) as here:
+        for number, name in enumerate(
+            ("<script>alert(1)</script>", "\u05e9\u05dc\u05d5\u05dd \U0001f408", "x" * 200)
+        ):
+            observe(here, 1, start=number, id=f"o{number}")
+            assert ask(here, "label", observation_id=f"o{number}", label=name)["done"]
+            items = body(here, "gallery", state="labelled", guess=name)["items"]
+            assert [one["label"] for one in items] == [name]
+        assert not ask(here, "gallery", guess="x" * 201)["done"]
+        assert not ask(here, "gallery", limit=501)["done"]
+        assert not ask(here, "gallery", state="lost")["done"]
+
+
+def test_an_alarm_leaves_its_length_and_the_time_to_an_answer(tmp_path: Path):
+    """An alarm is recorded from start to end; a domain that is new since has its time to answer."""
+    with served(daemon_home(tmp_path, DOOR)) as here:
+        fields = {"stream": "door", "observation_id": "o", "window_p": 0.001}
+        here.daemon.publish(
+            DriftAlarm(raised=True, domain="domain-2", captured_at_ns=10**9, **fields)
+        )
+        here.daemon.loop.chronicle.write()
+        home = here.daemon.homes[""].home
+        assert home is not None
+        home.feed(Enrol((fact("n1", "c", domain="attic", at=3),)))
+        here.daemon.publish(
+            DriftAlarm(raised=False, domain="attic", captured_at_ns=121 * 10**9, **fields)
+        )
+        events = body(here, "history", kinds=["alarm", "answered"])["events"]
+        assert [one["kind"] for one in events] == ["answered", "alarm", "alarm"]
+        assert events[0]["fields"] == {"from_ns": 10**9, "seconds": 120.0}
+        assert events[0]["text"] == "attic is answered, 2.0 min after door entered it"
+        assert events[1]["fields"]["from_ns"] == 10**9
+
+
+def test_a_crash_is_told_from_a_stop(tmp_path: Path):
+    """A start after a run that did not stop in order says so."""
+    folder = daemon_home(tmp_path, STDIN)
+    first = Process(folder)
+    first.kill()
+    second = Process(folder)
+    second.stop()
+    third = Process(folder)
+    answer = send_to_daemon(folder, {"verb": "history", "id": "h1", "kinds": ["restart"]})
+    third.stop()
+    crashed = [one["fields"].get("crashed") for one in answer["body"]["events"]]
+    assert crashed == [False, None, True, False]

@@ -81,7 +81,7 @@ def test_a_record_survives_a_restart_and_ten_minutes_end_it(store: Store, path: 
     store.close()
     with Store.open(path) as again:
         assert repr(again.actions()) == repr(kept)
-        assert [(head.id, count) for head, count in again.action_heads()] == [("a", 20)]
+        assert [(head.id, count) for head, count in again.action_records.heads()] == [("a", 20)]
         assert again.check() == ()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "time_ns", lambda: NOW + limits.UNDO_NS)
@@ -100,9 +100,9 @@ def test_a_clock_that_is_not_set_ends_nothing(store: Store, path: Path) -> None:
         patch.setattr(time, "time_ns", lambda: 10**9)
         with Store.open(path) as again:
             assert len(again.actions()) == 1
-            again.expire_actions(NOW + 1)
+            again.action_records.expire(NOW + 1)
             assert len(again.actions()) == 1
-            again.expire_actions(NOW - limits.UNDO_NS - 1)
+            again.action_records.expire(NOW - limits.UNDO_NS - 1)
             assert again.actions() == ()
 
 
@@ -190,7 +190,7 @@ def test_versions_kept_aside_end_with_their_action(store: Store, path: Path) -> 
         if undone:
             store.apply(Together((), undoes=name))
             assert [one.version for one in store.adaptors()["home"]] == [1]
-    store.expire_actions(NOW + limits.UNDO_NS)
+    store.action_records.expire(NOW + limits.UNDO_NS)
     store.apply(EraseFacts((FACTS[0].id,), RECEIPT))
     assert b"shaped-by-this" not in raw_bytes(path)
 
@@ -268,11 +268,11 @@ def test_kill_9_at_any_step_keeps_all_or_nothing(tmp_path: Path) -> None:
         process.communicate()
         with Home(folder) as home:
             labelled = sum(home.store.get(f"c{n}") is not None for n in range(30))
-            assert (labelled, home.store.candidate_count()) in {(30, 0), (0, 30)}
+            assert (labelled, len(home.store.candidate_index())) in {(30, 0), (0, 30)}
             records = [one for one in home.store.actions() if not one.undone]
             assert [len(one.facts) for one in records] == [30] * (labelled == 30)
             assert home.store.check() == ()
             for one in records:
                 home.feed(Undo(one.id, time.time_ns()))
-            assert home.store.candidate_count() == 30
+            assert len(home.store.candidate_index()) == 30
             assert home.store.digest() == before
