@@ -10,9 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -115,12 +113,6 @@ class Process:
         assert self.process.stdin is not None
         self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
-
-    def drain(self) -> None:
-        """Drop what it prints from now on: a full pipe would stop it."""
-        output = self.process.stdout
-        assert output is not None
-        threading.Thread(target=lambda: deque(output, maxlen=0), daemon=True).start()
 
     def hear(self) -> dict[str, Any]:
         """Return the next numbered message that it prints."""

@@ -51,8 +51,6 @@ def test_fifty_real_pictures_take_effect_at_once(tmp_path, record_property):
     """Fifty sketches that were all new are labelled by keyboard and at once part of what is known;
     the enlarged view shows a picture, its chart and its nearest examples."""
     with browsing(picture_home(tmp_path / "h", arriving=30)) as seen:
-        assert seen.daemon is not None
-        seen.daemon.drain()
         until(lambda: counts(seen)["recent"] + counts(seen)["waiting"] >= 150, 60)
         page = open_list(seen, "label?state=recent&order=newest")
         until(lambda: page.evaluate(PICTURES_SHOWN))
