@@ -41,7 +41,7 @@ class Distribution(NamedTuple):
     beyond: bool = False
 
 
-class Range(NamedTuple):
+class ValueRange(NamedTuple):
     """A column's value against the range of a concept, in percent of the drawn width."""
 
     low: float
@@ -85,7 +85,7 @@ def distribution(
     )
 
 
-def ranged(value: float, low: float, high: float, mean: float) -> Range:
+def ranged(value: float, low: float, high: float, mean: float) -> ValueRange:
     """Return a value beside a concept's range; the drawn width holds both, with a tenth as margin
     on each side."""
     least, most = min(value, low), max(value, high)
@@ -95,7 +95,7 @@ def ranged(value: float, low: float, high: float, mean: float) -> Range:
     def place(one: float) -> float:
         return round(100 * (one - least) / (most - least), 2)
 
-    return Range(place(low), place(high), place(mean), place(value), not low <= value <= high)
+    return ValueRange(place(low), place(high), place(mean), place(value), not low <= value <= high)
 
 
 def tile_bars(

