@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from .client import AskError, DaemonClient, DaemonOfflineError
+from .observations import forget_pictures
 
 ERASURE_S: Final = 900.0
 """Seconds until the daemon has erased: minutes on a slow card with 100,000 facts.  Chosen by hand;
@@ -69,3 +70,6 @@ async def _send(client: DaemonClient, job: ForgetJob) -> None:
         job.state, job.reason, job.hint = "refused", error.reason, error.hint
     else:
         job.state = "done"
+    finally:
+        # The receipt must not be read while this console still shows what it is about.
+        forget_pictures()

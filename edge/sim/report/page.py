@@ -46,7 +46,7 @@ KINDS: Final = {
 }
 
 
-class Range(Protocol):
+class MetricRange(Protocol):
     """A metric over the seeds of a variant: the fields of `MetricSpread`."""
 
     @property
@@ -70,7 +70,7 @@ class Range(Protocol):
         """Number of runs that define the metric."""
 
 
-Variants = Mapping[str, Mapping[str, Range]]
+Variants = Mapping[str, Mapping[str, MetricRange]]
 """For each variant, by its title, each metric over its seeds."""
 
 
@@ -110,7 +110,7 @@ def _lead(recordings: Sequence[RunRecording]) -> str:
     return f"{count(len(recordings), 'run')}, {named}: {observed:,} observations{where}."
 
 
-def _tiles(figures: Mapping[str, Range]) -> Iterable[dict[str, str]]:
+def _tiles(figures: Mapping[str, MetricRange]) -> Iterable[dict[str, str]]:
     for name in TILES:
         if name in figures and (name in SHARES or figures[name].maximum):
             spread = figures[name]
@@ -146,7 +146,7 @@ def _name_cell(name: str, note: str = "") -> TableCell:
     return TableCell(FIGURES[name].label, note, FIGURES[name].sentence)
 
 
-def _spread(name: str, spread: Range | None) -> TableCell:
+def _spread(name: str, spread: MetricRange | None) -> TableCell:
     if spread is None:
         return TableCell(format_figure(name, None))
     mean = format_figure(name, spread.mean)
