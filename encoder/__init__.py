@@ -14,12 +14,12 @@ from .card_file import load_card, save_card
 from .errors import CardError, EncoderError, ModelError, PayloadError
 from .exif import capture_time
 from .model import SHIPPED, Features, Model, calibrate, open_model, shipped_card
-from .preparation import prepare_image, thumbnail
+from .preparation import prepare_image, prepare_pixels, thumbnail
 from .quantiser import Granularity, Quantiser, freeze_quantiser
 
 if TYPE_CHECKING:
     from .description import describe_model
-    from .onnx_writer import Node, Value, onnx_bytes
+    from .onnx_writer import Graph, Node, Value, graph_bytes, onnx_around, onnx_bytes, opset_of
 
 __all__ = [
     "IMAGE_VERSION",
@@ -29,6 +29,7 @@ __all__ = [
     "EncoderError",
     "Features",
     "Granularity",
+    "Graph",
     "Input",
     "Kind",
     "Model",
@@ -44,10 +45,14 @@ __all__ = [
     "cut_windows",
     "describe_model",
     "freeze_quantiser",
+    "graph_bytes",
     "load_card",
+    "onnx_around",
     "onnx_bytes",
     "open_model",
+    "opset_of",
     "prepare_image",
+    "prepare_pixels",
     "save_card",
     "shipped_card",
     "thumbnail",
@@ -56,9 +61,10 @@ __all__ = [
 
 _MAKING = {
     "describe_model": ".description",
-    "Node": ".onnx_writer",
-    "Value": ".onnx_writer",
-    "onnx_bytes": ".onnx_writer",
+    **dict.fromkeys(
+        ("Graph", "Node", "Value", "graph_bytes", "onnx_around", "onnx_bytes", "opset_of"),
+        ".onnx_writer",
+    ),
 }
 """Names that only making a card or a model needs, with their files: a device starts without."""
 

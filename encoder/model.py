@@ -113,6 +113,14 @@ class Model:
         rows = _each(self._raw, payloads)
         return np.array(rows, dtype=np.float32).reshape(len(rows), self.card.width)
 
+    def tap_ranks(self) -> tuple[int, ...]:
+        """Return the number of axes of each tap's output, as the graph declares them; none without
+        a graph."""
+        if self._session is None:
+            return ()
+        ranks = {port.name: len(port.shape) for port in self._session.outputs}
+        return tuple(ranks[tap.output] for tap in self.card.taps)
+
     def close(self) -> None:
         """Release the graph and its memory; encoding afterwards raises ModelError."""
         self._session = None

@@ -48,9 +48,19 @@ def prepare_image(payload: object, card: Card) -> NDArray[Any]:
     [h, w, 4] RGBA of dtype uint8 or uint16.  EXIF rotation is applied; transparent pixels are
     blended with white; 16-bit values keep their upper byte; CMYK, palette and grey become the
     card's colour.  Raises PayloadError, before decoding if the header suffices.  Cost: decoding."""
-    prepared = card.preparation
+    return image_batch(_area_of(payload, card.preparation), card)
+
+
+def prepare_pixels(payload: object, card: Card) -> NDArray[np.uint8]:
+    """Return the pixels uint8 [height, width, channels] that `prepare_image` normalises: upright,
+    scaled and cropped as the card says, RGB or grey.  payload, errors, cost: as there."""
+    return _pixels(_area_of(payload, card.preparation), card.preparation)
+
+
+def _area_of(payload: object, prepared: Preparation) -> Image:
+    """Return the part of an image that is resized, upright, in 8-bit RGB."""
     if isinstance(payload, np.ndarray):
-        return image_batch(_from_pixels(payload, prepared), card)
+        return _from_pixels(payload, prepared)
     if not isinstance(payload, bytes | bytearray | memoryview):
         raise PayloadError(
             f"preparing an image: expected the bytes of a file or an array of pixels, found "
@@ -65,7 +75,7 @@ def prepare_image(payload: object, card: Card) -> NDArray[Any]:
     side = 0 if prepared.resize is None else max(prepared.resize) * _JPEG_GAPS[prepared.version]
     image = _decoded(bytes(payload), side)
     area = _area(image.size, prepared)
-    return image_batch(image if area is None else image.crop(area), card)
+    return image if area is None else image.crop(area)
 
 
 def thumbnail(data: bytes, side: int) -> NDArray[np.uint8]:
@@ -79,17 +89,19 @@ def thumbnail(data: bytes, side: int) -> NDArray[np.uint8]:
 def image_batch(image: Image, card: Card) -> NDArray[Any]:
     """Prepare an upright 8-bit RGB `image`, cut to its area, as a batch of one for the graph."""
     prepared = card.preparation
-    if prepared.colour == "L":
-        image = image.convert("L")
-    image = _cropped(_resized(image, prepared), prepared.crop)
-    pixels = np.asarray(image)
-    if prepared.colour == "L":
-        pixels = pixels[:, :, np.newaxis]
+    pixels = _pixels(image, prepared)
     if prepared.colour == "BGR":
         pixels = pixels[:, :, ::-1]
     if card.input.layout == "NCHW" and card.input.dtype == "float32":
         return _planes(pixels, prepared)
     return into_layout(normalise(pixels.astype(np.float32), card), card)
+
+
+def _pixels(image: Image, prepared: Preparation) -> NDArray[np.uint8]:
+    if prepared.colour == "L":
+        image = image.convert("L")
+    pixels = np.asarray(_cropped(_resized(image, prepared), prepared.crop))
+    return pixels[:, :, np.newaxis] if prepared.colour == "L" else pixels
 
 
 def _planes(pixels: NDArray[np.uint8], prepared: Preparation) -> NDArray[np.float32]:

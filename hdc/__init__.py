@@ -1,5 +1,6 @@
 """Hyperdimensional computing: exact class prototypes and calibrated novelty detection."""
 
+from .blocks import Plane
 from .calibration import (
     CENTRE_PRIOR,
     SPREAD_PRIOR,
@@ -21,6 +22,7 @@ from .detector import (
     detect_each,
     detect_window,
     find_shortfall,
+    known_limit,
     novelty,
 )
 from .errors import ConceptError, DimensionError, FormatError, HdcError
@@ -36,7 +38,7 @@ from .geometry import (
     random_vectors,
     similarity,
 )
-from .integers import ONE
+from .integers import ONE, log_table
 from .kinds import KINDS, DetectorKind
 from .memory import Memory, Residuals
 from .native import PRODUCT_WIDTH_MAX, byte_products, is_native, native_path
@@ -77,6 +79,7 @@ __all__ = [
     "LevelOf",
     "Memory",
     "NotAttainable",
+    "Plane",
     "Residuals",
     "SwitchStatistics",
     "TimeOrder",
@@ -98,6 +101,8 @@ __all__ = [
     "fit_geometry",
     "identity_geometry",
     "is_native",
+    "known_limit",
+    "log_table",
     "merge_calibrations",
     "native_path",
     "normal_quantile",

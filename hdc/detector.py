@@ -24,6 +24,10 @@ MANY = 32  # see above
 SHORTLIST = 12  # see above
 
 
+SCORE_MAX = 1 << 24
+"""Above every joint score: each block counts at most 64 deviations of 1,024, and the weights of all
+blocks add up to less than 2^16."""
+
 LevelOf = Callable[[str, TimeStatistics], Level]
 """Returns the level of a stream's scores in a domain."""
 
@@ -312,6 +316,22 @@ def verdict_at(
         deviation=deviation,
         doubtful=doubtful,
     )
+
+
+def known_limit(key: Key, calibration: Calibration, rate: float = 0.01) -> int:
+    """Return the highest joint score that counts as known where this concept is the nearest, at the
+    level of enrolment; `SCORE_MAX` if the calibration cannot support the rate.  Doubt is left out:
+    a doubtful sample is one that may be new although its score is not higher."""
+    if find_shortfall(key[0], calibration, rate):
+        return SCORE_MAX
+    low, high = -1, SCORE_MAX
+    while high - low > 1:
+        between = (low + high) // 2
+        if verdict_at(key, between, calibration, rate).p_value > rate:
+            low = between
+        else:
+            high = between
+    return low
 
 
 def at_level(verdict: Verdict, calibration: Calibration, level: LevelOf, rate: float) -> Verdict:

@@ -20,6 +20,7 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/core": frozenset({"msgspec", "numpy"}),
     "edge/estimator.py": frozenset({"numpy", "sklearn"}),
     "edge/growth": frozenset({"numpy", "safetensors", "torch"}),
+    "edge/river": frozenset({"numpy", "river"}),
     "edge/storage": frozenset({"msgspec", "numpy", "safetensors"}),
     "edge/config": frozenset({"msgspec"}),
     "edge/signing": frozenset({"cryptography", "msgspec"}),
@@ -44,12 +45,15 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/bundles": frozenset({"cryptography", "msgspec", "numpy"}),
     "edge/fleet": frozenset({"cryptography"}),
     "edge/commands": frozenset({"cryptography", "msgspec", "paho"}),
+    "edge/analysis": frozenset({"msgspec", "numpy"}),
     "edge/daemon": frozenset({"PIL", "msgspec", "numpy", "prometheus_client"}),
     "edge/sim": frozenset(
         {"PIL", "joblib", "matplotlib", "msgspec", "numpy", "ray", "sklearn", "torchhd"}
     ),
     "edge/backbone": frozenset({"numpy"}),
+    "edge/pages": frozenset({"jinja2"}),
     "edge/plots": frozenset({"matplotlib", "numpy"}),
+    "edge/web": frozenset({"jinja2", "microdot", "msgspec"}),
     "edge/demo": frozenset({"numpy"}),
     "edge/cli": frozenset({"click", "msgspec", "numpy", "rich"}),
 }
@@ -69,6 +73,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
     "edge/core": frozenset({"edge/lazy.py", "encoder", "hdc", "nas"}),
     "edge/estimator.py": frozenset({"edge/core", "encoder", "hdc", "nas"}),
     "edge/growth": frozenset({*_BASE, "nas"}),
+    "edge/river": frozenset({*_BASE, "encoder"}),
     "edge/config": _BASE,
     "edge/storage": frozenset({*_BASE, "encoder", "nas"}),
     "edge/signing": frozenset({*_BASE, "edge/config", "edge/storage"}),
@@ -126,6 +131,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
             "edge/storage",
         }
     ),
+    "edge/analysis": frozenset({*_BASE, "edge/config", "edge/home", "edge/storage"}),
     "edge/daemon": frozenset(
         {
             *_BASE,
@@ -144,9 +150,31 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
         }
     ),
     "edge/backbone": _BASE,
+    "edge/pages": frozenset({"edge/lazy.py"}),
+    "edge/web": frozenset(
+        {
+            *_BASE,
+            "edge/analysis",
+            "edge/config",
+            "edge/home",
+            "edge/logs.py",
+            "edge/pages",
+            "edge/storage",
+            "edge/version.py",
+        }
+    ),
     "edge/plots": _BASE,
     "edge/sim": frozenset(
-        {*_BASE, "edge/backbone", "edge/plots", "edge/growth", "edge/storage", "encoder", "nas"}
+        {
+            *_BASE,
+            "edge/backbone",
+            "edge/growth",
+            "edge/pages",
+            "edge/plots",
+            "edge/storage",
+            "encoder",
+            "nas",
+        }
     ),
     "edge/demo": frozenset({*_BASE, "edge/sim", "edge/storage", "encoder", "hdc"}),
     "edge/cli": frozenset(
@@ -168,6 +196,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
             "edge/sim",
             "edge/sources",
             "edge/storage",
+            "edge/web",
             "edge/worker",
             "encoder",
             "firmware_bridge",

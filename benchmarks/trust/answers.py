@@ -80,7 +80,7 @@ CLEAR = 0.005
 OURS = "auricle"
 
 
-class Classifier(Protocol):
+class BatchClassifier(Protocol):
     """What the peers share."""
 
     def fit(self, X: Values, y: Ints) -> object:
@@ -90,7 +90,7 @@ class Classifier(Protocol):
         """Return the classes of rows."""
 
 
-PEERS: dict[str, Callable[[], Classifier]] = {
+PEERS: dict[str, Callable[[], BatchClassifier]] = {
     "logistic regression": lambda: LogisticRegression(max_iter=5_000),
     "kNN": lambda: KNeighborsClassifier(1),
     "LDA": LinearDiscriminantAnalysis,
@@ -198,7 +198,7 @@ def digits() -> tuple[Values, Ints]:
 def folds() -> Iterator[BenchmarkRow]:
     """Return the accuracy over five folds of the digits, in the file's order."""
     values, label = digits()
-    made: dict[str, Callable[[], Classifier]] = {OURS: ContinualClassifier, **PEERS}
+    made: dict[str, Callable[[], BatchClassifier]] = {OURS: ContinualClassifier, **PEERS}
     for name, make in made.items():
         found = []
         for train, held in StratifiedKFold(5).split(values, label):

@@ -30,6 +30,16 @@ class VerbGroup(click.Group):
             return super().invoke(ctx)
 
 
+class DefaultVerbGroup(VerbGroup):
+    """A group whose first verb needs no name: `export FILE` is `export facts FILE`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Insert the name of the first verb where none is given, unless help is asked for."""
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = [next(iter(self.commands)), *args]
+        return super().parse_args(ctx, args)
+
+
 class Moment(click.ParamType[datetime]):
     """A date, or a date and time, in ISO 8601."""
 

@@ -21,6 +21,7 @@ from ..config import (
     OpcUaStream,
     PlantStream,
     Settings,
+    parse_settings,
     read_settings,
 )
 from ..core import (
@@ -92,6 +93,22 @@ def check_home(folder: Path, *, broker: bool) -> Iterator[CheckFinding]:
         yield from check_secrets(mqtt)
         if broker:
             yield try_broker(mqtt)
+
+
+def check_proposed(text: str, folder: Path) -> Iterator[CheckFinding]:
+    """Yield results for a text that may become the settings of a home; reads and writes no file of
+    it."""
+    try:
+        settings = parse_settings(text, folder / SETTINGS)
+        check_streams(settings, folder)
+        Topics(settings.device.known_as)
+        if settings.mqtt is not None:
+            yield from check_secrets(resolve_paths(settings.mqtt, folder))
+    except EdgeError as error:
+        yield CheckFinding("settings", "error", error.message, error.hint)
+        return
+    yield CheckFinding("settings", "ok", "they can be used")
+    yield _check_streams(settings)
 
 
 def _named_streams(settings: Settings, home: str) -> ColumnsByStream:

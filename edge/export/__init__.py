@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         read_statistics,
         write_export,
     )
+    from .decision_onnx import DecisionRequest, export_decision
     from .extract import ExtractShape, MeasuredExtract, full_shape, measure_extract, with_head
     from .fact_statistics import FactStatistics, collect_statistics
     from .liquid_c import ExportedForecaster, export_forecaster
@@ -31,6 +32,7 @@ else:
                 "read_statistics",
                 "write_export",
             ),
+            "decision_onnx": ("DecisionRequest", "export_decision"),
             "extract": (
                 "ExtractShape",
                 "MeasuredExtract",
@@ -46,6 +48,7 @@ else:
 
 __all__ = [
     "KIB",
+    "DecisionRequest",
     "ExportPlan",
     "ExportRequest",
     "ExportedForecaster",
@@ -54,6 +57,7 @@ __all__ = [
     "FlashBudget",
     "MeasuredExtract",
     "collect_statistics",
+    "export_decision",
     "export_forecaster",
     "full_shape",
     "measure_extract",

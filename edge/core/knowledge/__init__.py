@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     )
     from .geometry_fit import GeometryFitter, fit_geometry
     from .knowledge import Knowledge, derive_knowledge
+    from .moments import Moments, PooledAnswers, PooledDiscriminant
     from .refits import HeadRefit, Refit, ThresholdsRefit
     from .relearning import relearn_backwards
 else:
@@ -29,6 +30,7 @@ else:
             ),
             "geometry_fit": ("GeometryFitter", "fit_geometry"),
             "knowledge": ("Knowledge", "derive_knowledge"),
+            "moments": ("Moments", "PooledAnswers", "PooledDiscriminant"),
             "refits": ("HeadRefit", "Refit", "ThresholdsRefit"),
             "relearning": ("relearn_backwards",),
         },
@@ -40,6 +42,9 @@ __all__ = [
     "GeometryFitter",
     "HeadRefit",
     "Knowledge",
+    "Moments",
+    "PooledAnswers",
+    "PooledDiscriminant",
     "Refit",
     "ThresholdsRefit",
     "conflicting_contributions",

@@ -168,6 +168,13 @@ class PooledAnswers:
         within.flat[:: len(within) + 1] += share
         self._inverse = np.linalg.inv(within)
 
+    def distances(self, concept: Concept, features: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return the squared Mahalanobis distances float64 [...] of uint8 [..., width] features to
+        the mean of a concept with facts."""
+        mean = self._moments.sums[concept] / self._moments.counts[concept]
+        apart = (features[..., : len(mean)] - mean) * self._factor
+        return np.asarray(np.einsum("...i,ij,...j", apart, self._inverse, apart))
+
     def discriminant(self, domain: str) -> PooledDiscriminant:
         """Solve for the labels of a domain, with equal priors."""
         concepts = sorted(concept for concept in self._moments.counts if concept[0] == domain)

@@ -1,0 +1,1 @@
+"""Learning one sample at a time, beside River's own methods."""
