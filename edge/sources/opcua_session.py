@@ -98,6 +98,8 @@ class OpcUaSession:
         if client is not None:
             with suppress(*FAILURES):
                 await asyncio.wait_for(client.disconnect(), CLOSE_S)
+            with suppress(*FAILURES):
+                client.disconnect_socket()
 
     # --- callbacks of asyncua ---------------------------------------------------------------------
 
@@ -126,8 +128,8 @@ class OpcUaSession:
             client.set_password(read_secret(given, self._base))
         if given.security != "none":
             await self._secure(client)
+        self._client = client  # `close` ends it also where connecting fails half-way.
         await client.connect()
-        self._client = client
 
     async def _secure(self, client: Client) -> None:
         """Set the security policy.  The application's URI must be that of its certificate."""

@@ -61,7 +61,7 @@ def test_a_mistyped_key_is_guessed(tmp_path):
     [
         (
             '[streams.in]\nsource = "foldr"\n',
-            "did you mean folder? known values: camera, folder, http, port, sound, stdin, topic",
+            "did you mean folder? known values: camera, folder, http, modbus, opcua, port",
         ),
         ('[streams.in]\nsource = "stdin"\nformat = "raw"\n', "known values: csv, json"),
         (
