@@ -13,6 +13,7 @@ NAMES = {
     "acceptance": "benchmarks.growth.acceptance",
     "bridge": "benchmarks.bridge.run",
     "classes": "benchmarks.continual.classes",
+    "console": "benchmarks.console.run",
     "daemon": "benchmarks.daemon.run",
     "domains": "benchmarks.continual.domains",
     "exact": "benchmarks.exact.run",

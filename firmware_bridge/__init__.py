@@ -20,6 +20,7 @@ from .export import SUM_MAX as SCORE_MAX
 from .export_c import code_bytes, decision_words, ram_bytes, write_c
 from .export_image import pack as pack_extract
 from .export_liquid import liquid_bytes, liquid_words, quantise_liquid, write_liquid_c
+from .export_package import PACKAGE_KINDS, PackageKind, make_package
 from .frames import FaultKind
 from .link import Link, LinkSettings
 from .liquid import LiquidPart, step_liquid, to_fixed
@@ -49,6 +50,7 @@ from .updating import Updater, Upload, offer_model
 __all__ = [
     "ABSTAINS",
     "DTYPES",
+    "PACKAGE_KINDS",
     "SCORE_MAX",
     "SHIFT_MAX",
     "UNDECIDED",
@@ -77,6 +79,7 @@ __all__ = [
     "Loopback",
     "Message",
     "MessageError",
+    "PackageKind",
     "PeerClock",
     "PlanePart",
     "RandomPart",
@@ -104,6 +107,7 @@ __all__ = [
     "head_scores",
     "liquid_bytes",
     "liquid_words",
+    "make_package",
     "offer_model",
     "open_transport",
     "pack_extract",

@@ -25,7 +25,18 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/config": frozenset({"msgspec"}),
     "edge/signing": frozenset({"cryptography", "msgspec"}),
     "edge/worker": frozenset({"numpy"}),
-    "edge/sources": frozenset({"cbor2", "cv2", "msgspec", "numpy", "sounddevice"}),
+    "edge/sources": frozenset(
+        {
+            "asyncua",
+            "cbor2",
+            "cryptography",
+            "cv2",
+            "msgspec",
+            "numpy",
+            "pymodbus",
+            "sounddevice",
+        }
+    ),
     "edge/datasets": frozenset({"numpy"}),
     "edge/export": frozenset({"numpy"}),
     "edge/mqtt": frozenset({"google", "msgspec", "paho"}),
@@ -34,12 +45,15 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/bundles": frozenset({"cryptography", "msgspec", "numpy"}),
     "edge/fleet": frozenset({"cryptography"}),
     "edge/commands": frozenset({"cryptography", "msgspec", "paho"}),
+    "edge/analysis": frozenset({"msgspec", "numpy"}),
     "edge/daemon": frozenset({"PIL", "msgspec", "numpy", "prometheus_client"}),
     "edge/sim": frozenset(
         {"PIL", "joblib", "matplotlib", "msgspec", "numpy", "ray", "sklearn", "torchhd"}
     ),
     "edge/backbone": frozenset({"numpy"}),
+    "edge/pages": frozenset({"jinja2"}),
     "edge/plots": frozenset({"matplotlib", "numpy"}),
+    "edge/web": frozenset({"jinja2", "microdot", "msgspec"}),
     "edge/demo": frozenset({"numpy"}),
     "edge/cli": frozenset({"click", "msgspec", "numpy", "rich"}),
 }
@@ -68,7 +82,9 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
         {*_BASE, "edge/config", "edge/logs.py", "edge/storage", "encoder", "firmware_bridge"}
     ),
     "edge/datasets": frozenset({*_BASE, "edge/sources", "encoder"}),
-    "edge/export": frozenset({*_BASE, "edge/storage", "encoder", "firmware_bridge", "hdc"}),
+    "edge/export": frozenset(
+        {*_BASE, "edge/storage", "edge/version.py", "encoder", "firmware_bridge", "hdc"}
+    ),
     "edge/mqtt": frozenset({*_BASE, "edge/config", "edge/logs.py"}),
     "edge/outbox": frozenset({*_BASE, "edge/config", "edge/logs.py", "edge/storage"}),
     "edge/home": frozenset(
@@ -115,6 +131,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
             "edge/storage",
         }
     ),
+    "edge/analysis": frozenset({*_BASE, "edge/config", "edge/home", "edge/storage"}),
     "edge/daemon": frozenset(
         {
             *_BASE,
@@ -133,9 +150,31 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
         }
     ),
     "edge/backbone": _BASE,
+    "edge/pages": frozenset({"edge/lazy.py"}),
+    "edge/web": frozenset(
+        {
+            *_BASE,
+            "edge/analysis",
+            "edge/config",
+            "edge/home",
+            "edge/logs.py",
+            "edge/pages",
+            "edge/storage",
+            "edge/version.py",
+        }
+    ),
     "edge/plots": _BASE,
     "edge/sim": frozenset(
-        {*_BASE, "edge/backbone", "edge/plots", "edge/growth", "edge/storage", "encoder", "nas"}
+        {
+            *_BASE,
+            "edge/backbone",
+            "edge/growth",
+            "edge/pages",
+            "edge/plots",
+            "edge/storage",
+            "encoder",
+            "nas",
+        }
     ),
     "edge/demo": frozenset({*_BASE, "edge/sim", "edge/storage", "encoder", "hdc"}),
     "edge/cli": frozenset(
@@ -157,6 +196,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
             "edge/sim",
             "edge/sources",
             "edge/storage",
+            "edge/web",
             "edge/worker",
             "encoder",
             "firmware_bridge",

@@ -222,3 +222,40 @@ def mismatched_bits(found: Decisions, expected: Decisions) -> int:
     if found.shape != expected.shape:
         return int(expected.size) * 32
     return int(np.bitwise_count(found ^ expected).sum())
+
+
+def build_signatures(
+    folder: Path,
+    board: Board | None = None,
+    external: Sequence[Path] = (),
+    flags: Sequence[str] = (),
+) -> Path:
+    """Compile the program that verifies signatures, for a board or for this machine, ours with
+    sanitizers.  external: sources of another Ed25519 in place of ours; flags: that they need."""
+    sources = [SOURCES / f"auricle_{name}.c" for name in ("sha512", "ed25519")]
+    sources += [PROGRAMS / "signatures_main.c", *external]
+    flags = ["-DAURICLE_ED25519_EXTERNAL", *flags] if external else [*SANITIZERS, *flags]
+    if board is not None:
+        port = PROGRAMS / "port_board.c"
+        wanted = [flag for flag in flags if flag not in SANITIZERS]
+        return _cross(board, [*sources, port], folder / "signatures", "-O2", *wanted)
+    out = folder / "signatures"
+    given: list[str | Path] = [*sources, PROGRAMS / "port_host.c"]
+    given += [*_includes(), "-o", out, *flags]
+    _run(["gcc", "-std=c99", "-Wall", "-Wextra", "-g", "-O1", *given])
+    return out
+
+
+def verify_on(
+    program: Path, signatures: Sequence[tuple[bytes, bytes, bytes]], board: Board | None = None
+) -> list[bool]:
+    """Return for each signature, key and message whether the program accepts it."""
+    records = [
+        signature + key + len(message).to_bytes(4, "little") + message
+        for signature, key, message in signatures
+    ]
+    with TemporaryDirectory(prefix="bridge-") as name:
+        folder = Path(name)
+        (folder / "signatures.bin").write_bytes(b"".join(records))
+        _run([program] if board is None else _emulated(board, program), folder)
+        return [bool(byte) for byte in (folder / "verified.bin").read_bytes()]

@@ -22,7 +22,9 @@ from .verbs import run as cli_run
 from .verbs import simulate as cli_sim
 from .verbs import train as cli_train
 from .verbs import transfer as cli_files
+from .verbs import undo as cli_undo
 from .verbs import watch as cli_watch
+from .verbs import web as cli_web
 from .views import common as views
 from .views import growth as growth_views
 
@@ -171,6 +173,7 @@ for verb in (
     cli_run.run,
     cli_run.check,
     cli_run.doctor,
+    cli_web.web,
     learn,
     cli_grow.grow,
     predict,
@@ -178,6 +181,8 @@ for verb in (
     cli_watch.top,
     cli_watch.label,
     cli_watch.confirm,
+    cli_undo.unlabel,
+    cli_undo.undo,
     cli_command.command,
     cli_command.keygen,
     cli_bundle.bundle,

@@ -22,7 +22,7 @@ from ..commands import (
     response_body,
     send_to_daemon,
 )
-from ..core import AlarmQuestion, ConfirmAlarm, EdgeError, Label
+from ..core import AlarmQuestion, ConfirmAlarm, EdgeError, Label, Undoable
 from ..home import (
     Explained,
     Home,
@@ -74,13 +74,15 @@ class HomeLabelClient:
 
     def label(self, observation_id: str, label: str, domain: str) -> str:
         """See `LabelClient`."""
-        ack = acknowledged(self._home.feed(Label(observation_id, label, domain)))
+        event = Label(observation_id, label, domain)
+        ack = acknowledged(self._home.feed(Undoable(event, _new_id(), time.time_ns())))
         return ack.detail or f"{ack.count} learned"
 
     def confirm(self, alarm: AlarmQuestion, *, harmless: bool) -> str:
         """See `LabelClient`."""
-        event = ConfirmAlarm(alarm.alarm_id, alarm.stream, harmless, time.time_ns())
-        return acknowledged(self._home.feed(event)).detail
+        at_ns = time.time_ns()
+        event = ConfirmAlarm(alarm.alarm_id, alarm.stream, harmless, at_ns)
+        return acknowledged(self._home.feed(Undoable(event, _new_id(), at_ns))).detail
 
 
 class DaemonLabelClient:

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
+    from .command_events import label_event
     from .control_socket import ControlSocket, response_body, send_to_daemon
-    from .handler import CommandHandler
+    from .handler import CommandHandler, RateLimit
     from .parsing import no_home
     from .requests import (
+        ActionsCommand,
         BundleConfirmCommand,
         BundleImportCommand,
         BundleRevertCommand,
@@ -16,19 +18,24 @@ if TYPE_CHECKING:
         ConfirmCommand,
         ExplainCommand,
         LabelCommand,
+        RateCommand,
         RawCommand,
         Request,
         StatusCommand,
+        UndoCommand,
+        UnlabelCommand,
     )
     from .sending import make_command, send_command, sign_command
 else:
     __getattr__ = lazy_names(
         __name__,
         {
+            "command_events": ("label_event",),
             "control_socket": ("ControlSocket", "response_body", "send_to_daemon"),
-            "handler": ("CommandHandler",),
+            "handler": ("CommandHandler", "RateLimit"),
             "parsing": ("no_home",),
             "requests": (
+                "ActionsCommand",
                 "BundleConfirmCommand",
                 "BundleImportCommand",
                 "BundleRevertCommand",
@@ -36,15 +43,19 @@ else:
                 "ConfirmCommand",
                 "ExplainCommand",
                 "LabelCommand",
+                "RateCommand",
                 "RawCommand",
                 "Request",
                 "StatusCommand",
+                "UndoCommand",
+                "UnlabelCommand",
             ),
             "sending": ("make_command", "send_command", "sign_command"),
         },
     )
 
 __all__ = [
+    "ActionsCommand",
     "BundleConfirmCommand",
     "BundleImportCommand",
     "BundleRevertCommand",
@@ -54,9 +65,14 @@ __all__ = [
     "ControlSocket",
     "ExplainCommand",
     "LabelCommand",
+    "RateCommand",
+    "RateLimit",
     "RawCommand",
     "Request",
     "StatusCommand",
+    "UndoCommand",
+    "UnlabelCommand",
+    "label_event",
     "make_command",
     "no_home",
     "response_body",

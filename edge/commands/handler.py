@@ -3,40 +3,45 @@
 `receive` and `local` only read; `execute` runs in the loop's thread.
 """
 
-import base64
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from ..config import CommandSettings
-from ..core import Acknowledgement, EdgeError, GrowthReport, Message, Receipt, Rejected, StateError
-from ..home import CommandContext, Home, KnownNames
+from ..core import EdgeError, StateError
+from ..home import CommandContext, Home
 from ..logs import log
 from ..mqtt import InboundMessage, Response, TopicAddress, Topics
 from ..storage import AnsweredCommand, JournalEntry
+from .changes import LabelledMany, carry_out, refused
+from .command_events import command_event
 from .parsing import CommandParser, ParsedCommand, Refusal, no_home, parse_command
+from .queries import open_home
 from .requests import (
+    COMMANDS,
     LOCAL_COMMANDS,
-    BundleImportCommand,
-    ConfirmCommand,
-    ExplainCommand,
     ForgetCommand,
-    GrowCommand,
     LabelCommand,
-    RawCommand,
-    RelabelCommand,
+    LabelManyCommand,
     Request,
-    RollbackCommand,
 )
 
 if TYPE_CHECKING:
     from ..fleet import FleetMember, ReceivedContribution
 
-FRESH: Final = frozenset({"adaptors", "candidates", "status", "health", "explain", "raw"})
-"""Commands that only read: a repeated one gets a new answer, and no journal entry."""
+FRESH: Final = frozenset({"adaptors", "candidates", "status", "health"}) | (
+    LOCAL_COMMANDS.keys() - COMMANDS.keys() - {"label-many", "unlabel", "undo"}
+)
+"""Commands without a journal entry, for which a repeated one gets a new answer: those that only
+read, and one that opens the home with its journal again."""
+
+COUNT_S: Final = 0.004
+"""Longest that a turn of the loop counts observations which agree with new labels: as long as it
+decides, see `loop.TURN_S`."""
 
 LOST: Final = "it was carried out; its answer was lost in a crash or erased"
 
@@ -96,6 +101,7 @@ class CommandHandler:
         self._rate_limit = RateLimit(settings.per_minute, clock)
         self._topics, self._context, self._member = topics, context, member
         self._failed: dict[str, str] = {}
+        self._counting: deque[tuple[PendingCommand, JournalEntry, LabelledMany]] = deque()
 
     def receive(
         self, arrival: InboundMessage, address: TopicAddress
@@ -118,9 +124,15 @@ class CommandHandler:
         once."""
         request = parse_command(line, commands=LOCAL_COMMANDS)
         if isinstance(request, Refusal):
-            reply(msgspec.json.encode(_refused("", request)))
+            reply(msgspec.json.encode(refused("", request)))
             return None
         parsed = ParsedCommand(request, line)
+        return PendingCommand(verb=request.verb, parsed=parsed, reply=reply)
+
+    @staticmethod
+    def internal(request: Request, reply: Callable[[bytes], None]) -> PendingCommand:
+        """Return a command of the daemon's own, which is trusted.  reply: takes its answer."""
+        parsed = ParsedCommand(request, msgspec.json.encode(request))
         return PendingCommand(verb=request.verb, parsed=parsed, reply=reply)
 
     def execute(self, order: "PendingCommand | ReceivedContribution") -> None:
@@ -134,17 +146,19 @@ class CommandHandler:
             return
         context = self._context
         if isinstance(order.parsed, Refusal):
-            self._answer(order, _refused(order.verb, order.parsed), kept=False)
+            self._answer(order, refused(order.verb, order.parsed), kept=False)
             return
         request, payload = order.parsed.request, order.parsed.payload
         if request.home not in context.homes:
             refusal = Refusal(*no_home(request.home, context.homes), request.id)
-            self._answer(order, _refused(order.verb, refusal), kept=False)
+            self._answer(order, refused(order.verb, refusal), kept=False)
             return
         if request.verb in FRESH:
-            self._answer(order, _do(request, context), kept=False)
+            answer = carry_out(request, context)
+            assert isinstance(answer, Response), "only `label-many` is answered later"
+            self._answer(order, answer, kept=False)
             return
-        home = _home(request, context)
+        home = open_home(request, context)
         at_ns = context.now_ns()
         command = JournalEntry(request.id, request.verb, payload, at_ns, request.expires_at_ns)
         journal = home.store.journal
@@ -155,30 +169,61 @@ class CommandHandler:
             self._answer(order, _repeated(request, found), kept=True)
             return
         with journal.marking(command):
-            response = _do(request, context)
+            response = carry_out(request, context)
+        if isinstance(response, LabelledMany):
+            self._counting.append((order, command, response))
+            return
         self._record(home, command, response)
+        self._note(order, response, at_ns)
         again = found is not None
         self._answer(order, msgspec.structs.replace(response, repeated=again), kept=True)
 
+    def advance(self) -> bool:
+        """Go on counting for the answers to `label-many`, for a few milliseconds; True while there
+        is more to count."""
+        if not self._counting:
+            return False
+        order, command, labelled = self._counting[0]
+        try:
+            response = labelled.advance(COUNT_S)
+        except EdgeError as error:
+            # The labels are stored; only the count is missing.
+            log.warning("not_counted", verb=command.verb, reason=error.message)
+            response = labelled.response
+        if response is not None:
+            self._counting.popleft()
+            self._record(labelled.home, command, response)
+            self._note(order, response, command.at_ns)
+            self._answer(order, response, kept=True)
+        return bool(self._counting)
+
     @staticmethod
-    def labelled(order: "PendingCommand | ReceivedContribution") -> str:
-        """Return the id of the observation that a command labels, or ''."""
+    def labelled(order: "PendingCommand | ReceivedContribution") -> frozenset[str]:
+        """Return the ids of the observations that a command labels."""
         parsed = order.parsed if isinstance(order, PendingCommand) else None
-        label = parsed.request if isinstance(parsed, ParsedCommand) else None
-        return label.observation_id if isinstance(label, LabelCommand) else ""
+        request = parsed.request if isinstance(parsed, ParsedCommand) else None
+        if isinstance(request, LabelManyCommand):
+            return frozenset(one.observation_id for one in request.labels)
+        return frozenset((request.observation_id,) if isinstance(request, LabelCommand) else ())
 
     def maintain(self) -> None:
-        """Publish contributions and check bundle trials; call it about once a second.  After a disk
-        error it is tried again at the next call."""
+        """Publish contributions, check bundle trials and delete old records of actions; call it
+        about once a second.  After a disk error it is tried again at the next call."""
         if self._member is not None:
             self._attempt("fleet", self._member.maintain)
         for name in self._context.homes:
             self._attempt(f"trial {name}".strip(), partial(self._check_trial, name))
+            self._attempt(f"undo {name}".strip(), partial(self._expire_actions, name))
 
     def _check_trial(self, name: str) -> None:
         home = self._context.homes[name].home
         for report in home.check_trial() if home is not None else ():
             self._context.publish(report)
+
+    def _expire_actions(self, name: str) -> None:
+        home = self._context.homes[name].home
+        if home is not None:
+            home.store.action_records.expire(self._context.now_ns())
 
     def _attempt(self, doing: str, act: Callable[[], None]) -> None:
         """Run a task that may meet a disk error; each reason is logged once."""
@@ -200,7 +245,7 @@ class CommandHandler:
             order.parsed.request.id if isinstance(order.parsed, ParsedCommand) else order.parsed.id
         )
         refusal = Refusal(reason, "send it again later, with the same id", name)
-        self._answer(order, _refused(order.verb, refusal), kept=False)
+        self._answer(order, refused(order.verb, refusal), kept=False)
 
     def _parse(self, arrival: InboundMessage, verb: str) -> ParsedCommand | Refusal:
         if not self._rate_limit.take():
@@ -226,21 +271,19 @@ class CommandHandler:
             # Its effect and its mark are on the disk.
             log.warning("answer_not_recorded", verb=command.verb, reason=error.message)
 
+    def _note(self, order: PendingCommand, response: Response, at_ns: int) -> None:
+        """Leave a command in the history of its home."""
+        assert isinstance(order.parsed, ParsedCommand), "it was carried out"
+        request = order.parsed.request
+        event = command_event(request, response, at_ns)
+        if event is not None:
+            self._context.note(request.home, event)
+
     def _answer(self, order: PendingCommand, response: Response, *, kept: bool) -> None:
         if order.reply is not None:
             order.reply(msgspec.json.encode(response))
         else:
             self._context.answer(response, order.topic, order.correlation, kept=kept)
-
-
-def _home(request: Request, context: CommandContext) -> Home:
-    """Return the home that a command is for; raises StateError if it is not open."""
-    home = context.homes[request.home].home
-    if home is None:
-        raise StateError(
-            f"the home {request.home!r} is not open", "the daemon keeps trying to open it"
-        )
-    return home
 
 
 def _again(request: Request, found: AnsweredCommand) -> bool:
@@ -251,168 +294,9 @@ def _again(request: Request, found: AnsweredCommand) -> bool:
 def _repeated(request: Request, found: AnsweredCommand) -> Response:
     if not found.same:
         refusal = Refusal("replayed: its id was used for another command", "give it a new id")
-        return _refused(request.verb, msgspec.structs.replace(refusal, id=request.id))
+        return refused(request.verb, msgspec.structs.replace(refusal, id=request.id))
     if found.answer:
         return msgspec.structs.replace(
             msgspec.json.decode(found.answer, type=Response), repeated=True
         )
     return Response(verb=request.verb, id=request.id, done=found.done, hint=LOST, repeated=True)
-
-
-def _refused(verb: str, refusal: Refusal) -> Response:
-    return Response(verb=verb, id=refusal.id, done=False, reason=refusal.reason, hint=refusal.hint)
-
-
-def _do(request: Request, context: CommandContext) -> Response:
-    """Execute a command."""
-    if isinstance(request, ForgetCommand) and request.refit_geometry is None:
-        again = not _home(request, context).shares_geometry
-        request = msgspec.structs.replace(request, refit_geometry=again)
-    if isinstance(request, ConfirmCommand):
-        request = _with_question(request, _home(request, context))
-    match request:
-        case (
-            LabelCommand()
-            | RelabelCommand()
-            | ForgetCommand()
-            | ConfirmCommand()
-            | GrowCommand()
-            | RollbackCommand()
-        ):
-            typos = _typos(request, context)
-            response = _response(
-                request, context.feed(request.home, request.event(context.now_ns()))
-            )
-            if not (response.done and typos):
-                return response
-            return msgspec.structs.replace(response, body=response.body | {"warnings": typos})
-        case _:
-            try:
-                body = dict(_QUERIES[request.verb](request, context))
-            except EdgeError as error:
-                return _refused(request.verb, Refusal(error.message, error.hint, request.id))
-            return Response(verb=request.verb, id=request.id, done=True, body=body)
-
-
-def _with_question(request: ConfirmCommand, home: Home) -> ConfirmCommand:
-    """Complete an answer with the id and the stream of the question that it names by one of them;
-    an answer without a question stays, and the core rejects it."""
-    asked = [
-        one
-        for one in home.runtime.alarm_questions()
-        if request.alarm_id in {"", one.alarm_id} and request.stream in {"", one.stream}
-    ]
-    if len(asked) != 1:
-        nothing = request.alarm_id or request.stream or "unnamed"
-        return msgspec.structs.replace(
-            request, alarm_id=request.alarm_id or nothing, stream=request.stream or nothing
-        )
-    return msgspec.structs.replace(request, alarm_id=asked[0].alarm_id, stream=asked[0].stream)
-
-
-def _typos(request: Request, context: CommandContext) -> list[str]:
-    """Return warnings of new names that are probably typos of known ones."""
-    if not isinstance(request, LabelCommand | RelabelCommand):
-        return []
-    concepts = _home(request, context).runtime.knowledge.own.keys
-    known = KnownNames.of(concepts)
-    return list(known.warnings(label=request.label, domain=request.domain))
-
-
-def _response(request: Request, messages: tuple[Message, ...]) -> Response:
-    """Return the response that the messages of the core amount to."""
-    for one in messages:
-        if isinstance(one, Rejected):
-            return Response(
-                verb=request.verb, id=request.id, done=False, reason=one.reason, hint=one.hint
-            )
-    kinds = (Receipt, Acknowledgement, GrowthReport)
-    found = [one for kind in kinds for one in messages if isinstance(one, kind)]
-    body = msgspec.to_builtins(found[0]) if found else {}
-    return Response(verb=request.verb, id=request.id, done=True, body=body)
-
-
-def _list_adaptors(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    from ..home import list_adaptors
-
-    yield "adaptors", [msgspec.to_builtins(one) for one in list_adaptors(_home(request, context))]
-
-
-def _list_candidates(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    from ..home import waiting_labels
-
-    yield from msgspec.to_builtins(waiting_labels(_home(request, context))).items()
-
-
-def _explain(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    from ..home import explain_observation
-
-    assert isinstance(request, ExplainCommand)
-    explained = explain_observation(_home(request, context), request.observation_id)
-    yield from msgspec.to_builtins(explained).items()
-
-
-def _raw_input(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    from ..home import raw_input
-
-    assert isinstance(request, RawCommand)
-    raw = raw_input(_home(request, context), request.observation_id)
-    yield "raw", "" if raw is None else base64.b64encode(raw).decode()
-
-
-def _status(_request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    yield from msgspec.to_builtins(context.status()).items()
-
-
-def _health(_request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    status = context.status()
-    yield from (("state", status.state), ("problems", list(status.problems)))
-    yield "uptime_s", status.uptime_s
-
-
-def _rebirth(_request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    context.rebirth()
-    yield from ()
-
-
-def _reload(_request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    yield "did", list(context.reload())
-
-
-def _pause(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    context.pause(paused=request.verb == "pause")
-    yield "paused", request.verb == "pause"
-
-
-def _import_bundle(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    from ..bundles import import_bundle
-
-    assert isinstance(request, BundleImportCommand)
-    report = import_bundle(_home(request, context), request.name, context.now_ns())
-    yield from msgspec.to_builtins(report).items()
-
-
-def _confirm_bundle(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    yield from msgspec.to_builtins(_home(request, context).confirm_trial()).items()
-
-
-def _revert_bundle(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    report = _home(request, context).end_trial("reverted by command")
-    yield from msgspec.to_builtins(report).items()
-
-
-_QUERIES: Final[dict[str, Callable[[Any, CommandContext], Iterator[tuple[str, Any]]]]] = {
-    "adaptors": _list_adaptors,
-    "candidates": _list_candidates,
-    "explain": _explain,
-    "raw": _raw_input,
-    "status": _status,
-    "health": _health,
-    "rebirth": _rebirth,
-    "reload": _reload,
-    "pause": _pause,
-    "resume": _pause,
-    "bundle-import": _import_bundle,
-    "bundle-confirm": _confirm_bundle,
-    "bundle-revert": _revert_bundle,
-}

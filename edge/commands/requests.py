@@ -1,6 +1,6 @@
 """The commands: one strict struct each, distinguished by `verb`."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -12,7 +12,9 @@ from ..core import (
     Relabel,
     Rollback,
     Selector,
+    Undo,
     UndoMerge,
+    Unlabel,
 )
 from ..core import limits as core_limits
 
@@ -21,6 +23,22 @@ NameOrEmpty = Annotated[str, msgspec.Meta(max_length=core_limits.TEXT_CHARS_MAX)
 Instant = Annotated[int, msgspec.Meta(ge=0, le=core_limits.COUNT_MAX)]
 IDS_MAX: Final = 1_000
 """Ids in one selector: with 64 characters each they fill a command of the default size limit."""
+
+PAGE_MAX: Final = 500
+"""Rows of one page: more than a screen shows of small pictures."""
+
+VALUES_MAX: Final = 100
+"""Observations whose values are returned at once: with the shipped image encoder they are an answer
+of half a megabyte."""
+
+EVENTS_LISTED_MAX: Final = 200
+"""Events of one answer: several screens of lines."""
+
+KINDS_MAX: Final = 32
+"""Kinds of events in a filter: more than there are."""
+
+FORECASTS_MAX: Final = 720
+"""Forecasts of a series in one answer: as many as are kept (edge/home/series_trail.py)."""
 
 
 class Request(
@@ -69,6 +87,54 @@ class LabelCommand(Request, frozen=True, tag="label"):
     def event(self, _at_ns: int) -> Label:
         """The event for the core."""
         return Label(self.observation_id, self.label, self.domain)
+
+
+class ManyLabel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One label of `label-many`."""
+
+    observation_id: Name
+    label: Name
+    domain: NameOrEmpty = ""
+
+
+class LabelManyCommand(Request, frozen=True, tag="label-many"):
+    """Label observations in one step; those that cannot be labelled are named in the answer.
+    only_unlabelled: those that have a label by now keep it, and are refused."""
+
+    labels: Annotated[tuple[ManyLabel, ...], msgspec.Meta(min_length=1, max_length=IDS_MAX)]
+    only_unlabelled: bool = False
+
+
+class AgreeingCommand(Request, frozen=True, tag="agreeing"):
+    """List the observations that agreed with a label of an action and count as known, as its answer
+    counted them."""
+
+    undo_id: Name
+    label: Name
+
+
+class UnlabelCommand(Request, frozen=True, tag="unlabel"):
+    """Take back labels: the observations wait for a label again."""
+
+    observation_ids: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=IDS_MAX)]
+
+    def event(self, _at_ns: int) -> Unlabel:
+        """The event for the core."""
+        return Unlabel(self.observation_ids)
+
+
+class UndoCommand(Request, frozen=True, tag="undo"):
+    """Undo an action.  undo_id: of the answer to its command, or of `actions`."""
+
+    undo_id: Name
+
+    def event(self, at_ns: int) -> Undo:
+        """The event for the core."""
+        return Undo(self.undo_id, at_ns)
+
+
+class ActionsCommand(Request, frozen=True, tag="actions"):
+    """List what people did in the last ten minutes."""
 
 
 class RelabelCommand(Request, frozen=True, tag="relabel"):
@@ -185,15 +251,79 @@ class BundleRevertCommand(Request, frozen=True, tag="bundle-revert"):
 
 
 class ExplainCommand(Request, frozen=True, tag="explain"):
-    """Explain an observation that waits for a label."""
+    """Explain a waiting, recent or labelled observation."""
 
     observation_id: Name
+
+
+class RateCommand(Request, frozen=True, tag="false-alarm-rate"):
+    """Choose the false-alarm rate in the settings file, and read the settings again."""
+
+    rate: Annotated[float, msgspec.Meta(gt=0, lt=0.5)]
 
 
 class RawCommand(Request, frozen=True, tag="raw"):
-    """Return the raw input of an observation that waits for a label."""
+    """Return the raw input of a waiting, recent or labelled observation."""
 
     observation_id: Name
+
+
+class ValuesCommand(Request, frozen=True, tag="values"):
+    """Return the values of observations: of a vector's columns, or of the features."""
+
+    observation_ids: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=VALUES_MAX)]
+
+
+class FeedCommand(Request, frozen=True, tag="feed"):
+    """Return the status and the newest messages.  since: cursor of the last answer, 0 at first."""
+
+    since: Instant = 0
+
+
+class HistoryCommand(Request, frozen=True, tag="history"):
+    """List what happened, newest first.  before: a number that all are below, 0 for the newest.
+    kinds, stream: empty for all."""
+
+    before: Instant = 0
+    kinds: Annotated[tuple[Name, ...], msgspec.Meta(max_length=KINDS_MAX)] = ()
+    stream: NameOrEmpty = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=EVENTS_LISTED_MAX)] = 100
+
+
+class GalleryCommand(Request, frozen=True, kw_only=True, tag="gallery"):
+    """List observations in pages.  state: those that wait for a label, recent ones, or labelled
+    ones.  order: by the value of a label, by time, or similar ones together.  stream, guess: only
+    these; the guess of a labelled observation is its label."""
+
+    offset: Annotated[int, msgspec.Meta(ge=0, le=core_limits.COUNT_MAX)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)] = 100
+    order: Literal["value", "newest", "similar"] = "value"
+    stream: NameOrEmpty = ""
+    guess: NameOrEmpty = ""
+    state: Literal["waiting", "recent", "labelled"] = "waiting"
+
+
+class SeriesCommand(Request, frozen=True, tag="series"):
+    """Return the newest samples and forecasts of a series.  forecasts: how many."""
+
+    stream: Name
+    forecasts: Annotated[int, msgspec.Meta(ge=1, le=FORECASTS_MAX)] = 60
+
+
+class ForgetPreviewCommand(Request, frozen=True, tag="forget-preview"):
+    """Count what a forget request would forget; changes nothing."""
+
+    select: Select
+
+
+class ReceiptsCommand(Request, frozen=True, tag="receipts"):
+    """List the receipts of forget requests, newest first."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)] = 100
+
+
+class KnowledgeCommand(Request, frozen=True, tag="knowledge"):
+    """Return what the home knows: concepts, domains, adaptors, merges, geometry."""
 
 
 COMMANDS: Final[dict[str, type[Request]]] = {
@@ -222,10 +352,28 @@ COMMANDS: Final[dict[str, type[Request]]] = {
 
 
 LOCAL_COMMANDS: Final[dict[str, type[Request]]] = COMMANDS | {
-    str(kind.__struct_config__.tag): kind for kind in (ExplainCommand, RawCommand)
+    str(kind.__struct_config__.tag): kind
+    for kind in (
+        ExplainCommand,
+        RawCommand,
+        RateCommand,
+        ValuesCommand,
+        FeedCommand,
+        HistoryCommand,
+        GalleryCommand,
+        SeriesCommand,
+        ForgetPreviewCommand,
+        ReceiptsCommand,
+        KnowledgeCommand,
+        LabelManyCommand,
+        AgreeingCommand,
+        UnlabelCommand,
+        UndoCommand,
+        ActionsCommand,
+    )
 }
-"""Commands that the control socket accepts.  Those that return measurements stay on the machine:
-they are refused over MQTT, whatever [commands] enables."""
+"""Commands that the control socket accepts.  Those that return measurements, and those of a person
+at a screen, stay on the machine: they are refused over MQTT, whatever [commands] enables."""
 
 
 class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,6 +7,7 @@ from ..lazy import lazy_names
 if TYPE_CHECKING:
     from .commands import PREFIX, CommandSettings, KeyText, key_bytes
     from .device import HttpSettings, OutboxSettings
+    from .editing import with_number
     from .fleet import BundleSettings, FleetSettings
     from .mqtt import (
         SECONDS_MAX,
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
         ColumnStream,
         FolderStream,
         HttpStream,
+        ModbusRegister,
+        ModbusStream,
+        OpcUaNode,
+        OpcUaStream,
+        PlantPoint,
+        PlantStream,
         PortStream,
         SentStream,
         SoundStream,
@@ -36,12 +43,14 @@ if TYPE_CHECKING:
         StreamSettings,
         TopicStream,
     )
+    from .web import WebSettings
 else:
     __getattr__ = lazy_names(
         __name__,
         {
             "commands": ("CommandSettings", "KeyText", "PREFIX", "key_bytes"),
             "device": ("HttpSettings", "OutboxSettings"),
+            "editing": ("with_number",),
             "fleet": ("BundleSettings", "FleetSettings"),
             "mqtt": (
                 "HomeAssistantSettings",
@@ -64,6 +73,12 @@ else:
                 "ColumnStream",
                 "FolderStream",
                 "HttpStream",
+                "ModbusRegister",
+                "ModbusStream",
+                "OpcUaNode",
+                "OpcUaStream",
+                "PlantPoint",
+                "PlantStream",
                 "PortStream",
                 "SentStream",
                 "SoundStream",
@@ -71,6 +86,7 @@ else:
                 "StreamSettings",
                 "TopicStream",
             ),
+            "web": ("WebSettings",),
         },
     )
 
@@ -90,8 +106,14 @@ __all__ = [
     "HttpSettings",
     "HttpStream",
     "KeyText",
+    "ModbusRegister",
+    "ModbusStream",
     "MqttSettings",
+    "OpcUaNode",
+    "OpcUaStream",
     "OutboxSettings",
+    "PlantPoint",
+    "PlantStream",
     "PortStream",
     "SentStream",
     "Settings",
@@ -101,8 +123,10 @@ __all__ = [
     "StreamSettings",
     "TlsSettings",
     "TopicStream",
+    "WebSettings",
     "key_bytes",
     "parse_settings",
     "read_settings",
     "read_text",
+    "with_number",
 ]

@@ -1,11 +1,17 @@
 """The section [mqtt] of auricle.toml, with [mqtt.tls], [mqtt.homeassistant], [mqtt.sparkplug]."""
 
+import re
 from typing import Annotated, Final, Literal
 
 import msgspec
 
 SECONDS_MAX: Final = 0xFFFFFFFF
 """MQTT intervals are four-byte integers (MQTT 5.0, section 1.5.3)."""
+
+CONSOLE: Final = re.compile(
+    r"(?:https?|homeassistant)://[\w.-]+(?::\d{1,5})?(?:/[!-~]*)?", re.ASCII
+)
+"""Addresses that Home Assistant accepts as a device's configuration_url."""
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -33,10 +39,27 @@ class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class HomeAssistantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[mqtt.homeassistant]: enabled: false removes an earlier announcement.  Without this section
-    nothing is published below `prefix`."""
+    nothing is published below `prefix`.
+
+    controls: accept unsigned controls of Home Assistant.  images: publish pictures of flagged
+    observations, which otherwise stay on this machine.  console: address of the web console as a
+    browser reaches it; empty for no link.
+    """
 
     enabled: bool = True
     prefix: Text = "homeassistant"
+    controls: bool = False
+    images: bool = False
+    console: Annotated[str, msgspec.Meta(max_length=1024)] = ""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for an address that Home Assistant would not accept: it would then
+        refuse the whole announcement."""
+        if self.console and not CONSOLE.fullmatch(self.console):
+            raise ValueError(
+                "console must be http://, https:// or homeassistant://, a host and a path,"
+                f" found {self.console!r}"
+            )
 
 
 class SparkplugSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -21,6 +21,7 @@ from .device import DeviceSettings, HttpSettings, OutboxSettings
 from .fleet import BundleSettings, FleetSettings
 from .mqtt import MqttSettings
 from .streams import StreamSettings
+from .web import WebSettings
 
 SETTINGS = "auricle.toml"
 
@@ -136,6 +137,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     mqtt: MqttSettings | None = None
     outbox: OutboxSettings = OutboxSettings()
     http: HttpSettings | None = None
+    web: WebSettings = WebSettings()
     streams: dict[str, StreamSettings] = {}
     homes: dict[str, str] = {}
 

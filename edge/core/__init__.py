@@ -6,6 +6,7 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from . import limits
+    from .actions import ACTIONS_OF_FACTS, Action, FactBefore
     from .adaptors.adaptor import Adaptor
     from .adaptors.record import AdaptorRecord
     from .columns import (
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from .config import Config
     from .domain_merges import DomainMerge
     from .errors import (
-        EXPECTED_ERRORS,
         ConfigError,
         EdgeError,
         ModelMismatchError,
@@ -49,12 +49,14 @@ if TYPE_CHECKING:
         GrowthFinished,
         GrowthReport,
         Label,
+        LabelMany,
         LabelRequest,
         Message,
         Observation,
         Publish,
         Rejected,
         Relabel,
+        ReleaseActions,
         RemoveAdaptor,
         Rollback,
         SeriesAnomaly,
@@ -70,10 +72,15 @@ if TYPE_CHECKING:
         StoreLabelCandidates,
         StoreRecalibration,
         Tick,
+        Together,
+        Undo,
+        Undoable,
         UndoMerge,
+        Unlabel,
         UnlabelledObservation,
         accepted,
     )
+    from .expected_errors import EXPECTED_ERRORS
     from .facts import (
         DIGEST_BITS,
         Concept,
@@ -119,12 +126,15 @@ if TYPE_CHECKING:
     from .runtime import Runtime, tap_spans
     from .session.assess import EXPERTS, NOVELTY_SPREAD, FeatureModel, mixture_scores
     from .session.explanation import Explanation, KnownExample
+    from .session.label_buffer import BufferedObservation
     from .session.recalibration import AlarmCounts, effective_count, wilson_interval
+    from .session.snapshot import KnowledgeSnapshot
     from .validation import find_invalid_fact
 else:
     __getattr__ = lazy_names(
         __name__,
         {
+            "actions": ("ACTIONS_OF_FACTS", "Action", "FactBefore"),
             "adaptors.adaptor": ("Adaptor",),
             "adaptors.record": ("AdaptorRecord",),
             "columns": (
@@ -142,7 +152,6 @@ else:
             "domain_merges": ("DomainMerge",),
             "errors": (
                 "ConfigError",
-                "EXPECTED_ERRORS",
                 "EdgeError",
                 "ModelMismatchError",
                 "StateCorruptError",
@@ -150,6 +159,7 @@ else:
                 "StateVersionError",
                 "TransportError",
             ),
+            "expected_errors": ("EXPECTED_ERRORS",),
             "events": (
                 "Acknowledgement",
                 "AlarmQuestion",
@@ -168,12 +178,14 @@ else:
                 "GrowthFinished",
                 "GrowthReport",
                 "Label",
+                "LabelMany",
                 "LabelRequest",
                 "Message",
                 "Observation",
                 "Publish",
                 "Rejected",
                 "Relabel",
+                "ReleaseActions",
                 "RemoveAdaptor",
                 "Rollback",
                 "SeriesAnomaly",
@@ -189,7 +201,11 @@ else:
                 "StoreLabelCandidates",
                 "StoreRecalibration",
                 "Tick",
+                "Together",
+                "Undo",
                 "UndoMerge",
+                "Undoable",
+                "Unlabel",
                 "UnlabelledObservation",
                 "accepted",
             ),
@@ -238,12 +254,15 @@ else:
             "runtime": ("Runtime", "tap_spans"),
             "session.assess": ("EXPERTS", "FeatureModel", "NOVELTY_SPREAD", "mixture_scores"),
             "session.explanation": ("Explanation", "KnownExample"),
+            "session.label_buffer": ("BufferedObservation",),
             "session.recalibration": ("AlarmCounts", "effective_count", "wilson_interval"),
+            "session.snapshot": ("KnowledgeSnapshot",),
             "validation": ("find_invalid_fact",),
         },
     )
 
 __all__ = [
+    "ACTIONS_OF_FACTS",
     "CALIBRATION_FACTS_MAX",
     "COUNT_MAX",
     "DIGEST_BITS",
@@ -257,10 +276,12 @@ __all__ = [
     "SUPPORT_FACTS_MAX",
     "TEXT_CHARS_MAX",
     "Acknowledgement",
+    "Action",
     "Adaptor",
     "AdaptorRecord",
     "AlarmCounts",
     "AlarmQuestion",
+    "BufferedObservation",
     "CalibrationStatus",
     "CancelGrowth",
     "ChangePoint",
@@ -283,6 +304,7 @@ __all__ = [
     "Explanation",
     "Fact",
     "FactBatch",
+    "FactBefore",
     "FeatureModel",
     "FitGeometry",
     "ForgetRequest",
@@ -292,9 +314,11 @@ __all__ = [
     "GrowthReport",
     "GrowthResult",
     "Knowledge",
+    "KnowledgeSnapshot",
     "KnownExample",
     "Label",
     "LabelCandidate",
+    "LabelMany",
     "LabelRequest",
     "Ledger",
     "MemoryLedger",
@@ -308,6 +332,7 @@ __all__ = [
     "Receipt",
     "Rejected",
     "Relabel",
+    "ReleaseActions",
     "RemoveAdaptor",
     "Rollback",
     "Router",
@@ -330,8 +355,12 @@ __all__ = [
     "StoreLabelCandidates",
     "StoreRecalibration",
     "Tick",
+    "Together",
     "TransportError",
+    "Undo",
     "UndoMerge",
+    "Undoable",
+    "Unlabel",
     "UnlabelledObservation",
     "accepted",
     "admit",

@@ -1,10 +1,5 @@
 """The errors that `edge` raises for users; each carries a hint."""
 
-from typing import Any, Final
-
-import encoder
-import hdc
-
 
 class EdgeError(Exception):
     """Base of all errors of `edge`.  message: action, expectation, finding.  hint: the next
@@ -38,7 +33,3 @@ class ModelMismatchError(EdgeError):
 
 class TransportError(EdgeError):
     """Another program (a daemon, a broker) cannot be reached or does not answer."""
-
-
-EXPECTED_ERRORS: Final[tuple[type[Any], ...]] = (EdgeError, encoder.EncoderError, hdc.HdcError)
-"""Errors that a program reports in two lines; any other is a bug and keeps its traceback."""

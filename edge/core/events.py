@@ -8,10 +8,11 @@ as the ledger stores them.
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
+from .actions import Action
 from .adaptors import AdaptorRecord
 from .domain_merges import DomainMerge
 from .errors import EdgeError
@@ -52,6 +53,20 @@ class Label(msgspec.Struct, frozen=True):
     observation_id: str
     label: str
     domain: str = ""
+
+
+class LabelMany(msgspec.Struct, frozen=True):
+    """Labels for earlier observations, stored together.  Those that cannot be used are left out,
+    see `Runtime.refusals`."""
+
+    labels: tuple[Label, ...]
+
+
+class Unlabel(msgspec.Struct, frozen=True):
+    """Take back the labels of facts: their observations wait for a label again, and no tombstone is
+    left."""
+
+    observation_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +145,30 @@ class ConfirmAlarm(msgspec.Struct, frozen=True):
     at_ns: int = 0
 
 
+PersonEvent = (
+    Label | LabelMany | Unlabel | Relabel | UndoMerge | ConfirmAlarm | Rollback | GrowRequest
+)
+"""The events that can be undone."""
+
+
+class Undoable(msgspec.Struct, frozen=True):
+    """An event that a person caused, to be recorded so that it can be undone.
+
+    action_id: unique, for `Undo`.  at_ns: now.
+    """
+
+    event: PersonEvent
+    action_id: str
+    at_ns: int = 0
+
+
+class Undo(msgspec.Struct, frozen=True):
+    """Undo an action, see `Undoable`.  at_ns: now."""
+
+    action_id: str
+    at_ns: int = 0
+
+
 class Tick(msgspec.Struct, frozen=True):
     """Run deferred work; all effects so far must be applied.
 
@@ -143,6 +182,8 @@ class Tick(msgspec.Struct, frozen=True):
 Event = (
     Observation
     | Label
+    | LabelMany
+    | Unlabel
     | Enrol
     | Relabel
     | UndoMerge
@@ -153,17 +194,27 @@ Event = (
     | Rollback
     | Contribution
     | ConfirmAlarm
+    | Undoable
+    | Undo
     | Tick
 )
 
 
 @dataclass(frozen=True, slots=True)
 class StoreFacts:
-    """Facts to write, durably before any later effect.  evicted: ids that a full concept evicts or
-    refuses; a receipt counts both."""
+    """Facts to write, durably before any later effect.
+
+    evicted: ids that a full concept evicts or refuses; a receipt counts both.  withdrawn: ids of
+    facts whose label is taken back; they leave no tombstone and are not counted.  readmitted: how
+    many earlier evictions this takes back.  before: the stored facts that it replaces, evicts or
+    withdraws, for the record of an action.
+    """
 
     facts: tuple[Fact, ...] = field(repr=False)
     evicted: tuple[str, ...] = ()
+    withdrawn: tuple[str, ...] = ()
+    readmitted: int = 0
+    before: tuple[Fact, ...] = field(default=(), repr=False, compare=False)
 
 
 class StoreContribution(msgspec.Struct, frozen=True, eq=False):
@@ -178,6 +229,14 @@ class StoreGeometry:
     """A geometry to write to the ledger, replacing the one before."""
 
     geometry: Mapping[str, Any] = field(repr=False)
+
+
+class ReleaseActions(msgspec.Struct, frozen=True):
+    """Facts that stay, but leave the records of actions: as they were before, a forget request
+    selects them.  streams: whose answers to alarms can no longer be undone."""
+
+    ids: tuple[str, ...]
+    streams: tuple[str, ...] = ()
 
 
 class EraseFacts(msgspec.Struct, frozen=True):
@@ -240,6 +299,18 @@ class StoreDomainMerge(msgspec.Struct, frozen=True):
     `limits.DOMAIN_MERGES_MAX` are kept.  Forgotten and evicted facts leave it."""
 
     merge: DomainMerge
+
+
+class Together(msgspec.Struct, frozen=True, eq=False):
+    """Effects to apply in one transaction.
+
+    action: record it with them; adaptors that they remove are kept aside for it.  undoes: id of the
+    action that they undo; adaptors kept aside for it serve again, and its record ends.
+    """
+
+    effects: tuple["StoredEffect", ...]
+    action: Action | None = None
+    undoes: str = ""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -461,8 +532,23 @@ class SetOutput(msgspec.Struct, frozen=True):
     value: int
 
 
+StoredEffect = (
+    StoreFacts
+    | StoreAdaptor
+    | RemoveAdaptor
+    | StoreGrowthAttempt
+    | StoreLabelCandidates
+    | StoreRecalibration
+    | StoreDomainMerge
+)
+"""Effects that a person's action may have on the ledger."""
+
+STORED_EFFECTS = get_args(StoredEffect)
+
 Effect = (
     Publish
+    | Together
+    | ReleaseActions
     | StoreFacts
     | StoreContribution
     | StoreGeometry

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from . import limits
 
 if TYPE_CHECKING:
+    from .actions import Action
     from .adaptors import AdaptorRecord
     from .domain_merges import DomainMerge
     from .knowledge import Contribution
@@ -154,6 +155,21 @@ class LabelCandidate:
     features: bytes = field(repr=False)
     recording: str = ""
 
+    def selected_by(self, selector: Selector) -> bool:
+        """Return whether a selector matches it: never one that names a label."""
+        return selector.matches(
+            Fact(
+                id=self.observation_id,
+                stream=self.stream,
+                domain=self.domain,
+                label="",
+                captured_at_ns=self.captured_at_ns,
+                features=b"",
+                subject=self.subject,
+                recording=self.recording,
+            )
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
@@ -272,6 +288,13 @@ class Ledger(Protocol):
     def candidates(self) -> Mapping[str, LabelCandidate]:
         """Return the label candidates by id, oldest first."""
 
+    def candidate(self, observation_id: str) -> LabelCandidate | None:
+        """Return a label candidate, or None."""
+
+    def select_candidates(self, selector: Selector) -> tuple[str, ...]:
+        """Return the ids of the label candidates that a selector matches, oldest first.  Candidates
+        have no label, so a selector that names one matches none."""
+
     def receipt(self, request_id: str, selector: Selector, /) -> Receipt | None:
         """Return the receipt of a completed forget request.  Its selector is the given one if the
         request was for that, and a different one otherwise."""
@@ -284,6 +307,13 @@ class Ledger(Protocol):
 
     def domain_merges(self) -> tuple["DomainMerge", ...]:
         """Return the recorded merges of domains, oldest first."""
+
+    def actions(self) -> tuple["Action", ...]:
+        """Return the recorded actions, newest first."""
+
+    def kept_facts(self, selector: Selector, /) -> tuple[str, ...]:
+        """Return the ids of facts in the records of actions that a selector matches as they were
+        before, sorted."""
 
     def columns(self) -> tuple[str, ...]:
         """Return the names of the encoder's input columns, in order; empty if values are taken by
@@ -467,7 +497,7 @@ def admit(ledger: Ledger, facts: Iterable[Fact], capacity: int) -> Admission:
         else:
             entering.append(fact)
             before |= {fact.id: stored} if stored is not None else {}
-    out = _overflow(ledger, entering, before, capacity)
+    out = overflow(ledger, entering, before, capacity)
     arriving = {fact.id for fact in entering}
     kept = tuple(fact for fact in entering if fact.id not in out)
     replaced = tuple(fact for fact in before.values() if fact.id not in out)
@@ -496,10 +526,11 @@ def _newest(facts: Iterable[Fact]) -> Iterable[Fact]:
     return newest.values()
 
 
-def _overflow(
-    ledger: Ledger, entering: list[Fact], before: Mapping[str, Fact], capacity: int
+def overflow(
+    ledger: Ledger, entering: Iterable[Fact], before: Mapping[str, Fact], capacity: int
 ) -> dict[str, Fact]:
-    """Return the facts beyond each concept's capacity by id, stored or entering."""
+    """Return the facts beyond each concept's capacity by id, stored or entering.  before: stored
+    facts that leave their concept."""
     counts = ledger.concepts()
     moving = Counter((fact.domain, fact.label) for fact in before.values())
     arriving: dict[tuple[str, str], list[Fact]] = {}

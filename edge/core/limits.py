@@ -50,8 +50,9 @@ ADAPTORS_MAX: Final = 64
 GROWTH_FACTS_MIN: Final = 20
 """Facts a domain needs before an adaptor search starts."""
 
-CANDIDATES_MAX: Final = 256
-"""Label candidates kept in the ledger."""
+CANDIDATES_MAX: Final = 10_000
+"""Label candidates kept in the ledger: as many as a person labels in weeks.  Their features take
+12 MB with the shipped image encoder."""
 
 NOVEL_DOMAINS_MAX: Final = 16
 """Novel domains: entered by streams and not learned yet."""
@@ -86,6 +87,17 @@ DOMAIN_MERGES_MAX: Final = 64
 
 MERGED_FACTS_MAX: Final = 1_024
 """Facts of a domain that the runtime merges by itself; more are merged by people."""
+
+UNDO_NS: Final = 600 * 10**9
+"""How long an action can be undone.  Facts that it evicted are kept for as long, so the file does
+not grow by more than what people label in ten minutes.  Chosen by hand."""
+
+ACTIONS_MAX: Final = 256
+"""Actions kept, the newest: one every two seconds.  Chosen by hand; effect not measured."""
+
+ACTION_FACTS_MAX: Final = 100_000
+"""Facts in the records of all actions but the newest; what exceeds it can't be undone any more.  A
+record of a corrected fact takes about 150 bytes.  Chosen by hand; effect not measured."""
 
 SERIES_MAX: Final = 64
 """Series whose forecasters are kept; the one silent for longest is dropped first."""

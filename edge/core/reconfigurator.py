@@ -105,11 +105,29 @@ class Reconfigurator:
                 Rejected(event.request_id, reason, "list the versions with `auricle adaptors`")
             )
             return
-        if event.domain in known.learned:
-            yield StoreGrowthAttempt(
-                event.domain, job_fingerprint(known.training_facts(event.domain)[0])
-            )
+        yield from self.give_up(event.domain, known)
         yield from self._retire(kept[0], "rolled back", _successor(kept[1:]), known)
+
+    def give_up(self, domain: str, known: Knowledge) -> Iterator[Effect]:
+        """Note that growth is not to be repeated on a domain's facts as they are."""
+        known.refit(domain)
+        if domain in known.learned:
+            yield StoreGrowthAttempt(domain, job_fingerprint(known.training_facts(domain)[0]))
+
+    def cancel(self, domain: str, version: int) -> Iterator[Effect]:
+        """Cancel the running job if it grows this version."""
+        job = self.running
+        if job is not None and (job.domain, job.version) == (domain, version):
+            self.running = None
+            yield CancelGrowth(job.id)
+            detail = "its request was undone"
+            yield Publish(
+                GrowthReport(domain=domain, state="abandoned", version=version, detail=detail)
+            )
+
+    def next_version(self, domain: str, ledger: Ledger) -> int:
+        """Return the version that growth in a domain would make."""
+        return 1 + max((one.version for one in ledger.adaptors().get(domain, ())), default=0)
 
     def forget(self, ids: AbstractSet[str], known: Knowledge, ledger: Ledger) -> Iterator[Effect]:
         """Report the versions grown from facts that are being forgotten, drop what answers on top
@@ -140,8 +158,7 @@ class Reconfigurator:
         self, domain: str, own: FactBatch, others: FactBatch, ledger: Ledger
     ) -> Iterator[Effect]:
         versions = ledger.adaptors()
-        own_versions = versions.get(domain, ())
-        number = 1 + max((record.version for record in own_versions), default=0)
+        own_versions, number = versions.get(domain, ()), self.next_version(domain, ledger)
         job = GrowthJob(
             id=f"{domain}:{number}:{job_fingerprint(own)[:16]}",
             domain=domain,

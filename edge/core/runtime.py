@@ -7,8 +7,7 @@ its knowledge is derived from the ledger.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +16,8 @@ import hdc
 
 from . import limits
 from .config import Config
-from .domain_merges import DomainMerge, may_merge, moved
 from .events import (
     Acknowledgement,
-    AlarmQuestion,
     ConfirmAlarm,
     DriftAlarm,
     Effect,
@@ -32,22 +29,25 @@ from .events import (
     GrowRequest,
     GrowthFinished,
     Label,
+    LabelMany,
     Observation,
     Publish,
     Rejected,
     Relabel,
+    ReleaseActions,
     Rollback,
     SetOutput,
     StoreContribution,
-    StoreDomainMerge,
-    StoreFacts,
     StoreGeometry,
     StoreLabelCandidates,
     StoreRecalibration,
     Tick,
+    Undo,
+    Undoable,
     UndoMerge,
+    Unlabel,
 )
-from .facts import Fact, Ledger, Receipt, Selector, admit
+from .facts import Ledger, Receipt, Selector
 from .forecasting import SeriesTracker, State
 from .knowledge import (
     Contribution,
@@ -59,24 +59,24 @@ from .knowledge import (
     derive_knowledge,
     review_contribution,
 )
-from .recalibration import CalibrationStatus, ObservedRate
+from .learning import Learner
 from .receipts import Rebuilt, write_receipt
 from .reconfigurator import Reconfigurator
+from .runtime_views import RuntimeViews
 from .session import (
     Assessor,
     BatchPrefetch,
-    BufferedObservation,
-    Explanation,
     FeatureModel,
+    KnowledgeSnapshot,
     SessionState,
     StreamLevels,
     confirmed_alarm,
-    explain,
 )
-from .validation import find_invalid
+from .undoing import ActionLog
+from .validation import brief, find_invalid
 
 
-class Runtime:
+class Runtime(RuntimeViews):
     """Learns, detects, routes, answers and forgets, one event at a time.
 
     model: the frozen encoder.  ledger: read only.  weights: of the network that forecasts series;
@@ -102,20 +102,28 @@ class Runtime:
         self._width = model.card.width
         self._ledger = ledger
         self._session = SessionState(config)
+        self._refits_accepted = 0
         self._levels = StreamLevels(config)
         self._assessor = Assessor(config, self._session, self._levels)
         self._prefetched = BatchPrefetch(model, ledger, self._assessor)
         spans = tap_spans(model.card.slices)
         self._growth = Reconfigurator(config, spans)
+        session, levels = self._session, self._levels
+        self._learner = Learner(config, ledger, session, levels, self._growth)
+        self._actions = ActionLog(ledger, self._learner, session, levels, self._growth)
         self._geometries = GeometryFitter(spans, config.seed, model.card.quantiser)
         self.knowledge = self._derive()
         self._levels.restore(ledger.recalibrations(), self.knowledge.geometry.fingerprint)
         self._handlers: dict[type, Callable[[Any], Iterator[Effect]]] = {
             Observation: self._observe,
-            Label: self._label,
-            Enrol: self._enrol,
-            Relabel: self._relabel,
-            UndoMerge: self._undo_merge,
+            Label: lambda event: self._learner.label(event, self.knowledge),
+            LabelMany: lambda event: self._learner.label_many(event, self.knowledge),
+            Unlabel: lambda event: self._learner.unlabel(event, self.knowledge),
+            Enrol: lambda event: self._learner.learn("enrol", event.facts, self.knowledge),
+            Relabel: lambda event: self._learner.relabel(event, self.knowledge),
+            UndoMerge: lambda event: self._learner.undo_merge(event, self.knowledge),
+            Undoable: self._record,
+            Undo: lambda event: self._actions.undo(event, self.knowledge),
             ForgetRequest: self._forget,
             FitGeometry: self._fit_geometry,
             GrowRequest: self._grow,
@@ -153,6 +161,7 @@ class Runtime:
         """Take in a part that was fitted in the background; see `Knowledge.accept`.  Thresholds
         change the verdicts on the windows."""
         self._prefetched.clear()
+        self._refits_accepted += 1
         self.knowledge.accept(refit, solved=solved)
         if isinstance(refit, ThresholdsRefit):
             self._session.knowledge_changed()
@@ -165,39 +174,17 @@ class Runtime:
             self._session.knowledge_changed()
         return self.knowledge.digest(self._model.card.fingerprint)
 
-    def explain(self, observation_id: str) -> Explanation | None:
-        """Explain an unlabelled observation to the person who labels it: guess, p-value, nearest
-        known examples, and how its features differ from theirs.  None if it has expired.
-        """
-        buffered = self._unlabelled(observation_id)
-        if buffered is None:
-            return None
-        features = np.frombuffer(buffered.features, np.uint8)
-        made = explain(features, self.knowledge, self._ledger, self.config.false_alarm_rate)
-        return replace(made, stream=buffered.stream)
-
     def contribute(self, device: str, revision: int) -> Contribution:
         """Return the contribution of this device's own facts; call it with all effects applied."""
         return self.knowledge.contribute(device, self._model.card.fingerprint, revision)
 
-    def observed_rates(self) -> dict[str, ObservedRate]:
-        """Return the observed false-alarm rate of each stream, next to the chosen one."""
-        return self._levels.observed_rates()
-
-    def alarm_questions(self) -> tuple[AlarmQuestion, ...]:
-        """Return the lasting alarms that wait for a person's answer."""
-        return self._levels.questions()
-
-    def calibration_status(self) -> tuple[CalibrationStatus, ...]:
-        """Return how each learned domain's thresholds were calibrated."""
-        return self.knowledge.calibration_status(self.config.false_alarm_rate)
-
     def holds_traces(self, selector: Selector) -> bool:
-        """Return whether label candidates match a selector, or recalibrations may stem from
-        observations that it matches."""
+        """Return whether label candidates or facts in records of actions match a selector, or
+        recalibrations may stem from observations that it matches."""
         streams = self._streams_of(self._ledger.select(selector), ())
-        found = self._matching_candidates(selector) or self._levels.matching(selector, streams)
-        return bool(found)
+        found = self._ledger.select_candidates(selector)
+        found = found or self._levels.matching(selector, streams)
+        return bool(found or self._ledger.kept_facts(selector))
 
     # --- observations ---------------------------------------------------------------------------
 
@@ -217,7 +204,7 @@ class Runtime:
             else:
                 yield Publish(found)
         for source, target in self._session.take_merges():
-            yield from self._merge(event, source, target)
+            yield from self._learner.merge(event, source, target, self.knowledge)
 
     def _publish_alarm(self, alarm: DriftAlarm) -> Iterator[Effect]:
         """Publish an alarm that is raised or ends, and set its device's output."""
@@ -225,39 +212,6 @@ class Runtime:
         channel = self._alarm_outputs.get(alarm.stream)
         if channel is not None:
             yield SetOutput(alarm.stream, channel, int(alarm.raised))
-
-    def _merge(self, event: Observation, source: str, target: str) -> Iterator[Effect]:
-        """Merge a domain that this runtime opened into another, with its facts."""
-        ids = self._ledger.select(Selector(domain=source))
-        recorded = self._ledger.domain_merges()
-        if len(ids) > limits.MERGED_FACTS_MAX or not may_merge(source, target, recorded):
-            return
-        self._session.merge(source, target)
-        waiting = [one for one in self._ledger.candidates().values() if one.domain == source]
-        if waiting:
-            yield StoreLabelCandidates(tuple(replace(one, domain=target) for one in waiting))
-        if ids:
-            merge = DomainMerge(
-                id=event.key, source=source, target=target, at_ns=event.captured_at_ns, fact_ids=ids
-            )
-            yield StoreDomainMerge(merge)
-            yield from self._learn(event.key, moved(self._facts(ids), target), str(merge))
-            yield from self._growth.remove_orphans(self.knowledge, self._ledger)
-
-    def _undo_merge(self, event: UndoMerge) -> Iterator[Effect]:
-        found = [one for one in self._ledger.domain_merges() if one.id == event.merge_id]
-        if not found or found[0].undone:
-            yield _reject(
-                event.merge_id,
-                "undoing a merge of domains: there is none of this id that still stands",
-                "list the merges with `auricle inspect`",
-            )
-            return
-        merge = found[0]
-        held = (self._ledger.get(fact_id) for fact_id in merge.fact_ids)
-        facts = tuple(fact for fact in held if fact is not None and fact.domain == merge.target)
-        yield StoreDomainMerge(replace(merge, undone=True))
-        yield from self._learn(event.merge_id, moved(facts, merge.source))
 
     def _confirm(self, event: ConfirmAlarm) -> Iterator[Effect]:
         asked = self._levels.question(event.alarm_id, event.stream)
@@ -302,115 +256,20 @@ class Runtime:
                 )
             )
 
-    # --- learning -------------------------------------------------------------------------------
+    # --- actions of people -----------------------------------------------------------------------
 
-    def _label(self, event: Label) -> Iterator[Effect]:
-        known = self._ledger.get(event.observation_id)
-        buffered = self._unlabelled(event.observation_id)
-        if self._ledger.was_forgotten(event.observation_id):
-            yield _reject(
-                event.observation_id,
-                "labelling: this observation was forgotten",
-                "send a new observation to learn it again",
-            )
-        elif known is not None:
-            changed = replace(known, label=event.label, domain=event.domain or known.domain)
-            facts = () if changed == known else (replace(changed, revision=known.revision + 1),)
-            yield from self._learn(event.observation_id, facts)
-        elif buffered is None:
-            yield _reject(
-                event.observation_id,
-                "labelling: the observation has expired",
-                f"label one of the last {limits.WINDOW_OBSERVATIONS_MAX} observations, or a label"
-                " candidate",
-            )
-        else:
-            fact = Fact(
-                id=event.observation_id,
-                stream=buffered.stream,
-                domain=event.domain or self._filed_domain(event.observation_id, buffered),
-                label=event.label,
-                captured_at_ns=buffered.captured_at_ns,
-                features=buffered.features,
-                subject=buffered.subject,
-                recording=buffered.recording,
-            )
-            yield from self._learn(event.observation_id, (fact,))
+    def refusals(self, labels: Sequence[Label]) -> tuple[Rejected | None, ...]:
+        """Return why each label cannot be used, None for those that `LabelMany` stores."""
+        return self._learner.refusals(labels)
 
-    def _filed_domain(self, observation_id: str, one: BufferedObservation) -> str:
-        """Return the domain of a label that names none."""
-        buffer = self._session.label_buffer
-        return (
-            one.domain
-            if buffer.get(observation_id) is None
-            else buffer.filed_domain(observation_id)
-        )
+    def snapshot(self) -> KnowledgeSnapshot:
+        """Return what decisions say now, frozen, to compare with what they say later."""
+        return KnowledgeSnapshot(self.knowledge, self.config.false_alarm_rate)
 
-    def _unlabelled(self, observation_id: str) -> BufferedObservation | None:
-        """Return an observation from the label buffer or the label candidates; None if expired."""
-        buffered = self._session.label_buffer.get(observation_id)
-        if buffered is not None:
-            return buffered
-        kept = self._ledger.candidates().get(observation_id)
-        if kept is None:
-            return None
-        return BufferedObservation(
-            stream=kept.stream,
-            subject=kept.subject,
-            captured_at_ns=kept.captured_at_ns,
-            domain=kept.domain,
-            features=kept.features,
-            recording=kept.recording,
-        )
-
-    def _enrol(self, event: Enrol) -> Iterator[Effect]:
-        yield from self._learn("enrol", event.facts)
-
-    def _relabel(self, event: Relabel) -> Iterator[Effect]:
-        before = self._facts(self._ledger.select(event.selector))
-        after = tuple(
-            replace(fact, label=event.label or fact.label, domain=event.domain or fact.domain)
-            for fact in before
-        )
-        renamed = self._rename(event)
-        if not before and not renamed:
-            yield _reject(
-                "relabel",
-                f"relabelling: no fact matches {_brief(event.selector)}",
-                "list the known domains with `auricle inspect`",
-            )
-            return
-        changed = tuple(
-            replace(new, revision=new.revision + 1)
-            for old, new in zip(before, after, strict=True)
-            if new != old
-        )
-        yield from self._learn("relabel", changed)
-        old = event.selector.domain
-        if old is not None and event.domain and event.selector == Selector(domain=old):
-            geometry = self.knowledge.geometry.fingerprint
-            yield from self._levels.rename(old, event.domain, geometry)
-        yield from self._growth.remove_orphans(self.knowledge, self._ledger)
-
-    def _rename(self, event: Relabel) -> bool:
-        """Rename in the session too if a whole domain is renamed, or merged into another."""
-        old = event.selector.domain
-        if old is None or not event.domain or event.selector != Selector(domain=old):
-            return False
-        return self._session.rename(old, event.domain)
-
-    def _learn(
-        self, subject_id: str, facts: tuple[Fact, ...], detail: str = ""
-    ) -> Iterator[Effect]:
-        admission = admit(self._ledger, facts, self.config.facts_per_concept)
-        leaving = (*admission.evicted, *admission.refused)
-        if admission.entering or leaving:
-            self.knowledge.remove((*admission.replaced, *admission.evicted))
-            self.knowledge.add(admission.entering)
-            self._session.record_facts(admission.entering)
-            yield StoreFacts(admission.entering, tuple(fact.id for fact in leaving))
-        said = ", ".join(part for part in (detail, admission.detail) if part)
-        yield Publish(Acknowledgement(subject_id, len(admission.entering), said))
+    def _record(self, event: Undoable) -> Iterator[Effect]:
+        action = self._actions.describe(event.event, event.action_id, event.at_ns)
+        effects = tuple(self._handlers[type(event.event)](event.event))
+        yield from self._actions.record(action, effects)
 
     # --- other devices --------------------------------------------------------------------------
 
@@ -435,7 +294,10 @@ class Runtime:
         yield from self._growth.request(event, self.knowledge, self._ledger)
 
     def _growth_finished(self, event: GrowthFinished) -> Iterator[Effect]:
-        yield from self._growth.finish(event, self.knowledge, self._ledger)
+        effects = tuple(self._growth.finish(event, self.knowledge, self._ledger))
+        record = event.result.record
+        version = record.version if record is not None else 0
+        yield from self._actions.grown(event.result.domain, version, effects)
 
     def _rollback(self, event: Rollback) -> Iterator[Effect]:
         yield from self._growth.rollback(event, self.knowledge, self._ledger)
@@ -488,7 +350,8 @@ class Runtime:
         ids = frozenset(self._ledger.select(event.selector))
         series_dropped = self.series.forget(event.selector)
         buffered = frozenset(self._session.select_unlabelled(event.selector))
-        matched = buffered | self._matching_candidates(event.selector)
+        kept = frozenset(self._ledger.kept_facts(event.selector))
+        matched = buffered | kept | frozenset(self._ledger.select_candidates(event.selector))
         streams = self._streams_of(ids, buffered)
         recalibrated = self._levels.matching(event.selector, streams)
         # A redelivered observation may match while the fact of that id does not: the fact stays.
@@ -496,12 +359,12 @@ class Runtime:
         if event.selector.empty or not (ids | matched or series_dropped or recalibrated):
             yield _reject(
                 event.request_id,
-                f"forgetting: nothing matches {_brief(event.selector)}",
+                f"forgetting: nothing matches {brief(event.selector)}",
                 "name at least one of id, subject, stream, recording, domain, label, time range",
             )
             return
         before = self.digest()
-        facts = self._facts(tuple(sorted(ids)))
+        facts = self._learner.facts(tuple(sorted(ids)))
         held = self._ledger.geometry()
         stays = held is None or self._geometries.stays(held, self._ledger, ids)
         self.knowledge.remove(facts, forgotten=True)
@@ -519,6 +382,9 @@ class Runtime:
         if geometry is not None:
             yield StoreGeometry(geometry)
         yield from levels
+        released = tuple(sorted(kept - ids - unlabelled))
+        if released or recalibrated:
+            yield ReleaseActions(released, recalibrated)
         yield EraseFacts(tuple(sorted(ids | unlabelled)), receipt)
         yield from ended
         yield Publish(receipt)
@@ -528,29 +394,6 @@ class Runtime:
         facts = (self._ledger.get(key) for key in ids)
         rows = (self._session.label_buffer.get(key) for key in buffered)
         return frozenset(one.stream for one in (*facts, *rows) if one is not None)
-
-    def _matching_candidates(self, selector: Selector) -> frozenset[str]:
-        """Return the ids of the label candidates that a selector matches; none has a label."""
-        found = self._ledger.candidates().items()
-        return frozenset(
-            key
-            for key, one in found
-            if selector.matches(
-                Fact(
-                    id=key,
-                    stream=one.stream,
-                    domain=one.domain,
-                    label="",
-                    captured_at_ns=one.captured_at_ns,
-                    features=b"",
-                    subject=one.subject,
-                    recording=one.recording,
-                )
-            )
-        )
-
-    def _facts(self, ids: tuple[str, ...]) -> tuple[Fact, ...]:
-        return tuple(cast("Fact", self._ledger.get(fact_id)) for fact_id in ids)
 
     def _derive(self) -> Knowledge:
         packed = self._ledger.geometry()
@@ -585,15 +428,9 @@ def _reject(subject_id: str, reason: str, hint: str) -> Publish:
     return Publish(Rejected(subject_id, reason, hint))
 
 
-def _brief(selector: Selector) -> str:
-    """Return a selector as text, truncated to a length that can be sent: it may name many ids."""
-    given = {name: value for name, value in asdict(selector).items() if value is not None}
-    return str(given)[: limits.TEXT_CHARS_MAX]
-
-
 def _subject_of(event: Event) -> str:
     """Return the id that an answer to an event refers to, truncated so that it can be sent."""
-    names = ("key", "observation_id", "request_id")
+    names = ("key", "observation_id", "request_id", "action_id")
     given = (str(getattr(event, name)) for name in names if hasattr(event, name))
     subject = next(given, type(event).__name__.lower())
     return subject[: limits.TEXT_CHARS_MAX]

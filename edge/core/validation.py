@@ -1,6 +1,7 @@
 """Validation of events before they are handled: an invalid one changes nothing."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from . import limits
@@ -13,10 +14,15 @@ from .events import (
     GrowRequest,
     GrowthFinished,
     Label,
+    LabelMany,
     Observation,
+    PersonEvent,
     Relabel,
     Rollback,
+    Undo,
+    Undoable,
     UndoMerge,
+    Unlabel,
 )
 from .facts import Fact, Selector
 from .jobs import GrowthResult
@@ -74,8 +80,31 @@ def _event_reasons(event: Event, width: int) -> Iterator[str]:
             yield from _optional_text_reasons(domain=event.domain)
         case Enrol():
             yield from _facts_reasons(event.facts, width)
+        case LabelMany() | Unlabel() | Undoable() | Undo():
+            yield from _action_reasons(event, width)
         case _:
             yield from _request_reasons(event)
+
+
+def _action_reasons(event: LabelMany | Unlabel | Undoable | Undo, width: int) -> Iterator[str]:
+    match event:
+        case LabelMany():
+            labels: object = event.labels
+            if not (isinstance(labels, tuple) and all(isinstance(x, Label) for x in labels)):
+                yield f"labels must be a tuple of labels, found {_quoted(labels)}"
+        case Unlabel():
+            for fact_id in event.observation_ids:
+                yield from _text_reasons(observation_id=fact_id)
+        case Undoable():
+            yield from _text_reasons(action_id=event.action_id)
+            yield from _count_reasons(at_ns=event.at_ns)
+            if isinstance(event.event, PersonEvent):
+                yield from _event_reasons(event.event, width)
+            else:
+                yield f"event must be one of a person, found {_quoted(event.event)}"
+        case Undo():
+            yield from _text_reasons(action_id=event.action_id)
+            yield from _count_reasons(at_ns=event.at_ns)
 
 
 def _request_reasons(event: Event) -> Iterator[str]:
@@ -189,6 +218,12 @@ def _count_reasons(**numbers: Any) -> Iterator[str]:
 
 def _fits(text: str) -> bool:
     return len(text) <= limits.TEXT_CHARS_MAX and text.isprintable()
+
+
+def brief(selector: Selector) -> str:
+    """Return a selector as text, truncated to a length that can be sent: it may name many ids."""
+    given = {name: value for name, value in asdict(selector).items() if value is not None}
+    return str(given)[: limits.TEXT_CHARS_MAX]
 
 
 def _quoted(found: object) -> str:

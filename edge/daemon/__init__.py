@@ -7,7 +7,7 @@ from ..lazy import lazy_names
 if TYPE_CHECKING:
     from . import daemon, homes, service
     from .benchmark import measure_machine
-    from .check import CheckFinding, check_home
+    from .check import CheckFinding, check_home, check_proposed
     from .daemon import Daemon
     from .doctor import examine_machine
     from .homes import HomeSlot
@@ -18,7 +18,7 @@ else:
         __name__,
         {
             "benchmark": ("measure_machine",),
-            "check": ("CheckFinding", "check_home"),
+            "check": ("CheckFinding", "check_home", "check_proposed"),
             "daemon": ("Daemon",),
             "doctor": ("examine_machine",),
             "homes": ("HomeSlot",),
@@ -33,6 +33,7 @@ __all__ = [
     "Daemon",
     "HomeSlot",
     "check_home",
+    "check_proposed",
     "daemon",
     "examine_machine",
     "folder_of",

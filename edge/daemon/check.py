@@ -13,7 +13,17 @@ import msgspec
 
 import encoder
 
-from ..config import SETTINGS, ColumnStream, HttpStream, MqttSettings, Settings, read_settings
+from ..config import (
+    SETTINGS,
+    ColumnStream,
+    HttpStream,
+    MqttSettings,
+    OpcUaStream,
+    PlantStream,
+    Settings,
+    parse_settings,
+    read_settings,
+)
 from ..core import (
     NAMING_HINT,
     EdgeError,
@@ -26,6 +36,7 @@ from ..core import (
 from ..home import open_encoder
 from ..mqtt import InboundMessage, SilentPresence, Topics
 from ..outbox import count_waiting
+from ..sources import ProbedValue, UnavailableError, probe_controller
 from ..storage import Store
 from .settings import OUTBOX, check_streams, resolve_paths
 
@@ -34,6 +45,9 @@ CONNECT_S: Final = 10.0
 
 PUMP_S: Final = 0.05
 """Seconds between looks at the connection.  Chosen by hand; effect not measured."""
+
+VALUES_SHOWN: Final = 32
+"""Values of a controller that one line lists.  Chosen by hand; effect not measured."""
 
 OTHERS: Final = stat.S_IRGRP | stat.S_IROTH
 
@@ -71,11 +85,30 @@ def check_home(folder: Path, *, broker: bool) -> Iterator[CheckFinding]:
         yield from _check_other(f"home {name}", folder / place, named)
     yield _check_outbox(folder)
     yield _check_streams(settings)
+    for name, stream in settings.streams.items():
+        if isinstance(stream, PlantStream):
+            yield from _check_controller(name, stream, folder)
     if settings.mqtt is not None:
         mqtt = resolve_paths(settings.mqtt, folder)
         yield from check_secrets(mqtt)
         if broker:
             yield try_broker(mqtt)
+
+
+def check_proposed(text: str, folder: Path) -> Iterator[CheckFinding]:
+    """Yield results for a text that may become the settings of a home; reads and writes no file of
+    it."""
+    try:
+        settings = parse_settings(text, folder / SETTINGS)
+        check_streams(settings, folder)
+        Topics(settings.device.known_as)
+        if settings.mqtt is not None:
+            yield from check_secrets(resolve_paths(settings.mqtt, folder))
+    except EdgeError as error:
+        yield CheckFinding("settings", "error", error.message, error.hint)
+        return
+    yield CheckFinding("settings", "ok", "they can be used")
+    yield _check_streams(settings)
 
 
 def _named_streams(settings: Settings, home: str) -> ColumnsByStream:
@@ -171,6 +204,42 @@ def _check_streams(settings: Settings) -> CheckFinding:
         detail = f"{', '.join(by_http)} need the HTTP server, and [http] is missing"
         return CheckFinding("streams", "error", detail, "add the section [http]")
     return CheckFinding("streams", "ok", names)
+
+
+def _check_controller(name: str, stream: PlantStream, folder: Path) -> Iterator[CheckFinding]:
+    """Read every value of a controller once, and check the files that the connection needs."""
+    what = f"stream {name}"
+    if isinstance(stream, OpcUaStream):
+        secret = {"password_file": stream.password_file, "key": stream.key}
+        public = {
+            "certificate": stream.certificate,
+            "server_certificate": stream.server_certificate,
+        }
+        for key, file in (secret | public).items():
+            if file:
+                yield _check_file(f"{what}: {key}", folder / file, private=key in secret)
+        if stream.username and stream.security == "none":
+            detail = f"the password goes to {stream.url} unencrypted"
+            yield CheckFinding(what, "warning", detail, "set security, certificate and key")
+    try:
+        values = probe_controller(stream, folder)
+    except UnavailableError as error:
+        hint = "check the device, the address and the network, and whether a daemon uses the port"
+        yield CheckFinding(what, "error", str(error), hint)
+        return
+    shown = ", ".join(map(_show_value, values[:VALUES_SHOWN]))
+    more = f" and {len(values) - VALUES_SHOWN} more" if len(values) > VALUES_SHOWN else ""
+    state: State = "ok"
+    if any(one.problem for one in values):
+        state = "warning" if stream.kind == "series" else "error"
+    hint = "" if state == "ok" else "correct the address or the type of each value without a number"
+    yield CheckFinding(what, state, shown + more, hint)
+
+
+def _show_value(one: ProbedValue) -> str:
+    if one.problem:
+        return f"{one.name} missing ({one.problem})"
+    return f"{one.name} {one.value:.6g} {one.unit}".rstrip()
 
 
 def check_secrets(mqtt: MqttSettings) -> Iterator[CheckFinding]:

@@ -26,8 +26,11 @@ from ..outbox import open_outbox
 from ..sources import PollingSource, Source, SourceContext, open_source
 from ..storage import WriterLock
 from ..version import __version__
+from .chronicle import start_event, stop_event
 from .clock import DaemonClock
+from .console_process import ConsoleProcess
 from .health import HealthReport, brief_status
+from .homeassistant import HomeAssistantPanel
 from .homes import HOME_SECTIONS, HomeSlot, alarm_outputs
 from .inbox import Inbox
 from .listeners import Listeners
@@ -57,7 +60,8 @@ SOURCE_S: Final = 0.5
 """Seconds for sources to stop; their threads are daemons and end with the process."""
 
 STATUS_S: Final = 5.0
-"""Period of status snapshots; the metrics and `auricle status` read the newest."""
+"""Period of status snapshots; the metrics and `auricle status` read the newest.  While a client
+asks for the feed, there is one a second."""
 
 TRIM_S: Final = 600.0
 """How often free memory is returned to the system, in seconds; a call takes milliseconds."""
@@ -107,6 +111,9 @@ class Daemon:
         self.health = HealthReport(device, __version__)
         # A run without a number must not repeat the observation ids of another run.
         self.run_name = str(self.outbox.run or f"x{secrets.token_hex(6)}")
+        self.panel = HomeAssistantPanel(
+            device, __version__, lambda: self.loop, lambda: self.handler
+        )
         self.connection: Any = self._make_connection(output)
         streams = make_streams(settings.streams, self.run_name)
         self.inbox: Inbox[Any] = Inbox(streams, self.wake)
@@ -133,11 +140,14 @@ class Daemon:
             notifier=self.notifier,
         )
         self.loop.every_second = self._every_second
+        self._watch()
         self.now_ns, self.feed = self.clock.now_ns, self.loop.feed
+        self.note = self.loop.chronicle.note
         self.publish, self.answer = self.publisher.publish, self.publisher.answer
         self.sparkplug = self.loop.secondary = self._make_sparkplug()
         self._make_handler()
         self.sources: dict[str, Source] = {}
+        self.console = ConsoleProcess(self.folder, self.problems)
         self.listeners = Listeners(self.folder, self.loop, lambda: self.snapshot, self.problems)
 
     def _make_handler(self) -> None:
@@ -164,8 +174,18 @@ class Daemon:
 
         device = self.settings.device.known_as
         mqtt = resolve_paths(self.settings.mqtt, self.folder)
-        presence = make_presence(mqtt, device, __version__, self._streams, self.clock.now_ns)
+        presence = make_presence(mqtt, device, __version__, self.panel, self.clock.now_ns)
         return MqttClient(mqtt, device, self._receive, presence)
+
+    def _watch(self) -> None:
+        """Let the panel of Home Assistant follow events, if it is enabled."""
+        mqtt = self.settings.mqtt
+        shown = mqtt.homeassistant if mqtt is not None else None
+        self.panel.images = shown is not None and shown.images
+        self.panel.console = (shown.console if shown is not None else "") or self.settings.web.link
+        self.panel.health_s = self.settings.device.health_interval_s
+        self.panel.refresh()
+        self.loop.watch = self.panel.watch if shown is not None and shown.enabled else None
 
     def _make_sparkplug(self) -> Any | None:
         mqtt, device = self.settings.mqtt, self.settings.device.known_as
@@ -210,9 +230,22 @@ class Daemon:
             self.sparkplug.start()
         self.start_sources()
         self.status()
+        self._note_start()
         self.listeners.open(self.settings.http)
+        self.console.apply(self.settings.web)
         self.notifier.ready()
         log.info("serving", device=self.settings.device.known_as, run=self.outbox.run)
+
+    def _note_start(self) -> None:
+        """Add this start to the history, with how the last run ended."""
+        home = self.homes[""].home
+        if home is None:
+            return
+        with suppress(EdgeError):
+            last = home.history.read(kinds=("restart",), limit=1)
+            event = start_event(self.clock.now_ns(), __version__, last[0] if last else None)
+            self.loop.chronicle.note("", event)
+            self.loop.chronicle.write()
 
     def stop(self) -> None:
         """Request a stop; a second request skips waiting for work under way."""
@@ -234,6 +267,7 @@ class Daemon:
         until = time.monotonic() + STOP_S
         self.health.stopping = True
         self.notifier.stopping()
+        self._attempt("ending the console", self.console.stop)
         self._attempt("closing the listeners", self.listeners.stop)
         self.stop_sources(SOURCE_S)
         self._attempt("finishing", lambda: self._drain(time.monotonic() + DRAIN_S))
@@ -242,13 +276,19 @@ class Daemon:
         if self.sparkplug is not None:
             self._attempt("sending NDEATH", partial(self.sparkplug.stop, SPARKPLUG_S))
         self._attempt("processing acknowledgements", self.publisher.process_acks)
+        self._attempt("writing the history", self._note_stop)
         self._attempt("closing the outbox", self.outbox.close)
         for slot in self.homes.values():
             slot.close()
         self.connection.close()
+        self.panel.close()
         self._lock.release()
         self.notifier.close()
         log.info("stopped")
+
+    def _note_stop(self) -> None:
+        self.loop.chronicle.note("", stop_event(self.clock.now_ns()))
+        self.loop.chronicle.write()
 
     def _drain(self, until: float) -> None:
         """Decide on the contents of the inbox, and wait for acknowledgements of sent messages."""
@@ -269,12 +309,14 @@ class Daemon:
         now = time.monotonic()
         self.handler.maintain()
         self.listeners.retry()
+        self.console.maintain()
         self.start_sources()
         if self._streams() != self.announced:
             self._announce()
         for name, source in self.sources.items():
             self.inbox.streams[name].problem = source.problem
-        if now - self._snapshot_s >= STATUS_S:
+        watched = now - self.loop.watched_at < STATUS_S
+        if watched or now - self._snapshot_s >= STATUS_S:
             self._snapshot_s = now
             self.notifier.status(brief_status(self.status()))
         if now - self._trimmed_s >= TRIM_S:
@@ -322,6 +364,7 @@ class Daemon:
 
     def _erased(self, ids: tuple[str, ...]) -> None:
         self.loop.forget(ids)
+        self.panel.forget(ids)
 
     def _actuate(self, effect: SetOutput) -> None:
         source = self.sources.get(effect.stream)
@@ -351,6 +394,10 @@ class Daemon:
             problem=connection.problem or connection.refusal,
         )
 
+    def record_history(self) -> None:
+        """Write what has happened so far into the history of each home."""
+        self.loop.chronicle.write()
+
     def pause(self, *, paused: bool) -> None:
         """Stop deciding, or go on."""
         self.loop.paused = paused
@@ -364,6 +411,7 @@ class Daemon:
     def _announce(self) -> None:
         """Announce the current streams."""
         self.announced = self._streams()
+        self.panel.refresh()
         if self.sparkplug is not None:
             self.sparkplug.set_streams(self.announced)
         self.connection.rebirth()
@@ -402,6 +450,7 @@ class Daemon:
 
     def _apply(self, before: Settings, now: Settings) -> Iterator[str]:
         connection = self.connection
+        self._watch()
         if before.device.known_as != now.device.known_as or before.homes != now.homes:
             yield "device.name and homes: need a restart"
         if before.device.log_level != now.device.log_level:
@@ -426,6 +475,9 @@ class Daemon:
         if before.http != now.http:
             self.listeners.reopen(now.http)
             yield "http: changed"
+        if before.web != now.web:
+            self.console.apply(now.web)
+            yield "web: changed; a console that `auricle web` started needs a restart"
         yield from self._reopen_homes()
 
     def _replace_streams(self, before: Settings, now: Settings) -> None:

@@ -121,7 +121,7 @@ def home_status(slot: HomeSlot) -> HomeStatus:
         encoder=home.model.card.name,
         facts=sum(concepts.values()),
         concepts=len(concepts),
-        candidates=len(home.store.candidates()),
+        candidates=len(home.store.candidate_index()),
         adaptors=tuple(_adaptors(home, concepts)),
         growing=home.growing,
         problem=slot.problem,

@@ -129,6 +129,10 @@ class HomeSlot:
         """Advance the fits that run in the background; True while there is one."""
         return self.home is not None and self.home.refit()
 
+    def guess(self) -> bool:
+        """Compute guesses for the gallery for a short time; True while there are more."""
+        return self.home is not None and self.home.guess()
+
     def maintain(self) -> tuple[Message, ...]:
         """Install the worker's result, tick and save when due; returns the messages."""
         home = self.home

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
@@ -123,10 +124,11 @@ class Inbox(Generic[Command]):
         """Put a command back in front of all others."""
         self._commands.appendleft(command)
 
-    def waits(self, observation_id: str) -> bool:
-        """Return whether an observation, by the id its sender gave, waits for a decision."""
+    def waits(self, observation_ids: AbstractSet[str]) -> bool:
+        """Return whether any observation of these ids, which their senders gave, waits for a
+        decision."""
         with self._lock:
-            return any(one.metadata.id == observation_id for one, _ in self._measurements)
+            return any(one.metadata.id in observation_ids for one, _ in self._measurements)
 
     def take_rejection(self) -> tuple[str, InvalidMeasurement] | None:
         """Remove and return the oldest rejection with its stream, or None."""

@@ -40,6 +40,7 @@ class ControlRequest(msgspec.Struct):
     verb: str = ""
     id: str = ""
     home: str = ""
+    since: int = 0
 
 
 class ControlHandler:
@@ -49,7 +50,7 @@ class ControlHandler:
         self._loop, self._snapshot = loop, snapshot
 
     def answer(self, line: bytes) -> bytes:
-        """Answer a request.  Everything but `status` waits for the loop."""
+        """Answer a request.  Everything but `status` and `feed` waits for the loop."""
         try:
             request = msgspec.json.decode(line, type=ControlRequest)
         except msgspec.DecodeError as error:
@@ -58,14 +59,34 @@ class ControlHandler:
             return _refused(*no_home(request.home, self._loop.homes))
         if request.verb == "status":
             return self._status()
+        if request.verb == "feed":
+            return self._feed(request.since)
         return self._execute(line)
 
     def _status(self) -> bytes:
+        still = self._still()
+        return still or msgspec.json.encode({"done": True, "body": self._snapshot()})
+
+    def _feed(self, since: int) -> bytes:
+        """Answer with the messages after a number, from memory."""
+        self._loop.watched_at = time.monotonic()
+        still = self._still()
+        if still:
+            return still
+        recent = self._loop.publisher.recent
+        cursor, messages = recent.last, list(recent.after(since))
+        if messages:
+            cursor = max(cursor, messages[-1]["number"])
+        body = {"cursor": cursor, "status": self._snapshot(), "messages": messages}
+        return msgspec.json.encode({"done": True, "body": body})
+
+    def _still(self) -> bytes:
+        """Return a refusal if the loop stands still, else nothing."""
         still_s = time.monotonic() - self._loop.turned_at
-        if still_s > ALIVE_S:
-            hint = "see the log; if systemd's watchdog does not end it, use kill -9"
-            return _refused(f"the daemon has not responded for {still_s:.0f} s", hint)
-        return msgspec.json.encode({"done": True, "body": self._snapshot()})
+        if still_s <= ALIVE_S:
+            return b""
+        hint = "see the log; if systemd's watchdog does not end it, use kill -9"
+        return _refused(f"the daemon has not responded for {still_s:.0f} s", hint)
 
     def _execute(self, line: bytes) -> bytes:
         """Queue a command for the loop and wait for the answer."""

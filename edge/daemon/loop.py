@@ -37,10 +37,11 @@ from ..sources import (
     decode_payload,
     read_properties,
 )
+from .chronicle import Chronicle
 from .clock import DaemonClock
 from .homes import HomeSlot
 from .inbox import Inbox
-from .publisher import PublishChannel, Publisher
+from .publisher import PublishChannel, Publisher, observation_ids
 from .stream_counters import StreamCounters
 from .systemd import SystemdNotifier
 
@@ -54,6 +55,9 @@ batch is done; batches of 32 took a tenth more time for each observation."""
 COUNTED: Final = (Decision, DriftAlarm, SeriesForecast, ChangePoint, SeriesAnomaly)
 """Messages that the counters of their stream follow."""
 
+ABOUT_SERIES: Final = (SeriesForecast, ChangePoint, SeriesAnomaly)
+"""Messages about samples of a series, which have no observation of their own to look up."""
+
 WAIT_S: Final = 0.5
 """Longest wait for input.  An input wakes the loop at once, so this only bounds how late
 `MAINTAIN_S` may be noticed."""
@@ -61,6 +65,14 @@ WAIT_S: Final = 0.5
 REFIT_WAIT_S: Final = 0.02
 """Longest wait while a part of the knowledge is fitted in the background, so that the next one
 follows at once.  Chosen by hand: 50 turns a second cost 1 % of a processor."""
+
+GUESS_WAIT_S: Final = 0.004
+"""Longest wait while guesses for the gallery are computed, so that a third of the time is spent on
+them: 10,000 take a few seconds.  Chosen by hand."""
+
+WATCHED_S: Final = 600.0
+"""How long after the last look of a local client raw inputs are kept in memory.  Chosen by hand;
+effect not measured."""
 
 MAINTAIN_S: Final = 1.0
 """Period of the work that is due each second; rates in the status are per second."""
@@ -98,8 +110,11 @@ class CommandPort(Protocol):
     def local(self, line: bytes, reply: Callable[[bytes], None]) -> Any | None:
         """Return a command of a local user, or None if it was answered; in any thread."""
 
-    def labelled(self, command: Any) -> str:
-        """Return the id of the observation that a command labels, or ''."""
+    def labelled(self, command: Any) -> frozenset[str]:
+        """Return the ids of the observations that a command labels."""
+
+    def advance(self) -> bool:
+        """Go on with answers that take longer than a turn; True while there is any."""
 
     def execute(self, command: Any) -> None:
         """Execute a command and answer it."""
@@ -125,7 +140,8 @@ class Loop:
     """The loop over the daemon's parts; call `turn` repeatedly.
 
     homes: by name, "" for the one of the settings.  handler: None without commands.  every_second:
-    called about once a second.  secondary: Sparkplug, where it is enabled.
+    called about once a second.  secondary: Sparkplug, where it is enabled.  watch: called with each
+    event that a home handled, and its messages.
     """
 
     def __init__(
@@ -145,11 +161,14 @@ class Loop:
         self.handler: CommandPort | None = None
         self.secondary: SecondaryChannel | None = None
         self.every_second: Callable[[], None] | None = None
+        self.watch: Callable[[Event, tuple[Message, ...]], None] | None = None
         self.paused = False
         self.unrouted = 0
         self._unrouted_topic = ""
         self._paced = RateLimitedLog()
         self.turned_at = time.monotonic()
+        self.watched_at = -WATCHED_S
+        self.chronicle = Chronicle(homes, publisher.recent)
         self._maintained_at = self._watched_at = 0.0
         self._rejections_left = REJECTIONS_PER_S
         self._to_forget: set[str] = set()
@@ -162,6 +181,11 @@ class Loop:
         fitting = [slot.refit() for slot in self.homes.values()]
         if any(fitting):
             wait_s = min(wait_s, REFIT_WAIT_S)
+        guessing = [slot.guess() for slot in self.homes.values()]
+        if any(guessing):
+            wait_s = min(wait_s, GUESS_WAIT_S)
+        if self.handler is not None and self.handler.advance():
+            wait_s = 0.0
         self.connection.pump(0.0 if len(self.inbox) else wait_s, reading=not self.inbox.crowded)
         if self.secondary is not None:
             self.secondary.pump()
@@ -186,17 +210,19 @@ class Loop:
             known = ", ".join(name or "(the settings' own)" for name in self.homes)
             raise EdgeError(f"there is no home {home!r}", f"known homes: {known}")
         messages = slot.feed(event)
-        self.publish(messages)
+        self.publish(messages, home)
+        if self.watch is not None:
+            self.watch(event, messages)
         return messages
 
-    def publish(self, messages: Iterable[Message]) -> None:
+    def publish(self, messages: Iterable[Message], home: str = "") -> None:
         """Publish the messages of a home, and count them."""
         for message in messages:
             if isinstance(message, COUNTED):
                 stream = self.inbox.streams.get(message.stream)
                 if stream is not None:
                     stream.count(message)
-            self.publisher.publish(message)
+            self.publisher.publish(message, home=home)
             if self.secondary is not None:
                 self.secondary.publish(message)
 
@@ -228,6 +254,7 @@ class Loop:
 
     def forget(self, ids: tuple[str, ...]) -> None:
         """Erase observations from the outbox; retried each second while its disk fails."""
+        self.publisher.recent.keep(self._holds)
         self._to_forget.update(ids)
         self._forget()
 
@@ -284,10 +311,10 @@ class Loop:
         while (command := self.inbox.take_command()) is not None:
             if self.handler is None:
                 continue
-            labelled = "" if self.paused else self.handler.labelled(command)
+            labelled = frozenset() if self.paused else self.handler.labelled(command)
             if labelled and self.inbox.waits(labelled):
-                # The label's observation waits still.  Commands keep their order: a later forget
-                # must not overtake this label.
+                # An observation that it labels waits still.  Commands keep their order: a later
+                # forget must not overtake this label.
                 self.inbox.put_back(command)
                 return
             try:
@@ -368,14 +395,19 @@ class Loop:
         for message in messages:
             if isinstance(message, Rejected):
                 stream.reject(message.reason, message.hint)
-        self.publish(messages)
+        self.publish(messages, stream.settings.home)
+        if self.watch is not None:
+            self.watch(event, messages)
 
     def _maintain(self) -> None:
         """Do the work that is due each second."""
+        now = time.monotonic()
         self.open_homes()
         for slot in self.homes.values():
-            self.publish(slot.maintain())
-        now = time.monotonic()
+            self.publish(slot.maintain(), slot.name)
+            if slot.home is not None:
+                slot.home.watch(watched=now - self.watched_at < WATCHED_S)
+        self.chronicle.write()
         for stream in self.inbox.streams.values():
             stream.sample()
             stream.log_news(now)
@@ -421,6 +453,16 @@ class Loop:
             self._to_forget.clear()
         except StateError as error:
             log.warning("outbox_not_erased", reason=error.message)
+
+    def _holds(self, name: str, message: Any) -> bool:
+        """Return whether a home still holds the observations that a message is about."""
+        slot = self.homes.get(name)
+        home = slot.home if slot is not None else None
+        if home is None:
+            return not observation_ids(message)
+        if isinstance(message, ABOUT_SERIES):
+            return bool(home.runtime.series.channels(message.stream))
+        return all(map(home.runtime.observation, observation_ids(message)))
 
     def _forget_buried(self, slot: HomeSlot) -> None:
         """Queue for erasure the observations that were forgotten while no daemon ran, or just

@@ -23,6 +23,7 @@ from ..core import (
 from ..mqtt import MessageEncoder, OutboxGap, PublishedMessage, ReplyAddress, mark_historical
 from ..outbox import Outbox, OutboxEntry, OutboxLoss
 from .clock import DaemonClock
+from .recent_messages import RecentMessages
 
 DURABLE: Final = (Acknowledgement, Receipt)
 """Messages that are on the disk before they are sent, and are never dropped."""
@@ -76,7 +77,8 @@ class PublishChannel(Protocol):
 
 
 class Publisher:
-    """Numbers, encodes, queues and sends messages.  channel: may be replaced at any time."""
+    """Numbers, encodes, queues and sends messages.  channel: may be replaced at any time.  recent:
+    the newest messages, for local clients."""
 
     def __init__(
         self, outbox: Outbox, encoder: MessageEncoder, channel: PublishChannel, clock: DaemonClock
@@ -89,21 +91,24 @@ class Publisher:
         self._pause_s, self._resume_at, self._gaps_at = PAUSE_S[0], 0.0, 0.0
         self._gap_topic = encoder.encode(OutboxGap(0, 0, 0, ""), 0, 0).topic
         self._after_commit: list[Callable[[], None]] = []
+        self.recent = RecentMessages()
 
-    def publish(self, message: Message | Any, *, kept: bool | None = None) -> None:
+    def publish(self, message: Message | Any, *, kept: bool | None = None, home: str = "") -> None:
         """Publish a message of the core, or any structure.
 
-        kept: durable before it is sent, never dropped; None: decided by its type.
+        kept: durable before it is sent, never dropped; None: decided by its type.  home: that it
+        is about.
         """
-        number = self.outbox.next_number()
-        encoded = self.encoder.encode(message, number, self._clock.now_ns())
+        number, at_ns = self.outbox.next_number(), self._clock.now_ns()
+        encoded = self.encoder.encode(message, number, at_ns)
+        self.recent.add(number, at_ns, message, home)
         keep = isinstance(message, DURABLE) if kept is None else kept
         entry = OutboxEntry(
             sequence=number,
             topic=encoded.topic,
             body=encoded.body,
             kept=keep,
-            keys=_observation_ids(message),
+            keys=observation_ids(message),
         )
         self.outbox.put(entry)
         self._commit_due = self._commit_due or keep
@@ -124,7 +129,7 @@ class Publisher:
             topic=topic,
             body=body,
             kept=kept,
-            keys=_observation_ids(message),
+            keys=observation_ids(message),
             correlation=correlation,
         )
         self.outbox.put(entry)
@@ -207,12 +212,13 @@ class Publisher:
             self._pause_s = min(2 * self._pause_s, PAUSE_S[1])
 
     def _encode_gap(self, number: int, loss: OutboxLoss) -> OutboxEntry:
-        gap = OutboxGap(loss.first, loss.last, loss.count, loss.reason)
-        encoded = self.encoder.encode(gap, number, self._clock.now_ns())
+        gap, at_ns = OutboxGap(loss.first, loss.last, loss.count, loss.reason), self._clock.now_ns()
+        encoded = self.encoder.encode(gap, number, at_ns)
+        self.recent.add(number, at_ns, gap)
         return OutboxEntry(sequence=number, topic=encoded.topic, body=encoded.body, kept=True)
 
 
-def _observation_ids(message: Any) -> tuple[str, ...]:
+def observation_ids(message: Any) -> tuple[str, ...]:
     """Return the ids of the observations that a message is about."""
     if isinstance(message, ABOUT_ONE):
         return (message.observation_id,)

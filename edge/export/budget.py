@@ -17,6 +17,7 @@ import hdc
 from ..core import EdgeError
 from ..core.knowledge import derive_knowledge
 from ..storage import Store, write_files
+from ..version import __version__
 from .extract import ExtractShape, MeasuredExtract, full_shape, measure_extract, with_head
 from .fact_statistics import FactStatistics, collect_statistics
 
@@ -170,9 +171,16 @@ def _shapes(
             yield ExtractShape(bits=bits, columns=columns, plane=plane, domains=domains)
 
 
-def write_export(stats: FactStatistics, chosen: MeasuredExtract, folder: Path) -> tuple[str, ...]:
-    """Write an extract's C files into a folder, each atomically; returns their names."""
-    return write_files(folder, bridge.write_c(chosen.extract, golden_features(stats)))
+def write_export(
+    stats: FactStatistics,
+    chosen: MeasuredExtract,
+    folder: Path,
+    kind: bridge.PackageKind = "files",
+) -> tuple[str, ...]:
+    """Write an extract's C files into a folder, each atomically; returns their names.  kind: plain
+    files, or the package to put them into."""
+    exported = bridge.write_c(chosen.extract, golden_features(stats))
+    return write_files(folder, bridge.make_package(exported, kind, __version__))
 
 
 def golden_features(stats: FactStatistics) -> NDArray[np.uint8]:

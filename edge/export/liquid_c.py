@@ -10,6 +10,7 @@ import firmware_bridge as bridge
 
 from ..core.forecasting import SEASON_STEPS
 from ..storage import Weights, write_files
+from ..version import __version__
 
 GOLDEN: Final = 64
 """Steps in the golden vectors.  Chosen by hand; effect not measured."""
@@ -29,15 +30,18 @@ class ExportedForecaster:
     files: tuple[str, ...]
 
 
-def export_forecaster(arrays: Weights, folder: Path) -> ExportedForecaster:
-    """Write a liquid forecaster's C files into a folder.
+def export_forecaster(
+    arrays: Weights, folder: Path, kind: bridge.PackageKind = "files"
+) -> ExportedForecaster:
+    """Write a liquid forecaster's C files into a folder, plain or as a package.
 
     The golden vectors are seeded noise of unit variance, as the inputs have.  Raises ExportError
     for arrays of another network.
     """
     part = bridge.quantise_liquid(arrays, SEASON_STEPS)
     noise = np.random.default_rng(0).standard_normal((GOLDEN, part.inputs))
-    names = write_files(folder, bridge.write_liquid_c(part, bridge.to_fixed(noise)))
+    exported = bridge.write_liquid_c(part, bridge.to_fixed(noise))
+    names = write_files(folder, bridge.make_package(exported, kind, __version__))
     return ExportedForecaster(
         inputs=part.inputs,
         units=part.units,

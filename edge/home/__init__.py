@@ -17,7 +17,9 @@ if TYPE_CHECKING:
         json_line,
         verify_home,
     )
+    from .agreement import AgreementCount
     from .command_context import CommandContext
+    from .console_views import describe_knowledge, observation_values, preview_forget
     from .device_port import (
         Attachment,
         alarm_outputs,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
         event_as_data,
         link_totals,
     )
+    from .false_alarm_rate import choose_rate
     from .forecasting import (
         DEFAULT,
         ForecastOptions,
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
         forecast_file,
         row_as_data,
     )
+    from .gallery import GalleryView
     from .growth import AdaptorSummary, Beat, GrowthOutcome, grow_due, list_adaptors
     from .home import Home, create_home, open_encoder
     from .labelling import (
@@ -49,9 +53,11 @@ if TYPE_CHECKING:
     )
     from .process_memory import keep_memory_small, return_free_memory, tune_garbage_collector
     from .raw_inputs import window_of
+    from .similar_groups import group_rows
     from .train_forecaster import train_on_recording
     from .transfer import MergeSummary, RestoreSummary
     from .typos import KnownNames, likely_typo, warning_of
+    from .undoing import DoneAction, done_actions
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -67,7 +73,9 @@ else:
                 "json_line",
                 "verify_home",
             ),
+            "agreement": ("AgreementCount",),
             "command_context": ("CommandContext",),
+            "console_views": ("describe_knowledge", "observation_values", "preview_forget"),
             "device_port": (
                 "Attachment",
                 "alarm_outputs",
@@ -76,6 +84,7 @@ else:
                 "event_as_data",
                 "link_totals",
             ),
+            "false_alarm_rate": ("choose_rate",),
             "forecasting": (
                 "DEFAULT",
                 "ForecastOptions",
@@ -86,6 +95,7 @@ else:
                 "forecast_file",
                 "row_as_data",
             ),
+            "gallery": ("GalleryView",),
             "growth": ("AdaptorSummary", "Beat", "GrowthOutcome", "grow_due", "list_adaptors"),
             "home": ("Home", "create_home", "open_encoder"),
             "labelling": (
@@ -99,24 +109,29 @@ else:
             ),
             "process_memory": ("keep_memory_small", "return_free_memory", "tune_garbage_collector"),
             "raw_inputs": ("window_of",),
+            "similar_groups": ("group_rows",),
             "train_forecaster": ("train_on_recording",),
             "transfer": ("MergeSummary", "RestoreSummary"),
             "typos": ("KnownNames", "likely_typo", "warning_of"),
+            "undoing": ("DoneAction", "done_actions"),
         },
     )
 
 __all__ = [
     "DEFAULT",
     "AdaptorSummary",
+    "AgreementCount",
     "Attachment",
     "Beat",
     "Column",
     "CommandContext",
+    "DoneAction",
     "Explained",
     "FlaggedObservation",
     "ForecastOptions",
     "ForecastRow",
     "ForecastScore",
+    "GalleryView",
     "GrowthOutcome",
     "Home",
     "Inspection",
@@ -135,11 +150,15 @@ __all__ = [
     "anomaly_as_data",
     "attach_port",
     "change_as_data",
+    "choose_rate",
     "create_home",
+    "describe_knowledge",
     "device_turns",
+    "done_actions",
     "event_as_data",
     "explain_observation",
     "forecast_file",
+    "group_rows",
     "grow_due",
     "growth",
     "json_line",
@@ -147,7 +166,9 @@ __all__ = [
     "likely_typo",
     "link_totals",
     "list_adaptors",
+    "observation_values",
     "open_encoder",
+    "preview_forget",
     "raw_input",
     "return_free_memory",
     "row_as_data",

@@ -455,7 +455,7 @@ def inspect_home(home: Home) -> Inspection:
         geometry_fitted=store.geometry() is not None,
         knowledge_digest=home.runtime.digest(),
         adaptors=len(store.adaptors()),
-        candidates=len(store.candidates()),
+        candidates=len(store.candidate_index()),
         contributions={device: one.revision for device, one in store.contributions().items()},
         receipts=store.receipts(),
         evictions=store.evictions(),

@@ -108,10 +108,7 @@ class BackgroundFitter:
             return_free_memory()
 
     def _work(self, fit: "_Fit") -> None:
-        if sys.platform == "linux":
-            with suppress(OSError):  # A sandbox may forbid both; then the thread competes more.
-                os.nice(NICENESS)
-                os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        lower_priority()
         try:
             if fit.solving:
                 fit.refit.solve()
@@ -137,3 +134,11 @@ class _Fit:
         self.refit = refit
         self.closed = threading.Event()
         self.solving = self.failed = False
+
+
+def lower_priority() -> None:
+    """Lower the priority of the calling thread, so that it takes no time from decisions."""
+    if sys.platform == "linux":
+        with suppress(OSError):  # A sandbox may forbid both; then the thread competes more.
+            os.nice(NICENESS)
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 from ..config import BundleSettings
-from ..core import Acknowledgement, Decision, Event, Label, Message
+from ..core import Acknowledgement, Decision, Event, Label, LabelMany, Message, Undoable
 from ..mqtt import BundleTrialReport
 from ..storage import BundleTrial
 
@@ -27,6 +27,7 @@ class TrialHealth:
 
     def count(self, event: Event, messages: Iterable[Message]) -> None:
         """Count an event and the messages that it caused."""
+        labels = _labels(event.event if isinstance(event, Undoable) else event)
         for one in messages:
             if isinstance(one, Decision):
                 self._decided += 1
@@ -34,10 +35,11 @@ class TrialHealth:
                 self._guesses[one.observation_id] = one.guess
                 if len(self._guesses) > GUESSES_MAX:
                     self._guesses.popitem(last=False)
-            elif isinstance(one, Acknowledgement) and isinstance(event, Label) and one.count:
-                guess = self._guesses.pop(event.observation_id, None)
-                self._labelled += guess is not None
-                self._agreed += guess == event.label
+            elif isinstance(one, Acknowledgement) and one.count:
+                for label in labels:
+                    guess = self._guesses.pop(label.observation_id, None)
+                    self._labelled += guess is not None
+                    self._agreed += guess == label.label
 
     def problem(self, now_ns: int, now_s: float) -> str:
         """Return the reason why the bundle should be reverted, or ''."""
@@ -64,3 +66,9 @@ class TrialHealth:
             labelled=self._labelled,
             agreed=self._agreed,
         )
+
+
+def _labels(event: Event) -> tuple[Label, ...]:
+    if isinstance(event, LabelMany):
+        return event.labels
+    return (event,) if isinstance(event, Label) else ()

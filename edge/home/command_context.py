@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from ..core import Event, Message
 from ..mqtt import DaemonStatus
+from ..storage import HistoryEvent
 from .home import Home
 
 
@@ -34,6 +35,12 @@ class CommandContext(Protocol):
 
     def answer(self, message: Any, topic: str, correlation: bytes, *, kept: bool) -> None:
         """Publish a response at a topic, with its correlation data."""
+
+    def note(self, home: str, event: HistoryEvent) -> None:
+        """Add an event to the history of a home."""
+
+    def record_history(self) -> None:
+        """Write what has happened so far into the history of each home."""
 
     def status(self) -> DaemonStatus:
         """Return the status of the daemon."""

@@ -38,12 +38,16 @@ from ..core import (
     StartGrowth,
     StateCorruptError,
     StateError,
+    StoreFacts,
     StoreLabelCandidates,
     StoreRecalibration,
     Tick,
+    Together,
+    Undoable,
 )
 from ..mqtt import BundleTrialReport
 from ..storage import (
+    HistoryFile,
     LazyArrays,
     SeriesStateFile,
     Store,
@@ -56,10 +60,15 @@ from ..storage import (
 from ..worker import Worker
 from .background_fit import BackgroundFitter
 from .bundle_trial import TrialHealth
+from .gallery import Gallery
 from .process_memory import return_free_memory
 from .raw_inputs import RawInputs
+from .series_trail import SeriesTrail
 
 VECTOR_CARD = "card.toml"
+HISTORY: Final = "history.db"
+"""The record of what happened, in the home's folder."""
+
 BATCH_MIN: Final = 6
 """Observations from which a batch is cheaper than deciding one by one.  Chosen by hand; effect not
 measured."""
@@ -132,6 +141,10 @@ class Home:
         self._fitter = BackgroundFitter(path, self.model.card)
         self._result: GrowthResult | None = None
         self._raw_inputs = RawInputs() if self.settings.candidates.raw else None
+        self.gallery = Gallery(self.store, self.model.card.kind)
+        self.trail = SeriesTrail()
+        self.history = HistoryFile(folder / HISTORY, writable=writable)
+        self.store.raw_inputs = self._raw_inputs.of if self._raw_inputs is not None else None
         self._memory_used = True
         self._settled = True
         self.trial: TrialHealth | None = None
@@ -147,17 +160,15 @@ class Home:
         self._settled = False
         if self._raw_inputs is not None and isinstance(event, Observation):
             self._raw_inputs.add(event.key, event.payload)
-        if isinstance(event, Tick | GrowRequest) and self.heads_only:
-            if isinstance(event, GrowRequest):
+        if self.heads_only:
+            asked = event.event if isinstance(event, Undoable) else event
+            if isinstance(asked, GrowRequest):
                 hint = "see `auricle doctor`; the learned facts are kept"
-                reason = f"growing {event.domain}: {self.heads_only}"
-                return (Rejected(event.request_id, reason, hint),)
-            event = Tick(grows=False)
+                reason = f"growing {asked.domain}: {self.heads_only}"
+                return (Rejected(asked.request_id, reason, hint),)
+            event = Tick(grows=False) if isinstance(event, Tick) else event
         try:
-            effects = self.runtime.handle(event)
-            if isinstance(event, ForgetRequest):
-                self.session.rewrite(self.runtime.series)
-            messages = tuple(self._apply(effects, observed=isinstance(event, Observation)))
+            messages = self._handle(event)
         except StateError as error:
             if self.trial is not None and isinstance(error, StateCorruptError):
                 self.end_trial(f"its content cannot be used: {error.message}")
@@ -173,6 +184,25 @@ class Home:
             self._memory_used = False
             return_free_memory()
         return messages
+
+    def _handle(self, event: Event) -> tuple[Message, ...]:
+        """Handle an event and apply its effects; returns its messages."""
+        effects = self.runtime.handle(event)
+        if isinstance(event, Observation):
+            messages = tuple(self._apply(effects, observed=True))
+            if event.kind == "series":
+                self.trail.add(event, messages)
+            return messages
+        if isinstance(event, ForgetRequest):
+            self._forget_series()
+        return tuple(self._apply(effects, observed=False))
+
+    def _forget_series(self) -> None:
+        """Drop the series that a forget request has dropped wherever else they are kept."""
+        series = self.runtime.series
+        self.session.rewrite(series)
+        self.trail.keep(lambda name: bool(series.channels(name)))
+        self.history.keep_series(lambda name: bool(series.channels(name)))
 
     def prefetch(self, events: Sequence[Observation]) -> None:
         """Compute as one batch for observations that `feed` gets next, if they are enough for
@@ -207,6 +237,28 @@ class Home:
         if self._result is None:
             self._fitter.advance(self.runtime)
         return self._fitter.active
+
+    def guess(self) -> bool:
+        """Compute guesses for the gallery for a short time; True while there are more."""
+        return self.gallery.advance(self.runtime)
+
+    def watch(self, *, watched: bool) -> None:
+        """Keep raw inputs in memory while a person may look at them, whatever the settings say
+        about the disk."""
+        if watched and self._raw_inputs is None:
+            self._raw_inputs = RawInputs()
+        elif not (watched or self.settings.candidates.raw):
+            self._raw_inputs = None
+
+    @property
+    def keeps_raw(self) -> bool:
+        """True while raw inputs are kept in memory."""
+        return self._raw_inputs is not None
+
+    @property
+    def raws_in_memory(self) -> RawInputs:
+        """The raw inputs in memory."""
+        return self._raw_inputs or RawInputs()
 
     @property
     def heads_only(self) -> str:
@@ -256,6 +308,7 @@ class Home:
         series = self.runtime.series
         self.runtime = self._open_runtime()
         self.runtime.series = series
+        self.gallery = Gallery(self.store, self.model.card.kind)
         self._settled = True
         self._watch_trial()
 
@@ -314,6 +367,7 @@ class Home:
         self._stop_growing()
         self._fitter.join()
         self.save_derived()
+        self.history.close()
         self.store.close()
         self.model.close()
 
@@ -361,16 +415,27 @@ class Home:
                 case EraseFacts():
                     self._erase(effect)
                 case _:
-                    self.store.apply(effect)
+                    self._store(effect)
+
+    def _store(self, effect: Effect) -> None:
+        self.store.apply(effect)
+        changed = effect.effects if isinstance(effect, Together) else (effect,)
+        for one in changed:
+            if isinstance(one, StoreFacts):
+                gone = (*one.withdrawn, *one.evicted)
+                self.gallery.changed((fact.id for fact in one.facts), gone)
 
     def _erase(self, effect: EraseFacts) -> None:
         """Erase, and call `erased` once that is durable, even if overwriting then fails."""
         self._fitter.stop_reading()
         if self.erasing is not None:
             self.erasing()
+        # First: if it fails, the request can be sent again; after the receipt it would be repeated.
+        self.history.erase(effect.ids)
         try:
             self.store.apply(effect)
         finally:
+            self.gallery.forget(effect.ids)
             if self._raw_inputs is not None:
                 self._raw_inputs.drop(effect.ids)
             if self._erased is not None and all(map(self.store.was_forgotten, effect.ids)):
@@ -390,7 +455,7 @@ class Home:
         not stop the decision."""
         try:
             self.store.apply(effect)
-            if self._raw_inputs is not None:
+            if self._raw_inputs is not None and self.settings.candidates.raw:
                 named = (one.observation_id for one in effect.candidates)
                 self.store.store_raw_inputs(self._raw_inputs.of(named))
             self.problem = ""

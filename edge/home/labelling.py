@@ -1,11 +1,13 @@
 """Label requests of a home: the observations that wait for a label, and explanations of them."""
 
+import heapq
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from ..config import SoundStream
-from ..core import AlarmQuestion, EdgeError, Explanation, KnownExample
+from ..core import AlarmQuestion, EdgeError, Explanation, Fact, KnownExample
 from .home import Home
 from .typos import KnownNames
 
@@ -13,6 +15,12 @@ RAW_ANSWER_BYTES_MAX: Final = 4 << 20
 """Largest raw input in an answer: four times the limit of `raw_inputs`; in base64 a third of
 `REPLY_BYTES_MAX` (edge/commands/control_socket.py)."""
 
+
+LISTED_MAX: Final = 256
+"""Observations in the answer to `candidates`, which may go over MQTT: a message of 50 KB."""
+
+BINS: Final = 40
+"""Bars of the distribution of scores.  Chosen by hand; effect not measured."""
 
 LEVEL_MAX: Final = 255
 """The largest uint8 level of a feature."""
@@ -58,12 +66,23 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     clipped: int = 0
 
 
+class ScoreDistribution(msgspec.Struct, frozen=True):
+    """A histogram.  edges: one more than counts."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
 class Explained(msgspec.Struct, frozen=True, kw_only=True):
     """An explanation for a person who labels an observation.
 
     kind: of the encoder: image, window or vector.  columns: of a vector, those that differ most
     from the nearest concept (`domain`, `label`) first.  compared: number of its examples in the
     comparison.  width: number of all columns.  rate_hz: sampling rate of a sound, 0 if unknown.
+    score: novelty of the sample, higher is more novel.  threshold: score above which a sample of
+    the nearest domain is novel; None if too few are held out to set one, or if it depends on the
+    stream's recent past.  distribution: of the held-out scores of that domain.  learned: the label,
+    if it is labelled.
     """
 
     kind: str
@@ -77,17 +96,23 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[Column, ...] = ()
     width: int = 0
     rate_hz: int = 0
+    score: float = 0.0
+    threshold: float | None = None
+    distribution: ScoreDistribution | None = None
+    captured_at_ns: int = 0
+    stream: str = ""
+    learned: str = ""
 
 
 def waiting_labels(home: Home) -> WaitingLabels:
-    """Return the observations of an opened home that wait for a label."""
-    kept = home.store.candidates().values()
-    order = sorted(kept, key=lambda one: (-one.score, one.observation_id))
+    """Return the observations of an opened home that wait for a label: the most valuable
+    `LISTED_MAX`."""
+    index = home.store.candidate_index()
+    order = heapq.nsmallest(LISTED_MAX, index, key=lambda key: (-index[key].score, key))
     flagged = (
-        FlaggedObservation(
-            one.observation_id, one.stream, one.domain, one.captured_at_ns, one.score
-        )
-        for one in order
+        FlaggedObservation(key, one.stream, one.domain, one.captured_at_ns, one.score)
+        for key in order
+        if (one := index[key])
     )
     names = KnownNames.of(home.store.concepts())
     alarms = home.runtime.alarm_questions()
@@ -104,14 +129,15 @@ def column_names(home: Home) -> tuple[str, ...]:
 
 
 def explain_observation(home: Home, observation_id: str) -> Explained:
-    """Explain an observation of an opened home that waits for a label.  Raises EdgeError if it does
-    not wait any more."""
-    found = home.runtime.explain(observation_id)
-    if found is None:
+    """Explain a waiting, recent or labelled observation of an opened home.  Raises EdgeError if
+    there is no such one any more."""
+    found, one = home.runtime.explain(observation_id), home.runtime.observation(observation_id)
+    if found is None or one is None:
         raise EdgeError(
             f"explaining {observation_id}: it does not wait for a label any more",
             "`auricle label --json` lists the observations that wait",
         )
+    threshold, distribution = _held_out(home, found.nearest_domain)
     card, stream = home.model.card, home.settings.streams.get(found.stream)
     return Explained(
         kind=card.kind,
@@ -125,7 +151,29 @@ def explain_observation(home: Home, observation_id: str) -> Explained:
         columns=_columns(home, found) if card.kind == "vector" else (),
         width=card.width,
         rate_hz=stream.rate_hz if isinstance(stream, SoundStream) else 0,
+        score=found.score,
+        threshold=threshold,
+        distribution=distribution,
+        captured_at_ns=one.captured_at_ns,
+        stream=found.stream,
+        learned=one.label if isinstance(one, Fact) else "",
     )
+
+
+def _held_out(home: Home, domain: str) -> tuple[float | None, ScoreDistribution | None]:
+    """Return the threshold of a domain, and the distribution of its held-out scores."""
+    runtime = home.runtime
+    calibration, rate = runtime.knowledge.calibration(), runtime.config.false_alarm_rate
+    scores = calibration.scores.get(domain)
+    if scores is None or not len(scores):
+        return None, None
+    counts, edges = np.histogram(scores, bins=BINS)
+    threshold = None
+    # As `verdict_at`: a sample is novel if (1 + held-out scores at least as high) / (1 + all) <= r.
+    rank = int(np.floor(rate * (1 + len(scores)))) - 1
+    if 0 <= rank < len(scores) and domain not in calibration.in_time:
+        threshold = float(scores[len(scores) - 1 - rank])
+    return threshold, ScoreDistribution(tuple(edges.tolist()), tuple(counts.tolist()))
 
 
 def _columns(home: Home, found: Explanation) -> tuple[Column, ...]:
@@ -150,9 +198,9 @@ def _columns(home: Home, found: Explanation) -> tuple[Column, ...]:
 
 
 def raw_input(home: Home, observation_id: str) -> bytes | None:
-    """Return the raw input of an observation of an opened home that waits for a label, None if it
-    was not kept.  Raises EdgeError for one too large for an answer."""
-    raw = home.store.raw(observation_id)
+    """Return the raw input of an observation of an opened home, None if it was not kept.  Raises
+    EdgeError for one too large for an answer."""
+    raw = home.raws_in_memory.get(observation_id) or home.store.raw(observation_id)
     if raw is not None and len(raw) > RAW_ANSWER_BYTES_MAX:
         raise EdgeError(
             f"reading the raw input of {observation_id}: it has {len(raw)} bytes,"

@@ -43,6 +43,13 @@ class RawInputs:
         """Return the kept raw inputs of observations."""
         return {key: self._kept[key] for key in keys if key in self._kept}
 
+    def get(self, key: str) -> bytes | None:
+        """Return the raw input of an observation, None if it is not kept."""
+        return self._kept.get(key)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._kept
+
     def drop(self, keys: Iterable[str]) -> None:
         """Drop the raw inputs of observations."""
         for key in keys:

@@ -172,7 +172,8 @@ def _forget_again(folder: Path, kept: Path) -> int:
     """Forget in the restored file the facts that the replaced one had forgotten, and copy its
     column names if the backup has none; do nothing if that one is damaged or of another card.
 
-    A forget request since the backup may have covered its recalibration, which is then dropped.
+    A forget request since the backup may have covered its recalibration, which is then dropped, and
+    facts in the records of actions, which are always dropped.
     """
     try:
         before = Store.open(kept, writable=False)
@@ -185,6 +186,7 @@ def _forget_again(folder: Path, kept: Path) -> int:
             home.store.name_columns(before.columns(), home.model.card)
         if before.receipt_count() > home.store.receipt_count() and home.store.recalibrations():
             home.store.drop_recalibrations()
+        home.store.action_records.drop()
         forgotten = home.forget_buried(before)
         home.stamp()
     return forgotten

@@ -9,6 +9,21 @@ if TYPE_CHECKING:
     from .client.transport import make_tls_context, read_password
     from .client.waker import Waker
     from .envelope import MessageEncoder, mark_historical
+    from .homeassistant.controls import (
+        Control,
+        InvalidControl,
+        LabelControl,
+        NotNewControl,
+        RateControl,
+    )
+    from .homeassistant.device import (
+        AnnouncedDevice,
+        AnnouncedHome,
+        AnnouncedStream,
+        ControlAnswer,
+        FlaggedState,
+        InstalledBundle,
+    )
     from .messages import (
         ALIVE_S,
         AdaptorStatus,
@@ -26,7 +41,7 @@ if TYPE_CHECKING:
     from .presence import Channels, SilentPresence, Streams
     from .presences import StatusPresence, make_presence, make_sparkplug
     from .schemas import message_schemas
-    from .topics import TopicAddress, Topics, encode_level
+    from .topics import TopicAddress, Topics, encode_level, kind_of
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -35,6 +50,21 @@ else:
             "client.transport": ("make_tls_context", "read_password"),
             "client.waker": ("Waker",),
             "envelope": ("MessageEncoder", "mark_historical"),
+            "homeassistant.controls": (
+                "Control",
+                "InvalidControl",
+                "LabelControl",
+                "NotNewControl",
+                "RateControl",
+            ),
+            "homeassistant.device": (
+                "AnnouncedDevice",
+                "AnnouncedHome",
+                "AnnouncedStream",
+                "ControlAnswer",
+                "FlaggedState",
+                "InstalledBundle",
+            ),
             "messages": (
                 "ALIVE_S",
                 "AdaptorStatus",
@@ -52,7 +82,7 @@ else:
             "presence": ("Channels", "SilentPresence", "Streams"),
             "presences": ("StatusPresence", "make_presence", "make_sparkplug"),
             "schemas": ("message_schemas",),
-            "topics": ("TopicAddress", "Topics", "encode_level"),
+            "topics": ("TopicAddress", "Topics", "encode_level", "kind_of"),
         },
     )
 
@@ -60,18 +90,29 @@ __all__ = [
     "ALIVE_S",
     "LOST",
     "AdaptorStatus",
+    "AnnouncedDevice",
+    "AnnouncedHome",
+    "AnnouncedStream",
     "BrokerStatus",
     "BundleTrialReport",
     "Channels",
     "ClockJump",
+    "Control",
+    "ControlAnswer",
     "DaemonStatus",
+    "FlaggedState",
     "HomeStatus",
     "InboundMessage",
+    "InstalledBundle",
+    "InvalidControl",
+    "LabelControl",
     "MessageEncoder",
     "MqttClient",
+    "NotNewControl",
     "OutboxGap",
     "OutboxStatus",
     "PublishedMessage",
+    "RateControl",
     "ReplyAddress",
     "Response",
     "SilentPresence",
@@ -82,6 +123,7 @@ __all__ = [
     "Topics",
     "Waker",
     "encode_level",
+    "kind_of",
     "make_presence",
     "make_sparkplug",
     "make_tls_context",

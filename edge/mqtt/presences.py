@@ -9,7 +9,7 @@ import msgspec
 from ..config import MqttSettings
 from ..core import ConfigError
 from ..extras import install_command
-from .homeassistant import HomeAssistant
+from .homeassistant import HomeAssistant, HomeAssistantDevice
 from .messages import DeviceStatus
 from .packets import InboundMessage, OutboundMessage
 from .presence import Presence, SilentPresence, Streams
@@ -88,17 +88,17 @@ def make_presence(
     settings: MqttSettings,
     device: str,
     version: str,
-    streams: Callable[[], Streams],
+    panel: HomeAssistantDevice,
     clock_ns: Callable[[], int] = time.time_ns,
 ) -> Presence:
-    """Return a device's presence: its status, and Home Assistant discovery if configured.
+    """Return a device's presence: its status, and Home Assistant if configured.
 
-    streams: returns the streams to announce now.  clock_ns: nanoseconds since 1970.
+    panel: what Home Assistant shows.  clock_ns: nanoseconds since 1970.
     """
     status = StatusPresence(device, version, clock_ns)
     if settings.homeassistant is None:
         return status
-    return Presences(status, HomeAssistant(settings.homeassistant, device, version, streams))
+    return Presences(status, HomeAssistant(settings.homeassistant, device, panel))
 
 
 def make_sparkplug(

@@ -35,10 +35,10 @@ VARIABLES: Final = {
     BAND: "band",
     HEAT: "heat",
 }
-# The light colours of data/report.css, for PNG files.
+# The light colours of edge/pages/templates/tokens.css, for PNG files.
 PRINTED: Final = {
     INK: "#1d2126",
-    FAINT: "#676d75",
+    FAINT: "#646a72",
     GRID: "#dfdcd6",
     KNOWN: "#2166ac",
     NEW: "#d9760b",

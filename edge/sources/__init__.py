@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .factory import SourceContext, open_source
+    from .factory import SourceContext, open_source, probe_controller
     from .measurement import (
         InvalidMeasurement,
         Measurement,
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
         session_recording,
     )
     from .payloads import decode_payload, read_properties
-    from .polling import PollingSource
+    from .plant import ProbedValue
+    from .polling import PollingSource, UnavailableError
     from .serial_port import PortDevice, SerialPortSource, open_link
     from .sound import NS_PER_S, read_wav
 else:
     __getattr__ = lazy_names(
         __name__,
         {
-            "factory": ("SourceContext", "open_source"),
+            "factory": ("SourceContext", "open_source", "probe_controller"),
             "measurement": (
                 "InvalidMeasurement",
                 "Measurement",
@@ -36,7 +37,8 @@ else:
                 "session_recording",
             ),
             "payloads": ("decode_payload", "read_properties"),
-            "polling": ("PollingSource",),
+            "plant": ("ProbedValue",),
+            "polling": ("PollingSource", "UnavailableError"),
             "serial_port": ("PortDevice", "SerialPortSource", "open_link"),
             "sound": ("NS_PER_S", "read_wav"),
         },
@@ -48,15 +50,18 @@ __all__ = [
     "Measurement",
     "PollingSource",
     "PortDevice",
+    "ProbedValue",
     "SerialPortSource",
     "Sink",
     "Source",
     "SourceContext",
+    "UnavailableError",
     "content_id",
     "daily_recording",
     "decode_payload",
     "open_link",
     "open_source",
+    "probe_controller",
     "read_properties",
     "read_wav",
     "recording_of_file",

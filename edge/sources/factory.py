@@ -8,7 +8,7 @@ commands which only read the settings start fast.
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -17,6 +17,9 @@ import encoder
 from ..config import (
     CameraStream,
     FolderStream,
+    ModbusStream,
+    OpcUaStream,
+    PlantStream,
     PortStream,
     SoundStream,
     StdinStream,
@@ -24,6 +27,9 @@ from ..config import (
 )
 from .measurement import Sink, Source
 from .polling import PollingReader, PollingSource
+
+if TYPE_CHECKING:
+    from .plant import ProbedValue
 
 NAME_CHARS_MAX: Final = 200
 """File names have at most 255 bytes on Linux; this leaves room for a suffix."""
@@ -89,6 +95,18 @@ def _port(stream: str, settings: PortStream, context: SourceContext) -> PollingR
     return SerialPortSource(stream, settings, 0 if context.card is None else context.card.width)
 
 
+def _modbus(stream: str, settings: ModbusStream, _context: SourceContext) -> PollingReader:
+    from .modbus import ModbusSource
+
+    return ModbusSource(stream, settings)
+
+
+def _opcua(stream: str, settings: OpcUaStream, context: SourceContext) -> PollingReader:
+    from .opcua import OpcUaSource
+
+    return OpcUaSource(stream, settings, context.base)
+
+
 def _state_file(stream: str, context: SourceContext) -> Path:
     """Return the state file of a stream; a long name is hashed."""
     name = stream.encode().hex()
@@ -103,6 +121,8 @@ READERS: Final[dict[type, MakeReader]] = {
     CameraStream: _camera,
     SoundStream: _sound,
     PortStream: _port,
+    ModbusStream: _modbus,
+    OpcUaStream: _opcua,
 }
 """Makes the reader of each polling kind, by the class of its settings."""
 
@@ -116,3 +136,18 @@ def open_source(
     """
     make = READERS.get(type(settings))
     return None if make is None else PollingSource(stream, make(stream, settings, context), sink)
+
+
+def probe_controller(settings: PlantStream, base: Path) -> "list[ProbedValue]":
+    """Read every value of a controller once.  base: folder of relative paths.
+
+    Raises UnavailableError.  Cost: bounded by the timeout of the stream for each request.
+    """
+    if isinstance(settings, ModbusStream):
+        from .modbus import ModbusSource
+
+        return ModbusSource("check", settings).probe()
+    assert isinstance(settings, OpcUaStream)
+    from .opcua import OpcUaSource
+
+    return OpcUaSource("check", settings, base).probe()

@@ -6,6 +6,7 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .bundle_trials import BundleTrial
+    from .candidate_index import CandidateEntry
     from .card_fingerprint import read_card_fingerprint
     from .command_journal import AnsweredCommand, JournalEntry
     from .database import WriterLock, copy_updated, guard_errors, open_database, transaction
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         write_files,
         write_text,
     )
+    from .history_file import HistoryEvent, HistoryFile, events_as_data
     from .network_weights import Weights, read_weights, shipped_weights, write_weights
     from .schema import run_steps
     from .serialization import LazyArrays, pack_arrays, pack_data, unpack_arrays, unpack_data
@@ -28,6 +30,7 @@ else:
         __name__,
         {
             "bundle_trials": ("BundleTrial",),
+            "candidate_index": ("CandidateEntry",),
             "card_fingerprint": ("read_card_fingerprint",),
             "command_journal": ("AnsweredCommand", "JournalEntry"),
             "database": (
@@ -46,6 +49,7 @@ else:
                 "write_files",
                 "write_text",
             ),
+            "history_file": ("HistoryEvent", "HistoryFile", "events_as_data"),
             "network_weights": ("Weights", "read_weights", "shipped_weights", "write_weights"),
             "schema": ("run_steps",),
             "serialization": (
@@ -64,6 +68,9 @@ __all__ = [
     "SIDE_FILES",
     "AnsweredCommand",
     "BundleTrial",
+    "CandidateEntry",
+    "HistoryEvent",
+    "HistoryFile",
     "JournalEntry",
     "LazyArrays",
     "SeriesStateFile",
@@ -71,6 +78,7 @@ __all__ = [
     "Weights",
     "WriterLock",
     "copy_updated",
+    "events_as_data",
     "guard_errors",
     "open_database",
     "pack_arrays",

@@ -26,6 +26,8 @@ BEFORE: Final = "trial_before"
 fitted again during the trial; the newer one then stays."""
 
 COUNTERS: Final = "bundle_counters"
+INSTALLED: Final = "bundle_installed"
+"""Key in `meta` of the version of the bundle that was kept last."""
 
 
 class BundleTrial(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +45,11 @@ class BundleTrial(msgspec.Struct, frozen=True, kw_only=True):
     revision: int = 0
     versions: tuple[tuple[str, int], ...] = ()
 
+    @property
+    def version(self) -> str:
+        """Publisher and counter, which name one bundle."""
+        return f"{self.publisher} {self.counter}"
+
 
 class BundleTrials:
     """The bundle trial of a store.  rows: runs a query; change: opens a transaction after which the
@@ -59,6 +66,10 @@ class BundleTrials:
     def counter(self, publisher: str) -> int:
         """Return the highest counter ever imported from a publisher, 0 for none."""
         return self._counters().get(publisher, 0)
+
+    def installed(self) -> str:
+        """Return the version of the bundle that was kept last, '' for none."""
+        return (self._meta(INSTALLED) or b"").decode()
 
     def begin(
         self,
@@ -93,6 +104,8 @@ class BundleTrials:
         with self._change("confirming a bundle") as db:
             for domain, _ in trial.versions if trial else ():
                 tables.prune_adaptors(db, domain)
+            if trial:
+                tables.put_meta(db, INSTALLED, trial.version.encode())
             _end(db)
 
     def revert(self) -> None:

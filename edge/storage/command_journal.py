@@ -23,6 +23,9 @@ KEPT_DAYS: Final = 30
 ANSWER_BYTES_MAX: Final = 65_536
 """Longest answer kept: 1,024 of them take at most 64 MiB of the file.  Chosen by hand; effect not
 measured."""
+ACTION_ID_CHARS: Final = 16
+"""Length of an action's id in hex: 64 bits never collide among `limits.ACTIONS_MAX`."""
+
 DAY_NS: Final = 86_400 * 10**9  # nanoseconds in a day
 
 Transaction = Callable[[str], AbstractContextManager[sqlite3.Connection]]
@@ -68,6 +71,10 @@ class CommandJournal:
             return None
         payload, done, answer = rows[0]
         return AnsweredCommand(payload == self._payload(command), bool(done), answer)
+
+    def action_id(self, command_id: str) -> str:
+        """Return the id under which what a command did is recorded: a keyed hash of its own."""
+        return hash_id(self._key, f"action {command_id}").hex()[:ACTION_ID_CHARS]
 
     def newest_ns(self) -> int:
         """Return the time of the newest command in ns since 1970, 0 for none."""

@@ -50,11 +50,12 @@ def write_bytes(path: Path, body: bytes, *, private: bool = False) -> None:
 
 
 def write_files(folder: Path, contents: Mapping[str, bytes]) -> tuple[str, ...]:
-    """Write files into a folder, each atomically; create the folder if it is missing.  Returns the
-    sorted names.  Raises OSError."""
+    """Write files below a folder by their relative paths, each atomically; create missing folders.
+    Returns the sorted paths.  Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         fresh = folder / f"{name}.new"
+        fresh.parent.mkdir(parents=True, exist_ok=True)
         try:
             fresh.write_bytes(content)
             replace_file(fresh, folder / name)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..core import (
     DIGEST_BITS,
     RECALIBRATION_VERSION,
+    Action,
     Concept,
     Contribution,
     DomainMerge,
@@ -35,12 +36,14 @@ from ..core import (
 )
 from ..core import limits as core_limits
 from ..core.adaptors import AdaptorRecord
-from . import tables
+from . import action_log, tables
+from .candidate_index import CandidateIndex, candidate_entry
 from .capture_times import CaptureTimes, changed_times
 from .concept_totals import DIGEST_BYTES, ConceptTotals
 from .database import guard_errors
 from .derived_table import read_derived
 from .fact_reads import DAMAGED, FactReads, without_rows
+from .lists import Lists
 from .serialization import LazyArrays, unpack_arrays
 from .tables import DOMAIN, FACT_COLUMNS, LABEL, fact_from_row, hash_id, require_width
 
@@ -66,6 +69,8 @@ class StoreReader:
         self._facts = FactReads(self._rows, self._width, path)
         self._totals: ConceptTotals | None = None
         self._times = CaptureTimes()
+        self._candidates: CandidateIndex | None = None
+        self.lists = Lists(self._rows)
 
     def get(self, fact_id: str) -> Fact | None:
         """See `facts.Ledger`."""
@@ -208,6 +213,55 @@ class StoreReader:
         rows = self._rows(f"SELECT {tables.CANDIDATE_COLUMNS} FROM candidates ORDER BY number")
         return {row[0]: tables.candidate_from_row(row) for row in rows}
 
+    def candidate(self, observation_id: str) -> LabelCandidate | None:
+        """See `facts.Ledger`."""
+        query = f"SELECT {tables.CANDIDATE_COLUMNS} FROM candidates WHERE id = ?"
+        rows = self._rows(query, (observation_id,))
+        return tables.candidate_from_row(rows[0]) if rows else None
+
+    def select_candidates(self, selector: Selector) -> tuple[str, ...]:
+        """See `facts.Ledger`."""
+        return self.candidate_index().select(selector)
+
+    def candidate_index(self) -> CandidateIndex:
+        """Return the label candidates without their features.  Cost: one pass over them at the
+        first call."""
+        if self._candidates is None:
+            rows = self._rows(
+                "SELECT id, stream, subject, domain, captured_at_ns, COALESCE(score, 'nan'),"
+                " recording FROM candidates ORDER BY number"
+            )
+            self._candidates = CandidateIndex(
+                (
+                    key,
+                    candidate_entry(
+                        stream=stream,
+                        subject=subject,
+                        domain=domain,
+                        captured_at_ns=at_ns,
+                        score=float(score),
+                        recording=recording,
+                    ),
+                )
+                for key, stream, subject, domain, at_ns, score, recording in rows
+            )
+        return self._candidates
+
+    def actions(self) -> tuple[Action, ...]:
+        """See `facts.Ledger`."""
+        return action_log.read_actions(self._rows)
+
+    def kept_facts(self, selector: Selector) -> tuple[str, ...]:
+        """See `facts.Ledger`."""
+        where, values = tables.where_clause(selector)
+        if selector.ids is None:
+            return action_log.kept_facts(self._rows, where, values)
+        found = (
+            action_log.kept_facts(self._rows, f"({where}) AND id = ?", (*values, fact_id))
+            for fact_id in sorted(selector.ids)
+        )
+        return tuple(fact_id for ids in found for fact_id in ids)
+
     def domain_merges(self) -> tuple[DomainMerge, ...]:
         """See `facts.Ledger`."""
         found = self._rows(
@@ -231,7 +285,7 @@ class StoreReader:
         )
 
     def raw(self, observation_id: str) -> bytes | None:
-        """Return the raw input of a candidate, None if it was not kept."""
+        """Return the raw input of a candidate or a fact, None if it was not kept."""
         rows = self._rows("SELECT raw FROM raws WHERE id = ?", (observation_id,))
         return bytes(rows[0][0]) if rows else None
 
@@ -413,7 +467,7 @@ class StoreReader:
         found: dict[str, tuple[AdaptorRecord, ...]] = {}
         rows = self._rows(
             "SELECT number, digest, domain, version, blueprint, own, seed, accuracy, incumbent"
-            " FROM adaptors ORDER BY domain, number DESC"
+            " FROM adaptors WHERE kept_for IS NULL ORDER BY domain, number DESC"
         )
         for number, digest, *values in rows:
             shaped = "SELECT id FROM adaptor_facts WHERE adaptor = ? ORDER BY id"

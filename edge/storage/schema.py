@@ -180,6 +180,33 @@ MIGRATIONS: Final[list[str]] = [
     DELETE FROM meta WHERE name = 'stamp';
     INSERT OR REPLACE INTO meta VALUES ('uncleaned', x'31');
     """,
+    """
+    CREATE TABLE actions (
+        number INTEGER PRIMARY KEY,
+        action TEXT NOT NULL UNIQUE,
+        verb TEXT NOT NULL,
+        at_ns INTEGER NOT NULL,
+        undone INTEGER NOT NULL,
+        detail TEXT NOT NULL
+    );
+    CREATE TABLE action_facts (
+        action INTEGER NOT NULL REFERENCES actions (number),
+        id TEXT NOT NULL,
+        stream TEXT NOT NULL,
+        domain TEXT NOT NULL,
+        label TEXT NOT NULL,
+        captured_at_ns INTEGER NOT NULL,
+        features BLOB NOT NULL,
+        subject TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        recording TEXT NOT NULL,
+        after BLOB NOT NULL,
+        score REAL,
+        PRIMARY KEY (action, id)
+    );
+    CREATE INDEX action_facts_by_id ON action_facts (id);
+    ALTER TABLE adaptors ADD COLUMN kept_for INTEGER;
+    """,
 ]
 
 
@@ -209,10 +236,15 @@ def version() -> int:
 
 def migrate(db: sqlite3.Connection, found: int) -> None:
     """Migrate a file from version `found` to the newest, in one transaction."""
+    add_functions(db)
+    run_steps(db, MIGRATIONS, found, APPLICATION_ID)
+
+
+def add_functions(db: sqlite3.Connection) -> None:
+    """Add the SQL functions that migrations call."""
     db.create_function("rank_of", 1, rank_number, deterministic=True)
     # typeshed knows aggregates of integers only.
     db.create_aggregate("digest_of", len(_FIELDS), _DigestOf)  # type: ignore[arg-type]
-    run_steps(db, MIGRATIONS, found, APPLICATION_ID)
 
 
 def run_steps(

@@ -9,7 +9,8 @@ import os
 import re
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +30,7 @@ from ..core import (
     Message,
     ModelMismatchError,
     Publish,
+    ReleaseActions,
     RemoveAdaptor,
     StateError,
     StoreAdaptor,
@@ -39,11 +41,14 @@ from ..core import (
     StoreGrowthAttempt,
     StoreLabelCandidates,
     StoreRecalibration,
+    Together,
     digest_facts,
     find_invalid_columns,
 )
-from . import tables
+from . import action_log, tables
+from .action_log import ActionRecords
 from .bundle_trials import BEFORE, BundleTrials
+from .capture_times import CaptureTimes
 from .checkpoints import Checkpoints
 from .command_journal import CommandJournal, delete_answers
 from .concept_totals import add_digests, by_concept, write_ranks, write_totals
@@ -64,6 +69,8 @@ MARKING = (StoreFacts, EraseFacts, RemoveAdaptor, StoreContribution)
 class Store(StoreReader):
     """A ledger in a file.  Make one with `create` or `open`, and apply the runtime's effects to it.
 
+    raw_inputs: set it to a function that returns raw inputs by id, to keep those of new facts.
+
     Every method raises StateError (or a subclass) if the file cannot be read or written.  A failed
     `apply` has changed nothing, except an erasure, whose error says which step failed.
     """
@@ -72,7 +79,10 @@ class Store(StoreReader):
         super().__init__(path, db)
         self._lock = lock
         self._checkpoints = Checkpoints(path, db) if lock is not None else None
-        self._marks = False
+        self._marks = self._nested = False
+        self._recording: int | None = None
+        self.raw_inputs: Callable[[Iterable[str]], Mapping[str, bytes]] | None = None
+        self.action_records = ActionRecords(self._rows, self._transaction)
         self.trials = BundleTrials(self._rows, self._command_transaction)
         self.journal = CommandJournal(self._rows, self._transaction, self._keys[0][1])
 
@@ -172,6 +182,7 @@ class Store(StoreReader):
         if self.unscrubbed:
             self._scrub()
             return
+        self.action_records.expire(max(time.time_ns(), self.action_records.newest_ns()))
         with guard_errors(self.path, "writing the log into"):
             uncleaned = self._uncleaned
             if self._checkpoints.advance(everything=uncleaned) and uncleaned:
@@ -193,27 +204,62 @@ class Store(StoreReader):
                     tables.store_contribution(db, effect.contribution)
             case StoreAdaptor():
                 with self._adaptor_transaction("storing an adaptor") as db:
-                    tables.replace_adaptor(db, effect.record)
+                    tables.replace_adaptor(db, effect.record, self._recording)
             case RemoveAdaptor():
                 with self._adaptor_transaction("removing an adaptor") as db:
-                    tables.delete_adaptor(db, effect.domain, effect.version)
-            case StoreGrowthAttempt():
-                with self._transaction("recording a growth attempt") as db:
-                    row = (effect.domain, effect.hash)
-                    db.execute("INSERT OR REPLACE INTO attempts VALUES (?, ?)", row)
-            case StoreDomainMerge() | StoreRecalibration():
+                    tables.delete_adaptor(db, effect.domain, effect.version, self._recording)
+            case StoreDomainMerge() | StoreRecalibration() | StoreGrowthAttempt():
                 self._store_record(effect)
+            case Together() | ReleaseActions():
+                self._change_actions(effect)
             case StoreLabelCandidates():
-                with self._transaction("storing label candidates") as db:
-                    tables.store_candidates(db, effect.candidates)
+                self._store_candidates(effect)
 
-    def _store_record(self, effect: StoreDomainMerge | StoreRecalibration) -> None:
+    def _store_candidates(self, effect: StoreLabelCandidates) -> None:
+        index = self.candidate_index()
+        leaving = index.overflow(effect.candidates)
+        with self._transaction("storing label candidates") as db:
+            tables.store_candidates(db, effect.candidates, leaving)
+        index.put(effect.candidates)
+        index.drop(leaving)
+
+    def _store_record(
+        self, effect: StoreDomainMerge | StoreRecalibration | StoreGrowthAttempt
+    ) -> None:
+        if isinstance(effect, StoreGrowthAttempt):
+            with self._transaction("recording a growth attempt") as db:
+                row = (effect.domain, effect.hash)
+                db.execute("INSERT OR REPLACE INTO attempts VALUES (?, ?)", row)
+            return
         if isinstance(effect, StoreDomainMerge):
             with self._transaction("recording a merge of domains") as db:
                 tables.store_merge(db, effect.merge)
             return
         with self._transaction("storing the recalibration of a stream") as db:
             tables.store_recalibration(db, effect.stream, effect.record)
+
+    def _change_actions(self, effect: Together | ReleaseActions) -> None:
+        if isinstance(effect, ReleaseActions):
+            with self._transaction("deleting facts from the records of actions") as db:
+                action_log.delete_facts(db, effect.ids, streams=effect.streams)
+            return
+        try:
+            with self._adaptor_transaction("carrying out an action") as db:
+                self._nested = True
+                if effect.action is not None:
+                    self._recording = action_log.write_action(db, effect.action)
+                for one in effect.effects:
+                    self.apply(one)
+                if effect.undoes:
+                    action_log.end_action(db, effect.undoes)
+                self._marks = True
+        except BaseException:
+            # What was read of the change that is rolled back must not stay.
+            self._totals, self._times = None, CaptureTimes()
+            self._records = self._candidates = None
+            raise
+        finally:
+            self._nested, self._recording = False, None
 
     def apply_all(self, effects: Iterable[Effect]) -> tuple[Message, ...]:
         """Apply the effects of one event in order.  Returns the messages among them: their contents
@@ -236,7 +282,8 @@ class Store(StoreReader):
         self._keys = self._tombstone_keys()
 
     def store_raw_inputs(self, raws: Mapping[str, bytes]) -> None:
-        """Store raw inputs by id, for as long as these observations are label candidates."""
+        """Store raw inputs by id, for as long as these observations are label candidates or
+        facts."""
         with self._transaction("storing raw inputs") as db:
             tables.store_raw_inputs(db, raws)
 
@@ -334,17 +381,23 @@ class Store(StoreReader):
         self.close()
 
     def _store_facts(self, effect: StoreFacts) -> None:
-        evictions = self.evictions() + len(effect.evicted)
+        evictions = self.evictions() + len(effect.evicted) - effect.readmitted
         going = (*effect.evicted, *(fact.id for fact in effect.facts))
-        with self._fact_transaction("storing facts", going, effect.facts) as db:
+        out = (*going, *effect.withdrawn)
+        with self._fact_transaction("storing facts", out, effect.facts) as db:
             db.executemany(
                 f"INSERT OR REPLACE INTO facts ({FACT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [fact_to_row(fact) for fact in effect.facts],
             )
             tables.delete_candidates(db, going)
-            tables.delete_from_merges(db, effect.evicted)
-            if effect.evicted:
+            tables.delete_raw_inputs(db, effect.evicted)
+            kept = self.raw_inputs(fact.id for fact in effect.facts) if self.raw_inputs else {}
+            if kept:
+                tables.store_raw_inputs(db, kept)
+            tables.delete_from_merges(db, (*effect.evicted, *effect.withdrawn))
+            if effect.evicted or effect.readmitted:
                 put_meta(db, "evictions", str(evictions).encode())
+        self.candidate_index().drop(going)
 
     @contextmanager
     def _fact_transaction(
@@ -386,6 +439,7 @@ class Store(StoreReader):
         with self._fact_transaction("erasing facts", effect.ids) as db:
             db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", tombs)
             tables.erase_growth(db, effect.ids)
+            action_log.delete_facts(db, effect.ids)
             delete_answers(db)
             # The core never reads records of another version, so it cannot match them.
             db.execute("DELETE FROM recalibrations WHERE version != ?", (RECALIBRATION_VERSION,))
@@ -395,6 +449,7 @@ class Store(StoreReader):
             )
             put_meta(db, "unscrubbed", b"1")
         self._records = None
+        self.candidate_index().drop(effect.ids)
         self._scrub()
         left = self._confirmed_ids().intersection(effect.ids)
         left.update(filter(self._holds, effect.ids))
@@ -479,6 +534,9 @@ class Store(StoreReader):
 
     @contextmanager
     def _transaction(self, doing: str) -> Iterator[sqlite3.Connection]:
+        if self._nested:
+            yield self._db
+            return
         checkpoints = self._writing(doing)
         with transaction(self._db, self.path, doing) as db:
             yield db

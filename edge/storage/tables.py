@@ -46,7 +46,9 @@ CONTRIBUTION_COLUMNS: Final = (
 )
 """Columns of `contributions` without the arrays and their checksum."""
 
-TABLES_WITH_IDS: Final = ("facts", "adaptor_facts", "candidates", "raws", "merged_facts")
+TABLES_WITH_IDS: Final = (
+    *("facts", "adaptor_facts", "candidates", "raws", "merged_facts", "action_facts"),
+)
 """Tables whose column `id` holds an observation id."""
 
 RAW_BYTES_MAX: Final = 64 << 20
@@ -146,15 +148,19 @@ def _hash_selector(selector: dict[str, Any], key: bytes) -> dict[str, Any]:
 # --- adaptors and label candidates ----------------------------------------------------------------
 
 
-def replace_adaptor(db: sqlite3.Connection, record: AdaptorRecord) -> None:
-    """Write an adaptor version and delete its domain's versions beyond the limit."""
+def replace_adaptor(
+    db: sqlite3.Connection, record: AdaptorRecord, action: int | None = None
+) -> None:
+    """Write an adaptor version and delete its domain's versions beyond the limit.  action: keep
+    these aside for the action of this number."""
+    # The newest version of a domain ends what was kept aside there.
     db.execute(
-        "DELETE FROM adaptors WHERE domain = ?1 AND (version = ?2 OR number NOT IN"
-        " (SELECT number FROM adaptors WHERE domain = ?1 ORDER BY number DESC LIMIT ?3))",
-        (record.domain, record.version, core_limits.VERSIONS_MAX - 1),
+        "DELETE FROM adaptors WHERE domain = ? AND (version = ? OR kept_for IS NOT NULL)",
+        (record.domain, record.version),
     )
+    _drop_oldest(db, record.domain, core_limits.VERSIONS_MAX - 1, action)
     # Before the insertion: SQLite may give the number of a deleted row to the next one.
-    _delete_orphaned_ids(db)
+    delete_orphaned_ids(db)
     insert_adaptor(db, record)
 
 
@@ -170,8 +176,8 @@ def insert_adaptor(db: sqlite3.Connection, record: AdaptorRecord) -> None:
             pack_arrays(record.arrays),
             record.own,
             record.seed,
-            _nan_to_null(record.accuracy),
-            _nan_to_null(record.incumbent),
+            nan_to_null(record.accuracy),
+            nan_to_null(record.incumbent),
             record.digest,
         ),
     ).lastrowid
@@ -181,18 +187,33 @@ def insert_adaptor(db: sqlite3.Connection, record: AdaptorRecord) -> None:
 
 def prune_adaptors(db: sqlite3.Connection, domain: str) -> None:
     """Delete a domain's oldest versions beyond the limit."""
-    db.execute(
-        "DELETE FROM adaptors WHERE domain = ?1 AND number NOT IN"
-        " (SELECT number FROM adaptors WHERE domain = ?1 ORDER BY number DESC LIMIT ?2)",
-        (domain, core_limits.VERSIONS_MAX),
+    _drop_oldest(db, domain, core_limits.VERSIONS_MAX, None)
+    delete_orphaned_ids(db)
+
+
+def _drop_oldest(db: sqlite3.Connection, domain: str, kept: int, action: int | None) -> None:
+    """Delete the serving versions of a domain but the newest, or keep them aside for an action."""
+    oldest = (
+        "domain = ?1 AND kept_for IS NULL AND number NOT IN (SELECT number FROM adaptors"
+        " WHERE domain = ?1 AND kept_for IS NULL ORDER BY number DESC LIMIT ?2)"
     )
-    _delete_orphaned_ids(db)
+    if action is None:
+        db.execute(f"DELETE FROM adaptors WHERE {oldest}", (domain, kept))
+    else:
+        db.execute(f"UPDATE adaptors SET kept_for = ?3 WHERE {oldest}", (domain, kept, action))
 
 
-def delete_adaptor(db: sqlite3.Connection, domain: str, version: int) -> None:
-    """Delete an adaptor version, if it exists."""
-    db.execute("DELETE FROM adaptors WHERE domain = ? AND version = ?", (domain, version))
-    _delete_orphaned_ids(db)
+def delete_adaptor(
+    db: sqlite3.Connection, domain: str, version: int, action: int | None = None
+) -> None:
+    """Delete a serving adaptor version, if it exists.  action: keep it aside for the action of this
+    number."""
+    place = "domain = ?1 AND version = ?2 AND kept_for IS NULL"
+    if action is None:
+        db.execute(f"DELETE FROM adaptors WHERE {place}", (domain, version))
+        delete_orphaned_ids(db)
+    else:
+        db.execute(f"UPDATE adaptors SET kept_for = ?3 WHERE {place}", (domain, version, action))
 
 
 def adaptor_from_row(
@@ -209,13 +230,15 @@ def adaptor_from_row(
         facts=tuple(facts),
         own=own,
         seed=seed,
-        accuracy=_null_to_nan(accuracy),
-        incumbent=_null_to_nan(incumbent),
+        accuracy=null_to_nan(accuracy),
+        incumbent=null_to_nan(incumbent),
     )
 
 
-def store_candidates(db: sqlite3.Connection, candidates: Iterable[LabelCandidate]) -> None:
-    """Write label candidates, replacing those with the same id; delete the oldest beyond the
+def store_candidates(
+    db: sqlite3.Connection, candidates: Iterable[LabelCandidate], leaving: Iterable[str]
+) -> None:
+    """Write label candidates, replacing those with the same id; delete the oldest, beyond the
     limit."""
     db.executemany(
         "INSERT INTO candidates (id, stream, subject, domain, captured_at_ns, score, features,"
@@ -230,18 +253,14 @@ def store_candidates(db: sqlite3.Connection, candidates: Iterable[LabelCandidate
                 one.subject,
                 one.domain,
                 one.captured_at_ns,
-                _nan_to_null(one.score),
+                nan_to_null(one.score),
                 one.features,
                 one.recording,
             )
             for one in candidates
         ],
     )
-    db.execute(
-        "DELETE FROM candidates WHERE number NOT IN"
-        " (SELECT number FROM candidates ORDER BY number DESC LIMIT ?)",
-        (core_limits.CANDIDATES_MAX,),
-    )
+    delete_candidates(db, leaving)
 
 
 def candidate_from_row(row: tuple[Any, ...]) -> LabelCandidate:
@@ -253,23 +272,30 @@ def candidate_from_row(row: tuple[Any, ...]) -> LabelCandidate:
         subject=subject,
         domain=domain,
         captured_at_ns=captured_at_ns,
-        score=_null_to_nan(score),
+        score=null_to_nan(score),
         features=features,
         recording=recording,
     )
 
 
 def delete_candidates(db: sqlite3.Connection, ids: Iterable[str]) -> None:
-    """Delete candidates that were labelled, evicted or forgotten, with their raw inputs."""
-    rows = [(fact_id,) for fact_id in ids]
-    db.executemany("DELETE FROM candidates WHERE id = ?", rows)
-    db.executemany("DELETE FROM raws WHERE id = ?", rows)
+    """Delete candidates that were labelled, evicted or forgotten."""
+    db.executemany("DELETE FROM candidates WHERE id = ?", [(fact_id,) for fact_id in ids])
+
+
+def delete_raw_inputs(db: sqlite3.Connection, ids: Iterable[str]) -> None:
+    """Delete the raw inputs of facts that were evicted or forgotten."""
+    db.executemany("DELETE FROM raws WHERE id = ?", [(fact_id,) for fact_id in ids])
 
 
 def store_raw_inputs(db: sqlite3.Connection, raws: Mapping[str, bytes]) -> None:
-    """Write raw inputs by id; delete those without a candidate, and the oldest beyond the limit."""
-    db.executemany("INSERT OR REPLACE INTO raws (id, raw) VALUES (?, ?)", list(raws.items()))
-    db.execute("DELETE FROM raws WHERE id NOT IN (SELECT id FROM candidates)")
+    """Write raw inputs by id, unless they are stored; delete those of neither a candidate nor a
+    fact, and the oldest beyond the limit."""
+    db.executemany("INSERT OR IGNORE INTO raws (id, raw) VALUES (?, ?)", list(raws.items()))
+    db.execute(
+        "DELETE FROM raws WHERE id NOT IN (SELECT id FROM candidates)"
+        " AND id NOT IN (SELECT id FROM facts)"
+    )
     db.execute(
         "DELETE FROM raws WHERE number IN (SELECT number FROM (SELECT number, SUM(LENGTH(raw))"
         " OVER (ORDER BY number DESC) AS newer FROM raws) WHERE newer > ?)",
@@ -283,23 +309,25 @@ def erase_growth(db: sqlite3.Connection, ids: Iterable[str]) -> None:
     rows = [(fact_id,) for fact_id in ids]
     shaped = "DELETE FROM adaptors WHERE number IN (SELECT adaptor FROM adaptor_facts WHERE id = ?)"
     db.executemany(shaped, rows)
-    _delete_orphaned_ids(db)
+    delete_orphaned_ids(db)
     delete_candidates(db, ids)
+    delete_raw_inputs(db, ids)
     delete_from_merges(db, ids)
     db.execute("DELETE FROM attempts")
 
 
-def _delete_orphaned_ids(db: sqlite3.Connection) -> None:
+def delete_orphaned_ids(db: sqlite3.Connection) -> None:
     """Delete the fact ids of adaptor versions that no longer exist."""
     db.execute("DELETE FROM adaptor_facts WHERE adaptor NOT IN (SELECT number FROM adaptors)")
 
 
-def _nan_to_null(number: float) -> float | None:
+def nan_to_null(number: float) -> float | None:
     """Return None for NaN, which SQLite cannot store."""
     return None if math.isnan(number) else float(number)
 
 
-def _null_to_nan(number: float | None) -> float:
+def null_to_nan(number: float | None) -> float:
+    """Return NaN for None."""
     return math.nan if number is None else number
 
 

@@ -2,6 +2,8 @@
    Field elements are any representatives below 2^256; there 2^256 is congruent to 38. */
 #include "auricle_ed25519.h"
 
+#ifndef AURICLE_ED25519_EXTERNAL
+
 #include <string.h>
 
 #include "auricle_sha512.h"
@@ -279,3 +281,5 @@ bool auricle_ed25519_verify(const uint8_t signature[64], const uint8_t key[32],
     load(x, signature);
     return memcmp(x, y, sizeof x) == 0;
 }
+
+#endif /* AURICLE_ED25519_EXTERNAL */

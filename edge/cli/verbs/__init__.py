@@ -17,7 +17,9 @@ if TYPE_CHECKING:
         simulate,
         train,
         transfer,
+        undo,
         watch,
+        web,
     )
 else:
     __getattr__ = lazy_names(__name__, {})
@@ -34,5 +36,7 @@ __all__ = [
     "simulate",
     "train",
     "transfer",
+    "undo",
     "watch",
+    "web",
 ]

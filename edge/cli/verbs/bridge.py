@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from firmware_bridge import PACKAGE_KINDS, PackageKind
+
 from ...config import read_settings
 from ...core import ConfigError, Decision
 from ...export import (
@@ -136,6 +138,14 @@ def monitor(*, port: str, baud: int, seconds: float | None, as_json: bool) -> No
     default="",
     help="Export a forecaster instead: a weights file, or `shipped`.",
 )
+@click.option(
+    "--as",
+    "kind",
+    type=click.Choice(PACKAGE_KINDS),
+    default="files",
+    show_default=True,
+    help="Plain C files, a Zephyr module, or an Arduino or PlatformIO library.",
+)
 @json_option
 def export_c(
     *,
@@ -148,6 +158,7 @@ def export_c(
     domain: tuple[str, ...],
     rate: float,
     forecaster: str,
+    kind: PackageKind,
     as_json: bool,
 ) -> None:
     """Write the knowledge as C for a microcontroller's flash and RAM.
@@ -156,16 +167,19 @@ def export_c(
     """
     if forecaster:
         arrays = shipped_weights() if forecaster == "shipped" else read_weights(Path(forecaster))
-        exported = export_forecaster(arrays, out)
-        views.show_json(exported) if as_json else bridge_view.show_forecaster(exported, out)
+        exported = export_forecaster(arrays, out, kind)
+        if as_json:
+            views.show_json(exported)
+        else:
+            bridge_view.show_forecaster(exported, out, kind)
         return
     path = knowledge or home / read_settings(home).knowledge.file
     budget = FlashBudget(flash_kib * KIB, ram_kib * KIB)
     stats = read_statistics(path)
     plan = plan_export(stats, ExportRequest(rate, bits, domain), budget)
-    names = write_export(stats, plan.chosen, out)
+    names = write_export(stats, plan.chosen, out, kind)
     if as_json:
         views.show_json(bridge_view.plan_as_data(plan, budget, names))
         return
     bridge_view.show_plan(plan, budget)
-    bridge_view.show_written(names, out)
+    bridge_view.show_written(names, out, kind)

@@ -1,5 +1,6 @@
 """Verbs that run a daemon and check its surroundings: `auricle run`, `check`, `doctor`."""
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -27,12 +28,18 @@ def run(*, path: Path, home: Path) -> None:
 @folder_argument
 @home_option
 @click.option("--broker", is_flag=True, help="Also connect to the broker.")
+@click.option("--proposed", is_flag=True, help="Check settings on standard input instead.")
 @json_option
-def check(*, path: Path, home: Path, broker: bool, as_json: bool) -> None:
+def check(*, path: Path, home: Path, broker: bool, proposed: bool, as_json: bool) -> None:
     """Check the settings and everything they refer to.  Exit status 1 for an error."""
-    from ...daemon import check_home
+    from ...daemon import check_home, check_proposed
 
-    _show(check_home(folder_of(path, home), broker=broker), as_json=as_json)
+    folder = folder_of(path, home)
+    if proposed:
+        text = sys.stdin.buffer.read().decode("utf-8", "replace")
+        _show(check_proposed(text, folder), as_json=as_json)
+    else:
+        _show(check_home(folder, broker=broker), as_json=as_json)
 
 
 @click.command

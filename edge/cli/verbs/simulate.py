@@ -127,7 +127,7 @@ def _show_report(report: Any) -> None:
 
 
 def _load_sim() -> ModuleType:
-    for name in ("joblib", "matplotlib", "sklearn"):
+    for name in ("jinja2", "joblib", "matplotlib", "sklearn"):
         if find_spec(name) is None:
             raise ConfigError(
                 f"starting the simulator: {name} is not installed",

@@ -87,17 +87,22 @@ def plan_as_data(
     return {"candidates": candidates, "chosen": chosen, "files": names}
 
 
-def show_forecaster(exported: ExportedForecaster, folder: Path) -> None:
+def show_forecaster(exported: ExportedForecaster, folder: Path, kind: str) -> None:
     """Print the size of an exported forecaster and its files."""
     say(
         f"{exported.units} units, {exported.inputs} inputs:"
         f" {exported.flash_bytes} bytes of weights, {exported.ram_bytes} bytes of RAM per channel"
     )
-    show_written(exported.files, folder)
+    show_written(exported.files, folder, kind)
 
 
-def show_written(names: Sequence[str], folder: Path) -> None:
+def show_written(names: Sequence[str], folder: Path, kind: str) -> None:
     """Print the files of an export, and the command that checks them."""
+    if kind != "files":
+        say(
+            f"wrote {len(names)} files to {folder}; README.md there says how to build and test them"
+        )
+        return
     say(f"wrote {', '.join(names)} to {folder}")
     say(f"check it on this machine: cd {quote(str(folder))} && cc *.c && ./a.out")
 

@@ -138,10 +138,14 @@ class SeriesTracker:
 
     def forget(self, selector: Selector) -> bool:
         """Drop every series that may hold selected samples; return whether there was one."""
-        gone = [name for name, one in self._series.items() if one.may_hold(selector, name)]
+        gone = self.matching(selector)
         for name in gone:
             del self._series[name]
         return bool(gone)
+
+    def matching(self, selector: Selector) -> tuple[str, ...]:
+        """Return the series that may hold selected samples."""
+        return tuple(name for name, one in self._series.items() if one.may_hold(selector, name))
 
     def state(self) -> dict[str, dict[str, NDArray[Any]]]:
         """Return the state of each series by name, as arrays, for `restore`."""

@@ -248,6 +248,19 @@ class Knowledge:
         self._new_domains.discard(domain)
         return made
 
+    def answers_now(self, domain: str) -> bool:
+        """Return whether a domain's adaptor answers without being solved first, or must be solved
+        at once anyway.  Otherwise `next_refit` returns it."""
+        if not self._may_wait() or self._heads.get(domain, may_wait=True) is not None:
+            return True
+        self._heads.use(domain)
+        self._settled = False
+        return False
+
+    def ready_adaptor(self, domain: str) -> Adaptor | None:
+        """Return a domain's adaptor, None if it would first be solved in the background."""
+        return self._heads.get(domain, may_wait=True) if self._may_wait() else self.adaptor(domain)
+
     def can_answer(self, domain: str, label: str) -> bool:
         """Return whether a domain's adaptor can answer with a label: False for a label that is new
         since the adaptor was solved."""

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import limits
+from ..actions import Action
 from ..adaptors import AdaptorRecord
 from ..domain_merges import DomainMerge
 from ..events import (
     Effect,
     EraseFacts,
+    ReleaseActions,
     RemoveAdaptor,
     StoreAdaptor,
     StoreContribution,
@@ -25,6 +27,7 @@ from ..events import (
     StoreGrowthAttempt,
     StoreLabelCandidates,
     StoreRecalibration,
+    Together,
 )
 from ..facts import (
     Concept,
@@ -76,6 +79,9 @@ class MemoryLedger:
         self._contributions: dict[str, Contribution] = {}
         self._recalibrations: dict[str, Recalibration] = {}
         self._merges: dict[str, DomainMerge] = {}
+        self._actions: dict[str, Action] = {}
+        self._aside: dict[str, list[AdaptorRecord]] = {}
+        self._recording = ""
         self.receipts: list[Receipt] = []
 
     def with_features(self, features: Mapping[str, bytes]) -> "MemoryLedger":
@@ -105,18 +111,71 @@ class MemoryLedger:
             case StoreGeometry():
                 self._replace_geometry(effect.geometry)
             case StoreAdaptor(record):
-                kept = self._adaptors.get(record.domain, ())
-                self._adaptors[record.domain] = (record, *kept)[: limits.VERSIONS_MAX]
+                self._store_adaptor(record)
             case RemoveAdaptor():
-                self._keep_adaptors(
-                    lambda r: (r.domain, r.version) != (effect.domain, effect.version)
-                )
-            case StoreGrowthAttempt():
-                self._attempts[effect.domain] = effect.hash
+                self._remove_adaptor(effect)
             case StoreLabelCandidates():
                 self._store_candidates(effect)
-            case StoreRecalibration() | StoreDomainMerge():
+            case StoreRecalibration() | StoreDomainMerge() | StoreGrowthAttempt():
                 self._store_record(effect)
+            case Together() | ReleaseActions():
+                self._change_actions(effect)
+
+    def _change_actions(self, effect: Together | ReleaseActions) -> None:
+        if isinstance(effect, Together):
+            self._apply_together(effect)
+            return
+        streams = effect.streams
+        kept = (
+            one
+            for one in self._actions.values()
+            if one.verb != "confirm" or one.stream not in streams
+        )
+        self._keep_actions(kept, frozenset(effect.ids))
+
+    def _apply_together(self, effect: Together) -> None:
+        action = effect.action
+        if action is not None:
+            self._recording = action.id
+            kept = replace(action, facts=tuple(row.stored() for row in action.facts))
+            self._actions = {action.id: kept, **self._actions}
+        for one in effect.effects:
+            self.apply(one)
+        self._recording = ""
+        if effect.undoes:
+            ended = self._actions[effect.undoes]
+            self._actions[ended.id] = replace(
+                ended, facts=(), undone=True, restored=len(ended.facts)
+            )
+            for record in self._aside.pop(ended.id, []):
+                kept = (*self._adaptors.get(record.domain, ()), record)
+                newest = sorted(kept, key=lambda one: one.version, reverse=True)
+                self._adaptors[record.domain] = tuple(newest)
+
+    def _keep_actions(self, actions: Iterable[Action], gone: AbstractSet[str]) -> None:
+        """Keep some actions, without the records of some facts."""
+        left = (
+            replace(one, facts=tuple(row for row in one.facts if row.fact.id not in gone))
+            for one in actions
+        )
+        self._actions = {one.id: one for one in left if not one.empty}
+
+    def _remove_adaptor(self, effect: RemoveAdaptor) -> None:
+        place = (effect.domain, effect.version)
+        if self._recording:
+            rows = self._adaptors.get(effect.domain, ())
+            gone = [one for one in rows if one.version == effect.version]
+            self._aside.setdefault(self._recording, []).extend(gone)
+        self._keep_adaptors(lambda record: (record.domain, record.version) != place)
+
+    def _store_adaptor(self, record: AdaptorRecord) -> None:
+        """A new version ends what was kept aside in its domain."""
+        for action_id, rows in self._aside.items():
+            self._aside[action_id] = [one for one in rows if one.domain != record.domain]
+        kept = (record, *self._adaptors.get(record.domain, ()))
+        self._adaptors[record.domain] = kept[: limits.VERSIONS_MAX]
+        if self._recording:
+            self._aside.setdefault(self._recording, []).extend(kept[limits.VERSIONS_MAX :])
 
     def _replace_geometry(self, geometry: Geometry) -> None:
         if not _equal(self._geometry, geometry):
@@ -127,11 +186,13 @@ class MemoryLedger:
         for fact_id in effect.evicted:
             self._take(fact_id)
             self._candidates.pop(fact_id, None)
-        self._evictions += len(effect.evicted)
+        for fact_id in effect.withdrawn:
+            self._take(fact_id)
+        self._evictions += len(effect.evicted) - effect.readmitted
         for fact in effect.facts:
             self._put(fact)
             self._candidates.pop(fact.id, None)
-        self._keep_merges(self._merges, frozenset(effect.evicted))
+        self._keep_merges(self._merges, frozenset((*effect.evicted, *effect.withdrawn)))
 
     def _put(self, fact: Fact) -> None:
         self._take(fact.id)
@@ -164,7 +225,12 @@ class MemoryLedger:
         for oldest in list(self._candidates)[: -limits.CANDIDATES_MAX]:
             del self._candidates[oldest]
 
-    def _store_record(self, effect: StoreRecalibration | StoreDomainMerge) -> None:
+    def _store_record(
+        self, effect: StoreRecalibration | StoreDomainMerge | StoreGrowthAttempt
+    ) -> None:
+        if isinstance(effect, StoreGrowthAttempt):
+            self._attempts[effect.domain] = effect.hash
+            return
         if isinstance(effect, StoreDomainMerge):
             self._merges.pop(effect.merge.id, None)
             self._keep_merges({**self._merges, effect.merge.id: effect.merge}, frozenset())
@@ -181,8 +247,11 @@ class MemoryLedger:
             self._candidates.pop(fact_id, None)
             self._tombstones.add(_tombstone(fact_id))
         self._keep_adaptors(lambda record: not set(effect.ids) & set(record.facts))
+        for action_id, rows in self._aside.items():
+            self._aside[action_id] = [one for one in rows if not set(effect.ids) & set(one.facts)]
         self._attempts.clear()
         self._keep_merges(self._merges, frozenset(effect.ids))
+        self._keep_actions(self._actions.values(), frozenset(effect.ids))
         self.receipts.append(effect.receipt)
 
     def _keep_adaptors(self, wanted: Callable[[AdaptorRecord], bool]) -> None:
@@ -322,6 +391,26 @@ class MemoryLedger:
     def candidates(self) -> Mapping[str, LabelCandidate]:
         """See `facts.Ledger`."""
         return self._candidates
+
+    def candidate(self, observation_id: str) -> LabelCandidate | None:
+        """See `facts.Ledger`."""
+        return self._candidates.get(observation_id)
+
+    def select_candidates(self, selector: Selector) -> tuple[str, ...]:
+        """See `facts.Ledger`."""
+        return tuple(key for key, one in self._candidates.items() if one.selected_by(selector))
+
+    def actions(self) -> tuple[Action, ...]:
+        """See `facts.Ledger`."""
+        return tuple(
+            replace(one, adaptors=tuple((r.domain, r.version) for r in self._aside.get(one.id, ())))
+            for one in self._actions.values()
+        )
+
+    def kept_facts(self, selector: Selector) -> tuple[str, ...]:
+        """See `facts.Ledger`."""
+        rows = (row for one in self._actions.values() for row in one.facts)
+        return tuple(sorted({row.fact.id for row in rows if row.matches(selector)}))
 
     def receipt(self, request_id: str, _selector: Selector) -> Receipt | None:
         """See `facts.Ledger`.  Selectors are stored as given."""

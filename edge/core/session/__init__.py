@@ -6,22 +6,24 @@ from ...lazy import lazy_names
 
 if TYPE_CHECKING:
     from .assess import Assessor, BatchPrefetch, FeatureModel
-    from .explanation import Explanation, explain
-    from .label_buffer import BufferedObservation
+    from .explanation import Explanation, Guess, explain, guess_each
+    from .label_buffer import BufferedObservation, ServedAnswer
     from .label_requests import choose_candidates, score_candidates
     from .recalibration import StreamLevels, confirmed_alarm
     from .session_state import SessionState
+    from .snapshot import KnowledgeSnapshot
     from .stream import posterior
 else:
     __getattr__ = lazy_names(
         __name__,
         {
             "assess": ("Assessor", "BatchPrefetch", "FeatureModel"),
-            "explanation": ("Explanation", "explain"),
-            "label_buffer": ("BufferedObservation",),
+            "explanation": ("Explanation", "Guess", "explain", "guess_each"),
+            "label_buffer": ("BufferedObservation", "ServedAnswer"),
             "label_requests": ("choose_candidates", "score_candidates"),
             "recalibration": ("StreamLevels", "confirmed_alarm"),
             "session_state": ("SessionState",),
+            "snapshot": ("KnowledgeSnapshot",),
             "stream": ("posterior",),
         },
     )
@@ -32,11 +34,15 @@ __all__ = [
     "BufferedObservation",
     "Explanation",
     "FeatureModel",
+    "Guess",
+    "KnowledgeSnapshot",
+    "ServedAnswer",
     "SessionState",
     "StreamLevels",
     "choose_candidates",
     "confirmed_alarm",
     "explain",
+    "guess_each",
     "posterior",
     "score_candidates",
 ]

@@ -293,6 +293,11 @@ def _answer(made: SampleAssessment, domain: str, features: Features, known: Know
     return mix_experts(made.learned_novelties, features, known)
 
 
+def experts(novelties: Mapping[str, int]) -> list[str]:
+    """Return the domains whose adaptors answer together, the nearest first."""
+    return sorted(novelties, key=lambda name: (novelties[name], name))[:EXPERTS]
+
+
 def mix_experts(novelties: Mapping[str, int], features: Features, known: Knowledge) -> str:
     """Return the label with the highest score of `mixture_scores`."""
     scores = mixture_scores(novelties, features, known)
@@ -308,7 +313,7 @@ def mixture_scores(
     Each domain is weighted by exp(-novelty), a softmax gate as in Jacobs et al. 1991, "Adaptive
     mixtures of local experts"; the weights add up to one.  Depends on knowledge and sample alone.
     """
-    names = sorted(novelties, key=lambda name: (novelties[name], name))[:EXPERTS]
+    names = experts(novelties)
     away = np.array([novelties[names[0]] - novelties[name] for name in names])
     weights = np.exp(away / NOVELTY_SPREAD)
     weights /= weights.sum()

@@ -4,7 +4,8 @@ Both are bounded and session state: a crash may lose them.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -69,31 +70,40 @@ class LabelBuffer:
         """Return a buffered observation, or None if it has expired."""
         return self._buffered.get(observation_id)
 
-    def filed_domain(self, observation_id: str) -> str:
-        """Return the domain that a buffered observation's label belongs to.
+    def filed_domains(self, observation_ids: Iterable[str]) -> dict[str, str]:
+        """Return the domain that the label of each buffered observation belongs to.
 
         The observations of one recording, or of one subject, that follow each other in a stream
         are filed together if they are few: where `RUN_SHARE` of them are in one domain, so is the
-        label.  Cost: one pass over the buffer if the recording or the subject is known.
+        label.  Cost: one pass over the buffer if a recording or a subject is known.
         """
-        own = self._buffered[observation_id]
-        if not (own.recording or own.subject):
-            return own.domain
-        run: list[BufferedObservation] = []
-        within = False
-        for key, one in self._buffered.items():
-            if one.stream != own.stream:
+        asked = (key for key in observation_ids if key in self._buffered)
+        filed = {key: self._buffered[key].domain for key in asked}
+        named = {key for key in filed if any(_run_name(self._buffered[key]))}
+        for run in self._runs({self._buffered[key].stream for key in named}):
+            found = named.intersection(run)
+            if found and len(run) <= RUN_MAX:
+                domains = Counter(self._buffered[key].domain for key in run)
+                ((most, count),) = domains.most_common(1)
+                if count >= RUN_SHARE * len(run):
+                    filed |= dict.fromkeys(found, most)
+        return filed
+
+    def _runs(self, streams: AbstractSet[str]) -> Iterator[list[str]]:
+        """Yield the observations that follow each other in a stream and are of one recording and
+        subject."""
+        runs: dict[str, tuple[tuple[str, str], list[str]]] = {}
+        for key, one in self._buffered.items() if streams else ():
+            if one.stream not in streams:
                 continue
-            if (one.recording, one.subject) == (own.recording, own.subject):
-                run.append(one)
-                within = within or key == observation_id
-            elif within:
-                break
-            else:
-                run = []
-        ((most, count),) = Counter(one.domain for one in run).most_common(1)
-        shared = len(run) <= RUN_MAX and count >= RUN_SHARE * len(run)
-        return most if shared else own.domain
+            name, (before, run) = _run_name(one), runs.get(one.stream, (("", ""), []))
+            if name == before:
+                run.append(key)
+                continue
+            yield run
+            runs[one.stream] = name, [key]
+        for _, run in runs.values():
+            yield run
 
     def move(self, observation_id: str, domain: str) -> None:
         """Assign an observation, if still buffered, to another domain."""
@@ -119,6 +129,10 @@ class LabelBuffer:
 
     def __len__(self) -> int:
         return len(self._buffered)
+
+
+def _run_name(one: BufferedObservation) -> tuple[str, str]:
+    return one.recording, one.subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +167,12 @@ class ServedAccuracy:
         """Return the scores in a domain."""
         found = [right for name, right in self._scored.values() if name == domain]
         return ServedAnswer(len(found), sum(found))
+
+    def by_domain(self) -> dict[str, ServedAnswer]:
+        """Return the scores of every domain."""
+        count = Counter(domain for domain, _ in self._scored.values())
+        right = Counter(domain for domain, good in self._scored.values() if good)
+        return {name: ServedAnswer(number, right[name]) for name, number in sorted(count.items())}
 
     def rename(self, old: str, new: str) -> None:
         """Rename a domain."""

@@ -19,6 +19,7 @@ import numpy as np
 import hdc
 
 from .. import limits
+from ..actions import Action
 from ..config import Config
 from ..events import AlarmQuestion, Observation, StoreRecalibration
 from ..facts import Selector
@@ -103,6 +104,13 @@ class AlarmCounts:
         self.samples += other.samples
         self.alarms += other.alarms
         self.changes += other.changes
+
+    def subtract(self, counts: tuple[int, int, int]) -> None:
+        """Subtract samples, alarms and changes, as far as they are still counted."""
+        samples, alarms, changes = counts
+        self.samples = max(0, self.samples - samples)
+        self.alarms = min(self.samples, max(0, self.alarms - alarms))
+        self.changes = min(self.samples, max(0, self.changes - changes))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -295,6 +303,26 @@ class StreamLevel:
         self.counts.merge(self._during)
         self.restart()
 
+    def take_back(self, confirmed_at_ns: int, counts: tuple[int, int, int]) -> bool:
+        """Take back a person's answer, that an alarm is harmless; False if it is not among those
+        in force.  What was tracked since is dropped.  counts: that it added."""
+        kept = tuple(one for one in self.confirmed if one.confirmed_at_ns != confirmed_at_ns)
+        if len(kept) == len(self.confirmed):
+            return False
+        self.confirmed = kept
+        self.counts.subtract(counts)
+        self.restart()
+        return True
+
+    def reopen_question(self) -> None:
+        """Ask again about the alarm in force, whose question was closed."""
+        self._closed = False
+
+    @property
+    def alarm_counts(self) -> AlarmCounts:
+        """What was counted during the alarm in force."""
+        return self._during
+
     @property
     def open_question(self) -> AlarmQuestion | None:
         """The question that waits for an answer."""
@@ -455,6 +483,26 @@ class StreamLevels:
                 )
                 stored.append(StoreRecalibration(name, level.record(geometry)))
         return tuple(stored)
+
+    def alarm_counts(self, stream: str) -> tuple[int, int, int]:
+        """Return the samples, alarms and changes counted during the alarm in force."""
+        level = self._levels.get(stream)
+        during = level.alarm_counts if level is not None else AlarmCounts()
+        return during.samples, during.alarms, during.changes
+
+    def take_back(self, action: Action, geometry: str) -> tuple[StoreRecalibration, ...]:
+        """Take back a person's answer to the question about an alarm; return what to store."""
+        level = self._levels.get(action.stream)
+        if level is None:
+            return ()
+        if not action.harmless:
+            level.reopen_question()
+            return ()
+        if not level.take_back(action.at_ns, action.counts):
+            return ()
+        empty = not (level.confirmed or level.counts.samples)
+        record = None if empty else level.record(geometry)
+        return (StoreRecalibration(action.stream, record),)
 
     def geometry_changed(self, known: Knowledge) -> tuple[StoreRecalibration, ...]:
         """Drop the offsets, which refer to the geometry before, and derive the confirmed levels

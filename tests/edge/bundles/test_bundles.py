@@ -21,9 +21,11 @@ from edge.core.adaptors.record import AdaptorRecord
 from edge.core.errors import EdgeError, StateError
 from edge.core.events import Enrol, FitGeometry, ForgetRequest, Label, Observation, StoreAdaptor
 from edge.core.facts import Selector
+from edge.daemon.homeassistant import OWN_KNOWLEDGE, installed_bundle
 from edge.home.actions import verify_home
 from edge.home.bundle_trial import TrialHealth
 from edge.home.home import Home
+from edge.mqtt.homeassistant.device import InstalledBundle
 from edge.mqtt.messages import BundleTrialReport
 from edge.signing.keys import load_key, make_key
 from edge.signing.signed_file import sign_file
@@ -150,6 +152,27 @@ def test_reverting_restores_the_previous_state(pair: Pair):
     assert pair.state()[0] != held[0]
     pair.user.end_trial("no")
     assert pair.state() == held
+
+
+def test_the_version_that_was_kept_last_is_known(pair: Pair):
+    """Home Assistant shows it next to the one on trial; a reverted bundle does not become it, and
+    it survives a restart."""
+    assert installed_bundle(pair.user) == InstalledBundle(
+        installed=OWN_KNOWLEDGE, latest=OWN_KNOWLEDGE
+    )
+    pair.write()
+    import_bundle(pair.user, "one", NOW)
+    shown = installed_bundle(pair.user)
+    assert shown is not None
+    assert (shown.installed, shown.latest, shown.title) == (OWN_KNOWLEDGE, "maker 1", "one")
+    assert "0 decisions" in shown.summary
+    pair.user.confirm_trial()
+    pair.write("two", 2)
+    import_bundle(pair.user, "two", NOW)
+    pair.user.end_trial("no")
+    pair.crash()
+    assert installed_bundle(pair.user) == InstalledBundle(installed="maker 1", latest="maker 1")
+    assert installed_bundle(pair.maker) is None
 
 
 def test_verify_accepts_the_changes_of_a_bundle(pair: Pair):

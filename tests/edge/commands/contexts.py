@@ -15,6 +15,7 @@ from edge.home.home import Home
 from edge.mqtt.messages import DaemonStatus, Response
 from edge.mqtt.packets import InboundMessage
 from edge.mqtt.topics import TopicAddress, Topics
+from edge.storage.history_file import HistoryEvent
 from tests.edge.cli.views.test_status import snapshot
 from tests.homes import new_home
 
@@ -38,6 +39,7 @@ class FakeContext:
     fed: list[Event] = field(default_factory=list)
     paused: bool = False
     births: int = 0
+    noted: list[tuple[str, HistoryEvent]] = field(default_factory=list)
 
     def now_ns(self) -> int:
         """See `CommandContext`."""
@@ -57,6 +59,13 @@ class FakeContext:
     def answer(self, message: Any, topic: str, correlation: bytes, *, kept: bool) -> None:
         """See `CommandContext`."""
         self.published.append((message, topic, correlation, kept))
+
+    def note(self, home: str, event: HistoryEvent) -> None:
+        """See `CommandContext`."""
+        self.noted.append((home, event))
+
+    def record_history(self) -> None:
+        """See `CommandContext`."""
 
     def status(self) -> DaemonStatus:
         """See `CommandContext`."""

@@ -6,7 +6,15 @@ import pytest
 import encoder
 from edge.cli.views.label import half_blocks
 from edge.config.settings import SETTINGS
-from edge.core.events import ForgetRequest, Label, Observation, StoreLabelCandidates, Tick
+from edge.core.events import (
+    ForgetRequest,
+    Label,
+    Observation,
+    StoreLabelCandidates,
+    Tick,
+    Undoable,
+    Unlabel,
+)
 from edge.core.facts import LabelCandidate, Selector
 from edge.home import raw_inputs as raws
 from edge.home.home import Home, create_home
@@ -106,17 +114,32 @@ def test_a_candidates_image_can_be_seen(seeing_home):
     assert seeing_home.store.raw("cam:2") is None
 
 
-@pytest.mark.parametrize(
-    "event",
-    [
-        Label("cam:1", "cat"),
-        ForgetRequest("r", Selector(ids=frozenset({"cam:1"}))),
-    ],
-)
-def test_an_image_goes_with_its_candidate(seeing_home, event):
-    """A label and a forget request both remove it."""
-    seeing_home.feed(event)
+def test_an_image_goes_with_its_candidate(seeing_home):
+    """A forget request removes it."""
+    seeing_home.feed(ForgetRequest("r", Selector(ids=frozenset({"cam:1"}))))
     assert seeing_home.store.raw("cam:1") is None
+
+
+def test_an_image_stays_with_a_labelled_fact(seeing_home):
+    """A label keeps it, so that people see what was learned; so does taking the label back.  It
+    goes when the fact is forgotten."""
+    seeing_home.feed(Label("cam:1", "cat"))
+    seeing_home.feed(Unlabel(("cam:1",)))
+    seeing_home.feed(Label("cam:1", "dog"))
+    assert seeing_home.store.raw("cam:1") is not None
+    seeing_home.feed(ForgetRequest("r", Selector(label="dog")))
+    assert seeing_home.store.raw("cam:1") is None
+
+
+def test_a_recent_image_is_stored_with_its_label(seeing_home):
+    """An observation that was no candidate is labelled: its image is stored with the fact."""
+    seeing_home.feed(
+        Observation(stream="cam", sequence=2, captured_at_ns=1, payload=tiny_payloads(2)[1])
+    )
+    assert seeing_home.store.raw("cam:2") is None
+    seeing_home.feed(Undoable(Label("cam:2", "cat"), "a", 1))
+    assert seeing_home.store.raw("cam:2") is not None
+    assert seeing_home.store.raw("cam:1") is not None
 
 
 def test_pictures_are_drawn_in_half_blocks():

@@ -17,7 +17,7 @@ from edge.mqtt.topics import Topics
 from tests.brokers import Mosquitto, Seat, needs_mosquitto, quick, seated
 from tests.certificates import Authority
 
-USERS = ("gw1", "gw2", "operator", "collector")
+USERS = ("gw1", "gw2", "operator", "collector", "homeassistant")
 AUTOSAVE_S = 1.5
 A, B = Topics("gw1"), Topics("gw2")
 
@@ -89,6 +89,8 @@ def test_a_device_cannot_publish_under_the_topics_of_another(
             assert seat.say(B.message_topic(kind, "s")).reason == 135, kind
         assert seat.say(A.status).accepted
         assert seat.say(A.contribution_topic("f")).accepted
+        assert seat.say("homeassistant/device/auricle_gw1/config").accepted
+        assert seat.say(f"{A.base}/homeassistant/flagged/s").accepted
         refused = (
             B.status,
             B.response,
@@ -97,6 +99,8 @@ def test_a_device_cannot_publish_under_the_topics_of_another(
             f"{A.base}/command/forget",
             B.contribution_topic("f"),
             "homeassistant/device/auricle_gw2/config",
+            f"{B.base}/homeassistant/state",
+            f"{A.base}/control/label",
             "elsewhere",
         )
         assert {topic: seat.say(topic).reason for topic in refused} == dict.fromkeys(refused, 135)
@@ -122,6 +126,27 @@ def test_a_device_cannot_read_the_commands_of_another(
         spy.until(lambda: spy.arrivals)
         assert [one.topic for one in meant.arrivals] == [command]
         assert [one.topic for one in spy.arrivals] == [f"{A.base}/command/status"]
+
+
+@needs_mosquitto
+def test_home_assistant_may_send_controls_and_no_commands(
+    mosquitto: Mosquitto, authority: Authority, tmp_path: Path
+) -> None:
+    """A device receives a control from Home Assistant's user, whose commands and measurements are
+    refused, as is a collector's control."""
+    control = f"{A.base}/control/label"
+    with (
+        entering(mosquitto, authority, tmp_path, "gw1", (f"{A.base}/control/+",)) as device,
+        entering(mosquitto, authority, tmp_path, "homeassistant") as core,
+        entering(mosquitto, authority, tmp_path, "collector") as collector,
+    ):
+        device.until(lambda: device.broker.counters.reasons["SUBACK: Granted QoS 1"])
+        assert core.say(control).accepted
+        device.until(lambda: device.arrivals)
+        assert core.say("homeassistant/status", b"online").accepted
+        assert core.say(f"{A.base}/command/forget").reason == 135
+        assert core.say(f"{A.base}/observe/s").reason == 135
+        assert collector.say(control).reason == 135
 
 
 @needs_mosquitto

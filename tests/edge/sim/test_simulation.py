@@ -218,7 +218,7 @@ observations = 20
         assert cells[1:3] == [f"{sum(found) / 2:.4g}", f"{deviation:.2g}"]
         assert cells[5] == "2"
     page = (tmp_path / "report/report.html").read_text()
-    assert "class=tiles" not in page
+    assert 'class="tiles"' not in page
     assert "Means ± standard deviations" in page
 
 

@@ -37,6 +37,7 @@ def test_each_step_leads_to_the_newest_layout():
     wanted = layout(made())
     for found in range(1, schema.version()):
         db = sqlite3.connect(":memory:", isolation_level=None)
+        schema.add_functions(db)
         db.executescript("".join(schema.MIGRATIONS[:found]))
         schema.migrate(db, found)
         assert layout(db) == wanted

@@ -168,23 +168,13 @@ def test_forgetting_reaches_every_version_that_a_fact_shaped(db):
     tables.replace_adaptor(db, a_record("home", 1, ("a", "b")))
     tables.replace_adaptor(db, a_record("home", 2, ("b", "c")))
     tables.replace_adaptor(db, a_record("attic", 1, ("a", "z")))
-    tables.store_candidates(db, [a_candidate(1), a_candidate(2)])
+    tables.store_candidates(db, [a_candidate(1), a_candidate(2)], ())
     db.execute("INSERT INTO attempts VALUES ('home', 'hash')")
     tables.erase_growth(db, ["a", "c1"])
     assert db.execute("SELECT domain, version FROM adaptors").fetchall() == [("home", 2)]
     assert held(db, "adaptor_facts") == 2
     assert [row[0] for row in db.execute("SELECT id FROM candidates")] == ["c2"]
     assert held(db, "attempts") == 0
-
-
-def test_candidates_are_bounded_and_the_newest_stay(db):
-    """Beyond the limit the oldest candidates are deleted; an updated one keeps its place."""
-    most = limits.CANDIDATES_MAX
-    tables.store_candidates(db, [a_candidate(number) for number in range(most)])
-    tables.store_candidates(db, [a_candidate(0, 7.0)])
-    tables.store_candidates(db, [a_candidate(most)])
-    ids = [row[0] for row in db.execute("SELECT id FROM candidates ORDER BY number")]
-    assert ids == [f"c{number}" for number in range(1, most + 1)]
 
 
 def test_rows_round_trip(db):
@@ -199,7 +189,7 @@ def test_rows_round_trip(db):
     assert made.digest == record.digest
     assert (made.own, made.accuracy) == (record.own, record.accuracy)
     assert math.isnan(made.incumbent)
-    tables.store_candidates(db, [a_candidate(5, math.nan)])
+    tables.store_candidates(db, [a_candidate(5, math.nan)], ())
     query = (
         "SELECT id, stream, subject, domain, captured_at_ns, score, features, recording"
         " FROM candidates"

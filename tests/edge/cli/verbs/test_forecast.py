@@ -255,7 +255,8 @@ def test_the_shipped_demonstration_follows_the_failure(tmp_path, capsys):
     assert "▼" not in expected_text
     (inside,) = re.findall(r"(\S+%) inside the 90 % intervals", expected_text)
     page = (tmp_path / "out/report.html").read_text("utf-8")
-    assert f"Within 100 steps of an event</span><span class=value>{inside}</span>" in page
+    tile = f'Within 100 steps of an event</span><span class="value">{inside}</span>'
+    assert tile in page
 
 
 def _numbers(found: re.Match[str] | None) -> list[float]:

@@ -107,6 +107,10 @@ def test_one_recording_is_filed_together():
         name = "" if at == 5 else "day 1" if at < 4 else "day 2"
         one = replace(seen(domain, at), recording=name)
         recent.add(f"o{at}", one)
-    assert [recent.filed_domain(f"o{at}") for at in range(6)] == ["hall"] * 4 + ["home", "hall"]
+    keys = [f"o{at}" for at in range(6)]
+    assert recent.filed_domains([*keys, "gone"]) == dict(
+        zip(keys, ["hall"] * 4 + ["home", "hall"], strict=True)
+    )
+    assert recent.filed_domains(["o0"]) == {"o0": "hall"}
     recent.move("o1", "home")
-    assert [recent.filed_domain(f"o{at}") for at in range(4)] == ["home", "home", "hall", "hall"]
+    assert list(recent.filed_domains(keys[:4]).values()) == ["home", "home", "hall", "hall"]

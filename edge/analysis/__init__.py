@@ -1,0 +1,17 @@
+"""Analyses of what a home knows, in a process of their own: suspicious labels, typical examples,
+groups of similar observations, and whether enough is labelled.
+
+The process starts with the first question and ends after an idle minute.  It opens the knowledge
+file for reading at each question, closes it before it computes, and loads no torch.
+"""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .client import AnalysisClient, ask_analysis
+else:
+    __getattr__ = lazy_names(__name__, {"client": ("AnalysisClient", "ask_analysis")})
+
+__all__ = ["AnalysisClient", "ask_analysis"]

@@ -1,0 +1,123 @@
+"""Records of what people did, so that it can be undone for ten minutes.
+
+A record holds each fact as it was before the action.  It is written in the transaction of the
+change, and it ends with the facts that a forget request names.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from math import nan
+from typing import Final, Literal
+
+from . import limits
+from .facts import Fact, Selector
+
+Verb = Literal[
+    "label", "label-many", "unlabel", "relabel", "undo-merge", "confirm", "rollback", "grow"
+]
+"""The commands that can be undone."""
+
+ACTIONS_OF_FACTS: Final = ("label", "label-many", "unlabel", "relabel", "undo-merge")
+"""Verbs whose records are of facts; such a record ends with its last fact."""
+
+
+LABELS_SHOWN: Final = 3
+"""Labels named in a sentence about an action: more do not fit a line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactBefore:
+    """A fact as it was before an action.
+
+    fact: without a label if the observation waited for one; its domain is then the one that a label
+    without a domain would get.  after: hash of the fact that the action made of it, empty if it
+    left the ledger.  score: of the label candidate that it was, NaN if it was none.  features of
+    the fact are empty where the ledger holds them.
+    """
+
+    fact: Fact
+    after: bytes
+    score: float = nan
+
+    @property
+    def waited(self) -> bool:
+        """Whether the observation waited for a label."""
+        return not self.fact.label
+
+    def matches(self, selector: Selector) -> bool:
+        """Return whether a forget request selects the fact as it was."""
+        return selector.matches(self.fact)
+
+    def stored(self) -> "FactBefore":
+        """Return what is stored: features only where the ledger does not hold them."""
+        return replace(self, fact=replace(self.fact, features=b"")) if self.after else self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """What a person did.
+
+    id: for `Undo`.  facts: as they were before, without the forgotten ones.  adaptors: domain and
+    version of those that it removed and that undoing reinstates.  labels: that it gave.  domain,
+    other: of `relabel`, a domain and its new name, if it was renamed as a whole and the name was
+    new; of `undo-merge`, the two domains; of `rollback` and `grow`, the adaptor's, with `version`.
+    stream, counts: of `confirm`, the observations, alarms and changes that it counted as false
+    alarms; harmless: its answer.  restored: how many facts an undo has restored.
+    """
+
+    id: str
+    verb: Verb
+    at_ns: int
+    facts: tuple[FactBefore, ...] = field(default=(), repr=False)
+    adaptors: tuple[tuple[str, int], ...] = ()
+    labels: tuple[str, ...] = ()
+    domain: str = ""
+    other: str = ""
+    version: int = 0
+    stream: str = ""
+    harmless: bool = True
+    counts: tuple[int, int, int] = (0, 0, 0)
+    undone: bool = False
+    restored: int = 0
+
+    @property
+    def expires_at_ns(self) -> int:
+        """Until when it can be undone."""
+        return self.at_ns + limits.UNDO_NS
+
+    def expired(self, now_ns: int) -> bool:
+        """Return whether it is too late to undo it."""
+        return now_ns >= self.expires_at_ns
+
+    @property
+    def empty(self) -> bool:
+        """True if it changed nothing, or nothing is left of what it changed."""
+        return self.verb in ACTIONS_OF_FACTS and not self.facts and not self.undone
+
+    def text(self, facts: int) -> str:
+        """Describe it in one sentence.  facts: how many it changed, without forgotten ones."""
+        many = "1 observation" if facts == 1 else f"{facts} observations"
+        match self.verb:
+            case "label" | "label-many":
+                return f"labelled {many} as {_shown(self.labels)}"
+            case "unlabel":
+                return f"took back the label of {many}"
+            case "relabel":
+                if self.domain:
+                    return f"renamed the domain {self.domain} to {self.other}"
+                return f"corrected {many}" + (f" to {_shown(self.labels)}" if self.labels else "")
+            case "undo-merge":
+                return f"separated {self.domain} from {self.other}"
+            case "confirm":
+                answer = "harmless" if self.harmless else "a real change"
+                return f"answered that the alarm of {self.stream} is {answer}"
+            case "rollback":
+                return f"removed version {self.version} of the adaptor of {self.domain}"
+            case "grow":
+                return f"had version {self.version} of the adaptor of {self.domain} grown"
+
+
+def _shown(labels: Iterable[str]) -> str:
+    names = tuple(labels)
+    more = f" and {len(names) - LABELS_SHOWN} more" if len(names) > LABELS_SHOWN else ""
+    return ", ".join(names[:LABELS_SHOWN]) + more

@@ -1,0 +1,93 @@
+"""What a runtime knows, for people who look at it: reading changes no answer."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+import hdc
+
+from .config import Config
+from .events import AlarmQuestion
+from .facts import Fact, Ledger, Selector
+from .knowledge import Knowledge
+from .learning import Learner
+from .recalibration import CalibrationStatus, ObservedRate
+from .session import (
+    BufferedObservation,
+    Explanation,
+    Guess,
+    ServedAnswer,
+    SessionState,
+    StreamLevels,
+    explain,
+    guess_each,
+)
+
+
+class RuntimeViews:
+    """The part of a `Runtime` that only reads; it has the attributes named here."""
+
+    config: Config
+    knowledge: Knowledge
+    _ledger: Ledger
+    _learner: Learner
+    _session: SessionState
+    _levels: StreamLevels
+    _refits_accepted: int
+
+    def explain(self, observation_id: str) -> Explanation | None:
+        """Explain an observation to the person who labels it, or who looks at its label: guess,
+        p-value, nearest known examples, and how its features differ from theirs.  None if it has
+        expired.
+        """
+        found = self.observation(observation_id)
+        if found is None:
+            return None
+        rate, own = self.config.false_alarm_rate, frozenset((observation_id,))
+        features = np.frombuffer(found.features, np.uint8)
+        made = explain(features, self.knowledge, self._ledger, rate, own)
+        return replace(made, stream=found.stream)
+
+    def observation(self, observation_id: str) -> BufferedObservation | Fact | None:
+        """Return a learned, recent or waiting observation; None if it has expired."""
+        return self._ledger.get(observation_id) or self._learner.unlabelled(observation_id)
+
+    def recent(self) -> tuple[tuple[str, BufferedObservation], ...]:
+        """Return the observations in the label buffer by id, oldest first; some may be learned."""
+        return self._session.label_buffer.items()
+
+    def select_recent(self, selector: Selector) -> tuple[str, ...]:
+        """Return the ids of the buffered observations that a selector matches."""
+        return tuple(self._session.select_unlabelled(selector))
+
+    def buffered(self, observation_id: str) -> BufferedObservation | None:
+        """Return a recent observation, None if it has left the label buffer."""
+        return self._session.label_buffer.get(observation_id)
+
+    def served_answers(self) -> dict[str, ServedAnswer]:
+        """Return, by domain, how the answers served on its newest labelled observations scored."""
+        return self._session.served_accuracy.by_domain()
+
+    def guesses(self, features: NDArray[np.uint8]) -> tuple[hdc.Codes, list[Guess]]:
+        """Answer samples uint8 [n, width], each by itself, as they are answered now; with their
+        codes.  See `guess_each`."""
+        codes = self.knowledge.geometry.project(features)
+        return codes, guess_each(features, codes, self.knowledge, self.config.false_alarm_rate)
+
+    @property
+    def answers_version(self) -> int:
+        """A number that changes with everything that `guesses` follows from."""
+        return self._session.version + self._refits_accepted
+
+    def observed_rates(self) -> dict[str, ObservedRate]:
+        """Return the observed false-alarm rate of each stream, next to the chosen one."""
+        return self._levels.observed_rates()
+
+    def alarm_questions(self) -> tuple[AlarmQuestion, ...]:
+        """Return the lasting alarms that wait for a person's answer."""
+        return self._levels.questions()
+
+    def calibration_status(self) -> tuple[CalibrationStatus, ...]:
+        """Return how each learned domain's thresholds were calibrated."""
+        return self.knowledge.calibration_status(self.config.false_alarm_rate)

@@ -1,0 +1,17 @@
+"""The web console: pages for people, in a process of their own beside the daemon.
+
+It talks to the daemon over the local control socket and loads no numerical package.
+"""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .links import ROLES, make_link, print_link, running_address
+else:
+    __getattr__ = lazy_names(
+        __name__, {"links": ("ROLES", "make_link", "print_link", "running_address")}
+    )
+
+__all__ = ["ROLES", "make_link", "print_link", "running_address"]

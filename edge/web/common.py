@@ -1,0 +1,69 @@
+"""Routes that no single screen owns: live data, undo, the end of a session."""
+
+import hmac
+from typing import Final
+
+from microdot import Request, Response
+
+from .client import AskError
+from .console import Console
+from .screen import Route
+
+
+def same_secret(given: str, wanted: str) -> bool:
+    """Compare two secrets in a time that does not depend on where they differ."""
+    return hmac.compare_digest(given.encode(), wanted.encode())
+
+
+def field(request: Request, name: str, default: str = "") -> str:
+    """Return a field of a form, or else of the query."""
+    form = request.form if request.method == "POST" else None
+    if form is not None and name in form:
+        return str(form[name])
+    return str(request.args.get(name, default)) if request.args else default
+
+
+async def live(console: Console, _request: Request) -> Response:
+    """Send live data as long as the page is open and its session holds."""
+    session = console.session
+    assert session is not None
+    sessions = console.parts.sessions
+    events = console.parts.live.events(lambda: sessions.holds(session))
+    headers = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
+    return Response(events, 200, headers)
+
+
+async def undo(console: Console, request: Request) -> Response:
+    """Undo an action."""
+    body = await console.ask("undo", undo_id=field(request, "undo_id"), home=field(request, "home"))
+    return console.done(str(body.get("text") or "undone"), to=_back(request))
+
+
+async def leave(console: Console, _request: Request) -> Response:
+    """End the session."""
+    if console.session is not None:
+        console.parts.sessions.close(console.session)
+    return Response(b"", 303, {"Location": "open"})
+
+
+async def start_daemon(console: Console, _request: Request) -> Response:
+    """Start a daemon for this home."""
+    try:
+        await console.parts.programs.start_daemon()
+    except OSError as error:
+        raise AskError(f"starting the daemon: {error.strerror}", "see the console's log") from error
+    return console.done("The daemon is starting.", to="./", tone="quiet")
+
+
+def _back(request: Request) -> str:
+    """Return the page to go back to: one name, never another site."""
+    given = field(request, "back")
+    return given if given.replace("-", "").isalnum() and given.isascii() else "./"
+
+
+ROUTES: Final = (
+    Route("GET", "live", live),
+    Route("POST", "undo", undo, "labeller"),
+    Route("POST", "leave", leave),
+    Route("POST", "start-daemon", start_daemon, "owner"),
+)

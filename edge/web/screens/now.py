@@ -1,0 +1,219 @@
+"""The screen Now: a card for each stream, live, and the answer to a lasting alarm in one click."""
+
+import asyncio
+import math
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from microdot import Request, Response
+
+from ..client import AskError
+from ..common import field
+from ..console import Console
+from ..live import TRAIL_MAX, StreamNews
+from ..screen import Route, Screen
+
+SPARK_WIDTH: Final = 240
+"""Width of a sparkline in its own units: four for each of `live.TRAIL_MAX` values."""
+
+SPARK_HEIGHT: Final = 48
+"""Height of a sparkline in its own units."""
+
+P_MIN: Final = 1e-3
+"""Smallest p-value that a sparkline shows: smaller ones are drawn at its upper edge."""
+
+SERIES_SAMPLES: Final = 120
+"""Newest samples of a series in its sparkline: one each two units."""
+
+SERIES_S: Final = 2.0
+"""Seconds to wait for a series: a card without its line is better than a page that waits.  Chosen
+by hand; effect not measured."""
+
+CHANNELS_MAX: Final = 3
+"""Channels of a series in one sparkline: more lines cannot be told apart at this size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamCard:
+    """What a stream's card shows.  tone, state: its badge.  spark: lines of the sparkline as points
+    of SVG; limit: height of the chosen rate in it, None for a series.  picture: the observation
+    whose raw input is shown, empty for none.  trouble: sentences, worst first."""
+
+    stream: dict[str, Any]
+    decision: dict[str, Any] | None
+    tone: str
+    state: str
+    spark: tuple[str, ...]
+    limit: float | None
+    picture: str
+    rate_chosen: float
+    trouble: tuple[str, ...]
+    channels: tuple[str, ...] = ()
+
+
+async def page(console: Console, _request: Request) -> Response:
+    """Show the screen; before there is a home, the first run."""
+    if not (console.folder / "auricle.toml").exists():
+        return Response(b"", 303, {"Location": "first-run"})
+    return console.render("now.html", **await _content(console))
+
+
+async def cards(console: Console, _request: Request) -> Response:
+    """Show the cards alone, for a page that is open."""
+    return console.render("now_cards.html", **await _content(console))
+
+
+async def confirm(console: Console, request: Request) -> Response:
+    """Answer the question about a lasting alarm."""
+    stream, harmless = field(request, "stream"), field(request, "harmless") == "yes"
+    body = await console.ask(
+        "confirm", stream=stream, harmless=harmless, home=field(request, "home")
+    )
+    said = (
+        f"{stream}: the present state counts as normal from now on, and the alarm ends."
+        if harmless
+        else f"{stream}: the alarm stays, and its question is closed."
+    )
+    return console.done(said, undo_id=str(body.get("undo_id", "")))
+
+
+async def _content(console: Console) -> dict[str, Any]:
+    live = console.parts.live
+    await live.refresh()
+    status = live.status
+    rates = {home["name"]: home["false_alarm_rate"] for home in status["homes"]}
+    series = await _series(console, status["streams"])
+    made = [
+        card_of(
+            stream,
+            live.streams.get(stream["name"]),
+            rates.get(stream["home"], 0.0),
+            series.get(stream["name"]),
+        )
+        for stream in status["streams"]
+    ]
+    order = {"bad": 0, "new": 1, "warn": 2}
+    made.sort(key=lambda card: order.get(card.tone, 3))
+    return {"status": status, "cards": made, "totals": totals_of(status)}
+
+
+async def _series(console: Console, streams: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return the newest samples of each series; one that has none yet is left out."""
+
+    async def ask(stream: dict[str, Any]) -> tuple[str, Any]:
+        found = None
+        with suppress(AskError, TimeoutError):
+            async with asyncio.timeout(SERIES_S):
+                found = await console.ask(
+                    "series", stream=stream["name"], home=stream["home"], forecasts=1
+                )
+        return stream["name"], found
+
+    asked = [ask(one) for one in streams if one["kind"] == "series" and one["forecasts"]]
+    return {name: found for name, found in await asyncio.gather(*asked) if found}
+
+
+def card_of(
+    stream: dict[str, Any], news: StreamNews | None, rate_chosen: float, series: Any = None
+) -> StreamCard:
+    """Return the card of a stream.  series: its newest samples, for a series."""
+    decision = news.decision if news is not None else None
+    tone, state = _state(stream, decision)
+    if series:
+        lines = [_line(channel[-SERIES_SAMPLES:]) for channel in series["values"][:CHANNELS_MAX]]
+        spark, limit = tuple(line for line in lines if line), None
+    else:
+        judged = news is not None and len(news.p_values) > 1 and news.decision["known"] is not None
+        spark = (_p_values(news.p_values),) if news is not None and judged else ()
+        limit = _height(rate_chosen) if rate_chosen else None
+    return StreamCard(
+        stream=stream,
+        decision=decision,
+        tone=tone,
+        state=state,
+        spark=spark,
+        limit=limit,
+        picture=str(decision["observation_id"]) if decision is not None else "",
+        rate_chosen=rate_chosen,
+        trouble=tuple(_trouble(stream, decision)),
+        channels=tuple(series["channels"]) if series else (),
+    )
+
+
+def totals_of(status: dict[str, Any]) -> dict[str, int]:
+    """Return what all homes hold together."""
+    return {
+        name: sum(home[name] for home in status["homes"])
+        for name in ("facts", "concepts", "candidates")
+    }
+
+
+def _state(stream: dict[str, Any], decision: dict[str, Any] | None) -> tuple[str, str]:
+    """Return the tone and the words of a card's badge."""
+    if stream["problem"]:
+        return "bad", "no data"
+    if stream["alarmed"]:
+        return "new", "alarm"
+    if stream["input_problem"]:
+        return "warn", "rejecting"
+    if stream["kind"] == "series":
+        return ("good", "forecasting") if stream["forecasts"] else ("quiet", "waiting")
+    if decision is None:
+        return ("quiet", "answering") if stream["decided"] else ("quiet", "waiting")
+    if decision["known"] is None:
+        return "quiet", "learning"
+    return ("good", "known") if decision["known"] else ("new", "new")
+
+
+def _trouble(stream: dict[str, Any], decision: dict[str, Any] | None) -> Iterable[str]:
+    if stream["problem"]:
+        yield f"The source cannot measure: {stream['problem']}"
+    if stream["input_problem"]:
+        yield f"Measurements are rejected: {stream['input_problem']}"
+    if decision is not None and decision["known"] is None and decision["reason"]:
+        yield f"Nothing is called new yet: {decision['reason']}"
+    if stream["dropped"]:
+        yield f"{stream['dropped']:,} measurements came too fast and were dropped."
+    if stream["degraded"]:
+        yield "The stream is in a domain without labels; the nearest known domains answer for it."
+
+
+def _height(p_value: float) -> float:
+    """Return the height of a p-value in a sparkline: on a logarithmic scale, unusual ones high."""
+    share = math.log10(min(max(p_value, P_MIN), 1.0)) / math.log10(P_MIN)
+    return round(SPARK_HEIGHT - 2 - share * (SPARK_HEIGHT - 4), 1)
+
+
+def _p_values(values: Iterable[float]) -> str:
+    """Return the points of the newest p-values, the newest one at the right edge."""
+    step = SPARK_WIDTH / (TRAIL_MAX - 1)
+    newest = list(values)
+    first = TRAIL_MAX - len(newest)
+    return " ".join(
+        f"{(first + place) * step:.1f},{_height(value)}" for place, value in enumerate(newest)
+    )
+
+
+def _line(values: Sequence[float | None]) -> str:
+    """Return the points of a channel between its own smallest and largest value."""
+    known = [value for value in values if value is not None]
+    if len(known) < 2:
+        return ""
+    low, high = min(known), max(known)
+    scale = (SPARK_HEIGHT - 4) / (high - low) if high > low else 0.0
+    step = SPARK_WIDTH / max(len(values) - 1, 1)
+    return " ".join(
+        f"{place * step:.1f},{SPARK_HEIGHT - 2 - (value - low) * scale:.1f}"
+        for place, value in enumerate(values)
+        if value is not None
+    )
+
+
+ROUTES: Final = (
+    Route("GET", "", page),
+    Route("GET", "now-cards", cards),
+    Route("POST", "now-confirm", confirm, "labeller"),
+)
+SCREEN: Final = Screen("now", "Now", "n", "viewer", ROUTES)

@@ -1,0 +1,179 @@
+// The console's own script: live data, keys, messages, relative times, theme.
+// Events for screens, on document.body: `auricle:feed` (detail: what the daemon reports, see
+// live.py), `auricle:down`, `auricle:up`, `auricle:changed` (an action was done), `auricle:toast`.
+(() => {
+  "use strict";
+  const body = document.body;
+  const csrf = document.querySelector("meta[name=csrf]")?.content ?? "";
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const send = (name, detail = {}) => body.dispatchEvent(new CustomEvent(name, { detail }));
+  const TOAST_MS = 8000;
+  const UNDO_MS = 30000;
+  const RETRY_MS = 2000;
+
+  // Every action carries the session's token.
+  body.addEventListener("htmx:config:request", (event) => {
+    if (csrf) event.detail.ctx.request.headers["X-CSRF-Token"] = csrf;
+  });
+  const post = (path, fields) =>
+    fetch(path, {
+      method: "POST",
+      headers: { "X-CSRF-Token": csrf, "HX-Request": "true" },
+      body: new URLSearchParams(fields),
+    }).then((response) => {
+      const news = response.headers.get("HX-Trigger");
+      if (news) Object.entries(JSON.parse(news)).forEach(([name, detail]) => send(name, detail));
+      return response;
+    }).catch(() => toast("The console does not answer. Nothing was changed.", "bad"));
+
+  // --- messages ---
+  const toast = (text, tone = "good", undo = "") => {
+    const box = document.createElement("div");
+    box.className = `toast toast-${tone}`;
+    box.append(Object.assign(document.createElement("span"), { textContent: text }));
+    if (undo) {
+      const button = Object.assign(document.createElement("button"), { textContent: "Undo", type: "button" });
+      button.dataset.undo = undo;
+      box.append(button);
+    }
+    const place = document.getElementById("toasts");
+    place.append(box);
+    while (place.children.length > 4) place.firstElementChild.remove();
+    setTimeout(() => box.remove(), undo ? UNDO_MS : TOAST_MS);
+  };
+  const undoNewest = () => {
+    const buttons = all("#toasts button");
+    buttons.at(-1)?.click();
+  };
+  body.addEventListener("auricle:toast", (event) => {
+    const { text, tone, undo } = event.detail;
+    toast(text, tone, undo);
+  });
+  all("#toasts .toast").forEach((box) => setTimeout(() => box.remove(), box.querySelector("form") ? UNDO_MS : TOAST_MS));
+  body.addEventListener("click", (event) => {
+    const button = event.target.closest?.("button[data-undo]");
+    if (!button) return;
+    button.disabled = true;
+    post("undo", { undo_id: button.dataset.undo }).then(() => button.closest(".toast").remove());
+  });
+  ["htmx:error", "htmx:response:error"].forEach((name) => body.addEventListener(name, () => {
+    if (document.documentElement.dataset.down !== "yes") toast("The console did not answer as expected. Load the page again.", "bad");
+  }));
+
+  // --- live data ---
+  const state = document.getElementById("live-state");
+  const banner = document.getElementById("banner");
+  const show = (name, text) => {
+    if (state) { state.dataset.state = name; state.textContent = text; }
+    document.documentElement.dataset.down = name === "down" ? "yes" : "no";
+  };
+  const lost = (text) => {
+    show("down", "no daemon");
+    if (banner && !("quiet" in body.dataset) && !document.querySelector("[data-wait-for-daemon]")) { banner.textContent = text; banner.hidden = false; }
+  };
+  const connect = () => {
+    const source = new EventSource(body.dataset.live);
+    let wasDown = false;
+    const data = (event) => JSON.parse(event.data);
+    source.addEventListener("up", () => {
+      if (document.querySelector("[data-wait-for-daemon]")) { location.reload(); return; }
+      show("up", "live");
+      if (banner) banner.hidden = true;
+      if (wasDown) { send("auricle:up"); send("auricle:changed"); }
+      wasDown = false;
+    });
+    source.addEventListener("down", (event) => {
+      wasDown = true;
+      lost(`No daemon answers (${data(event).reason}). What you see is the last state; this page continues by itself.`);
+      send("auricle:down", data(event));
+    });
+    source.addEventListener("feed", (event) => send("auricle:feed", data(event)));
+    source.addEventListener("lagging", () => send("auricle:changed"));
+    source.addEventListener("full", (event) => { source.close(); show("off", data(event).reason); });
+    source.addEventListener("ended", () => { source.close(); location.reload(); });
+    source.onerror = () => {
+      wasDown = true;
+      lost("The console does not answer. This page continues by itself when it is back.");
+      if (source.readyState === EventSource.CLOSED) setTimeout(connect, RETRY_MS);
+    };
+    addEventListener("pagehide", () => source.close(), { once: true });
+  };
+  if (body.dataset.live) connect();
+
+  // --- times ---
+  const UNITS = [["d", 86400], ["h", 3600], ["min", 60]];
+  const ago = (seconds) => {
+    if (seconds < 5) return "now";
+    for (const [name, length] of UNITS) if (seconds >= length) return `${Math.floor(seconds / length)} ${name} ago`;
+    return `${Math.floor(seconds)} s ago`;
+  };
+  const showTimes = (root = document) => all("time[datetime]", root).forEach((one) => {
+    const seconds = (Date.now() - Date.parse(one.dateTime)) / 1000;
+    if (!Number.isFinite(seconds)) return;
+    const text = seconds > -5 && seconds < 7 * 86400 ? ago(seconds) : new Date(one.dateTime).toLocaleDateString();
+    if (one.textContent !== text) one.textContent = text;
+  });
+  showTimes();
+  setInterval(showTimes, 5000);
+  body.addEventListener("htmx:after:swap", () => showTimes());
+
+  // --- theme: as the system, light, dark ---
+  const THEMES = ["", "light", "dark"];
+  const setTheme = (theme) => {
+    if (theme) document.documentElement.dataset.theme = theme; else delete document.documentElement.dataset.theme;
+    document.cookie = `auricle_theme=${theme}; SameSite=Strict; Max-Age=${theme ? 31536000 : 0}`;
+    toast(`Theme: ${theme || "as the system"}`, "quiet");
+    send("auricle:theme");
+  };
+  const setExplain = (on) => {
+    if (on) body.dataset.explain = ""; else delete body.dataset.explain;
+    all("[data-do=explain]").forEach((one) => one.setAttribute("aria-pressed", String(on)));
+    try { localStorage.setItem("auricle-explain", on ? "1" : ""); } catch { /* storage is off */ }
+  };
+  try { setExplain(localStorage.getItem("auricle-explain") === "1"); } catch { /* storage is off */ }
+
+  // --- buttons and keys ---
+  const ACTIONS = {
+    theme: () => setTheme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme ?? "") + 1) % 3]),
+    explain: () => setExplain(!("explain" in body.dataset)),
+    keys: () => document.getElementById("keys").showModal(),
+  };
+  body.addEventListener("click", (event) => ACTIONS[event.target.closest?.("[data-do]")?.dataset.do]?.());
+  let going = 0;
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.closest?.("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]");
+    if (typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (going && Date.now() - going < 1500) {
+      going = 0;
+      const link = all(".nav a").find((one) => one.dataset.key === event.key);
+      if (link) { event.preventDefault(); event.stopImmediatePropagation(); link.click(); }
+      return;
+    }
+    going = 0;
+    if (event.key === "g") going = Date.now();
+    else if (event.key === "?") ACTIONS.keys();
+    else if (event.key === "x") ACTIONS.explain();
+    else if (event.key === "u") undoNewest();
+    else return;
+    event.stopImmediatePropagation();
+  }, true);
+
+  // A picture that is not kept any more leaves its place.
+  document.addEventListener("error", (event) => {
+    if (event.target.matches?.("img[data-optional]")) event.target.dataset.gone = "";
+  }, true);
+  document.addEventListener("load", (event) => {
+    if (event.target.matches?.("img[data-optional]")) delete event.target.dataset.gone;
+  }, true);
+
+  // A link's token is sent at once; programs that preview links run no scripts.
+  const once = document.querySelector("form[data-submit-once]");
+  if (once) once.requestSubmit();
+  // A dangerous form asks first.
+  body.addEventListener("submit", (event) => {
+    const question = event.target.dataset?.confirm;
+    if (question && !confirm(question)) { event.preventDefault(); event.stopImmediatePropagation(); }
+  }, true);
+
+  window.auricle = { post, toast, send, ago, showTimes };
+})();

@@ -1,0 +1,188 @@
+"""A browser in front of the console: a live daemon, `auricle web` in its own process, Chromium.
+
+    with browsing(folder) as seen:              # a home as tests.daemons.daemon_home makes it
+        seen.page.get_by_role("link", name="Label").click()
+        seen.daemon.say("[1, 2, 3]")
+
+The page is logged in with a one-time link, like a person's.  `seen.problems` lists errors of the
+page's scripts and violations of its policy; a test that ends with one fails.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.web import make_link
+from tests.daemons import DIE_WITH_PARENT, WAIT_S, Process
+from tests.homes import command
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+DESKTOP = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+PAGE_MS = 60_000
+"""Longest wait of a browser's step, on a busy machine."""
+
+needs_browser = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
+
+
+class ConsoleProcess:
+    """`auricle web` of a home, listening once created."""
+
+    def __init__(self, folder: Path, port: str = "0") -> None:
+        self.folder = folder
+        self.log = folder / "console.log"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command("web", "--home", folder, "--port", port),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                preexec_fn=DIE_WITH_PARENT,  # noqa: PLW1509 - a call of C alone
+            )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        found = re.search(r"open (http://\S+/)open\?token=(\S+)", line)
+        assert found, f"it printed {line!r}: {self.log.read_text('utf-8')}"
+        self.address, self.token = found.groups()
+
+    def link(self, role: str) -> str:
+        """A new one-time link."""
+        return f"{self.address}open?token={make_link(self.folder, role)}"  # type: ignore[arg-type]
+
+    def again(self, port: str) -> ConsoleProcess:
+        """Another console of the home, after this one has ended."""
+        self.process.wait(WAIT_S)
+        return ConsoleProcess(self.folder, port)
+
+    @property
+    def rss_mib(self) -> float:
+        """Resident memory."""
+        text = Path(f"/proc/{self.process.pid}/statm").read_text("ascii")
+        return int(text.split()[1]) * os.sysconf("SC_PAGESIZE") / (1 << 20)
+
+    def stop(self) -> int:
+        """Terminate it; return its exit status."""
+        self.process.terminate()
+        return self.process.wait(WAIT_S)
+
+
+@dataclass
+class Seen:
+    """What a test of the console works with.  new_page: opens another session."""
+
+    folder: Path
+    page: Any
+    console: ConsoleProcess
+    daemon: Process | None
+    browser: Any
+    problems: list[str] = field(default_factory=list)
+
+    def new_page(self, role: str = "owner", **options: Any) -> Any:
+        """A page of another session."""
+        page = self.browser.new_context(viewport=DESKTOP, **options).new_page()
+        page.set_default_timeout(PAGE_MS)
+        page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
+        page.on("console", self._heard)
+        page.goto(self.console.link(role))
+        page.wait_for_selector("nav", timeout=PAGE_MS)
+        return page
+
+    def _heard(self, message: Any) -> None:
+        # A status of 4xx or 5xx is what some tests ask for.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            self.problems.append(message.text)
+
+    def goto(self, path: str) -> None:
+        """Open a screen."""
+        self.page.goto(self.console.address + path)
+
+    def screenshots(self, name: str, folder: Path) -> list[Path]:
+        """Save the page on a desktop and a phone, in light and dark."""
+        made = []
+        for size, shown in ((DESKTOP, "desktop"), (PHONE, "phone")):
+            self.page.set_viewport_size(size)
+            for scheme in ("light", "dark"):
+                self.page.emulate_media(color_scheme=scheme)
+                path = folder / f"{name}-{shown}-{scheme}.png"
+                self.page.screenshot(path=path, caret="initial")
+                made.append(path)
+        self.page.set_viewport_size(DESKTOP)
+        self.page.emulate_media(color_scheme="light")
+        return made
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """Yield a browser without a window."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def browsing(folder: Path, *, daemon: bool = True, role: str = "owner") -> Iterator[Seen]:
+    """Yield a page that is logged in to the console of a home, whose daemon runs.
+
+    daemon: False: no daemon is started, and the folder may be empty.
+    """
+    folder.mkdir(exist_ok=True)
+    running = Process(folder) if daemon else None
+    seen = Seen(folder, None, ConsoleProcess(folder), running, None)
+    if running is not None:
+        drain(seen)
+    try:
+        with chromium() as seen.browser:
+            seen.page = seen.new_page(role) if daemon else _first_page(seen, role)
+            yield seen
+            assert seen.problems == []
+    finally:
+        seen.console.process.kill()
+        seen.console.process.wait()
+        if running is not None and running.process.poll() is None:
+            running.kill()
+
+
+def _first_page(seen: Seen, role: str) -> Any:
+    page = seen.browser.new_context(viewport=DESKTOP).new_page()
+    page.set_default_timeout(PAGE_MS)
+    page.goto(seen.console.link(role))
+    page.wait_for_selector("nav")
+    return page
+
+
+def drain(seen: Seen) -> None:
+    """Read what the daemon prints from now on: a full pipe would stop it."""
+    assert seen.daemon is not None
+    threading.Thread(target=_read_all, args=(seen.daemon.process.stdout,), daemon=True).start()
+
+
+def _read_all(pipe: Any) -> None:
+    while pipe.read1(1 << 16):
+        continue
+
+
+def until(holds: Any, wait_s: float = 3 * WAIT_S) -> None:
+    """Wait until a condition holds."""
+    end = time.monotonic() + wait_s
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)

@@ -1,0 +1,182 @@
+"""The screen Forecast: real series through a live daemon, in a real browser."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.commands import send_to_daemon
+from edge.web.client import AskError
+from edge.web.screens.forecast import SHARED_MAX, SharedAnswers, coverage_rows
+from tests.browsers import PHONE, Seen, browsing, drain, needs_browser, until
+from tests.daemons import daemon_home
+
+HOUR_NS = 3600 * 10**9
+ROWS = 150
+STREAM = '[streams.transformer]\nsource = "stdin"\nkind = "series"\n'
+CHANNELS = ("oil temperature", "<b>load</b>")
+
+
+def send(seen: Seen, rows: np.ndarray, start: int) -> None:
+    """Send samples, and wait until all have been followed."""
+    assert seen.daemon is not None
+    for number, row in enumerate(rows, start):
+        values = dict(zip(CHANNELS, map(float, row), strict=True))
+        at_ns = (400_000 + number) * HOUR_NS
+        seen.daemon.say(json.dumps({"values": values, "id": f"n{number}", "captured_at_ns": at_ns}))
+    until(lambda: status(seen)["forecasts"] == start + len(rows), wait_s=60)
+
+
+def status(seen: Seen) -> dict[str, Any]:
+    """The status of the series."""
+    answer = send_to_daemon(seen.folder, {"verb": "status", "id": secrets.token_hex(8)})
+    (stream,) = answer["body"]["streams"]
+    return dict(stream)
+
+
+def series(seen: Seen) -> dict[str, Any]:
+    """What the daemon says of the series."""
+    request = {"verb": "series", "id": secrets.token_hex(8), "stream": "transformer"}
+    return dict(send_to_daemon(seen.folder, request)["body"])
+
+
+@pytest.fixture(scope="module")
+def rows(data_folder: Path) -> np.ndarray:
+    """Hourly oil temperature and load of a transformer (ETTh1)."""
+    values: np.ndarray = np.load(data_folder / "ETTh1.npz")["values"][:300, [6, 0]]
+    return values
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory, rows: np.ndarray) -> Iterator[Seen]:
+    """A console whose daemon has followed a series for some days."""
+    with browsing(daemon_home(tmp_path_factory.mktemp("home"), STREAM)) as made:
+        drain(made)
+        send(made, rows[:ROWS], 0)
+        yield made
+
+
+@needs_browser
+def test_each_channel_has_a_chart_that_says_its_forecast(seen: Seen) -> None:
+    """A chart for each channel, with its newest value and forecast as text; names are text."""
+    seen.goto("forecast")
+    charts = seen.page.get_by_role("img")
+    assert charts.count() == len(CHANNELS)
+    newest = series(seen)["values"][1][-1]
+    label = charts.nth(1).get_attribute("aria-label")
+    assert label.startswith("Chart of <b>load</b>: now ")
+    assert f"{newest:.4g}".rstrip("0").rstrip(".") in label
+    assert "90 % between" in label
+    assert seen.page.locator("#charts canvas").count() == len(CHANNELS)
+
+
+@needs_browser
+def test_the_tables_hold_the_numbers_of_the_charts(seen: Seen) -> None:
+    """The newest forecast has a row for each channel and horizon, the samples the newest values."""
+    seen.goto("forecast")
+    seen.page.get_by_text("The charts as tables").click()
+    known = series(seen)
+    horizons = known["horizons"]
+    table = seen.page.get_by_role("region", name="Newest forecast").locator("tbody tr")
+    assert table.count() == len(CHANNELS) * len(horizons)
+    first = seen.page.get_by_role("region", name="Newest samples").locator("tbody tr").first
+    shown = first.locator("td").all_inner_texts()
+    wanted = [column[-1] for column in known["values"]]
+    assert [float(one) for one in shown] == pytest.approx(wanted, rel=1e-3)
+    observed = seen.page.locator(".forecast-coverage tbody td.number").all_inner_texts()
+    assert len(observed) == len(horizons)
+    assert all(50 < float(one.replace("%", "")) <= 100 for one in observed)
+
+
+@needs_browser
+def test_a_new_sample_appears_by_itself(seen: Seen, rows: np.ndarray) -> None:
+    """The chart's text follows the series without a reload, and channels can be hidden."""
+    seen.goto("forecast")
+    chart = seen.page.get_by_role("img").first
+    before = chart.get_attribute("aria-label")
+    send(seen, rows[ROWS : ROWS + 1] + 7, ROWS)
+    until(lambda: chart.get_attribute("aria-label") != before)
+    assert f"{rows[ROWS][0] + 7:.4g}" in chart.get_attribute("aria-label")
+    seen.page.get_by_role("checkbox", name="oil temperature").uncheck(force=True)
+    assert seen.page.get_by_role("img").count() == 1
+
+
+@needs_browser
+def test_a_chart_is_read_by_the_arrow_keys(seen: Seen) -> None:
+    """With the focus on a chart, an arrow names the sample under the cursor."""
+    seen.goto("forecast")
+    chart = seen.page.get_by_role("img").first
+    chart.focus()
+    for _ in range(20):
+        chart.press("ArrowLeft")
+    text = seen.page.locator(".forecast-chart figcaption span").first.inner_text()
+    assert "measured" in text
+    assert "forecast" in text
+
+
+@needs_browser
+def test_the_page_fits_a_phone_and_refuses_unknown_series(seen: Seen) -> None:
+    """Nothing is wider than the screen; a series that does not exist is named."""
+    seen.page.set_viewport_size(PHONE)
+    seen.goto("forecast")
+    width = seen.page.evaluate("document.documentElement.scrollWidth")
+    assert width <= PHONE["width"]
+    seen.goto("forecast?stream=<i>none</i>")
+    assert "no sample has arrived" in seen.page.locator("main").inner_text()
+
+
+def test_many_pages_cost_the_daemon_one_answer() -> None:
+    """Pages that ask together share an answer and its failure; the next one after a while, and
+    another series, are asked for anew."""
+
+    class Asked:
+        """Counts what the daemon is asked."""
+
+        count = 0
+
+        async def ask(self, *_: Any, stream: str, **__: Any) -> dict[str, Any]:
+            """Answer after a moment; one series is not there."""
+            self.count += 1
+            await asyncio.sleep(0)
+            if stream == "none":
+                raise AskError("no such series")
+            return {"stream": stream}
+
+    async def run() -> None:
+        asked: Any = Asked()
+        shared = SharedAnswers()
+        found = await asyncio.gather(*(shared.ask(asked, "a", "") for _ in range(10)))
+        assert found == [{"stream": "a"}] * 10
+        assert await shared.ask(asked, "a", "") == {"stream": "a"}
+        assert asked.count == 1
+        failed = (shared.ask(asked, "none", "") for _ in range(3))
+        assert all(
+            isinstance(one, AskError)
+            for one in await asyncio.gather(*failed, return_exceptions=True)
+        )
+        for number in range(3 * SHARED_MAX):
+            await shared.ask(asked, f"s{number}", "")
+        assert asked.count == 2 + 3 * SHARED_MAX
+        await shared.ask(asked, "a", "")
+        assert asked.count == 3 + 3 * SHARED_MAX
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("share", "tone"), [(0.9, "good"), (0.7, "warn"), (0.99, "warn"), (None, "quiet")]
+)
+def test_coverage_is_judged_beside_what_is_stated(share: float | None, tone: str) -> None:
+    """Observed coverage near 90 % is as stated; well below or above it is marked, and too few
+    forecasts are not judged."""
+    shown = {"horizons": [6], "coverage": [share], "at_ns": range(200)}
+    assert coverage_rows(shown)[0]["tone"] == tone
+    few = {"horizons": [6], "coverage": [0.5], "at_ns": range(20)}
+    assert coverage_rows(few)[0]["tone"] == "quiet"

@@ -1,0 +1,111 @@
+"""The screen Health in a browser, in front of a live daemon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.browsers import Seen, browsing, needs_browser, until
+from tests.daemons import daemon_home
+
+pytestmark = needs_browser
+
+STREAM = '[streams.gate]\nsource = "stdin"\n'
+
+
+def text_of(home: Path) -> str:
+    """The settings on the disk."""
+    return (home / "auricle.toml").read_text("utf-8")
+
+
+def press(seen: Seen, name: str) -> None:
+    """Press a button by its whole name."""
+    seen.page.get_by_role("button", name=name, exact=True).click()
+
+
+def test_a_mistake_is_shown_at_its_line_and_saved_nowhere(tmp_path) -> None:
+    """A text with a mistake is refused with its line, which is selected; the file, the text in the
+    field and the daemon stay; the corrected text is saved, and the daemon reads it."""
+    home = daemon_home(tmp_path / "home", STREAM)
+    before = text_of(home)
+    with browsing(home) as seen:
+        seen.goto("health")
+        field = seen.page.get_by_label("auricle.toml")
+        field.fill(before.replace('"stdin"', '"stdni"'))
+        press(seen, "Save")
+        seen.page.get_by_text("did you mean stdin?").wait_for()
+        line = before.splitlines().index('source = "stdin"') + 1
+        seen.page.get_by_role("link", name=f"line {line}").wait_for()
+        chosen = field.evaluate("t => t.value.slice(t.selectionStart, t.selectionEnd)")
+        assert chosen == 'source = "stdni"'
+        assert text_of(home) == before
+        field = seen.page.get_by_label("auricle.toml")
+        field.fill(before + '\n[streams.more]\nsource = "http"\n')
+        press(seen, "Save")
+        seen.page.get_by_text("Saved.").wait_for()
+        seen.page.get_by_text("streams: changed").wait_for()
+        assert (home / "auricle.toml.backup").read_text("utf-8") == before
+        seen.page.locator("#health").get_by_text("more").first.wait_for()
+        press(seen, "Show the backup")
+        until(lambda: seen.page.get_by_label("auricle.toml").input_value() == before)
+        assert "streams.more" in text_of(home)
+
+
+def test_two_owners_do_not_overwrite_each_other(tmp_path) -> None:
+    """The second of two who save gets told so, keeps what was typed, and changes nothing."""
+    home = daemon_home(tmp_path / "home", STREAM)
+    with browsing(home) as seen:
+        other = seen.new_page()
+        for page in (seen.page, other):
+            page.goto(seen.console.address + "health")
+        seen.page.get_by_label("auricle.toml").fill(text_of(home) + "\n# mine\n")
+        press(seen, "Save")
+        seen.page.get_by_text("Saved.").wait_for()
+        other.get_by_label("auricle.toml").fill(text_of(home) + "\n# yours\n")
+        other.get_by_role("button", name="Save", exact=True).click()
+        other.get_by_text("changed meanwhile").wait_for()
+        assert "# yours" in other.get_by_label("auricle.toml").input_value()
+        assert "# mine" in text_of(home)
+        assert "# yours" not in text_of(home)
+
+
+def test_pause_resume_and_the_machine(tmp_path) -> None:
+    """Decisions pause after a question and go on; the machine's checks are those of `doctor`."""
+    home = daemon_home(tmp_path / "home", STREAM)
+    with browsing(home) as seen:
+        seen.goto("health")
+        seen.page.once("dialog", lambda dialog: dialog.accept())
+        press(seen, "Pause decisions")
+        seen.page.get_by_text("Decisions are paused.").wait_for()
+        seen.page.locator("#health .badge", has_text="paused").wait_for()
+        press(seen, "Resume")
+        seen.page.get_by_text("Decisions go on.").wait_for()
+        press(seen, "Check this machine")
+        seen.page.locator("#doctor").get_by_text("decisions are computed in").wait_for(
+            timeout=60_000
+        )
+
+
+def test_who_may_not_change_settings_does_not_see_them(tmp_path) -> None:
+    """A labeller sees how the daemon is, and neither the settings nor the actions of owners."""
+    home = daemon_home(tmp_path / "home", STREAM)
+    with browsing(home, role="labeller") as seen:
+        seen.goto("health")
+        seen.page.get_by_text("Everything works.").wait_for()
+        assert seen.page.get_by_label("auricle.toml").count() == 0
+        assert seen.page.get_by_role("button", name="Pause decisions").count() == 0
+
+
+def test_broken_settings_are_repaired_without_a_daemon(tmp_path) -> None:
+    """With settings that no daemon can start with, an owner corrects them on the page, and starts
+    it."""
+    home = daemon_home(tmp_path / "home", STREAM)
+    good = text_of(home)
+    (home / "auricle.toml").write_text(good.replace('"stdin"', '"stdni"'), "utf-8")
+    with browsing(home, daemon=False) as seen:
+        seen.goto("health")
+        seen.page.get_by_label("auricle.toml").fill(good.replace('"stdin"', '"http"'))
+        press(seen, "Save")
+        seen.page.get_by_text("they hold from its next start").wait_for(timeout=60_000)
+        seen.goto("health")
+        press(seen, "Start a daemon")
+        seen.page.locator("article", has_text="gate").wait_for(timeout=60_000)

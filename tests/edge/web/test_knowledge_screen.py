@@ -1,0 +1,137 @@
+"""The screens Knowledge and Why as a person uses them: a real browser and a live daemon."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edge.commands import send_to_daemon
+from edge.commands.requests import KnowledgeCommand
+from edge.core.events import Enrol
+from edge.core.facts import Fact
+from edge.home.home import Home
+from tests.browsers import Seen, browsing, needs_browser, until
+from tests.daemons import daemon_home
+from tests.worlds import clouds
+
+pytestmark = needs_browser
+
+HOSTILE = "<b>x</b>\"'&/مرحبا"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """A home with two labels in two domains, one fact of which has the wrong label."""
+    folder = daemon_home(tmp_path_factory.mktemp("knowledge") / "h", facts=0)
+    facts = []
+    for place, domain in enumerate(("hall", HOSTILE)):
+        rows = clouds((3 + place, 7 + place), 20, spread=5)
+        for at, row in enumerate(rows):
+            label = "ok" if at < 20 else "worn"
+            wrong = place == 0 and at == 4
+            name = f"f-{place}-{at}"
+            features = row.tobytes()
+            given = "worn" if wrong else label
+            facts.append(
+                Fact(
+                    id=name,
+                    stream="s",
+                    domain=domain,
+                    label=given,
+                    captured_at_ns=1 + at,
+                    features=features,
+                )
+            )
+    with Home(folder) as home:
+        home.feed(Enrol(tuple(facts)))
+    with browsing(folder) as found:
+        yield found
+
+
+@pytest.fixture
+def seen(running):
+    """The page of Knowledge."""
+    running.goto("knowledge")
+    return running
+
+
+def concepts(seen: Seen) -> dict[tuple[str, str], int]:
+    """The number of facts of each concept."""
+    body: Any = send_to_daemon(seen.folder, KnowledgeCommand(id="t"))["body"]
+    return {(one["domain"], one["label"]): one["facts"] for one in body["concepts"]}
+
+
+def test_the_table_counts_and_opens_prototypes(seen):
+    """Each cell counts a concept and opens its most typical examples."""
+    page = seen.page
+    page.get_by_role("link", name="19 examples of ok in hall").click()
+    page.get_by_role("heading", name="ok in hall").wait_for()
+    page.locator(".prototypes li").first.wait_for(timeout=60_000)
+    assert page.locator(".prototypes li").count() == 6
+    assert page.title() == "Knowledge · Auricle"
+    page.locator(".prototypes a").first.click()
+    page.get_by_text("labelled ok").wait_for()
+    assert page.locator(".ranges tbody tr").count() == 8
+
+
+def test_a_suspicious_label_is_corrected_and_undone(seen):
+    """The wrong label is found, corrected in one click, and brought back by undo."""
+    page = seen.page
+    change = page.get_by_role("button", name="Change f-0-4 to ok")
+    change.wait_for(timeout=60_000)
+    change.click()
+    page.get_by_text("1 observation is now ok.").wait_for()
+    assert concepts(seen)["hall", "ok"] == 20
+    page.locator("#toasts").get_by_role("button", name="Undo").click()
+    until(lambda: concepts(seen)["hall", "ok"] == 19)
+
+
+def test_a_suspicious_label_is_kept(seen):
+    """A label that a person keeps is not shown again."""
+    page = seen.page
+    keep = page.get_by_role("button", name="Keep f-0-4 as worn")
+    keep.wait_for(timeout=60_000)
+    keep.click()
+    page.get_by_text("Kept as worn.").wait_for()
+    seen.goto("knowledge")
+    page.get_by_text("None: every label agrees").wait_for(timeout=60_000)
+
+
+def test_a_merge_is_previewed_and_undone(seen):
+    """A name in use merges two labels: the preview counts, the action does it, undo separates."""
+    page, before = seen.page, concepts(seen)
+    page.fill("#rename-old", "worn")
+    page.fill("#rename-new", "ok")
+    page.get_by_role("button", name="Preview").click()
+    page.locator("#preview").get_by_text("41 examples").wait_for()
+    page.locator("#preview").get_by_text("39 examples are there already").wait_for()
+    page.get_by_role("button", name="Merge them").click()
+    page.get_by_text("41 observations changed from worn to ok.").wait_for()
+    assert set(concepts(seen)) == {("hall", "ok"), (HOSTILE, "ok")}
+    page.get_by_role("button", name="Undo: corrected 41 observations to ok").click()
+    until(lambda: concepts(seen) == before)
+
+
+def test_a_domain_with_a_hostile_name_is_renamed(seen):
+    """Names are text on the page and in the action."""
+    page = seen.page
+    page.select_option("#rename-kind", "domain")
+    page.fill("#rename-old", HOSTILE)
+    page.fill("#rename-new", "yard")
+    page.get_by_role("button", name="Preview").click()
+    page.get_by_role("button", name="Rename it").click()
+    page.get_by_text("40 observations changed from").wait_for()
+    assert ("yard", "ok") in concepts(seen)
+    page.fill("#rename-old", "nothing")
+    page.get_by_role("button", name="Preview").click()
+    page.get_by_text("There is no domain nothing.").wait_for()
+
+
+def test_enough_is_answered(seen):
+    """The question whether enough is labelled names each concept and what more labels give."""
+    seen.goto("label")
+    seen.page.get_by_role("link", name="Have I labelled enough?").click()
+    row = seen.page.get_by_role("row", name="hall/ok")
+    row.wait_for(timeout=60_000)
+    assert "examples" in row.inner_text()
