@@ -73,16 +73,17 @@ class FeatureColumns:
 
 
 def _number(name: Hashable, value: Any) -> float:
-    kind = type(value)
-    if kind is float or kind is int or value is None:
-        return math.nan if value is None else value
+    if value is None:
+        return math.nan
     try:
-        return float(value if not isinstance(value, str | bytes) else None)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"reading the feature {name!r}: expected a number, found {value!r}; turn text into "
-            f"numbers first, for example with river.preprocessing.OneHotEncoder"
-        ) from error
+        if not isinstance(value, str | bytes):
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(
+        f"reading the feature {name!r}: expected a number, found {value!r}; turn text into "
+        f"numbers first, for example with river.preprocessing.OneHotEncoder"
+    )
 
 
 def _order(name: Hashable) -> tuple[str, str]:
