@@ -32,6 +32,7 @@ from .guards import (
 from .links import allows
 from .live import Live
 from .processes import Programs
+from .screen import Route
 from .screens import SCREENS
 from .server import BODY_BYTES_MAX, ConsoleServer
 from .static_files import StaticFiles
@@ -64,7 +65,7 @@ class Application:
         self._requests = RateLimits(PER_MINUTE)
         self._actions = RateLimits(ACTIONS_PER_MINUTE)
         self._guesses = RateLimits(GUESSES_PER_MINUTE)
-        self.routes = {
+        self.routes: dict[tuple[str, str], Route] = {
             (route.method, route.path): route
             for route in (*common.ROUTES, *(r for screen in SCREENS for r in screen.routes))
         }
@@ -77,7 +78,7 @@ class Application:
         self.server = ConsoleServer(self.app, self._body_limit)
 
     def _body_limit(self, method: str, path: str) -> int:
-        route = self.routes.get((method, path.removeprefix("/")))  # type: ignore[arg-type] - any
+        route = self.routes.get((method, path.removeprefix("/")))
         return route.body_bytes_max if route is not None else BODY_BYTES_MAX
 
     async def _static(self, request: Request, name: str) -> Response:

@@ -4,6 +4,7 @@ import hmac
 from typing import Final
 
 from microdot import Request, Response
+from microdot.microdot import MultiDict
 
 from .client import AskError
 from .console import Console
@@ -23,6 +24,11 @@ def field(request: Request, name: str, default: str = "") -> str:
     return str(request.args.get(name, default)) if request.args else default
 
 
+def all_fields(given: dict[str, str] | None, name: str) -> list[str]:
+    """Return every value of a field of a form or a query.  microdot's stubs declare a dict."""
+    return given.getlist(name) if isinstance(given, MultiDict) else []
+
+
 async def live(console: Console, _request: Request) -> Response:
     """Send live data as long as the page is open and its session holds."""
     session = console.session
@@ -30,7 +36,7 @@ async def live(console: Console, _request: Request) -> Response:
     sessions = console.parts.sessions
     events = console.parts.live.events(lambda: sessions.holds(session))
     headers = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
-    return Response(events, 200, headers)
+    return Response(events, 200, headers)  # type: ignore[arg-type]  # its stub lacks generators
 
 
 async def undo(console: Console, request: Request) -> Response:

@@ -17,28 +17,31 @@ from .processes import Programs
 from .screen import Screen
 from .static_files import StaticFiles
 
-ROLE_OF: Final[dict[str, Role]] = dict.fromkeys(
-    (
-        "actions",
-        "adaptors",
-        "agreeing",
-        "candidates",
-        "explain",
-        "feed",
-        "gallery",
-        "health",
-        "history",
-        "knowledge",
-        "raw",
-        "receipts",
-        "series",
-        "status",
-        "values",
+ROLE_OF: Final[dict[str, Role]] = {
+    **dict.fromkeys(
+        (
+            "actions",
+            "adaptors",
+            "agreeing",
+            "candidates",
+            "explain",
+            "feed",
+            "gallery",
+            "health",
+            "history",
+            "knowledge",
+            "raw",
+            "receipts",
+            "series",
+            "status",
+            "values",
+        ),
+        "viewer",
     ),
-    "viewer",
-) | dict.fromkeys(
-    ("confirm", "label", "label-many", "relabel", "undo", "unlabel", "undo-merge"), "labeller"
-)
+    **dict.fromkeys(
+        ("confirm", "label", "label-many", "relabel", "undo", "unlabel", "undo-merge"), "labeller"
+    ),
+}
 """Who may send a command to the daemon; every other one is for owners."""
 
 
@@ -106,7 +109,7 @@ class Console:
 
     def render(self, template: str, /, http_status: int = 200, **values: Any) -> Response:
         """Return a page or a part of one.  Templates know the values, `console` and `screen`."""
-        text = self.parts.environment.get_template(template).render(self._shared() | values)
+        text = self.parts.environment.get_template(template).render({**self._shared(), **values})
         return Response(text, http_status, {"Content-Type": "text/html; charset=UTF-8"})
 
     def done(

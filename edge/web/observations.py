@@ -13,7 +13,7 @@ from microdot import Request, Response
 
 from .charts import Bar, tile_bars
 from .client import AskError
-from .common import field
+from .common import all_fields, field
 from .console import Console
 from .guards import RAW_POLICY
 from .phrases import verdict
@@ -124,7 +124,7 @@ def whole(text: str, low: int, high: int, usual: int | None = None) -> int:
 
 def ids_of(request: Request) -> list[str]:
     """Return the ids that a form names, each once."""
-    return list(dict.fromkeys(request.form.getlist("id"))) if request.form is not None else []
+    return list(dict.fromkeys(all_fields(request.form, "id")))
 
 
 async def groups_of(

@@ -10,7 +10,7 @@ from microdot import Request, Response
 
 from .. import settings_file
 from ..client import AskError, DaemonOfflineError
-from ..common import field
+from ..common import all_fields, field
 from ..console import Console
 from ..screen import Route, Screen
 from ..source_forms import (
@@ -87,7 +87,7 @@ async def enrol(console: Console, request: Request) -> Response:
     domain = field(request, "domain").strip()
     if not label:
         raise AskError("the label is missing", "write what the chosen measurements show")
-    ids = request.form.getlist("id") if request.form else []
+    ids = all_fields(request.form, "id")
     if field(request, "all"):
         found = await _recent(console, stream, LABELLED_AT_ONCE_MAX)
         ids = [item["id"] for item in found["items"]]

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from microdot import Request, Response
 
+from ...pages import plural
 from .. import phrases
 from ..analyses import analyse
 from ..charts import heat_level
@@ -139,7 +140,7 @@ async def rename(console: Console, request: Request) -> Response:
     if wrong:
         raise AskError(wrong)
     body = await console.ask("relabel", home=home, select={kind: old}, **{kind: new})
-    text = f"{phrases.plural(body.get('count', 0), 'observation')} changed from {old} to {new}."
+    text = f"{plural(body.get('count', 0), 'observation')} changed from {old} to {new}."
     return console.done(text, to="knowledge", undo_id=str(body.get("undo_id", "")))
 
 
@@ -208,7 +209,7 @@ def _share(found: Mapping[str, Any], knowledge: Mapping[str, Any]) -> str:
     """Return how full a concept is."""
     most = knowledge["facts_per_concept"]
     if found["facts"] < most:
-        return f"{phrases.plural(found['facts'], 'example')}; at most {most:,} are kept."
+        return f"{plural(found['facts'], 'example')}; at most {most:,} are kept."
     return f"{found['facts']:,} examples: it is full, so each new one takes the oldest one's place."
 
 

@@ -247,7 +247,7 @@ async def _shown(
     """Respond with the result of an action: as JSON to the script, else with a page that shows it
     and keeps what was typed and selected."""
     scripted = "application/json" in request.headers.get("Accept", "")
-    values = {
+    values: dict[str, Any] = {
         "result": {"again": False} | result,
         "view": View.of(request),
         "chosen": ids_of(request),
@@ -259,7 +259,7 @@ async def _shown(
     return _json(
         {
             "done": bool(result.get("done")),
-            "html": html.decode() if isinstance(html, bytes) else html,
+            "html": html.decode(),
             "labelled": result.get("ids", []),
             "gone": result.get("gone", []),
         },

@@ -44,7 +44,7 @@ async def _labels(console: Console, home: str) -> list[str]:
 
 async def _explained(console: Console, home: str, observation_id: str) -> dict[str, Any]:
     """Return what the page shows of an observation."""
-    found = await console.ask("explain", home=home, observation_id=observation_id)
+    found: dict[str, Any] = await console.ask("explain", home=home, observation_id=observation_id)
     shape = found["distribution"] or {"edges": (), "counts": ()}
     chart = distribution(shape["edges"], shape["counts"], found["score"], found["threshold"])
     heard = await _heard(console, home, observation_id, found)
