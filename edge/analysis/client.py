@@ -41,7 +41,7 @@ class AnalysisClient:
         process = self._process
         return process.pid if process is not None and process.poll() is None else 0
 
-    def ask(self, what: Question, home: str = "", timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+    def ask(self, what: Question, home: str = "", timeout_s: float = TIMEOUT_S) -> Any:
         """Return the answer to a question about a home.
 
         Raises EdgeError with the reason if the home cannot be read, TransportError if there is no
@@ -63,8 +63,7 @@ class AnalysisClient:
         found: dict[str, Any] = msgspec.json.decode(answer)
         if not found["done"]:
             raise EdgeError(found["reason"], found["hint"])
-        body: dict[str, Any] = found["body"]
-        return body
+        return found["body"]
 
     def close(self) -> None:
         """End the process."""
@@ -127,9 +126,7 @@ class AnalysisClient:
 _CLIENTS: dict[Path, AnalysisClient] = {}
 
 
-def ask_analysis(
-    folder: Path, home: str, what: Question, timeout_s: float = TIMEOUT_S
-) -> dict[str, Any]:
+def ask_analysis(folder: Path, home: str, what: Question, timeout_s: float = TIMEOUT_S) -> Any:
     """Ask the analysis process of a folder, one for each folder and Python process; see
     `AnalysisClient.ask`.  It blocks: call it in a thread from an event loop."""
     return _CLIENTS.setdefault(folder, AnalysisClient(folder)).ask(what, home, timeout_s)

@@ -177,8 +177,8 @@ class HomeAssistantPanel:
     def flagged(self) -> Mapping[str, FlaggedState]:
         """Return the flagged observation and the open question of each stream of decisions.  A new
         one replaces the former once its picture is ready."""
-        for stream in [one for one, waiting in self._next.items() if waiting.ready]:
-            self._flagged[stream] = self._next.pop(stream)
+        for name in [one for one, waiting in self._next.items() if waiting.ready]:
+            self._flagged[name] = self._next.pop(name)
         questions = {
             (slot.name, one.stream): one
             for slot in self._loop().homes.values()
@@ -321,8 +321,9 @@ class HomeAssistantPanel:
         if not label:
             return "there is no guess to confirm; give it a label"
         text = f"{control.observation_id} is {label}"
-        observation = {"observation_id": control.observation_id, "label": label}
-        return LabelCommand(id=name, home=home, **observation), text
+        return LabelCommand(
+            id=name, home=home, observation_id=control.observation_id, label=label
+        ), text
 
     def _guess(self, control: NotNewControl) -> str:
         """Return the guess on an observation, if it is still the one flagged last; else ''."""
