@@ -22,16 +22,20 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from playwright._impl._api_structures import Clip
+    from playwright.sync_api import ViewportSize
+
 WAIT_S = 120.0
 """Seconds that Home Assistant may take to start on a busy machine."""
-SIZE = {"width": 1660, "height": 1300}
+SIZE: ViewportSize = {"width": 1660, "height": 1300}
 """Pixels of the browser window: the device page without scrolling."""
-PART = {"x": 456, "y": 96, "width": 680, "height": 990}
+PART: Clip = {"x": 456, "y": 96, "width": 680, "height": 990}
 """The part of it with the cards of the device that hold something."""
 EXAMPLES = 120
 """Photos that are learned of each class: enough to decide that another one is new."""
@@ -127,8 +131,8 @@ class Api:
         with urllib.request.urlopen(request, timeout=WAIT_S) as answer:  # noqa: S310 - loopback
             return json.load(answer)
 
-    def sign_in(self) -> None:
-        """Make the first user, and take its tokens."""
+    def sign_in(self) -> bool:
+        """Make the first user, and take its tokens; returns True, for `until`."""
         client = self.base + "/"
         user = {
             "client_id": client,
@@ -143,6 +147,7 @@ class Api:
         self.tokens = self.post("/auth/token", form, "application/x-www-form-urlencoded")
         later_ms = time.time() * 1e3 + 1e6
         self.tokens |= {"hassUrl": self.base, "clientId": client, "expires": later_ms}
+        return True
 
     def connect(self, broker: int) -> None:
         """Add the MQTT integration, and finish the onboarding."""
@@ -212,7 +217,7 @@ def main() -> None:
             running(sys.executable, "-c", serve, "run", folder / "home", folder=folder / "home"),
             running(python, "-m", "homeassistant", "-c", core, "--skip-pip", folder=core),
         ):
-            until(lambda: api.sign_in() or True)
+            until(api.sign_in)
             api.connect(broker)
             time.sleep(8)
             draw(api, guitar, broker, out)

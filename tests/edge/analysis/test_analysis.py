@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def client(folder: Path) -> AnalysisClient:
+def client(folder: Path) -> Iterator[AnalysisClient]:
     """A client whose process ends with the test."""
     made = AnalysisClient(folder)
     yield made

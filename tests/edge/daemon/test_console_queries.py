@@ -308,7 +308,7 @@ def test_hostile_names_come_back_as_they_are(tmp_path: Path):
 def test_an_alarm_leaves_its_length_and_the_time_to_an_answer(tmp_path: Path):
     """An alarm is recorded from start to end; a domain that is new since has its time to answer."""
     with served(daemon_home(tmp_path, DOOR)) as here:
-        fields = {"stream": "door", "observation_id": "o", "window_p": 0.001}
+        fields: dict[str, Any] = {"stream": "door", "observation_id": "o", "window_p": 0.001}
         here.daemon.publish(
             DriftAlarm(raised=True, domain="domain-2", captured_at_ns=10**9, **fields)
         )

@@ -76,7 +76,7 @@ class Here:
         body = json.dumps(fields).encode()
         self.watcher.say(f"{BASE}/control/{kind}", body, retain=retain)
 
-    def ask(self, kind: str, **fields: object) -> dict[str, Any]:
+    def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Publish a control, and wait for its answer."""
         before = len(self.found("homeassistant/answer"))
         self.control(kind, **fields)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import doctest
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,10 @@ CLASSES = (Classifier, AnomalyDetector, DriftDetector, Forecaster)
 @pytest.fixture(autouse=True, scope="module")
 def _anomalies_without_a_network() -> Iterator[None]:
     """River's checks take fraud from a server; the anomalies of Shuttle come with River."""
-    kept = datasets.CreditCard
-    if not kept().is_downloaded:
-        datasets.CreditCard = datasets.Shuttle
-    yield
-    datasets.CreditCard = kept
+    with pytest.MonkeyPatch.context() as patch:
+        if not datasets.CreditCard().is_downloaded:
+            patch.setattr(datasets, "CreditCard", datasets.Shuttle)
+        yield
 
 
 def named_checks() -> list[Any]:
@@ -76,10 +75,10 @@ def test_it_learns_a_real_stream() -> None:
     assert ours > prequential(knn, datasets.Phishing())
 
 
-def rows(count: int, width: int, seed: int = 0) -> list[tuple[dict[str, float], str]]:
+def rows(count: int, width: int, seed: int = 0) -> list[tuple[dict[Hashable, Any], str]]:
     """Two classes that differ in every column."""
     random = np.random.default_rng(seed)
-    made = []
+    made: list[tuple[dict[Hashable, Any], str]] = []
     for _ in range(count):
         y = "ab"[int(random.integers(2))]
         values = random.normal(2.0 if y == "a" else -2.0, 1.0, width)
@@ -207,6 +206,7 @@ def test_a_change_of_level_is_detected_once() -> None:
     for at, value in enumerate([*random.normal(0, 1, 500), *random.normal(3, 1, 300), math.nan]):
         model.update(value)
         if model.drift_detected:
+            assert model.change is not None
             found.append((at, model.change.start))
     assert len(found) == 1
     assert 500 <= found[0][0] < 560
@@ -253,9 +253,9 @@ def test_it_works_in_a_pipeline() -> None:
     model = (compose.SelectType(str) | preprocessing.OneHotEncoder()) + compose.SelectType(
         float
     ) | Classifier()
-    samples = [({"colour": "red" if y == "a" else "blue", **x}, y) for x, y in rows(200, 2)]
+    samples = [(x | {"colour": "red" if y == "a" else "blue"}, y) for x, y in rows(200, 2)]
     assert prequential(model, samples) > 0.9
-    assert list(stream.iter_array([[1.0]], [0])) == [({0: 1.0}, 0)]
+    assert list(stream.iter_array(np.array([[1.0]]), np.array([0]))) == [({0: 1.0}, 0)]
 
 
 def test_the_documented_example_runs(source: Path) -> None:

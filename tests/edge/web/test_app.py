@@ -44,7 +44,11 @@ def test_each_route_needs_its_role(served: Console, role) -> None:
 def test_each_action_needs_the_token_of_its_session(served: Console) -> None:
     """A POST without the CSRF token, or with that of another session, is refused on each route."""
     mine, other = served.log_in(), served.log_in()
-    wrong = ({}, {"X-CSRF-Token": "0" * 64}, {"X-CSRF-Token": other["X-CSRF-Token"]})
+    wrong: tuple[dict[str, str], ...] = (
+        {},
+        {"X-CSRF-Token": "0" * 64},
+        {"X-CSRF-Token": other["X-CSRF-Token"]},
+    )
     for route in served.application.routes.values():
         for token in wrong if route.method == "POST" else ():
             headers = {"Cookie": mine["Cookie"], **token}

@@ -29,6 +29,7 @@ def test_a_card_follows_its_stream(tmp_path) -> None:
     with browsing(home) as seen:
         card = seen.page.locator("article", has_text="gate")
         card.get_by_text("waiting").wait_for()
+        assert seen.daemon is not None
         for _ in range(30):
             seen.daemon.say("[0, 0, 0, 255, 255, 0, 0, 0]")
         card.get_by_text("new", exact=True).wait_for()
@@ -60,6 +61,7 @@ def test_trouble_is_said_where_it_is(tmp_path) -> None:
     with browsing(daemon_home(tmp_path / "home", more)) as seen:
         gone = seen.page.locator("article", has_text="gone")
         gone.get_by_text("No such file or directory").wait_for()
+        assert seen.daemon is not None
         for _ in range(3):
             seen.daemon.say("[1, 2]")
         gate = seen.page.locator("article", has_text="gate")
@@ -69,9 +71,9 @@ def test_trouble_is_said_where_it_is(tmp_path) -> None:
 def ask_about_an_alarm(seen: Seen) -> None:
     """Let a stream change so that its alarm lasts and is asked about."""
     rows = [*samples(48, 0, 1), *samples(48, SHIFT, 2)]
-    for number, row in enumerate(rows, 1):
+    assert seen.daemon is not None
+    for number, row in enumerate(rows, 1_001):
         body = {"values": [int(value) for value in row], "captured_at_ns": number * SECOND_NS}
-        body["captured_at_ns"] += 1_000 * SECOND_NS
         seen.daemon.say(json.dumps(body))
 
 
@@ -105,6 +107,7 @@ def test_a_killed_daemon_is_said_and_comes_back(tmp_path) -> None:
     with browsing(home) as seen:
         other = seen.new_page("viewer")
         seen.page.get_by_text("gate").wait_for()
+        assert seen.daemon is not None
         seen.daemon.kill()
         seen.page.locator("#banner").get_by_text("No daemon answers").wait_for()
         assert "gate" in main(seen)

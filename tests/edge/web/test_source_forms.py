@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.config import parse_settings
+from edge.config import CameraStream, FolderStream, TopicStream, parse_settings
 from edge.web.client import AskError
 from edge.web.source_forms import FORMS, check_values, form_of, look_into, toml_of
 
@@ -38,11 +38,15 @@ def test_each_form_becomes_settings(tmp_path, given, form, with_broker) -> None:
     assert (name, more) == (GIVEN["stream"], [])
     assert stream.kind == ("series" if form.series else "sample")
     if form.name == "folder":
+        assert isinstance(stream, FolderStream)
         assert stream.path == given["path"]
     if form.name == "camera":
+        assert isinstance(stream, CameraStream)
         assert (stream.device, stream.every_s) == (GIVEN["device"], 2.5)
     if form.name.startswith("topic"):
+        assert isinstance(stream, TopicStream)
         assert stream.topic == GIVEN["topic"]
+        assert settings.mqtt is not None
         assert settings.mqtt.host == ("broker.local" if with_broker else "other")
 
 

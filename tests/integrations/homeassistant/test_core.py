@@ -121,8 +121,10 @@ def in_core(python: str, folder: Path, given: dict[str, Any]) -> dict[str, Any]:
     asked = place / "session.json"
     seen = place / "seen.json"
     asked.write_text(json.dumps(given | {"seen": str(seen)}), "utf-8")
-    options = ("-q", "--show-capture=no", "-p", "no:cacheprovider", "--rootdir", place)
-    options = (*options, "-o", "asyncio_mode=auto")
+    options = (
+        *("-q", "--show-capture=no", "-p", "no:cacheprovider"),
+        *("--rootdir", place, "-o", "asyncio_mode=auto"),
+    )
     result = subprocess.run(
         [python, "-m", "pytest", *map(str, options), str(place / "session_in_core.py")],
         cwd=place,
