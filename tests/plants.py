@@ -126,7 +126,8 @@ async def serve_opcua(options: dict[str, Any]) -> None:
     class Users(UserManager):
         """Accepts one user."""
 
-        def get_user(self, iserver, username=None, password=None, certificate=None):  # noqa: ARG002 - its interface
+        # The names are those of its interface.
+        def get_user(self, iserver, username=None, password=None, certificate=None):  # noqa: ARG002
             """Return the user, None if the password is wrong."""
             good = username == options["user"] and password == options["password"]
             return User(role=UserRole.User) if good else None

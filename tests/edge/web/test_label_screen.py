@@ -68,7 +68,13 @@ def seen(running):
 
 def waiting(seen: Seen, stream: str, state: str = "waiting", **more: Any) -> Any:
     """A page of the daemon's gallery."""
-    request = GalleryCommand(id="t", state=state, stream=stream, limit=500, **more)  # type: ignore[arg-type] # checked there
+    request = GalleryCommand(
+        id="t",
+        state=state,  # type: ignore[arg-type]  # the daemon checks it
+        stream=stream,
+        limit=500,
+        **more,
+    )
     answer = send_to_daemon(seen.folder, request)
     assert answer["done"], answer
     return answer["body"]
