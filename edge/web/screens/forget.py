@@ -135,7 +135,7 @@ async def _show(
     known = await _known_names(console, home, status)
     if seen is None and not blank and not selection.problems:
         seen = await console.ask("forget-preview", home=home, select=selection.select)
-    values = {
+    values: dict[str, Any] = {
         "names": NAMES,
         "home": home,
         "selection": selection,

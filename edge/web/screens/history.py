@@ -128,7 +128,7 @@ async def page(console: Console, request: Request) -> Response:
         limit=PAGE_EVENTS,
     )
     events = body["events"]
-    values = {
+    values: dict[str, Any] = {
         "view": view,
         "days": _days(events),
         "older": view.address(events[-1]["number"]) if body["more"] else "",
@@ -141,7 +141,7 @@ async def page(console: Console, request: Request) -> Response:
     if not console.full_page:
         return console.render("history_part.html", **values)
     status = await console.ask("status")
-    found = {"events": []}
+    found: dict[str, Any] = {"events": []}
     if not view.before:
         found = await console.ask(
             "history", home=view.home, kinds=list(journeys.KINDS), limit=JOURNEY_EVENTS
@@ -175,7 +175,9 @@ async def why(console: Console, request: Request) -> Response:
 
 def read_view(request: Request) -> HistoryView:
     """Return what an address asks for; what it does not know is left out."""
-    asked = request.args.getlist("show") if request.args else []
+    # microdot types it as a plain dict; it is a MultiDict.
+    args: Any = request.args
+    asked = args.getlist("show") if args else []
     return HistoryView(
         home=field(request, "home"),
         shown=tuple(name for name in GROUPS if name in asked),
