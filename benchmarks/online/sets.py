@@ -23,9 +23,9 @@ def classified(data: Path | None) -> Mapping[str, Callable[[], Stream]]:
     from river import datasets
 
     found: dict[str, Callable[[], Stream]] = {
-        "bananas": lambda: list(datasets.Bananas()),
+        "bananas": lambda: list(datasets.Bananas()),  # type: ignore[no-untyped-call]  # River has no types
         "phishing": lambda: list(datasets.Phishing()),
-        "segments": lambda: list(datasets.ImageSegments()),
+        "segments": lambda: list(datasets.ImageSegments()),  # type: ignore[no-untyped-call]  # as above
     }
     if data is not None:
         found |= {

@@ -14,7 +14,7 @@ import pytest
 
 river = pytest.importorskip("river", reason="needs the extra river")
 
-from river import checks, datasets, metrics, stream  # noqa: E402 - after the check for River
+from river import checks, datasets, metrics  # noqa: E402 - after the check for River
 
 from edge.core.knowledge import Moments  # noqa: E402
 from edge.river import AnomalyDetector, Classifier, DriftDetector, Forecaster  # noqa: E402
@@ -28,9 +28,9 @@ def _anomalies_without_a_network() -> Iterator[None]:
     """River's checks take fraud from a server; the anomalies of Shuttle come with River."""
     kept = datasets.CreditCard
     if not kept().is_downloaded:
-        datasets.CreditCard = datasets.Shuttle
+        setattr(datasets, "CreditCard", datasets.Shuttle)  # noqa: B010 - a class in River's types
     yield
-    datasets.CreditCard = kept
+    setattr(datasets, "CreditCard", kept)  # noqa: B010 - as above
 
 
 def named_checks() -> list[Any]:
@@ -76,7 +76,7 @@ def test_it_learns_a_real_stream() -> None:
     assert ours > prequential(knn, datasets.Phishing())
 
 
-def rows(count: int, width: int, seed: int = 0) -> list[tuple[dict[str, float], str]]:
+def rows(count: int, width: int, seed: int = 0) -> list[tuple[dict[Any, Any], str]]:
     """Two classes that differ in every column."""
     random = np.random.default_rng(seed)
     made = []
@@ -207,6 +207,7 @@ def test_a_change_of_level_is_detected_once() -> None:
     for at, value in enumerate([*random.normal(0, 1, 500), *random.normal(3, 1, 300), math.nan]):
         model.update(value)
         if model.drift_detected:
+            assert model.change is not None
             found.append((at, model.change.start))
     assert len(found) == 1
     assert 500 <= found[0][0] < 560
@@ -255,7 +256,6 @@ def test_it_works_in_a_pipeline() -> None:
     ) | Classifier()
     samples = [({"colour": "red" if y == "a" else "blue", **x}, y) for x, y in rows(200, 2)]
     assert prequential(model, samples) > 0.9
-    assert list(stream.iter_array([[1.0]], [0])) == [({0: 1.0}, 0)]
 
 
 def test_the_documented_example_runs(source: Path) -> None:
