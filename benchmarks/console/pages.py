@@ -59,7 +59,7 @@ class ConsoleProcess:
         self.process.wait(READY_S)
 
 
-class Session:
+class PageSession:
     """A session of the console over HTTP, as a browser has it."""
 
     def __init__(self, console: ConsoleProcess) -> None:
@@ -101,7 +101,7 @@ class Session:
         connection.close()
 
 
-def stay_on_now(session: Session, until: threading.Event) -> None:
+def stay_on_now(session: PageSession, until: threading.Event) -> None:
     """Refresh the cards of the screen Now until an event is set."""
     while not until.wait(REFRESH_S):
         session.ask("GET", "now-cards")
@@ -114,11 +114,11 @@ def main(home: str, count: int) -> None:
 
     console = ConsoleProcess(Path(home), Path(home) / "console.log")
     ended = threading.Event()
-    sessions = [Session(console) for _ in range(count)]
+    sessions = [PageSession(console) for _ in range(count)]
     threads = [
         threading.Thread(target=work, args=(session, ended), daemon=True)
         for session in sessions
-        for work in (Session.listen, stay_on_now)
+        for work in (PageSession.listen, stay_on_now)
     ]
     for thread in threads:
         thread.start()

@@ -33,7 +33,7 @@ from ..daemon.fixture import (
 )
 from ..report import BenchmarkReport, BenchmarkRow
 from .browser import AXE, chromium, count_violations, first_loads
-from .pages import ConsoleProcess, Session, open_pages
+from .pages import ConsoleProcess, PageSession, open_pages
 
 FACTS = 1_000
 """Pictures that the home knows, as the aim says."""
@@ -45,6 +45,7 @@ PROBES = 12
 """Pictures of the new kind that arrive after the label."""
 
 PAGES = 10
+"""Open pages, as the aim says."""
 ROUNDS = 5
 """Turns with and without pages; the median counts."""
 
@@ -98,7 +99,7 @@ class Pictures:
         return [self._blob[self._offsets[at] : self._offsets[at + 1]] for at in chosen]
 
 
-def _auricle(*words: object) -> None:
+def _auricle(words: tuple[object, ...]) -> None:
     code = "from edge.cli.entry import main; main()"
     subprocess.run([*PYTHON, "-c", code, *map(str, words)], check=True, capture_output=True)
 
@@ -111,8 +112,8 @@ def _picture_home(folder: Path, pictures: Pictures, port: int) -> Path:
         for number, picture in enumerate(pictures.of("photo", label, FACTS // len(known) + 1)):
             (folder / "photo" / label / f"{number}.webp").write_bytes(picture)
     home = folder / "home"
-    _auricle("init", home)
-    _auricle("learn", folder / "photo", "--home", home, "--domain", "photo", "--yes")
+    _auricle(("init", home))
+    _auricle(("learn", folder / "photo", "--home", home, "--domain", "photo", "--yes"))
     text = (home / "auricle.toml").read_text("utf-8").replace("raw = false", "raw = true")
     text += (
         f'\n[device]\nname = "bench"\n[http]\nport = {port}\n'
@@ -174,7 +175,7 @@ def _label_effect(
     for number, picture in enumerate(drawn[:PICTURES]):
         _post(port, f"d{number}", picture)
     _decided(home, PICTURES)
-    session = Session(console)
+    session = PageSession(console)
     ids = [f"d{number}" for number in range(PICTURES)]
     form = {"ids": "\n".join(ids), "label": label, "domain": "cartoon"}
     begun = time.perf_counter()

@@ -223,7 +223,8 @@ def _distances(graph: GraphBuilder, memory: hdc.Memory, codes: _Codes) -> str:
     geometry, held = memory.geometry, memory.pack()
     counts = held["counts"].astype(np.int64)[:, None]
     majority = held["ones"].astype(np.int64) > counts // 2
-    means = np.floor_divide(held["sums"].astype(np.int64) + counts // 2, counts).astype(np.float64)
+    sums = held["sums"].astype(np.int64)
+    means = np.floor_divide(sums + counts // 2, counts).astype(np.float64)
     marked = graph.small(majority.T.astype(np.uint8))
     shared = graph.mul(graph.matmul(codes.bits, marked), graph.hold(2.0))
     apart = graph.sub(graph.total(codes.bits, 1, keep=True), shared)

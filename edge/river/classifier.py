@@ -145,8 +145,8 @@ class Classifier(base.Classifier):
         shares[2] = self._votes(apart, memory.labels) * frequent / np.maximum(held, _TINY)
         shares[3] = self._votes(apart[chosen], memory.labels[chosen])
         shares[2:] += PRIOR_VOTES * frequent
-        normalised: Floats = shares / shares.sum(axis=1, keepdims=True)
-        return normalised
+        whole: Floats = shares.sum(axis=1, keepdims=True)
+        return np.asarray(shares / whole, np.float64)
 
     def _votes(self, apart: NDArray[np.float32], labels: NDArray[np.int64]) -> Floats:
         """Return the votes of the nearest facts by class; nearer ones count more."""
@@ -154,5 +154,5 @@ class Classifier(base.Classifier):
         nearest = np.argpartition(apart, count - 1)[:count]
         near = apart[nearest]
         votes = 1 - NEAREST_LEAD * near / (near.max() + _TINY)
-        summed = np.bincount(labels[nearest], votes, len(self._frequencies))
-        return np.asarray(summed, np.float64)
+        found = np.bincount(labels[nearest], votes, len(self._frequencies))
+        return np.asarray(found, np.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import doctest
 import math
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 
 river = pytest.importorskip("river", reason="needs the extra river")
 
-from river import checks, datasets, metrics, stream  # noqa: E402 - after the check for River
+from river import checks, datasets, metrics  # noqa: E402 - after the check for River
 
 from edge.core.knowledge import Moments  # noqa: E402
 from edge.river import AnomalyDetector, Classifier, DriftDetector, Forecaster  # noqa: E402
@@ -26,10 +26,11 @@ CLASSES = (Classifier, AnomalyDetector, DriftDetector, Forecaster)
 @pytest.fixture(autouse=True, scope="module")
 def _anomalies_without_a_network() -> Iterator[None]:
     """River's checks take fraud from a server; the anomalies of Shuttle come with River."""
-    with pytest.MonkeyPatch.context() as patch:
-        if not datasets.CreditCard().is_downloaded:
-            patch.setattr(datasets, "CreditCard", datasets.Shuttle)
-        yield
+    kept = datasets.CreditCard
+    if not kept().is_downloaded:
+        setattr(datasets, "CreditCard", datasets.Shuttle)  # noqa: B010 - a class in River's types
+    yield
+    setattr(datasets, "CreditCard", kept)  # noqa: B010 - as above
 
 
 def named_checks() -> list[Any]:
@@ -75,10 +76,10 @@ def test_it_learns_a_real_stream() -> None:
     assert ours > prequential(knn, datasets.Phishing())
 
 
-def rows(count: int, width: int, seed: int = 0) -> list[tuple[dict[Hashable, Any], str]]:
+def rows(count: int, width: int, seed: int = 0) -> list[tuple[dict[Any, Any], str]]:
     """Two classes that differ in every column."""
     random = np.random.default_rng(seed)
-    made: list[tuple[dict[Hashable, Any], str]] = []
+    made = []
     for _ in range(count):
         y = "ab"[int(random.integers(2))]
         values = random.normal(2.0 if y == "a" else -2.0, 1.0, width)
@@ -253,9 +254,8 @@ def test_it_works_in_a_pipeline() -> None:
     model = (compose.SelectType(str) | preprocessing.OneHotEncoder()) + compose.SelectType(
         float
     ) | Classifier()
-    samples = [(x | {"colour": "red" if y == "a" else "blue"}, y) for x, y in rows(200, 2)]
+    samples = [({"colour": "red" if y == "a" else "blue", **x}, y) for x, y in rows(200, 2)]
     assert prequential(model, samples) > 0.9
-    assert list(stream.iter_array(np.array([[1.0]]), np.array([0]))) == [({0: 1.0}, 0)]
 
 
 def test_the_documented_example_runs(source: Path) -> None:
