@@ -24,9 +24,9 @@ def classified(data: Path | None) -> Mapping[str, Callable[[], Stream]]:
 
     found: dict[str, Callable[[], Stream]] = {
         # River's own sets have no types.
-        "bananas": lambda: list(datasets.Bananas()),  # type: ignore[no-untyped-call]
+        "bananas": lambda: list(datasets.Bananas()),
         "phishing": lambda: list(datasets.Phishing()),
-        "segments": lambda: list(datasets.ImageSegments()),  # type: ignore[no-untyped-call]
+        "segments": lambda: list(datasets.ImageSegments()),
     }
     if data is not None:
         found |= {
