@@ -25,6 +25,8 @@ from tests.worlds import fact
 
 WAIT_S = 20.0
 READY_S = 120.0
+LOOK_S = 0.5
+"""How often a daemon that starts is looked at: one that has ended fails its test at once."""
 PR_SET_PDEATHSIG = 1
 DIE_WITH_PARENT = partial(ctypes.CDLL(None).prctl, PR_SET_PDEATHSIG, signal.SIGKILL)
 """Runs in a daemon's process: the kernel kills it when the tests end for any reason."""
@@ -92,7 +94,7 @@ class Process:
             self.log.open("ab") as log,
         ):
             manager.bind(str(place))
-            manager.settimeout(READY_S)
+            manager.settimeout(LOOK_S)
             self.process = subprocess.Popen(
                 [sys.executable, "-c", start, "run", folder],
                 stdin=subprocess.PIPE,
@@ -101,10 +103,16 @@ class Process:
                 env={**os.environ, "NOTIFY_SOCKET": str(place), "OMP_NUM_THREADS": "1"},
                 preexec_fn=DIE_WITH_PARENT,  # noqa: PLW1509 - a call of C alone
             )
+            self._wait_until_ready(manager)
+
+    def _wait_until_ready(self, manager: socket.socket) -> None:
+        end, heard = time.monotonic() + READY_S, b""
+        while b"READY=1" not in heard:
             try:
-                while b"READY=1" not in manager.recv(4096):
-                    continue
+                heard = manager.recv(4096)
             except TimeoutError:
+                if self.process.poll() is None and time.monotonic() < end:
+                    continue
                 self.process.kill()
                 raise AssertionError(f"it is not ready: {self.log.read_text('utf-8')}") from None
 

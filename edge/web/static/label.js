@@ -23,6 +23,9 @@
   const selected = new Set();
   let anchor = null;
   let busy = false;
+  let sent = Promise.resolve(true); // Actions take effect in turn.
+  const sending = new Set(); // What the actions on their way label.
+  let typed = 0; // How often the label has changed by typing.
   let watched = Date.now();
 
   // --- storage ---
@@ -228,9 +231,20 @@
 
   // --- actions ---
   const newId = () => `web-${[...crypto.getRandomValues(new Uint8Array(12))].map((one) => one.toString(16).padStart(2, "0")).join("")}`;
-  const act = async (path, fields) => {
-    if (busy) return false;
+  // An action waits for the one before, and is not sent if that one failed or asks something: the
+  // selection and what was typed meanwhile stay.
+  const act = (path, fields) => {
+    const ids = fields.id ?? [];
+    for (const id of ids) sending.add(id);
+    const before = busy ? sent : Promise.resolve(true);
     busy = true;
+    sent = before.then((done) => done && perform(path, fields)).finally(() => { for (const id of ids) sending.delete(id); });
+    const last = sent;
+    return sent.finally(() => { if (sent === last) busy = false; });
+  };
+  const perform = async (path, fields) => {
+    const focus = document.activeElement;
+    const from = { typed, focus, within: focus === document.body || form.contains(focus) };
     form.setAttribute("aria-busy", "true");
     if (fields.request_id) setPending({ path, fields });
     const body = new URLSearchParams();
@@ -244,28 +258,31 @@
       setPending(null);
       note.innerHTML = found.html;
       if (!found.done) { note.querySelector("button")?.focus(); return false; }
-      await settle(found);
+      await settle(found, from);
       return true;
     } catch {
       offline();
       return false;
     } finally {
-      busy = false;
       watched = Date.now();
       form.removeAttribute("aria-busy");
     }
   };
-  const settle = async (found) => {
+  const settle = async (found, from) => {
     const at = boxes().findIndex((box) => box === document.activeElement || found.labelled.includes(box.value));
     for (const id of [...found.labelled, ...found.gone]) {
       selected.delete(id);
       if (value("state") !== "labelled") boxOf(id)?.closest(".shot").remove();
     }
-    if (found.labelled.length) { field.value = ""; anchor = null; }
+    if (found.labelled.length) {
+      anchor = null;
+      if (typed === from.typed) field.value = "";
+    }
     show();
-    const within = !document.activeElement || document.activeElement === document.body || form.contains(document.activeElement);
     await refresh();
-    if (within && at >= 0 && !dialog.open) enter(boxes()[Math.min(at, boxes().length - 1)]);
+    // Who has gone on meanwhile keeps the place.
+    const stayed = typed === from.typed && [from.focus, document.body].includes(document.activeElement);
+    if (from.within && stayed && at >= 0 && !dialog.open) enter(boxes()[Math.min(at, boxes().length - 1)]);
     const right = by("label-right");
     get(`label-right?${query({})}`).then(async (answer) => { if (answer.ok) right.textContent = (await answer.json()).text; }).catch(() => {});
   };
@@ -273,8 +290,10 @@
     const name = label.trim();
     if (!ids.length) { say("Select observations first: click them, or press Space.", "warn"); return false; }
     if (!name) { say("Type a label, or press the number of one.", "warn"); field.focus(); return false; }
+    const left = ids.filter((id) => !sending.has(id));
+    if (!left.length) return false;
     const known = [...by("label-names").options].some((one) => one.value === name);
-    return act("label-apply", { request_id: newId(), label: name, domain: domain.value, id: ids, known: known ? "1" : "" });
+    return act("label-apply", { request_id: newId(), label: name, domain: domain.value, id: left, known: known ? "1" : "" });
   };
 
   // --- the dialog ---
@@ -398,6 +417,7 @@
   });
   dialog.addEventListener("close", () => { dialog.querySelector(".dialog-body").replaceChildren(); enter(boxOf(dialog.dataset.id)); });
   for (const one of [field, domain]) one.addEventListener("input", keep);
+  field.addEventListener("input", () => { typed += 1; });
   by("label-view").addEventListener("change", () => by("label-view").requestSubmit());
   document.body.addEventListener("auricle:feed", watch);
   document.body.addEventListener("auricle:changed", () => { if (!busy) refresh(); });

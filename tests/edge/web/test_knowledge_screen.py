@@ -78,7 +78,7 @@ def test_the_table_counts_and_opens_prototypes(seen):
 def test_a_suspicious_label_is_corrected_and_undone(seen):
     """The wrong label is found, corrected in one click, and brought back by undo."""
     page = seen.page
-    change = page.get_by_role("button", name="Change f-0-4 to ok")
+    change = page.get_by_role("button", name="Change to ok: f-0-4")
     change.wait_for(timeout=60_000)
     change.click()
     page.get_by_text("1 observation is now ok.").wait_for()

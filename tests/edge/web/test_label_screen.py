@@ -33,6 +33,7 @@ IN_VIEW = """[...document.querySelectorAll(".shot")].some((one) => {
 
 STREAMS = {
     "mouse": 24,
+    "quick": 6,
     "keys": 24,
     "range": 400,
     "typo": 24,
@@ -44,7 +45,7 @@ STREAMS = {
     "hostile": 12,
     "plain": 6,
     "bad": 4,
-    "bulk": 9_476,
+    "bulk": 9_470,
 }
 """How many observations wait in the stream of each test: 10,000 together."""
 
@@ -227,6 +228,34 @@ def test_a_late_label_does_not_overwrite(seen):
     assert sorted(labels) == ["mine", "theirs"]
 
 
+def test_the_next_label_may_be_typed_while_one_is_on_its_way(seen):
+    """While an action waits for its answer, a second press does not repeat it, what is typed stays
+    in the field with the focus, and the next action follows by itself."""
+    page, held = open_label(seen, "quick"), []
+    page.route("**/label-apply", lambda route: held.append(route))  # noqa: PLW0108 - it needs a function
+    page.locator(".shot-pick").nth(0).click()
+    label_as(page, "granite")
+    until(lambda: page.locator("#label-form[aria-busy]").count() and held)
+    page.keyboard.press("Enter")
+    page.locator(".shot-pick").nth(1).click()
+    page.locator("#label-name").fill("will")
+    held.pop().continue_()
+    result(page, "1 labelled granite")
+    until(lambda: page.locator("#label-form[aria-busy]").count() == 0)
+    assert selected(page) == 1
+    page.keyboard.type("ow")
+    assert page.locator("#label-name").input_value() == "willow"
+    page.keyboard.press("Enter")
+    until(lambda: page.locator("#label-form[aria-busy]").count() and held)
+    page.locator(".shot-pick").nth(1).click()
+    label_as(page, "comet")
+    held.pop().continue_()
+    page.unroute("**/label-apply")
+    result(page, "1 labelled comet")
+    labels = [one["label"] for one in waiting(seen, "quick", "labelled")["items"]]
+    assert sorted(labels) == ["comet", "granite", "willow"]
+
+
 def test_a_daemon_that_dies_loses_no_label(seen):
     """The selection and the text stay, and the action takes effect once when a daemon is back."""
     assert seen.daemon is not None
@@ -295,9 +324,11 @@ def test_hostile_names_are_text(seen):
     """Ids and labels with markup, direction marks, emoji and paths are shown and sent as text."""
     page = open_label(seen, "hostile", "&order=value")
     for name in HOSTILE:
+        left = page.locator(".shot").count()
         page.locator(".shot-pick").first.click()
         label_as(page, name)
-        result(page, "1 labelled")
+        result(page, f"1 labelled {name}")
+        until(lambda left=left: page.locator(".shot").count() == left - 1)
     assert set(HOSTILE) <= set(waiting(seen, "hostile")["labels"])
     done = {one["id"]: one["label"] for one in waiting(seen, "hostile", "labelled")["items"]}
     assert [done[name] for name in HOSTILE] == list(HOSTILE)

@@ -14,7 +14,7 @@ from tests.drifts import SECOND_NS, SHIFT, samples, timed_home
 
 pytestmark = needs_browser
 
-HOSTILE = ('<img src=x onerror="alert(1)">', "\u202eetag", "🐕" * 20, "n" * 200)
+HOSTILE = ('<img src=x onerror="alert(1)">', "مرحبا abc", "🐕" * 20, "n" * 200)
 """Names that a page must show as text: markup, right to left, emoji, as long as is allowed."""
 
 

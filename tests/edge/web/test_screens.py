@@ -15,6 +15,11 @@ from tests.worlds import WIDTH
 
 AXE = os.environ.get("AURICLE_AXE", "")
 SERIOUS = {"serious", "critical"}
+LATE = {"knowledge": "#suspicious li"}
+"""What a screen fetches after it has loaded."""
+SETTLED = """document.getElementById("live-state").textContent === "live"
+    && !document.querySelector(".htmx-request")"""
+"""Whether the live data has arrived, and no part is on its way."""
 SETTINGS = '[streams.press]\nsource = "stdin"\n[streams.load]\nsource = "stdin"\nkind = "series"\n'
 OFFLINE_MS, SLOW_BYTES_S = 400, 50_000
 """A mobile network at its worst: latency, and bytes a second."""
@@ -44,11 +49,12 @@ def test_axe_finds_nothing_serious(seen: Seen, scheme: str, size: dict[str, int]
     found = []
     for screen in SCREENS:
         page.goto(seen.console.address + screen.path)
-        page.wait_for_timeout(500)
+        page.locator(LATE.get(screen.name, "main h1")).first.wait_for(state="attached")
+        page.wait_for_function(SETTLED)
         page.evaluate(script)
         found += [
             f"{screen.title}: {one['id']} at {one['nodes'][0]['target']}"
-            for one in page.evaluate("axe.run()")["violations"]
+            for one in page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
             if one["impact"] in SERIOUS
         ]
     page.context.close()
