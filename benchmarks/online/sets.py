@@ -23,7 +23,6 @@ def classified(data: Path | None) -> Mapping[str, Callable[[], Stream]]:
     from river import datasets
 
     found: dict[str, Callable[[], Stream]] = {
-        # River's own sets have no types.
         "bananas": lambda: list(datasets.Bananas()),
         "phishing": lambda: list(datasets.Phishing()),
         "segments": lambda: list(datasets.ImageSegments()),
