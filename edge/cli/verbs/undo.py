@@ -18,7 +18,9 @@ from ..views.explanation import format_time
 
 
 @click.command
-@click.argument("observations", nargs=-1, required=True, metavar="ID...")
+@click.argument(
+    "observations", nargs=-1, required=True, metavar="ID...", help="Ids of labelled observations."
+)
 @home_option
 @json_option
 def unlabel(*, observations: tuple[str, ...], home: Path, as_json: bool) -> None:
@@ -39,7 +41,7 @@ def unlabel(*, observations: tuple[str, ...], home: Path, as_json: bool) -> None
 
 
 @click.command
-@click.argument("action", default="", metavar="[ACTION]")
+@click.argument("action", default="", metavar="[ACTION]", help="Its id; default: the newest one.")
 @click.option("--list", "listing", is_flag=True, help="Only list the actions that can be undone.")
 @home_option
 @json_option

@@ -21,6 +21,8 @@ def test_every_verb_on_a_home_takes_home_and_json():
         "auricle keygen",
         "auricle command",
         "auricle bundle export",
+        "auricle web",
+        "auricle web link",
     }
     without = {name for name, given in options.items() if "--home" not in given}
     assert without == {
