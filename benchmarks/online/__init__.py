@@ -1,1 +1,1 @@
-"""Learning one sample at a time, beside River's own methods."""
+"""Learning one sample at a time, compared with River's own methods."""

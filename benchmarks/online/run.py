@@ -1,5 +1,5 @@
 """Accuracy and time, sample by sample: each is answered first and learned afterwards (prequential
-evaluation, Gama et al. 2013), beside River's own methods in one run."""
+evaluation, Gama et al. 2013), with River's own methods in one run."""
 
 from __future__ import annotations
 

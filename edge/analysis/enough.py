@@ -38,7 +38,7 @@ class Enough(msgspec.Struct, frozen=True, kw_only=True):
     accuracy: share of its facts that are answered right when each is left out; low, high: its 95 %
     interval (Wilson 1927).  facts: of the concept.  more: labels of this concept that probably gain
     a point; 0 if less than a point is missing, None if more of the same kind hardly help or too few
-    facts are there to tell.  advice: one sentence.
+    facts are there to decide.  advice: one sentence.
     """
 
     accuracy: float
@@ -131,7 +131,7 @@ def _advice(facts: int, more: int | None) -> str:
     if more is not None:
         return f"about {more} more labels gain a point"
     if facts < FACTS_MIN:
-        return f"label at least {FACTS_MIN - facts} more to tell"
+        return f"label at least {FACTS_MIN - facts} more to decide"
     return "more labels of the same kind hardly help: label other cases, or check the labels"
 
 

@@ -46,7 +46,7 @@ class AnalysisRequest(msgspec.Struct, frozen=True):
 
 
 def serve(folder: Path) -> None:
-    """Answer questions until standard input ends or nobody asks for `IDLE_S`."""
+    """Answer questions until standard input ends or no question comes for `IDLE_S`."""
     os.nice(NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # A terminal sends it to the whole group.
     rest = b""

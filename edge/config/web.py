@@ -14,7 +14,7 @@ class WebSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """[web]: the web console.
 
     enabled: the daemon starts it, restarts it and ends it.  host, port: where it listens.  names:
-    host names, beside localhost and addresses, under which browsers may reach it.  ingress: the
+    host names under which browsers may reach it.  ingress: the
     role of people who come through Home Assistant's ingress, which has checked who they are; empty:
     ingress is refused.
     """

@@ -49,7 +49,7 @@ class FactMemory:
         self._learned_at = np.zeros(size, np.int64)
         self.counts: dict[int, int] = {}
         self._facts = self._samples = 0
-        # The quantiser is frozen again at 1, 2, 4, 8, ... facts: the first ones tell little.
+        # The quantiser is frozen again at 1, 2, 4, 8, ... facts: few carry little information.
         self._freeze_at = 1
         self._clipped = self._judged = 0
 

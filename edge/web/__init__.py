@@ -1,4 +1,4 @@
-"""The web console: pages for people, in a process of their own beside the daemon.
+"""The web console: pages for people, in a process of their own.
 
 It talks to the daemon over the local control socket and loads no numerical package.
 """

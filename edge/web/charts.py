@@ -18,7 +18,7 @@ BEYOND: Final = 1.0
 """How far the axis of a distribution reaches beyond its scores, in their own range: a score that is
 farther away is drawn at the end, so that the distribution stays readable."""
 HEAT_LEVELS: Final = 5
-"""Shades of a heat table: about as many as people tell apart (Miller 1956 gives seven)."""
+"""Shades of a heat table: about as many as people can distinguish (Miller 1956 gives seven)."""
 
 
 class Bar(NamedTuple):
@@ -86,7 +86,7 @@ def distribution(
 
 
 def ranged(value: float, low: float, high: float, mean: float) -> ValueRange:
-    """Return a value beside a concept's range; the drawn width holds both, with a tenth as margin
+    """Return a value and a concept's range; the drawn width holds both, with a tenth as margin
     on each side."""
     least, most = min(value, low), max(value, high)
     margin = (most - least) / 10 or 1.0

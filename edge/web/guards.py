@@ -76,7 +76,7 @@ def wrong_origin(request: Request, names: Iterable[str]) -> str:
     """Return why a request does not come from the console's own address; empty if it does.
 
     A page of another site can point its own name at this address (DNS rebinding), so names are
-    checked; an address cannot be rebound.  names: accepted besides localhost and addresses.
+    checked; an address cannot be rebound.  names: accepted in addition to localhost and addresses.
     """
     if "X-Ingress-Path" in request.headers and not via_ingress(request):
         return "only Home Assistant's supervisor may send X-Ingress-Path"

@@ -11,7 +11,7 @@ KINDS: Final = ("alarm", "label-request", "label", "answered", "growth")
 """Kinds of events that a journey consists of."""
 
 JOURNEYS_MAX: Final = 6
-"""Journeys shown, newest first: as many as fit beside the time line.  Chosen by hand."""
+"""Journeys shown, newest first: as many as fit next to the time line.  Chosen by hand."""
 
 NS_PER_S: Final = 10**9
 """Nanoseconds in a second."""

@@ -73,7 +73,7 @@ SHARES: Final = {
 NUMBERS: Final = {
     "auroc": FigureName(
         "AUROC",
-        "How well the novelty score tells new from known samples: 0.5 is chance, 1 is perfect.",
+        "How well the novelty score separates new from known samples: 0.5 is chance, 1 is perfect.",
     ),
     "detection_delay": FigureName(
         "Detection delay, observations",
@@ -86,7 +86,7 @@ NUMBERS: Final = {
         "Events rejected", "Events that the runtime refused, such as labels that came too late."
     ),
     "domains_opened": FigureName(
-        "Domains of the device at the end", "Domains that the device told apart by itself."
+        "Domains of the device at the end", "Domains that the device distinguished by itself."
     ),
     "adaptors_grown": FigureName("Adaptors grown", "Searches that ended with a serving adaptor."),
     "growths_refused": FigureName(

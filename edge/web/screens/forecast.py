@@ -40,7 +40,7 @@ OFF: Final = 0.08
 """
 
 WINDOWS: Final = (120, 360)
-"""Newest samples that a chart shows, besides all: five and fifteen days of hourly ones.  Chosen by
+"""Newest samples that a chart shows, or all: five and fifteen days of hourly ones.  Chosen by
 hand."""
 
 ROWS: Final = 24
@@ -172,7 +172,7 @@ def _drawn(shown: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def coverage_rows(shown: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return, for each horizon, the observed coverage beside the stated one.  counted: past
+    """Return, for each horizon, the observed and the stated coverage.  counted: past
     forecasts that it rests on; tone: good, warn, or quiet while they are too few."""
     made = []
     for ahead, share in zip(shown["horizons"], shown["coverage"], strict=True):

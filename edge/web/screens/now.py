@@ -32,7 +32,7 @@ SERIES_S: Final = 2.0
 by hand; effect not measured."""
 
 CHANNELS_MAX: Final = 3
-"""Channels of a series in one sparkline: more lines cannot be told apart at this size."""
+"""Channels of a series in one sparkline: more lines cannot be distinguished at this size."""
 
 
 @dataclass(frozen=True, kw_only=True)

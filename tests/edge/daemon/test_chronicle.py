@@ -12,8 +12,8 @@ from edge.storage.history_file import HistoryFile
 
 
 def test_a_merge_of_domains_is_an_event_that_a_forget_erases(tmp_path: Path) -> None:
-    """The device's own merge is told without the observation at which it happened; forgetting that
-    observation erases the event; other acknowledgements leave none."""
+    """The device's own merge is reported without the observation at which it happened; forgetting
+    that observation erases the event; other acknowledgements leave none."""
     merge = DomainMerge(id="gate:1-7", source="domain-2", target="hall", at_ns=5, fact_ids=("a",))
     recent = RecentMessages()
     recent.add(1, 5, Acknowledgement(merge.id, 1, str(merge)))

@@ -134,7 +134,7 @@ def test_not_new_answers_the_lasting_alarm_that_was_shown(here: Here) -> None:
 
 
 def test_an_answer_is_about_the_observation_that_was_shown(here: Here) -> None:
-    """A flagged observation stays until it is answered, so that nobody labels another one; then the
+    """A flagged observation stays until it is answered, so that no other one is labelled; then the
     next one replaces it, and a guess on the former is not confirmed any more."""
     here.see(2, 120, 3)
     here.watcher.until(lambda: here.flagged["observation_id"])

@@ -134,7 +134,7 @@ def test_the_page_fits_a_phone_and_refuses_unknown_series(seen: Seen) -> None:
 
 def test_many_pages_cost_the_daemon_one_answer() -> None:
     """Pages that ask together share an answer and its failure; the next one after a while, and
-    another series, are asked for anew."""
+    another series, are requested again."""
 
     class Asked:
         """Counts what the daemon is asked."""

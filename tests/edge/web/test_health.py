@@ -53,7 +53,7 @@ def test_a_mistake_is_shown_at_its_line_and_saved_nowhere(tmp_path) -> None:
 
 
 def test_two_owners_do_not_overwrite_each_other(tmp_path) -> None:
-    """The second of two who save gets told so, keeps what was typed, and changes nothing."""
+    """The second of two who save gets a message, keeps what was typed, and changes nothing."""
     home = daemon_home(tmp_path / "home", STREAM)
     with browsing(home) as seen:
         other = seen.new_page()

@@ -140,7 +140,7 @@ def test_a_daemon_that_goes_and_comes_is_reported_once_each() -> None:
 
 
 def test_a_page_ends_with_its_session() -> None:
-    """Once the session is over the page is told so, and gets nothing more."""
+    """Once the session is over the page gets a message, and gets nothing more."""
 
     async def act(made: Live, daemon: Daemon) -> None:
         holds = [True]
@@ -155,7 +155,7 @@ def test_a_page_ends_with_its_session() -> None:
 
 
 def test_pages_are_bounded(monkeypatch) -> None:
-    """One page too many is told so and costs nothing more."""
+    """One page too many gets a message and costs nothing more."""
     monkeypatch.setattr(live, "PAGES_MAX", 1)
 
     async def act(made: Live, daemon: Daemon) -> None:

@@ -1,4 +1,4 @@
-"""The console as a process: alone, beside another, and as a child of the daemon."""
+"""The console as a process: alone, with another one, and as a child of the daemon."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def test_slow_clients_hold_nobody(served: Console, monkeypatch) -> None:
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(served: Console, monkeypatch) -> None:
-    """A client that announces a body and sends a part is told so and disconnected."""
+    """A client that announces a body and sends a part gets a message and is disconnected."""
     monkeypatch.setattr(server, "BODY_S", 0.2)
     content = head("POST /open HTTP/1.1", "Host: localhost", "Content-Length: 100") + b"token="
     assert served.raw(content).startswith(b"HTTP/1.1 408")
@@ -122,7 +122,7 @@ def test_a_client_that_does_not_read_is_disconnected(served: Console, monkeypatc
 
 
 def test_connections_are_bounded(served: Console, monkeypatch) -> None:
-    """Beyond the limit a client is told to come back; one that leaves makes room."""
+    """Beyond the limit a client is asked to come back; one that leaves makes room."""
     monkeypatch.setattr(server, "CLIENT_MAX", 3)
     idle = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(3)]
     time.sleep(0.2)
