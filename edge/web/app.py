@@ -160,7 +160,8 @@ class Application:
         if method == "GET":
             token = request.args.get("token", "") if request.args else ""
             return console.render("open.html", token=token[:100], reason="")
-        if not self._guesses.take(str(request.client_addr[0])):
+        address = str(request.client_addr[0])
+        if not self._guesses.take(address):
             wait = "too many attempts; wait a minute"
             return console.render("open.html", 429, token="", reason=wait)
         token = (request.form.get("token", "") if request.form else "").strip()
@@ -168,6 +169,7 @@ class Application:
         if session is None:
             used = "this link was used before, has expired, or is not complete"
             return console.render("open.html", 403, token="", reason=used)
+        self._guesses.give_back(address)
         if console.session is not None:
             self.parts.sessions.close(console.session)
         response = Response(b"", 303, {"Location": "./"})

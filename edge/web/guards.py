@@ -22,7 +22,7 @@ ACTIONS_PER_MINUTE: Final = 240
 """
 
 GUESSES_PER_MINUTE: Final = 10
-"""Attempts to open a link a minute of one address.  Chosen by hand; effect not measured."""
+"""Attempts in vain to open a link a minute of one address.  Chosen by hand; effect not measured."""
 
 BUCKETS_MAX: Final = 1_024
 """Addresses and sessions whose rate is counted.  Chosen by hand; effect not measured."""
@@ -126,3 +126,9 @@ class RateLimits:
         if len(self._left) > BUCKETS_MAX:
             self._left.popitem(last=False)
         return left >= 1
+
+    def give_back(self, key: str) -> None:
+        """Return a key's token: what it was used for does not count."""
+        if key in self._left:
+            left, filled_at = self._left[key]
+            self._left[key] = (left + 1, filled_at)

@@ -82,6 +82,8 @@ def _serve_locked(folder: Path, settings: WebSettings, running: TextIO, *, child
 
 
 async def _serve(folder: Path, settings: WebSettings, running: TextIO, *, child: bool) -> int:
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
     application = Application(folder, settings)
     try:
         server = await application.server.start(settings.host, settings.port)
@@ -99,8 +101,6 @@ async def _serve(folder: Path, settings: WebSettings, running: TextIO, *, child:
     log.info("console_listening", host=settings.host, port=port)
     if not child:
         print_link(folder, make_link(folder, "owner"), "owner")
-    stop = asyncio.Event()
-    _stop_on_signals(stop)
     tasks = [
         asyncio.create_task(application.parts.live.run()),
         asyncio.create_task(_tidy(application)),

@@ -170,6 +170,15 @@ def test_guessing_a_token_is_slow(served: Console) -> None:
     assert served.open(make_link(served.folder, "owner")).status == 429
 
 
+def test_links_that_open_a_session_are_no_guesses(served: Console) -> None:
+    """Many people of one address open their links within a minute; wrong tokens still count."""
+    for _ in range(2 * guards.GUESSES_PER_MINUTE):
+        assert served.open(make_link(served.folder, "viewer")).status == 303
+    for _ in range(guards.GUESSES_PER_MINUTE):
+        assert served.open("a" * 43).status == 403
+    assert served.open("a" * 43).status == 429
+
+
 def test_too_many_actions_are_refused(tmp_path, monkeypatch) -> None:
     """A session has a number of actions a minute; another session is not affected."""
     monkeypatch.setattr(app, "ACTIONS_PER_MINUTE", 5)

@@ -41,7 +41,7 @@ def test_a_mistake_is_shown_at_its_line_and_saved_nowhere(tmp_path) -> None:
         assert chosen == 'source = "stdni"'
         assert text_of(home) == before
         field = seen.page.get_by_label("auricle.toml")
-        field.fill(before + '\n[streams.more]\nsource = "http"\n')
+        field.fill(f'{before}\n[streams.more]\nsource = "folder"\npath = "{tmp_path}"\n')
         press(seen, "Save")
         seen.page.get_by_text("Saved.").wait_for(timeout=SAVE_MS)
         seen.page.get_by_text("streams: changed").wait_for()
@@ -105,7 +105,8 @@ def test_broken_settings_are_repaired_without_a_daemon(tmp_path) -> None:
     (home / "auricle.toml").write_text(good.replace('"stdin"', '"stdni"'), "utf-8")
     with browsing(home, daemon=False) as seen:
         seen.goto("health")
-        seen.page.get_by_label("auricle.toml").fill(good.replace('"stdin"', '"http"'))
+        mended = good.replace('"stdin"', f'"folder"\npath = "{tmp_path}"')
+        seen.page.get_by_label("auricle.toml").fill(mended)
         press(seen, "Save")
         seen.page.get_by_text("they hold from its next start").wait_for(timeout=60_000)
         seen.goto("health")

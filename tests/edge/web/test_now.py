@@ -49,7 +49,7 @@ def test_names_are_shown_as_text(tmp_path) -> None:
         seen.page.set_viewport_size({"width": 390, "height": 844})
         for name in HOSTILE:
             assert seen.page.get_by_role("heading", name=name, exact=True).count() == 1
-        for path in ("", "health", "first-run"):
+        for path in ("", "health", "first-run", f"first-run?stream={HOSTILE[-1]}"):
             seen.goto(path)
             assert seen.page.evaluate("document.documentElement.scrollWidth") == 390, path
 

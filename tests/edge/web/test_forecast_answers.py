@@ -1,0 +1,62 @@
+"""What the screen Forecast shares between pages and says of its coverage, without a browser: its
+driver occupies the thread's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from edge.web.client import AskError
+from edge.web.screens.forecast import SHARED_MAX, SharedAnswers, coverage_rows
+
+
+def test_many_pages_cost_the_daemon_one_answer() -> None:
+    """Pages that ask together share an answer and its failure; the next one after a while, and
+    another series, are asked for anew."""
+
+    class Asked:
+        """Counts what the daemon is asked."""
+
+        count = 0
+
+        async def ask(self, *_: Any, stream: str, **__: Any) -> dict[str, Any]:
+            """Answer after a moment; one series is not there."""
+            self.count += 1
+            await asyncio.sleep(0)
+            if stream == "none":
+                raise AskError("no such series")
+            return {"stream": stream}
+
+    async def run() -> None:
+        asked: Any = Asked()
+        shared = SharedAnswers()
+        found = await asyncio.gather(*(shared.ask(asked, "a", "") for _ in range(10)))
+        assert found == [{"stream": "a"}] * 10
+        assert await shared.ask(asked, "a", "") == {"stream": "a"}
+        assert asked.count == 1
+        failed = (shared.ask(asked, "none", "") for _ in range(3))
+        assert all(
+            isinstance(one, AskError)
+            for one in await asyncio.gather(*failed, return_exceptions=True)
+        )
+        for number in range(3 * SHARED_MAX):
+            await shared.ask(asked, f"s{number}", "")
+        assert asked.count == 2 + 3 * SHARED_MAX
+        await shared.ask(asked, "a", "")
+        assert asked.count == 3 + 3 * SHARED_MAX
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("share", "tone"), [(0.9, "good"), (0.7, "warn"), (0.99, "warn"), (None, "quiet")]
+)
+def test_coverage_is_judged_beside_what_is_stated(share: float | None, tone: str) -> None:
+    """Observed coverage near 90 % is as stated; well below or above it is marked, and too few
+    forecasts are not judged."""
+    shown = {"horizons": [6], "coverage": [share], "at_ns": range(200)}
+    assert coverage_rows(shown)[0]["tone"] == tone
+    few = {"horizons": [6], "coverage": [0.5], "at_ns": range(20)}
+    assert coverage_rows(few)[0]["tone"] == "quiet"
