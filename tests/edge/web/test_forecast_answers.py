@@ -14,7 +14,7 @@ from edge.web.screens.forecast import SHARED_MAX, SharedAnswers, coverage_rows
 
 def test_many_pages_cost_the_daemon_one_answer() -> None:
     """Pages that ask together share an answer and its failure; the next one after a while, and
-    another series, are asked for anew."""
+    another series, are requested again."""
 
     class Asked:
         """Counts what the daemon is asked."""
