@@ -38,6 +38,15 @@ SLOW: Final = (
     "contracts/test_forecasters.py",
     "edge/growth/test_growth_job.py",
     "benchmarks/continual/test_domains_stream.py",
+    "examples/test_frigate.py",
+    "edge/web/test_process.py",
+    "edge/web/test_label_pictures.py",
+    "edge/web/test_forget.py",
+    "edge/web/test_first_run.py",
+    "edge/web/test_health.py",
+    "edge/web/test_now.py",
+    "edge/web/test_label_screen.py",
+    "edge/web/test_screens.py",
 )
 """The slowest files below tests/, fastest first, by processor time on a busy machine."""
 
