@@ -159,10 +159,19 @@ def browsing(folder: Path, *, daemon: bool = True, role: str = "owner") -> Itera
             yield seen
             assert seen.problems == []
     finally:
-        seen.console.process.kill()
-        seen.console.process.wait()
+        _end(seen.console)
         if running is not None and running.process.poll() is None:
             running.kill()
+
+
+def _end(console: ConsoleProcess) -> None:
+    """In order, so that a daemon that the console started ends with it."""
+    console.process.terminate()
+    try:
+        console.process.wait(3 * WAIT_S)
+    except subprocess.TimeoutExpired:
+        console.process.kill()
+        console.process.wait()
 
 
 def _first_page(seen: Seen, role: str) -> Any:
