@@ -16,6 +16,7 @@ from .domain_merges import DomainMerge, may_merge, moved
 from .events import (
     Acknowledgement,
     Effect,
+    Enrol,
     Label,
     LabelMany,
     Observation,
@@ -101,6 +102,10 @@ class Learner:
         reasons = self.refusals(event.labels)
         usable = [one for one, why in zip(event.labels, reasons, strict=True) if why is None]
         yield from self.learn("label-many", self._labelled(usable), known)
+
+    def enrol(self, event: Enrol, known: Knowledge) -> Iterator[Effect]:
+        """Learn labelled facts in bulk."""
+        yield from self.learn("enrol", event.facts, known)
 
     def _refusal(self, event: Label) -> Rejected | None:
         """Return why an observation cannot be labelled, None if it can."""

@@ -7,6 +7,7 @@ its knowledge is derived from the ledger.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -116,14 +117,14 @@ class Runtime(RuntimeViews):
         self._levels.restore(ledger.recalibrations(), self.knowledge.geometry.fingerprint)
         self._handlers: dict[type, Callable[[Any], Iterator[Effect]]] = {
             Observation: self._observe,
-            Label: lambda event: self._learner.label(event, self.knowledge),
-            LabelMany: lambda event: self._learner.label_many(event, self.knowledge),
-            Unlabel: lambda event: self._learner.unlabel(event, self.knowledge),
-            Enrol: lambda event: self._learner.learn("enrol", event.facts, self.knowledge),
-            Relabel: lambda event: self._learner.relabel(event, self.knowledge),
-            UndoMerge: lambda event: self._learner.undo_merge(event, self.knowledge),
+            Label: partial(self._change, self._learner.label),
+            LabelMany: partial(self._change, self._learner.label_many),
+            Unlabel: partial(self._change, self._learner.unlabel),
+            Enrol: partial(self._change, self._learner.enrol),
+            Relabel: partial(self._change, self._learner.relabel),
+            UndoMerge: partial(self._change, self._learner.undo_merge),
             Undoable: self._record,
-            Undo: lambda event: self._actions.undo(event, self.knowledge),
+            Undo: partial(self._change, self._actions.undo),
             ForgetRequest: self._forget,
             FitGeometry: self._fit_geometry,
             GrowRequest: self._grow,
@@ -265,6 +266,12 @@ class Runtime(RuntimeViews):
     def snapshot(self) -> KnowledgeSnapshot:
         """Return what decisions say now, frozen, to compare with what they say later."""
         return KnowledgeSnapshot(self.knowledge, self.config.false_alarm_rate)
+
+    def _change(
+        self, change: Callable[[Any, Knowledge], Iterator[Effect]], event: Event
+    ) -> Iterator[Effect]:
+        """Change facts and today's knowledge, which a new geometry replaces."""
+        return change(event, self.knowledge)
 
     def _record(self, event: Undoable) -> Iterator[Effect]:
         action = self._actions.describe(event.event, event.action_id, event.at_ns)
