@@ -77,11 +77,15 @@ class PageSession:
     csrf = ""
 
     def ask(
-        self, method: str, path: str, form: dict[str, str] | None = None
+        self, method: str, path: str, form: dict[str, str | list[str]] | None = None
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
         """Return status, headers and body of a response."""
         connection = http.client.HTTPConnection(self._host, self._port, timeout=READY_S)
-        body = urllib.parse.urlencode({"csrf": self.csrf, **form}) if form is not None else None
+        body = (
+            urllib.parse.urlencode({"csrf": self.csrf, **form}, doseq=True)
+            if form is not None
+            else None
+        )
         headers = {"Cookie": self._cookie, "Origin": f"http://{self._host}:{self._port}"}
         if body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"

@@ -177,9 +177,9 @@ def _label_effect(
     _decided(home, PICTURES)
     session = PageSession(console)
     ids = [f"d{number}" for number in range(PICTURES)]
-    form = {"ids": "\n".join(ids), "label": label, "domain": "cartoon"}
+    form = {"id": ids, "label": label, "domain": "cartoon", "sure": "yes"}
     begun = time.perf_counter()
-    status, _, body = session.ask("POST", "label-many", form)
+    status, _, body = session.ask("POST", "label-apply", form)
     answered = time.perf_counter()
     assert status in {http.client.OK, http.client.SEE_OTHER}, body[:500]
     decision = _decide(home, port, "probe-0", drawn[PICTURES])
