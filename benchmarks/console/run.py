@@ -177,7 +177,8 @@ def _label_effect(
     _decided(home, PICTURES)
     session = PageSession(console)
     ids = [f"d{number}" for number in range(PICTURES)]
-    form = {"id": ids, "label": label, "domain": "cartoon", "sure": "yes"}
+    form: dict[str, str | list[str]] = {"id": ids, "label": label}
+    form |= {"domain": "cartoon", "sure": "yes"}
     begun = time.perf_counter()
     status, _, body = session.ask("POST", "label-apply", form)
     answered = time.perf_counter()
