@@ -71,17 +71,22 @@ def screen_rows(written: bytes) -> list[Text]:
     return rows
 
 
+def draw(written: bytes, title: str, part: slice = slice(None)) -> str:
+    """Return the SVG image of a terminal that has received these bytes.  part: the rows shown."""
+    with Path(os.devnull).open("w") as nowhere:
+        console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True)
+        for row in screen_rows(written)[part]:
+            console.print(row)
+        picture = console.export_svg(title=title, theme=MONOKAI)
+    picture = re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL)
+    return picture.replace("Fira Code", "monospace")
+
+
 def main() -> None:
     """Run the command and write the picture."""
     out, part, *command = sys.argv[1:]
-    first, last = (int(one) if one else None for one in part.split(":"))
-    with Path(os.devnull).open("w") as nowhere:
-        console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True)
-        for row in screen_rows(run(command))[first:last]:
-            console.print(row)
-        picture = console.export_svg(title=" ".join(command), theme=MONOKAI)
-    picture = re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL)
-    Path(out).write_text(picture.replace("Fira Code", "monospace"), encoding="utf-8")
+    rows = slice(*(int(one) if one else None for one in part.split(":")))
+    Path(out).write_text(draw(run(command), " ".join(command), rows), encoding="utf-8")
 
 
 if __name__ == "__main__":

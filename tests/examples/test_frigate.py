@@ -10,12 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 from PIL import Image
@@ -119,30 +119,35 @@ def until(done: Callable[[], object], seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture
-def home(source: Path, tmp_path: Path) -> Path:
-    """A home that knows four digits, with the settings of the example."""
+def taught_home(folder: Path) -> Path:
+    """Make a home that knows four digits."""
     known = pictures()
     for digit in TAUGHT:
-        (tmp_path / "dogs" / str(digit)).mkdir(parents=True)
+        (folder / "dogs" / str(digit)).mkdir(parents=True)
         for number, picture in enumerate(known[digit][:EXAMPLES]):
-            (tmp_path / "dogs" / str(digit) / f"{number}.jpg").write_bytes(picture)
-    folder = tmp_path / "home"
-    auricle("init", folder)
-    auricle("learn", tmp_path / "dogs", "--home", folder, "--domain", "yard")
-    return folder
+            (folder / "dogs" / str(digit) / f"{number}.jpg").write_bytes(picture)
+    auricle("init", folder / "home")
+    auricle("learn", folder / "dogs", "--home", folder / "home", "--domain", "yard")
+    return folder / "home"
 
 
-@needs_mosquitto
-def test_a_session_of_frigate_gets_sub_labels(source: Path, tmp_path: Path, home: Path):
-    """Known snapshots set the sub label of their object once, after an error of Frigate again;
-    unknown, retained, unpaired and false ones set none, and a damaged message does no harm."""
+@dataclass
+class Replayed:
+    """What came of a session.  posted: requests to Frigate; printed: lines of the companion."""
+
+    posted: list[tuple[str, dict[str, Any]]]
+    printed: list[str]
+
+
+def replay(source: Path, folder: Path, home: Path) -> Replayed:
+    """Replay the session through a broker, the companion and a daemon with the example's settings.
+    The first request to Frigate fails."""
     settings = (source / "examples" / "frigate" / "auricle.toml").read_text("utf-8")
     known = {digit: found[EXAMPLES:] for digit, found in pictures().items()}
     noise = np.random.default_rng(1).integers(0, 256, (300, 300, 3), np.uint8)
     api = FrigateApi()
     api.status = [500]
-    with Mosquitto(tmp_path / "broker") as broker:
+    with Mosquitto(folder / "broker") as broker:
         added = settings.replace('host = "localhost"', f'host = "127.0.0.1"\nport = {broker.port}')
         with (home / "auricle.toml").open("a", encoding="utf-8") as file:
             file.write(added.replace("[candidates]\nraw = true\n", ""))
@@ -150,9 +155,8 @@ def test_a_session_of_frigate_gets_sub_labels(source: Path, tmp_path: Path, home
         frigate = Client(CallbackAPIVersion.VERSION2)
         frigate.connect("127.0.0.1", broker.port)
         frigate.loop_start()
-        lines = SESSION.read_text("utf-8").splitlines()
-        with companion(source, broker.port, api) as said:
-            for line in map(json.loads, lines):
+        with companion(source, broker.port, api) as printed:
+            for line in map(json.loads, SESSION.read_text("utf-8").splitlines()):
                 body = line.get("payload", "")
                 if "picture" in line:
                     kind, digit = line["picture"]
@@ -165,8 +169,16 @@ def test_a_session_of_frigate_gets_sub_labels(source: Path, tmp_path: Path, home
             time.sleep(1)
         frigate.loop_stop()
         daemon.process.kill()
-    first, again, second = api.posted
+    return Replayed(api.posted, printed)
+
+
+@needs_mosquitto
+def test_a_session_of_frigate_gets_sub_labels(source: Path, tmp_path: Path):
+    """Known snapshots set the sub label of their object once, after an error of Frigate again;
+    unknown, retained, unpaired and false ones set none, and a damaged message does no harm."""
+    found = replay(source, tmp_path, taught_home(tmp_path))
+    first, again, second = found.posted
     assert first == again == (f"/api/events/{DOGS[0]}/sub_label", {"subLabel": "3"})
     assert second == (f"/api/events/{DOGS[1]}/sub_label", {"subLabel": "7"})
-    assert not any(CAR in path for path, _ in api.posted)
-    assert any("cannot be read" in line for line in said)
+    assert not any(CAR in path for path, _ in found.posted)
+    assert any("cannot be read" in line for line in found.printed)
