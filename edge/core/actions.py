@@ -4,12 +4,12 @@ A record holds each fact as it was before the action.  It is written in the tran
 change, and it ends with the facts that a forget request names.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from math import nan
 from typing import Final, Literal
 
 from . import limits
+from .columns import listed
 from .facts import Fact, Selector
 
 Verb = Literal[
@@ -99,13 +99,14 @@ class Action:
         many = "1 observation" if facts == 1 else f"{facts} observations"
         match self.verb:
             case "label" | "label-many":
-                return f"labelled {many} as {_shown(self.labels)}"
+                return f"labelled {many} as {listed(self.labels, LABELS_SHOWN)}"
             case "unlabel":
                 return f"took back the label of {many}"
             case "relabel":
                 if self.domain:
                     return f"renamed the domain {self.domain} to {self.other}"
-                return f"corrected {many}" + (f" to {_shown(self.labels)}" if self.labels else "")
+                labels = listed(self.labels, LABELS_SHOWN)
+                return f"corrected {many}" + (f" to {labels}" if labels else "")
             case "undo-merge":
                 return f"separated {self.domain} from {self.other}"
             case "confirm":
@@ -115,9 +116,3 @@ class Action:
                 return f"removed version {self.version} of the adaptor of {self.domain}"
             case "grow":
                 return f"had version {self.version} of the adaptor of {self.domain} grown"
-
-
-def _shown(labels: Iterable[str]) -> str:
-    names = tuple(labels)
-    more = f" and {len(names) - LABELS_SHOWN} more" if len(names) > LABELS_SHOWN else ""
-    return ", ".join(names[:LABELS_SHOWN]) + more

@@ -6,7 +6,7 @@ ledger alike.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from math import isnan
+from math import isnan, nan
 from typing import cast
 
 from . import limits
@@ -53,22 +53,10 @@ class Learner:
         self._config, self._ledger = config, ledger
         self._session, self._levels, self._growth = session, levels, growth
 
-    def unlabelled(self, observation_id: str) -> BufferedObservation | None:
+    def unlabelled(self, observation_id: str) -> BufferedObservation | LabelCandidate | None:
         """Return an observation from the label buffer or the label candidates; None if expired."""
         buffered = self._session.label_buffer.get(observation_id)
-        if buffered is not None:
-            return buffered
-        kept = self._ledger.candidate(observation_id)
-        if kept is None:
-            return None
-        return BufferedObservation(
-            stream=kept.stream,
-            subject=kept.subject,
-            captured_at_ns=kept.captured_at_ns,
-            domain=kept.domain,
-            features=kept.features,
-            recording=kept.recording,
-        )
+        return buffered or self._ledger.candidate(observation_id)
 
     def refusals(self, labels: Sequence[Label]) -> tuple[Rejected | None, ...]:
         """Return why each label cannot be used, None for those that can."""
@@ -264,14 +252,12 @@ class Learner:
         after = {fact.id: fact.hash() for fact in effect.facts}
         for key in dict.fromkeys((*after, *effect.evicted, *effect.withdrawn)):
             old, candidate = before.get(key), self._ledger.candidate(key)
-            if old is None and candidate is not None:
-                old = _candidate_as_fact(candidate)
-            waiting = self._session.label_buffer.get(key)
+            waiting = candidate or self._session.label_buffer.get(key)
             if old is None and waiting is not None:
                 old = _as_fact(key, waiting)
             if old is None:
                 continue
-            score = candidate.score if candidate is not None else float("nan")
+            score = candidate.score if candidate is not None else nan
             yield FactBefore(fact=old, after=after.get(key, b""), score=score)
 
     def restore(self, action: Action, known: Knowledge) -> Iterator[Effect]:
@@ -326,24 +312,10 @@ class Learner:
         return tuple(cast("Fact", self._ledger.get(fact_id)) for fact_id in ids)
 
 
-def _as_fact(key: str, one: BufferedObservation) -> Fact:
+def _as_fact(key: str, one: BufferedObservation | LabelCandidate) -> Fact:
     """Return an unlabelled observation as a fact without a label."""
     return Fact(
         id=key,
-        stream=one.stream,
-        domain=one.domain,
-        label="",
-        captured_at_ns=one.captured_at_ns,
-        features=one.features,
-        subject=one.subject,
-        recording=one.recording,
-    )
-
-
-def _candidate_as_fact(one: LabelCandidate) -> Fact:
-    """Return a label candidate as a fact without a label."""
-    return Fact(
-        id=one.observation_id,
         stream=one.stream,
         domain=one.domain,
         label="",

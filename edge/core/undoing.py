@@ -119,9 +119,8 @@ class ActionLog:
         if action is None or not installs:
             yield from effects
             return
-        stored = tuple(one for one in effects if isinstance(one, STORED_EFFECTS))
-        yield Together(stored, action)
-        yield from (one for one in effects if one not in stored)
+        yield Together(_stored(effects), action)
+        yield from _others(effects)
 
     def undo(self, event: Undo, known: Knowledge) -> Iterator[Effect]:
         """Undo an action, as far as nothing else has changed it since."""
@@ -131,12 +130,7 @@ class ActionLog:
             yield Publish(Rejected(event.action_id, reason, hint))
             return
         effects = tuple(self._reversed(found, known))
-        stored: tuple[StoredEffect, ...] = tuple(
-            one for one in effects if isinstance(one, STORED_EFFECTS)
-        )
-        rejected = [
-            e for e in effects if isinstance(e, Publish) and isinstance(e.message, Rejected)
-        ]
+        stored, rejected = _stored(effects), _rejections(effects)
         if rejected:
             yield rejected[0]
             return

@@ -2,7 +2,7 @@
 plain sentence each."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +17,7 @@ from ..core import (
     LabelRequest,
     Receipt,
     SeriesAnomaly,
+    listed,
 )
 from ..mqtt import BundleTrialReport, ClockJump, OutboxGap
 from ..storage import HistoryEvent
@@ -27,7 +28,10 @@ NS_PER_S: Final = 10**9
 """Nanoseconds in a second."""
 
 PENDING_MAX: Final = 1_000
-"""Events that wait while the disk fails; more are dropped."""
+"""Events that wait while their home is closed; more are dropped."""
+
+CHANNELS_SHOWN: Final = 3
+"""Channels named in a sentence about a series: more do not fit a line."""
 
 
 class Chronicle:
@@ -166,7 +170,7 @@ def _question(_at_ns: int, one: AlarmQuestion) -> HistoryEvent:
 
 
 def _series_event(_at_ns: int, one: ChangePoint | SeriesAnomaly) -> HistoryEvent:
-    channels = _listed(one.channels)
+    channels = listed(one.channels, CHANNELS_SHOWN)
     if isinstance(one, ChangePoint):
         kind, text = "change-point", f"{one.stream}: {one.change} of {channels}"
         fields: dict[str, Any] = {
@@ -277,12 +281,6 @@ EVENTS: Final[dict[type, Callable[[int, Any], HistoryEvent]]] = {
     ClockJump: _clock,
 }
 """The events of messages that need nothing else."""
-
-
-def _listed(names: Iterable[str]) -> str:
-    given = list(names)
-    more = f" and {len(given) - 3} more" if len(given) > 3 else ""
-    return ", ".join(given[:3]) + more
 
 
 def _duration(seconds: float) -> str:

@@ -398,7 +398,7 @@ class MemoryLedger:
 
     def select_candidates(self, selector: Selector) -> tuple[str, ...]:
         """See `facts.Ledger`."""
-        return tuple(key for key, one in self._candidates.items() if one.selected_by(selector))
+        return tuple(key for key, one in self._candidates.items() if selector.selects(key, one))
 
     def actions(self) -> tuple[Action, ...]:
         """See `facts.Ledger`."""
