@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,17 @@ def test_forgetting_an_observation_erases_its_events_from_the_files(tmp_path: Pa
     assert times(made.read()) == [3, 2]
     for file in tmp_path.iterdir():
         assert b"event 1" not in file.read_bytes()
+    made.close()
+
+
+def test_many_events_are_erased_in_a_moment(tmp_path: Path):
+    """Decisions wait for an erasure, so it finds the traces of an event without reading all."""
+    made = HistoryFile(tmp_path / "h.db", writable=True)
+    made.append([event(n, ids=tuple(f"{n}-{k}" for k in range(8))) for n in range(20_000)])
+    began = time.perf_counter()
+    made.erase([f"{n}-0" for n in range(1_000)])
+    assert time.perf_counter() - began < 3
+    assert times(made.read(before=1_001, limit=1)) == []
     made.close()
 
 
