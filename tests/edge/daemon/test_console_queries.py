@@ -282,6 +282,23 @@ def test_ten_thousand_candidates_are_paged(tmp_path: Path):
         assert len(listed) == 256
 
 
+def test_labelled_observations_of_one_stream_are_paged(tmp_path: Path):
+    """The total is that of the stream and the label, and each page but the last is full."""
+    folder = daemon_home(tmp_path, DOOR, facts=40)
+    with Home(folder) as home:
+        given = (fact(f"d{n}", "ab"[n % 2], at=100 + n, stream="door") for n in range(10))
+        home.feed(Enrol(tuple(given)))
+    with served(folder) as here:
+        page = body(here, "gallery", state="labelled", stream="door")
+        assert (page["total"], len(page["items"])) == (10, 10)
+        only = {"state": "labelled", "stream": "door", "guess": "b", "limit": 3}
+        first = body(here, "gallery", **only)
+        assert (first["total"], len(first["items"])) == (5, 3)
+        rest = body(here, "gallery", offset=3, **only)["items"]
+        found = [one["id"] for one in (*first["items"], *rest)]
+        assert sorted(found) == ["d1", "d3", "d5", "d7", "d9"]
+
+
 def test_the_feed_is_answered_while_the_loop_is_busy(tmp_path: Path):
     """The socket's thread answers from memory: no turn of the loop is needed."""
     with served(daemon_home(tmp_path, DOOR)) as here:
