@@ -47,7 +47,12 @@ CONTRIBUTION_COLUMNS: Final = (
 """Columns of `contributions` without the arrays and their checksum."""
 
 TABLES_WITH_IDS: Final = (
-    *("facts", "adaptor_facts", "candidates", "raws", "merged_facts", "action_facts"),
+    "facts",
+    "adaptor_facts",
+    "candidates",
+    "raws",
+    "merged_facts",
+    "action_facts",
 )
 """Tables whose column `id` holds an observation id."""
 
