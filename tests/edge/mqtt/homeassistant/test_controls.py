@@ -45,7 +45,7 @@ def test_an_invalid_control_says_why(kind: str, payload: bytes) -> None:
     """Unknown kinds, unknown fields, values out of range and huge payloads are refused."""
     found = decode_control(kind, payload)
     assert isinstance(found, InvalidControl)
-    assert found.control == kind
+    assert found.kind == kind
     assert found.reason
 
 
