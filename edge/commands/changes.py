@@ -1,4 +1,4 @@
-"""Commands that change what a home knows: fed to its core, recorded for undo, and answered."""
+"""Commands that change the knowledge of a home: fed to its core, recorded for undo, answered."""
 
 import time
 from collections.abc import Iterable
@@ -235,7 +235,7 @@ def _typos(home: Home, names: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _response(request: Request, messages: tuple[Message, ...]) -> Response:
-    """Return the response that the messages of the core amount to."""
+    """Return the response for the messages of the core."""
     for one in messages:
         if isinstance(one, Rejected):
             return Response(

@@ -181,7 +181,7 @@ class CommandHandler:
         self._answer(order, msgspec.structs.replace(response, repeated=again), kept=True)
 
     def advance(self) -> bool:
-        """Go on counting for the answers to `label-many`, for a few milliseconds; True while there
+        """Continue the counts for answers to `label-many`, for a few milliseconds; True while there
         is more to count."""
         if not self._counting:
             return False

@@ -1,4 +1,4 @@
-"""Records of what people did, so that it can be undone for ten minutes.
+"""Records of the actions of people, which can be undone for ten minutes.
 
 A record holds each fact as it was before the action.  It is written in the transaction of the
 change, and it ends with the facts that a forget request names.
@@ -49,13 +49,13 @@ class FactBefore:
         return selector.matches(self.fact)
 
     def stored(self) -> "FactBefore":
-        """Return what is stored: features only where the ledger does not hold them."""
+        """Return the record to store: features only where the ledger does not hold them."""
         return replace(self, fact=replace(self.fact, features=b"")) if self.after else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """What a person did.
+    """An action of a person.
 
     id: for `Undo`.  facts: as they were before, without the forgotten ones.  adaptors: domain and
     version of those that it removed and that undoing reinstates.  labels: that it gave.  domain,
@@ -91,7 +91,7 @@ class Action:
 
     @property
     def empty(self) -> bool:
-        """True if it changed nothing, or nothing is left of what it changed."""
+        """True if it changed no fact, or none of the facts that it changed is left."""
         return self.verb in ACTIONS_OF_FACTS and not self.facts and not self.undone
 
     def text(self, facts: int) -> str:

@@ -1,4 +1,4 @@
-"""What people and the runtime change in the facts of a ledger: labels, corrections, merges.
+"""Changes of the facts of a ledger by people and by the runtime: labels, corrections, merges.
 
 Every change passes through `Learner.learn` or `Learner.restore`, which keep sums, session and
 ledger alike.
@@ -195,8 +195,8 @@ class Learner:
             self._session.record_facts(admission.entering)
             out = tuple(fact.id for fact in leaving)
             yield StoreFacts(admission.entering, out, before=gone)
-        said = ", ".join(part for part in (detail, admission.detail) if part)
-        yield Publish(Acknowledgement(subject_id, len(admission.entering), said))
+        details = ", ".join(part for part in (detail, admission.detail) if part)
+        yield Publish(Acknowledgement(subject_id, len(admission.entering), details))
 
     # --- merges of domains ------------------------------------------------------------------------
 
@@ -246,8 +246,8 @@ class Learner:
     # --- records of actions -----------------------------------------------------------------------
 
     def facts_before(self, effect: StoreFacts) -> Iterator[FactBefore]:
-        """Yield what a change that is not applied yet does to each fact and to each observation
-        that waits for a label."""
+        """Yield the facts that a change replaces, before it is applied: also each observation that
+        waits for a label, as a fact without one."""
         before = {fact.id: fact for fact in effect.before}
         after = {fact.id: fact.hash() for fact in effect.facts}
         for key in dict.fromkeys((*after, *effect.evicted, *effect.withdrawn)):

@@ -1,4 +1,4 @@
-"""What a runtime knows, for people who look at it: reading changes no answer."""
+"""Views of a runtime for people: reading changes no answer."""
 
 from dataclasses import replace
 

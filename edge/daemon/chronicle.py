@@ -59,7 +59,7 @@ class Chronicle:
             pending.append(event)
 
     def write(self) -> None:
-        """Write what has happened since the last call."""
+        """Write the events since the last call."""
         recent = self._recent.unrecorded
         while recent:
             entry = recent.popleft()

@@ -75,7 +75,7 @@ class RecentMessages:
 
     def keep(self, held: Callable[[str, Any], bool]) -> None:
         """Drop the messages about observations that are not held any more: they were forgotten.
-        held: returns whether a home still holds what a message is about."""
+        held: returns whether a home still holds the observations of a message."""
         for name, ring in tuple(self._streams.items()):
             self._streams[name] = deque(self._held(ring, held), maxlen=PER_STREAM_MAX)
         self._others = deque(self._held(self._others, held), maxlen=OTHERS_MAX)

@@ -85,7 +85,7 @@ class GalleryPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GalleryView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a page shows.  state: waiting, recent or labelled.  order: value, newest or similar.
+    """The selection of a page.  state: waiting, recent or labelled.  order: value, newest or similar.
     stream, guess: filters, empty for all; the guess of a labelled observation is its label."""
 
     offset: int = 0
@@ -97,7 +97,7 @@ class GalleryView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Answer:
-    """What is cached of an observation: its guess under `version`, and a sketch of its features."""
+    """The cached guess of an observation under `version`, and a sketch of its features."""
 
     __slots__ = ("guess", "known", "p_value", "sketch", "version")
 

@@ -74,7 +74,7 @@ class CommandJournal:
         return AnsweredCommand(payload == self._payload(command), bool(done), answer)
 
     def action_id(self, command_id: str) -> str:
-        """Return the id under which what a command did is recorded: a keyed hash of its own."""
+        """Return the id of the action of a command: a keyed hash of the command's id."""
         return hash_id(self._key, f"action {command_id}").hex()[:ACTION_ID_CHARS]
 
     def newest_ns(self) -> int:

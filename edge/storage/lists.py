@@ -1,5 +1,5 @@
-"""Reads for people who look at a knowledge file: pages of facts without features, and what is kept
-for many observations at once."""
+"""Reads of a knowledge file for people: pages of facts without features, and lookups of many
+observations at once."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence

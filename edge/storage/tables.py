@@ -158,7 +158,7 @@ def replace_adaptor(
 ) -> None:
     """Write an adaptor version and delete its domain's versions beyond the limit.  action: keep
     these aside for the action of this number."""
-    # The newest version of a domain ends what was kept aside there.
+    # The newest version of a domain drops those kept aside there.
     db.execute(
         "DELETE FROM adaptors WHERE domain = ? AND (version = ? OR kept_for IS NOT NULL)",
         (record.domain, record.version),

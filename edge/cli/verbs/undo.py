@@ -1,4 +1,4 @@
-"""Verbs that take back what people did: `auricle unlabel` and `auricle undo`."""
+"""Verbs that reverse actions of people: `auricle unlabel` and `auricle undo`."""
 
 import time
 from pathlib import Path
@@ -73,7 +73,7 @@ def undo(*, action: str, listing: bool, home: Path, as_json: bool) -> None:
 
 
 def _asked(home: Path, request: Request) -> dict[str, Any] | None:
-    """Return what the home's daemon answers; None if none runs."""
+    """Return the answer of the home's daemon; None if none runs."""
     answer = send(home, request)
     return None if answer is None else response_body(answer)
 

@@ -40,7 +40,7 @@ def web(ctx: click.Context, *, home: Path, port: int | None) -> None:
     type=click.Choice(ROLES),
     default="viewer",
     show_default=True,
-    help="What it may do: look, label too, or everything.",
+    help="Permissions of the link.",
 )
 def link(*, home: Path, role: str) -> None:
     """Print another link for a console that runs; it opens once, within an hour."""

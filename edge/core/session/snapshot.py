@@ -35,7 +35,7 @@ class KnowledgeSnapshot:
 
     def answers(self, rows: Features) -> list[tuple[str | None, bool]]:
         """Return the label that a decision on each sample would have, None where it would abstain,
-        and whether the sample counts as known; where that cannot be decided, it does not.
+        and whether the sample is known; False where that cannot be decided.
 
         rows: uint8 [n, width].  Cost: a projection and a comparison each.
         """

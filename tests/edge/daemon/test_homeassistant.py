@@ -255,9 +255,9 @@ def jpeg(width: int, height: int, **more: Any) -> bytes:
     return written.getvalue()
 
 
-def test_a_picture_is_small_upright_and_says_nothing_about_its_camera() -> None:
+def test_a_picture_is_small_and_upright_without_metadata() -> None:
     """It has at most so many pixels a side, EXIF data is applied and dropped, pixels and files both
-    work, and what is no picture is none."""
+    work, and other payloads give none."""
     exif = Image.Exif()
     exif[0x0112] = 6  # stored rotated by 90 degrees
     exif[0x010F] = "Maker of the camera"

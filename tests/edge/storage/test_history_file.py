@@ -105,7 +105,7 @@ def test_a_damaged_file_is_started_again(tmp_path: Path):
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_disk_that_fails_costs_events_alone(tmp_path: Path):
-    """Without permission to write, the problem says so."""
+    """Without permission to write, the problem names the reason."""
     tmp_path.chmod(0o500)
     made = HistoryFile(tmp_path / "h.db", writable=True)
     made.append([event(1)])
