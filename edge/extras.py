@@ -13,6 +13,9 @@ from urllib.parse import unquote, urlsplit
 
 DISTRIBUTION: Final = "auricle"
 
+WEB_PACKAGES: Final = ("jinja2", "microdot")
+"""Import names of the extra `web`."""
+
 
 def install_command(extra: str) -> str:
     """Return the shell command that installs an extra of pyproject.toml for this interpreter.

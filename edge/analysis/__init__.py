@@ -1,4 +1,4 @@
-"""Analyses of what a home knows, in a process of their own: suspicious labels, typical examples,
+"""Analyses of the knowledge of a home, in their own process: suspicious labels, typical examples,
 groups of similar observations, and whether enough is labelled.
 
 The process starts with the first question and ends after an idle minute.  It opens the knowledge

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from ..core import wilson_interval
 from .learned import Domain, Learned
 from .suspicious import left_out_scores
 
@@ -95,7 +96,8 @@ def _power(errors: list[float]) -> float:
 
 
 def _enough(facts: int, wrong: int, power: float) -> Enough:
-    low, high = _wilson(facts - wrong, facts)
+    accuracy = (facts - wrong) / facts
+    low, high = wilson_interval(accuracy, facts)
     # Half a fact more in each direction: none wrong of ten does not mean that none ever is.
     error = (wrong + 0.5) / (facts + 1)
     more: int | None = None
@@ -105,7 +107,7 @@ def _enough(facts: int, wrong: int, power: float) -> Enough:
         needed = facts * ((error / (error - GAIN)) ** (1 / power) - 1)
         more = math.ceil(needed) if needed <= MORE_MAX else None
     return Enough(
-        accuracy=round((facts - wrong) / facts, 4),
+        accuracy=round(accuracy, 4),
         low=round(low, 4),
         high=round(high, 4),
         facts=facts,
@@ -117,7 +119,7 @@ def _enough(facts: int, wrong: int, power: float) -> Enough:
 def _alone(facts: int) -> Enough:
     return Enough(
         accuracy=1.0,
-        low=_wilson(facts, facts)[0],
+        low=wilson_interval(1.0, facts)[0],
         high=1.0,
         facts=facts,
         more=None,
@@ -133,12 +135,3 @@ def _advice(facts: int, more: int | None) -> str:
     if facts < FACTS_MIN:
         return f"label at least {FACTS_MIN - facts} more to decide"
     return "more labels of the same kind hardly help: label other cases, or check the labels"
-
-
-def _wilson(right: int, count: int) -> tuple[float, float]:
-    z = 1.96  # of 95 %
-    share = right / count
-    middle = share + z * z / (2 * count)
-    spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    size = 1 + z * z / count
-    return max(0.0, (middle - spread) / size), min(1.0, (middle + spread) / size)

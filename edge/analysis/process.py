@@ -74,7 +74,7 @@ def answer(folder: Path, line: bytes) -> bytes:
 
 
 def analyse(folder: Path, request: AnalysisRequest) -> Any:
-    """Read what a question needs, close the file, and compute the answer."""
+    """Read the data for a question, close the file, and compute the answer."""
     path = _knowledge_file(folder, request.home)
     if request.what in LEARNED:
         learned = _read(path, read_learned)

@@ -1,4 +1,4 @@
-"""Typical examples: the facts that show best what a concept is."""
+"""Typical examples: the facts nearest to the centre of their concept."""
 
 from typing import Final
 

@@ -75,14 +75,14 @@ class HomeLabelClient:
     def label(self, observation_id: str, label: str, domain: str) -> str:
         """See `LabelClient`."""
         event = Label(observation_id, label, domain)
-        ack = acknowledged(self._home.feed(Undoable(event, _new_id(), time.time_ns())))
+        ack = acknowledged(self._home.feed(Undoable(event, new_id(), time.time_ns())))
         return ack.detail or f"{ack.count} learned"
 
     def confirm(self, alarm: AlarmQuestion, *, harmless: bool) -> str:
         """See `LabelClient`."""
         at_ns = time.time_ns()
         event = ConfirmAlarm(alarm.alarm_id, alarm.stream, harmless, at_ns)
-        return acknowledged(self._home.feed(Undoable(event, _new_id(), at_ns))).detail
+        return acknowledged(self._home.feed(Undoable(event, new_id(), at_ns))).detail
 
 
 class DaemonLabelClient:
@@ -93,29 +93,29 @@ class DaemonLabelClient:
 
     def waiting(self) -> WaitingLabels:
         """See `LabelClient`."""
-        return msgspec.convert(self._send(CandidatesCommand(id=_new_id())), WaitingLabels)
+        return msgspec.convert(self._send(CandidatesCommand(id=new_id())), WaitingLabels)
 
     def explain(self, observation_id: str) -> Explained:
         """See `LabelClient`."""
-        request = ExplainCommand(id=_new_id(), observation_id=observation_id)
+        request = ExplainCommand(id=new_id(), observation_id=observation_id)
         return msgspec.convert(self._send(request), Explained)
 
     def raw(self, observation_id: str) -> bytes | None:
         """See `LabelClient`."""
-        body = self._send(RawCommand(id=_new_id(), observation_id=observation_id))
+        body = self._send(RawCommand(id=new_id(), observation_id=observation_id))
         return base64.b64decode(body["raw"]) if body.get("raw") else None
 
     def label(self, observation_id: str, label: str, domain: str) -> str:
         """See `LabelClient`."""
         answer = self._send(
-            LabelCommand(id=_new_id(), observation_id=observation_id, label=label, domain=domain)
+            LabelCommand(id=new_id(), observation_id=observation_id, label=label, domain=domain)
         )
         return str(answer.get("detail") or "learned")
 
     def confirm(self, alarm: AlarmQuestion, *, harmless: bool) -> str:
         """See `LabelClient`."""
         request = ConfirmCommand(
-            id=_new_id(), alarm_id=alarm.alarm_id, stream=alarm.stream, harmless=harmless
+            id=new_id(), alarm_id=alarm.alarm_id, stream=alarm.stream, harmless=harmless
         )
         return str(self._send(request).get("detail", ""))
 
@@ -126,14 +126,15 @@ class DaemonLabelClient:
         return response_body(answer)
 
 
-def _new_id() -> str:
+def new_id() -> str:
+    """Return a new id of a command or an action."""
     return secrets.token_hex(8)
 
 
 @contextmanager
 def open_label_client(folder: Path) -> Iterator[LabelClient]:
     """Yield the client for a folder: through its daemon if one runs, else in the opened home."""
-    if send_to_daemon(folder, StatusCommand(id=_new_id())) is not None:
+    if send_to_daemon(folder, StatusCommand(id=new_id())) is not None:
         yield DaemonLabelClient(folder)
         return
     with Home(folder) as home:

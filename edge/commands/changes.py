@@ -1,4 +1,4 @@
-"""Commands that change what a home knows: fed to its core, recorded for undo, and answered."""
+"""Commands that change the knowledge of a home: fed to its core, recorded for undo, answered."""
 
 import time
 from collections.abc import Iterable
@@ -79,18 +79,23 @@ def refused(verb: str, refusal: Refusal) -> Response:
     return Response(verb=verb, id=refusal.id, done=False, reason=refusal.reason, hint=refusal.hint)
 
 
+def completed(request: Request, home: Home) -> Request:
+    """Return a command with the fields that it leaves to its home."""
+    if isinstance(request, ConfirmCommand):
+        return _with_question(request, home)
+    if isinstance(request, ForgetCommand) and request.refit_geometry is None:
+        return msgspec.structs.replace(request, refit_geometry=not home.shares_geometry)
+    return request
+
+
 def carry_out(request: Request, context: CommandContext) -> Response | LabelledMany:
-    """Carry out a command of an open home, or one that reads."""
+    """Carry out a completed command of an open home, or one that reads."""
     match request:
         case LabelManyCommand():
             return _label_many(request, context)
         case UndoCommand():
             return _undo(request, context)
         case ForgetCommand():
-            again = request.refit_geometry
-            if again is None:
-                again = not open_home(request, context).shares_geometry
-            request = msgspec.structs.replace(request, refit_geometry=again)
             return _response(request, context.feed(request.home, request.event(context.now_ns())))
         case (
             LabelCommand()
@@ -113,8 +118,6 @@ def carry_out(request: Request, context: CommandContext) -> Response | LabelledM
 def _change(request: Undone, context: CommandContext) -> Response:
     """Carry out a command that can be undone."""
     home = open_home(request, context)
-    if isinstance(request, ConfirmCommand):
-        request = _with_question(request, home)
     typos = []
     if isinstance(request, LabelCommand | RelabelCommand):
         typos = _typos(home, ((request.label, request.domain),))
@@ -232,7 +235,7 @@ def _typos(home: Home, names: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _response(request: Request, messages: tuple[Message, ...]) -> Response:
-    """Return the response that the messages of the core amount to."""
+    """Return the response for the messages of the core."""
     for one in messages:
         if isinstance(one, Rejected):
             return Response(

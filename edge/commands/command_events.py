@@ -1,6 +1,4 @@
-"""The event that a command leaves in the history of its home: one plain sentence, no ids."""
-
-import msgspec
+"""History events of commands: one plain sentence each, without ids."""
 
 from ..mqtt import Response
 from ..storage import HistoryEvent
@@ -8,6 +6,7 @@ from .requests import (
     ConfirmCommand,
     LabelCommand,
     LabelManyCommand,
+    RateCommand,
     RelabelCommand,
     Request,
     UndoCommand,
@@ -16,7 +15,7 @@ from .requests import (
 )
 
 SILENT = frozenset({"forget", "grow", "rollback", "bundle-import", "rebirth"})
-"""Commands whose outcome the history has from a message: a receipt, a growth report, a trial."""
+"""Commands whose outcome is in the history as a message: a receipt, a growth report, a trial."""
 
 
 def command_event(request: Request, response: Response, at_ns: int) -> HistoryEvent | None:
@@ -31,33 +30,43 @@ def command_event(request: Request, response: Response, at_ns: int) -> HistoryEv
         case RelabelCommand():
             return _relabel(request, count, at_ns)
         case ConfirmCommand():
-            answer = "a harmless change" if request.harmless else "no harmless change"
+            answer = "harmless" if request.harmless else "a real change"
             return HistoryEvent(
                 at_ns=at_ns,
                 kind="alarm-answer",
                 stream=request.stream,
-                text=f"The alarm of {request.stream or 'a stream'} was called {answer}",
+                text=f"The alarm of {request.stream} was answered: {answer}",
                 fields={"harmless": request.harmless},
             )
         case LabelManyCommand():
             labelled = response.body.get("labelled", 0)
             names = tuple(dict.fromkeys(one.label for one in request.labels))
             return label_event(at_ns, ", ".join(names), "", labelled) if labelled else None
-        case UnlabelCommand():
-            text, kind = f"The labels of {count} observations were taken back", "undo"
-        case UndoCommand():
-            text, kind = f"Undone: {response.body.get('text', '')}", "undo"
-        case UndoMergeCommand():
-            text, kind = f"A merge of domains was undone, {count} facts moved back", "undo"
         case _:
-            text, kind = _PLAIN.get(request.verb, ""), "command"
+            kind, text = _sentence(request, response, count)
     if not text:
         return None
     return HistoryEvent(at_ns=at_ns, kind=kind, text=text, fields={"verb": request.verb})
 
 
+def _sentence(request: Request, response: Response, count: int) -> tuple[str, str]:
+    """Return the kind and the text of an event that has no more fields; no text if there is none.
+    count: of the facts that were changed."""
+    match request:
+        case UnlabelCommand():
+            return "undo", f"The labels of {count} observations were taken back"
+        case UndoCommand():
+            return "undo", f"Undone: {response.body.get('text', '')}"
+        case UndoMergeCommand():
+            return "undo", f"A merge of domains was undone, {count} facts moved back"
+        case RateCommand():
+            return "command", f"The false-alarm rate was set to {100 * request.rate:g} %"
+        case _:
+            return "command", _PLAIN.get(request.verb, "")
+
+
 def label_event(at_ns: int, label: str, domain: str, count: int) -> HistoryEvent:
-    """Return the event that people labelled observations."""
+    """Return the event of labels that people gave."""
     where = f" in {domain}" if domain else ""
     many = "observation was" if count == 1 else "observations were"
     return HistoryEvent(
@@ -71,7 +80,7 @@ def label_event(at_ns: int, label: str, domain: str, count: int) -> HistoryEvent
 
 _PLAIN = {
     "pause": "Deciding was paused",
-    "resume": "Deciding goes on",
+    "resume": "Deciding was resumed",
     "reload": "The settings were read again",
     "bundle-confirm": "The bundle on trial was kept",
     "bundle-revert": "The bundle on trial was reverted",
@@ -79,18 +88,10 @@ _PLAIN = {
 
 
 def _relabel(request: RelabelCommand, count: int, at_ns: int) -> HistoryEvent:
-    """Name what was changed by its domain and label, never by ids, subjects or recordings."""
+    """Return the event of a correction.  It names domains and labels, never ids, subjects or
+    recordings."""
     chosen = request.select
-    named = " and ".join(
-        f"{name} {value}"
-        for name, value in (("domain", chosen.domain), ("label", chosen.label))
-        if value
-    )
-    target = " and ".join(
-        f"{name} {value}"
-        for name, value in (("domain", request.domain), ("label", request.label))
-        if value
-    )
+    named, target = _named(chosen.domain, chosen.label), _named(request.domain, request.label)
     many = "fact was" if count == 1 else "facts were"
     return HistoryEvent(
         at_ns=at_ns,
@@ -99,7 +100,12 @@ def _relabel(request: RelabelCommand, count: int, at_ns: int) -> HistoryEvent:
         text=f"{count} {many} moved{f' from {named}' if named else ''} to {target}",
         fields={
             "count": count,
-            "from": msgspec.to_builtins({"domain": chosen.domain, "label": chosen.label}),
+            "from": {"domain": chosen.domain, "label": chosen.label},
             "to": {"domain": request.domain, "label": request.label},
         },
     )
+
+
+def _named(domain: str | None, label: str | None) -> str:
+    given = (("domain", domain), ("label", label))
+    return " and ".join(f"{name} {value}" for name, value in given if value)

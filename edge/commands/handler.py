@@ -17,7 +17,7 @@ from ..home import CommandContext, Home
 from ..logs import log
 from ..mqtt import InboundMessage, Response, TopicAddress, Topics
 from ..storage import AnsweredCommand, JournalEntry
-from .changes import LabelledMany, carry_out, refused
+from .changes import LabelledMany, carry_out, completed, refused
 from .command_events import command_event
 from .parsing import CommandParser, ParsedCommand, Refusal, no_home, parse_command
 from .queries import open_home
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 FRESH: Final = frozenset({"adaptors", "candidates", "status", "health"}) | (
     LOCAL_COMMANDS.keys() - COMMANDS.keys() - {"label-many", "unlabel", "undo"}
 )
-"""Commands without a journal entry, for which a repeated one gets a new answer: those that only
-read, and one that opens the home with its journal again."""
+"""Commands without a journal entry: a repeated one gets a new answer.  They only read, except
+`false-alarm-rate`, which opens the home and its journal again."""
 
 COUNT_S: Final = 0.004
-"""Longest that a turn of the loop counts observations which agree with new labels: as long as it
-decides, see `loop.TURN_S`."""
+"""Longest count of agreeing observations in one turn of the loop: as long as its decisions may take
+(`loop.TURN_S`)."""
 
 LOST: Final = "it was carried out; its answer was lost in a crash or erased"
 
@@ -101,7 +101,7 @@ class CommandHandler:
         self._rate_limit = RateLimit(settings.per_minute, clock)
         self._topics, self._context, self._member = topics, context, member
         self._failed: dict[str, str] = {}
-        self._counting: deque[tuple[PendingCommand, JournalEntry, LabelledMany]] = deque()
+        self._counting: deque[tuple[PendingCommand, Request, JournalEntry, LabelledMany]] = deque()
 
     def receive(
         self, arrival: InboundMessage, address: TopicAddress
@@ -156,6 +156,7 @@ class CommandHandler:
         if request.verb in FRESH:
             answer = carry_out(request, context)
             assert isinstance(answer, Response), "only `label-many` is answered later"
+            self._note(request, answer, context.now_ns())
             self._answer(order, answer, kept=False)
             return
         home = open_home(request, context)
@@ -168,22 +169,23 @@ class CommandHandler:
         if found is not None and not _again(request, found):
             self._answer(order, _repeated(request, found), kept=True)
             return
+        request = completed(request, home)
         with journal.marking(command):
             response = carry_out(request, context)
         if isinstance(response, LabelledMany):
-            self._counting.append((order, command, response))
+            self._counting.append((order, request, command, response))
             return
         self._record(home, command, response)
-        self._note(order, response, at_ns)
+        self._note(request, response, at_ns)
         again = found is not None
         self._answer(order, msgspec.structs.replace(response, repeated=again), kept=True)
 
     def advance(self) -> bool:
-        """Go on counting for the answers to `label-many`, for a few milliseconds; True while there
+        """Continue the counts for answers to `label-many`, for a few milliseconds; True while there
         is more to count."""
         if not self._counting:
             return False
-        order, command, labelled = self._counting[0]
+        order, request, command, labelled = self._counting[0]
         try:
             response = labelled.advance(COUNT_S)
         except EdgeError as error:
@@ -193,7 +195,7 @@ class CommandHandler:
         if response is not None:
             self._counting.popleft()
             self._record(labelled.home, command, response)
-            self._note(order, response, command.at_ns)
+            self._note(request, response, command.at_ns)
             self._answer(order, response, kept=True)
         return bool(self._counting)
 
@@ -271,10 +273,8 @@ class CommandHandler:
             # Its effect and its mark are on the disk.
             log.warning("answer_not_recorded", verb=command.verb, reason=error.message)
 
-    def _note(self, order: PendingCommand, response: Response, at_ns: int) -> None:
-        """Leave a command in the history of its home."""
-        assert isinstance(order.parsed, ParsedCommand), "it was carried out"
-        request = order.parsed.request
+    def _note(self, request: Request, response: Response, at_ns: int) -> None:
+        """Add a command to the history of its home."""
         event = command_event(request, response, at_ns)
         if event is not None:
             self._context.note(request.home, event)

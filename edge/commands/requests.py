@@ -134,7 +134,7 @@ class UndoCommand(Request, frozen=True, tag="undo"):
 
 
 class ActionsCommand(Request, frozen=True, tag="actions"):
-    """List what people did in the last ten minutes."""
+    """List the actions of people in the last ten minutes."""
 
 
 class RelabelCommand(Request, frozen=True, tag="relabel"):
@@ -311,7 +311,7 @@ class SeriesCommand(Request, frozen=True, tag="series"):
 
 
 class ForgetPreviewCommand(Request, frozen=True, tag="forget-preview"):
-    """Count what a forget request would forget; changes nothing."""
+    """Return the effect of a forget request; changes nothing."""
 
     select: Select
 
@@ -323,7 +323,7 @@ class ReceiptsCommand(Request, frozen=True, tag="receipts"):
 
 
 class KnowledgeCommand(Request, frozen=True, tag="knowledge"):
-    """Return what the home knows: concepts, domains, adaptors, merges, geometry."""
+    """Return the knowledge of the home: concepts, domains, adaptors, merges, geometry."""
 
 
 COMMANDS: Final[dict[str, type[Request]]] = {

@@ -1,15 +1,15 @@
-"""Records of what people did, so that it can be undone for ten minutes.
+"""Records of the actions of people, which can be undone for ten minutes.
 
 A record holds each fact as it was before the action.  It is written in the transaction of the
 change, and it ends with the facts that a forget request names.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from math import nan
 from typing import Final, Literal
 
 from . import limits
+from .columns import listed
 from .facts import Fact, Selector
 
 Verb = Literal[
@@ -49,13 +49,13 @@ class FactBefore:
         return selector.matches(self.fact)
 
     def stored(self) -> "FactBefore":
-        """Return what is stored: features only where the ledger does not hold them."""
+        """Return the record to store: features only where the ledger does not hold them."""
         return replace(self, fact=replace(self.fact, features=b"")) if self.after else self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """What a person did.
+    """An action of a person.
 
     id: for `Undo`.  facts: as they were before, without the forgotten ones.  adaptors: domain and
     version of those that it removed and that undoing reinstates.  labels: that it gave.  domain,
@@ -91,7 +91,7 @@ class Action:
 
     @property
     def empty(self) -> bool:
-        """True if it changed nothing, or nothing is left of what it changed."""
+        """True if it changed no fact, or none of the facts that it changed is left."""
         return self.verb in ACTIONS_OF_FACTS and not self.facts and not self.undone
 
     def text(self, facts: int) -> str:
@@ -99,13 +99,14 @@ class Action:
         many = "1 observation" if facts == 1 else f"{facts} observations"
         match self.verb:
             case "label" | "label-many":
-                return f"labelled {many} as {_shown(self.labels)}"
+                return f"labelled {many} as {listed(self.labels, LABELS_SHOWN)}"
             case "unlabel":
                 return f"took back the label of {many}"
             case "relabel":
                 if self.domain:
                     return f"renamed the domain {self.domain} to {self.other}"
-                return f"corrected {many}" + (f" to {_shown(self.labels)}" if self.labels else "")
+                labels = listed(self.labels, LABELS_SHOWN)
+                return f"corrected {many}" + (f" to {labels}" if labels else "")
             case "undo-merge":
                 return f"separated {self.domain} from {self.other}"
             case "confirm":
@@ -115,9 +116,3 @@ class Action:
                 return f"removed version {self.version} of the adaptor of {self.domain}"
             case "grow":
                 return f"had version {self.version} of the adaptor of {self.domain} grown"
-
-
-def _shown(labels: Iterable[str]) -> str:
-    names = tuple(labels)
-    more = f" and {len(names) - LABELS_SHOWN} more" if len(names) > LABELS_SHOWN else ""
-    return ", ".join(names[:LABELS_SHOWN]) + more

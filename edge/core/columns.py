@@ -127,10 +127,10 @@ def find_invalid_columns(names: Sequence[Any], width: int) -> str:
     return f"expected each name once, found {name!r} {count} times" if count > 1 else ""
 
 
-def listed(names: Sequence[str]) -> str:
-    """Return names as text, at most `NAMES_SHOWN` of them."""
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(names[:NAMES_SHOWN]) + more
+def listed(names: Sequence[str], most: int = NAMES_SHOWN) -> str:
+    """Return names as text, at most `most` of them."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _number(name: object, value: object) -> float:

@@ -549,17 +549,11 @@ Effect = (
     Publish
     | Together
     | ReleaseActions
-    | StoreFacts
+    | StoredEffect
     | StoreContribution
     | StoreGeometry
     | EraseFacts
     | StartGrowth
     | CancelGrowth
-    | StoreAdaptor
-    | RemoveAdaptor
-    | StoreGrowthAttempt
-    | StoreLabelCandidates
-    | StoreRecalibration
-    | StoreDomainMerge
     | SetOutput
 )

@@ -90,6 +90,30 @@ def hash_fields(fields: tuple[Any, ...]) -> bytes:
     return hashlib.sha256(b"".join((*parts, _numbers(captured_at_ns, revision), features))).digest()
 
 
+class Captured(Protocol):
+    """An observation or a fact: when it was captured, and of what."""
+
+    @property
+    def subject(self) -> str:
+        """Its subject, empty if unknown."""
+
+    @property
+    def stream(self) -> str:
+        """Its stream."""
+
+    @property
+    def domain(self) -> str:
+        """Its domain."""
+
+    @property
+    def recording(self) -> str:
+        """Its recording, empty if unknown."""
+
+    @property
+    def captured_at_ns(self) -> int:
+        """Nanoseconds since 1970."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selector:
     """Selects facts that match every given field.  Times: from_ns <= captured_at_ns < until_ns."""
@@ -105,12 +129,20 @@ class Selector:
 
     def matches(self, fact: Fact) -> bool:
         """Return whether a fact is selected."""
-        wanted = ("subject", "stream", "domain", "label", "recording")
+        return self.selects(fact.id, fact, fact.label)
+
+    def selects(self, key: str, one: Captured, label: str | None = None) -> bool:
+        """Return whether an observation is selected.  label: None without one; a selector that
+        names a label does not select it then."""
         return (
-            (self.ids is None or fact.id in self.ids)
-            and all(getattr(self, n) in (None, getattr(fact, n)) for n in wanted)
-            and (self.from_ns is None or fact.captured_at_ns >= self.from_ns)
-            and (self.until_ns is None or fact.captured_at_ns < self.until_ns)
+            (self.ids is None or key in self.ids)
+            and self.subject in (None, one.subject)
+            and self.stream in (None, one.stream)
+            and self.domain in (None, one.domain)
+            and self.label in (None, label)
+            and self.recording in (None, one.recording)
+            and (self.from_ns is None or one.captured_at_ns >= self.from_ns)
+            and (self.until_ns is None or one.captured_at_ns < self.until_ns)
         )
 
     @property
@@ -154,21 +186,6 @@ class LabelCandidate:
     score: float
     features: bytes = field(repr=False)
     recording: str = ""
-
-    def selected_by(self, selector: Selector) -> bool:
-        """Return whether a selector matches it: never one that names a label."""
-        return selector.matches(
-            Fact(
-                id=self.observation_id,
-                stream=self.stream,
-                domain=self.domain,
-                label="",
-                captured_at_ns=self.captured_at_ns,
-                features=b"",
-                subject=self.subject,
-                recording=self.recording,
-            )
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What people and the runtime change in the facts of a ledger: labels, corrections, merges.
+"""Changes of the facts of a ledger by people and by the runtime: labels, corrections, merges.
 
 Every change passes through `Learner.learn` or `Learner.restore`, which keep sums, session and
 ledger alike.
@@ -6,7 +6,7 @@ ledger alike.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from math import isnan
+from math import isnan, nan
 from typing import cast
 
 from . import limits
@@ -53,22 +53,10 @@ class Learner:
         self._config, self._ledger = config, ledger
         self._session, self._levels, self._growth = session, levels, growth
 
-    def unlabelled(self, observation_id: str) -> BufferedObservation | None:
+    def unlabelled(self, observation_id: str) -> BufferedObservation | LabelCandidate | None:
         """Return an observation from the label buffer or the label candidates; None if expired."""
         buffered = self._session.label_buffer.get(observation_id)
-        if buffered is not None:
-            return buffered
-        kept = self._ledger.candidate(observation_id)
-        if kept is None:
-            return None
-        return BufferedObservation(
-            stream=kept.stream,
-            subject=kept.subject,
-            captured_at_ns=kept.captured_at_ns,
-            domain=kept.domain,
-            features=kept.features,
-            recording=kept.recording,
-        )
+        return buffered or self._ledger.candidate(observation_id)
 
     def refusals(self, labels: Sequence[Label]) -> tuple[Rejected | None, ...]:
         """Return why each label cannot be used, None for those that can."""
@@ -207,8 +195,8 @@ class Learner:
             self._session.record_facts(admission.entering)
             out = tuple(fact.id for fact in leaving)
             yield StoreFacts(admission.entering, out, before=gone)
-        said = ", ".join(part for part in (detail, admission.detail) if part)
-        yield Publish(Acknowledgement(subject_id, len(admission.entering), said))
+        details = ", ".join(part for part in (detail, admission.detail) if part)
+        yield Publish(Acknowledgement(subject_id, len(admission.entering), details))
 
     # --- merges of domains ------------------------------------------------------------------------
 
@@ -258,20 +246,18 @@ class Learner:
     # --- records of actions -----------------------------------------------------------------------
 
     def facts_before(self, effect: StoreFacts) -> Iterator[FactBefore]:
-        """Yield what a change that is not applied yet does to each fact and to each observation
-        that waits for a label."""
+        """Yield the facts that a change replaces, before it is applied: also each observation that
+        waits for a label, as a fact without one."""
         before = {fact.id: fact for fact in effect.before}
         after = {fact.id: fact.hash() for fact in effect.facts}
         for key in dict.fromkeys((*after, *effect.evicted, *effect.withdrawn)):
             old, candidate = before.get(key), self._ledger.candidate(key)
-            if old is None and candidate is not None:
-                old = _candidate_as_fact(candidate)
-            waiting = self._session.label_buffer.get(key)
+            waiting = candidate or self._session.label_buffer.get(key)
             if old is None and waiting is not None:
                 old = _as_fact(key, waiting)
             if old is None:
                 continue
-            score = candidate.score if candidate is not None else float("nan")
+            score = candidate.score if candidate is not None else nan
             yield FactBefore(fact=old, after=after.get(key, b""), score=score)
 
     def restore(self, action: Action, known: Knowledge) -> Iterator[Effect]:
@@ -326,24 +312,10 @@ class Learner:
         return tuple(cast("Fact", self._ledger.get(fact_id)) for fact_id in ids)
 
 
-def _as_fact(key: str, one: BufferedObservation) -> Fact:
+def _as_fact(key: str, one: BufferedObservation | LabelCandidate) -> Fact:
     """Return an unlabelled observation as a fact without a label."""
     return Fact(
         id=key,
-        stream=one.stream,
-        domain=one.domain,
-        label="",
-        captured_at_ns=one.captured_at_ns,
-        features=one.features,
-        subject=one.subject,
-        recording=one.recording,
-    )
-
-
-def _candidate_as_fact(one: LabelCandidate) -> Fact:
-    """Return a label candidate as a fact without a label."""
-    return Fact(
-        id=one.observation_id,
         stream=one.stream,
         domain=one.domain,
         label="",

@@ -90,7 +90,7 @@ MERGED_FACTS_MAX: Final = 1_024
 
 UNDO_NS: Final = 600 * 10**9
 """How long an action can be undone.  Facts that it evicted are kept for as long, so the file does
-not grow by more than what people label in ten minutes.  Chosen by hand."""
+not grow by more than people label in ten minutes.  Chosen by hand."""
 
 ACTIONS_MAX: Final = 256
 """Actions kept, the newest: one every two seconds.  Chosen by hand; effect not measured."""

@@ -264,7 +264,7 @@ class Runtime(RuntimeViews):
         return self._learner.refusals(labels)
 
     def snapshot(self) -> KnowledgeSnapshot:
-        """Return what decisions say now, frozen, to compare with what they say later."""
+        """Return the knowledge that serves now, frozen, to compare its answers with later ones."""
         return KnowledgeSnapshot(self.knowledge, self.config.false_alarm_rate)
 
     def _change(

@@ -1,4 +1,4 @@
-"""What a runtime knows, for people who look at it: reading changes no answer."""
+"""Views of a runtime for people: reading changes no answer."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ import hdc
 
 from .config import Config
 from .events import AlarmQuestion
-from .facts import Fact, Ledger, Selector
+from .facts import Fact, LabelCandidate, Ledger, Selector
 from .knowledge import Knowledge
 from .learning import Learner
 from .recalibration import CalibrationStatus, ObservedRate
@@ -49,7 +49,9 @@ class RuntimeViews:
         made = explain(features, self.knowledge, self._ledger, rate, own)
         return replace(made, stream=found.stream)
 
-    def observation(self, observation_id: str) -> BufferedObservation | Fact | None:
+    def observation(
+        self, observation_id: str
+    ) -> Fact | BufferedObservation | LabelCandidate | None:
         """Return a learned, recent or waiting observation; None if it has expired."""
         return self._ledger.get(observation_id) or self._learner.unlabelled(observation_id)
 

@@ -1,4 +1,4 @@
-"""Undo: what a person did is recorded with the change, and reversed on request."""
+"""Undo: an action of a person is recorded with its change, and reversed on request."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -61,7 +61,7 @@ class ActionLog:
         self._levels, self._growth = levels, growth
 
     def describe(self, event: PersonEvent, action_id: str, at_ns: int) -> Action:
-        """Return the record of an event that is not handled yet, without what it changes."""
+        """Return the record of an event that is not handled yet, without the facts that it changes."""
         made = Action(id=action_id, verb=VERBS[type(event)], at_ns=at_ns)
         match event:
             case Label():
@@ -110,7 +110,7 @@ class ActionLog:
 
     def grown(self, domain: str, version: int, effects: tuple[Effect, ...]) -> Iterator[Effect]:
         """Yield the effects of a finished growth; with the record of the action that asked for it,
-        if there is one, so that what it replaces is kept aside."""
+        if there is one, so that the versions that it replaces are kept aside."""
         asked = (one for one in self._ledger.actions() if one.verb == "grow" and not one.undone)
         action = next(
             (one for one in asked if (one.domain, one.version) == (domain, version)), None
@@ -119,9 +119,8 @@ class ActionLog:
         if action is None or not installs:
             yield from effects
             return
-        stored = tuple(one for one in effects if isinstance(one, STORED_EFFECTS))
-        yield Together(stored, action)
-        yield from (one for one in effects if one not in stored)
+        yield Together(_stored(effects), action)
+        yield from _others(effects)
 
     def undo(self, event: Undo, known: Knowledge) -> Iterator[Effect]:
         """Undo an action, as far as nothing else has changed it since."""
@@ -131,12 +130,7 @@ class ActionLog:
             yield Publish(Rejected(event.action_id, reason, hint))
             return
         effects = tuple(self._reversed(found, known))
-        stored: tuple[StoredEffect, ...] = tuple(
-            one for one in effects if isinstance(one, STORED_EFFECTS)
-        )
-        rejected = [
-            e for e in effects if isinstance(e, Publish) and isinstance(e.message, Rejected)
-        ]
+        stored, rejected = _stored(effects), _rejections(effects)
         if rejected:
             yield rejected[0]
             return

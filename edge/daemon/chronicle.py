@@ -1,8 +1,9 @@
-"""Writes what happens into the history of each home: messages and commands become events with one
-plain sentence each."""
+"""Writes the history of each home: messages and commands become events with one plain sentence
+each."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +18,7 @@ from ..core import (
     LabelRequest,
     Receipt,
     SeriesAnomaly,
+    listed,
 )
 from ..mqtt import BundleTrialReport, ClockJump, OutboxGap
 from ..storage import HistoryEvent
@@ -27,7 +29,10 @@ NS_PER_S: Final = 10**9
 """Nanoseconds in a second."""
 
 PENDING_MAX: Final = 1_000
-"""Events that wait while the disk fails; more are dropped."""
+"""Events that wait while their home is closed; more are dropped."""
+
+CHANNELS_SHOWN: Final = 3
+"""Channels named in a sentence about a series: more do not fit a line."""
 
 
 class Chronicle:
@@ -54,7 +59,7 @@ class Chronicle:
             pending.append(event)
 
     def write(self) -> None:
-        """Write what has happened since the last call."""
+        """Write the events since the last call."""
         recent = self._recent.unrecorded
         while recent:
             entry = recent.popleft()
@@ -82,40 +87,34 @@ class Chronicle:
         """Yield the beginning or the end of an alarm; at its end, where the domain is new since it
         began, how long it took from the first observation to answers."""
         stream, domain, at_ns = one.stream, one.domain, one.captured_at_ns
-        ids = (one.observation_id,)
+        event = partial(
+            HistoryEvent,
+            at_ns=at_ns,
+            stream=stream,
+            domain=domain,
+            observation_ids=(one.observation_id,),
+        )
         if one.raised:
             self._alarms[stream] = at_ns, self._known_domains(home)
-            yield HistoryEvent(
-                at_ns=at_ns,
+            yield event(
                 kind="alarm",
-                stream=stream,
-                domain=domain,
                 text=f"{stream} left the known domains ({domain})",
                 fields={"raised": True, "window_p": one.window_p},
-                observation_ids=ids,
             )
             return
         began_ns, known = self._alarms.pop(stream, (0, frozenset[str]()))
         lasted_s = (at_ns - began_ns) / NS_PER_S if began_ns else 0.0
         lasted = f" after {_duration(lasted_s)}" if began_ns else ""
-        yield HistoryEvent(
-            at_ns=at_ns,
+        yield event(
             kind="alarm",
-            stream=stream,
-            domain=domain,
             text=f"{stream} is back in a known domain ({domain}){lasted}",
             fields={"raised": False, "window_p": one.window_p, "from_ns": began_ns},
-            observation_ids=ids,
         )
         if began_ns and domain and domain not in known:
-            yield HistoryEvent(
-                at_ns=at_ns,
+            yield event(
                 kind="answered",
-                stream=stream,
-                domain=domain,
                 text=f"{domain} is answered, {_duration(lasted_s)} after {stream} entered it",
                 fields={"from_ns": began_ns, "seconds": lasted_s},
-                observation_ids=ids,
             )
 
     def _known_domains(self, name: str) -> frozenset[str]:
@@ -125,7 +124,7 @@ class Chronicle:
 
 
 def start_event(at_ns: int, version: str, before: HistoryEvent | None) -> HistoryEvent:
-    """Return the event that the daemon has started.  before: its last start or stop."""
+    """Return the event of a start of the daemon.  before: its last start or stop."""
     crashed = before is not None and before.fields.get("state") == "started"
     text = f"The daemon started (version {version})"
     if crashed:
@@ -139,7 +138,7 @@ def start_event(at_ns: int, version: str, before: HistoryEvent | None) -> Histor
 
 
 def stop_event(at_ns: int) -> HistoryEvent:
-    """Return the event that the daemon stops."""
+    """Return the event of a stop of the daemon."""
     return HistoryEvent(
         at_ns=at_ns, kind="restart", text="The daemon stopped", fields={"state": "stopped"}
     )
@@ -166,7 +165,7 @@ def _question(_at_ns: int, one: AlarmQuestion) -> HistoryEvent:
 
 
 def _series_event(_at_ns: int, one: ChangePoint | SeriesAnomaly) -> HistoryEvent:
-    channels = _listed(one.channels)
+    channels = listed(one.channels, CHANNELS_SHOWN)
     if isinstance(one, ChangePoint):
         kind, text = "change-point", f"{one.stream}: {one.change} of {channels}"
         fields: dict[str, Any] = {
@@ -211,7 +210,7 @@ def _request(at_ns: int, one: LabelRequest) -> HistoryEvent:
         kind="label-request",
         stream=one.stream,
         domain=one.domain,
-        text=f"{count} observations of {one.stream} would teach most about {one.domain}",
+        text=f"{count} observations of {one.stream} are worth a label ({one.domain})",
         fields={"count": count},
         observation_ids=one.observation_ids,
     )
@@ -242,8 +241,8 @@ def _trial(at_ns: int, one: BundleTrialReport) -> HistoryEvent:
 
 
 def _merge(at_ns: int, one: Acknowledgement) -> HistoryEvent:
-    """Return the event of a merge that the device made: what follows its sentence names the
-    observation."""
+    """Return the event of a merge that the device made, without the part of the detail that names
+    the observation."""
     sentence, facts = one.detail.partition(";")[0], "fact" if one.count == 1 else "facts"
     return HistoryEvent(
         at_ns=at_ns,
@@ -279,14 +278,8 @@ EVENTS: Final[dict[type, Callable[[int, Any], HistoryEvent]]] = {
 """The events of messages that need nothing else."""
 
 
-def _listed(names: Iterable[str]) -> str:
-    given = list(names)
-    more = f" and {len(given) - 3} more" if len(given) > 3 else ""
-    return ", ".join(given[:3]) + more
-
-
 def _duration(seconds: float) -> str:
-    """Return a time as people say it: 40 s, 12 min, 3.5 h, 2.1 days."""
+    """Return a duration in its largest unit: 40 s, 12.0 min, 3.5 h, 2.1 days."""
     for unit, size in (("days", 86_400.0), ("h", 3_600.0), ("min", 60.0)):
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"

@@ -1,7 +1,7 @@
 """The web console as a child of the daemon: started, restarted with growing pauses, ended with it.
 
-The child's standard input is a pipe; it ends when the pipe closes, so that it outlives no daemon,
-however that ends.
+The child's standard input is a pipe.  The console ends when the pipe closes, so it never outlives
+the daemon, even one that was killed.
 """
 
 import subprocess
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from ..config import WebSettings
-from ..extras import install_command
+from ..extras import WEB_PACKAGES, install_command
 from ..logs import log
 
 PART: Final = "web"
@@ -24,11 +24,11 @@ PAUSE_S: Final = 1.0
 """First pause before a restart; each further one is twice as long."""
 
 PAUSE_S_MAX: Final = 60.0
-"""Longest pause before a restart, and how long a console must run to count as working.  Chosen by
-hand; effect not measured."""
+"""Longest pause before a restart; a console that has run for as long works.  Chosen by hand; effect
+not measured."""
 
 STOP_S: Final = 1.0
-"""Seconds for the console to end, of the daemon's four: it holds no work.  Then it is killed."""
+"""Seconds for the console to end, of the daemon's four; then it is killed, which loses no work."""
 
 SERVED: Final = 3
 """Exit status of a console that found another one (edge/web/process.py)."""
@@ -93,8 +93,7 @@ class ConsoleSupervisor:
             process.stdin.close()
 
     def _start(self) -> None:
-        missing = [name for name in ("jinja2", "microdot") if find_spec(name) is None]
-        if missing:
+        if any(find_spec(name) is None for name in WEB_PACKAGES):
             self._fail(f"its packages are not installed: {install_command('web')}", PAUSE_S_MAX)
             return
         words = ["-P", "-m", "edge.web", str(self._folder), "-", "child"]
@@ -116,7 +115,7 @@ class ConsoleSupervisor:
         if process is not None and process.stdin is not None:
             process.stdin.close()
         if status == SERVED:
-            # Somebody has started one by hand, which is as good.
+            # A console that a person started serves this home.
             self._next_s = self._clock() + PAUSE_S_MAX
             return
         self._fail(f"it has ended with status {status}; its reason is in the log", self._pause_s)

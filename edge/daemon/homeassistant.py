@@ -1,5 +1,5 @@
-"""The daemon's side of Home Assistant: what was flagged last on each stream, and controls, which
-become commands.
+"""The daemon's side of Home Assistant: the newest flagged observation of each stream, and controls,
+which become commands.
 
 Everything runs in the loop's thread, except making pictures smaller.
 """
@@ -43,16 +43,16 @@ from .homes import HomeSlot
 from .loop import Loop
 
 ANNOUNCED_STREAMS_MAX: Final = 64
-"""Streams with entities: the announcement of so many has about half a megabyte, and a device page
-of Home Assistant lists them all.  Chosen by hand."""
+"""Streams with entities.  The announcement of 64 takes about half a megabyte, and a device page of
+Home Assistant lists them all.  Chosen by hand."""
 
 HOLD_S: Final = 30.0
-"""Seconds that a flagged observation stays before another one replaces it, unless it is answered: a
-person must have time to look at it and to answer.  Chosen by hand; effect not measured."""
+"""Seconds for which a flagged observation stays unless it is answered, so that a person can look at
+it and answer.  Chosen by hand; effect not measured."""
 
 ANNOUNCED_S: Final = 5.0
-"""How long the description of the device may be old, in seconds; listing the labels in use reads
-every concept.  Chosen by hand; effect not measured."""
+"""Longest age of the description of the device, in seconds: listing the labels in use reads every
+concept.  Chosen by hand; effect not measured."""
 
 CONTROLS_PER_MINUTE: Final = 60
 """Controls accepted a minute: more than a person gives.  The default of [commands] is the same."""
@@ -74,11 +74,11 @@ BOARD: Final = Path("/proc/device-tree/model")
 """Where boards such as a Raspberry Pi name themselves."""
 
 
-class Reply(Protocol):
-    """Makes a command of the daemon's own."""
+class Commands(Protocol):
+    """Makes commands of the daemon's own."""
 
     def internal(self, request: Request, reply: Callable[[bytes], None]) -> Any:
-        """Return the command; reply: takes its answer."""
+        """Return a command; reply: takes its answer."""
 
 
 class Flagged:
@@ -112,7 +112,7 @@ class HomeAssistantPanel:
         device: str,
         version: str,
         loop: Callable[[], Loop],
-        handler: Callable[[], Reply],
+        handler: Callable[[], Commands],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._device, self._version = device, version
@@ -128,8 +128,8 @@ class HomeAssistantPanel:
         self.health_s = 60.0
 
     def watch(self, event: Event, messages: Iterable[Message]) -> None:
-        """Note flagged observations.  After any other event, note what they are labelled in the
-        ledger: commands label, correct, undo and take labels back."""
+        """Note flagged observations.  After any other event, read their labels from the ledger:
+        commands label, correct, undo and take labels back."""
         if isinstance(event, Observation):
             for one in messages:
                 if isinstance(one, Decision) and one.known is not True:
@@ -274,8 +274,8 @@ class HomeAssistantPanel:
     # --- controls --------------------------------------------------------------------------------
 
     def control(self, control: Control | InvalidControl) -> None:
-        """Queue the command that a control amounts to; its outcome is one of `answers`."""
-        kind = kind_of_control(control)
+        """Queue the command of a control; its outcome is one of `answers`."""
+        kind = control.kind
         if not self._limit.take():
             self._refuse(kind, f"more than {CONTROLS_PER_MINUTE} controls in a minute")
             return
@@ -300,7 +300,7 @@ class HomeAssistantPanel:
         return found
 
     def _command(self, control: Control) -> tuple[Request, str] | str:
-        """Return the command of a control and what it does in words, or why there is none."""
+        """Return the command of a control and a sentence about it, or why there is none."""
         name = f"ha-{secrets.token_hex(8)}"
         if isinstance(control, RateControl):
             rate = control.percent / 100
@@ -373,17 +373,9 @@ def installed_bundle(home: Home) -> InstalledBundle | None:
     )
 
 
-def kind_of_control(control: Control | InvalidControl) -> str:
-    """Return the kind of a control, as in its topic."""
-    if isinstance(control, InvalidControl):
-        return control.control
-    kinds = {LabelControl: "label", NotNewControl: "not-new", RateControl: "false-alarm-rate"}
-    return kinds[type(control)]
-
-
 def small_picture(payload: object) -> bytes | None:
-    """Return an image as a JPEG file of at most `PICTURE_PIXELS` a side, without what a camera
-    writes into its files (place, time, owner); None if it is none."""
+    """Return an image as a JPEG file of at most `PICTURE_PIXELS` a side, without metadata of the
+    camera (place, time, owner); None if it is no image."""
     from PIL import Image, ImageOps
 
     with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError):

@@ -114,7 +114,7 @@ class CommandPort(Protocol):
         """Return the ids of the observations that a command labels."""
 
     def advance(self) -> bool:
-        """Go on with answers that take longer than a turn; True while there is any."""
+        """Continue answers that take longer than a turn; True while there is any."""
 
     def execute(self, command: Any) -> None:
         """Execute a command and answer it."""

@@ -19,55 +19,49 @@ OTHERS_MAX: Final = 512
 which come a few a minute."""
 
 PER_STREAM_MAX: Final = 4
-"""Newest decisions and forecasts kept of a stream: who asks each second sees that it moves."""
+"""Newest decisions and forecasts kept of a stream: enough for a client that polls each second."""
 
 ANSWERED_MAX: Final = 500
 """Messages of one answer, the newest: half a megabyte at most."""
 
 CHANNELS_MAX: Final = 32
-"""Channels up to which a forecast comes with its tables; the command `series` returns wider ones.
-64 series of 512 channels would make an answer of 12 MB."""
+"""Most channels of a forecast that is returned with its tables; the command `series` returns wider
+ones.  64 series of 512 channels would make an answer of 12 MB."""
 
 OFTEN: Final = frozenset({Decision, SeriesForecast})
-"""Messages that come with each observation."""
+"""Messages about every observation."""
 
 Entry = tuple[int, int, str, Any]
 """Number, time in ns, home and message."""
 
 
 class RecentMessages:
-    """The newest messages of all homes.  unrecorded: those that the history has not seen yet, for
-    the loop alone.  Cost of `add`: about a quarter of a microsecond."""
+    """The newest messages of all homes.  last: number of the newest.  unrecorded: not in the
+    history yet, for the loop alone.  Cost of `add`: about a quarter of a microsecond."""
 
     def __init__(self) -> None:
         self._streams: dict[str, deque[Entry]] = {}
         self._others: deque[Entry] = deque(maxlen=OTHERS_MAX)
         self.unrecorded: deque[Entry] = deque(maxlen=OTHERS_MAX)
-        self._last = 0
+        self.last = 0
 
     def add(self, number: int, at_ns: int, message: Any, home: str = "") -> None:
         """Add a message.  number: of the outbox, 0 if it has none."""
+        entry = number, at_ns, home, message
         if type(message) in OFTEN:
-            stream = message.stream
-            try:
-                self._streams[stream].append((number, at_ns, home, message))
-            except KeyError:
-                self._open(stream).append((number, at_ns, home, message))
+            ring = self._streams.get(message.stream)
+            if ring is None:
+                ring = self._open(message.stream)
+            ring.append(entry)
         else:
-            entry = number, at_ns, home, message
             self._others.append(entry)
             self.unrecorded.append(entry)
-        self._last = number
-
-    @property
-    def last(self) -> int:
-        """The number of the newest message."""
-        return self._last
+        self.last = number
 
     def after(self, number: int) -> Iterator[dict[str, Any]]:
-        """Yield the messages after a number, oldest first, at most `ANSWERED_MAX`.  A number that
-        was never given yields all: the daemon has started again with an empty disk."""
-        if number > self._last:
+        """Yield the messages after a number, oldest first, at most `ANSWERED_MAX`.  A number
+        above the last one yields all: the daemon has started again with an empty disk."""
+        if number > self.last:
             number = 0
         rings = [self._others.copy(), *(ring.copy() for ring in tuple(self._streams.values()))]
         found = [entry for ring in rings for entry in ring if entry[0] > number]
@@ -81,7 +75,7 @@ class RecentMessages:
 
     def keep(self, held: Callable[[str, Any], bool]) -> None:
         """Drop the messages about observations that are not held any more: they were forgotten.
-        held: returns whether a home still holds what a message is about."""
+        held: returns whether a home still holds the observations of a message."""
         for name, ring in tuple(self._streams.items()):
             self._streams[name] = deque(self._held(ring, held), maxlen=PER_STREAM_MAX)
         self._others = deque(self._held(self._others, held), maxlen=OTHERS_MAX)

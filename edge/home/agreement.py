@@ -36,8 +36,8 @@ class Agreement(msgspec.Struct, frozen=True):
 
 
 class AgreementCount:
-    """Compares what decisions say about the label candidates, the newest first, before and after
-    labels were stored.
+    """Compares the answers to the label candidates, the newest first, before and after labels were
+    stored.
 
     before: taken before they were.  labels: that were given.  ids: by label of those that agree and
     count as known, at most `AGREEING_MAX` each.  compared: how many candidates were.  Nothing else
@@ -64,7 +64,7 @@ class AgreementCount:
 
     @property
     def agreements(self) -> tuple[Agreement, ...]:
-        """What was counted, most first."""
+        """The counts so far, most first."""
         return tuple(
             Agreement(label, count, self._known[label])
             for label, count in self._counts.most_common()

@@ -1,4 +1,5 @@
-"""What a home knows and what a forget would take away, for people who look at it."""
+"""Descriptions of a home for the console: its knowledge, the values of observations, and the effect
+of a forget request before it is sent."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,11 +15,11 @@ from .home import Home
 from .labelling import column_names
 
 SAMPLE_IDS_MAX: Final = 20
-"""Ids shown of the observations that a forget would take: enough to recognise them."""
+"""Ids shown of the observations that a forget would erase: enough to recognise them."""
 
 FORGET_S: Final = (0.2, 40e-6)
-"""Seconds of a forget: of the smallest, and of each fact more.  Measured on one core of an x86
-gateway with 10,000 facts of the shipped encoder."""
+"""Seconds that a forget takes at least, and for each fact.  Measured on one core of an x86 gateway
+with 10,000 facts of the shipped encoder."""
 
 
 class ConceptView(msgspec.Struct, frozen=True):
@@ -31,8 +32,8 @@ class ConceptView(msgspec.Struct, frozen=True):
 
 
 class DomainView(msgspec.Struct, frozen=True, kw_only=True):
-    """A domain.  calibration: how its thresholds were set; adaptor: what answers for it; served:
-    how many of the answers served on its newest labelled observations were right."""
+    """A domain.  calibration: of its thresholds; adaptor: the serving version; served: count of the
+    answers served on its newest labelled observations, and of the right ones."""
 
     domain: str
     facts: int
@@ -42,8 +43,8 @@ class DomainView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KnowledgeView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a home knows.  merges: of domains that the runtime made by itself, newest first, with
-    the number of facts that moved.  geometry: version and short fingerprint of the frozen one.
+    """The knowledge of a home.  merges: of domains that the runtime made by itself, newest first,
+    with the number of facts that moved.  geometry: version and short fingerprint of the frozen one.
     devices: whose sums are included.  evictions: facts that full concepts have dropped."""
 
     concepts: tuple[ConceptView, ...]
@@ -61,7 +62,7 @@ class KnowledgeView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RemainingConcept(msgspec.Struct, frozen=True):
-    """A concept that a forget touches.  facts: that it takes; remaining: that stay."""
+    """A concept that a forget affects.  facts: to erase; remaining: that stay."""
 
     domain: str
     label: str
@@ -70,9 +71,9 @@ class RemainingConcept(msgspec.Struct, frozen=True):
 
 
 class ForgetPreview(msgspec.Struct, frozen=True, kw_only=True):
-    """What a forget would take.  adaptors: that end because a fact has shaped them; raws: raw
-    inputs on the disk; candidates: observations that wait for a label; recent: in memory; series:
-    whose state is dropped; estimate_s: about how long it takes."""
+    """The effect of a forget.  adaptors: deleted because a fact has shaped them; raws: raw inputs
+    on the disk; candidates: observations that wait for a label; recent: in memory; series: those
+    dropped; estimate_s: seconds that it takes, about."""
 
     facts: int
     concepts: tuple[RemainingConcept, ...]
@@ -96,7 +97,7 @@ class Values(msgspec.Struct, frozen=True):
 
 
 def describe_knowledge(home: Home) -> KnowledgeView:
-    """Return what an opened home knows."""
+    """Return the knowledge of an opened home."""
     store, runtime = home.store, home.runtime
     counts = store.concepts()
     newest = store.lists.newest_of(counts)
@@ -127,22 +128,16 @@ def _domains(
     facts: Counter[str] = Counter()
     for (domain, _), count in counts.items():
         facts[domain] += count
-    made = []
-    for name in home.runtime.knowledge.domains:
-        answers = served.get(name)
-        made.append(
-            DomainView(
-                domain=name,
-                facts=facts[name],
-                calibration=calibrated.get(name),
-                adaptor=serving.get(name),
-                served={
-                    "count": answers.count if answers else 0,
-                    "right": answers.right if answers else 0,
-                },
-            )
+    return [
+        DomainView(
+            domain=name,
+            facts=facts[name],
+            calibration=calibrated.get(name),
+            adaptor=serving.get(name),
+            served=asdict(served[name]) if name in served else {"count": 0, "right": 0},
         )
-    return made
+        for name in home.runtime.knowledge.domains
+    ]
 
 
 def _merge(one: DomainMerge) -> dict[str, Any]:
@@ -151,8 +146,8 @@ def _merge(one: DomainMerge) -> dict[str, Any]:
 
 
 def preview_forget(home: Home, selector: Selector) -> ForgetPreview:
-    """Count what a forget request would take; changes nothing.  Raises EdgeError for a selector
-    that names nothing.  Cost: that of finding the facts."""
+    """Return the effect of a forget request; changes nothing.  Raises EdgeError for a selector that
+    names nothing.  Cost: that of finding the facts."""
     if selector.empty:
         raise EdgeError(
             "previewing a forget: nothing is selected",

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import AlarmQuestion, BufferedObservation, Runtime
+from ..core import AlarmQuestion, BufferedObservation, Runtime, Selector
 from ..storage import CandidateEntry, Store
 from .similar_groups import SKETCH_BYTES, GroupingThread
 from .typos import KnownNames
@@ -85,7 +85,7 @@ class GalleryPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GalleryView(msgspec.Struct, frozen=True, kw_only=True):
-    """What a page shows.  state: waiting, recent or labelled.  order: value, newest or similar.
+    """The selection of a page.  state: waiting, recent or labelled.  order: value, newest or similar.
     stream, guess: filters, empty for all; the guess of a labelled observation is its label."""
 
     offset: int = 0
@@ -97,7 +97,7 @@ class GalleryView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Answer:
-    """What is cached of an observation: its guess under `version`, and a sketch of its features."""
+    """The cached guess of an observation under `version`, and a sketch of its features."""
 
     __slots__ = ("guess", "known", "p_value", "sketch", "version")
 
@@ -264,17 +264,15 @@ class Gallery:
         )
 
     def _labelled(self, view: GalleryView) -> tuple[int, list[GalleryItem]]:
-        store = self._store
-        every = store.concepts()
-        wanted = {key: n for key, n in every.items() if view.guess in ("", key[1])}
+        lists, counts = self._store.lists, self._store.concepts()
+        wanted = {key: n for key, n in counts.items() if view.guess in ("", key[1])}
+        total = sum(wanted.values())
         if view.stream or (view.order == "newest" and not view.guess):
-            rows = store.lists.newest_page(view.stream, view.offset, view.limit)
-            if view.guess:
-                rows = [row for row in rows if row[3] == view.guess]
-            total = sum(every.values())
+            chosen = Selector(stream=view.stream or None, label=view.guess or None)
+            rows = lists.newest_page(chosen, view.offset, view.limit)
+            total = lists.count(chosen) if view.stream else total
         else:
-            rows = store.lists.concept_page(wanted, view.offset, view.limit)
-            total = sum(wanted.values())
+            rows = lists.concept_page(wanted, view.offset, view.limit)
         made = [
             GalleryItem(
                 id=key,

@@ -108,10 +108,10 @@ def waiting_labels(home: Home) -> WaitingLabels:
     """Return the observations of an opened home that wait for a label: the most valuable
     `LISTED_MAX`."""
     index = home.store.candidate_index()
-    order = heapq.nsmallest(LISTED_MAX, index, key=lambda key: (-index[key].score, key))
+    order = heapq.nsmallest(LISTED_MAX, index.items(), key=lambda row: (-row[1].score, row[0]))
     flagged = (
         FlaggedObservation(key, one.stream, one.domain, one.captured_at_ns, one.score)
-        for key, one in ((key, index[key]) for key in order)
+        for key, one in order
     )
     names = KnownNames.of(home.store.concepts())
     alarms = home.runtime.alarm_questions()

@@ -1,4 +1,4 @@
-"""What people did in a home lately, and whether it can be undone."""
+"""The latest actions of people in a home, and whether they can be undone."""
 
 import msgspec
 

@@ -1,6 +1,6 @@
 """The Modbus source: registers of a device over TCP or a serial line (extra `industrial`).
 
-pymodbus speaks the protocol; this file decides what to read, and what an answer means.
+pymodbus speaks the protocol; this file chooses the registers to read, and decodes the answers.
 """
 
 import logging
@@ -239,7 +239,7 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 
 def _failure(settings: ModbusStream) -> str:
-    """Return why a connection failed: pymodbus does not say."""
+    """Return why a connection failed: pymodbus does not report it."""
     address = settings.address
     if address.startswith("/"):
         if not os.path.exists(address):  # noqa: PTH110 - a device, not a file of ours

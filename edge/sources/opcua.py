@@ -1,7 +1,7 @@
 """The OPC UA source: variables of a server, by subscription or by polling (extra `industrial`).
 
 asyncua speaks the protocol, in an event loop of the source's own thread.  `opcua_session.py` holds
-the connection; this file turns what it returns into measurements.
+the connection; this file makes measurements of its values.
 """
 
 import asyncio
@@ -24,8 +24,7 @@ SLICE_S: Final = 0.1
 
 
 class OpcUaSource:
-    """Measures at an interval what the server reported or answers; `live`.  base: folder of
-    relative paths."""
+    """Measures the values of the server at an interval; `live`.  base: folder of relative paths."""
 
     live = True
 

@@ -259,7 +259,7 @@ class OpcUaSession:
         return request
 
     def _value(self, place: int, answer: ua.DataValue) -> PlantValue:
-        """Return what the server answered for a variable."""
+        """Return the value of a variable in an answer of the server."""
         if answer.ServerTimestamp is not None:
             self._ahead_ns = _ns(answer.ServerTimestamp) - time.time_ns()
         status = answer.StatusCode

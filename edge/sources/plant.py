@@ -1,6 +1,6 @@
 """Values of industrial controllers: deadbands, missing values, and one measurement out of many.
 
-A value counts as reported when it or its quality changes, as OPC UA defines a data change: by more
+A value is reported when it or its quality changes, as OPC UA defines a data change: by more
 than the deadband from the value that was reported last (OPC UA part 4, section 7.22.2).
 """
 
@@ -21,7 +21,7 @@ REASONS_SHOWN: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class PlantValue:
-    """One value as read.  value: NaN if there is none; `problem` says why.  at_ns: nanoseconds
+    """One value as read.  value: NaN if there is none; `problem` is the reason.  at_ns: nanoseconds
     since 1970 on the source's clock, None if it gives no time."""
 
     value: float
@@ -66,7 +66,7 @@ class PlantSampler:
     """Makes a measurement of the values that were read together.
 
     A sample with a missing value is rejected; a series has a missing number there.  A sample of
-    which nothing is reported is left out, and a series goes on with the values reported last, since
+    which nothing is reported is left out, and a series repeats the values reported last, since
     it is sampled at even times.
 
     bands: deadbands, as `deadband_of` gives them.  reports_all: a value without a deadband is

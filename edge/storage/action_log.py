@@ -1,6 +1,6 @@
 """The tables of people's actions, each written in the transaction of its change.
 
-`actions` holds what was done, `action_facts` the facts as they were before, and an adaptor that an
+`actions` holds the actions, `action_facts` the facts as they were before, and an adaptor that an
 action removed stays in `adaptors` with the action's number in `kept_for`.
 """
 
@@ -201,7 +201,7 @@ def _delete_emptied(db: sqlite3.Connection) -> None:
 
 
 def _delete_orphans(db: sqlite3.Connection) -> None:
-    """Delete what was kept for actions that no longer exist."""
+    """Delete the facts and adaptors kept for actions that no longer exist."""
     db.execute("DELETE FROM action_facts WHERE action NOT IN (SELECT number FROM actions)")
     gone = db.execute(
         "DELETE FROM adaptors WHERE kept_for IS NOT NULL"

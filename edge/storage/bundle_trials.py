@@ -15,10 +15,10 @@ import msgspec
 from ..core import Contribution
 from ..core.adaptors import AdaptorRecord
 from . import tables
+from .fact_reads import Rows
 from .serialization import pack_arrays
 
 Change = Callable[[str], AbstractContextManager[sqlite3.Connection]]
-Rows = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
 
 TRIAL: Final = "trial"
 BEFORE: Final = "trial_before"

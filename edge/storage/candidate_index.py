@@ -67,19 +67,7 @@ class CandidateIndex(Mapping[str, CandidateEntry]):
 
     def select(self, selector: Selector) -> tuple[str, ...]:
         """Return the candidates that a selector matches, oldest first: none if it names a label."""
-        if selector.label is not None:
-            return ()
-        names = ("subject", "stream", "domain", "recording")
-        texts = [(name, text) for name in names if (text := getattr(selector, name)) is not None]
-        ids, first, last = selector.ids, selector.from_ns, selector.until_ns
-        return tuple(
-            key
-            for key, one in self._entries.items()
-            if (ids is None or key in ids)
-            and all(getattr(one, name) == text for name, text in texts)
-            and (first is None or one.captured_at_ns >= first)
-            and (last is None or one.captured_at_ns < last)
-        )
+        return tuple(key for key, one in self._entries.items() if selector.selects(key, one))
 
 
 def candidate_entry(

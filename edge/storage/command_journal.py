@@ -9,8 +9,9 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
+from .fact_reads import Rows
 from .tables import hash_id
 
 ENTRIES_MAX: Final = 1_024
@@ -23,13 +24,13 @@ KEPT_DAYS: Final = 30
 ANSWER_BYTES_MAX: Final = 65_536
 """Longest answer kept: 1,024 of them take at most 64 MiB of the file.  Chosen by hand; effect not
 measured."""
+
 ACTION_ID_CHARS: Final = 16
 """Length of an action's id in hex: 64 bits never collide among `limits.ACTIONS_MAX`."""
 
 DAY_NS: Final = 86_400 * 10**9  # nanoseconds in a day
 
 Transaction = Callable[[str], AbstractContextManager[sqlite3.Connection]]
-Rows = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class CommandJournal:
         return AnsweredCommand(payload == self._payload(command), bool(done), answer)
 
     def action_id(self, command_id: str) -> str:
-        """Return the id under which what a command did is recorded: a keyed hash of its own."""
+        """Return the id of the action of a command: a keyed hash of the command's id."""
         return hash_id(self._key, f"action {command_id}").hex()[:ACTION_ID_CHARS]
 
     def newest_ns(self) -> int:

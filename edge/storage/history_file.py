@@ -52,6 +52,7 @@ MIGRATIONS: Final = [
         number INTEGER NOT NULL REFERENCES events (number),
         PRIMARY KEY (hash, number)
     ) WITHOUT ROWID;
+    CREATE INDEX traces_by_number ON traces (number);
     """,
 ]
 
@@ -124,20 +125,20 @@ class HistoryFile:
         kinds: empty for all.  Raises StateError if the file cannot be read."""
         if not self.path.exists():
             return ()
-        terms, values = ["number < ?"], [before or 2**62]
-        rest: list[Any] = []
+        terms = ["number < ?"]
+        values: list[int | str] = [before or 2**62]
         if kinds:
             terms.append(f"kind IN ({', '.join('?' * len(kinds))})")
-            rest += kinds
+            values += kinds
         if stream:
             terms.append("stream = ?")
-            rest.append(stream)
+            values.append(stream)
         query = (
             "SELECT number, at_ns, kind, stream, domain, text, fields FROM events WHERE"
             f" {' AND '.join(terms)} ORDER BY number DESC LIMIT ?"
         )
         try:
-            rows = self._open().execute(query, (*values, *rest, limit)).fetchall()
+            rows = self._open().execute(query, (*values, limit)).fetchall()
         except sqlite3.Error as error:
             raise StateError(
                 f"reading {self.path}: {error}", "the history is started again if it is damaged"
@@ -248,7 +249,6 @@ class HistoryFile:
 def _delete(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
     rows = [(number,) for number in numbers]
     db.executemany("DELETE FROM events WHERE number = ?", rows)
-    # Traces are sorted by hash; there are few.
     db.executemany("DELETE FROM traces WHERE number = ?", rows)
 
 

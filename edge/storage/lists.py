@@ -1,16 +1,15 @@
-"""Reads for people who look at a knowledge file: pages of facts without features, and what is kept
-for many observations at once."""
+"""Reads of a knowledge file for people: pages of facts without features, and lookups of many
+observations at once."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from ..core import Concept
-
-Rows = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
-"""Runs a query with its parameters."""
+from ..core import Concept, Selector
+from .fact_reads import Rows
+from .tables import where_clause
 
 IDS_MAX: Final = 500
 """Ids in one query; SQLite accepts 999 parameters before version 3.32."""
@@ -50,14 +49,20 @@ class Lists:
                 break
         return found
 
-    def newest_page(self, stream: str, offset: int, limit: int) -> list[FactRow]:
-        """Return the facts of a stream, or of all, the last stored first.  Cost: all rows up to
-        those of the page."""
-        where, values = ("WHERE stream = ?", (stream,)) if stream else ("", ())
+    def newest_page(self, selector: Selector, offset: int, limit: int) -> list[FactRow]:
+        """Return selected facts, the last stored first.  selector: without ids.  Cost: all rows up
+        to those of the page."""
+        where, values = where_clause(selector)
         return self._rows(
-            f"SELECT {COLUMNS} FROM facts {where} ORDER BY rowid DESC LIMIT ? OFFSET ?",
+            f"SELECT {COLUMNS} FROM facts WHERE {where} ORDER BY rowid DESC LIMIT ? OFFSET ?",
             (*values, limit, offset),
         )
+
+    def count(self, selector: Selector) -> int:
+        """Count selected facts.  selector: without ids.  Cost: a pass over all facts, unless an
+        index has them."""
+        where, values = where_clause(selector)
+        return int(self._rows(f"SELECT COUNT(*) FROM facts WHERE {where}", values)[0][0])
 
     def concept_counts(self, ids: Sequence[str]) -> dict[Concept, int]:
         """Count facts by concept."""

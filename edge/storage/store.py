@@ -254,7 +254,7 @@ class Store(StoreReader):
                     action_log.end_action(db, effect.undoes)
                 self._marks = True
         except BaseException:
-            # What was read of the change that is rolled back must not stay.
+            # Values read during the change that is rolled back must not stay.
             self._totals, self._times = None, CaptureTimes()
             self._records = self._candidates = None
             raise

@@ -47,7 +47,12 @@ CONTRIBUTION_COLUMNS: Final = (
 """Columns of `contributions` without the arrays and their checksum."""
 
 TABLES_WITH_IDS: Final = (
-    *("facts", "adaptor_facts", "candidates", "raws", "merged_facts", "action_facts"),
+    "facts",
+    "adaptor_facts",
+    "candidates",
+    "raws",
+    "merged_facts",
+    "action_facts",
 )
 """Tables whose column `id` holds an observation id."""
 
@@ -153,7 +158,7 @@ def replace_adaptor(
 ) -> None:
     """Write an adaptor version and delete its domain's versions beyond the limit.  action: keep
     these aside for the action of this number."""
-    # The newest version of a domain ends what was kept aside there.
+    # The newest version of a domain drops those kept aside there.
     db.execute(
         "DELETE FROM adaptors WHERE domain = ? AND (version = ? OR kept_for IS NOT NULL)",
         (record.domain, record.version),

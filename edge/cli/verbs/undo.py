@@ -1,6 +1,5 @@
-"""Verbs that take back what people did: `auricle unlabel` and `auricle undo`."""
+"""Verbs that reverse actions of people: `auricle unlabel` and `auricle undo`."""
 
-import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from ...commands import ActionsCommand, Request, UndoCommand, UnlabelCommand, re
 from ...commands import send_to_daemon as send
 from ...core import ConfigError, Undo, Undoable, Unlabel
 from ...home import DoneAction, Home, acknowledged, done_actions
+from ..label_client import new_id
 from ..options import home_option, json_option
 from ..views import common as views
 from ..views.explanation import format_time
@@ -28,10 +28,10 @@ def unlabel(*, observations: tuple[str, ...], home: Path, as_json: bool) -> None
 
     Works through the home's daemon if one runs.
     """
-    found = _asked(home, UnlabelCommand(id=_new_id(), observation_ids=observations))
+    found = _asked(home, UnlabelCommand(id=new_id(), observation_ids=observations))
     if found is None:
         with Home(home) as opened:
-            event = Undoable(Unlabel(observations), _new_id(), time.time_ns())
+            event = Undoable(Unlabel(observations), new_id(), time.time_ns())
             found = msgspec.to_builtins(acknowledged(opened.feed(event)))
     if as_json:
         views.show_json(found)
@@ -51,14 +51,14 @@ def undo(*, action: str, listing: bool, home: Path, as_json: bool) -> None:
     Labels, corrections, answers to alarms, growth and rollback can be undone, a
     forget cannot.  Works through the home's daemon if one runs.
     """
-    found = _asked(home, ActionsCommand(id=_new_id()))
+    found = _asked(home, ActionsCommand(id=new_id()))
     if found is not None:
         actions = msgspec.convert(found["actions"], tuple[DoneAction, ...])
         if listing:
             _show(actions, as_json=as_json)
             return
         chosen = _chosen(action, actions)
-        answer = _asked(home, UndoCommand(id=_new_id(), undo_id=chosen.undo_id)) or {}
+        answer = _asked(home, UndoCommand(id=new_id(), undo_id=chosen.undo_id)) or {}
         _show_undone(str(answer.get("text", chosen.text)), chosen, as_json=as_json)
         return
     with Home(home) as opened:
@@ -73,7 +73,7 @@ def undo(*, action: str, listing: bool, home: Path, as_json: bool) -> None:
 
 
 def _asked(home: Path, request: Request) -> dict[str, Any] | None:
-    """Return what the home's daemon answers; None if none runs."""
+    """Return the answer of the home's daemon; None if none runs."""
     answer = send(home, request)
     return None if answer is None else response_body(answer)
 
@@ -106,7 +106,3 @@ def _show_undone(text: str, action: DoneAction, *, as_json: bool) -> None:
         views.show_json({"undo_id": action.undo_id, "text": text})
     else:
         views.say(f"undone: {text}")
-
-
-def _new_id() -> str:
-    return secrets.token_hex(8)

@@ -8,12 +8,9 @@ from pathlib import Path
 import click
 
 from ...core import ConfigError, StateError
-from ...extras import install_command
+from ...extras import WEB_PACKAGES, install_command
 from ...web import ROLES, make_link, print_link, running_address
 from ..options import home_option
-
-PACKAGES = ("microdot", "jinja2")
-"""Import names of the extra `web`."""
 
 
 @click.group(invoke_without_command=True)
@@ -26,7 +23,7 @@ def web(ctx: click.Context, *, home: Path, port: int | None) -> None:
     """Serve the web console, and print a link that opens it once."""
     if ctx.invoked_subcommand is not None:
         return
-    if any(find_spec(name) is None for name in PACKAGES):
+    if any(find_spec(name) is None for name in WEB_PACKAGES):
         raise ConfigError(
             "starting the web console: its packages are not installed", install_command("web")
         )
@@ -43,7 +40,7 @@ def web(ctx: click.Context, *, home: Path, port: int | None) -> None:
     type=click.Choice(ROLES),
     default="viewer",
     show_default=True,
-    help="What it may do: look, label too, or everything.",
+    help="Permissions of the link.",
 )
 def link(*, home: Path, role: str) -> None:
     """Print another link for a console that runs; it opens once, within an hour."""

@@ -248,18 +248,17 @@ class Knowledge:
         self._new_domains.discard(domain)
         return made
 
+    def ready_adaptor(self, domain: str) -> Adaptor | None:
+        """Return a domain's adaptor, None if it would first be solved in the background."""
+        return self._heads.get(domain, may_wait=True) if self._may_wait() else self.adaptor(domain)
+
     def answers_now(self, domain: str) -> bool:
-        """Return whether a domain's adaptor answers without being solved first, or must be solved
-        at once anyway.  Otherwise `next_refit` returns it."""
-        if not self._may_wait() or self._heads.get(domain, may_wait=True) is not None:
+        """Return whether a domain's adaptor is ready; if it is not, `next_refit` returns it."""
+        if self.ready_adaptor(domain) is not None:
             return True
         self._heads.use(domain)
         self._settled = False
         return False
-
-    def ready_adaptor(self, domain: str) -> Adaptor | None:
-        """Return a domain's adaptor, None if it would first be solved in the background."""
-        return self._heads.get(domain, may_wait=True) if self._may_wait() else self.adaptor(domain)
 
     def can_answer(self, domain: str, label: str) -> bool:
         """Return whether a domain's adaptor can answer with a label: False for a label that is new
@@ -425,13 +424,10 @@ class Knowledge:
             raise KeyError("a router needs facts")
         return allot_facts(counts)
 
-    def route(self, features: NDArray[np.uint8]) -> str:
-        """Return the domain of features uint8 [width], from this sample alone."""
-        if self._contributed:
-            codes = self.geometry.project(features[None])
-            nearest = hdc.detect(codes, self.memory, self.calibration()).domain
-            if self.is_foreign(nearest):
-                return nearest
+    def route(self, verdict: hdc.Verdict, features: NDArray[np.uint8]) -> str:
+        """Return the domain of features uint8 [width] with this verdict, from this sample alone."""
+        if not self.is_routed(verdict.domain, verdict.label):
+            return verdict.domain
         router = self.router()
         return router.domains[int(np.argmax(router.scores(features)))]
 
@@ -463,10 +459,6 @@ class Knowledge:
         if self._learned is None:
             self._learned = tuple(self.own.parts)
         return self._learned
-
-    def is_foreign(self, domain: str) -> bool:
-        """Return whether a domain is known only by other devices' sums."""
-        return bool(self._contributed) and domain not in self.learned
 
     def is_routed(self, domain: str, label: str) -> bool:
         """Return whether the router knows a concept: not one of other devices' sums alone, and not

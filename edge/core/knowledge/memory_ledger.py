@@ -169,7 +169,7 @@ class MemoryLedger:
         self._keep_adaptors(lambda record: (record.domain, record.version) != place)
 
     def _store_adaptor(self, record: AdaptorRecord) -> None:
-        """A new version ends what was kept aside in its domain."""
+        """Store a version; it drops the versions kept aside in its domain."""
         for action_id, rows in self._aside.items():
             self._aside[action_id] = [one for one in rows if one.domain != record.domain]
         kept = (record, *self._adaptors.get(record.domain, ()))
@@ -398,7 +398,7 @@ class MemoryLedger:
 
     def select_candidates(self, selector: Selector) -> tuple[str, ...]:
         """See `facts.Ledger`."""
-        return tuple(key for key, one in self._candidates.items() if one.selected_by(selector))
+        return tuple(key for key, one in self._candidates.items() if selector.selects(key, one))
 
     def actions(self) -> tuple[Action, ...]:
         """See `facts.Ledger`."""

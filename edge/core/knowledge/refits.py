@@ -84,8 +84,8 @@ class Refit(Protocol):
 
 
 class Turns:
-    """Whose turn it is: that of the part fitted longest ago, so that a steady flow of facts of one
-    domain starves no other part."""
+    """The order of fits: the part fitted longest ago comes first, so that a steady flow of facts of
+    one domain starves no other part."""
 
     def __init__(self) -> None:
         self._last: dict[str, int] = {}

@@ -283,14 +283,18 @@ def _route(stream: StreamState, verdict: hdc.Verdict, known: Knowledge, logits: 
 
 
 def _answer(made: SampleAssessment, domain: str, features: Features, known: Knowledge) -> str:
-    """Answer with the domain's adaptor, or a mixture of the nearest ones for a novel sample.  A
-    label that is new since the adaptor was solved is answered where it is the nearest concept."""
-    verdict = made.verdict
-    if verdict.known is not False:
-        if verdict.domain == domain and not known.can_answer(domain, verdict.label):
-            return verdict.label
-        return known.answer(domain, features)
+    """Answer with the domain's adaptor, or a mixture of the nearest ones for a novel sample."""
+    if made.verdict.known is not False:
+        return answer_known(made.verdict, domain, features, known)
     return mix_experts(made.learned_novelties, features, known)
+
+
+def answer_known(verdict: hdc.Verdict, domain: str, features: Features, known: Knowledge) -> str:
+    """Answer a sample that is not novel with a domain's adaptor.  A label that is new since the
+    adaptor was solved is answered where it is the nearest concept."""
+    if verdict.domain == domain and not known.can_answer(domain, verdict.label):
+        return verdict.label
+    return known.answer(domain, features)
 
 
 def experts(novelties: Mapping[str, int]) -> list[str]:

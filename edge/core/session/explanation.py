@@ -15,7 +15,7 @@ import hdc
 
 from ..facts import Fact, Ledger, Selector, stack_facts
 from ..knowledge import Concept, Knowledge
-from .assess import experts, mix_experts
+from .assess import answer_known, experts, mix_experts
 
 EXAMPLES_MAX: Final = 3
 """Nearest examples shown: few enough to compare.  Chosen by hand; effect not measured."""
@@ -115,7 +115,7 @@ def guess_each(
             if all(known.answers_now(name) for name in experts(nearest)):
                 guess = mix_experts(nearest, row, known)
         elif known.answers_now(verdict.domain):
-            guess = known.answer(verdict.domain, row)
+            guess = answer_known(verdict, verdict.domain, row, known)
         made.append(Guess(known=verdict.known, guess=guess, p_value=verdict.p_value))
     return made
 
@@ -140,7 +140,7 @@ def explain(
     if verdict.known is False:
         guess = mix_experts(compared.nearest(), features, known)
     else:
-        guess = known.answer(known.route(features), features)
+        guess = answer_known(verdict, known.route(verdict, features), features, known)
     order = [compared.keys[at] for at in np.argsort(compared.common, kind="stable").tolist()]
     nearest = (verdict.domain, verdict.label)
     searched = [key for key in dict.fromkeys((nearest, *order)) if known.own.counts.get(key)]

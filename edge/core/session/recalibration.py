@@ -305,7 +305,7 @@ class StreamLevel:
 
     def take_back(self, confirmed_at_ns: int, counts: tuple[int, int, int]) -> bool:
         """Take back a person's answer, that an alarm is harmless; False if it is not among those
-        in force.  What was tracked since is dropped.  counts: that it added."""
+        in force.  The level tracked since is dropped.  counts: that it added."""
         kept = tuple(one for one in self.confirmed if one.confirmed_at_ns != confirmed_at_ns)
         if len(kept) == len(self.confirmed):
             return False
@@ -320,7 +320,7 @@ class StreamLevel:
 
     @property
     def alarm_counts(self) -> AlarmCounts:
-        """What was counted during the alarm in force."""
+        """The counts during the alarm in force."""
         return self._during
 
     @property

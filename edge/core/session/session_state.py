@@ -148,21 +148,10 @@ class SessionState:
     def select_unlabelled(self, selector: Selector) -> Iterator[str]:
         """Yield ids of buffered observations that a selector matches; they have no domain or label
         yet, so a selector that names either matches none."""
-        if selector.domain is not None or selector.label is not None:
-            return
-        for key, buffered in self.label_buffer.items():
-            row = Fact(
-                id=key,
-                stream=buffered.stream,
-                domain="",
-                label="",
-                captured_at_ns=buffered.captured_at_ns,
-                features=b"",
-                subject=buffered.subject,
-                recording=buffered.recording,
-            )
-            if selector.matches(row):
-                yield key
+        if selector.domain is None:
+            for key, buffered in self.label_buffer.items():
+                if selector.selects(key, buffered):
+                    yield key
 
     def propose_merge(self, source: str, target: str) -> None:
         """Propose to merge an opened domain: the runtime decides about its facts and candidates."""

@@ -1,7 +1,7 @@
-"""What the next decision on a sample would say, frozen while knowledge changes.
+"""The knowledge that serves now, frozen, to answer samples while knowledge changes.
 
-Used to count how many waiting observations agree with new labels: it compares the knowledge before
-and after them, a slice at a time.
+A count of the waiting observations that agree with new labels compares the answers before and after
+them, a slice at a time.
 """
 
 from collections.abc import Sequence
@@ -29,12 +29,13 @@ class KnowledgeSnapshot:
         self._memory = known.memory.copy()
         self._calibration = known.calibration() if self._keys else None
         self._router = known.router() if known.learned else None
+        self._routed = frozenset(key for key in self._keys if known.is_routed(*key))
         found = ((domain, known.ready_adaptor(domain)) for domain in known.domains)
         self._adaptors = {domain: one for domain, one in found if one is not None}
 
     def answers(self, rows: Features) -> list[tuple[str | None, bool]]:
         """Return the label that a decision on each sample would have, None where it would abstain,
-        and whether the sample counts as known; where that cannot be decided, it does not.
+        and whether the sample is known; False where that cannot be decided.
 
         rows: uint8 [n, width].  Cost: a projection and a comparison each.
         """
@@ -45,21 +46,20 @@ class KnowledgeSnapshot:
         verdicts = [verdict for _, verdict in found]
         answered = [row for row, verdict in enumerate(verdicts) if verdict.known is not False]
         made: list[tuple[str | None, bool]] = [(None, False)] * len(rows)
-        routed = self._routed(rows[answered], [verdicts[row] for row in answered])
-        for row, domain in zip(answered, routed, strict=True):
+        domains = self._domains(rows[answered], [verdicts[row] for row in answered])
+        for row, domain in zip(answered, domains, strict=True):
             label = self._answer(rows[row], domain, verdicts[row])
             made[row] = label, bool(verdicts[row].known)
         return made
 
-    def _routed(self, rows: Features, verdicts: Sequence[hdc.Verdict]) -> list[str]:
-        """Return the domain that answers for each sample."""
-        nearest, router = [one.domain for one in verdicts], self._router
-        if router is None or not len(rows):
-            return nearest
-        chosen = router.logits(rows).argmax(axis=-1).tolist()
+    def _domains(self, rows: Features, verdicts: Sequence[hdc.Verdict]) -> list[str]:
+        """Return the domain that answers for each sample; see `Knowledge.route`."""
+        if self._router is None or not len(rows):
+            return [one.domain for one in verdicts]
+        chosen = self._router.logits(rows).argmax(axis=-1).tolist()
         return [
-            router.domains[at] if domain in router.domains else domain
-            for at, domain in zip(chosen, nearest, strict=True)
+            self._router.domains[at] if (one.domain, one.label) in self._routed else one.domain
+            for at, one in zip(chosen, verdicts, strict=True)
         ]
 
     def _answer(self, features: Features, domain: str, verdict: hdc.Verdict) -> str:

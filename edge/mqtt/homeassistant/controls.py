@@ -1,9 +1,9 @@
-"""Controls of Home Assistant: what its buttons and lists send, decoded strictly.
+"""Controls of Home Assistant: the messages of its buttons and lists, decoded strictly.
 
 They have topics of their own: Home Assistant cannot sign a command.  No control forgets.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 import msgspec
 
@@ -20,6 +20,7 @@ _State = Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_CHARS_MAX + 2
 class LabelControl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Label the observation that was shown.  label: as Home Assistant shows it (`states`)."""
 
+    kind: ClassVar[str] = "label"
     stream: _Name
     observation_id: _Name
     label: _State
@@ -34,6 +35,7 @@ class NotNewControl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The observation that was shown is not new.  alarm_id: of the lasting alarm that was shown;
     empty without one."""
 
+    kind: ClassVar[str] = "not-new"
     stream: _Name
     observation_id: _Name
     alarm_id: _Name = ""
@@ -42,25 +44,24 @@ class NotNewControl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RateControl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Choose a home's false-alarm rate."""
 
+    kind: ClassVar[str] = "false-alarm-rate"
     home: _Name
     percent: Annotated[float, msgspec.Meta(gt=0, lt=50)]
 
 
 class InvalidControl(msgspec.Struct, frozen=True):
-    """A control that cannot be decoded.  control: its kind."""
+    """A control that cannot be decoded."""
 
-    control: str
+    kind: str
     reason: str
 
 
 Control = LabelControl | NotNewControl | RateControl
 
 CONTROLS: Final[dict[str, type[Control]]] = {
-    "label": LabelControl,
-    "not-new": NotNewControl,
-    "false-alarm-rate": RateControl,
+    one.kind: one for one in (LabelControl, NotNewControl, RateControl)
 }
-"""The controls by the last level of their topic."""
+"""The controls by their kind, the last level of their topic."""
 
 
 def decode_control(kind: str, payload: bytes) -> Control | InvalidControl:

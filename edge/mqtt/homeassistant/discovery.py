@@ -220,7 +220,7 @@ def _of_home(home: AnnouncedHome, own: EntityTopics, *, controls: bool) -> Entit
 
 
 def _of_source(device: str, stream: AnnouncedStream, own: EntityTopics) -> Entities:
-    """Return the entity that says whether a stream's source measures."""
+    """Return the entity that shows whether a stream's source measures."""
     key = literal(object_id("auricle", device, stream.name))
     return {
         (stream.name, "source"): {

@@ -47,7 +47,7 @@ BLANK: Final = base64.b64decode(
 class HomeAssistant(SilentPresence):
     """Announces a device; the retained announcement stays while the device is offline.
 
-    device: what is announced, and carries out controls.  draw: returns numbers in [0, 1).
+    device: the announced device, which carries out controls.  draw: returns numbers in [0, 1).
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class HomeAssistant(SilentPresence):
         return True
 
     def due(self, now_s: float) -> Iterable[OutboundMessage]:
-        """Return what has changed; everything again, a random delay after Home Assistant
+        """Return the messages that have changed; all again, a random delay after Home Assistant
         started."""
         if not self._settings.enabled:
             return

@@ -76,8 +76,8 @@ def client(folder: Path) -> Iterator[AnalysisClient]:
 
 
 def test_wrong_labels_are_suspicious(folder: Path, client: AnalysisClient):
-    """Most of what is listed is wrong, most of what is wrong is listed, and the better label of
-    most is the true one."""
+    """Most listed labels are wrong, most wrong labels are listed, and the better label of most is
+    the true one."""
     wrong = set((folder / "wrong").read_text("utf-8").split())
     listed = client.ask("suspicious")
     found = {one["id"] for one in listed}
@@ -99,7 +99,7 @@ def test_prototypes_are_typical_and_of_different_recordings(client: AnalysisClie
         assert len({int(one[1:]) // 30 for one in ids}) == 6
 
 
-def test_enough_says_how_many_more(client: AnalysisClient):
+def test_enough_gives_the_number_of_further_labels(client: AnalysisClient):
     """Each concept has an accuracy within its interval, and a number or the reason for none."""
     found = client.ask("enough")
     for one in found.values():
@@ -141,7 +141,7 @@ def test_a_process_that_hangs_is_given_up(client: AnalysisClient):
     assert client.ask("prototypes")
 
 
-def test_questions_that_cannot_be_answered_say_why(client: AnalysisClient, tmp_path: Path):
+def test_questions_that_cannot_be_answered_have_a_reason(client: AnalysisClient, tmp_path: Path):
     """An unknown question, an unknown home and a folder without a home are named."""
     with pytest.raises(EdgeError, match="there is no question 'meaning'"):
         client.ask("meaning")  # type: ignore[arg-type]

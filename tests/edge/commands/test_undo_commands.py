@@ -1,5 +1,5 @@
 """Labels in bulk, labels taken back, and undo, through the control socket: carried out once, with
-an answer that says what changed."""
+an answer that names the changes."""
 
 from __future__ import annotations
 
@@ -206,8 +206,8 @@ def test_old_actions_are_deleted_while_the_daemon_runs(office: Office) -> None:
     assert office.home.store.actions() == ()
 
 
-def test_a_merge_of_domains_is_undone_by_command(office: Office) -> None:
-    """A merge that does not exist is refused with a reason."""
+def test_an_unknown_merge_of_domains_is_refused(office: Office) -> None:
+    """There is nothing to undo; the answer has the reason."""
     answer = ask(office, "undo-merge", merge_id="none")
     assert not answer["done"]
     assert "merge" in answer["reason"]

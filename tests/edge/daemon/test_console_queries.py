@@ -1,4 +1,4 @@
-"""What a console asks a daemon over its control socket, with a live daemon in this process."""
+"""The queries of a console over the control socket, with a live daemon in this process."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_guesses_follow_the_knowledge(tmp_path: Path):
         )
 
 
-def test_raw_inputs_of_recent_observations_are_shown_while_somebody_looks(tmp_path: Path):
+def test_raw_inputs_of_recent_observations_are_kept_for_a_client(tmp_path: Path):
     """Pictures stay in memory once a client has asked, although the disk keeps none."""
     with served(daemon_home(tmp_path, DOOR)) as here:
         body(here, "feed")
@@ -215,7 +215,7 @@ def test_a_series_is_returned_with_its_forecasts(tmp_path: Path):
         assert (refused["done"], refused["hint"]) == (False, "series with samples: load")
 
 
-def test_a_forget_is_previewed_and_then_does_what_was_said(tmp_path: Path):
+def test_a_forget_does_what_its_preview_has_shown(tmp_path: Path):
     """The preview counts what the receipt then counts, and changes nothing."""
     with served(daemon_home(tmp_path, DOOR, facts=20)) as here:
         observe(here, 2, subject="anna")
@@ -282,6 +282,23 @@ def test_ten_thousand_candidates_are_paged(tmp_path: Path):
         assert len(listed) == 256
 
 
+def test_labelled_observations_of_one_stream_are_paged(tmp_path: Path):
+    """The total is that of the stream and the label, and each page but the last is full."""
+    folder = daemon_home(tmp_path, DOOR, facts=40)
+    with Home(folder) as home:
+        given = (fact(f"d{n}", "ab"[n % 2], at=100 + n, stream="door") for n in range(10))
+        home.feed(Enrol(tuple(given)))
+    with served(folder) as here:
+        page = body(here, "gallery", state="labelled", stream="door")
+        assert (page["total"], len(page["items"])) == (10, 10)
+        only = {"state": "labelled", "stream": "door", "guess": "b", "limit": 3}
+        first = body(here, "gallery", **only)
+        assert (first["total"], len(first["items"])) == (5, 3)
+        rest = body(here, "gallery", offset=3, **only)["items"]
+        found = [one["id"] for one in (*first["items"], *rest)]
+        assert sorted(found) == ["d1", "d3", "d5", "d7", "d9"]
+
+
 def test_the_feed_is_answered_while_the_loop_is_busy(tmp_path: Path):
     """The socket's thread answers from memory: no turn of the loop is needed."""
     with served(daemon_home(tmp_path, DOOR)) as here:
@@ -326,8 +343,8 @@ def test_an_alarm_leaves_its_length_and_the_time_to_an_answer(tmp_path: Path):
         assert events[1]["fields"]["from_ns"] == 10**9
 
 
-def test_a_crash_is_told_from_a_stop(tmp_path: Path):
-    """A start after a run that did not stop in order says so."""
+def test_a_crash_is_distinguished_from_a_stop(tmp_path: Path):
+    """The event of a start after a run that did not stop in order has `crashed`."""
     folder = daemon_home(tmp_path, STDIN)
     first = Process(folder)
     first.kill()

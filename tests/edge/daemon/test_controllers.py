@@ -89,7 +89,7 @@ def test_an_exception_is_a_published_reason(tmp_path, modbus):
         assert not here.kinds("decision")
 
 
-def test_a_check_reads_the_values_and_tells_what_is_missing(tmp_path, modbus):
+def test_a_check_reads_the_values_and_names_the_missing_ones(tmp_path, modbus):
     """`auricle check` prints each value with its unit; a value that is missing in a sample is an
     error, in a series a warning, and a server that is off an error with a hint."""
     home = named_home(tmp_path, press(modbus.options["port"]))

@@ -130,6 +130,11 @@ def test_not_new_answers_the_lasting_alarm_that_was_shown(here: Here) -> None:
     }
     here.watcher.until(lambda: here.flagged["alarm_id"] == "")
     assert here.found("alarm")[-1]["raised"] is False
+    (event,) = history(here, "alarm-answer")
+    assert (event["stream"], event["text"]) == (
+        STREAM,
+        f"The alarm of {STREAM} was answered: harmless",
+    )
     assert here.ask("not-new", **shown)["done"] is False
 
 
@@ -169,6 +174,9 @@ def test_the_rate_is_written_into_the_settings(here: Here) -> None:
     home = here.daemon.homes[""].home
     assert home is not None
     assert home.runtime.config.false_alarm_rate == 0.05
+    assert [one["text"] for one in history(here, "command")] == [
+        "The false-alarm rate was set to 5 %"
+    ]
     path.write_text(f"{before}\nbroken", "utf-8")
     refused = here.ask("false-alarm-rate", home="", percent=7)
     assert refused["done"] is False
@@ -176,6 +184,14 @@ def test_the_rate_is_written_into_the_settings(here: Here) -> None:
     path.write_text(before, "utf-8")
     assert here.ask("false-alarm-rate", home="attic", percent=7)["done"] is False
     assert tomllib.loads(path.read_text("utf-8"))["detector"]["false_alarm_rate"] == 0.01
+
+
+def history(here: Here, kind: str) -> list[dict[str, Any]]:
+    """The events of a kind in the history."""
+    line = json.dumps({"verb": "history", "id": f"h-{kind}", "kinds": [kind]})
+    answer = json.loads(here.daemon.listeners.control.answer(line.encode()))
+    found: list[dict[str, Any]] = answer["body"]["events"]
+    return found
 
 
 def state(here: Here) -> str:
@@ -239,9 +255,9 @@ def jpeg(width: int, height: int, **more: Any) -> bytes:
     return written.getvalue()
 
 
-def test_a_picture_is_small_upright_and_says_nothing_about_its_camera() -> None:
+def test_a_picture_is_small_and_upright_without_metadata() -> None:
     """It has at most so many pixels a side, EXIF data is applied and dropped, pixels and files both
-    work, and what is no picture is none."""
+    work, and other payloads give none."""
     exif = Image.Exif()
     exif[0x0112] = 6  # stored rotated by 90 degrees
     exif[0x010F] = "Maker of the camera"

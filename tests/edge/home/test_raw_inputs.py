@@ -121,7 +121,7 @@ def test_an_image_goes_with_its_candidate(seeing_home):
 
 
 def test_an_image_stays_with_a_labelled_fact(seeing_home):
-    """A label keeps it, so that people see what was learned; so does taking the label back.  It
+    """A label keeps it, so that people see the learned examples; so does taking the label back.  It
     goes when the fact is forgotten."""
     seeing_home.feed(Label("cam:1", "cat"))
     seeing_home.feed(Unlabel(("cam:1",)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,17 @@ def test_forgetting_an_observation_erases_its_events_from_the_files(tmp_path: Pa
     made.close()
 
 
+def test_many_events_are_erased_in_a_moment(tmp_path: Path):
+    """Decisions wait for an erasure, so it finds the traces of an event without reading all."""
+    made = HistoryFile(tmp_path / "h.db", writable=True)
+    made.append([event(n, ids=tuple(f"{n}-{k}" for k in range(8))) for n in range(20_000)])
+    began = time.perf_counter()
+    made.erase([f"{n}-0" for n in range(1_000)])
+    assert time.perf_counter() - began < 3
+    assert times(made.read(before=1_001, limit=1)) == []
+    made.close()
+
+
 def test_series_that_are_not_tracked_any_more_lose_their_events(tmp_path: Path):
     """Change points and anomalies of a dropped series go; its alarms by observations stay."""
     made = HistoryFile(tmp_path / "h.db", writable=True)
@@ -93,7 +105,7 @@ def test_a_damaged_file_is_started_again(tmp_path: Path):
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_disk_that_fails_costs_events_alone(tmp_path: Path):
-    """Without permission to write, the problem says so."""
+    """Without permission to write, the problem names the reason."""
     tmp_path.chmod(0o500)
     made = HistoryFile(tmp_path / "h.db", writable=True)
     made.append([event(1)])

@@ -82,7 +82,7 @@ def test_nothing_to_undo(tmp_path: Path) -> None:
 
 
 def test_both_go_through_a_running_daemon(tmp_path: Path) -> None:
-    """The daemon carries them out, and lists what was done."""
+    """The daemon carries them out, and lists the actions."""
     folder = daemon_home(tmp_path / "home", facts=8)
     before = labelled(folder)
     with running(folder):

@@ -142,6 +142,21 @@ def test_the_sums_are_todays_at_once():
     assert world.runtime.digest() == world.derived()
 
 
+def test_guesses_and_explanations_answer_a_new_label_at_once():
+    """While router and adaptor do not know a label yet, the gallery, the explanation and a snapshot
+    give the guess of the decision."""
+    world = two_domains()
+    world.feed(Enrol(tuple(rows(3, "x", "new", 9))))
+    values = clouds([9], 1, seed=77)[0]
+    served = world.show(values)
+    _, (found,) = world.runtime.guesses(values[None])
+    explained = world.runtime.explain(served.observation_id)
+    assert explained is not None
+    assert (served.guess, found.guess, explained.guess) == ("new", "new", "new")
+    ((answer, _),) = world.runtime.snapshot().answers(values[None])
+    assert answer == "new"
+
+
 def test_a_label_without_thresholds_is_known_of_no_domain():
     """A new domain answers at once; until its thresholds are there it is called neither known nor
     novel, with the reason."""

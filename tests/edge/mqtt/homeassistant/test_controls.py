@@ -41,11 +41,11 @@ def test_controls_are_decoded() -> None:
         ("label", b" " * (CONTROL_BYTES_MAX + 1)),
     ],
 )
-def test_an_invalid_control_says_why(kind: str, payload: bytes) -> None:
+def test_an_invalid_control_has_a_reason(kind: str, payload: bytes) -> None:
     """Unknown kinds, unknown fields, values out of range and huge payloads are refused."""
     found = decode_control(kind, payload)
     assert isinstance(found, InvalidControl)
-    assert found.control == kind
+    assert found.kind == kind
     assert found.reason
 
 

@@ -107,7 +107,7 @@ def test_no_label_is_taken_for_a_state_of_home_assistant(
 
 
 def test_an_alarm_is_an_event() -> None:
-    """Raised and ended are event types, with what an automation needs."""
+    """Raised and ended are event types, with the fields that an automation needs."""
     made = discovery_message(device({"cam": None}))
     alarm = DriftAlarm(
         stream="cam",
@@ -239,7 +239,7 @@ def test_the_connection_stays_available_while_the_device_is_offline() -> None:
 def test_a_stream_is_unavailable_while_its_source_cannot_measure(
     state: str, available: str, problem: str
 ) -> None:
-    """Its entities say so, and the one for the source stays and says that there is a problem."""
+    """Its entities become unavailable; the one for the source stays, and shows the problem."""
     made = entities(discovery_message(device({"cam": None})))
     body = json.dumps({"streams": {"auricle_gw1_cam": state}}).encode()
     novelty = made["auricle_gw1_cam_novelty"]

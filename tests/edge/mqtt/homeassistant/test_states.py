@@ -52,7 +52,7 @@ def test_the_template_shows_a_name_as_the_function_does(name: str) -> None:
     assert shown(state_template("value_json.label", "'absent'"), body) == state_of(name)
 
 
-def test_an_absent_name_and_an_old_message_are_told_apart() -> None:
+def test_an_absent_name_and_an_old_message_are_distinguished() -> None:
     """Null shows what stands for it; a historical message keeps the state, unless it was none."""
     template = state_template("value_json.label", "'absent'")
     assert shown(template, b'{"label": null}') == "absent"

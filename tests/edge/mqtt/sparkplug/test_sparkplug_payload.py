@@ -42,7 +42,7 @@ DECISION = Decision(
 
 
 def peer(*payloads: bytes, commands: list[dict[str, Any]] | None = None) -> dict[str, Any]:
-    """What the library makes of payloads, and the payloads that it makes of commands."""
+    """The payloads as the library decodes them, and the commands as it encodes them."""
     given = {
         "payloads": [base64.b64encode(one).decode() for one in payloads],
         "commands": commands or [],
