@@ -111,8 +111,8 @@ module.exports = function (RED) {
             const { id, payload, userProperties } = measurement(given, wanted);
             if (userProperties && !this.broker.v5()) {
                 throw new Error(
-                    "sending an image: the broker node speaks MQTT 3; set its protocol to MQTT V5, " +
-                        "so that the image can have an id",
+                    "sending an image: the broker node uses MQTT 3, in which an image cannot have an id; " +
+                        "set its protocol to MQTT V5",
                 );
             }
             const to = topic(this.device, "observe", stream);
