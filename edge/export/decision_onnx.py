@@ -257,11 +257,7 @@ class _AnswerTable:
     def _mixture(self, every: str, nearest: str) -> str:
         """Return `mixture_scores` of the runtime, float32 [batch, labels]."""
         graph, count = self._graph, len(self._rows)
-        one, other = (graph.reshape(nearest, shape) for shape in ((-1, count, 1), (-1, 1, count)))
-        earlier = graph.hold(np.tril(np.ones((count, count), np.bool_), -1), "bool")
-        same = graph.op("And", graph.op("Equal", one, other), earlier)
-        before = graph.op("Or", graph.op("Less", other, one), same)
-        rank = graph.total(graph.cast(before, "int64"), 2)
+        rank = graph.ranks(nearest, np.ones((count, count), np.bool_))
         taken = graph.op("Less", rank, graph.hold(EXPERTS, "int64"))
         least = graph.reduce("ReduceMin", nearest, (1,), keep=True)
         spread = graph.hold(float(NOVELTY_SPREAD), "float64")

@@ -295,13 +295,7 @@ def _with_exemplars(
     if max(np.bincount(owners)) <= SHORTLIST:
         # Exemplars only raise a score: trying all concepts finds the same as stopping early does.
         return joined
-    count = len(owners)
-    one, other = graph.reshape(own, (-1, count, 1)), graph.reshape(own, (-1, 1, count))
-    earlier = np.tril(np.ones((count, count), np.bool_), -1)
-    same = graph.op("And", graph.op("Equal", one, other), graph.hold(earlier, "bool"))
-    before = graph.op("Or", graph.op("Less", other, one), same)
-    before = graph.op("And", before, graph.hold(owners[:, None] == owners, "bool"))
-    rank = graph.total(graph.cast(before, "int64"), 2)
+    rank = graph.ranks(own, owners[:, None] == owners)
     listed = graph.op("Less", rank, graph.hold(SHORTLIST, "int64"))
     return graph.op("Where", listed, joined, graph.hold(HIDDEN, "float64"))
 

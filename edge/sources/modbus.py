@@ -196,7 +196,7 @@ def _value_of(register: ModbusRegister, block: Block, answer: list[int] | int) -
     data = struct.pack(f">{len(words)}H", *words)
     (raw,) = struct.unpack(FORMATS[register.type], data)
     if raw == register.missing:
-        return missing_value(f"the device reports {raw:g}, which stands for no value")
+        return missing_value(f"the device reports {raw:g}, which means no value")
     return scaled_value(register, float(raw))
 
 

@@ -179,7 +179,7 @@ def test_a_raw_value_that_means_no_value_is_missing(device):
     register = ModbusRegister(name="a", address=40, missing=-32_768)
     (found,) = probe_controller(settings(device, register), Path())
     assert np.isnan(found.value)
-    assert "stands for no value" in found.problem
+    assert "means no value" in found.problem
 
 
 def test_a_gateway_without_its_device_counts_as_unreachable(device):
