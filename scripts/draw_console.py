@@ -172,7 +172,7 @@ def wait_until(holds: Any) -> None:
     """Wait until a condition holds."""
     end = time.monotonic() + 120
     while not holds():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "the daemon did not get there in time"
         time.sleep(0.2)
 
 

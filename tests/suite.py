@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-MINUTES: Final = 5
+MINUTES: Final = 20
 """Upper bound for the whole suite on two idle cores."""
 SMOKE_SECONDS: Final = 60
 """Upper bound for the smoke set in one process on an idle core."""

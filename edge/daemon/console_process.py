@@ -115,7 +115,7 @@ class ConsoleSupervisor:
         if process is not None and process.stdin is not None:
             process.stdin.close()
         if status == SERVED:
-            # A console that a person started serves this home.
+            # A console that was started by hand serves the home already.
             self._next_s = self._clock() + PAUSE_S_MAX
             return
         self._fail(f"it has ended with status {status}; its reason is in the log", self._pause_s)

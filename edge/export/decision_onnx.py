@@ -1,8 +1,8 @@
 """The decision as one ONNX graph: encoder, quantiser, detector, router and adaptors.
 
-Any serving stack that runs ONNX then answers what a home has learned.  The graph takes what a
-camera or a sensor gives, after scaling images to the card's size: uint8 pixels, a window or a
-vector; `label`, `scores`, `novelty`, `threshold` and `domain` come out.
+Any serving stack that runs ONNX then decides as the home does.  The graph takes uint8 pixels of the
+card's size, a window or a vector, and returns `label`, `scores`, `domain`, `novelty` and
+`threshold`.
 """
 
 import json
@@ -40,8 +40,8 @@ UNKNOWN_SCORE: Final = float(np.finfo(np.float32).min)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExportedDecision:
-    """What a file answers.  labels: in the order of `scores`.  inputs: the shape of the input
-    without the batch.  novelty: whether it holds the detector."""
+    """Describes an exported file.  labels: in the order of `scores`.  input_shape: without the
+    batch.  novelty: whether it holds the detector."""
 
     file_bytes: int
     card: str
@@ -56,9 +56,9 @@ class ExportedDecision:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecisionRequest:
-    """What to export.  domain: the one that answers; empty: all, with routing.  novelty: whether
-    to include the detector; with several domains a novel sample is then answered by a mixture of
-    the nearest ones, as the runtime does.  rate: of false alarms."""
+    """Options of an export.  domain: the one that answers; empty: all, with routing.  novelty:
+    whether to include the detector; with several domains a novel sample is then answered by a
+    mixture of the nearest ones, as the runtime does.  rate: of false alarms."""
 
     domain: str = ""
     novelty: bool = True
@@ -71,7 +71,7 @@ def export_decision(
     """Write a home's decision as an ONNX file.
 
     Raises EdgeError for a home without facts, an unknown domain, a card without a quantiser, or
-    knowledge that has no form in ONNX; OSError if the file cannot be written.
+    knowledge that cannot be exported; OSError if the file cannot be written.
     """
     domains = _domains(known, request.domain)
     base = b"" if card.file is None else Path(card.folder or "", card.file).read_bytes()
@@ -127,8 +127,7 @@ def _domains(known: Knowledge, wanted: str) -> tuple[str, ...]:
         )
     if not wanted and len(known.domains) > 1 and known.contributing:
         raise EdgeError(
-            "writing ONNX: routing takes the sums of other devices into account, which has no such"
-            " form",
+            "writing ONNX: routing with the sums of other devices cannot be exported",
             "choose the domain that answers: --domain",
         )
     return (wanted,) if wanted else tuple(known.domains)
@@ -258,11 +257,7 @@ class _AnswerTable:
     def _mixture(self, every: str, nearest: str) -> str:
         """Return `mixture_scores` of the runtime, float32 [batch, labels]."""
         graph, count = self._graph, len(self._rows)
-        one, other = (graph.reshape(nearest, shape) for shape in ((-1, count, 1), (-1, 1, count)))
-        earlier = graph.hold(np.tril(np.ones((count, count), np.bool_), -1), "bool")
-        same = graph.op("And", graph.op("Equal", one, other), earlier)
-        before = graph.op("Or", graph.op("Less", other, one), same)
-        rank = graph.total(graph.cast(before, "int64"), 2)
+        rank = graph.ranks(nearest, np.ones((count, count), np.bool_))
         taken = graph.op("Less", rank, graph.hold(EXPERTS, "int64"))
         least = graph.reduce("ReduceMin", nearest, (1,), keep=True)
         spread = graph.hold(float(NOVELTY_SPREAD), "float64")
@@ -296,7 +291,7 @@ def _results(
     values: tuple[str, str],
     detected: DetectedValues | None,
 ) -> list[Value]:
-    """Name what the file gives.  names: labels and domains; values: scores, place of the domain."""
+    """Name the outputs.  names: labels and domains; values: scores, place of the domain."""
     (labels, domains), (scores, domain) = names, values
     best = graph.op("ArgMax", scores, axis=1, keepdims=0)
     graph.name(graph.op("Gather", graph.hold(labels, "text"), best, axis=0), "label")

@@ -15,7 +15,7 @@ from .onnx_graph import GraphBuilder
 
 CONCEPTS_MAX: Final = 32
 """Up to this many concepts the detector compares a sample with all of them; with more it makes a
-shortlist first, which has no form in ONNX here (`MANY` in hdc/detector.py)."""
+shortlist first, which the graph does not have (`MANY` in hdc/detector.py)."""
 
 ONE: Final = 1024.0  # a deviation in scores (`ONE` in hdc/integers.py)
 BELOW: Final = 2 * ONE  # the excess starts two deviations below the mean (`BELOW` there)
@@ -33,7 +33,7 @@ EXPONENTS: Final = 53  # powers of two that a float64 compares exactly
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DetectedValues:
-    """Names of the values that the detector gives.
+    """Names of the values that the detector returns.
 
     novelty: float64 [batch], the joint score.  limit: float64 [batch], the highest score that is
     known at the nearest concept.  domain: int64 [batch], place among the sorted domains.
@@ -54,9 +54,9 @@ def add_detector(
     keys, domains = memory.keys, sorted({domain for domain, _ in memory.keys})
     if len(keys) > CONCEPTS_MAX:
         raise EdgeError(
-            f"writing ONNX: the novelty of {len(keys)} concepts (labels in domains) has no such "
-            f"form, of up to {CONCEPTS_MAX} it has",
-            "leave the novelty out: --without-novelty; or export one domain: --domain",
+            f"writing ONNX: the novelty of {len(keys)} concepts (labels in domains) cannot be "
+            f"exported, expected {CONCEPTS_MAX} at most",
+            "leave the novelty out: --without-novelty",
         )
     codes = _Codes(graph, memory.geometry, levels)
     distances = _distances(graph, memory, codes)
@@ -179,7 +179,7 @@ class _Codes:
         if block is None:
             return ""
         if np.abs(block.axes).sum(axis=0).max() * EXPONENTS * LOG_UNIT >= EXACT:
-            raise EdgeError("writing ONNX: the norms of the taps are too large", "report it")
+            raise EdgeError("writing ONNX: the norms of the taps are too large", "report this")
         values = graph.sub(graph.cast(self._levels, "float64"), graph.hold(block.zeros, "float64"))
         values = graph.mul(values, graph.hold(block.scale, "float64"))
         squares = graph.mul(values, values)
@@ -295,13 +295,7 @@ def _with_exemplars(
     if max(np.bincount(owners)) <= SHORTLIST:
         # Exemplars only raise a score: trying all concepts finds the same as stopping early does.
         return joined
-    count = len(owners)
-    one, other = graph.reshape(own, (-1, count, 1)), graph.reshape(own, (-1, 1, count))
-    earlier = np.tril(np.ones((count, count), np.bool_), -1)
-    same = graph.op("And", graph.op("Equal", one, other), graph.hold(earlier, "bool"))
-    before = graph.op("Or", graph.op("Less", other, one), same)
-    before = graph.op("And", before, graph.hold(owners[:, None] == owners, "bool"))
-    rank = graph.total(graph.cast(before, "int64"), 2)
+    rank = graph.ranks(own, owners[:, None] == owners)
     listed = graph.op("Less", rank, graph.hold(SHORTLIST, "int64"))
     return graph.op("Where", listed, joined, graph.hold(HIDDEN, "float64"))
 

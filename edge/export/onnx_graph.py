@@ -88,6 +88,17 @@ class GraphBuilder:
         """Return a value in another shape; -1 for one size that follows."""
         return self.op("Reshape", value, self.hold(shape, "int64"))
 
+    def ranks(self, value: str, compared: NDArray[np.bool_]) -> str:
+        """Return how many columns come before each, int64 [batch, n]: lower ones, and equal ones on
+        its left.  compared: which columns compete with each, bool [n, n]."""
+        count = len(compared)
+        one, other = self.reshape(value, (-1, count, 1)), self.reshape(value, (-1, 1, count))
+        earlier = self.hold(np.tril(np.ones((count, count), np.bool_), -1), "bool")
+        same = self.op("And", self.op("Equal", one, other), earlier)
+        before = self.op("Or", self.op("Less", other, one), same)
+        before = self.op("And", before, self.hold(compared, "bool"))
+        return self.total(self.cast(before, "int64"), 2)
+
     def floor_divide(self, value: str, divisor: str) -> str:
         """Return whole float64 numbers below 2^52 over others, rounded down."""
         return self.op("Floor", self.op("Div", value, divisor))

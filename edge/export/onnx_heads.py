@@ -19,7 +19,7 @@ _GELU: Final = float(np.float32(np.sqrt(2 / np.pi)))
 
 def add_adaptor(graph: GraphBuilder, adaptor: Adaptor, levels: str, width: int) -> str:
     """Add an adaptor and return its scores, float32 [batch, labels].  levels: float32 [batch,
-    width].  Raises EdgeError for an adaptor that has no such form."""
+    width].  Raises EdgeError for an adaptor that cannot be exported."""
     match adaptor:
         case FittedHead():
             rows = _transform(graph, adaptor.transform, levels, width)
@@ -33,8 +33,8 @@ def add_adaptor(graph: GraphBuilder, adaptor: Adaptor, levels: str, width: int) 
             product = graph.matmul(rows, graph.hold(adaptor.weights))
             return graph.op("Softmax", graph.add(product, graph.hold(adaptor.bias)), axis=-1)
     raise EdgeError(
-        f"writing ONNX: the answers of {type(adaptor).__name__} have no such form",
-        "export a domain that has facts of its own: --domain",
+        f"writing ONNX: an adaptor of the type {type(adaptor).__name__} cannot be exported",
+        "export a domain with facts of its own: --domain",
     )
 
 

@@ -1,4 +1,4 @@
-"""A River anomaly detector: how far a sample lies from those before, in their own scatter."""
+"""A River anomaly detector: the Mahalanobis distance of a sample to the earlier ones."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -11,12 +11,13 @@ _NORMAL = 0  # the number of the only class
 
 
 class AnomalyDetector(base.AnomalyDetector):
-    """Scores dictionaries of numbers: 0 for the mean of the samples before, towards 1 far from it.
+    """Scores dictionaries of numbers: 0 for the mean of the earlier samples, towards 1 far from it.
 
     The score is d / (d + n), where d is the squared Mahalanobis distance to the mean of the newest
     samples and n the number of features: about 0.5 for a usual sample (Mahalanobis 1936; the
-    covariance is solved from exact integer sums, of which old samples are subtracted).  Features
-    may come and go: a missing one counts as the mean of its column.  Nothing is random.
+    covariance is solved from exact integer sums, from which old samples are subtracted).  Features
+    may appear and disappear: a missing one is replaced by the mean of its column.  Nothing is
+    random.
 
     Parameters
     ----------

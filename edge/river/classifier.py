@@ -2,8 +2,8 @@
 
 Four experts answer: a linear discriminant solved from the sums of all facts, one from those of the
 newest, the nearest of all facts, and the nearest of the newest.  The two short memories follow
-drift, the long ones know what comes back.  Their weights follow the loss that each had on the
-samples that came since, so that nothing is fitted again for a sample.
+drift; the long ones keep recurring concepts.  The weights of the experts follow their recent
+losses, so that a new sample causes no refit.
 """
 
 from collections.abc import Hashable, Mapping
@@ -50,15 +50,14 @@ _TINY: Final = 1e-9  # instead of a division by zero
 class Classifier(base.Classifier):
     """Classifies dictionaries of numbers, and learns from one sample at a time.
 
-    Features may come and go: a new one gets a column, up to 256, and a missing one counts as the
-    mean of its column.  Classes may appear at any time.  Nothing is random, and the order of the
-    features in a dictionary does not matter.
+    Features may appear and disappear: a new one gets a column, up to 256, and a missing one is
+    replaced by the mean of its column.  Classes may appear at any time.  Nothing is random, and the
+    order of the features in a dictionary does not matter.
 
     Parameters
     ----------
     facts
-        Samples kept in memory.  A further one takes the place of the oldest of the class that has
-        the most.
+        Samples kept in memory.  Another one replaces the oldest of the largest class.
 
     """
 
@@ -123,7 +122,7 @@ class Classifier(base.Classifier):
         self._free.append(number)
 
     def _shares(self, levels: Levels) -> Floats:
-        """Return what each expert expects, float64 [experts, classes]; rows add up to one."""
+        """Return the class probabilities of each expert, float64 [experts, classes]."""
         key = levels.tobytes()
         if self._answered is None or self._answered[0] != key:
             self._answered = key, self._answer(levels)

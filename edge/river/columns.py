@@ -1,4 +1,4 @@
-"""Columns for features that come and go: names in a dictionary become places in a row."""
+"""Columns for features that appear and disappear: names in a dictionary become places in a row."""
 
 import math
 from collections.abc import Hashable, Mapping

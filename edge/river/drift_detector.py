@@ -10,8 +10,8 @@ class DriftDetector(base.DriftDetector, base.Estimator):
     """Detects level changes of a stream of numbers, such as a model's errors or losses.
 
     It compares one segment with two over the recent past, and reports a change once two explain it
-    better; see `edge.core.drift.segments`.  Values that are not finite count as missing.  It is an
-    estimator, too, so that River's checks take it.
+    better; see `edge.core.drift.segments`.  Values that are not finite are missing.  River's checks
+    require that it is an `Estimator`, too.
 
     """
 
@@ -26,7 +26,7 @@ class DriftDetector(base.DriftDetector, base.Estimator):
         return self._change
 
     def update(self, x: float) -> None:
-        """Update with one number; `drift_detected` then says whether it reveals a change."""
+        """Update with one number, and set `drift_detected` if it reveals a change."""
         found = self._detector.step(np.array([x], np.float64))
         self._drift_detected = bool(found)
         if found:

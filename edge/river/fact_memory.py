@@ -1,8 +1,8 @@
 """A bounded memory of facts as bytes, with their integer sums by class.
 
 Values are quantised by column to bytes, as the encoder does.  Sums and products of the bytes are
-exact integers (`Moments`), so that a fact that leaves is subtracted exactly: the sums are those of
-the facts that are left.
+exact integers (`Moments`), so that a removed fact is subtracted exactly: the sums are those of the
+remaining facts.
 """
 
 from collections.abc import Hashable, Mapping
@@ -36,9 +36,9 @@ _DOMAIN: Final = ""  # all classes are of one domain
 class FactMemory:
     """The newest facts of each class.
 
-    size: facts in all.  A further one takes the place of the oldest of the class that has the most.
-    recent: newest facts whose sums are kept on their own, too; 0 for none.  A missing value is the
-    mean of its column, which says nothing.  sums, recent_sums: of all facts and of the newest.
+    size: facts in all.  Another one replaces the oldest of the largest class.  recent: newest facts
+    whose sums are kept separately, too; 0 for none.  A missing value is replaced by the mean of its
+    column, which favours no class.  sums, recent_sums: of all facts and of the newest.
     """
 
     def __init__(self, size: int, recent: int = 0) -> None:

@@ -15,14 +15,14 @@ HORIZONS_AT_ONCE = 8
 class SeriesForecaster(time_series.base.Forecaster):
     """Forecasts a series of numbers, a mixture of experts for each step ahead.
 
-    Exogenous features are accepted, as River's interface asks, and ignored: the experts read the
-    series alone.  A value that is not finite counts as missing.
+    Exogenous features are accepted, as River's interface requires, and ignored: the experts read the
+    series alone.  A value that is not finite is missing.
 
     Parameters
     ----------
     horizon
-        The most steps ahead that `forecast` is asked for, up to 288.  Eight steps ahead take a
-        mixture of their own, so that time and memory grow with it.
+        The largest number of steps ahead, up to 288.  Every eight steps take a mixture of their
+        own, so that time and memory grow with it.
     period
         Steps of a season, 2 to 2,048; 0 without a season.
 

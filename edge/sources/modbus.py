@@ -1,6 +1,6 @@
 """The Modbus source: registers of a device over TCP or a serial line (extra `industrial`).
 
-pymodbus speaks the protocol; this file chooses the registers to read, and decodes the answers.
+pymodbus implements the protocol; this file plans the requests and interprets the answers.
 """
 
 import logging
@@ -25,7 +25,7 @@ WORDS_MAX: Final = 125
 """Registers of one request (Modbus Application Protocol 1.1b3, section 6.3)."""
 
 RETRIES: Final = 1
-"""Requests that are repeated: one lost answer on a serial line is common.  Chosen by hand."""
+"""Repetitions of a request: a lost answer on a serial line is common.  Chosen by hand."""
 
 FORMATS: Final = {
     "int16": ">h",
@@ -125,7 +125,7 @@ class ModbusDevice:
         for block in self._blocks:
             answer = self._request(block)
             if isinstance(answer, int) and answer in SEPARABLE and len(block) > 1:
-                # From now on each of them alone: one that vanished must not hide the others.
+                # From now on each of them alone: a missing one must not hide the others.
                 parts: list[Block] = [(one,) for one in block]
                 answers = [self._request(part) for part in parts]
             else:
@@ -196,7 +196,7 @@ def _value_of(register: ModbusRegister, block: Block, answer: list[int] | int) -
     data = struct.pack(f">{len(words)}H", *words)
     (raw,) = struct.unpack(FORMATS[register.type], data)
     if raw == register.missing:
-        return missing_value(f"the device reports {raw:g}, which stands for no value")
+        return missing_value(f"the device reports {raw:g}, which means no value")
     return scaled_value(register, float(raw))
 
 
@@ -235,18 +235,18 @@ def _host_and_port(address: str) -> tuple[str, int]:
         parts = urlsplit(f"//{address}")
         return parts.hostname or "", parts.port or PORT
     except ValueError as error:
-        raise UnavailableError(f"{address} is no HOST or HOST:PORT: {error}") from error
+        raise UnavailableError(f"{address} is not HOST or HOST:PORT: {error}") from error
 
 
 def _failure(settings: ModbusStream) -> str:
-    """Return why a connection failed: pymodbus does not report it."""
+    """Return why a connection failed; pymodbus gives no reason."""
     address = settings.address
     if address.startswith("/"):
         if not os.path.exists(address):  # noqa: PTH110 - a device, not a file of ours
             return "there is no such port"
         if not os.access(address, os.R_OK | os.W_OK):
             return "no permission; on Debian add the user to the group dialout"
-        return "another program has it open, or it is no serial port"
+        return "another program has it open, or it is not a serial port"
     try:
         with socket.create_connection(_host_and_port(address), settings.timeout_s):
             return "it closed the connection"

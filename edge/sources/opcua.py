@@ -1,7 +1,7 @@
 """The OPC UA source: variables of a server, by subscription or by polling (extra `industrial`).
 
-asyncua speaks the protocol, in an event loop of the source's own thread.  `opcua_session.py` holds
-the connection; this file makes measurements of its values.
+asyncua implements the protocol, in an event loop of the source's own thread.  `opcua_session.py`
+holds the connection; this file makes measurements of its values.
 """
 
 import asyncio
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from .opcua_session import OpcUaSession
 
 SLICE_S: Final = 0.1
-"""Seconds between two looks whether the source stops.  Chosen by hand; effect not measured."""
+"""Seconds between two checks whether the source stops.  Chosen by hand; effect not measured."""
 
 
 class OpcUaSource:
-    """Measures the values of the server at an interval; `live`.  base: folder of relative paths."""
+    """Measures the newest values of a server at an interval; `live`.  base: folder of
+    relative paths."""
 
     live = True
 

@@ -153,8 +153,8 @@ class OpcUaSession:
         return self._client
 
     async def _resolve(self) -> None:
-        """Turn the ids of the settings into node ids; namespaces by URI keep their meaning if the
-        server orders them otherwise after a restart."""
+        """Turn the ids of the settings into node ids; namespaces by URI stay valid if the
+        server renumbers them after a restart."""
         uris = await self._open_client.get_namespace_array()
         for node in self._settings.nodes:
             uri, text = "", node.id
@@ -180,7 +180,7 @@ class OpcUaSession:
                 if node.unit and not same_unit(node.unit, unit):
                     raise UnavailableError(
                         f"{self._settings.url}: {node.name}: its unit is {self.units[place]!r}, and"
-                        f" the settings say {node.unit!r}: correct unit, scale and offset"
+                        f" the settings have {node.unit!r}: correct unit, scale and offset"
                     )
             given = ranges[place]
             if bounds is None and isinstance(given, ua.Range) and given.High > given.Low:
@@ -236,7 +236,7 @@ class OpcUaSession:
         """Have the server monitor variables; those that it refuses are tried again later.
 
         No deadband goes to the server: `PlantSampler` applies it.  Servers differ in the value that
-        they compare with, and one loses changes of quality to bad behind a deadband.
+        they compare with, and one loses changes to bad quality behind a deadband.
         """
         self._refused, self._retry_s = [], time.monotonic() + RETRY_S
         for part in _parts(places):

@@ -1,7 +1,7 @@
-"""Values of industrial controllers: deadbands, missing values, and one measurement out of many.
+"""Values of industrial controllers: deadbands, missing values, and one measurement from many.
 
-A value is reported when it or its quality changes, as OPC UA defines a data change: by more
-than the deadband from the value that was reported last (OPC UA part 4, section 7.22.2).
+A value is reported when it or its quality changes, as OPC UA defines a data change: by more than
+the deadband from the value that was reported last (OPC UA part 4, section 7.22.2).
 """
 
 import math
@@ -21,7 +21,7 @@ REASONS_SHOWN: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class PlantValue:
-    """One value as read.  value: NaN if there is none; `problem` is the reason.  at_ns: nanoseconds
+    """One value as read.  value: NaN if there is none; problem: the reason.  at_ns: nanoseconds
     since 1970 on the source's clock, None if it gives no time."""
 
     value: float
@@ -66,8 +66,8 @@ class PlantSampler:
     """Makes a measurement of the values that were read together.
 
     A sample with a missing value is rejected; a series has a missing number there.  A sample of
-    which nothing is reported is left out, and a series repeats the values reported last, since
-    it is sampled at even times.
+    which nothing is reported is left out, and a series continues with the values reported last,
+    since it needs evenly spaced samples.
 
     bands: deadbands, as `deadband_of` gives them.  reports_all: a value without a deadband is
     reported whenever it is read, and not only when it changes.

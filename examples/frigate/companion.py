@@ -1,4 +1,4 @@
-"""Gives Frigate's snapshots to an Auricle daemon, and Auricle's answers to Frigate as sub labels.
+"""Sends Frigate's snapshots to an Auricle daemon, and Auricle's answers to Frigate as sub labels.
 
     python examples/frigate/companion.py --device gate --stream yard --frigate http://localhost:5000
 

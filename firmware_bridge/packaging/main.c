@@ -1,4 +1,4 @@
-/* Tests the golden vectors of an export on a board; returns 0 and says so if all agree. */
+/* Tests the golden vectors of an export on a board; prints the result, and returns 0 if all agree. */
 #include <stdio.h>
 
 #if __has_include("auricle_knowledge.h")

@@ -97,7 +97,7 @@ node-red = "{public[0]}"
 @needs_node_red
 @needs_mosquitto
 def test_the_nodes_work_with_a_daemon(package: Path, tmp_path: Path) -> None:
-    """Decide, label, forget and alarm do what they say, and refuse what they should."""
+    """Decide, label, forget and alarm work with a daemon, and refuse invalid messages."""
     random = np.random.default_rng(0)
     known = clouds([1], 1, 2, seed=5)[0].tolist()
     strange = random.integers(0, 256, (64, len(known))).tolist()
@@ -117,11 +117,11 @@ def test_the_nodes_work_with_a_daemon(package: Path, tmp_path: Path) -> None:
                 "series": [round(float(value), 3) for value in steps],
                 "ofPersonOne": 2 * FACTS // 3,
             }
-            said = mocha(package, tmp_path / "package", "flow.test.js", world)
+            output = mocha(package, tmp_path / "package", "flow.test.js", world)
         finally:
             daemon.stop()
-    assert re.search(r"\b17 passing", said), said
-    assert "pending" not in said
+    assert re.search(r"\b17 passing", output), output
+    assert "pending" not in output
 
 
 @needs_node_red

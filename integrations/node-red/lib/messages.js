@@ -2,10 +2,10 @@
 
 const { randomUUID, createPrivateKey, sign } = require("node:crypto");
 
-// Before the signed bytes of a command: no other signed message can pass for one.
+// Precedes the signed bytes of a command, so that no other signed message is valid as one.
 const SIGNED = "auricle-command-1\n";
 
-// A command that is not carried out within this time is refused by the device.
+// The device refuses a command that it has not carried out within this time.
 const EXPIRES_MS = 60_000;
 
 // Times are nanoseconds since 1970, which a JavaScript number cannot hold exactly: they are text.

@@ -1,7 +1,7 @@
 "use strict";
 
-// What every node of this package does: show its state, answer each message once, report errors to
-// Node-RED's Catch nodes.
+// Shared by every node of this package: shows its state, answers each message once, and reports errors
+// to Node-RED's Catch nodes.
 
 // Run one message.  work: (msg) => promise of what to send.  Ends with done().
 function handle(node, work) {

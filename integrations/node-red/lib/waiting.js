@@ -1,6 +1,6 @@
 "use strict";
 
-// Requests that wait for their answer, by id.  Each ends once: with an answer, or after a time.
+// Requests that wait for their answer, by id.  Each ends once: with an answer, an error or a timeout.
 
 class Waiting {
     // most: requests that wait at the same time; further ones are refused.
@@ -13,12 +13,12 @@ class Waiting {
     add(id, seconds, what) {
         if (this.requests.size >= this.most) {
             return Promise.reject(
-                new Error(`${what}: ${this.most} requests wait already; send fewer at once`),
+                new Error(`${what}: ${this.most} requests wait already; send fewer at a time`),
             );
         }
         if (this.requests.has(id)) {
             return Promise.reject(
-                new Error(`${what}: the id ${id} is in use; an id must be unique for ever`),
+                new Error(`${what}: the id ${id} is in use; never use an id twice`),
             );
         }
         return new Promise((resolve, reject) => {

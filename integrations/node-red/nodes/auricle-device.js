@@ -21,7 +21,7 @@ module.exports = function (RED) {
                 try {
                     this.signer = { key: loadKey(pem), name: settings.keyName || "node-red" };
                 } catch (error) {
-                    // A command must not leave unsigned because its key cannot be read.
+                    // A command must not be sent unsigned because its key cannot be read.
                     this.trouble = error.message;
                     this.error(error.message);
                 }
@@ -77,7 +77,7 @@ module.exports = function (RED) {
             return true;
         }
 
-        // Let a node send: its answers and refusals end what waits.
+        // Subscribe a node to answers and refusals, which end the waiting requests.
         answering(node) {
             const failed = (id, message) => {
                 const hint = message.hint ? ` (${message.hint})` : "";
@@ -111,8 +111,8 @@ module.exports = function (RED) {
             const { id, payload, userProperties } = measurement(given, wanted);
             if (userProperties && !this.broker.v5()) {
                 throw new Error(
-                    "sending an image: the broker node speaks MQTT 3; set its protocol to MQTT V5, " +
-                        "so that the image can have an id",
+                    "sending an image: the broker node uses MQTT 3, in which an image cannot have an id; " +
+                        "set its protocol to MQTT V5",
                 );
             }
             const to = topic(this.device, "observe", stream);

@@ -33,7 +33,7 @@ function selection(msg, settings) {
     return found;
 }
 
-// Forgets the selected facts for ever.  A message must carry the name of the device as its
+// Erases the selected facts permanently.  A message must have the name of the device as its
 // confirmation, so that no stray message erases anything.
 module.exports = function (RED) {
     class AuricleForget {

@@ -2,7 +2,7 @@
 
 const { first, handle } = require("../lib/node");
 
-// Labels an observation: the device has learned it when the answer comes.
+// Labels an observation; when the answer arrives, the device has learned it.
 module.exports = function (RED) {
     class AuricleLabel {
         constructor(settings) {

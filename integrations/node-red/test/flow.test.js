@@ -256,7 +256,7 @@ function ask(msg) {
         await assert.rejects(ask({ stream: "line" }), /expected msg.harmless/);
     });
 
-    it("every node says what is missing in its settings", async () => {
+    it("a node shows that its device has no name", async () => {
         await load("decide", { stream: "press" }, { device: "" });
         assert.ok(helper.getNode("node").status.calledWithMatch({ fill: "red" }));
     });

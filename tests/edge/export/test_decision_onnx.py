@@ -173,8 +173,8 @@ def test_a_domain_with_many_labels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["image", "window", "vector"])
 def test_an_encoder_and_its_preparation_are_included(kind: Any, tmp_path: Path) -> None:
-    """Pixels, windows and vectors go in as they come: normalising, layout, taps and quantiser are
-    in the file, for a batch as for one."""
+    """Pixels, windows and vectors are inputs as measured: normalising, layout, taps and quantiser
+    are in the file, for a batch as for one."""
     with encoder.open_model(tiny_card(tmp_path, 0, kind)) as model:
         payloads = tiny_payloads(260, 1, kind)
         facts = [
@@ -240,7 +240,7 @@ def test_real_photographs_are_answered_as_by_the_runtime(data_folder: Path, tmp_
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_every_kind_of_adaptor_has_its_form(kind: str, tmp_path: Path) -> None:
+def test_every_kind_of_adaptor_is_exported(kind: str, tmp_path: Path) -> None:
     """A grown adaptor of each kind gives the runtime's scores."""
     made = record(kind)
     columns, spans = 16, ((0, 8), (8, 12), (12, 16))
@@ -291,7 +291,7 @@ def test_one_domain_answers_if_it_is_chosen(tmp_path: Path) -> None:
 
 
 def test_metadata_names_card_knowledge_and_labels(tmp_path: Path) -> None:
-    """A file says which encoder, which knowledge and which labels it holds."""
+    """A file names its encoder, its knowledge and its labels."""
     learned = Learned(whole_number_model(), vector_facts("hall", range(3), 30))
     path = exported(learned, tmp_path)
     found = session_of(path).get_modelmeta().custom_metadata_map
@@ -302,9 +302,9 @@ def test_metadata_names_card_knowledge_and_labels(tmp_path: Path) -> None:
     assert json.loads(found["auricle.domains"]) == ["hall"]
 
 
-def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
-    """Nothing learned, an unknown domain, more concepts than have a form, a card without quantiser:
-    each is an error with its cure, and no file is left."""
+def test_unsupported_knowledge_is_refused(tmp_path: Path) -> None:
+    """Nothing learned, an unknown domain, too many concepts, a card without a quantiser: each is an
+    error with its cure, and no file is left."""
     with pytest.raises(EdgeError, match="nothing has been learned"):
         exported(Learned(whole_number_model(), []), tmp_path)
     learned = Learned(whole_number_model(), vector_facts("hall", range(3), 30))

@@ -160,7 +160,7 @@ def test_an_exception_of_the_device_is_a_reason_and_no_zero(device, code):
 
 
 def test_a_register_that_vanishes_does_not_hide_its_neighbours(device):
-    """Three registers in one request: the middle one vanishes, the others are read on."""
+    """Three registers in one request: the middle one disappears, and the others are still read."""
     registers = [ModbusRegister(name=name, address=n) for n, name in enumerate("abc", 30)]
     sink = Kept()
     source = started(settings(device, *registers, kind="series"), sink)
@@ -173,13 +173,13 @@ def test_a_register_that_vanishes_does_not_hide_its_neighbours(device):
     source.stop(5)
 
 
-def test_a_reading_that_stands_for_none_is_missing(device):
+def test_a_raw_value_that_means_no_value_is_missing(device):
     """The raw value that a device documents as "no value" never becomes a number."""
     device.say(set={"40": 0x8000})
     register = ModbusRegister(name="a", address=40, missing=-32_768)
     (found,) = probe_controller(settings(device, register), Path())
     assert np.isnan(found.value)
-    assert "stands for no value" in found.problem
+    assert "means no value" in found.problem
 
 
 def test_a_gateway_without_its_device_counts_as_unreachable(device):
@@ -273,7 +273,7 @@ def test_a_device_on_a_serial_line_is_read_with_modbus_rtu():
     ],
 )
 def test_an_address_that_leads_nowhere_is_reported(address, reason):
-    """The reason says what is wrong, not only that it failed."""
+    """The reason names the cause, not only the failure."""
     stream = ModbusStream(address=address, registers=(ModbusRegister(name="a", address=0),))
     with pytest.raises(UnavailableError, match=reason):
         probe_controller(stream, Path())

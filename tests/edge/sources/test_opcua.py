@@ -141,7 +141,7 @@ def test_bad_quality_is_a_reason_and_no_number(device, mode, deadband):
 
 
 def test_uncertain_and_stale_values_are_missing(device):
-    """A value that the server itself doubts, or that is older than `stale_s`, is none."""
+    """A value that the server itself doubts, or that is older than `stale_s`, is missing."""
     device.say(write="temperature", value=20.0, status="UncertainLastUsableValue")
     device.say(write="pressure", value=3.0, age_s=120.0)
     found = probe_controller(settings(device, TEMPERATURE, PRESSURE, stale_s=60.0), Path())
@@ -152,7 +152,7 @@ def test_uncertain_and_stale_values_are_missing(device):
     assert np.isnan([one.value for one in found]).all()
 
 
-def test_what_is_no_number_is_a_reason(device):
+def test_a_value_that_is_not_a_number_is_rejected(device):
     """A text, an array and an unknown variable name what was found instead."""
     device.say(write="pressure", value=[1.0, 2.0])
     gone = OpcUaNode(name="gone", id="ns=3;s=nowhere")
@@ -167,7 +167,7 @@ def test_what_is_no_number_is_a_reason(device):
 def test_a_unit_that_differs_from_the_servers_stops_the_stream(device):
     """Nothing is measured in the wrong unit; its symbol and its UNECE code are both known."""
     wrong = OpcUaNode(name="t", id="ns=3;s=temperature", unit="°F")
-    with pytest.raises(UnavailableError, match=r"its unit is '°C', and the settings say '°F'"):
+    with pytest.raises(UnavailableError, match=r"its unit is '°C', and the settings have '°F'"):
         probe_controller(settings(device, wrong), Path())
     for unit in ("°C", "CEL"):
         node = OpcUaNode(name="t", id="ns=3;s=temperature", unit=unit)
@@ -176,8 +176,8 @@ def test_a_unit_that_differs_from_the_servers_stops_the_stream(device):
 
 
 def test_namespaces_are_found_by_uri(device):
-    """A server that orders its namespaces otherwise after an update is still read rightly: here the
-    plant's is not the first of its own."""
+    """A server that renumbers its namespaces is still read correctly: here the plant's is not the
+    first custom one."""
     (found,) = probe_controller(settings(device, TEMPERATURE), Path())
     assert found.value == 20.0
     unknown = OpcUaNode(name="a", id="nsu=http://example.com/none;s=a")

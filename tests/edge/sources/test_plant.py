@@ -170,7 +170,7 @@ def test_settings_that_make_no_sense_are_refused(tmp_path, lines, reason):
     ],
 )
 def test_settings_of_opc_ua_hold_no_secrets(tmp_path, lines, reason):
-    """A password belongs into a file or the environment, and the settings say so."""
+    """A password in the settings is an error that names its proper places."""
     text = '[encoder]\ncard = "x"\n[streams.press]\nsource = "opcua"\n' + lines
     text += '\nnodes = [{name = "a", id = "ns=2;s=a"}]'
     with pytest.raises(ConfigError, match=reason) as caught:
