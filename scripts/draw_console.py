@@ -10,25 +10,22 @@ pictures of the documentation come from `python scripts/draw_console.py docs/ima
 
 from __future__ import annotations
 
-import http.client
 import io
 import json
-import secrets
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
-from benchmarks.console.browser import chromium, logged_in
+from benchmarks.console.browser import DESKTOP, PHONE, chromium, logged_in
+from benchmarks.console.daemon import ask, decided, observe, wait_for_daemon, wait_until
 from benchmarks.console.pages import ConsoleProcess
-from benchmarks.daemon.fixture import daemon_command, running
+from benchmarks.daemon.fixture import AURICLE, daemon_command, running
 from edge.backbone import STEP_S, simulate_links
-from edge.commands import response_body, send_to_daemon
 from edge.sim import Digits, DigitSampler, load_mnist, load_optdigits
 from edge.web.screens import SCREENS
 
@@ -44,8 +41,6 @@ LOADS, AFTER = 400, 12
 CHANNELS = 3
 """Links that are shown."""
 
-VIEWPORT = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
 ON_PHONE = ("Now", "Label")
 """Screens that are also drawn for a phone."""
 
@@ -76,9 +71,9 @@ def main(folder: Path, wanted: list[str]) -> None:
     with tempfile.TemporaryDirectory() as place:
         home = make_home(Path(place))
         with running(daemon_command(home), Path(place) / "daemon.log"):
-            wait_for(home)
+            wait_for_daemon(home)
             feed_streams(home)
-            console = ConsoleProcess(home, Path(place) / "console.log")
+            console = ConsoleProcess(home)
             try:
                 draw(console, home, folder, wanted)
             finally:
@@ -95,9 +90,7 @@ def make_home(folder: Path) -> Path:
         path.write_bytes(picture)
     home = folder / "gateway"
     for words in (("init", home), ("learn", folder / "mnist", "--home", home, "--domain", "mnist")):
-        code = "from edge.cli.entry import main; main()"
-        command = [sys.executable, "-c", code, *map(str, words)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*AURICLE, *map(str, words)], check=True, stdout=subprocess.DEVNULL)
     text = (home / "auricle.toml").read_text("utf-8").replace("raw = false", "raw = true ")
     (home / "auricle.toml").write_text(text + SETTINGS, "utf-8")
     return home
@@ -122,12 +115,12 @@ def feed_streams(home: Path) -> None:
             "values": {f"link {place + 1}": load for place, load in enumerate(row.tolist())},
             "captured_at_ns": begun_ns + number * int(STEP_S) * 10**9,
         }
-        post("links", json.dumps(body).encode(), "application/json")
+        send("links", json.dumps(body).encode(), "application/json")
     for picture, _ in pictures(DigitSampler(load_mnist(), 2).draw(KNOWN)):
-        post("camera", picture, "image/png")
+        send("camera", picture, "image/png")
     drawn = list(pictures(DigitSampler(load_optdigits(), 3).draw(NEW)))
     for number, (picture, _) in enumerate(drawn):
-        post("camera", picture, "image/png", f"scan-{number:03}")
+        send("camera", picture, "image/png", f"scan-{number:03}")
     wait_until(lambda: decided(home) == KNOWN + NEW)
     view = ask(home, "gallery", offset=0, limit=100, order="value", state="waiting")
     waiting = {one["id"] for one in view["items"]}
@@ -140,40 +133,10 @@ def feed_streams(home: Path) -> None:
     ask(home, "label-many", labels=labels[:LABELLED])
 
 
-def post(stream: str, body: bytes, kind: str, name: str = "") -> None:
-    """Send a measurement."""
-    connection = http.client.HTTPConnection("127.0.0.1", HTTP_PORT, timeout=60)
-    address = f"/observe/{stream}" + (f"?id={name}" if name else "")
-    connection.request("POST", address, body, {"Content-Type": kind})
-    response = connection.getresponse()
-    assert response.status == http.client.ACCEPTED, response.read()
-    connection.close()
+def send(stream: str, body: bytes, kind: str, name: str = "") -> None:
+    """Send a measurement, at a pace that no queue drops."""
+    observe(HTTP_PORT, stream, body, kind, name)
     time.sleep(0.02)
-
-
-def ask(home: Path, verb: str, **fields: Any) -> dict[str, Any]:
-    """Return the daemon's answer to a request."""
-    answer = send_to_daemon(home, {"verb": verb, "id": secrets.token_hex(8), **fields})
-    return response_body(answer)
-
-
-def decided(home: Path) -> int:
-    """Return how many pictures were decided on."""
-    return sum(int(one["decided"]) for one in ask(home, "status")["streams"])
-
-
-def wait_for(home: Path) -> None:
-    """Wait until the daemon serves."""
-    wait_until(lambda: send_to_daemon(home, {"verb": "status", "id": "s"}))
-    wait_until(lambda: ask(home, "status")["homes"][0]["facts"])
-
-
-def wait_until(holds: Any) -> None:
-    """Wait until a condition holds."""
-    end = time.monotonic() + 120
-    while not holds():
-        assert time.monotonic() < end, "the daemon did not get there in time"
-        time.sleep(0.2)
 
 
 def draw(console: ConsoleProcess, home: Path, folder: Path, wanted: list[str]) -> None:
@@ -183,7 +146,7 @@ def draw(console: ConsoleProcess, home: Path, folder: Path, wanted: list[str]) -
     paths["Why"] = f"{paths['Why']}?id={waiting[0]['id']}"
     with chromium() as browser:
         for scheme in ("light", "dark"):
-            page = logged_in(browser, console, viewport=VIEWPORT, color_scheme=scheme)
+            page = logged_in(browser, console, viewport=DESKTOP, color_scheme=scheme)
             for title, path in paths.items():
                 if wanted and title not in wanted:
                     continue
@@ -195,7 +158,7 @@ def draw(console: ConsoleProcess, home: Path, folder: Path, wanted: list[str]) -
                     page.set_viewport_size(PHONE)
                     page.wait_for_timeout(500)
                     save(page.screenshot(), folder / f"{name}-phone-{scheme}.png")
-                    page.set_viewport_size(VIEWPORT)
+                    page.set_viewport_size(DESKTOP)
             page.context.close()
 
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +24,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import numpy as np
+
+from benchmarks.console.browser import chromium
+from benchmarks.daemon.fixture import AURICLE, free_port, program
 
 if TYPE_CHECKING:
     from playwright._impl._api_structures import Clip
@@ -68,14 +69,6 @@ format = "image"
 """
 
 
-def free_port() -> int:
-    """Return a free loopback port."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
 @contextmanager
 def running(*command: object, folder: Path) -> Iterator[None]:
     """Run a program until the end of the block."""
@@ -100,7 +93,6 @@ def photos() -> Iterator[tuple[str, bytes]]:
 
 def make_home(folder: Path, broker: int) -> bytes:
     """Make a home that knows dogs and people; returns a photo of a guitar."""
-    program = [sys.executable, "-c", "from edge.cli.entry import main; main()"]
     counts: dict[str, int] = {}
     for name, body in photos():
         counts[name] = counts.get(name, 0) + 1
@@ -109,8 +101,8 @@ def make_home(folder: Path, broker: int) -> bytes:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(body)
     home = folder / "home"
-    subprocess.run([*program, "init", home, "--encoder", "efficientnet_lite0"], check=True)
-    subprocess.run([*program, "learn", folder / "photos", "--home", home, "--yes"], check=True)
+    subprocess.run([*AURICLE, "init", home, "--encoder", "efficientnet_lite0"], check=True)
+    subprocess.run([*AURICLE, "learn", folder / "photos", "--home", home, "--yes"], check=True)
     with (home / "auricle.toml").open("a", encoding="utf-8") as file:
         file.write(SETTINGS.format(port=broker))
     return next(body for name, body in photos() if name == "guitar")
@@ -181,13 +173,10 @@ def until(done: Callable[[], object]) -> None:
 def draw(api: Api, picture: bytes, broker: int, out: Path) -> None:
     """Show a photo to the device, and take the picture of its page."""
     from paho.mqtt import publish
-    from playwright.sync_api import sync_playwright
 
     topic = "auricle/v1/front-door/observe/camera"
     publish.single(topic, picture, qos=1, hostname="127.0.0.1", port=broker)
-    with sync_playwright() as play:
-        chromium = shutil.which("chromium")
-        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as browser:
         page = browser.new_page(viewport=SIZE)
         tokens = json.dumps(json.dumps(api.tokens))
         page.add_init_script(f"localStorage.hassTokens = {tokens}")
@@ -196,7 +185,6 @@ def draw(api: Api, picture: bytes, broker: int, out: Path) -> None:
         page.get_by_text("camera flagged is one of").first.wait_for()
         page.wait_for_timeout(4_000)
         page.screenshot(path=out, clip=PART)
-        browser.close()
 
 
 def main() -> None:
@@ -209,12 +197,10 @@ def main() -> None:
         core = folder / "core"
         core.mkdir()
         (core / "configuration.yaml").write_text(CONFIGURATION.format(port=port), "utf-8")
-        mosquitto = shutil.which("mosquitto", path="/usr/sbin:/usr/bin") or "mosquitto"
-        serve = "from edge.cli.entry import main; main()"
         api = Api(f"http://127.0.0.1:{port}")
         with (
-            running(mosquitto, "-p", broker, folder=folder),
-            running(sys.executable, "-c", serve, "run", folder / "home", folder=folder / "home"),
+            running(program("mosquitto"), "-p", broker, folder=folder),
+            running(*AURICLE, "run", folder / "home", folder=folder / "home"),
             running(python, "-m", "homeassistant", "-c", core, "--skip-pip", folder=core),
         ):
             until(api.sign_in)

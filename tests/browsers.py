@@ -10,9 +10,6 @@ page's scripts and violations of its policy; a test that ends with one fails.
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
 import subprocess
 import threading
 import time
@@ -24,64 +21,28 @@ from typing import Any
 
 import pytest
 
-from edge.web import make_link
+from benchmarks.console import pages
+from benchmarks.console.browser import CHROMIUM, DESKTOP, PHONE, chromium
 from tests.daemons import DIE_WITH_PARENT, WAIT_S, Process
-from tests.homes import command
 
-_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser")
-"""Of Debian; the first has no windows, and costs a quarter of the processor time of the others."""
-CHROMIUM = next(filter(None, map(shutil.which, _NAMES)), "")
-DESKTOP = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
 PAGE_MS = 60_000
 """Longest wait of a browser's step, on a busy machine."""
 
 needs_browser = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
 
 
-class ConsoleProcess:
-    """`auricle web` of a home, listening once created."""
+class ConsoleProcess(pages.ConsoleProcess):
+    """`auricle web` of a home, which ends with the tests."""
 
-    def __init__(self, folder: Path, port: str = "0") -> None:
-        self.folder = folder
-        self.log = folder / "console.log"
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command("web", "--home", folder, "--port", port),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-                preexec_fn=DIE_WITH_PARENT,  # noqa: PLW1509 - a call of C alone
-            )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        found = re.search(r"open (http://\S+/)open\?token=(\S+)", line)
-        assert found, f"it printed {line!r}: {self.log.read_text('utf-8')}"
-        self.address, self.token = found.groups()
-
-    def link(self, role: str) -> str:
-        """A new one-time link."""
-        return f"{self.address}open?token={make_link(self.folder, role)}"  # type: ignore[arg-type]
+    def __init__(self, home: Path, port: str = "0") -> None:
+        super().__init__(home, port, preexec_fn=DIE_WITH_PARENT)
 
     def again(self, port: str) -> ConsoleProcess:
         """Another console of the home, after this one has ended."""
         self.process.wait(WAIT_S)
         assert self.process.stdout is not None
         self.process.stdout.close()
-        return ConsoleProcess(self.folder, port)
-
-    @property
-    def rss_mib(self) -> float:
-        """Resident memory."""
-        text = Path(f"/proc/{self.process.pid}/statm").read_text("ascii")
-        return int(text.split()[1]) * os.sysconf("SC_PAGESIZE") / (1 << 20)
-
-    def stop(self) -> int:
-        """Terminate it; return its exit status."""
-        self.process.terminate()
-        return self.process.wait(WAIT_S)
+        return ConsoleProcess(self.home, port)
 
 
 @dataclass
@@ -127,19 +88,6 @@ class Seen:
         self.page.set_viewport_size(DESKTOP)
         self.page.emulate_media(color_scheme="light")
         return made
-
-
-@contextmanager
-def chromium() -> Iterator[Any]:
-    """Yield a browser without a window."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ is measured with these, and the browser measures paint and accessibility.
 from __future__ import annotations
 
 import http.client
+import re
 import subprocess
 import threading
 import time
@@ -14,8 +15,9 @@ import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from ..daemon.fixture import PYTHON, ROOT
+from ..daemon.fixture import AURICLE, PYTHON, ROOT
 
 REFRESH_S = 2.0
 """Seconds between two refreshes of the cards, as in edge/web/templates/now.html."""
@@ -25,38 +27,42 @@ READY_S = 60.0
 
 
 class ConsoleProcess:
-    """`auricle web` of a home.  start_s: seconds from its start to the printed link."""
+    """`auricle web` of a home, listening once created.
 
-    def __init__(self, home: Path, log: Path) -> None:
-        code = "from edge.cli.entry import main; main()"
+    start_s: seconds from its start to the printed link.  address, token: of that link.  options: of
+    `subprocess.Popen`.
+    """
+
+    def __init__(self, home: Path, port: str = "0", **options: Any) -> None:
+        self.home, self.log = home, home / "console.log"
         begun = time.perf_counter()
-        with log.open("ab") as errors:
+        with self.log.open("ab") as errors:
             self.process = subprocess.Popen(
-                [*PYTHON, "-c", code, "web", "--home", str(home), "--port", "0"],
+                [*AURICLE, "web", "--home", str(home), "--port", port],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
+                **options,
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         self.start_s = time.perf_counter() - begun
-        link = next((word for word in line.split() if word.startswith("http://")), "")
-        assert link, f"the console printed {line!r}: {log.read_text('utf-8')}"
-        self.home, self.link = home, link
-        self.address = link.partition("open?")[0]
+        found = re.search(r"open (http://\S+/)open\?token=(\S+)", line)
+        assert found, f"the console printed {line!r}: {self.log.read_text('utf-8')}"
+        self.address, self.token = found.groups()
 
-    def another_link(self) -> str:
-        """Return another one-time link of an owner."""
+    def link(self, role: str = "owner") -> str:
+        """Return a new one-time link."""
         from edge.web import make_link
 
-        return f"{self.address}open?token={make_link(self.home, 'owner')}"
+        return f"{self.address}open?token={make_link(self.home, role)}"  # type: ignore[arg-type]
 
-    def stop(self) -> None:
-        """End it."""
+    def stop(self) -> int:
+        """Terminate it; return its exit status."""
         self.process.terminate()
-        self.process.wait(READY_S)
+        return self.process.wait(READY_S)
 
 
 class PageSession:
@@ -66,7 +72,7 @@ class PageSession:
         split = urllib.parse.urlsplit(console.address)
         assert split.port is not None
         self._host, self._port = str(split.hostname), split.port
-        token = console.another_link().partition("token=")[2]
+        token = console.link().partition("token=")[2]
         status, headers, _ = self.ask("POST", "open", {"token": token})
         assert status == http.client.SEE_OTHER, status
         self._cookie = headers["Set-Cookie"].partition(";")[0]
@@ -116,7 +122,7 @@ def main(home: str, count: int) -> None:
     time from the program that measures."""
     import sys
 
-    console = ConsoleProcess(Path(home), Path(home) / "console.log")
+    console = ConsoleProcess(Path(home))
     ended = threading.Event()
     sessions = [PageSession(console) for _ in range(count)]
     threads = [

@@ -4,14 +4,15 @@
 picture of that kind gets the label as its answer, in a home that knows 1,000 pictures.
 `daemon_p99_ratio_ten_pages`: 99th percentile of a decision's latency with ten open pages over that
 without the console; both in turns, the median of the rounds counts.  `page_rss_mib`: resident
-memory of the console after every screen was opened and axe-core has run.
+memory of the console after every screen was opened and axe-core has run.  `actions_tested`: kinds of
+actions (POST routes) that were performed and had their effect; `actions` in the rows counts all.
+`axe_serious`: serious and critical findings of axe-core on all screens, in two sizes and themes.
 """
 
 from __future__ import annotations
 
 import http.client
 import os
-import socket
 import statistics
 import subprocess
 import tempfile
@@ -23,16 +24,19 @@ import numpy as np
 
 from ..daemon.driver import LoadDriver
 from ..daemon.fixture import (
-    PYTHON,
+    AURICLE,
     MosquittoBroker,
     daemon_command,
+    free_port,
     make_home,
     rss_mib,
     running,
     vectors,
 )
 from ..report import BenchmarkReport, BenchmarkRow
+from .actions import drive
 from .browser import AXE, chromium, count_violations, first_loads
+from .daemon import ask, decided, observe, wait_for_daemon, wait_until
 from .pages import ConsoleProcess, PageSession, open_pages
 
 FACTS = 1_000
@@ -43,6 +47,9 @@ PICTURES = 50
 
 PROBES = 12
 """Pictures of the new kind that arrive after the label."""
+
+ACTED = 6
+"""Pictures that the actions are performed on, as many as they need."""
 
 PAGES = 10
 """Open pages, as the aim says."""
@@ -58,8 +65,8 @@ PER_S = 200.0
 COLUMNS = 24
 """As in the aims for one sample."""
 
-READY_S = 60.0
-"""Generous, so that a slow machine does not fail."""
+PROBE_S = 0.005
+"""Seconds between two looks for a decision: what the measured time may be too long by."""
 
 
 def run(data: Path | None) -> BenchmarkReport:
@@ -100,8 +107,7 @@ class Pictures:
 
 
 def _auricle(words: tuple[object, ...]) -> None:
-    code = "from edge.cli.entry import main; main()"
-    subprocess.run([*PYTHON, "-c", code, *map(str, words)], check=True, capture_output=True)
+    subprocess.run([*AURICLE, *map(str, words)], check=True, capture_output=True)
 
 
 def _picture_home(folder: Path, pictures: Pictures, port: int) -> Path:
@@ -125,13 +131,13 @@ def _picture_home(folder: Path, pictures: Pictures, port: int) -> Path:
 
 def _of_pictures(folder: Path, data: Path) -> tuple[dict[str, float], list[BenchmarkRow]]:
     pictures = Pictures(data)
-    port = _free_port()
+    port = free_port()
     home = _picture_home(folder, pictures, port)
     rows: list[BenchmarkRow] = []
     summary: dict[str, float] = {}
     with running(daemon_command(home), folder / "daemon.log"):
-        _wait_for(home)
-        console = ConsoleProcess(home, folder / "console.log")
+        wait_for_daemon(home)
+        console = ConsoleProcess(home)
         try:
             summary["page_start_s"] = console.start_s
             effect = _label_effect(console, home, port, pictures)
@@ -152,6 +158,11 @@ def _of_pictures(folder: Path, data: Path) -> tuple[dict[str, float], list[Bench
                             print(f"axe: {name}, {view}: {one}")
                     summary["axe_serious"] = float(sum(map(len, found.values())))
             summary["page_rss_mib"] = rss_mib(console.process.pid)
+            ids = _unlabelled(home, port, pictures)
+            actions = drive(PageSession(console), home, ids)
+            summary["actions_tested"] = float(len(actions.done))
+            rows.append(BenchmarkRow("console", "actions", float(_count_actions())))
+            rows.append(BenchmarkRow("console", "actions that failed", float(len(actions.failed))))
         finally:
             console.stop()
     return summary, rows
@@ -163,18 +174,34 @@ def _screens() -> dict[str, str]:
     return {screen.title: screen.path for screen in SCREENS}
 
 
+def _count_actions() -> int:
+    from edge.web.common import ROUTES
+    from edge.web.screens import SCREENS
+
+    routes = (*ROUTES, *(one for screen in SCREENS for one in screen.routes))
+    return sum(one.method == "POST" for one in routes)
+
+
+def _unlabelled(home: Path, port: int, pictures: Pictures) -> list[str]:
+    """Send pictures for the actions; return their ids."""
+    before = decided(home)
+    found = pictures.of("sketch", pictures.classes[0], ACTED)
+    for number, picture in enumerate(found):
+        observe(port, "camera", picture, "image/webp", f"a{number}")
+    wait_until(lambda: decided(home) == before + ACTED)
+    return [f"a{number}" for number in range(ACTED)]
+
+
 def _label_effect(
     console: ConsoleProcess, home: Path, port: int, pictures: Pictures
 ) -> dict[str, float]:
     """Label `PICTURES` drawings of a class that the home has never seen; return how long it took
     until one more got that answer, and the share of further ones that got it."""
-    from edge.commands import send_to_daemon
-
     label = pictures.classes[-1]
     drawn = pictures.of("cartoon", label, PICTURES + PROBES)
     for number, picture in enumerate(drawn[:PICTURES]):
-        _post(port, f"d{number}", picture)
-    _decided(home, PICTURES)
+        observe(port, "camera", picture, "image/webp", f"d{number}")
+    wait_until(lambda: decided(home) >= PICTURES)
     session = PageSession(console)
     ids = [f"d{number}" for number in range(PICTURES)]
     form: dict[str, str | list[str]] = {"id": ids, "label": label}
@@ -190,7 +217,7 @@ def _label_effect(
         _decide(home, port, f"probe-{number}", picture)["guess"] == label
         for number, picture in enumerate(drawn[PICTURES + 1 :], 1)
     ]
-    knowledge = send_to_daemon(home, {"verb": "status", "id": "bench"})["body"]["homes"][0]
+    knowledge = ask(home, "status")["homes"][0]
     return {
         "label_50_to_answer_ms": (answered - begun) * 1e3,
         "label_50_to_effect_ms": (effect - begun) * 1e3,
@@ -199,53 +226,19 @@ def _label_effect(
     }
 
 
-def _post(port: int, name: str, picture: bytes) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_S)
-    headers = {"Content-Type": "image/webp"}
-    connection.request("POST", f"/observe/camera?id={name}", picture, headers)
-    response = connection.getresponse()
-    assert response.status == http.client.ACCEPTED, response.read()
-    response.read()
-    connection.close()
-
-
 def _decide(home: Path, port: int, name: str, picture: bytes) -> dict[str, Any]:
     """Return the decision on a picture, waiting for it."""
-    from edge.commands import send_to_daemon
+    found: list[dict[str, Any]] = []
 
-    _post(port, name, picture)
-    end = time.monotonic() + READY_S
-    while time.monotonic() < end:
-        body = send_to_daemon(home, {"verb": "feed", "id": "bench", "since": 0})["body"]
-        for message in reversed(body["messages"]):
-            if message.get("observation_id") == name and message["kind"] == "decision":
-                return dict(message)
-        time.sleep(0.005)
-    raise AssertionError(f"no decision on {name}")
+    def arrived() -> bool:
+        messages = ask(home, "feed", since=0)["messages"]
+        mine = (one for one in messages if one.get("observation_id") == name)
+        found.extend(one for one in mine if one["kind"] == "decision")
+        return bool(found)
 
-
-def _decided(home: Path, count: int) -> None:
-    from edge.commands import send_to_daemon
-
-    end = time.monotonic() + READY_S
-    while time.monotonic() < end:
-        body = send_to_daemon(home, {"verb": "feed", "id": "bench", "since": 0})["body"]
-        if sum(one["decided"] for one in body["status"]["streams"]) >= count:
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"fewer than {count} decisions")
-
-
-def _wait_for(home: Path) -> None:
-    from edge.commands import send_to_daemon
-
-    end = time.monotonic() + READY_S
-    while time.monotonic() < end:
-        answer = send_to_daemon(home, {"verb": "status", "id": "bench"})
-        if answer is not None and answer.get("body"):
-            return
-        time.sleep(0.1)
-    raise AssertionError("the daemon does not answer")
+    observe(port, "camera", picture, "image/webp", name)
+    wait_until(arrived, PROBE_S)
+    return found[-1]
 
 
 def _load(folder: Path) -> tuple[dict[str, float], list[BenchmarkRow]]:
@@ -280,9 +273,3 @@ def _load(folder: Path) -> tuple[dict[str, float], list[BenchmarkRow]]:
         BenchmarkRow("ten pages open", "p99_ms", opened),
     ]
     return {"daemon_p99_ratio_ten_pages": opened / without}, rows
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -23,6 +23,8 @@ FACTS = 120
 """Chosen by hand; effect not measured."""
 PATHS = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"
 PYTHON = (sys.executable, "-P")
+AURICLE = (*PYTHON, "-c", "from edge.cli.entry import main; main()")
+"""The command line of this installation."""
 
 
 def program(name: str) -> str:
@@ -33,13 +35,18 @@ def program(name: str) -> str:
     return found
 
 
+def free_port() -> int:
+    """Return a free loopback port."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
 class MosquittoBroker:
     """A mosquitto on a free loopback port that drops no message.  lines: additional settings."""
 
     def __init__(self, folder: Path, *lines: str) -> None:
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            self.port = int(sock.getsockname()[1])
+        self.port = free_port()
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n"
@@ -141,8 +148,7 @@ def running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[byte
 
 def daemon_command(home: Path) -> list[str]:
     """Return the command that serves a home."""
-    code = "from edge.cli.entry import main; main()"
-    return [*PYTHON, "-c", code, "run", str(home)]
+    return [*AURICLE, "run", str(home)]
 
 
 def rss_mib(process_id: int) -> float:

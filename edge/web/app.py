@@ -108,7 +108,7 @@ class Application:
             response = console.refuse(error)
         except Exception:
             log.exception("page_failed", path=path[:PATH_CHARS_MAX], method=request.method)
-            failed = AskError("this page has failed", "its reason is in the console's log")
+            failed = AskError("this page failed", "the console's log has the reason")
             response = console.refuse(failed, 500)
         if opened and session is not None:
             self._set_cookie(request, response, session)
@@ -139,7 +139,7 @@ class Application:
             given = request.form.get("csrf", "")
         if not common.same_secret(given, session.csrf):
             raise NotAllowedError(
-                "the action does not come from a page of this session", "load the page again"
+                "the action does not come from a page of this session", "reload the page"
             )
         if not self._actions.take(session.csrf):
             raise _too_fast(ACTIONS_PER_MINUTE)
@@ -167,7 +167,7 @@ class Application:
         token = (request.form.get("token", "") if request.form else "").strip()
         session = self.parts.sessions.redeem(token)
         if session is None:
-            used = "this link was used before, has expired, or is not complete"
+            used = "this link has been used, has expired, or is incomplete"
             return console.render("open.html", 403, token="", reason=used)
         self._guesses.give_back(address)
         if console.session is not None:

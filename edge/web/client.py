@@ -58,7 +58,7 @@ class DaemonClient:
             ) from None
         except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
             raise DaemonOfflineError(
-                "no daemon answers", "it may be stopped or starting"
+                "the daemon is not responding", "it may be stopped or starting"
             ) from error
         answer = msgspec.json.decode(line)
         if not answer.get("done"):

@@ -10,6 +10,9 @@ from .client import AskError
 from .console import Console
 from .screen import Route
 
+DIGITS_MAX: Final = 20
+"""Longest whole number that is read: nanoseconds since 1970 have 19 digits."""
+
 
 def same_secret(given: str, wanted: str) -> bool:
     """Compare two secrets in a time that does not depend on where they differ."""
@@ -22,6 +25,12 @@ def field(request: Request, name: str, default: str = "") -> str:
     if form is not None and name in form:
         return str(form[name])
     return str(request.args.get(name, default)) if request.args else default
+
+
+def whole(text: str, low: int, high: int, usual: int | None = None) -> int:
+    """Return a whole number within bounds; anything else gives the usual one, or the lower."""
+    plain = text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX
+    return min(max(int(text), low), high) if plain else low if usual is None else usual
 
 
 def all_fields(given: dict[str, str] | None, name: str) -> list[str]:

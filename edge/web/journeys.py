@@ -1,4 +1,4 @@
-"""From start to answer: how each new domain went from its first observation to answers.
+"""Journeys of new domains, from the first observation until the domain is classified.
 
 Computed from events of the history, as the daemon's command `history` returns them.
 """
@@ -6,6 +6,8 @@ Computed from events of the history, as the daemon's command `history` returns t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+from ..pages import plural
 
 KINDS: Final = ("alarm", "label-request", "label", "answered", "growth")
 """Kinds of events that a journey consists of."""
@@ -74,13 +76,13 @@ def _journey(one: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> Jou
         and int(e["at_ns"]) >= begun_ns
     ]
     found = [("left the known domains", begun_ns)]
-    found += [("asked for labels", int(e["at_ns"])) for e in asked[:1]]
+    found += [("labels requested", int(e["at_ns"])) for e in asked[:1]]
     found += [("first label", int(e["at_ns"])) for e in labels[:1]]
-    found += [("an adaptor serves", int(e["at_ns"])) for e in grown[:1]]
+    found += [("adaptor in service", int(e["at_ns"])) for e in grown[:1]]
     if answered:
         count = sum(int(e["fields"].get("count", 1)) for e in labels)
-        many = f" after {count:,} labels" if count > 1 else ""
-        found.append((f"answered{many}", end_ns))
+        many = f" after {plural(count, 'label')}" if count > 1 else ""
+        found.append((f"classified{many}", end_ns))
     found.sort(key=lambda step: step[1])
     steps = tuple(JourneyStep(text, at, (at - begun_ns) / NS_PER_S) for text, at in found)
     return Journey(

@@ -129,7 +129,7 @@ class Live:
     async def events(self, may_go_on: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
         """Yield the events for one page.  may_go_on: whether its session still holds."""
         if len(self._queues) >= PAGES_MAX:
-            yield event("full", {"reason": "too many open pages; this one shows no live data"})
+            yield event("full", {"reason": "too many open pages: no live data here"})
             return
         queue: Queue = asyncio.Queue(QUEUE_MAX)
         self._queues.add(queue)

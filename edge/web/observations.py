@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
@@ -13,7 +13,7 @@ from microdot import Request, Response
 
 from .charts import Bar, tile_bars
 from .client import AskError
-from .common import all_fields, field
+from .common import all_fields, field, whole
 from .console import Console
 from .guards import RAW_POLICY
 from .phrases import verdict
@@ -116,12 +116,6 @@ class Group:
     tiles: tuple[Tile, ...]
 
 
-def whole(text: str, low: int, high: int, usual: int | None = None) -> int:
-    """Return a whole number within bounds; anything else gives the usual one, or the lower."""
-    plain = text.isascii() and text.isdigit() and len(text) < 12
-    return min(max(int(text), low), high) if plain else low if usual is None else usual
-
-
 def ids_of(request: Request) -> list[str]:
     """Return the ids that a form names, each once."""
     return list(dict.fromkeys(all_fields(request.form, "id")))
@@ -131,7 +125,8 @@ async def groups_of(
     console: Console, view: View, items: Sequence[Mapping[str, Any]]
 ) -> list[Group]:
     """Return items as tiles in groups; without an order by similarity, in one."""
-    bars = await _bars(console, view.home, items)
+    vectors = [one["id"] for one in items if one["kind"] == "vector"]
+    bars = await bars_of(console, view.home, vectors)
     tiles = [Tile(one, bars.get(one["id"], ())) for one in items]
     if view.order != "similar":
         return [Group(-1, tuple(tiles))] if tiles else []
@@ -139,15 +134,12 @@ async def groups_of(
     return [Group(number, tuple(found)) for number, found in parts]
 
 
-async def _bars(
-    console: Console, home: str, items: Iterable[Mapping[str, Any]]
-) -> dict[str, tuple[Bar, ...]]:
-    """Return the bars of vectors; none if the daemon refuses."""
-    ids = [one["id"] for one in items if one["kind"] == "vector"][:VALUES_MAX]
+async def bars_of(console: Console, home: str, ids: Sequence[str]) -> dict[str, tuple[Bar, ...]]:
+    """Return the bars of vectors by id, of the first `VALUES_MAX`; none if the daemon refuses."""
     if not ids:
         return {}
     try:
-        found = await console.ask("values", home=home, observation_ids=ids)
+        found = await console.ask("values", home=home, observation_ids=ids[:VALUES_MAX])
     except AskError:
         return {}
     return tile_bars(found["names"], found["rows"], found["low"], found["high"])

@@ -9,48 +9,38 @@ BASES: Final = (100, 1_000)
 """Of how many observations a p-value is stated: the first of which it is at least one."""
 
 
-def seconds(duration_ms: float) -> str:
-    """Return a duration in seconds."""
-    value = duration_ms / 1_000
-    return f"{value:.1f} s" if value >= 0.1 else f"{value:.2f} s"
-
-
 def unusual(p_value: float) -> str:
     """Return a p-value as a sentence: how many known observations look as unusual."""
     if round(p_value * 100) >= 100:
-        return "every known observation looks at least as unusual as this one"
+        return "every known observation is at least as unusual as this one"
     for base in BASES:
         among = round(p_value * base)
         if among >= 1:
-            verb = "looks" if among == 1 else "look"
+            verb = "is" if among == 1 else "are"
             return f"about {among} of {number(base)} known observations {verb} at least as unusual"
-    return "fewer than 1 of 1,000 known observations look as unusual"
+    return f"fewer than 1 of {number(BASES[-1])} known observations is as unusual"
 
 
 def verdict(found: Mapping[str, Any]) -> str:
     """Return the verdict on an observation as a sentence.  found: `known` and `p_value`."""
     if found["known"] is None:
-        return (
-            "There are too few labelled observations to say whether this is known; each label"
-            " brings the answer nearer."
-        )
+        return "Undecided: too few labelled examples for out-of-distribution detection."
     word = "Known" if found["known"] else "New"
     return f"{word}: {unusual(found['p_value'])}."
 
 
 def agreement(agree: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return how many waiting observations each label has reached, and how many of them surely."""
+    """Return how many waiting observations are now classified as each label."""
     return tuple(_agrees(one) for one in agree if one["waiting"])
 
 
 def _agrees(one: Mapping[str, Any]) -> str:
     label, count, known = one["label"], one["waiting"], one["known"]
+    waiting = f"{number(count)} waiting {'observation is' if count == 1 else 'observations are'}"
     if not known:
-        verb = "one now leans" if count == 1 else "ones now lean"
-        return f"{number(count)} waiting {verb} towards {label}; too few labels to be sure."
-    verb = "one now agrees" if count == 1 else "ones now agree"
-    sure = "" if known == count else f", {number(known)} of them surely"
-    return f"{number(count)} waiting {verb}: {label}{sure}."
+        return f"{waiting} probably {label}; too few labels to be certain."
+    certain = "" if known == count else f", {number(known)} of them with certainty"
+    return f"{waiting} now classified as {label}{certain}."
 
 
 def answers_right(served: Iterable[Mapping[str, int]]) -> str:
@@ -58,9 +48,9 @@ def answers_right(served: Iterable[Mapping[str, int]]) -> str:
     found = tuple(served)
     total, right = (sum(one[name] for one in found) for name in ("count", "right"))
     if not total:
-        return "No answer was checked yet: each label checks one."
+        return "Accuracy of past answers: unknown until an answered observation is labelled."
     share = percent(right / total)
-    return f"{share} of the answers on {number(total)} labelled observations were right."
+    return f"{share} of {number(total)} past answers agree with their later labels."
 
 
 def growth(adaptor: Mapping[str, Any]) -> str:
@@ -69,20 +59,19 @@ def growth(adaptor: Mapping[str, Any]) -> str:
     if accuracy is None or before is None:
         return ""
     points = 100 * (accuracy - before)
-    return f"{percent(before)} right before it, {percent(accuracy)} with it ({points:+.1f} points)"
+    return f"{percent(accuracy)} accurate, {percent(before)} without it ({points:+.1f} points)"
 
 
 def calibration(found: Mapping[str, Any] | None) -> str:
-    """Return how a domain's false-alarm rate was set."""
+    """Return how a domain's false-alarm rate was calibrated."""
     if found is None:
-        return "There are too few examples to set a rate of false alarms."
+        return "Not calibrated: too few examples."
     if found["shortfall"]:
-        return f"The chosen rate cannot be kept: {found['shortfall']}."
+        return f"The target rate is not guaranteed: {found['shortfall']}."
     held = plural(found["samples"], "example")
     if found["exchangeable"]:
-        return f"The chosen rate is kept: {held} were held out, as if in no order of time."
+        return f"Calibrated to the target rate on {held} held out, treated as exchangeable."
     return (
-        f"The chosen rate is kept in time order: {held} were held out in"
-        f" {plural(found['blocks'], 'block')} of time, worth"
-        f" {number(found['effective_samples'])} independent ones."
+        f"Calibrated to the target rate on {held} held out in {plural(found['blocks'], 'block')} of"
+        f" time, equivalent to {number(found['effective_samples'])} independent ones."
     )

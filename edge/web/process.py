@@ -27,6 +27,9 @@ SERVED: Final = 3
 FAILED: Final = 1
 """Exit status: it could not start."""
 
+NICENESS: Final = 10
+"""As a worker's (`worker.NICENESS`): on a busy core the daemon's decisions come first."""
+
 TIDY_S: Final = 3_600.0
 """How often expired links and sessions are dropped: the time in which a link expires."""
 
@@ -53,6 +56,9 @@ def serve_console(folder: Path, port: int | None = None, *, child: bool = False)
     """
     set_up_logs("info")
     os.umask(0o077)
+    if child:
+        # From a terminal the console may start a daemon itself, which would inherit this.
+        os.nice(NICENESS)
     settings, problem = read_web_settings(folder)
     if problem:
         log.warning("settings_not_used", reason=problem, hint="the console uses its defaults")

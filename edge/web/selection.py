@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, Final
 
+from ..pages import number, plural
+
 NAME_CHARS_MAX: Final = 200
 """Longest name in a selector: that of the core's `TEXT_CHARS_MAX`."""
 
@@ -54,14 +56,14 @@ def read_selection(form: Mapping[str, Any]) -> Selection:
         if len(given[name]) > NAME_CHARS_MAX:
             problems[name] = (
                 f"A name has at most {NAME_CHARS_MAX} characters; this one has"
-                f" {len(given[name]):,}."
+                f" {number(len(given[name]))}."
             )
         elif given[name]:
             select[name] = given[name]
     _read_times(given, select, problems)
     ids = list(dict.fromkeys(filter(None, (line.strip() for line in given["ids"].splitlines()))))
     if len(ids) > IDS_MAX:
-        problems["ids"] = f"At most {IDS_MAX:,} ids at once; these are {len(ids):,}."
+        problems["ids"] = f"At most {number(IDS_MAX)} ids at once; these are {number(len(ids))}."
     elif any(len(one) > NAME_CHARS_MAX for one in ids):
         problems["ids"] = f"An id has at most {NAME_CHARS_MAX} characters."
     elif ids:
@@ -77,9 +79,9 @@ def _read_times(given: Mapping[str, str], select: dict[str, Any], problems: dict
             try:
                 select[key] = _nanoseconds(given[name])
             except ValueError:
-                problems[name] = "This is not a date and time after 1970, such as 2026-03-31T18:00."
+                problems[name] = "Enter a date and time after 1970, such as 2026-03-31T18:00."
     if {"from_ns", "until_ns"} <= select.keys() and select["from_ns"] >= select["until_ns"]:
-        problems["until"] = "The end must be later than the beginning."
+        problems["until"] = "The end must be after the start."
 
 
 def _nanoseconds(text: str) -> int:
@@ -102,8 +104,7 @@ def describe(select: Mapping[str, Any]) -> str:
     ]
     ids = select.get("ids")
     if ids:
-        count = len(ids)
-        parts.append(f"{count:,} {'id' if count == 1 else 'ids'}")
+        parts.append(plural(len(ids), "id"))
     return ", ".join(parts) or "everything"
 
 

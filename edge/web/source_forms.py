@@ -66,13 +66,13 @@ COLUMNS: Final = Field(
     name="columns",
     title="Fields to use",
     required=False,
-    hint="names with commas between them; empty: all numbers",
+    hint="comma-separated names; empty: all numeric fields",
 )
 TABLE: Final = Field(
     name="table",
     title="Example table (CSV) on this device",
     kind="file",
-    hint="sets the scale of each column; with a column `label` its rows are learned at once",
+    hint="sets the scale of each column; rows with a column `label` are learned at once",
 )
 
 FORMS: Final = (
@@ -86,14 +86,14 @@ FORMS: Final = (
     SourceForm(
         name="camera",
         title="A camera",
-        text="A camera at this device, or a video stream with an address.",
+        text="A camera on this device, or a video stream with a URL.",
         encoder="efficientnet_lite0",
         fields=(
             Field(
                 name="device",
                 title="Camera",
                 default="0",
-                hint="its number, or an address such as rtsp://camera/stream",
+                hint="device number, or a URL such as rtsp://camera/stream",
             ),
             Field(name="every_s", title="Seconds between pictures", kind="number", default="1"),
         ),
@@ -168,7 +168,7 @@ def check_values(form: SourceForm, given: Mapping[str, str]) -> dict[str, str]:
     for field in form.fields:
         value = given.get(field.name, "").strip()
         if field.required and not value:
-            wrong[field.name] = "this is needed"
+            wrong[field.name] = "this field is required"
         elif len(value) > TEXT_CHARS_MAX or not value.isprintable():
             wrong[field.name] = f"at most {TEXT_CHARS_MAX} printable characters"
         elif value and field.kind == "number" and not _is_number(value):

@@ -5,6 +5,7 @@ a second person continues where it stands.
 """
 
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from microdot import Request, Response
 
@@ -12,6 +13,7 @@ from .. import settings_file
 from ..client import AskError, DaemonOfflineError
 from ..common import all_fields, field
 from ..console import Console
+from ..observations import GALLERY_MAX, SELECTED_MAX
 from ..screen import Route, Screen
 from ..source_forms import (
     FORMS,
@@ -28,9 +30,6 @@ LEARN_S: Final = 600.0
 
 SHOWN_MAX: Final = 24
 """Newest measurements shown at once: two rows more than a screen has."""
-
-LABELLED_AT_ONCE_MAX: Final = 1_000
-"""Measurements labelled in one step, as `label-many` takes."""
 
 ENROL: Final = 10
 """Examples from which a label answers well enough to go on.  Chosen by hand; effect not measured.
@@ -78,7 +77,7 @@ async def add(console: Console, request: Request) -> Response:
     except AskError as error:
         text = f"{error.reason}. {error.hint}" if error.hint else error.reason
         return _form(console, form, given, {"": text})
-    return Response(b"", 303, {"Location": "first-run?" + _query(stream=given["stream"])})
+    return Response(b"", 303, {"Location": "first-run?" + urlencode({"stream": given["stream"]})})
 
 
 async def enrol(console: Console, request: Request) -> Response:
@@ -86,24 +85,24 @@ async def enrol(console: Console, request: Request) -> Response:
     stream, label = field(request, "stream"), field(request, "label").strip()
     domain = field(request, "domain").strip()
     if not label:
-        raise AskError("the label is missing", "write what the chosen measurements show")
+        raise AskError("the label is missing", "enter what the selected measurements show")
     ids = all_fields(request.form, "id")
     if field(request, "all"):
-        found = await _recent(console, stream, LABELLED_AT_ONCE_MAX)
+        found = await _recent(console, stream, SELECTED_MAX)
         ids = [item["id"] for item in found["items"]]
     if not ids:
-        raise AskError("no measurement is chosen", "choose at least one picture")
+        raise AskError("no measurement is selected", "select at least one")
     labels = [
         {"observation_id": one, "label": label} | ({"domain": domain} if domain else {})
-        for one in ids[:LABELLED_AT_ONCE_MAX]
+        for one in ids[:SELECTED_MAX]
     ]
     body = await console.ask("label-many", labels=labels)
     refused = body.get("refused", ())
-    said = f"{body['labelled']} labelled as {label}."
+    text = f"{body['labelled']} labelled as {label}."
     if refused:
-        said += f" {len(refused)} were not: {refused[0]['reason']}."
-    to = "first-run?" + _query(stream=stream)
-    return console.done(said, to=to, undo_id=str(body.get("undo_id", "")))
+        text += f" {len(refused)} were not: {refused[0]['reason']}."
+    to = "first-run?" + urlencode({"stream": stream})
+    return console.done(text, to=to, undo_id=str(body.get("undo_id", "")))
 
 
 async def _make_home(console: Console, form: SourceForm, given: dict[str, str]) -> None:
@@ -183,7 +182,7 @@ async def _progress(console: Console, stream: str) -> dict[str, Any]:
         return values
     found = [one for one in live.status["streams"] if one["name"] == stream]
     if not found:
-        values["waits"] = "The daemon reads its settings."
+        values["waits"] = "The daemon is reading its settings."
         return values
     values |= {"status": found[0], "home": found[0]["home"]}
     if found[0]["kind"] == "sample":
@@ -201,15 +200,17 @@ async def _progress(console: Console, stream: str) -> dict[str, Any]:
 async def _recent(console: Console, stream: str, limit: int) -> Any:
     """Return the newest measurements of a stream that have no label, a page of the gallery."""
     pages: list[Any] = []
-    while not pages or (len(pages[-1]["items"]) == 500 and 500 * len(pages) < limit):
+    while not pages or (
+        len(pages[-1]["items"]) == GALLERY_MAX and GALLERY_MAX * len(pages) < limit
+    ):
         pages.append(
             await console.ask(
                 "gallery",
                 state="recent",
                 order="newest",
                 stream=stream,
-                offset=500 * len(pages),
-                limit=min(limit, 500),
+                offset=GALLERY_MAX * len(pages),
+                limit=min(limit, GALLERY_MAX),
             )
         )
     items = [item for one in pages for item in one["items"] if not item["label"]]
@@ -246,12 +247,6 @@ def _has_labels(path: str) -> bool:
     except OSError:
         return False
     return "label" in [one.strip().strip('"') for one in first.split(",")]
-
-
-def _query(**fields: str) -> str:
-    from urllib.parse import urlencode
-
-    return urlencode(fields)
 
 
 ROUTES: Final = (

@@ -1,7 +1,5 @@
 """The screen Forecast: a series with its forecasts, changes and anomalies, as charts and tables."""
 
-import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -12,17 +10,11 @@ from ..client import AskError, DaemonOfflineError
 from ..common import field
 from ..console import Console
 from ..screen import Route, Screen
+from ..series import SHARED
 
 FORECASTS: Final = 60
 """Forecasts drawn behind the samples, the newest.  The daemon takes 2 to 11 ms to return them with
 the samples, twice as long for 120."""
-
-SHARED_S: Final = 2.0
-"""Seconds for which an answer serves every open page, so that many cost the daemon what one does.
-"""
-
-SHARED_MAX: Final = 8
-"""Series whose answer is kept.  Chosen by hand; effect not measured."""
 
 NUMBERS_MAX: Final = 6_000
 """Numbers of these forecasts in one answer, about 60 kB; a wide series has fewer.  Chosen by
@@ -48,43 +40,6 @@ ROWS: Final = 24
 
 COLUMNS_MAX: Final = 12
 """Channels in the table of samples: wider ones are not read.  Chosen by hand."""
-
-
-class SharedAnswers:
-    """The newest answer about each series, for all pages of this console."""
-
-    def __init__(self) -> None:
-        self._answers: dict[tuple[str, str], tuple[float, Mapping[str, Any]]] = {}
-        self._asking: dict[tuple[str, str], asyncio.Task[Mapping[str, Any]]] = {}
-
-    async def ask(self, console: Console, stream: str, home: str) -> Mapping[str, Any]:
-        """Return a series; raises AskError.  Pages that ask at once get the same answer."""
-        key = (home, stream)
-        at_s, body = self._answers.get(key, (-SHARED_S, {}))
-        if time.monotonic() - at_s < SHARED_S:
-            return body
-        if key not in self._asking:
-            self._asking[key] = asyncio.create_task(self._ask(console, key))
-        # A page that is closed must not cancel the answer of the others.
-        return await asyncio.shield(self._asking[key])
-
-    async def _ask(self, console: Console, key: tuple[str, str]) -> Mapping[str, Any]:
-        home, stream = key
-        self._answers.pop(key, None)
-        try:
-            body: Mapping[str, Any] = await console.ask(
-                "series", stream=stream, home=home, forecasts=FORECASTS
-            )
-        finally:
-            del self._asking[key]
-        self._answers[key] = time.monotonic(), body
-        while len(self._answers) > SHARED_MAX:
-            del self._answers[next(iter(self._answers))]
-        return body
-
-
-SHARED: Final = SharedAnswers()
-"""Of this process; a console serves one daemon."""
 
 
 async def page(console: Console, request: Request) -> Response:
@@ -120,7 +75,7 @@ async def part(console: Console, request: Request) -> Response:
 async def _read(console: Console, stream: str, home: str) -> tuple[Mapping[str, Any] | None, str]:
     """Return a series, or None and why there is nothing to show yet."""
     try:
-        return await SHARED.ask(console, stream, home), ""
+        return await SHARED.ask(console, stream, home, FORECASTS), ""
     except DaemonOfflineError:
         raise
     except AskError as error:
@@ -178,13 +133,13 @@ def coverage_rows(shown: Mapping[str, Any]) -> list[dict[str, Any]]:
     for ahead, share in zip(shown["horizons"], shown["coverage"], strict=True):
         counted = max(0, len(shown["at_ns"]) - ahead)
         if share is None or counted < COUNTED_MIN:
-            tone, words = "quiet", "too few to judge"
+            tone, words = "quiet", "too few forecasts"
         elif share < STATED - OFF:
-            tone, words = "warn", "narrower than stated"
+            tone, words = "warn", "intervals too narrow"
         elif share > STATED + OFF:
-            tone, words = "warn", "wider than needed"
+            tone, words = "warn", "intervals too wide"
         else:
-            tone, words = "good", "as stated"
+            tone, words = "good", "as nominal"
         made.append(
             {"ahead": ahead, "share": share, "counted": counted, "tone": tone, "words": words}
         )
@@ -240,7 +195,7 @@ def _events(shown: Mapping[str, Any]) -> list[dict[str, Any]]:
             "limit": one["limit"],
             "channels": one["channels"],
             "number": one["p_value"],
-            "help": "How often a usual series reaches this score, per sample.",
+            "help": "How often a normal series reaches this score, per sample.",
         }
         for one in shown["anomalies"]
     ]

@@ -62,7 +62,7 @@ async def repeat(console: Console, request: Request) -> Response:
     """Send a request again whose answer was lost; the daemon carries its id out once."""
     job = JOBS.get(field(request, "id"))
     if job is None:
-        raise AskError("this request is not remembered any more", "look into the receipts")
+        raise AskError("the console no longer has this request", "see the receipts")
     JOBS.start(console.parts.client, job)
     return _go_to(job.request_id, job.home)
 
@@ -89,7 +89,7 @@ async def verify(console: Console, request: Request) -> Response:
         verified = json.loads(output.out)
     except ValueError:
         last = output.err.splitlines()[-1] if output.err else "it printed nothing"
-        raise AskError(f"auricle verify has failed: {last}", "try it in a terminal") from None
+        raise AskError(f"auricle verify failed: {last}", "run it in a terminal") from None
     return _show_receipt(console, request_id, home, found, verified=verified)
 
 
@@ -221,7 +221,7 @@ def _why_not(typed: str, form: Mapping[str, Any], wanted: str) -> str:
     if seen not in ("", wanted):
         return (
             f"Nothing was forgotten: the count changed from {seen} to {wanted} since the preview."
-            f" Look at this new preview, and type {wanted} to confirm."
+            f" Check the new preview, and type {wanted} to confirm."
         )
     given = f"you typed {typed}" if typed else "you typed nothing"
     return f"Nothing was forgotten: type {wanted} to confirm; {given}."

@@ -106,8 +106,8 @@ async def pause(console: Console, request: Request) -> Response:
     """Stop or resume decisions."""
     wanted = "pause" if field(request, "paused") == "yes" else "resume"
     body = await console.ask(wanted)
-    said = "Decisions are paused." if body["paused"] else "Decisions go on."
-    return console.done(said, to="health", tone="warn" if body["paused"] else "good")
+    text = "Decisions are paused." if body["paused"] else "Decisions have resumed."
+    return console.done(text, to="health", tone="warn" if body["paused"] else "good")
 
 
 async def check_settings(console: Console, text: str) -> list[dict[str, Any]]:
@@ -138,7 +138,11 @@ async def _reload(console: Console) -> list[dict[str, Any]]:
     try:
         body = await console.ask("reload")
     except DaemonOfflineError:
-        return [finding("reload", "ok", "no daemon runs: they hold from its next start", "")]
+        return [
+            finding(
+                "reload", "ok", "no daemon is running: the settings apply at its next start", ""
+            )
+        ]
     except AskError as error:
         return [finding("reload", "warning", error.reason, error.hint)]
     restart = [one for one in body["did"] if "restart" in one]

@@ -1,4 +1,4 @@
-"""The screen History: what happened, on a time line, and how new domains came to be answered."""
+"""The screen History: events on a time line, and the progress of new domains."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,9 @@ from microdot import Request, Response
 
 from .. import journeys
 from ..client import AskError
-from ..common import all_fields, field
+from ..common import all_fields, field, whole
 from ..console import Console
+from ..observations import GALLERY_MAX
 from ..screen import Route, Screen
 
 PAGE_EVENTS: Final = 100
@@ -20,9 +21,6 @@ PAGE_EVENTS: Final = 100
 
 JOURNEY_EVENTS: Final = 200
 """Newest events that journeys are made of: the most that the daemon returns at once."""
-
-NEAR_MAX: Final = 500
-"""Recent observations among which the one of an alarm is searched: the daemon returns no more."""
 
 NUMBER_MAX: Final = 2**53
 """Largest number of an event that is taken from an address: a JSON number stays exact below it."""
@@ -73,21 +71,21 @@ KIND_TITLES: Final = {
     "clock": "clock",
     "command": "command",
 }
-"""What a kind is called on the page; others by their own name."""
+"""Title of each kind; other kinds keep their own name."""
 
 EXPLAINED: Final = {
-    "window_p": "p-value of the last observations together: how often known ones look so unusual",
-    "p_value": "how often a usual series reaches this score",
+    "window_p": "p-value of the latest observations together: how often known ones are as unusual",
+    "p_value": "how often a normal series reaches this score",
     "severity": "size of the change, 0 to 1",
-    "regime": "number of the state that the series is in now",
+    "regime": "number of the current state of the series",
     "late": "samples between the change and its detection",
-    "score": "surprise of the sample",
+    "score": "anomaly score of the sample",
     "limit": "score from which a sample is an anomaly",
-    "accuracy": "share of held-out examples that the adaptor answered right",
-    "incumbent": "the same share of what served before it",
-    "seconds": "seconds it took",
-    "count": "how many",
-    "shift": "how far the stream has moved, in its usual deviations",
+    "accuracy": "accuracy of the adaptor on held-out examples",
+    "incumbent": "accuracy of its predecessor on the same examples",
+    "seconds": "duration in seconds",
+    "count": "number of observations",
+    "shift": "shift of the stream in its standard deviations",
     "facts": "labelled examples",
 }
 """One phrase for the fields of events that are numbers."""
@@ -136,7 +134,6 @@ async def page(console: Console, request: Request) -> Response:
         "titles": KIND_TITLES,
         "tones": {kind: one.tone for one in GROUPS.values() for kind in one.kinds},
         "explained": EXPLAINED,
-        "newest": events[0]["number"] if events else 0,
     }
     if not console.full_page:
         return console.render("history_part.html", **values)
@@ -158,9 +155,9 @@ async def page(console: Console, request: Request) -> Response:
 async def why(console: Console, request: Request) -> Response:
     """Go to the recent observation of a stream that was captured nearest to a moment."""
     stream, home = field(request, "stream"), field(request, "home")
-    at_ns = _whole(field(request, "at"), 2**63)
+    at_ns = whole(field(request, "at"), 0, 2**63)
     body = await console.ask(
-        "gallery", home=home, state="recent", order="newest", stream=stream, limit=NEAR_MAX
+        "gallery", home=home, state="recent", order="newest", stream=stream, limit=GALLERY_MAX
     )
     items = body["items"]
     if not items:
@@ -180,14 +177,8 @@ def read_view(request: Request) -> HistoryView:
         home=field(request, "home"),
         shown=tuple(name for name in GROUPS if name in asked),
         stream=field(request, "stream").strip(),
-        before=_whole(field(request, "before"), NUMBER_MAX),
+        before=whole(field(request, "before"), 0, NUMBER_MAX),
     )
-
-
-def _whole(text: str, most: int) -> int:
-    """Return a whole number from 0 to `most`, 0 for any other text."""
-    digits = text.isascii() and text.isdigit() and len(text) <= 20
-    return min(int(text), most) if digits else 0
 
 
 def _days(events: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:

@@ -1,4 +1,4 @@
-"""The screen Knowledge: what was learned, how sure it is, and corrections of it."""
+"""The screen Knowledge: concepts, their quality, and corrections."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -6,13 +6,14 @@ from typing import Any, Final
 
 from microdot import Request, Response
 
-from ...pages import plural
+from ...pages import number, plural
 from .. import phrases
 from ..analyses import analyse
-from ..charts import heat_level
+from ..charts import Bar, heat_level
 from ..client import AskError
 from ..common import field
 from ..console import Console
+from ..observations import bars_of
 from ..screen import Route, Screen
 
 DOMAINS_SHOWN: Final = 60
@@ -59,7 +60,7 @@ async def concept(console: Console, request: Request) -> Response:
         one for one in knowledge["concepts"] if (one["domain"], one["label"]) == (domain, label)
     ]
     if not found:
-        raise AskError(f"nothing is known as {label} in {domain}", "it was renamed or forgotten")
+        raise AskError(f"there is no concept {label} in {domain}", "it was renamed or forgotten")
     trouble, ids = "", []
     try:
         every = await analyse(console, "prototypes", home)
@@ -73,24 +74,29 @@ async def concept(console: Console, request: Request) -> Response:
         ids=ids,
         trouble=trouble,
         kind=knowledge["kind"],
+        bars=await _bars(console, home, knowledge, ids),
         share=_share(found[0], knowledge),
     )
 
 
 async def suspicious(console: Console, request: Request) -> Response:
-    """Show the labels that the other examples speak against."""
+    """Show the labels that the other examples contradict."""
     home = field(request, "home")
     try:
         every = await analyse(console, "suspicious", home)
     except AskError as error:
         return console.render("knowledge_suspicious.html", home=home, trouble=error.reason, rows=[])
     rows = [one for one in every if (home, one["id"], one["label"]) not in _kept]
+    shown = rows[:SUSPICIOUS_SHOWN]
+    knowledge = await console.ask("knowledge", home=home)
     return console.render(
         "knowledge_suspicious.html",
         home=home,
         trouble="",
-        rows=rows[:SUSPICIOUS_SHOWN],
-        left=max(0, len(rows) - SUSPICIOUS_SHOWN),
+        rows=shown,
+        kind=knowledge["kind"],
+        bars=await _bars(console, home, knowledge, [one["id"] for one in shown]),
+        left=len(rows) - len(shown),
     )
 
 
@@ -118,7 +124,7 @@ async def relabel(console: Console, request: Request) -> Response:
 
 
 async def preview(console: Console, request: Request) -> Response:
-    """Show what a new name would change, before it does."""
+    """Preview a rename or a merge."""
     home, kind, old, new = (field(request, name) for name in ("home", "kind", "old", "new"))
     new = new.strip()
     knowledge = await console.ask("knowledge", home=home)
@@ -156,7 +162,7 @@ async def grow(console: Console, request: Request) -> Response:
     """Search and train an adaptor for a domain now."""
     domain = field(request, "domain")
     await console.ask("grow", home=field(request, "home"), domain=domain)
-    text = f"An adaptor for {domain} is searched and trained; its result appears here."
+    text = f"Growing an adaptor for {domain}. The result appears here."
     return console.done(text, to="knowledge", tone="quiet")
 
 
@@ -168,6 +174,13 @@ async def roll_back(console: Console, request: Request) -> Response:
     return console.done(
         f"The newest adaptor of {domain} was removed.", to="knowledge", undo_id=undo_id
     )
+
+
+async def _bars(
+    console: Console, home: str, knowledge: Mapping[str, Any], ids: list[str]
+) -> dict[str, tuple[Bar, ...]]:
+    """Return the bars of examples by id; none for pictures and windows."""
+    return await bars_of(console, home, ids) if knowledge["kind"] == "vector" else {}
 
 
 def _heat(concepts: Iterable[Mapping[str, Any]]) -> tuple[list[str], list[dict[str, Any]]]:
@@ -206,11 +219,12 @@ def _domain(one: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _share(found: Mapping[str, Any], knowledge: Mapping[str, Any]) -> str:
-    """Return how full a concept is."""
+    """Return the fill level of a concept as a sentence."""
     most = knowledge["facts_per_concept"]
     if found["facts"] < most:
-        return f"{plural(found['facts'], 'example')}; at most {most:,} are kept."
-    return f"{found['facts']:,} examples: it is full, so each new one takes the oldest one's place."
+        return f"{plural(found['facts'], 'example')}; at most {number(most)} are kept."
+    full = "the concept is full, so each new one replaces the oldest"
+    return f"{plural(found['facts'], 'example')}: {full}."
 
 
 def _wrong_name(kind: str, old: str, new: str) -> str:

@@ -8,10 +8,11 @@ from typing import Any, Final
 from microdot import Request, Response
 
 from ...home import likely_typo
+from ...pages import number
 from .. import phrases
 from ..analyses import analyse
 from ..client import AskError, DaemonOfflineError
-from ..common import field
+from ..common import field, whole
 from ..console import Console
 from ..observations import (
     GALLERY_MAX,
@@ -22,7 +23,6 @@ from ..observations import (
     View,
     groups_of,
     ids_of,
-    whole,
 )
 from ..screen import Route, Screen
 
@@ -114,14 +114,14 @@ async def confirm(console: Console, request: Request) -> Response:
     except AskError as error:
         return await _failed(console, request, error)
     if not body["observation_ids"]:
-        nothing = "They are not remembered any more: select them in the list."
+        nothing = "The console no longer has this list. Select the observations below."
         return await _shown(console, request, {"trouble": nothing})
     given = [{"observation_id": one, "label": label} for one in body["observation_ids"]]
     return await _label(console, request, given)
 
 
 async def undo(console: Console, request: Request) -> Response:
-    """Undo an action, and say so where its result was shown."""
+    """Undo an action, and report it in place of the result."""
     try:
         body = await console.ask(
             "undo",
@@ -135,14 +135,14 @@ async def undo(console: Console, request: Request) -> Response:
 
 
 async def right(console: Console, request: Request) -> Response:
-    """Say how many answers were right, as JSON."""
+    """Send the accuracy of past answers as JSON."""
     knowledge = await console.ask("knowledge", home=field(request, "home"))
     text = phrases.answers_right(one["served"] for one in knowledge["domains"])
     return _json({"text": text})
 
 
 async def enough(console: Console, request: Request) -> Response:
-    """Show how accurate each label is, and how many more would help."""
+    """Show the accuracy of each label, and the benefit of more labels."""
     home = field(request, "home")
     found = await analyse(console, "enough", home)
     rows = sorted(found.items(), key=lambda one: (one[1]["accuracy"], one[0]))
@@ -183,11 +183,10 @@ def _wrong(chosen: list[str], label: str, domain: str) -> str:
     if not chosen:
         return "Select observations first."
     if len(chosen) > SELECTED_MAX:
-        return (
-            f"At most {SELECTED_MAX} observations are labelled at once; {len(chosen)} are selected."
-        )
+        most = f"At most {number(SELECTED_MAX)} observations can be labelled at once"
+        return f"{most}; {number(len(chosen))} are selected."
     if not label:
-        return "Type a label, or press the number of one."
+        return "Type a label, or press the number key of one."
     for kind, name in (("label", label), ("domain", domain)):
         if len(name) > NAME_CHARS_MAX:
             return f"The {kind} has {len(name)} characters; at most {NAME_CHARS_MAX} are possible."
@@ -218,7 +217,6 @@ async def _label(console: Console, request: Request, given: list[dict[str, str]]
     result = body | {
         "done": True,
         "label": given[0]["label"],
-        "took": phrases.seconds(body["took_ms"]),
         "agree": agree,
         "compared": body.get("compared", 0),
         "waiting": body.get("waiting", 0),

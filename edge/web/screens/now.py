@@ -9,11 +9,13 @@ from typing import Any, Final
 
 from microdot import Request, Response
 
+from ...pages import plural
 from ..client import AskError
 from ..common import field
 from ..console import Console
 from ..live import TRAIL_MAX, StreamNews
 from ..screen import Route, Screen
+from ..series import SHARED
 
 SPARK_WIDTH: Final = 240
 """Width of a sparkline in its own units: four for each of `live.TRAIL_MAX` values."""
@@ -71,12 +73,12 @@ async def confirm(console: Console, request: Request) -> Response:
     body = await console.ask(
         "confirm", stream=stream, harmless=harmless, home=field(request, "home")
     )
-    said = (
-        f"{stream}: the present state counts as normal from now on, and the alarm ends."
+    text = (
+        f"{stream}: the present state now counts as normal, and the alarm has ended."
         if harmless
-        else f"{stream}: the alarm stays, and its question is closed."
+        else f"{stream}: the alarm stays active, and its question is closed."
     )
-    return console.done(said, undo_id=str(body.get("undo_id", "")))
+    return console.done(text, undo_id=str(body.get("undo_id", "")))
 
 
 async def _content(console: Console) -> dict[str, Any]:
@@ -106,9 +108,7 @@ async def _series(console: Console, streams: Iterable[dict[str, Any]]) -> dict[s
         found = None
         with suppress(AskError, TimeoutError):
             async with asyncio.timeout(SERIES_S):
-                found = await console.ask(
-                    "series", stream=stream["name"], home=stream["home"], forecasts=1
-                )
+                found = await SHARED.ask(console, stream["name"], stream["home"], 1)
         return stream["name"], found
 
     asked = [ask(one) for one in streams if one["kind"] == "series" and one["forecasts"]]
@@ -169,15 +169,15 @@ def _state(stream: dict[str, Any], decision: dict[str, Any] | None) -> tuple[str
 
 def _trouble(stream: dict[str, Any], decision: dict[str, Any] | None) -> Iterable[str]:
     if stream["problem"]:
-        yield f"The source cannot measure: {stream['problem']}"
+        yield f"The source is not working: {stream['problem']}"
     if stream["input_problem"]:
         yield f"Measurements are rejected: {stream['input_problem']}"
     if decision is not None and decision["known"] is None and decision["reason"]:
-        yield f"Nothing is called new yet: {decision['reason']}"
+        yield f"Out-of-distribution detection is not ready: {decision['reason']}"
     if stream["dropped"]:
-        yield f"{stream['dropped']:,} measurements came too fast and were dropped."
+        yield f"{plural(stream['dropped'], 'measurement')} dropped because they arrived too fast."
     if stream["degraded"]:
-        yield "The stream is in a domain without labels; the nearest known domains answer for it."
+        yield "This domain has no labels yet; the nearest known domains answer."
 
 
 def _height(p_value: float) -> float:

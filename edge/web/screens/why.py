@@ -1,4 +1,4 @@
-"""The screen Why: one observation, why it was answered so, and a place to correct it."""
+"""The screen Why: the explanation of one answer, and a form that corrects its label."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from microdot import Request, Response
 
+from ...pages import number, plural
 from .. import phrases
 from ..charts import distribution, ranged
 from ..client import AskError
@@ -18,7 +19,7 @@ from ..spectrogram import loudest_hz
 
 
 async def page(console: Console, request: Request) -> Response:
-    """Explain an observation; without one, show where to find one."""
+    """Explain the answer on an observation; without one, offer ways to find one."""
     observation_id = field(request, "id")
     part = field(request, "part") == "1"
     if not observation_id:
@@ -67,7 +68,7 @@ def _place(found: Mapping[str, Any]) -> str:
     """Return where the score lies among the held-out scores, as a sentence."""
     shape = found["distribution"]
     if shape is None:
-        return "No score of this domain was held out yet, so there is nothing to compare with."
+        return "This domain has no held-out scores yet to compare with."
     total = sum(shape["counts"])
     below = sum(
         count
@@ -75,24 +76,26 @@ def _place(found: Mapping[str, Any]) -> str:
         if end <= found["score"]
     )
     text = (
-        f"Its score is higher than {below:,} of {total:,} scores of known observations that were"
-        " held out"
+        f"Its score is higher than {number(below)} of {number(total)} held-out scores of known"
+        " observations"
     )
     if found["threshold"] is None:
-        return f"{text}. The threshold follows the recent past of its stream."
+        return f"{text}. The threshold adapts to the recent past of the stream."
     side = "above" if found["score"] > found["threshold"] else "below"
-    return f"{text}, and {side} the threshold from which an observation is new."
+    return f"{text}, and {side} the threshold for new (out-of-distribution) observations."
 
 
 def _caption(found: Mapping[str, Any], heard: Mapping[str, Any] | None) -> str:
     """Return what the picture of an observation shows."""
     if heard is None:
-        return f"From {found['stream']}." if found["stream"] else "As it was measured."
-    text = f"{heard['length']:,} samples"
+        return f"From {found['stream']}." if found["stream"] else "Raw input."
+    text = plural(heard["length"], "sample")
     if heard["rate_hz"]:
-        text = f"{heard['seconds']:.2f} s at {heard['rate_hz']:,} Hz, loudest near"
-        text += f" {heard['loudest_hz']:,.0f} Hz" if heard["loudest_hz"] else " no frequency"
-    return f"Waveform above, frequencies below (low ones at the bottom): {text}."
+        text = f"{heard['seconds']:.2f} s at {number(heard['rate_hz'])} Hz, loudest near"
+        text += (
+            f" {number(round(heard['loudest_hz']))} Hz" if heard["loudest_hz"] else " no frequency"
+        )
+    return f"Waveform (top) and spectrogram (bottom, low frequencies first): {text}."
 
 
 async def _heard(
@@ -122,7 +125,7 @@ async def correct(console: Console, request: Request) -> Response:
     home, observation_id = field(request, "home"), field(request, "id")
     label, domain = field(request, "label").strip(), field(request, "domain").strip()
     if not label or max(len(label), len(domain)) > NAME_CHARS_MAX:
-        raise AskError(f"a label has 1 to {NAME_CHARS_MAX} characters", "correct it")
+        raise AskError(f"a label has 1 to {NAME_CHARS_MAX} characters", "shorten it, or enter one")
     if field(request, "learned"):
         chosen = {"ids": [observation_id]}
         body = await console.ask("relabel", home=home, select=chosen, label=label, domain=domain)
@@ -132,7 +135,7 @@ async def correct(console: Console, request: Request) -> Response:
         for one in body["refused"]:
             raise AskError(one["reason"], one["hint"])
     to = "why?" + urlencode({"id": observation_id, "home": home})
-    return console.done(f"It is now {label}.", to=to, undo_id=str(body.get("undo_id", "")))
+    return console.done(f"Labelled {label}.", to=to, undo_id=str(body.get("undo_id", "")))
 
 
 SCREEN: Final = Screen(

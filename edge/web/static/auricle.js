@@ -1,6 +1,6 @@
 // The console's own script: live data, keys, messages, relative times, theme.
 // Events for screens, on document.body: `auricle:feed` (detail: what the daemon reports, see
-// live.py), `auricle:down`, `auricle:up`, `auricle:changed` (an action was done), `auricle:toast`.
+// live.py), `auricle:changed` (the page may be out of date), `auricle:toast`, `auricle:theme`.
 (() => {
   "use strict";
   const body = document.body;
@@ -24,7 +24,7 @@
       const news = response.headers.get("HX-Trigger");
       if (news) Object.entries(JSON.parse(news)).forEach(([name, detail]) => send(name, detail));
       return response;
-    }).catch(() => toast("The console does not answer. Nothing was changed.", "bad"));
+    }).catch(() => toast("The console is not responding. Nothing was changed.", "bad"));
 
   // --- messages ---
   const toast = (text, tone = "good", undo = "") => {
@@ -57,7 +57,7 @@
     post("undo", { undo_id: button.dataset.undo }).then(() => button.closest(".toast").remove());
   });
   ["htmx:error", "htmx:response:error"].forEach((name) => body.addEventListener(name, () => {
-    if (document.documentElement.dataset.down !== "yes") toast("The console did not answer as expected. Load the page again.", "bad");
+    if (document.documentElement.dataset.down !== "yes") toast("Unexpected response from the console. Reload the page.", "bad");
   }));
 
   // --- live data ---
@@ -68,7 +68,7 @@
     document.documentElement.dataset.down = name === "down" ? "yes" : "no";
   };
   const lost = (text) => {
-    show("down", "no daemon");
+    show("down", "offline");
     if (banner && !("quiet" in body.dataset) && !document.querySelector("[data-wait-for-daemon]")) { banner.textContent = text; banner.hidden = false; }
   };
   const connect = () => {
@@ -79,13 +79,12 @@
       if (document.querySelector("[data-wait-for-daemon]")) { location.reload(); return; }
       show("up", "live");
       if (banner) banner.hidden = true;
-      if (wasDown) { send("auricle:up"); send("auricle:changed"); }
+      if (wasDown) send("auricle:changed");
       wasDown = false;
     });
     source.addEventListener("down", (event) => {
       wasDown = true;
-      lost(`No daemon answers (${data(event).reason}). What you see is the last state; this page continues by itself.`);
-      send("auricle:down", data(event));
+      lost(`The daemon is not responding (${data(event).reason}). This page shows the last known state and updates automatically.`);
     });
     source.addEventListener("feed", (event) => send("auricle:feed", data(event)));
     source.addEventListener("lagging", () => send("auricle:changed"));
@@ -93,7 +92,7 @@
     source.addEventListener("ended", () => { source.close(); location.reload(); });
     source.onerror = () => {
       wasDown = true;
-      lost("The console does not answer. This page continues by itself when it is back.");
+      lost("The console is not responding. This page reconnects automatically.");
       if (source.readyState === EventSource.CLOSED) setTimeout(connect, RETRY_MS);
     };
     addEventListener("pagehide", () => source.close(), { once: true });
@@ -122,7 +121,7 @@
   const setTheme = (theme) => {
     if (theme) document.documentElement.dataset.theme = theme; else delete document.documentElement.dataset.theme;
     document.cookie = `auricle_theme=${theme}; SameSite=Strict; Max-Age=${theme ? 31536000 : 0}`;
-    toast(`Theme: ${theme || "as the system"}`, "quiet");
+    toast(`Theme: ${theme || "system"}`, "quiet");
     send("auricle:theme");
   };
   const setExplain = (on) => {
@@ -158,7 +157,7 @@
     event.stopImmediatePropagation();
   }, true);
 
-  // A picture that is not kept any more leaves its place.
+  // A picture that is no longer kept is hidden.
   document.addEventListener("error", (event) => {
     if (event.target.matches?.("img[data-optional]")) event.target.dataset.gone = "";
   }, true);
@@ -169,11 +168,11 @@
   // A link's token is sent at once; programs that preview links run no scripts.
   const once = document.querySelector("form[data-submit-once]");
   if (once) once.requestSubmit();
-  // A dangerous form asks first.
+  // Some actions need a confirmation.
   body.addEventListener("submit", (event) => {
     const question = event.target.dataset?.confirm;
     if (question && !confirm(question)) { event.preventDefault(); event.stopImmediatePropagation(); }
   }, true);
 
-  window.auricle = { post, toast, send, ago, showTimes };
+  window.auricle = { showTimes };
 })();

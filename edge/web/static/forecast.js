@@ -15,8 +15,7 @@
   const charts = new Map();
   let shown = null;
 
-  const colour = (name) => getComputedStyle(place).getPropertyValue("--chart-" + name).trim()
-    || getComputedStyle(probe(name)).color;
+  const colour = (name) => getComputedStyle(probe(name)).color;
   // Tokens use light-dark(), which only a real element resolves.
   const probes = new Map();
   const probe = (name) => {

@@ -1,5 +1,4 @@
-// The screen Forget: suggested names fill in the form, the count unlocks the button, pictures that
-// are not kept leave no gap.
+// The screen Forget: suggested names fill in the form, and the count unlocks the button.
 (() => {
   "use strict";
   const preview = document.getElementById("preview");
@@ -25,9 +24,4 @@
     if (preview.getBoundingClientRect().top > innerHeight / 2) preview.scrollIntoView();
   }).observe(preview, { childList: true });
   lock();
-
-  // Errors of images do not bubble.
-  preview.addEventListener("error", (event) => {
-    if (event.target.matches?.("img[data-raw]")) event.target.hidden = true;
-  }, true);
 })();

@@ -59,15 +59,15 @@
     }
     note.replaceChildren(box);
   };
-  const AGAIN = [["again", "Send again"], ["discard", "Discard it"]];
-  const offline = () => say("The console does not answer. The selection and what you typed are kept.", "bad", pending() ? AGAIN : []);
+  const AGAIN = [["again", "Send again"], ["discard", "Discard"]];
+  const offline = () => say("The console does not answer. Your selection and input are kept.", "bad", pending() ? AGAIN : []);
   const fail = async (answer) => {
     const found = await answer.json().catch(() => null);
     if (found?.html) note.innerHTML = found.html;
-    else if (answer.status === 401 || answer.status === 403) say("This session has ended or may not label. Open a new link from `auricle web link` in this browser; the selection and what you typed are kept.", "bad", pending() ? AGAIN : []);
+    else if (answer.status === 401 || answer.status === 403) say("This session has ended or its role may not label. Open a new link from `auricle web link` in this browser. Your selection and input are kept.", "bad", pending() ? AGAIN : []);
     else if (answer.status === 429) say("Too many requests: wait a moment. Nothing was changed.", "warn");
-    else if (answer.status === 503) say("No daemon answers. The selection and what you typed are kept.", "bad", pending() ? AGAIN : []);
-    else say(`The console answered with the error ${answer.status}. Nothing was changed.`, "bad", pending() ? AGAIN : []);
+    else if (answer.status === 503) say("The daemon is not responding. Your selection and input are kept.", "bad", pending() ? AGAIN : []);
+    else say(`The console returned error ${answer.status}. Nothing was changed.`, "bad", pending() ? AGAIN : []);
   };
 
   // --- selection ---
@@ -85,7 +85,7 @@
     for (const id of ids) {
       if (!on) selected.delete(id);
       else if (selected.size < MOST || selected.has(id)) selected.add(id);
-      else { say(`At most ${many(MOST, "observation")} are labelled at once: the first are selected.`, "warn"); break; }
+      else { say(`At most ${many(MOST, "observation")} can be labelled at once; only the first are selected.`, "warn"); break; }
     }
     show();
   };
@@ -220,7 +220,7 @@
       const taken = lost.filter((id) => !gone.has(id));
       if (taken.length) {
         put(taken, false);
-        say(`${many(taken.length, "selected observation")} left the list, labelled by another person or forgotten: no longer selected.`, "warn");
+        say(`${many(taken.length, "selected observation")} left the list (labelled by another person, or forgotten) and ${taken.length === 1 ? "is" : "are"} no longer selected.`, "warn");
       }
     } catch { /* the next action reports it */ }
   };
@@ -289,7 +289,7 @@
   const apply = (label, ids) => {
     const name = label.trim();
     if (!ids.length) { say("Select observations first: click them, or press Space.", "warn"); return false; }
-    if (!name) { say("Type a label, or press the number of one.", "warn"); field.focus(); return false; }
+    if (!name) { say("Type a label, or press the number key of one.", "warn"); field.focus(); return false; }
     const left = ids.filter((id) => !sending.has(id));
     if (!left.length) return false;
     const known = [...by("label-names").options].some((one) => one.value === name);
@@ -306,8 +306,8 @@
       const answer = await get(`why?${new URLSearchParams({ home: value("home"), id, part: "1" })}`);
       if (dialog.dataset.id !== id) return;
       if (answer.ok) { inside.innerHTML = await answer.text(); window.auricle?.showTimes(inside); }
-      else inside.textContent = "This observation cannot be shown: it was labelled, forgotten or dropped meanwhile, or no daemon answers.";
-    } catch { inside.textContent = "The console does not answer. Close this and try again."; }
+      else inside.textContent = "This observation is not available: it was forgotten or dropped, or the daemon is not responding.";
+    } catch { inside.textContent = "The console does not answer. Close this dialog and try again."; }
     finally { inside.removeAttribute("aria-busy"); }
   };
   // The next one follows the one that was labelled.
@@ -435,5 +435,5 @@
   layOut(Number(grid.dataset.total));
   show();
   const left = pending();
-  if (left) say(`The answer to your last action did not arrive: ${left.fields.id?.length ?? 0} as ${left.fields.label}. Sent again, it takes effect once.`, "warn", AGAIN);
+  if (left) say(`The answer to your last action did not arrive: ${left.fields.id?.length ?? 0} as ${left.fields.label}. Sending it again cannot apply it twice.`, "warn", AGAIN);
 })();

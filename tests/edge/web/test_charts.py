@@ -81,11 +81,11 @@ def test_shades_rise_with_the_counts():
 @pytest.mark.parametrize(
     ("p_value", "text"),
     [
-        (1.0, "every known observation looks at least as unusual as this one"),
-        (0.31, "about 31 of 100 known observations look at least as unusual"),
-        (0.01, "about 1 of 100 known observations looks at least as unusual"),
-        (0.003, "about 3 of 1\u202f000 known observations look at least as unusual"),
-        (0.0001, "fewer than 1 of 1,000 known observations look as unusual"),
+        (1.0, "every known observation is at least as unusual as this one"),
+        (0.31, "about 31 of 100 known observations are at least as unusual"),
+        (0.01, "about 1 of 100 known observations is at least as unusual"),
+        (0.003, "about 3 of 1\u202f000 known observations are at least as unusual"),
+        (0.0001, "fewer than 1 of 1\u202f000 known observations is as unusual"),
     ],
 )
 def test_a_p_value_is_a_sentence(p_value, text):
@@ -95,7 +95,7 @@ def test_a_p_value_is_a_sentence(p_value, text):
 
 def test_a_verdict_says_when_nothing_can_be_said():
     """Without enough examples there is no verdict."""
-    assert phrases.verdict({"known": None, "p_value": 1.0}).startswith("There are too few")
+    assert phrases.verdict({"known": None, "p_value": 1.0}).startswith("Undecided: too few")
     assert phrases.verdict({"known": False, "p_value": 0.0}).startswith("New: fewer")
 
 
@@ -106,25 +106,25 @@ def test_agreement_counts_what_changed():
         {"label": label, "waiting": waiting, "known": known} for label, waiting, known in given
     )
     assert found == (
-        "12 waiting ones now agree: worn.",
-        "1 waiting one now agrees: x.",
-        "9 waiting ones now agree: y, 2 of them surely.",
-        "3 waiting ones now lean towards z; too few labels to be sure.",
+        "12 waiting observations are now classified as worn.",
+        "1 waiting observation is now classified as x.",
+        "9 waiting observations are now classified as y, 2 of them with certainty.",
+        "3 waiting observations are probably z; too few labels to be certain.",
     )
 
 
 def test_the_share_of_right_answers_needs_answers():
     """Without checked answers no share is named."""
-    assert phrases.answers_right([]).startswith("No answer")
+    assert phrases.answers_right([]).startswith("Accuracy of past answers: unknown")
     text = phrases.answers_right([{"count": 60, "right": 57}, {"count": 40, "right": 34}])
-    assert text == "91\u202f% of the answers on 100 labelled observations were right."
+    assert text == "91\u202f% of 100 past answers agree with their later labels."
 
 
 def test_growth_names_both_accuracies():
     """An adaptor without a measured gain says nothing."""
     assert phrases.growth({"accuracy": None, "incumbent": None}) == ""
     text = phrases.growth({"accuracy": 0.9, "incumbent": 0.85})
-    assert text == "85\u202f% right before it, 90\u202f% with it (+5.0 points)"
+    assert text == "90\u202f% accurate, 85\u202f% without it (+5.0 points)"
 
 
 def test_calibration_says_what_is_missing():
@@ -136,9 +136,9 @@ def test_calibration_says_what_is_missing():
         "blocks": 0,
         "effective_samples": 420,
     }
-    assert "in no order of time" in phrases.calibration(usual)
+    assert "exchangeable" in phrases.calibration(usual)
     assert "3 blocks of time" in phrases.calibration(usual | {"exchangeable": False, "blocks": 3})
-    assert "cannot be kept: label 9 more" in phrases.calibration(
+    assert "not guaranteed: label 9 more" in phrases.calibration(
         usual | {"shortfall": "label 9 more"}
     )
     assert "too few" in phrases.calibration(None)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.console.browser import PHONE
 from edge.commands import send_to_daemon
-from tests.browsers import PHONE, Seen, browsing, drain, needs_browser, until
+from tests.browsers import Seen, browsing, drain, needs_browser, until
 from tests.daemons import daemon_home
 
 HOUR_NS = 3600 * 10**9

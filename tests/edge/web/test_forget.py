@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.console.browser import PHONE
 from edge.commands import send_to_daemon
-from tests.browsers import PHONE, Seen, browsing, drain, needs_browser
+from tests.browsers import Seen, browsing, drain, needs_browser
 from tests.daemons import Process, daemon_home
 
 FACTS = 24
@@ -65,7 +66,7 @@ def test_a_person_forgets_a_label_and_holds_its_receipt(seen: Seen, tmp_path: Pa
     seen.page.get_by_role("button", name="b", exact=True).click()
     seen.page.wait_for_selector("#forget-count")
     row = seen.page.get_by_role("region", name="By concept").locator("tbody td").all_inner_texts()
-    assert row == ["home", "b", "12", "none: the concept ends"]
+    assert row == ["home", "b", "12", "none (concept removed)"]
     button = seen.page.get_by_role("button", name="Forget 12 examples")
     seen.page.fill("#forget-count", "11")
     assert button.is_disabled()
@@ -141,7 +142,7 @@ def test_a_daemon_that_dies_on_the_way_is_asked_again(seen: Seen) -> None:
     seen.daemon = Process(seen.folder)
     drain(seen)
     seen.page.reload()
-    again = seen.page.get_by_role("button", name="Send it again")
+    again = seen.page.get_by_role("button", name="Send again")
     done = seen.page.get_by_text("12 facts forgotten")
     again.or_(done).first.wait_for(timeout=SLOW_MS)
     if again.count():

@@ -80,7 +80,7 @@ def test_pause_resume_and_the_machine(tmp_path) -> None:
         seen.page.get_by_text("Decisions are paused.").wait_for()
         seen.page.locator("#health .badge", has_text="paused").wait_for()
         press(seen, "Resume")
-        seen.page.get_by_text("Decisions go on.").wait_for()
+        seen.page.get_by_text("Decisions have resumed.").wait_for()
         press(seen, "Check this machine")
         seen.page.locator("#doctor").get_by_text("decisions are computed in").wait_for(
             timeout=60_000
@@ -92,7 +92,7 @@ def test_who_may_not_change_settings_does_not_see_them(tmp_path) -> None:
     home = daemon_home(tmp_path / "home", STREAM)
     with browsing(home, role="labeller") as seen:
         seen.goto("health")
-        seen.page.get_by_text("Everything works.").wait_for()
+        seen.page.get_by_text("No problems.").wait_for()
         assert seen.page.get_by_label("auricle.toml").count() == 0
         assert seen.page.get_by_role("button", name="Pause decisions").count() == 0
 
@@ -110,5 +110,5 @@ def test_broken_settings_are_repaired_without_a_daemon(tmp_path) -> None:
         press(seen, "Save")
         seen.page.get_by_text("they hold from its next start").wait_for(timeout=60_000)
         seen.goto("health")
-        press(seen, "Start a daemon")
+        press(seen, "Start the daemon")
         seen.page.locator("article", has_text="gate").wait_for(timeout=60_000)

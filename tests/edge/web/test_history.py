@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.console.browser import PHONE
 from edge.commands import send_to_daemon
-from tests.browsers import PHONE, Seen, browsing, drain, needs_browser, until
+from tests.browsers import Seen, browsing, drain, needs_browser, until
 from tests.daemons import Process, daemon_home
 from tests.worlds import vector
 
@@ -86,7 +87,7 @@ def test_filters_leave_what_they_name_and_names_are_text(seen: Seen) -> None:
     seen.page.get_by_role("link", name="Receipt").click()
     seen.page.wait_for_selector("text=Digest before")
     seen.goto("history?show=bundles")
-    assert "Nothing like this has happened" in seen.page.locator("main").inner_text()
+    assert "No matching events" in seen.page.locator("main").inner_text()
 
 
 @needs_browser
@@ -94,8 +95,8 @@ def test_what_is_new_waits_behind_a_button(seen: Seen) -> None:
     """While the page is read its list stays; a button offers the new events and shows them."""
     seen.goto("history?show=forgets")
     assert len(texts(seen)) == 1
-    seen.page.wait_for_selector(".live-state[data-state=up]")
-    seen.page.wait_for_timeout(2500)
+    feed = "() => new Promise((done) => document.body.addEventListener('auricle:feed', done))"
+    seen.page.evaluate(f"({feed})().then(() => true)")
     command(seen.folder, "forget", select={"label": "b"})
     button = seen.page.locator("#history-news")
     button.wait_for(state="visible")

@@ -39,10 +39,10 @@ def test_a_domain_goes_from_its_alarm_to_answers() -> None:
     assert (made.domain, made.seconds) == ("d2", 70)
     assert [(step.text, step.after_s) for step in made.steps] == [
         ("left the known domains", 0),
-        ("asked for labels", 10),
+        ("labels requested", 10),
         ("first label", 50),
-        ("answered after 5 labels", 70),
-        ("an adaptor serves", 300),
+        ("classified after 5 labels", 70),
+        ("adaptor in service", 300),
     ]
 
 

@@ -69,6 +69,7 @@ def test_the_table_counts_and_opens_prototypes(seen):
     page.get_by_role("heading", name="ok in hall").wait_for()
     page.locator(".prototypes li").first.wait_for(timeout=60_000)
     assert page.locator(".prototypes li").count() == 6
+    assert page.locator(".prototypes .thumb-bars").count() == 6
     assert page.title() == "Knowledge · Auricle"
     page.locator(".prototypes a").first.click()
     page.get_by_text("labelled ok").wait_for()
@@ -76,10 +77,12 @@ def test_the_table_counts_and_opens_prototypes(seen):
 
 
 def test_a_suspicious_label_is_corrected_and_undone(seen):
-    """The wrong label is found, corrected in one click, and brought back by undo."""
+    """The wrong label is found, shown with its values, corrected in one click, and restored by
+    undo."""
     page = seen.page
     change = page.get_by_role("button", name="Change to ok: f-0-4")
     change.wait_for(timeout=60_000)
+    assert page.locator(".suspicious .thumb-bars rect").count() == 8
     change.click()
     page.get_by_text("1 observation is now ok.").wait_for()
     assert concepts(seen)["hall", "ok"] == 20
@@ -104,9 +107,9 @@ def test_a_merge_is_previewed_and_undone(seen):
     page.fill("#rename-old", "worn")
     page.fill("#rename-new", "ok")
     page.get_by_role("button", name="Preview").click()
-    page.locator("#preview").get_by_text("41 examples").wait_for()
-    page.locator("#preview").get_by_text("39 examples are there already").wait_for()
-    page.get_by_role("button", name="Merge them").click()
+    page.locator("#rename-preview").get_by_text("41 examples").wait_for()
+    page.locator("#rename-preview").get_by_text("39 examples are there already").wait_for()
+    page.get_by_role("button", name="Merge").click()
     page.get_by_text("41 observations changed from worn to ok.").wait_for()
     assert set(concepts(seen)) == {("hall", "ok"), (HOSTILE, "ok")}
     page.get_by_role("button", name="Undo: corrected 41 observations to ok").click()
@@ -120,7 +123,7 @@ def test_a_domain_with_a_hostile_name_is_renamed(seen):
     page.fill("#rename-old", HOSTILE)
     page.fill("#rename-new", "yard")
     page.get_by_role("button", name="Preview").click()
-    page.get_by_role("button", name="Rename it").click()
+    page.get_by_role("button", name="Rename").click()
     page.get_by_text("40 observations changed from").wait_for()
     assert ("yard", "ok") in concepts(seen)
     page.fill("#rename-old", "nothing")

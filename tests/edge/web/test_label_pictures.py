@@ -153,7 +153,7 @@ def test_vectors_are_bars_and_ranges(tmp_path):
         assert "outside" in row.locator("svg").get_attribute("aria-label")
         page.locator("#why-label").fill("overload")
         page.get_by_role("button", name="Save").click()
-        page.get_by_text("It is now overload.").wait_for()
+        page.get_by_text("Labelled overload.").wait_for()
         page.get_by_text("labelled overload").wait_for()
         page.get_by_role("button", name="Undo").click()
         until(lambda: counts(seen)["labelled"] == 40)

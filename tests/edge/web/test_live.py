@@ -29,7 +29,7 @@ class Daemon:
         assert wait_s > 0
         self.asked.append(fields["since"])
         if self.offline:
-            raise DaemonOfflineError("no daemon answers", "start one")
+            raise DaemonOfflineError("the daemon is not responding", "start one")
         self.number += 1
         return {"cursor": self.number, "status": STATUS, "messages": self.messages}
 

@@ -86,14 +86,14 @@ def test_a_lasting_alarm_is_answered_in_one_click(tmp_path, harmless) -> None:
         seen.page.get_by_role("button", name=button).click()
         said = "counts as normal" if harmless else "the alarm stays"
         seen.page.locator("#toasts").get_by_text(said).wait_for()
-        until(lambda: "This alarm lasts" not in main(seen))
+        until(lambda: "This alarm has persisted" not in main(seen))
 
 
 def test_a_viewer_sees_a_question_without_buttons(tmp_path) -> None:
     """Who may only look is not offered what would be refused; screens of owners are not listed."""
     with browsing(timed_home(tmp_path / "home"), role="viewer") as seen:
         ask_about_an_alarm(seen)
-        seen.page.get_by_text("This alarm lasts").wait_for()
+        seen.page.get_by_text("This alarm has persisted").wait_for()
         assert seen.page.get_by_role("button", name="Harmless").count() == 0
         assert seen.page.get_by_role("link", name="Forget").count() == 0
         seen.goto("first-run")
@@ -101,19 +101,19 @@ def test_a_viewer_sees_a_question_without_buttons(tmp_path) -> None:
 
 
 def test_a_killed_daemon_is_said_and_comes_back(tmp_path) -> None:
-    """After kill -9 an open page says that no daemon answers and keeps its content; a page loaded
-    meanwhile says so too; both continue by themselves when a daemon runs again."""
+    """After kill -9 an open page reports that no daemon responds, and keeps its content; a page
+    loaded meanwhile says so too; both continue by themselves when a daemon runs again."""
     home = daemon_home(tmp_path / "home", '[streams.gate]\nsource = "stdin"\n')
     with browsing(home) as seen:
         other = seen.new_page("viewer")
         seen.page.get_by_text("gate").wait_for()
         assert seen.daemon is not None
         seen.daemon.kill()
-        seen.page.locator("#banner").get_by_text("No daemon answers").wait_for()
+        seen.page.locator("#banner").get_by_text("The daemon is not responding").wait_for()
         assert "gate" in main(seen)
         other.reload()
-        other.get_by_role("heading", name="No daemon answers").wait_for()
-        assert other.get_by_role("button", name="Start a daemon").count() == 0
+        other.get_by_role("heading", name="The daemon is not responding").wait_for()
+        assert other.get_by_role("button", name="Start the daemon").count() == 0
         seen.daemon = Process(home)
         other.locator("article", has_text="gate").wait_for()
         seen.page.locator("#banner").wait_for(state="hidden")
@@ -125,7 +125,7 @@ def test_an_owner_starts_a_daemon_from_the_page(tmp_path) -> None:
     """Without a daemon an owner starts one by a click; it ends with the console, in order."""
     home = daemon_home(tmp_path / "home", '[streams.gate]\nsource = "http"\n')
     with browsing(home, daemon=False) as seen:
-        seen.page.get_by_role("button", name="Start a daemon").click()
+        seen.page.get_by_role("button", name="Start the daemon").click()
         seen.page.locator("article", has_text="gate").wait_for(timeout=60_000)
         assert seen.console.stop() == 0
         assert '"event": "stopped"' in (home / "console" / "daemon.log").read_text("utf-8")
@@ -137,7 +137,7 @@ def test_a_console_that_stops_and_comes_back_keeps_the_session(tmp_path) -> None
     with browsing(home) as seen:
         port = seen.console.address.rpartition(":")[2].strip("/")
         os.kill(seen.console.process.pid, signal.SIGKILL)
-        seen.page.locator("#banner").get_by_text("The console does not answer").wait_for()
+        seen.page.locator("#banner").get_by_text("The console is not responding").wait_for()
         seen.console = seen.console.again(port)
         seen.page.locator("#banner").wait_for(state="hidden")
         seen.page.reload()
@@ -155,9 +155,9 @@ def test_keys_theme_and_explanations(tmp_path) -> None:
         page.keyboard.press("g")
         page.keyboard.press("s")
         page.get_by_role("heading", name="Health", exact=True).wait_for()
-        assert not page.get_by_text("Memory that the daemon occupies now.").is_visible()
+        assert not page.get_by_text("Resident memory of the daemon.").is_visible()
         page.keyboard.press("x")
-        page.get_by_text("Memory that the daemon occupies now.").wait_for()
+        page.get_by_text("Resident memory of the daemon.").wait_for()
         ground = "getComputedStyle(document.body).backgroundColor"
         page.emulate_media(color_scheme="dark")
         dark = page.evaluate(ground)

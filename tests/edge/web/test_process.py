@@ -12,8 +12,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from benchmarks.daemon.fixture import rss_mib
 from edge.web import process
 from edge.web.process import read_web_settings, shown_address
+from tests.brokers import free_port
 from tests.browsers import ConsoleProcess, until
 from tests.daemons import Process, daemon_home
 from tests.homes import command, run
@@ -30,13 +32,6 @@ def answers(port: int) -> bool:
         return False
 
 
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as made:
-        made.bind(("127.0.0.1", 0))
-        return int(made.getsockname()[1])
-
-
 def test_it_is_small_and_loads_no_numerical_package(tmp_path) -> None:
     """The process keeps to its memory, and maps neither numpy nor the encoder's runtime."""
     console = ConsoleProcess(tmp_path)
@@ -45,7 +40,7 @@ def test_it_is_small_and_loads_no_numerical_package(tmp_path) -> None:
         maps = Path(f"/proc/{console.process.pid}/maps").read_text("utf-8")
         assert "numpy" not in maps
         assert "onnxruntime" not in maps
-        assert console.rss_mib <= RSS_MIB_MAX
+        assert rss_mib(console.process.pid) <= RSS_MIB_MAX
     finally:
         assert console.stop() == 0
 
@@ -119,12 +114,16 @@ def test_the_shown_address_is_one_that_a_browser_opens() -> None:
 
 
 def test_the_daemon_starts_restarts_and_ends_it(tmp_path) -> None:
-    """With [web] enabled the console comes with the daemon, comes back after kill -9, goes with an
-    orderly stop, and does not outlive a killed daemon."""
+    """With [web] enabled the console comes with the daemon, yields the processor to it, comes back
+    after kill -9, goes with an orderly stop, and does not outlive a killed daemon."""
     port = free_port()
     home = daemon_home(tmp_path / "home", f"[web]\nenabled = true\nport = {port}\n")
     daemon = Process(home)
     until(lambda: answers(port))
+    priorities = [
+        os.getpriority(os.PRIO_PROCESS, one) for one in (daemon.process.pid, console_pid(home))
+    ]
+    assert priorities[1] - priorities[0] == min(process.NICENESS, 19 - priorities[0])
     os.kill(console_pid(home), signal.SIGKILL)
     until(lambda: not answers(port))
     until(lambda: answers(port))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.console.browser import DESKTOP, PHONE
 from edge.web.screens import SCREENS
-from tests.browsers import DESKTOP, PHONE, Seen, browsing, needs_browser, until
+from tests.browsers import Seen, browsing, needs_browser, until
 from tests.daemons import daemon_home
 from tests.worlds import WIDTH
 
@@ -100,7 +101,6 @@ def test_another_site_cannot_frame_a_screen(seen: Seen, tmp_path: Path) -> None:
     trap.write_text(f'<iframe src="{seen.console.address}" width=800 height=600></iframe>', "utf-8")
     page = seen.browser.new_context(viewport=DESKTOP).new_page()
     page.goto(trap.as_uri())
-    page.wait_for_timeout(500)
     shown = [frame for frame in page.frames if frame.url.startswith(seen.console.address)]
     assert shown == []
     page.context.close()

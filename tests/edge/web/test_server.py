@@ -7,6 +7,7 @@ import pytest
 from microdot import Response
 
 from edge.web import server
+from tests.browsers import until
 from tests.consoles import Console, console
 
 
@@ -111,12 +112,8 @@ def test_a_client_that_does_not_read_is_disconnected(served: Console, monkeypatc
         one.connect(("127.0.0.1", served.port))
         one.sendall(head(f"GET {path} HTTP/1.1", "Host: localhost"))
         stuck.append(one)
-    time.sleep(0.5)
     assert served.ask("GET", path).status == 200
-    end = time.monotonic() + 10
-    while served.application.server.connections and time.monotonic() < end:
-        time.sleep(0.05)
-    assert served.application.server.connections == 0
+    until(lambda: served.application.server.connections == 0)
     for one in stuck:
         one.close()
 
@@ -125,10 +122,10 @@ def test_connections_are_bounded(served: Console, monkeypatch) -> None:
     """Beyond the limit a client is asked to come back; one that leaves makes room."""
     monkeypatch.setattr(server, "CLIENT_MAX", 3)
     idle = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(3)]
-    time.sleep(0.2)
+    until(lambda: served.application.server.connections == 3)
     assert served.ask("GET", "/open").status == 503
     idle.pop().close()
-    time.sleep(0.2)
+    until(lambda: served.application.server.connections == 2)
     assert served.ask("GET", "/open").status == 200
     for one in idle:
         one.close()

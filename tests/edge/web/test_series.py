@@ -1,5 +1,5 @@
-"""What the screen Forecast shares between pages and says of its coverage, without a browser: its
-driver occupies the thread's event loop."""
+"""Series that pages share, and the coverage that Forecast reports, without a browser: its driver
+occupies the thread's event loop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from edge.web.client import AskError
-from edge.web.screens.forecast import SHARED_MAX, SharedAnswers, coverage_rows
+from edge.web.screens.forecast import coverage_rows
+from edge.web.series import SHARED_MAX, SharedAnswers
 
 
 def test_many_pages_cost_the_daemon_one_answer() -> None:
@@ -32,19 +33,19 @@ def test_many_pages_cost_the_daemon_one_answer() -> None:
     async def run() -> None:
         asked: Any = Asked()
         shared = SharedAnswers()
-        found = await asyncio.gather(*(shared.ask(asked, "a", "") for _ in range(10)))
+        found = await asyncio.gather(*(shared.ask(asked, "a", "", 1) for _ in range(10)))
         assert found == [{"stream": "a"}] * 10
-        assert await shared.ask(asked, "a", "") == {"stream": "a"}
+        assert await shared.ask(asked, "a", "", 1) == {"stream": "a"}
         assert asked.count == 1
-        failed = (shared.ask(asked, "none", "") for _ in range(3))
+        failed = (shared.ask(asked, "none", "", 1) for _ in range(3))
         assert all(
             isinstance(one, AskError)
             for one in await asyncio.gather(*failed, return_exceptions=True)
         )
         for number in range(3 * SHARED_MAX):
-            await shared.ask(asked, f"s{number}", "")
+            await shared.ask(asked, f"s{number}", "", 1)
         assert asked.count == 2 + 3 * SHARED_MAX
-        await shared.ask(asked, "a", "")
+        await shared.ask(asked, "a", "", 1)
         assert asked.count == 3 + 3 * SHARED_MAX
 
     asyncio.run(run())
