@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -118,7 +119,7 @@ def draw_frigate(folder: Path, out: Path) -> None:
 
 def draw_river(out: Path) -> None:
     """Draw the running accuracy on River's stream of phishing pages."""
-    methods = {
+    methods: dict[str, Any] = {
         "Auricle": Classifier(),
         "Hoeffding adaptive tree": tree.HoeffdingAdaptiveTreeClassifier(seed=1),
         "KNN, scaled": preprocessing.StandardScaler() | neighbors.KNNClassifier(),

@@ -4,8 +4,8 @@
 picture of that kind gets the label as its answer, in a home that knows 1,000 pictures.
 `daemon_p99_ratio_ten_pages`: 99th percentile of a decision's latency with ten open pages over that
 without the console; both in turns, the median of the rounds counts.  `page_rss_mib`: resident
-memory of the console after every screen was opened and axe-core has run.  `actions_tested`: kinds of
-actions (POST routes) that were performed and had their effect; `actions` in the rows counts all.
+memory of the console after every screen was opened and axe-core has run.  `actions_tested`: kinds
+of actions (POST routes) that were performed and had their effect; `actions` in the rows counts all.
 `axe_serious`: serious and critical findings of axe-core on all screens, in two sizes and themes.
 """
 

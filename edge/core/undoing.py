@@ -61,7 +61,7 @@ class ActionLog:
         self._levels, self._growth = levels, growth
 
     def describe(self, event: PersonEvent, action_id: str, at_ns: int) -> Action:
-        """Return the record of an event that is not handled yet, without the facts that it changes."""
+        """Return the record of an event not handled yet, without the facts that it changes."""
         made = Action(id=action_id, verb=VERBS[type(event)], at_ns=at_ns)
         match event:
             case Label():

@@ -85,8 +85,9 @@ class GalleryPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GalleryView(msgspec.Struct, frozen=True, kw_only=True):
-    """The selection of a page.  state: waiting, recent or labelled.  order: value, newest or similar.
-    stream, guess: filters, empty for all; the guess of a labelled observation is its label."""
+    """The selection of a page.  state: waiting, recent or labelled.  order: value, newest or
+    similar.  stream, guess: filters, empty for all; the guess of a labelled observation is its
+    label."""
 
     offset: int = 0
     limit: int = 100

@@ -15,8 +15,8 @@ HORIZONS_AT_ONCE = 8
 class SeriesForecaster(time_series.base.Forecaster):
     """Forecasts a series of numbers, a mixture of experts for each step ahead.
 
-    Exogenous features are accepted, as River's interface requires, and ignored: the experts read the
-    series alone.  A value that is not finite is missing.
+    Exogenous features are accepted, as River's interface requires, and ignored: the experts read
+    the series alone.  A value that is not finite is missing.
 
     Parameters
     ----------

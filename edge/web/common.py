@@ -38,12 +38,13 @@ def all_fields(given: dict[str, str] | None, name: str) -> list[str]:
     return given.getlist(name) if isinstance(given, MultiDict) else []
 
 
-async def live(console: Console, _request: Request) -> Response:
+async def live(console: Console, request: Request) -> Response:
     """Send live data as long as the page is open and its session holds."""
     session = console.session
     assert session is not None
     sessions = console.parts.sessions
-    events = console.parts.live.events(lambda: sessions.holds(session))
+    since = whole(field(request, "since"), 0, 10**DIGITS_MAX, usual=-1)
+    events = console.parts.live.events(lambda: sessions.holds(session), since)
     headers = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
     return Response(events, 200, headers)  # type: ignore[arg-type]  # its stub lacks generators
 

@@ -69,6 +69,8 @@ class Console:
     def __init__(self, parts: Parts, request: Request, session: WebSession | None) -> None:
         self.parts, self.session = parts, session
         self._request = request
+        self.cursor = parts.live.cursor
+        """Of the live data before anything was asked for this request."""
 
     @property
     def folder(self) -> Path:

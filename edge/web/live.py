@@ -54,7 +54,7 @@ class Live:
     """Polls a daemon and sends its news to every page.
 
     state: "up" or "down", and `reason` while it is down.  status: the newest status of the daemon.
-    streams: news by stream.
+    streams: news by stream.  cursor: number of the newest message that was polled.
     """
 
     def __init__(self, client: DaemonClient) -> None:
@@ -63,7 +63,7 @@ class Live:
         self.streams: dict[str, StreamNews] = {}
         self._client = client
         self._queues: set[Queue] = set()
-        self._cursor = 0
+        self.cursor = 0
         self._polled_s = 0.0
         self._polling = asyncio.Lock()
         self._wanted = asyncio.Event()
@@ -88,17 +88,17 @@ class Live:
 
     async def _poll(self) -> None:
         try:
-            news = await self._client.ask("feed", {"since": self._cursor}, wait_s=5 * POLL_S)
+            news = await self._client.ask("feed", {"since": self.cursor}, wait_s=5 * POLL_S)
         except DaemonOfflineError as error:
             if self.state != "down":
                 self._send(event("down", {"reason": error.reason, "hint": error.hint}))
-            self.state, self.reason, self._cursor = "down", error.reason, 0
+            self.state, self.reason, self.cursor = "down", error.reason, 0
             return
         self._polled_s = time.monotonic()
         if self.state != "up":
             self._send(event("up", {}))
         self.state, self.reason = "up", ""
-        self._cursor = int(news["cursor"])
+        self.cursor = int(news["cursor"])
         self.status = news["status"]
         for message in news["messages"]:
             if message["kind"] == "decision":
@@ -126,8 +126,12 @@ class Live:
                     queue.get_nowait()
                 queue.put_nowait(event("lagging", {}))
 
-    async def events(self, may_go_on: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
-        """Yield the events for one page.  may_go_on: whether its session still holds."""
+    async def events(
+        self, may_go_on: Callable[[], bool], since: int = -1
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the events for one page.  may_go_on: whether its session still holds.  since: the
+        cursor from before the page was made, negative if unknown; if messages came after it, the
+        page is sent `lagging`."""
         if len(self._queues) >= PAGES_MAX:
             yield event("full", {"reason": "too many open pages: no live data here"})
             return
@@ -135,7 +139,10 @@ class Live:
         self._queues.add(queue)
         self._wanted.set()
         try:
+            behind = since >= 0 and since != self.cursor
             yield event(self.state, {"reason": self.reason})
+            if behind:
+                yield event("lagging", {})
             while may_go_on():
                 try:
                     async with asyncio.timeout(HEARTBEAT_S):

@@ -8,14 +8,14 @@ from typing import Any, Final
 from .console import Console
 
 SHARED_S: Final = 2.0
-"""Seconds for which an answer serves every open page, so that many cost the daemon what one does.
-"""
+"""Seconds for which an answer serves every open page if nothing new was reported meanwhile, so
+that many pages cost the daemon what one does."""
 
 SHARED_MAX: Final = 16
 """Answers that are kept.  Chosen by hand; effect not measured."""
 
-Key = tuple[str, str, int]
-"""Home, stream, and number of forecasts."""
+Key = tuple[str, str, int, int]
+"""Home, stream, number of forecasts, and cursor of the live data when it was asked."""
 
 
 class SharedAnswers:
@@ -30,7 +30,7 @@ class SharedAnswers:
     ) -> Mapping[str, Any]:
         """Return a series with its newest forecasts; raises AskError.  Pages that ask at once get
         the same answer."""
-        key = (home, stream, forecasts)
+        key = (home, stream, forecasts, console.parts.live.cursor)
         at_s, body = self._answers.get(key, (-SHARED_S, {}))
         if time.monotonic() - at_s < SHARED_S:
             return body
@@ -40,7 +40,7 @@ class SharedAnswers:
         return await asyncio.shield(self._asking[key])
 
     async def _ask(self, console: Console, key: Key) -> Mapping[str, Any]:
-        home, stream, forecasts = key
+        home, stream, forecasts, _ = key
         self._answers.pop(key, None)
         try:
             body: Mapping[str, Any] = await console.ask(

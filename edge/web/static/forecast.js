@@ -14,6 +14,10 @@
   const SERIES = 6;
   const charts = new Map();
   let shown = null;
+  // Time between two updates of the charts.
+  const PAUSE_MS = 3000;
+  let waiting = 0;
+  let drawnAt = 0;
 
   const colour = (name) => getComputedStyle(probe(name)).color;
   // Tokens use light-dark(), which only a real element resolves.
@@ -231,7 +235,12 @@
   new ResizeObserver(() => charts.forEach(({ plot, canvas }) => plot.setSize({ width: canvas.clientWidth, height: HEIGHT }))).observe(place);
   document.body.addEventListener("auricle:feed", (event) => {
     const mine = (one) => one.stream === place.dataset.stream && ["forecast", "change-point", "anomaly"].includes(one.kind);
-    if (event.detail.messages?.some(mine)) document.body.dispatchEvent(new CustomEvent("auricle:series"));
+    if (!event.detail.messages?.some(mine) || waiting) return;
+    // The newest sample is always drawn, even if others arrived just before it.
+    waiting = setTimeout(() => {
+      [waiting, drawnAt] = [0, Date.now()];
+      document.body.dispatchEvent(new CustomEvent("auricle:series"));
+    }, Math.max(0, drawnAt + PAUSE_MS - Date.now()));
   });
   const choose = document.querySelector(".forecast-choose");
   if (choose) {

@@ -19,14 +19,15 @@ from edge.core.events import (
     Event,
     ForgetRequest,
     GrowRequest,
-    GrowthReport,
     Label,
     LabelMany,
     PersonEvent,
     Rejected,
     Relabel,
     Rollback,
+    StartGrowth,
     StoreLabelCandidates,
+    Tick,
     Undo,
     Undoable,
     UndoMerge,
@@ -258,7 +259,8 @@ def test_a_growth_is_cancelled_or_its_version_removed() -> None:
     assert [one.version for one in world.ledger.adaptors()["home"]] == [3, 2]
     undo(world, "grown")
     assert [one.version for one in world.ledger.adaptors()["home"]] == [2, 1]
-    assert not [one for one in step(world, Enrol(())) if isinstance(one, GrowthReport)]
+    later = (*step(world, Enrol(())), *step(world, Tick()))
+    assert not [one for one in later if isinstance(one, StartGrowth)]
     answer = undo(world, "grown", 3)
     assert isinstance(answer, Rejected)
 

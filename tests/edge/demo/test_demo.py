@@ -241,7 +241,7 @@ def test_the_report_shows_images_known_and_new(demo: Finished, tmp_path: Path):
     new = [one.answer for one in recording.thumbnails if one.group == "optdigits, new"]
     assert new.count("new") > 0.8 * len(new)
     page = write_report((recording,), tmp_path, "demo").read_text(encoding="utf-8")
-    assert page.count("<img src='data:image/png;base64,") == len(recording.thumbnails) > 20
+    assert page.count('<img src="data:image/png;base64,') == len(recording.thumbnails) > 20
     assert page.count("<figure") == page.count("<figcaption>")
 
 

@@ -86,6 +86,22 @@ def test_nothing_is_asked_without_a_page() -> None:
     run(act)
 
 
+def test_news_between_a_page_and_its_events_are_announced() -> None:
+    """A page made before the newest poll is asked to fetch its content again, one made after it is
+    not."""
+
+    async def act(made: Live, daemon: Daemon) -> None:
+        other = made.events(lambda: True)
+        while made.cursor < 2:
+            await anext(other)
+        old = made.events(lambda: True, since=made.cursor - 1)
+        assert [read(await anext(old))[0] for _ in range(3)] == ["up", "lagging", "feed"]
+        new = made.events(lambda: True, since=made.cursor)
+        assert [read(await anext(new))[0] for _ in range(2)] == ["up", "feed"]
+
+    run(act)
+
+
 def test_ten_pages_share_one_poll() -> None:
     """Each page gets each event, and the daemon is asked once for all."""
 

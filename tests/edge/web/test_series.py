@@ -4,6 +4,7 @@ occupies the thread's event loop."""
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ def test_many_pages_cost_the_daemon_one_answer() -> None:
         """Counts what the daemon is asked."""
 
         count = 0
+        parts = SimpleNamespace(live=SimpleNamespace(cursor=7))
 
         async def ask(self, *_: Any, stream: str, **__: Any) -> dict[str, Any]:
             """Answer after a moment; one series is not there."""
@@ -47,6 +49,9 @@ def test_many_pages_cost_the_daemon_one_answer() -> None:
         assert asked.count == 2 + 3 * SHARED_MAX
         await shared.ask(asked, "a", "", 1)
         assert asked.count == 3 + 3 * SHARED_MAX
+        asked.parts.live.cursor = 8
+        await shared.ask(asked, "a", "", 1)
+        assert asked.count == 4 + 3 * SHARED_MAX, "news came since the answer"
 
     asyncio.run(run())
 
