@@ -103,7 +103,8 @@ if TYPE_CHECKING:
     )
     from .jobs import GrowthJob, GrowthResult
     from .knowledge.contributions import Contribution, find_invalid_contribution
-    from .knowledge.knowledge import Knowledge, derive_knowledge
+    from .knowledge.derive import derive_knowledge
+    from .knowledge.knowledge import Knowledge
     from .knowledge.memory_ledger import MemoryLedger
     from .limits import (
         CALIBRATION_FACTS_MAX,
@@ -239,7 +240,8 @@ else:
             ),
             "jobs": ("GrowthJob", "GrowthResult"),
             "knowledge.contributions": ("Contribution", "find_invalid_contribution"),
-            "knowledge.knowledge": ("Knowledge", "derive_knowledge"),
+            "knowledge.derive": ("derive_knowledge",),
+            "knowledge.knowledge": ("Knowledge",),
             "knowledge.memory_ledger": ("MemoryLedger",),
             "limits": (
                 "CALIBRATION_FACTS_MAX",
