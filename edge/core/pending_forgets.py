@@ -6,9 +6,8 @@ more, and is derived again beside serving.  Once it is complete, the receipt is 
 record of the request goes.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -23,15 +22,20 @@ class PendingForget:
 
     receipt: with everything that is known before the derivations; its selector names what is
     forgotten, so it must not outlast the request.  domains: with facts of it.  unlabelled: ids of
-    observations that it matches besides facts.  refit_geometry: as in the request.  shaped: the
-    geometry in use may have been fitted to facts of it.
+    observations that it matches besides facts.  refits: it wants a geometry fitted without its
+    facts.  shaped: the geometry in use may have been fitted to facts of it.
     """
 
     receipt: Receipt
     domains: tuple[str, ...]
     unlabelled: tuple[str, ...] = field(default=(), repr=False)
-    refit_geometry: bool = True
+    refits: bool = True
     shaped: bool = False
+
+    @property
+    def excluded(self) -> bool:
+        """Whether none of its facts is left in the ledger."""
+        return bool(self.receipt.excluded_at_ns)
 
 
 class AdvanceForget(msgspec.Struct, frozen=True):
@@ -52,11 +56,10 @@ class ExcludeFacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompleteForget:
-    """The receipt of a pending request, in place of its record.  All traces of its facts are
-    overwritten first."""
+    """The receipt of a pending request, to be stored in place of its record; the remains of its
+    facts in the file are overwritten then."""
 
     receipt: Receipt
-    geometry: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     )
     from .derive import derive_knowledge
     from .geometry_fit import GeometryFitter, fit_geometry
+    from .geometry_refit import GeometryRefit
     from .knowledge import Knowledge
     from .moments import Moments, PooledAnswers, PooledDiscriminant
     from .refits import HeadRefit, Refit, ThresholdsRefit
@@ -30,6 +31,7 @@ else:
                 "review_contribution",
             ),
             "geometry_fit": ("GeometryFitter", "fit_geometry"),
+            "geometry_refit": ("GeometryRefit",),
             "derive": ("derive_knowledge",),
             "knowledge": ("Knowledge",),
             "moments": ("Moments", "PooledAnswers", "PooledDiscriminant"),
@@ -42,6 +44,7 @@ __all__ = [
     "Concept",
     "Contribution",
     "GeometryFitter",
+    "GeometryRefit",
     "HeadRefit",
     "Knowledge",
     "Moments",

@@ -145,6 +145,32 @@ class Knowledge(KnowledgeViews):
         self.dropped.unmask(self.own)
         self._invalidate((), forgotten=True)
 
+    def reuse(self, base: "Knowledge", contents: Mapping[Concept, str]) -> None:
+        """Take over what earlier knowledge, under the same geometry, holds of unchanged facts.
+
+        contents: of the ledger that `base` was derived from; `base` is used up.
+        """
+        now = self._ledger.contents()
+        same = {one for one, content in now.items() if contents.get(one) == content}
+        changed = {domain for domain, _ in {*now, *contents} - same}
+        self.own.merge(base.own.take(same))
+        for domain, made in tuple(base._thresholds.current()):  # noqa: SLF001 - of the same class
+            if domain not in changed:
+                self._thresholds.put(domain, made, current=True)
+
+    def replacing(self, before: "Knowledge", ledger: Ledger) -> "Knowledge":
+        """Return this knowledge, derived from another reader of the ledger, to serve in place of
+        that before; it goes on with adaptors and router, which read features alone."""
+        self._ledger, self._ahead = ledger, False
+        self.saved = SavedSums(ledger, self.geometry)
+        self._parts = SavedParts(ledger, self.geometry)
+        self.deferring, self.reuses = before.deferring, before.reuses
+        self.dropped, self._failed = before.dropped, before._failed  # noqa: SLF001
+        self._heads, self._router = before._heads, before._router  # noqa: SLF001
+        self._router_current = before._router_current  # noqa: SLF001 - of the same class
+        self._moments = before._moments  # noqa: SLF001 - of the same class
+        return self
+
     def ledger_applied(self) -> None:
         """Note that the ledger now holds the added facts and no longer the removed ones."""
         self._leaving, self._ahead = frozenset(), False
@@ -198,7 +224,7 @@ class Knowledge(KnowledgeViews):
             revision=revision,
             columns=self._ledger.columns(),
         )
-        if not self.own.keys:
+        if not self.own.keys or self.dropped.masking:
             return empty
         facts = (self._calibration_facts(domain) for domain in self.learned)
         coded = (rows for batch in facts for rows in code_facts(self.geometry, batch))

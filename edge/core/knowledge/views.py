@@ -77,6 +77,12 @@ class KnowledgeViews(ABC):
         return tuple(name for name, applies in found.items() if applies)
 
     @property
+    def waits_for_answers(self) -> bool:
+        """Whether adaptors or the router are missing after a forget request."""
+        dropped = self.dropped
+        return bool((dropped.router and self._router is None) or dropped.heads & {*self.learned})
+
+    @property
     def deriving(self) -> tuple[str, ...]:
         """The parts that a forget request waits for, by name: those that it dropped, and thresholds
         that are not today's."""
