@@ -23,16 +23,21 @@ from ..scale.worlds import SizedHome
 WARM_UP = 200
 """Decisions before anything is measured: the first ones derive what the file does not keep."""
 
+PERIOD_S = 0.01
+"""Time from one observation to the next: a hundred a second, as a machine's sensors send them."""
+
 LIMIT_S = 300.0
 """A forget that takes longer has failed."""
 
 
 @dataclass(frozen=True)
 class Gaps:
-    """What one request cost.  longest_ms: between two decisions.  cpu_s: of all threads, less what
-    as many decisions cost without it.  wall_s: from the request to the receipt."""
+    """What one request cost.  longest_ms: between two decisions that were due at once.  turn_ms:
+    most processor time of the serving thread for one turn of the loop.  cpu_s: of all threads, less
+    what as many decisions cost without it.  wall_s: from the request to the receipt."""
 
     longest_ms: float
+    turn_ms: float
     cpu_s: float
     wall_s: float
     decisions: int
@@ -76,31 +81,36 @@ class Stream:
         for _ in range(WARM_UP):
             self.turn()
         while self.home.refit():
+            time.sleep(PERIOD_S)
             self.turn()
 
     def forget(self, request: ForgetRequest) -> Gaps:
         """Forget while deciding."""
         self.marked = 0
-        begun, cpu, longest, turns = time.perf_counter(), time.process_time(), 0.0, 0
-        last, event, found = begun, request, list[object]()
+        begun, cpu = time.perf_counter(), time.process_time()
+        spent, used, event, found = [0.0], [0.0], request, list[object]()
         while not any(isinstance(one, Receipt) for one in found):
+            now, own = time.perf_counter(), time.thread_time()
             found = self.turn(event)
             event = None
-            now = time.perf_counter()
-            longest, last, turns = max(longest, now - last), now, turns + 1
+            spent.append(time.perf_counter() - now)
+            used.append(time.thread_time() - own)
+            time.sleep(max(0.0, PERIOD_S - spent[-1]))
             if now - begun > LIMIT_S:
                 raise TimeoutError(f"{request.request_id}: {self.home.runtime.pending_forgets()}")
-        cpu_s, wall_s = time.process_time() - cpu, last - begun
-        cost = self._cost_s(turns)
-        return Gaps(longest * 1e3, max(0.0, cpu_s - cost), wall_s, turns, self.marked)
-
-    def _cost_s(self, turns: int) -> float:
+        cpu_s, wall_s = time.process_time() - cpu, time.perf_counter() - begun
+        marked = self.marked
         self.settle()
-        few = min(turns, 1_000)
+        cost = self._cost_s() * len(spent)
+        longest, turn = max(spent) * 1e3, max(used) * 1e3
+        return Gaps(longest, turn, max(0.0, cpu_s - cost), wall_s, len(spent), marked)
+
+    def _cost_s(self) -> float:
+        """What a turn without a forget costs."""
         began = time.process_time()
-        for _ in range(few):
+        for _ in range(WARM_UP):
             self.turn()
-        return (time.process_time() - began) * turns / few
+        return (time.process_time() - began) / WARM_UP
 
 
 def measure(world: SizedHome, written: Path) -> dict[str, float]:
@@ -129,6 +139,7 @@ def measure(world: SizedHome, written: Path) -> dict[str, float]:
                 print(name, gaps, file=sys.stderr, flush=True)
                 made |= {
                     f"pause_ms_{name}": gaps.longest_ms,
+                    f"turn_cpu_ms_{name}": gaps.turn_ms,
                     f"cpu_s_{name}": gaps.cpu_s,
                     f"wall_s_{name}": gaps.wall_s,
                 }

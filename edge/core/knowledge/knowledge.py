@@ -164,7 +164,7 @@ class Knowledge(KnowledgeViews):
         self._ledger, self._ahead = ledger, False
         self.saved = SavedSums(ledger, self.geometry)
         self._parts = SavedParts(ledger, self.geometry)
-        self.deferring, self.reuses = before.deferring, before.reuses
+        self.deferring, self.reuses, self._waits = before.deferring, before.reuses, None
         self.dropped, self._failed = before.dropped, before._failed  # noqa: SLF001
         self._heads, self._router = before._heads, before._router  # noqa: SLF001
         self._router_current = before._router_current  # noqa: SLF001 - of the same class
@@ -386,7 +386,8 @@ class Knowledge(KnowledgeViews):
         """Whether decisions may use what was computed before the newest facts."""
         if self._waits is None:
             facts = sum(self.own.counts.values())
-            self._waits = self.deferring and not self._contributed and facts > WAITING_FACTS_MIN
+            many = facts > WAITING_FACTS_MIN or self.dropped.masking
+            self._waits = self.deferring and not self._contributed and many
         return self._waits
 
     def _may_reuse(self) -> bool:
