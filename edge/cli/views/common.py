@@ -343,6 +343,7 @@ def show_verified(result: VerifyReport) -> None:
             ("facts digest", result.facts_digest),
             ("knowledge digest", result.knowledge_digest),
             ("last stamp", stamp),
+            *((("as receipted", ", ".join(result.receipts)),) if result.receipts else ()),
         )
     )
     for complaint in result.complaints:
