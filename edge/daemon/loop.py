@@ -5,7 +5,6 @@ decides on observations, makes the due state durable, and sends.  Growth runs in
 other threads only wait for input and hand it over through the inbox.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -41,6 +40,7 @@ from ..sources import (
 )
 from .chronicle import Chronicle
 from .clock import DaemonClock
+from .forgotten_messages import ForgottenMessages, mark_of
 from .homes import HomeSlot
 from .inbox import Inbox
 from .publisher import ABOUT_SERIES, PublishChannel, Publisher, observation_ids, series_key
@@ -171,7 +171,7 @@ class Loop:
         self._maintained_at = self._watched_at = 0.0
         self._rejections_left = REJECTIONS_PER_S
         self._to_forget: set[str] = set()
-        self._names_to_forget: list[re.Pattern[bytes]] = []
+        self._requests_to_forget: list[ForgottenMessages] = []
         self._failing = False
         self._addresses: dict[str, TopicAddress] = {}
         self._by_topic = by_topic(inbox.streams)
@@ -215,8 +215,9 @@ class Loop:
             self.watch(event, messages)
         return messages
 
-    def publish(self, messages: Iterable[Message], home: str = "") -> None:
-        """Publish the messages of a home, and count them."""
+    def publish(self, messages: Iterable[Message], home: str = "", mark: str = "") -> None:
+        """Publish the messages of a home, and count them.  mark: of the observation that they are
+        about."""
         for message in messages:
             if isinstance(message, Receipt):
                 message = self._receipted(message, home)  # noqa: PLW2901 - names stay out of files
@@ -224,7 +225,7 @@ class Loop:
                 stream = self.inbox.streams.get(message.stream)
                 if stream is not None:
                     stream.count(message)
-            self.publisher.publish(message, home=home)
+            self.publisher.publish(message, home=home, mark=mark)
             if self.secondary is not None:
                 self.secondary.publish(message)
 
@@ -278,10 +279,21 @@ class Loop:
         self.chronicle.write()
         home.forget_names(receipt.selector)
         self._to_forget.update(series_key(one.stream) for one in receipt.series)
-        found = home.store.name_pattern(receipt.selector)
-        self._names_to_forget += [found] if found is not None else []
+        store, selector = home.store, receipt.selector
+        self._requests_to_forget.append(
+            ForgottenMessages(selector, store.hash_name, store.name_pattern(selector))
+        )
         self._forget()
         return home.store.veiled(receipt)
+
+    def _mark(self, name: str, event: Observation) -> str:
+        """Return the mark of messages about an observation; none where the home's key is damaged,
+        which stops no decision."""
+        home = self.homes[name].home
+        try:
+            return mark_of(event, home.store.hash_name) if home is not None else ""
+        except StateError:
+            return ""
 
     def _observe(self, stream: StreamCounters, arrival: InboundMessage) -> None:
         given = read_properties(arrival.user)
@@ -413,7 +425,7 @@ class Loop:
         for message in messages:
             if isinstance(message, Rejected):
                 stream.reject(message.reason, message.hint)
-        self.publish(messages, stream.settings.home)
+        self.publish(messages, stream.settings.home, self._mark(stream.settings.home, event))
         if self.watch is not None:
             self.watch(event, messages)
 
@@ -462,15 +474,17 @@ class Loop:
             self.publisher.publish(Rejected(stream, invalid.reason, invalid.hint))
 
     def _forget(self) -> None:
-        if not (self._to_forget or self._names_to_forget):
+        requests = tuple(self._requests_to_forget)
+        if not (self._to_forget or requests):
             return
         if self.secondary is not None:
             self.secondary.forget(self._to_forget)
         try:
-            for names in self._names_to_forget or [None]:
-                self.publisher.outbox.forget(self._to_forget, names)
+            self.publisher.outbox.forget(
+                self._to_forget, lambda entry: any(one.reaches(entry) for one in requests)
+            )
             self._to_forget.clear()
-            self._names_to_forget.clear()
+            self._requests_to_forget.clear()
         except StateError as error:
             log.warning("outbox_not_erased", reason=error.message)
 

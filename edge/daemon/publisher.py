@@ -108,11 +108,13 @@ class Publisher:
         self._after_commit: list[Callable[[], None]] = []
         self.recent = RecentMessages()
 
-    def publish(self, message: Message | Any, *, kept: bool | None = None, home: str = "") -> None:
+    def publish(
+        self, message: Message | Any, *, kept: bool | None = None, home: str = "", mark: str = ""
+    ) -> None:
         """Publish a message of the core, or any structure.
 
         kept: durable before it is sent, never dropped; None: decided by its type.  home: that it
-        is about.
+        is about.  mark: see `mark_of`.
         """
         number, at_ns = self.outbox.next_number(), self._clock.now_ns()
         encoded = self.encoder.encode(message, number, at_ns)
@@ -123,7 +125,7 @@ class Publisher:
             topic=encoded.topic,
             body=encoded.body,
             kept=keep,
-            keys=message_keys(message),
+            keys=(*message_keys(message), mark) if mark else message_keys(message),
         )
         self.outbox.put(entry)
         self._commit_due = self._commit_due or keep

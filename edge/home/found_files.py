@@ -92,7 +92,7 @@ def search_home(
     return tuple(
         _settle(folder, one, remove=remove == "all" or (one.own and remove == "own copies"))
         for one in _candidates(folder, store.path, forgotten, at_ns)
-        if one.holds(most)
+        if (one.own and remove != "nothing") or one.holds(most)
     )
 
 
@@ -103,7 +103,7 @@ def _candidates(
     copies = set(own_copies(knowledge))
     for path in islice(_files(folder), FILES_MAX):
         if path.absolute() in copies:
-            yield Candidate(path, "backup", lambda _most: True, own=True)
+            yield _backup(path, forgotten, own=True)
         elif path.name.startswith(knowledge.name) and path.parent == knowledge.parent:
             if path.name.startswith(f"{knowledge.name}{DAMAGED}"):
                 yield Candidate(path, "damaged copy", lambda _most: True)
@@ -145,10 +145,10 @@ def _recognise(path: Path, forgotten: Callable[[str], bool], before_ns: int) -> 
     except OSError:
         return None
     if DAMAGED in path.name:
-        ours = path.name.startswith(OUTBOX)
-        return Candidate(path, "damaged copy", lambda _most: True, own=ours)
+        own = path.name.startswith(OUTBOX)
+        return Candidate(path, "damaged copy", lambda _most: older, own=own)
     if first.startswith(SQLITE) and first[APPLICATION_AT] == KNOWLEDGE:
-        return Candidate(path, "backup", lambda most: _backup_holds(path, forgotten, most))
+        return _backup(path, forgotten)
     if first.startswith(b"PK") and path.suffix == ".npz":
         return Candidate(path, "export", lambda most: _export_holds(path, forgotten, most))
     if older and first.startswith((BUNDLE, CONTRIBUTION)):
@@ -158,6 +158,10 @@ def _recognise(path: Path, forgotten: Callable[[str], bool], before_ns: int) -> 
     if older and path.suffix == ".onnx" and _has_digest(path):
         return Candidate(path, "export", lambda _most: True)
     return None
+
+
+def _backup(path: Path, forgotten: Callable[[str], bool], *, own: bool = False) -> Candidate:
+    return Candidate(path, "backup", lambda most: _backup_holds(path, forgotten, most), own)
 
 
 def _any(ids: Iterator[str], forgotten: Callable[[str], bool], most: int | None) -> bool:

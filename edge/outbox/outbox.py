@@ -8,7 +8,6 @@ gaps) are on the disk before they are sent.  If the disk fails, everything conti
 within its limit.
 """
 
-import re
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
@@ -193,18 +192,19 @@ class Outbox:
             yield from filter(self._waits, page)
             after = page[-1].sequence
 
-    def forget(self, keys: Collection[str], names: re.Pattern[bytes] | None = None) -> int:
+    def forget(
+        self, keys: Collection[str], reaches: Callable[[OutboxEntry], bool] | None = None
+    ) -> int:
         """Erase entries from memory and disk; returns how many.  Raises StateError if the disk
         fails: the erasure completes when it works again.
 
-        keys: of observations and series, each entry about them goes.  names: each entry whose body
-        contains one goes, unless it has no number: such an answer is for whoever asked.
+        keys: of observations and series; each entry with one goes.  reaches: tells of others.
         """
         wanted = set(keys)
 
         def held(entry: OutboxEntry) -> bool:
-            named = names is not None and entry.sequence and names.search(entry.body)
-            return not (named or wanted.intersection(entry.keys))
+            reached = reaches is not None and reaches(entry)
+            return not (reached or wanted.intersection(entry.keys))
 
         found = [entry for entry in self.waiting() if not held(entry)]
         self._filter_unsent(held)

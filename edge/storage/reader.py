@@ -50,6 +50,9 @@ from .receipt_rows import name_pattern, receipt_digest, receipt_from_body, veil_
 from .serialization import LazyArrays, unpack_arrays
 from .tables import DOMAIN, FACT_COLUMNS, LABEL, fact_from_row, hash_id, require_width
 
+HASHES_MAX = 1_024
+"""Hashes of names kept: of streams, and of the subjects and recordings of the last minutes."""
+
 
 class StoreReader:
     """An open knowledge file, for reading; `Store` adds writing.
@@ -62,6 +65,7 @@ class StoreReader:
         self.path = path
         self._db = db
         self._key = DigestKey(path, writable=writable)
+        self._hashes: dict[str, str] = {}
         self._records: dict[str, tuple[AdaptorRecord, ...]] | None = None
         self._columns: tuple[str, ...] | None = None
         self._keys = self._tombstone_keys()
@@ -373,6 +377,15 @@ class StoreReader:
         """Return a receipt as it is stored and published: keyed hashes in place of what its request
         named, and of names that the ledger does not hold any more."""
         return veil_receipt(receipt, self._key, self.concepts())
+
+    def hash_name(self, name: str) -> str:
+        """Return the hash of a name under the home's key; the last ones are kept."""
+        if len(self._hashes) >= HASHES_MAX:
+            self._hashes.clear()
+        found = self._hashes.get(name)
+        if found is None:
+            found = self._hashes[name] = self._key.of("name", name)
+        return found
 
     def name_pattern(self, selector: Selector) -> re.Pattern[bytes] | None:
         """Return what finds the names of a forget request in messages, see `name_pattern`."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge.audit.needles import text_needle
 from edge.audit.traces import scan
-from edge.core.events import ForgetRequest, GrowthReport, SeriesForecast
+from edge.core.events import Enrol, ForgetRequest, GrowthReport, SeriesForecast
 from edge.core.facts import Selector
 from edge.daemon.publisher import message_keys, series_key
 from edge.mqtt.messages import Response
+from edge.sources.measurement import Measurement, MeasurementMetadata
 from tests.daemons import Served, daemon_home, served
 from tests.edge.daemon.test_console_queries import ask, body, observe
+from tests.worlds import fact, vector
 
 DOOR = '[streams.door]\nsource = "http"\n'
 
@@ -107,19 +111,49 @@ def test_no_file_names_a_forgotten_subject(here: Served):
     assert scan(folder, needles) == ()
 
 
-def observe_blocked(here: Served, key: str, **given: str) -> None:
+@pytest.mark.parametrize(
+    "select",
+    [
+        {"subject": "Zaphod"},
+        {"recording": "run 7"},
+        {"stream": "door", "from_ns": 5, "until_ns": 6},
+        {"stream": "door", "domain": "home", "until_ns": 6},
+    ],
+)
+def test_decisions_of_an_earlier_run_are_forgotten_by_whom_they_are_about(
+    tmp_path: Path, select: dict[str, Any]
+):
+    """A decision about an observation that no run remembers leaves the outbox with a request that
+    selects it by subject, recording or stream and time; others stay."""
+    folder = daemon_home(tmp_path / "home", DOOR)
+    with served(folder) as first:
+        first.daemon.connection.problem = "blocked"
+        given = {"subject": "Zaphod", "recording": "run 7", "captured_at_ns": 5}
+        observe_blocked(first, "mine-1", **given)
+        observe_blocked(first, "other-1", subject="Trillian", captured_at_ns=9)
+        assert b"Zaphod" not in waiting(first)
+    with served(folder) as again:
+        again.daemon.connection.problem = "blocked"
+        # A fact of the selection, since a request that matches nothing is refused.
+        one = fact("f99", "a", subject="Zaphod", at=5)
+        one = replace(one, stream="door", recording="run 7")
+        again.daemon.loop.feed("", Enrol((one,)))
+        assert ask(again, "forget", select=select)["done"]
+        left = waiting(again)
+        assert b"mine-1" not in left
+        assert b"other-1" in left
+
+
+def observe_blocked(here: Served, key: str, **given: Any) -> None:
     """Send a vector whose decision waits in the outbox."""
     before = here.daemon.outbox.entries
     observe_one(here, key, **given)
     here.until(lambda: here.daemon.outbox.entries > before)
 
 
-def observe_one(here: Served, key: str, **given: str) -> None:
+def observe_one(here: Served, key: str, **given: Any) -> None:
     """Offer a vector to the stream."""
-    from edge.sources.measurement import Measurement, MeasurementMetadata
-    from tests.worlds import vector
-
-    metadata = MeasurementMetadata(id=key, **given)  # type: ignore[arg-type]
+    metadata = MeasurementMetadata(id=key, **given)
     here.daemon.inbox.offer(Measurement("door", vector(1), metadata))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,24 @@ from edge.home.home import Home
 from tests.homes import distinct_facts, learned_home, new_store, run, run_json
 
 
+@pytest.fixture(scope="module")
+def firmware(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a C export."""
+    folder = learned_home(tmp_path_factory.mktemp("made") / "home")
+    small = ("--bits", 1024, "--flash", 64)
+    made = run("export-c", "--out", folder / "firmware", "--home", folder, *small)
+    assert made.exit_code == 0, made.output
+    return folder / "firmware"
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
+def home(tmp_path: Path, firmware: Path) -> Path:
     """A home with a backup, an export, a C export, a bundle, and other files in it."""
     folder = learned_home(tmp_path / "home")
+    shutil.copytree(firmware, folder / "firmware")
     (folder / "copies").mkdir()
     assert run("backup", folder / "copies" / "monday.db", "--home", folder).exit_code == 0
     assert run("export", folder / "facts.npz", "--home", folder).exit_code == 0
-    made = run("export-c", "--out", folder / "firmware", "--home", folder)
-    assert made.exit_code == 0, made.output
     (folder / "old.bundle").write_bytes(b"auricle-bundle-1\nrest")
     (folder / "outbox.db.damaged-1").write_bytes(b"no database")
     (folder / "knowledge.db.v9").write_bytes(b"copy of a migration")
@@ -93,11 +103,11 @@ def test_a_forget_removes_them_where_it_is_ordered(home: Path):
 
 
 def test_files_made_afterwards_are_not_named(home: Path):
-    """A backup, an export or a C export made after a forget does not hold its facts."""
+    """A backup, an export or a bundle made after a forget does not hold its facts."""
     forget(home, "--remove-files")
     assert run("backup", home / "tuesday.db", "--home", home).exit_code == 0
     assert run("export", home / "facts.npz", "--home", home).exit_code == 0
-    assert run("export-c", "--out", home / "firmware", "--home", home).exit_code == 0
+    (home / "new.bundle").write_bytes(b"auricle-bundle-1\nrest")
     assert run("verify", "--home", home).exit_code == 0
 
 
