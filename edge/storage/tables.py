@@ -115,6 +115,15 @@ def where_clause(selector: Selector) -> tuple[str, tuple[Any, ...]]:
     return where, tuple(value for _, value in used)
 
 
+def where_facts(selector: Selector) -> tuple[str, tuple[Any, ...]]:
+    """Return SQL and its parameters for every field, `ids` included."""
+    where, values = where_clause(selector)
+    if selector.ids is None:
+        return where, values
+    named = msgspec.json.encode(sorted(selector.ids)).decode()
+    return f"({where}) AND id IN (SELECT value FROM json_each(?))", (*values, named)
+
+
 # --- tombstones ----------------------------------------------------------------------
 
 
@@ -286,8 +295,8 @@ def erase_growth(db: sqlite3.Connection, ids: Iterable[str]) -> None:
     their place in merges of domains, and all records of growth attempts."""
     rows = [(fact_id,) for fact_id in ids]
     shaped = "DELETE FROM adaptors WHERE number IN (SELECT adaptor FROM adaptor_facts WHERE id = ?)"
-    db.executemany(shaped, rows)
-    delete_orphaned_ids(db)
+    if db.executemany(shaped, rows).rowcount:
+        delete_orphaned_ids(db)
     delete_candidates(db, ids)
     delete_raw_inputs(db, ids)
     delete_from_merges(db, ids)
