@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edge.audit.needles import text_needle
+from edge.audit.needles import fact_needles, name_needles, text_needle
 from edge.audit.traces import scan
+from edge.commands.control_socket import send_to_daemon
 from edge.core.events import Enrol, ForgetRequest, GrowthReport, SeriesForecast
 from edge.core.facts import Selector
 from edge.daemon.publisher import message_keys, series_key
+from edge.home.home import Home
 from edge.mqtt.messages import Response
 from edge.sources.measurement import Measurement, MeasurementMetadata
-from tests.daemons import Served, daemon_home, served
+from tests.daemons import Process, Served, daemon_home, served
 from tests.edge.daemon.test_console_queries import ask, body, observe
 from tests.worlds import fact, vector
 
@@ -155,6 +158,38 @@ def observe_one(here: Served, key: str, **given: Any) -> None:
     """Offer a vector to the stream."""
     metadata = MeasurementMetadata(id=key, **given)
     here.daemon.inbox.offer(Measurement("door", vector(1), metadata))
+
+
+def test_a_daemon_process_leaves_no_trace_of_a_subject(tmp_path: Path):
+    """A daemon in its own process observes, is told labels and corrections, forgets a subject, and
+    stops: neither its log nor any other file of the home holds the name, an id or features."""
+    folder = daemon_home(tmp_path / "home", '[streams.line]\nsource = "stdin"\n')
+    process = Process(folder)
+    rows = [vector(900 + number) for number in range(4)]
+    for number, row in enumerate(rows):
+        given = {"id": f"Zaphod-{number}", "subject": "Zaphod", "recording": "Zaphod-run"}
+        process.say(json.dumps({"values": row.tolist(), **given}))
+    heard = {"observation_id": ""}
+    while heard.get("observation_id") != "Zaphod-3" or heard["schema"] != "auricle/v1/decision":
+        heard = process.hear()
+    for number, label in enumerate(("a", "of Zaphod")):
+        sent = {"observation_id": f"Zaphod-{number}", "label": label, "domain": "Zaphod-hall"}
+        assert send_to_daemon(folder, {"verb": "label", "id": f"l{number}", **sent})["done"]
+    assert not send_to_daemon(folder, {"verb": "label", "id": "l9", **sent | {"label": ""}})["done"]
+    with Home(folder, writable=False) as home:
+        geometry = home.runtime.knowledge.geometry
+        features = [home.model.encode(row).values.tobytes() for row in rows]
+    facts = [
+        replace(fact(f"Zaphod-{number}", subject="Zaphod"), features=one, recording="Zaphod-run")
+        for number, one in enumerate(features)
+    ]
+    needles = (*fact_needles(facts, geometry), *name_needles(facts))
+    assert {one.kind for one in scan(folder, needles)} >= {"id", "name", "features"}
+    select = {"subject": "Zaphod"}
+    done = send_to_daemon(folder, {"verb": "forget", "id": "f1", "select": select})
+    assert done["done"], done
+    process.stop()
+    assert scan(folder, needles) == ()
 
 
 def test_receipts_are_published_without_the_names_of_their_requests(tmp_path: Path):
