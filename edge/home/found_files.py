@@ -84,6 +84,8 @@ def search_home(
     a backup or export.
     """
     at_ns = before_ns or max((one["requested_at_ns"] for one in store.receipts()), default=0)
+    if not (at_ns or ids):
+        return ()  # Nothing was ever forgotten.
 
     def forgotten(key: str) -> bool:
         return key in ids or store.was_forgotten(key)
