@@ -89,7 +89,6 @@ if TYPE_CHECKING:
         FactBatch,
         LabelCandidate,
         Ledger,
-        Receipt,
         Selector,
         Span,
         admit,
@@ -102,9 +101,11 @@ if TYPE_CHECKING:
         stack_facts,
         untimed_batch,
     )
+    from .forgetting import tap_spans
     from .jobs import GrowthJob, GrowthResult
     from .knowledge.contributions import Contribution, find_invalid_contribution
-    from .knowledge.knowledge import Knowledge, derive_knowledge
+    from .knowledge.derive import derive_knowledge
+    from .knowledge.knowledge import Knowledge
     from .knowledge.memory_ledger import MemoryLedger
     from .limits import (
         CALIBRATION_FACTS_MAX,
@@ -114,6 +115,7 @@ if TYPE_CHECKING:
         SUPPORT_FACTS_MAX,
         TEXT_CHARS_MAX,
     )
+    from .pending_forgets import AdvanceForget, CompleteForget, ExcludeFacts, PendingForget
     from .recalibration import (
         RECALIBRATION_VERSION,
         CalibrationStatus,
@@ -122,8 +124,18 @@ if TYPE_CHECKING:
         Recalibration,
         may_cover,
     )
+    from .receipt import (
+        AdaptorOutcome,
+        DeviceOrder,
+        EvictedConcept,
+        FileFound,
+        FileKind,
+        PlacedDomain,
+        Receipt,
+        SeriesForgotten,
+    )
     from .router import Router, fit_router
-    from .runtime import Runtime, tap_spans
+    from .runtime import Runtime
     from .session.assess import EXPERTS, NOVELTY_SPREAD, FeatureModel, mixture_scores
     from .session.explanation import Explanation, KnownExample
     from .session.label_buffer import BufferedObservation
@@ -159,7 +171,6 @@ else:
                 "StateVersionError",
                 "TransportError",
             ),
-            "expected_errors": ("EXPECTED_ERRORS",),
             "events": (
                 "Acknowledgement",
                 "AlarmQuestion",
@@ -209,6 +220,7 @@ else:
                 "UnlabelledObservation",
                 "accepted",
             ),
+            "expected_errors": ("EXPECTED_ERRORS",),
             "facts": (
                 "Concept",
                 "DIGEST_BITS",
@@ -217,7 +229,6 @@ else:
                 "FactBatch",
                 "LabelCandidate",
                 "Ledger",
-                "Receipt",
                 "Selector",
                 "Span",
                 "admit",
@@ -230,9 +241,11 @@ else:
                 "stack_facts",
                 "untimed_batch",
             ),
+            "forgetting": ("tap_spans",),
             "jobs": ("GrowthJob", "GrowthResult"),
             "knowledge.contributions": ("Contribution", "find_invalid_contribution"),
-            "knowledge.knowledge": ("Knowledge", "derive_knowledge"),
+            "knowledge.derive": ("derive_knowledge",),
+            "knowledge.knowledge": ("Knowledge",),
             "knowledge.memory_ledger": ("MemoryLedger",),
             "limits": (
                 "CALIBRATION_FACTS_MAX",
@@ -242,6 +255,7 @@ else:
                 "SUPPORT_FACTS_MAX",
                 "TEXT_CHARS_MAX",
             ),
+            "pending_forgets": ("AdvanceForget", "CompleteForget", "ExcludeFacts", "PendingForget"),
             "recalibration": (
                 "CalibrationStatus",
                 "ConfirmedAlarm",
@@ -250,8 +264,18 @@ else:
                 "Recalibration",
                 "may_cover",
             ),
+            "receipt": (
+                "AdaptorOutcome",
+                "DeviceOrder",
+                "EvictedConcept",
+                "FileFound",
+                "FileKind",
+                "PlacedDomain",
+                "Receipt",
+                "SeriesForgotten",
+            ),
             "router": ("Router", "fit_router"),
-            "runtime": ("Runtime", "tap_spans"),
+            "runtime": ("Runtime",),
             "session.assess": ("EXPERTS", "FeatureModel", "NOVELTY_SPREAD", "mixture_scores"),
             "session.explanation": ("Explanation", "KnownExample"),
             "session.label_buffer": ("BufferedObservation",),
@@ -278,7 +302,9 @@ __all__ = [
     "Acknowledgement",
     "Action",
     "Adaptor",
+    "AdaptorOutcome",
     "AdaptorRecord",
+    "AdvanceForget",
     "AlarmCounts",
     "AlarmQuestion",
     "BufferedObservation",
@@ -286,6 +312,7 @@ __all__ = [
     "CancelGrowth",
     "ChangePoint",
     "ColumnMatch",
+    "CompleteForget",
     "Concept",
     "Config",
     "ConfigError",
@@ -294,6 +321,7 @@ __all__ = [
     "Contribution",
     "Decision",
     "Derived",
+    "DeviceOrder",
     "DomainMerge",
     "DriftAlarm",
     "EdgeError",
@@ -301,11 +329,15 @@ __all__ = [
     "Enrol",
     "EraseFacts",
     "Event",
+    "EvictedConcept",
+    "ExcludeFacts",
     "Explanation",
     "Fact",
     "FactBatch",
     "FactBefore",
     "FeatureModel",
+    "FileFound",
+    "FileKind",
     "FitGeometry",
     "ForgetRequest",
     "GrowRequest",
@@ -327,6 +359,8 @@ __all__ = [
     "NamedValues",
     "Observation",
     "ObservedRate",
+    "PendingForget",
+    "PlacedDomain",
     "Publish",
     "Recalibration",
     "Receipt",
@@ -340,6 +374,7 @@ __all__ = [
     "Selector",
     "SeriesAnomaly",
     "SeriesForecast",
+    "SeriesForgotten",
     "SetOutput",
     "Span",
     "StartGrowth",

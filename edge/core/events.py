@@ -16,10 +16,12 @@ from .actions import Action
 from .adaptors import AdaptorRecord
 from .domain_merges import DomainMerge
 from .errors import EdgeError
-from .facts import Fact, LabelCandidate, Receipt, Selector
+from .facts import Fact, LabelCandidate, Selector
 from .jobs import GrowthJob, GrowthResult
 from .knowledge import Contribution
+from .pending_forgets import AdvanceForget, CompleteForget, ExcludeFacts
 from .recalibration import Recalibration
+from .receipt import Receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +101,15 @@ class ForgetRequest(msgspec.Struct, frozen=True):
     request_id: of the receipt; repeating a request under the same id returns the same receipt and
     changes nothing.  refit_geometry: also fit the geometry again to the remaining facts, if one was
     fitted (see `FitGeometry`); False is faster, and the receipt then lists the geometry as not
-    covered.
+    covered.  remove_files: also remove copies of the facts in other files of the home; otherwise
+    the receipt names them.
     """
 
     request_id: str
     selector: Selector
     requested_at_ns: int = 0
     refit_geometry: bool = True
+    remove_files: bool = False
 
 
 class FitGeometry(msgspec.Struct, frozen=True):
@@ -188,6 +192,7 @@ Event = (
     | Relabel
     | UndoMerge
     | ForgetRequest
+    | AdvanceForget
     | FitGeometry
     | GrowRequest
     | GrowthFinished
@@ -321,7 +326,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     answer in any case.  score: novelty of the sample, higher is more novel.  p_value: of the
     sample; window_p: of the stream's window.  reason: why `known` is None.  degraded: the stream is
     in an unlabelled domain, and the nearest learned domains answer.  observed_rate, observed_low,
-    observed_high: see `ObservedRate`; None while nothing was observed.
+    observed_high: see `ObservedRate`; None while nothing was observed.  provisional: the parts that
+    a forget request dropped and that it is made without, see `Knowledge.provisional`.
     """
 
     observation_id: str
@@ -340,6 +346,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     observed_rate: float | None = None
     observed_low: float | None = None
     observed_high: float | None = None
+    provisional: tuple[str, ...] = ()
 
 
 class DriftAlarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -394,6 +401,7 @@ class GrowthReport(msgspec.Struct, frozen=True, kw_only=True):
     """A change of state of a domain's adaptor.  version: 0 if there is none.
 
     accuracy, incumbent: held-out accuracy of the candidate and of the incumbent; NaN if unknown.
+    observation_ids: those that `search` or `detail` names.
     """
 
     domain: str
@@ -403,6 +411,7 @@ class GrowthReport(msgspec.Struct, frozen=True, kw_only=True):
     incumbent: float = math.nan
     detail: str = ""
     search: tuple[str, ...] = ()
+    observation_ids: tuple[str, ...] = ()
 
 
 class UnlabelledObservation(msgspec.Struct, frozen=True, kw_only=True):
@@ -553,6 +562,8 @@ Effect = (
     | StoreContribution
     | StoreGeometry
     | EraseFacts
+    | ExcludeFacts
+    | CompleteForget
     | StartGrowth
     | CancelGrowth
     | SetOutput
