@@ -111,6 +111,24 @@ hand."""
 SERIES_CHANNELS_MAX: Final = 512
 """Channels of one series; bounds what a forecaster stores.  Chosen by hand; effect not measured."""
 
+SERIES_SEGMENT_SAMPLES: Final = 2_048
+"""Samples of a series between two kept states: a week of five-minute samples.  A forget request
+processes them again, about two seconds; a state takes about 3 ms."""
+
+SERIES_SEGMENT_NUMBERS: Final = 1 << 17
+"""Numbers of a series between two kept states: 1 MiB."""
+
+SERIES_SEGMENTS_MAX: Final = 3
+"""Segments kept of a series: two to three weeks of five-minute samples.  Chosen by hand."""
+
+SERIES_CHECKPOINT_BYTES_MAX: Final = 4 << 20
+"""Largest state that is kept before a segment: that of a series of a hundred channels.  A series
+of more learns its kept samples again after a forget request."""
+
+SERIES_BUFFER_BYTES_MAX: Final = 48 << 20
+"""Bytes of kept samples and states of all series: those of twenty series of one channel.  Beyond
+it, states go first, then samples, both of the series silent for longest.  Chosen by hand."""
+
 BATCH_FACTS: Final = 256
 """Facts read from a ledger at a time: few enough that float32 sums of their products are exact."""
 

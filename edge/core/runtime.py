@@ -7,6 +7,7 @@ its knowledge is derived from the ledger.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -181,12 +182,12 @@ class Runtime(RuntimeViews):
         return self.knowledge.contribute(device, self._model.card.fingerprint, revision)
 
     def holds_traces(self, selector: Selector) -> bool:
-        """Return whether label candidates or facts in records of actions match a selector, or
-        recalibrations may stem from observations that it matches."""
+        """Return whether label candidates, facts in records of actions or samples of series match a
+        selector, or recalibrations may stem from observations that it matches."""
         streams = self._streams_of(self._ledger.select(selector), ())
         found = self._ledger.select_candidates(selector)
         found = found or self._levels.matching(selector, streams)
-        return bool(found or self._ledger.kept_facts(selector))
+        return bool(found or self._ledger.kept_facts(selector) or self.series.preview(selector))
 
     # --- observations ---------------------------------------------------------------------------
 
@@ -356,7 +357,9 @@ class Runtime(RuntimeViews):
             yield _repeated(event, stored)
             return
         ids = frozenset(self._ledger.select(event.selector))
-        series_dropped = self.series.forget(event.selector)
+        series = self.series.forget(event.selector)
+        if not self._deferring:
+            self.series.finish_replay()
         buffered = frozenset(self._session.select_unlabelled(event.selector))
         kept = frozenset(self._ledger.kept_facts(event.selector))
         matched = buffered | kept | frozenset(self._ledger.select_candidates(event.selector))
@@ -364,7 +367,7 @@ class Runtime(RuntimeViews):
         recalibrated = self._levels.matching(event.selector, streams)
         # A redelivered observation may match while the fact of that id does not: the fact stays.
         unlabelled = frozenset(key for key in matched - ids if self._ledger.get(key) is None)
-        if event.selector.empty or not (ids | matched or series_dropped or recalibrated):
+        if event.selector.empty or not (ids | matched or series or recalibrated):
             yield _reject(
                 event.request_id,
                 f"forgetting: nothing matches {brief(event.selector)}",
@@ -385,7 +388,7 @@ class Runtime(RuntimeViews):
         more = more if geometry is None else ("geometry", *more)
         frozen = geometry is None and not stays
         rebuilt = Rebuilt(before, self.digest(), more, frozen)
-        receipt = write_receipt(event, facts, rebuilt, self._ledger)
+        receipt = replace(write_receipt(event, facts, rebuilt, self._ledger), series=series)
         # In this order, a crash in between leaves a request to repeat, never a wrong receipt.
         if geometry is not None:
             yield StoreGeometry(geometry)

@@ -74,6 +74,11 @@ BATCH_MIN: Final = 6
 measured."""
 
 
+REPLAY_S: Final = 0.02
+"""Seconds for which samples of series are processed again between decisions: within the 50 ms that
+a forget request may delay one, with a margin for the last sample and a slower processor."""
+
+
 class InputModel:
     """An encoder that accepts features too, which were encoded and quantised before by its card."""
 
@@ -104,6 +109,8 @@ class Home:
     problem: why label candidates could not be stored, or ''.  actuate: set it to a function that
     sets outputs.  erasing: set it to a function that closes readers of the file before an erasure.
     session: the file for series; call its `save`, which nothing else does.
+    erased_samples, erased_series: ids of samples whose messages are void, and series whose messages
+    are all void, while `erased` is called for them.
     Growth needs calls: feed a `Tick` after labels and from time to time, and call `poll_growth`.
     Close the home after use.
     """
@@ -143,6 +150,8 @@ class Home:
         self._raw_inputs = RawInputs() if self.settings.candidates.raw else None
         self.gallery = Gallery(self.store, self.model.card.kind)
         self.trail = SeriesTrail()
+        self.erased_samples: frozenset[str] = frozenset()
+        self.erased_series: frozenset[str] = frozenset()
         self.history = HistoryFile(folder / HISTORY, writable=writable)
         self.store.raw_inputs = self._raw_inputs.of if self._raw_inputs is not None else None
         self._memory_used = True
@@ -190,7 +199,7 @@ class Home:
         effects = self.runtime.handle(event)
         if isinstance(event, Observation):
             messages = tuple(self._apply(effects, observed=True))
-            if event.kind == "series":
+            if event.kind == "series" and event.stream not in self.runtime.series.replaying:
                 self.trail.add(event, messages)
             return messages
         if isinstance(event, ForgetRequest):
@@ -198,11 +207,35 @@ class Home:
         return tuple(self._apply(effects, observed=False))
 
     def _forget_series(self) -> None:
-        """Drop the series that a forget request has dropped wherever else they are kept."""
+        """Drop the samples that a forget request has reached, and what they have shaped, wherever
+        else they are kept."""
         series = self.runtime.series
-        self.session.rewrite(series)
-        self.trail.keep(lambda name: bool(series.channels(name)))
-        self.history.keep_series(lambda name: bool(series.channels(name)))
+        erased = series.take_erased()
+        if erased or self.session.problem:
+            self.session.rewrite(series)
+        if not erased:
+            return
+        for one in erased:
+            name = one.report.stream
+            self.trail.forget(name, one.keys, whole=one.whole)
+            self.history.erase_series(name, 0 if one.whole else one.from_ns)
+        self.erased_samples = frozenset(key for one in erased for key in one.keys)
+        self.erased_series = frozenset(one.report.stream for one in erased if one.whole)
+        if self._erased is not None:
+            self._erased(tuple(self.erased_samples))
+        self.erased_samples = self.erased_series = frozenset()
+
+    def replay_series(self) -> tuple[Message, ...]:
+        """Process samples of series again for a short time, after some were forgotten.  Returns the
+        messages about the samples that have arrived since."""
+        series, messages = self.runtime.series, list[Message]()
+        until = time.monotonic() + REPLAY_S
+        while time.monotonic() < until and (done := series.replay()) is not None:
+            if not done.unchanged:
+                self.trail.add(done.event, done.messages)
+            if done.fresh:
+                messages += done.messages
+        return tuple(messages)
 
     def prefetch(self, events: Sequence[Observation]) -> None:
         """Compute as one batch for observations that `feed` gets next, if they are enough for

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from .forecaster import HORIZONS, Forecast, Forecaster, ForecastTask, State
     from .history import INPUTS, SEASON_STEPS, JumpCorrectedHistory
     from .kinds import FORECASTERS
-    from .series import SeriesTracker
+    from .replay_buffer import LostSamples, ReplayBuffer, SampleBlock, Segment, WaitingSamples
+    from .series import ErasedSeries, SeriesSnapshot, SeriesTracker
     from .training_job import (
         RECORDING_STEPS_MAX,
         RECORDING_STEPS_MIN,
@@ -29,7 +30,14 @@ else:
             "forecaster": ("Forecast", "ForecastTask", "Forecaster", "HORIZONS", "State"),
             "history": ("INPUTS", "JumpCorrectedHistory", "SEASON_STEPS"),
             "kinds": ("FORECASTERS",),
-            "series": ("SeriesTracker",),
+            "replay_buffer": (
+                "LostSamples",
+                "ReplayBuffer",
+                "SampleBlock",
+                "Segment",
+                "WaitingSamples",
+            ),
+            "series": ("ErasedSeries", "SeriesSnapshot", "SeriesTracker"),
             "training_job": (
                 "ForecasterTrainingJob",
                 "ForecasterTrainingResult",
@@ -51,6 +59,7 @@ __all__ = [
     "SEASON_STEPS",
     "Cell",
     "CfC",
+    "ErasedSeries",
     "Floats",
     "Forecast",
     "ForecastTask",
@@ -58,6 +67,12 @@ __all__ = [
     "ForecasterTrainingJob",
     "ForecasterTrainingResult",
     "JumpCorrectedHistory",
+    "LostSamples",
+    "ReplayBuffer",
+    "SampleBlock",
+    "Segment",
+    "SeriesSnapshot",
     "SeriesTracker",
     "State",
+    "WaitingSamples",
 ]
