@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core import Config, Observation, Selector, SeriesForecast, SeriesForgotten
-from edge.core.forecasting import SeriesTracker
+from edge.core.forecasting import SeriesTracker, WaitingSamples
 from edge.storage import shipped_weights
 
 from ..report import BenchmarkRow
@@ -31,7 +31,7 @@ BEGIN_NS: Final = 10**18
 HOUR_S, DAY_S = 3_600, 86_400
 """Seconds: what is forgotten, and what is forecast afterwards."""
 TUNED: Final = "ELEC2 demand"
-"""The series on which `limits.SERIES_SEGMENT_SAMPLES` was chosen; the others confirm it."""
+"""The series on which `limits.SERIES_PART_SAMPLES` was chosen; the others confirm it."""
 ROWS_MAX: Final = 7_000
 """Samples followed at most: more than a full buffer keeps, so that older ones are lost."""
 
@@ -136,10 +136,10 @@ def costs(series: RealSeries) -> Iterator[ForgetCost]:
     for number in range(series.followed):
         list(followed.process(series.event(number)))
     (saved,) = followed.saved()
-    kept = next_day(copy.deepcopy(followed), series)
+    kept = next_day(_copy(followed), series)
     dropped = next_day(SeriesTracker(Config(), shipped_weights()), series) / kept
     for moment, first in moments(series, saved.buffer.samples).items():
-        tracker = copy.deepcopy(followed)
+        tracker = _copy(followed)
         (outcome,) = tracker.forget(series.selector(first))
         begun = time.process_time()
         tracker.finish_replay()
@@ -152,6 +152,15 @@ def costs(series: RealSeries) -> Iterator[ForgetCost]:
             dropped=dropped,
             cpu_s=cpu_s,
         )
+
+
+def _copy(tracker: SeriesTracker) -> SeriesTracker:
+    """Return a tracker that continues from the same state."""
+    made = SeriesTracker(Config(), shipped_weights())
+    for one in tracker.saved():
+        buffer = copy.deepcopy(one.buffer)
+        made.restore({one.name: one.state}, {one.name: (buffer, WaitingSamples(()))})
+    return made
 
 
 def next_day(tracker: SeriesTracker, series: RealSeries) -> float:
@@ -182,7 +191,7 @@ def checkpoint_costs(series: RealSeries) -> Iterator[BenchmarkRow]:
     state_s = (time.process_time() - begun) / repeats
     (saved,) = tracker.saved()
     state = sum(array.nbytes for array in saved.state.values())
-    sample = saved.buffer.segments[0].samples.nbytes / steps
+    sample = saved.buffer.parts[0].samples.nbytes / steps
     yield BenchmarkRow(series.name, "ms of a sample", step_s * 1e3)
     yield BenchmarkRow(series.name, "ms of a kept state", state_s * 1e3)
     yield BenchmarkRow(series.name, "bytes of a kept state", state)

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 
 from ..core import EdgeError, StateError
 from ..core.forecasting import (
+    BufferPart,
     LostSamples,
     ReplayBuffer,
     SampleBlock,
-    Segment,
     SeriesSnapshot,
     SeriesTracker,
     WaitingSamples,
@@ -50,15 +50,15 @@ _NAME_CHARS: Final = 32
 """Hexadecimal digits of a SHA-256 that name a file: no two of a billion contents are alike."""
 _NAME: Final = re.compile(rf"[0-9a-f]{{{_NAME_CHARS}}}")
 _TAIL, _WAITING = "tail/", "waiting/"
-"""Prefixes of the arrays of samples in the main file: of the newest segment, and of those that are
+"""Prefixes of the arrays of samples in the main file: of the newest part, and of those that are
 processed again."""
 _BUFFER = "buffer"
-"""The array that lists the segments of a series, as JSON; older versions have none."""
+"""The array that lists the parts of a series, as JSON; older versions have none."""
 
 
 @dataclass(frozen=True, slots=True)
-class SavedSegment:
-    """A segment of samples.  start, samples: names of files; empty without, and samples are in the
+class SavedPart:
+    """A part of samples.  start, samples: names of files; empty without, and samples are in the
     main file then.  summary: of the samples, in case that their file is lost."""
 
     summary: LostSamples
@@ -71,7 +71,7 @@ class SavedBuffer:
     """The newest samples of a series: see `ReplayBuffer` and `WaitingSamples`."""
 
     lost: LostSamples
-    segments: tuple[SavedSegment, ...]
+    parts: tuple[SavedPart, ...]
     unchanged: int
     fresh: int
 
@@ -186,16 +186,15 @@ class PartFiles:
     def store(self, one: SeriesSnapshot) -> SavedBuffer:
         """Write the parts of a series that have no file so far, and return what lists them.  Raises
         OSError."""
-        segments = one.buffer.segments
-        for segment in segments:
-            if segment.start is not None and not segment.start_file:
-                segment.start_file = self._write(segment.start)
-        for segment in segments[:-1]:
-            if not segment.samples_file and len(segment.samples):
-                segment.samples_file = self._write(segment.samples.arrays())
+        parts = one.buffer.parts
+        for part in parts:
+            if part.start is not None and not part.start_file:
+                part.start_file = self._write(part.start)
+        for part in parts[:-1]:
+            if not part.samples_file and len(part.samples):
+                part.samples_file = self._write(part.samples.arrays())
         saved = tuple(
-            SavedSegment(segment.samples.summary(), segment.start_file, segment.samples_file)
-            for segment in segments
+            SavedPart(part.samples.summary(), part.start_file, part.samples_file) for part in parts
         )
         return SavedBuffer(one.buffer.lost, saved, one.waiting.unchanged, one.waiting.fresh)
 
@@ -235,12 +234,12 @@ def _name_of(body: bytes) -> str:
 
 def _files_of(buffer: ReplayBuffer) -> set[str]:
     """Return the names of the files that hold parts of a series."""
-    return {name for one in buffer.segments for name in (one.start_file, one.samples_file) if name}
+    return {name for one in buffer.parts for name in (one.start_file, one.samples_file) if name}
 
 
 def _inline(one: SeriesSnapshot) -> dict[str, NDArray[Any]]:
     """Return the samples of a series that the main file holds."""
-    tail = one.buffer.segments[-1].samples.arrays()
+    tail = one.buffer.parts[-1].samples.arrays()
     found = {f"{_TAIL}{name}": array for name, array in tail.items()}
     if len(one.waiting):
         waiting = one.waiting.block().arrays()
@@ -304,18 +303,18 @@ def _restore_buffer(
     """Return the newest samples of a series.  Where a file is missing or damaged, its samples and
     all older ones count as lost.  Raises ValueError, KeyError or TypeError for other content."""
     made = ReplayBuffer(lost=saved.lost)
-    made.segments = []
-    for number, one in enumerate(saved.segments):
-        last = number == len(saved.segments) - 1
+    made.parts = []
+    for number, one in enumerate(saved.parts):
+        last = number == len(saved.parts) - 1
         arrays = tail if last else parts.read(one.samples) if one.samples else None
         if arrays is None and one.summary.count:
-            for before in made.segments:
+            for before in made.parts:
                 made.lost.add(before.samples.summary())
             made.lost.add(one.summary)
-            made.segments = []
+            made.parts = []
             continue
         samples = SampleBlock() if arrays is None else SampleBlock.of(arrays)
         start = parts.read(one.start) if one.start else None
         names = one.start if start is not None else "", "" if last else one.samples
-        made.segments.append(Segment(start, samples, *names))
+        made.parts.append(BufferPart(start, samples, *names))
     return made

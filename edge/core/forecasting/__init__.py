@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .forecaster import HORIZONS, Forecast, Forecaster, ForecastTask, State
     from .history import INPUTS, SEASON_STEPS, JumpCorrectedHistory
     from .kinds import FORECASTERS
-    from .replay_buffer import LostSamples, ReplayBuffer, SampleBlock, Segment, WaitingSamples
+    from .replay_buffer import BufferPart, LostSamples, ReplayBuffer, SampleBlock, WaitingSamples
     from .series import ErasedSeries, SeriesSnapshot, SeriesTracker
     from .training_job import (
         RECORDING_STEPS_MAX,
@@ -34,7 +34,7 @@ else:
                 "LostSamples",
                 "ReplayBuffer",
                 "SampleBlock",
-                "Segment",
+                "BufferPart",
                 "WaitingSamples",
             ),
             "series": ("ErasedSeries", "SeriesSnapshot", "SeriesTracker"),
@@ -57,6 +57,7 @@ __all__ = [
     "RECORDING_STEPS_MIN",
     "RECORDING_VALUES_MAX",
     "SEASON_STEPS",
+    "BufferPart",
     "Cell",
     "CfC",
     "ErasedSeries",
@@ -70,7 +71,6 @@ __all__ = [
     "LostSamples",
     "ReplayBuffer",
     "SampleBlock",
-    "Segment",
     "SeriesSnapshot",
     "SeriesTracker",
     "State",

@@ -1,7 +1,7 @@
 """The newest samples of a series with checkpoints of its state: a forget request replays them.
 
 A forecaster cannot subtract a sample: everything that came later depends on it.  So the series
-keeps its newest samples as they came, in segments, and the state before each segment.  To forget
+keeps its newest samples as they came, in parts, and the state before each part.  To forget
 samples, the state before the first of them is restored and the samples since are processed again
 without the forgotten ones.  What follows is bit-equal to a twin that received the same samples in
 the same order but for those, which is a gap at their times.  Where the state before the first of
@@ -26,7 +26,7 @@ from ..facts import Selector
 from .forecaster import Floats, State
 
 _NAMES_MAX: Final = 256
-"""Subjects, recordings, or layouts of a segment, which ends with the last of them: a recording a
+"""Subjects, recordings, or layouts of a part, which ends with the last of them: a recording a
 day for most of a year.  Chosen by hand; effect not measured."""
 
 _SEARCHED_MAX: Final = 16
@@ -115,10 +115,10 @@ class SampleBlock:
 
     @property
     def full(self) -> bool:
-        """True if the next samples belong into another segment."""
+        """True if the next samples belong into another part."""
         return (
-            len(self) >= limits.SERIES_SEGMENT_SAMPLES
-            or len(self._columns["values"]) >= limits.SERIES_SEGMENT_NUMBERS
+            len(self) >= limits.SERIES_PART_SAMPLES
+            or len(self._columns["values"]) >= limits.SERIES_PART_NUMBERS
             or max(map(len, self._tables)) >= _NAMES_MAX
         )
 
@@ -272,7 +272,7 @@ class LostSamples:
 
 
 @dataclass(slots=True, eq=False)
-class Segment:
+class BufferPart:
     """Consecutive samples.  start: the state of the series before the first one; None where it has
     none, or where it is not kept.  start_file, samples_file: where the storage keeps them."""
 
@@ -289,10 +289,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a selector matches: rows of segments, and perhaps samples that are not kept.
+    """What a selector matches: rows of parts, and perhaps samples that are not kept.
 
-    rows: per segment, which of its samples.  first: number of the first segment with one; that of
-    all segments if none has.
+    rows: per part, which of its samples.  first: number of the first part with one; that of
+    all parts if none has.
     """
 
     rows: tuple[NDArray[np.bool_], ...]
@@ -323,43 +323,43 @@ class Excluded:
 
 
 class ReplayBuffer:
-    """The newest samples of one series, at most `SERIES_SEGMENTS_MAX` segments."""
+    """The newest samples of one series, at most `SERIES_PARTS_MAX` parts."""
 
     def __init__(self, start: State | None = None, lost: LostSamples | None = None) -> None:
         self.lost = LostSamples() if lost is None else lost
-        self.segments: list[Segment] = [Segment(start)]
+        self.parts: list[BufferPart] = [BufferPart(start)]
 
     @property
     def full(self) -> bool:
-        """True if the next sample belongs into a segment of its own: call `begin` before it."""
-        return self.segments[-1].samples.full
+        """True if the next sample belongs into a part of its own: call `begin` before it."""
+        return self.parts[-1].samples.full
 
     @property
     def samples(self) -> int:
         """The number of kept samples."""
-        return sum(len(one.samples) for one in self.segments)
+        return sum(len(one.samples) for one in self.parts)
 
     @property
     def nbytes(self) -> int:
         """Bytes of samples and states."""
-        return sum(one.samples.nbytes + one.start_bytes for one in self.segments)
+        return sum(one.samples.nbytes + one.start_bytes for one in self.parts)
 
     def begin(self, start: State | None) -> None:
-        """Begin a segment with the state before it, and drop the oldest one of too many."""
-        self.segments.append(Segment(start))
-        while len(self.segments) > limits.SERIES_SEGMENTS_MAX:
+        """Begin a part with the state before it, and drop the oldest one of too many."""
+        self.parts.append(BufferPart(start))
+        while len(self.parts) > limits.SERIES_PARTS_MAX:
             self.drop_oldest()
 
     def drop_oldest(self) -> None:
-        """Drop the oldest segment: its samples are lost from now on."""
-        gone = self.segments.pop(0)
+        """Drop the oldest part: its samples are lost from now on."""
+        gone = self.parts.pop(0)
         self.lost.add(gone.samples.summary())
-        if not self.segments:
-            self.segments.append(Segment())
+        if not self.parts:
+            self.parts.append(BufferPart())
 
     def add(self, sample: SeriesSample) -> None:
         """Add the newest sample."""
-        self.segments[-1].samples.add(sample)
+        self.parts[-1].samples.add(sample)
 
     def reach(
         self, selector: Selector, stream: str, waiting: AbstractSet[str] = frozenset()
@@ -368,11 +368,11 @@ class ReplayBuffer:
         series, which are not lost either."""
         if not may_select(selector, stream):
             return None
-        rows = tuple(one.samples.selected(selector) for one in self.segments)
+        rows = tuple(one.samples.selected(selector) for one in self.parts)
         first = next((at for at, one in enumerate(rows) if one.any()), len(rows))
         rest = selector
         if selector.ids is not None and self.lost.count:
-            known = {key for one in self.segments for key in one.samples.ids()}
+            known = {key for one in self.parts for key in one.samples.ids()}
             rest = replace(selector, ids=selector.ids - known - waiting)
         in_lost = self.lost.may_match(rest, stream)
         return Reach(rows, first, in_lost) if first < len(rows) or in_lost else None
@@ -385,25 +385,25 @@ class ReplayBuffer:
     def exclude(self, reach: Reach) -> Excluded:
         """Remove samples and all that came after the state to continue from, and return the rest,
         which is to be processed again."""
-        segments = self.segments
+        parts = self.parts
         origin = self._origin(reach) if self.replays(reach) else None
-        again = segments if origin is None else segments[origin:]
+        again = parts if origin is None else parts[origin:]
         rows = reach.rows if origin is None else reach.rows[origin:]
-        start = None if origin is None else segments[origin].start
+        start = None if origin is None else parts[origin].start
         waiting, unchanged, keys, from_ns = _without(again, rows)
         if origin is None:
             # The series starts without history, so nothing depends on lost samples any more.
             self.lost, unchanged = LostSamples(), 0
             keys = tuple(key for one in again for key in one.samples.ids())
             from_ns = 0
-        kept = Segment(start, start_file="" if origin is None else segments[origin].start_file)
-        self.segments = [*(() if origin is None else segments[:origin]), kept]
+        kept = BufferPart(start, start_file="" if origin is None else parts[origin].start_file)
+        self.parts = [*(() if origin is None else parts[:origin]), kept]
         return Excluded(start, waiting, unchanged, keys, from_ns)
 
     def _origin(self, reach: Reach) -> int | None:
-        """Return the last segment up to the first forgotten sample that a replay can start from."""
-        for at in range(min(reach.first, len(self.segments) - 1), -1, -1):
-            if self.segments[at].start is not None or (at == 0 and not self.lost.count):
+        """Return the last part up to the first forgotten sample that a replay can start from."""
+        for at in range(min(reach.first, len(self.parts) - 1), -1, -1):
+            if self.parts[at].start is not None or (at == 0 and not self.lost.count):
                 return at
         return None
 
@@ -490,15 +490,15 @@ class Removed:
 
 
 def _without(
-    segments: Sequence[Segment], rows: Sequence[NDArray[np.bool_]]
+    parts: Sequence[BufferPart], rows: Sequence[NDArray[np.bool_]]
 ) -> tuple[tuple[SampleBlock, ...], int, tuple[str, ...], int]:
-    """Return the samples of segments but for some rows, how many came before the first of these,
+    """Return the samples of parts but for some rows, how many came before the first of these,
     the ids of all from there on, and the earliest time of these."""
     blocks, keys = [], list[str]()
     unchanged, from_ns = 0, limits.COUNT_MAX
-    for segment, gone in zip(segments, rows, strict=True):
+    for part, gone in zip(parts, rows, strict=True):
         block = SampleBlock()
-        for sample, out in zip(segment.samples, gone.tolist(), strict=True):
+        for sample, out in zip(part.samples, gone.tolist(), strict=True):
             if out or keys:
                 keys.append(sample.key)
                 from_ns = min(from_ns, sample.at_ns)
@@ -512,16 +512,16 @@ def _without(
 
 def shrink(buffers: Collection[ReplayBuffer]) -> None:
     """Keep the buffers of all series within `SERIES_BUFFER_BYTES_MAX`.  buffers: the one silent
-    for longest first.  States before segments go first, then the oldest samples."""
+    for longest first.  States before parts go first, then the oldest samples."""
     over = sum(one.nbytes for one in buffers) - limits.SERIES_BUFFER_BYTES_MAX
     for buffer in buffers:
-        for segment in buffer.segments:
-            if over > 0 and segment.start is not None:
-                over -= segment.start_bytes
-                segment.start, segment.start_file = None, ""
+        for part in buffer.parts:
+            if over > 0 and part.start is not None:
+                over -= part.start_bytes
+                part.start, part.start_file = None, ""
     for buffer in buffers:
         while over > 0 and buffer.samples:
-            over -= buffer.segments[0].samples.nbytes
+            over -= buffer.parts[0].samples.nbytes
             buffer.drop_oldest()
 
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 SeriesMessage = SeriesForecast | ChangePoint | SeriesAnomaly | Rejected
 
-_WAITING_MAX = 2 * limits.SERIES_SEGMENTS_MAX * limits.SERIES_SEGMENT_SAMPLES
+_WAITING_MAX = 2 * limits.SERIES_PARTS_MAX * limits.SERIES_PART_SAMPLES
 """Samples that wait to be processed again, at most: twice those of a full buffer.  Beyond it each
 new one waits until an older one is processed."""
 _UNNAMED_DETECTOR = "joint"
@@ -138,7 +138,7 @@ class SeriesTracker:
 
     def _accept(self, event: Observation) -> tuple[Floats, SeriesSample]:
         """Return a valid sample's values by channel, and the sample; start a series if it is new,
-        and a segment of its samples if that is due.  Raises ValueError for an invalid sample."""
+        and a part of its samples if that is due.  Raises ValueError for an invalid sample."""
         buffer = self._buffers.get(event.stream)
         due = buffer is not None and buffer.full
         before = self._checkpoint(event.stream) if due else None

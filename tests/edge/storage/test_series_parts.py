@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +24,9 @@ SECRET = 1_234.567_890_123
 
 
 @pytest.fixture(autouse=True)
-def _short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Segments of forty samples."""
-    monkeypatch.setattr(limits, "SERIES_SEGMENT_SAMPLES", 40)
+def _short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of forty samples."""
+    monkeypatch.setattr(limits, "SERIES_PART_SAMPLES", 40)
 
 
 def events(count: int = COUNT) -> list:
@@ -93,7 +92,7 @@ def test_a_forgotten_sample_leaves_every_file(tmp_path: Path) -> None:
         assert not any(needle in body for body in bodies for needle in needles)
 
 
-def test_full_segments_are_written_once(tmp_path: Path) -> None:
+def test_full_parts_are_written_once(tmp_path: Path) -> None:
     """A second save writes no file of samples or states again."""
     folder = new_home(tmp_path)
     follow(folder)
@@ -108,8 +107,8 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-def kills(monkeypatch: pytest.MonkeyPatch, after: int) -> Iterator[int]:
-    """End the process at a write of the series' files, and count the writes."""
+def kill(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """End the process at a write of the series' files."""
     counter = itertools.count()
     write, sync = series_state.write_bytes, series_state.sync_folder
 
@@ -120,7 +119,6 @@ def kills(monkeypatch: pytest.MonkeyPatch, after: int) -> Iterator[int]:
 
     monkeypatch.setattr(series_state, "write_bytes", killing)
     monkeypatch.setattr(series_state, "sync_folder", killing)
-    return counter
 
 
 @pytest.mark.parametrize("after", range(4))
@@ -133,7 +131,7 @@ def test_a_kill_at_any_write_of_a_forget_loses_nothing(
     follow(folder)
     home = Home(folder, deferring=True)
     with monkeypatch.context() as patched:
-        kills(patched, after)
+        kill(patched, after)
         try:
             home.feed(ForgetRequest("f", selector(100), 0))
         except Killed:
@@ -146,8 +144,8 @@ def test_a_kill_at_any_write_of_a_forget_loses_nothing(
         listed = {
             name
             for one in series.saved()
-            for segment in one.buffer.segments
-            for name in (segment.start_file, segment.samples_file)
+            for part in one.buffer.parts
+            for name in (part.start_file, part.samples_file)
             if name
         }
         assert {one.name for one in files(folder)[1:]} == listed
@@ -164,7 +162,7 @@ def test_a_damaged_part_costs_its_samples_and_nothing_else(tmp_path: Path, damag
     follow(folder)
     with Home(folder) as home:
         (saved,) = home.runtime.series.saved()
-        middle = saved.buffer.segments[-2].samples_file
+        middle = saved.buffer.parts[-2].samples_file
     path = folder / "knowledge.db.series.d" / middle
     if damage == "missing":
         path.unlink()

@@ -22,9 +22,9 @@ COUNT = 330
 
 
 @pytest.fixture(autouse=True)
-def _short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Segments of a hundred samples: three hundred are kept."""
-    monkeypatch.setattr(limits, "SERIES_SEGMENT_SAMPLES", 100)
+def _short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of a hundred samples: three hundred are kept."""
+    monkeypatch.setattr(limits, "SERIES_PART_SAMPLES", 100)
 
 
 def span(first: int, last: int) -> Selector:
@@ -59,7 +59,7 @@ def test_a_forgotten_hour_leaves_the_state_of_a_twin(first: int, last: int) -> N
 
 
 def test_a_replay_starts_at_the_state_before_the_forgotten_sample() -> None:
-    """At most a segment is processed again beyond the samples that came later."""
+    """At most a part is processed again beyond the samples that came later."""
     made = tracker(sample(n, row) for n, row in enumerate(demand(COUNT)))
     made.forget(span(COUNT - 2, COUNT))
     assert finish(made) == 28
@@ -212,7 +212,7 @@ def test_an_id_of_a_lost_sample_restarts_the_series() -> None:
 
 
 def test_buffers_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the limit of all series, states between segments go first and samples after them, of
+    """Beyond the limit of all series, states between parts go first and samples after them, of
     the series silent for longest; it then restarts, and the active one is still exact."""
     events = [sample(n, row) for n, row in enumerate(demand(COUNT))]
     others = [replace(one, stream="old") for one in events]
@@ -235,7 +235,7 @@ def test_a_block_of_samples_is_read_as_it_was_written() -> None:
         sample(n, payload, subject=f"s{n % 3}") for n, payload in enumerate(payloads("named"))
     )
     (saved,) = block.saved()
-    samples = saved.buffer.segments[0].samples
+    samples = saved.buffer.parts[0].samples
     again = SampleBlock.of(samples.arrays())
     for one, other in zip(samples, again, strict=True):
         assert one[:5] == other[:5]

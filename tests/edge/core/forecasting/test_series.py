@@ -296,7 +296,7 @@ def test_lost_samples_of_many_subjects_are_selected_by_any_subject(
 ) -> None:
     """Subjects of samples that are not kept are recorded up to a limit; beyond it, forgetting any
     subject restarts the series."""
-    monkeypatch.setattr(limits, "SERIES_SEGMENT_SAMPLES", 1)
+    monkeypatch.setattr(limits, "SERIES_PART_SAMPLES", 1)
     world = World()
     for number in range(limits.SERIES_SUBJECTS_MAX - 1):
         published(world, sample(number, [1.0], subject=f"s{number}"))
@@ -365,9 +365,9 @@ def test_the_configuration_applies_to_forecasts() -> None:
 
 
 def test_daemon_and_command_line_share_one_default_detector() -> None:
-    """Fewer than six channels use segments, others joint, unless the configuration names a
+    """Fewer than six channels use parts, others joint, unless the configuration names a
     detector."""
-    assert [default_detector(channels) for channels in (1, 5, 6, 30)] == ["segments"] * 2 + [
+    assert [default_detector(channels) for channels in (1, 5, 6, 30)] == ["parts"] * 2 + [
         "joint"
     ] * 2
     for channels, config, kind in ((5, Config(), "level"), (6, Config(detector="cusum"), "level")):
