@@ -207,6 +207,15 @@ MIGRATIONS: Final[list[str]] = [
     CREATE INDEX action_facts_by_id ON action_facts (id);
     ALTER TABLE adaptors ADD COLUMN kept_for INTEGER;
     """,
+    """
+    -- Forget requests that are not complete.
+    CREATE TABLE pending_forgets (
+        number INTEGER PRIMARY KEY,
+        request TEXT NOT NULL UNIQUE,
+        body TEXT NOT NULL
+    );
+    CREATE INDEX facts_by_stream ON facts (stream, captured_at_ns, domain, label, id);
+    """,
 ]
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from edge.core import limits
-from edge.core.events import ForgetRequest
+from edge.core.events import Acknowledgement, ForgetRequest
 from edge.core.facts import Selector
 from edge.core.forecasting.series import SeriesTracker
+from edge.core.pending_forgets import AdvanceForget
 from edge.core.receipt import SeriesForgotten
 from edge.home.home import Home
 from edge.storage import series_state
@@ -66,8 +67,9 @@ def test_a_forget_is_finished_after_a_restart(tmp_path: Path) -> None:
     the series is provisional until then; the state is that of the twin."""
     follow(new_home(tmp_path))
     with Home(tmp_path, deferring=True) as home:
-        (receipt,) = home.feed(ForgetRequest("f", selector(100), 0))
-        assert receipt.series == (SeriesForgotten("load", 1, "replayed", 0),)
+        (answer,) = home.feed(ForgetRequest("f", selector(100), 1))
+        assert isinstance(answer, Acknowledgement)
+        assert home.runtime.pending_forgets()[0].deriving == ("series",)
         for _ in range(5):
             home.runtime.series.replay()
         home.session.save(home.runtime.series)
@@ -76,8 +78,12 @@ def test_a_forget_is_finished_after_a_restart(tmp_path: Path) -> None:
         assert home.session.problem == ""
         assert series.replaying == ("load",)
         while series.replaying:
+            assert not home.advances_forget
             home.replay_series()
         assert differing(series, twin()) == []
+        assert home.advances_forget
+        (receipt,) = home.feed(AdvanceForget(2))
+        assert receipt.series == (SeriesForgotten("load", 1, "replayed", 0),)
 
 
 def test_a_forgotten_sample_leaves_every_file(tmp_path: Path) -> None:
