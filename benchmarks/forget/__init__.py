@@ -1,1 +1,1 @@
-"""What forgetting costs, and what it leaves behind."""
+"""Forgetting: pauses, traces, collateral, series, fleets and duplicates."""

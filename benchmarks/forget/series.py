@@ -22,7 +22,7 @@ from edge.core import Config, Observation, Selector, SeriesForecast, SeriesForgo
 from edge.core.forecasting import SeriesTracker, WaitingSamples
 from edge.storage import shipped_weights
 
-from ..report import BenchmarkRow
+from ..report import BenchmarkReport, BenchmarkRow
 
 Floats = NDArray[np.float64]
 
@@ -198,20 +198,20 @@ def checkpoint_costs(series: RealSeries) -> Iterator[BenchmarkRow]:
     yield BenchmarkRow(series.name, "bytes of a kept sample", sample)
 
 
-def measure(data: Path | None, *, quick: bool = False) -> tuple[list[BenchmarkRow], float]:
-    """Return a row per series and hour, and the worst ratio of errors.  quick: three series."""
-    rows, worst = [], 0.0
+def run(data: Path | None, *, quick: bool = False) -> BenchmarkReport:
+    """Measure all series, about ten minutes.  quick: the first two.  The summary's ratio is the
+    worst of all hours that are kept, or not."""
+    rows, ratios = [], [0.0]
     found = list(real_series(data)) if data is not None else []
-    for series in found[:3] if quick else found:
+    for series in found[:2] if quick else found:
         for one in costs(series):
-            worst = max(worst, one.ratio)
+            ratios.append(one.ratio)
             what = f"{one.moment} ({one.outcome.outcome})"
             rows += [
-                BenchmarkRow(
-                    one.series, f"{what}: error of the next day over that of before", one.ratio
-                ),
-                BenchmarkRow(one.series, f"{what}: the same, started again", one.dropped),
+                BenchmarkRow(one.series, f"{what}: error of the next day, ratio", one.ratio),
+                BenchmarkRow(one.series, f"{what}: ratio, started again", one.dropped),
                 BenchmarkRow(one.series, f"{what}: processor seconds", one.cpu_s),
             ]
         rows += checkpoint_costs(series)
-    return rows, worst
+    notes = () if found else ("without data: no series",)
+    return BenchmarkReport("series", tuple(rows), {"series_mae_ratio": max(ratios)}, notes)

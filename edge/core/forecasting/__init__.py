@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from .forecaster import HORIZONS, Forecast, Forecaster, ForecastTask, State
     from .history import INPUTS, SEASON_STEPS, JumpCorrectedHistory
     from .kinds import FORECASTERS
-    from .replay_buffer import BufferPart, LostSamples, ReplayBuffer, SampleBlock, WaitingSamples
+    from .replay_buffer import BufferPart, ReplayBuffer, WaitingSamples
+    from .sample_block import LostSamples, SampleBlock
     from .series import ErasedSeries, SeriesSnapshot, SeriesTracker
     from .training_job import (
         RECORDING_STEPS_MAX,
@@ -30,13 +31,8 @@ else:
             "forecaster": ("Forecast", "ForecastTask", "Forecaster", "HORIZONS", "State"),
             "history": ("INPUTS", "JumpCorrectedHistory", "SEASON_STEPS"),
             "kinds": ("FORECASTERS",),
-            "replay_buffer": (
-                "LostSamples",
-                "ReplayBuffer",
-                "SampleBlock",
-                "BufferPart",
-                "WaitingSamples",
-            ),
+            "replay_buffer": ("BufferPart", "ReplayBuffer", "WaitingSamples"),
+            "sample_block": ("LostSamples", "SampleBlock"),
             "series": ("ErasedSeries", "SeriesSnapshot", "SeriesTracker"),
             "training_job": (
                 "ForecasterTrainingJob",

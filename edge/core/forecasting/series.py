@@ -21,16 +21,14 @@ from ..facts import Selector
 from ..receipt import SeriesForgotten
 from .forecaster import Floats, ForecastTask, State
 from .replay_buffer import (
-    LostSamples,
     Reach,
     Removed,
     ReplayBuffer,
-    SeriesSample,
     WaitingSamples,
     may_select,
-    sample_of,
     shrink,
 )
+from .sample_block import LostSamples, SeriesSample, sample_of
 from .tracked_series import (
     SCORER_VERSION,
     TrackedSeries,
@@ -263,7 +261,8 @@ class SeriesTracker:
         if found.start is not None:
             self._series[name], _ = self._unpack(name, found.start)
         block = left.block()
-        from_ns = min(found.from_ns, removed.from_ns, *(one.at_ns for one in block))
+        earliest = int(block.times().min()) if len(block) else limits.COUNT_MAX
+        from_ns = min(found.from_ns, removed.from_ns, earliest)
         keys = dict.fromkeys((*found.keys, *removed.keys, *block.ids()))
         self._wait(name, WaitingSamples((*found.waiting, block), found.unchanged, left.fresh))
         whole = found.start is None and not found.unchanged

@@ -30,10 +30,10 @@ def offer(here: Served, numbers: range) -> None:
 
 
 def settled(here: Served) -> None:
-    """Wait until nothing is processed again."""
+    """Wait until everything is processed again and the receipt is there."""
     home = here.daemon.homes[""].home
     assert home is not None
-    here.until(lambda: not home.runtime.series.replaying)
+    here.until(lambda: not (home.runtime.series.replaying or home.runtime.forgetting))
 
 
 def forecast(here: Served) -> dict[str, Any]:

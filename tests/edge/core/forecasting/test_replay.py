@@ -12,7 +12,7 @@ from edge.core import limits
 from edge.core.columns import NamedValues
 from edge.core.events import ChangePoint, ForgetRequest, Observation, Publish, SeriesForecast
 from edge.core.facts import Selector
-from edge.core.forecasting.replay_buffer import SampleBlock
+from edge.core.forecasting.sample_block import SampleBlock
 from edge.core.forecasting.series import SeriesTracker
 from edge.core.receipt import Receipt, SeriesForgotten
 from tests.series import BEGIN_NS, STEP_NS, demand, differing, sample, tracker
