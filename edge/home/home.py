@@ -48,6 +48,7 @@ from ..core import (
     Together,
     Undoable,
 )
+from ..core.forecasting import ErasedSeries
 from ..mqtt import BundleTrialReport
 from ..storage import (
     HistoryFile,
@@ -207,9 +208,14 @@ class Home:
             if event.kind == "series" and event.stream not in self.runtime.series.replaying:
                 self.trail.add(event, messages)
             return messages
-        if isinstance(event, ForgetRequest):
-            self._forget_series()
-        return tuple(self._apply(effects, observed=False))
+        erased = self.runtime.series.take_erased()
+        try:
+            if isinstance(event, ForgetRequest):
+                self._forget_series(erased)
+            return tuple(self._apply(effects, observed=False))
+        except StateError:
+            self.runtime.series.refuse(erased)
+            raise
 
     def _complete_forgets(self) -> None:
         """Complete the forget requests that a crash has left; a disk error leaves them pending."""
@@ -223,13 +229,11 @@ class Home:
         runtime = self.runtime
         return runtime.advances and (runtime.erasing or not self._fitter.reading)
 
-    def _forget_series(self) -> None:
+    def _forget_series(self, erased: tuple[ErasedSeries, ...]) -> None:
         """Drop the samples that a forget request has reached, and what they have shaped, wherever
         else they are kept."""
-        series = self.runtime.series
-        erased = series.take_erased()
         if erased or self.session.problem:
-            self.session.rewrite(series)
+            self.session.rewrite(self.runtime.series)
         if not erased:
             return
         for one in erased:

@@ -109,7 +109,8 @@ class SeriesTracker:
         self._series: dict[str, TrackedSeries] = {}
         self._buffers: dict[str, ReplayBuffer] = {}
         self._waiting: dict[str, WaitingSamples] = {}
-        self._erased: list[ErasedSeries] = []
+        self._erased: tuple[ErasedSeries, ...] = ()
+        self._refused: tuple[ErasedSeries, ...] = ()
         self.samples = 0
 
     def process(self, event: Observation) -> Iterator[SeriesMessage]:
@@ -203,18 +204,23 @@ class SeriesTracker:
 
         Every state that a matching sample has shaped is dropped before this returns.
         """
-        erased = []
+        erased, self._refused = list(self._refused), ()
         for name in tuple(self._buffers):
             reached = self._reach(name, selector)
             if reached is not None:
                 erased.append(self._exclude(name, *reached))
-        self._erased += erased
+        self._erased = tuple(erased)
         return tuple(one.report for one in erased)
 
     def take_erased(self) -> tuple[ErasedSeries, ...]:
-        """Return what forget requests have reached since the last call."""
-        erased, self._erased = tuple(self._erased), []
+        """Return once what the last forget request has reached."""
+        erased, self._erased = self._erased, ()
         return erased
+
+    def refuse(self, erased: tuple[ErasedSeries, ...]) -> None:
+        """Note that a forget request was refused after it had reached series, since storing failed.
+        They stay without its samples, and the next request reports them."""
+        self._refused = erased
 
     @property
     def replaying(self) -> tuple[str, ...]:

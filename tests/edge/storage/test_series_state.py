@@ -193,8 +193,8 @@ def test_a_file_that_cannot_be_read_is_forgotten_too(tmp_path: Path) -> None:
 
 
 def test_a_series_that_cannot_be_erased_gives_no_receipt(tmp_path: Path, monkeypatch) -> None:
-    """If the file cannot be rewritten, the request is refused with the reason and may be
-    repeated."""
+    """If the file cannot be rewritten, the request is refused with the reason; repeated, it leaves
+    nothing in the file, and its receipt names the series."""
     folder, _ = saved_home(tmp_path)
 
     def fail(*_: object, **__: object) -> None:
@@ -206,8 +206,11 @@ def test_a_series_that_cannot_be_erased_gives_no_receipt(tmp_path: Path, monkeyp
             broken.setattr(session, "write_bytes", fail)
             with pytest.raises(StateError, match="Input/output"):
                 home.feed(ForgetRequest("f", Selector(stream="links"), 0))
-        assert file_of(folder).exists()
-        home.feed(ForgetRequest("f", Selector(stream="others"), 0))
+        assert b"links" in file_of(folder).read_bytes()
+        (receipt,) = home.feed(ForgetRequest("f", Selector(stream="links"), 0))
+        assert receipt.series == (SeriesForgotten("links", 40, "replayed", 0),)
+        assert b"links" not in file_of(folder).read_bytes()
+        home.feed(ForgetRequest("g", Selector(stream="others"), 0))
         assert not file_of(folder).exists()
 
 
