@@ -46,6 +46,7 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/fleet": frozenset({"cryptography"}),
     "edge/commands": frozenset({"cryptography", "msgspec", "paho"}),
     "edge/analysis": frozenset({"msgspec", "numpy"}),
+    "edge/audit": frozenset({"numpy"}),
     "edge/daemon": frozenset({"PIL", "msgspec", "numpy", "prometheus_client"}),
     "edge/sim": frozenset(
         {"PIL", "joblib", "matplotlib", "msgspec", "numpy", "ray", "sklearn", "torchhd"}
@@ -132,6 +133,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
         }
     ),
     "edge/analysis": frozenset({*_BASE, "edge/config", "edge/home", "edge/storage"}),
+    "edge/audit": frozenset({*_BASE, "hdc"}),
     "edge/daemon": frozenset(
         {
             *_BASE,

@@ -101,13 +101,15 @@ class ForgetRequest(msgspec.Struct, frozen=True):
     request_id: of the receipt; repeating a request under the same id returns the same receipt and
     changes nothing.  refit_geometry: also fit the geometry again to the remaining facts, if one was
     fitted (see `FitGeometry`); False is faster, and the receipt then lists the geometry as not
-    covered.
+    covered.  remove_files: also remove copies of the facts in other files of the home; otherwise
+    the receipt names them.
     """
 
     request_id: str
     selector: Selector
     requested_at_ns: int = 0
     refit_geometry: bool = True
+    remove_files: bool = False
 
 
 class FitGeometry(msgspec.Struct, frozen=True):
@@ -399,6 +401,7 @@ class GrowthReport(msgspec.Struct, frozen=True, kw_only=True):
     """A change of state of a domain's adaptor.  version: 0 if there is none.
 
     accuracy, incumbent: held-out accuracy of the candidate and of the incumbent; NaN if unknown.
+    observation_ids: those that `search` or `detail` names.
     """
 
     domain: str
@@ -408,6 +411,7 @@ class GrowthReport(msgspec.Struct, frozen=True, kw_only=True):
     incumbent: float = math.nan
     detail: str = ""
     search: tuple[str, ...] = ()
+    observation_ids: tuple[str, ...] = ()
 
 
 class UnlabelledObservation(msgspec.Struct, frozen=True, kw_only=True):

@@ -50,10 +50,9 @@ from .pending_forgets import (
     PendingForget,
 )
 from .receipt import Receipt, SeriesForgotten
-from .receipts import Rebuilt, write_receipt
+from .receipts import Rebuilt, keyed_digest, write_receipt
 from .reconfigurator import Reconfigurator
 from .session import BatchPrefetch, FeatureModel, SessionState, StreamLevels
-from .validation import brief
 
 SLICE_FACTS: Final = 64
 """Facts erased between two decisions.  Erasing so many, with their indexes, in a file of 100,000
@@ -180,7 +179,7 @@ class RuntimeForgetting(ABC):
         if event.selector.empty or not (ids | matched or series or recalibrated):
             yield _reject(
                 event.request_id,
-                f"forgetting: nothing matches {brief(event.selector)}",
+                "forgetting: nothing matches the selection",
                 "name at least one of id, subject, stream, recording, domain, label, time range",
             )
             return
@@ -374,7 +373,8 @@ class RuntimeForgetting(ABC):
         self.knowledge.dropped.pending = False
         yield from self._levels.rebase(self.knowledge)
         for one in pending:
-            receipt = replace(one.receipt, digest_after=after, completed_at_ns=max(1, at_ns))
+            digest = keyed_digest(one.receipt.request_id, after, self._ledger)
+            receipt = replace(one.receipt, digest_after=digest, completed_at_ns=max(1, at_ns))
             yield CompleteForget(receipt)
             yield Publish(receipt)
 

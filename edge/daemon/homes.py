@@ -146,7 +146,8 @@ class HomeSlot:
 
     def replay_series(self) -> tuple[Message, ...]:
         """Process samples of series again for a short time; returns the messages."""
-        return self.home.replay_series() if self.home is not None else ()
+        home = self.home
+        return () if home is None else home.replay.advance(home.runtime.series)
 
     def maintain(self) -> tuple[Message, ...]:
         """Install the worker's result, tick and save when due; returns the messages."""

@@ -48,7 +48,6 @@ from ..core import (
     Together,
     Undoable,
 )
-from ..core.forecasting import ErasedSeries
 from ..mqtt import BundleTrialReport
 from ..storage import (
     HistoryFile,
@@ -67,6 +66,8 @@ from .bundle_trial import TrialHealth
 from .gallery import Gallery
 from .process_memory import return_free_memory
 from .raw_inputs import RawInputs
+from .receipt_completer import ReceiptCompleter
+from .series_replay import SeriesReplay
 from .series_trail import SeriesTrail
 
 VECTOR_CARD = "card.toml"
@@ -76,11 +77,6 @@ HISTORY: Final = "history.db"
 BATCH_MIN: Final = 6
 """Observations from which a batch is cheaper than deciding one by one.  Chosen by hand; effect not
 measured."""
-
-
-REPLAY_S: Final = 0.02
-"""Seconds for which samples of series are processed again between decisions: within the 50 ms that
-a forget request may delay one, with a margin for the last sample and a slower processor."""
 
 
 class InputModel:
@@ -112,9 +108,8 @@ class Home:
     today are fitted in the background, see `Knowledge`; call `refit` often.
     problem: why label candidates could not be stored, or ''.  actuate: set it to a function that
     sets outputs.  erasing: set it to a function that closes readers of the file before an erasure.
-    session: the file for series; call its `save`, which nothing else does.
-    erased_samples, erased_series: ids of samples whose messages are void, and series whose messages
-    are all void, while `erased` is called for them.
+    receipts: completes those of forget requests.  session: the file for series; call its `save`,
+    which nothing else does.
     Growth needs calls: feed a `Tick` after labels and from time to time, and call `poll_growth`.
     Close the home after use.
     """
@@ -154,12 +149,13 @@ class Home:
         self._raw_inputs = RawInputs() if self.settings.candidates.raw else None
         self.gallery = Gallery(self.store, self.model.card.kind)
         self.trail = SeriesTrail()
-        self.erased_samples: frozenset[str] = frozenset()
-        self.erased_series: frozenset[str] = frozenset()
         self.history = HistoryFile(folder / HISTORY, writable=writable)
+        self.replay = SeriesReplay(self.session, self.trail, self.history, erased)
         self.store.raw_inputs = self._raw_inputs.of if self._raw_inputs is not None else None
         self._memory_used = True
         self._settled = True
+        card = self.model.card
+        self.receipts = ReceiptCompleter(folder, self.store, card, self.history)
         self.trial: TrialHealth | None = None
         self._watch_trial()
         if writable and not deferring:
@@ -211,7 +207,9 @@ class Home:
         erased = self.runtime.series.take_erased()
         try:
             if isinstance(event, ForgetRequest):
-                self._forget_series(erased)
+                if event.remove_files:
+                    self.receipts.order(event.request_id)
+                self.replay.erase(self.runtime.series, erased)
             return tuple(self._apply(effects, observed=False))
         except StateError:
             self.runtime.series.refuse(erased)
@@ -228,35 +226,6 @@ class Home:
         """Whether a pending forget request can go on now: feed `AdvanceForget`."""
         runtime = self.runtime
         return runtime.advances and (runtime.erasing or not self._fitter.reading)
-
-    def _forget_series(self, erased: tuple[ErasedSeries, ...]) -> None:
-        """Drop the samples that a forget request has reached, and what they have shaped, wherever
-        else they are kept."""
-        if erased or self.session.problem:
-            self.session.rewrite(self.runtime.series)
-        if not erased:
-            return
-        for one in erased:
-            name = one.report.stream
-            self.trail.forget(name, one.keys, whole=one.whole)
-            self.history.erase_series(name, 0 if one.whole else one.from_ns)
-        self.erased_samples = frozenset(key for one in erased for key in one.keys)
-        self.erased_series = frozenset(one.report.stream for one in erased if one.whole)
-        if self._erased is not None:
-            self._erased(tuple(self.erased_samples))
-        self.erased_samples = self.erased_series = frozenset()
-
-    def replay_series(self) -> tuple[Message, ...]:
-        """Process samples of series again for a short time, after some were forgotten.  Returns the
-        messages about the samples that have arrived since."""
-        series, messages = self.runtime.series, list[Message]()
-        until = time.monotonic() + REPLAY_S
-        while time.monotonic() < until and (done := series.replay()) is not None:
-            if not done.unchanged:
-                self.trail.add(done.event, done.messages)
-            if done.fresh:
-                messages += done.messages
-        return tuple(messages)
 
     def prefetch(self, events: Sequence[Observation]) -> None:
         """Compute as one batch for observations that `feed` gets next, if they are enough for
@@ -453,7 +422,7 @@ class Home:
         for effect in effects:
             match effect:
                 case Publish():
-                    yield effect.message
+                    yield self.receipts.published(effect.message)
                 case StartGrowth():
                     self.worker.start(effect.job)
                     return_free_memory()
@@ -486,12 +455,16 @@ class Home:
             self.erasing()
 
     def _forget(self, effect: EraseFacts | ExcludeFacts | CompleteForget) -> None:
-        if not isinstance(effect, ExcludeFacts):
-            self._stop_reading()
-        if isinstance(effect, CompleteForget):
-            self.store.apply(effect)
-        else:
+        if isinstance(effect, ExcludeFacts):
+            self.receipts.excluding(frozenset(effect.ids))
             self._erase(effect)
+            return
+        self._stop_reading()
+        if isinstance(effect, CompleteForget):
+            self.store.apply(CompleteForget(self.receipts.complete(effect.receipt)))
+        else:
+            receipt = self.receipts.complete(effect.receipt, frozenset(effect.ids))
+            self._erase(EraseFacts(effect.ids, receipt))
 
     def _erase(self, effect: EraseFacts | ExcludeFacts) -> None:
         """Erase, and call `erased` once that is durable, even if overwriting then fails."""

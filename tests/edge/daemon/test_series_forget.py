@@ -16,7 +16,7 @@ from tests.homes import run
 from tests.series import BEGIN_NS, STEP_NS, demand
 
 DOOR = '[streams.load]\nsource = "http"\nkind = "series"\n'
-HOUR = {"stream": "load", "from_ns": BEGIN_NS + 40 * STEP_NS, "until_ns": BEGIN_NS + 42 * STEP_NS}
+HOUR = {"from_ns": BEGIN_NS + 40 * STEP_NS, "until_ns": BEGIN_NS + 42 * STEP_NS}
 
 
 def offer(here: Served, numbers: range) -> None:
@@ -79,7 +79,7 @@ def test_forecasts_say_that_they_are_provisional(tmp_path: Path, monkeypatch) ->
     mark; when they are done, forecasts carry bounds again."""
     with served(daemon_home(tmp_path, DOOR)) as here:
         offer(here, range(60))
-        monkeypatch.setattr("edge.home.home.REPLAY_S", 0.0)
+        monkeypatch.setattr("edge.home.series_replay.REPLAY_S", 0.0)
         assert ask(here, "forget", select=HOUR)["done"]
         offer(here, range(60, 61))
         answer = forecast(here)

@@ -79,7 +79,7 @@ def test_a_forget_is_finished_after_a_restart(tmp_path: Path) -> None:
         assert series.replaying == ("load",)
         while series.replaying:
             assert not home.advances_forget
-            home.replay_series()
+            home.replay.advance(series)
         assert differing(series, twin()) == []
         assert home.advances_forget
         (receipt,) = home.feed(AdvanceForget(2))
