@@ -46,7 +46,7 @@ class HeldOutRows:
 class UnlearningFigures:
     """What a method reached on one request.
 
-    retain, forget, test: accuracies, for forecasts the share of variance explained.  mia: area
+    retain, forget, test: accuracies, for forecasts 1 / (1 + mean squared error).  mia: area
     under the ROC curve of the confidence attack on forgotten against held-out rows; lira: the same
     with shadow models.  kl_forget, kl_test: divergence from the oracle's answers (for forecasts
     root mean squared difference).  alike: accuracy on held-out mates of the forgotten rows.
@@ -213,9 +213,8 @@ def area_under_curve(positive: Floats, negative: Floats) -> float:
 def _accuracy(task: UnlearningTask, outputs: Tensor, targets: Tensor) -> float:
     if task.network.answers == "labels":
         return float((outputs.argmax(1) == targets).float().mean())
-    # Targets are standardised: their variance is 1.
-    error = float((outputs[:, 0] - targets).square().mean())
-    return min(1.0, max(0.0, 1 - error))
+    # Targets are standardised: a forecast of the mean has 0.5.
+    return 1 / (1 + float((outputs[:, 0] - targets).square().mean()))
 
 
 def _divergence(task: UnlearningTask, truth: Tensor, found: Tensor) -> float:
