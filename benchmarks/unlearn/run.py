@@ -9,9 +9,12 @@ from typing import Final
 from threadpoolctl import threadpool_limits
 
 from edge.sim.unlearning import (
+    FLOOR,
+    POISON,
     MethodLine,
     UnlearningOutcome,
     best_peer,
+    peers_of,
     run_unlearning,
     summarise_methods,
 )
@@ -25,10 +28,6 @@ OURS: Final = "auricle"
 """The method of our rows."""
 EXACT: Final = "exact"
 """The part of the product's own adaptors."""
-FLOOR: Final = "oracle, other seed"
-"""The harness's name of the second oracle."""
-POISON: Final = "poison"
-"""How the names of requests begin of which a part is identified."""
 FIGURES: Final = (
     "retain",
     "forget",
@@ -107,5 +106,7 @@ def _summary(lines: Sequence[MethodLine], exact: Sequence[ExactOutcome]) -> dict
 
 def _poisoned(lines: Sequence[MethodLine]) -> float:
     """Return the smallest mean gap on poison of which a part is known."""
-    gaps = [[gap for request, gap in line.gaps.items() if POISON in request] for line in lines[3:]]
+    gaps = [
+        [gap for request, gap in line.gaps.items() if POISON in request] for line in peers_of(lines)
+    ]
     return min((sum(one) / len(one) for one in gaps if one), default=float("nan"))

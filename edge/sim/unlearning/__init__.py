@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from .measures import area_under_curve
     from .scenario_rows import cut_series
     from .summary import (
+        POISON,
         MethodLine,
         UnlearningReport,
         best_peer,
         compare_unlearners,
+        peers_of,
         summarise_methods,
     )
-    from .trial import UnlearningOutcome, run_unlearning
+    from .trial import FLOOR, UnlearningOutcome, run_unlearning
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -30,16 +32,20 @@ else:
             "scenario_rows": ("cut_series",),
             "summary": (
                 "MethodLine",
+                "POISON",
                 "UnlearningReport",
                 "best_peer",
                 "compare_unlearners",
+                "peers_of",
                 "summarise_methods",
             ),
-            "trial": ("UnlearningOutcome", "run_unlearning"),
+            "trial": ("FLOOR", "UnlearningOutcome", "run_unlearning"),
         },
     )
 
 __all__ = [
+    "FLOOR",
+    "POISON",
     "UNLEARNERS",
     "MethodLine",
     "UnlearningOutcome",
@@ -50,6 +56,7 @@ __all__ = [
     "compare_unlearners",
     "cut_series",
     "make_requests",
+    "peers_of",
     "run_unlearning",
     "standardise_columns",
     "summarise_methods",

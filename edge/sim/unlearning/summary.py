@@ -17,7 +17,7 @@ from .scenario_rows import read_scenario
 from .trial import FLOOR, ORACLE, UNTOUCHED, UnlearningOutcome, run_unlearning
 
 UNLEARNING_FORMAT: Final = 1
-"""Version of unlearning.json; docs/howto/unlearning.md describes it."""
+"""Version of unlearning.json; docs/explanation/unlearning.md describes it."""
 POISON: Final = "poison"
 """How the names of requests begin that identify a part only: no method that forgets just what it is
 given can reach their oracle, and they are summarised apart."""
@@ -98,10 +98,15 @@ def summarise_methods(outcomes: Iterable[UnlearningOutcome]) -> tuple[MethodLine
     return tuple(lines)
 
 
+def peers_of(lines: Iterable[MethodLine]) -> tuple[MethodLine, ...]:
+    """Return the lines of published methods other than training again."""
+    return tuple(one for one in lines if one.method not in (ORACLE, FLOOR, UNTOUCHED))
+
+
 def best_peer(lines: Iterable[MethodLine]) -> MethodLine | None:
-    """Return the published approximate method with the smallest worst gap among those that are
-    defined for most requests."""
-    others = [one for one in lines if one.method not in (ORACLE, FLOOR, UNTOUCHED)]
+    """Return the published method with the smallest worst gap among those that are defined for most
+    requests."""
+    others = peers_of(lines)
     most = max((len(one.gaps) for one in others), default=0)
     fitting = [one for one in others if 2 * len(one.gaps) > most]
     return min(fitting, key=lambda one: one.worst, default=None)
