@@ -108,7 +108,7 @@ def descend(
             for leaf, one in zip(leaves, found, strict=True)
         ]
 
-    return descend_along(start, gradients, steps, rate, decay, mask)
+    return descend_along(start, gradients, steps, rate, decay=decay, mask=mask)
 
 
 def descend_along(

@@ -26,7 +26,8 @@ given can reach their oracle, and they are summarised apart."""
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodLine:
     """A method over all requests.  gaps: by request, mean over seeds, in points; worst: the largest
-    but for poison; figures: means; lira_difference: mean absolute difference to the oracle."""
+    but for poison; figures: means; lira_difference: mean absolute difference to the
+    oracle, but for poison."""
 
     method: str
     gaps: Mapping[str, float]
@@ -84,15 +85,16 @@ def summarise_methods(outcomes: Iterable[UnlearningOutcome]) -> tuple[MethodLine
             by_request.setdefault(f"{one.data}, {one.recipe}: {one.request}", []).append(one.gap)
         gaps = {request: float(np.mean(found)) for request, found in by_request.items()}
         clean = [gap for request, gap in gaps.items() if POISON not in request]
+        attacked = [
+            abs(one.figures.lira - truth[_place(one)]) for one in own if POISON not in one.request
+        ]
         lines.append(
             MethodLine(
                 method=method,
                 gaps=gaps,
                 worst=max(clean, default=float("nan")),
                 figures=mean_figures([one.figures for one in own]),
-                lira_difference=float(
-                    np.mean([abs(one.figures.lira - truth[_place(one)]) for one in own])
-                ),
+                lira_difference=float(np.mean(attacked)) if attacked else float("nan"),
             )
         )
     return tuple(lines)
