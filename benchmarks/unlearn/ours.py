@@ -17,13 +17,6 @@ from edge.sim.unlearning import UnlearningSet, area_under_curve, make_requests
 
 from ..continual.data import ContinualSamples
 
-BLUEPRINTS: Final = (
-    nas.Blueprint(
-        kind="bottleneck", taps=tuple(range(8)), width=128, rank=64, activation="relu", depth=1
-    ),
-    nas.Blueprint(kind="kernel", taps=tuple(range(8)), width=1_536),
-)
-"""A trained kind, the network of the published methods, and a solved one."""
 SEED: Final = 1
 """Of the training."""
 SHADOWS: Final = 4
@@ -55,7 +48,9 @@ class ExactOutcome:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Derived:
+class DerivedAdaptor:
+    """A trained record with its head."""
+
     record: AdaptorRecord
     adaptor: Adaptor
 
@@ -73,7 +68,7 @@ def measure_exact(
     """Forget each request of a set from an adaptor of each blueprint."""
     learned, tests = at[: len(data.rows)], at[len(data.rows) :]
     requests = tuple(make_requests(data, _distances(data)))
-    for blueprint in BLUEPRINTS:
+    for blueprint in blueprints_of(len(samples.spans)):
         attack = _Attack(samples, learned, tests, blueprint)
         for request in requests:
             left = np.delete(learned, request.forget)
@@ -81,7 +76,7 @@ def measure_exact(
             # As the product does: what remains of the batch that the adaptor was trained on.
             ours = _derive(_without(samples, learned, request.forget), samples, blueprint)
             middle = time.process_time()
-            twin = _derive(_batch(samples, left[::-1]), samples, blueprint)
+            twin = derive_adaptor(samples, left[::-1], blueprint)
             ended = time.process_time()
             places = (left, learned[request.forget], tests)
             own = attack.figures(ours, request.forget, places)
@@ -91,10 +86,19 @@ def measure_exact(
                 kind=blueprint.kind,
                 gap=100 * float(np.abs(own[:4] - others[:4]).mean()),
                 lira_difference=float(own[4] - others[4]),
-                bits=_different_bits(ours, twin, samples.features[at]),
+                bits=count_different_bits(ours, twin, samples.features[at]),
                 seconds=middle - begun,
                 retrained=ended - middle,
             )
+
+
+def blueprints_of(taps: int) -> tuple[nas.Blueprint, ...]:
+    """Return a trained kind, the network of the published methods, and a solved one."""
+    every = tuple(range(taps))
+    return (
+        nas.Blueprint(kind="bottleneck", taps=every, width=128, rank=64, activation="relu"),
+        nas.Blueprint(kind="kernel", taps=every, width=1_536),
+    )
 
 
 class _Attack:
@@ -110,7 +114,7 @@ class _Attack:
         for row in known:
             inside = np.zeros(len(everything), bool)
             inside[random.permutation(len(learned))[: len(learned) // 2]] = True
-            shadow = _derive(_batch(samples, everything[inside]), samples, blueprint)
+            shadow = derive_adaptor(samples, everything[inside], blueprint)
             row[~inside] = self._confidence(shadow, everything)[~inside]
         unseen = np.isnan(known).all(axis=0)
         known[:, unseen] = np.nanmean(known)
@@ -118,7 +122,7 @@ class _Attack:
         self._count = len(learned)
 
     def figures(
-        self, derived: _Derived, forgotten: NDArray[np.int64], places: tuple[Rows, Rows, Rows]
+        self, derived: DerivedAdaptor, forgotten: NDArray[np.int64], places: tuple[Rows, Rows, Rows]
     ) -> Floats:
         """Return retain, forget and test accuracy, the confidence attack, and LiRA."""
         labels = self._samples.label
@@ -132,7 +136,7 @@ class _Attack:
         areas = area_under_curve(inside, outside), area_under_curve(attacked, others)
         return np.array([*right, *areas])
 
-    def _confidence(self, derived: _Derived, at: Rows) -> Floats:
+    def _confidence(self, derived: DerivedAdaptor, at: Rows) -> Floats:
         """Return the logit of the probability of each row's label."""
         scores = SHARPNESS * derived.scores(self._samples, at).astype(np.float64)
         rows, own = np.arange(len(at)), self._samples.label[at]
@@ -141,7 +145,14 @@ class _Attack:
         return np.asarray(wanted - np.logaddexp.reduce(scores, axis=1))
 
 
-def _derive(batch: FactBatch, samples: ContinualSamples, blueprint: nas.Blueprint) -> _Derived:
+def derive_adaptor(samples: ContinualSamples, at: Rows, blueprint: nas.Blueprint) -> DerivedAdaptor:
+    """Train a blueprint on rows, and solve its head."""
+    return _derive(_batch(samples, at), samples, blueprint)
+
+
+def _derive(
+    batch: FactBatch, samples: ContinualSamples, blueprint: nas.Blueprint
+) -> DerivedAdaptor:
     """Train a blueprint on facts, and solve its head."""
     nothing = _batch(samples, np.zeros(0, np.intp))
     arrays = train_adaptor(blueprint, batch, nothing, samples.spans, SEED)
@@ -156,7 +167,7 @@ def _derive(batch: FactBatch, samples: ContinualSamples, blueprint: nas.Blueprin
         accuracy=0.0,
         incumbent=0.0,
     )
-    return _Derived(record, fit_adaptor(batch, nothing, record, samples.spans))
+    return DerivedAdaptor(record, fit_adaptor(batch, nothing, record, samples.spans))
 
 
 def _batch(samples: ContinualSamples, at: Rows) -> FactBatch:
@@ -192,7 +203,9 @@ def _distances(data: UnlearningSet) -> Floats:
     return np.asarray(np.linalg.norm(rows - centres[numbers], axis=1), np.float64)
 
 
-def _different_bits(one: _Derived, other: _Derived, features: NDArray[np.uint8]) -> int:
+def count_different_bits(
+    one: DerivedAdaptor, other: DerivedAdaptor, features: NDArray[np.uint8]
+) -> int:
     """Count the bits that differ between the arrays of two adaptors, and between their answers."""
     pairs = [(one.record.arrays[name], other.record.arrays[name]) for name in one.record.arrays]
     pairs.append((one.adaptor.answer(features), other.adaptor.answer(features)))

@@ -63,7 +63,7 @@ def run(data: Path | None, sets: Sequence[str] = ()) -> BenchmarkReport:
                 exact += measure_exact(*draw_pacs(data, 1))
     lines = summarise_methods(outcomes)
     rows = [*_method_rows(lines), *_exact_rows(exact)]
-    return BenchmarkReport("unlearn", tuple(rows), _summary(lines, exact), tuple(notes))
+    return BenchmarkReport("unlearn", tuple(rows), summarise_comparison(lines, exact), tuple(notes))
 
 
 def _method_rows(lines: Sequence[MethodLine]) -> Iterator[BenchmarkRow]:
@@ -84,7 +84,10 @@ def _exact_rows(exact: Sequence[ExactOutcome]) -> Iterator[BenchmarkRow]:
         yield BenchmarkRow(OURS, f"{where}: CPU s", one.seconds)
 
 
-def _summary(lines: Sequence[MethodLine], exact: Sequence[ExactOutcome]) -> dict[str, float]:
+def summarise_comparison(
+    lines: Sequence[MethodLine], exact: Sequence[ExactOutcome]
+) -> dict[str, float]:
+    """Return the figures of the summary, of what was measured."""
     found: dict[str, float] = {}
     by_name = {line.method: line for line in lines}
     best = best_peer(lines)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...core import ConfigError
 from ..harness import Progress
-from ..scenarios import LinkScenario, Scenario, load_scenario
+from ..scenarios import LinkScenario, LinkSpec, Scenario, load_scenario
 from ..sweep import write_file
 from .measures import UnlearningFigures, mean_figures
 from .scenario_rows import read_scenario
@@ -55,18 +55,23 @@ def compare_unlearners(
 ) -> UnlearningReport:
     """Compare all methods on the data of a scenario; write unlearning.json to `out`.
 
-    Samples are learned once by the recipe of growth and once until they are learned by heart; link
-    loads by the recipe of forecasts.  Raises ConfigError for an unreadable scenario, too few
+    Samples are learned once by the recipe of growth and once until they are learned by heart.
+    Forecasts are learned on the scenario's link loads, or beside samples on those of the default
+    backbone.  Raises ConfigError for an unreadable scenario, too few
     samples and an unwritable folder.
     """
     if not isinstance(scenario, Scenario | LinkScenario):
         scenario = load_scenario(scenario)
-    series = isinstance(scenario, LinkScenario)
-    recipes = ("forecast",) if series else ("growth", "memorising")
-    read = read_scenario(scenario)
+    if isinstance(scenario, LinkScenario):
+        parts = ((scenario, "forecast"),)
+    else:
+        links = LinkScenario("link loads", LinkSpec())
+        parts = ((scenario, "growth"), (scenario, "memorising"), (links, "forecast"))
     unique = tuple(dict.fromkeys(seeds))
     outcomes = tuple(
-        one for recipe in recipes for one in run_unlearning(read, recipe, unique, methods, progress)
+        one
+        for part, recipe in parts
+        for one in run_unlearning(read_scenario(part), recipe, unique, methods, progress)
     )
     lines = summarise_methods(outcomes)
     file = None if out is None else write_unlearning(outcomes, lines, out, scenario.title)

@@ -123,7 +123,8 @@ def test_a_scenario_is_compared_and_written(tmp_path):
     content = json.loads(report.file.read_text())
     assert [one["method"] for one in content["methods"]][-1] == "ssd"
     assert len(content["outcomes"]) == len(report.outcomes)
-    assert {one["recipe"] for one in content["outcomes"]} == {"growth", "memorising"}
+    recipes = {one["recipe"] for one in content["outcomes"]}
+    assert recipes == {"growth", "memorising", "forecast"}
 
 
 def test_link_loads_are_compared_as_forecasts(tmp_path):
