@@ -51,6 +51,7 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/sim": frozenset(
         {"PIL", "joblib", "matplotlib", "msgspec", "numpy", "ray", "sklearn", "torchhd"}
     ),
+    "edge/sim/unlearning": frozenset({"msgspec", "numpy", "torch"}),
     "edge/backbone": frozenset({"numpy"}),
     "edge/pages": frozenset({"jinja2"}),
     "edge/plots": frozenset({"matplotlib", "numpy"}),
