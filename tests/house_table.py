@@ -46,10 +46,12 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/fleet": frozenset({"cryptography"}),
     "edge/commands": frozenset({"cryptography", "msgspec", "paho"}),
     "edge/analysis": frozenset({"msgspec", "numpy"}),
+    "edge/audit": frozenset({"numpy"}),
     "edge/daemon": frozenset({"PIL", "msgspec", "numpy", "prometheus_client"}),
     "edge/sim": frozenset(
         {"PIL", "joblib", "matplotlib", "msgspec", "numpy", "ray", "sklearn", "torchhd"}
     ),
+    "edge/sim/unlearning": frozenset({"msgspec", "numpy", "torch"}),
     "edge/backbone": frozenset({"numpy"}),
     "edge/pages": frozenset({"jinja2"}),
     "edge/plots": frozenset({"matplotlib", "numpy"}),
@@ -132,6 +134,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
         }
     ),
     "edge/analysis": frozenset({*_BASE, "edge/config", "edge/home", "edge/storage"}),
+    "edge/audit": frozenset({*_BASE, "hdc"}),
     "edge/daemon": frozenset(
         {
             *_BASE,

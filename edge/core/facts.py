@@ -303,6 +303,11 @@ class Ledger(Protocol):
         """Return the receipt of a completed forget request.  Its selector is the given one if the
         request was for that, and a different one otherwise."""
 
+    def key_digest(self, request_id: str, digest: str, /) -> str:
+        """Return a digest as the receipt of a request states it: under a key that never leaves the
+        ledger's device, so that no guess at the facts can be tested with it.  A ledger in memory
+        returns it unchanged."""
+
     def pending_forgets(self) -> tuple["PendingForget", ...]:
         """Return the forget requests that are not complete, oldest first."""
 

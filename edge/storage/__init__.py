@@ -19,12 +19,14 @@ if TYPE_CHECKING:
         write_files,
         write_text,
     )
+    from .file_copies import own_copies
     from .history_file import HistoryEvent, HistoryFile, events_as_data
     from .network_weights import Weights, read_weights, shipped_weights, write_weights
     from .schema import run_steps
     from .serialization import LazyArrays, pack_arrays, pack_data, unpack_arrays, unpack_data
     from .series_state import SeriesStateFile
     from .store import Store
+    from .tables import TABLES_WITH_IDS
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -49,6 +51,7 @@ else:
                 "write_files",
                 "write_text",
             ),
+            "file_copies": ("own_copies",),
             "history_file": ("HistoryEvent", "HistoryFile", "events_as_data"),
             "network_weights": ("Weights", "read_weights", "shipped_weights", "write_weights"),
             "schema": ("run_steps",),
@@ -61,11 +64,13 @@ else:
             ),
             "series_state": ("SeriesStateFile",),
             "store": ("Store",),
+            "tables": ("TABLES_WITH_IDS",),
         },
     )
 
 __all__ = [
     "SIDE_FILES",
+    "TABLES_WITH_IDS",
     "AnsweredCommand",
     "BundleTrial",
     "CandidateEntry",
@@ -81,6 +86,7 @@ __all__ = [
     "events_as_data",
     "guard_errors",
     "open_database",
+    "own_copies",
     "pack_arrays",
     "pack_data",
     "read_card_fingerprint",

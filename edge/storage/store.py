@@ -6,7 +6,6 @@ overwritten in the file, and its log is cut.  One process writes; any number may
 
 import hashlib
 import os
-import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,6 +29,7 @@ from ..core import (
     Message,
     ModelMismatchError,
     Publish,
+    Receipt,
     ReleaseActions,
     RemoveAdaptor,
     StateError,
@@ -54,14 +54,13 @@ from .concept_totals import add_digests, by_concept, write_ranks, write_totals
 from .database import WriterLock, begin_snapshot, guard_errors, open_database, transaction
 from .derived_table import delete_traces, write_derived
 from .durable_files import remove_file, replace_file
+from .file_copies import remove_copies
 from .new_file import require_columns, write_empty
 from .pending_forgets import delete_pending, write_pending
 from .reader import StoreReader
+from .receipt_rows import held_concepts, name_pattern, rekey_receipts, veil_receipt
 from .serialization import pack_arrays
 from .tables import FACT_COLUMNS, fact_to_row, hash_id, put_meta
-
-COPY_SUFFIX = re.compile(r"\.(v\d+|before-restore.*)")
-"""Suffixes of the copies that migrations and restores make; an erasure removes them too."""
 
 MARKING = (StoreFacts, EraseFacts, ExcludeFacts, RemoveAdaptor, StoreContribution)
 """Effects that complete a command; any other precedes one of them or does not change the answer."""
@@ -77,7 +76,7 @@ class Store(StoreReader):
     """
 
     def __init__(self, path: Path, db: sqlite3.Connection, lock: WriterLock | None) -> None:
-        super().__init__(path, db)
+        super().__init__(path, db, writable=lock is not None)
         self._lock = lock
         self._checkpoints = Checkpoints(path, db) if lock is not None else None
         self._marks = self._nested = False
@@ -180,6 +179,9 @@ class Store(StoreReader):
         """Finish what a crash, a full disk or a reader interrupted: checkpoints, an erasure."""
         if self._checkpoints is None:
             return
+        if self._meta("plain_digests") is not None:
+            with self._transaction("keying receipts") as db:
+                rekey_receipts(db, self._key)
         if self.unscrubbed:
             self._scrub()
             return
@@ -301,7 +303,8 @@ class Store(StoreReader):
     def stamp(self, digest: str) -> None:
         """Store the digest of the knowledge with the digests of its inputs."""
         held = {"facts": self.written_digest(), "beside": self.inputs_digest()}
-        body = msgspec.json.encode(held | {"knowledge": digest})
+        keyed = self._keyed_stamp(held | {"knowledge": digest})
+        body = msgspec.json.encode(keyed)
         with self._transaction("stamping the digest") as db:
             put_meta(db, "stamp", body)
 
@@ -326,6 +329,7 @@ class Store(StoreReader):
         backup does not publish a revision below an earlier one."""
         body = self._meta("contributed")
         last, published = msgspec.json.decode(body, type=tuple[int, str]) if body else (0, "")
+        content = self._key.of("contributed", content)
         if published == content:
             return last
         revision = max(last + 1, now_ns // 10**9)
@@ -439,7 +443,7 @@ class Store(StoreReader):
             return
         with self._transaction("completing a forget request") as db:
             delete_pending(db, effect.receipt.request_id)
-            tables.store_receipt(db, effect.receipt, self._keys[0][1])
+            self._insert_receipt(db, effect.receipt)
             put_meta(db, "unscrubbed", b"1")
         self._scrub()
 
@@ -454,7 +458,7 @@ class Store(StoreReader):
             # The core never reads records of another version, so it cannot match them.
             db.execute("DELETE FROM recalibrations WHERE version != ?", (RECALIBRATION_VERSION,))
             if isinstance(effect, EraseFacts):
-                tables.store_receipt(db, effect.receipt, key)
+                self._insert_receipt(db, effect.receipt)
             elif effect.request is not None:
                 write_pending(db, effect.request)
             put_meta(db, "unscrubbed", b"1")
@@ -470,6 +474,17 @@ class Store(StoreReader):
                 f"erasing from {self.path}: {len(left)} ids are still in the file",
                 "see `auricle verify`",
             )
+
+    def _insert_receipt(self, db: sqlite3.Connection, receipt: Receipt) -> None:
+        """Write a receipt, in the transaction that has erased its facts."""
+        held = held_concepts(db)
+        names = name_pattern(receipt.selector, held)
+        if names is not None:
+            action_log.delete_named(db, names)
+        veiled = veil_receipt(receipt, self._key, held)
+        body = msgspec.json.encode(veiled).decode()
+        row = (receipt.requested_at_ns, body)
+        db.execute("INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)", row)
 
     def _confirms(self, effect: Effect) -> bool:
         """Return whether an effect completes the command `confirm`; a recalibration that changes
@@ -498,7 +513,7 @@ class Store(StoreReader):
         checkpoints = self._writing("overwriting erased facts")
         try:
             with guard_errors(self.path, "overwriting erased facts in"):
-                _remove_copies(self.path)
+                remove_copies(self.path)
                 checkpoints.compact()
                 done = checkpoints.finish(everything=self._uncleaned)
         except StateError as error:
@@ -570,10 +585,3 @@ class Store(StoreReader):
 def _refuse_existing(path: Path, doing: str) -> None:
     if path.exists():
         raise StateError(f"{doing}: the file exists already", "choose another name")
-
-
-def _remove_copies(path: Path) -> None:
-    for other in path.absolute().parent.iterdir():
-        suffix = other.name.removeprefix(path.name)
-        if other.name.startswith(path.name) and COPY_SUFFIX.fullmatch(suffix):
-            other.unlink()
