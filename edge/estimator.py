@@ -15,6 +15,7 @@ import encoder
 import hdc
 
 from .core import (
+    AdvanceForget,
     Config,
     Enrol,
     Event,
@@ -300,7 +301,7 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         match message:
             case Rejected(reason=reason, hint=hint):
                 raise ValueError(f"{reason} ({hint})")
-        return message
+        return self._handle(AdvanceForget()) if self._runtime.forgetting else message
 
     def _update_classes(self, values: NDArray[Any]) -> None:
         """Keep those of the classes so far and `values` that have samples or are expected."""

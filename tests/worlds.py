@@ -14,6 +14,7 @@ from edge.core.events import Enrol, Event, Message, Observation, Publish
 from edge.core.facts import Fact
 from edge.core.knowledge.derive import derive_knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
+from edge.core.pending_forgets import AdvanceForget
 from edge.core.runtime import Runtime
 
 WIDTH = 8
@@ -90,7 +91,7 @@ class World:
             self.ledger.apply(effect)
             if isinstance(effect, Publish):
                 published.append(effect.message)
-        return published
+        return published + (self.feed(AdvanceForget(1)) if self.runtime.forgetting else [])
 
     def ask(self, event: Event, kind: type[T]) -> T:
         """Handle an event; its one message of a kind."""

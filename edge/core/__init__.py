@@ -115,7 +115,14 @@ if TYPE_CHECKING:
         SUPPORT_FACTS_MAX,
         TEXT_CHARS_MAX,
     )
-    from .pending_forgets import AdvanceForget, CompleteForget, ExcludeFacts, PendingForget
+    from .pending_forgets import (
+        AdvanceForget,
+        CompleteForget,
+        ExcludeFacts,
+        PendingForget,
+        RenameDomain,
+    )
+    from .provenance import evictors, settled
     from .recalibration import (
         RECALIBRATION_VERSION,
         CalibrationStatus,
@@ -255,7 +262,14 @@ else:
                 "SUPPORT_FACTS_MAX",
                 "TEXT_CHARS_MAX",
             ),
-            "pending_forgets": ("AdvanceForget", "CompleteForget", "ExcludeFacts", "PendingForget"),
+            "pending_forgets": (
+                "AdvanceForget",
+                "CompleteForget",
+                "ExcludeFacts",
+                "PendingForget",
+                "RenameDomain",
+            ),
+            "provenance": ("evictors", "settled"),
             "recalibration": (
                 "CalibrationStatus",
                 "ConfirmedAlarm",
@@ -368,6 +382,7 @@ __all__ = [
     "Relabel",
     "ReleaseActions",
     "RemoveAdaptor",
+    "RenameDomain",
     "Rollback",
     "Router",
     "Runtime",
@@ -403,6 +418,7 @@ __all__ = [
     "derive_knowledge",
     "digest_facts",
     "effective_count",
+    "evictors",
     "find_invalid_columns",
     "find_invalid_contribution",
     "find_invalid_fact",
@@ -418,6 +434,7 @@ __all__ = [
     "rank_number",
     "sample_facts",
     "select_rows",
+    "settled",
     "stack_facts",
     "tap_spans",
     "unnamed_side",

@@ -19,7 +19,7 @@ from .errors import EdgeError
 from .facts import Fact, LabelCandidate, Selector
 from .jobs import GrowthJob, GrowthResult
 from .knowledge import Contribution
-from .pending_forgets import AdvanceForget, CompleteForget, ExcludeFacts
+from .pending_forgets import AdvanceForget, CompleteForget, ExcludeFacts, RenameDomain
 from .recalibration import Recalibration
 from .receipt import Receipt
 
@@ -212,7 +212,7 @@ class StoreFacts:
     evicted: ids that a full concept evicts or refuses; a receipt counts both.  withdrawn: ids of
     facts whose label is taken back; they leave no tombstone and are not counted.  readmitted: how
     many earlier evictions this takes back.  before: the stored facts that it replaces, evicts or
-    withdraws, for the record of an action.
+    withdraws, for the record of an action.  placed: ids of facts whose domain the detector chose.
     """
 
     facts: tuple[Fact, ...] = field(repr=False)
@@ -220,6 +220,7 @@ class StoreFacts:
     withdrawn: tuple[str, ...] = ()
     readmitted: int = 0
     before: tuple[Fact, ...] = field(default=(), repr=False, compare=False)
+    placed: tuple[str, ...] = ()
 
 
 class StoreContribution(msgspec.Struct, frozen=True, eq=False):
@@ -567,6 +568,7 @@ Effect = (
     | EraseFacts
     | ExcludeFacts
     | CompleteForget
+    | RenameDomain
     | StartGrowth
     | CancelGrowth
     | SetOutput

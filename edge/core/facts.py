@@ -237,6 +237,12 @@ class Ledger(Protocol):
     def touched(self, selector: Selector) -> Mapping[Concept, int]:
         """Count the selected facts of each concept that has any."""
 
+    def evicted_by(self, selector: Selector) -> Mapping[Concept, int]:
+        """Count the facts that the selected ones have evicted, by concept."""
+
+    def placed(self, selector: Selector) -> Mapping[str, int]:
+        """Count the selected facts whose domain the detector chose, by domain."""
+
     def facts_among(self, ids: AbstractSet[str]) -> frozenset[str]:
         """Return those of these ids that are facts."""
 

@@ -8,10 +8,10 @@ receipt follows then.
 """
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 import hdc
 
 from .config import Config
+from .domain_merges import moved
 from .events import (
     Acknowledgement,
     Effect,
@@ -31,7 +32,7 @@ from .events import (
     ReleaseActions,
     StoreGeometry,
 )
-from .facts import Ledger
+from .facts import Concept, Ledger, Selector
 from .forecasting import SeriesTracker
 from .knowledge import (
     GeometryFitter,
@@ -48,13 +49,14 @@ from .pending_forgets import (
     ExcludeFacts,
     ForgetProgress,
     PendingForget,
+    RenameDomain,
 )
 from .receipt import Receipt, SeriesForgotten
-from .receipts import Rebuilt, keyed_digest, write_receipt
+from .receipts import Rebuilt, keyed_digest, subject_renames, write_receipt
 from .reconfigurator import Reconfigurator
 from .session import BatchPrefetch, FeatureModel, SessionState, StreamLevels
 
-SLICE_FACTS: Final = 64
+SLICE_FACTS: Final = 16
 """Facts erased between two decisions.  Erasing so many, with their indexes, in a file of 100,000
 took 20 ms; docs/explanation/forgetting.md has the measurement."""
 
@@ -63,7 +65,8 @@ class RuntimeForgetting(ABC):
     """The part of a `Runtime` that forgets; it has the attributes named here.
 
     _pending: requests without a receipt by id, oldest first.  _erasing: those with facts that are
-    still in the ledger.  _queue: ids besides facts that wait to be erased.  _geometry_due: the
+    still in the ledger.  _queue: ids besides facts that wait to be erased.
+    _renames: domains that wait for another name.  _geometry_due: the
     geometry must be fitted again, or it is not known yet that it need not be.  _derived: the
     result of that, until it is installed.  _gone: what was forgotten since that began.
     """
@@ -83,6 +86,7 @@ class RuntimeForgetting(ABC):
     _pending: dict[str, PendingForget]
     _erasing: list[str]
     _queue: list[str]
+    _renames: list[tuple[str, str]]
     _geometry_due: bool
     _geometry_failed: bool
     _derived: GeometryRefit | None
@@ -106,15 +110,16 @@ class RuntimeForgetting(ABC):
     @property
     def _deriving(self) -> tuple[str, ...]:
         """The parts of the knowledge among them."""
-        parts = ("geometry",) if self._geometry_due else ()
+        parts = ("names",) if self._renames else ()
+        parts += ("geometry",) if self._geometry_due else ()
         # Where nothing may wait, the digest of the receipt computes what is missing.
         return (*parts, *(self.knowledge.deriving if self.knowledge.may_wait else ()))
 
     @property
     def advances(self) -> bool:
         """Whether `AdvanceForget` would get the pending requests on now."""
-        if self._erasing or not self._pending:
-            return bool(self._erasing)
+        if self._erasing or self._renames or not self._pending:
+            return bool(self._erasing or self._renames)
         if self._geometry_due:
             waits = self.knowledge.may_wait and not self._geometry_failed
             return not (waits and self._takes_geometry())
@@ -126,7 +131,7 @@ class RuntimeForgetting(ABC):
             ForgetProgress(
                 request_id=key,
                 requested_at_ns=one.receipt.requested_at_ns,
-                state="excluding" if key in self._erasing else "deriving",
+                state="excluded" if key in self._erasing else "deriving",
                 deriving=self.awaiting,
                 facts=one.receipt.facts_forgotten,
             )
@@ -139,6 +144,7 @@ class RuntimeForgetting(ABC):
         self._pending = {one.receipt.request_id: one for one in found}
         self._erasing = [one.receipt.request_id for one in found if not one.excluded]
         self._queue = [key for one in found if not one.excluded for key in one.unlabelled]
+        self._renames = [pair for one in found for pair in one.renames]
         self._geometry_due = any(one.refits for one in found)
         self._geometry_failed = False
         self._derived, self._gone = None, set()
@@ -195,9 +201,16 @@ class RuntimeForgetting(ABC):
         )
         self._prefetched.clear()
         self._session.forget(matched | ids)
-        yield from (self._accept if waits else self._forget_now)(event, found)
+        leaving = self._ledger.touched(event.selector)
+        named = subject_renames(event.selector, leaving, self._ledger)
+        if waits or named:
+            yield from self._accept(event, found, leaving, named)
+        else:
+            yield from self._forget_now(event, found, leaving)
 
-    def _forget_now(self, event: ForgetRequest, found: "Matched") -> Iterator[Effect]:
+    def _forget_now(
+        self, event: ForgetRequest, found: "Matched", leaving: Mapping[Concept, int]
+    ) -> Iterator[Effect]:
         """Carry out a request at once, with all derivations and the receipt."""
         before = self.digest()
         facts = self._learner.facts(tuple(sorted(found.ids)))
@@ -212,8 +225,7 @@ class RuntimeForgetting(ABC):
         more = more if geometry is None else ("geometry", *more)
         frozen = geometry is None and not stays
         rebuilt = Rebuilt(before, self.digest(), more, frozen)
-        touched = Counter((fact.domain, fact.label) for fact in facts)
-        receipt = write_receipt(event, touched, rebuilt, self._ledger)
+        receipt = write_receipt(event, leaving, rebuilt, self._ledger)
         at_ns = event.requested_at_ns
         receipt = replace(receipt, series=found.series, excluded_at_ns=at_ns, completed_at_ns=at_ns)
         # In this order, a crash in between leaves a request to repeat, never a wrong receipt.
@@ -225,23 +237,33 @@ class RuntimeForgetting(ABC):
         yield from ended
         yield Publish(receipt)
 
-    def _accept(self, event: ForgetRequest, found: "Matched") -> Iterator[Effect]:
-        """Record a request and exclude its facts; the derivations and the receipt follow."""
+    def _accept(
+        self,
+        event: ForgetRequest,
+        found: "Matched",
+        leaving: Mapping[Concept, int],
+        named: tuple[str, ...],
+    ) -> Iterator[Effect]:
+        """Record a request and exclude its facts; the derivations and the receipt follow.  named:
+        domains that get another name."""
         whole = len(found.ids) <= SLICE_FACTS
-        leaving = self._ledger.touched(event.selector)
+        names = self._session.unused_domain_names(self.knowledge, len(named))
+        renames = dict(zip(named, names, strict=True))
         held = self._ledger.geometry()
         shaped = bool(found.ids) and held is not None
         shaped = shaped and (not whole or self._geometries.shaped_by(held, found.ids))
         before = "" if self._deriving or self.erasing else self.digest()
         rebuilt = Rebuilt(before, "", (), frozen=shaped and not event.refit_geometry)
-        receipt = write_receipt(event, leaving, rebuilt, self._ledger)
+        receipt = write_receipt(event, leaving, rebuilt, self._ledger, renames)
         pending = PendingForget(
             receipt=replace(receipt, series=found.series),
             domains=tuple(sorted({domain for domain, _ in leaving})),
             unlabelled=tuple(sorted(found.unlabelled)),
             refits=event.refit_geometry and bool(found.ids) and held is not None,
             shaped=shaped,
+            renames=tuple(renames.items()),
         )
+        self._renames.extend(pending.renames)
         self._pending[event.request_id] = pending
         self._queue.extend(pending.unlabelled)
         self._erasing.append(event.request_id)
@@ -324,10 +346,30 @@ class RuntimeForgetting(ABC):
             streams = self._streams_of(ids, ())
             yield from self._exclude(pending, ids, streams, event.at_ns, new=False)
             return
+        if self._renames:
+            yield from self._rename_next()
+            return
         if self._geometry_due:
             yield from self._install_geometry()
         if not self.awaiting:
             yield from self._complete(event.at_ns)
+
+    def _rename_next(self) -> Iterator[Effect]:
+        """Move a slice of facts out of a domain that names a forgotten subject, or end its name."""
+        old, new = self._renames[0]
+        ids = self._ledger.select(Selector(domain=old), SLICE_FACTS)
+        if ids:
+            facts = moved(self._learner.facts(ids), new)
+            effects = self._learner.learn("forget", facts, self.knowledge, placed=frozenset(ids))
+        else:
+            self._renames.pop(0)
+            self._session.rename(old, new)
+            geometry = self.knowledge.geometry.fingerprint
+            orphans = self._growth.remove_orphans(self.knowledge, self._ledger)
+            levels = self._levels.rename(old, new, geometry)
+            effects = chain(levels, (RenameDomain(old, new),), orphans)
+        # Reports would name it.
+        yield from (one for one in effects if not isinstance(one, Publish))
 
     def _install_geometry(self) -> Iterator[Effect]:
         """Let a geometry serve that was fitted without the forgotten facts, with all that follows
@@ -391,7 +433,7 @@ class RuntimeForgetting(ABC):
 
     def next_refit(self) -> Refit | None:
         """Return a part of the knowledge to fit in the background; see `Knowledge.next_refit`."""
-        if self.erasing:
+        if self.erasing or self._renames:
             return None
         if self._geometry_due and self._takes_geometry() and not self.knowledge.waits_for_answers:
             self._gone, base = set(), self._derived

@@ -5,6 +5,7 @@ ledger alike.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from math import isnan, nan
 from typing import cast
@@ -83,13 +84,21 @@ class Learner:
         if refused is not None:
             yield Publish(refused)
         else:
-            yield from self.learn(event.observation_id, self._labelled((event,)), known)
+            placed = self._placed((event,))
+            facts = self._labelled((event,))
+            yield from self.learn(event.observation_id, facts, known, placed=placed)
 
     def label_many(self, event: LabelMany, known: Knowledge) -> Iterator[Effect]:
         """Learn observations together; those that `refusals` names are left out."""
         reasons = self.refusals(event.labels)
         usable = [one for one, why in zip(event.labels, reasons, strict=True) if why is None]
-        yield from self.learn("label-many", self._labelled(usable), known)
+        placed = self._placed(usable)
+        yield from self.learn("label-many", self._labelled(usable), known, placed=placed)
+
+    def _placed(self, labels: Iterable[Label]) -> frozenset[str]:
+        """Return the observations whose domain the detector chooses: no label names one."""
+        keys = frozenset(one.observation_id for one in labels if not one.domain)
+        return keys - self._ledger.facts_among(keys)
 
     def enrol(self, event: Enrol, known: Knowledge) -> Iterator[Effect]:
         """Learn labelled facts in bulk."""
@@ -183,9 +192,16 @@ class Learner:
         yield from self._growth.remove_orphans(known, self._ledger)
 
     def learn(
-        self, subject_id: str, facts: tuple[Fact, ...], known: Knowledge, detail: str = ""
+        self,
+        subject_id: str,
+        facts: tuple[Fact, ...],
+        known: Knowledge,
+        detail: str = "",
+        *,
+        placed: AbstractSet[str] = frozenset(),
     ) -> Iterator[Effect]:
-        """Let facts enter as far as their concepts have room, and acknowledge them."""
+        """Let facts enter as far as their concepts have room, and acknowledge them.  placed: ids of
+        those whose domain the detector chose."""
         admission = admit(self._ledger, facts, self._config.facts_per_concept)
         leaving = (*admission.evicted, *admission.refused)
         if admission.entering or leaving:
@@ -194,7 +210,8 @@ class Learner:
             known.add(admission.entering)
             self._session.record_facts(admission.entering)
             out = tuple(fact.id for fact in leaving)
-            yield StoreFacts(admission.entering, out, before=gone)
+            chosen = tuple(fact.id for fact in admission.entering if fact.id in placed)
+            yield StoreFacts(admission.entering, out, before=gone, placed=chosen)
         details = ", ".join(part for part in (detail, admission.detail) if part)
         yield Publish(Acknowledgement(subject_id, len(admission.entering), details))
 
@@ -218,7 +235,8 @@ class Learner:
                 id=event.key, source=source, target=target, at_ns=event.captured_at_ns, fact_ids=ids
             )
             yield StoreDomainMerge(merge)
-            yield from self.learn(event.key, moved(self.facts(ids), target), known, str(merge))
+            facts = moved(self.facts(ids), target)
+            yield from self.learn(event.key, facts, known, str(merge), placed=frozenset(ids))
             yield from self._growth.remove_orphans(known, self._ledger)
 
     def undo_merge(self, event: UndoMerge, known: Knowledge) -> Iterator[Effect]:

@@ -13,7 +13,7 @@ import msgspec
 
 from .receipt import Receipt
 
-ForgetState = Literal["excluding", "deriving"]
+ForgetState = Literal["excluded", "deriving"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,8 @@ class PendingForget:
     receipt: with everything that is known before the derivations; its selector names what is
     forgotten, so it must not outlast the request.  domains: with facts of it.  unlabelled: ids of
     observations that it matches besides facts.  refits: it wants a geometry fitted without its
-    facts.  shaped: the geometry in use may have been fitted to facts of it.
+    facts.  shaped: the geometry in use may have been fitted to facts of it.  renames: domains that
+    name its subject and keep facts, with their new names.
     """
 
     receipt: Receipt
@@ -31,6 +32,7 @@ class PendingForget:
     unlabelled: tuple[str, ...] = field(default=(), repr=False)
     refits: bool = True
     shaped: bool = False
+    renames: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
     def excluded(self) -> bool:
@@ -52,6 +54,13 @@ class ExcludeFacts:
 
     ids: tuple[str, ...]
     request: PendingForget | None = None
+
+
+class RenameDomain(msgspec.Struct, frozen=True):
+    """Another name for a domain wherever it is named besides its facts, which have it already."""
+
+    old: str
+    new: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,11 +1,15 @@
 """The receipt of a forget request: what was rebuilt, and which places may still hold traces."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 from .events import ForgetRequest
-from .facts import Concept, Ledger
-from .receipt import Receipt
+from .facts import Concept, Ledger, Selector
+from .provenance import names_subject
+from .receipt import EvictedConcept, PlacedDomain, Receipt
 
 NOT_COVERED = (
     "backups, exports and bundles outside the home, made before this request",
@@ -16,6 +20,12 @@ EVICTED_BEFORE = "adaptors grown from facts that were evicted since (grow the do
 FROZEN_GEOMETRY = (
     "the frozen geometry, fitted to facts that may include these (refitting the geometry covers it)"
 )
+
+
+FORGOTTEN_NAME: Final = "(a forgotten name)"
+"""In place of a domain or a label that names the forgotten subject."""
+
+NO_RENAMES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +43,21 @@ class Rebuilt:
 
 
 def write_receipt(
-    event: ForgetRequest, leaving: Mapping[Concept, int], rebuilt: Rebuilt, ledger: Ledger
+    event: ForgetRequest,
+    leaving: Mapping[Concept, int],
+    rebuilt: Rebuilt,
+    ledger: Ledger,
+    renames: Mapping[str, str] = NO_RENAMES,
 ) -> Receipt:
-    """Return the receipt of a request.  leaving: how many facts of each concept are forgotten."""
-    touched = sorted({f"{domain}/{label}" for domain, label in leaving})
+    """Return the receipt of a request.  leaving: how many facts of each concept are forgotten.
+    renames: of domains that name its subject.  It names no subject."""
+    subject = event.selector.subject or ""
+
+    def shown(name: str) -> str:
+        return renames.get(name) or (FORGOTTEN_NAME if names_subject(name, subject) else name)
+
+    touched = sorted({f"{shown(domain)}/{shown(label)}" for domain, label in leaving})
+    evicted = ledger.evicted_by(event.selector).items()
     evictions = ledger.evictions()
     grown = (EVICTED_BEFORE,) if evictions and ledger.adaptors() else ()
     frozen = (FROZEN_GEOMETRY,) if rebuilt.frozen else ()
@@ -52,7 +73,39 @@ def write_receipt(
         evicted_before=evictions,
         not_covered=NOT_COVERED + frozen + grown,
         accepted_at_ns=event.requested_at_ns,
+        evictions=tuple(
+            EvictedConcept(shown(domain), shown(label), count) for (domain, label), count in evicted
+        ),
+        placed=tuple(_placed(event.selector, leaving, ledger, renames)),
     )
+
+
+def subject_renames(
+    selector: Selector, leaving: Mapping[Concept, int], ledger: Ledger
+) -> tuple[str, ...]:
+    """Return the domains that name the subject of a request and keep other facts."""
+    counts, left = ledger.concepts(), Counter[str]()
+    for concept in counts:
+        left[concept[0]] += counts[concept] - leaving.get(concept, 0)
+    touched = sorted({domain for domain, _ in leaving})
+    return tuple(
+        name for name in touched if left[name] and names_subject(name, selector.subject or "")
+    )
+
+
+def _placed(
+    selector: Selector,
+    leaving: Mapping[Concept, int],
+    ledger: Ledger,
+    renames: Mapping[str, str],
+) -> Iterator[PlacedDomain]:
+    """Yield the domains with facts that the detector has put to those that are forgotten."""
+    gone = ledger.placed(selector)
+    for domain in sorted({domain for domain, _ in leaving}):
+        facts = ledger.placed(Selector(domain=domain)).get(domain, 0) - gone.get(domain, 0)
+        name = renames.get(domain, "")
+        if facts or name:
+            yield PlacedDomain(name or domain, facts, "kept", name)
 
 
 def keyed_digest(request_id: str, digest: str, ledger: Ledger) -> str:

@@ -159,7 +159,9 @@ class Home:
         self.trial: TrialHealth | None = None
         self._watch_trial()
         if writable and not deferring:
-            self._complete_forgets()
+            # A disk error leaves them pending.
+            with suppress(StateError):
+                self._complete_forgets()
 
     def feed(self, event: Event) -> tuple[Message, ...]:
         """Handle an event, apply its effects in order, and return its messages.
@@ -180,6 +182,8 @@ class Home:
             event = Tick(grows=False) if isinstance(event, Tick) else event
         try:
             messages = self._handle(event)
+            if not self._deferring:
+                messages += self._complete_forgets()
         except StateError as error:
             if self.trial is not None and isinstance(error, StateCorruptError):
                 self.end_trial(f"its content cannot be used: {error.message}")
@@ -198,6 +202,12 @@ class Home:
 
     def _handle(self, event: Event) -> tuple[Message, ...]:
         """Handle an event and apply its effects; returns its messages."""
+        advances = isinstance(event, AdvanceForget) and not self.runtime.erasing
+        if advances and self.runtime.forgetting and self.store.unscrubbed:
+            # A step of its own, as long as a pause may be: then the receipt leaves little to do.
+            self._stop_reading()
+            self.store.overwrite_remains()
+            return ()
         effects = self.runtime.handle(event)
         if isinstance(event, Observation):
             messages = tuple(self._apply(effects, observed=True))
@@ -215,17 +225,20 @@ class Home:
             self.runtime.series.refuse(erased)
             raise
 
-    def _complete_forgets(self) -> None:
-        """Complete the forget requests that a crash has left; a disk error leaves them pending."""
-        with suppress(StateError):
-            while self.runtime.forgetting:
-                self.feed(AdvanceForget(time.time_ns()))
+    def _complete_forgets(self) -> tuple[Message, ...]:
+        """Complete all pending forget requests; returns the messages."""
+        found: list[Message] = []
+        while self.runtime.forgetting:
+            found += self._handle(AdvanceForget(time.time_ns()))
+        return tuple(found)
 
     @property
     def advances_forget(self) -> bool:
         """Whether a pending forget request can go on now: feed `AdvanceForget`."""
         runtime = self.runtime
-        return runtime.advances and (runtime.erasing or not self._fitter.reading)
+        if runtime.erasing or not runtime.forgetting or self._fitter.reading:
+            return runtime.erasing
+        return runtime.advances or self.store.unscrubbed
 
     def prefetch(self, events: Sequence[Observation]) -> None:
         """Compute as one batch for observations that `feed` gets next, if they are enough for

@@ -10,11 +10,14 @@ from typing import Final
 
 from ..core import (
     Acknowledgement,
+    AdvanceForget,
     CancelGrowth,
+    CompleteForget,
     Config,
     Effect,
     EraseFacts,
     Event,
+    ExcludeFacts,
     Fact,
     Label,
     MemoryLedger,
@@ -52,15 +55,16 @@ class DeviceJournal:
 
     def confirm(self, effect: Effect) -> None:
         """Record an effect that the store has made durable."""
-        if isinstance(effect, EraseFacts):
+        if isinstance(effect, EraseFacts | ExcludeFacts):
             for fact_id in effect.ids:
                 fact = self.mirror.get(fact_id)
                 self.erased[fact_id] = fact.features if fact else b""
                 self.acknowledged.pop(fact_id, None)
-            self.receipts.append(effect.receipt)
         elif isinstance(effect, StoreFacts):
             for fact_id in effect.evicted:
                 self.acknowledged.pop(fact_id, None)
+        if isinstance(effect, EraseFacts | CompleteForget):
+            self.receipts.append(effect.receipt)
         self.mirror.apply(effect)
         self.counts["confirmed"] += 1
 
@@ -118,7 +122,9 @@ class SimulatedDevice:
             fault, done = self._attempt(event, messages)
             if fault:
                 self._restart(fault)
-            if done:
+            if done and self.runtime.forgetting:
+                event = AdvanceForget(1)
+            elif done:
                 return tuple(messages)
         raise BrokenPromiseError(
             f"simulating: the device failed {REDELIVERIES_MAX} times on {type(event).__name__}",

@@ -48,6 +48,7 @@ from .digest_key import DigestKey
 from .fact_reads import DAMAGED, FactReads, without_rows
 from .lists import Lists
 from .pending_forgets import read_pending
+from .provenance import count_evicted, count_placed
 from .receipt_rows import name_pattern, receipt_digest, receipt_from_body, veil_receipt
 from .serialization import LazyArrays, unpack_arrays
 from .tables import DOMAIN, FACT_COLUMNS, LABEL, fact_from_row, hash_id, require_width
@@ -132,6 +133,14 @@ class StoreReader:
             values,
         )
         return {(domain, label): count for domain, label, count in rows}
+
+    def evicted_by(self, selector: Selector) -> Mapping[Concept, int]:
+        """See `facts.Ledger`."""
+        return count_evicted(self._rows, selector)
+
+    def placed(self, selector: Selector) -> Mapping[str, int]:
+        """See `facts.Ledger`."""
+        return count_placed(self._rows, selector)
 
     def facts_among(self, ids: AbstractSet[str]) -> frozenset[str]:
         """See `facts.Ledger`."""

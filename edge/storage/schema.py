@@ -214,6 +214,9 @@ MIGRATIONS: Final[list[str]] = [
         request TEXT NOT NULL UNIQUE,
         body TEXT NOT NULL
     );
+    -- Which facts have evicted others, and whose domain the detector chose.
+    CREATE TABLE evictors (id TEXT PRIMARY KEY, facts INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE placed_facts (id TEXT PRIMARY KEY) WITHOUT ROWID;
     CREATE INDEX facts_by_stream ON facts (stream, captured_at_ns, domain, label, id);
     -- Receipts and stamps: what earlier layouts stored, a guess at the facts can be tested with.
     INSERT OR REPLACE INTO meta VALUES ('plain_digests', x'31');

@@ -32,6 +32,7 @@ from ..core import (
     Receipt,
     ReleaseActions,
     RemoveAdaptor,
+    RenameDomain,
     StateError,
     StoreAdaptor,
     StoreContribution,
@@ -57,6 +58,7 @@ from .durable_files import remove_file, replace_file
 from .file_copies import remove_copies
 from .new_file import require_columns, write_empty
 from .pending_forgets import delete_pending, write_pending
+from .provenance import delete_notes, note_facts, rename_domain
 from .reader import StoreReader
 from .receipt_rows import held_concepts, name_pattern, rekey_receipts, veil_receipt
 from .serialization import pack_arrays
@@ -183,7 +185,7 @@ class Store(StoreReader):
             with self._transaction("keying receipts") as db:
                 rekey_receipts(db, self._key)
         if self.unscrubbed:
-            self._scrub()
+            self.overwrite_remains()
             return
         self.action_records.expire(max(time.time_ns(), self.action_records.newest_ns()))
         with guard_errors(self.path, "writing the log into"):
@@ -198,7 +200,7 @@ class Store(StoreReader):
         match effect:
             case StoreFacts():
                 self._store_facts(effect)
-            case EraseFacts() | ExcludeFacts() | CompleteForget():
+            case EraseFacts() | ExcludeFacts() | CompleteForget() | RenameDomain():
                 self._forget(effect)
             case StoreGeometry():
                 self._store_geometry(effect)
@@ -321,7 +323,7 @@ class Store(StoreReader):
         with self._transaction("deleting the recalibration of all streams") as db:
             db.execute("DELETE FROM recalibrations")
             put_meta(db, "unscrubbed", b"1")
-        self._scrub()
+        self.overwrite_remains()
 
     def contribution_revision(self, content: str, now_ns: int) -> int:
         """Return the revision of this device's contribution, durably: the last one for the same
@@ -400,6 +402,7 @@ class Store(StoreReader):
             if kept:
                 tables.store_raw_inputs(db, kept)
             tables.delete_from_merges(db, (*effect.evicted, *effect.withdrawn))
+            note_facts(db, effect)
             if effect.evicted or effect.readmitted:
                 put_meta(db, "evictions", str(evictions).encode())
         self.candidate_index().drop(going)
@@ -419,6 +422,7 @@ class Store(StoreReader):
         with self._transaction(doing) as db:
             db.executemany("DELETE FROM facts WHERE id = ?", [(fact.id,) for fact in gone])
             yield db
+            delete_notes(db, {fact.id for fact in gone} - {fact.id for fact in coming})
             write_ranks(db, gone, coming)
             write_totals(db, changed)
             delete_traces(db, by_concept(gone))
@@ -437,7 +441,12 @@ class Store(StoreReader):
             # Reverting a trial must not restore a geometry fitted to facts that are forgotten now.
             db.execute("DELETE FROM meta WHERE name = ?", (BEFORE,))
 
-    def _forget(self, effect: EraseFacts | ExcludeFacts | CompleteForget) -> None:
+    def _forget(self, effect: EraseFacts | ExcludeFacts | CompleteForget | RenameDomain) -> None:
+        if isinstance(effect, RenameDomain):
+            with self._transaction("renaming a domain") as db:
+                rename_domain(db, effect.old, effect.new)
+            self._candidates = None
+            return
         if not isinstance(effect, CompleteForget):
             self._erase(effect)
             return
@@ -445,7 +454,7 @@ class Store(StoreReader):
             delete_pending(db, effect.receipt.request_id)
             self._insert_receipt(db, effect.receipt)
             put_meta(db, "unscrubbed", b"1")
-        self._scrub()
+        self.overwrite_remains()
 
     def _erase(self, effect: EraseFacts | ExcludeFacts) -> None:
         number, key = self._keys[0]
@@ -466,7 +475,7 @@ class Store(StoreReader):
         self.candidate_index().drop(effect.ids)
         if isinstance(effect, ExcludeFacts):
             return
-        self._scrub()
+        self.overwrite_remains()
         left = self._confirmed_ids().intersection(effect.ids)
         left.update(filter(self._holds, effect.ids))
         if left:
@@ -506,7 +515,7 @@ class Store(StoreReader):
         )
         return bool(self._rows(query, (fact_id,)))
 
-    def _scrub(self) -> None:
+    def overwrite_remains(self) -> None:
         """Overwrite the remains of erased facts in the file and in copies, and cut the log.  Cost:
         the pages that changed; a file that is mostly free is rebuilt."""
         hint = "the facts are out of the ledger; the next command that writes tries again"

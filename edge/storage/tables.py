@@ -52,6 +52,8 @@ TABLES_WITH_IDS: Final = (
     "raws",
     "merged_facts",
     "action_facts",
+    "evictors",
+    "placed_facts",
 )
 """Tables whose column `id` holds an observation id."""
 

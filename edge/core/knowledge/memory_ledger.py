@@ -43,7 +43,8 @@ from ..facts import (
     stack_facts,
     untimed_batch,
 )
-from ..pending_forgets import CompleteForget, ExcludeFacts, PendingForget
+from ..pending_forgets import CompleteForget, ExcludeFacts, PendingForget, RenameDomain
+from ..provenance import evictors, settled
 from ..recalibration import Recalibration
 from ..receipt import Receipt
 from .contributions import Contribution
@@ -86,6 +87,8 @@ class MemoryLedger:
         self._recording = ""
         self.receipts: list[Receipt] = []
         self._pending: dict[str, PendingForget] = {}
+        self._evictors: Counter[str] = Counter()
+        self._placed: set[str] = set()
 
     def with_features(self, features: Mapping[str, bytes]) -> "MemoryLedger":
         """Return a ledger of the same facts, forgotten ids and receipts with other features, by id.
@@ -107,7 +110,7 @@ class MemoryLedger:
         match effect:
             case StoreFacts():
                 self._store(effect)
-            case EraseFacts() | ExcludeFacts() | CompleteForget():
+            case EraseFacts() | ExcludeFacts() | CompleteForget() | RenameDomain():
                 self._forget(effect)
             case StoreContribution(contribution):
                 self._contributions[contribution.device] = contribution
@@ -191,6 +194,9 @@ class MemoryLedger:
             self._candidates.pop(fact_id, None)
         for fact_id in effect.withdrawn:
             self._take(fact_id)
+        self._placed -= {*settled(effect), *effect.withdrawn, *effect.evicted}
+        self._placed |= {*effect.placed}
+        self._evictors.update(evictors(effect))
         self._evictions += len(effect.evicted) - effect.readmitted
         for fact in effect.facts:
             self._put(fact)
@@ -244,7 +250,10 @@ class MemoryLedger:
         for oldest in list(self._recalibrations)[: -limits.STREAMS_MAX]:
             del self._recalibrations[oldest]
 
-    def _forget(self, effect: EraseFacts | ExcludeFacts | CompleteForget) -> None:
+    def _forget(self, effect: EraseFacts | ExcludeFacts | CompleteForget | RenameDomain) -> None:
+        if isinstance(effect, RenameDomain):
+            self._rename(effect)
+            return
         if not isinstance(effect, CompleteForget):
             self._erase(effect.ids)
         if isinstance(effect, ExcludeFacts):
@@ -312,6 +321,26 @@ class MemoryLedger:
         """See `facts.Ledger`."""
         found = (fact for fact in self._facts.values() if selector.matches(fact))
         return dict(sorted(Counter((fact.domain, fact.label) for fact in found).items()))
+
+    def evicted_by(self, selector: Selector) -> Mapping[Concept, int]:
+        """See `facts.Ledger`."""
+        made: Counter[Concept] = Counter()
+        for fact_id in self.select(selector):
+            fact = self._facts[fact_id]
+            made[fact.domain, fact.label] += self._evictors[fact_id]
+        return {concept: count for concept, count in sorted(made.items()) if count}
+
+    def placed(self, selector: Selector) -> Mapping[str, int]:
+        """See `facts.Ledger`."""
+        chosen = self._placed.intersection(self.select(selector))
+        return dict(Counter(self._facts[fact_id].domain for fact_id in chosen))
+
+    def _rename(self, effect: RenameDomain) -> None:
+        self._attempts.pop(effect.old, None)
+        self._candidates = {
+            key: replace(one, domain=effect.new) if one.domain == effect.old else one
+            for key, one in self._candidates.items()
+        }
 
     def facts_among(self, ids: AbstractSet[str]) -> frozenset[str]:
         """See `facts.Ledger`."""

@@ -124,11 +124,18 @@ class SessionState:
 
     def unused_domain_name(self, known: Knowledge) -> str:
         """Return the next name `domain-N` that no learned domain, novel domain or alarm uses."""
+        return self.unused_domain_names(known, 1)[0]
+
+    def unused_domain_names(self, known: Knowledge, count: int) -> list[str]:
+        """Return so many next names, likewise."""
         used = {*known.domains, *self.novel_domains.names, *self.streams.alarm_domains()}
         number = len(known.domains) + 1
-        while f"domain-{number}" in used:
+        names: list[str] = []
+        while len(names) < count:
+            if f"domain-{number}" not in used:
+                names.append(f"domain-{number}")
             number += 1
-        return f"domain-{number}"
+        return names
 
     def record_facts(self, facts: Sequence[Fact]) -> None:
         """Record new facts: they leave the novel domains and score the answers that were served."""
