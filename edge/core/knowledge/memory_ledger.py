@@ -194,8 +194,10 @@ class MemoryLedger:
             self._candidates.pop(fact_id, None)
         for fact_id in effect.withdrawn:
             self._take(fact_id)
-        self._placed -= {*settled(effect), *effect.withdrawn, *effect.evicted}
-        self._placed |= {*effect.placed}
+        coming = {fact.id for fact in effect.facts}
+        self._drop_notes({*effect.withdrawn, *effect.evicted} - coming)
+        self._placed.difference_update(settled(effect))
+        self._placed.update(effect.placed)
         self._evictors.update(evictors(effect))
         self._evictions += len(effect.evicted) - effect.readmitted
         for fact in effect.facts:
@@ -265,6 +267,7 @@ class MemoryLedger:
 
     def _erase(self, ids: Sequence[str]) -> None:
         gone = frozenset(ids)
+        self._drop_notes(gone)
         for fact_id in ids:
             self._take(fact_id)
             self._candidates.pop(fact_id, None)
@@ -334,6 +337,11 @@ class MemoryLedger:
         """See `facts.Ledger`."""
         chosen = self._placed.intersection(self.select(selector))
         return dict(Counter(self._facts[fact_id].domain for fact_id in chosen))
+
+    def _drop_notes(self, ids: AbstractSet[str]) -> None:
+        self._placed -= ids
+        for fact_id in ids:
+            self._evictors.pop(fact_id, None)
 
     def _rename(self, effect: RenameDomain) -> None:
         self._attempts.pop(effect.old, None)
