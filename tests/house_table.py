@@ -46,6 +46,7 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/fleet": frozenset({"cryptography"}),
     "edge/commands": frozenset({"cryptography", "msgspec", "paho"}),
     "edge/analysis": frozenset({"msgspec", "numpy"}),
+    "edge/audit": frozenset({"msgspec", "numpy"}),
     "edge/daemon": frozenset({"PIL", "msgspec", "numpy", "prometheus_client"}),
     "edge/sim": frozenset(
         {"PIL", "joblib", "matplotlib", "msgspec", "numpy", "ray", "sklearn", "torchhd"}
@@ -151,6 +152,18 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
     ),
     "edge/backbone": _BASE,
     "edge/pages": frozenset({"edge/lazy.py"}),
+    "edge/audit": frozenset(
+        {
+            *_BASE,
+            "edge/config",
+            "edge/growth",
+            "edge/home",
+            "edge/pages",
+            "edge/storage",
+            "encoder",
+            "hdc",
+        }
+    ),
     "edge/web": frozenset(
         {
             *_BASE,
@@ -180,6 +193,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
     "edge/cli": frozenset(
         {
             *_BASE,
+            "edge/audit",
             "edge/backbone",
             "edge/bundles",
             "edge/commands",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .serialization import LazyArrays, pack_arrays, pack_data, unpack_arrays, unpack_data
     from .series_state import SeriesStateFile
     from .store import Store
+    from .tables import hash_id
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -61,6 +62,7 @@ else:
             ),
             "series_state": ("SeriesStateFile",),
             "store": ("Store",),
+            "tables": ("hash_id",),
         },
     )
 
@@ -80,6 +82,7 @@ __all__ = [
     "copy_updated",
     "events_as_data",
     "guard_errors",
+    "hash_id",
     "open_database",
     "pack_arrays",
     "pack_data",

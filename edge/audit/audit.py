@@ -1,0 +1,414 @@
+"""`auricle audit`: examines a forget request, before it on a copy, or after it from its receipt.
+
+Everything happens on a private copy of the home, which is removed at the end; nothing that the
+audit reads is kept.  The report names no forgotten id, subject or content.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core import (
+    ConfigError,
+    Fact,
+    FactBatch,
+    ForgetRequest,
+    Receipt,
+    Selector,
+    accepted,
+    stack_facts,
+)
+from ..core.adaptors import AdaptorRecord, Spans
+from ..home import Home
+from .answers import AuditedModel, freeze
+from .copying import copied_home
+from .exactness import check_adaptors, compare_geometry, compare_parts
+from .findings import AuditReport, Figure, Finding, not_covered
+from .generalisation import generalisation_finding
+from .keyed_traces import ForgottenNames, scan_names
+from .membership import attack_membership, membership_findings
+from .muse import answer_muse
+from .parameters import parametric_finding
+from .probes import probe
+from .rehearsal import HomeState, Rehearsal, make_twin, read_state
+from .relearning import relearning_finding, squared_loss
+from .resending import resend_labelled, resend_unlabelled
+from .shadows import LikeHome, Pool, Shadows, make_pool, margins_unseen, train_again, train_shadows
+from .utility import (
+    REQUESTS,
+    SHARES,
+    random_requests,
+    run_requests,
+    sequence_findings,
+    utility_finding,
+)
+from .worst_case import worst_forget_set
+
+SEED: Final = 1
+"""Of shadow models, searches and bootstrap samples: the same home gives the same report."""
+
+Tick = Callable[[str, int, int], None]
+"""Called with what is being done, and with how many of how many steps are done."""
+
+LIMITS: Final = (
+    not_covered(
+        "outside",
+        "Copies outside the home",
+        "Backups, exports and bundles elsewhere, messages that brokers and other programs have"
+        " received, and files that people saved cannot be seen from here.",
+        "Go through the receipt's list, and delete them where they lie.",
+    ),
+    not_covered(
+        "below_files",
+        "Storage below the files",
+        "Flash wear-levelling and journals of the file system may keep overwritten blocks.",
+        "Encrypt the disk, or destroy it at its end of life.",
+    ),
+    not_covered(
+        "encoder",
+        "The encoder",
+        "The network and its quantiser are frozen. If forgotten items were among their calibration"
+        " data, they keep its extremes.",
+        "Calibrate the encoder again without these items.",
+    ),
+)
+"""What no audit of a home can examine."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Case:
+    """Everything that the attacks need.
+
+    home: the copy, after the request.  state: what it holds.  forgotten: the items, if they are
+    known.  served, twin: the answers of both; before: those before the request, if known.
+    """
+
+    home: Home
+    state: HomeState
+    twin: Rehearsal
+    forgotten: tuple[Fact, ...]
+    served: AuditedModel
+    expected: AuditedModel
+    before: AuditedModel | None
+    tick: Tick
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def spans(self) -> Spans:
+        """The columns of the encoder's taps."""
+        return tuple((part.start, part.stop) for part in self.home.model.card.slices)
+
+    @property
+    def models(self) -> tuple[AuditedModel, AuditedModel]:
+        """The answers of the home and of its twin."""
+        return self.served, self.expected
+
+
+def rehearse(folder: Path, selector: Selector, tick: Tick) -> AuditReport:
+    """Audit a forget request before it is made: carry it out on a copy of the home.
+
+    Raises ConfigError if no fact matches.  Cost: within 60 s for 1,000 facts of 2,064 columns.
+    """
+    begun = time.perf_counter()
+    with copied_home(folder) as (copy, settings):
+        tick("forgetting on a copy", 0, 1)
+        with Home(copy, settings=settings) as home:
+            ids = frozenset(home.store.select(selector))
+            if not ids:
+                raise ConfigError(
+                    "auditing: no fact matches", "`auricle inspect` lists domains and labels"
+                )
+            state = read_state(home, fits=not home.shares_geometry)
+            forgotten = tuple(state.facts[key] for key in sorted(ids))
+            domains = _domains((*forgotten, *state.facts.values()))
+            before = freeze(home.runtime.knowledge, domains)
+            receipt, seconds = _forget(home, selector)
+        with Home(copy, settings=settings) as home:
+            case = _case(home, replace_facts(state, ids), forgotten, before, tick)
+            case.findings.append(_cost(receipt, seconds))
+            _examine(case, copy)
+            return _report(case, "rehearsal", "", len(forgotten), begun)
+
+
+def audit_receipt(
+    folder: Path, request_id: str, items: Callable[[Home], Sequence[Fact]] | None, tick: Tick
+) -> AuditReport:
+    """Audit a completed forget request.
+
+    request_id: of its receipt; "" for the newest.  items: reads the forgotten items that the person
+    supplies again, with the home's encoder; None without them: attacks on answers are then left
+    out.  Raises ConfigError without such a receipt.
+    """
+    begun = time.perf_counter()
+    with copied_home(folder) as (copy, settings), Home(copy, settings=settings) as home:
+        receipt = _find_receipt(home, request_id)
+        given = tuple(items(home)) if items is not None else ()
+        state = read_state(home, fits=not home.shares_geometry)
+        present = [fact.id for fact in given if fact.id in state.facts]
+        if present:
+            raise ConfigError(
+                f"auditing: {len(present)} of the supplied items are facts of the home",
+                "supply only the forgotten items",
+            )
+        case = _case(home, state, given, None, tick)
+        _examine(case, copy)
+        case.findings.append(_receipt_digest(home, receipt))
+        count = int(receipt["facts_forgotten"])
+        return _report(case, "receipt", str(receipt["request_id"]), count, begun)
+
+
+def replace_facts(state: HomeState, gone: frozenset[str]) -> HomeState:
+    """Return a state without some facts."""
+    left = {key: fact for key, fact in state.facts.items() if key not in gone}
+    return replace(state, facts=left)
+
+
+def _forget(home: Home, selector: Selector) -> tuple[Receipt, float]:
+    begun = time.perf_counter()
+    at_ns = time.time_ns()
+    event = ForgetRequest(f"audit-{at_ns}", selector, at_ns, not home.shares_geometry)
+    receipts = [one for one in accepted(home.feed(event)) if isinstance(one, Receipt)]
+    return receipts[-1], time.perf_counter() - begun
+
+
+def _case(
+    home: Home,
+    state: HomeState,
+    forgotten: tuple[Fact, ...],
+    before: AuditedModel | None,
+    tick: Tick,
+) -> Case:
+    """Derive the twin, and freeze the answers of both."""
+    tick("deriving a twin", 0, 1)
+    shared = home.shares_geometry
+    twin = make_twin(state, frozenset())
+    geometry = compare_geometry(home.store, twin, shared=shared, rehearsed=before is not None)
+    if geometry.outcome != "holds":
+        # Compare the rest under the home's geometry.
+        state = replace(state, geometry=home.store.geometry(), fits=False)
+        twin = make_twin(state, frozenset())
+    spans = tuple((part.start, part.stop) for part in home.model.card.slices)
+    records = tuple(_trained_again(home, twin, spans))
+    if records:
+        twin = make_twin(state, frozenset(), records)
+    domains = _domains((*forgotten, *state.facts.values()))
+    return Case(
+        home=home,
+        state=state,
+        twin=twin,
+        forgotten=forgotten,
+        served=freeze(home.runtime.knowledge, domains),
+        expected=freeze(twin.runtime.knowledge, domains),
+        before=before,
+        tick=tick,
+        findings=[geometry],
+    )
+
+
+def _trained_again(home: Home, twin: Rehearsal, spans: Spans) -> Iterator[AdaptorRecord]:
+    """Yield the serving adaptors as a twin has them: trained on the named facts that are left."""
+    for versions in home.store.adaptors().values():
+        record = versions[0]
+        facts = [one for one in map(twin.ledger.get, record.facts) if one is not None]
+        own = stack_facts(one for one in facts if one.domain == record.domain)
+        others = stack_facts(one for one in facts if one.domain != record.domain)
+        if not len(own):
+            continue
+        try:
+            arrays = train_again(record, own, others, spans).arrays
+        except ImportError:
+            arrays = record.arrays
+        left = tuple(sorted(one.id for one in facts))
+        yield replace(record, arrays=dict(arrays), facts=left)
+
+
+def _domains(facts: Sequence[Fact]) -> list[str]:
+    """Return the domains of facts, in the order of their first fact."""
+    return list(dict.fromkeys(fact.domain for fact in facts))
+
+
+def _examine(case: Case, folder: Path) -> None:
+    """Run all parts; the one that changes the copy comes last."""
+    home, twin = case.home, case.twin
+    ids = frozenset(fact.id for fact in case.forgotten)
+    case.findings += compare_parts(home.store, home.runtime, twin, case.models)
+    case.findings += check_adaptors(home.store, twin, case.spans, ids)
+    case.findings.append(parametric_finding(*case.models, case.before))
+    case.findings.append(_keyed_traces(home, folder))
+    retained = tuple(case.state.facts.values())
+    rows = stack_facts(retained)
+    pool = make_pool(stack_facts(case.forgotten), rows)
+    solve = LikeHome({name: rows[0] for name, rows in home.store.adaptors().items()}, case.spans)
+    unseen = margins_unseen(pool, solve)
+    case.findings.append(utility_finding(case.models, case.before, pool.retained_rows, unseen))
+    shadows = train_shadows(
+        pool, solve, SEED, lambda done, total: case.tick("training shadow models", done, total)
+    )
+    if case.forgotten:
+        _attack(case, pool, shadows, unseen, rows)
+        found = generalisation_finding(case.state, case.forgotten, retained)
+        case.findings += (found,) if found is not None else ()
+    else:
+        case.findings.append(_without_items())
+    case.findings.append(_worst_case(case, pool, shadows))
+    case.findings += _sequences(case)
+    if case.forgotten:
+        case.findings.append(
+            resend_unlabelled(home.feed, case.twin.feed, stack_facts(case.forgotten))
+        )
+        case.findings += resend_labelled(home.feed, case.forgotten)
+    case.findings += LIMITS
+
+
+def _attack(
+    case: Case, pool: Pool, shadows: Shadows, unseen: NDArray[np.float64], retained: FactBatch
+) -> None:
+    """Attack the answers on the forgotten items."""
+    rows = pool.forgotten_rows
+    result = attack_membership(pool, shadows, case.models, unseen, SEED)
+    case.findings += membership_findings(result, len(rows))
+    before = squared_loss(case.before, rows) if case.before is not None else 0.0
+    case.findings.append(relearning_finding(*case.models, rows, before))
+    case.findings += probe(case.models, rows, retained, SEED)
+
+
+def _without_items() -> Finding:
+    return not_covered(
+        "attacks",
+        "Attacks on answers about the forgotten items",
+        "Membership inference, relearn time, probes, generalisation and re-sending need the"
+        " forgotten items, and a home keeps none.",
+        "Supply them with --items, or audit before the request.",
+    )
+
+
+def _worst_case(case: Case, pool: Pool, shadows: Shadows) -> Finding:
+    """Rehearse the worst set of the same size among the retained facts."""
+    retained = pool.retained_rows
+    size = min(max(1, len(case.forgotten) or len(retained) // 20), max(1, len(retained) // 2))
+    if len(retained) < 2 * size or len(set(retained.labels)) < 2:
+        return not_covered("worst_case", "Worst facts to forget", "Too few facts remain.")
+    at = worst_forget_set(retained, size)
+    ids = frozenset(retained.ids[row] for row in at)
+    (run,) = run_requests(case.state, (ids,), lambda *_: None)
+    inside, outside = shadows.centres(at + pool.forgotten)
+    return Finding(
+        key="worst_case",
+        title="Worst facts to forget",
+        evidence="proven",
+        outcome="holds" if run.exact else "fails",
+        text=f"The {size} facts that are hardest to forget were forgotten in a rehearsal. It left"
+        " exactly the knowledge of a twin."
+        if run.exact
+        else f"A rehearsal that forgets the {size} hardest facts leaves knowledge that differs from"
+        " a twin's.",
+        source="Fan et al. 2024, Challenging forgets, section 4",
+        figures=(
+            Figure(name="facts", value=size),
+            Figure(
+                name="still answered by models without them",
+                value=100 * float((outside > 0).mean()),
+                unit="%",
+            ),
+            Figure(
+                name="what membership adds to their margins", value=float((inside - outside).mean())
+            ),
+            Figure(name="duration", value=run.seconds, unit="s"),
+        ),
+    )
+
+
+def _sequences(case: Case) -> tuple[Finding, ...]:
+    """Rehearse requests of growing size, and several of the same size."""
+    count = len(case.state.facts)
+    sizes = random_requests(case.state, tuple(int(share * count) for share in SHARES), SEED)
+    same = min(max(1, len(case.forgotten)), max(1, count // 20))
+    sequence = random_requests(case.state, (same,) * REQUESTS, SEED + 1)
+    total = len(sizes) + len(sequence)
+    first = run_requests(
+        case.state, sizes, lambda done, _: case.tick("rehearsing requests", done, total)
+    )
+    second = run_requests(
+        case.state,
+        sequence,
+        lambda done, _: case.tick("rehearsing requests", len(sizes) + done, total),
+    )
+    return sequence_findings(first, second)
+
+
+def _keyed_traces(home: Home, folder: Path) -> Finding:
+    names = ForgottenNames(home.store)
+    found = scan_names(folder, names)
+    places = ", ".join(sorted({f"{one.path} ({one.where})" for one in found}))
+    return Finding(
+        key="keyed_traces",
+        title="Forgotten ids and names in files",
+        evidence="tested",
+        outcome="fails" if found else "holds",
+        text=f"Forgotten ids or names stand in {places}."
+        if found
+        else f"None of {len(names)} forgotten ids and names, known by their keyed hashes, stands in"
+        f" any file; {names.looked_at} different texts were looked up.",
+        todo="Remove these files, or the texts in them." if found else "",
+        figures=(Figure(name="places", value=len(found)),),
+    )
+
+
+def _cost(receipt: Receipt, seconds: float) -> Finding:
+    return Finding(
+        key="cost",
+        title="Cost of the request",
+        evidence="tested",
+        outcome="holds",
+        text=f"Forgetting {receipt.facts_forgotten} facts took {seconds:.2f} s on the copy.",
+        figures=(Figure(name="duration", value=seconds, unit="s"),),
+    )
+
+
+def _find_receipt(home: Home, request_id: str) -> dict[str, Any]:
+    receipts = home.store.receipts()
+    found = [one for one in receipts if request_id in ("", one["request_id"])]
+    if not found:
+        raise ConfigError(
+            f"auditing: there is no receipt {request_id}".rstrip(),
+            "`auricle inspect` lists the receipts; select facts to audit before a request",
+        )
+    return found[-1]
+
+
+def _receipt_digest(home: Home, receipt: dict[str, Any]) -> Finding:
+    same = receipt["digest_after"] == home.runtime.digest()
+    newest = home.store.receipts()[-1]["request_id"] == receipt["request_id"]
+    return Finding(
+        key="receipt_digest",
+        title="Digest of the receipt",
+        evidence="proven" if same else "not covered",
+        outcome="holds" if same else "open",
+        text="The home's knowledge is the one that the receipt names."
+        if same
+        else "Facts were learned or forgotten since this receipt: its digest is that of an earlier"
+        " state."
+        if not newest
+        else "The home's knowledge is not the one that the receipt names: facts were learned or"
+        " corrected since, or the geometry was fitted again.",
+    )
+
+
+def _report(case: Case, mode: Any, request_id: str, forgotten: int, begun: float) -> AuditReport:
+    findings = tuple(case.findings)
+    return AuditReport(
+        mode=mode,
+        request_id=request_id,
+        items=bool(case.forgotten),
+        forgotten=forgotten,
+        retained=len(case.state.facts),
+        at_ns=time.time_ns(),
+        seconds=time.perf_counter() - begun,
+        findings=findings,
+        muse=answer_muse(findings),
+    )

@@ -1,0 +1,220 @@
+"""Bit-for-bit comparison of a home with a twin that never saw the forgotten facts.
+
+The twin is derived from the remaining facts alone, by the same program, in memory.  Where a part of
+the home has the digest of the twin's, it is the twin's, and no attack on it can succeed.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from ..core import Runtime, StateError, stack_facts
+from ..core.adaptors import AdaptorRecord, Spans
+from ..storage import Store
+from .answers import AuditedModel
+from .findings import Finding
+from .rehearsal import Rehearsal
+from .shadows import train_again
+
+
+def digest_arrays(value: object) -> str:
+    """Return a hex digest of everything in a value: arrays, numbers and texts in dataclasses,
+    mappings and sequences.  Equal digests mean equal bits."""
+    state = hashlib.sha256()
+    _update(state, value)
+    return state.hexdigest()
+
+
+def _update(state: Any, value: object) -> None:
+    if isinstance(value, np.ndarray):
+        whole = np.ascontiguousarray(value)
+        state.update(f"{whole.dtype.str} {whole.shape};".encode())
+        state.update(whole.tobytes())
+    elif is_dataclass(value) and not isinstance(value, type):
+        state.update(type(value).__name__.encode())
+        for one in fields(value):
+            _update(state, getattr(value, one.name))
+    elif isinstance(value, Mapping):
+        for key in sorted(value):
+            _update(state, key)
+            _update(state, value[key])
+    elif isinstance(value, tuple | list):
+        state.update(f"{len(value)};".encode())
+        for one in value:
+            _update(state, one)
+    else:
+        state.update(f"{value!r};".encode())
+
+
+def compare_parts(
+    store: Store,
+    runtime: Runtime,
+    twin: Rehearsal,
+    models: tuple[AuditedModel, AuditedModel],
+) -> tuple[Finding, ...]:
+    """Compare a home, opened from its file, with its twin, part by part.
+
+    models: the frozen answers of both.
+    """
+    knowledge, other = runtime.knowledge, twin.runtime.knowledge
+    served, expected = models
+    parts = (
+        ("facts", "Facts", store.digest(), twin.facts_digest()),
+        ("sums", "Sums of concepts", knowledge.memory.digest(), other.memory.digest()),
+        (
+            "thresholds",
+            "Thresholds of the detector",
+            knowledge.calibration().digest() if knowledge.memory.keys else "",
+            other.calibration().digest() if other.memory.keys else "",
+        ),
+        ("router", "Router", digest_arrays(served.router), digest_arrays(expected.router)),
+        (
+            "classifiers",
+            "Classifiers of the domains",
+            digest_arrays(served.adaptors),
+            digest_arrays(expected.adaptors),
+        ),
+        ("knowledge_digest", "Digest of the knowledge", runtime.digest(), twin.digest()),
+    )
+    return tuple(_part(*one) for one in parts)
+
+
+def _part(key: str, title: str, found: str, expected: str) -> Finding:
+    same = found == expected
+    return Finding(
+        key=key,
+        title=title,
+        evidence="proven",
+        outcome="holds" if same else "fails",
+        text="Equal, bit for bit, to those of a twin that never saw the forgotten facts."
+        if same
+        else "Different from those of a twin that never saw the forgotten facts.",
+        todo="" if same else "Run `auricle verify`; grow adaptors again; then audit again.",
+    )
+
+
+def compare_geometry(store: Store, twin: Rehearsal, *, shared: bool, rehearsed: bool) -> Finding:
+    """Compare the frozen geometry with one fitted to the remaining facts.  shared: a fleet keeps
+    it.  rehearsed: it was fitted a moment ago, so that it must be equal."""
+    mine = store.geometry()
+    title = "Geometry"
+    if mine is None:
+        return Finding(
+            key="geometry",
+            title=title,
+            evidence="proven",
+            outcome="holds",
+            text="No geometry was fitted, so none depends on facts.",
+        )
+    expected = twin.ledger.geometry()
+    if expected is not None and digest_arrays(dict(mine)) == digest_arrays(dict(expected)):
+        return Finding(
+            key="geometry",
+            title=title,
+            evidence="proven",
+            outcome="holds",
+            text="Equal, bit for bit, to a geometry fitted to the remaining facts alone.",
+        )
+    if shared:
+        text = "The devices of a fleet share this geometry, and it may have been fitted to the"
+        text += " forgotten facts."
+        todo = "Fit and share a new geometry: `auricle fit-geometry` on every device."
+    elif rehearsed:
+        text, todo = (
+            "The geometry still depends on the forgotten facts.",
+            "Run `auricle fit-geometry`.",
+        )
+    else:
+        text = "The geometry was fitted to other facts than those of today, so it cannot be derived"
+        text += " again for a comparison."
+        todo = "Run `auricle fit-geometry`, then audit again."
+    return Finding(
+        key="geometry",
+        title=title,
+        evidence="proven" if rehearsed and not shared else "not covered",
+        outcome="fails" if rehearsed and not shared else "open",
+        text=text,
+        todo=todo,
+    )
+
+
+def check_adaptors(
+    store: Store, twin: Rehearsal, spans: Spans, forgotten: AbstractSet[str]
+) -> tuple[Finding, ...]:
+    """Check that no stored adaptor was shaped by a forgotten fact: none of the facts that it names
+    was forgotten, and training on these facts gives the same parameters again."""
+    records = [one for versions in store.adaptors().values() for one in versions]
+    named = [one for one in records if _names_forgotten(store, one, forgotten)]
+    listing = Finding(
+        key="adaptor_facts",
+        title="Facts that adaptors were grown from",
+        evidence="proven",
+        outcome="fails" if named else "holds",
+        text=f"Adaptors of {_domains(named)} were grown from forgotten facts."
+        if named
+        else f"None of the {len(records)} stored adaptors names a forgotten fact.",
+        todo="Remove them: `auricle rollback DOMAIN`, then `auricle grow`." if named else "",
+    )
+    if not records:
+        return (listing,)
+    return listing, _reproduce(store, twin, spans)
+
+
+def _names_forgotten(store: Store, record: AdaptorRecord, forgotten: AbstractSet[str]) -> bool:
+    return any(one in forgotten or store.was_forgotten(one) for one in record.facts)
+
+
+def _reproduce(store: Store, twin: Rehearsal, spans: Spans) -> Finding:
+    differing, missing = [], []
+    serving = [versions[0] for versions in store.adaptors().values()]
+    for record in serving:
+        try:
+            same = is_reproduced(record, twin, spans)
+        except (ImportError, StateError):
+            same = None
+        if same is None:
+            missing.append(record)
+        elif not same:
+            differing.append(record)
+    text = f"Training again on the facts that they name gives the same {len(serving)} adaptors."
+    if differing:
+        text = (
+            f"Training again on the named facts gives other parameters in {_domains(differing)}:"
+            " other facts shaped these adaptors, or facts were corrected since."
+        )
+    elif missing:
+        text = (
+            f"The adaptors of {_domains(missing)} could not be trained again: facts that they name"
+            " are gone, or torch is not installed."
+        )
+    return Finding(
+        key="adaptors_reproduced",
+        title="Adaptors trained again",
+        evidence="proven",
+        outcome="fails" if differing else "open" if missing else "holds",
+        text=text,
+        todo="Grow them again: `auricle grow`." if differing or missing else "",
+    )
+
+
+def is_reproduced(record: AdaptorRecord, twin: Rehearsal, spans: Spans) -> bool | None:
+    """Return whether training on the facts that a record names gives its parameters, bit for bit;
+    None if one of these facts is gone."""
+    facts = [twin.ledger.get(one) for one in record.facts]
+    if any(one is None for one in facts):
+        return None
+    known = [one for one in facts if one is not None]
+    own = stack_facts(one for one in known if one.domain == record.domain)
+    others = stack_facts(one for one in known if one.domain != record.domain)
+    if not len(own):
+        return None
+    made = train_again(record, own, others, spans)
+    return digest_arrays(dict(made.arrays)) == digest_arrays(dict(record.arrays))
+
+
+def _domains(records: list[AdaptorRecord]) -> str:
+    return ", ".join(sorted({one.domain for one in records}))

@@ -1,0 +1,103 @@
+"""Re-sending: what happens when the forgotten items come again.
+
+After Shumailov et al. 2024, "UnUnlearning: unlearning is not sufficient for content regulation",
+section 3: forgotten knowledge returns through the context of use.  A home's context is what it
+receives: the items are sent again without labels, as the same facts, and as facts with other ids.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+
+import encoder
+
+from ..core import (
+    Acknowledgement,
+    Decision,
+    Enrol,
+    Event,
+    Fact,
+    FactBatch,
+    Observation,
+    Rejected,
+)
+from .findings import Figure, Finding
+
+SOURCE: Final = "Shumailov et al. 2024, UnUnlearning, section 3"
+
+ITEMS_MAX: Final = 64
+"""Items sent again: bounds the time to a second."""
+
+Feed = Callable[[Event], tuple[Any, ...]]
+
+
+def resend_unlabelled(served: Feed, twin: Feed, rows: FactBatch) -> Finding:
+    """Send items without labels to the home's copy and to its twin, and compare their decisions."""
+    count = min(len(rows), ITEMS_MAX)
+    differing = 0
+    for number in range(count):
+        found, expected = (_decide(feed, rows, number) for feed in (served, twin))
+        differing += found != expected
+    return Finding(
+        key="resent_unlabelled",
+        title="Items sent again without labels",
+        evidence="tested",
+        outcome="fails" if differing else "holds",
+        text=f"{differing} of {count} items are decided otherwise than by a twin that never saw them."
+        if differing
+        else f"All {count} items are decided exactly as by a twin that never saw them.",
+        source=SOURCE,
+        figures=(Figure(name="decided otherwise", value=differing),),
+    )
+
+
+def resend_labelled(served: Feed, facts: tuple[Fact, ...]) -> tuple[Finding, ...]:
+    """Send items with their labels to the home's copy: under the same ids, then under other ids.
+    This changes the copy."""
+    sent = facts[:ITEMS_MAX]
+    same = _learned(served(Enrol(sent)))
+    renamed = tuple(replace(fact, id=f"resent {number}") for number, fact in enumerate(sent))
+    other = _learned(served(Enrol(renamed)))
+    return (
+        Finding(
+            key="resent_same_ids",
+            title="Facts sent again under their ids",
+            evidence="tested",
+            outcome="fails" if same else "holds",
+            text=f"{same} of {len(sent)} were learned again."
+            if same
+            else f"All {len(sent)} were refused: their ids are remembered as keyed hashes.",
+            source=SOURCE,
+            figures=(Figure(name="learned again", value=same),),
+        ),
+        Finding(
+            key="resent_other_ids",
+            title="Facts sent again under other ids",
+            evidence="tested" if not other else "not covered",
+            outcome="open" if other else "holds",
+            text=f"{other} of {len(sent)} were learned as new facts. Only ids are remembered, so whoever"
+            " sends an item again under another id teaches it again."
+            if other
+            else f"All {len(sent)} were refused.",
+            todo="Stop the source of these items, or forget with near-duplicate tombstones."
+            if other
+            else "",
+            source=SOURCE,
+            figures=(Figure(name="learned as new", value=other),),
+        ),
+    )
+
+
+def _decide(feed: Feed, rows: FactBatch, number: int) -> Decision | None:
+    features = encoder.Features(np.array(rows.features[number]))
+    sent = Observation(stream="audit", sequence=number, captured_at_ns=number + 1, payload=features)
+    return next((one for one in feed(sent) if isinstance(one, Decision)), None)
+
+
+def _learned(messages: tuple[Any, ...]) -> int:
+    """Count the facts that were learned, of the messages of an enrolment."""
+    if any(isinstance(one, Rejected) for one in messages):
+        return 0
+    return sum(one.count for one in messages if isinstance(one, Acknowledgement))
