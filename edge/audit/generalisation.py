@@ -59,8 +59,8 @@ def _finding(rows: FactBatch, before: float, served: np.ndarray, twin: np.ndarra
         title="Held-out mates of the forgotten facts",
         evidence="tested",
         outcome="fails" if differing else "holds",
-        text=f"{differing} of {len(rows)} held-out facts with the same labels are answered otherwise"
-        " than by the twin."
+        text=f"{differing} of {len(rows)} held-out facts with the same labels differ in their"
+        " answers from the twin's."
         if differing
         else f"All {len(rows)} held-out facts with the same labels are answered exactly as by a"
         " twin that never saw the forgotten ones.",

@@ -1,6 +1,6 @@
 """The production runtime over a ledger in memory: learns some facts, forgets some, is compared.
 
-Used for twins, and to rehearse requests that nobody has made.  What runs is the runtime that serves;
+Used for twins, and to rehearse requests that were never made.  The runtime is the one that serves;
 only the disk is left out.
 """
 
@@ -132,7 +132,7 @@ class Rehearsal:
 def make_twin(
     state: HomeState, without: AbstractSet[str], records: Iterable[AdaptorRecord] = ()
 ) -> Rehearsal:
-    """Return a twin: what the home would be had it never seen some facts.  records: its adaptors."""
+    """Return a twin: the home had it never seen some facts.  records: the twin's adaptors."""
     return Rehearsal(state, state.without(without), records)
 
 

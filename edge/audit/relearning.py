@@ -80,7 +80,7 @@ def relearning_finding(
 
 
 def _errors(model: AuditedModel, rows: FactBatch) -> list[tuple[Floats, Floats]]:
-    """Return errors [k, labels] of each adaptor's facts, and the inputs of its head [k, columns]."""
+    """Return errors [k, labels] of each adaptor's facts, and inputs of its head [k, columns]."""
     wanted = tuple(sorted(set(rows.labels)))
     found = []
     for at, adaptor in model.groups(rows.domains, rows.features):

@@ -45,7 +45,7 @@ def resend_unlabelled(served: Feed, twin: Feed, rows: FactBatch) -> Finding:
         title="Items sent again without labels",
         evidence="tested",
         outcome="fails" if differing else "holds",
-        text=f"{differing} of {count} items are decided otherwise than by a twin that never saw them."
+        text=f"{differing} of {count} decisions differ from those of a twin that never saw them."
         if differing
         else f"All {count} items are decided exactly as by a twin that never saw them.",
         source=SOURCE,
@@ -77,8 +77,8 @@ def resend_labelled(served: Feed, facts: tuple[Fact, ...]) -> tuple[Finding, ...
             title="Facts sent again under other ids",
             evidence="tested" if not other else "not covered",
             outcome="open" if other else "holds",
-            text=f"{other} of {len(sent)} were learned as new facts. Only ids are remembered, so whoever"
-            " sends an item again under another id teaches it again."
+            text=f"{other} of {len(sent)} were learned as new facts. Only ids are remembered:"
+            " whoever sends an item again under another id teaches it again."
             if other
             else f"All {len(sent)} were refused.",
             todo="Stop the source of these items, or forget with near-duplicate tombstones."

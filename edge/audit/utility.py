@@ -61,7 +61,7 @@ def utility_finding(
         title="Utility of what remains",
         evidence="proven" if len(retained) else "not covered",
         outcome="fails" if differing else "holds",
-        text=f"{differing} of {len(retained)} retained facts are answered otherwise than by the twin."
+        text=f"{differing} of {len(retained)} answers on retained facts differ from the twin's."
         if differing
         else f"All {len(retained)} examined retained facts are answered as by the twin.",
         source=MUSE,
@@ -72,7 +72,7 @@ def utility_finding(
 def run_requests(
     state: HomeState, requests: tuple[frozenset[str], ...], tick: Callable[[int, int], None]
 ) -> tuple[RequestRun, ...]:
-    """Forget sets of facts one after another in one rehearsal, and compare it with a twin after each.
+    """Forget sets of facts one after another in one rehearsal; compare it with a twin after each.
 
     Adaptors are left out: the worker process trains them again.
     """
@@ -121,7 +121,7 @@ def _requests(key: str, title: str, runs: tuple[RequestRun, ...]) -> Finding:
         title=title,
         evidence="proven" if runs else "not covered",
         outcome="fails" if inexact else "holds" if runs else "open",
-        text=f"{inexact} of {len(runs)} rehearsed requests left knowledge that differs from a twin's."
+        text=f"{inexact} of {len(runs)} rehearsed requests left other knowledge than a twin's."
         if inexact
         else f"Each of {len(runs)} rehearsed requests left exactly the knowledge of a twin."
         if runs
