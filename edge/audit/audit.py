@@ -28,9 +28,9 @@ from ..home import Home
 from .answers import AuditedModel, freeze
 from .copying import copied_home
 from .exactness import check_adaptors, compare_geometry, compare_parts
+from .file_traces import receipt_files, search_items, search_names
 from .findings import AuditReport, Figure, Finding, not_covered
 from .generalisation import generalisation_finding
-from .keyed_traces import ForgottenNames, scan_names
 from .membership import attack_membership, membership_findings
 from .muse import answer_muse
 from .parameters import parametric_finding
@@ -127,10 +127,14 @@ def rehearse(folder: Path, selector: Selector, tick: Tick) -> AuditReport:
             forgotten = tuple(state.facts[key] for key in sorted(ids))
             domains = _domains((*forgotten, *state.facts.values()))
             before = freeze(home.runtime.knowledge, domains)
+            geometry = home.runtime.knowledge.geometry
             receipt, seconds = _forget(home, selector)
         with Home(copy, settings=settings) as home:
             case = _case(home, replace_facts(state, ids), forgotten, before, tick)
             case.findings.append(_cost(receipt, seconds))
+            kept, held = case.state.facts.values(), receipt_files(receipt.files)
+            tick("searching the files", 0, 1)
+            case.findings.append(search_items(copy, forgotten, kept, geometry, held))
             _examine(case, copy)
             return _report(case, "rehearsal", "", len(forgotten), begun)
 
@@ -156,6 +160,11 @@ def audit_receipt(
                 "supply only the forgotten items",
             )
         case = _case(home, state, given, None, tick)
+        if given:
+            kept, held = state.facts.values(), receipt_files(receipt.get("files", ()))
+            geometry = home.runtime.knowledge.geometry
+            # The home itself: a copy of a database may lack what its gaps hold.
+            case.findings.append(search_items(folder, given, kept, geometry, held))
         _examine(case, copy)
         case.findings.append(_receipt_digest(home, receipt))
         count = int(receipt["facts_forgotten"])
@@ -239,7 +248,7 @@ def _examine(case: Case, folder: Path) -> None:
     case.findings += compare_parts(home.store, home.runtime, twin, case.models)
     case.findings += check_adaptors(home.store, twin, case.spans, ids)
     case.findings.append(parametric_finding(*case.models, case.before))
-    case.findings.append(_keyed_traces(home, folder))
+    case.findings.append(search_names(home.store, folder))
     retained = tuple(case.state.facts.values())
     rows = stack_facts(retained)
     pool = make_pool(stack_facts(case.forgotten), rows)
@@ -341,24 +350,6 @@ def _sequences(case: Case) -> tuple[Finding, ...]:
     return sequence_findings(first, second)
 
 
-def _keyed_traces(home: Home, folder: Path) -> Finding:
-    names = ForgottenNames(home.store)
-    found = scan_names(folder, names)
-    places = ", ".join(sorted({f"{one.path} ({one.where})" for one in found}))
-    return Finding(
-        key="keyed_traces",
-        title="Forgotten ids and names in files",
-        evidence="tested",
-        outcome="fails" if found else "holds",
-        text=f"Forgotten ids or names stand in {places}."
-        if found
-        else f"None of {len(names)} forgotten ids and names, known by their keyed hashes, stands in"
-        f" any file; {names.looked_at} different texts were looked up.",
-        todo="Remove these files, or the texts in them." if found else "",
-        figures=(Figure(name="places", value=len(found)),),
-    )
-
-
 def _cost(receipt: Receipt, seconds: float) -> Finding:
     return Finding(
         key="cost",
@@ -382,7 +373,8 @@ def _find_receipt(home: Home, request_id: str) -> dict[str, Any]:
 
 
 def _receipt_digest(home: Home, receipt: dict[str, Any]) -> Finding:
-    same = receipt["digest_after"] == home.runtime.digest()
+    stated = home.store.key_digest(receipt["request_id"], home.runtime.digest())
+    same = receipt["digest_after"] == stated
     newest = home.store.receipts()[-1]["request_id"] == receipt["request_id"]
     return Finding(
         key="receipt_digest",

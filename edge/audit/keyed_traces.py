@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ..storage import Store, hash_id
+from ..storage import DigestKey, Store, hash_id
 from .copying import SQLITE
 
 TEXTS_MAX: Final = 2_000_000
@@ -41,14 +41,13 @@ class ForgottenNames:
     """The keyed hashes of everything forgotten that a knowledge file keeps."""
 
     def __init__(self, store: Store) -> None:
-        self._hashes: dict[bytes, frozenset[bytes]] = {}
-        hashed = set(_selectors(store.receipts()))
-        for key, ids in store.tombstones():
-            self._hashes[key] = frozenset((*ids, *hashed))
+        self._key = DigestKey(store.path, writable=False)
+        self._named = frozenset(_selectors(store.receipts()))
+        self._buried = {key: frozenset(ids) for key, ids in store.tombstones()}
         self._asked: dict[str, bool] = {}
 
     def __len__(self) -> int:
-        return max((len(hashes) for hashes in self._hashes.values()), default=0)
+        return len(self._named) + sum(len(hashes) for hashes in self._buried.values())
 
     @property
     def looked_at(self) -> int:
@@ -57,9 +56,8 @@ class ForgottenNames:
 
     def __contains__(self, text: str) -> bool:
         if text not in self._asked:
-            self._asked[text] = any(
-                hash_id(key, text) in hashes for key, hashes in self._hashes.items()
-            )
+            buried = any(hash_id(key, text) in hashes for key, hashes in self._buried.items())
+            self._asked[text] = buried or self._key.of("selector", text) in self._named
         return self._asked[text]
 
 
@@ -132,7 +130,7 @@ def _words(raw: bytes) -> Iterator[str]:
         yield from (part for part in re.split(r"[:/=]", text) if part and part != text)
 
 
-def _selectors(receipts: tuple[dict[str, Any], ...]) -> Iterator[bytes]:
+def _selectors(receipts: tuple[dict[str, Any], ...]) -> Iterator[str]:
     """Yield the keyed hashes of ids, subjects and recordings in the selectors of receipts."""
     for receipt in receipts:
         selector = receipt.get("selector")
@@ -140,4 +138,4 @@ def _selectors(receipts: tuple[dict[str, Any], ...]) -> Iterator[bytes]:
         for value in (given.get(name) for name in ("ids", "subject", "recording")):
             for one in value if isinstance(value, list) else [value]:
                 if isinstance(one, str) and re.fullmatch(r"[0-9a-f]{64}", one):
-                    yield bytes.fromhex(one)
+                    yield one

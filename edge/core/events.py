@@ -16,10 +16,11 @@ from .actions import Action
 from .adaptors import AdaptorRecord
 from .domain_merges import DomainMerge
 from .errors import EdgeError
-from .facts import Fact, LabelCandidate, Receipt, Selector
+from .facts import Fact, LabelCandidate, Selector
 from .jobs import GrowthJob, GrowthResult
 from .knowledge import Contribution
 from .recalibration import Recalibration
+from .receipt import Receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +100,15 @@ class ForgetRequest(msgspec.Struct, frozen=True):
     request_id: of the receipt; repeating a request under the same id returns the same receipt and
     changes nothing.  refit_geometry: also fit the geometry again to the remaining facts, if one was
     fitted (see `FitGeometry`); False is faster, and the receipt then lists the geometry as not
-    covered.
+    covered.  remove_files: also remove copies of the facts in other files of the home; otherwise
+    the receipt names them.
     """
 
     request_id: str
     selector: Selector
     requested_at_ns: int = 0
     refit_geometry: bool = True
+    remove_files: bool = False
 
 
 class FitGeometry(msgspec.Struct, frozen=True):

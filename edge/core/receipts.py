@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .events import ForgetRequest
-from .facts import Fact, Ledger, Receipt
+from .facts import Fact, Ledger
+from .receipt import Receipt
 
 NOT_COVERED = (
     "backups and exports made before this request",
@@ -45,8 +46,8 @@ def write_receipt(
         selector=event.selector,
         facts_forgotten=len(facts),
         concepts_touched=tuple(touched),
-        digest_before=rebuilt.digest_before,
-        digest_after=rebuilt.digest_after,
+        digest_before=ledger.key_digest(event.request_id, rebuilt.digest_before),
+        digest_after=ledger.key_digest(event.request_id, rebuilt.digest_after),
         rebuilt=("sums", "thresholds", "heads", *rebuilt.parts),
         evicted_before=evictions,
         not_covered=NOT_COVERED + frozen + grown,

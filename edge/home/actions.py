@@ -126,7 +126,9 @@ class LearnSummary:
 class VerifyReport:
     """Digests of the file and of the knowledge derived again, and complaints about differences.
 
-    beside_digest: of the geometry and the sums of other devices.
+    beside_digest: of the geometry and the sums of other devices.  stamped: the last stamp, of each
+    digest that it agrees with, and "another" for the others.  receipts: ids of the forget requests
+    after which the knowledge was that of today.
     """
 
     facts: int
@@ -135,6 +137,7 @@ class VerifyReport:
     knowledge_digest: str
     stamped: dict[str, str]
     complaints: tuple[str, ...] = field(default=())
+    receipts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,7 +395,8 @@ def verify_home(home: Home) -> VerifyReport:
     backwards = relearn_backwards(forwards, store, card)
     if forwards.own.keys or backwards.digest(card) != digest:
         complaints.append("forgetting and relearning every fact gives different knowledge")
-    stamped, inputs = store.stamped(), store.inputs_digest()
+    inputs = store.inputs_digest()
+    stamped = store.stamped({"facts": facts, "beside": inputs, "knowledge": digest})
     same = (stamped.get("facts"), stamped.get("beside")) == (facts, inputs)
     if same and stamped.get("knowledge") != digest:
         complaints.append("the same facts gave different knowledge at the last stamp")
@@ -413,6 +417,16 @@ def verify_home(home: Home) -> VerifyReport:
         knowledge_digest=digest,
         stamped=stamped,
         complaints=tuple(complaints),
+        receipts=_agreeing(store, digest),
+    )
+
+
+def _agreeing(store: Store, digest: str) -> tuple[str, ...]:
+    """Return the ids of the requests whose receipts state a digest of the knowledge."""
+    return tuple(
+        receipt["request_id"]
+        for receipt in store.receipts()
+        if receipt["digest_after"] == store.key_digest(receipt["request_id"], digest)
     )
 
 

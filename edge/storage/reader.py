@@ -42,8 +42,10 @@ from .capture_times import CaptureTimes, changed_times
 from .concept_totals import DIGEST_BYTES, ConceptTotals
 from .database import guard_errors
 from .derived_table import read_derived
+from .digest_key import DigestKey
 from .fact_reads import DAMAGED, FactReads, without_rows
 from .lists import Lists
+from .receipt_rows import receipt_digest, receipt_from_body, veil_receipt
 from .serialization import LazyArrays, unpack_arrays
 from .tables import DOMAIN, FACT_COLUMNS, LABEL, fact_from_row, hash_id, require_width
 
@@ -55,9 +57,10 @@ class StoreReader:
     program cannot have written.
     """
 
-    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, db: sqlite3.Connection, *, writable: bool) -> None:
         self.path = path
         self._db = db
+        self._key = DigestKey(path, writable=writable)
         self._records: dict[str, tuple[AdaptorRecord, ...]] | None = None
         self._columns: tuple[str, ...] | None = None
         self._keys = self._tombstone_keys()
@@ -345,7 +348,7 @@ class StoreReader:
         return f"{sum(digest for _, digest in totals.values()) % (1 << DIGEST_BITS):064x}"
 
     def receipts(self) -> tuple[dict[str, Any], ...]:
-        """Return all receipts, oldest first, with keyed hashes for ids, subjects and recordings."""
+        """Return all receipts, oldest first, as `veiled` returns them."""
         rows = self._rows("SELECT body FROM receipts ORDER BY number")
         return tuple(msgspec.json.decode(row[0]) for row in rows)
 
@@ -354,14 +357,21 @@ class StoreReader:
         return int(self._rows("SELECT COUNT(*) FROM receipts")[0][0])
 
     def receipt(self, request_id: str, selector: Selector) -> Receipt | None:
-        """See `facts.Ledger`.  Ids, subject and recording are stored as keyed hashes; the receipt
+        """See `facts.Ledger`.  The texts of a request are stored as keyed hashes; the receipt
         contains those of `selector` if their hashes agree."""
         rows = self._rows(
             "SELECT body FROM receipts WHERE json_extract(body, '$.request_id') = ?"
             " ORDER BY number DESC LIMIT 1",
             (request_id,),
         )
-        return tables.receipt_from_body(rows[0][0], selector, self._keys[0][1]) if rows else None
+        if not rows:
+            return None
+        return receipt_from_body(rows[0][0], selector, self._key, self._keys[0][1])
+
+    def veiled(self, receipt: Receipt) -> Receipt:
+        """Return a receipt as it is stored and published: keyed hashes in place of what its request
+        named, and of names that the ledger does not hold any more."""
+        return veil_receipt(receipt, self._key, self.concepts())
 
     def tombstones(self) -> Iterator[tuple[bytes, list[bytes]]]:
         """Yield each tombstone key with the hashes of the ids forgotten under it."""
@@ -379,11 +389,27 @@ class StoreReader:
         frozen = (self._meta("geometry_sha256") or b"").hex()
         return hashlib.sha256(msgspec.json.encode([frozen, rows])).hexdigest()
 
-    def stamped(self) -> dict[str, str]:
-        """Return the last stamp: the digests `facts`, `beside` (`inputs_digest`) and `knowledge`;
-        empty if the file was never stamped."""
+    def stamped(self, digests: Mapping[str, str]) -> dict[str, str]:
+        """Return the last stamp of the digests `facts`, `beside` (`inputs_digest`) and `knowledge`:
+        each of the given ones that it agrees with, and "another" for each that it does not.  Empty
+        if the file was never stamped, or under another key."""
         body = self._meta("stamp")
-        return msgspec.json.decode(body, type=dict[str, str]) if body else {}
+        stamp = msgspec.json.decode(body, type=dict[str, str]) if body else {}
+        now = self._keyed_stamp(digests)
+        if stamp.get("key") != now["key"]:
+            return {}
+        return {
+            name: digest if stamp.get(name) == now[name] else "another"
+            for name, digest in digests.items()
+        }
+
+    def _keyed_stamp(self, digests: Mapping[str, str]) -> dict[str, str]:
+        keyed = {name: self._key.of(f"stamp {name}", digest) for name, digest in digests.items()}
+        return keyed | {"key": self._key.of("stamp", "")}
+
+    def key_digest(self, request_id: str, digest: str) -> str:
+        """See `facts.Ledger`."""
+        return receipt_digest(self._key, request_id, digest)
 
     def written_digest(self) -> str:
         """Return the digest of the facts as written, updated with each change.  If `digest`,

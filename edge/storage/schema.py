@@ -207,6 +207,12 @@ MIGRATIONS: Final[list[str]] = [
     CREATE INDEX action_facts_by_id ON action_facts (id);
     ALTER TABLE adaptors ADD COLUMN kept_for INTEGER;
     """,
+    """
+    -- Receipts and stamps: what earlier layouts stored, a guess at the facts can be tested with.
+    INSERT OR REPLACE INTO meta VALUES ('plain_digests', x'31');
+    DELETE FROM meta WHERE name = 'stamp';
+    INSERT OR REPLACE INTO meta VALUES ('uncleaned', x'31');
+    """,
 ]
 
 

@@ -6,7 +6,6 @@ overwritten in the file, and its log is cut.  One process writes; any number may
 
 import hashlib
 import os
-import re
 import secrets
 import sqlite3
 import time
@@ -30,6 +29,7 @@ from ..core import (
     Message,
     ModelMismatchError,
     Publish,
+    Receipt,
     ReleaseActions,
     RemoveAdaptor,
     StateError,
@@ -55,12 +55,11 @@ from .concept_totals import add_digests, by_concept, write_ranks, write_totals
 from .database import WriterLock, begin_snapshot, guard_errors, open_database, transaction
 from .derived_table import delete_traces, write_derived
 from .durable_files import remove_file, replace_file
+from .file_copies import remove_copies
 from .reader import StoreReader
+from .receipt_rows import held_concepts, rekey_receipts, veil_receipt
 from .serialization import pack_arrays
 from .tables import FACT_COLUMNS, fact_to_row, hash_id, put_meta
-
-COPY_SUFFIX = re.compile(r"\.(v\d+|before-restore.*)")
-"""Suffixes of the copies that migrations and restores make; an erasure removes them too."""
 
 MARKING = (StoreFacts, EraseFacts, RemoveAdaptor, StoreContribution)
 """Effects that complete a command; any other precedes one of them or does not change the answer."""
@@ -76,7 +75,7 @@ class Store(StoreReader):
     """
 
     def __init__(self, path: Path, db: sqlite3.Connection, lock: WriterLock | None) -> None:
-        super().__init__(path, db)
+        super().__init__(path, db, writable=lock is not None)
         self._lock = lock
         self._checkpoints = Checkpoints(path, db) if lock is not None else None
         self._marks = self._nested = False
@@ -179,6 +178,9 @@ class Store(StoreReader):
         """Finish what a crash, a full disk or a reader interrupted: checkpoints, an erasure."""
         if self._checkpoints is None:
             return
+        if self._meta("plain_digests") is not None:
+            with self._transaction("keying receipts") as db:
+                rekey_receipts(db, self._key)
         if self.unscrubbed:
             self._scrub()
             return
@@ -300,7 +302,8 @@ class Store(StoreReader):
     def stamp(self, digest: str) -> None:
         """Store the digest of the knowledge with the digests of its inputs."""
         held = {"facts": self.written_digest(), "beside": self.inputs_digest()}
-        body = msgspec.json.encode(held | {"knowledge": digest})
+        keyed = self._keyed_stamp(held | {"knowledge": digest})
+        body = msgspec.json.encode(keyed)
         with self._transaction("stamping the digest") as db:
             put_meta(db, "stamp", body)
 
@@ -325,6 +328,7 @@ class Store(StoreReader):
         backup does not publish a revision below an earlier one."""
         body = self._meta("contributed")
         last, published = msgspec.json.decode(body, type=tuple[int, str]) if body else (0, "")
+        content = self._key.of("contributed", content)
         if published == content:
             return last
         revision = max(last + 1, now_ns // 10**9)
@@ -435,7 +439,6 @@ class Store(StoreReader):
     def _erase(self, effect: EraseFacts) -> None:
         number, key = self._keys[0]
         tombs = [(number, hash_id(key, fact_id)) for fact_id in effect.ids]
-        body = msgspec.json.encode(tables.receipt_to_body(effect.receipt, key)).decode()
         with self._fact_transaction("erasing facts", effect.ids) as db:
             db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", tombs)
             tables.erase_growth(db, effect.ids)
@@ -443,10 +446,7 @@ class Store(StoreReader):
             delete_answers(db)
             # The core never reads records of another version, so it cannot match them.
             db.execute("DELETE FROM recalibrations WHERE version != ?", (RECALIBRATION_VERSION,))
-            db.execute(
-                "INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)",
-                (effect.receipt.requested_at_ns, body),
-            )
+            self._insert_receipt(db, effect.receipt)
             put_meta(db, "unscrubbed", b"1")
         self._records = None
         self.candidate_index().drop(effect.ids)
@@ -458,6 +458,13 @@ class Store(StoreReader):
                 f"erasing from {self.path}: {len(left)} ids are still in the file",
                 "see `auricle verify`",
             )
+
+    def _insert_receipt(self, db: sqlite3.Connection, receipt: Receipt) -> None:
+        """Write a receipt, in the transaction that has erased its facts."""
+        veiled = veil_receipt(receipt, self._key, held_concepts(db))
+        body = msgspec.json.encode(veiled).decode()
+        row = (receipt.requested_at_ns, body)
+        db.execute("INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)", row)
 
     def _confirms(self, effect: Effect) -> bool:
         """Return whether an effect completes the command `confirm`; a recalibration that changes
@@ -486,7 +493,7 @@ class Store(StoreReader):
         checkpoints = self._writing("overwriting erased facts")
         try:
             with guard_errors(self.path, "overwriting erased facts in"):
-                _remove_copies(self.path)
+                remove_copies(self.path)
                 checkpoints.compact()
                 done = checkpoints.finish(everything=self._uncleaned)
         except StateError as error:
@@ -564,7 +571,7 @@ def _write_empty(fresh: Path, card: encoder.Card, columns: Sequence[str]) -> Non
             put_meta(db, "card", card.fingerprint.encode())
             put_meta(db, "width", str(card.width).encode())
             # Nothing was ever erased.
-            db.execute("DELETE FROM meta WHERE name = 'uncleaned'")
+            db.execute("DELETE FROM meta WHERE name IN ('uncleaned', 'plain_digests')")
             if columns:
                 put_meta(db, "columns", msgspec.json.encode(list(columns)))
     finally:
@@ -586,10 +593,3 @@ def _require_columns(columns: Sequence[str], card: encoder.Card) -> None:
 def _refuse_existing(path: Path, doing: str) -> None:
     if path.exists():
         raise StateError(f"{doing}: the file exists already", "choose another name")
-
-
-def _remove_copies(path: Path) -> None:
-    for other in path.absolute().parent.iterdir():
-        suffix = other.name.removeprefix(path.name)
-        if other.name.startswith(path.name) and COPY_SUFFIX.fullmatch(suffix):
-            other.unlink()

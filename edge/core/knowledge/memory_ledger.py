@@ -35,7 +35,6 @@ from ..facts import (
     Fact,
     FactBatch,
     LabelCandidate,
-    Receipt,
     Selector,
     Span,
     digest_facts,
@@ -44,6 +43,7 @@ from ..facts import (
     untimed_batch,
 )
 from ..recalibration import Recalibration
+from ..receipt import Receipt
 from .contributions import Contribution
 
 Geometry = Mapping[str, NDArray[Any]]
@@ -411,6 +411,10 @@ class MemoryLedger:
         """See `facts.Ledger`."""
         rows = (row for one in self._actions.values() for row in one.facts)
         return tuple(sorted({row.fact.id for row in rows if row.matches(selector)}))
+
+    def key_digest(self, _request_id: str, digest: str) -> str:
+        """See `facts.Ledger`; unchanged, since it is in no file."""
+        return digest
 
     def receipt(self, request_id: str, _selector: Selector) -> Receipt | None:
         """See `facts.Ledger`.  Selectors are stored as given."""
