@@ -333,21 +333,18 @@ def _worst_case(case: Case, pool: Pool, shadows: Shadows) -> Finding:
 
 
 def _sequences(case: Case) -> tuple[Finding, ...]:
-    """Rehearse requests of growing size, and several of the same size."""
+    """Rehearse requests of growing size, then several of the same size, in one rehearsal."""
     count = len(case.state.facts)
-    sizes = random_requests(case.state, tuple(int(share * count) for share in SHARES), SEED)
     same = min(max(1, len(case.forgotten)), max(1, count // 20))
-    sequence = random_requests(case.state, (same,) * REQUESTS, SEED + 1)
-    total = len(sizes) + len(sequence)
-    first = run_requests(
-        case.state, sizes, lambda done, _: case.tick("rehearsing requests", done, total)
-    )
-    second = run_requests(
+    sizes = [max(1, int(share * count)) for share in SHARES]
+    requests = random_requests(case.state, [*sizes, *[same] * REQUESTS], SEED)
+    runs = run_requests(
         case.state,
-        sequence,
-        lambda done, _: case.tick("rehearsing requests", len(sizes) + done, total),
+        requests,
+        lambda done, total: case.tick("rehearsing requests", done, total),
+        len(sizes),
     )
-    return sequence_findings(first, second)
+    return sequence_findings(runs[: len(sizes)], runs[len(sizes) :])
 
 
 def _cost(receipt: Receipt, seconds: float) -> Finding:

@@ -5,7 +5,8 @@ sustainability over a sequence of requests (Shi et al. 2024, "MUSE: machine unle
 evaluation for language models", section 3).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,18 +23,18 @@ MUSE: Final = "Shi et al. 2024, MUSE, section 3"
 REQUESTS: Final = 4
 """Requests of a sequence: MUSE's figure 6 shows four."""
 
-SHARES: Final = (0.01, 0.05, 0.1)
-"""Sizes of requests, as shares of the facts: the usual ones of the literature."""
+SHARES: Final = (0.01, 0.1)
+"""Sizes of requests, as shares of the facts: the ends of what the literature forgets."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestRun:
     """A rehearsed request.  facts: forgotten by it.  exact: whether facts and knowledge then had
-    the digests of a twin."""
+    the digests of a twin; None if they were not compared."""
 
     facts: int
     seconds: float
-    exact: bool
+    exact: bool | None
 
 
 def utility_finding(
@@ -70,22 +71,30 @@ def utility_finding(
 
 
 def run_requests(
-    state: HomeState, requests: tuple[frozenset[str], ...], tick: Callable[[int, int], None]
+    state: HomeState,
+    requests: Sequence[AbstractSet[str]],
+    tick: Callable[[int, int], None],
+    compared: int = 1,
 ) -> tuple[RequestRun, ...]:
-    """Forget sets of facts one after another in one rehearsal; compare it with a twin after each.
+    """Forget sets of facts one after another in one rehearsal, compared with a twin after each of
+    the first `compared` requests, and after the last one.
 
-    Adaptors are left out: the worker process trains them again.
+    Adaptors are left out: the worker process trains them again.  Cost: about as to open the home
+    once, and once for each comparison.
     """
     home = Rehearsal(state, state.facts.values())
     gone: set[str] = set()
     runs = []
-    for number, ids in enumerate(requests):
+    for number, ids in enumerate(requests, 1):
         _, seconds = home.forget(ids, f"audit {number}")
         gone |= ids
-        twin = make_twin(state, gone)
-        same = home.facts_digest() == twin.facts_digest() and home.digest() == twin.digest()
-        runs.append(RequestRun(len(ids), seconds, same))
-        tick(number + 1, len(requests))
+        exact = None
+        if number <= compared or number == len(requests):
+            twin = make_twin(state, gone)
+            same = home.facts_digest() == twin.facts_digest()
+            exact = same and home.digest() == twin.digest()
+        runs.append(RequestRun(len(ids), seconds, exact))
+        tick(number, len(requests))
     return tuple(runs)
 
 
@@ -115,15 +124,17 @@ def sequence_findings(
 
 
 def _requests(key: str, title: str, runs: tuple[RequestRun, ...]) -> Finding:
-    inexact = sum(not run.exact for run in runs)
+    inexact = sum(run.exact is False for run in runs)
+    compared = sum(run.exact is not None for run in runs)
     return Finding(
         key=key,
         title=title,
         evidence="proven" if runs else "not covered",
         outcome="fails" if inexact else "holds" if runs else "open",
-        text=f"{inexact} of {len(runs)} rehearsed requests left other knowledge than a twin's."
+        text=f"{len(runs)} rehearsed requests left other knowledge than a twin's."
         if inexact
-        else f"Each of {len(runs)} rehearsed requests left exactly the knowledge of a twin."
+        else f"{len(runs)} rehearsed requests left exactly the knowledge of a twin, compared"
+        f" {'after each' if compared == len(runs) else 'after the last'}."
         if runs
         else "Too few facts for a rehearsal.",
         source=MUSE,

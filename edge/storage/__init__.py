@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .card_fingerprint import read_card_fingerprint
     from .command_journal import AnsweredCommand, JournalEntry
     from .database import WriterLock, copy_updated, guard_errors, open_database, transaction
+    from .digest_key import DigestKey
     from .durable_files import (
         SIDE_FILES,
         remove_file,
@@ -41,6 +42,7 @@ else:
                 "open_database",
                 "transaction",
             ),
+            "digest_key": ("DigestKey",),
             "durable_files": (
                 "SIDE_FILES",
                 "remove_file",
@@ -71,6 +73,7 @@ __all__ = [
     "AnsweredCommand",
     "BundleTrial",
     "CandidateEntry",
+    "DigestKey",
     "HistoryEvent",
     "HistoryFile",
     "JournalEntry",
