@@ -5,7 +5,7 @@ audit reads is kept.  The report names no forgotten id, subject or content.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -23,11 +23,12 @@ from ..core import (
     accepted,
     stack_facts,
 )
-from ..core.adaptors import AdaptorRecord, Spans
+from ..core.adaptors import Spans
 from ..home import Home
+from .adaptors import Retrained, adaptor_findings, retrain
 from .answers import AuditedModel, freeze
 from .copying import copied_home
-from .exactness import check_adaptors, compare_geometry, compare_parts
+from .exactness import compare_geometry, compare_parts
 from .file_traces import receipt_files, search_items, search_names
 from .findings import AuditReport, Figure, Finding, not_covered
 from .generalisation import generalisation_finding
@@ -38,7 +39,7 @@ from .probes import probe
 from .rehearsal import HomeState, Rehearsal, make_twin, read_state
 from .relearning import relearning_finding, squared_loss
 from .resending import resend_labelled, resend_unlabelled
-from .shadows import LikeHome, Pool, Shadows, make_pool, margins_unseen, train_again, train_shadows
+from .shadows import LikeHome, Pool, Shadows, make_pool, margins_unseen, train_shadows
 from .utility import (
     REQUESTS,
     SHARES,
@@ -85,7 +86,8 @@ class Case:
     """Everything that the attacks need.
 
     home: the copy, after the request.  state: what it holds.  forgotten: the items, if they are
-    known.  served, twin: the answers of both; before: those before the request, if known.
+    known.  served, expected: the answers of the home and of its twin; before: those before the
+    request, if known.  retrained: the serving adaptors, trained again.
     """
 
     home: Home
@@ -95,6 +97,7 @@ class Case:
     served: AuditedModel
     expected: AuditedModel
     before: AuditedModel | None
+    retrained: tuple[Retrained, ...]
     tick: Tick
     findings: list[Finding] = field(default_factory=list)
 
@@ -202,9 +205,9 @@ def _case(
         state = replace(state, geometry=home.store.geometry(), fits=False)
         twin = make_twin(state, frozenset())
     spans = tuple((part.start, part.stop) for part in home.model.card.slices)
-    records = tuple(_trained_again(home, twin, spans))
-    if records:
-        twin = make_twin(state, frozenset(), records)
+    retrained = retrain(home.store, state, spans)
+    if retrained:
+        twin = make_twin(state, frozenset(), (one.again for one in retrained))
     domains = _domains((*forgotten, *state.facts.values()))
     return Case(
         home=home,
@@ -214,26 +217,10 @@ def _case(
         served=freeze(home.runtime.knowledge, domains),
         expected=freeze(twin.runtime.knowledge, domains),
         before=before,
+        retrained=retrained,
         tick=tick,
         findings=[geometry],
     )
-
-
-def _trained_again(home: Home, twin: Rehearsal, spans: Spans) -> Iterator[AdaptorRecord]:
-    """Yield the serving adaptors as a twin has them: trained on the named facts that are left."""
-    for versions in home.store.adaptors().values():
-        record = versions[0]
-        facts = [one for one in map(twin.ledger.get, record.facts) if one is not None]
-        own = stack_facts(one for one in facts if one.domain == record.domain)
-        others = stack_facts(one for one in facts if one.domain != record.domain)
-        if not len(own):
-            continue
-        try:
-            arrays = train_again(record, own, others, spans).arrays
-        except ImportError:
-            arrays = record.arrays
-        left = tuple(sorted(one.id for one in facts))
-        yield replace(record, arrays=dict(arrays), facts=left)
 
 
 def _domains(facts: Sequence[Fact]) -> list[str]:
@@ -246,7 +233,7 @@ def _examine(case: Case, folder: Path) -> None:
     home, twin = case.home, case.twin
     ids = frozenset(fact.id for fact in case.forgotten)
     case.findings += compare_parts(home.store, home.runtime, twin, case.models)
-    case.findings += check_adaptors(home.store, twin, case.spans, ids)
+    case.findings += adaptor_findings(home.store, case.retrained, ids)
     case.findings.append(parametric_finding(*case.models, case.before))
     case.findings.append(search_names(home.store, folder))
     retained = tuple(case.state.facts.values())

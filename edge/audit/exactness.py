@@ -6,19 +6,16 @@ the home has the digest of the twin's, it is the twin's, and no attack on it can
 
 import hashlib
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
 
-from ..core import Runtime, StateError, stack_facts
-from ..core.adaptors import AdaptorRecord, Spans
+from ..core import Runtime
 from ..storage import Store
 from .answers import AuditedModel
 from .findings import Finding
 from .rehearsal import Rehearsal
-from .shadows import train_again
 
 
 def digest_arrays(value: object) -> str:
@@ -140,81 +137,3 @@ def compare_geometry(store: Store, twin: Rehearsal, *, shared: bool, rehearsed: 
         text=text,
         todo=todo,
     )
-
-
-def check_adaptors(
-    store: Store, twin: Rehearsal, spans: Spans, forgotten: AbstractSet[str]
-) -> tuple[Finding, ...]:
-    """Check that no stored adaptor was shaped by a forgotten fact: none of the facts that it names
-    was forgotten, and training on these facts gives the same parameters again."""
-    records = [one for versions in store.adaptors().values() for one in versions]
-    named = [one for one in records if _names_forgotten(store, one, forgotten)]
-    listing = Finding(
-        key="adaptor_facts",
-        title="Facts that adaptors were grown from",
-        evidence="proven",
-        outcome="fails" if named else "holds",
-        text=f"Adaptors of {_domains(named)} were grown from forgotten facts."
-        if named
-        else f"None of the {len(records)} stored adaptors names a forgotten fact.",
-        todo="Remove them: `auricle rollback DOMAIN`, then `auricle grow`." if named else "",
-    )
-    if not records:
-        return (listing,)
-    return listing, _reproduce(store, twin, spans)
-
-
-def _names_forgotten(store: Store, record: AdaptorRecord, forgotten: AbstractSet[str]) -> bool:
-    return any(one in forgotten or store.was_forgotten(one) for one in record.facts)
-
-
-def _reproduce(store: Store, twin: Rehearsal, spans: Spans) -> Finding:
-    differing, missing = [], []
-    serving = [versions[0] for versions in store.adaptors().values()]
-    for record in serving:
-        try:
-            same = is_reproduced(record, twin, spans)
-        except (ImportError, StateError):
-            same = None
-        if same is None:
-            missing.append(record)
-        elif not same:
-            differing.append(record)
-    text = f"Training again on the facts that they name gives the same {len(serving)} adaptors."
-    if differing:
-        text = (
-            f"Training again on the named facts gives other parameters in {_domains(differing)}:"
-            " other facts shaped these adaptors, or facts were corrected since."
-        )
-    elif missing:
-        text = (
-            f"The adaptors of {_domains(missing)} could not be trained again: facts that they name"
-            " are gone, or torch is not installed."
-        )
-    return Finding(
-        key="adaptors_reproduced",
-        title="Adaptors trained again",
-        evidence="proven",
-        outcome="fails" if differing else "open" if missing else "holds",
-        text=text,
-        todo="Grow them again: `auricle grow`." if differing or missing else "",
-    )
-
-
-def is_reproduced(record: AdaptorRecord, twin: Rehearsal, spans: Spans) -> bool | None:
-    """Return whether training on the facts that a record names gives its parameters, bit for bit;
-    None if one of these facts is gone."""
-    facts = [twin.ledger.get(one) for one in record.facts]
-    if any(one is None for one in facts):
-        return None
-    known = [one for one in facts if one is not None]
-    own = stack_facts(one for one in known if one.domain == record.domain)
-    others = stack_facts(one for one in known if one.domain != record.domain)
-    if not len(own):
-        return None
-    made = train_again(record, own, others, spans)
-    return digest_arrays(dict(made.arrays)) == digest_arrays(dict(record.arrays))
-
-
-def _domains(records: list[AdaptorRecord]) -> str:
-    return ", ".join(sorted({one.domain for one in records}))

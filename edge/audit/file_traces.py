@@ -9,7 +9,7 @@ import hdc
 from ..core import Fact
 from ..storage import Store
 from .findings import Figure, Finding
-from .keyed_traces import ForgottenNames, scan_names
+from .keyed_traces import UNNAMED, ForgottenNames, scan_names
 from .needles import Needle, fact_needles, name_needles
 from .traces import Search, Trace, scan
 
@@ -132,8 +132,10 @@ def receipt_files(files: Iterable[Any]) -> dict[str, str]:
 def _places(traces: Collection[Trace]) -> str:
     """Return where traces are, by file, without what they are of."""
     found: dict[str, set[str]] = {}
+    speaking = {one.path for one in traces if one.part == "the file's name"}
     for one in traces:
-        found.setdefault(one.path, set()).add(one.kind)
+        place = UNNAMED if one.path in speaking else one.path
+        found.setdefault(place, set()).add(one.kind)
     texts = [f"{path} ({', '.join(sorted(kinds))})" for path, kinds in sorted(found.items())]
     more = len(texts) - PLACES_SHOWN
     return ", ".join(texts[:PLACES_SHOWN]) + (f" and {more} more" if more > 0 else "")

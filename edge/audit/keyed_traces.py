@@ -28,6 +28,10 @@ WORDS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[^\s",;{}\[\]()<>]+')
 """Quoted texts, and words between separators."""
 
 
+UNNAMED: Final = "a file whose name holds a forgotten name"
+"""Stands for such a file in reports, which name nothing that was forgotten."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyedTrace:
     """A forgotten name or id that stands in a file.  path: relative to the folder.  where: the
@@ -71,13 +75,15 @@ def scan_names(folder: Path, names: ForgottenNames) -> tuple[KeyedTrace, ...]:
         if not path.is_file() or path.is_symlink() or not len(names):
             continue
         shown = str(path.relative_to(folder))
+        named = shown in names or any(word in names for word in re.split(r"[/\\._]", shown))
+        place = UNNAMED if named else shown
+        if named:
+            found[KeyedTrace(UNNAMED, "the file's name")] = None
         for where, text in _texts(path):
             if names.looked_at >= TEXTS_MAX:
                 return tuple(found)
             if text in names:
-                found[KeyedTrace(shown, where)] = None
-        if any(word in names for word in re.split(r"[/\\._-]", shown) if word):
-            found[KeyedTrace(shown, "the file's name")] = None
+                found[KeyedTrace(place, where)] = None
     return tuple(found)
 
 
