@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,12 +31,13 @@ from .answers import AuditedModel, freeze
 from .copying import copied_home
 from .exactness import compare_geometry, compare_parts
 from .file_traces import receipt_files, search_items, search_names
-from .findings import AuditReport, Figure, Finding, not_covered
+from .findings import AuditReport, Figure, Finding, counted, not_covered
 from .generalisation import generalisation_finding
 from .membership import attack_membership, membership_findings
 from .muse import answer_muse
 from .parameters import parametric_finding
 from .probes import probe
+from .receipt_parts import receipt_findings, remaining_finding
 from .rehearsal import HomeState, Rehearsal, make_twin, read_state
 from .relearning import relearning_finding, squared_loss
 from .resending import resend_labelled, resend_unlabelled
@@ -133,8 +135,12 @@ def rehearse(folder: Path, selector: Selector, tick: Tick) -> AuditReport:
             geometry = home.runtime.knowledge.geometry
             receipt, seconds = _forget(home, selector)
         with Home(copy, settings=settings) as home:
-            case = _case(home, replace_facts(state, ids), forgotten, before, tick)
-            case.findings.append(_cost(receipt, seconds))
+            left = read_state(home, fits=not home.shares_geometry)
+            case = _case(home, left, forgotten, before, tick)
+            said = msgspec.to_builtins(receipt)
+            expected = {key: one for key, one in state.facts.items() if key not in ids}
+            case.findings.append(remaining_finding(expected, left.facts, said))
+            case.findings += (_cost(receipt, seconds), *receipt_findings(said))
             kept, held = case.state.facts.values(), receipt_files(receipt.files)
             tick("searching the files", 0, 1)
             case.findings.append(search_items(copy, forgotten, kept, geometry, held))
@@ -155,29 +161,45 @@ def audit_receipt(
     with copied_home(folder) as (copy, settings), Home(copy, settings=settings) as home:
         receipt = _find_receipt(home, request_id)
         given = tuple(items(home)) if items is not None else ()
-        state = read_state(home, fits=not home.shares_geometry)
-        present = [fact.id for fact in given if fact.id in state.facts]
+        whole = read_state(home, fits=not home.shares_geometry)
+        left = frozenset(filter(home.store.was_forgotten, whole.facts))
+        present = {fact.id for fact in given} & whole.facts.keys() - left
         if present:
             raise ConfigError(
                 f"auditing: {len(present)} of the supplied items are facts of the home",
                 "supply only the forgotten items",
             )
+        state = without_facts(whole, left)
         case = _case(home, state, given, None, tick)
+        case.findings.append(_left_finding(left))
         if given:
             kept, held = state.facts.values(), receipt_files(receipt.get("files", ()))
             geometry = home.runtime.knowledge.geometry
             # The home itself: a copy of a database may lack what its gaps hold.
             case.findings.append(search_items(folder, given, kept, geometry, held))
-        _examine(case, copy)
         case.findings.append(_receipt_digest(home, receipt))
+        case.findings += receipt_findings(receipt)
+        _examine(case, copy)
         count = int(receipt["facts_forgotten"])
         return _report(case, "receipt", str(receipt["request_id"]), count, begun)
 
 
-def replace_facts(state: HomeState, gone: frozenset[str]) -> HomeState:
+def without_facts(state: HomeState, gone: frozenset[str]) -> HomeState:
     """Return a state without some facts."""
-    left = {key: fact for key, fact in state.facts.items() if key not in gone}
-    return replace(state, facts=left)
+    return replace(state, facts={key: one for key, one in state.facts.items() if key not in gone})
+
+
+def _left_finding(left: frozenset[str]) -> Finding:
+    return Finding(
+        key="forgotten_ids",
+        title="Forgotten facts in the ledger",
+        evidence="proven",
+        outcome="fails" if left else "holds",
+        text=f"{counted(len(left), 'fact')} of the ledger were forgotten before."
+        if left
+        else "No fact of the ledger was forgotten before.",
+        todo="Run `auricle verify`, and forget them again." if left else "",
+    )
 
 
 def _forget(home: Home, selector: Selector) -> tuple[Receipt, float]:
@@ -340,7 +362,8 @@ def _cost(receipt: Receipt, seconds: float) -> Finding:
         title="Cost of the request",
         evidence="tested",
         outcome="holds",
-        text=f"Forgetting {receipt.facts_forgotten} facts took {seconds:.2f} s on the copy.",
+        text=f"Forgetting {counted(receipt.facts_forgotten, 'fact')} on the copy took"
+        f" {seconds:.2f} s.",
         figures=(Figure(name="duration", value=seconds, unit="s"),),
     )
 

@@ -100,6 +100,11 @@ class AuditReport:
         return f"Nothing of the forgotten facts was found; {proven} comparisons are exact.{rest}"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: "1 fact", "2 facts"."""
+    return f"{count:,} {noun if count == 1 else noun + 's'}"
+
+
 def by_key(findings: Iterable[Finding]) -> dict[str, Finding]:
     """Return findings by their keys."""
     return {one.key: one for one in findings}

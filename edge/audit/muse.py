@@ -28,9 +28,9 @@ CRITERIA: Final[dict[str, tuple[str, ...]]] = {
 """Each criterion with the keys of the findings that answer it."""
 
 TEXTS: Final[dict[Outcome, str]] = {
-    "holds": "Met, as far as this was examined.",
-    "fails": "Not met.",
-    "open": "Not decided by this audit.",
+    "holds": "met, as far as examined",
+    "fails": "not met",
+    "open": "not decided",
 }
 """What the outcome of a criterion means."""
 

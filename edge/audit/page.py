@@ -7,11 +7,11 @@ import msgspec
 
 from ..core import ConfigError
 from ..extras import install_command
-from .findings import EVIDENCE_TEXTS, AuditReport, Evidence, Figure, Finding, Outcome
+from .findings import EVIDENCE_TEXTS, AuditReport, Evidence, Figure, Finding, Outcome, counted
 
 OUTCOMES: Final[Mapping[Outcome, tuple[str, str]]] = {
-    "holds": ("nothing found", "good"),
-    "fails": ("found", "bad"),
+    "holds": ("holds", "good"),
+    "fails": ("fails", "bad"),
     "open": ("open", "warn"),
 }
 """The words and the tone of an outcome."""
@@ -50,7 +50,8 @@ def render_page(report: AuditReport) -> str:
             for evidence, title in SECTIONS
             if (found := [one for one in report.findings if one.evidence == evidence])
         ],
-        muse=[(one, *OUTCOMES[one.outcome]) for one in report.muse],
+        failed=[_shown(one) for one in report.failed],
+        muse=[(one, OUTCOMES[one.outcome][1]) for one in report.muse],
         lead=_lead(report),
     )
 
@@ -88,9 +89,10 @@ def _shown(finding: Finding) -> dict[str, Any]:
 
 def _lead(report: AuditReport) -> str:
     what = (
-        f"Rehearsal on a copy: {report.forgotten:,} facts forgotten, {report.retained:,} remain."
+        f"Rehearsal on a copy: {counted(report.forgotten, 'fact')} forgotten,"
+        f" {report.retained:,} remain."
         if report.mode == "rehearsal"
-        else f"Receipt {report.request_id}: {report.forgotten:,} facts were forgotten,"
+        else f"Receipt {report.request_id}: {counted(report.forgotten, 'fact')} forgotten,"
         f" {report.retained:,} are known today."
     )
     items = (

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..core import FactBatch
 from .answers import AuditedModel
-from .findings import Figure, Finding
+from .findings import Figure, Finding, counted
 from .rehearsal import HomeState, Rehearsal, make_twin
 
 MUSE: Final = "Shi et al. 2024, MUSE, section 3"
@@ -131,7 +131,7 @@ def _requests(key: str, title: str, runs: tuple[RequestRun, ...]) -> Finding:
         title=title,
         evidence="proven" if runs else "not covered",
         outcome="fails" if inexact else "holds" if runs else "open",
-        text=f"{len(runs)} rehearsed requests left other knowledge than a twin's."
+        text=f"{inexact} of {len(runs)} rehearsed requests left other knowledge than a twin's."
         if inexact
         else f"{len(runs)} rehearsed requests left exactly the knowledge of a twin, compared"
         f" {'after each' if compared == len(runs) else 'after the last'}."
@@ -139,7 +139,9 @@ def _requests(key: str, title: str, runs: tuple[RequestRun, ...]) -> Finding:
         else "Too few facts for a rehearsal.",
         source=MUSE,
         figures=tuple(
-            Figure(name=f"request {number}, {run.facts} facts", value=run.seconds, unit="s")
+            Figure(
+                name=f"request {number}, {counted(run.facts, 'fact')}", value=run.seconds, unit="s"
+            )
             for number, run in enumerate(runs, 1)
         ),
     )

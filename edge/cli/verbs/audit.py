@@ -17,9 +17,6 @@ from ..options import PATH, Moment, home_option, ids_option, json_option
 from ..views import common as views
 from .change import nanoseconds
 
-WORDS = {"holds": "nothing found", "fails": "FOUND", "open": "open"}
-"""The outcome of a finding, in a terminal."""
-
 
 @click.command
 @home_option
@@ -97,7 +94,7 @@ def _reader(items: Path | None) -> Callable[[Home], Sequence[Fact]] | None:
 
 
 def _show(report: AuditReport, page: Path) -> None:
-    rows = ((WORDS[one.outcome], one.evidence, one.title) for one in report.findings)
+    rows = ((one.outcome, one.evidence, one.title) for one in report.findings)
     views.show_table(("outcome", "evidence", "question"), rows)
     for one in (*report.failed, *report.open):
         views.say(f"{one.title}: {one.text}" + (f" {one.todo}" if one.todo else ""))

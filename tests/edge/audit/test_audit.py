@@ -125,6 +125,12 @@ def plant_id(made: DigitsHome) -> None:
         db.execute("INSERT INTO seen VALUES (?)", (one,))
 
 
+def plant_fact(made: DigitsHome) -> None:
+    """A forgotten fact is in the ledger again."""
+    with Home(made.folder) as home:
+        home.store.apply(StoreFacts(read_items(made, home)[:1]))
+
+
 def plant_geometry(made: DigitsHome) -> None:
     """The geometry is one that the forgotten facts took part in."""
     with Home(made.folder) as home:
@@ -195,6 +201,7 @@ def plant_tombstones(made: DigitsHome) -> None:
 LEAKS: dict[Callable[[DigitsHome], None], set[str]] = {
     plant_export: {"traces"},
     plant_id: {"traces", "keyed_traces"},
+    plant_fact: {"forgotten_ids", "facts", "sums", "knowledge_digest"},
     plant_sums: {"sums", "knowledge_digest"},
     plant_silent_adaptor: {"adaptors_reproduced", "classifiers", "parametric_traces"},
     plant_named_adaptor: {"adaptor_facts"},
