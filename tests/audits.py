@@ -18,7 +18,7 @@ from edge.home.home import Home, create_home
 PERSON = "Zaphod-Beeblebrox"
 """Whose facts are forgotten."""
 
-FACTS = 160
+FACTS = 120
 FORGOTTEN = 24
 
 
@@ -37,7 +37,7 @@ def write_items(path: Path, rows: np.ndarray, prefix: str = "item") -> Path:
     np.savez(
         path,
         features=digits.data[rows].astype(np.float32),
-        label=np.array([f"digit {digits.target[row]}" for row in rows]),
+        label=np.array([("even", "odd")[digits.target[row] % 2] for row in rows]),
         domain=np.array(["left", "right"])[np.arange(len(rows)) % 2],
         id=np.array([f"{prefix}-{row:05d}-{row * 7919 % 99991:05d}" for row in rows]),
         subject=np.array(people),

@@ -60,6 +60,13 @@ Tick = Callable[[str, int, int], None]
 
 LIMITS: Final = (
     not_covered(
+        "memory",
+        "Memory of a running daemon",
+        "The audit reads files. What a daemon holds in memory (windows, recent observations) is"
+        " cleared by the request itself.",
+        "Restart the daemon to be sure.",
+    ),
+    not_covered(
         "outside",
         "Copies outside the home",
         "Backups, exports and bundles elsewhere, messages that brokers and other programs have"
@@ -288,8 +295,9 @@ def _attack(
 ) -> None:
     """Attack the answers on the forgotten items."""
     rows = pool.forgotten_rows
-    result = attack_membership(pool, shadows, case.models, unseen, SEED)
-    case.findings += membership_findings(result, len(rows))
+    if len(unseen):
+        result = attack_membership(pool, shadows, case.models, unseen, SEED)
+        case.findings += membership_findings(result, len(rows))
     before = squared_loss(case.before, rows) if case.before is not None else 0.0
     case.findings.append(relearning_finding(*case.models, rows, before))
     case.findings += probe(case.models, rows, retained, SEED)

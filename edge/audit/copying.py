@@ -59,7 +59,9 @@ def copy_file(path: Path, target: Path) -> None:
     if first != SQLITE:
         shutil.copyfile(path, target)
         return
-    source = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    # Without a log no process has it open, and reading must not leave files in the home.
+    alone = "" if path.with_name(path.name + "-wal").exists() else "&immutable=1"
+    source = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{alone}", uri=True)
     with closing(source), closing(sqlite3.connect(target)) as made:
         source.backup(made)
 

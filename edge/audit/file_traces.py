@@ -97,22 +97,14 @@ def needles_of(
 
 def _distinct(needles: Iterable[Needle], retained: Collection[Fact]) -> Iterator[Needle]:
     """Yield needles without the patterns that features of retained facts hold, too."""
-    parts = [
-        (Needle(one.kind, one.name, (pattern,)), one)
-        for one in needles
-        for pattern in (one.patterns or (b"",))
-    ]
-    joined = b"".join(fact.features for fact in retained)
-    found = {
-        id(hit) for _, hit in Search(part for part, _ in parts if part.patterns[0]).find(joined)
-    }
-    seen: set[int] = set()
-    for part, whole in parts:
-        if whole.words and id(whole) not in seen:
-            seen.add(id(whole))
-            yield Needle(whole.kind, whole.name, (), whole.words)
-        if part.patterns[0] and id(part) not in found:
-            yield part
+    given = tuple(needles)
+    single = [Needle(one.kind, one.name, (pattern,)) for one in given for pattern in one.patterns]
+    search = Search(single)
+    shared = {needle.patterns[0] for fact in retained for _, needle in search.find(fact.features)}
+    for one in given:
+        left = tuple(pattern for pattern in one.patterns if pattern not in shared)
+        if left or one.words:
+            yield Needle(one.kind, one.name, left, one.words)
 
 
 def receipt_files(files: Iterable[Any]) -> dict[str, str]:

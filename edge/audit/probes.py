@@ -47,7 +47,8 @@ def probe(
 ) -> tuple[Finding, ...]:
     """Return the findings of all probes of the home and its twin."""
     few = select_rows(forgotten, np.arange(min(len(forgotten), ITEMS_MAX)))
-    spread = np.concatenate([forgotten.features, retained.features]).std(axis=0)
+    known = [one.features for one in (forgotten, retained) if len(one)]
+    spread = np.concatenate(known).std(axis=0)
     found = [
         _finding("direct_probes", "Forgotten facts asked again", models, forgotten, None, seed),
         *_perturbed(models, forgotten, spread, seed),

@@ -48,23 +48,26 @@ def utility_finding(
     served, twin = (model.answers(retained) for model in models)
     differing = sum(one != other for one, other in zip(served, twin, strict=True))
     figures = [
-        Figure(name="right, home", value=100 * models[0].accuracy(retained), unit="%"),
-        Figure(name="right, twin", value=100 * models[1].accuracy(retained), unit="%"),
+        Figure(name=f"right, {name}", value=100 * model.accuracy(retained), unit="%")
+        for name, model in zip(("home", "twin"), models, strict=True)
+        if len(retained)
     ]
     if len(unseen):
         right = 100 * float((unseen > 0).mean())
         figures.append(Figure(name="right on new data, estimate", value=right, unit="%"))
-    if before is not None:
+    if before is not None and len(retained):
         accuracy = 100 * before.accuracy(retained)
         figures.insert(0, Figure(name="right before the request", value=accuracy, unit="%"))
     return Finding(
         key="utility",
         title="Utility of what remains",
         evidence="proven" if len(retained) else "not covered",
-        outcome="fails" if differing else "holds",
+        outcome="fails" if differing else "holds" if len(retained) else "open",
         text=f"{differing} of {len(retained)} answers on retained facts differ from the twin's."
         if differing
-        else f"All {len(retained)} examined retained facts are answered as by the twin.",
+        else f"All {len(retained)} examined retained facts are answered as by the twin."
+        if len(retained)
+        else "No fact remains.",
         source=MUSE,
         figures=tuple(figures),
     )

@@ -20,6 +20,7 @@ from edge.core.errors import ConfigError
 from edge.core.events import FitGeometry, ForgetRequest, StoreAdaptor, StoreFacts
 from edge.core.facts import Fact, Selector, stack_facts
 from edge.core.knowledge.geometry_fit import GeometryFitter
+from edge.core.knowledge.saved_sums import SavedSums
 from edge.home import actions
 from edge.home.home import Home
 from nas import Blueprint
@@ -146,11 +147,14 @@ def plant_geometry(made: DigitsHome) -> None:
 def plant_sums(made: DigitsHome) -> None:
     """The sums kept in the file are those with the forgotten facts in them."""
     with Home(made.folder) as home:
-        knowledge = home.runtime.knowledge
-        one = read_items(made, home)[0]
-        codes = knowledge.geometry.project(np.frombuffer(one.features, np.uint8)[None])
-        knowledge.own.add(one.domain, one.label, codes)
-        home.store.save_derived(tuple(knowledge.saved.changed(knowledge.own)))
+        knowledge, gone = home.runtime.knowledge, read_items(made, home)[0]
+        concept = gone.domain, gone.label
+        kept = next(one for one in remaining(home) if (one.domain, one.label) == concept)
+        for one, change in ((kept, knowledge.own.remove), (gone, knowledge.own.add)):
+            row = np.frombuffer(one.features, np.uint8)[None]
+            change(*concept, knowledge.geometry.project(row))
+        saved = SavedSums(home.store, knowledge.geometry)
+        home.store.save_derived(tuple(saved.changed(knowledge.own)))
 
 
 def scaled_record(home: Home, facts: tuple[Fact, ...], named: tuple[Fact, ...]) -> AdaptorRecord:
@@ -249,6 +253,16 @@ def test_an_audit_of_items_that_are_facts_is_refused(tmp_path: Path) -> None:
         home.feed(ForgetRequest("request-1", Selector(ids=frozenset((other,))), 1))
     with pytest.raises(ConfigError, match="facts of the home"):
         audit_items(made)
+
+
+def test_a_rehearsal_that_forgets_everything_can_be_examined(tmp_path: Path) -> None:
+    """With no fact left, the home is like a new one, and what needs other facts is left open."""
+    made = digits_home(tmp_path, facts=40, forget=False)
+    report = rehearse(made.folder, Selector(from_ns=0), lambda *_: None)
+    assert (report.forgotten, report.retained) == (40, 0)
+    assert failing(report) == set()
+    assert finding(report, "knowledge_digest").outcome == "holds"
+    assert finding(report, "utility").outcome == "open"
 
 
 def test_an_audit_without_a_receipt_says_what_to_do(tmp_path: Path) -> None:
