@@ -18,8 +18,8 @@ from .findings import Figure, Finding
 
 Floats = NDArray[np.float64]
 
-STEPS_MAX: Final = 200
-"""Steps after which the search ends: both models have then learned all that few facts allow."""
+STEPS_MAX: Final = 1 << 20
+"""Most steps that are told apart: both models have then learned all that the facts allow."""
 
 SLACK: Final = 1.05
 """The loss to reach, relative to that before: the last percents take most of the steps.  Chosen by
@@ -39,18 +39,23 @@ def steps_to_relearn(model: AuditedModel, rows: FactBatch, goal: float) -> int:
     """Return the steps until the loss on some facts falls to a goal, `STEPS_MAX` at most.
 
     Gradient descent on a linear head is computed on its answers: a step of length 1 / L, L the
-    largest eigenvalue, multiplies the errors by I - K / L with the products K of the inputs.
+    largest eigenvalue, multiplies the errors by I - K / L with the products K of the inputs.  Along
+    an eigenvector, t steps multiply them by (1 - eigenvalue / L)^t, so no step is taken one by one.
     """
-    groups = []
+    rates, energies = [], []
     for errors, inputs in _errors(model, rows):
-        gram = inputs @ inputs.T + 1
-        groups.append((errors, gram / np.linalg.eigvalsh(gram)[-1]))
-    for step in range(STEPS_MAX):
-        loss = sum(float((errors**2).sum()) for errors, _ in groups) / max(1, len(rows))
-        if loss <= goal:
-            return step
-        groups = [(errors - gram @ errors, gram) for errors, gram in groups]
-    return STEPS_MAX
+        values, vectors = np.linalg.eigh(inputs @ inputs.T + 1)
+        rates.append(np.clip(1 - values / values[-1], 0, 1))
+        energies.append(((vectors.T @ errors) ** 2).sum(axis=1) / max(1, len(rows)))
+    rate, energy = np.concatenate(rates), np.concatenate(energies)
+    low, high = 0, STEPS_MAX
+    while low < high:
+        middle = (low + high) // 2
+        if float(energy @ rate ** (2 * middle)) <= goal:
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 def relearning_finding(
