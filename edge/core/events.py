@@ -397,6 +397,7 @@ class GrowthReport(msgspec.Struct, frozen=True, kw_only=True):
     """A change of state of a domain's adaptor.  version: 0 if there is none.
 
     accuracy, incumbent: held-out accuracy of the candidate and of the incumbent; NaN if unknown.
+    observation_ids: those that `search` or `detail` names.
     """
 
     domain: str
@@ -406,6 +407,7 @@ class GrowthReport(msgspec.Struct, frozen=True, kw_only=True):
     incumbent: float = math.nan
     detail: str = ""
     search: tuple[str, ...] = ()
+    observation_ids: tuple[str, ...] = ()
 
 
 class UnlabelledObservation(msgspec.Struct, frozen=True, kw_only=True):

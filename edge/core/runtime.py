@@ -75,7 +75,7 @@ from .session import (
     confirmed_alarm,
 )
 from .undoing import ActionLog
-from .validation import brief, find_invalid
+from .validation import find_invalid
 
 
 class Runtime(RuntimeViews):
@@ -367,7 +367,7 @@ class Runtime(RuntimeViews):
         if event.selector.empty or not (ids | matched or series_dropped or recalibrated):
             yield _reject(
                 event.request_id,
-                f"forgetting: nothing matches {brief(event.selector)}",
+                "forgetting: nothing matches the selection",
                 "name at least one of id, subject, stream, recording, domain, label, time range",
             )
             return

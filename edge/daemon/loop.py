@@ -5,6 +5,7 @@ decides on observations, makes the due state durable, and sends.  Growth runs in
 other threads only wait for input and hand it over through the inbox.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -22,6 +23,7 @@ from ..core import (
     Message,
     NamedValues,
     Observation,
+    Receipt,
     Rejected,
     SeriesAnomaly,
     SeriesForecast,
@@ -41,7 +43,7 @@ from .chronicle import Chronicle
 from .clock import DaemonClock
 from .homes import HomeSlot
 from .inbox import Inbox
-from .publisher import PublishChannel, Publisher, observation_ids
+from .publisher import ABOUT_SERIES, PublishChannel, Publisher, observation_ids, series_key
 from .stream_counters import StreamCounters
 from .systemd import SystemdNotifier
 
@@ -54,9 +56,6 @@ batch is done; batches of 32 took a tenth more time for each observation."""
 
 COUNTED: Final = (Decision, DriftAlarm, SeriesForecast, ChangePoint, SeriesAnomaly)
 """Messages that the counters of their stream follow."""
-
-ABOUT_SERIES: Final = (SeriesForecast, ChangePoint, SeriesAnomaly)
-"""Messages about samples of a series, which have no observation of their own to look up."""
 
 WAIT_S: Final = 0.5
 """Longest wait for input.  An input wakes the loop at once, so this only bounds how late
@@ -172,6 +171,7 @@ class Loop:
         self._maintained_at = self._watched_at = 0.0
         self._rejections_left = REJECTIONS_PER_S
         self._to_forget: set[str] = set()
+        self._names_to_forget: list[re.Pattern[bytes]] = []
         self._failing = False
         self._addresses: dict[str, TopicAddress] = {}
         self._by_topic = by_topic(inbox.streams)
@@ -218,6 +218,8 @@ class Loop:
     def publish(self, messages: Iterable[Message], home: str = "") -> None:
         """Publish the messages of a home, and count them."""
         for message in messages:
+            if isinstance(message, Receipt):
+                message = self._receipted(message, home)  # noqa: PLW2901 - names stay out of files
             if isinstance(message, COUNTED):
                 stream = self.inbox.streams.get(message.stream)
                 if stream is not None:
@@ -264,6 +266,22 @@ class Loop:
         self._by_topic = by_topic(streams)
 
     # --- parts of a turn -------------------------------------------------------------------------
+
+    def _receipted(self, receipt: Receipt, name: str) -> Receipt:
+        """Erase what waits about the series and the names of a forget request; return its receipt
+        as it may be published."""
+        slot = self.homes.get(name)
+        home = slot.home if slot is not None else None
+        if home is None:
+            return receipt
+        # What happened before it must be in the history when its names leave that.
+        self.chronicle.write()
+        home.forget_names(receipt.selector)
+        self._to_forget.update(series_key(one.stream) for one in receipt.series)
+        found = home.store.name_pattern(receipt.selector)
+        self._names_to_forget += [found] if found is not None else []
+        self._forget()
+        return home.store.veiled(receipt)
 
     def _observe(self, stream: StreamCounters, arrival: InboundMessage) -> None:
         given = read_properties(arrival.user)
@@ -444,13 +462,15 @@ class Loop:
             self.publisher.publish(Rejected(stream, invalid.reason, invalid.hint))
 
     def _forget(self) -> None:
-        if not self._to_forget:
+        if not (self._to_forget or self._names_to_forget):
             return
         if self.secondary is not None:
             self.secondary.forget(self._to_forget)
         try:
-            self.publisher.outbox.forget(self._to_forget)
+            for names in self._names_to_forget or [None]:
+                self.publisher.outbox.forget(self._to_forget, names)
             self._to_forget.clear()
+            self._names_to_forget.clear()
         except StateError as error:
             log.warning("outbox_not_erased", reason=error.message)
 

@@ -46,6 +46,7 @@ from ..datasets import (
     read_examples,
 )
 from ..storage import Store
+from .found_files import search_home
 from .home import Home, open_encoder
 from .typos import KnownNames
 
@@ -405,6 +406,10 @@ def verify_home(home: Home) -> VerifyReport:
     trained = {i for rows in store.adaptors().values() for record in rows for i in record.facts}
     if any(map(store.was_forgotten, trained)):
         complaints.append("an adaptor was trained on forgotten facts")
+    complaints += [
+        f"{one.path} ({one.kind}) may hold forgotten facts: {one.hint}"
+        for one in search_home(home.folder, store, remove="nothing")
+    ]
     if store.unscrubbed:
         complaints.append(
             "an erasure was interrupted: forgotten facts are out of the ledger, but not yet"

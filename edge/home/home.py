@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from ..core import (
     Message,
     Observation,
     Publish,
+    Receipt,
     Rejected,
     Runtime,
     Selector,
@@ -60,6 +62,8 @@ from ..storage import (
 from ..worker import Worker
 from .background_fit import BackgroundFitter
 from .bundle_trial import TrialHealth
+from .card_extremes import describe_extremes, extreme_columns
+from .found_files import search_home
 from .gallery import Gallery
 from .process_memory import return_free_memory
 from .raw_inputs import RawInputs
@@ -147,6 +151,9 @@ class Home:
         self.store.raw_inputs = self._raw_inputs.of if self._raw_inputs is not None else None
         self._memory_used = True
         self._settled = True
+        self._ordered: set[str] = set()
+        self._receipts: dict[str, Receipt] = {}
+        self._extremes: set[int] = set()
         self.trial: TrialHealth | None = None
         self._watch_trial()
 
@@ -194,6 +201,7 @@ class Home:
                 self.trail.add(event, messages)
             return messages
         if isinstance(event, ForgetRequest):
+            self._ordered |= {event.request_id} if event.remove_files else set()
             self._forget_series()
         return tuple(self._apply(effects, observed=False))
 
@@ -203,6 +211,10 @@ class Home:
         self.session.rewrite(series)
         self.trail.keep(lambda name: bool(series.channels(name)))
         self.history.keep_series(lambda name: bool(series.channels(name)))
+
+    def forget_names(self, selector: Selector) -> None:
+        """Erase the events of the history that name what a completed forget request named."""
+        self.history.erase_names(self.store.name_pattern(selector))
 
     def prefetch(self, events: Sequence[Observation]) -> None:
         """Compute as one batch for observations that `feed` gets next, if they are enough for
@@ -399,7 +411,7 @@ class Home:
         for effect in effects:
             match effect:
                 case Publish():
-                    yield effect.message
+                    yield self._published(effect.message)
                 case StartGrowth():
                     self.worker.start(effect.job)
                     return_free_memory()
@@ -417,6 +429,34 @@ class Home:
                 case _:
                     self._store(effect)
 
+    def _published(self, message: Message) -> Message:
+        """Return a message; a receipt takes the names of its request out of the history, and lists
+        the files that were found."""
+        if not isinstance(message, Receipt):
+            return message
+        self.forget_names(message.selector)
+        found = self._receipts.pop(message.request_id, message)
+        return replace(message, files=found.files, not_covered=found.not_covered)
+
+    def _search_files(self, receipt: Receipt, ids: AbstractSet[str]) -> Receipt:
+        """Return the receipt of a request with the files of the home that may hold its facts, which
+        are removed if that was ordered.  ids: of facts that are erased with the receipt."""
+        order = receipt.request_id in self._ordered
+        self._ordered.discard(receipt.request_id)
+        found = search_home(
+            self.folder,
+            self.store,
+            remove="all" if order else "own copies",
+            ids=ids,
+            before_ns=receipt.requested_at_ns,
+        )
+        self._extremes |= extreme_columns(self.store, self.model.card, ids)
+        card = describe_extremes(sorted(self._extremes), self.store.columns())
+        self._extremes.clear()
+        more = (*receipt.not_covered, *card)
+        self._receipts[receipt.request_id] = replace(receipt, files=found, not_covered=more)
+        return self._receipts[receipt.request_id]
+
     def _store(self, effect: Effect) -> None:
         self.store.apply(effect)
         changed = effect.effects if isinstance(effect, Together) else (effect,)
@@ -430,6 +470,7 @@ class Home:
         self._fitter.stop_reading()
         if self.erasing is not None:
             self.erasing()
+        effect = EraseFacts(effect.ids, self._search_files(effect.receipt, frozenset(effect.ids)))
         # First: if it fails, the request can be sent again; after the receipt it would be repeated.
         self.history.erase(effect.ids)
         try:

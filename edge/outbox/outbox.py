@@ -8,6 +8,7 @@ gaps) are on the disk before they are sent.  If the disk fails, everything conti
 within its limit.
 """
 
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
@@ -16,7 +17,9 @@ from typing import Final, Self
 
 from ..config import OutboxSettings
 from ..core import StateError
+from ..storage import guard_errors
 from .boot_clock import AGE_NS_MAX, PLAUSIBLE_NS, BootMark, boot_clock_ns, resumed_age_ns
+from .damaged_copies import remove_damaged
 from .entry import OutboxEntry, OutboxLoss, OutboxLosses, missing_ranges
 from .storage import NS_PER_S, OutboxStorage, OutboxWrite, StoredOutbox
 
@@ -190,16 +193,27 @@ class Outbox:
             yield from filter(self._waits, page)
             after = page[-1].sequence
 
-    def forget(self, keys: Collection[str]) -> int:
-        """Erase entries about observations, from memory and disk; returns how many.  Raises
-        StateError if the disk fails: the erasure completes when it works again."""
+    def forget(self, keys: Collection[str], names: re.Pattern[bytes] | None = None) -> int:
+        """Erase entries from memory and disk; returns how many.  Raises StateError if the disk
+        fails: the erasure completes when it works again.
+
+        keys: of observations and series, each entry about them goes.  names: each entry whose body
+        contains one goes, unless it has no number: such an answer is for whoever asked.
+        """
         wanted = set(keys)
-        found = [entry for entry in self.waiting() if wanted.intersection(entry.keys)]
-        self._filter_unsent(lambda entry: not wanted.intersection(entry.keys))
-        self._recent = deque(one for one in self._recent if not wanted.intersection(one[1].keys))
+
+        def held(entry: OutboxEntry) -> bool:
+            named = names is not None and entry.sequence and names.search(entry.body)
+            return not (named or wanted.intersection(entry.keys))
+
+        found = [entry for entry in self.waiting() if not held(entry)]
+        self._filter_unsent(held)
+        self._recent = deque(one for one in self._recent if held(one[1]))
         self._recent_bytes = sum(entry.nbytes for _, entry in self._recent)
         self._drop(found, "forgotten")
         self._scrub_due = True
+        with guard_errors(self.path, "removing damaged copies of the outbox"):
+            remove_damaged(self.path)
         if not self.commit():
             raise StateError(f"erasing from the outbox {self.path}: {self.failing}", HINT)
         return len(found)

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
         write_files,
         write_text,
     )
+    from .file_copies import own_copies
     from .history_file import HistoryEvent, HistoryFile, events_as_data
     from .network_weights import Weights, read_weights, shipped_weights, write_weights
     from .schema import run_steps
     from .serialization import LazyArrays, pack_arrays, pack_data, unpack_arrays, unpack_data
     from .series_state import SeriesStateFile
     from .store import Store
-    from .tables import hash_id
+    from .tables import TABLES_WITH_IDS, hash_id
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -52,6 +53,7 @@ else:
                 "write_files",
                 "write_text",
             ),
+            "file_copies": ("own_copies",),
             "history_file": ("HistoryEvent", "HistoryFile", "events_as_data"),
             "network_weights": ("Weights", "read_weights", "shipped_weights", "write_weights"),
             "schema": ("run_steps",),
@@ -64,12 +66,13 @@ else:
             ),
             "series_state": ("SeriesStateFile",),
             "store": ("Store",),
-            "tables": ("hash_id",),
+            "tables": ("TABLES_WITH_IDS", "hash_id"),
         },
     )
 
 __all__ = [
     "SIDE_FILES",
+    "TABLES_WITH_IDS",
     "AnsweredCommand",
     "BundleTrial",
     "CandidateEntry",
@@ -87,6 +90,7 @@ __all__ = [
     "guard_errors",
     "hash_id",
     "open_database",
+    "own_copies",
     "pack_arrays",
     "pack_data",
     "read_card_fingerprint",

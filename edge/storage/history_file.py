@@ -7,6 +7,7 @@ again, and a disk that fails costs events and nothing else.
 """
 
 import hashlib
+import re
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -144,6 +145,24 @@ class HistoryFile:
                 f"reading {self.path}: {error}", "the history is started again if it is damaged"
             ) from error
         return tuple(_event(row) for row in rows)
+
+    def erase_names(self, names: re.Pattern[bytes] | None) -> None:
+        """Erase the events that name what is forgotten, and overwrite their remains.  Raises
+        StateError if that fails."""
+        if names is None or not self.path.exists():
+            return
+        db = self._open()
+        rows = db.execute("SELECT number, stream, domain, text, fields FROM events").fetchall()
+        # Whole names are looked for in quotes, as in the fields.
+        found = [
+            number
+            for number, stream, domain, text, fields in rows
+            if names.search(f'"{stream}" "{domain}" {text} {fields}'.encode())
+        ]
+        if found:
+            with transaction(db, self.path, "erasing events") as writing:
+                _delete(writing, found)
+            self._cut_log(db)
 
     def erase(self, ids: Iterable[str]) -> None:
         """Erase the events that are about any of these observations, and overwrite their remains.

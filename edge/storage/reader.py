@@ -1,6 +1,7 @@
 """Read access to a knowledge file: the core's `Ledger` protocol, receipts, digests and checks."""
 
 import hashlib
+import re
 import sqlite3
 import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -45,7 +46,7 @@ from .derived_table import read_derived
 from .digest_key import DigestKey
 from .fact_reads import DAMAGED, FactReads, without_rows
 from .lists import Lists
-from .receipt_rows import receipt_digest, receipt_from_body, veil_receipt
+from .receipt_rows import name_pattern, receipt_digest, receipt_from_body, veil_receipt
 from .serialization import LazyArrays, unpack_arrays
 from .tables import DOMAIN, FACT_COLUMNS, LABEL, fact_from_row, hash_id, require_width
 
@@ -372,6 +373,10 @@ class StoreReader:
         """Return a receipt as it is stored and published: keyed hashes in place of what its request
         named, and of names that the ledger does not hold any more."""
         return veil_receipt(receipt, self._key, self.concepts())
+
+    def name_pattern(self, selector: Selector) -> re.Pattern[bytes] | None:
+        """Return what finds the names of a forget request in messages, see `name_pattern`."""
+        return name_pattern(selector, self.concepts())
 
     def tombstones(self) -> Iterator[tuple[bytes, list[bytes]]]:
         """Yield each tombstone key with the hashes of the ids forgotten under it."""

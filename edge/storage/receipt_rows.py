@@ -64,6 +64,22 @@ def veil_receipt(receipt: Receipt, key: DigestKey, held: Iterable[tuple[str, str
     )
 
 
+def name_pattern(selector: Selector, held: Iterable[tuple[str, str]]) -> re.Pattern[bytes] | None:
+    """Return what finds, in a message as JSON, the names of a request that must reach no file:
+    subject and recording as words, domain and label as whole texts unless the ledger still holds
+    them.  None where there are none."""
+    names = frozenset(name for concept in held for name in concept)
+    words = [_escaped(text) for text in (selector.subject, selector.recording) if text]
+    gone = [text for text in (selector.domain, selector.label) if text and text not in names]
+    parts = [rf"(?<![^\W_])(?:{'|'.join(words)})(?![^\W_])"] if words else []
+    parts += [f'"{_escaped(text)}"' for text in gone]
+    return re.compile("|".join(parts).encode(), re.IGNORECASE) if parts else None
+
+
+def _escaped(text: str) -> str:
+    return re.escape(msgspec.json.encode(text)[1:-1].decode())
+
+
 def veil_selector(selector: Selector, key: DigestKey) -> Selector:
     """Return a selector with keyed hashes in place of its texts; its times stay."""
     texts = {name: getattr(selector, name) for name in TEXTS}

@@ -57,7 +57,7 @@ from .derived_table import delete_traces, write_derived
 from .durable_files import remove_file, replace_file
 from .file_copies import remove_copies
 from .reader import StoreReader
-from .receipt_rows import held_concepts, rekey_receipts, veil_receipt
+from .receipt_rows import held_concepts, name_pattern, rekey_receipts, veil_receipt
 from .serialization import pack_arrays
 from .tables import FACT_COLUMNS, fact_to_row, hash_id, put_meta
 
@@ -461,7 +461,11 @@ class Store(StoreReader):
 
     def _insert_receipt(self, db: sqlite3.Connection, receipt: Receipt) -> None:
         """Write a receipt, in the transaction that has erased its facts."""
-        veiled = veil_receipt(receipt, self._key, held_concepts(db))
+        held = held_concepts(db)
+        names = name_pattern(receipt.selector, held)
+        if names is not None:
+            action_log.delete_named(db, names)
+        veiled = veil_receipt(receipt, self._key, held)
         body = msgspec.json.encode(veiled).decode()
         row = (receipt.requested_at_ns, body)
         db.execute("INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)", row)

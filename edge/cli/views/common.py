@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from ...core import Decision, DriftAlarm, Receipt
+from ...core import Decision, DriftAlarm, FileFound, Receipt
 from ...datasets import Skipped
 from ...home import (
     Inspection,
@@ -324,6 +324,14 @@ def _receipt_parts(receipt: Receipt) -> Iterator[tuple[str, str]]:
 
 def _seconds(duration_ns: int) -> str:
     return f"{duration_ns / 1e9:.3f} s"
+
+
+def show_files(files: Sequence[FileFound]) -> None:
+    """Print the files that may have held forgotten facts, and what became of each."""
+    for one in files:
+        say(f"{one.path} ({one.kind}): {one.outcome}" + (f"; {one.hint}" if one.hint else ""))
+    if not files:
+        say("no file in the home holds forgotten facts")
 
 
 def show_verified(result: VerifyReport) -> None:
