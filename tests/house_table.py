@@ -158,6 +158,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
             "edge/config",
             "edge/growth",
             "edge/home",
+            "edge/outbox",
             "edge/pages",
             "edge/storage",
             "encoder",

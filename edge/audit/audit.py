@@ -25,7 +25,8 @@ from ..core import (
     stack_facts,
 )
 from ..core.adaptors import Spans
-from ..home import Home
+from ..home import OUTBOX, Home
+from ..outbox import open_outbox
 from .adaptors import Retrained, adaptor_findings, retrain
 from .answers import AuditedModel, freeze
 from .copying import copied_home
@@ -141,6 +142,7 @@ def rehearse(folder: Path, selector: Selector, tick: Tick) -> AuditReport:
             before = freeze(home.runtime.knowledge, domains)
             geometry = home.runtime.knowledge.geometry
             receipt, seconds = _forget(home, selector)
+            _clear_outbox(copy, home, ids, receipt)
         with Home(copy, settings=settings) as home:
             left = read_state(home, fits=not home.shares_geometry)
             case = _case(home, left, forgotten, before, tick)
@@ -215,6 +217,15 @@ def _forget(home: Home, selector: Selector) -> tuple[Receipt, float]:
     event = ForgetRequest(f"audit-{at_ns}", selector, at_ns, not home.shares_geometry)
     receipts = [one for one in accepted(home.feed(event)) if isinstance(one, Receipt)]
     return receipts[-1], time.perf_counter() - begun
+
+
+def _clear_outbox(copy: Path, home: Home, ids: frozenset[str], receipt: Receipt) -> None:
+    """Erase waiting messages about the facts, as the daemon does."""
+    path = copy / OUTBOX
+    if path.exists():
+        outbox = open_outbox(path, home.settings.outbox)
+        outbox.forget(ids, home.store.name_pattern(receipt.selector))
+        outbox.close()
 
 
 def _case(
