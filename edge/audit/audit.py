@@ -24,7 +24,7 @@ from ..core import (
     accepted,
     stack_facts,
 )
-from ..core.adaptors import Spans
+from ..core.adaptors import FittedHead, Spans
 from ..home import OUTBOX, Home
 from ..outbox import open_outbox
 from .adaptors import Retrained, adaptor_findings, retrain
@@ -41,23 +41,10 @@ from .probes import probe
 from .receipt_parts import receipt_findings, remaining_finding
 from .rehearsal import HomeState, Rehearsal, make_twin, read_state
 from .relearning import relearning_finding, squared_loss
+from .requests import SEED, Tick, rehearse_requests
 from .resending import resend_labelled, resend_unlabelled
 from .shadows import LikeHome, Pool, Shadows, make_pool, margins_unseen, train_shadows
-from .utility import (
-    REQUESTS,
-    SHARES,
-    random_requests,
-    run_requests,
-    sequence_findings,
-    utility_finding,
-)
-from .worst_case import worst_forget_set
-
-SEED: Final = 1
-"""Of shadow models, searches and bootstrap samples: the same home gives the same report."""
-
-Tick = Callable[[str, int, int], None]
-"""Called with what is being done, and with how many of how many steps are done."""
+from .utility import utility_finding
 
 LIMITS: Final = (
     not_covered(
@@ -279,7 +266,9 @@ def _examine(case: Case, folder: Path) -> None:
     retained = tuple(case.state.facts.values())
     rows = stack_facts(retained)
     pool = make_pool(stack_facts(case.forgotten), rows)
-    solve = LikeHome({name: rows[0] for name, rows in home.store.adaptors().items()}, case.spans)
+    heads = {name for name, one in case.expected.adaptors.items() if isinstance(one, FittedHead)}
+    records = {one.record.domain: one.record for one in case.retrained}
+    solve = LikeHome(records, case.spans, heads)
     unseen = margins_unseen(pool, solve)
     case.findings.append(utility_finding(case.models, case.before, pool.retained_rows, unseen))
     shadows = train_shadows(
@@ -291,8 +280,7 @@ def _examine(case: Case, folder: Path) -> None:
         case.findings += (found,) if found is not None else ()
     else:
         case.findings.append(_without_items())
-    case.findings.append(_worst_case(case, pool, shadows))
-    case.findings += _sequences(case)
+    case.findings += rehearse_requests(case.state, pool, shadows, len(case.forgotten), case.tick)
     if case.forgotten:
         case.findings.append(
             resend_unlabelled(home.feed, case.twin.feed, stack_facts(case.forgotten))
@@ -322,57 +310,6 @@ def _without_items() -> Finding:
         " forgotten items, and a home keeps none.",
         "Supply them with --items, or audit before the request.",
     )
-
-
-def _worst_case(case: Case, pool: Pool, shadows: Shadows) -> Finding:
-    """Rehearse the worst set of the same size among the retained facts."""
-    retained = pool.retained_rows
-    size = min(max(1, len(case.forgotten) or len(retained) // 20), max(1, len(retained) // 2))
-    if len(retained) < 2 * size or len(set(retained.labels)) < 2:
-        return not_covered("worst_case", "Worst facts to forget", "Too few facts remain.")
-    at = worst_forget_set(retained, size)
-    ids = frozenset(retained.ids[row] for row in at)
-    (run,) = run_requests(case.state, (ids,), lambda *_: None)
-    inside, outside = shadows.centres(at + pool.forgotten)
-    return Finding(
-        key="worst_case",
-        title="Worst facts to forget",
-        evidence="proven",
-        outcome="holds" if run.exact else "fails",
-        text=f"The {size} facts that are hardest to forget were forgotten in a rehearsal. It left"
-        " exactly the knowledge of a twin."
-        if run.exact
-        else f"A rehearsal that forgets the {size} hardest facts leaves knowledge that differs from"
-        " a twin's.",
-        source="Fan et al. 2024, Challenging forgets, section 4",
-        figures=(
-            Figure(name="facts", value=size),
-            Figure(
-                name="still answered by models without them",
-                value=100 * float((outside > 0).mean()),
-                unit="%",
-            ),
-            Figure(
-                name="what membership adds to their margins", value=float((inside - outside).mean())
-            ),
-            Figure(name="duration", value=run.seconds, unit="s"),
-        ),
-    )
-
-
-def _sequences(case: Case) -> tuple[Finding, ...]:
-    """Rehearse requests of growing size, then several of the same size, in one rehearsal."""
-    count = len(case.state.facts)
-    same = min(max(1, len(case.forgotten)), max(1, count // 20))
-    sizes = [max(1, int(share * count)) for share in SHARES]
-    requests = random_requests(case.state, [*sizes, *[same] * REQUESTS], SEED)
-    runs = run_requests(
-        case.state,
-        requests,
-        lambda done, total: case.tick("rehearsing requests", done, total),
-        len(sizes),
-    )
-    return sequence_findings(runs[: len(sizes)], runs[len(sizes) :])
 
 
 def _cost(receipt: Receipt, seconds: float) -> Finding:

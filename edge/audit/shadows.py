@@ -7,6 +7,7 @@ exactly half of the models.
 """
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Final
@@ -22,6 +23,7 @@ from ..core.adaptors import (
     Transform,
     build_transform,
     fit_adaptor,
+    fit_head,
     solve_adaptor,
     standardise,
     standardising_arrays,
@@ -149,12 +151,18 @@ class LikeHome:
     """Solves adaptors as the home under audit does: on the blueprint that serves in the domain,
     trained again, or else the default.
 
-    records: the serving records by domain.  Trained kinds need torch; without it the default stands
+    records: the serving records by domain.  heads: domains without a record whose default is known
+    to be a head: no kernel is tried there.  Trained kinds need torch; without it the default stands
     for them, and `substituted` names their domains.
     """
 
-    def __init__(self, records: Mapping[str, AdaptorRecord], spans: Spans) -> None:
-        self._records, self._spans = records, spans
+    def __init__(
+        self,
+        records: Mapping[str, AdaptorRecord],
+        spans: Spans,
+        heads: AbstractSet[str] = frozenset(),
+    ) -> None:
+        self._records, self._spans, self._heads = records, spans, heads
         self.substituted: tuple[str, ...] = ()
         if find_spec("torch") is None:
             trained = (name for name, one in records.items() if is_trained(one, spans))
@@ -164,6 +172,8 @@ class LikeHome:
         """Return the adaptor of the domain of some facts."""
         domain = own.domains[0]
         record = None if domain in self.substituted else self._records.get(domain)
+        if record is None and domain in self._heads:
+            return fit_head(own, others, self._spans)
         if record is None:
             return fit_adaptor(own, others, None, self._spans)
         transform = train_again(record, own, others, self._spans)
