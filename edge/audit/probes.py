@@ -22,6 +22,14 @@ Features = NDArray[np.uint8]
 
 SOURCE: Final = "Jin et al. 2024, RWKU, section 3"
 
+TITLES: Final = {
+    "direct_probes": "Forgotten facts asked again",
+    "perturbed_probes": "Forgotten facts, changed",
+    "adversarial_probes": "Adversarial search",
+    "neighbour_probes": "Neighbours of forgotten facts",
+}
+"""The probes with their titles."""
+
 NOISES: Final = (0.1, 0.25, 0.5)
 """Largest change of a column, in its standard deviations: at half of one, most facts keep their
 nearest neighbour."""
@@ -50,22 +58,13 @@ def probe(
     known = [one.features for one in (forgotten, retained) if len(one)]
     spread = np.concatenate(known).std(axis=0)
     found = [
-        _finding("direct_probes", "Forgotten facts asked again", models, forgotten, None, seed),
+        _finding("direct_probes", models, forgotten, None, seed),
         *_perturbed(models, forgotten, spread, seed),
-        _finding(
-            "adversarial_probes",
-            "Adversarial search",
-            models,
-            few,
-            adversarial(models, few, spread, seed),
-            seed,
-        ),
+        _finding("adversarial_probes", models, few, adversarial(models, few, spread, seed), seed),
     ]
     if len(retained):
         near = neighbours(forgotten, retained)
-        found.append(
-            _finding("neighbour_probes", "Neighbours of forgotten facts", models, near, None, seed)
-        )
+        found.append(_finding("neighbour_probes", models, near, None, seed))
     return tuple(found)
 
 
@@ -111,7 +110,7 @@ def _perturbed(
         _levels(rows.features + most * spread * random.uniform(-1, 1, shape)) for most in NOISES
     ]
     widest = max(tried, key=lambda one: float(np.abs(_gaps(models, rows, one)).max()))
-    return (_finding("perturbed_probes", "Forgotten facts, changed", models, rows, widest, seed),)
+    return (_finding("perturbed_probes", models, rows, widest, seed),)
 
 
 def _levels(values: Floats) -> Features:
@@ -127,7 +126,6 @@ def _gaps(models: tuple[AuditedModel, AuditedModel], rows: FactBatch, features: 
 
 def _finding(
     key: str,
-    title: str,
     models: tuple[AuditedModel, AuditedModel],
     rows: FactBatch,
     features: Features | None,
@@ -149,7 +147,7 @@ def _finding(
     )
     return Finding(
         key=key,
-        title=title,
+        title=TITLES[key],
         evidence="tested",
         outcome="fails" if fails else "holds",
         text=text,
