@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from threadpoolctl import threadpool_limits
 
+import encoder
 from edge.audit import AuditReport, rehearse
-from edge.core import Selector
-from edge.home import Home, actions, create_home
+from edge.core import Enrol, Fact, Selector
+from edge.home import Home, create_home
 
 from ..report import BenchmarkReport, BenchmarkRow
 
@@ -97,17 +98,33 @@ def _columns(
 
 def _audit(name: str, columns: dict[str, NDArray[np.generic]]) -> Iterator[BenchmarkRow]:
     with tempfile.TemporaryDirectory() as where:
-        table, home = Path(where) / "facts.npz", Path(where) / "home"
-        np.savez(table, **columns)  # type: ignore[arg-type]
-        card, names, _ = actions.vector_card_from(table)
-        create_home(home, card, "", names)
-        with Home(home) as opened:
-            actions.learn(opened, actions.read_lesson(opened, table, "", "", lambda _: None))
+        home = Path(where) / "home"
+        _make_home(home, columns)
         begun, spent = time.perf_counter(), time.process_time()
         report = rehearse(home, Selector(subject="person-003"), lambda *_: None)
         yield BenchmarkRow(name, "seconds", time.perf_counter() - begun)
         yield BenchmarkRow(name, "processor seconds", time.process_time() - spent)
     yield from _figures(name, report)
+
+
+def _make_home(folder: Path, columns: dict[str, NDArray[np.generic]]) -> None:
+    values = np.asarray(columns["features"], np.float32)
+    quantiser = encoder.freeze_quantiser(values, (slice(0, values.shape[1]),), "channel")
+    create_home(folder, encoder.vector_card(values.shape[1], "audit", quantiser), "")
+    names = ("id", "label", "domain", "subject")
+    texts = zip(*(columns[name].tolist() for name in names), strict=True)
+    facts = tuple(
+        Fact(
+            **dict(zip(names, map(str, row), strict=True)),
+            stream="bench",
+            captured_at_ns=0,
+            features=features.tobytes(),
+        )
+        for row, features in zip(texts, quantiser.quantise(values), strict=True)
+    )
+    with Home(folder) as opened:
+        opened.feed(Enrol(facts))
+        opened.refit_geometry()
 
 
 def _figures(name: str, report: AuditReport) -> Iterator[BenchmarkRow]:

@@ -105,7 +105,7 @@ def _rows(path: Path) -> Iterator[tuple[str, str]]:
         tables = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type='table'")]
         for table in tables:
             quoted = table.replace('"', '""')
-            for row in db.execute(f'SELECT * FROM "{quoted}"'):  # noqa: S608 - names of the file itself
+            for row in db.execute(f'SELECT * FROM "{quoted}"'):  # noqa: S608 - of this file
                 for cell in row:
                     if isinstance(cell, str):
                         yield table, cell
