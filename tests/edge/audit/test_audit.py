@@ -225,6 +225,31 @@ def test_a_planted_leak_is_found(tmp_path: Path, plant: Callable[[DigitsHome], N
     assert PERSON not in repr(report)
 
 
+@pytest.mark.parametrize("leaks", [False, True], ids=["clean", "leaky"])
+def test_a_trained_adaptor_is_trained_again(tmp_path: Path, leaks: bool) -> None:
+    """An adaptor trained on the facts that it names holds; one that forgotten facts shaped, too,
+    has other parameters than its named facts give."""
+    pytest.importorskip("torch")
+    from edge.growth.adaptor_training import train_adaptor
+
+    made = digits_home(tmp_path)
+    with Home(made.folder) as home:
+        kept = remaining(home)
+        shaping = (*kept, *read_items(made, home)) if leaks else kept
+        plain = scaled_record(home, shaping, kept)
+        chosen = Blueprint(
+            kind="bottleneck", taps=(0,), width=32, rank=16, depth=1, activation="relu"
+        )
+        own = stack_facts(one for one in shaping if one.domain == "left")
+        others = stack_facts(one for one in shaping if one.domain != "left")
+        arrays = train_adaptor(chosen, own, others, ((0, 64),), plain.seed)
+        home.store.apply(StoreAdaptor(replace(plain, blueprint=chosen, arrays=arrays)))
+    report = audit_items(made)
+    expected = {"adaptors_reproduced", "classifiers", "parametric_traces"} if leaks else set()
+    assert failing(report) >= expected
+    assert bool(failing(report)) is leaks
+
+
 def test_a_geometry_that_cannot_be_derived_again_stays_open(tmp_path: Path) -> None:
     """A geometry fitted to other facts than those of today is neither accused nor called clean."""
     made = digits_home(tmp_path)
