@@ -21,6 +21,9 @@ MEMORY: Final = Path("/dev/shm")  # noqa: S108 - only a folder of ours inside it
 SLACK: Final = 3
 """Free space needed, relative to the files: the copy, its log, and a rewritten database."""
 
+PREFIX: Final = "auricle-audit-"
+"""Of a copy's folder, followed by the id of the process that works on it."""
+
 SKIPPED: Final = (".lock", "-shm", "-wal", "-journal")
 """Ends of files that belong to an open database; their content is copied with it."""
 
@@ -32,13 +35,15 @@ def copied_home(folder: Path) -> Iterator[tuple[Path, Settings]]:
     """Copy a home with all its files, and yield the copy with its settings; remove it at the end.
 
     Databases are copied as of one moment each, also while a daemon writes.  Only the owner can read
-    the copy.  Raises StateError if a file cannot be read or there is no room.
+    the copy.  Copies that killed audits have left are removed first.  Raises StateError if a file
+    cannot be read or there is no room.
     """
     settings = read_settings(folder)
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
     size = sum(path.stat().st_size for path in files)
-    where = tempfile.mkdtemp(prefix="auricle-audit-", dir=_roomy(size))
-    copy = Path(where)
+    room = _roomy(size)
+    _remove_abandoned(room)
+    copy = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=room))
     try:
         with guard_errors(folder, "copying"):
             for path in files:
@@ -85,6 +90,24 @@ def _inside(folder: Path, copy: Path, settings: Settings) -> Settings:
         settings = msgspec.structs.replace(settings, encoder=named)
     assert (copy / inner.file).is_relative_to(copy), "the audit changes its copy only"
     return msgspec.structs.replace(settings, knowledge=inner)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove the copies of audits whose process is gone."""
+    for path in folder.glob(f"{PREFIX}*-*"):
+        process = path.name.removeprefix(PREFIX).partition("-")[0]
+        if process.isdecimal() and not _runs(int(process)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def _roomy(size: int) -> Path:

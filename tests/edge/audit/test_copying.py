@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -42,6 +44,19 @@ def test_a_copy_of_a_home_in_use_holds_the_last_commit(tmp_path: Path) -> None:
             closing(sqlite3.connect(copy / settings.knowledge.file)) as made,
         ):
             assert made.execute("SELECT name FROM later").fetchall() == [("in the log",)]
+
+
+def test_copies_of_killed_audits_are_removed(tmp_path: Path) -> None:
+    """The next audit removes the copy that a killed one has left, and no other one's."""
+    folder = learned_home(tmp_path / "home")
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with copied_home(folder) as (copy, _):
+        left = copy.parent / f"auricle-audit-{gone.pid}-left"
+        (left / "inner").mkdir(parents=True)
+        with copied_home(folder):
+            assert not left.exists()
+            assert copy.exists()
 
 
 def test_pipes_and_links_are_left_out(tmp_path: Path) -> None:
