@@ -11,6 +11,7 @@ from .report import show, write
 # peers are slow to import.
 NAMES = {
     "acceptance": "benchmarks.growth.acceptance",
+    "audit": "benchmarks.audit.run",
     "bridge": "benchmarks.bridge.run",
     "classes": "benchmarks.continual.classes",
     "console": "benchmarks.console.run",

@@ -46,7 +46,7 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/fleet": frozenset({"cryptography"}),
     "edge/commands": frozenset({"cryptography", "msgspec", "paho"}),
     "edge/analysis": frozenset({"msgspec", "numpy"}),
-    "edge/audit": frozenset({"numpy"}),
+    "edge/audit": frozenset({"msgspec", "numpy"}),
     "edge/daemon": frozenset({"PIL", "msgspec", "numpy", "prometheus_client"}),
     "edge/sim": frozenset(
         {"PIL", "joblib", "matplotlib", "msgspec", "numpy", "ray", "sklearn", "torchhd"}
@@ -134,7 +134,6 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
         }
     ),
     "edge/analysis": frozenset({*_BASE, "edge/config", "edge/home", "edge/storage"}),
-    "edge/audit": frozenset({*_BASE, "hdc"}),
     "edge/daemon": frozenset(
         {
             *_BASE,
@@ -154,6 +153,19 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
     ),
     "edge/backbone": _BASE,
     "edge/pages": frozenset({"edge/lazy.py"}),
+    "edge/audit": frozenset(
+        {
+            *_BASE,
+            "edge/config",
+            "edge/growth",
+            "edge/home",
+            "edge/outbox",
+            "edge/pages",
+            "edge/storage",
+            "encoder",
+            "hdc",
+        }
+    ),
     "edge/web": frozenset(
         {
             *_BASE,
@@ -183,6 +195,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
     "edge/cli": frozenset(
         {
             *_BASE,
+            "edge/audit",
             "edge/backbone",
             "edge/bundles",
             "edge/commands",
