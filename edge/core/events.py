@@ -446,7 +446,9 @@ class SeriesForecast(msgspec.Struct, frozen=True, kw_only=True):
     horizons: in samples ahead.  low, high: bounds of a 90 % prediction interval.  anomaly_score:
     surprise of the sample, 0 or more; anomaly_limit: score from which the series is in alarm, which
     anomaly_alarm says; anomaly_p_value: estimated rate per sample at which a normal series reaches
-    the score, 1 during the warm-up.
+    the score, 1 during the warm-up.  provisional: samples of the series were forgotten, and what
+    came after them is processed again; point is the value of the sample meanwhile, and there are no
+    bounds and no anomaly score.
     """
 
     stream: str
@@ -461,6 +463,7 @@ class SeriesForecast(msgspec.Struct, frozen=True, kw_only=True):
     anomaly_p_value: float = 1.0
     anomaly_limit: float = 0.0
     anomaly_alarm: bool = False
+    provisional: bool = False
 
 
 class ChangePoint(msgspec.Struct, frozen=True, kw_only=True):

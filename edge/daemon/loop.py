@@ -188,6 +188,10 @@ class Loop:
         fitting = [slot.refit() for slot in self.homes.values()]
         if any(fitting):
             wait_s = min(wait_s, REFIT_WAIT_S)
+        for slot in self.homes.values():
+            if slot.replaying:
+                self.publish(slot.replay_series(), slot.name)
+                wait_s = min(wait_s, REFIT_WAIT_S)
         guessing = [slot.guess() for slot in self.homes.values()]
         if any(guessing):
             wait_s = min(wait_s, GUESS_WAIT_S)
@@ -522,7 +526,8 @@ class Loop:
         if home is None:
             return not observation_ids(message)
         if isinstance(message, ABOUT_SERIES):
-            return bool(home.runtime.series.channels(message.stream))
+            gone = message.observation_id in home.replay.samples
+            return not (gone or message.stream in home.replay.whole)
         return all(map(home.runtime.observation, observation_ids(message)))
 
     def _forget_buried(self, slot: HomeSlot) -> None:

@@ -67,6 +67,7 @@ from .gallery import Gallery
 from .process_memory import return_free_memory
 from .raw_inputs import RawInputs
 from .receipt_completer import ReceiptCompleter
+from .series_replay import SeriesReplay
 from .series_trail import SeriesTrail
 
 VECTOR_CARD = "card.toml"
@@ -149,6 +150,7 @@ class Home:
         self.gallery = Gallery(self.store, self.model.card.kind)
         self.trail = SeriesTrail()
         self.history = HistoryFile(folder / HISTORY, writable=writable)
+        self.replay = SeriesReplay(self.session, self.trail, self.history, erased)
         self.store.raw_inputs = self._raw_inputs.of if self._raw_inputs is not None else None
         self._memory_used = True
         self._settled = True
@@ -199,14 +201,19 @@ class Home:
         effects = self.runtime.handle(event)
         if isinstance(event, Observation):
             messages = tuple(self._apply(effects, observed=True))
-            if event.kind == "series":
+            if event.kind == "series" and event.stream not in self.runtime.series.replaying:
                 self.trail.add(event, messages)
             return messages
-        if isinstance(event, ForgetRequest):
-            if event.remove_files:
-                self.receipts.order(event.request_id)
-            self._forget_series()
-        return tuple(self._apply(effects, observed=False))
+        erased = self.runtime.series.take_erased()
+        try:
+            if isinstance(event, ForgetRequest):
+                if event.remove_files:
+                    self.receipts.order(event.request_id)
+                self.replay.erase(self.runtime.series, erased)
+            return tuple(self._apply(effects, observed=False))
+        except StateError:
+            self.runtime.series.refuse(erased)
+            raise
 
     def _complete_forgets(self) -> None:
         """Complete the forget requests that a crash has left; a disk error leaves them pending."""
@@ -219,13 +226,6 @@ class Home:
         """Whether a pending forget request can go on now: feed `AdvanceForget`."""
         runtime = self.runtime
         return runtime.advances and (runtime.erasing or not self._fitter.reading)
-
-    def _forget_series(self) -> None:
-        """Drop the series that a forget request has dropped wherever else they are kept."""
-        series = self.runtime.series
-        self.session.rewrite(series)
-        self.trail.keep(lambda name: bool(series.channels(name)))
-        self.history.keep_series(lambda name: bool(series.channels(name)))
 
     def prefetch(self, events: Sequence[Observation]) -> None:
         """Compute as one batch for observations that `feed` gets next, if they are enough for

@@ -91,13 +91,24 @@ def forget(
         count = (
             len(opened.store.select(selector)) if traces else _count(opened, selector, "forgetting")
         )
+        series = opened.runtime.series.preview(selector)
+        for one in series:
+            click.echo(views.series_effect(one), err=True)
         if not yes:
-            what = f"{count} facts" if count else "label candidates and recalibration, no facts"
+            what = f"{count} facts" if count else _without_facts(opened, selector)
             confirm(f"forget {what} ({actions.describe_selector(selector)}) for good?")
         refit = not opened.shares_geometry if refit_geometry is None else refit_geometry
         receipt = _forget(opened, selector, refit=refit, remove_files=remove_files)
         actions.after_change("the facts are forgotten", opened.stamp)
     views.show_json(receipt) if as_json else views.show_receipt(receipt)
+
+
+def _without_facts(home: Home, selector: Selector) -> str:
+    """Name what a selector reaches where it matches no fact."""
+    samples = sum(one.samples for one in home.runtime.series.preview(selector))
+    if samples:
+        return f"{samples} samples of series, no facts"
+    return "label candidates and recalibration, no facts"
 
 
 def _forget(home: Home, selector: Selector, *, refit: bool, remove_files: bool) -> Receipt:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from ...core import Decision, DriftAlarm, FileFound, Receipt
+from ...core import Decision, DriftAlarm, FileFound, Receipt, SeriesForgotten
 from ...datasets import Skipped
 from ...home import (
     Inspection,
@@ -262,6 +262,21 @@ def _show_cells(cells: list[str], source: str) -> None:
 def _show_tabbed(cells: Iterable[str]) -> None:
     """Print cells for other programs; rich would replace the tabs with spaces."""
     sys.stdout.write("\t".join(plain(cell).replace("\n", " ") for cell in cells) + "\n")
+
+
+def series_effect(one: SeriesForgotten) -> str:
+    """Return one sentence on what a forget request will do to a series."""
+    samples = f"{one.samples} sample{'' if one.samples == 1 else 's'}"
+    if one.outcome == "replayed":
+        return (
+            f"series {plain(one.stream)}: {samples} forgotten; the forecaster continues as if it"
+            " had never seen them"
+        )
+    return (
+        f"series {plain(one.stream)}: {samples} of those kept forgotten; the forecaster learns the"
+        f" kept ones again and loses what it learned from {one.lost_samples} older ones, which are"
+        " not kept"
+    )
 
 
 def show_receipt(receipt: Receipt) -> None:
