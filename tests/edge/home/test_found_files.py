@@ -132,7 +132,10 @@ def test_a_large_backup_is_looked_through_only_as_far_as_serving_allows(home: Pa
     facts = distinct_facts(IDS_CHECKED_MAX + 1)
     new_store(home / "large.db", facts).close()
     with Home(home) as opened:
-        listed = search_home(home, opened.store, remove="nothing")
+        listed = search_home(home, opened.store, remove="own copies", before_ns=1)
         assert "large.db" in {one.path for one in listed}
+        assert "large.db" not in {
+            one.path for one in search_home(home, opened.store, remove="nothing", before_ns=1)
+        }
         search_home(home, opened.store, remove="all")
     assert (home / "large.db").exists()
