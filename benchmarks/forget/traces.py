@@ -98,7 +98,7 @@ def make_home(folder: Path, beside: Path) -> None:
     verb("learn", str(table), "--home", str(folder), "--domain", "pad")
     verb("backup", str(folder / "monday.db"), "--home", str(folder))
     verb("export", str(folder / "facts.npz"), "--home", str(folder))
-    verb("export-c", "--out", str(folder / "firmware"), "--home", str(folder))
+    verb("export-c", "--bits", "1024", "--out", str(folder / "firmware"), "--home", str(folder))
     with (folder / "auricle.toml").open("a", encoding="utf-8") as file:
         # Nothing listens there: what the daemon publishes waits.
         file.write(f'{STREAM}host = "127.0.0.1"\nport = {free_port()}\n')
