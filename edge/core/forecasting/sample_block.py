@@ -86,8 +86,14 @@ def sample_of(event: Observation, floats: Any) -> SeriesSample:
     else:
         values = floats(payload)
         layout = PayloadLayout(_LIST, (), len(values))
-    at_ns, key = event.captured_at_ns, event.key
-    return SeriesSample(at_ns, key, event.subject, event.recording, layout, values)
+    return SeriesSample(
+        at_ns=event.captured_at_ns,
+        key=event.key,
+        subject=event.subject,
+        recording=event.recording,
+        layout=layout,
+        values=values,
+    )
 
 
 class SampleBlock:
@@ -135,12 +141,12 @@ class SampleBlock:
         for row, key in enumerate(self.ids()):
             layout = layouts[columns["layouts"][row]]
             yield SeriesSample(
-                columns["at_ns"][row],
-                key,
-                subjects[columns["subjects"][row]],
-                recordings[columns["recordings"][row]],
-                layout,
-                values[at : at + layout.size],
+                at_ns=columns["at_ns"][row],
+                key=key,
+                subject=subjects[columns["subjects"][row]],
+                recording=recordings[columns["recordings"][row]],
+                layout=layout,
+                values=values[at : at + layout.size],
             )
             at += layout.size
 

@@ -187,10 +187,6 @@ class SeriesTracker:
         series = self._series.get(stream)
         return series.names if series is not None else ()
 
-    def follows(self, stream: str) -> bool:
-        """Return whether a series has samples."""
-        return stream in self._series or stream in self._waiting
-
     # --- forgetting -----------------------------------------------------------------------------
 
     def preview(self, selector: Selector) -> tuple[SeriesForgotten, ...]:
