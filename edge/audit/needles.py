@@ -65,7 +65,7 @@ def text_needle(kind: Literal["id", "name"], text: str) -> Needle:
 
 def row_needle(kind: NeedleKind, name: str, row: bytes) -> Needle | None:
     """Return the needle of a row of bytes; None if it has too few different ones to recognise."""
-    if len(row) <= 2 * WINDOW_BYTES:
+    if len(row) < WINDOWS * WINDOW_BYTES:
         usable = len(row) >= PATTERN_BYTES_MIN and len(set(row)) >= min(DISTINCT_MIN, len(row))
         return Needle(kind, name, (row,)) if usable else None
     edges = np.linspace(0, len(row), WINDOWS + 1).astype(int).tolist()

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         forecast_file,
         row_as_data,
     )
-    from .found_files import search_home
+    from .found_files import OUTBOX, search_home
     from .gallery import GalleryView
     from .growth import AdaptorSummary, Beat, GrowthOutcome, grow_due, list_adaptors
     from .home import Home, create_home, open_encoder
@@ -96,7 +96,7 @@ else:
                 "forecast_file",
                 "row_as_data",
             ),
-            "found_files": ("search_home",),
+            "found_files": ("OUTBOX", "search_home"),
             "gallery": ("GalleryView",),
             "growth": ("AdaptorSummary", "Beat", "GrowthOutcome", "grow_due", "list_adaptors"),
             "home": ("Home", "create_home", "open_encoder"),
@@ -121,6 +121,7 @@ else:
 
 __all__ = [
     "DEFAULT",
+    "OUTBOX",
     "AdaptorSummary",
     "AgreementCount",
     "Attachment",

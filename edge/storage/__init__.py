@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .card_fingerprint import read_card_fingerprint
     from .command_journal import AnsweredCommand, JournalEntry
     from .database import WriterLock, copy_updated, guard_errors, open_database, transaction
+    from .digest_key import DigestKey
     from .durable_files import (
         SIDE_FILES,
         remove_file,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from .serialization import LazyArrays, pack_arrays, pack_data, unpack_arrays, unpack_data
     from .series_state import SeriesStateFile
     from .store import Store
-    from .tables import TABLES_WITH_IDS
+    from .tables import TABLES_WITH_IDS, hash_id
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -42,6 +43,7 @@ else:
                 "open_database",
                 "transaction",
             ),
+            "digest_key": ("DigestKey",),
             "durable_files": (
                 "SIDE_FILES",
                 "remove_file",
@@ -64,7 +66,7 @@ else:
             ),
             "series_state": ("SeriesStateFile",),
             "store": ("Store",),
-            "tables": ("TABLES_WITH_IDS",),
+            "tables": ("TABLES_WITH_IDS", "hash_id"),
         },
     )
 
@@ -74,6 +76,7 @@ __all__ = [
     "AnsweredCommand",
     "BundleTrial",
     "CandidateEntry",
+    "DigestKey",
     "HistoryEvent",
     "HistoryFile",
     "JournalEntry",
@@ -85,6 +88,7 @@ __all__ = [
     "copy_updated",
     "events_as_data",
     "guard_errors",
+    "hash_id",
     "open_database",
     "own_copies",
     "pack_arrays",
