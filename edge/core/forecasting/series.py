@@ -438,8 +438,9 @@ class SeriesTracker:
         self._series.pop(event.stream, None)
         while len(self._series) >= limits.SERIES_MAX:
             oldest = next(iter(self._series))
-            for held in (self._series, self._buffers, self._waiting):
-                held.pop(oldest, None)
+            del self._series[oldest]
+            self._buffers.pop(oldest, None)
+            self._waiting.pop(oldest, None)
         self._series[event.stream] = made
         return made
 
