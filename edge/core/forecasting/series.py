@@ -133,7 +133,8 @@ class SeriesTracker:
         self.samples += 1
         yield _provisional(event, names, sample, self._config.horizons)
         while event.stream in self._waiting and len(waiting) > _WAITING_MAX:
-            yield from self._replay_one(event.stream).messages
+            done = self._replay_one(event.stream)
+            yield from done.messages if done.fresh else ()
 
     def _accept(self, event: Observation) -> tuple[Floats, SeriesSample]:
         """Return a valid sample's values by channel, and the sample; start a series if it is new,
