@@ -108,7 +108,7 @@ class Runtime(RuntimeViews):
         self._assessor = Assessor(config, self._session, self._levels)
         self._prefetched = BatchPrefetch(model, ledger, self._assessor)
         spans = tap_spans(model.card.slices)
-        self._growth = Reconfigurator(config, spans)
+        self._growth = Reconfigurator(config, spans, deferring=deferring)
         session, levels = self._session, self._levels
         self._learner = Learner(config, ledger, session, levels, self._growth)
         self._actions = ActionLog(ledger, self._learner, session, levels, self._growth)
@@ -303,7 +303,7 @@ class Runtime(RuntimeViews):
     def _growth_finished(self, event: GrowthFinished) -> Iterator[Effect]:
         effects = tuple(self._growth.finish(event, self.knowledge, self._ledger))
         record = event.result.record
-        version = record.version if record is not None else 0
+        version = record.version if record is not None and not record.provisional else 0
         yield from self._actions.grown(event.result.domain, version, effects)
 
     def _rollback(self, event: Rollback) -> Iterator[Effect]:
@@ -311,8 +311,7 @@ class Runtime(RuntimeViews):
 
     def _tick(self, event: Tick) -> Iterator[Effect]:
         yield from self._growth.remove_orphans(self.knowledge, self._ledger)
-        if event.grows:
-            yield from self._growth.tick(self.knowledge, self._ledger)
+        yield from self._growth.tick(self.knowledge, self._ledger, grows=event.grows)
 
     # --- geometry and forgetting ----------------------------------------------------------------
 
