@@ -39,6 +39,7 @@ from .events import (
 from .facts import FactBatch, Ledger, select_rows
 from .jobs import GrowthJob, GrowthResult
 from .knowledge import Knowledge
+from .receipt import AdaptorOutcome
 from .retraining import derive_arrays, train_again
 
 REGROWTH: Final = Fraction(3, 2)
@@ -197,10 +198,15 @@ class Reconfigurator:
         if not self._deferring:
             yield from self._derive_now(ids, known, ledger)
 
-    def outcomes(self, ids: AbstractSet[str], ledger: Ledger) -> tuple[AdaptorOutcome, ...]:
-        """Return the versions that forgetting these facts ends, and the versions that succeed them,
-        before it happens."""
-        left = end_adaptors(ledger.adaptors(), {}, ids)
+    def outcomes(
+        self, ids: AbstractSet[str], known: Knowledge, ledger: Ledger
+    ) -> tuple[AdaptorOutcome, ...]:
+        """Return the versions that forgetting these facts ends, and the versions that succeed them.
+
+        Call it while the ledger still holds the facts, and the knowledge no longer does.
+        """
+        ended = end_adaptors(ledger.adaptors(), {}, ids)
+        left = {name: one for name, one in ended.items() if _has_enough(name, known)}
         return tuple(
             _outcome(record, left.get(domain) if record is versions[0] else None)
             for domain, versions in sorted(ledger.adaptors().items())
@@ -213,9 +219,8 @@ class Reconfigurator:
     ) -> Iterator[Effect]:
         """Derive the adaptors of solved kinds again that forgetting these facts ends."""
         for domain, pending in sorted(end_adaptors(ledger.adaptors(), {}, ids).items()):
-            facts = self._facts_for(pending, known) if pending.solved else None
-            if facts is not None:
-                job = self._again(pending, *facts)
+            if pending.solved and _has_enough(domain, known):
+                job = self._again(pending, known)
                 result = train_again(job, derive_arrays)
                 if result.record is not None:
                     yield StoreAdaptor(result.record)
@@ -226,27 +231,18 @@ class Reconfigurator:
         """Start to make a pending adaptor; drop those that cannot be made."""
         waiting = ledger.pending_adaptors().values()
         for pending in sorted(waiting, key=lambda one: (not one.solved, one.domain)):
-            facts = self._facts_for(pending, known)
             if not (trains or pending.solved):
                 yield from self._end(pending, "refused", "nothing can train it here")
-            elif facts is None:
+            elif not _has_enough(pending.domain, known):
                 yield from self._end(pending, "refused", "too few facts are left")
             else:
-                job = self._again(pending, *facts)
+                job = self._again(pending, known)
                 yield from self._run(job, f"its blueprint again, on {len(job.own)} facts")
                 return
 
-    def _facts_for(
-        self, pending: PendingAdaptor, known: Knowledge
-    ) -> tuple[FactBatch, FactBatch] | None:
-        """Return own and other facts to make an adaptor again from; None if these are too few."""
-        if pending.domain not in known.learned:
-            return None
+    def _again(self, pending: PendingAdaptor, known: Knowledge) -> GrowthJob:
+        """Return the job that makes a pending adaptor from the facts that are left."""
         own, others = _taken(*known.training_facts(pending.domain))
-        enough = len(own) >= limits.GROWTH_FACTS_MIN and len(set(own.labels)) >= LABELS_MIN
-        return (own, others) if enough else None
-
-    def _again(self, pending: PendingAdaptor, own: FactBatch, others: FactBatch) -> GrowthJob:
         return GrowthJob(
             id=f"{pending.domain}:{pending.version}:{job_fingerprint(own)[:16]}",
             domain=pending.domain,
@@ -263,9 +259,7 @@ class Reconfigurator:
         """Drop a pending adaptor."""
         yield RemoveAdaptor(pending.domain, pending.version)
         yield Publish(
-            GrowthReport(
-                domain=pending.domain, state=state, version=pending.version, detail=detail
-            )
+            GrowthReport(domain=pending.domain, state=state, version=pending.version, detail=detail)
         )
 
     def remove_orphans(self, known: Knowledge, ledger: Ledger) -> Iterator[Effect]:
@@ -334,10 +328,11 @@ class Reconfigurator:
         )
 
     def _overdue(self, domain: str, labels: Mapping[str, int], ledger: Ledger) -> int:
-        """Return how many facts a domain has beyond its need; 0 or less if it is not due."""
-        versions = ledger.adaptors().get(domain, ())
-        judged = _judged(versions)
-        before = max(self._sizes.get(domain, 0), judged.own if judged is not None else 0)
+        """Return how many facts a domain has beyond its need; 0 or less if it is not due.  A
+        provisional adaptor counts as none."""
+        serving = ledger.adaptors().get(domain, ())[:1]
+        judged = max((one.own for one in serving if not one.provisional), default=0)
+        before = max(self._sizes.get(domain, 0), judged)
         needed = max(limits.GROWTH_FACTS_MIN, math.ceil(REGROWTH * before))
         repeated = sum(1 for count in labels.values() if count > 1)
         return sum(labels.values()) - needed + 1 if repeated > 1 else 0
@@ -370,6 +365,12 @@ def _gain(record: AdaptorRecord) -> float:
     return 0.0 if math.isnan(gain) else gain
 
 
+def _has_enough(domain: str, known: Knowledge) -> bool:
+    """Return whether a domain has facts enough for an adaptor."""
+    counts = [count for (name, _), count in known.own.counts.items() if name == domain]
+    return len(counts) >= LABELS_MIN and sum(counts) >= limits.GROWTH_FACTS_MIN
+
+
 def _judged(versions: tuple[AdaptorRecord, ...]) -> AdaptorRecord | None:
     """Return the newest version that growth has judged, if any."""
     return next((one for one in versions if not one.provisional), None)
@@ -386,9 +387,7 @@ def _is_own(record: AdaptorRecord | None, own: FactBatch, ledger: Ledger) -> boo
     """Return whether no fact of another domain has shaped an adaptor."""
     strangers = set(record.facts).difference(own.ids) if record is not None else ()
     held = (ledger.get(fact_id) for fact_id in strangers)
-    return record is not None and all(
-        one is None or one.domain == record.domain for one in held
-    )
+    return record is not None and all(one is None or one.domain == record.domain for one in held)
 
 
 def _outcome(record: AdaptorRecord, successor: PendingAdaptor | None) -> AdaptorOutcome:

@@ -34,8 +34,8 @@ def train_again(job: GrowthJob, train: Train) -> GrowthResult:
     """Train the blueprint of a job on its facts: a provisional record, bit-equal to that of a
     device that never held other facts.
 
-    train: `edge.growth.train_adaptor`, or `derive_arrays` for a solved kind.  A result whose numbers
-    overflow has no record.  Cost: that of one training, 0.5 s of one core at most at 1,000
+    train: `edge.growth.train_adaptor`, or `derive_arrays` for a solved kind.  A result whose
+    numbers overflow has no record.  Cost: that of one training, 0.5 s of one core at most at 1,000
     facts of 2,064 columns.
     """
     assert job.blueprint is not None, "this job is to search"
@@ -79,7 +79,7 @@ def derive_arrays(
 
 
 def _transforms_to_finite(record: AdaptorRecord, job: GrowthJob) -> bool:
-    """Return whether the inputs of the head are finite.  The head itself is solved when it serves."""
+    """Return whether the inputs of the head are finite; the head is solved when it serves."""
     transform = build_transform(record, job.spans)
     with np.errstate(all="ignore"):
         return bool(np.isfinite(transform(job.own.features[:CHECKED_FACTS])).all())

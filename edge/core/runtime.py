@@ -379,11 +379,13 @@ class Runtime(RuntimeViews):
         geometry = self._refit_geometry(ids) if refits else None
         self._session.forget(matched | ids)
         levels = self._levels.forget(event.selector, streams, self.knowledge)
-        ended = tuple(self._growth.forget(ids, self.knowledge, self._ledger))
-        more = (("adaptors",) if ended else ()) + (("recalibration",) if levels else ())
+        erased = ids | unlabelled
+        outcomes = self._growth.outcomes(erased, self.knowledge, self._ledger)
+        ended = tuple(self._growth.forget(erased, self.knowledge, self._ledger))
+        more = (("adaptors",) if outcomes else ()) + (("recalibration",) if levels else ())
         more = more if geometry is None else ("geometry", *more)
         frozen = geometry is None and not stays
-        rebuilt = Rebuilt(before, self.digest(), more, frozen)
+        rebuilt = Rebuilt(before, self.digest(), more, frozen, outcomes)
         receipt = write_receipt(event, facts, rebuilt, self._ledger)
         # In this order, a crash in between leaves a request to repeat, never a wrong receipt.
         if geometry is not None:
@@ -392,7 +394,7 @@ class Runtime(RuntimeViews):
         released = tuple(sorted(kept - ids - unlabelled))
         if released or recalibrated:
             yield ReleaseActions(released, recalibrated)
-        yield EraseFacts(tuple(sorted(ids | unlabelled)), receipt)
+        yield EraseFacts(tuple(sorted(erased)), receipt)
         yield from ended
         yield Publish(receipt)
 

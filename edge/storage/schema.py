@@ -207,6 +207,16 @@ MIGRATIONS: Final[list[str]] = [
     CREATE INDEX action_facts_by_id ON action_facts (id);
     ALTER TABLE adaptors ADD COLUMN kept_for INTEGER;
     """,
+    """
+    -- adaptors made again after a forget
+    ALTER TABLE adaptors ADD COLUMN provisional INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE pending_adaptors (
+        domain TEXT PRIMARY KEY,
+        version INTEGER NOT NULL,
+        blueprint TEXT NOT NULL,
+        seed INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    """,
 ]
 
 
