@@ -78,8 +78,9 @@ class Reconfigurator:
 
         grows: False if no worker can train.
         """
-        if self.running is None:
+        if self.running is None and ledger.pending_adaptors():
             yield from self._resume(known, ledger, trains=grows)
+            return
         if self.running is not None or not (grows and self._config.growth):
             return
         counts = _count(ledger)

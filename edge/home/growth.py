@@ -93,6 +93,15 @@ def grow_due(home: Home, beat: Beat) -> Iterator[GrowthOutcome]:
         yield _finish(home, beat)
 
 
+def make_again(home: Home, beat: Beat) -> Iterator[GrowthOutcome]:
+    """Make the adaptors again that a forget has ended, one after the other, and nothing else.  A
+    daemon does so at its next tick."""
+    while home.store.pending_adaptors():
+        home.feed(Tick())
+        if home.worker.job is not None:
+            yield _finish(home, beat)
+
+
 def list_adaptors(home: Home) -> tuple[AdaptorSummary, ...]:
     """Return every domain's versions, newest first; for a domain without any, its head."""
     kept = home.store.adaptors()

@@ -27,8 +27,8 @@ from edge.core.events import (
 )
 from edge.core.facts import Fact, Selector
 from edge.core.jobs import GrowthJob, GrowthResult
-from edge.core.reconfigurator import OWN_FACTS_ENOUGH
 from edge.core.receipt import AdaptorOutcome, Receipt
+from edge.core.reconfigurator import OWN_FACTS_ENOUGH
 from edge.core.retraining import derive_arrays, train_again
 from edge.core.runtime import Runtime
 from tests.worlds import World, fact
@@ -44,9 +44,7 @@ TRAINED = nas.Blueprint(kind="linear", taps=(0,), width=4)
 def lessons(domain: str, count: int = OWN_FACTS_ENOUGH + 10) -> list[Fact]:
     """Facts of two classes, by turns."""
     start = sum(domain.encode()) * 1_000
-    return [
-        fact(f"{domain}-{n:03}", "ab"[n % 2], domain, n, seed=start + n) for n in range(count)
-    ]
+    return [fact(f"{domain}-{n:03}", "ab"[n % 2], domain, n, seed=start + n) for n in range(count)]
 
 
 class DeferringWorld(World):

@@ -1,0 +1,1 @@
+"""Forgetting: what it costs, and what is left of it."""
