@@ -39,7 +39,7 @@ from .events import (
 from .facts import FactBatch, Ledger, select_rows
 from .jobs import GrowthJob, GrowthResult
 from .knowledge import Knowledge
-from .receipt import AdaptorOutcome
+from .receipt import AdaptorChange, AdaptorOutcome
 from .retraining import derive_arrays, train_again
 
 REGROWTH: Final = Fraction(3, 2)
@@ -392,9 +392,8 @@ def _is_own(record: AdaptorRecord | None, own: FactBatch, ledger: Ledger) -> boo
 
 
 def _outcome(record: AdaptorRecord, successor: PendingAdaptor | None) -> AdaptorOutcome:
-    if successor is None:
-        outcome = "ended"
-    else:
+    outcome: AdaptorChange = "ended"
+    if successor is not None:
         outcome = "derived again" if successor.solved else "trained again"
     return AdaptorOutcome(
         domain=record.domain,
