@@ -1,1 +1,1 @@
-"""Forgetting: what it costs, and what is left of it."""
+"""Forgetting: pauses, traces, collateral, series, fleets and duplicates."""

@@ -19,6 +19,7 @@ from .errors import EdgeError
 from .facts import Fact, LabelCandidate, Selector
 from .jobs import GrowthJob, GrowthResult
 from .knowledge import Contribution
+from .pending_forgets import AdvanceForget, CompleteForget, ExcludeFacts
 from .recalibration import Recalibration
 from .receipt import Receipt
 
@@ -100,13 +101,15 @@ class ForgetRequest(msgspec.Struct, frozen=True):
     request_id: of the receipt; repeating a request under the same id returns the same receipt and
     changes nothing.  refit_geometry: also fit the geometry again to the remaining facts, if one was
     fitted (see `FitGeometry`); False is faster, and the receipt then lists the geometry as not
-    covered.
+    covered.  remove_files: also remove copies of the facts in other files of the home; otherwise
+    the receipt names them.
     """
 
     request_id: str
     selector: Selector
     requested_at_ns: int = 0
     refit_geometry: bool = True
+    remove_files: bool = False
 
 
 class FitGeometry(msgspec.Struct, frozen=True):
@@ -189,6 +192,7 @@ Event = (
     | Relabel
     | UndoMerge
     | ForgetRequest
+    | AdvanceForget
     | FitGeometry
     | GrowRequest
     | GrowthFinished
@@ -323,7 +327,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     answer in any case.  score: novelty of the sample, higher is more novel.  p_value: of the
     sample; window_p: of the stream's window.  reason: why `known` is None.  degraded: the stream is
     in an unlabelled domain, and the nearest learned domains answer.  observed_rate, observed_low,
-    observed_high: see `ObservedRate`; None while nothing was observed.
+    observed_high: see `ObservedRate`; None while nothing was observed.  provisional: the parts that
+    a forget request dropped and that it is made without, see `Knowledge.provisional`.
     """
 
     observation_id: str
@@ -342,6 +347,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     observed_rate: float | None = None
     observed_low: float | None = None
     observed_high: float | None = None
+    provisional: tuple[str, ...] = ()
 
 
 class DriftAlarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -396,6 +402,7 @@ class GrowthReport(msgspec.Struct, frozen=True, kw_only=True):
     """A change of state of a domain's adaptor.  version: 0 if there is none.
 
     accuracy, incumbent: held-out accuracy of the candidate and of the incumbent; NaN if unknown.
+    observation_ids: those that `search` or `detail` names.
     """
 
     domain: str
@@ -405,6 +412,7 @@ class GrowthReport(msgspec.Struct, frozen=True, kw_only=True):
     incumbent: float = math.nan
     detail: str = ""
     search: tuple[str, ...] = ()
+    observation_ids: tuple[str, ...] = ()
 
 
 class UnlabelledObservation(msgspec.Struct, frozen=True, kw_only=True):
@@ -439,7 +447,9 @@ class SeriesForecast(msgspec.Struct, frozen=True, kw_only=True):
     horizons: in samples ahead.  low, high: bounds of a 90 % prediction interval.  anomaly_score:
     surprise of the sample, 0 or more; anomaly_limit: score from which the series is in alarm, which
     anomaly_alarm says; anomaly_p_value: estimated rate per sample at which a normal series reaches
-    the score, 1 during the warm-up.
+    the score, 1 during the warm-up.  provisional: samples of the series were forgotten, and what
+    came after them is processed again; point is the value of the sample meanwhile, and there are no
+    bounds and no anomaly score.
     """
 
     stream: str
@@ -454,6 +464,7 @@ class SeriesForecast(msgspec.Struct, frozen=True, kw_only=True):
     anomaly_p_value: float = 1.0
     anomaly_limit: float = 0.0
     anomaly_alarm: bool = False
+    provisional: bool = False
 
 
 class ChangePoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -555,6 +566,8 @@ Effect = (
     | StoreContribution
     | StoreGeometry
     | EraseFacts
+    | ExcludeFacts
+    | CompleteForget
     | StartGrowth
     | CancelGrowth
     | SetOutput

@@ -187,7 +187,7 @@ class Reconfigurator:
             self.running = None
         for domain, versions in sorted(ledger.adaptors().items()):
             for record in versions:
-                if ids & set(record.facts):
+                if not ids.isdisjoint(record.facts):
                     self._sizes.pop(domain, None)
                     known.refit(domain)
                     detail = "facts it was grown from are forgotten"
@@ -212,7 +212,7 @@ class Reconfigurator:
             _outcome(record, left.get(domain) if record is versions[0] else None)
             for domain, versions in sorted(ledger.adaptors().items())
             for record in versions
-            if ids & set(record.facts)
+            if not ids.isdisjoint(record.facts)
         )
 
     def _derive_now(
@@ -429,6 +429,7 @@ def _report(result: GrowthResult, state: GrowthState, version: int, detail: str)
             incumbent=result.incumbent,
             detail=detail,
             search=result.search,
+            observation_ids=result.named,
         )
     )
 

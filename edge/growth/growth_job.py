@@ -50,9 +50,10 @@ NAMED: Final = 10
 
 @dataclass(slots=True)
 class _GrowthTrace:
-    """Log lines and trained candidates for the report."""
+    """Log lines with the facts that they name, and trained candidates, for the report."""
 
     lines: list[str] = field(default_factory=list)
+    named: tuple[str, ...] = ()
     tried: list[tuple[nas.Blueprint, float, float]] = field(default_factory=list)
 
 
@@ -84,7 +85,8 @@ def grow_adaptor(job: GrowthJob, device: nas.DeviceSpeed | None = None) -> Growt
     serving = _score_incumbent(job, parts)
     contradicted = contradicted_labels(serving.held_out, parts)
     if contradicted:
-        named = ", ".join(contradicted[:NAMED])
+        trace.named = tuple(contradicted[:NAMED])
+        named = ", ".join(trace.named)
         count = "1 label" if len(contradicted) == 1 else f"{len(contradicted)} labels"
         trace.lines.append(f"{count} worth checking, these first: {named}")
     scored = list(_candidates(job, parts, trace, found))
@@ -197,4 +199,6 @@ def _stays_finite(record: AdaptorRecord, job: GrowthJob) -> bool:
 
 def _result(job: GrowthJob, trace: _GrowthTrace, reason: str) -> GrowthResult:
     found = result_without_record(job, reason)
-    return replace(found, search=tuple(trace.lines), candidates=tuple(trace.tried))
+    return replace(
+        found, search=tuple(trace.lines), candidates=tuple(trace.tried), named=trace.named
+    )

@@ -87,7 +87,7 @@ def end_adaptors(
     for domain, (serving, *_) in adaptors.items():
         version = serving.version + 1
         newer = domain not in left or left[domain].version < version
-        if newer and ids & set(serving.facts):
+        if newer and not ids.isdisjoint(serving.facts):
             left[domain] = PendingAdaptor(
                 domain=domain, version=version, blueprint=serving.blueprint, seed=serving.seed
             )

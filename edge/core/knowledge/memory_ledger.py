@@ -1,6 +1,7 @@
 """A ledger in memory, for tests, simulation and the estimator; `Store` is the durable one."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -42,6 +43,7 @@ from ..facts import (
     stack_facts,
     untimed_batch,
 )
+from ..pending_forgets import CompleteForget, ExcludeFacts, PendingForget
 from ..recalibration import Recalibration
 from ..receipt import Receipt
 from .contributions import Contribution
@@ -74,7 +76,7 @@ class MemoryLedger:
         self._geometry: Geometry | None = None
         self._evictions = 0
         self._adaptors: dict[str, tuple[AdaptorRecord, ...]] = {}
-        self._pending: dict[str, PendingAdaptor] = {}
+        self._ended: dict[str, PendingAdaptor] = {}
         self._attempts: dict[str, str] = {}
         self._candidates: dict[str, LabelCandidate] = {}
         self._contributions: dict[str, Contribution] = {}
@@ -84,6 +86,7 @@ class MemoryLedger:
         self._aside: dict[str, list[AdaptorRecord]] = {}
         self._recording = ""
         self.receipts: list[Receipt] = []
+        self._pending: dict[str, PendingForget] = {}
 
     def with_features(self, features: Mapping[str, bytes]) -> "MemoryLedger":
         """Return a ledger of the same facts, forgotten ids and receipts with other features, by id.
@@ -105,8 +108,8 @@ class MemoryLedger:
         match effect:
             case StoreFacts():
                 self._store(effect)
-            case EraseFacts():
-                self._erase(effect)
+            case EraseFacts() | ExcludeFacts() | CompleteForget():
+                self._forget(effect)
             case StoreContribution(contribution):
                 self._contributions[contribution.device] = contribution
             case StoreGeometry():
@@ -168,15 +171,15 @@ class MemoryLedger:
             gone = [one for one in rows if one.version == effect.version]
             self._aside.setdefault(self._recording, []).extend(gone)
         self._keep_adaptors(lambda record: (record.domain, record.version) != place)
-        pending = self._pending.get(effect.domain)
+        pending = self._ended.get(effect.domain)
         if pending is not None and pending.version == effect.version:
-            del self._pending[effect.domain]
+            del self._ended[effect.domain]
 
     def _store_adaptor(self, record: AdaptorRecord) -> None:
         """Store a version; it drops the versions kept aside in its domain."""
         for action_id, rows in self._aside.items():
             self._aside[action_id] = [one for one in rows if one.domain != record.domain]
-        self._pending.pop(record.domain, None)
+        self._ended.pop(record.domain, None)
         kept = (record, *self._adaptors.get(record.domain, ()))
         self._adaptors[record.domain] = kept[: limits.VERSIONS_MAX]
         if self._recording:
@@ -246,19 +249,29 @@ class MemoryLedger:
         for oldest in list(self._recalibrations)[: -limits.STREAMS_MAX]:
             del self._recalibrations[oldest]
 
-    def _erase(self, effect: EraseFacts) -> None:
-        for fact_id in effect.ids:
+    def _forget(self, effect: EraseFacts | ExcludeFacts | CompleteForget) -> None:
+        if not isinstance(effect, CompleteForget):
+            self._erase(effect.ids)
+        if isinstance(effect, ExcludeFacts):
+            if effect.request is not None:
+                self._pending[effect.request.receipt.request_id] = effect.request
+            return
+        self._pending.pop(effect.receipt.request_id, None)
+        self.receipts.append(effect.receipt)
+
+    def _erase(self, ids: Sequence[str]) -> None:
+        gone = frozenset(ids)
+        for fact_id in ids:
             self._take(fact_id)
             self._candidates.pop(fact_id, None)
             self._tombstones.add(_tombstone(fact_id))
-        self._pending = end_adaptors(self._adaptors, self._pending, frozenset(effect.ids))
-        self._keep_adaptors(lambda record: not set(effect.ids) & set(record.facts))
+        self._ended = end_adaptors(self._adaptors, self._ended, gone)
+        self._keep_adaptors(lambda record: gone.isdisjoint(record.facts))
         for action_id, rows in self._aside.items():
-            self._aside[action_id] = [one for one in rows if not set(effect.ids) & set(one.facts)]
+            self._aside[action_id] = [one for one in rows if gone.isdisjoint(one.facts)]
         self._attempts.clear()
-        self._keep_merges(self._merges, frozenset(effect.ids))
-        self._keep_actions(self._actions.values(), frozenset(effect.ids))
-        self.receipts.append(effect.receipt)
+        self._keep_merges(self._merges, gone)
+        self._keep_actions(self._actions.values(), gone)
 
     def _keep_adaptors(self, wanted: Callable[[AdaptorRecord], bool]) -> None:
         left = {name: tuple(filter(wanted, rows)) for name, rows in self._adaptors.items()}
@@ -296,9 +309,23 @@ class MemoryLedger:
         )
         return tuple(fact_id for _, fact_id in ages[:count])
 
-    def select(self, selector: Selector) -> tuple[str, ...]:
+    def select(self, selector: Selector, limit: int = 0) -> tuple[str, ...]:
         """See `facts.Ledger`."""
-        return tuple(sorted(fact.id for fact in self._facts.values() if selector.matches(fact)))
+        found = sorted(fact.id for fact in self._facts.values() if selector.matches(fact))
+        return tuple(found[: limit or None])
+
+    def touched(self, selector: Selector) -> Mapping[Concept, int]:
+        """See `facts.Ledger`."""
+        found = (fact for fact in self._facts.values() if selector.matches(fact))
+        return dict(sorted(Counter((fact.domain, fact.label) for fact in found).items()))
+
+    def facts_among(self, ids: AbstractSet[str]) -> frozenset[str]:
+        """See `facts.Ledger`."""
+        return frozenset(ids & self._facts.keys())
+
+    def pending_forgets(self) -> tuple[PendingForget, ...]:
+        """See `facts.Ledger`."""
+        return tuple(self._pending.values())
 
     def batches(
         self,
@@ -392,7 +419,7 @@ class MemoryLedger:
 
     def pending_adaptors(self) -> Mapping[str, PendingAdaptor]:
         """See `facts.Ledger`."""
-        return self._pending
+        return self._ended
 
     def attempts(self) -> Mapping[str, str]:
         """See `facts.Ledger`."""
@@ -421,6 +448,10 @@ class MemoryLedger:
         """See `facts.Ledger`."""
         rows = (row for one in self._actions.values() for row in one.facts)
         return tuple(sorted({row.fact.id for row in rows if row.matches(selector)}))
+
+    def key_digest(self, _request_id: str, digest: str) -> str:
+        """See `facts.Ledger`; unchanged, since it is in no file."""
+        return digest
 
     def receipt(self, request_id: str, _selector: Selector) -> Receipt | None:
         """See `facts.Ledger`.  Selectors are stored as given."""
