@@ -12,6 +12,7 @@ import nas
 from edge.core import limits
 from edge.core.adaptors import KINDS, SOLVED_KINDS, AdaptorRecord
 from edge.core.events import (
+    AdvanceForget,
     CancelGrowth,
     Effect,
     Enrol,
@@ -329,6 +330,8 @@ def test_what_cannot_be_made_again_ends() -> None:
     world = two_domains(DeferringWorld)
     grow(world, "home", TRAINED)
     step(world, ForgetRequest("all", Selector(domain="home")))
+    while world.runtime.erasing:
+        step(world, AdvanceForget(1))
     step(world, Tick())
     assert not world.ledger.pending_adaptors()
 
