@@ -141,6 +141,7 @@ if TYPE_CHECKING:
         Receipt,
         SeriesForgotten,
     )
+    from .retraining import OVERFLOW, derive_arrays, result_without_record, train_again
     from .router import Router, fit_router
     from .runtime import Runtime
     from .session.assess import EXPERTS, NOVELTY_SPREAD, FeatureModel, mixture_scores
@@ -288,6 +289,7 @@ else:
                 "Receipt",
                 "SeriesForgotten",
             ),
+            "retraining": ("OVERFLOW", "derive_arrays", "result_without_record", "train_again"),
             "router": ("Router", "fit_router"),
             "runtime": ("Runtime",),
             "session.assess": ("EXPERTS", "FeatureModel", "NOVELTY_SPREAD", "mixture_scores"),
@@ -310,6 +312,7 @@ __all__ = [
     "NAMING_HINT",
     "NOVELTY_SPREAD",
     "NOVEL_DOMAIN_OBSERVATIONS_MAX",
+    "OVERFLOW",
     "RECALIBRATION_VERSION",
     "SUPPORT_FACTS_MAX",
     "TEXT_CHARS_MAX",
@@ -415,6 +418,7 @@ __all__ = [
     "accepted",
     "admit",
     "columns_differ",
+    "derive_arrays",
     "derive_knowledge",
     "digest_facts",
     "effective_count",
@@ -432,11 +436,13 @@ __all__ = [
     "missing_text",
     "mixture_scores",
     "rank_number",
+    "result_without_record",
     "sample_facts",
     "select_rows",
     "settled",
     "stack_facts",
     "tap_spans",
+    "train_again",
     "unnamed_side",
     "untimed_batch",
     "wilson_interval",

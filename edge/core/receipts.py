@@ -9,7 +9,7 @@ from typing import Final
 from .events import ForgetRequest
 from .facts import Concept, Ledger, Selector
 from .provenance import names_subject
-from .receipt import EvictedConcept, PlacedDomain, Receipt
+from .receipt import AdaptorOutcome, EvictedConcept, PlacedDomain, Receipt
 
 NOT_COVERED = (
     "backups, exports and bundles outside the home, made before this request",
@@ -33,13 +33,15 @@ class Rebuilt:
     """What a forget request has changed.
 
     digest_before, digest_after: of the knowledge.  parts: that were computed again, besides sums,
-    thresholds and heads.  frozen: the geometry in use may have been fitted to the facts.
+    thresholds and heads.  frozen: the geometry in use may have been fitted to the facts.  adaptors:
+    the versions that end.
     """
 
     digest_before: str
     digest_after: str
     parts: tuple[str, ...]
     frozen: bool
+    adaptors: tuple[AdaptorOutcome, ...] = ()
 
 
 def write_receipt(
@@ -72,6 +74,7 @@ def write_receipt(
         rebuilt=("sums", "thresholds", "heads", *rebuilt.parts),
         evicted_before=evictions,
         not_covered=NOT_COVERED + frozen + grown,
+        adaptors=rebuilt.adaptors,
         accepted_at_ns=event.requested_at_ns,
         evictions=tuple(
             EvictedConcept(shown(domain), shown(label), count) for (domain, label), count in evicted
