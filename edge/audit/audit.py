@@ -6,6 +6,7 @@ audit reads is kept.  The report names no forgotten id, subject or content.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,7 @@ from ..core import (
 from ..core.adaptors import FittedHead, Spans
 from ..home import OUTBOX, Home
 from ..outbox import open_outbox
+from ..storage import Store
 from .adaptors import Retrained, adaptor_findings, retrain
 from .answers import AuditedModel, freeze
 from .copying import copied_home
@@ -154,7 +156,11 @@ def audit_receipt(
     out.  Raises ConfigError without such a receipt.
     """
     begun = time.perf_counter()
-    with copied_home(folder) as (copy, settings), Home(copy, settings=settings) as home:
+    with copied_home(folder) as (copy, settings), ExitStack() as opened:
+        with Store.open(copy / settings.knowledge.file, writable=False) as store:
+            waiting = len(store.pending_forgets())
+        # Opening the copy completes what waits.
+        home = opened.enter_context(Home(copy, settings=settings))
         receipt = _find_receipt(home, request_id)
         given = tuple(items(home)) if items is not None else ()
         whole = read_state(home, fits=not home.shares_geometry)
@@ -168,6 +174,7 @@ def audit_receipt(
         state = without_facts(whole, left)
         case = _case(home, state, given, None, tick)
         case.findings.append(_left_finding(left))
+        case.findings += (_waiting_finding(waiting),) if waiting else ()
         if given:
             kept, held = state.facts.values(), receipt_files(receipt.get("files", ()))
             geometry = home.runtime.knowledge.geometry
@@ -195,6 +202,16 @@ def _left_finding(left: frozenset[str]) -> Finding:
         if left
         else "No fact of the ledger was forgotten before.",
         todo="Run `auricle verify`, and forget them again." if left else "",
+    )
+
+
+def _waiting_finding(waiting: int) -> Finding:
+    return not_covered(
+        "pending",
+        "Requests that are not complete",
+        f"{counted(waiting, 'request')} wait for what is derived again. The audit completed them on"
+        " its copy; the home has excluded their facts, and has not issued their receipts.",
+        "Wait for the receipts, or start the daemon; then audit again.",
     )
 
 
