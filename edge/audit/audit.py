@@ -157,7 +157,7 @@ def audit_receipt(
     """
     begun = time.perf_counter()
     with copied_home(folder) as (copy, settings), ExitStack() as opened:
-        with Store.open(copy / settings.knowledge.file, writable=False) as store:
+        with Store.open(copy / settings.knowledge.file) as store:
             waiting = len(store.pending_forgets())
         # Opening the copy completes what waits.
         home = opened.enter_context(Home(copy, settings=settings))
