@@ -2,7 +2,7 @@
 an answer.
 
 After the official code of Carlini et al. 2022 ("Membership inference attacks from first
-principles", section VI; github.com/tensorflow/privacy, research/mi_lira_2021): every fact is in
+principles", section IV; github.com/tensorflow/privacy, research/mi_lira_2021): every fact is in
 exactly half of the models.
 """
 
@@ -35,8 +35,8 @@ from .answers import model_of
 Floats = NDArray[np.float64]
 
 SHADOWS: Final = 16
-"""Shadow models.  The authors' online attack gains little beyond 16 where the variance is shared
-(figure 9), and 16 take 5 s at 1,000 facts of 2,064 columns."""
+"""Shadow models: with a shared variance, the authors' attack gains little beyond 16 (section VI),
+and 16 take 8 s at 1,000 facts of 2,064 columns."""
 
 POOL_FACTS: Final = 1_000
 """Facts that shadow models are drawn from: bounds their time."""
