@@ -41,7 +41,8 @@ def export_bundle(
     """Return a bundle of a home's geometry, contribution and serving adaptors."""
     known, device = home.runtime.knowledge, home.settings.device.known_as
     contribution = home.runtime.contribute(device, counter)
-    records = tuple(versions[0] for _, versions in sorted(home.store.adaptors().items()))
+    kept = home.store.adaptors()
+    records = tuple(kept[name][0] for name in sorted(kept) if not kept[name][0].provisional)
     head = BundleHead(
         publisher=publisher,
         counter=counter,
@@ -155,4 +156,6 @@ def _find_mismatch(home: Home, bundle: Bundle, geometry: hdc.Geometry) -> str:
 def _numbered(home: Home, record: AdaptorRecord) -> AdaptorRecord:
     """Return an adaptor with the next version number of its domain in this home."""
     kept = home.store.adaptors().get(record.domain, ())
-    return replace(record, version=1 + max((one.version for one in kept), default=0))
+    pending = home.store.pending_adaptors().get(record.domain)
+    versions = (*(one.version for one in kept), pending.version if pending else 0)
+    return replace(record, version=1 + max(versions, default=0))

@@ -134,6 +134,7 @@ if TYPE_CHECKING:
         Receipt,
         SeriesForgotten,
     )
+    from .retraining import OVERFLOW, derive_arrays, result_without_record, train_again
     from .router import Router, fit_router
     from .runtime import Runtime
     from .session.assess import EXPERTS, NOVELTY_SPREAD, FeatureModel, mixture_scores
@@ -274,6 +275,7 @@ else:
                 "Receipt",
                 "SeriesForgotten",
             ),
+            "retraining": ("OVERFLOW", "derive_arrays", "result_without_record", "train_again"),
             "router": ("Router", "fit_router"),
             "runtime": ("Runtime",),
             "session.assess": ("EXPERTS", "FeatureModel", "NOVELTY_SPREAD", "mixture_scores"),
@@ -296,6 +298,7 @@ __all__ = [
     "NAMING_HINT",
     "NOVELTY_SPREAD",
     "NOVEL_DOMAIN_OBSERVATIONS_MAX",
+    "OVERFLOW",
     "RECALIBRATION_VERSION",
     "SUPPORT_FACTS_MAX",
     "TEXT_CHARS_MAX",
@@ -400,6 +403,7 @@ __all__ = [
     "accepted",
     "admit",
     "columns_differ",
+    "derive_arrays",
     "derive_knowledge",
     "digest_facts",
     "effective_count",
@@ -416,10 +420,12 @@ __all__ = [
     "missing_text",
     "mixture_scores",
     "rank_number",
+    "result_without_record",
     "sample_facts",
     "select_rows",
     "stack_facts",
     "tap_spans",
+    "train_again",
     "unnamed_side",
     "untimed_batch",
     "wilson_interval",

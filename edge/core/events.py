@@ -271,7 +271,8 @@ class StoreAdaptor(msgspec.Struct, frozen=True, eq=False):
 
 
 class RemoveAdaptor(msgspec.Struct, frozen=True):
-    """An adaptor version to delete; the version before it serves again, or the head alone."""
+    """An adaptor version to delete, also one that is still pending; the version before it serves
+    again, or the head alone."""
 
     domain: str
     version: int

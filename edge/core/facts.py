@@ -21,7 +21,7 @@ from . import limits
 
 if TYPE_CHECKING:
     from .actions import Action
-    from .adaptors import AdaptorRecord
+    from .adaptors import AdaptorRecord, PendingAdaptor
     from .domain_merges import DomainMerge
     from .knowledge import Contribution
     from .pending_forgets import PendingForget
@@ -285,6 +285,10 @@ class Ledger(Protocol):
 
     def adaptors(self) -> Mapping[str, tuple["AdaptorRecord", ...]]:
         """Return each domain's adaptor versions, newest first, two at most; the first serves."""
+
+    def pending_adaptors(self) -> Mapping[str, "PendingAdaptor"]:
+        """Return by domain what is left of adaptors that a forget ended, until others replace
+        them."""
 
     def attempts(self) -> Mapping[str, str]:
         """Return, by domain, the hash of the facts on which growth last failed."""

@@ -207,11 +207,13 @@ class RuntimeForgetting(ABC):
         refits = event.refit_geometry and bool(facts) and not stays
         geometry = self._refit_geometry(found.ids) if refits else None
         levels = self._levels.forget(event.selector, found.streams, self.knowledge)
-        ended = tuple(self._growth.forget(found.ids, self.knowledge, self._ledger))
-        more = (("adaptors",) if ended else ()) + (("recalibration",) if levels else ())
+        erased = found.ids | found.unlabelled
+        outcomes = self._growth.outcomes(erased, self.knowledge, self._ledger)
+        ended = tuple(self._growth.forget(erased, self.knowledge, self._ledger))
+        more = (("adaptors",) if outcomes else ()) + (("recalibration",) if levels else ())
         more = more if geometry is None else ("geometry", *more)
         frozen = geometry is None and not stays
-        rebuilt = Rebuilt(before, self.digest(), more, frozen)
+        rebuilt = Rebuilt(before, self.digest(), more, frozen, outcomes)
         touched = Counter((fact.domain, fact.label) for fact in facts)
         receipt = write_receipt(event, touched, rebuilt, self._ledger)
         at_ns = event.requested_at_ns
@@ -221,7 +223,7 @@ class RuntimeForgetting(ABC):
             yield StoreGeometry(geometry)
         yield from levels
         yield from found.release()
-        yield EraseFacts(tuple(sorted(found.ids | found.unlabelled)), receipt)
+        yield EraseFacts(tuple(sorted(erased)), receipt)
         yield from ended
         yield Publish(receipt)
 
@@ -292,11 +294,14 @@ class RuntimeForgetting(ABC):
         known.remove(facts, forgotten=True)
         known.dropped.pending = True
         levels = self._levels.forget(selector, streams, known)
-        ended = tuple(self._growth.forget(frozenset(ids), known, self._ledger))
+        erased = frozenset((*ids, *rest))
+        outcomes = self._growth.outcomes(erased, known, self._ledger)
+        ended = tuple(self._growth.forget(erased, known, self._ledger))
         rebuilt = dict.fromkeys(pending.receipt.rebuilt)
-        rebuilt |= dict.fromkeys(("adaptors",) if ended else ())
+        rebuilt |= dict.fromkeys(("adaptors",) if outcomes else ())
         rebuilt |= dict.fromkeys(("recalibration",) if levels else ())
-        receipt = replace(pending.receipt, rebuilt=tuple(rebuilt))
+        adaptors = (*pending.receipt.adaptors, *outcomes)
+        receipt = replace(pending.receipt, rebuilt=tuple(rebuilt), adaptors=adaptors)
         if len(ids) + len(rest) < SLICE_FACTS:
             receipt = replace(receipt, excluded_at_ns=max(1, at_ns))
             self._erasing.remove(receipt.request_id)
@@ -307,7 +312,7 @@ class RuntimeForgetting(ABC):
         self._pending[receipt.request_id] = pending
         self._session.knowledge_changed()
         yield from levels
-        yield ExcludeFacts(tuple(sorted((*ids, *rest))), pending if changed else None)
+        yield ExcludeFacts(tuple(sorted(erased)), pending if changed else None)
         yield from ended
 
     # --- completion -----------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from .events import ForgetRequest
 from .facts import Concept, Ledger
-from .receipt import Receipt
+from .receipt import AdaptorOutcome, Receipt
 
 NOT_COVERED = (
     "backups, exports and bundles outside the home, made before this request",
@@ -23,13 +23,15 @@ class Rebuilt:
     """What a forget request has changed.
 
     digest_before, digest_after: of the knowledge.  parts: that were computed again, besides sums,
-    thresholds and heads.  frozen: the geometry in use may have been fitted to the facts.
+    thresholds and heads.  frozen: the geometry in use may have been fitted to the facts.  adaptors:
+    the versions that end.
     """
 
     digest_before: str
     digest_after: str
     parts: tuple[str, ...]
     frozen: bool
+    adaptors: tuple[AdaptorOutcome, ...] = ()
 
 
 def write_receipt(
@@ -51,6 +53,7 @@ def write_receipt(
         rebuilt=("sums", "thresholds", "heads", *rebuilt.parts),
         evicted_before=evictions,
         not_covered=NOT_COVERED + frozen + grown,
+        adaptors=rebuilt.adaptors,
         accepted_at_ns=event.requested_at_ns,
     )
 

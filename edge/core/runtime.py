@@ -114,7 +114,7 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         self._assessor = Assessor(config, self._session, self._levels)
         self._prefetched = BatchPrefetch(model, ledger, self._assessor)
         spans = tap_spans(model.card.slices)
-        self._growth = Reconfigurator(config, spans)
+        self._growth = Reconfigurator(config, spans, deferring=deferring)
         session, levels = self._session, self._levels
         self._learner = Learner(config, ledger, session, levels, self._growth)
         self._actions = ActionLog(ledger, self._learner, session, levels, self._growth)
@@ -317,7 +317,7 @@ class Runtime(RuntimeForgetting, RuntimeViews):
     def _growth_finished(self, event: GrowthFinished) -> Iterator[Effect]:
         effects = tuple(self._growth.finish(event, self.knowledge, self._ledger))
         record = event.result.record
-        version = record.version if record is not None else 0
+        version = record.version if record is not None and not record.provisional else 0
         yield from self._actions.grown(event.result.domain, version, effects)
 
     def _rollback(self, event: Rollback) -> Iterator[Effect]:
@@ -327,8 +327,7 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         if self.erasing:
             return
         yield from self._growth.remove_orphans(self.knowledge, self._ledger)
-        if event.grows:
-            yield from self._growth.tick(self.knowledge, self._ledger)
+        yield from self._growth.tick(self.knowledge, self._ledger, grows=event.grows)
 
     def _derive(self) -> Knowledge:
         packed = self._ledger.geometry()

@@ -37,7 +37,7 @@ from ..core import (
     rank_number,
 )
 from ..core import limits as core_limits
-from ..core.adaptors import AdaptorRecord
+from ..core.adaptors import AdaptorRecord, PendingAdaptor
 from . import action_log, tables
 from .candidate_index import CandidateIndex, candidate_entry
 from .capture_times import CaptureTimes, changed_times
@@ -47,6 +47,8 @@ from .derived_table import read_derived
 from .digest_key import DigestKey
 from .fact_reads import DAMAGED, FactReads, without_rows
 from .lists import Lists
+from .pending_adaptors import COLUMNS as PENDING_COLUMNS
+from .pending_adaptors import pending_from_row
 from .pending_forgets import read_pending
 from .receipt_rows import name_pattern, receipt_digest, receipt_from_body, veil_receipt
 from .serialization import LazyArrays, unpack_arrays
@@ -231,6 +233,16 @@ class StoreReader:
         if self._records is None:
             self._records = self._read_records()
         return self._records
+
+    def pending_adaptors(self) -> dict[str, PendingAdaptor]:
+        """See `facts.Ledger`."""
+        rows = self._rows(f"SELECT {PENDING_COLUMNS} FROM pending_adaptors ORDER BY domain")
+        try:
+            return {row[0]: pending_from_row(row) for row in rows}
+        except ValueError as error:
+            raise StateCorruptError(
+                f"reading the pending adaptors in {self.path}: one is damaged", DAMAGED
+            ) from error
 
     def attempts(self) -> dict[str, str]:
         """See `facts.Ledger`."""
@@ -530,8 +542,8 @@ class StoreReader:
     def _read_records(self) -> dict[str, tuple[AdaptorRecord, ...]]:
         found: dict[str, tuple[AdaptorRecord, ...]] = {}
         rows = self._rows(
-            "SELECT number, digest, domain, version, blueprint, own, seed, accuracy, incumbent"
-            " FROM adaptors WHERE kept_for IS NULL ORDER BY domain, number DESC"
+            "SELECT number, digest, domain, version, blueprint, own, seed, accuracy, incumbent,"
+            " provisional FROM adaptors WHERE kept_for IS NULL ORDER BY domain, number DESC"
         )
         for number, digest, *values in rows:
             shaped = "SELECT id FROM adaptor_facts WHERE adaptor = ? ORDER BY id"

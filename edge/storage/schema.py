@@ -219,6 +219,14 @@ MIGRATIONS: Final[list[str]] = [
     INSERT OR REPLACE INTO meta VALUES ('plain_digests', x'31');
     DELETE FROM meta WHERE name = 'stamp';
     INSERT OR REPLACE INTO meta VALUES ('uncleaned', x'31');
+    -- Adaptors that are made again after a forget.
+    ALTER TABLE adaptors ADD COLUMN provisional INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE pending_adaptors (
+        domain TEXT PRIMARY KEY,
+        version INTEGER NOT NULL,
+        blueprint TEXT NOT NULL,
+        seed INTEGER NOT NULL
+    ) WITHOUT ROWID;
     """,
 ]
 

@@ -129,6 +129,7 @@ def answers(ledger: MemoryLedger | Store) -> dict[str, object]:
             domain: [(one.version, one.digest, one.own, one.accuracy) for one in versions]
             for domain, versions in sorted(ledger.adaptors().items())
         },
+        "pending adaptors": dict(sorted(ledger.pending_adaptors().items())),
         "attempts": dict(ledger.attempts()),
         "candidates": list(ledger.candidates().items()),
         "candidate": [ledger.candidate(f"f{number}") for number in range(12)],

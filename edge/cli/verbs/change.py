@@ -19,9 +19,11 @@ from ...core import (
     accepted,
 )
 from ...home import Home, KnownNames, actions, search_home
+from ...home import growth as growing
 from ..name_prompt import confirm_name
 from ..options import Moment, home_option, ids_option, json_option, yes_option
 from ..views import common as views
+from ..views import growth as growth_views
 
 
 @click.command
@@ -99,6 +101,9 @@ def forget(
             confirm(f"forget {what} ({actions.describe_selector(selector)}) for good?")
         refit = not opened.shares_geometry if refit_geometry is None else refit_geometry
         receipt = _forget(opened, selector, refit=refit, remove_files=remove_files)
+        with growth_views.show_progress() as beat:
+            for outcome in growing.make_again(opened, beat):
+                views.errors.print(f"{outcome.domain}: {outcome.reason}", markup=False)
         actions.after_change("the facts are forgotten", opened.stamp)
     views.show_json(receipt) if as_json else views.show_receipt(receipt)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import limits
 from ..actions import Action
-from ..adaptors import AdaptorRecord
+from ..adaptors import AdaptorRecord, PendingAdaptor, end_adaptors
 from ..domain_merges import DomainMerge
 from ..events import (
     Effect,
@@ -76,6 +76,7 @@ class MemoryLedger:
         self._geometry: Geometry | None = None
         self._evictions = 0
         self._adaptors: dict[str, tuple[AdaptorRecord, ...]] = {}
+        self._ended: dict[str, PendingAdaptor] = {}
         self._attempts: dict[str, str] = {}
         self._candidates: dict[str, LabelCandidate] = {}
         self._contributions: dict[str, Contribution] = {}
@@ -170,11 +171,15 @@ class MemoryLedger:
             gone = [one for one in rows if one.version == effect.version]
             self._aside.setdefault(self._recording, []).extend(gone)
         self._keep_adaptors(lambda record: (record.domain, record.version) != place)
+        pending = self._ended.get(effect.domain)
+        if pending is not None and pending.version == effect.version:
+            del self._ended[effect.domain]
 
     def _store_adaptor(self, record: AdaptorRecord) -> None:
         """Store a version; it drops the versions kept aside in its domain."""
         for action_id, rows in self._aside.items():
             self._aside[action_id] = [one for one in rows if one.domain != record.domain]
+        self._ended.pop(record.domain, None)
         kept = (record, *self._adaptors.get(record.domain, ()))
         self._adaptors[record.domain] = kept[: limits.VERSIONS_MAX]
         if self._recording:
@@ -260,6 +265,7 @@ class MemoryLedger:
             self._take(fact_id)
             self._candidates.pop(fact_id, None)
             self._tombstones.add(_tombstone(fact_id))
+        self._ended = end_adaptors(self._adaptors, self._ended, gone)
         self._keep_adaptors(lambda record: gone.isdisjoint(record.facts))
         for action_id, rows in self._aside.items():
             self._aside[action_id] = [one for one in rows if gone.isdisjoint(one.facts)]
@@ -410,6 +416,10 @@ class MemoryLedger:
     def adaptors(self) -> Mapping[str, tuple[AdaptorRecord, ...]]:
         """See `facts.Ledger`."""
         return self._adaptors
+
+    def pending_adaptors(self) -> Mapping[str, PendingAdaptor]:
+        """See `facts.Ledger`."""
+        return self._ended
 
     def attempts(self) -> Mapping[str, str]:
         """See `facts.Ledger`."""
