@@ -22,6 +22,7 @@ from ..core import (
     ForgetRequest,
     Receipt,
     Selector,
+    Tick,
     accepted,
     stack_facts,
 )
@@ -43,10 +44,13 @@ from .probes import probe
 from .receipt_parts import receipt_findings, remaining_finding
 from .rehearsal import HomeState, Rehearsal, make_twin, read_state
 from .relearning import relearning_finding, squared_loss
-from .requests import SEED, Tick, rehearse_requests
+from .requests import SEED, Progress, rehearse_requests
 from .resending import resend_labelled, resend_unlabelled
 from .shadows import LikeHome, Pool, Shadows, make_pool, margins_unseen, train_shadows
 from .utility import utility_finding
+
+BEAT_S: Final = 0.05
+"""Seconds between looks at the worker: short against half a second of training."""
 
 LIMITS: Final = (
     not_covered(
@@ -97,7 +101,7 @@ class Case:
     expected: AuditedModel
     before: AuditedModel | None
     retrained: tuple[Retrained, ...]
-    tick: Tick
+    tick: Progress
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -111,7 +115,7 @@ class Case:
         return self.served, self.expected
 
 
-def rehearse(folder: Path, selector: Selector, tick: Tick) -> AuditReport:
+def rehearse(folder: Path, selector: Selector, tick: Progress) -> AuditReport:
     """Audit a forget request before it is made: carry it out on a copy of the home.
 
     Raises ConfigError if no fact matches.  Cost: within 60 s for 1,000 facts of 2,064 columns.
@@ -132,6 +136,7 @@ def rehearse(folder: Path, selector: Selector, tick: Tick) -> AuditReport:
             geometry = home.runtime.knowledge.geometry
             receipt, seconds = _forget(home, selector)
             _clear_outbox(copy, home, ids, receipt)
+            _finish_adaptors(home, tick)
         with Home(copy, settings=settings) as home:
             left = read_state(home, fits=not home.shares_geometry)
             case = _case(home, left, forgotten, before, tick)
@@ -147,7 +152,7 @@ def rehearse(folder: Path, selector: Selector, tick: Tick) -> AuditReport:
 
 
 def audit_receipt(
-    folder: Path, request_id: str, items: Callable[[Home], Sequence[Fact]] | None, tick: Tick
+    folder: Path, request_id: str, items: Callable[[Home], Sequence[Fact]] | None, tick: Progress
 ) -> AuditReport:
     """Audit a completed forget request.
 
@@ -232,12 +237,26 @@ def _clear_outbox(copy: Path, home: Home, ids: frozenset[str], receipt: Receipt)
         outbox.close()
 
 
+def _finish_adaptors(home: Home, tick: Progress) -> None:
+    """Wait until the adaptors that the request has ended are made again, as in a daemon."""
+    total = len(home.store.pending_adaptors())
+    for _ in range(total):
+        left = len(home.store.pending_adaptors())
+        if not left:
+            return
+        tick("making adaptors again", total - left, total)
+        home.feed(Tick())
+        while home.growing:
+            home.poll_growth()
+            time.sleep(BEAT_S)
+
+
 def _case(
     home: Home,
     state: HomeState,
     forgotten: tuple[Fact, ...],
     before: AuditedModel | None,
-    tick: Tick,
+    tick: Progress,
 ) -> Case:
     """Derive the twin, and freeze the answers of both."""
     tick("deriving a twin", 0, 1)
