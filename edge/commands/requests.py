@@ -6,6 +6,7 @@ import msgspec
 
 from ..core import (
     ConfirmAlarm,
+    DuplicateGuard,
     ForgetRequest,
     GrowRequest,
     Label,
@@ -161,14 +162,16 @@ class UndoMergeCommand(Request, frozen=True, tag="undo-merge"):
 
 class ForgetCommand(Request, frozen=True, tag="forget"):
     """Forget the selected facts.  refit_geometry: fit the geometry again too; null: unless it is
-    shared with a fleet."""
+    shared with a fleet.  duplicates: what is not learned again, see `ForgetRequest`."""
 
     select: Select
     refit_geometry: bool | None = None
+    duplicates: DuplicateGuard = "exact"
 
     def event(self, at_ns: int) -> ForgetRequest:
         """The event for the core; the command's id becomes the receipt's."""
-        return ForgetRequest(self.id, self.select.selector, at_ns, self.refit_geometry is not False)
+        refits = self.refit_geometry is not False
+        return ForgetRequest(self.id, self.select.selector, at_ns, refits, self.duplicates)
 
 
 class ConfirmCommand(Request, frozen=True, tag="confirm"):

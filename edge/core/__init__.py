@@ -124,6 +124,7 @@ if TYPE_CHECKING:
     from .receipt import (
         AdaptorOutcome,
         DeviceOrder,
+        DuplicateGuard,
         EvictedConcept,
         FileFound,
         PlacedDomain,
@@ -260,6 +261,7 @@ else:
             "receipt": (
                 "AdaptorOutcome",
                 "DeviceOrder",
+                "DuplicateGuard",
                 "EvictedConcept",
                 "FileFound",
                 "PlacedDomain",
@@ -314,6 +316,7 @@ __all__ = [
     "DeviceOrder",
     "DomainMerge",
     "DriftAlarm",
+    "DuplicateGuard",
     "EdgeError",
     "Effect",
     "Enrol",

@@ -20,7 +20,7 @@ from .facts import Fact, LabelCandidate, Selector
 from .jobs import GrowthJob, GrowthResult
 from .knowledge import Contribution
 from .recalibration import Recalibration
-from .receipt import Receipt
+from .receipt import DuplicateGuard, Receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +100,15 @@ class ForgetRequest(msgspec.Struct, frozen=True):
     request_id: of the receipt; repeating a request under the same id returns the same receipt and
     changes nothing.  refit_geometry: also fit the geometry again to the remaining facts, if one was
     fitted (see `FitGeometry`); False is faster, and the receipt then lists the geometry as not
-    covered.
+    covered.  duplicates: what is not learned again: the same ids (off), also the same content under
+    another id (exact), also nearly the same content (near).
     """
 
     request_id: str
     selector: Selector
     requested_at_ns: int = 0
     refit_geometry: bool = True
+    duplicates: DuplicateGuard = "exact"
 
 
 class FitGeometry(msgspec.Struct, frozen=True):
@@ -242,10 +244,12 @@ class ReleaseActions(msgspec.Struct, frozen=True):
 
 class EraseFacts(msgspec.Struct, frozen=True):
     """Ids to erase, with tombstones so that a redelivery is not learned again, and the receipt, all
-    in one transaction."""
+    in one transaction.  The contents of facts and candidates, and these `contents` of observations
+    that the ledger does not hold, get tombstones too, see `Receipt.duplicates`."""
 
     ids: tuple[str, ...]
     receipt: Receipt
+    contents: tuple[bytes, ...] = ()
 
 
 class StartGrowth(msgspec.Struct, frozen=True, eq=False):

@@ -17,6 +17,7 @@ import hdc
 
 from . import limits
 from .config import Config
+from .duplicates import near_obstacle
 from .events import (
     Acknowledgement,
     ConfirmAlarm,
@@ -371,8 +372,15 @@ class Runtime(RuntimeViews):
                 "name at least one of id, subject, stream, recording, domain, label, time range",
             )
             return
+        obstacle = near_obstacle(self._ledger, ids) if event.duplicates == "near" else ""
+        if obstacle:
+            reason = f"forgetting, and refusing near duplicates: {obstacle}"
+            yield _reject(event.request_id, reason, "nothing was forgotten; use exact duplicates")
+            return
         before = self.digest()
         facts = self._learner.facts(tuple(sorted(ids)))
+        held_back = (self._session.label_buffer.get(key) for key in sorted(unlabelled))
+        contents = tuple(one.features for one in held_back if one is not None)
         held = self._ledger.geometry()
         stays = held is None or self._geometries.stays(held, self._ledger, ids)
         self.knowledge.remove(facts, forgotten=True)
@@ -393,7 +401,7 @@ class Runtime(RuntimeViews):
         released = tuple(sorted(kept - ids - unlabelled))
         if released or recalibrated:
             yield ReleaseActions(released, recalibrated)
-        yield EraseFacts(tuple(sorted(ids | unlabelled)), receipt)
+        yield EraseFacts(tuple(sorted(ids | unlabelled)), receipt, contents)
         yield from ended
         yield Publish(receipt)
 

@@ -207,6 +207,16 @@ MIGRATIONS: Final[list[str]] = [
     CREATE INDEX action_facts_by_id ON action_facts (id);
     ALTER TABLE adaptors ADD COLUMN kept_for INTEGER;
     """,
+    """
+    -- Contents of forgotten facts: keyed hashes, and sketches for near duplicates.
+    CREATE TABLE content_tombstones (
+        number INTEGER PRIMARY KEY,
+        near INTEGER NOT NULL,
+        key INTEGER NOT NULL REFERENCES burial_keys (number),
+        body BLOB NOT NULL,
+        UNIQUE (near, key, body)
+    );
+    """,
 ]
 
 

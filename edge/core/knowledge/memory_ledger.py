@@ -14,6 +14,7 @@ from .. import limits
 from ..actions import Action
 from ..adaptors import AdaptorRecord
 from ..domain_merges import DomainMerge
+from ..duplicates import ContentRows, Sketches, hash_content, rows_to_bury
 from ..events import (
     Effect,
     EraseFacts,
@@ -71,6 +72,9 @@ class MemoryLedger:
         for fact in facts:
             self._put(fact)
         self._tombstones: set[bytes] = set()
+        self._buried = ContentRows()
+        self._hashes: frozenset[bytes] = frozenset()
+        self._sketches: Sketches | None = None
         self._geometry: Geometry | None = None
         self._evictions = 0
         self._adaptors: dict[str, tuple[AdaptorRecord, ...]] = {}
@@ -242,6 +246,7 @@ class MemoryLedger:
             del self._recalibrations[oldest]
 
     def _erase(self, effect: EraseFacts) -> None:
+        self._bury_contents(effect)
         for fact_id in effect.ids:
             self._take(fact_id)
             self._candidates.pop(fact_id, None)
@@ -253,6 +258,12 @@ class MemoryLedger:
         self._keep_merges(self._merges, frozenset(effect.ids))
         self._keep_actions(self._actions.values(), frozenset(effect.ids))
         self.receipts.append(effect.receipt)
+
+    def _bury_contents(self, effect: EraseFacts) -> None:
+        kept = self._buried.newest(rows_to_bury(effect, self, b""))
+        if kept.sketches and kept.sketches != self._buried.sketches:
+            self._sketches = Sketches(b"", kept.sketches)
+        self._buried, self._hashes = kept, frozenset(kept.hashes)
 
     def _keep_adaptors(self, wanted: Callable[[AdaptorRecord], bool]) -> None:
         left = {name: tuple(filter(wanted, rows)) for name, rows in self._adaptors.items()}
@@ -371,6 +382,12 @@ class MemoryLedger:
     def was_forgotten(self, fact_id: str) -> bool:
         """See `facts.Ledger`."""
         return _tombstone(fact_id) in self._tombstones
+
+    def resembles_forgotten(self, features: bytes) -> bool:
+        """See `facts.Ledger`."""
+        if hash_content(b"", features) in self._hashes:
+            return True
+        return self._sketches is not None and self._sketches.resemble(features)
 
     def geometry(self) -> Geometry | None:
         """See `facts.Ledger`."""
