@@ -4,12 +4,14 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from ...core import (
     Acknowledgement,
     ConfigError,
+    DuplicateGuard,
     FitGeometry,
     ForgetRequest,
     Receipt,
@@ -20,8 +22,9 @@ from ...core import (
 )
 from ...home import Home, KnownNames, actions
 from ..name_prompt import confirm_name
-from ..options import Moment, home_option, ids_option, json_option, yes_option
+from ..options import PATH, Moment, home_option, ids_option, json_option, yes_option
 from ..views import common as views
+from .choosing import choose_like, choose_suspects
 
 
 @click.command
@@ -34,6 +37,21 @@ from ..views import common as views
 @click.option("--label", help="Everything with this label.")
 @click.option("--since", type=Moment(), help="Captured at or after (UTC).")
 @click.option("--until", type=Moment(), help="Captured before (UTC).")
+@click.option("--like", type=PATH, help="Choose among the facts most like an example in a file.")
+@click.option(
+    "--suspect",
+    is_flag=True,
+    help="Choose among facts whose labels contradict the rest; with --id, those that are wrong in"
+    " the same way.",
+)
+@click.option(
+    "--duplicates",
+    type=click.Choice(get_args(DuplicateGuard)),
+    default="exact",
+    show_default=True,
+    help="What is not learned again: the same ids (off), also the same content under another id"
+    " (exact), also nearly the same (near).",
+)
 @click.option(
     "--refit-geometry/--keep-geometry",
     default=None,
@@ -52,13 +70,17 @@ def forget(
     label: str | None,
     since: datetime | None,
     until: datetime | None,
+    like: Path | None,
+    suspect: bool,
+    duplicates: DuplicateGuard,
     refit_geometry: bool | None,
     yes: bool,
     as_json: bool,
 ) -> None:
     """Forget facts exactly, as if they had never been seen (machine unlearning).
 
-    Facts must match all given options.  Prints the receipt.
+    Facts must match all given options.  --like and --suspect show facts and ask which are meant.
+    Prints the receipt.
     """
     selector = Selector(
         ids=frozenset(fact_id) if fact_id else None,
@@ -70,13 +92,12 @@ def forget(
         until_ns=nanoseconds(until),
         recording=recording,
     )
-    if selector.empty:
-        raise ConfigError(
-            "forgetting: nothing was selected",
-            "give at least one of --id, --subject, --stream, --recording, --domain, --label,"
-            " --since, --until",
-        )
+    _require_choice(selector, like, suspect=suspect)
     with Home(home) as opened:
+        if like is not None:
+            selector = choose_like(opened, like)
+        elif suspect:
+            selector = choose_suspects(opened, fact_id)
         traces = opened.runtime.holds_traces(selector)
         count = (
             len(opened.store.select(selector)) if traces else _count(opened, selector, "forgetting")
@@ -85,15 +106,34 @@ def forget(
             what = f"{count} facts" if count else "label candidates and recalibration, no facts"
             confirm(f"forget {what} ({actions.describe_selector(selector)}) for good?")
         refit = not opened.shares_geometry if refit_geometry is None else refit_geometry
-        receipt = _forget(opened, selector, refit=refit)
+        receipt = _forget(opened, selector, duplicates, refit=refit)
         actions.after_change("the facts are forgotten", opened.stamp)
     views.show_json(receipt) if as_json else views.show_receipt(receipt)
 
 
-def _forget(home: Home, selector: Selector, *, refit: bool) -> Receipt:
+def _require_choice(selector: Selector, like: Path | None, *, suspect: bool) -> None:
+    """Raise ConfigError unless facts are selected, by options or by one kind of choice."""
+    if like is None and not suspect:
+        if selector.empty:
+            raise ConfigError(
+                "forgetting: nothing was selected",
+                "give at least one of --id, --subject, --stream, --recording, --domain, --label,"
+                " --since, --until, --like, --suspect",
+            )
+        return
+    named = Selector(ids=selector.ids) if suspect else Selector()
+    if selector != named or (like is not None and suspect):
+        raise ConfigError(
+            "forgetting: --like and --suspect select by themselves",
+            "give --like alone, or --suspect alone or with the --id of facts that are wrong",
+        )
+
+
+def _forget(home: Home, selector: Selector, duplicates: DuplicateGuard, *, refit: bool) -> Receipt:
     at_ns = time.time_ns()
+    request = ForgetRequest(f"cli-{at_ns}", selector, at_ns, refit, duplicates)
     # Adaptors withdrawn with their facts are messages too; the receipt names them as well.
-    messages = accepted(home.feed(ForgetRequest(f"cli-{at_ns}", selector, at_ns, refit)))
+    messages = accepted(home.feed(request))
     return next(one for one in messages if isinstance(one, Receipt))
 
 
