@@ -108,7 +108,8 @@ def _gallery(request: Request, context: CommandContext) -> Iterator[tuple[str, A
 
 def _series(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     assert isinstance(request, SeriesCommand)
-    trail = open_home(request, context).trail
+    home = open_home(request, context)
+    trail = home.trail
     found = trail.view(request.stream, request.forecasts)
     if found is None:
         raise EdgeError(
@@ -116,6 +117,7 @@ def _series(request: Request, context: CommandContext) -> Iterator[tuple[str, An
             f"series with samples: {', '.join(trail.names()) or 'none'}",
         )
     yield from msgspec.to_builtins(found).items()
+    yield "provisional", request.stream in home.runtime.series.replaying
 
 
 def _forget_preview(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
@@ -128,7 +130,9 @@ def _forget_preview(request: Request, context: CommandContext) -> Iterator[tuple
 
 def _receipts(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     assert isinstance(request, ReceiptsCommand)
-    store = open_home(request, context).store
+    home = open_home(request, context)
+    store, pending = home.store, home.runtime.pending_forgets()
+    yield "pending", [msgspec.to_builtins(one) for one in pending]
     yield "receipts", store.lists.receipts(request.limit)
     yield "total", store.receipt_count()
 

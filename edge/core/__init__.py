@@ -101,9 +101,11 @@ if TYPE_CHECKING:
         stack_facts,
         untimed_batch,
     )
+    from .forgetting import tap_spans
     from .jobs import GrowthJob, GrowthResult
     from .knowledge.contributions import Contribution, find_invalid_contribution
-    from .knowledge.knowledge import Knowledge, derive_knowledge
+    from .knowledge.derive import derive_knowledge
+    from .knowledge.knowledge import Knowledge
     from .knowledge.memory_ledger import MemoryLedger
     from .limits import (
         CALIBRATION_FACTS_MAX,
@@ -113,6 +115,7 @@ if TYPE_CHECKING:
         SUPPORT_FACTS_MAX,
         TEXT_CHARS_MAX,
     )
+    from .pending_forgets import AdvanceForget, CompleteForget, ExcludeFacts, PendingForget
     from .recalibration import (
         RECALIBRATION_VERSION,
         CalibrationStatus,
@@ -127,12 +130,13 @@ if TYPE_CHECKING:
         DuplicateGuard,
         EvictedConcept,
         FileFound,
+        FileKind,
         PlacedDomain,
         Receipt,
         SeriesForgotten,
     )
     from .router import Router, fit_router
-    from .runtime import Runtime, tap_spans
+    from .runtime import Runtime
     from .session.assess import EXPERTS, NOVELTY_SPREAD, FeatureModel, mixture_scores
     from .session.explanation import Explanation, KnownExample
     from .session.label_buffer import BufferedObservation
@@ -238,9 +242,11 @@ else:
                 "stack_facts",
                 "untimed_batch",
             ),
+            "forgetting": ("tap_spans",),
             "jobs": ("GrowthJob", "GrowthResult"),
             "knowledge.contributions": ("Contribution", "find_invalid_contribution"),
-            "knowledge.knowledge": ("Knowledge", "derive_knowledge"),
+            "knowledge.derive": ("derive_knowledge",),
+            "knowledge.knowledge": ("Knowledge",),
             "knowledge.memory_ledger": ("MemoryLedger",),
             "limits": (
                 "CALIBRATION_FACTS_MAX",
@@ -250,6 +256,7 @@ else:
                 "SUPPORT_FACTS_MAX",
                 "TEXT_CHARS_MAX",
             ),
+            "pending_forgets": ("AdvanceForget", "CompleteForget", "ExcludeFacts", "PendingForget"),
             "recalibration": (
                 "CalibrationStatus",
                 "ConfirmedAlarm",
@@ -264,12 +271,13 @@ else:
                 "DuplicateGuard",
                 "EvictedConcept",
                 "FileFound",
+                "FileKind",
                 "PlacedDomain",
                 "Receipt",
                 "SeriesForgotten",
             ),
             "router": ("Router", "fit_router"),
-            "runtime": ("Runtime", "tap_spans"),
+            "runtime": ("Runtime",),
             "session.assess": ("EXPERTS", "FeatureModel", "NOVELTY_SPREAD", "mixture_scores"),
             "session.explanation": ("Explanation", "KnownExample"),
             "session.label_buffer": ("BufferedObservation",),
@@ -298,6 +306,7 @@ __all__ = [
     "Adaptor",
     "AdaptorOutcome",
     "AdaptorRecord",
+    "AdvanceForget",
     "AlarmCounts",
     "AlarmQuestion",
     "BufferedObservation",
@@ -305,6 +314,7 @@ __all__ = [
     "CancelGrowth",
     "ChangePoint",
     "ColumnMatch",
+    "CompleteForget",
     "Concept",
     "Config",
     "ConfigError",
@@ -323,12 +333,14 @@ __all__ = [
     "EraseFacts",
     "Event",
     "EvictedConcept",
+    "ExcludeFacts",
     "Explanation",
     "Fact",
     "FactBatch",
     "FactBefore",
     "FeatureModel",
     "FileFound",
+    "FileKind",
     "FitGeometry",
     "ForgetRequest",
     "GrowRequest",
@@ -350,6 +362,7 @@ __all__ = [
     "NamedValues",
     "Observation",
     "ObservedRate",
+    "PendingForget",
     "PlacedDomain",
     "Publish",
     "Recalibration",

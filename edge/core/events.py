@@ -19,6 +19,7 @@ from .errors import EdgeError
 from .facts import Fact, LabelCandidate, Selector
 from .jobs import GrowthJob, GrowthResult
 from .knowledge import Contribution
+from .pending_forgets import AdvanceForget, CompleteForget, ExcludeFacts
 from .recalibration import Recalibration
 from .receipt import DuplicateGuard, Receipt
 
@@ -101,13 +102,15 @@ class ForgetRequest(msgspec.Struct, frozen=True):
     changes nothing.  refit_geometry: also fit the geometry again to the remaining facts, if one was
     fitted (see `FitGeometry`); False is faster, and the receipt then lists the geometry as not
     covered.  duplicates: what is not learned again: the same ids (off), also the same content under
-    another id (exact), also nearly the same content (near).
+    another id (exact), also nearly the same content (near).  remove_files: also remove copies of
+    the facts in other files of the home; otherwise the receipt names them.
     """
 
     request_id: str
     selector: Selector
     requested_at_ns: int = 0
     refit_geometry: bool = True
+    remove_files: bool = False
     duplicates: DuplicateGuard = "exact"
 
 
@@ -191,6 +194,7 @@ Event = (
     | Relabel
     | UndoMerge
     | ForgetRequest
+    | AdvanceForget
     | FitGeometry
     | GrowRequest
     | GrowthFinished
@@ -250,6 +254,11 @@ class EraseFacts(msgspec.Struct, frozen=True):
     ids: tuple[str, ...]
     receipt: Receipt
     contents: tuple[bytes, ...] = ()
+
+    @property
+    def duplicates(self) -> DuplicateGuard:
+        """What the request wants not to be learned again."""
+        return self.receipt.duplicates
 
 
 class StartGrowth(msgspec.Struct, frozen=True, eq=False):
@@ -326,7 +335,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     answer in any case.  score: novelty of the sample, higher is more novel.  p_value: of the
     sample; window_p: of the stream's window.  reason: why `known` is None.  degraded: the stream is
     in an unlabelled domain, and the nearest learned domains answer.  observed_rate, observed_low,
-    observed_high: see `ObservedRate`; None while nothing was observed.
+    observed_high: see `ObservedRate`; None while nothing was observed.  provisional: the parts that
+    a forget request dropped and that it is made without, see `Knowledge.provisional`.
     """
 
     observation_id: str
@@ -345,6 +355,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     observed_rate: float | None = None
     observed_low: float | None = None
     observed_high: float | None = None
+    provisional: tuple[str, ...] = ()
 
 
 class DriftAlarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -399,6 +410,7 @@ class GrowthReport(msgspec.Struct, frozen=True, kw_only=True):
     """A change of state of a domain's adaptor.  version: 0 if there is none.
 
     accuracy, incumbent: held-out accuracy of the candidate and of the incumbent; NaN if unknown.
+    observation_ids: those that `search` or `detail` names.
     """
 
     domain: str
@@ -408,6 +420,7 @@ class GrowthReport(msgspec.Struct, frozen=True, kw_only=True):
     incumbent: float = math.nan
     detail: str = ""
     search: tuple[str, ...] = ()
+    observation_ids: tuple[str, ...] = ()
 
 
 class UnlabelledObservation(msgspec.Struct, frozen=True, kw_only=True):
@@ -442,7 +455,9 @@ class SeriesForecast(msgspec.Struct, frozen=True, kw_only=True):
     horizons: in samples ahead.  low, high: bounds of a 90 % prediction interval.  anomaly_score:
     surprise of the sample, 0 or more; anomaly_limit: score from which the series is in alarm, which
     anomaly_alarm says; anomaly_p_value: estimated rate per sample at which a normal series reaches
-    the score, 1 during the warm-up.
+    the score, 1 during the warm-up.  provisional: samples of the series were forgotten, and what
+    came after them is processed again; point is the value of the sample meanwhile, and there are no
+    bounds and no anomaly score.
     """
 
     stream: str
@@ -457,6 +472,7 @@ class SeriesForecast(msgspec.Struct, frozen=True, kw_only=True):
     anomaly_p_value: float = 1.0
     anomaly_limit: float = 0.0
     anomaly_alarm: bool = False
+    provisional: bool = False
 
 
 class ChangePoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -558,6 +574,8 @@ Effect = (
     | StoreContribution
     | StoreGeometry
     | EraseFacts
+    | ExcludeFacts
+    | CompleteForget
     | StartGrowth
     | CancelGrowth
     | SetOutput

@@ -69,6 +69,12 @@ class HomeSlot:
         self._ticked_at = 0.0
         self._saved_at = 0.0
         self._series_problem = ""
+        self.forget_again_at = 0.0
+
+    @property
+    def erasing(self) -> bool:
+        """True while facts are being erased, so that no command may change any."""
+        return self.home is not None and self.home.runtime.erasing
 
     def open(self) -> bool:
         """Open the home if it is closed and an attempt is due; True if it was opened."""
@@ -132,6 +138,16 @@ class HomeSlot:
     def guess(self) -> bool:
         """Compute guesses for the gallery for a short time; True while there are more."""
         return self.home is not None and self.home.guess()
+
+    @property
+    def replaying(self) -> bool:
+        """True while samples of series are processed again after a forget request."""
+        return self.home is not None and bool(self.home.runtime.series.replaying)
+
+    def replay_series(self) -> tuple[Message, ...]:
+        """Process samples of series again for a short time; returns the messages."""
+        home = self.home
+        return () if home is None else home.replay.advance(home.runtime.series)
 
     def maintain(self) -> tuple[Message, ...]:
         """Install the worker's result, tick and save when due; returns the messages."""

@@ -16,12 +16,15 @@ import encoder
 
 from ..config import SETTINGS, TEMPLATE, EncoderSettings, Settings, read_settings
 from ..core import (
+    AdvanceForget,
     CancelGrowth,
+    CompleteForget,
     ConfigError,
     DriftAlarm,
     Effect,
     EraseFacts,
     Event,
+    ExcludeFacts,
     FitGeometry,
     ForgetRequest,
     GrowRequest,
@@ -63,6 +66,8 @@ from .bundle_trial import TrialHealth
 from .gallery import Gallery
 from .process_memory import return_free_memory
 from .raw_inputs import RawInputs
+from .receipt_completer import ReceiptCompleter
+from .series_replay import SeriesReplay
 from .series_trail import SeriesTrail
 
 VECTOR_CARD = "card.toml"
@@ -103,7 +108,8 @@ class Home:
     today are fitted in the background, see `Knowledge`; call `refit` often.
     problem: why label candidates could not be stored, or ''.  actuate: set it to a function that
     sets outputs.  erasing: set it to a function that closes readers of the file before an erasure.
-    session: the file for series; call its `save`, which nothing else does.
+    receipts: completes those of forget requests.  session: the file for series; call its `save`,
+    which nothing else does.
     Growth needs calls: feed a `Tick` after labels and from time to time, and call `poll_growth`.
     Close the home after use.
     """
@@ -144,11 +150,16 @@ class Home:
         self.gallery = Gallery(self.store, self.model.card.kind)
         self.trail = SeriesTrail()
         self.history = HistoryFile(folder / HISTORY, writable=writable)
+        self.replay = SeriesReplay(self.session, self.trail, self.history, erased)
         self.store.raw_inputs = self._raw_inputs.of if self._raw_inputs is not None else None
         self._memory_used = True
         self._settled = True
+        card = self.model.card
+        self.receipts = ReceiptCompleter(folder, self.store, card, self.history)
         self.trial: TrialHealth | None = None
         self._watch_trial()
+        if writable and not deferring:
+            self._complete_forgets()
 
     def feed(self, event: Event) -> tuple[Message, ...]:
         """Handle an event, apply its effects in order, and return its messages.
@@ -178,7 +189,7 @@ class Home:
         if self.trial is not None:
             self.trial.count(event, messages)
         opened = any(isinstance(message, DriftAlarm | LabelRequest) for message in messages)
-        if not isinstance(event, Observation):
+        if not isinstance(event, Observation | AdvanceForget):
             self._memory_used = True
         elif self._memory_used or opened:
             self._memory_used = False
@@ -190,19 +201,31 @@ class Home:
         effects = self.runtime.handle(event)
         if isinstance(event, Observation):
             messages = tuple(self._apply(effects, observed=True))
-            if event.kind == "series":
+            if event.kind == "series" and event.stream not in self.runtime.series.replaying:
                 self.trail.add(event, messages)
             return messages
-        if isinstance(event, ForgetRequest):
-            self._forget_series()
-        return tuple(self._apply(effects, observed=False))
+        erased = self.runtime.series.take_erased()
+        try:
+            if isinstance(event, ForgetRequest):
+                if event.remove_files:
+                    self.receipts.order(event.request_id)
+                self.replay.erase(self.runtime.series, erased)
+            return tuple(self._apply(effects, observed=False))
+        except StateError:
+            self.runtime.series.refuse(erased)
+            raise
 
-    def _forget_series(self) -> None:
-        """Drop the series that a forget request has dropped wherever else they are kept."""
-        series = self.runtime.series
-        self.session.rewrite(series)
-        self.trail.keep(lambda name: bool(series.channels(name)))
-        self.history.keep_series(lambda name: bool(series.channels(name)))
+    def _complete_forgets(self) -> None:
+        """Complete the forget requests that a crash has left; a disk error leaves them pending."""
+        with suppress(StateError):
+            while self.runtime.forgetting:
+                self.feed(AdvanceForget(time.time_ns()))
+
+    @property
+    def advances_forget(self) -> bool:
+        """Whether a pending forget request can go on now: feed `AdvanceForget`."""
+        runtime = self.runtime
+        return runtime.advances and (runtime.erasing or not self._fitter.reading)
 
     def prefetch(self, events: Sequence[Observation]) -> None:
         """Compute as one batch for observations that `feed` gets next, if they are enough for
@@ -405,7 +428,7 @@ class Home:
         for effect in effects:
             match effect:
                 case Publish():
-                    yield effect.message
+                    yield self.receipts.published(effect.message)
                 case StartGrowth():
                     self.worker.start(effect.job)
                     return_free_memory()
@@ -418,8 +441,8 @@ class Home:
                     self._store_candidates(effect)
                 case StoreRecalibration() if observed:
                     self._store_recalibration(effect)
-                case EraseFacts():
-                    self._erase(effect)
+                case EraseFacts() | ExcludeFacts() | CompleteForget():
+                    self._forget(effect)
                 case _:
                     self._store(effect)
 
@@ -431,11 +454,26 @@ class Home:
                 gone = (*one.withdrawn, *one.evicted)
                 self.gallery.changed((fact.id for fact in one.facts), gone)
 
-    def _erase(self, effect: EraseFacts) -> None:
-        """Erase, and call `erased` once that is durable, even if overwriting then fails."""
+    def _stop_reading(self) -> None:
+        """Let nothing of this process read the file: its log could not be cut."""
         self._fitter.stop_reading()
         if self.erasing is not None:
             self.erasing()
+
+    def _forget(self, effect: EraseFacts | ExcludeFacts | CompleteForget) -> None:
+        if isinstance(effect, ExcludeFacts):
+            self.receipts.excluding(frozenset(effect.ids))
+            self._erase(effect)
+            return
+        self._stop_reading()
+        if isinstance(effect, CompleteForget):
+            self.store.apply(CompleteForget(self.receipts.complete(effect.receipt)))
+        else:
+            receipt = self.receipts.complete(effect.receipt, frozenset(effect.ids))
+            self._erase(EraseFacts(effect.ids, receipt, effect.contents))
+
+    def _erase(self, effect: EraseFacts | ExcludeFacts) -> None:
+        """Erase, and call `erased` once that is durable, even if overwriting then fails."""
         # First: if it fails, the request can be sent again; after the receipt it would be repeated.
         self.history.erase(effect.ids)
         try:

@@ -6,8 +6,6 @@ overwritten in the file, and its log is cut.  One process writes; any number may
 
 import hashlib
 import os
-import re
-import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,14 +20,16 @@ import encoder
 
 from ..core import (
     RECALIBRATION_VERSION,
-    ConfigError,
+    CompleteForget,
     Derived,
     Effect,
     EraseFacts,
+    ExcludeFacts,
     Fact,
     Message,
     ModelMismatchError,
     Publish,
+    Receipt,
     ReleaseActions,
     RemoveAdaptor,
     StateError,
@@ -43,7 +43,6 @@ from ..core import (
     StoreRecalibration,
     Together,
     digest_facts,
-    find_invalid_columns,
 )
 from ..core.duplicates import rows_to_bury
 from . import action_log, tables
@@ -57,14 +56,15 @@ from .content_tombstones import ContentTombstones, adopt_tombstones, write_conte
 from .database import WriterLock, begin_snapshot, guard_errors, open_database, transaction
 from .derived_table import delete_traces, write_derived
 from .durable_files import remove_file, replace_file
+from .file_copies import remove_copies
+from .new_file import require_columns, write_empty
+from .pending_forgets import delete_pending, write_pending
 from .reader import StoreReader
+from .receipt_rows import held_concepts, name_pattern, rekey_receipts, veil_receipt
 from .serialization import pack_arrays
 from .tables import FACT_COLUMNS, fact_to_row, hash_id, put_meta
 
-COPY_SUFFIX = re.compile(r"\.(v\d+|before-restore.*)")
-"""Suffixes of the copies that migrations and restores make; an erasure removes them too."""
-
-MARKING = (StoreFacts, EraseFacts, RemoveAdaptor, StoreContribution)
+MARKING = (StoreFacts, EraseFacts, ExcludeFacts, RemoveAdaptor, StoreContribution)
 """Effects that complete a command; any other precedes one of them or does not change the answer."""
 
 
@@ -78,7 +78,7 @@ class Store(StoreReader):
     """
 
     def __init__(self, path: Path, db: sqlite3.Connection, lock: WriterLock | None) -> None:
-        super().__init__(path, db)
+        super().__init__(path, db, writable=lock is not None)
         self._lock = lock
         self._checkpoints = Checkpoints(path, db) if lock is not None else None
         self._marks = self._nested = False
@@ -97,7 +97,7 @@ class Store(StoreReader):
         order; raises ConfigError for invalid names."""
         path = Path(path)
         if columns:
-            _require_columns(columns, card)
+            require_columns(columns, card)
         _refuse_existing(path, f"creating {path}")
         lock = WriterLock(path)
         fresh = path.with_name(path.name + ".new")
@@ -105,7 +105,7 @@ class Store(StoreReader):
             with guard_errors(path, "creating"):
                 _refuse_existing(path, f"creating {path}")
                 remove_file(fresh)
-                _write_empty(fresh, card, columns)
+                write_empty(fresh, card, columns)
                 replace_file(fresh, path, private=True)
                 return cls(path, open_database(path, writable=True), lock)
         except BaseException:
@@ -181,6 +181,9 @@ class Store(StoreReader):
         """Finish what a crash, a full disk or a reader interrupted: checkpoints, an erasure."""
         if self._checkpoints is None:
             return
+        if self._meta("plain_digests") is not None:
+            with self._transaction("keying receipts") as db:
+                rekey_receipts(db, self._key)
         if self.unscrubbed:
             self._scrub()
             return
@@ -197,8 +200,8 @@ class Store(StoreReader):
         match effect:
             case StoreFacts():
                 self._store_facts(effect)
-            case EraseFacts():
-                self._erase(effect)
+            case EraseFacts() | ExcludeFacts() | CompleteForget():
+                self._forget(effect)
             case StoreGeometry():
                 self._store_geometry(effect)
             case StoreContribution():
@@ -299,14 +302,15 @@ class Store(StoreReader):
     def stamp(self, digest: str) -> None:
         """Store the digest of the knowledge with the digests of its inputs."""
         held = {"facts": self.written_digest(), "beside": self.inputs_digest()}
-        body = msgspec.json.encode(held | {"knowledge": digest})
+        keyed = self._keyed_stamp(held | {"knowledge": digest})
+        body = msgspec.json.encode(keyed)
         with self._transaction("stamping the digest") as db:
             put_meta(db, "stamp", body)
 
     def name_columns(self, columns: Sequence[str], card: encoder.Card) -> None:
         """Name the encoder's input columns, in the order of the vectors learned so far; facts do
         not change.  Raises ConfigError for invalid names."""
-        _require_columns(columns, card)
+        require_columns(columns, card)
         with self._transaction("naming the columns") as db:
             put_meta(db, "columns", msgspec.json.encode(list(columns)))
         self._columns = None
@@ -324,6 +328,7 @@ class Store(StoreReader):
         backup does not publish a revision below an earlier one."""
         body = self._meta("contributed")
         last, published = msgspec.json.decode(body, type=tuple[int, str]) if body else (0, "")
+        content = self._key.of("contributed", content)
         if published == content:
             return last
         revision = max(last + 1, now_ns // 10**9)
@@ -431,10 +436,19 @@ class Store(StoreReader):
             # Reverting a trial must not restore a geometry fitted to facts that are forgotten now.
             db.execute("DELETE FROM meta WHERE name = ?", (BEFORE,))
 
-    def _erase(self, effect: EraseFacts) -> None:
+    def _forget(self, effect: EraseFacts | ExcludeFacts | CompleteForget) -> None:
+        if not isinstance(effect, CompleteForget):
+            self._erase(effect)
+            return
+        with self._transaction("completing a forget request") as db:
+            delete_pending(db, effect.receipt.request_id)
+            self._insert_receipt(db, effect.receipt)
+            put_meta(db, "unscrubbed", b"1")
+        self._scrub()
+
+    def _erase(self, effect: EraseFacts | ExcludeFacts) -> None:
         number, key = self._keys[0]
         tombs = [(number, hash_id(key, fact_id)) for fact_id in effect.ids]
-        body = msgspec.json.encode(tables.receipt_to_body(effect.receipt, key)).decode()
         contents = rows_to_bury(effect, self, key)
         with self._fact_transaction("erasing facts", effect.ids) as db:
             db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", tombs)
@@ -444,14 +458,16 @@ class Store(StoreReader):
             delete_answers(db)
             # The core never reads records of another version, so it cannot match them.
             db.execute("DELETE FROM recalibrations WHERE version != ?", (RECALIBRATION_VERSION,))
-            db.execute(
-                "INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)",
-                (effect.receipt.requested_at_ns, body),
-            )
+            if isinstance(effect, EraseFacts):
+                self._insert_receipt(db, effect.receipt)
+            elif effect.request is not None:
+                write_pending(db, effect.request)
             put_meta(db, "unscrubbed", b"1")
         self._records = None
         self._buried = ContentTombstones(self._rows, self._keys)
         self.candidate_index().drop(effect.ids)
+        if isinstance(effect, ExcludeFacts):
+            return
         self._scrub()
         left = self._confirmed_ids().intersection(effect.ids)
         left.update(filter(self._holds, effect.ids))
@@ -460,6 +476,17 @@ class Store(StoreReader):
                 f"erasing from {self.path}: {len(left)} ids are still in the file",
                 "see `auricle verify`",
             )
+
+    def _insert_receipt(self, db: sqlite3.Connection, receipt: Receipt) -> None:
+        """Write a receipt, in the transaction that has erased its facts."""
+        held = held_concepts(db)
+        names = name_pattern(receipt.selector, held)
+        if names is not None:
+            action_log.delete_named(db, names)
+        veiled = veil_receipt(receipt, self._key, held)
+        body = msgspec.json.encode(veiled).decode()
+        row = (receipt.requested_at_ns, body)
+        db.execute("INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)", row)
 
     def _confirms(self, effect: Effect) -> bool:
         """Return whether an effect completes the command `confirm`; a recalibration that changes
@@ -488,7 +515,7 @@ class Store(StoreReader):
         checkpoints = self._writing("overwriting erased facts")
         try:
             with guard_errors(self.path, "overwriting erased facts in"):
-                _remove_copies(self.path)
+                remove_copies(self.path)
                 checkpoints.compact()
                 done = checkpoints.finish(everything=self._uncleaned)
         except StateError as error:
@@ -557,41 +584,6 @@ class Store(StoreReader):
             )
 
 
-def _write_empty(fresh: Path, card: encoder.Card, columns: Sequence[str]) -> None:
-    """Write a complete knowledge file without facts, its log merged into it."""
-    db = open_database(fresh, writable=True)
-    try:
-        with transaction(db, fresh, "writing the encoder card"):
-            db.execute("INSERT INTO burial_keys (key) VALUES (?)", (secrets.token_bytes(32),))
-            put_meta(db, "card", card.fingerprint.encode())
-            put_meta(db, "width", str(card.width).encode())
-            # Nothing was ever erased.
-            db.execute("DELETE FROM meta WHERE name = 'uncleaned'")
-            if columns:
-                put_meta(db, "columns", msgspec.json.encode(list(columns)))
-    finally:
-        db.close()
-
-
-def _require_columns(columns: Sequence[str], card: encoder.Card) -> None:
-    if card.kind != "vector":
-        raise ConfigError(
-            f"naming columns: the encoder {card.name} takes a payload of kind {card.kind}",
-            "only vector encoders have named columns",
-        )
-    width = card.input.size("V")
-    wrong = find_invalid_columns(columns, len(columns) if width == -1 else width)
-    if wrong:
-        raise ConfigError(f"naming columns: {wrong}", "correct the names or their number")
-
-
 def _refuse_existing(path: Path, doing: str) -> None:
     if path.exists():
         raise StateError(f"{doing}: the file exists already", "choose another name")
-
-
-def _remove_copies(path: Path) -> None:
-    for other in path.absolute().parent.iterdir():
-        suffix = other.name.removeprefix(path.name)
-        if other.name.startswith(path.name) and COPY_SUFFIX.fullmatch(suffix):
-            other.unlink()

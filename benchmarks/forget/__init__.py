@@ -1,0 +1,1 @@
+"""Forgetting: pauses, traces, collateral, series, fleets and duplicates."""
