@@ -38,7 +38,6 @@ from ..core import (
 )
 from ..core import limits as core_limits
 from ..core.adaptors import AdaptorRecord
-from ..core.duplicates import ContentRows
 from . import action_log, tables
 from .candidate_index import CandidateIndex, candidate_entry
 from .capture_times import CaptureTimes, changed_times
@@ -79,7 +78,7 @@ class StoreReader:
                 f"opening {path}: its encoder card or its tombstone key is missing", DAMAGED
             )
         self._facts = FactReads(self._rows, self._width, path)
-        self._buried = ContentTombstones(self._rows, self._keys)
+        self.buried = ContentTombstones(self._rows, self._keys)
         self._totals: ConceptTotals | None = None
         self._times = CaptureTimes()
         self._candidates: CandidateIndex | None = None
@@ -216,7 +215,7 @@ class StoreReader:
 
     def resembles_forgotten(self, features: bytes) -> bool:
         """See `facts.Ledger`."""
-        return self._buried.hold(features)
+        return self.buried.hold(features)
 
     def geometry(self) -> Mapping[str, NDArray[Any]] | None:
         """See `facts.Ledger`."""
@@ -423,10 +422,6 @@ class StoreReader:
         for number, key in self._keys:
             rows = self._rows("SELECT hash FROM tombstones WHERE key = ?", (number,))
             yield key, [row[0] for row in rows]
-
-    def content_tombstones(self) -> Iterator[tuple[bytes, ContentRows]]:
-        """Yield each tombstone key with the hashes and sketches of contents under it."""
-        return self._buried.every()
 
     def inputs_digest(self) -> str:
         """Return the hex digest of the inputs of the knowledge other than the facts: the geometry

@@ -279,9 +279,9 @@ class Store(StoreReader):
     def adopt_tombstones(self, other: "Store") -> None:
         """Copy another store's tombstones: facts forgotten there stay forgotten here."""
         with self._transaction("adopting tombstones") as db:
-            adopt_tombstones(db, other.tombstones(), other.content_tombstones())
+            adopt_tombstones(db, other.tombstones(), other.buried.every())
         self._keys = self._tombstone_keys()
-        self._buried = ContentTombstones(self._rows, self._keys)
+        self.buried = ContentTombstones(self._rows, self._keys)
 
     def store_raw_inputs(self, raws: Mapping[str, bytes]) -> None:
         """Store raw inputs by id, for as long as these observations are label candidates or
@@ -464,7 +464,7 @@ class Store(StoreReader):
                 write_pending(db, effect.request)
             put_meta(db, "unscrubbed", b"1")
         self._records = None
-        self._buried = ContentTombstones(self._rows, self._keys)
+        self.buried = ContentTombstones(self._rows, self._keys)
         self.candidate_index().drop(effect.ids)
         if isinstance(effect, ExcludeFacts):
             return
