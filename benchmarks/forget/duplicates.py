@@ -8,6 +8,7 @@ by the shipped encoder.
 """
 
 import io
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ from edge.core.duplicates import (
     spreads,
 )
 
-from ..report import BenchmarkReport, BenchmarkRow
+from ..report import BenchmarkReport, BenchmarkRow, show
 
 COSINE: Final = 0.97
 """Asked for by the users of the option."""
@@ -226,3 +227,7 @@ def _receipt(facts: int) -> Receipt:
         not_covered=(),
         duplicates="near",
     )
+
+
+if __name__ == "__main__":
+    print(show(run(Path(os.environ["AURICLE_DATA"]))))

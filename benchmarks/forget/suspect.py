@@ -7,6 +7,7 @@ a head solved from the facts that stay, on held-out facts.  Also: a tenth of all
 random, of which a tenth is named.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from edge.analysis import find_alike, find_suspicious
 from edge.analysis.learned import Domain, Learned, standardised
 from edge.analysis.suspicious import PENALTY
 
-from ..report import BenchmarkReport, BenchmarkRow
+from ..report import BenchmarkReport, BenchmarkRow, show
 
 FACTS: Final = 1_200
 """Facts that are learned, and as many held out: as in the evidence on corrective forgetting."""
@@ -182,3 +183,7 @@ def _accuracy(case: Case, kept: Mask) -> float:
 def _levels(values: NDArray[np.generic]) -> Bytes:
     rows = np.asarray(values, np.float32)
     return encoder.freeze_quantiser(rows[::10], (slice(0, rows.shape[1]),)).quantise(rows)
+
+
+if __name__ == "__main__":
+    print(show(run(Path(os.environ["AURICLE_DATA"]))))
