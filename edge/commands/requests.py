@@ -6,6 +6,7 @@ import msgspec
 
 from ..core import (
     ConfirmAlarm,
+    DuplicateGuard,
     ForgetRequest,
     GrowRequest,
     Label,
@@ -162,11 +163,13 @@ class UndoMergeCommand(Request, frozen=True, tag="undo-merge"):
 class ForgetCommand(Request, frozen=True, tag="forget"):
     """Forget the selected facts.  refit_geometry: fit the geometry again too; null: unless it is
     shared with a fleet.  remove_files: also remove files of the home that hold the facts, such as
-    backups; otherwise the receipt names them."""
+    backups; otherwise the receipt names them.  duplicates: what is not learned again, see
+    `ForgetRequest`."""
 
     select: Select
     refit_geometry: bool | None = None
     remove_files: bool = False
+    duplicates: DuplicateGuard = "exact"
 
     def event(self, at_ns: int) -> ForgetRequest:
         """The event for the core; the command's id becomes the receipt's."""
@@ -176,6 +179,7 @@ class ForgetCommand(Request, frozen=True, tag="forget"):
             requested_at_ns=at_ns,
             refit_geometry=self.refit_geometry is not False,
             remove_files=self.remove_files,
+            duplicates=self.duplicates,
         )
 
 

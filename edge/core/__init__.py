@@ -134,6 +134,7 @@ if TYPE_CHECKING:
     from .receipt import (
         AdaptorOutcome,
         DeviceOrder,
+        DuplicateGuard,
         EvictedConcept,
         FileFound,
         FileKind,
@@ -282,6 +283,7 @@ else:
             "receipt": (
                 "AdaptorOutcome",
                 "DeviceOrder",
+                "DuplicateGuard",
                 "EvictedConcept",
                 "FileFound",
                 "FileKind",
@@ -341,6 +343,7 @@ __all__ = [
     "DeviceOrder",
     "DomainMerge",
     "DriftAlarm",
+    "DuplicateGuard",
     "EdgeError",
     "Effect",
     "Enrol",

@@ -283,6 +283,10 @@ class Ledger(Protocol):
     def was_forgotten(self, fact_id: str) -> bool:
         """Return whether a fact of this id was forgotten."""
 
+    def resembles_forgotten(self, features: bytes) -> bool:
+        """Return whether this content was forgotten, or nearly this one where the request wanted
+        near duplicates refused."""
+
     def geometry(self) -> Mapping[str, NDArray[np.generic]] | None:
         """Return the frozen geometry's arrays, or None before one was fitted."""
 
@@ -512,7 +516,7 @@ def admit(ledger: Ledger, facts: Iterable[Fact], capacity: int) -> Admission:
     unchanged = forgotten = 0
     for fact in _newest(facts):
         stored = ledger.get(fact.id)
-        if ledger.was_forgotten(fact.id):
+        if ledger.was_forgotten(fact.id) or _resembles(ledger, fact, stored):
             forgotten += 1
         elif stored is not None and not fact.supersedes(stored):
             unchanged += 1
@@ -537,6 +541,12 @@ def admit(ledger: Ledger, facts: Iterable[Fact], capacity: int) -> Admission:
         forgotten=forgotten,
         refused=refused,
     )
+
+
+def _resembles(ledger: Ledger, fact: Fact, stored: Fact | None) -> bool:
+    """Return whether a fact brings content that was forgotten; a stored fact keeps its own."""
+    known = stored is not None and stored.features == fact.features
+    return not known and ledger.resembles_forgotten(fact.features)
 
 
 def _newest(facts: Iterable[Fact]) -> Iterable[Fact]:

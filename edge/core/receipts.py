@@ -17,6 +17,10 @@ NOT_COVERED = (
     "the calibration data of the encoder card's quantiser",
 )
 EVICTED_BEFORE = "adaptors grown from facts that were evicted since (grow the domain again)"
+SKETCHES = (
+    "sketches of these facts, kept to refuse near duplicates: whoever has the file can test a guess"
+    " at their content"
+)
 FROZEN_GEOMETRY = (
     "the frozen geometry, fitted to facts that may include these (refitting the geometry covers it)"
 )
@@ -63,6 +67,7 @@ def write_receipt(
     evictions = ledger.evictions()
     grown = (EVICTED_BEFORE,) if evictions and ledger.adaptors() else ()
     frozen = (FROZEN_GEOMETRY,) if rebuilt.frozen else ()
+    sketched = (SKETCHES,) if event.duplicates == "near" else ()
     return Receipt(
         request_id=event.request_id,
         requested_at_ns=event.requested_at_ns,
@@ -73,8 +78,9 @@ def write_receipt(
         digest_after=keyed_digest(event.request_id, rebuilt.digest_after, ledger),
         rebuilt=("sums", "thresholds", "heads", *rebuilt.parts),
         evicted_before=evictions,
-        not_covered=NOT_COVERED + frozen + grown,
+        not_covered=NOT_COVERED + frozen + grown + sketched,
         adaptors=rebuilt.adaptors,
+        duplicates=event.duplicates,
         accepted_at_ns=event.requested_at_ns,
         evictions=tuple(
             EvictedConcept(shown(domain), shown(label), count) for (domain, label), count in evicted

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         verify_home,
     )
     from .agreement import AgreementCount
+    from .alike import Alike, find_alike_facts
     from .command_context import CommandContext
     from .console_views import describe_knowledge, observation_values, preview_forget
     from .device_port import (
@@ -75,6 +76,7 @@ else:
                 "verify_home",
             ),
             "agreement": ("AgreementCount",),
+            "alike": ("Alike", "find_alike_facts"),
             "command_context": ("CommandContext",),
             "console_views": ("describe_knowledge", "observation_values", "preview_forget"),
             "device_port": (
@@ -124,6 +126,7 @@ __all__ = [
     "OUTBOX",
     "AdaptorSummary",
     "AgreementCount",
+    "Alike",
     "Attachment",
     "Beat",
     "Column",
@@ -160,6 +163,7 @@ __all__ = [
     "done_actions",
     "event_as_data",
     "explain_observation",
+    "find_alike_facts",
     "forecast_file",
     "group_rows",
     "grow_due",

@@ -377,17 +377,23 @@ class Home:
         return self.settings.fleet is not None and self.store.geometry() is not None
 
     def forget_buried(self, other: Store) -> int:
-        """Forget every own fact that another store has forgotten, and adopt its tombstones.
+        """Forget every own fact that another store has forgotten, also by its content.
 
-        Returns the number of forgotten facts; they leave a receipt.
+        Returns the number of forgotten facts; they leave a receipt.  Facts that the other store
+        holds beside a tombstone of their content stay, as they do there.  The store adopts the
+        tombstones, of contents too, once the other's facts are in.
         """
         ids = frozenset(
-            fact.id for page in self.store.pages() for fact in page if other.was_forgotten(fact.id)
+            fact.id
+            for page in self.store.pages()
+            for fact in page
+            if other.was_forgotten(fact.id)
+            or (other.resembles_forgotten(fact.features) and other.get(fact.id) is None)
         )
         if ids:
             at_ns = time.time_ns()
-            self.feed(ForgetRequest(f"merge-{at_ns}", Selector(ids=ids), at_ns))
-        self.store.adopt_tombstones(other)
+            request = f"merge-{at_ns}"
+            self.feed(ForgetRequest(request, Selector(ids=ids), at_ns, duplicates="off"))
         return len(ids)
 
     def save_derived(self) -> None:
@@ -477,7 +483,7 @@ class Home:
             self.store.apply(CompleteForget(self.receipts.complete(effect.receipt)))
         else:
             receipt = self.receipts.complete(effect.receipt, frozenset(effect.ids))
-            self._erase(EraseFacts(effect.ids, receipt))
+            self._erase(EraseFacts(effect.ids, receipt, effect.contents))
 
     def _erase(self, effect: EraseFacts | ExcludeFacts) -> None:
         """Erase, and call `erased` once that is durable, even if overwriting then fails."""

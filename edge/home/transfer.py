@@ -98,6 +98,8 @@ def merge_store(home: Home, other: Store) -> MergeSummary:
     forgotten = home.forget_buried(other)
     facts = tuple(fact for page in other.pages() for fact in page)
     ack = acknowledged(home.feed(Enrol(facts)))
+    # Afterwards: the other's facts need not bow to its own tombstones, only to those here.
+    home.store.adopt_tombstones(other)
     digest = after_change(f"{ack.count} facts were merged and kept", home.refit_geometry)
     detail = "; ".join(filter(None, (ack.detail, unnamed_side(own, others))))
     return MergeSummary(ack.count, detail, forgotten, digest)
@@ -188,5 +190,6 @@ def _forget_again(folder: Path, kept: Path) -> int:
             home.store.drop_recalibrations()
         home.store.action_records.drop()
         forgotten = home.forget_buried(before)
+        home.store.adopt_tombstones(before)
         home.stamp()
     return forgotten

@@ -42,6 +42,7 @@ from . import action_log, tables
 from .candidate_index import CandidateIndex, candidate_entry
 from .capture_times import CaptureTimes, changed_times
 from .concept_totals import DIGEST_BYTES, ConceptTotals
+from .content_tombstones import ContentTombstones
 from .database import guard_errors
 from .derived_table import read_derived
 from .digest_key import DigestKey
@@ -80,6 +81,7 @@ class StoreReader:
                 f"opening {path}: its encoder card or its tombstone key is missing", DAMAGED
             )
         self._facts = FactReads(self._rows, self._width, path)
+        self.buried = ContentTombstones(self._rows, self._keys)
         self._totals: ConceptTotals | None = None
         self._times = CaptureTimes()
         self._candidates: CandidateIndex | None = None
@@ -221,6 +223,10 @@ class StoreReader:
             )
             for number, key in self._keys
         )
+
+    def resembles_forgotten(self, features: bytes) -> bool:
+        """See `facts.Ledger`."""
+        return self.buried.hold(features)
 
     def geometry(self) -> Mapping[str, NDArray[Any]] | None:
         """See `facts.Ledger`."""

@@ -208,6 +208,14 @@ MIGRATIONS: Final[list[str]] = [
     ALTER TABLE adaptors ADD COLUMN kept_for INTEGER;
     """,
     """
+    -- Contents of forgotten facts: keyed hashes, and sketches for near duplicates.
+    CREATE TABLE content_tombstones (
+        number INTEGER PRIMARY KEY,
+        near INTEGER NOT NULL,
+        key INTEGER NOT NULL REFERENCES burial_keys (number),
+        body BLOB NOT NULL,
+        UNIQUE (near, key, body)
+    );
     -- Forget requests that are not complete.
     CREATE TABLE pending_forgets (
         number INTEGER PRIMARY KEY,

@@ -45,6 +45,7 @@ from ..core import (
     Together,
     digest_facts,
 )
+from ..core.duplicates import rows_to_bury
 from . import action_log, tables
 from .action_log import ActionRecords
 from .bundle_trials import BEFORE, BundleTrials
@@ -52,6 +53,7 @@ from .capture_times import CaptureTimes
 from .checkpoints import Checkpoints
 from .command_journal import CommandJournal, delete_answers
 from .concept_totals import add_digests, by_concept, write_ranks, write_totals
+from .content_tombstones import ContentTombstones, adopt_tombstones, write_contents
 from .database import WriterLock, begin_snapshot, guard_errors, open_database, transaction
 from .derived_table import delete_traces, write_derived
 from .durable_files import remove_file, replace_file
@@ -279,12 +281,9 @@ class Store(StoreReader):
     def adopt_tombstones(self, other: "Store") -> None:
         """Copy another store's tombstones: facts forgotten there stay forgotten here."""
         with self._transaction("adopting tombstones") as db:
-            for key, hashes in other.tombstones():
-                db.execute("INSERT OR IGNORE INTO burial_keys (key) VALUES (?)", (key,))
-                row = db.execute("SELECT number FROM burial_keys WHERE key = ?", (key,)).fetchone()
-                rows = [(row[0], tombstone) for tombstone in hashes]
-                db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", rows)
+            adopt_tombstones(db, other.tombstones(), other.buried.every())
         self._keys = self._tombstone_keys()
+        self.buried = ContentTombstones(self._rows, self._keys)
 
     def store_raw_inputs(self, raws: Mapping[str, bytes]) -> None:
         """Store raw inputs by id, for as long as these observations are label candidates or
@@ -459,8 +458,10 @@ class Store(StoreReader):
     def _erase(self, effect: EraseFacts | ExcludeFacts) -> None:
         number, key = self._keys[0]
         tombs = [(number, hash_id(key, fact_id)) for fact_id in effect.ids]
+        contents = rows_to_bury(effect, self, key)
         with self._fact_transaction("erasing facts", effect.ids) as db:
             db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", tombs)
+            write_contents(db, number, contents)
             tables.erase_growth(db, effect.ids)
             action_log.delete_facts(db, effect.ids)
             delete_answers(db)
@@ -472,6 +473,7 @@ class Store(StoreReader):
                 write_pending(db, effect.request)
             put_meta(db, "unscrubbed", b"1")
         self._records = None
+        self.buried = ContentTombstones(self._rows, self._keys)
         self.candidate_index().drop(effect.ids)
         if isinstance(effect, ExcludeFacts):
             return

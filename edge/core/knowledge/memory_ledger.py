@@ -15,6 +15,7 @@ from .. import limits
 from ..actions import Action
 from ..adaptors import AdaptorRecord, PendingAdaptor, end_adaptors
 from ..domain_merges import DomainMerge
+from ..duplicates import ContentRows, Sketches, hash_content, rows_to_bury
 from ..events import (
     Effect,
     EraseFacts,
@@ -74,6 +75,9 @@ class MemoryLedger:
         for fact in facts:
             self._put(fact)
         self._tombstones: set[bytes] = set()
+        self._buried = ContentRows()
+        self._hashes: frozenset[bytes] = frozenset()
+        self._sketches: Sketches | None = None
         self._geometry: Geometry | None = None
         self._evictions = 0
         self._adaptors: dict[str, tuple[AdaptorRecord, ...]] = {}
@@ -262,6 +266,7 @@ class MemoryLedger:
             self._rename(effect)
             return
         if not isinstance(effect, CompleteForget):
+            self._bury_contents(effect)
             self._erase(effect.ids)
         if isinstance(effect, ExcludeFacts):
             if effect.request is not None:
@@ -284,6 +289,12 @@ class MemoryLedger:
         self._attempts.clear()
         self._keep_merges(self._merges, gone)
         self._keep_actions(self._actions.values(), gone)
+
+    def _bury_contents(self, effect: EraseFacts | ExcludeFacts) -> None:
+        kept = self._buried.newest(rows_to_bury(effect, self, b""))
+        if kept.sketches and kept.sketches != self._buried.sketches:
+            self._sketches = Sketches(b"", kept.sketches)
+        self._buried, self._hashes = kept, frozenset(kept.hashes)
 
     def _keep_adaptors(self, wanted: Callable[[AdaptorRecord], bool]) -> None:
         left = {name: tuple(filter(wanted, rows)) for name, rows in self._adaptors.items()}
@@ -441,6 +452,12 @@ class MemoryLedger:
     def was_forgotten(self, fact_id: str) -> bool:
         """See `facts.Ledger`."""
         return _tombstone(fact_id) in self._tombstones
+
+    def resembles_forgotten(self, features: bytes) -> bool:
+        """See `facts.Ledger`."""
+        if hash_content(b"", features) in self._hashes:
+            return True
+        return self._sketches is not None and self._sketches.resemble(features)
 
     def geometry(self) -> Geometry | None:
         """See `facts.Ledger`."""
