@@ -17,7 +17,8 @@ import encoder
 from edge import Store
 from edge.cli.app import app
 from edge.core.events import StoreFacts
-from edge.core.facts import Fact, Receipt, Selector
+from edge.core.facts import Fact, Selector
+from edge.core.receipt import Receipt
 from edge.home import actions
 from edge.home.home import Home, create_home
 from tests.worlds import WIDTH, clouds, vector, whole_number_model

@@ -16,10 +16,11 @@ from .actions import Action
 from .adaptors import AdaptorRecord
 from .domain_merges import DomainMerge
 from .errors import EdgeError
-from .facts import Fact, LabelCandidate, Receipt, Selector
+from .facts import Fact, LabelCandidate, Selector
 from .jobs import GrowthJob, GrowthResult
 from .knowledge import Contribution
 from .recalibration import Recalibration
+from .receipt import Receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

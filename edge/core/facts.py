@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .domain_merges import DomainMerge
     from .knowledge import Contribution
     from .recalibration import Recalibration
+    from .receipt import Receipt
 
 Concept = tuple[str, str]
 """A domain and a label."""
@@ -188,27 +189,6 @@ class LabelCandidate:
     recording: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """The result of a forget request.
-
-    digest_after equals the digest of a ledger that never held the forgotten facts.  rebuilt:
-    derived parts computed again.  evicted_before: facts evicted from the ledger so far.
-    not_covered: places that may still hold traces.
-    """
-
-    request_id: str
-    requested_at_ns: int
-    selector: Selector
-    facts_forgotten: int
-    concepts_touched: tuple[str, ...]
-    digest_before: str
-    digest_after: str
-    rebuilt: tuple[str, ...]
-    evicted_before: int
-    not_covered: tuple[str, ...]
-
-
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Derived:
     """Something derived from facts, kept so that it need not be derived again.
@@ -312,7 +292,7 @@ class Ledger(Protocol):
         """Return the ids of the label candidates that a selector matches, oldest first.  Candidates
         have no label, so a selector that names one matches none."""
 
-    def receipt(self, request_id: str, selector: Selector, /) -> Receipt | None:
+    def receipt(self, request_id: str, selector: Selector, /) -> "Receipt | None":
         """Return the receipt of a completed forget request.  Its selector is the given one if the
         request was for that, and a different one otherwise."""
 

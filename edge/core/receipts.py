@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .events import ForgetRequest
-from .facts import Fact, Ledger, Receipt
+from .facts import Fact, Ledger
+from .receipt import Receipt
 
 NOT_COVERED = (
     "backups and exports made before this request",

@@ -48,7 +48,7 @@ from .events import (
     UndoMerge,
     Unlabel,
 )
-from .facts import Ledger, Receipt, Selector
+from .facts import Ledger, Selector
 from .forecasting import SeriesTracker, State
 from .knowledge import (
     Contribution,
@@ -61,6 +61,7 @@ from .knowledge import (
     review_contribution,
 )
 from .learning import Learner
+from .receipt import Receipt
 from .receipts import Rebuilt, write_receipt
 from .reconfigurator import Reconfigurator
 from .runtime_views import RuntimeViews

@@ -40,9 +40,10 @@ from edge.core.events import (
     Undoable,
     Unlabel,
 )
-from edge.core.facts import Derived, FactBatch, LabelCandidate, Receipt, Selector, sample_facts
+from edge.core.facts import Derived, FactBatch, LabelCandidate, Selector, sample_facts
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from edge.core.recalibration import Recalibration
+from edge.core.receipt import Receipt
 from edge.core.runtime import Runtime
 from tests.homes import CARD, new_store
 from tests.workers import a_record

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from edge.core.events import Decision, FitGeometry, ForgetRequest
-from edge.core.facts import Fact, Receipt, Selector
+from edge.core.facts import Fact, Selector
+from edge.core.receipt import Receipt
 from tests.worlds import World
 
 WIDTH = 24

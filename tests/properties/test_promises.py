@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from edge.core.config import Config
 from edge.core.events import Enrol, FitGeometry, ForgetRequest, Label, Relabel
-from edge.core.facts import Fact, Receipt, Selector
+from edge.core.facts import Fact, Selector
 from edge.core.knowledge.memory_ledger import MemoryLedger
+from edge.core.receipt import Receipt
 from tests.worlds import World, fact, vector
 
 DOMAINS, LABELS, SUBJECTS = ("home", "away"), ("a", "b", "c"), ("", "p", "q")

@@ -265,7 +265,7 @@ def _show_tabbed(cells: Iterable[str]) -> None:
 
 
 def show_receipt(receipt: Receipt) -> None:
-    """Print a forget receipt."""
+    """Print a forget receipt: what every receipt has, and of the rest what is set."""
     when = datetime.fromtimestamp(receipt.requested_at_ns / 1e9, UTC).isoformat(timespec="seconds")
     show_pairs(
         (
@@ -276,10 +276,54 @@ def show_receipt(receipt: Receipt) -> None:
             ("digest before", receipt.digest_before),
             ("digest after", receipt.digest_after),
             ("rebuilt", ", ".join(receipt.rebuilt)),
+            *_receipt_parts(receipt),
             ("evictions before", receipt.evicted_before),
             ("not covered", "\n".join(receipt.not_covered)),
         )
     )
+
+
+def _receipt_parts(receipt: Receipt) -> Iterator[tuple[str, str]]:
+    """Yield the parts of a receipt that name something, one line for each."""
+    parts = {
+        "adaptors": [
+            f"{one.domain} {one.version}: {one.outcome}"
+            + (f", version {one.successor} serves" if one.successor else "")
+            for one in receipt.adaptors
+        ],
+        "placed domains": [
+            f"{one.domain}: {_facts(one.facts)} {one.outcome}"
+            + (f", now {one.renamed_to}" if one.renamed_to else "")
+            for one in receipt.placed
+        ],
+        "evicted by them": [
+            f"{one.domain}/{one.label}: {_facts(one.facts)}" for one in receipt.evictions
+        ],
+        "series": [
+            f"{one.stream}: {one.samples} samples forgotten, forecaster {one.outcome}"
+            + (f", {one.lost_samples} other samples lost" if one.lost_samples else "")
+            for one in receipt.series
+        ],
+        "files": [
+            f"{one.path} ({one.kind}): {one.outcome}" + (f"; {one.hint}" if one.hint else "")
+            for one in receipt.files
+        ],
+        "other devices": [
+            f"{one.device} holds a {one.holds}: order {one.order_id}"
+            f" {'sent' if one.sent else 'not sent yet'}"
+            for one in receipt.devices
+        ],
+        "duplicates": [] if receipt.duplicates == "exact" else [receipt.duplicates],
+    }
+    yield from ((name, "\n".join(lines)) for name, lines in parts.items() if lines)
+    if receipt.accepted_at_ns and receipt.excluded_at_ns:
+        yield "excluded after", _seconds(receipt.excluded_at_ns - receipt.accepted_at_ns)
+    if receipt.accepted_at_ns and receipt.completed_at_ns:
+        yield "complete after", _seconds(receipt.completed_at_ns - receipt.accepted_at_ns)
+
+
+def _seconds(duration_ns: int) -> str:
+    return f"{duration_ns / 1e9:.3f} s"
 
 
 def show_verified(result: VerifyReport) -> None:

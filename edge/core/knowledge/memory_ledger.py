@@ -35,7 +35,6 @@ from ..facts import (
     Fact,
     FactBatch,
     LabelCandidate,
-    Receipt,
     Selector,
     Span,
     digest_facts,
@@ -44,6 +43,7 @@ from ..facts import (
     untimed_batch,
 )
 from ..recalibration import Recalibration
+from ..receipt import Receipt
 from .contributions import Contribution
 
 Geometry = Mapping[str, NDArray[Any]]

@@ -12,7 +12,8 @@ from edge.core.events import (
     Observation,
     Rejected,
 )
-from edge.core.facts import Receipt, Selector
+from edge.core.facts import Selector
+from edge.core.receipt import Receipt
 from tests.worlds import World, fact, vector
 
 VALUES = vector(5)

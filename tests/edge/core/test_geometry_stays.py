@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from edge.core import limits
 from edge.core.events import Enrol, FitGeometry, ForgetRequest, Relabel
-from edge.core.facts import Fact, Receipt, Selector
+from edge.core.facts import Fact, Selector
 from edge.core.knowledge.geometry_fit import MARK
+from edge.core.receipt import Receipt
 from tests.worlds import World, fact
 
 SAMPLE = 12

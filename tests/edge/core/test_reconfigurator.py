@@ -27,8 +27,9 @@ from edge.core.events import (
     StartGrowth,
     Tick,
 )
-from edge.core.facts import Fact, Receipt, Selector
+from edge.core.facts import Fact, Selector
 from edge.core.jobs import GrowthJob, GrowthResult
+from edge.core.receipt import Receipt
 from edge.core.reconfigurator import job_fingerprint, surplus_adaptor
 from tests.worlds import World, fact
 

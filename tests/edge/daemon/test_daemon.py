@@ -182,7 +182,7 @@ def test_observations_forgotten_offline_leave_the_outbox_at_the_start(tmp_path: 
 
 def _erasure(key: str):
     from edge.core.events import EraseFacts
-    from edge.core.facts import Receipt
+    from edge.core.receipt import Receipt
 
     receipt = Receipt(
         request_id="r",

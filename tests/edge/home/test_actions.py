@@ -8,7 +8,8 @@ import pytest
 import encoder
 from edge.core.errors import ConfigError, EdgeError, StateError
 from edge.core.events import Decision, DriftAlarm, EraseFacts, Rejected, StoreAdaptor, StoreFacts
-from edge.core.facts import Receipt, Selector
+from edge.core.facts import Selector
+from edge.core.receipt import Receipt
 from edge.home import actions
 from edge.home.home import Home
 from tests.homes import new_home, run_json, teach, write_csv

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from edge.core.events import Decision, Enrol, FitGeometry, ForgetRequest, Label, Observation
-from edge.core.facts import Receipt, Selector
+from edge.core.facts import Selector
 from edge.core.knowledge import knowledge as place
 from edge.core.knowledge.refits import HeadRefit, RouterRefit, ThresholdsRefit
+from edge.core.receipt import Receipt
 from edge.home.home import Home
 from tests.homes import new_home
 from tests.worlds import fact, vector

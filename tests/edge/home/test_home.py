@@ -25,7 +25,8 @@ from edge.core.events import (
     Rejected,
     Tick,
 )
-from edge.core.facts import Receipt, Selector
+from edge.core.facts import Selector
+from edge.core.receipt import Receipt
 from edge.home import home
 from edge.home.home import Home, create_home
 from edge.home.transfer import merge_store

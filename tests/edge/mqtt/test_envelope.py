@@ -15,7 +15,8 @@ from edge.core.events import (
     LabelRequest,
     Rejected,
 )
-from edge.core.facts import Receipt, Selector
+from edge.core.facts import Selector
+from edge.core.receipt import Receipt
 from edge.mqtt.envelope import MessageEncoder, mark_historical
 
 DECISION = Decision(

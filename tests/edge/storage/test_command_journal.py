@@ -12,7 +12,8 @@ import pytest
 from edge import Store
 from edge.core.config import Config
 from edge.core.events import Enrol, ForgetRequest, Label, Observation, Publish, Rejected
-from edge.core.facts import Receipt, Selector
+from edge.core.facts import Selector
+from edge.core.receipt import Receipt
 from edge.core.runtime import Runtime
 from edge.storage import command_journal as journal
 from edge.storage.command_journal import AnsweredCommand, JournalEntry

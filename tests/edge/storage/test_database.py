@@ -12,7 +12,8 @@ import pytest
 from edge import Store
 from edge.core.errors import StateCorruptError, StateError, StateVersionError
 from edge.core.events import EraseFacts, StoreAdaptor, StoreFacts
-from edge.core.facts import Receipt, Selector, digest_facts
+from edge.core.facts import Selector, digest_facts
+from edge.core.receipt import Receipt
 from edge.storage import database as files
 from edge.storage import schema
 from edge.storage.database import WriterLock, guard_errors, open_database, transaction

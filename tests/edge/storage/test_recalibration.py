@@ -12,8 +12,9 @@ from edge import Store
 from edge.core import limits
 from edge.core.errors import StateCorruptError, StateError
 from edge.core.events import EraseFacts, StoreRecalibration
-from edge.core.facts import Receipt, Selector
+from edge.core.facts import Selector
 from edge.core.recalibration import RECALIBRATION_VERSION, ConfirmedAlarm, Recalibration
+from edge.core.receipt import Receipt
 from edge.storage import schema
 from tests.homes import CARD, new_store, raw_bytes
 from tests.worlds import WIDTH, fact

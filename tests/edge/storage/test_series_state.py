@@ -14,7 +14,8 @@ import pytest
 
 from edge.core.errors import StateError
 from edge.core.events import ForgetRequest, Message, Observation
-from edge.core.facts import Receipt, Selector
+from edge.core.facts import Selector
+from edge.core.receipt import Receipt
 from edge.home.home import Home
 from edge.storage import series_state as session
 from edge.storage.serialization import pack_arrays, pack_data, unpack_arrays, unpack_data

@@ -23,8 +23,9 @@ from edge.core.events import (
     StoreContribution,
     StoreFacts,
 )
-from edge.core.facts import Receipt, Selector
+from edge.core.facts import Selector
 from edge.core.knowledge import Contribution
+from edge.core.receipt import Receipt
 from tests.homes import CARD, RECEIPT, distinct_facts, new_store, raw_bytes, wide_card
 from tests.workers import a_record
 from tests.worlds import fact

@@ -14,7 +14,8 @@ from edge.core.events import (
     StoreGrowthAttempt,
     StoreLabelCandidates,
 )
-from edge.core.facts import LabelCandidate, Receipt, Selector
+from edge.core.facts import LabelCandidate, Selector
+from edge.core.receipt import Receipt
 from tests.homes import CARD, distinct_facts, new_store, raw_bytes
 from tests.workers import a_record
 from tests.worlds import fact

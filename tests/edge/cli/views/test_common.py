@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,16 @@ from rich.console import Console
 
 from edge.cli.views import common as views
 from edge.core.events import Decision, DriftAlarm, Rejected
-from edge.core.facts import Receipt, Selector
+from edge.core.facts import Selector
+from edge.core.receipt import (
+    AdaptorOutcome,
+    DeviceOrder,
+    EvictedConcept,
+    FileFound,
+    PlacedDomain,
+    Receipt,
+    SeriesForgotten,
+)
 from edge.datasets.class_folders import Skipped
 from edge.home.actions import ClassCount, LearnSummary, Prediction, VerifyReport
 
@@ -65,6 +75,51 @@ def test_digests_never_wrap(screen):
     )
     views.show_receipt(receipt)
     assert screen.getvalue().count(DIGEST + "\n") == 4
+
+
+def test_a_receipt_lists_the_parts_that_are_set(screen):
+    """Each part of a receipt that names something is printed, and no empty part is."""
+    bare = Receipt(
+        request_id="r",
+        requested_at_ns=5,
+        selector=Selector(),
+        facts_forgotten=1,
+        concepts_touched=("hall/cat",),
+        digest_before=DIGEST,
+        digest_after=DIGEST,
+        rebuilt=(),
+        evicted_before=0,
+        not_covered=("backups",),
+    )
+    views.show_receipt(bare)
+    assert "files" not in screen.getvalue()
+    full = replace(
+        bare,
+        series=(SeriesForgotten("pump", 60, "restarted", 12),),
+        evictions=(EvictedConcept("hall", "cat", 10),),
+        placed=(PlacedDomain("hall", 40, "placed again", "domain-2"),),
+        files=(FileFound("old.npz", "export", "kept", "remove it"),),
+        devices=(DeviceOrder("cam-2", "bundle", "recall-7", sent=False),),
+        adaptors=(AdaptorOutcome("hall", 1, "derived again", 2),),
+        duplicates="near",
+        accepted_at_ns=1_000_000_000,
+        excluded_at_ns=1_020_000_000,
+        completed_at_ns=2_500_000_000,
+    )
+    views.show_receipt(full)
+    shown = "".join(screen.getvalue().split())
+    for part in (
+        "pump: 60 samples forgotten, forecaster restarted, 12 other samples lost",
+        "hall/cat: 10 facts",
+        "hall: 40 facts placed again, now domain-2",
+        "old.npz (export): kept; remove it",
+        "cam-2 holds a bundle: order recall-7 not sent yet",
+        "hall 1: derived again, version 2 serves",
+        "near",
+        "0.020 s",
+        "1.500 s",
+    ):
+        assert part.replace(" ", "") in shown, part
 
 
 def test_nothing_shown_steers_the_terminal(screen, capsys):

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from edge.cli.views import demo as demo_view
 from edge.core.events import Decision
-from edge.core.facts import Receipt, Selector
+from edge.core.facts import Selector
+from edge.core.receipt import Receipt
 from edge.demo.events import (
     DemoEvent,
     DemoOutcome,

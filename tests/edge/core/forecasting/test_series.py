@@ -23,7 +23,8 @@ from edge.core.events import (
     SeriesAnomaly,
     SeriesForecast,
 )
-from edge.core.facts import Receipt, Selector
+from edge.core.facts import Selector
+from edge.core.receipt import Receipt
 from tests.worlds import World
 
 MINUTES_NS = 300 * 10**9

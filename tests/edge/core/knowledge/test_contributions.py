@@ -22,8 +22,9 @@ from edge.core.events import (
     StoreContribution,
     StoreGeometry,
 )
-from edge.core.facts import Fact, Receipt, Selector
+from edge.core.facts import Fact, Selector
 from edge.core.knowledge.contributions import NAMES, Contribution, concepts_of, shrink_sums
+from edge.core.receipt import Receipt
 from tests.worlds import World, clouds, fact
 
 CARD = World().model.card.fingerprint

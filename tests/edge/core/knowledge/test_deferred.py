@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from edge.core import limits
 from edge.core.events import Decision, Enrol, FitGeometry, ForgetRequest, Observation, Relabel
-from edge.core.facts import Fact, Receipt, Selector, hash_rank
+from edge.core.facts import Fact, Selector, hash_rank
 from edge.core.knowledge import knowledge as place
 from edge.core.knowledge.knowledge import Knowledge, derive_knowledge
 from edge.core.knowledge.refits import HeadRefit, Refit, RouterRefit, ThresholdsRefit
+from edge.core.receipt import Receipt
 from edge.core.runtime import Runtime
 from tests.worlds import World, clouds, fact, vector
 

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from edge.core import limits
 from edge.core.events import EraseFacts, StoreFacts, StoreGeometry, StoreLabelCandidates
-from edge.core.facts import LabelCandidate, Receipt, Selector
+from edge.core.facts import LabelCandidate, Selector
 from edge.core.knowledge.memory_ledger import MemoryLedger
+from edge.core.receipt import Receipt
 from tests.worlds import fact
 
 RECEIPT = Receipt(

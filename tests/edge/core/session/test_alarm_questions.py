@@ -18,7 +18,8 @@ from edge.core.events import (
     Observation,
     Rejected,
 )
-from edge.core.facts import Receipt, Selector
+from edge.core.facts import Selector
+from edge.core.receipt import Receipt
 from edge.home.home import Home
 from edge.storage import tables
 from tests.drifts import SECOND_NS, SHIFT, samples, timed_home

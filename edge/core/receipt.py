@@ -1,0 +1,126 @@
+"""The receipt of a forget request: every field of it, and the parts that it lists.
+
+Fields that came later have defaults, so that receipts of earlier releases are read unchanged.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .facts import Selector
+
+SeriesOutcome = Literal["replayed", "restarted"]
+"""Of a series' forecaster: computed again without the samples, or begun without history."""
+
+PlacedOutcome = Literal["placed again", "kept"]
+"""Of a domain that the detector chose: chosen again without the facts, or left as it is."""
+
+FileKind = Literal["backup", "export", "bundle", "damaged copy", "firmware", "other"]
+FileOutcome = Literal["removed", "kept"]
+DeviceHolding = Literal["contribution", "bundle"]
+
+AdaptorChange = Literal["derived again", "trained again", "ended"]
+"""Of an adaptor that the facts shaped: solved again, trained again from the same blueprint and
+seed, or removed."""
+
+DuplicateGuard = Literal["off", "exact", "near"]
+"""What is refused later: nothing, the same ids, or also features that are nearly the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesForgotten:
+    """A time series that lost samples.  samples: forgotten.  lost_samples: others whose effect on
+    the forecaster is lost, since their raw values are not kept."""
+
+    stream: str
+    samples: int
+    outcome: SeriesOutcome
+    lost_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvictedConcept:
+    """A concept from which the forgotten facts had evicted others, which a device that never saw
+    them would hold.  facts: how many."""
+
+    domain: str
+    label: str
+    facts: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedDomain:
+    """A domain that the detector chose for facts.  renamed_to: its new name, empty if it keeps
+    its name."""
+
+    domain: str
+    facts: int
+    outcome: PlacedOutcome
+    renamed_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FileFound:
+    """A file in the home that may still hold the facts.  path: relative to the home.  hint: what
+    to do about a file that is kept."""
+
+    path: str
+    kind: FileKind
+    outcome: FileOutcome
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceOrder:
+    """Another device that holds what the facts shaped, and the order to drop it.  sent: whether
+    the order is on its way."""
+
+    device: str
+    holds: DeviceHolding
+    order_id: str
+    sent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptorOutcome:
+    """An adaptor version that the facts shaped.  successor: the version that serves in its place,
+    0 for none."""
+
+    domain: str
+    version: int
+    outcome: AdaptorChange
+    successor: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The result of a forget request.
+
+    digest_before, digest_after: of the knowledge, as HMAC-SHA256 under a key of the ledger that
+    never leaves its device, so that no guess at the content can be tested; the second is that of a
+    ledger that never held the forgotten facts.  rebuilt: derived parts computed again.
+    evicted_before: facts evicted from the ledger so far.  not_covered: places that may still hold
+    traces.  duplicates: what is refused from now on.  accepted_at_ns, excluded_at_ns,
+    completed_at_ns: when the request was durable, when nothing that the facts shaped served any
+    more, and when everything was derived again; 0 if unknown.
+    """
+
+    request_id: str
+    requested_at_ns: int
+    selector: Selector
+    facts_forgotten: int
+    concepts_touched: tuple[str, ...]
+    digest_before: str
+    digest_after: str
+    rebuilt: tuple[str, ...]
+    evicted_before: int
+    not_covered: tuple[str, ...]
+    series: tuple[SeriesForgotten, ...] = ()
+    evictions: tuple[EvictedConcept, ...] = ()
+    placed: tuple[PlacedDomain, ...] = ()
+    files: tuple[FileFound, ...] = ()
+    devices: tuple[DeviceOrder, ...] = ()
+    adaptors: tuple[AdaptorOutcome, ...] = ()
+    duplicates: DuplicateGuard = "exact"
+    accepted_at_ns: int = 0
+    excluded_at_ns: int = 0
+    completed_at_ns: int = 0
