@@ -102,7 +102,8 @@ if TYPE_CHECKING:
         untimed_batch,
     )
     from .jobs import GrowthJob, GrowthResult
-    from .knowledge.contributions import Contribution, find_invalid_contribution
+    from .knowledge.cohorts import CohortPlan, Published
+    from .knowledge.contributions import Contribution, Publication, find_invalid_contribution
     from .knowledge.knowledge import Knowledge, derive_knowledge
     from .knowledge.memory_ledger import MemoryLedger
     from .limits import (
@@ -238,7 +239,8 @@ else:
                 "untimed_batch",
             ),
             "jobs": ("GrowthJob", "GrowthResult"),
-            "knowledge.contributions": ("Contribution", "find_invalid_contribution"),
+            "knowledge.cohorts": ("CohortPlan", "Published"),
+            "knowledge.contributions": ("Contribution", "Publication", "find_invalid_contribution"),
             "knowledge.knowledge": ("Knowledge", "derive_knowledge"),
             "knowledge.memory_ledger": ("MemoryLedger",),
             "limits": (
@@ -302,6 +304,7 @@ __all__ = [
     "CalibrationStatus",
     "CancelGrowth",
     "ChangePoint",
+    "CohortPlan",
     "ColumnMatch",
     "Concept",
     "Config",
@@ -348,7 +351,9 @@ __all__ = [
     "Observation",
     "ObservedRate",
     "PlacedDomain",
+    "Publication",
     "Publish",
+    "Published",
     "Recalibration",
     "Receipt",
     "Rejected",

@@ -51,9 +51,12 @@ from .events import (
 from .facts import Ledger, Selector
 from .forecasting import SeriesTracker, State
 from .knowledge import (
+    NOTHING_PUBLISHED,
     Contribution,
     GeometryFitter,
     Knowledge,
+    Publication,
+    Published,
     Refit,
     ThresholdsRefit,
     conflicting_contributions,
@@ -176,9 +179,12 @@ class Runtime(RuntimeViews):
             self._session.knowledge_changed()
         return self.knowledge.digest(self._model.card.fingerprint)
 
-    def contribute(self, device: str, revision: int) -> Contribution:
-        """Return the contribution of this device's own facts; call it with all effects applied."""
-        return self.knowledge.contribute(device, self._model.card.fingerprint, revision)
+    def contribute(
+        self, device: str, revision: int, published: Published = NOTHING_PUBLISHED
+    ) -> Publication:
+        """Return the contribution of this device's own facts, with what to record before it leaves
+        the device; call it with all effects applied.  published: what was recorded so far."""
+        return self.knowledge.contribute(device, self._model.card.fingerprint, revision, published)
 
     def holds_traces(self, selector: Selector) -> bool:
         """Return whether label candidates or facts in records of actions match a selector, or

@@ -65,7 +65,7 @@ class FleetMember:
         self._seen = self._derived = ("", 0)
         self._changed_s = self._first_s = clock()
         self._message: bytes | None = None
-        self._connection = -1
+        self._connection = self._revision = -1
         self._deriving: tuple[BackgroundContribution, tuple[str, int]] | None = None
 
     def receive(
@@ -109,6 +109,8 @@ class FleetMember:
                 log.warning("contribution_not_adopted", device=device, reason=error.message)
         slot = self._context.homes.get("")
         home = slot.home if slot is not None else None
+        if home is not None:
+            self._withdraw_after_forget(home)
         if home is not None and self._deriving is not None:
             self._take_result(home, *self._deriving)
         if home is not None and self._deriving is None and self._due(home):
@@ -157,12 +159,42 @@ class FleetMember:
         here = (home.runtime.knowledge.geometry.fingerprint, home.store.receipt_count())
         if deriving.result is None or here != (deriving.geometry.fingerprint, seen[1]):
             return
-        made, packed = deriving.result
+        publication, before, packed = deriving.result
+        publications = home.store.publications
+        if not publications.record(publication.plan, before):
+            return
+        made = publication.contribution
         # Column names are part of a contribution, but not of its content digest.
-        content = "\n".join((made.content, *made.columns))
-        revision = home.store.contribution_revision(content, self._context.now_ns())
-        self._message = write_contribution(replace(made, revision=revision), self._key, packed)
-        self._derived, self._connection = seen, -1
+        content = "\n".join((made.content, *made.columns)) if made.samples else ""
+        revision = publications.revision(content, self._context.now_ns(), seen[1])
+        self._derived = seen
+        if revision != self._revision:
+            self._message = write_contribution(replace(made, revision=revision), self._key, packed)
+            self._revision, self._connection = revision, -1
+
+    def _withdraw_after_forget(self, home: Home) -> None:
+        """Publish an empty contribution if facts were forgotten since the last one: what remains
+        takes time to sum, and what was published must not be used any longer."""
+        forgets, last = home.store.receipt_count(), home.store.publications.last()
+        if forgets == last.forgets or not last.revision:
+            return
+        self._derived = ("", 0)
+        if not last.content:
+            return
+        geometry = home.runtime.knowledge.geometry
+        revision = home.store.publications.revision("", self._context.now_ns(), forgets)
+        empty = Contribution(
+            device=self._device,
+            card=home.model.card.fingerprint,
+            geometry=geometry.fingerprint,
+            geometry_version=geometry.version,
+            seed=geometry.seed,
+            revision=revision,
+            columns=home.store.columns(),
+        )
+        self._message = write_contribution(empty, self._key)
+        self._revision, self._connection = revision, -1
+        self._publish()
 
     def _publish(self) -> None:
         """Publish the newest contribution, retained, once on each connection."""

@@ -207,6 +207,11 @@ MIGRATIONS: Final[list[str]] = [
     CREATE INDEX action_facts_by_id ON action_facts (id);
     ALTER TABLE adaptors ADD COLUMN kept_for INTEGER;
     """,
+    """
+    -- Fleet: what was published of the facts.
+    CREATE TABLE cohorts (number INTEGER PRIMARY KEY, members BLOB NOT NULL);
+    INSERT INTO meta VALUES ('published_key', randomblob(32));
+    """,
 ]
 
 

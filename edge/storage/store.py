@@ -55,6 +55,7 @@ from .concept_totals import add_digests, by_concept, write_ranks, write_totals
 from .database import WriterLock, begin_snapshot, guard_errors, open_database, transaction
 from .derived_table import delete_traces, write_derived
 from .durable_files import remove_file, replace_file
+from .publications import Publications
 from .reader import StoreReader
 from .serialization import pack_arrays
 from .tables import FACT_COLUMNS, fact_to_row, hash_id, put_meta
@@ -84,6 +85,7 @@ class Store(StoreReader):
         self.raw_inputs: Callable[[Iterable[str]], Mapping[str, bytes]] | None = None
         self.action_records = ActionRecords(self._rows, self._transaction)
         self.trials = BundleTrials(self._rows, self._command_transaction)
+        self.publications = Publications(self._rows, self._transaction)
         self.journal = CommandJournal(self._rows, self._transaction, self._keys[0][1])
 
     @classmethod
@@ -318,19 +320,6 @@ class Store(StoreReader):
             db.execute("DELETE FROM recalibrations")
             put_meta(db, "unscrubbed", b"1")
         self._scrub()
-
-    def contribution_revision(self, content: str, now_ns: int) -> int:
-        """Return the revision of this device's contribution, durably: the last one for the same
-        content, else a higher one.  New revisions follow the clock in seconds, so that a restored
-        backup does not publish a revision below an earlier one."""
-        body = self._meta("contributed")
-        last, published = msgspec.json.decode(body, type=tuple[int, str]) if body else (0, "")
-        if published == content:
-            return last
-        revision = max(last + 1, now_ns // 10**9)
-        with self._transaction("numbering the contribution of this device") as db:
-            put_meta(db, "contributed", msgspec.json.encode((revision, content)))
-        return revision
 
     @property
     def writable(self) -> bool:

@@ -22,7 +22,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
-from ..facts import Concept, FactBatch, Ledger
+from ..facts import Concept, FactBatch
 
 COHORT_FRESH_MIN: Final = 8
 """Contents never published before in a cohort, at least: the smallest group that any number which
@@ -59,15 +59,23 @@ NOTHING_PUBLISHED: Final = Published(cohorts={})
 """Of a device that has published nothing; for programs that publish once and keep no record."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Facts of one concept, by their ids, that are published together."""
+
+    concept: Concept
+    ids: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CohortPlan:
     """What may be published next.
 
-    current: the ids of the facts of each cohort.  added: digests of the cohorts that are new.
+    current: all cohorts.  added: digests of the cohorts that are new.
     dropped: numbers of those that no longer need to be remembered.
     """
 
-    current: tuple[tuple[str, ...], ...]
+    current: tuple[Cohort, ...]
     added: tuple[Members, ...]
     dropped: tuple[int, ...]
 
@@ -93,10 +101,10 @@ def digest_content(features: bytes, key: bytes) -> bytes:
     return hmac.digest(key, features, "sha256")[:DIGEST_BYTES]
 
 
-def plan_cohorts(ledger: Ledger, published: Published) -> CohortPlan:
-    """Return the cohorts that may be published.  Cost: a pass over all facts."""
+def plan_cohorts(batches: Iterable[FactBatch], published: Published) -> CohortPlan:
+    """Return the cohorts that may be published, of all facts.  Cost: one digest a fact."""
     free: dict[bytes, list[_Row]] = {}
-    for batch in ledger.batches():
+    for batch in batches:
         for row in _rows(batch, published.key):
             free.setdefault(row.digest, []).append(row)
     for rows in free.values():
@@ -107,16 +115,20 @@ def plan_cohorts(ledger: Ledger, published: Published) -> CohortPlan:
         if found is None:
             departed.append(number)
         else:
-            current.append(tuple(row.id for row in found))
+            current.append(_cohort(found))
     seen = {digest for members in published.cohorts.values() for digest in members}
     added = []
     for rows in _by_concept(free):
         for cohort in _new_cohorts(rows, seen):
-            current.append(tuple(row.id for row in cohort))
+            current.append(_cohort(cohort))
             added.append(tuple(sorted(row.digest for row in cohort)))
             seen.update(row.digest for row in cohort)
     dropped = _overflow([(number, len(published.cohorts[number])) for number in departed])
     return CohortPlan(current=tuple(current), added=tuple(added), dropped=dropped)
+
+
+def _cohort(rows: Sequence[_Row]) -> Cohort:
+    return Cohort(rows[0].concept, tuple(row.id for row in rows))
 
 
 def _rows(batch: FactBatch, key: bytes) -> Iterable[_Row]:
@@ -183,4 +195,3 @@ def _overflow(departed: Sequence[tuple[int, int]]) -> tuple[int, ...]:
         if total > DEPARTED_MAX:
             dropped.append(number)
     return tuple(dropped)
-

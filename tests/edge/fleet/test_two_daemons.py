@@ -178,7 +178,9 @@ def never_had_it(north: Path, south: Path) -> str:
         store = opened.enter_context(Store.open(north / "knowledge.db", CARD, writable=False))
         home = opened.enter_context(Home(south, writable=False))
         assert home.store.concepts() == {}
-        gift = Runtime(home.settings.config(), home.model, store).contribute("north", 1)
+        gift = (
+            Runtime(home.settings.config(), home.model, store).contribute("north", 1).contribution
+        )
         assert gift.samples == 12
         fresh = Runtime(home.settings.config(), home.model, MemoryLedger())
         fresh.handle(gift)
