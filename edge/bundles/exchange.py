@@ -1,21 +1,21 @@
 """Exports a bundle of a home, and imports one on trial."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 import hdc
 
-from ..core import EdgeError, StateError, columns_differ, unnamed_side
+from ..core import ConfigError, EdgeError, StateError, columns_differ, unnamed_side
 from ..core.adaptors import AdaptorRecord
 from ..core.knowledge import find_invalid_contribution
-from ..home import Home
+from ..home import BUNDLE_FOLDER, Home
 from ..mqtt import BundleTrialReport
-from ..signing import public_key
-from ..storage import BundleTrial
+from ..signing import load_key, public_key
+from ..storage import BundleTrial, BundleVersion, write_bytes
 from .bundle_file import (
     FILE_BYTES_MAX,
     Bundle,
@@ -24,6 +24,7 @@ from .bundle_file import (
     read_bundle,
     write_bundle,
 )
+from .exported_parts import choose_adaptors, geometry_part
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -31,17 +32,44 @@ if TYPE_CHECKING:
         Ed25519PublicKey,
     )
 
-FOLDER: Final = "bundles"
-"""Folder in a home with the bundles that commands may import."""
+
+class BundleExport(msgspec.Struct, frozen=True, kw_only=True):
+    """A bundle that was written to a file.  adaptors, withheld: see `ExportedBundle`."""
+
+    bundle: str
+    counter: int
+    bytes: int
+    adaptors: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedBundle:
+    """A bundle as a file.  adaptors: domains whose adaptor is in it.  withheld: domains whose
+    adaptor would tell too much about single facts, or came in a bundle itself."""
+
+    body: bytes
+    adaptors: tuple[str, ...]
+    withheld: tuple[str, ...]
 
 
 def export_bundle(
     home: Home, key: "Ed25519PrivateKey", publisher: str, counter: int, now_ns: int
-) -> bytes:
-    """Return a bundle of a home's geometry, contribution and serving adaptors."""
-    known, device = home.runtime.knowledge, home.settings.device.known_as
-    contribution = home.runtime.contribute(device, counter)
-    records = tuple(versions[0] for _, versions in sorted(home.store.adaptors().items()))
+) -> ExportedBundle:
+    """Export a bundle of a home's geometry, contribution and serving adaptors, and record what it
+    holds; raises EdgeError if the geometry would give single facts away."""
+    store, known, device = home.store, home.runtime.knowledge, home.settings.device.known_as
+    before = store.publications.published()
+    publication = home.runtime.contribute(device, counter, before)
+    contribution = publication.contribution
+    serving = [versions[0] for _, versions in sorted(store.adaptors().items())]
+    parts = [part for part in (geometry_part(home, before.key),) if part is not None]
+    chosen = choose_adaptors(store, serving, before.key)
+    version = BundleVersion(publisher, counter)
+    parts += [part for _, part in chosen]
+    recorded = store.publications.record(publication.plan, before, version, parts)
+    assert recorded, "one process writes, and it does nothing else meanwhile"
+    records = tuple(record for record, _ in chosen)
     head = BundleHead(
         publisher=publisher,
         counter=counter,
@@ -55,7 +83,28 @@ def export_bundle(
         adaptors=tuple(map(manifest_entry, records)),
         columns=contribution.columns,
     )
-    return write_bundle(head, known.geometry, contribution.arrays, records, key)
+    body = write_bundle(head, known.geometry, contribution.arrays, records, key)
+    taken = tuple(record.domain for record in records)
+    withheld = tuple(one.domain for one in serving if one.domain not in taken)
+    return ExportedBundle(body, taken, withheld)
+
+
+def write_bundle_file(
+    home: Home, file: Path, key: Path, version: BundleVersion, now_ns: int
+) -> BundleExport:
+    """Export a bundle to a new file, signed with the private key in another; raises EdgeError with
+    the reason."""
+    if file.exists():
+        raise ConfigError(f"exporting to {file}: the file exists already", "choose another name")
+    made = export_bundle(home, load_key(key), version.publisher, version.counter, now_ns)
+    write_bytes(file, made.body)
+    return BundleExport(
+        bundle=str(file),
+        counter=version.counter,
+        bytes=len(made.body),
+        adaptors=made.adaptors,
+        withheld=made.withheld,
+    )
 
 
 def import_bundle(home: Home, name: str, now_ns: int) -> BundleTrialReport:
@@ -85,7 +134,8 @@ def import_bundle(home: Home, name: str, now_ns: int) -> BundleTrialReport:
         revision=contribution.revision if contribution else 0,
         versions=tuple((one.domain, one.version) for one in records),
     )
-    home.store.trials.begin(trial, bundle.geometry.pack(), contribution, records)
+    arrays = bundle.geometry.pack()
+    home.store.trials.begin(trial, arrays, contribution, records, head.device)
     home.reopen()
     unnamed = unnamed_side(home.store.columns(), head.columns)
     return msgspec.structs.replace(home.trial_state(), reason=unnamed and f"(warning: {unnamed})")
@@ -93,11 +143,11 @@ def import_bundle(home: Home, name: str, now_ns: int) -> BundleTrialReport:
 
 def _file(folder: Path, name: str) -> bytes:
     """Read a file of the bundle folder, and no other."""
-    path = folder / FOLDER / name
+    path = folder / BUNDLE_FOLDER / name
     if Path(name).name != name or name.startswith("."):
         raise EdgeError(
             f"importing {name!r}: it is not a bare file name",
-            f"name a file in the folder {FOLDER}, without a path",
+            f"name a file in the folder {BUNDLE_FOLDER}, without a path",
         )
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
@@ -105,7 +155,7 @@ def _file(folder: Path, name: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise EdgeError(
-            f"importing {name}: {error.strerror}", f"put it into {folder / FOLDER}"
+            f"importing {name}: {error.strerror}", f"put it into {folder / BUNDLE_FOLDER}"
         ) from error
 
 

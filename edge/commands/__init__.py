@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from .requests import (
         ActionsCommand,
         BundleConfirmCommand,
+        BundleExportCommand,
         BundleImportCommand,
+        BundleRemoveCommand,
         BundleRevertCommand,
         CandidatesCommand,
         ConfirmCommand,
@@ -37,7 +39,9 @@ else:
             "requests": (
                 "ActionsCommand",
                 "BundleConfirmCommand",
+                "BundleExportCommand",
                 "BundleImportCommand",
+                "BundleRemoveCommand",
                 "BundleRevertCommand",
                 "CandidatesCommand",
                 "ConfirmCommand",
@@ -57,7 +61,9 @@ else:
 __all__ = [
     "ActionsCommand",
     "BundleConfirmCommand",
+    "BundleExportCommand",
     "BundleImportCommand",
+    "BundleRemoveCommand",
     "BundleRevertCommand",
     "CandidatesCommand",
     "CommandHandler",

@@ -15,7 +15,7 @@ from ..config import CommandSettings
 from ..core import EdgeError, StateError
 from ..home import CommandContext, Home
 from ..logs import log
-from ..mqtt import InboundMessage, Response, TopicAddress, Topics
+from ..mqtt import FLEET_PURPOSES, InboundMessage, Response, TopicAddress, Topics
 from ..storage import AnsweredCommand, JournalEntry
 from .changes import LabelledMany, carry_out, completed, refused
 from .command_events import command_event
@@ -108,7 +108,7 @@ class CommandHandler:
     ) -> "PendingCommand | ReceivedContribution | None":
         """Read a command or a contribution from a broker; an invalid command is answered in its
         turn."""
-        if address.purpose == "contribution":
+        if address.purpose in FLEET_PURPOSES:
             return None if self._member is None else self._member.receive(arrival, address)
         given = arrival.response_topic
         return PendingCommand(

@@ -3,15 +3,19 @@ answer, in the loop's thread."""
 
 import base64
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from ..core import EdgeError, StateError
 from ..home import CommandContext, Home
+from ..storage import BundleVersion
 from .requests import (
     AgreeingCommand,
+    BundleExportCommand,
     BundleImportCommand,
+    BundleRemoveCommand,
     ExplainCommand,
     ForgetPreviewCommand,
     GalleryCommand,
@@ -192,6 +196,22 @@ def _import_bundle(request: Request, context: CommandContext) -> Iterator[tuple[
     yield from msgspec.to_builtins(report).items()
 
 
+def _export_bundle(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..bundles import write_bundle_file
+
+    assert isinstance(request, BundleExportCommand)
+    file, key = Path(request.file), Path(request.key)
+    version = BundleVersion(request.publisher, request.counter)
+    report = write_bundle_file(open_home(request, context), file, key, version, context.now_ns())
+    yield from msgspec.to_builtins(report).items()
+
+
+def _remove_bundle(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    assert isinstance(request, BundleRemoveCommand)
+    home = open_home(request, context)
+    yield from msgspec.to_builtins(home.remove_bundle(request.publisher, request.counter)).items()
+
+
 def _confirm_bundle(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     yield from msgspec.to_builtins(open_home(request, context).confirm_trial()).items()
 
@@ -225,4 +245,6 @@ QUERIES: Final[dict[str, Callable[[Any, CommandContext], Iterator[tuple[str, Any
     "bundle-import": _import_bundle,
     "bundle-confirm": _confirm_bundle,
     "bundle-revert": _revert_bundle,
+    "bundle-export": _export_bundle,
+    "bundle-remove": _remove_bundle,
 }

@@ -250,6 +250,23 @@ class BundleRevertCommand(Request, frozen=True, tag="bundle-revert"):
     """Restore the state before the bundle on trial."""
 
 
+class BundleExportCommand(Request, frozen=True, kw_only=True, tag="bundle-export"):
+    """Write a bundle to a new file.  file, key: paths on this machine.  counter: above that of
+    every earlier bundle of this publisher."""
+
+    file: Name
+    key: Name
+    publisher: Name
+    counter: Annotated[int, msgspec.Meta(ge=1, le=core_limits.COUNT_MAX)]
+
+
+class BundleRemoveCommand(Request, frozen=True, kw_only=True, tag="bundle-remove"):
+    """Remove what an imported bundle brought, and its file."""
+
+    publisher: Name
+    counter: Annotated[int, msgspec.Meta(ge=1, le=core_limits.COUNT_MAX)]
+
+
 class ExplainCommand(Request, frozen=True, tag="explain"):
     """Explain a waiting, recent or labelled observation."""
 
@@ -370,6 +387,8 @@ LOCAL_COMMANDS: Final[dict[str, type[Request]]] = COMMANDS | {
         UnlabelCommand,
         UndoCommand,
         ActionsCommand,
+        BundleExportCommand,
+        BundleRemoveCommand,
     )
 }
 """Commands that the control socket accepts.  Those that return measurements, and those of a person

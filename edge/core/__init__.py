@@ -102,8 +102,9 @@ if TYPE_CHECKING:
         untimed_batch,
     )
     from .jobs import GrowthJob, GrowthResult
-    from .knowledge.cohorts import CohortPlan, Published
+    from .knowledge.cohorts import CohortPlan, Published, digest_content, may_be_exported
     from .knowledge.contributions import Contribution, Publication, find_invalid_contribution
+    from .knowledge.geometry_fit import GeometryFitter
     from .knowledge.knowledge import Knowledge, derive_knowledge
     from .knowledge.memory_ledger import MemoryLedger
     from .limits import (
@@ -239,8 +240,9 @@ else:
                 "untimed_batch",
             ),
             "jobs": ("GrowthJob", "GrowthResult"),
-            "knowledge.cohorts": ("CohortPlan", "Published"),
+            "knowledge.cohorts": ("CohortPlan", "Published", "digest_content", "may_be_exported"),
             "knowledge.contributions": ("Contribution", "Publication", "find_invalid_contribution"),
+            "knowledge.geometry_fit": ("GeometryFitter",),
             "knowledge.knowledge": ("Knowledge", "derive_knowledge"),
             "knowledge.memory_ledger": ("MemoryLedger",),
             "limits": (
@@ -331,6 +333,7 @@ __all__ = [
     "FileFound",
     "FitGeometry",
     "ForgetRequest",
+    "GeometryFitter",
     "GrowRequest",
     "GrowthFinished",
     "GrowthJob",
@@ -393,6 +396,7 @@ __all__ = [
     "admit",
     "columns_differ",
     "derive_knowledge",
+    "digest_content",
     "digest_facts",
     "effective_count",
     "find_invalid_columns",
@@ -404,6 +408,7 @@ __all__ = [
     "limits",
     "listed",
     "match_columns",
+    "may_be_exported",
     "may_cover",
     "missing_text",
     "mixture_scores",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .domain_merges import DomainMerge
     from .knowledge import Contribution
     from .recalibration import Recalibration
-    from .receipt import Receipt
+    from .receipt import DeviceOrder, Receipt
 
 Concept = tuple[str, str]
 """A domain and a label."""
@@ -295,6 +295,10 @@ class Ledger(Protocol):
     def receipt(self, request_id: str, selector: Selector, /) -> "Receipt | None":
         """Return the receipt of a completed forget request.  Its selector is the given one if the
         request was for that, and a different one otherwise."""
+
+    def device_orders(self, request_id: str, ids: Iterable[str], /) -> "tuple[DeviceOrder, ...]":
+        """Return the orders of a forget request to other devices that hold what facts with these
+        ids have shaped, as far as known, and those given when facts of the request were erased."""
 
     def contributions(self) -> Mapping[str, "Contribution"]:
         """Return the last contribution of each other device, empty ones included."""

@@ -51,4 +51,5 @@ def write_receipt(
         rebuilt=("sums", "thresholds", "heads", *rebuilt.parts),
         evicted_before=evictions,
         not_covered=NOT_COVERED + frozen + grown,
+        devices=ledger.device_orders(event.request_id, [fact.id for fact in facts]),
     )

@@ -14,6 +14,7 @@ from ..mqtt import InboundMessage, TopicAddress, Topics
 from ..signing import load_key, public_key
 from .background_contribution import BackgroundContribution
 from .contribution_message import read_contribution, write_contribution
+from .orders import FleetOrders, Retained
 
 DELAY_FACTOR_MAX: Final = 10
 """A contribution is published after this many times `publish_after_s`, even if facts keep changing.
@@ -60,7 +61,12 @@ class FleetMember:
         self._channel, self._context, self._clock = channel, context, clock
         self._key = load_key(folder / settings.key) if settings.key else None
         self._keys = {one: public_key(text, one) for one, text in settings.keys.items()}
-        self._topic = topics.contribution_topic(settings.name)
+        self._topic = topics.fleet_topic(settings.name, "contribution")
+        retained = (
+            Retained(channel, topics.fleet_topic(settings.name, "holds")),
+            Retained(channel, topics.fleet_topic(settings.name, "recall")),
+        )
+        self._orders = FleetOrders(settings, device, context, retained, self._key, self._keys)
         self._waiting: dict[str, bytes] = {}
         self._seen = self._derived = ("", 0)
         self._changed_s = self._first_s = clock()
@@ -71,7 +77,11 @@ class FleetMember:
     def receive(
         self, arrival: InboundMessage, address: TopicAddress
     ) -> ReceivedContribution | None:
-        """Queue a contribution; None if its device is not adopted from, or it is too large."""
+        """Queue a contribution, a report or an order; None for all but a contribution that is
+        adopted from its device and not too large."""
+        if address.purpose != "contribution":
+            self._orders.receive(arrival, address)
+            return None
         device = address.name
         if device == self._device or device not in self._settings.devices:
             return None
@@ -111,6 +121,7 @@ class FleetMember:
         home = slot.home if slot is not None else None
         if home is not None:
             self._withdraw_after_forget(home)
+            self._orders.maintain(home)
         if home is not None and self._deriving is not None:
             self._take_result(home, *self._deriving)
         if home is not None and self._deriving is None and self._due(home):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         verify_home,
     )
     from .agreement import AgreementCount
+    from .bundle_trial import BUNDLE_FOLDER
     from .command_context import CommandContext
     from .console_views import describe_knowledge, observation_values, preview_forget
     from .device_port import (
@@ -74,6 +75,7 @@ else:
                 "verify_home",
             ),
             "agreement": ("AgreementCount",),
+            "bundle_trial": ("BUNDLE_FOLDER",),
             "command_context": ("CommandContext",),
             "console_views": ("describe_knowledge", "observation_values", "preview_forget"),
             "device_port": (
@@ -118,6 +120,7 @@ else:
     )
 
 __all__ = [
+    "BUNDLE_FOLDER",
     "DEFAULT",
     "AdaptorSummary",
     "AgreementCount",

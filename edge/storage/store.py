@@ -24,6 +24,7 @@ from ..core import (
     RECALIBRATION_VERSION,
     ConfigError,
     Derived,
+    DeviceOrder,
     Effect,
     EraseFacts,
     Fact,
@@ -47,7 +48,7 @@ from ..core import (
 )
 from . import action_log, tables
 from .action_log import ActionRecords
-from .bundle_trials import BEFORE, BundleTrials
+from .bundle_trials import BEFORE, BundleTrials, ImportedBundle
 from .capture_times import CaptureTimes
 from .checkpoints import Checkpoints
 from .command_journal import CommandJournal, delete_answers
@@ -289,6 +290,10 @@ class Store(StoreReader):
         with self._transaction("storing raw inputs") as db:
             tables.store_raw_inputs(db, raws)
 
+    def device_orders(self, request_id: str, ids: Iterable[str]) -> tuple[DeviceOrder, ...]:
+        """See `facts.Ledger`."""
+        return self.publications.orders(request_id, ids)
+
     def save_derived(self, entries: Iterable[Derived]) -> None:
         """Keep what was derived, in place of earlier entries, to open and to answer sooner."""
         with self._transaction("keeping what was derived") as db:
@@ -319,6 +324,11 @@ class Store(StoreReader):
         with self._transaction("deleting the recalibration of all streams") as db:
             db.execute("DELETE FROM recalibrations")
             put_meta(db, "unscrubbed", b"1")
+        self._scrub()
+
+    def remove_bundle(self, one: ImportedBundle) -> None:
+        """Remove what a bundle that is not on trial brought, and overwrite its remains."""
+        self.trials.remove(one)
         self._scrub()
 
     @property
@@ -426,6 +436,7 @@ class Store(StoreReader):
         tombs = [(number, hash_id(key, fact_id)) for fact_id in effect.ids]
         body = msgspec.json.encode(tables.receipt_to_body(effect.receipt, key)).decode()
         with self._fact_transaction("erasing facts", effect.ids) as db:
+            self.publications.order(db, effect.receipt.request_id, effect.ids)
             db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", tombs)
             tables.erase_growth(db, effect.ids)
             action_log.delete_facts(db, effect.ids)

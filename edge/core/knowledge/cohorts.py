@@ -23,11 +23,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..facts import Concept, FactBatch
-
-COHORT_FRESH_MIN: Final = 8
-"""Contents never published before in a cohort, at least: the smallest group that any number which
-leaves the device may be about.  Chosen by hand: at 8, concepts of a short enrolment are published,
-and a forgotten fact takes 7 to 14 others with it."""
+from ..limits import COHORT_FRESH_MIN
 
 COHORT_FACTS_MAX: Final = 64
 """Facts in a cohort, at most: one forgotten fact withdraws as many.  Chosen by hand; effect not
@@ -71,11 +67,12 @@ class Cohort:
 class CohortPlan:
     """What may be published next.
 
-    current: all cohorts.  added: digests of the cohorts that are new.
-    dropped: numbers of those that no longer need to be remembered.
+    current: all cohorts.  kept: numbers of those that were published before.  added: digests of
+    the cohorts that are new.  dropped: numbers of those that no longer need to be remembered.
     """
 
     current: tuple[Cohort, ...]
+    kept: tuple[int, ...]
     added: tuple[Members, ...]
     dropped: tuple[int, ...]
 
@@ -101,6 +98,17 @@ def digest_content(features: bytes, key: bytes) -> bytes:
     return hmac.digest(key, features, "sha256")[:DIGEST_BYTES]
 
 
+def may_be_exported(members: Iterable[bytes], earlier: Iterable[Iterable[bytes]]) -> bool:
+    """Return whether something that follows from these contents, and from no others, may leave the
+    device: enough of them had no part in anything of its kind that left before.
+
+    members: digests.  earlier: those of each thing of the kind.  What was exported as it is may
+    always be exported again.
+    """
+    fresh = set(members).difference(*earlier)
+    return len(fresh) >= COHORT_FRESH_MIN
+
+
 def plan_cohorts(batches: Iterable[FactBatch], published: Published) -> CohortPlan:
     """Return the cohorts that may be published, of all facts.  Cost: one digest a fact."""
     free: dict[bytes, list[_Row]] = {}
@@ -109,12 +117,13 @@ def plan_cohorts(batches: Iterable[FactBatch], published: Published) -> CohortPl
             free.setdefault(row.digest, []).append(row)
     for rows in free.values():
         rows.sort(key=lambda row: row.order)
-    current, departed = [], []
+    current, kept, departed = [], [], []
     for number in sorted(published.cohorts, reverse=True):
         found = _claim(published.cohorts[number], free)
         if found is None:
             departed.append(number)
         else:
+            kept.append(number)
             current.append(_cohort(found))
     seen = {digest for members in published.cohorts.values() for digest in members}
     added = []
@@ -124,7 +133,7 @@ def plan_cohorts(batches: Iterable[FactBatch], published: Published) -> CohortPl
             added.append(tuple(sorted(row.digest for row in cohort)))
             seen.update(row.digest for row in cohort)
     dropped = _overflow([(number, len(published.cohorts[number])) for number in departed])
-    return CohortPlan(current=tuple(current), added=tuple(added), dropped=dropped)
+    return CohortPlan(current=tuple(current), kept=tuple(kept), added=tuple(added), dropped=dropped)
 
 
 def _cohort(rows: Sequence[_Row]) -> Cohort:

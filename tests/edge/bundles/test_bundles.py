@@ -60,7 +60,7 @@ class Pair:
             replace(fact(f"m{n}", "ab"[n // 40], "hall", n), features=row.tobytes())
             for n, row in enumerate(rows)
         ]
-        shared = tuple(fact(f"s{n}", "cd"[n % 2], "shared", n) for n in range(6))
+        shared = tuple(fact(f"s{n}", "cd"[n % 2], "shared", n, seed=n) for n in range(16))
         self.maker.feed(Enrol((*facts, *shared)))
         self.maker.feed(FitGeometry())
         self.grow(Blueprint(kind="linear", taps=(0,), width=4))
@@ -76,8 +76,8 @@ class Pair:
             version=1,
             blueprint=blueprint,
             arrays=arrays,
-            facts=("s1", "s2"),
-            own=6,
+            facts=tuple(sorted(f"s{n}" for n in range(16))),
+            own=16,
             seed=1,
             accuracy=0.9,
             incumbent=0.8,
@@ -86,7 +86,7 @@ class Pair:
 
     def write(self, name: str = "one", counter: int = 1) -> bytes:
         """Export a bundle into the user's folder."""
-        raw = export_bundle(self.maker, self.key, "maker", counter, NOW)
+        raw = export_bundle(self.maker, self.key, "maker", counter, NOW).body
         (self.folder / "user/bundles" / name).write_bytes(raw)
         return raw
 
@@ -146,7 +146,7 @@ def test_reverting_restores_the_previous_state(pair: Pair):
     import_bundle(pair.user, "two", NOW)
     pair.user.confirm_trial()
     held = pair.state()
-    pair.maker.feed(Enrol(tuple(fact(f"n{n}", "b", "hall", 900 + n) for n in range(3))))
+    pair.maker.feed(Enrol(tuple(fact(f"n{n}", "b", "hall", 900 + n) for n in range(8))))
     pair.write("three", 3)
     import_bundle(pair.user, "three", NOW)
     assert pair.state()[0] != held[0]
@@ -266,7 +266,7 @@ def test_an_invalid_bundle_is_refused(pair: Pair):
     pair.crash()
     assert "its counter 4 is not above 5" in refusal(pair, "old")
     place = pair.folder / "user/bundles"
-    stranger = export_bundle(pair.maker, Ed25519PrivateKey.generate(), "maker", 9, NOW)
+    stranger = export_bundle(pair.maker, Ed25519PrivateKey.generate(), "maker", 9, NOW).body
     for name, body, why in (
         ("forged", stranger, "its signature is not that of maker"),
         ("changed", raw[:-1] + bytes([raw[-1] ^ 1]), "its body does not match"),
