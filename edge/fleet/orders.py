@@ -131,7 +131,6 @@ class FleetOrders:
 
     def maintain(self, home: Home) -> None:
         """Take in what has arrived, carry orders out, and publish this device's own."""
-        home.store.publications.sends = True
         for (purpose, device), payload in tuple(self._waiting.items()):
             try:
                 if purpose == "holds":

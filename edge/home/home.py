@@ -131,6 +131,7 @@ class Home:
             opened.callback(self.model.close)
             path = folder / self.settings.knowledge.file
             self.store = opened.enter_context(Store.open(path, self.model.card, writable=writable))
+            self.store.publications.sends = self.settings.fleet is not None
             self.runtime = self._open_runtime()
             opened.pop_all()
         self.session = SeriesStateFile(path)

@@ -66,6 +66,14 @@ class BundleVersion:
 
 
 @dataclass(frozen=True, slots=True)
+class Shaped:
+    """What some facts have shaped: whether a contribution, and which exported bundles."""
+
+    contribution: bool
+    exports: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HeldBundle:
     """A bundle that another device reports to hold.  revision, for a contribution: 0 for none."""
 
@@ -181,14 +189,17 @@ class Publications:
         )
         return [(order, BundleVersion(publisher, counter)) for order, publisher, counter in rows]
 
-    def order(self, db: Connection, request_id: str, ids: Iterable[str]) -> None:
-        """Order that what these facts have shaped is dropped everywhere; in the transaction that
-        erases them, before it does."""
+    def shaped_by(self, ids: Iterable[str]) -> Shaped:
+        """Return what facts with these ids have shaped; call it before they are erased."""
         contents = self._contents(ids)
+        return Shaped(self._is_published(contents), tuple(self._exports_of(contents)))
+
+    def order(self, db: Connection, request_id: str, shaped: Shaped) -> None:
+        """Order that it is dropped everywhere; in the transaction that erases the facts."""
         order = self._order_id(request_id)
-        if self._is_published(contents):
+        if shaped.contribution:
             db.execute("INSERT OR IGNORE INTO recalls VALUES (?)", (order,))
-        for number in self._exports_of(contents):
+        for number in shaped.exports:
             db.execute(
                 "UPDATE exports SET order_id = ? WHERE number = ? AND order_id = ''",
                 (order, number),
@@ -197,12 +208,12 @@ class Publications:
     def orders(self, request_id: str, ids: Iterable[str]) -> tuple[DeviceOrder, ...]:
         """Return the orders of a forget request: those given when its facts were erased, and those
         that will be given when facts with these ids are."""
-        order, contents = self._order_id(request_id), self._contents(ids)
+        order, shaped = self._order_id(request_id), self.shaped_by(ids)
         given = self._rows("SELECT 1 FROM recalls WHERE order_id = ?", (order,))
         marked = self._rows("SELECT number FROM exports WHERE order_id = ?", (order,))
-        numbers = sorted({row[0] for row in marked} | set(self._exports_of(contents)))
+        numbers = sorted({row[0] for row in marked}.union(shaped.exports))
         made = []
-        if given or self._is_published(contents):
+        if given or shaped.contribution:
             holders = [one.device for one in self.holders() if one.holds == "contribution"]
             made += [
                 DeviceOrder(device, "contribution", order, self.sends)

@@ -435,8 +435,9 @@ class Store(StoreReader):
         number, key = self._keys[0]
         tombs = [(number, hash_id(key, fact_id)) for fact_id in effect.ids]
         body = msgspec.json.encode(tables.receipt_to_body(effect.receipt, key)).decode()
+        shaped = self.publications.shaped_by(effect.ids)
         with self._fact_transaction("erasing facts", effect.ids) as db:
-            self.publications.order(db, effect.receipt.request_id, effect.ids)
+            self.publications.order(db, effect.receipt.request_id, shaped)
             db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", tombs)
             tables.erase_growth(db, effect.ids)
             action_log.delete_facts(db, effect.ids)

@@ -21,6 +21,7 @@ from edge.core.adaptors.record import AdaptorRecord
 from edge.core.errors import EdgeError, StateError
 from edge.core.events import Enrol, FitGeometry, ForgetRequest, Label, Observation, StoreAdaptor
 from edge.core.facts import Selector
+from edge.core.receipt import Receipt
 from edge.daemon.homeassistant import OWN_KNOWLEDGE, installed_bundle
 from edge.home.actions import verify_home
 from edge.home.bundle_trial import TrialHealth
@@ -30,11 +31,13 @@ from edge.mqtt.messages import BundleTrialReport
 from edge.signing.keys import load_key, make_key
 from edge.signing.signed_file import sign_file
 from edge.storage.bundle_trials import BundleTrial, BundleTrials
+from edge.storage.publications import BundleVersion
 from nas import Blueprint
 from tests.homes import new_home
 from tests.worlds import WIDTH, clouds, fact
 
 NOW = 2_000_000_000 * 10**9
+SHARED = tuple(sorted(f"s{n}" for n in range(16)))
 
 
 class Pair:
@@ -67,8 +70,8 @@ class Pair:
         own = tuple(fact(f"u{n}", "cd"[n % 2], "shared", n) for n in range(8))
         self.user.feed(Enrol(own))
 
-    def grow(self, blueprint: Blueprint) -> None:
-        """Let an adaptor serve the maker's shared domain."""
+    def grow(self, blueprint: Blueprint, facts: tuple[str, ...] = SHARED) -> None:
+        """Let an adaptor that these facts shaped serve the maker's shared domain."""
         known = transform_shapes(blueprint, ((0, WIDTH),)) if blueprint.taps == (0,) else {}
         arrays = {name: np.full(shape, 0.5, np.float32) for name, shape in known.items()}
         made = AdaptorRecord(
@@ -76,7 +79,7 @@ class Pair:
             version=1,
             blueprint=blueprint,
             arrays=arrays,
-            facts=tuple(sorted(f"s{n}" for n in range(16))),
+            facts=facts,
             own=16,
             seed=1,
             accuracy=0.9,
@@ -420,3 +423,74 @@ def test_a_bundle_of_other_columns_is_refused(pair: Pair):
     pair.maker.store._columns = None  # noqa: SLF001
     pair.write("two", 2)
     assert "no column names" in import_bundle(pair.user, "two", NOW).reason
+
+
+def forget(pair: Pair, name: str, chosen: str) -> Receipt:
+    """Let the maker forget a fact."""
+    request = ForgetRequest(name, Selector(ids=frozenset({chosen})), refit_geometry=False)
+    return next(one for one in pair.maker.feed(request) if isinstance(one, Receipt))
+
+
+def test_the_receipt_names_a_bundle_that_the_fact_has_shaped(pair: Pair):
+    """A fact of an exported adaptor, of the geometry or of the sums names the bundle, with an order
+    for whoever imported it; a fact learned later names none, and a bundle is recalled once."""
+    pair.write("one", 1)
+    pair.maker.feed(Enrol((fact("late", "a", "hall", 990, seed=990),)))
+    assert forget(pair, "r0", "late").devices == ()
+    (order,) = forget(pair, "r1", "s3").devices
+    assert order.device == "any other device that imported bundle 1 of maker"
+    assert (order.holds, order.sent) == ("bundle", False)
+    assert forget(pair, "r2", "s4").devices == ()
+    recalled = pair.maker.store.publications.recalled()
+    assert recalled == [(order.order_id, BundleVersion("maker", 1))]
+
+
+def test_a_removed_bundle_leaves_nothing_but_the_geometry(pair: Pair):
+    """Removing a bundle that was kept takes its adaptors, sums and file; during the trial it
+    reverts; a bundle that is not there is refused with a hint."""
+    pair.write()
+    import_bundle(pair.user, "one", NOW)
+    pair.user.confirm_trial()
+    pair.crash()
+    assert pair.user.store.adaptors()["shared"]
+    assert pair.user.remove_bundle("maker", 1).state == "removed"
+    pair.crash()
+    _, versions, held, _ = pair.state()
+    assert (versions, held) == ({}, {})
+    assert pair.user.runtime.knowledge.domains == ("shared",)
+    assert not (pair.folder / "user/bundles/one").exists()
+    before = pair.state()
+    pair.write("two", 2)
+    import_bundle(pair.user, "two", NOW)
+    pair.user.remove_bundle("maker", 2)
+    assert pair.state() == before
+    with pytest.raises(StateError, match="it is not imported here"):
+        pair.user.remove_bundle("maker", 2)
+
+
+def test_bundles_give_no_fact_away(pair: Pair):
+    """An adaptor or a geometry that differs from an exported one by fewer than eight new facts does
+    not leave the device; the same one may again, and so may one with eight new facts."""
+    pair.write("one", 1)
+    assert exported(pair, 2) == ("shared",)
+    shaped = tuple(sorted(f"s{n}" for n in range(15)))
+    pair.grow(Blueprint(kind="linear", taps=(0,), width=4), facts=shaped)
+    assert exported(pair, 3) == ()
+    pair.maker.feed(
+        Enrol(tuple(fact(f"t{n}", "c", "shared", 50 + n, seed=50 + n) for n in range(8)))
+    )
+    more = (*shaped, *(f"t{n}" for n in range(8)))
+    pair.grow(Blueprint(kind="linear", taps=(0,), width=4), facts=more)
+    assert exported(pair, 4) == ("shared",)
+    pair.maker.feed(FitGeometry())
+    assert exported(pair, 5) == ("shared",)
+    forget(pair, "r", "m3")
+    pair.maker.feed(FitGeometry())
+    with pytest.raises(EdgeError, match="its geometry would differ") as caught:
+        exported(pair, 6)
+    assert "auricle fit-geometry" in caught.value.hint
+
+
+def exported(pair: Pair, counter: int) -> tuple[str, ...]:
+    """The domains whose adaptor is in the next bundle."""
+    return export_bundle(pair.maker, pair.key, "maker", counter, NOW).adaptors

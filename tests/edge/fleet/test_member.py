@@ -57,7 +57,8 @@ class Place:
 
     def join(self, **changes: Any) -> FleetMember:
         """Make the member of a fleet."""
-        settings = FleetSettings(name="f", devices=("b",), **({"publish_after_s": 10.0} | changes))
+        usual = {"name": "f", "devices": ("b",), "publish_after_s": 10.0}
+        settings = FleetSettings(**(usual | changes))
         context, folder = self.office.context, self.office.home.folder
         place = (folder, Topics("a"), self.mouth)
         made = FleetMember(settings, "a", context, *place, clock=lambda: self.now_s)

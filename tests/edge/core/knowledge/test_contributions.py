@@ -23,6 +23,7 @@ from edge.core.events import (
     StoreGeometry,
 )
 from edge.core.facts import Fact, Selector
+from edge.core.knowledge.cohorts import Published
 from edge.core.knowledge.contributions import NAMES, Contribution, concepts_of, shrink_sums
 from edge.core.receipt import Receipt
 from tests.worlds import World, clouds, fact
@@ -104,17 +105,25 @@ def test_the_order_in_which_contributions_come_is_nothing():
 
 
 def test_a_forget_on_one_device_reaches_the_other():
-    """After the new contribution the receiver equals one that never had the forgotten facts."""
+    """After the new contribution the receiver equals one of a device that never had the forgotten
+    fact and holds exactly what is published."""
     mine, theirs = taught("home"), taught("hall")
     gone = theirs[5]
     sender, receiver = World(theirs), World(mine)
-    receiver.feed(given_by(sender, "a", 1))
+    nothing = Published(key=b"k", cohorts={})
+    first = sender.runtime.contribute("a", 1, nothing)
+    receiver.feed(first.contribution)
     before = receiver.runtime.digest()
     request = ForgetRequest("r", Selector(ids=frozenset({gone.id})))
     sender.ask(request, Receipt)
-    receiver.feed(given_by(sender, "a", 2))
+    recorded = replace(nothing, cohorts=dict(enumerate(first.plan.added)))
+    second = sender.runtime.contribute("a", 2, recorded)
+    receiver.feed(second.contribution)
+    ids = {one for cohort in second.plan.current for one in cohort.ids}
+    assert gone.id not in ids
+    assert len(ids) == len(theirs) - 8
     never = World(mine)
-    never.feed(given_by(World(f for f in theirs if f != gone), "a", 1))
+    never.feed(given_by(World(f for f in theirs if f.id in ids), "a", 1))
     assert receiver.runtime.digest() == never.runtime.digest() != before
     assert sums(receiver) == sums(never)
 

@@ -1,0 +1,1 @@
+"""What forgetting costs, and what is left of it."""
