@@ -5,10 +5,19 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .exchange import export_bundle, import_bundle, write_bundle_file
+    from .exchange import export_bundle, import_bundle, read_record, record_bundle, write_record
 else:
     __getattr__ = lazy_names(
-        __name__, {"exchange": ("export_bundle", "import_bundle", "write_bundle_file")}
+        __name__,
+        {
+            "exchange": (
+                "export_bundle",
+                "import_bundle",
+                "read_record",
+                "record_bundle",
+                "write_record",
+            )
+        },
     )
 
-__all__ = ["export_bundle", "import_bundle", "write_bundle_file"]
+__all__ = ["export_bundle", "import_bundle", "read_record", "record_bundle", "write_record"]

@@ -1,5 +1,6 @@
 """Exports a bundle of a home, and imports one on trial."""
 
+import secrets
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,13 +10,13 @@ import numpy as np
 
 import hdc
 
-from ..core import ConfigError, EdgeError, StateError, columns_differ, unnamed_side
+from ..core import EdgeError, StateError, columns_differ, unnamed_side
 from ..core.adaptors import AdaptorRecord
 from ..core.knowledge import find_invalid_contribution
 from ..home import BUNDLE_FOLDER, Home
 from ..mqtt import BundleTrialReport
-from ..signing import load_key, public_key
-from ..storage import BundleTrial, BundleVersion, write_bytes
+from ..signing import public_key
+from ..storage import BundleTrial, BundleVersion, ExportRecord, write_bytes
 from .bundle_file import (
     FILE_BYTES_MAX,
     Bundle,
@@ -33,22 +34,16 @@ if TYPE_CHECKING:
     )
 
 
-class BundleExport(msgspec.Struct, frozen=True, kw_only=True):
-    """A bundle that was written to a file.  adaptors, withheld: see `ExportedBundle`."""
-
-    bundle: str
-    counter: int
-    bytes: int
-    adaptors: tuple[str, ...] = ()
-    withheld: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True, slots=True)
 class ExportedBundle:
-    """A bundle as a file.  adaptors: domains whose adaptor is in it.  withheld: domains whose
-    adaptor would tell too much about single facts, or came in a bundle itself."""
+    """A bundle as a file, and the record to write before it leaves the device.
+
+    adaptors: domains whose adaptor is in it.  withheld: domains whose adaptor would tell too much
+    about single facts, or came in a bundle itself.
+    """
 
     body: bytes
+    record: ExportRecord
     adaptors: tuple[str, ...]
     withheld: tuple[str, ...]
 
@@ -56,19 +51,15 @@ class ExportedBundle:
 def export_bundle(
     home: Home, key: "Ed25519PrivateKey", publisher: str, counter: int, now_ns: int
 ) -> ExportedBundle:
-    """Export a bundle of a home's geometry, contribution and serving adaptors, and record what it
-    holds; raises EdgeError if the geometry would give single facts away."""
+    """Return a bundle of a home's geometry, contribution and serving adaptors; raises EdgeError if
+    the geometry would give single facts away."""
     store, known, device = home.store, home.runtime.knowledge, home.settings.device.known_as
-    before = store.publications.published()
+    before, forgets = store.publications.published(), store.publications.forgets()
     publication = home.runtime.contribute(device, counter, before)
     contribution = publication.contribution
     serving = [versions[0] for _, versions in sorted(store.adaptors().items())]
     parts = [part for part in (geometry_part(home, before.key),) if part is not None]
     chosen = choose_adaptors(store, serving, before.key)
-    version = BundleVersion(publisher, counter)
-    parts += [part for _, part in chosen]
-    recorded = store.publications.record(publication.plan, before, version, parts)
-    assert recorded, "one process writes, and it does nothing else meanwhile"
     records = tuple(record for record, _ in chosen)
     head = BundleHead(
         publisher=publisher,
@@ -86,25 +77,44 @@ def export_bundle(
     body = write_bundle(head, known.geometry, contribution.arrays, records, key)
     taken = tuple(record.domain for record in records)
     withheld = tuple(one.domain for one in serving if one.domain not in taken)
-    return ExportedBundle(body, taken, withheld)
-
-
-def write_bundle_file(
-    home: Home, file: Path, key: Path, version: BundleVersion, now_ns: int
-) -> BundleExport:
-    """Export a bundle to a new file, signed with the private key in another; raises EdgeError with
-    the reason."""
-    if file.exists():
-        raise ConfigError(f"exporting to {file}: the file exists already", "choose another name")
-    made = export_bundle(home, load_key(key), version.publisher, version.counter, now_ns)
-    write_bytes(file, made.body)
-    return BundleExport(
-        bundle=str(file),
-        counter=version.counter,
-        bytes=len(made.body),
-        adaptors=made.adaptors,
-        withheld=made.withheld,
+    plan = publication.plan
+    record = ExportRecord(
+        version=BundleVersion(publisher, counter),
+        newest=max(before.cohorts, default=0),
+        forgets=forgets,
+        kept=plan.kept,
+        added=plan.added,
+        dropped=plan.dropped,
+        parts=(*parts, *(part for _, part in chosen)),
     )
+    return ExportedBundle(body, record, taken, withheld)
+
+
+def write_record(folder: Path, record: ExportRecord) -> str:
+    """Write a record into the folder of bundles, for the daemon; return its name."""
+    name = f"record-{secrets.token_hex(8)}"
+    (folder / BUNDLE_FOLDER).mkdir(exist_ok=True)
+    write_bytes(folder / BUNDLE_FOLDER / name, msgspec.msgpack.encode(record))
+    return name
+
+
+def read_record(folder: Path, name: str) -> ExportRecord:
+    """Read a record, and delete its file; raises EdgeError with the reason."""
+    raw = _file(folder, name)
+    (folder / BUNDLE_FOLDER / name).unlink(missing_ok=True)
+    try:
+        return msgspec.msgpack.decode(raw, type=ExportRecord)
+    except msgspec.DecodeError as error:
+        raise EdgeError(f"recording {name}: {error}", "export the bundle again") from error
+
+
+def record_bundle(home: Home, record: ExportRecord) -> None:
+    """Record what a bundle holds; raises StateError if it may not leave the device any more."""
+    if not home.store.publications.record_export(record):
+        raise StateError(
+            "exporting a bundle: facts were forgotten or sums were published while it was made",
+            "export it again",
+        )
 
 
 def import_bundle(home: Home, name: str, now_ns: int) -> BundleTrialReport:

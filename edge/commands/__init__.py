@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from .requests import (
         ActionsCommand,
         BundleConfirmCommand,
-        BundleExportCommand,
         BundleImportCommand,
+        BundleRecordCommand,
         BundleRemoveCommand,
         BundleRevertCommand,
         CandidatesCommand,
@@ -39,8 +39,8 @@ else:
             "requests": (
                 "ActionsCommand",
                 "BundleConfirmCommand",
-                "BundleExportCommand",
                 "BundleImportCommand",
+                "BundleRecordCommand",
                 "BundleRemoveCommand",
                 "BundleRevertCommand",
                 "CandidatesCommand",
@@ -61,8 +61,8 @@ else:
 __all__ = [
     "ActionsCommand",
     "BundleConfirmCommand",
-    "BundleExportCommand",
     "BundleImportCommand",
+    "BundleRecordCommand",
     "BundleRemoveCommand",
     "BundleRevertCommand",
     "CandidatesCommand",

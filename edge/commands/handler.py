@@ -37,7 +37,7 @@ FRESH: Final = frozenset({"adaptors", "candidates", "status", "health"}) | (
     LOCAL_COMMANDS.keys() - COMMANDS.keys() - {"label-many", "unlabel", "undo"}
 )
 """Commands without a journal entry: a repeated one gets a new answer.  They only read, except
-`false-alarm-rate`, which opens the home and its journal again, and `bundle-export` and
+`false-alarm-rate`, which opens the home and its journal again, and `bundle-record` and
 `bundle-remove`, which refuse to do the same twice."""
 
 COUNT_S: Final = 0.004

@@ -3,18 +3,16 @@ answer, in the loop's thread."""
 
 import base64
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from ..core import EdgeError, StateError
 from ..home import CommandContext, Home
-from ..storage import BundleVersion
 from .requests import (
     AgreeingCommand,
-    BundleExportCommand,
     BundleImportCommand,
+    BundleRecordCommand,
     BundleRemoveCommand,
     ExplainCommand,
     ForgetPreviewCommand,
@@ -196,14 +194,13 @@ def _import_bundle(request: Request, context: CommandContext) -> Iterator[tuple[
     yield from msgspec.to_builtins(report).items()
 
 
-def _export_bundle(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
-    from ..bundles import write_bundle_file
+def _record_bundle(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..bundles import read_record, record_bundle
 
-    assert isinstance(request, BundleExportCommand)
-    file, key = Path(request.file), Path(request.key)
-    version = BundleVersion(request.publisher, request.counter)
-    report = write_bundle_file(open_home(request, context), file, key, version, context.now_ns())
-    yield from msgspec.to_builtins(report).items()
+    assert isinstance(request, BundleRecordCommand)
+    home = open_home(request, context)
+    record_bundle(home, read_record(home.folder, request.name))
+    yield "recorded", request.name
 
 
 def _remove_bundle(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
@@ -245,6 +242,6 @@ QUERIES: Final[dict[str, Callable[[Any, CommandContext], Iterator[tuple[str, Any
     "bundle-import": _import_bundle,
     "bundle-confirm": _confirm_bundle,
     "bundle-revert": _revert_bundle,
-    "bundle-export": _export_bundle,
+    "bundle-record": _record_bundle,
     "bundle-remove": _remove_bundle,
 }

@@ -250,14 +250,11 @@ class BundleRevertCommand(Request, frozen=True, tag="bundle-revert"):
     """Restore the state before the bundle on trial."""
 
 
-class BundleExportCommand(Request, frozen=True, kw_only=True, tag="bundle-export"):
-    """Write a bundle to a new file.  file, key: paths on this machine.  counter: above that of
-    every earlier bundle of this publisher."""
+class BundleRecordCommand(Request, frozen=True, tag="bundle-record"):
+    """Record what a bundle holds that is about to leave the device.  name: of a file in the home's
+    folder `bundles`, which is deleted."""
 
-    file: Name
-    key: Name
-    publisher: Name
-    counter: Annotated[int, msgspec.Meta(ge=1, le=core_limits.COUNT_MAX)]
+    name: Name
 
 
 class BundleRemoveCommand(Request, frozen=True, kw_only=True, tag="bundle-remove"):
@@ -387,7 +384,7 @@ LOCAL_COMMANDS: Final[dict[str, type[Request]]] = COMMANDS | {
         UnlabelCommand,
         UndoCommand,
         ActionsCommand,
-        BundleExportCommand,
+        BundleRecordCommand,
         BundleRemoveCommand,
     )
 }

@@ -137,7 +137,7 @@ class FleetMember:
         now = self._clock()
         found = (
             home.store.written_digest() + home.runtime.knowledge.geometry.fingerprint,
-            home.store.receipt_count(),
+            home.store.publications.forgets(),
         )
         if found != self._seen:
             if self._seen == self._derived:
@@ -167,7 +167,7 @@ class FleetMember:
         self._deriving = None
         if deriving.problem:
             log.warning("contribution_not_derived", reason=deriving.problem)
-        here = (home.runtime.knowledge.geometry.fingerprint, home.store.receipt_count())
+        here = (home.runtime.knowledge.geometry.fingerprint, home.store.publications.forgets())
         if deriving.result is None or here != (deriving.geometry.fingerprint, seen[1]):
             return
         publication, before, packed = deriving.result
@@ -186,7 +186,7 @@ class FleetMember:
     def _withdraw_after_forget(self, home: Home) -> None:
         """Publish an empty contribution if facts were forgotten since the last one: what remains
         takes time to sum, and what was published must not be used any longer."""
-        forgets, last = home.store.receipt_count(), home.store.publications.last()
+        forgets, last = home.store.publications.forgets(), home.store.publications.last()
         if forgets == last.forgets or not last.revision:
             return
         self._derived = ("", 0)

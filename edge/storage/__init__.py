@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     )
     from .history_file import HistoryEvent, HistoryFile, events_as_data
     from .network_weights import Weights, read_weights, shipped_weights, write_weights
-    from .publications import EXPORTS_MAX, BundleVersion, ExportedPart, HeldBundle
+    from .publications import EXPORTS_MAX, BundleVersion, ExportedPart, ExportRecord, HeldBundle
     from .schema import run_steps
     from .serialization import LazyArrays, pack_arrays, pack_data, unpack_arrays, unpack_data
     from .series_state import SeriesStateFile
@@ -52,7 +52,13 @@ else:
             ),
             "history_file": ("HistoryEvent", "HistoryFile", "events_as_data"),
             "network_weights": ("Weights", "read_weights", "shipped_weights", "write_weights"),
-            "publications": ("BundleVersion", "EXPORTS_MAX", "ExportedPart", "HeldBundle"),
+            "publications": (
+                "BundleVersion",
+                "EXPORTS_MAX",
+                "ExportRecord",
+                "ExportedPart",
+                "HeldBundle",
+            ),
             "schema": ("run_steps",),
             "serialization": (
                 "LazyArrays",
@@ -73,6 +79,7 @@ __all__ = [
     "BundleTrial",
     "BundleVersion",
     "CandidateEntry",
+    "ExportRecord",
     "ExportedPart",
     "HeldBundle",
     "HistoryEvent",

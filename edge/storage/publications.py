@@ -47,8 +47,7 @@ class LastRevision(msgspec.Struct, frozen=True, array_like=True):
     forgets: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ExportedPart:
+class ExportedPart(msgspec.Struct, frozen=True):
     """A geometry or an adaptor in a bundle.  name: keyed digest of its arrays.  members: keyed
     digests of the contents that it follows from."""
 
@@ -63,6 +62,22 @@ class BundleVersion:
 
     publisher: str
     counter: int
+
+
+class ExportRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bundle holds, to be recorded before it leaves the device.
+
+    newest, forgets: number of the newest cohort, and of forget requests, when it was made; it must
+    be made again if they differ.  kept, added, dropped: see `CohortPlan`.
+    """
+
+    version: BundleVersion
+    newest: int
+    forgets: int
+    kept: tuple[int, ...]
+    added: tuple[tuple[bytes, ...], ...]
+    dropped: tuple[int, ...]
+    parts: tuple[ExportedPart, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,30 +113,31 @@ class Publications:
         cohorts = {number: _split(members) for number, members in rows}
         return Published(key=self._meta(KEY), cohorts=cohorts)
 
-    def record(
-        self,
-        plan: CohortPlan,
-        before: Published,
-        bundle: BundleVersion | None = None,
-        parts: Sequence[ExportedPart] = (),
-    ) -> bool:
-        """Record durably what is about to leave the device; False if something else was recorded
-        since `before` was read, and the plan has to be made again.
+    def forgets(self) -> int:
+        """Return the number of forget requests so far."""
+        return int(self._rows("SELECT COUNT(*) FROM receipts")[0][0])
 
-        bundle: the file that it leaves in, with these parts; None for a message to the fleet.
-        """
-        newest = self._rows("SELECT COALESCE(MAX(number), 0) FROM cohorts")[0][0]
-        if newest != max(before.cohorts, default=0):
+    def record(self, plan: CohortPlan, before: Published) -> bool:
+        """Record durably what is about to be sent to the fleet; False if something else was
+        recorded since `before` was read, and the plan has to be made again."""
+        if self._newest() != max(before.cohorts, default=0):
             return False
         with self._change("recording what is published") as db:
-            added = range(newest + 1, newest + 1 + len(plan.added))
-            made = [(n, b"".join(one)) for n, one in zip(added, plan.added, strict=True)]
-            db.executemany("INSERT INTO cohorts VALUES (?, ?)", made)
-            gone = [(number,) for number in plan.dropped]
-            db.executemany("DELETE FROM cohorts WHERE number = ?", gone)
-            if bundle is not None:
-                _write_export(db, bundle, [*plan.kept, *added], parts)
+            _write_cohorts(db, self._newest(), plan.added, plan.dropped)
         return True
+
+    def record_export(self, one: ExportRecord) -> bool:
+        """Record durably what a bundle holds; False if facts were forgotten or something else was
+        recorded since it was made: it must not leave the device then."""
+        if (self._newest(), self.forgets()) != (one.newest, one.forgets):
+            return False
+        with self._change("recording what a bundle holds") as db:
+            added = _write_cohorts(db, one.newest, one.added, one.dropped)
+            _write_export(db, one.version, [*one.kept, *added], one.parts)
+        return True
+
+    def _newest(self) -> int:
+        return int(self._rows("SELECT COALESCE(MAX(number), 0) FROM cohorts")[0][0])
 
     def earlier_parts(self, kind: PartKind) -> dict[bytes, tuple[bytes, ...]]:
         """Return the members of every geometry, or adaptor, that was exported, by name."""
@@ -269,6 +285,17 @@ class Publications:
     def _meta(self, name: str) -> bytes:
         rows = self._rows("SELECT value FROM meta WHERE name = ?", (name,))
         return bytes(rows[0][0]) if rows else b""
+
+
+def _write_cohorts(
+    db: Connection, newest: int, added: Sequence[tuple[bytes, ...]], dropped: Sequence[int]
+) -> range:
+    """Write new cohorts after the newest, and delete some; return the numbers of the new ones."""
+    numbers = range(newest + 1, newest + 1 + len(added))
+    made = [(number, b"".join(one)) for number, one in zip(numbers, added, strict=True)]
+    db.executemany("INSERT INTO cohorts VALUES (?, ?)", made)
+    db.executemany("DELETE FROM cohorts WHERE number = ?", [(number,) for number in dropped])
+    return numbers
 
 
 def _write_export(

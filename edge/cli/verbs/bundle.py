@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...core import ConfigError
 from ..options import PATH, VerbGroup, home_option, json_option
 from ..views import common as views
 
@@ -33,26 +34,28 @@ def bundle() -> None:
 @home_option
 def export_file(*, file: Path, key: Path, publisher: str, counter: int | None, home: Path) -> None:
     """Write geometry, sums and serving adaptors to one signed file."""
-    from ...bundles import write_bundle_file
-    from ...commands import BundleExportCommand
-    from ...storage import BundleVersion
+    from ...bundles import export_bundle, record_bundle, write_record
+    from ...commands import BundleRecordCommand
+    from ...home import BUNDLE_FOLDER, Home
+    from ...signing import load_key
+    from ...storage import write_bytes
 
+    if file.exists():
+        raise ConfigError(f"exporting to {file}: the file exists already", "choose another name")
     at_ns = time.time_ns()
-    version = BundleVersion(publisher or key.stem, counter or at_ns // 10**9)
-    request = BundleExportCommand(
-        id=secrets.token_hex(8),
-        file=str(file.absolute()),
-        key=str(key.absolute()),
-        publisher=version.publisher,
-        counter=version.counter,
-    )
-
-    def act(opened: "Home") -> Any:
-        return write_bundle_file(opened, file, key, version, at_ns)
-
-    body = _answer(home, request, act)
-    views.say(f"{file}: {body['bytes']} bytes, counter {body['counter']}")
-    for domain in body["withheld"]:
+    number = counter or at_ns // 10**9
+    with Home(home, writable=False) as opened:
+        made = export_bundle(opened, load_key(key), publisher or key.stem, number, at_ns)
+    # What leaves the device is recorded first; a running daemon alone writes the record.
+    name = write_record(home, made.record)
+    request = BundleRecordCommand(id=secrets.token_hex(8), name=name)
+    try:
+        _answer(home, request, lambda opened: record_bundle(opened, made.record))
+    finally:
+        (home / BUNDLE_FOLDER / name).unlink(missing_ok=True)
+    write_bytes(file, made.body)
+    views.say(f"{file}: {len(made.body)} bytes, counter {number}")
+    for domain in made.withheld:
         views.say(f"left out: the adaptor of {domain}, which would give single facts away")
 
 
@@ -143,7 +146,7 @@ def _answer(folder: Path, request: "Request", act: Callable[["Home"], Any]) -> d
     if answer is not None:
         return dict(response_body(answer))
     with Home(folder) as opened:
-        return dict(msgspec.to_builtins(act(opened)))
+        return dict(msgspec.to_builtins(act(opened)) or {})
 
 
 def _execute(

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -52,7 +52,11 @@ async def confirm(console: Console, request: Request) -> Response:
         return await _show(console, home, selection, seen=seen, wrong=wrong)
     request_id = field(request, "request_id") or secrets.token_hex(12)
     job = ForgetJob(
-        request_id=request_id, home=home, select=selection.select, examples=count_examples(seen)
+        request_id=request_id,
+        home=home,
+        select=selection.select,
+        examples=count_examples(seen),
+        options=_options(form),
     )
     JOBS.start(console.parts.client, job)
     return _go_to(request_id, home)
@@ -72,16 +76,20 @@ async def receipt(console: Console, request: Request) -> Response:
     request_id, home = field(request, "id"), field(request, "home")
     job = JOBS.get(request_id)
     running = job is not None and job.state == "running"
-    found = None if running else await _receipt(console, request_id, home)
-    if found is None and job is None:
+    found = pending = None
+    if not running:
+        body = await console.ask("receipts", home=home, limit=RECEIPTS_MAX)
+        found, pending = (_of(request_id, body[name]) for name in ("receipts", "pending"))
+    if found is None and pending is None and job is None:
         raise AskError(f"there is no receipt {request_id!r}", "choose one from the list")
-    return _show_receipt(console, request_id, home, found, job=job)
+    return _show_receipt(console, request_id, home, found, job=job, pending=pending)
 
 
 async def verify(console: Console, request: Request) -> Response:
     """Derive the knowledge again in a process of its own, and compare it with the receipt."""
     request_id, home = field(request, "id"), field(request, "home")
-    found = await _receipt(console, request_id, home)
+    body = await console.ask("receipts", home=home, limit=RECEIPTS_MAX)
+    found = _of(request_id, body["receipts"])
     output = await console.parts.programs.run(
         "verify", "--json", "--home", str(console.folder), wait_s=VERIFY_S
     )
@@ -156,6 +164,7 @@ async def _show(
         409 if wrong or values["problems"] else 200,
         receipts=body["receipts"],
         receipts_count=body["total"],
+        pending=body["pending"],
         homes=[one["name"] for one in status["homes"]],
         running=JOBS.running(),
         **values,
@@ -169,14 +178,17 @@ def _show_receipt(
     receipt: Mapping[str, Any] | None,
     *,
     job: ForgetJob | None = None,
+    pending: Mapping[str, Any] | None = None,
     verified: Mapping[str, Any] | None = None,
 ) -> Response:
-    """Show a request on its way, or its receipt with the result of a check."""
+    """Show a request on its way, how far it is, or its receipt with the result of a check."""
     return console.render(
         "forget_receipt.html" if console.full_page else "forget_receipt_part.html",
         here="forget",
         job=job,
         receipt=receipt,
+        pending=pending,
+        took=_seconds(receipt) if receipt else {},
         request_id=request_id,
         home=home,
         verified=verified,
@@ -196,10 +208,24 @@ async def _known_names(
     }
 
 
-async def _receipt(console: Console, request_id: str, home: str) -> Mapping[str, Any] | None:
-    body = await console.ask("receipts", home=home, limit=RECEIPTS_MAX)
-    found = (one for one in body["receipts"] if one["request_id"] == request_id)
-    return next(found, None)
+def _of(request_id: str, listed: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    return next((one for one in listed if one["request_id"] == request_id), None)
+
+
+def _seconds(receipt: Mapping[str, Any]) -> dict[str, float]:
+    """Return the seconds from the acceptance of a request until its facts were excluded, and until
+    everything was derived again; {} where a receipt of an earlier release has no times."""
+    accepted = receipt.get("accepted_at_ns", 0)
+    ends = {name: receipt.get(f"{name}_at_ns", 0) for name in ("excluded", "completed")}
+    known = {name: end for name, end in ends.items() if end >= accepted > 0}
+    return {name: (end - accepted) / 1e9 for name, end in known.items()}
+
+
+def _options(form: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request besides its selection that differ from what is usual."""
+    chosen = str(form.get("duplicates", ""))
+    given: dict[str, Any] = {"duplicates": chosen} if chosen in ("off", "near") else {}
+    return given | ({"remove_files": True} if form.get("remove_files") else {})
 
 
 def _go_to(request_id: str, home: str) -> Response:

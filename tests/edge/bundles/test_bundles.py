@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.bundles.bundle_file import HEAD, BundleHead, read_bundle
-from edge.bundles.exchange import export_bundle, import_bundle
+from edge.bundles.exchange import export_bundle, import_bundle, record_bundle
 from edge.config.fleet import BundleSettings
 from edge.core.adaptors.head import transform_shapes
 from edge.core.adaptors.record import AdaptorRecord
@@ -89,7 +89,9 @@ class Pair:
 
     def write(self, name: str = "one", counter: int = 1) -> bytes:
         """Export a bundle into the user's folder."""
-        raw = export_bundle(self.maker, self.key, "maker", counter, NOW).body
+        made = export_bundle(self.maker, self.key, "maker", counter, NOW)
+        record_bundle(self.maker, made.record)
+        raw = made.body
         (self.folder / "user/bundles" / name).write_bytes(raw)
         return raw
 
@@ -493,4 +495,19 @@ def test_bundles_give_no_fact_away(pair: Pair):
 
 def exported(pair: Pair, counter: int) -> tuple[str, ...]:
     """The domains whose adaptor is in the next bundle."""
-    return export_bundle(pair.maker, pair.key, "maker", counter, NOW).adaptors
+    made = export_bundle(pair.maker, pair.key, "maker", counter, NOW)
+    record_bundle(pair.maker, made.record)
+    return made.adaptors
+
+
+def test_a_bundle_made_before_a_forget_does_not_leave_the_device(pair: Pair):
+    """If facts are forgotten or something else leaves while a bundle is made, it is refused."""
+    made = export_bundle(pair.maker, pair.key, "maker", 1, NOW)
+    forget(pair, "r", "m3")
+    with pytest.raises(StateError, match="facts were forgotten"):
+        record_bundle(pair.maker, made.record)
+    pair.maker.feed(FitGeometry())
+    made = export_bundle(pair.maker, pair.key, "maker", 2, NOW)
+    record_bundle(pair.maker, made.record)
+    with pytest.raises(StateError, match="sums were published"):
+        record_bundle(pair.maker, made.record)
