@@ -154,6 +154,12 @@ class Memory:
         """Return an independent copy."""
         return Memory(self.geometry, dict(self._concepts), self._prototypes, set(self._changed))
 
+    def take(self, keys: Iterable[Key]) -> "Memory":
+        """Take concepts out, and return them as a memory of their own; unknown ones are skipped."""
+        taken = {key: self._concepts.pop(key) for key in keys if key in self._concepts}
+        self._changed.update(taken)
+        return Memory(self.geometry, taken)
+
     def part(self, domain: str) -> "Memory":
         """Return an independent memory with only the concepts of one domain."""
         return Memory(self.geometry, {k: c for k, c in self._concepts.items() if k[0] == domain})

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 import hdc
 from edge.core.events import StoreFacts
 from edge.core.facts import Fact
-from edge.core.knowledge.knowledge import Knowledge, derive_knowledge
+from edge.core.knowledge.derive import derive_knowledge
+from edge.core.knowledge.knowledge import Knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from firmware_bridge import ColumnsPart, Extract, HeadPart, PlanePart, RandomPart
 from firmware_bridge.export import power_of_two

@@ -12,7 +12,7 @@ import encoder
 from edge.core.config import Config
 from edge.core.events import Enrol, Event, Message, Observation, Publish
 from edge.core.facts import Fact
-from edge.core.knowledge.knowledge import derive_knowledge
+from edge.core.knowledge.derive import derive_knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from edge.core.runtime import Runtime
 

@@ -96,7 +96,7 @@ def carry_out(request: Request, context: CommandContext) -> Response | LabelledM
         case UndoCommand():
             return _undo(request, context)
         case ForgetCommand():
-            return _response(request, context.feed(request.home, request.event(context.now_ns())))
+            return _forget(request, context)
         case (
             LabelCommand()
             | UnlabelCommand()
@@ -113,6 +113,18 @@ def carry_out(request: Request, context: CommandContext) -> Response | LabelledM
             except EdgeError as error:
                 return refused(request.verb, Refusal(error.message, error.hint, request.id))
             return Response(verb=request.verb, id=request.id, done=True, body=body)
+
+
+def _forget(request: ForgetCommand, context: CommandContext) -> Response:
+    """Carry out a request to forget; its answer is the receipt, or how far it is."""
+    messages = context.feed(request.home, request.event(context.now_ns()))
+    response = _response(request, messages)
+    if not response.done or any(isinstance(one, Receipt) for one in messages):
+        return response
+    pending = open_home(request, context).runtime.pending_forgets()
+    found = [one for one in pending if one.request_id == request.id]
+    body = {"pending": True, **msgspec.to_builtins(found[0])} if found else {}
+    return msgspec.structs.replace(response, body=body)
 
 
 def _change(request: Undone, context: CommandContext) -> Response:

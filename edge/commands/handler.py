@@ -209,6 +209,11 @@ class CommandHandler:
             return frozenset(one.observation_id for one in request.labels)
         return frozenset((request.observation_id,) if isinstance(request, LabelCommand) else ())
 
+    @staticmethod
+    def changes(order: "PendingCommand | ReceivedContribution") -> bool:
+        """Return whether a command does more than read."""
+        return not (isinstance(order, PendingCommand) and order.verb in FRESH)
+
     def maintain(self) -> None:
         """Publish contributions, check bundle trials and delete old records of actions; call it
         about once a second.  After a disk error it is tried again at the next call."""

@@ -130,7 +130,9 @@ def _forget_preview(request: Request, context: CommandContext) -> Iterator[tuple
 
 def _receipts(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     assert isinstance(request, ReceiptsCommand)
-    store = open_home(request, context).store
+    home = open_home(request, context)
+    store, pending = home.store, home.runtime.pending_forgets()
+    yield "pending", [msgspec.to_builtins(one) for one in pending]
     yield "receipts", store.lists.receipts(request.limit)
     yield "total", store.receipt_count()
 

@@ -101,11 +101,13 @@ if TYPE_CHECKING:
         stack_facts,
         untimed_batch,
     )
+    from .forgetting import tap_spans
     from .jobs import GrowthJob, GrowthResult
     from .knowledge.cohorts import CohortPlan, Published, digest_content, may_be_exported
     from .knowledge.contributions import Contribution, Publication, find_invalid_contribution
+    from .knowledge.derive import derive_knowledge
     from .knowledge.geometry_fit import GeometryFitter
-    from .knowledge.knowledge import Knowledge, derive_knowledge
+    from .knowledge.knowledge import Knowledge
     from .knowledge.memory_ledger import MemoryLedger
     from .limits import (
         CALIBRATION_FACTS_MAX,
@@ -115,6 +117,7 @@ if TYPE_CHECKING:
         SUPPORT_FACTS_MAX,
         TEXT_CHARS_MAX,
     )
+    from .pending_forgets import AdvanceForget, CompleteForget, ExcludeFacts, PendingForget
     from .recalibration import (
         RECALIBRATION_VERSION,
         CalibrationStatus,
@@ -133,7 +136,7 @@ if TYPE_CHECKING:
         SeriesForgotten,
     )
     from .router import Router, fit_router
-    from .runtime import Runtime, tap_spans
+    from .runtime import Runtime
     from .session.assess import EXPERTS, NOVELTY_SPREAD, FeatureModel, mixture_scores
     from .session.explanation import Explanation, KnownExample
     from .session.label_buffer import BufferedObservation
@@ -239,11 +242,13 @@ else:
                 "stack_facts",
                 "untimed_batch",
             ),
+            "forgetting": ("tap_spans",),
             "jobs": ("GrowthJob", "GrowthResult"),
             "knowledge.cohorts": ("CohortPlan", "Published", "digest_content", "may_be_exported"),
             "knowledge.contributions": ("Contribution", "Publication", "find_invalid_contribution"),
+            "knowledge.derive": ("derive_knowledge",),
             "knowledge.geometry_fit": ("GeometryFitter",),
-            "knowledge.knowledge": ("Knowledge", "derive_knowledge"),
+            "knowledge.knowledge": ("Knowledge",),
             "knowledge.memory_ledger": ("MemoryLedger",),
             "limits": (
                 "CALIBRATION_FACTS_MAX",
@@ -253,6 +258,7 @@ else:
                 "SUPPORT_FACTS_MAX",
                 "TEXT_CHARS_MAX",
             ),
+            "pending_forgets": ("AdvanceForget", "CompleteForget", "ExcludeFacts", "PendingForget"),
             "recalibration": (
                 "CalibrationStatus",
                 "ConfirmedAlarm",
@@ -271,7 +277,7 @@ else:
                 "SeriesForgotten",
             ),
             "router": ("Router", "fit_router"),
-            "runtime": ("Runtime", "tap_spans"),
+            "runtime": ("Runtime",),
             "session.assess": ("EXPERTS", "FeatureModel", "NOVELTY_SPREAD", "mixture_scores"),
             "session.explanation": ("Explanation", "KnownExample"),
             "session.label_buffer": ("BufferedObservation",),
@@ -300,6 +306,7 @@ __all__ = [
     "Adaptor",
     "AdaptorOutcome",
     "AdaptorRecord",
+    "AdvanceForget",
     "AlarmCounts",
     "AlarmQuestion",
     "BufferedObservation",
@@ -308,6 +315,7 @@ __all__ = [
     "ChangePoint",
     "CohortPlan",
     "ColumnMatch",
+    "CompleteForget",
     "Concept",
     "Config",
     "ConfigError",
@@ -325,6 +333,7 @@ __all__ = [
     "EraseFacts",
     "Event",
     "EvictedConcept",
+    "ExcludeFacts",
     "Explanation",
     "Fact",
     "FactBatch",
@@ -353,6 +362,7 @@ __all__ = [
     "NamedValues",
     "Observation",
     "ObservedRate",
+    "PendingForget",
     "PlacedDomain",
     "Publication",
     "Publish",

@@ -19,6 +19,7 @@ from .errors import EdgeError
 from .facts import Fact, LabelCandidate, Selector
 from .jobs import GrowthJob, GrowthResult
 from .knowledge import Contribution
+from .pending_forgets import AdvanceForget, CompleteForget, ExcludeFacts
 from .recalibration import Recalibration
 from .receipt import Receipt
 
@@ -189,6 +190,7 @@ Event = (
     | Relabel
     | UndoMerge
     | ForgetRequest
+    | AdvanceForget
     | FitGeometry
     | GrowRequest
     | GrowthFinished
@@ -322,7 +324,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     answer in any case.  score: novelty of the sample, higher is more novel.  p_value: of the
     sample; window_p: of the stream's window.  reason: why `known` is None.  degraded: the stream is
     in an unlabelled domain, and the nearest learned domains answer.  observed_rate, observed_low,
-    observed_high: see `ObservedRate`; None while nothing was observed.
+    observed_high: see `ObservedRate`; None while nothing was observed.  provisional: the parts that
+    a forget request dropped and that it is made without, see `Knowledge.provisional`.
     """
 
     observation_id: str
@@ -341,6 +344,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     observed_rate: float | None = None
     observed_low: float | None = None
     observed_high: float | None = None
+    provisional: tuple[str, ...] = ()
 
 
 class DriftAlarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -554,6 +558,8 @@ Effect = (
     | StoreContribution
     | StoreGeometry
     | EraseFacts
+    | ExcludeFacts
+    | CompleteForget
     | StartGrowth
     | CancelGrowth
     | SetOutput

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .adaptors import AdaptorRecord
     from .domain_merges import DomainMerge
     from .knowledge import Contribution
+    from .pending_forgets import PendingForget
     from .recalibration import Recalibration
     from .receipt import DeviceOrder, Receipt
 
@@ -230,8 +231,14 @@ class Ledger(Protocol):
     def oldest(self, domain: str, label: str, count: int) -> tuple[str, ...]:
         """Return the ids of the `count` oldest facts of a concept by (captured_at_ns, id)."""
 
-    def select(self, selector: Selector) -> tuple[str, ...]:
-        """Return the ids of the selected facts, sorted."""
+    def select(self, selector: Selector, limit: int = 0) -> tuple[str, ...]:
+        """Return the ids of the selected facts, sorted; with a limit, of any so many of them."""
+
+    def touched(self, selector: Selector) -> Mapping[Concept, int]:
+        """Count the selected facts of each concept that has any."""
+
+    def facts_among(self, ids: AbstractSet[str]) -> frozenset[str]:
+        """Return those of these ids that are facts."""
 
     def batches(
         self,
@@ -299,6 +306,9 @@ class Ledger(Protocol):
     def device_orders(self, request_id: str, ids: Iterable[str], /) -> "tuple[DeviceOrder, ...]":
         """Return the orders of a forget request to other devices that hold what facts with these
         ids have shaped, as far as known, and those given when facts of the request were erased."""
+
+    def pending_forgets(self) -> tuple["PendingForget", ...]:
+        """Return the forget requests that are not complete, oldest first."""
 
     def contributions(self) -> Mapping[str, "Contribution"]:
         """Return the last contribution of each other device, empty ones included."""

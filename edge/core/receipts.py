@@ -1,10 +1,10 @@
 """The receipt of a forget request: what was rebuilt, and which places may still hold traces."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .events import ForgetRequest
-from .facts import Fact, Ledger
+from .facts import Concept, Ledger
 from .receipt import Receipt
 
 NOT_COVERED = (
@@ -33,10 +33,10 @@ class Rebuilt:
 
 
 def write_receipt(
-    event: ForgetRequest, facts: Sequence[Fact], rebuilt: Rebuilt, ledger: Ledger
+    event: ForgetRequest, leaving: Mapping[Concept, int], rebuilt: Rebuilt, ledger: Ledger
 ) -> Receipt:
-    """Return the receipt of a request.  facts: those that are forgotten."""
-    touched = sorted({f"{fact.domain}/{fact.label}" for fact in facts})
+    """Return the receipt of a request.  leaving: how many facts of each concept are forgotten."""
+    touched = sorted({f"{domain}/{label}" for domain, label in leaving})
     evictions = ledger.evictions()
     grown = (EVICTED_BEFORE,) if evictions and ledger.adaptors() else ()
     frozen = (FROZEN_GEOMETRY,) if rebuilt.frozen else ()
@@ -44,12 +44,12 @@ def write_receipt(
         request_id=event.request_id,
         requested_at_ns=event.requested_at_ns,
         selector=event.selector,
-        facts_forgotten=len(facts),
+        facts_forgotten=sum(leaving.values()),
         concepts_touched=tuple(touched),
         digest_before=rebuilt.digest_before,
         digest_after=rebuilt.digest_after,
         rebuilt=("sums", "thresholds", "heads", *rebuilt.parts),
         evicted_before=evictions,
         not_covered=NOT_COVERED + frozen + grown,
-        devices=ledger.device_orders(event.request_id, [fact.id for fact in facts]),
+        accepted_at_ns=event.requested_at_ns,
     )

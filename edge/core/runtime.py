@@ -5,25 +5,21 @@ the runtime reads then contains them.  If an effect fails, discard the runtime a
 its knowledge is derived from the ledger.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Final
 
 import hdc
 
 from . import limits
 from .config import Config
+from .errors import EdgeError
 from .events import (
     Acknowledgement,
     ConfirmAlarm,
     DriftAlarm,
     Effect,
     Enrol,
-    EraseFacts,
     Event,
     FitGeometry,
     ForgetRequest,
@@ -35,11 +31,9 @@ from .events import (
     Publish,
     Rejected,
     Relabel,
-    ReleaseActions,
     Rollback,
     SetOutput,
     StoreContribution,
-    StoreGeometry,
     StoreLabelCandidates,
     StoreRecalibration,
     Tick,
@@ -50,22 +44,22 @@ from .events import (
 )
 from .facts import Ledger, Selector
 from .forecasting import SeriesTracker, State
+from .forgetting import RuntimeForgetting, tap_spans
 from .knowledge import (
     NOTHING_PUBLISHED,
     Contribution,
     GeometryFitter,
+    GeometryRefit,
     Knowledge,
     Publication,
     Published,
     Refit,
     ThresholdsRefit,
-    conflicting_contributions,
     derive_knowledge,
     review_contribution,
 )
 from .learning import Learner
-from .receipt import Receipt
-from .receipts import Rebuilt, write_receipt
+from .pending_forgets import AdvanceForget
 from .reconfigurator import Reconfigurator
 from .runtime_views import RuntimeViews
 from .session import (
@@ -78,10 +72,21 @@ from .session import (
     confirmed_alarm,
 )
 from .undoing import ActionLog
-from .validation import brief, find_invalid
+from .validation import find_invalid
+
+CHANGING: Final = (
+    *(Label, LabelMany, Unlabel, Enrol, Relabel, UndoMerge, Undoable, Undo),
+    *(FitGeometry, GrowRequest, Rollback, Contribution),
+)
+"""Events that are refused while facts are being erased: they change facts, or read them."""
+
+WHILE_ERASING: Final = (
+    "a forget request is being carried out: its facts are being erased",
+    "nothing was changed; send it again in a moment",
+)
 
 
-class Runtime(RuntimeViews):
+class Runtime(RuntimeForgetting, RuntimeViews):
     """Learns, detects, routes, answers and forgets, one event at a time.
 
     model: the frozen encoder.  ledger: read only.  weights: of the network that forecasts series;
@@ -119,6 +124,7 @@ class Runtime(RuntimeViews):
         self._geometries = GeometryFitter(spans, config.seed, model.card.quantiser)
         self.knowledge = self._derive()
         self._levels.restore(ledger.recalibrations(), self.knowledge.geometry.fingerprint)
+        self._restore_pending()
         self._handlers: dict[type, Callable[[Any], Iterator[Effect]]] = {
             Observation: self._observe,
             Label: partial(self._change, self._learner.label),
@@ -130,6 +136,7 @@ class Runtime(RuntimeViews):
             Undoable: self._record,
             Undo: partial(self._change, self._actions.undo),
             ForgetRequest: self._forget,
+            AdvanceForget: self._advance_forget,
             FitGeometry: self._fit_geometry,
             GrowRequest: self._grow,
             GrowthFinished: self._growth_finished,
@@ -145,6 +152,9 @@ class Runtime(RuntimeViews):
             self.knowledge.ledger_applied()
         handler = self._handlers.get(type(event))
         wrong = find_invalid(event, self._width) if handler else "not an event"
+        if not wrong and self.erasing and isinstance(event, CHANGING):
+            wrong, hint = WHILE_ERASING
+            return (_reject(_subject_of(event), wrong, hint),)
         if wrong or handler is None:
             hint = "nothing was changed; correct it and send it again"
             return (_reject(_subject_of(event), f"reading an event: {wrong}", hint),)
@@ -158,15 +168,14 @@ class Runtime(RuntimeViews):
         """
         self._prefetched.prefetch(events, self.knowledge)
 
-    def next_refit(self) -> Refit | None:
-        """Return a part of the knowledge to fit in the background; see `Knowledge.next_refit`."""
-        return self.knowledge.next_refit()
-
     def accept(self, refit: Refit, *, solved: bool) -> None:
         """Take in a part that was fitted in the background; see `Knowledge.accept`.  Thresholds
         change the verdicts on the windows."""
         self._prefetched.clear()
         self._refits_accepted += 1
+        if isinstance(refit, GeometryRefit):
+            self._take_geometry(refit, solved=solved)
+            return
         self.knowledge.accept(refit, solved=solved)
         if isinstance(refit, ThresholdsRefit):
             self._session.knowledge_changed()
@@ -174,6 +183,8 @@ class Runtime(RuntimeViews):
     def digest(self) -> str:
         """Return the hex digest of card, geometry, sums and thresholds; equal for equal sets of
         facts.  Thresholds that could wait are computed for it, and serve from then on."""
+        if self.erasing:
+            raise EdgeError("reading the digest: facts are being erased", "ask again in a moment")
         if self.knowledge.deferring:
             self._prefetched.clear()
             self._session.knowledge_changed()
@@ -211,7 +222,7 @@ class Runtime(RuntimeViews):
                 yield from self._publish_alarm(found)
             else:
                 yield Publish(found)
-        for source, target in self._session.take_merges():
+        for source, target in () if self.erasing else self._session.take_merges():
             yield from self._learner.merge(event, source, target, self.knowledge)
 
     def _publish_alarm(self, alarm: DriftAlarm) -> Iterator[Effect]:
@@ -317,97 +328,11 @@ class Runtime(RuntimeViews):
         yield from self._growth.rollback(event, self.knowledge, self._ledger)
 
     def _tick(self, event: Tick) -> Iterator[Effect]:
+        if self.erasing:
+            return
         yield from self._growth.remove_orphans(self.knowledge, self._ledger)
         if event.grows:
             yield from self._growth.tick(self.knowledge, self._ledger)
-
-    # --- geometry and forgetting ----------------------------------------------------------------
-
-    def _fit_geometry(self, _event: FitGeometry) -> Iterator[Effect]:
-        if not self.knowledge.own.keys:
-            yield _reject(
-                "fit_geometry",
-                "fitting the geometry: the ledger has no facts",
-                "learn something first",
-            )
-            return
-        if not self._geometries.stays(self._ledger.geometry(), self._ledger, frozenset()):
-            yield StoreGeometry(self._refit_geometry(frozenset()))
-            yield from self._levels.geometry_changed(self.knowledge)
-        facts = sum(self.knowledge.own.counts.values())
-        detail = conflicting_contributions(self.knowledge.contributing, self._ledger)
-        yield Publish(Acknowledgement("fit_geometry", facts, detail))
-
-    def _refit_geometry(self, without: AbstractSet[str]) -> Mapping[str, NDArray[np.generic]]:
-        """Fit the geometry to all facts but `without`, derive knowledge from it, and return its
-        arrays.
-
-        Stream windows are dropped: they were projected with the old geometry.
-        """
-        card = self._model.card
-        if self.knowledge.own.keys:
-            geometry, packed = self._geometries.fit(self._ledger, without)
-        else:
-            parts = tap_spans(card.slices)
-            geometry = hdc.identity_geometry(self._width, parts, self.config.seed)
-            packed = geometry.pack()
-        self.knowledge = derive_knowledge(self._ledger, geometry, without, card.fingerprint)
-        self.knowledge.deferring = self._deferring
-        self._session.clear_windows()
-        return packed
-
-    def _forget(self, event: ForgetRequest) -> Iterator[Effect]:
-        stored = self._ledger.receipt(event.request_id, event.selector)
-        if stored is not None:
-            yield _repeated(event, stored)
-            return
-        ids = frozenset(self._ledger.select(event.selector))
-        series_dropped = self.series.forget(event.selector)
-        buffered = frozenset(self._session.select_unlabelled(event.selector))
-        kept = frozenset(self._ledger.kept_facts(event.selector))
-        matched = buffered | kept | frozenset(self._ledger.select_candidates(event.selector))
-        streams = self._streams_of(ids, buffered)
-        recalibrated = self._levels.matching(event.selector, streams)
-        # A redelivered observation may match while the fact of that id does not: the fact stays.
-        unlabelled = frozenset(key for key in matched - ids if self._ledger.get(key) is None)
-        if event.selector.empty or not (ids | matched or series_dropped or recalibrated):
-            yield _reject(
-                event.request_id,
-                f"forgetting: nothing matches {brief(event.selector)}",
-                "name at least one of id, subject, stream, recording, domain, label, time range",
-            )
-            return
-        before = self.digest()
-        facts = self._learner.facts(tuple(sorted(ids)))
-        held = self._ledger.geometry()
-        stays = held is None or self._geometries.stays(held, self._ledger, ids)
-        self.knowledge.remove(facts, forgotten=True)
-        refits = event.refit_geometry and bool(facts) and not stays
-        geometry = self._refit_geometry(ids) if refits else None
-        self._session.forget(matched | ids)
-        levels = self._levels.forget(event.selector, streams, self.knowledge)
-        ended = tuple(self._growth.forget(ids, self.knowledge, self._ledger))
-        more = (("adaptors",) if ended else ()) + (("recalibration",) if levels else ())
-        more = more if geometry is None else ("geometry", *more)
-        frozen = geometry is None and not stays
-        rebuilt = Rebuilt(before, self.digest(), more, frozen)
-        receipt = write_receipt(event, facts, rebuilt, self._ledger)
-        # In this order, a crash in between leaves a request to repeat, never a wrong receipt.
-        if geometry is not None:
-            yield StoreGeometry(geometry)
-        yield from levels
-        released = tuple(sorted(kept - ids - unlabelled))
-        if released or recalibrated:
-            yield ReleaseActions(released, recalibrated)
-        yield EraseFacts(tuple(sorted(ids | unlabelled)), receipt)
-        yield from ended
-        yield Publish(receipt)
-
-    def _streams_of(self, ids: Iterable[str], buffered: Iterable[str]) -> frozenset[str]:
-        """Return the streams of facts and of buffered observations."""
-        facts = (self._ledger.get(key) for key in ids)
-        rows = (self._session.label_buffer.get(key) for key in buffered)
-        return frozenset(one.stream for one in (*facts, *rows) if one is not None)
 
     def _derive(self) -> Knowledge:
         packed = self._ledger.geometry()
@@ -420,22 +345,6 @@ class Runtime(RuntimeViews):
         knowledge = derive_knowledge(self._ledger, geometry, card=card.fingerprint)
         knowledge.deferring = self._deferring
         return knowledge
-
-
-def tap_spans(slices: tuple[slice, ...]) -> tuple[tuple[int, int], ...]:
-    """Return a card's tap slices as (start, stop) pairs, as `hdc` takes them."""
-    return tuple((part.start, part.stop) for part in slices)
-
-
-def _repeated(event: ForgetRequest, stored: Receipt) -> Publish:
-    """Answer a request that was completed before with its receipt."""
-    if stored.selector == event.selector:
-        return Publish(stored)
-    return _reject(
-        event.request_id,
-        "forgetting: this request id was used for another selection",
-        "give each request an id of its own",
-    )
 
 
 def _reject(subject_id: str, reason: str, hint: str) -> Publish:

@@ -69,6 +69,12 @@ class HomeSlot:
         self._ticked_at = 0.0
         self._saved_at = 0.0
         self._series_problem = ""
+        self.forget_again_at = 0.0
+
+    @property
+    def erasing(self) -> bool:
+        """True while facts are being erased, so that no command may change any."""
+        return self.home is not None and self.home.runtime.erasing
 
     def open(self) -> bool:
         """Open the home if it is closed and an attempt is due; True if it was opened."""

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 from ..config import SentStream, TopicStream
 from ..core import (
     NAMING_HINT,
+    AdvanceForget,
     ChangePoint,
     Decision,
     DriftAlarm,
@@ -70,6 +71,9 @@ GUESS_WAIT_S: Final = 0.004
 """Longest wait while guesses for the gallery are computed, so that a third of the time is spent on
 them: 10,000 take a few seconds.  Chosen by hand."""
 
+FORGET_AGAIN_S: Final = 1.0
+"""Time until a forget request goes on after a disk error.  As long as the outbox waits."""
+
 WATCHED_S: Final = 600.0
 """How long after the last look of a local client raw inputs are kept in memory.  Chosen by hand;
 effect not measured."""
@@ -112,6 +116,9 @@ class CommandPort(Protocol):
 
     def labelled(self, command: Any) -> frozenset[str]:
         """Return the ids of the observations that a command labels."""
+
+    def changes(self, command: Any) -> bool:
+        """Return whether a command does more than read."""
 
     def advance(self) -> bool:
         """Continue answers that take longer than a turn; True while there is any."""
@@ -185,6 +192,8 @@ class Loop:
         if any(guessing):
             wait_s = min(wait_s, GUESS_WAIT_S)
         if self.handler is not None and self.handler.advance():
+            wait_s = 0.0
+        if self._advance_forgets():
             wait_s = 0.0
         self.connection.pump(0.0 if len(self.inbox) else wait_s, reading=not self.inbox.crowded)
         if self.secondary is not None:
@@ -307,10 +316,28 @@ class Loop:
             handler.refuse(command, reason)
             self.connection.acknowledge(arrival.ticket)
 
+    def _advance_forgets(self) -> bool:
+        """Continue the forget requests that are pending; True while facts are being erased."""
+        now = time.monotonic()
+        for slot in self.homes.values():
+            home = slot.home
+            if home is None or now < slot.forget_again_at or not home.advances_forget:
+                continue
+            try:
+                self.feed(slot.name, AdvanceForget(self.clock.now_ns()))
+            except EdgeError as error:
+                slot.forget_again_at = now + FORGET_AGAIN_S
+                log.warning("forget_waits", home=slot.name, reason=error.message, hint=error.hint)
+        return any(slot.erasing for slot in self.homes.values())
+
     def _execute_commands(self) -> None:
         while (command := self.inbox.take_command()) is not None:
             if self.handler is None:
                 continue
+            if any(slot.erasing for slot in self.homes.values()) and self.handler.changes(command):
+                # No fact may change until those that are forgotten are out of the ledger.
+                self.inbox.put_back(command)
+                return
             labelled = frozenset() if self.paused else self.handler.labelled(command)
             if labelled and self.inbox.waits(labelled):
                 # An observation that it labels waits still.  Commands keep their order: a later

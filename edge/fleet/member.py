@@ -143,7 +143,7 @@ class FleetMember:
             if self._seen == self._derived:
                 self._first_s = now
             self._seen, self._changed_s = found, now
-        if found == self._derived:
+        if found == self._derived or home.runtime.erasing:
             return False
         # After a forget, and after a start, the others must learn of the change at once.
         urgent = found[1] != self._derived[1] or not self._derived[0]

@@ -67,6 +67,11 @@ class BackgroundFitter:
         if refit is not None:
             self._start(_Fit(refit))
 
+    @property
+    def reading(self) -> bool:
+        """True while the thread may read the file."""
+        return self._fitting is not None and not self._fitting.closed.is_set()
+
     def stop_reading(self) -> None:
         """Wait until the thread has closed the file: while it is read, its write-ahead log cannot
         be truncated, and erased facts would stay there."""
@@ -86,7 +91,7 @@ class BackgroundFitter:
         fit = self._fitting
         if fit is None or fit.solving or fit.failed:
             return False
-        if not runtime.knowledge.prepare(fit.refit):
+        if not runtime.prepare(fit.refit):
             self._fitting = None
             return False
         fit.solving = True

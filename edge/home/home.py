@@ -16,12 +16,15 @@ import encoder
 
 from ..config import SETTINGS, TEMPLATE, EncoderSettings, Settings, read_settings
 from ..core import (
+    AdvanceForget,
     CancelGrowth,
+    CompleteForget,
     ConfigError,
     DriftAlarm,
     Effect,
     EraseFacts,
     Event,
+    ExcludeFacts,
     FitGeometry,
     ForgetRequest,
     GrowRequest,
@@ -150,6 +153,8 @@ class Home:
         self._settled = True
         self.trial: TrialHealth | None = None
         self._watch_trial()
+        if writable and not deferring:
+            self._complete_forgets()
 
     def feed(self, event: Event) -> tuple[Message, ...]:
         """Handle an event, apply its effects in order, and return its messages.
@@ -179,7 +184,7 @@ class Home:
         if self.trial is not None:
             self.trial.count(event, messages)
         opened = any(isinstance(message, DriftAlarm | LabelRequest) for message in messages)
-        if not isinstance(event, Observation):
+        if not isinstance(event, Observation | AdvanceForget):
             self._memory_used = True
         elif self._memory_used or opened:
             self._memory_used = False
@@ -197,6 +202,18 @@ class Home:
         if isinstance(event, ForgetRequest):
             self._forget_series()
         return tuple(self._apply(effects, observed=False))
+
+    def _complete_forgets(self) -> None:
+        """Complete the forget requests that a crash has left; a disk error leaves them pending."""
+        with suppress(StateError):
+            while self.runtime.forgetting:
+                self.feed(AdvanceForget(time.time_ns()))
+
+    @property
+    def advances_forget(self) -> bool:
+        """Whether a pending forget request can go on now: feed `AdvanceForget`."""
+        runtime = self.runtime
+        return runtime.advances and (runtime.erasing or not self._fitter.reading)
 
     def _forget_series(self) -> None:
         """Drop the series that a forget request has dropped wherever else they are kept."""
@@ -433,8 +450,8 @@ class Home:
                     self._store_candidates(effect)
                 case StoreRecalibration() if observed:
                     self._store_recalibration(effect)
-                case EraseFacts():
-                    self._erase(effect)
+                case EraseFacts() | ExcludeFacts() | CompleteForget():
+                    self._forget(effect)
                 case _:
                     self._store(effect)
 
@@ -446,11 +463,22 @@ class Home:
                 gone = (*one.withdrawn, *one.evicted)
                 self.gallery.changed((fact.id for fact in one.facts), gone)
 
-    def _erase(self, effect: EraseFacts) -> None:
-        """Erase, and call `erased` once that is durable, even if overwriting then fails."""
+    def _stop_reading(self) -> None:
+        """Let nothing of this process read the file: its log could not be cut."""
         self._fitter.stop_reading()
         if self.erasing is not None:
             self.erasing()
+
+    def _forget(self, effect: EraseFacts | ExcludeFacts | CompleteForget) -> None:
+        if not isinstance(effect, ExcludeFacts):
+            self._stop_reading()
+        if isinstance(effect, CompleteForget):
+            self.store.apply(effect)
+        else:
+            self._erase(effect)
+
+    def _erase(self, effect: EraseFacts | ExcludeFacts) -> None:
+        """Erase, and call `erased` once that is durable, even if overwriting then fails."""
         # First: if it fails, the request can be sent again; after the receipt it would be repeated.
         self.history.erase(effect.ids)
         try:

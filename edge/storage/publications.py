@@ -114,8 +114,9 @@ class Publications:
         return Published(key=self._meta(KEY), cohorts=cohorts)
 
     def forgets(self) -> int:
-        """Return the number of forget requests so far."""
-        return int(self._rows("SELECT COUNT(*) FROM receipts")[0][0])
+        """Return the number of forget requests so far, those that are not complete included."""
+        query = "SELECT (SELECT COUNT(*) FROM receipts) + (SELECT COUNT(*) FROM pending_forgets)"
+        return int(self._rows(query)[0][0])
 
     def record(self, plan: CohortPlan, before: Published) -> bool:
         """Record durably what is about to be sent to the fleet; False if something else was

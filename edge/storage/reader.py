@@ -24,6 +24,7 @@ from ..core import (
     Fact,
     FactBatch,
     LabelCandidate,
+    PendingForget,
     Recalibration,
     Receipt,
     Selector,
@@ -44,6 +45,7 @@ from .database import guard_errors
 from .derived_table import read_derived
 from .fact_reads import DAMAGED, FactReads, without_rows
 from .lists import Lists
+from .pending_forgets import read_pending
 from .serialization import LazyArrays, unpack_arrays
 from .tables import DOMAIN, FACT_COLUMNS, LABEL, fact_from_row, hash_id, require_width
 
@@ -105,14 +107,32 @@ class StoreReader:
         )
         return tuple(row[0] for row in rows)
 
-    def select(self, selector: Selector) -> tuple[str, ...]:
+    def select(self, selector: Selector, limit: int = 0) -> tuple[str, ...]:
         """See `facts.Ledger`."""
-        if selector.ids is not None:
-            found = (self.get(fact_id) for fact_id in sorted(selector.ids))
-            return tuple(fact.id for fact in found if fact is not None and selector.matches(fact))
-        where, values = tables.where_clause(selector)
-        rows = self._rows(f"SELECT id FROM facts WHERE {where} ORDER BY id", values)
-        return tuple(row[0] for row in rows)
+        where, values = tables.where_facts(selector)
+        # Without ORDER BY: it would visit all of them for a few.
+        most = f" LIMIT {limit}" if limit else ""
+        rows = self._rows(f"SELECT id FROM facts WHERE {where}{most}", values)
+        return tuple(sorted(row[0] for row in rows))
+
+    def touched(self, selector: Selector) -> Mapping[Concept, int]:
+        """See `facts.Ledger`."""
+        where, values = tables.where_facts(selector)
+        rows = self._rows(
+            f"SELECT domain, label, COUNT(*) FROM facts WHERE {where} GROUP BY domain, label"
+            " ORDER BY domain, label",
+            values,
+        )
+        return {(domain, label): count for domain, label, count in rows}
+
+    def facts_among(self, ids: AbstractSet[str]) -> frozenset[str]:
+        """See `facts.Ledger`."""
+        named = Selector(ids=frozenset(ids))
+        return frozenset(self.select(named)) if ids else frozenset()
+
+    def pending_forgets(self) -> tuple[PendingForget, ...]:
+        """See `facts.Ledger`."""
+        return read_pending(self._rows, self.path)
 
     def batches(
         self,

@@ -244,6 +244,13 @@ MIGRATIONS: Final[list[str]] = [
     );
     ALTER TABLE adaptors ADD COLUMN bundle INTEGER;
     INSERT INTO meta VALUES ('published_key', randomblob(32));
+    -- Forget requests that are not complete.
+    CREATE TABLE pending_forgets (
+        number INTEGER PRIMARY KEY,
+        request TEXT NOT NULL UNIQUE,
+        body TEXT NOT NULL
+    );
+    CREATE INDEX facts_by_stream ON facts (stream, captured_at_ns, domain, label, id);
     """,
 ]
 

@@ -7,7 +7,6 @@ overwritten in the file, and its log is cut.  One process writes; any number may
 import hashlib
 import os
 import re
-import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,11 +21,12 @@ import encoder
 
 from ..core import (
     RECALIBRATION_VERSION,
-    ConfigError,
+    CompleteForget,
     Derived,
     DeviceOrder,
     Effect,
     EraseFacts,
+    ExcludeFacts,
     Fact,
     Message,
     ModelMismatchError,
@@ -44,7 +44,6 @@ from ..core import (
     StoreRecalibration,
     Together,
     digest_facts,
-    find_invalid_columns,
 )
 from . import action_log, tables
 from .action_log import ActionRecords
@@ -56,6 +55,8 @@ from .concept_totals import add_digests, by_concept, write_ranks, write_totals
 from .database import WriterLock, begin_snapshot, guard_errors, open_database, transaction
 from .derived_table import delete_traces, write_derived
 from .durable_files import remove_file, replace_file
+from .new_file import require_columns, write_empty
+from .pending_forgets import delete_pending, write_pending
 from .publications import Publications
 from .reader import StoreReader
 from .serialization import pack_arrays
@@ -64,7 +65,7 @@ from .tables import FACT_COLUMNS, fact_to_row, hash_id, put_meta
 COPY_SUFFIX = re.compile(r"\.(v\d+|before-restore.*)")
 """Suffixes of the copies that migrations and restores make; an erasure removes them too."""
 
-MARKING = (StoreFacts, EraseFacts, RemoveAdaptor, StoreContribution)
+MARKING = (StoreFacts, EraseFacts, ExcludeFacts, RemoveAdaptor, StoreContribution)
 """Effects that complete a command; any other precedes one of them or does not change the answer."""
 
 
@@ -98,7 +99,7 @@ class Store(StoreReader):
         order; raises ConfigError for invalid names."""
         path = Path(path)
         if columns:
-            _require_columns(columns, card)
+            require_columns(columns, card)
         _refuse_existing(path, f"creating {path}")
         lock = WriterLock(path)
         fresh = path.with_name(path.name + ".new")
@@ -106,7 +107,7 @@ class Store(StoreReader):
             with guard_errors(path, "creating"):
                 _refuse_existing(path, f"creating {path}")
                 remove_file(fresh)
-                _write_empty(fresh, card, columns)
+                write_empty(fresh, card, columns)
                 replace_file(fresh, path, private=True)
                 return cls(path, open_database(path, writable=True), lock)
         except BaseException:
@@ -198,8 +199,8 @@ class Store(StoreReader):
         match effect:
             case StoreFacts():
                 self._store_facts(effect)
-            case EraseFacts():
-                self._erase(effect)
+            case EraseFacts() | ExcludeFacts() | CompleteForget():
+                self._forget(effect)
             case StoreGeometry():
                 self._store_geometry(effect)
             case StoreContribution():
@@ -314,7 +315,7 @@ class Store(StoreReader):
     def name_columns(self, columns: Sequence[str], card: encoder.Card) -> None:
         """Name the encoder's input columns, in the order of the vectors learned so far; facts do
         not change.  Raises ConfigError for invalid names."""
-        _require_columns(columns, card)
+        require_columns(columns, card)
         with self._transaction("naming the columns") as db:
             put_meta(db, "columns", msgspec.json.encode(list(columns)))
         self._columns = None
@@ -431,26 +432,38 @@ class Store(StoreReader):
             # Reverting a trial must not restore a geometry fitted to facts that are forgotten now.
             db.execute("DELETE FROM meta WHERE name = ?", (BEFORE,))
 
-    def _erase(self, effect: EraseFacts) -> None:
+    def _forget(self, effect: EraseFacts | ExcludeFacts | CompleteForget) -> None:
+        if not isinstance(effect, CompleteForget):
+            self._erase(effect)
+            return
+        with self._transaction("completing a forget request") as db:
+            delete_pending(db, effect.receipt.request_id)
+            tables.store_receipt(db, effect.receipt, self._keys[0][1])
+            put_meta(db, "unscrubbed", b"1")
+        self._scrub()
+
+    def _erase(self, effect: EraseFacts | ExcludeFacts) -> None:
         number, key = self._keys[0]
         tombs = [(number, hash_id(key, fact_id)) for fact_id in effect.ids]
-        body = msgspec.json.encode(tables.receipt_to_body(effect.receipt, key)).decode()
+        request_id = self._request_of(effect)
         shaped = self.publications.shaped_by(effect.ids)
         with self._fact_transaction("erasing facts", effect.ids) as db:
-            self.publications.order(db, effect.receipt.request_id, shaped)
+            self.publications.order(db, request_id, shaped)
             db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", tombs)
             tables.erase_growth(db, effect.ids)
             action_log.delete_facts(db, effect.ids)
             delete_answers(db)
             # The core never reads records of another version, so it cannot match them.
             db.execute("DELETE FROM recalibrations WHERE version != ?", (RECALIBRATION_VERSION,))
-            db.execute(
-                "INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)",
-                (effect.receipt.requested_at_ns, body),
-            )
+            if isinstance(effect, EraseFacts):
+                tables.store_receipt(db, effect.receipt, key)
+            elif effect.request is not None:
+                write_pending(db, effect.request)
             put_meta(db, "unscrubbed", b"1")
         self._records = None
         self.candidate_index().drop(effect.ids)
+        if isinstance(effect, ExcludeFacts):
+            return
         self._scrub()
         left = self._confirmed_ids().intersection(effect.ids)
         left.update(filter(self._holds, effect.ids))
@@ -459,6 +472,15 @@ class Store(StoreReader):
                 f"erasing from {self.path}: {len(left)} ids are still in the file",
                 "see `auricle verify`",
             )
+
+    def _request_of(self, effect: EraseFacts | ExcludeFacts) -> str:
+        """Return the id of the request that erases facts: a later slice belongs to the oldest one
+        with facts left."""
+        if isinstance(effect, EraseFacts):
+            return effect.receipt.request_id
+        left = (one for one in self.pending_forgets() if not one.excluded)
+        request = effect.request or next(left, None)
+        return request.receipt.request_id if request is not None else ""
 
     def _confirms(self, effect: Effect) -> bool:
         """Return whether an effect completes the command `confirm`; a recalibration that changes
@@ -554,34 +576,6 @@ class Store(StoreReader):
                 f" ({card.name})",
                 "use the card that the file was made with, or start a new knowledge file",
             )
-
-
-def _write_empty(fresh: Path, card: encoder.Card, columns: Sequence[str]) -> None:
-    """Write a complete knowledge file without facts, its log merged into it."""
-    db = open_database(fresh, writable=True)
-    try:
-        with transaction(db, fresh, "writing the encoder card"):
-            db.execute("INSERT INTO burial_keys (key) VALUES (?)", (secrets.token_bytes(32),))
-            put_meta(db, "card", card.fingerprint.encode())
-            put_meta(db, "width", str(card.width).encode())
-            # Nothing was ever erased.
-            db.execute("DELETE FROM meta WHERE name = 'uncleaned'")
-            if columns:
-                put_meta(db, "columns", msgspec.json.encode(list(columns)))
-    finally:
-        db.close()
-
-
-def _require_columns(columns: Sequence[str], card: encoder.Card) -> None:
-    if card.kind != "vector":
-        raise ConfigError(
-            f"naming columns: the encoder {card.name} takes a payload of kind {card.kind}",
-            "only vector encoders have named columns",
-        )
-    width = card.input.size("V")
-    wrong = find_invalid_columns(columns, len(columns) if width == -1 else width)
-    if wrong:
-        raise ConfigError(f"naming columns: {wrong}", "correct the names or their number")
 
 
 def _refuse_existing(path: Path, doing: str) -> None:

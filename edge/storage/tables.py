@@ -116,12 +116,28 @@ def where_clause(selector: Selector) -> tuple[str, tuple[Any, ...]]:
     return where, tuple(value for _, value in used)
 
 
+def where_facts(selector: Selector) -> tuple[str, tuple[Any, ...]]:
+    """Return SQL and its parameters for every field, `ids` included."""
+    where, values = where_clause(selector)
+    if selector.ids is None:
+        return where, values
+    named = msgspec.json.encode(sorted(selector.ids)).decode()
+    return f"({where}) AND id IN (SELECT value FROM json_each(?))", (*values, named)
+
+
 # --- tombstones and receipts ----------------------------------------------------------------------
 
 
 def hash_id(key: bytes, fact_id: str) -> bytes:
     """Return the tombstone of a forgotten id: its HMAC-SHA256 under a key of the file."""
     return hmac.new(key, fact_id.encode(), hashlib.sha256).digest()
+
+
+def store_receipt(db: sqlite3.Connection, receipt: Receipt, key: bytes) -> None:
+    """Write a receipt.  key: of its hashes."""
+    body = msgspec.json.encode(receipt_to_body(receipt, key)).decode()
+    row = (receipt.requested_at_ns, body)
+    db.execute("INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)", row)
 
 
 def receipt_to_body(receipt: Receipt, key: bytes) -> dict[str, Any]:
@@ -313,8 +329,8 @@ def erase_growth(db: sqlite3.Connection, ids: Iterable[str]) -> None:
     their place in merges of domains, and all records of growth attempts."""
     rows = [(fact_id,) for fact_id in ids]
     shaped = "DELETE FROM adaptors WHERE number IN (SELECT adaptor FROM adaptor_facts WHERE id = ?)"
-    db.executemany(shaped, rows)
-    delete_orphaned_ids(db)
+    if db.executemany(shaped, rows).rowcount:
+        delete_orphaned_ids(db)
     delete_candidates(db, ids)
     delete_raw_inputs(db, ids)
     delete_from_merges(db, ids)

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
         find_invalid_contribution,
         review_contribution,
     )
+    from .derive import derive_knowledge
     from .geometry_fit import GeometryFitter, fit_geometry
-    from .knowledge import Knowledge, derive_knowledge
+    from .geometry_refit import GeometryRefit
+    from .knowledge import Knowledge
     from .moments import Moments, PooledAnswers, PooledDiscriminant
     from .refits import HeadRefit, Refit, ThresholdsRefit
     from .relearning import relearn_backwards
@@ -33,7 +35,9 @@ else:
                 "review_contribution",
             ),
             "geometry_fit": ("GeometryFitter", "fit_geometry"),
-            "knowledge": ("Knowledge", "derive_knowledge"),
+            "geometry_refit": ("GeometryRefit",),
+            "derive": ("derive_knowledge",),
+            "knowledge": ("Knowledge",),
             "moments": ("Moments", "PooledAnswers", "PooledDiscriminant"),
             "refits": ("HeadRefit", "Refit", "ThresholdsRefit"),
             "relearning": ("relearn_backwards",),
@@ -46,6 +50,7 @@ __all__ = [
     "Concept",
     "Contribution",
     "GeometryFitter",
+    "GeometryRefit",
     "HeadRefit",
     "Knowledge",
     "Moments",

@@ -17,11 +17,17 @@ import encoder
 import hdc
 
 from .. import limits
-from ..facts import FactBatch, Ledger
+from ..facts import FactBatch, Ledger, rank_number
 from .time_sample import orders_in_time
 
 MARK: Final = "fitted_to"
 """Name of the mark among the geometry's packed arrays; `hdc.Geometry.unpack` does not read it."""
+
+REACH: Final = "fitted_up_to"
+"""Name of the rank that no fact of the sample exceeds, likewise."""
+
+RANK_MAX: Final = np.iinfo(np.int64).max
+"""The reach of a sample of all facts."""
 
 NOTHING: Final[AbstractSet[str]] = frozenset()
 
@@ -44,9 +50,22 @@ class GeometryFitter:
     ) -> tuple[hdc.Geometry, Packed]:
         """Fit a geometry to a ledger without some ids; return it, and its arrays with the mark of
         its sample.  A class is a (domain, label) pair."""
-        rows = ledger.sample(limits.GEOMETRY_FACTS_MAX, None, without)
+        rows = ledger.sample(self.size, None, without)
         geometry = self._fit(rows)
-        return geometry, {**geometry.pack(), MARK: self._mark(rows)}
+        reach = max(map(rank_number, rows.ids)) if len(rows) == self.size else RANK_MAX
+        marks = {MARK: self._mark(rows), REACH: np.array([reach], np.int64)}
+        return geometry, {**geometry.pack(), **marks}
+
+    @property
+    def size(self) -> int:
+        """Facts that a geometry is fitted to."""
+        return limits.GEOMETRY_FACTS_MAX
+
+    def shaped_by(self, packed: Mapping[str, NDArray[Any]], ids: AbstractSet[str]) -> bool:
+        """Return whether the geometry with these arrays may have been fitted to any of these facts,
+        which were in the ledger then or since."""
+        reach = int(packed[REACH][0]) if REACH in packed else RANK_MAX
+        return any(rank_number(one) <= reach for one in ids)
 
     def stays(
         self, packed: Mapping[str, NDArray[Any]] | None, ledger: Ledger, ids: AbstractSet[str]
@@ -58,7 +77,7 @@ class GeometryFitter:
         """
         if packed is None or MARK not in packed:
             return False
-        rows = ledger.sample(limits.GEOMETRY_FACTS_MAX)
+        rows = ledger.sample(self.size)
         return ids.isdisjoint(rows.ids) and bool(np.array_equal(packed[MARK], self._mark(rows)))
 
     @staticmethod

@@ -100,10 +100,16 @@ class SolvedHeads:
                 del self._solved[name]
                 self._outdated[name] = adaptor, scopes
 
-    def drop_outdated(self) -> None:
+    def outdate_all(self) -> None:
+        """Outdate every adaptor."""
+        self._outdated, self._solved = self._solved | self._outdated, {}
+
+    def drop_outdated(self) -> tuple[str, ...]:
         """Drop all outdated adaptors: a fact that is forgotten may have been in another domain when
-        they were solved."""
+        they were solved.  Returns their domains."""
+        gone = tuple(self._outdated)
         self._outdated.clear()
+        return gone
 
     def drop(self, domain: str) -> None:
         """Drop a domain's adaptor."""

@@ -12,13 +12,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Final, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
 import hdc
 
-from ..adaptors import Adaptor, AdaptorRecord, fit_adaptor
-from ..errors import EdgeError
+from ..adaptors import Adaptor, AdaptorRecord
 from ..facts import (
     Derived,
     Fact,
@@ -27,7 +23,6 @@ from ..facts import (
     SampleScope,
     hash_rank,
 )
-from ..recalibration import CalibrationStatus
 from ..router import Router, allot_facts
 from .cohorts import NOTHING_PUBLISHED, Published, plan_cohorts
 from .contributions import (
@@ -41,6 +36,7 @@ from .contributions import (
 from .grouping import by_concept, concepts_of
 from .heads import SolvedHeads
 from .moments import GRAM_COLUMNS_MAX, Moments, NearestConceptAnswer, PooledAnswers
+from .provisional import Provisional
 from .published_sums import sum_published
 from .refits import (
     Changes,
@@ -51,12 +47,11 @@ from .refits import (
     ThresholdsRefit,
     Turns,
     same_record,
-    training_facts,
 )
 from .saved_parts import SavedParts
 from .saved_sums import SavedSums
 from .thresholds import Thresholds
-from .time_sample import status_of
+from .views import KnowledgeViews
 
 Concept = tuple[str, str]
 
@@ -65,7 +60,7 @@ WAITING_FACTS_MIN: Final = 256
 about as long as an observation of the shipped encoder takes in all."""
 
 
-class Knowledge:
+class Knowledge(KnowledgeViews):
     """Integer sums per concept, with the thresholds and heads that follow from the ledger.
 
     ledger: read only.  geometry: frozen.  leaving: ids of facts that are about to be erased from
@@ -74,8 +69,9 @@ class Knowledge:
 
     deferring: set it to True where `next_refit` is called regularly.  After new facts, decisions
     then use the last thresholds, router and adaptors until those of today are computed in the
-    background; sums always are today's.  What facts that are forgotten have shaped never serves,
-    and `digest` and `contribute` never use anything but today's.
+    background; sums always are today's.  What facts that are forgotten have shaped never serves: it
+    is derived again in the background, and the sums answer meanwhile, see `provisional`.  `digest`
+    and `contribute` never use anything but today's.
     """
 
     def __init__(
@@ -103,6 +99,7 @@ class Knowledge:
         self._router_current = self._router_checked = False
         self._router_usable: bool | None = None
         self._settled = False
+        self.dropped = Provisional()
         self._failed: set[str] = set()
         self._turns = Turns()
         self._refit: tuple[Refit, Changes] | None = None
@@ -128,6 +125,51 @@ class Knowledge:
         for (domain, label), rows in by_concept(given):
             self._change(domain, label, rows, -1)
         self._invalidate(given, removed=True, forgotten=forgotten)
+
+    def mask(self, leaving: Mapping[Concept, int]) -> None:
+        """Let concepts count as absent until `unmask`, and drop what their facts may have shaped.
+        Meanwhile `remove` takes forgotten facts out of them, and nothing is fitted.
+
+        leaving: how many facts of each concept are forgotten.  Other devices' sums must not count.
+        """
+        assert self.memory is self.own, "nothing waits where other devices' sums count"
+        self.dropped.mask(self.own, leaving)
+        for domain in {domain for domain, _ in leaving}:
+            self._thresholds.outdate(domain, new=True)
+        self._heads.outdate_all()
+        self._router_current = False
+        self._invalidate((), forgotten=True)
+
+    def unmask(self) -> None:
+        """Let the masked concepts count again, with the facts that are left."""
+        self.dropped.unmask(self.own)
+        self._invalidate((), forgotten=True)
+
+    def reuse(self, base: "Knowledge", contents: Mapping[Concept, str]) -> None:
+        """Take over what earlier knowledge, under the same geometry, holds of unchanged facts.
+
+        contents: of the ledger that `base` was derived from; `base` is used up.
+        """
+        now = self._ledger.contents()
+        same = {one for one, content in now.items() if contents.get(one) == content}
+        changed = {domain for domain, _ in {*now, *contents} - same}
+        self.own.merge(base.own.take(same))
+        for domain, made in tuple(base._thresholds.current()):  # noqa: SLF001 - of the same class
+            if domain not in changed:
+                self._thresholds.put(domain, made, current=True)
+
+    def replacing(self, before: "Knowledge", ledger: Ledger) -> "Knowledge":
+        """Return this knowledge, derived from another reader of the ledger, to serve in place of
+        that before; it goes on with adaptors and router, which read features alone."""
+        self._ledger, self._ahead = ledger, False
+        self.saved = SavedSums(ledger, self.geometry)
+        self._parts = SavedParts(ledger, self.geometry)
+        self.deferring, self.reuses = before.deferring, before.reuses
+        self.dropped, self._failed = before.dropped, before._failed  # noqa: SLF001
+        self._heads, self._router = before._heads, before._router  # noqa: SLF001
+        self._router_current = before._router_current  # noqa: SLF001 - of the same class
+        self._moments = before._moments  # noqa: SLF001 - of the same class
+        return self
 
     def ledger_applied(self) -> None:
         """Note that the ledger now holds the added facts and no longer the removed ones."""
@@ -184,7 +226,7 @@ class Knowledge:
             revision=revision,
             columns=self._ledger.columns(),
         )
-        plan = plan_cohorts(self._batches(), published)
+        plan = plan_cohorts(() if self.dropped.masking else self._batches(), published)
         if plan.current:
             arrays = sum_published(self._batches, self.own, plan.current)
             samples = sum(len(cohort.ids) for cohort in plan.current)
@@ -199,7 +241,7 @@ class Knowledge:
         it is called known or novel.
         """
         if self._serving_calibration is None:
-            self._serving_calibration = self._calibrate(may_wait=self._may_wait())
+            self._serving_calibration = self._calibrate(may_wait=self.may_wait)
         return self._serving_calibration
 
     def _calibrate(self, *, may_wait: bool) -> hdc.Calibration:
@@ -219,24 +261,19 @@ class Knowledge:
             made = merge_thresholds(made, contributed, self.geometry)
         return made
 
-    def calibration_status(self, rate: float) -> tuple[CalibrationStatus, ...]:
-        """Return how each learned domain was calibrated.  rate: of false alarms, as chosen."""
-        made = self.calibration()
-        return tuple(status_of(domain, made, rate) for domain in self.learned)
-
     def adaptor(self, domain: str) -> Adaptor:
         """Return the adaptor that answers for a domain, solved now if facts have changed.
 
         The own facts answer if they are the majority in the domain and include every label of it;
         otherwise the sums of all devices do.  Raises KeyError for a domain without facts anywhere.
         """
-        may_wait = self._may_wait()
+        may_wait = self.may_wait
         cached = self._heads.get(domain, may_wait=may_wait)
         if cached is not None:
             return cached
         if self._uses_sums(domain):
             made, scopes = self._solve_from_sums(domain), (SampleScope(), SampleScope())
-        elif may_wait and domain in self._new_domains:
+        elif may_wait and (domain in self._new_domains or self._head_waits(domain)):
             self._heads.use(domain)
             self._settled = False
             return self._nearest_concept(domain)
@@ -246,12 +283,19 @@ class Knowledge:
                 raise KeyError(domain)
             made, scopes = cast("Adaptor", refit.made), refit.scopes
         self._heads.store(domain, made, scopes)
-        self._new_domains.discard(domain)
+        self._head_is_back(domain)
         return made
+
+    def _head_waits(self, domain: str) -> bool:
+        return domain in self.dropped.heads or self.dropped.masking
+
+    def _head_is_back(self, domain: str) -> None:
+        self._new_domains.discard(domain)
+        self.dropped.heads.discard(domain)
 
     def ready_adaptor(self, domain: str) -> Adaptor | None:
         """Return a domain's adaptor, None if it would first be solved in the background."""
-        return self._heads.get(domain, may_wait=True) if self._may_wait() else self.adaptor(domain)
+        return self._heads.get(domain, may_wait=True) if self.may_wait else self.adaptor(domain)
 
     def answers_now(self, domain: str) -> bool:
         """Return whether a domain's adaptor is ready; if it is not, `next_refit` returns it."""
@@ -271,15 +315,19 @@ class Knowledge:
         none.  See `Turns`; at first thresholds, then the router, then adaptors in the order of
         their last use.  Pass the result to `accept`; only the last one returned is accepted."""
         outdated = (one for one in self._outdated() if one.name not in self._failed)
-        found = None if self._settled else self._turns.take(outdated)
+        idle = self._settled or self.dropped.masking
+        found = None if idle else self._turns.take(outdated)
         self._settled = found is None
         self._refit = None if found is None else (found, Changes())
         return found
 
     def _outdated(self) -> Iterator[Refit]:
         """Yield the parts that new facts have outdated."""
-        if not self._contributed and (self._router is not None or self._heads.in_use):
-            yield from map(self._thresholds_refit, self._thresholds.outdated(self.learned))
+        used = self._router is not None or self._heads.in_use or self.dropped.pending
+        if not self._contributed and used:
+            for domain in self._thresholds.outdated(self.learned):
+                if domain not in self.dropped.stale:
+                    yield self._thresholds_refit(domain)
             if self.learned and (self._router is None or not self._check_router()):
                 yield self._router_refit()
         for domain in self._heads.missing():
@@ -309,8 +357,9 @@ class Knowledge:
                 if domain in self.learned:
                     self._thresholds.put(domain, made, current=current)
             case RouterRefit(made=None):
-                self._router = None
+                self._router, self.dropped.router = None, False
             case RouterRefit():
+                self.dropped.router = False
                 if current or not self._router_current:
                     self._router, self._router_current = refit, current
                     self._router_checked = False
@@ -321,7 +370,7 @@ class Knowledge:
 
     def _accept_head(self, refit: HeadRefit, *, current: bool) -> None:
         self._heads.accept(refit.domain, refit.made, refit.scopes, current=current)
-        self._new_domains.discard(refit.domain)
+        self._head_is_back(refit.domain)
 
     def head_for(self, record: AdaptorRecord) -> HeadRefit | None:
         """Return the head that a domain would have on top of a record that does not serve yet; None
@@ -333,8 +382,9 @@ class Knowledge:
         self._refit = refit, Changes()
         return refit
 
-    def _may_wait(self) -> bool:
-        """Return whether decisions may use what was computed before the newest facts."""
+    @property
+    def may_wait(self) -> bool:
+        """Whether decisions may use what was computed before the newest facts."""
         if self._waits is None:
             facts = sum(self.own.counts.values())
             self._waits = self.deferring and not self._contributed and facts > WAITING_FACTS_MIN
@@ -372,29 +422,12 @@ class Knowledge:
         versions = self._ledger.adaptors().get(domain, ())
         return versions[0] if versions else None
 
-    def find_invalid_adaptor(self, record: AdaptorRecord) -> str:
-        """Return why an adaptor from elsewhere cannot serve a domain with facts; empty if it can.
-
-        Cost: that of solving its head.
-        """
-        own, others = self.training_facts(record.domain)
-        try:
-            answers = fit_adaptor(own, others, record, self.geometry.slices).answer(own.features)
-        except (EdgeError, ValueError, TypeError, LookupError) as error:
-            return f"the adaptor of {record.domain}: {error}"
-        fine = bool(np.isfinite(answers).all())
-        return (
-            ""
-            if fine
-            else f"the adaptor of {record.domain} answers with values that are not finite"
-        )
-
     def router(self) -> Router:
         """Return the router over the domains with facts, fitted now if facts have changed and that
         may not wait.  Raises KeyError without facts.
         """
         before = self._router
-        if before is not None and before.made is not None and self._may_wait():
+        if before is not None and before.made is not None and self.may_wait:
             if self._router_usable is None:
                 self._router_usable = set(before.shares) <= set(self.learned)
             if self._router_usable:
@@ -404,6 +437,7 @@ class Knowledge:
             if not (self._may_reuse() and self._parts.router(refit)):
                 self._finish(refit)
             self._router, self._router_current, self._router_checked = refit, True, True
+            self.dropped.router = False
         made = self._router.made
         assert made is not None, "it was fitted"
         return made
@@ -425,28 +459,6 @@ class Knowledge:
             raise KeyError("a router needs facts")
         return allot_facts(counts)
 
-    def route(self, verdict: hdc.Verdict, features: NDArray[np.uint8]) -> str:
-        """Return the domain of features uint8 [width] with this verdict, from this sample alone."""
-        if not self.is_routed(verdict.domain, verdict.label):
-            return verdict.domain
-        router = self.router()
-        return router.domains[int(np.argmax(router.scores(features)))]
-
-    def answer(self, domain: str, features: NDArray[np.uint8]) -> str:
-        """Return the likeliest label of features uint8 [width] in a domain."""
-        adaptor = self.adaptor(domain)
-        return adaptor.labels[int(adaptor.answer(features).argmax())]
-
-    def training_facts(self, domain: str) -> tuple[FactBatch, FactBatch]:
-        """Return a sample of a domain's facts, and one of all other domains' facts.
-
-        Raises KeyError for a domain without facts.
-        """
-        own, others = training_facts(self._ledger, domain, self.learned, self._leaving)
-        if not len(own):
-            raise KeyError(domain)
-        return own, others
-
     @property
     def domains(self) -> tuple[str, ...]:
         """The domains that this device or another has facts of, sorted."""
@@ -464,7 +476,7 @@ class Knowledge:
     def is_routed(self, domain: str, label: str) -> bool:
         """Return whether the router knows a concept: not one of other devices' sums alone, and not
         one that is new since the router was fitted."""
-        if not self.learned or domain not in self.router().domains:
+        if not self.routes or domain not in self.router().domains:
             return False
         current = self._router_current and self._router_checked
         return current or self._router is None or (domain, label) in self._router.concepts
@@ -486,11 +498,17 @@ class Knowledge:
         self._settled = False
 
     def _change(self, domain: str, label: str, rows: FactBatch, sign: int) -> None:
+        concept = domain, label
+        if self._moments is not None:
+            self._moments.change(concept, rows.features, sign)
+        if sign < 0 and self.dropped.erased(concept):
+            return
         codes = self.geometry.project(rows.features)
+        if sign < 0 and self.dropped.masks(concept):
+            self.dropped.subtract(concept, codes)
+            return
         for memory in {id(one): one for one in (self.own, self.memory)}.values():
             (memory.add if sign > 0 else memory.remove)(domain, label, codes)
-        if self._moments is not None:
-            self._moments.change((domain, label), rows.features, sign)
 
     def _uses_sums(self, domain: str) -> bool:
         """Return whether the sums of all devices answer for a domain; see `adaptor`."""
@@ -541,7 +559,8 @@ class Knowledge:
         if forgotten:
             self._refit = None
         for fact in facts:
-            self._thresholds.outdate(fact.domain, new=fact.domain in self._new_domains)
+            new = fact.domain in self._new_domains or (forgotten and self.may_wait)
+            self._thresholds.outdate(fact.domain, new=new)
             place = hash_rank(fact.id)
             self._heads.change(fact.domain, place)
             if self._refit is not None:
@@ -549,9 +568,19 @@ class Knowledge:
             if self._router and self._router.scopes.get(fact.domain, SampleScope()).changes(place):
                 self._router_current = False
         if forgotten:
-            self._thresholds.drop_outdated()
-            self._heads.drop_outdated()
-            self._router = self._router if self._router_current else None
+            self._drop_outdated()
+
+    def _drop_outdated(self) -> None:
+        """Drop what forgotten facts may have shaped.  Where decisions may wait, it is derived again
+        in the background; otherwise when it is needed."""
+        waits, had_router = self.may_wait, self._router is not None
+        self._thresholds.drop_outdated(waiting=waits)
+        gone = self._heads.drop_outdated()
+        self._router = self._router if self._router_current else None
+        if waits:
+            self.dropped.drop(gone, router=had_router and self._router is None)
+            for domain in gone:
+                self._heads.use(domain)
 
     def _batches(self, domain: str | None = None) -> Iterable[FactBatch]:
         """Return the ledger's facts, of one domain or of all, without those about to be erased."""
@@ -559,32 +588,3 @@ class Knowledge:
 
     def _count(self, domain: str) -> int:
         return sum(n for (name, _), n in self.own.counts.items() if name == domain)
-
-
-def derive_knowledge(
-    ledger: Ledger,
-    geometry: hdc.Geometry,
-    without: AbstractSet[str] = frozenset(),
-    card: str = "",
-    *,
-    saved: bool = True,
-) -> Knowledge:
-    """Return the knowledge of a ledger without the ids `without`.  Cost: one projection per fact of
-    the concepts whose sums are not kept in the ledger.
-
-    card: fingerprint of the encoder card that contributions must match; empty: none are included.
-    saved: whether kept sums are used.
-    """
-    knowledge = Knowledge(ledger, geometry, without)
-    knowledge.reuses = saved
-    if saved:
-        gone = (fact for fact in map(ledger.get, without) if fact is not None)
-        found = knowledge.saved.load({(fact.domain, fact.label) for fact in gone})
-        knowledge.own.merge(found)
-    for domain, label in ledger.concepts():
-        if (domain, label) not in knowledge.saved:
-            for batch in ledger.batches(domain, without, label):
-                knowledge.own.add(domain, label, geometry.project(batch.features))
-    if card:
-        knowledge.set_contributions(ledger.contributions(), card)
-    return knowledge

@@ -1,6 +1,7 @@
 """A ledger in memory, for tests, simulation and the estimator; `Store` is the durable one."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -42,6 +43,7 @@ from ..facts import (
     stack_facts,
     untimed_batch,
 )
+from ..pending_forgets import CompleteForget, ExcludeFacts, PendingForget
 from ..recalibration import Recalibration
 from ..receipt import DeviceOrder, Receipt
 from .contributions import Contribution
@@ -83,6 +85,7 @@ class MemoryLedger:
         self._aside: dict[str, list[AdaptorRecord]] = {}
         self._recording = ""
         self.receipts: list[Receipt] = []
+        self._pending: dict[str, PendingForget] = {}
 
     def with_features(self, features: Mapping[str, bytes]) -> "MemoryLedger":
         """Return a ledger of the same facts, forgotten ids and receipts with other features, by id.
@@ -104,8 +107,8 @@ class MemoryLedger:
         match effect:
             case StoreFacts():
                 self._store(effect)
-            case EraseFacts():
-                self._erase(effect)
+            case EraseFacts() | ExcludeFacts() | CompleteForget():
+                self._forget(effect)
             case StoreContribution(contribution):
                 self._contributions[contribution.device] = contribution
             case StoreGeometry():
@@ -241,18 +244,28 @@ class MemoryLedger:
         for oldest in list(self._recalibrations)[: -limits.STREAMS_MAX]:
             del self._recalibrations[oldest]
 
-    def _erase(self, effect: EraseFacts) -> None:
-        for fact_id in effect.ids:
+    def _forget(self, effect: EraseFacts | ExcludeFacts | CompleteForget) -> None:
+        if not isinstance(effect, CompleteForget):
+            self._erase(effect.ids)
+        if isinstance(effect, ExcludeFacts):
+            if effect.request is not None:
+                self._pending[effect.request.receipt.request_id] = effect.request
+            return
+        self._pending.pop(effect.receipt.request_id, None)
+        self.receipts.append(effect.receipt)
+
+    def _erase(self, ids: Sequence[str]) -> None:
+        gone = frozenset(ids)
+        for fact_id in ids:
             self._take(fact_id)
             self._candidates.pop(fact_id, None)
             self._tombstones.add(_tombstone(fact_id))
-        self._keep_adaptors(lambda record: not set(effect.ids) & set(record.facts))
+        self._keep_adaptors(lambda record: gone.isdisjoint(record.facts))
         for action_id, rows in self._aside.items():
-            self._aside[action_id] = [one for one in rows if not set(effect.ids) & set(one.facts)]
+            self._aside[action_id] = [one for one in rows if gone.isdisjoint(one.facts)]
         self._attempts.clear()
-        self._keep_merges(self._merges, frozenset(effect.ids))
-        self._keep_actions(self._actions.values(), frozenset(effect.ids))
-        self.receipts.append(effect.receipt)
+        self._keep_merges(self._merges, gone)
+        self._keep_actions(self._actions.values(), gone)
 
     def _keep_adaptors(self, wanted: Callable[[AdaptorRecord], bool]) -> None:
         left = {name: tuple(filter(wanted, rows)) for name, rows in self._adaptors.items()}
@@ -290,9 +303,23 @@ class MemoryLedger:
         )
         return tuple(fact_id for _, fact_id in ages[:count])
 
-    def select(self, selector: Selector) -> tuple[str, ...]:
+    def select(self, selector: Selector, limit: int = 0) -> tuple[str, ...]:
         """See `facts.Ledger`."""
-        return tuple(sorted(fact.id for fact in self._facts.values() if selector.matches(fact)))
+        found = sorted(fact.id for fact in self._facts.values() if selector.matches(fact))
+        return tuple(found[: limit or None])
+
+    def touched(self, selector: Selector) -> Mapping[Concept, int]:
+        """See `facts.Ledger`."""
+        found = (fact for fact in self._facts.values() if selector.matches(fact))
+        return dict(sorted(Counter((fact.domain, fact.label) for fact in found).items()))
+
+    def facts_among(self, ids: AbstractSet[str]) -> frozenset[str]:
+        """See `facts.Ledger`."""
+        return frozenset(ids & self._facts.keys())
+
+    def pending_forgets(self) -> tuple[PendingForget, ...]:
+        """See `facts.Ledger`."""
+        return tuple(self._pending.values())
 
     def batches(
         self,

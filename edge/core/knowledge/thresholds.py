@@ -41,10 +41,19 @@ class Thresholds:
             self._merged = None
         self._outdated.discard(domain)
 
-    def drop_outdated(self) -> None:
-        """Drop all outdated calibrations; see `SolvedHeads.drop_outdated`."""
-        for domain in tuple(self._outdated):
+    def drop_outdated(self, *, waiting: bool) -> None:
+        """Drop all outdated calibrations; see `SolvedHeads.drop_outdated`.  waiting: their domains
+        go without until they are computed again."""
+        outdated = tuple(self._outdated)
+        for domain in outdated:
             self.drop(domain)
+        if waiting:
+            self._outdated.update(outdated)
+            self._merged = None
+
+    def lacks(self, domain: str) -> bool:
+        """Return whether a domain goes without until its calibration is computed."""
+        return domain in self._outdated and domain not in self._parts
 
     def clear(self) -> None:
         """Drop all."""

@@ -103,7 +103,7 @@ class Assessor:
         """Assess observations, at least one, as far as that does not depend on earlier ones."""
         features, reference = np.stack(rows), self._session.reference_model(known)
         codes = known.geometry.project(features)
-        logits = known.router().logits(features) if known.learned else features[:, :0]
+        logits = known.router().logits(features) if known.routes else features[:, :0]
         origins = [_origin(event, known, row) for event, row in zip(events, logits, strict=True)]
         keys = [event.key for event in events]
         made = self._session.assess_batch(keys, codes, known, reference, origins)
@@ -165,6 +165,7 @@ class Assessor:
             observed_rate=observed.rate if observed else None,
             observed_low=observed.low if observed else None,
             observed_high=observed.high if observed else None,
+            provisional=known.provisional(domain),
         )
         if alarm_domain is not None and window is not None:
             yield DriftAlarm(
@@ -206,7 +207,7 @@ class Assessor:
         level: StreamLevel,
     ) -> tuple[SampleAssessment, Floats]:
         """Return a sample compared with the reference model, and the router's logits."""
-        logits = known.router().logits(features) if known.learned else NO_LOGITS
+        logits = known.router().logits(features) if known.routes else NO_LOGITS
         codes, origin = known.geometry.project(features[None]), _origin(event, known, logits)
         assess, key = self._session.assess, event.key
         return assess(key, codes, known, reference, origin=origin, level=level.level), logits

@@ -504,6 +504,16 @@ class StreamLevels:
         record = None if empty else level.record(geometry)
         return (StoreRecalibration(action.stream, record),)
 
+    def rebase(self, known: Knowledge) -> tuple[StoreRecalibration, ...]:
+        """Derive the confirmed levels again, from thresholds that were missing; return what to
+        store."""
+        stored = []
+        for name, level in self._levels.items():
+            if level.confirmed:
+                level.confirmed = tuple(rebased(one, known) for one in level.confirmed)
+                stored.append(StoreRecalibration(name, level.record(known.geometry.fingerprint)))
+        return tuple(stored)
+
     def geometry_changed(self, known: Knowledge) -> tuple[StoreRecalibration, ...]:
         """Drop the offsets, which refer to the geometry before, and derive the confirmed levels
         again; return what to store."""

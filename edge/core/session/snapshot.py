@@ -28,7 +28,7 @@ class KnowledgeSnapshot:
         self._keys = known.memory.keys
         self._memory = known.memory.copy()
         self._calibration = known.calibration() if self._keys else None
-        self._router = known.router() if known.learned else None
+        self._router = known.router() if known.routes else None
         self._routed = frozenset(key for key in self._keys if known.is_routed(*key))
         found = ((domain, known.ready_adaptor(domain)) for domain in known.domains)
         self._adaptors = {domain: one for domain, one in found if one is not None}

@@ -9,7 +9,7 @@ from edge.core import limits, router
 from edge.core.adaptors.head import FittedHead
 from edge.core.events import Enrol, ForgetRequest, Relabel
 from edge.core.facts import Selector, hash_rank, sample_facts, scope_of, stack_facts
-from edge.core.knowledge.knowledge import derive_knowledge
+from edge.core.knowledge.derive import derive_knowledge
 from tests.worlds import World, fact
 
 NAMES = [f"fact {number}" for number in range(40)]

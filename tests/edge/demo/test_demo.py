@@ -15,7 +15,7 @@ from edge.cli.views.demo import show_outcome
 from edge.core.config import Config
 from edge.core.events import Label, Observation, Publish, Rejected
 from edge.core.facts import Selector
-from edge.core.knowledge.knowledge import derive_knowledge
+from edge.core.knowledge.derive import derive_knowledge
 from edge.core.runtime import Runtime
 from edge.demo.demo import KNOWN, NEW, run_demo
 from edge.demo.events import DemoEvent, DemoOutcome, ImageEvent, PhaseEvent, TextEvent

@@ -7,7 +7,8 @@ import hdc
 from edge.core.errors import EdgeError
 from edge.core.events import StoreFacts
 from edge.core.facts import Fact
-from edge.core.knowledge.knowledge import Knowledge, derive_knowledge
+from edge.core.knowledge.derive import derive_knowledge
+from edge.core.knowledge.knowledge import Knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from edge.export.budget import KIB, ExportRequest, FlashBudget, golden_features, plan_export
 from edge.export.extract import ExtractShape, full_shape, measure_extract, with_head

@@ -10,6 +10,7 @@ from edge.core.events import Decision, Enrol, FitGeometry, ForgetRequest, Label,
 from edge.core.facts import Selector
 from edge.core.knowledge import knowledge as place
 from edge.core.knowledge.refits import HeadRefit, RouterRefit, ThresholdsRefit
+from edge.core.pending_forgets import AdvanceForget
 from edge.core.receipt import Receipt
 from edge.home.home import Home
 from tests.homes import new_home
@@ -105,8 +106,9 @@ def test_the_first_decision_after_opening_solves_nothing(folder, monkeypatch):
     assert names == []
 
 
-def test_an_erasure_waits_until_the_file_is_not_read(home, monkeypatch):
-    """A forget while the thread reads the file erases completely, and the fit is discarded."""
+def test_a_receipt_waits_until_the_file_is_not_read(home, monkeypatch):
+    """A forget while the thread reads the file excludes the fact at once; the receipt follows once
+    nothing reads it, with no remains in the file, and the fit is discarded."""
     reading, go = threading.Event(), threading.Event()
     gather = ThresholdsRefit.gather
 
@@ -120,12 +122,19 @@ def test_an_erasure_waits_until_the_file_is_not_read(home, monkeypatch):
     home.feed(Label("seen1", "a", "x"))
     assert home.refit()
     assert reading.wait(30)
-    threading.Timer(0.2, go.set).start()
     found = home.feed(ForgetRequest("r", Selector(ids=frozenset({"f3"})), 1))
+    assert not any(isinstance(one, Receipt) for one in found)
+    assert home.store.get("f3") is None
+    assert not home.advances_forget
+    go.set()
+    found = ()
+    while home.runtime.forgetting:
+        settle(home)
+        if home.advances_forget:
+            found += home.feed(AdvanceForget(2))
     (receipt,) = (one for one in found if isinstance(one, Receipt))
     assert receipt.facts_forgotten == 1
     assert not home.store.unscrubbed
-    settle(home)
     assert home.runtime.digest() == receipt.digest_after
 
 

@@ -12,7 +12,8 @@ from edge.core.config import Config
 from edge.core.events import RemoveAdaptor, StoreAdaptor, StoreFacts
 from edge.core.facts import Fact, hash_rank
 from edge.core.jobs import GrowthJob
-from edge.core.knowledge.knowledge import Knowledge, derive_knowledge
+from edge.core.knowledge.derive import derive_knowledge
+from edge.core.knowledge.knowledge import Knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from edge.core.knowledge.refits import HeadRefit, Refit
 from tests.growers import record_of

@@ -9,7 +9,8 @@ from edge.core import limits
 from edge.core.events import Decision, Enrol, FitGeometry, ForgetRequest, Observation, Relabel
 from edge.core.facts import Fact, Selector, hash_rank
 from edge.core.knowledge import knowledge as place
-from edge.core.knowledge.knowledge import Knowledge, derive_knowledge
+from edge.core.knowledge.derive import derive_knowledge
+from edge.core.knowledge.knowledge import Knowledge
 from edge.core.knowledge.refits import HeadRefit, Refit, RouterRefit, ThresholdsRefit
 from edge.core.receipt import Receipt
 from edge.core.runtime import Runtime

@@ -9,8 +9,8 @@ import hdc
 from edge.core import limits
 from edge.core.events import StoreFacts
 from edge.core.facts import sample_facts
+from edge.core.knowledge.derive import derive_knowledge
 from edge.core.knowledge.geometry_fit import fit_geometry
-from edge.core.knowledge.knowledge import derive_knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from tests.worlds import WIDTH, fact
 

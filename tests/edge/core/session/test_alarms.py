@@ -7,7 +7,8 @@ import numpy as np
 import hdc
 from edge.core.config import Config
 from edge.core.events import DriftAlarm
-from edge.core.knowledge.knowledge import Knowledge, derive_knowledge
+from edge.core.knowledge.derive import derive_knowledge
+from edge.core.knowledge.knowledge import Knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from edge.core.session.alarms import Alarms
 from edge.core.session.novel_domains import UnlabelledRow

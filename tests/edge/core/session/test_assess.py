@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 import hdc
 from edge.core.config import Config
 from edge.core.events import DriftAlarm, Label
-from edge.core.knowledge.knowledge import derive_knowledge
+from edge.core.knowledge.derive import derive_knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from edge.core.session.assess import mix_experts
 from tests.worlds import World, clouds, fact

@@ -13,7 +13,8 @@ import hdc
 from edge.core import limits
 from edge.core.config import Config
 from edge.core.events import LabelRequest, StoreLabelCandidates
-from edge.core.knowledge.knowledge import Knowledge, derive_knowledge
+from edge.core.knowledge.derive import derive_knowledge
+from edge.core.knowledge.knowledge import Knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from edge.core.session.label_buffer import BufferedObservation
 from edge.core.session.label_requests import LabelRequests, choose_candidates, score_candidates

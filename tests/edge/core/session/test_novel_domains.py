@@ -8,7 +8,8 @@ import pytest
 import hdc
 from edge.core import limits
 from edge.core.config import Config
-from edge.core.knowledge.knowledge import Knowledge, derive_knowledge
+from edge.core.knowledge.derive import derive_knowledge
+from edge.core.knowledge.knowledge import Knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from edge.core.session.novel_domains import (
     NovelDomains,

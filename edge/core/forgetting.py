@@ -1,0 +1,499 @@
+"""Forgetting: the part of a runtime that excludes facts, and derives again what they have shaped.
+
+Where decisions may not wait for that (see `Knowledge.may_wait`), all is done within the event.
+Otherwise the request is recorded and its facts are excluded before the next decision: a few at
+once; for more, their concepts are masked and they are erased a slice at a time.  What they have
+shaped serves no more; the remaining sums answer until it is derived again beside serving, and the
+receipt follows then.
+"""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import hdc
+
+from .config import Config
+from .events import (
+    Acknowledgement,
+    Effect,
+    EraseFacts,
+    FitGeometry,
+    ForgetRequest,
+    Publish,
+    Rejected,
+    ReleaseActions,
+    StoreGeometry,
+)
+from .facts import Ledger
+from .forecasting import SeriesTracker
+from .knowledge import (
+    GeometryFitter,
+    GeometryRefit,
+    Knowledge,
+    Refit,
+    conflicting_contributions,
+    derive_knowledge,
+)
+from .learning import Learner
+from .pending_forgets import (
+    AdvanceForget,
+    CompleteForget,
+    ExcludeFacts,
+    ForgetProgress,
+    PendingForget,
+)
+from .receipt import Receipt
+from .receipts import Rebuilt, write_receipt
+from .reconfigurator import Reconfigurator
+from .session import BatchPrefetch, FeatureModel, SessionState, StreamLevels
+from .validation import brief
+
+SLICE_FACTS: Final = 64
+"""Facts erased between two decisions.  Erasing so many, with their indexes, in a file of 100,000
+took 20 ms; docs/explanation/forgetting.md has the measurement."""
+
+
+class RuntimeForgetting(ABC):
+    """The part of a `Runtime` that forgets; it has the attributes named here.
+
+    _pending: requests without a receipt by id, oldest first.  _erasing: those with facts that are
+    still in the ledger.  _queue: ids besides facts that wait to be erased.  _geometry_due: the
+    geometry must be fitted again, or it is not known yet that it need not be.  _derived: the
+    result of that, until it is installed.  _gone: what was forgotten since that began.
+    """
+
+    config: Config
+    knowledge: Knowledge
+    series: SeriesTracker
+    _model: FeatureModel
+    _ledger: Ledger
+    _deferring: bool
+    _session: SessionState
+    _levels: StreamLevels
+    _learner: Learner
+    _growth: Reconfigurator
+    _geometries: GeometryFitter
+    _prefetched: BatchPrefetch
+    _pending: dict[str, PendingForget]
+    _erasing: list[str]
+    _queue: list[str]
+    _geometry_due: bool
+    _geometry_failed: bool
+    _derived: GeometryRefit | None
+    _gone: set[str] | None
+
+    @property
+    def forgetting(self) -> bool:
+        """Whether a forget request is pending; feed `AdvanceForget` often then."""
+        return bool(self._pending)
+
+    @property
+    def erasing(self) -> bool:
+        """Whether forgotten facts are still in the ledger, so that no fact may change."""
+        return bool(self._erasing)
+
+    @property
+    def awaiting(self) -> tuple[str, ...]:
+        """The parts that the pending requests wait for, by name."""
+        parts = ("geometry",) if self._geometry_due else ()
+        # Where nothing may wait, the digest of the receipt computes what is missing.
+        return (*parts, *(self.knowledge.deriving if self.knowledge.may_wait else ()))
+
+    @property
+    def advances(self) -> bool:
+        """Whether `AdvanceForget` would get the pending requests on now."""
+        if self._erasing or not self._pending:
+            return bool(self._erasing)
+        if self._geometry_due:
+            waits = self.knowledge.may_wait and not self._geometry_failed
+            return not (waits and self._takes_geometry())
+        return not self.awaiting
+
+    def pending_forgets(self) -> tuple[ForgetProgress, ...]:
+        """Return how far each pending request is, oldest first."""
+        return tuple(
+            ForgetProgress(
+                request_id=key,
+                requested_at_ns=one.receipt.requested_at_ns,
+                state="excluding" if key in self._erasing else "deriving",
+                deriving=self.awaiting,
+                facts=one.receipt.facts_forgotten,
+            )
+            for key, one in self._pending.items()
+        )
+
+    def _restore_pending(self) -> None:
+        """Go on with the requests that were pending when the ledger was last used."""
+        found = self._ledger.pending_forgets()
+        self._pending = {one.receipt.request_id: one for one in found}
+        self._erasing = [one.receipt.request_id for one in found if not one.excluded]
+        self._queue = [key for one in found if not one.excluded for key in one.unlabelled]
+        self._geometry_due = any(one.refits for one in found)
+        self._geometry_failed = False
+        self._derived, self._gone = None, set()
+        for one in found:
+            self._drop_for(one)
+
+    def _drop_for(self, pending: PendingForget) -> None:
+        """Let nothing serve that the facts of a pending request may have shaped."""
+        known = self.knowledge
+        if not known.may_wait:
+            return
+        known.dropped.pending = True
+        if pending.refits and pending.shaped:
+            known.dropped.stale |= frozenset(pending.domains)
+        if not pending.excluded:
+            known.mask(self._ledger.touched(pending.receipt.selector))
+
+    # --- requests -------------------------------------------------------------------------------
+
+    def _forget(self, event: ForgetRequest) -> Iterator[Effect]:
+        stored = self._ledger.receipt(event.request_id, event.selector)
+        if stored is not None:
+            yield _repeated(event, stored)
+            return
+        if event.request_id in self._pending:
+            yield self._progress(event)
+            return
+        waits = self.knowledge.may_wait or self.forgetting
+        ids = frozenset(self._ledger.select(event.selector, SLICE_FACTS + 1 if waits else 0))
+        series_dropped = self.series.forget(event.selector)
+        buffered = frozenset(self._session.select_unlabelled(event.selector))
+        kept = frozenset(self._ledger.kept_facts(event.selector))
+        matched = buffered | kept | frozenset(self._ledger.select_candidates(event.selector))
+        streams = self._streams_of(ids, buffered)
+        recalibrated = self._levels.matching(event.selector, streams)
+        if event.selector.empty or not (ids | matched or series_dropped or recalibrated):
+            yield _reject(
+                event.request_id,
+                f"forgetting: nothing matches {brief(event.selector)}",
+                "name at least one of id, subject, stream, recording, domain, label, time range",
+            )
+            return
+        # A redelivered observation may match while the fact of that id does not: the fact stays.
+        facts = self._ledger.facts_among(matched)
+        found = Matched(
+            ids=ids,
+            unlabelled=matched - ids - facts,
+            released=kept & facts - ids,
+            streams=streams,
+            recalibrated=recalibrated,
+        )
+        self._prefetched.clear()
+        self._session.forget(matched | ids)
+        yield from (self._accept if waits else self._forget_now)(event, found)
+
+    def _forget_now(self, event: ForgetRequest, found: "Matched") -> Iterator[Effect]:
+        """Carry out a request at once, with all derivations and the receipt."""
+        before = self.digest()
+        facts = self._learner.facts(tuple(sorted(found.ids)))
+        held = self._ledger.geometry()
+        stays = held is None or self._geometries.stays(held, self._ledger, found.ids)
+        self.knowledge.remove(facts, forgotten=True)
+        refits = event.refit_geometry and bool(facts) and not stays
+        geometry = self._refit_geometry(found.ids) if refits else None
+        levels = self._levels.forget(event.selector, found.streams, self.knowledge)
+        ended = tuple(self._growth.forget(found.ids, self.knowledge, self._ledger))
+        more = (("adaptors",) if ended else ()) + (("recalibration",) if levels else ())
+        more = more if geometry is None else ("geometry", *more)
+        frozen = geometry is None and not stays
+        rebuilt = Rebuilt(before, self.digest(), more, frozen)
+        touched = Counter((fact.domain, fact.label) for fact in facts)
+        receipt = write_receipt(event, touched, rebuilt, self._ledger)
+        at_ns = event.requested_at_ns
+        devices = self._ledger.device_orders(event.request_id, found.ids)
+        receipt = replace(receipt, excluded_at_ns=at_ns, completed_at_ns=at_ns, devices=devices)
+        # In this order, a crash in between leaves a request to repeat, never a wrong receipt.
+        if geometry is not None:
+            yield StoreGeometry(geometry)
+        yield from levels
+        yield from found.release()
+        yield EraseFacts(tuple(sorted(found.ids | found.unlabelled)), receipt)
+        yield from ended
+        yield Publish(receipt)
+
+    def _accept(self, event: ForgetRequest, found: "Matched") -> Iterator[Effect]:
+        """Record a request and exclude its facts; the derivations and the receipt follow."""
+        whole = len(found.ids) <= SLICE_FACTS
+        leaving = self._ledger.touched(event.selector)
+        held = self._ledger.geometry()
+        shaped = bool(found.ids) and held is not None
+        shaped = shaped and (not whole or self._geometries.shaped_by(held, found.ids))
+        before = "" if self.awaiting or self.erasing else self.digest()
+        rebuilt = Rebuilt(before, "", (), frozen=shaped and not event.refit_geometry)
+        pending = PendingForget(
+            receipt=write_receipt(event, leaving, rebuilt, self._ledger),
+            domains=tuple(sorted({domain for domain, _ in leaving})),
+            unlabelled=tuple(sorted(found.unlabelled)),
+            refits=event.refit_geometry and bool(found.ids) and held is not None,
+            shaped=shaped,
+        )
+        self._pending[event.request_id] = pending
+        self._queue.extend(pending.unlabelled)
+        self._erasing.append(event.request_id)
+        if not whole and self.knowledge.may_wait:
+            self.knowledge.mask(leaving)
+        self._note_geometry(pending, found.ids if whole else None)
+        yield from found.release()
+        ids = tuple(sorted(found.ids))[:SLICE_FACTS]
+        yield from self._exclude(pending, ids, found.streams, event.requested_at_ns, new=True)
+        if not (self.erasing or self.awaiting):
+            yield from self._complete(event.requested_at_ns)
+        else:
+            yield self._progress(event)
+
+    def _note_geometry(self, pending: PendingForget, ids: AbstractSet[str] | None) -> None:
+        """Note what a request means for the geometry.  ids: of all its facts, None if there are too
+        many to list."""
+        if pending.refits:
+            self._geometry_due = True
+            if pending.shaped:
+                self.knowledge.dropped.stale |= frozenset(pending.domains)
+        if ids is None or self._gone is None:
+            self._gone = None
+        else:
+            self._gone |= ids
+        self._keep_derived()
+
+    def _keep_derived(self) -> None:
+        """Drop a geometry that was fitted to facts that are forgotten since."""
+        one = self._derived
+        if one is not None and (self._gone is None or not one.sample.isdisjoint(self._gone)):
+            self._derived = None
+
+    def _exclude(
+        self,
+        pending: PendingForget,
+        ids: tuple[str, ...],
+        streams: frozenset[str],
+        at_ns: int,
+        *,
+        new: bool,
+    ) -> Iterator[Effect]:
+        """Erase a slice of a request's facts.  new: record the request with them."""
+        known, selector = self.knowledge, pending.receipt.selector
+        facts = self._learner.facts(ids)
+        room = SLICE_FACTS - len(ids)
+        rest, self._queue = self._queue[:room], self._queue[room:]
+        known.remove(facts, forgotten=True)
+        known.dropped.pending = True
+        levels = self._levels.forget(selector, streams, known)
+        ended = tuple(self._growth.forget(frozenset(ids), known, self._ledger))
+        rebuilt = dict.fromkeys(pending.receipt.rebuilt)
+        rebuilt |= dict.fromkeys(("adaptors",) if ended else ())
+        rebuilt |= dict.fromkeys(("recalibration",) if levels else ())
+        receipt = replace(pending.receipt, rebuilt=tuple(rebuilt))
+        if len(ids) + len(rest) < SLICE_FACTS:
+            receipt = replace(receipt, excluded_at_ns=max(1, at_ns))
+            self._erasing.remove(receipt.request_id)
+            if known.dropped.masking and not self._erasing:
+                known.unmask()
+        changed = new or receipt != pending.receipt
+        pending = replace(pending, receipt=receipt)
+        self._pending[receipt.request_id] = pending
+        self._session.knowledge_changed()
+        yield from levels
+        yield ExcludeFacts(tuple(sorted((*ids, *rest))), pending if changed else None)
+        yield from ended
+
+    # --- completion -----------------------------------------------------------------------------
+
+    def _advance_forget(self, event: AdvanceForget) -> Iterator[Effect]:
+        if not self._pending:
+            return
+        if self._erasing:
+            pending = self._pending[self._erasing[0]]
+            ids = self._ledger.select(pending.receipt.selector, SLICE_FACTS)
+            self._session.forget(frozenset(ids))
+            streams = self._streams_of(ids, ())
+            yield from self._exclude(pending, ids, streams, event.at_ns, new=False)
+            return
+        if self._geometry_due:
+            yield from self._install_geometry()
+        if not self.awaiting:
+            yield from self._complete(event.at_ns)
+
+    def _install_geometry(self) -> Iterator[Effect]:
+        """Let a geometry serve that was fitted without the forgotten facts, with all that follows
+        from it."""
+        if self._geometry_failed or not self.knowledge.may_wait:
+            held = self._ledger.geometry()
+            self._end_geometry()
+            if not self._geometries.stays(held, self._ledger, frozenset()):
+                yield StoreGeometry(self._refit_geometry(frozenset()))
+                yield from self._levels.geometry_changed(self.knowledge)
+                self._note_rebuilt("geometry")
+            return
+        derived = self._derived
+        if derived is None:
+            return
+        if derived.made is None:
+            self._end_geometry()
+        elif derived.contents == self._ledger.contents():
+            self._end_geometry()
+            self.knowledge = derived.made.replacing(self.knowledge, self._ledger)
+            self._prefetched.clear()
+            self._session.clear_windows()
+            yield StoreGeometry(derived.packed)
+            yield from self._levels.geometry_changed(self.knowledge)
+            self._note_rebuilt("geometry")
+
+    def _end_geometry(self) -> None:
+        self._geometry_due = self._geometry_failed = False
+        self._derived, self._gone = None, set()
+        self.knowledge.dropped.stale = frozenset()
+
+    def _note_rebuilt(self, part: str) -> None:
+        for key, one in self._pending.items():
+            rebuilt = dict.fromkeys((*one.receipt.rebuilt, part)) if one.refits else {}
+            if rebuilt:
+                receipt = replace(one.receipt, rebuilt=tuple(rebuilt))
+                self._pending[key] = replace(one, receipt=receipt)
+
+    def _complete(self, at_ns: int) -> Iterator[Effect]:
+        """Issue the receipts of all pending requests."""
+        after = self.digest()
+        pending, self._pending = tuple(self._pending.values()), {}
+        self.knowledge.dropped.pending = False
+        yield from self._levels.rebase(self.knowledge)
+        for one in pending:
+            devices = self._ledger.device_orders(one.receipt.request_id, ())
+            receipt = replace(
+                one.receipt, digest_after=after, completed_at_ns=max(1, at_ns), devices=devices
+            )
+            yield CompleteForget(receipt)
+            yield Publish(receipt)
+
+    def _progress(self, event: ForgetRequest) -> Publish:
+        """Answer a request that is accepted and not complete."""
+        pending = self._pending[event.request_id]
+        if pending.receipt.selector != event.selector:
+            return _other_selection(event)
+        parts = ", ".join(self.awaiting) or "facts to be erased"
+        detail = f"excluded; the receipt follows once these are done: {parts}"
+        return Publish(Acknowledgement(event.request_id, pending.receipt.facts_forgotten, detail))
+
+    # --- background -----------------------------------------------------------------------------
+
+    def next_refit(self) -> Refit | None:
+        """Return a part of the knowledge to fit in the background; see `Knowledge.next_refit`."""
+        if self.erasing:
+            return None
+        if self._geometry_due and self._takes_geometry() and not self.knowledge.waits_for_answers:
+            self._gone, base = set(), self._derived
+            self._derived = None
+            card = self._model.card.fingerprint
+            return GeometryRefit(fitter=self._geometries, card=card, base=base)
+        return self.knowledge.next_refit()
+
+    def _takes_geometry(self) -> bool:
+        """Return whether the geometry is to be fitted, or brought up to date with new facts."""
+        one = self._derived
+        return self.knowledge.may_wait and (
+            one is None or (one.made is not None and one.contents != self._ledger.contents())
+        )
+
+    def _take_geometry(self, refit: GeometryRefit, *, solved: bool) -> None:
+        """Take in a geometry that was fitted in the background; `AdvanceForget` installs it."""
+        if not solved:
+            # Whatever failed there raises its error here, where the home can handle it.
+            self._geometry_failed = True
+            return
+        self._derived = refit
+        self._keep_derived()
+
+    def prepare(self, refit: Refit) -> bool:
+        """Let a refit take what it needs once its facts are read; False if it has to be dropped."""
+        return isinstance(refit, GeometryRefit) or self.knowledge.prepare(refit)
+
+    # --- geometry -------------------------------------------------------------------------------
+
+    def _fit_geometry(self, _event: FitGeometry) -> Iterator[Effect]:
+        if not self.knowledge.own.keys:
+            yield _reject(
+                "fit_geometry",
+                "fitting the geometry: the ledger has no facts",
+                "learn something first",
+            )
+            return
+        if not self._geometries.stays(self._ledger.geometry(), self._ledger, frozenset()):
+            yield StoreGeometry(self._refit_geometry(frozenset()))
+            yield from self._levels.geometry_changed(self.knowledge)
+        facts = sum(self.knowledge.own.counts.values())
+        detail = conflicting_contributions(self.knowledge.contributing, self._ledger)
+        yield Publish(Acknowledgement("fit_geometry", facts, detail))
+
+    def _refit_geometry(self, without: AbstractSet[str]) -> Mapping[str, NDArray[np.generic]]:
+        """Fit the geometry to all facts but `without`, derive knowledge from it, and return its
+        arrays.
+
+        Stream windows are dropped: they were projected with the old geometry.
+        """
+        card = self._model.card
+        if self.knowledge.own.keys:
+            geometry, packed = self._geometries.fit(self._ledger, without)
+        else:
+            parts = tap_spans(card.slices)
+            geometry = hdc.identity_geometry(card.width, parts, self.config.seed)
+            packed = geometry.pack()
+        self.knowledge = derive_knowledge(self._ledger, geometry, without, card.fingerprint)
+        self.knowledge.deferring = self._deferring
+        self._session.clear_windows()
+        return packed
+
+    @abstractmethod
+    def digest(self) -> str:
+        """See `Runtime`."""
+
+    def _streams_of(self, ids: Iterable[str], buffered: Iterable[str]) -> frozenset[str]:
+        """Return the streams of facts and of buffered observations."""
+        facts = (self._ledger.get(key) for key in ids)
+        rows = (self._session.label_buffer.get(key) for key in buffered)
+        return frozenset(one.stream for one in (*facts, *rows) if one is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matched:
+    """What a request matches.  ids: of facts, or of the first of them.  unlabelled: of observations
+    that are no facts.  released: facts that stay, but leave the records of actions.  streams: of
+    all of these.  recalibrated: the streams that lose their recalibration."""
+
+    ids: frozenset[str]
+    unlabelled: frozenset[str]
+    released: frozenset[str]
+    streams: frozenset[str]
+    recalibrated: tuple[str, ...]
+
+    def release(self) -> Iterator[ReleaseActions]:
+        """Yield what the records of actions lose."""
+        if self.released or self.recalibrated:
+            yield ReleaseActions(tuple(sorted(self.released)), self.recalibrated)
+
+
+def tap_spans(slices: tuple[slice, ...]) -> tuple[tuple[int, int], ...]:
+    """Return a card's tap slices as (start, stop) pairs, as `hdc` takes them."""
+    return tuple((part.start, part.stop) for part in slices)
+
+
+def _repeated(event: ForgetRequest, stored: Receipt) -> Publish:
+    """Answer a request that was completed before with its receipt."""
+    return Publish(stored) if stored.selector == event.selector else _other_selection(event)
+
+
+def _other_selection(event: ForgetRequest) -> Publish:
+    return _reject(
+        event.request_id,
+        "forgetting: this request id was used for another selection",
+        "give each request an id of its own",
+    )
+
+
+def _reject(subject_id: str, reason: str, hint: str) -> Publish:
+    return Publish(Rejected(subject_id, reason, hint))

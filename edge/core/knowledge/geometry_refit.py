@@ -1,0 +1,69 @@
+"""The geometry, fitted again in the background after a forget request, with all that depends on it:
+sums and thresholds.  Adaptors and router read features, not codes, so they stay."""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from ..facts import Concept, Ledger
+from .geometry_fit import NOTHING, GeometryFitter, Packed
+from .knowledge import Knowledge
+from .refits import Changes
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class GeometryRefit:
+    """Knowledge under a geometry that is fitted to the facts of a ledger.  card: as in
+    `derive_knowledge`.
+
+    base: an earlier result, to be brought up to date with the facts learned since; its geometry
+    stays.  made: the knowledge; None where the geometry in use is that of the facts.  packed: the
+    arrays of the geometry.  sample: the ids that it was fitted to.  contents: of the ledger that
+    `made` was derived from.
+    """
+
+    fitter: GeometryFitter
+    card: str
+    base: "GeometryRefit | None" = None
+    made: Knowledge | None = None
+    packed: Packed = field(default_factory=dict, repr=False)
+    sample: frozenset[str] = NOTHING
+    contents: Mapping[Concept, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def name(self) -> str:
+        """See `Refit`."""
+        return "geometry"
+
+    def gather(self, ledger: Ledger, without: AbstractSet[str] = NOTHING) -> None:
+        """See `Refit`.  Cost: one projection for each fact of a concept that `base` does not hold,
+        and what thresholds take."""
+        base, self.base = self.base, None
+        if base is None or base.made is None:
+            if self.fitter.stays(ledger.geometry(), ledger, without):
+                return
+            geometry, self.packed = self.fitter.fit(ledger, without)
+            self.sample = frozenset(ledger.sample(self.fitter.size, None, without).ids)
+            made = Knowledge(ledger, geometry)
+        else:
+            self.packed, self.sample = base.packed, base.sample
+            made = Knowledge(ledger, base.made.geometry)
+            made.reuse(base.made, base.contents)
+        self.contents = dict(ledger.contents())
+        for domain, label in self.contents.keys() - made.own.counts.keys():
+            for batch in ledger.batches(domain, without, label):
+                made.own.add(domain, label, made.geometry.project(batch.features))
+        made.set_contributions(ledger.contributions(), self.card)
+        made.calibration()
+        self.made = made
+
+    def prepare(self, _changes: Changes, /) -> bool:
+        """See `Refit`."""
+        return True
+
+    def solve(self) -> None:
+        """See `Refit`: `gather` has done it all, from one state of the ledger."""
+
+    def is_current(self, _changes: Changes) -> bool:
+        """See `Refit`; the runtime compares `contents`."""
+        return True

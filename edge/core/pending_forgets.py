@@ -1,0 +1,73 @@
+"""Forget requests that are not complete: their facts are excluded, their receipt is not issued yet.
+
+A request is carried out in three steps.  It is made durable, with the first of its facts erased in
+the same transaction; the others follow a slice at a time.  What the facts have shaped serves no
+more, and is derived again beside serving.  Once it is complete, the receipt is stored and the
+record of the request goes.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+
+from .receipt import Receipt
+
+ForgetState = Literal["excluding", "deriving"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingForget:
+    """A forget request that was accepted.
+
+    receipt: with everything that is known before the derivations; its selector names what is
+    forgotten, so it must not outlast the request.  domains: with facts of it.  unlabelled: ids of
+    observations that it matches besides facts.  refits: it wants a geometry fitted without its
+    facts.  shaped: the geometry in use may have been fitted to facts of it.
+    """
+
+    receipt: Receipt
+    domains: tuple[str, ...]
+    unlabelled: tuple[str, ...] = field(default=(), repr=False)
+    refits: bool = True
+    shaped: bool = False
+
+    @property
+    def excluded(self) -> bool:
+        """Whether none of its facts is left in the ledger."""
+        return bool(self.receipt.excluded_at_ns)
+
+
+class AdvanceForget(msgspec.Struct, frozen=True):
+    """Continue the pending forget requests: erase the next facts, take in what was derived, or
+    complete them.  Send it often while there are any.  at_ns: now."""
+
+    at_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExcludeFacts:
+    """Ids to erase as `EraseFacts` does, before there is a receipt.  request: to be recorded in the
+    same transaction; None for a later slice of it."""
+
+    ids: tuple[str, ...]
+    request: PendingForget | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompleteForget:
+    """The receipt of a pending request, to be stored in place of its record; the remains of its
+    facts in the file are overwritten then."""
+
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetProgress:
+    """How far a pending request is.  deriving: the parts that are derived again."""
+
+    request_id: str
+    requested_at_ns: int
+    state: ForgetState
+    deriving: tuple[str, ...]
+    facts: int

@@ -1,0 +1,42 @@
+"""A new knowledge file: its card, its key and the names of its columns."""
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+import encoder
+
+from ..core import ConfigError, find_invalid_columns
+from .database import open_database, transaction
+from .tables import put_meta
+
+
+def write_empty(fresh: Path, card: encoder.Card, columns: Sequence[str]) -> None:
+    """Write a complete knowledge file without facts, its log merged into it."""
+    db = open_database(fresh, writable=True)
+    try:
+        with transaction(db, fresh, "writing the encoder card"):
+            db.execute("INSERT INTO burial_keys (key) VALUES (?)", (secrets.token_bytes(32),))
+            put_meta(db, "card", card.fingerprint.encode())
+            put_meta(db, "width", str(card.width).encode())
+            # Nothing was ever erased.
+            db.execute("DELETE FROM meta WHERE name = 'uncleaned'")
+            if columns:
+                put_meta(db, "columns", msgspec.json.encode(list(columns)))
+    finally:
+        db.close()
+
+
+def require_columns(columns: Sequence[str], card: encoder.Card) -> None:
+    """Raise ConfigError unless these names fit a card's input columns."""
+    if card.kind != "vector":
+        raise ConfigError(
+            f"naming columns: the encoder {card.name} takes a payload of kind {card.kind}",
+            "only vector encoders have named columns",
+        )
+    width = card.input.size("V")
+    wrong = find_invalid_columns(columns, len(columns) if width == -1 else width)
+    if wrong:
+        raise ConfigError(f"naming columns: {wrong}", "correct the names or their number")

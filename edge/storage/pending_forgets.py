@@ -1,0 +1,39 @@
+"""Forget requests that are not complete: their records, which go once there is a receipt.
+
+A record names what is forgotten, since the request goes on after a crash.  Its row is overwritten
+with the remains of the facts when the request is complete.
+"""
+
+import sqlite3
+from pathlib import Path
+
+import msgspec
+
+from ..core import PendingForget, StateCorruptError
+from .fact_reads import DAMAGED, Rows
+
+
+def read_pending(rows: Rows, path: Path) -> tuple[PendingForget, ...]:
+    """Return the pending requests, oldest first; raises StateCorruptError for a damaged record."""
+    found = rows("SELECT body FROM pending_forgets ORDER BY number", ())
+    try:
+        return tuple(msgspec.json.decode(row[0], type=PendingForget) for row in found)
+    except ValueError as error:
+        raise StateCorruptError(
+            f"reading the pending forget requests in {path}: {error}", DAMAGED
+        ) from error
+
+
+def write_pending(db: sqlite3.Connection, one: PendingForget) -> None:
+    """Write the record of a request in place of its earlier one."""
+    body = msgspec.json.encode(one).decode()
+    db.execute(
+        "INSERT INTO pending_forgets (request, body) VALUES (?, ?)"
+        " ON CONFLICT (request) DO UPDATE SET body = excluded.body",
+        (one.receipt.request_id, body),
+    )
+
+
+def delete_pending(db: sqlite3.Connection, request_id: str) -> None:
+    """Delete the record of a request that is complete."""
+    db.execute("DELETE FROM pending_forgets WHERE request = ?", (request_id,))

@@ -1,0 +1,226 @@
+"""Forget requests that wait for nothing: excluded before the next decision, derived beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.core import forgetting, limits
+from edge.core.events import (
+    Acknowledgement,
+    Decision,
+    Enrol,
+    FitGeometry,
+    ForgetRequest,
+    Label,
+    Message,
+    Observation,
+    Rejected,
+)
+from edge.core.facts import Fact, Selector
+from edge.core.knowledge import knowledge as place
+from edge.core.pending_forgets import AdvanceForget
+from edge.core.receipt import Receipt
+from edge.home.home import Home
+from tests.homes import new_home
+from tests.worlds import fact, vector
+
+SAMPLE = 12
+SLICE = 8
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few facts may wait, the geometry is fitted to few, and few are erased at a time."""
+    monkeypatch.setattr(place, "WAITING_FACTS_MIN", 4)
+    monkeypatch.setattr(limits, "GEOMETRY_FACTS_MAX", SAMPLE)
+    monkeypatch.setattr(forgetting, "SLICE_FACTS", SLICE)
+
+
+def rows() -> list[Fact]:
+    """Facts of two domains with two labels each."""
+    return [
+        fact(f"f{n}", "ab"[n % 2], "xy"[n // 30], n + 1, subject=f"p{n % 6}") for n in range(60)
+    ]
+
+
+def make(folder: Path, facts: list[Fact]) -> Path:
+    """A home with these facts, and the geometry that is fitted to them."""
+    new_home(folder)
+    with Home(folder) as home:
+        home.feed(Enrol(tuple(facts)))
+        home.feed(FitGeometry())
+        for domain in home.runtime.knowledge.learned:
+            home.runtime.knowledge.adaptor(domain)
+        show(home, 0)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of a home with all facts."""
+    return make(tmp_path / "home", rows())
+
+
+@pytest.fixture
+def home(folder: Path) -> Iterator[Home]:
+    """The home as the daemon opens it, all of it in use."""
+    with Home(folder, deferring=True) as opened:
+        for domain in "xy":
+            opened.runtime.knowledge.adaptor(domain)
+        show(opened, 1)
+        yield opened
+
+
+def twin(folder: Path, gone: set[str]) -> str:
+    """The digest of a home that never saw some facts."""
+    made = make(folder.parent / "twin", [one for one in rows() if one.id not in gone])
+    with Home(made) as home:
+        return home.runtime.digest()
+
+
+def show(home: Home, number: int, values: int | None = None) -> Decision:
+    """Decide on a vector."""
+    found = home.feed(
+        Observation(
+            stream="s",
+            sequence=number,
+            captured_at_ns=number + 100,
+            payload=vector(number if values is None else values),
+            id=f"seen{number}",
+        )
+    )
+    return next(one for one in found if isinstance(one, Decision))
+
+
+def complete(home: Home) -> list[Message]:
+    """Do what the daemon does until no request is pending; the messages."""
+    found: list[Message] = []
+    for _ in range(1_000):
+        if not home.runtime.forgetting:
+            return found
+        home.refit()
+        home._fitter.join()  # noqa: SLF001  the test waits for the thread
+        if home.advances_forget:
+            found += home.feed(AdvanceForget(7))
+    raise AssertionError(f"still pending: {home.runtime.pending_forgets()}")
+
+
+def receipt(messages: list[Message]) -> Receipt:
+    """The one receipt among messages."""
+    (found,) = (one for one in messages if isinstance(one, Receipt))
+    return found
+
+
+def outside(home: Home) -> str:
+    """The id of a fact that did not shape the geometry."""
+    inside = home.store.sample(SAMPLE).ids
+    return next(key for key in home.store.select(Selector()) if key not in inside)
+
+
+def inside(home: Home) -> str:
+    """The id of a fact that shaped the geometry."""
+    return home.store.sample(SAMPLE).ids[0]
+
+
+@pytest.mark.parametrize("which", [outside, inside])
+def test_a_fact_is_excluded_at_once_and_the_receipt_follows(home, which):
+    """The request is answered before anything is derived; decisions in its domain go on, marked;
+    the receipt's digest is that of a home that never saw the fact."""
+    key = which(home)
+    domain = home.store.get(key).domain
+    answer = home.feed(ForgetRequest("r", Selector(ids=frozenset({key})), 3))
+    assert [type(one) for one in answer] == [Acknowledgement]
+    assert home.store.get(key) is None
+    assert home.store.was_forgotten(key)
+    assert [one.state for one in home.runtime.pending_forgets()] == ["deriving"]
+    seen = [show(home, 10 + n) for n in range(6)]
+    marked = [one for one in seen if one.domain == domain]
+    assert marked
+    assert all("thresholds" in one.provisional for one in marked)
+    assert all(one.guess in {"a", "b"} for one in seen)
+    got = receipt(complete(home))
+    assert (got.facts_forgotten, got.accepted_at_ns, got.completed_at_ns) == (1, 3, 7)
+    assert not home.store.unscrubbed
+    assert show(home, 20).provisional == ()
+    assert got.digest_after == home.runtime.digest() == twin(home.folder, {key})
+
+
+def test_many_facts_are_masked_and_erased_in_slices(home):
+    """More facts than a slice: their concepts are absent at once, no command changes a fact until
+    they are erased, and the twin's digest comes out."""
+    answer = home.feed(ForgetRequest("r", Selector(subject="p1"), 3))
+    gone = {one.id for one in rows() if one.subject == "p1"}
+    assert len(gone) > SLICE
+    assert [type(one) for one in answer] == [Acknowledgement]
+    assert home.runtime.erasing
+    assert show(home, 10).provisional
+    assert [type(one) for one in home.feed(Label("seen10", "a", "x"))] == [Rejected]
+    got = receipt(complete(home))
+    assert got.facts_forgotten == len(gone)
+    assert home.store.select(Selector(subject="p1")) == ()
+    assert got.digest_after == home.runtime.digest() == twin(home.folder, gone)
+
+
+def test_a_whole_domain_and_another_request_meanwhile(home):
+    """A request during another one: both complete, and both receipts have the digest of a home that
+    saw neither's facts."""
+    home.feed(ForgetRequest("one", Selector(domain="y"), 3))
+    home.feed(ForgetRequest("two", Selector(ids=frozenset({"f3"})), 4))
+    found = [one for one in complete(home) if isinstance(one, Receipt)]
+    assert [one.request_id for one in found] == ["one", "two"]
+    gone = {"f3", *(one.id for one in rows() if one.domain == "y")}
+    assert {one.digest_after for one in found} == {twin(home.folder, gone)}
+
+
+@pytest.mark.parametrize("turns", range(12))
+def test_a_request_goes_on_after_a_crash(folder, turns):
+    """Wherever a request was cut off, the next start completes it."""
+    home = Home(folder, deferring=True)
+    show(home, 1)
+    home.feed(ForgetRequest("r", Selector(subject="p1"), 3))
+    for _ in range(turns):
+        if home.runtime.forgetting:
+            home.refit()
+            home._fitter.join()  # noqa: SLF001  the test waits for the thread
+            if home.advances_forget:
+                home.feed(AdvanceForget(7))
+    home.store.close()  # nothing else is closed: it is as if it were killed
+    gone = {one.id for one in rows() if one.subject == "p1"}
+    with Home(folder, deferring=bool(turns % 2)) as again:
+        complete(again)
+        (stored,) = again.store.receipts()
+        assert stored["facts_forgotten"] == len(gone)
+        assert again.store.pending_forgets() == ()
+        assert again.runtime.digest() == twin(folder, gone)
+
+
+def test_what_is_learned_meanwhile_is_kept(home):
+    """Facts that arrive between the request and the receipt are in the sums, the file and the
+    digest, even where the request would select them."""
+    key = inside(home)
+    home.feed(ForgetRequest("r", Selector(ids=frozenset({key})), 3))
+    home.refit()
+    home.feed(Label("seen1", "a", "x"))
+    complete(home)
+    assert home.store.get("seen1") is not None
+    held = home.runtime.knowledge.own.digest()
+    home.derive_again()
+    assert home.runtime.knowledge.own.digest() == held
+
+
+def test_repeating_a_pending_request_reports_it(home):
+    """The same request again is answered with its progress; another selection under its id is
+    refused; nothing is forgotten twice."""
+    request = ForgetRequest("r", Selector(ids=frozenset({"f3"})), 3)
+    home.feed(request)
+    assert [type(one) for one in home.feed(request)] == [Acknowledgement]
+    other = ForgetRequest("r", Selector(ids=frozenset({"f4"})), 3)
+    (refused,) = home.feed(other)
+    assert isinstance(refused, Rejected)
+    assert "another selection" in refused.reason
+    got = receipt(complete(home))
+    assert home.feed(request) == (got,)
+    assert home.store.get("f4") is not None
