@@ -232,9 +232,10 @@ class Publications:
         made = []
         if given or shaped.contribution:
             holders = [one.device for one in self.holders() if one.holds == "contribution"]
+            unnamed = ["every device that adopts these sums"] if self.last().revision else []
             made += [
                 DeviceOrder(device, "contribution", order, self.sends)
-                for device in holders or ["every device that adopts these sums"]
+                for device in holders or unnamed
             ]
         for number in numbers:
             made += self._bundle_orders(number, order)
@@ -260,9 +261,7 @@ class Publications:
 
     def _is_published(self, contents: set[bytes]) -> bool:
         rows = self._rows("SELECT members FROM cohorts") if contents else ()
-        return self.last().revision > 0 and any(
-            not contents.isdisjoint(_split(members)) for (members,) in rows
-        )
+        return any(not contents.isdisjoint(_split(members)) for (members,) in rows)
 
     def _exports_of(self, contents: set[bytes]) -> list[int]:
         """Return the numbers of the exported bundles that any of these contents has shaped and

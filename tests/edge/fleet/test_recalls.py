@@ -90,7 +90,7 @@ def test_a_forget_names_the_other_devices_and_each_carries_its_order_out(fleet: 
     assert len({one["order_id"] for one in receipt["devices"]}) == 1
     assert "f3" not in receipt["devices"][0]["order_id"]
     until(lambda: not imported(south), "the bundle to be removed")
-    assert not (south / "bundles/hall.bundle").exists()
+    until(lambda: not (south / "bundles/hall.bundle").exists(), "the file to be removed")
     with Home(north, writable=False) as home:
         until(lambda: home.store.receipt_count() == 1, "the receipt")
 
