@@ -153,8 +153,9 @@ class Publications:
         with self._change("restoring what was published") as db:
             for name, rows in tables.items():
                 db.execute(f"DELETE FROM {name}")
-                marks = ", ".join("?" * len(rows[0])) if rows else ""
-                db.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)
+                if rows:
+                    marks = ", ".join("?" * len(rows[0]))
+                    db.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)
             for name, value in meta.items():
                 put_meta(db, name, value)
 

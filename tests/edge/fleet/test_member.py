@@ -18,9 +18,13 @@ from edge.core.events import Enrol, ForgetRequest, Rejected
 from edge.core.facts import Fact, Selector
 from edge.fleet.contribution_message import read_contribution, write_contribution
 from edge.fleet.member import FleetMember, ReceivedContribution
+from edge.home.home import Home
+from edge.home.transfer import restore_home
 from edge.mqtt.packets import InboundMessage
 from edge.mqtt.topics import TopicAddress, Topics
 from edge.signing.keys import load_key, make_key
+from edge.storage.publications import LastRevision
+from edge.storage.tables import put_meta
 from tests.edge.commands.contexts import NOW, Office
 from tests.homes import new_home
 from tests.worlds import World, fact
@@ -261,6 +265,32 @@ def test_a_revision_outlives_the_process(place: Place):
     assert record.revision("y", 0, 1) == 8
     place.office.crash()
     assert place.office.home.store.publications.revision("y", 0, 1) == 8
+
+
+def test_the_record_of_an_earlier_release_is_read(place: Place):
+    """It had no number of forget requests; the revision goes on from there."""
+    store = place.office.home.store
+    with store._transaction("for the test") as db:  # noqa: SLF001 - as layout 11 left it
+        put_meta(db, "contributed", b'[7,"x"]')
+    assert store.publications.last() == LastRevision(7, "x", 0)
+    assert store.publications.revision("y", 0, 0) == 8
+
+
+def test_a_restored_backup_publishes_no_part_of_what_was_published_since(place: Place):
+    """The record of what was published outlives `auricle restore`: the facts of a cohort that ended
+    stay withheld, and the revision rises."""
+    office = place.office
+    backup = office.home.folder / "backup.db"
+    office.home.store.backup(backup)
+    place.join()
+    place.maintain(0.0)
+    before = office.home.store.publications.published()
+    last = office.home.store.publications.last()
+    office.home.close()
+    restore_home(office.home.folder, backup)
+    with Home(office.home.folder, writable=False) as home:
+        assert home.store.publications.published() == before
+        assert home.store.publications.last() == last
 
 
 def test_settings_need_keys_for_all_devices_or_none():
