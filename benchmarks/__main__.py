@@ -11,6 +11,7 @@ from .report import show, write
 # peers are slow to import.
 NAMES = {
     "acceptance": "benchmarks.growth.acceptance",
+    "audit": "benchmarks.audit.run",
     "bridge": "benchmarks.bridge.run",
     "classes": "benchmarks.continual.classes",
     "console": "benchmarks.console.run",
@@ -30,6 +31,7 @@ NAMES = {
     "trust": "benchmarks.trust.run",
     "public": "benchmarks.public.run",
     "scale": "benchmarks.scale.run",
+    "unlearn": "benchmarks.unlearn.run",
 }
 # Counts that `run` of a benchmark takes in addition to the data.
 COUNTS = {
@@ -42,7 +44,7 @@ COUNTS = {
 # Benchmarks whose `run` can skip the slow part.
 QUICK = ("domains", "forecast", "labels", "public", "scale", "trust")
 # Benchmarks whose `run` can use some of its data sets or parts only.
-SETS = ("forecast", "machines", "scale", "trust")
+SETS = ("forecast", "machines", "scale", "trust", "unlearn")
 # Benchmarks whose `run` can compare with a file from another machine.
 AGAINST = ("machines",)
 

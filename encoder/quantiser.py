@@ -17,6 +17,9 @@ T = TypeVar("T", bound=np.generic)
 Granularity = Literal["tap", "channel"]
 
 LEVEL_MAX = 255  # uint8
+HEADROOM = 0.25
+"""Share of the calibrated range that a quantiser covers beyond each end.  Chosen by hand."""
+
 # float32 has 24 significant bits: a zero point beyond 2**22 would leave less than two for a value.
 ZERO_MAX = 1 << 22
 
@@ -88,6 +91,21 @@ class Quantiser:
         outside: NDArray[np.float64] = ((levels < 0) | (levels > LEVEL_MAX)).mean(axis=0)
         return outside
 
+    def extremes(self, levels: ArrayLike) -> NDArray[np.bool_]:
+        """Return in which columns a row of uint8 `levels` [n, width] is at the smallest or largest
+        value of the calibration, bool [width]: that value can be computed from scale and zero.
+
+        A range that ends at zero hides the value on that side, unless it is zero itself."""
+        array = self._checked(levels).reshape(-1, self.width)
+        share = HEADROOM / (1 + 2 * HEADROOM)
+        from_zero, to_zero = self.zero == 0, self.zero == LEVEL_MAX
+        high = np.where(from_zero, 1 / (1 + HEADROOM), 1 - share) * LEVEL_MAX
+        low = np.where(to_zero, HEADROOM / (1 + HEADROOM), share) * LEVEL_MAX
+        at_high = (np.abs(array - high) <= 1) & ~to_zero
+        at_low = (np.abs(array - low) <= 1) & ~from_zero
+        found: NDArray[np.bool_] = (at_high | at_low).any(axis=0)
+        return found
+
     def _checked(self, values: ArrayLike) -> NDArray[np.float32]:
         array = numeric(values, "row of features")
         if array.ndim == 0 or array.shape[-1] != self.width:
@@ -110,7 +128,7 @@ def freeze_quantiser(
     features: ArrayLike,
     slices: Sequence[slice],
     granularity: Granularity = "tap",
-    headroom: float = 0.25,
+    headroom: float = HEADROOM,
 ) -> Quantiser:
     """Return a quantiser that covers `features` float32 [n, width], n >= 1, and `headroom`
     times their range beyond each end.  A range that comes within `headroom` of zero from one side

@@ -7,6 +7,8 @@ that equal adaptors have equal blueprints.
 none        z = x.
 linear      z = x W, W [d, width].
 lowrank     z = x + a(x U) V, U [d, rank], V [rank, d]; depth times, one after another.
+sliced      as lowrank; each of the depth layers is trained on one more slice of the facts than the
+            layer before, which then stays as it is.
 bottleneck  z = a(.. a(a(x W0) W1) ..), W0 [d, rank], W1 [rank, width], further [width, width]:
             depth layers after the narrow first one.
 fusion      z = a(sum of g_t x_t W_t) over two taps or more, W_t [d_t, width]; gates g = softmax of
@@ -21,7 +23,16 @@ kernel      z_i = exp(-|x - x_i|^2) for at most `width` facts x_i of the domain,
 from dataclasses import dataclass
 from typing import Final
 
-KINDS: Final = ("none", "linear", "lowrank", "bottleneck", "fusion", "random", "kernel")
+KINDS: Final = (
+    "none",
+    "linear",
+    "lowrank",
+    "sliced",
+    "bottleneck",
+    "fusion",
+    "random",
+    "kernel",
+)
 """The kinds of adaptor; `edge.core.adaptors` implements them."""
 
 ACTIVATIONS: Final = ("none", "relu", "gelu", "tanh")

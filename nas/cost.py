@@ -102,7 +102,7 @@ def count_trained(blueprint: Blueprint, read: int) -> int:
     width, rank, depth, taps = blueprint.width, blueprint.rank, blueprint.depth, blueprint.taps
     if blueprint.kind == "linear":
         return read * width
-    if blueprint.kind == "lowrank":
+    if blueprint.kind in {"lowrank", "sliced"}:
         return 2 * depth * read * rank
     if blueprint.kind == "bottleneck":
         return read * rank + rank * width + (depth - 1) * width * width

@@ -32,6 +32,7 @@ _Shape = tuple[int, int, str, int]
 _GRIDS: Final[dict[str, tuple[_Shape, ...]]] = {
     "linear": tuple(product((4, 8, *_WIDTHS), (0,), ("none",), (1,))),
     "lowrank": tuple(product((0,), _RANKS, ("none", *_ACTIVATIONS), (1, 2, 3))),
+    "sliced": tuple(product((0,), (16, 64), ("relu",), (4,))),
     "bottleneck": tuple(product(_WIDTHS, _RANKS[3:], _ACTIVATIONS, (1, 2, 3))),
     "fusion": tuple(product(_WIDTHS, (0, 4, 16), ("none", *_ACTIVATIONS), (1,))),
     "random": tuple(product((*_WIDTHS[2:], *_WIDE), (0,), _ACTIVATIONS, (1, 2, 3))),
@@ -76,10 +77,13 @@ def tap_sets(taps: int) -> tuple[tuple[int, ...], ...]:
 
 
 def _shapes_per_set(sets: int, single: int) -> int:
-    """Return the shapes of each kind per tap set: the fewest that fill the space."""
+    """Return the shapes of each kind per tap set: the fewest that fill the space.
+
+    Without the kind `sliced`, whose few shapes come on top and displace none of the others.
+    """
 
     def size(share: int) -> int:
-        used = {kind: min(share, len(grid)) for kind, grid in _GRIDS.items()}
+        used = {kind: min(share, len(grid)) for kind, grid in _GRIDS.items() if kind != "sliced"}
         return sets * (1 + sum(used.values())) - single * used["fusion"]
 
     return next(share for share in count(1) if size(share) >= SIZE_MIN)

@@ -38,7 +38,13 @@ INVERSE_TEMPERATURE: Final = 8.0
 """Logits per unit of a score, which is near 1 for a confident prediction.  Chosen by hand; effect
 not measured."""
 
-TRAINED: Final = {"linear": 0.2, "lowrank": 0.2, "bottleneck": 0.75, "fusion": 0.2}
+TRAINED: Final = {
+    "linear": 0.2,
+    "lowrank": 0.2,
+    "sliced": 0.2,
+    "bottleneck": 0.75,
+    "fusion": 0.2,
+}
 """Share of the tangent kernel by kind, which models how far a short training moves a network
 (docs/decisions/0006)."""
 
@@ -124,7 +130,7 @@ class TangentKernels:
         plain, activation = self._plain, blueprint.activation
         if blueprint.kind == "linear":
             return self._random_features("none", blueprint.width), plain
-        if blueprint.kind == "lowrank":
+        if blueprint.kind in {"lowrank", "sliced"}:
             return plain, blueprint.depth * self._random_features(activation, blueprint.rank)
         if blueprint.kind == "fusion":
             parts = [self._products[t] / np.float32(self._columns[t]) for t in blueprint.taps]

@@ -126,7 +126,12 @@ def compare(here: Machine, there: Machine, folder: Path) -> bool:
     forget = ("forget", "--subject", "person-3", "--yes", "--home")
     (receipt,) = there.run(*forget, "here")
     (again,) = here.run(*forget, "there")
-    steps.step("receipts of a forget on each", receipt["digest_after"], again["digest_after"])
+    agreeing = [
+        machine.run("verify", "--home", home)[0]["receipts"]
+        for machine, home in ((here, "here"), (there, "there"))
+    ]
+    made = [[one["request_id"]] for one in (receipt, again)]
+    steps.step("receipts of a forget, each verified by the other", agreeing, made)
     steps.step(
         "both homes, each derived by the other", there.digests("there"), here.digests("here")
     )

@@ -46,10 +46,12 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/fleet": frozenset({"cryptography"}),
     "edge/commands": frozenset({"cryptography", "msgspec", "paho"}),
     "edge/analysis": frozenset({"msgspec", "numpy"}),
+    "edge/audit": frozenset({"msgspec", "numpy"}),
     "edge/daemon": frozenset({"PIL", "msgspec", "numpy", "prometheus_client"}),
     "edge/sim": frozenset(
         {"PIL", "joblib", "matplotlib", "msgspec", "numpy", "ray", "sklearn", "torchhd"}
     ),
+    "edge/sim/unlearning": frozenset({"msgspec", "numpy", "torch"}),
     "edge/backbone": frozenset({"numpy"}),
     "edge/pages": frozenset({"jinja2"}),
     "edge/plots": frozenset({"matplotlib", "numpy"}),
@@ -151,6 +153,19 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
     ),
     "edge/backbone": _BASE,
     "edge/pages": frozenset({"edge/lazy.py"}),
+    "edge/audit": frozenset(
+        {
+            *_BASE,
+            "edge/config",
+            "edge/growth",
+            "edge/home",
+            "edge/outbox",
+            "edge/pages",
+            "edge/storage",
+            "encoder",
+            "hdc",
+        }
+    ),
     "edge/web": frozenset(
         {
             *_BASE,
@@ -180,6 +195,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
     "edge/cli": frozenset(
         {
             *_BASE,
+            "edge/audit",
             "edge/backbone",
             "edge/bundles",
             "edge/commands",

@@ -175,7 +175,7 @@ def _screens() -> dict[str, str]:
 
 
 def _count_actions() -> int:
-    from edge.web.common import ROUTES
+    from edge.web import ROUTES
     from edge.web.screens import SCREENS
 
     routes = (*ROUTES, *(one for screen in SCREENS for one in screen.routes))

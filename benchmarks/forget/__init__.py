@@ -1,1 +1,1 @@
-"""What forgetting costs, and what is left of it."""
+"""Forgetting: pauses, traces, collateral, series, fleets and duplicates."""

@@ -11,6 +11,7 @@ from ..home import Home, KnownNames, actions, create_home
 from ..home import growth as growing
 from .name_prompt import confirm_name
 from .options import PATH, VerbGroup, home_option, json_option, rate_option, yes_option
+from .verbs import audit as cli_audit
 from .verbs import bridge as cli_bridge
 from .verbs import bundle as cli_bundle
 from .verbs import change as cli_change
@@ -191,6 +192,7 @@ for verb in (
     cli_grow.rollback,
     cli_change.relabel,
     cli_change.forget,
+    cli_audit.audit,
     verify,
     cli_change.fit_geometry,
     cli_files.backup,

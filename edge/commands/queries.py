@@ -110,7 +110,8 @@ def _gallery(request: Request, context: CommandContext) -> Iterator[tuple[str, A
 
 def _series(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     assert isinstance(request, SeriesCommand)
-    trail = open_home(request, context).trail
+    home = open_home(request, context)
+    trail = home.trail
     found = trail.view(request.stream, request.forecasts)
     if found is None:
         raise EdgeError(
@@ -118,6 +119,7 @@ def _series(request: Request, context: CommandContext) -> Iterator[tuple[str, An
             f"series with samples: {', '.join(trail.names()) or 'none'}",
         )
     yield from msgspec.to_builtins(found).items()
+    yield "provisional", request.stream in home.runtime.series.replaying
 
 
 def _forget_preview(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:

@@ -161,14 +161,22 @@ class UndoMergeCommand(Request, frozen=True, tag="undo-merge"):
 
 class ForgetCommand(Request, frozen=True, tag="forget"):
     """Forget the selected facts.  refit_geometry: fit the geometry again too; null: unless it is
-    shared with a fleet."""
+    shared with a fleet.  remove_files: also remove files of the home that hold the facts, such as
+    backups; otherwise the receipt names them."""
 
     select: Select
     refit_geometry: bool | None = None
+    remove_files: bool = False
 
     def event(self, at_ns: int) -> ForgetRequest:
         """The event for the core; the command's id becomes the receipt's."""
-        return ForgetRequest(self.id, self.select.selector, at_ns, self.refit_geometry is not False)
+        return ForgetRequest(
+            request_id=self.id,
+            selector=self.select.selector,
+            requested_at_ns=at_ns,
+            refit_geometry=self.refit_geometry is not False,
+            remove_files=self.remove_files,
+        )
 
 
 class ConfirmCommand(Request, frozen=True, tag="confirm"):

@@ -101,13 +101,15 @@ class ForgetRequest(msgspec.Struct, frozen=True):
     request_id: of the receipt; repeating a request under the same id returns the same receipt and
     changes nothing.  refit_geometry: also fit the geometry again to the remaining facts, if one was
     fitted (see `FitGeometry`); False is faster, and the receipt then lists the geometry as not
-    covered.
+    covered.  remove_files: also remove copies of the facts in other files of the home; otherwise
+    the receipt names them.
     """
 
     request_id: str
     selector: Selector
     requested_at_ns: int = 0
     refit_geometry: bool = True
+    remove_files: bool = False
 
 
 class FitGeometry(msgspec.Struct, frozen=True):
@@ -399,6 +401,7 @@ class GrowthReport(msgspec.Struct, frozen=True, kw_only=True):
     """A change of state of a domain's adaptor.  version: 0 if there is none.
 
     accuracy, incumbent: held-out accuracy of the candidate and of the incumbent; NaN if unknown.
+    observation_ids: those that `search` or `detail` names.
     """
 
     domain: str
@@ -408,6 +411,7 @@ class GrowthReport(msgspec.Struct, frozen=True, kw_only=True):
     incumbent: float = math.nan
     detail: str = ""
     search: tuple[str, ...] = ()
+    observation_ids: tuple[str, ...] = ()
 
 
 class UnlabelledObservation(msgspec.Struct, frozen=True, kw_only=True):
@@ -442,7 +446,9 @@ class SeriesForecast(msgspec.Struct, frozen=True, kw_only=True):
     horizons: in samples ahead.  low, high: bounds of a 90 % prediction interval.  anomaly_score:
     surprise of the sample, 0 or more; anomaly_limit: score from which the series is in alarm, which
     anomaly_alarm says; anomaly_p_value: estimated rate per sample at which a normal series reaches
-    the score, 1 during the warm-up.
+    the score, 1 during the warm-up.  provisional: samples of the series were forgotten, and what
+    came after them is processed again; point is the value of the sample meanwhile, and there are no
+    bounds and no anomaly score.
     """
 
     stream: str
@@ -457,6 +463,7 @@ class SeriesForecast(msgspec.Struct, frozen=True, kw_only=True):
     anomaly_p_value: float = 1.0
     anomaly_limit: float = 0.0
     anomaly_alarm: bool = False
+    provisional: bool = False
 
 
 class ChangePoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -307,6 +307,11 @@ class Ledger(Protocol):
         """Return the orders of a forget request to other devices that hold what facts with these
         ids have shaped, as far as known, and those given when facts of the request were erased."""
 
+    def key_digest(self, request_id: str, digest: str, /) -> str:
+        """Return a digest as the receipt of a request states it: under a key that never leaves the
+        ledger's device, so that no guess at the facts can be tested with it.  A ledger in memory
+        returns it unchanged."""
+
     def pending_forgets(self) -> tuple["PendingForget", ...]:
         """Return the forget requests that are not complete, oldest first."""
 

@@ -49,11 +49,10 @@ from .pending_forgets import (
     ForgetProgress,
     PendingForget,
 )
-from .receipt import Receipt
-from .receipts import Rebuilt, write_receipt
+from .receipt import Receipt, SeriesForgotten
+from .receipts import Rebuilt, keyed_digest, write_receipt
 from .reconfigurator import Reconfigurator
 from .session import BatchPrefetch, FeatureModel, SessionState, StreamLevels
-from .validation import brief
 
 SLICE_FACTS: Final = 64
 """Facts erased between two decisions.  Erasing so many, with their indexes, in a file of 100,000
@@ -102,6 +101,11 @@ class RuntimeForgetting(ABC):
     @property
     def awaiting(self) -> tuple[str, ...]:
         """The parts that the pending requests wait for, by name."""
+        return (*self._deriving, *(("series",) if self.series.replaying else ()))
+
+    @property
+    def _deriving(self) -> tuple[str, ...]:
+        """The parts of the knowledge among them."""
         parts = ("geometry",) if self._geometry_due else ()
         # Where nothing may wait, the digest of the receipt computes what is missing.
         return (*parts, *(self.knowledge.deriving if self.knowledge.may_wait else ()))
@@ -162,18 +166,20 @@ class RuntimeForgetting(ABC):
         if event.request_id in self._pending:
             yield self._progress(event)
             return
-        waits = self.knowledge.may_wait or self.forgetting
+        series = self.series.forget(event.selector)
+        if not self._deferring:
+            self.series.finish_replay()
+        waits = self.knowledge.may_wait or self.forgetting or bool(self.series.replaying)
         ids = frozenset(self._ledger.select(event.selector, SLICE_FACTS + 1 if waits else 0))
-        series_dropped = self.series.forget(event.selector)
         buffered = frozenset(self._session.select_unlabelled(event.selector))
         kept = frozenset(self._ledger.kept_facts(event.selector))
         matched = buffered | kept | frozenset(self._ledger.select_candidates(event.selector))
         streams = self._streams_of(ids, buffered)
         recalibrated = self._levels.matching(event.selector, streams)
-        if event.selector.empty or not (ids | matched or series_dropped or recalibrated):
+        if event.selector.empty or not (ids | matched or series or recalibrated):
             yield _reject(
                 event.request_id,
-                f"forgetting: nothing matches {brief(event.selector)}",
+                "forgetting: nothing matches the selection",
                 "name at least one of id, subject, stream, recording, domain, label, time range",
             )
             return
@@ -185,6 +191,7 @@ class RuntimeForgetting(ABC):
             released=kept & facts - ids,
             streams=streams,
             recalibrated=recalibrated,
+            series=series,
         )
         self._prefetched.clear()
         self._session.forget(matched | ids)
@@ -208,8 +215,13 @@ class RuntimeForgetting(ABC):
         touched = Counter((fact.domain, fact.label) for fact in facts)
         receipt = write_receipt(event, touched, rebuilt, self._ledger)
         at_ns = event.requested_at_ns
-        devices = self._ledger.device_orders(event.request_id, found.ids)
-        receipt = replace(receipt, excluded_at_ns=at_ns, completed_at_ns=at_ns, devices=devices)
+        receipt = replace(
+            receipt,
+            series=found.series,
+            excluded_at_ns=at_ns,
+            completed_at_ns=at_ns,
+            devices=self._ledger.device_orders(event.request_id, found.ids),
+        )
         # In this order, a crash in between leaves a request to repeat, never a wrong receipt.
         if geometry is not None:
             yield StoreGeometry(geometry)
@@ -226,10 +238,11 @@ class RuntimeForgetting(ABC):
         held = self._ledger.geometry()
         shaped = bool(found.ids) and held is not None
         shaped = shaped and (not whole or self._geometries.shaped_by(held, found.ids))
-        before = "" if self.awaiting or self.erasing else self.digest()
+        before = "" if self._deriving or self.erasing else self.digest()
         rebuilt = Rebuilt(before, "", (), frozen=shaped and not event.refit_geometry)
+        receipt = write_receipt(event, leaving, rebuilt, self._ledger)
         pending = PendingForget(
-            receipt=write_receipt(event, leaving, rebuilt, self._ledger),
+            receipt=replace(receipt, series=found.series),
             domains=tuple(sorted({domain for domain, _ in leaving})),
             unlabelled=tuple(sorted(found.unlabelled)),
             refits=event.refit_geometry and bool(found.ids) and held is not None,
@@ -306,6 +319,8 @@ class RuntimeForgetting(ABC):
     # --- completion -----------------------------------------------------------------------------
 
     def _advance_forget(self, event: AdvanceForget) -> Iterator[Effect]:
+        if not self._deferring:
+            self.series.finish_replay()
         if not self._pending:
             return
         if self._erasing:
@@ -364,9 +379,12 @@ class RuntimeForgetting(ABC):
         self.knowledge.dropped.pending = False
         yield from self._levels.rebase(self.knowledge)
         for one in pending:
-            devices = self._ledger.device_orders(one.receipt.request_id, ())
+            digest = keyed_digest(one.receipt.request_id, after, self._ledger)
             receipt = replace(
-                one.receipt, digest_after=after, completed_at_ns=max(1, at_ns), devices=devices
+                one.receipt,
+                digest_after=digest,
+                completed_at_ns=max(1, at_ns),
+                devices=self._ledger.device_orders(one.receipt.request_id, ()),
             )
             yield CompleteForget(receipt)
             yield Publish(receipt)
@@ -463,13 +481,15 @@ class RuntimeForgetting(ABC):
 class Matched:
     """What a request matches.  ids: of facts, or of the first of them.  unlabelled: of observations
     that are no facts.  released: facts that stay, but leave the records of actions.  streams: of
-    all of these.  recalibrated: the streams that lose their recalibration."""
+    all of these.  recalibrated: the streams that lose their recalibration.  series: those that lose
+    samples."""
 
     ids: frozenset[str]
     unlabelled: frozenset[str]
     released: frozenset[str]
     streams: frozenset[str]
     recalibrated: tuple[str, ...]
+    series: tuple[SeriesForgotten, ...]
 
     def release(self) -> Iterator[ReleaseActions]:
         """Yield what the records of actions lose."""

@@ -42,7 +42,7 @@ class GrowthResult:
 
     accuracy, incumbent: held-out accuracy of the best candidate and of the incumbent; NaN if not
     evaluated.  search: one line per stage, for people.  candidates: the blueprints tried, each with
-    its search score and held-out accuracy.
+    its search score and held-out accuracy.  named: facts that `search` or `reason` names.
     """
 
     job_id: str
@@ -53,3 +53,4 @@ class GrowthResult:
     incumbent: float
     search: tuple[str, ...] = ()
     candidates: tuple[tuple[nas.Blueprint, float, float], ...] = ()
+    named: tuple[str, ...] = ()

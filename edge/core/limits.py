@@ -108,13 +108,31 @@ SERIES_MAX: Final = 64
 """Series whose forecasters are kept; the one silent for longest is dropped first."""
 
 SERIES_SUBJECTS_MAX: Final = 64
-"""Subjects, and recordings, kept per series: at 200 characters each they take 26 KB at most.  A
-series with more subjects matches every subject, so forgetting any of them drops the whole series.
-Saved series depend on this number: one with as many names has stopped recording them.  Chosen by
-hand."""
+"""Subjects, and recordings, noted of the samples of a series that are not kept: at 200 characters
+each they take 26 KB at most.  With more, they match every subject, so forgetting any of them
+restarts the series.  Saved series depend on this number: one with as many names has stopped
+recording them.  Chosen by hand."""
 
 SERIES_CHANNELS_MAX: Final = 512
 """Channels of one series; bounds what a forecaster stores.  Chosen by hand; effect not measured."""
+
+SERIES_PART_SAMPLES: Final = 2_048
+"""Samples of a series between two kept states: a week of five-minute samples.  A forget request
+processes them again, about two seconds; a state takes about 3 ms."""
+
+SERIES_PART_NUMBERS: Final = 1 << 17
+"""Numbers of a series between two kept states: 1 MiB."""
+
+SERIES_PARTS_MAX: Final = 3
+"""Parts kept of a series: two to three weeks of five-minute samples.  Chosen by hand."""
+
+SERIES_CHECKPOINT_BYTES_MAX: Final = 4 << 20
+"""Largest state that is kept before a part: that of a series of a hundred channels.  A series
+of more learns its kept samples again after a forget request."""
+
+SERIES_BUFFER_BYTES_MAX: Final = 48 << 20
+"""Bytes of kept samples and states of all series: those of twenty series of one channel.  Beyond
+it, states go first, then samples, both of the series silent for longest.  Chosen by hand."""
 
 BATCH_FACTS: Final = 256
 """Facts read from a ledger at a time: few enough that float32 sums of their products are exact."""

@@ -95,13 +95,13 @@ class AdaptorOutcome:
 class Receipt:
     """The result of a forget request.
 
-    digest_before, digest_after: of the knowledge, as HMAC-SHA256 under a key of the ledger that
-    never leaves its device, so that no guess at the content can be tested; the second is that of a
-    ledger that never held the forgotten facts.  rebuilt: derived parts computed again.
-    evicted_before: facts evicted from the ledger so far.  not_covered: places that may still hold
-    traces.  duplicates: what is refused from now on.  accepted_at_ns, excluded_at_ns,
-    completed_at_ns: when the request was durable, when nothing that the facts shaped served any
-    more, and when everything was derived again; 0 if unknown.
+    digest_before, digest_after: of the knowledge; the second is that of a ledger that never held
+    the forgotten facts.  A knowledge file states both as HMAC-SHA256 under a key that never leaves
+    its device, so that no guess at the content can be tested with them.  rebuilt: derived parts
+    computed again.  evicted_before: facts evicted from the ledger so far.  not_covered: places
+    that may still hold traces.  duplicates: what is refused from now on.  accepted_at_ns,
+    excluded_at_ns, completed_at_ns: when the request was durable, when nothing that the facts
+    shaped served any more, and when everything was derived again; 0 if unknown.
     """
 
     request_id: str

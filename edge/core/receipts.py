@@ -8,7 +8,7 @@ from .facts import Concept, Ledger
 from .receipt import Receipt
 
 NOT_COVERED = (
-    "backups and exports made before this request",
+    "backups, exports and bundles outside the home, made before this request",
     "flash wear-levelling and file system journals below the database",
     "the calibration data of the encoder card's quantiser",
 )
@@ -46,10 +46,15 @@ def write_receipt(
         selector=event.selector,
         facts_forgotten=sum(leaving.values()),
         concepts_touched=tuple(touched),
-        digest_before=rebuilt.digest_before,
-        digest_after=rebuilt.digest_after,
+        digest_before=keyed_digest(event.request_id, rebuilt.digest_before, ledger),
+        digest_after=keyed_digest(event.request_id, rebuilt.digest_after, ledger),
         rebuilt=("sums", "thresholds", "heads", *rebuilt.parts),
         evicted_before=evictions,
         not_covered=NOT_COVERED + frozen + grown,
         accepted_at_ns=event.requested_at_ns,
     )
+
+
+def keyed_digest(request_id: str, digest: str, ledger: Ledger) -> str:
+    """Return a digest as a receipt states it; one that is not known yet stays empty."""
+    return ledger.key_digest(request_id, digest) if digest else ""

@@ -254,6 +254,7 @@ def _report(result: GrowthResult, state: GrowthState, version: int, detail: str)
             incumbent=result.incumbent,
             detail=detail,
             search=result.search,
+            observation_ids=result.named,
         )
     )
 

@@ -198,17 +198,19 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         return self.knowledge.contribute(device, self._model.card.fingerprint, revision, published)
 
     def holds_traces(self, selector: Selector) -> bool:
-        """Return whether label candidates or facts in records of actions match a selector, or
-        recalibrations may stem from observations that it matches."""
+        """Return whether label candidates, facts in records of actions or samples of series match a
+        selector, or recalibrations may stem from observations that it matches."""
         streams = self._streams_of(self._ledger.select(selector), ())
         found = self._ledger.select_candidates(selector)
         found = found or self._levels.matching(selector, streams)
-        return bool(found or self._ledger.kept_facts(selector))
+        return bool(found or self._ledger.kept_facts(selector) or self.series.preview(selector))
 
     # --- observations ---------------------------------------------------------------------------
 
     def _observe(self, event: Observation) -> Iterator[Effect]:
         if event.kind == "series":
+            if not self._deferring:
+                self.series.finish_replay()
             yield from map(Publish, self.series.process(event))
             return
         features, ahead = self._prefetched.features(event)

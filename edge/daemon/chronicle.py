@@ -189,6 +189,7 @@ def _series_event(_at_ns: int, one: ChangePoint | SeriesAnomaly) -> HistoryEvent
 def _growth(at_ns: int, one: GrowthReport) -> HistoryEvent:
     fields = msgspec.to_builtins(one)
     fields.pop("search")
+    fields.pop("observation_ids")
     better = ""
     if one.accuracy == one.accuracy:  # it is not NaN
         better = f", held-out accuracy {one.accuracy:.1%}"
@@ -200,6 +201,7 @@ def _growth(at_ns: int, one: GrowthReport) -> HistoryEvent:
         domain=one.domain,
         text=f"Adaptor of {one.domain}: {one.state}{better}{detail}",
         fields=fields,
+        observation_ids=one.observation_ids,
     )
 
 

@@ -139,6 +139,16 @@ class HomeSlot:
         """Compute guesses for the gallery for a short time; True while there are more."""
         return self.home is not None and self.home.guess()
 
+    @property
+    def replaying(self) -> bool:
+        """True while samples of series are processed again after a forget request."""
+        return self.home is not None and bool(self.home.runtime.series.replaying)
+
+    def replay_series(self) -> tuple[Message, ...]:
+        """Process samples of series again for a short time; returns the messages."""
+        home = self.home
+        return () if home is None else home.replay.advance(home.runtime.series)
+
     def maintain(self) -> tuple[Message, ...]:
         """Install the worker's result, tick and save when due; returns the messages."""
         home = self.home

@@ -23,6 +23,7 @@ from ..core import (
     Message,
     NamedValues,
     Observation,
+    Receipt,
     Rejected,
     SeriesAnomaly,
     SeriesForecast,
@@ -40,9 +41,10 @@ from ..sources import (
 )
 from .chronicle import Chronicle
 from .clock import DaemonClock
+from .forgotten_messages import ForgottenMessages, mark_of
 from .homes import HomeSlot
 from .inbox import Inbox
-from .publisher import PublishChannel, Publisher, observation_ids
+from .publisher import ABOUT_SERIES, PublishChannel, Publisher, observation_ids, series_key
 from .stream_counters import StreamCounters
 from .systemd import SystemdNotifier
 
@@ -55,9 +57,6 @@ batch is done; batches of 32 took a tenth more time for each observation."""
 
 COUNTED: Final = (Decision, DriftAlarm, SeriesForecast, ChangePoint, SeriesAnomaly)
 """Messages that the counters of their stream follow."""
-
-ABOUT_SERIES: Final = (SeriesForecast, ChangePoint, SeriesAnomaly)
-"""Messages about samples of a series, which have no observation of their own to look up."""
 
 WAIT_S: Final = 0.5
 """Longest wait for input.  An input wakes the loop at once, so this only bounds how late
@@ -179,6 +178,7 @@ class Loop:
         self._maintained_at = self._watched_at = 0.0
         self._rejections_left = REJECTIONS_PER_S
         self._to_forget: set[str] = set()
+        self._requests_to_forget: list[ForgottenMessages] = []
         self._failing = False
         self._addresses: dict[str, TopicAddress] = {}
         self._by_topic = by_topic(inbox.streams)
@@ -188,6 +188,10 @@ class Loop:
         fitting = [slot.refit() for slot in self.homes.values()]
         if any(fitting):
             wait_s = min(wait_s, REFIT_WAIT_S)
+        for slot in self.homes.values():
+            if slot.replaying:
+                self.publish(slot.replay_series(), slot.name)
+                wait_s = min(wait_s, REFIT_WAIT_S)
         guessing = [slot.guess() for slot in self.homes.values()]
         if any(guessing):
             wait_s = min(wait_s, GUESS_WAIT_S)
@@ -224,14 +228,17 @@ class Loop:
             self.watch(event, messages)
         return messages
 
-    def publish(self, messages: Iterable[Message], home: str = "") -> None:
-        """Publish the messages of a home, and count them."""
+    def publish(self, messages: Iterable[Message], home: str = "", mark: str = "") -> None:
+        """Publish the messages of a home, and count them.  mark: of the observation that they are
+        about."""
         for message in messages:
+            if isinstance(message, Receipt):
+                message = self._receipted(message, home)  # noqa: PLW2901 - names stay out of files
             if isinstance(message, COUNTED):
                 stream = self.inbox.streams.get(message.stream)
                 if stream is not None:
                     stream.count(message)
-            self.publisher.publish(message, home=home)
+            self.publisher.publish(message, home=home, mark=mark)
             if self.secondary is not None:
                 self.secondary.publish(message)
 
@@ -273,6 +280,33 @@ class Loop:
         self._by_topic = by_topic(streams)
 
     # --- parts of a turn -------------------------------------------------------------------------
+
+    def _receipted(self, receipt: Receipt, name: str) -> Receipt:
+        """Erase what waits about the series and the names of a forget request; return its receipt
+        as it may be published."""
+        slot = self.homes.get(name)
+        home = slot.home if slot is not None else None
+        if home is None:
+            return receipt
+        # What happened before it must be in the history when its names leave that.
+        self.chronicle.write()
+        home.receipts.forget_names(receipt.selector)
+        self._to_forget.update(series_key(one.stream) for one in receipt.series)
+        store, selector = home.store, receipt.selector
+        self._requests_to_forget.append(
+            ForgottenMessages(selector, store.hash_name, store.name_pattern(selector))
+        )
+        self._forget()
+        return home.store.veiled(receipt)
+
+    def _mark(self, name: str, event: Observation) -> str:
+        """Return the mark of messages about an observation; none where the home's key is damaged,
+        which stops no decision."""
+        home = self.homes[name].home
+        try:
+            return mark_of(event, home.store.hash_name) if home is not None else ""
+        except StateError:
+            return ""
 
     def _observe(self, stream: StreamCounters, arrival: InboundMessage) -> None:
         given = read_properties(arrival.user)
@@ -422,7 +456,7 @@ class Loop:
         for message in messages:
             if isinstance(message, Rejected):
                 stream.reject(message.reason, message.hint)
-        self.publish(messages, stream.settings.home)
+        self.publish(messages, stream.settings.home, self._mark(stream.settings.home, event))
         if self.watch is not None:
             self.watch(event, messages)
 
@@ -471,13 +505,17 @@ class Loop:
             self.publisher.publish(Rejected(stream, invalid.reason, invalid.hint))
 
     def _forget(self) -> None:
-        if not self._to_forget:
+        requests = tuple(self._requests_to_forget)
+        if not (self._to_forget or requests):
             return
         if self.secondary is not None:
             self.secondary.forget(self._to_forget)
         try:
-            self.publisher.outbox.forget(self._to_forget)
+            self.publisher.outbox.forget(
+                self._to_forget, lambda entry: any(one.reaches(entry) for one in requests)
+            )
             self._to_forget.clear()
+            self._requests_to_forget.clear()
         except StateError as error:
             log.warning("outbox_not_erased", reason=error.message)
 
@@ -488,7 +526,8 @@ class Loop:
         if home is None:
             return not observation_ids(message)
         if isinstance(message, ABOUT_SERIES):
-            return bool(home.runtime.series.channels(message.stream))
+            gone = message.observation_id in home.replay.samples
+            return not (gone or message.stream in home.replay.whole)
         return all(map(home.runtime.observation, observation_ids(message)))
 
     def _forget_buried(self, slot: HomeSlot) -> None:

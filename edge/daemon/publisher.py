@@ -1,7 +1,8 @@
 """Publishing: messages are numbered and encoded, wait in the outbox, and go to the broker."""
 
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
@@ -13,6 +14,7 @@ from ..core import (
     ChangePoint,
     Decision,
     DriftAlarm,
+    GrowthReport,
     LabelRequest,
     Message,
     Receipt,
@@ -20,7 +22,14 @@ from ..core import (
     SeriesAnomaly,
     SeriesForecast,
 )
-from ..mqtt import MessageEncoder, OutboxGap, PublishedMessage, ReplyAddress, mark_historical
+from ..mqtt import (
+    MessageEncoder,
+    OutboxGap,
+    PublishedMessage,
+    ReplyAddress,
+    Response,
+    mark_historical,
+)
 from ..outbox import Outbox, OutboxEntry, OutboxLoss
 from .clock import DaemonClock
 from .recent_messages import RecentMessages
@@ -28,10 +37,16 @@ from .recent_messages import RecentMessages
 DURABLE: Final = (Acknowledgement, Receipt)
 """Messages that are on the disk before they are sent, and are never dropped."""
 
+ABOUT_SERIES: Final = (SeriesForecast, ChangePoint, SeriesAnomaly)
+"""Messages about samples of a series, which have no observation of their own to look up."""
+
 ABOUT_ONE: Final = (Decision, DriftAlarm, SeriesForecast, ChangePoint, SeriesAnomaly)
-ABOUT_MANY: Final = (LabelRequest, AlarmQuestion)
+ABOUT_MANY: Final = (LabelRequest, AlarmQuestion, GrowthReport)
 ANSWERS: Final = (Acknowledgement, Rejected)
 """Messages about one observation, about several, and about the subject of a request."""
+
+ID_FIELD: Final = re.compile(r"(?:.+_)?ids?")
+"""Names of the fields of an answer that hold ids, among them those of observations."""
 
 QUOTA: Final = 151
 """The PUBACK reason code "Quota exceeded" (0x97, MQTT 5.0, section 3.4.2.1): the broker may accept
@@ -93,11 +108,13 @@ class Publisher:
         self._after_commit: list[Callable[[], None]] = []
         self.recent = RecentMessages()
 
-    def publish(self, message: Message | Any, *, kept: bool | None = None, home: str = "") -> None:
+    def publish(
+        self, message: Message | Any, *, kept: bool | None = None, home: str = "", mark: str = ""
+    ) -> None:
         """Publish a message of the core, or any structure.
 
         kept: durable before it is sent, never dropped; None: decided by its type.  home: that it
-        is about.
+        is about.  mark: see `mark_of`.
         """
         number, at_ns = self.outbox.next_number(), self._clock.now_ns()
         encoded = self.encoder.encode(message, number, at_ns)
@@ -108,7 +125,7 @@ class Publisher:
             topic=encoded.topic,
             body=encoded.body,
             kept=keep,
-            keys=observation_ids(message),
+            keys=(*message_keys(message), mark) if mark else message_keys(message),
         )
         self.outbox.put(entry)
         self._commit_due = self._commit_due or keep
@@ -116,9 +133,11 @@ class Publisher:
     def answer(self, message: Any, topic: str, correlation: bytes, *, kept: bool) -> None:
         """Publish a response at the topic of its request, with its correlation data.
 
-        message: a structure, or an encoded body.
+        message: a structure, or an encoded body.  The answer to a forget request has no number:
+        it names what was forgotten, so that it waits in memory alone; the request can be repeated.
         """
-        number = self.outbox.next_number()
+        unstored = isinstance(message, Response) and message.verb == "forget"
+        number = 0 if unstored else self.outbox.next_number()
         body = (
             message
             if isinstance(message, bytes)
@@ -129,7 +148,7 @@ class Publisher:
             topic=topic,
             body=body,
             kept=kept,
-            keys=observation_ids(message),
+            keys=message_keys(message),
             correlation=correlation,
         )
         self.outbox.put(entry)
@@ -216,6 +235,35 @@ class Publisher:
         encoded = self.encoder.encode(gap, number, at_ns)
         self.recent.add(number, at_ns, gap)
         return OutboxEntry(sequence=number, topic=encoded.topic, body=encoded.body, kept=True)
+
+
+def message_keys(message: Any) -> tuple[str, ...]:
+    """Return the keys that a message must be forgotten by: ids of observations, and its series."""
+    if isinstance(message, ABOUT_SERIES):
+        return (message.observation_id, series_key(message.stream))
+    if isinstance(message, bytes):
+        with suppress(msgspec.DecodeError):
+            return tuple(dict.fromkeys(_named_ids(msgspec.json.decode(message).get("body"))))
+    if isinstance(message, Response):
+        return tuple(dict.fromkeys(_named_ids(message.body)))
+    return observation_ids(message)
+
+
+def series_key(stream: str) -> str:
+    """Return the key of messages about a series; no id of an observation begins so."""
+    return f"\tseries {stream}"
+
+
+def _named_ids(value: Any, name: str = "") -> Iterator[str]:
+    """Yield the ids in the body of an answer.  name: of the field that holds the value."""
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _named_ids(one, str(key))
+    elif isinstance(value, list | tuple | frozenset):
+        for one in value:
+            yield from _named_ids(one, name)
+    elif isinstance(value, str) and value and ID_FIELD.fullmatch(name):
+        yield value
 
 
 def observation_ids(message: Any) -> tuple[str, ...]:

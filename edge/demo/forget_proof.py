@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,8 @@ class ForgetProof:
 
     expected: digest of the knowledge derived from the remaining facts, by a ledger that never held
     the others.  receipt, runtime, reopened: the digest stated by the receipt, that of the running
-    runtime, and that of a runtime opened on the file afterwards.  ids_left: forgotten ids still in
+    runtime, and that of a runtime opened on the file afterwards; all under the home's key, as the
+    receipt states it.  ids_left: forgotten ids still in
     the ledger.  traces_before, traces_after: forgotten facts whose features occur in the file.
     redelivered, relearned: forgotten items sent again, and how many of them were learned.
     """
@@ -111,12 +113,13 @@ def prove_forgotten(
     that the forgotten facts were learned from; traces_before: `count_traces` before the request."""
     geometry, card = device.runtime.knowledge.geometry, device.model.card.fingerprint
     relearned = redeliver(device, forgotten, images)
+    keyed = partial(device.store.key_digest, receipt.request_id)
     return ForgetProof(
         facts=receipt.facts_forgotten,
-        expected=derive_digest(kept, geometry, card),
+        expected=keyed(derive_digest(kept, geometry, card)),
         receipt=receipt.digest_after,
-        runtime=device.runtime.digest(),
-        reopened=reopened_digest(device),
+        runtime=keyed(device.runtime.digest()),
+        reopened=keyed(reopened_digest(device)),
         ids_left=sum(device.store.get(fact.id) is not None for fact in forgotten),
         traces_before=traces_before,
         traces_after=count_traces(device.store.path, forgotten),

@@ -100,6 +100,7 @@ _KINDS: Final[Mapping[str, Callable[[GraphBuilder, Transform, str], str]]] = {
     "none": _same,
     "linear": _linear,
     "lowrank": _low_rank,
+    "sliced": _low_rank,
     "bottleneck": _bottleneck,
     "fusion": _fusion,
     "random": _random,

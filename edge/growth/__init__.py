@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         train_network,
     )
     from .growth_job import grow_adaptor
+    from .optimisation import AdamW, deterministic
     from .search import sketch_task
     from .torch_adaptors import torch_activate, torch_transform
 else:
@@ -47,14 +48,17 @@ else:
                 "train_network",
             ),
             "growth_job": ("grow_adaptor",),
+            "optimisation": ("AdamW", "deterministic"),
             "search": ("sketch_task",),
             "torch_adaptors": ("torch_activate", "torch_transform"),
         },
     )
 
 __all__ = [
+    "AdamW",
     "ForecastTrainingSet",
     "ScoredCandidate",
+    "deterministic",
     "grow_adaptor",
     "make_training_set",
     "predict_network",

@@ -1,7 +1,8 @@
 """Training of a blueprint's parameters: a fixed number of full-batch steps from a fixed seed."""
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -43,14 +44,15 @@ measured."""
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class AdaptorTrainingSet:
     """Standardised rows float32 [n, read] of all facts, with label numbers int64 [n] and weights
-    float32 [n]."""
+    float32 [n].  slices: number of the slice of each fact, int64 [n], of a `sliced` blueprint."""
 
     rows: Tensor
     targets: Tensor
     weights: Tensor
+    slices: Tensor
     labels: int
 
 
@@ -95,10 +97,19 @@ def _training_set(
     labels, targets = np.unique(np.array(names), return_inverse=True)
     weights = np.ones(len(names), np.float32)
     weights[len(own) :] = SUPPORT_WEIGHT * min(1.0, len(own) / max(1, len(few)))
-    numbers = torch.from_numpy(targets.astype(np.int64))
+    ids = [*own.ids, *(others.ids[row] for row in few)]
     return AdaptorTrainingSet(
-        torch.from_numpy(rows), numbers, torch.from_numpy(weights), len(labels)
+        rows=torch.from_numpy(rows),
+        targets=torch.from_numpy(targets.astype(np.int64)),
+        weights=torch.from_numpy(weights),
+        slices=torch.tensor([_slice_of(one, blueprint.depth) for one in ids]),
+        labels=len(labels),
     )
+
+
+def _slice_of(fact_id: str, slices: int) -> int:
+    """Return a fact's slice, which depends on its id alone: no fact moves when another goes."""
+    return hashlib.sha256(fact_id.encode()).digest()[0] % slices
 
 
 def _train(
@@ -110,7 +121,41 @@ def _train(
 ) -> dict[str, Floats]:
     """Train reproducibly."""
     with deterministic():
+        if blueprint.kind == "sliced":
+            return _train_slices(blueprint, missing, training_set, seed)
         return _steps(blueprint, _initial_parameters(missing, seed), sizes, training_set, seed)
+
+
+def _train_slices(
+    blueprint: nas.Blueprint,
+    missing: Mapping[str, tuple[int, ...]],
+    training_set: AdaptorTrainingSet,
+    seed: int,
+) -> dict[str, Floats]:
+    """Train the blocks of a `sliced` blueprint one after another, each on one more slice of the
+    facts; earlier blocks stay as they are (S3T, Chowdhury et al. 2024, section 3)."""
+    one = replace(blueprint, kind="lowrank", depth=1)
+    start = _initial_parameters(missing, seed)
+    made: dict[str, Floats] = {}
+    rows = training_set.rows
+    for layer in range(blueprint.depth):
+        seen = training_set.slices <= layer
+        part = replace(
+            training_set,
+            rows=rows[seen],
+            targets=training_set.targets[seen],
+            weights=training_set.weights[seen],
+        )
+        block = {"U0": start[f"U{layer}"], "V0": start[f"V{layer}"]}
+        if len(part.rows):
+            trained = _steps(one, block, (), part, seed)
+        else:
+            trained = {name: value.numpy() for name, value in block.items()}
+        made |= {f"U{layer}": trained["U0"], f"V{layer}": trained["V0"]}
+        with torch.no_grad():
+            tensors = {name: torch.from_numpy(value) for name, value in trained.items()}
+            rows = torch_transform(one, tensors, (), rows)
+    return made
 
 
 def _initial_parameters(missing: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Tensor]:

@@ -48,9 +48,10 @@ OVERFLOW: Final = (np.linalg.LinAlgError, FloatingPointError)
 
 @dataclass(slots=True)
 class _GrowthTrace:
-    """Log lines and trained candidates for the report."""
+    """Log lines with the facts that they name, and trained candidates, for the report."""
 
     lines: list[str] = field(default_factory=list)
+    named: tuple[str, ...] = ()
     tried: list[tuple[nas.Blueprint, float, float]] = field(default_factory=list)
 
 
@@ -79,7 +80,8 @@ def grow_adaptor(job: GrowthJob, device: nas.DeviceSpeed | None = None) -> Growt
     serving = _score_incumbent(job, parts)
     contradicted = contradicted_labels(serving.held_out, parts)
     if contradicted:
-        named = ", ".join(contradicted[:NAMED])
+        trace.named = tuple(contradicted[:NAMED])
+        named = ", ".join(trace.named)
         count = "1 label" if len(contradicted) == 1 else f"{len(contradicted)} labels"
         trace.lines.append(f"{count} worth checking, these first: {named}")
     scored = list(_candidates(job, parts, trace, found))
@@ -201,4 +203,5 @@ def _result(job: GrowthJob, trace: _GrowthTrace, reason: str) -> GrowthResult:
         incumbent=UNMEASURED,
         search=tuple(trace.lines),
         candidates=tuple(trace.tried),
+        named=trace.named,
     )

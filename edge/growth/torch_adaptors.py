@@ -20,7 +20,7 @@ def torch_transform(
     """Compute the inputs of the head: float32 [n, read] -> [n, out]."""
     if blueprint.kind == "linear":
         return rows @ parameters["W"]
-    if blueprint.kind == "lowrank":
+    if blueprint.kind in {"lowrank", "sliced"}:
         for layer in range(blueprint.depth):
             inner = torch_activate(blueprint.activation, rows @ parameters[f"U{layer}"])
             rows = rows + inner @ parameters[f"V{layer}"]
@@ -43,7 +43,7 @@ def torch_logits(
     top = parameters["top"]
     if blueprint.kind == "linear":
         return _few(rows, _few(parameters["W"], top))
-    if blueprint.kind == "lowrank":
+    if blueprint.kind in {"lowrank", "sliced"}:
         return _residual(blueprint, parameters, rows)
     if blueprint.kind == "fusion" and blueprint.activation == "none":
         narrow = {f"W{tap}": _few(parameters[f"W{tap}"], top) for tap in range(len(sizes))}

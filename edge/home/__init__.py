@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         forecast_file,
         row_as_data,
     )
+    from .found_files import OUTBOX, search_home
     from .gallery import GalleryView
     from .growth import AdaptorSummary, Beat, GrowthOutcome, grow_due, list_adaptors
     from .home import Home, create_home, open_encoder
@@ -97,6 +98,7 @@ else:
                 "forecast_file",
                 "row_as_data",
             ),
+            "found_files": ("OUTBOX", "search_home"),
             "gallery": ("GalleryView",),
             "growth": ("AdaptorSummary", "Beat", "GrowthOutcome", "grow_due", "list_adaptors"),
             "home": ("Home", "create_home", "open_encoder"),
@@ -122,6 +124,7 @@ else:
 __all__ = [
     "BUNDLE_FOLDER",
     "DEFAULT",
+    "OUTBOX",
     "AdaptorSummary",
     "AgreementCount",
     "Attachment",
@@ -175,6 +178,7 @@ __all__ = [
     "raw_input",
     "return_free_memory",
     "row_as_data",
+    "search_home",
     "train_on_recording",
     "transfer",
     "tune_garbage_collector",

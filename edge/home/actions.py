@@ -46,6 +46,7 @@ from ..datasets import (
     read_examples,
 )
 from ..storage import Store
+from .found_files import search_home
 from .home import Home, open_encoder
 from .typos import KnownNames
 
@@ -126,7 +127,9 @@ class LearnSummary:
 class VerifyReport:
     """Digests of the file and of the knowledge derived again, and complaints about differences.
 
-    beside_digest: of the geometry and the sums of other devices.
+    beside_digest: of the geometry and the sums of other devices.  stamped: the last stamp, of each
+    digest that it agrees with, and "another" for the others.  receipts: ids of the forget requests
+    after which the knowledge was that of today.
     """
 
     facts: int
@@ -135,6 +138,7 @@ class VerifyReport:
     knowledge_digest: str
     stamped: dict[str, str]
     complaints: tuple[str, ...] = field(default=())
+    receipts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,7 +396,8 @@ def verify_home(home: Home) -> VerifyReport:
     backwards = relearn_backwards(forwards, store, card)
     if forwards.own.keys or backwards.digest(card) != digest:
         complaints.append("forgetting and relearning every fact gives different knowledge")
-    stamped, inputs = store.stamped(), store.inputs_digest()
+    inputs = store.inputs_digest()
+    stamped = store.stamped({"facts": facts, "beside": inputs, "knowledge": digest})
     same = (stamped.get("facts"), stamped.get("beside")) == (facts, inputs)
     if same and stamped.get("knowledge") != digest:
         complaints.append("the same facts gave different knowledge at the last stamp")
@@ -401,6 +406,10 @@ def verify_home(home: Home) -> VerifyReport:
     trained = {i for rows in store.adaptors().values() for record in rows for i in record.facts}
     if any(map(store.was_forgotten, trained)):
         complaints.append("an adaptor was trained on forgotten facts")
+    complaints += [
+        f"{one.path} ({one.kind}) may hold forgotten facts: {one.hint}"
+        for one in search_home(home.folder, store, remove="nothing")
+    ]
     if store.unscrubbed:
         complaints.append(
             "an erasure was interrupted: forgotten facts are out of the ledger, but not yet"
@@ -413,6 +422,16 @@ def verify_home(home: Home) -> VerifyReport:
         knowledge_digest=digest,
         stamped=stamped,
         complaints=tuple(complaints),
+        receipts=_agreeing(store, digest),
+    )
+
+
+def _agreeing(store: Store, digest: str) -> tuple[str, ...]:
+    """Return the ids of the requests whose receipts state a digest of the knowledge."""
+    return tuple(
+        receipt["request_id"]
+        for receipt in store.receipts()
+        if receipt["digest_after"] == store.key_digest(receipt["request_id"], digest)
     )
 
 

@@ -9,7 +9,14 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from ..core import CalibrationStatus, Concept, DomainMerge, EdgeError, Selector
+from ..core import (
+    CalibrationStatus,
+    Concept,
+    DomainMerge,
+    EdgeError,
+    Selector,
+    SeriesForgotten,
+)
 from .growth import AdaptorSummary, list_adaptors
 from .home import Home
 from .labelling import column_names
@@ -73,7 +80,8 @@ class RemainingConcept(msgspec.Struct, frozen=True):
 class ForgetPreview(msgspec.Struct, frozen=True, kw_only=True):
     """The effect of a forget.  adaptors: deleted because a fact has shaped them; raws: raw inputs
     on the disk; candidates: observations that wait for a label; recent: in memory; series: those
-    dropped; estimate_s: seconds that it takes, about."""
+    reached, and whether their samples are processed again exactly; estimate_s: seconds that it
+    takes, about."""
 
     facts: int
     concepts: tuple[RemainingConcept, ...]
@@ -81,7 +89,7 @@ class ForgetPreview(msgspec.Struct, frozen=True, kw_only=True):
     raws: int
     candidates: int
     recent: int
-    series: tuple[str, ...]
+    series: tuple[SeriesForgotten, ...]
     sample_ids: tuple[str, ...]
     estimate_s: float
 
@@ -170,7 +178,7 @@ def preview_forget(home: Home, selector: Selector) -> ForgetPreview:
         raws=len(store.lists.with_raw([*ids, *waiting])),
         candidates=len(waiting),
         recent=len(recent - set(waiting)),
-        series=home.runtime.series.matching(selector),
+        series=home.runtime.series.preview(selector),
         sample_ids=(*ids, *waiting, *sorted(recent))[:SAMPLE_IDS_MAX],
         estimate_s=round(base + each * len(ids), 2),
     )

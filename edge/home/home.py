@@ -66,6 +66,8 @@ from .bundle_trial import BUNDLE_FOLDER, TrialHealth
 from .gallery import Gallery
 from .process_memory import return_free_memory
 from .raw_inputs import RawInputs
+from .receipt_completer import ReceiptCompleter
+from .series_replay import SeriesReplay
 from .series_trail import SeriesTrail
 
 VECTOR_CARD = "card.toml"
@@ -106,7 +108,8 @@ class Home:
     today are fitted in the background, see `Knowledge`; call `refit` often.
     problem: why label candidates could not be stored, or ''.  actuate: set it to a function that
     sets outputs.  erasing: set it to a function that closes readers of the file before an erasure.
-    session: the file for series; call its `save`, which nothing else does.
+    receipts: completes those of forget requests.  session: the file for series; call its `save`,
+    which nothing else does.
     Growth needs calls: feed a `Tick` after labels and from time to time, and call `poll_growth`.
     Close the home after use.
     """
@@ -148,9 +151,12 @@ class Home:
         self.gallery = Gallery(self.store, self.model.card.kind)
         self.trail = SeriesTrail()
         self.history = HistoryFile(folder / HISTORY, writable=writable)
+        self.replay = SeriesReplay(self.session, self.trail, self.history, erased)
         self.store.raw_inputs = self._raw_inputs.of if self._raw_inputs is not None else None
         self._memory_used = True
         self._settled = True
+        card = self.model.card
+        self.receipts = ReceiptCompleter(folder, self.store, card, self.history)
         self.trial: TrialHealth | None = None
         self._watch_trial()
         if writable and not deferring:
@@ -196,12 +202,19 @@ class Home:
         effects = self.runtime.handle(event)
         if isinstance(event, Observation):
             messages = tuple(self._apply(effects, observed=True))
-            if event.kind == "series":
+            if event.kind == "series" and event.stream not in self.runtime.series.replaying:
                 self.trail.add(event, messages)
             return messages
-        if isinstance(event, ForgetRequest):
-            self._forget_series()
-        return tuple(self._apply(effects, observed=False))
+        erased = self.runtime.series.take_erased()
+        try:
+            if isinstance(event, ForgetRequest):
+                if event.remove_files:
+                    self.receipts.order(event.request_id)
+                self.replay.erase(self.runtime.series, erased)
+            return tuple(self._apply(effects, observed=False))
+        except StateError:
+            self.runtime.series.refuse(erased)
+            raise
 
     def _complete_forgets(self) -> None:
         """Complete the forget requests that a crash has left; a disk error leaves them pending."""
@@ -214,13 +227,6 @@ class Home:
         """Whether a pending forget request can go on now: feed `AdvanceForget`."""
         runtime = self.runtime
         return runtime.advances and (runtime.erasing or not self._fitter.reading)
-
-    def _forget_series(self) -> None:
-        """Drop the series that a forget request has dropped wherever else they are kept."""
-        series = self.runtime.series
-        self.session.rewrite(series)
-        self.trail.keep(lambda name: bool(series.channels(name)))
-        self.history.keep_series(lambda name: bool(series.channels(name)))
 
     def prefetch(self, events: Sequence[Observation]) -> None:
         """Compute as one batch for observations that `feed` gets next, if they are enough for
@@ -437,7 +443,7 @@ class Home:
         for effect in effects:
             match effect:
                 case Publish():
-                    yield effect.message
+                    yield self.receipts.published(effect.message)
                 case StartGrowth():
                     self.worker.start(effect.job)
                     return_free_memory()
@@ -470,12 +476,16 @@ class Home:
             self.erasing()
 
     def _forget(self, effect: EraseFacts | ExcludeFacts | CompleteForget) -> None:
-        if not isinstance(effect, ExcludeFacts):
-            self._stop_reading()
-        if isinstance(effect, CompleteForget):
-            self.store.apply(effect)
-        else:
+        if isinstance(effect, ExcludeFacts):
+            self.receipts.excluding(frozenset(effect.ids))
             self._erase(effect)
+            return
+        self._stop_reading()
+        if isinstance(effect, CompleteForget):
+            self.store.apply(CompleteForget(self.receipts.complete(effect.receipt)))
+        else:
+            receipt = self.receipts.complete(effect.receipt, frozenset(effect.ids))
+            self._erase(EraseFacts(effect.ids, receipt))
 
     def _erase(self, effect: EraseFacts | ExcludeFacts) -> None:
         """Erase, and call `erased` once that is durable, even if overwriting then fails."""

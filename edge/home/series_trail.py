@@ -1,7 +1,7 @@
 """The newest samples and forecasts of each series, in memory, to draw them."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -49,13 +49,13 @@ class SeriesView(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Trail:
     """One series.  samples: (time, values float32 [channels], forecast float32 [3, horizons,
-    channels])."""
+    channels], id)."""
 
     def __init__(self, forecast: SeriesForecast) -> None:
         self.channels, self.horizons = forecast.channels, forecast.horizons
         size = len(self.channels) * (1 + 3 * len(self.horizons))
         most = max(2, min(SAMPLES_MAX, NUMBERS_MAX // max(1, size)))
-        self.samples: deque[tuple[int, Floats, Floats]] = deque(maxlen=most)
+        self.samples: deque[tuple[int, Floats, Floats, str]] = deque(maxlen=most)
         self.events: deque[ChangePoint | SeriesAnomaly] = deque(maxlen=EVENTS_MAX)
         self.last = forecast
         self.regime = 0
@@ -82,15 +82,34 @@ class SeriesTrail:
         trail.last = forecast
         table = np.array((forecast.point, forecast.low, forecast.high), np.float32)
         values = _values(event.payload, forecast.channels)
-        trail.samples.append((event.captured_at_ns, values, table))
+        trail.samples.append((event.captured_at_ns, values, table, event.key))
         for one in messages:
             if isinstance(one, ChangePoint | SeriesAnomaly):
                 trail.events.append(one)
                 trail.regime = one.regime if isinstance(one, ChangePoint) else trail.regime
 
-    def keep(self, tracked: Callable[[str], bool]) -> None:
-        """Drop the series that are not tracked any more: they were forgotten."""
-        self._trails = {name: one for name, one in self._trails.items() if tracked(name)}
+    def forget(self, stream: str, keys: Collection[str], *, whole: bool) -> None:
+        """Drop the newest samples of a series, those with these ids, and their messages; or all of
+        it."""
+        trail = self._trails.get(stream)
+        if trail is None:
+            return
+        gone = frozenset(keys)
+        while trail.samples and (whole or trail.samples[-1][3] in gone):
+            trail.samples.pop()
+        left = [one for one in trail.events if not (whole or one.observation_id in gone)]
+        trail.events = deque(left, maxlen=EVENTS_MAX)
+        changes = [one for one in left if isinstance(one, ChangePoint)]
+        trail.regime = changes[-1].regime if changes else 0
+        trail.last = msgspec.structs.replace(
+            trail.last,
+            anomaly_score=0.0,
+            anomaly_limit=0.0,
+            anomaly_p_value=1.0,
+            anomaly_alarm=False,
+        )
+        if not trail.samples:
+            del self._trails[stream]
 
     def names(self) -> tuple[str, ...]:
         """Return the series that have samples, sorted."""
@@ -102,10 +121,10 @@ class SeriesTrail:
         if trail is None:
             return None
         rows, last = list(trail.samples), trail.last
-        times = tuple(at for at, _, _ in rows)
+        times = tuple(at for at, _, _, _ in rows)
         pace_ns = _pace(times)
-        values = np.array([row for _, row, _ in rows])
-        tables = np.array([table for _, _, table in rows])
+        values = np.array([row for _, row, _, _ in rows])
+        tables = np.array([table for _, _, table, _ in rows])
         return SeriesView(
             channels=trail.channels,
             at_ns=times,

@@ -9,13 +9,11 @@ from typing import Final
 from ..config import OutboxSettings
 from ..core import StateCorruptError
 from ..logs import log
-from ..storage import SIDE_FILES, guard_errors, open_database
+from ..storage import guard_errors, open_database
 from . import schema
 from .boot_clock import PLAUSIBLE_NS
+from .damaged_copies import set_aside
 from .outbox import Outbox
-
-COPIES_MAX: Final = 3
-"""Damaged files that are kept.  Chosen by hand; effect not measured."""
 
 SECONDS_SHIFT: Final = 16
 """The file after a damaged one starts numbering at the seconds since 1970, times 2^16: no device
@@ -33,7 +31,7 @@ def open_outbox(path: Path, settings: OutboxSettings) -> Outbox:
     except StateCorruptError as error:
         if time.time_ns() < PLAUSIBLE_NS:
             raise StateCorruptError(error.message, "set the clock, and start again") from error
-        _set_aside(path)
+        set_aside(path)
         log.warning("outbox_damaged", reason=error.message, kept_as=f"{path.name}.damaged-1")
         return Outbox(path, settings, first=int(time.time()) << SECONDS_SHIFT)
 
@@ -47,17 +45,3 @@ def count_waiting(path: Path) -> int:
         db = open_database(path, writable=False, layout=schema)
         with closing(db):
             return int(db.execute("SELECT COUNT(*) FROM entries").fetchone()[0])
-
-
-def _set_aside(path: Path) -> None:
-    """Rename a damaged file with its log, and keep the newest earlier ones."""
-    for number in range(COPIES_MAX - 1, 0, -1):
-        _rename(path, f".damaged-{number}", f".damaged-{number + 1}")
-    _rename(path, "", ".damaged-1")
-
-
-def _rename(path: Path, before: str, after: str) -> None:
-    for suffix in ("", *SIDE_FILES):
-        found = path.with_name(path.name + before + suffix)
-        if found.exists():
-            found.replace(path.with_name(path.name + after + suffix))

@@ -16,7 +16,9 @@ from typing import Final, Self
 
 from ..config import OutboxSettings
 from ..core import StateError
+from ..storage import guard_errors
 from .boot_clock import AGE_NS_MAX, PLAUSIBLE_NS, BootMark, boot_clock_ns, resumed_age_ns
+from .damaged_copies import remove_damaged
 from .entry import OutboxEntry, OutboxLoss, OutboxLosses, missing_ranges
 from .storage import NS_PER_S, OutboxStorage, OutboxWrite, StoredOutbox
 
@@ -190,16 +192,28 @@ class Outbox:
             yield from filter(self._waits, page)
             after = page[-1].sequence
 
-    def forget(self, keys: Collection[str]) -> int:
-        """Erase entries about observations, from memory and disk; returns how many.  Raises
-        StateError if the disk fails: the erasure completes when it works again."""
+    def forget(
+        self, keys: Collection[str], reaches: Callable[[OutboxEntry], bool] | None = None
+    ) -> int:
+        """Erase entries from memory and disk; returns how many.  Raises StateError if the disk
+        fails: the erasure completes when it works again.
+
+        keys: of observations and series; each entry with one goes.  reaches: tells of others.
+        """
         wanted = set(keys)
-        found = [entry for entry in self.waiting() if wanted.intersection(entry.keys)]
-        self._filter_unsent(lambda entry: not wanted.intersection(entry.keys))
-        self._recent = deque(one for one in self._recent if not wanted.intersection(one[1].keys))
+
+        def held(entry: OutboxEntry) -> bool:
+            reached = reaches is not None and reaches(entry)
+            return not (reached or wanted.intersection(entry.keys))
+
+        found = [entry for entry in self.waiting() if not held(entry)]
+        self._filter_unsent(held)
+        self._recent = deque(one for one in self._recent if held(one[1]))
         self._recent_bytes = sum(entry.nbytes for _, entry in self._recent)
         self._drop(found, "forgotten")
         self._scrub_due = True
+        with guard_errors(self.path, "removing damaged copies of the outbox"):
+            remove_damaged(self.path)
         if not self.commit():
             raise StateError(f"erasing from the outbox {self.path}: {self.failing}", HINT)
         return len(found)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .measurement import (
         InvalidMeasurement,
         Measurement,
+        MeasurementMetadata,
         Sink,
         Source,
         content_id,
@@ -29,6 +30,7 @@ else:
             "measurement": (
                 "InvalidMeasurement",
                 "Measurement",
+                "MeasurementMetadata",
                 "Sink",
                 "Source",
                 "content_id",
@@ -48,6 +50,7 @@ __all__ = [
     "NS_PER_S",
     "InvalidMeasurement",
     "Measurement",
+    "MeasurementMetadata",
     "PollingSource",
     "PortDevice",
     "ProbedValue",

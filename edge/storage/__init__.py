@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .card_fingerprint import read_card_fingerprint
     from .command_journal import AnsweredCommand, JournalEntry
     from .database import WriterLock, copy_updated, guard_errors, open_database, transaction
+    from .digest_key import DigestKey
     from .durable_files import (
         SIDE_FILES,
         remove_file,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         write_files,
         write_text,
     )
+    from .file_copies import own_copies
     from .history_file import HistoryEvent, HistoryFile, events_as_data
     from .network_weights import Weights, read_weights, shipped_weights, write_weights
     from .publications import EXPORTS_MAX, BundleVersion, ExportedPart, ExportRecord, HeldBundle
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from .serialization import LazyArrays, pack_arrays, pack_data, unpack_arrays, unpack_data
     from .series_state import SeriesStateFile
     from .store import Store
+    from .tables import TABLES_WITH_IDS, hash_id
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -41,6 +44,7 @@ else:
                 "open_database",
                 "transaction",
             ),
+            "digest_key": ("DigestKey",),
             "durable_files": (
                 "SIDE_FILES",
                 "remove_file",
@@ -50,6 +54,7 @@ else:
                 "write_files",
                 "write_text",
             ),
+            "file_copies": ("own_copies",),
             "history_file": ("HistoryEvent", "HistoryFile", "events_as_data"),
             "network_weights": ("Weights", "read_weights", "shipped_weights", "write_weights"),
             "publications": (
@@ -69,16 +74,19 @@ else:
             ),
             "series_state": ("SeriesStateFile",),
             "store": ("Store",),
+            "tables": ("TABLES_WITH_IDS", "hash_id"),
         },
     )
 
 __all__ = [
     "EXPORTS_MAX",
     "SIDE_FILES",
+    "TABLES_WITH_IDS",
     "AnsweredCommand",
     "BundleTrial",
     "BundleVersion",
     "CandidateEntry",
+    "DigestKey",
     "ExportRecord",
     "ExportedPart",
     "HeldBundle",
@@ -94,7 +102,9 @@ __all__ = [
     "copy_updated",
     "events_as_data",
     "guard_errors",
+    "hash_id",
     "open_database",
+    "own_copies",
     "pack_arrays",
     "pack_data",
     "read_card_fingerprint",

@@ -4,6 +4,7 @@
 action removed stays in `adaptors` with the action's number in `kept_for`.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterable
 from typing import Any, Final
@@ -168,6 +169,21 @@ def delete_facts(
         [(stream,) for stream in streams],
     )
     _delete_emptied(db)
+
+
+def delete_named(db: sqlite3.Connection, names: re.Pattern[bytes]) -> None:
+    """Delete the records of actions that name what is forgotten, in their detail or as their facts
+    were before: undoing them would bring the names back."""
+    texts = db.execute("SELECT number, detail FROM actions").fetchall()
+    texts += [
+        (number, " ".join(f'"{name}"' for name in held))
+        for number, *held in db.execute(
+            "SELECT DISTINCT action, domain, label, subject, recording FROM action_facts"
+        ).fetchall()
+    ]
+    found = {number for number, text in texts if names.search(text.encode())}
+    db.executemany("DELETE FROM actions WHERE number = ?", [(number,) for number in found])
+    _delete_orphans(db)
 
 
 def _delete_beyond_limits(db: sqlite3.Connection) -> None:

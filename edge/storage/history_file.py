@@ -7,9 +7,10 @@ again, and a disk that fails costs events and nothing else.
 """
 
 import hashlib
+import re
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -145,6 +146,24 @@ class HistoryFile:
             ) from error
         return tuple(_event(row) for row in rows)
 
+    def erase_names(self, names: re.Pattern[bytes] | None) -> None:
+        """Erase the events that name what is forgotten, and overwrite their remains.  Raises
+        StateError if that fails."""
+        if names is None or not self.path.exists():
+            return
+        db = self._open()
+        rows = db.execute("SELECT number, stream, domain, text, fields FROM events").fetchall()
+        # Whole names are looked for in quotes, as in the fields.
+        found = [
+            number
+            for number, stream, domain, text, fields in rows
+            if names.search(f'"{stream}" "{domain}" {text} {fields}'.encode())
+        ]
+        if found:
+            with transaction(db, self.path, "erasing events") as writing:
+                _delete(writing, found)
+            self._cut_log(db)
+
     def erase(self, ids: Iterable[str]) -> None:
         """Erase the events that are about any of these observations, and overwrite their remains.
         Raises StateError if that fails."""
@@ -165,25 +184,19 @@ class HistoryFile:
         if found:
             self._cut_log(db)
 
-    def keep_series(self, tracked: Callable[[str], bool]) -> None:
-        """Erase the events about series that are not tracked any more: they were forgotten.  Raises
-        StateError if that fails."""
+    def erase_series(self, stream: str, from_ns: int) -> None:
+        """Erase the events about a series from a time on: forgotten samples may have shaped them.
+        Raises StateError if that fails."""
         if not self.path.exists():
             return
         db = self._open()
         marks = ", ".join("?" * len(SERIES_KINDS))
-        names = db.execute(
-            f"SELECT DISTINCT stream FROM events WHERE kind IN ({marks})", SERIES_KINDS
-        )
-        gone = [row[0] for row in names if not tracked(row[0])]
-        if not gone:
-            return
+        query = f"SELECT number FROM events WHERE stream = ? AND at_ns >= ? AND kind IN ({marks})"
         with transaction(db, self.path, "erasing events") as writing:
-            query = f"SELECT number FROM events WHERE stream = ? AND kind IN ({marks})"
-            for name in gone:
-                rows = writing.execute(query, (name, *SERIES_KINDS)).fetchall()
-                _delete(writing, [row[0] for row in rows])
-        self._cut_log(db)
+            rows = writing.execute(query, (stream, from_ns, *SERIES_KINDS)).fetchall()
+            _delete(writing, [row[0] for row in rows])
+        if rows:
+            self._cut_log(db)
 
     def close(self) -> None:
         """Close the file."""

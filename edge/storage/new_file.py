@@ -22,7 +22,7 @@ def write_empty(fresh: Path, card: encoder.Card, columns: Sequence[str]) -> None
             put_meta(db, "card", card.fingerprint.encode())
             put_meta(db, "width", str(card.width).encode())
             # Nothing was ever erased.
-            db.execute("DELETE FROM meta WHERE name = 'uncleaned'")
+            db.execute("DELETE FROM meta WHERE name IN ('uncleaned', 'plain_digests')")
             if columns:
                 put_meta(db, "columns", msgspec.json.encode(list(columns)))
     finally:

@@ -172,7 +172,9 @@ class Publications:
     def revision(self, content: str, now_ns: int, forgets: int) -> int:
         """Return the revision of this device's contribution, durably: the last one for the same
         content, else a higher one.  New revisions follow the clock in seconds, so that a restored
-        backup does not publish a revision below an earlier one."""
+        backup does not publish a revision below an earlier one.  content: a digest of the sums,
+        empty without any; it is kept under a key."""
+        content = content and self._keyed(content)
         last = self.last()
         same = bool(last.revision) and last.content == content
         if same and last.forgets == forgets:
@@ -254,7 +256,10 @@ class Publications:
 
     def _order_id(self, request_id: str) -> str:
         """Return the id of a request's orders, which other devices see."""
-        return hmac.new(self._meta(KEY), request_id.encode(), hashlib.sha256).hexdigest()[:16]
+        return self._keyed(request_id)[:16]
+
+    def _keyed(self, text: str) -> str:
+        return hmac.new(self._meta(KEY), text.encode(), hashlib.sha256).hexdigest()
 
     def _contents(self, ids: Iterable[str]) -> set[bytes]:
         key = self._meta(KEY)

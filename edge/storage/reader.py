@@ -1,6 +1,7 @@
 """Read access to a knowledge file: the core's `Ledger` protocol, receipts, digests and checks."""
 
 import hashlib
+import re
 import sqlite3
 import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -43,11 +44,16 @@ from .capture_times import CaptureTimes, changed_times
 from .concept_totals import DIGEST_BYTES, ConceptTotals
 from .database import guard_errors
 from .derived_table import read_derived
+from .digest_key import DigestKey
 from .fact_reads import DAMAGED, FactReads, without_rows
 from .lists import Lists
 from .pending_forgets import read_pending
+from .receipt_rows import name_pattern, receipt_digest, receipt_from_body, veil_receipt
 from .serialization import LazyArrays, unpack_arrays
 from .tables import DOMAIN, FACT_COLUMNS, LABEL, fact_from_row, hash_id, require_width
+
+HASHES_MAX = 1_024
+"""Hashes of names kept: of streams, and of the subjects and recordings of the last minutes."""
 
 
 class StoreReader:
@@ -57,9 +63,11 @@ class StoreReader:
     program cannot have written.
     """
 
-    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, db: sqlite3.Connection, *, writable: bool) -> None:
         self.path = path
         self._db = db
+        self._key = DigestKey(path, writable=writable)
+        self._hashes: dict[str, str] = {}
         self._records: dict[str, tuple[AdaptorRecord, ...]] | None = None
         self._columns: tuple[str, ...] | None = None
         self._keys = self._tombstone_keys()
@@ -365,7 +373,7 @@ class StoreReader:
         return f"{sum(digest for _, digest in totals.values()) % (1 << DIGEST_BITS):064x}"
 
     def receipts(self) -> tuple[dict[str, Any], ...]:
-        """Return all receipts, oldest first, with keyed hashes for ids, subjects and recordings."""
+        """Return all receipts, oldest first, as `veiled` returns them."""
         rows = self._rows("SELECT body FROM receipts ORDER BY number")
         return tuple(msgspec.json.decode(row[0]) for row in rows)
 
@@ -374,14 +382,34 @@ class StoreReader:
         return int(self._rows("SELECT COUNT(*) FROM receipts")[0][0])
 
     def receipt(self, request_id: str, selector: Selector) -> Receipt | None:
-        """See `facts.Ledger`.  Ids, subject and recording are stored as keyed hashes; the receipt
+        """See `facts.Ledger`.  The texts of a request are stored as keyed hashes; the receipt
         contains those of `selector` if their hashes agree."""
         rows = self._rows(
             "SELECT body FROM receipts WHERE json_extract(body, '$.request_id') = ?"
             " ORDER BY number DESC LIMIT 1",
             (request_id,),
         )
-        return tables.receipt_from_body(rows[0][0], selector, self._keys[0][1]) if rows else None
+        if not rows:
+            return None
+        return receipt_from_body(rows[0][0], selector, self._key, self._keys[0][1])
+
+    def veiled(self, receipt: Receipt) -> Receipt:
+        """Return a receipt as it is stored and published: keyed hashes in place of what its request
+        named, and of names that the ledger does not hold any more."""
+        return veil_receipt(receipt, self._key, self.concepts())
+
+    def hash_name(self, name: str) -> str:
+        """Return the hash of a name under the home's key; the last ones are kept."""
+        if len(self._hashes) >= HASHES_MAX:
+            self._hashes.clear()
+        found = self._hashes.get(name)
+        if found is None:
+            found = self._hashes[name] = self._key.of("name", name)
+        return found
+
+    def name_pattern(self, selector: Selector) -> re.Pattern[bytes] | None:
+        """Return what finds the names of a forget request in messages, see `name_pattern`."""
+        return name_pattern(selector, self.concepts())
 
     def tombstones(self) -> Iterator[tuple[bytes, list[bytes]]]:
         """Yield each tombstone key with the hashes of the ids forgotten under it."""
@@ -399,11 +427,27 @@ class StoreReader:
         frozen = (self._meta("geometry_sha256") or b"").hex()
         return hashlib.sha256(msgspec.json.encode([frozen, rows])).hexdigest()
 
-    def stamped(self) -> dict[str, str]:
-        """Return the last stamp: the digests `facts`, `beside` (`inputs_digest`) and `knowledge`;
-        empty if the file was never stamped."""
+    def stamped(self, digests: Mapping[str, str]) -> dict[str, str]:
+        """Return the last stamp of the digests `facts`, `beside` (`inputs_digest`) and `knowledge`:
+        each of the given ones that it agrees with, and "another" for each that it does not.  Empty
+        if the file was never stamped, or under another key."""
         body = self._meta("stamp")
-        return msgspec.json.decode(body, type=dict[str, str]) if body else {}
+        stamp = msgspec.json.decode(body, type=dict[str, str]) if body else {}
+        now = self._keyed_stamp(digests)
+        if stamp.get("key") != now["key"]:
+            return {}
+        return {
+            name: digest if stamp.get(name) == now[name] else "another"
+            for name, digest in digests.items()
+        }
+
+    def _keyed_stamp(self, digests: Mapping[str, str]) -> dict[str, str]:
+        keyed = {name: self._key.of(f"stamp {name}", digest) for name, digest in digests.items()}
+        return keyed | {"key": self._key.of("stamp", "")}
+
+    def key_digest(self, request_id: str, digest: str) -> str:
+        """See `facts.Ledger`."""
+        return receipt_digest(self._key, request_id, digest)
 
     def written_digest(self) -> str:
         """Return the digest of the facts as written, updated with each change.  If `digest`,

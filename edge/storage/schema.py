@@ -251,6 +251,10 @@ MIGRATIONS: Final[list[str]] = [
         body TEXT NOT NULL
     );
     CREATE INDEX facts_by_stream ON facts (stream, captured_at_ns, domain, label, id);
+    -- Receipts and stamps: what earlier layouts stored, a guess at the facts can be tested with.
+    INSERT OR REPLACE INTO meta VALUES ('plain_digests', x'31');
+    DELETE FROM meta WHERE name = 'stamp';
+    INSERT OR REPLACE INTO meta VALUES ('uncleaned', x'31');
     """,
 ]
 

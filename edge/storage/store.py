@@ -6,7 +6,6 @@ overwritten in the file, and its log is cut.  One process writes; any number may
 
 import hashlib
 import os
-import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,6 +30,7 @@ from ..core import (
     Message,
     ModelMismatchError,
     Publish,
+    Receipt,
     ReleaseActions,
     RemoveAdaptor,
     StateError,
@@ -55,15 +55,14 @@ from .concept_totals import add_digests, by_concept, write_ranks, write_totals
 from .database import WriterLock, begin_snapshot, guard_errors, open_database, transaction
 from .derived_table import delete_traces, write_derived
 from .durable_files import remove_file, replace_file
+from .file_copies import remove_copies
 from .new_file import require_columns, write_empty
 from .pending_forgets import delete_pending, write_pending
 from .publications import Publications
 from .reader import StoreReader
+from .receipt_rows import held_concepts, name_pattern, rekey_receipts, veil_receipt
 from .serialization import pack_arrays
 from .tables import FACT_COLUMNS, fact_to_row, hash_id, put_meta
-
-COPY_SUFFIX = re.compile(r"\.(v\d+|before-restore.*)")
-"""Suffixes of the copies that migrations and restores make; an erasure removes them too."""
 
 MARKING = (StoreFacts, EraseFacts, ExcludeFacts, RemoveAdaptor, StoreContribution)
 """Effects that complete a command; any other precedes one of them or does not change the answer."""
@@ -79,7 +78,7 @@ class Store(StoreReader):
     """
 
     def __init__(self, path: Path, db: sqlite3.Connection, lock: WriterLock | None) -> None:
-        super().__init__(path, db)
+        super().__init__(path, db, writable=lock is not None)
         self._lock = lock
         self._checkpoints = Checkpoints(path, db) if lock is not None else None
         self._marks = self._nested = False
@@ -183,6 +182,9 @@ class Store(StoreReader):
         """Finish what a crash, a full disk or a reader interrupted: checkpoints, an erasure."""
         if self._checkpoints is None:
             return
+        if self._meta("plain_digests") is not None:
+            with self._transaction("keying receipts") as db:
+                rekey_receipts(db, self._key)
         if self.unscrubbed:
             self._scrub()
             return
@@ -308,7 +310,8 @@ class Store(StoreReader):
     def stamp(self, digest: str) -> None:
         """Store the digest of the knowledge with the digests of its inputs."""
         held = {"facts": self.written_digest(), "beside": self.inputs_digest()}
-        body = msgspec.json.encode(held | {"knowledge": digest})
+        keyed = self._keyed_stamp(held | {"knowledge": digest})
+        body = msgspec.json.encode(keyed)
         with self._transaction("stamping the digest") as db:
             put_meta(db, "stamp", body)
 
@@ -438,7 +441,7 @@ class Store(StoreReader):
             return
         with self._transaction("completing a forget request") as db:
             delete_pending(db, effect.receipt.request_id)
-            tables.store_receipt(db, effect.receipt, self._keys[0][1])
+            self._insert_receipt(db, effect.receipt)
             put_meta(db, "unscrubbed", b"1")
         self._scrub()
 
@@ -456,7 +459,7 @@ class Store(StoreReader):
             # The core never reads records of another version, so it cannot match them.
             db.execute("DELETE FROM recalibrations WHERE version != ?", (RECALIBRATION_VERSION,))
             if isinstance(effect, EraseFacts):
-                tables.store_receipt(db, effect.receipt, key)
+                self._insert_receipt(db, effect.receipt)
             elif effect.request is not None:
                 write_pending(db, effect.request)
             put_meta(db, "unscrubbed", b"1")
@@ -481,6 +484,17 @@ class Store(StoreReader):
         left = (one for one in self.pending_forgets() if not one.excluded)
         request = effect.request or next(left, None)
         return request.receipt.request_id if request is not None else ""
+
+    def _insert_receipt(self, db: sqlite3.Connection, receipt: Receipt) -> None:
+        """Write a receipt, in the transaction that has erased its facts."""
+        held = held_concepts(db)
+        names = name_pattern(receipt.selector, held)
+        if names is not None:
+            action_log.delete_named(db, names)
+        veiled = veil_receipt(receipt, self._key, held)
+        body = msgspec.json.encode(veiled).decode()
+        row = (receipt.requested_at_ns, body)
+        db.execute("INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)", row)
 
     def _confirms(self, effect: Effect) -> bool:
         """Return whether an effect completes the command `confirm`; a recalibration that changes
@@ -509,7 +523,7 @@ class Store(StoreReader):
         checkpoints = self._writing("overwriting erased facts")
         try:
             with guard_errors(self.path, "overwriting erased facts in"):
-                _remove_copies(self.path)
+                remove_copies(self.path)
                 checkpoints.compact()
                 done = checkpoints.finish(everything=self._uncleaned)
         except StateError as error:
@@ -581,10 +595,3 @@ class Store(StoreReader):
 def _refuse_existing(path: Path, doing: str) -> None:
     if path.exists():
         raise StateError(f"{doing}: the file exists already", "choose another name")
-
-
-def _remove_copies(path: Path) -> None:
-    for other in path.absolute().parent.iterdir():
-        suffix = other.name.removeprefix(path.name)
-        if other.name.startswith(path.name) and COPY_SUFFIX.fullmatch(suffix):
-            other.unlink()

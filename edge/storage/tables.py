@@ -22,7 +22,6 @@ from ..core import (
     Fact,
     LabelCandidate,
     Recalibration,
-    Receipt,
     Selector,
     StateCorruptError,
 )
@@ -125,45 +124,12 @@ def where_facts(selector: Selector) -> tuple[str, tuple[Any, ...]]:
     return f"({where}) AND id IN (SELECT value FROM json_each(?))", (*values, named)
 
 
-# --- tombstones and receipts ----------------------------------------------------------------------
+# --- tombstones ----------------------------------------------------------------------
 
 
 def hash_id(key: bytes, fact_id: str) -> bytes:
     """Return the tombstone of a forgotten id: its HMAC-SHA256 under a key of the file."""
     return hmac.new(key, fact_id.encode(), hashlib.sha256).digest()
-
-
-def store_receipt(db: sqlite3.Connection, receipt: Receipt, key: bytes) -> None:
-    """Write a receipt.  key: of its hashes."""
-    body = msgspec.json.encode(receipt_to_body(receipt, key)).decode()
-    row = (receipt.requested_at_ns, body)
-    db.execute("INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)", row)
-
-
-def receipt_to_body(receipt: Receipt, key: bytes) -> dict[str, Any]:
-    """Return a receipt as plain data with keyed hashes instead of ids, subject and recording: the
-    stored receipt must not contain forgotten ids."""
-    body: dict[str, Any] = msgspec.to_builtins(receipt)
-    body["selector"] = _hash_selector(body["selector"], key)
-    return body
-
-
-def receipt_from_body(body: str, selector: Selector, key: bytes) -> Receipt:
-    """Return a stored receipt.  Its selector is `selector` itself where the hashes agree."""
-    stored = msgspec.json.decode(body)
-    stored["selector"].setdefault("recording", None)  # Receipts of earlier layouts have none.
-    if stored["selector"] == _hash_selector(msgspec.to_builtins(selector), key):
-        stored["selector"] = msgspec.to_builtins(selector)
-    return msgspec.convert(stored, Receipt)
-
-
-def _hash_selector(selector: dict[str, Any], key: bytes) -> dict[str, Any]:
-    if selector["ids"] is not None:
-        selector["ids"] = sorted(hash_id(key, fact_id).hex() for fact_id in selector["ids"])
-    for name in ("subject", "recording"):
-        if selector[name] is not None:
-            selector[name] = hash_id(key, selector[name]).hex()
-    return selector
 
 
 # --- adaptors and label candidates ----------------------------------------------------------------

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
+    from .common import ROUTES
     from .links import ROLES, make_link, print_link, running_address
 else:
     __getattr__ = lazy_names(
-        __name__, {"links": ("ROLES", "make_link", "print_link", "running_address")}
+        __name__,
+        {
+            "common": ("ROUTES",),
+            "links": ("ROLES", "make_link", "print_link", "running_address"),
+        },
     )
 
-__all__ = ["ROLES", "make_link", "print_link", "running_address"]
+__all__ = ["ROLES", "ROUTES", "make_link", "print_link", "running_address"]

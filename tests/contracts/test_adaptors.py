@@ -24,6 +24,7 @@ BLUEPRINTS = {
     "none": nas.Blueprint(kind="none", taps=(0, 1, 2)),
     "linear": nas.Blueprint(kind="linear", taps=(0, 2), width=6),
     "lowrank": nas.Blueprint(kind="lowrank", taps=(0, 1, 2), rank=3, activation="relu", depth=2),
+    "sliced": nas.Blueprint(kind="sliced", taps=(0, 1, 2), rank=3, activation="relu", depth=4),
     "bottleneck": nas.Blueprint(
         kind="bottleneck", taps=(0, 1, 2), width=24, rank=12, activation="tanh", depth=2
     ),

@@ -32,6 +32,11 @@ SHAPE = AdaptorShape((10, 6), 3)
             id="lowrank",
         ),
         pytest.param(
+            Blueprint(kind="sliced", taps=(0, 1), rank=2, activation="relu", depth=4),
+            256,
+            id="sliced",
+        ),
+        pytest.param(
             Blueprint(kind="bottleneck", taps=(0, 1), width=4, rank=3, activation="relu", depth=2),
             48 + 12 + 16,
             id="mlp",

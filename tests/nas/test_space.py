@@ -26,9 +26,9 @@ def test_every_blueprint_is_valid(taps):
         assert one.taps
         assert set(one.taps) <= set(range(taps))
         assert one.depth >= 1
-        assert (one.width > 0) == (one.kind not in {"none", "lowrank"})
-        assert one.rank > 0 or one.kind not in {"lowrank", "bottleneck"}
-        assert one.rank == 0 or one.kind in {"lowrank", "bottleneck", "fusion"}
+        assert (one.width > 0) == (one.kind not in {"none", "lowrank", "sliced"})
+        assert one.rank > 0 or one.kind not in {"lowrank", "sliced", "bottleneck"}
+        assert one.rank == 0 or one.kind in {"lowrank", "sliced", "bottleneck", "fusion"}
         assert len(one.taps) > 1 or one.kind != "fusion"
 
 

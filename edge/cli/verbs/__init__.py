@@ -6,6 +6,7 @@ from ...lazy import lazy_names
 
 if TYPE_CHECKING:
     from . import (
+        audit,
         bridge,
         bundle,
         change,
@@ -25,6 +26,7 @@ else:
     __getattr__ = lazy_names(__name__, {})
 
 __all__ = [
+    "audit",
     "bridge",
     "bundle",
     "change",

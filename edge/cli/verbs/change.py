@@ -18,7 +18,7 @@ from ...core import (
     UndoMerge,
     accepted,
 )
-from ...home import Home, KnownNames, actions
+from ...home import Home, KnownNames, actions, search_home
 from ..name_prompt import confirm_name
 from ..options import Moment, home_option, ids_option, json_option, yes_option
 from ..views import common as views
@@ -39,6 +39,12 @@ from ..views import common as views
     default=None,
     help="Also fit the geometry again; default, except for members of a fleet.",
 )
+@click.option(
+    "--remove-files",
+    is_flag=True,
+    help="Also remove backups, exports, bundles and firmware in the home that hold the facts; "
+    "without another option: those that hold facts forgotten before.",
+)
 @yes_option
 @json_option
 def forget(
@@ -53,6 +59,7 @@ def forget(
     since: datetime | None,
     until: datetime | None,
     refit_geometry: bool | None,
+    remove_files: bool,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -70,6 +77,9 @@ def forget(
         until_ns=nanoseconds(until),
         recording=recording,
     )
+    if selector.empty and remove_files:
+        _remove_files(home, yes=yes, as_json=as_json)
+        return
     if selector.empty:
         raise ConfigError(
             "forgetting: nothing was selected",
@@ -81,20 +91,49 @@ def forget(
         count = (
             len(opened.store.select(selector)) if traces else _count(opened, selector, "forgetting")
         )
+        series = opened.runtime.series.preview(selector)
+        for one in series:
+            click.echo(views.series_effect(one), err=True)
         if not yes:
-            what = f"{count} facts" if count else "label candidates and recalibration, no facts"
+            what = f"{count} facts" if count else _without_facts(opened, selector)
             confirm(f"forget {what} ({actions.describe_selector(selector)}) for good?")
         refit = not opened.shares_geometry if refit_geometry is None else refit_geometry
-        receipt = _forget(opened, selector, refit=refit)
+        receipt = _forget(opened, selector, refit=refit, remove_files=remove_files)
         actions.after_change("the facts are forgotten", opened.stamp)
     views.show_json(receipt) if as_json else views.show_receipt(receipt)
 
 
-def _forget(home: Home, selector: Selector, *, refit: bool) -> Receipt:
+def _without_facts(home: Home, selector: Selector) -> str:
+    """Name what a selector reaches where it matches no fact."""
+    samples = sum(one.samples for one in home.runtime.series.preview(selector))
+    if samples:
+        return f"{samples} samples of series, no facts"
+    return "label candidates and recalibration, no facts"
+
+
+def _forget(home: Home, selector: Selector, *, refit: bool, remove_files: bool) -> Receipt:
     at_ns = time.time_ns()
+    request = ForgetRequest(
+        request_id=f"cli-{at_ns}",
+        selector=selector,
+        requested_at_ns=at_ns,
+        refit_geometry=refit,
+        remove_files=remove_files,
+    )
     # Adaptors withdrawn with their facts are messages too; the receipt names them as well.
-    messages = accepted(home.feed(ForgetRequest(f"cli-{at_ns}", selector, at_ns, refit)))
+    messages = accepted(home.feed(request))
     return next(one for one in messages if isinstance(one, Receipt))
+
+
+def _remove_files(folder: Path, *, yes: bool, as_json: bool) -> None:
+    """Remove the files of a home that hold facts forgotten before, and print them."""
+    with Home(folder) as home:
+        found = search_home(folder, home.store, remove="nothing")
+        if found and not yes:
+            names = ", ".join(one.path for one in found)
+            confirm(f"remove {len(found)} files that may hold forgotten facts ({names}) for good?")
+        found = search_home(folder, home.store, remove="all")
+    views.show_json(found) if as_json else views.show_files(found)
 
 
 def _count(home: Home, selector: Selector, doing: str) -> int:

@@ -36,13 +36,28 @@ from ..views import common as views
     show_default=True,
     help="How to run in parallel; ray needs the extra cluster.",
 )
+@click.option(
+    "--unlearn",
+    is_flag=True,
+    help="Compare published methods of unlearning on the scenario's data instead.",
+)
 @json_option
 def simulate(
-    *, scenario: Path, seed: tuple[int, ...], jobs: int, out: Path, backend: str, as_json: bool
+    *,
+    scenario: Path,
+    seed: tuple[int, ...],
+    jobs: int,
+    out: Path,
+    backend: str,
+    unlearn: bool,
+    as_json: bool,
 ) -> None:
     """Run a scenario with the production runtime and store, and write a report."""
     sim = _load_sim()
     seeds = seed or (1,)
+    if unlearn:
+        _compare_unlearners(scenario, seeds, out, as_json=as_json)
+        return
     with _steps() as progress:
         report = sim.simulate(
             scenario, seeds=seeds, jobs=jobs, out=out, backend=backend, progress=progress
@@ -103,6 +118,41 @@ def _steps() -> Iterator[Callable[[str, int, int], None]]:
             bar.update(tasks[what], completed=done, total=total)
 
         yield show
+
+
+def _compare_unlearners(
+    scenario: Path, seeds: tuple[int, ...], out: Path, *, as_json: bool
+) -> None:
+    """Show how far each method is from training again, over all requests."""
+    if find_spec("torch") is None:
+        raise ConfigError(
+            "comparing methods of unlearning: torch is not installed",
+            f"install the extra: {install_command('grow')}",
+        )
+    from ...sim.unlearning import compare_unlearners
+
+    with _steps() as progress:
+        report = compare_unlearners(scenario, seeds, out, progress=progress)
+    if as_json:
+        worst = {line.method: line.worst for line in report.lines}
+        views.show_json({"file": str(report.file), "worst_gap": worst})
+        return
+    views.say(f"{report.title}: gap to training again without the forgotten facts, in points")
+    rows = (
+        (
+            line.method,
+            f"{sum(line.gaps.values()) / len(line.gaps):.1f}",
+            f"{line.worst:.1f}",
+            f"{line.lira_difference:.2f}",
+            f"{line.figures.relearn:.0f}",
+            f"{line.figures.distance:.2f}",
+            f"{line.figures.cost:.2f}",
+        )
+        for line in report.lines
+    )
+    names = ("method", "mean gap", "worst gap", "± LiRA", "relearned in", "distance", "time")
+    views.show_table(names, rows)
+    views.say(f"all figures {report.file}")
 
 
 def _show_report(report: Any) -> None:

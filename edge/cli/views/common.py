@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from ...core import Decision, DriftAlarm, Receipt
+from ...core import Decision, DriftAlarm, FileFound, Receipt, SeriesForgotten
 from ...datasets import Skipped
 from ...home import (
     Inspection,
@@ -264,6 +264,21 @@ def _show_tabbed(cells: Iterable[str]) -> None:
     sys.stdout.write("\t".join(plain(cell).replace("\n", " ") for cell in cells) + "\n")
 
 
+def series_effect(one: SeriesForgotten) -> str:
+    """Return one sentence on what a forget request will do to a series."""
+    samples = f"{one.samples} sample{'' if one.samples == 1 else 's'}"
+    if one.outcome == "replayed":
+        return (
+            f"series {plain(one.stream)}: {samples} forgotten; the forecaster continues as if it"
+            " had never seen them"
+        )
+    return (
+        f"series {plain(one.stream)}: {samples} of those kept forgotten; the forecaster learns the"
+        f" kept ones again and loses what it learned from {one.lost_samples} older ones, which are"
+        " not kept"
+    )
+
+
 def show_receipt(receipt: Receipt) -> None:
     """Print a forget receipt: what every receipt has, and of the rest what is set."""
     when = datetime.fromtimestamp(receipt.requested_at_ns / 1e9, UTC).isoformat(timespec="seconds")
@@ -326,6 +341,14 @@ def _seconds(duration_ns: int) -> str:
     return f"{duration_ns / 1e9:.3f} s"
 
 
+def show_files(files: Sequence[FileFound]) -> None:
+    """Print the files that may have held forgotten facts, and what became of each."""
+    for one in files:
+        say(f"{one.path} ({one.kind}): {one.outcome}" + (f"; {one.hint}" if one.hint else ""))
+    if not files:
+        say("no file in the home holds forgotten facts")
+
+
 def show_verified(result: VerifyReport) -> None:
     """Print the digests and the result of the check."""
     if not result.stamped:
@@ -343,6 +366,7 @@ def show_verified(result: VerifyReport) -> None:
             ("facts digest", result.facts_digest),
             ("knowledge digest", result.knowledge_digest),
             ("last stamp", stamp),
+            *((("as receipted", ", ".join(result.receipts)),) if result.receipts else ()),
         )
     )
     for complaint in result.complaints:

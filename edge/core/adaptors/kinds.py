@@ -104,6 +104,11 @@ class LowRankAdaptor(_Matrices):
         return rows
 
 
+class SlicedAdaptor(LowRankAdaptor):
+    """Residual blocks that were trained on slices of the facts in sequence (S3T, Chowdhury et al.
+    2024, section 3): computed as `LowRankAdaptor`, trained otherwise (`edge/growth`)."""
+
+
 class BottleneckAdaptor(_Matrices):
     """A small network with a narrow first layer."""
 
@@ -196,6 +201,7 @@ KINDS: Final[Mapping[str, AdaptorKind]] = {
     "none": IdentityAdaptor(),
     "linear": LinearAdaptor(),
     "lowrank": LowRankAdaptor(),
+    "sliced": SlicedAdaptor(),
     "bottleneck": BottleneckAdaptor(),
     "fusion": FusionAdaptor(),
     "random": RandomFeatureAdaptor(),

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from .forecaster import HORIZONS, Forecast, Forecaster, ForecastTask, State
     from .history import INPUTS, SEASON_STEPS, JumpCorrectedHistory
     from .kinds import FORECASTERS
-    from .series import SeriesTracker
+    from .replay_buffer import BufferPart, ReplayBuffer, WaitingSamples
+    from .sample_block import LostSamples, SampleBlock
+    from .series import ErasedSeries, SeriesSnapshot, SeriesTracker
     from .training_job import (
         RECORDING_STEPS_MAX,
         RECORDING_STEPS_MIN,
@@ -29,7 +31,9 @@ else:
             "forecaster": ("Forecast", "ForecastTask", "Forecaster", "HORIZONS", "State"),
             "history": ("INPUTS", "JumpCorrectedHistory", "SEASON_STEPS"),
             "kinds": ("FORECASTERS",),
-            "series": ("SeriesTracker",),
+            "replay_buffer": ("BufferPart", "ReplayBuffer", "WaitingSamples"),
+            "sample_block": ("LostSamples", "SampleBlock"),
+            "series": ("ErasedSeries", "SeriesSnapshot", "SeriesTracker"),
             "training_job": (
                 "ForecasterTrainingJob",
                 "ForecasterTrainingResult",
@@ -49,8 +53,10 @@ __all__ = [
     "RECORDING_STEPS_MIN",
     "RECORDING_VALUES_MAX",
     "SEASON_STEPS",
+    "BufferPart",
     "Cell",
     "CfC",
+    "ErasedSeries",
     "Floats",
     "Forecast",
     "ForecastTask",
@@ -58,6 +64,11 @@ __all__ = [
     "ForecasterTrainingJob",
     "ForecasterTrainingResult",
     "JumpCorrectedHistory",
+    "LostSamples",
+    "ReplayBuffer",
+    "SampleBlock",
+    "SeriesSnapshot",
     "SeriesTracker",
     "State",
+    "WaitingSamples",
 ]

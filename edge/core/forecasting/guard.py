@@ -177,5 +177,6 @@ class BaselineGuard:
     def restore(self, state: State) -> None:
         """Continue from a state."""
         load_state(self, _GUARD_STATE, state)
-        self._settled = self._tried = False
+        self._settled = bool((self.counts > 1 / _SCALE_RATE).all())
+        self._tried = bool((self.trials[1:] >= _TRIAL).all())
         self._update_weights()

@@ -4,11 +4,9 @@ All of it is session state: a crash may lose it, and it is learned again from ne
 """
 
 import hashlib
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,65 +18,77 @@ from ..config import Config
 from ..errors import StateError
 from ..events import ChangePoint, Observation, Rejected, SeriesAnomaly, SeriesForecast
 from ..facts import Selector
-from .forecaster import Floats, Forecaster, ForecastTask, State
+from ..receipt import SeriesForgotten
+from .forecaster import Floats, ForecastTask, State
+from .replay_buffer import (
+    Reach,
+    Removed,
+    ReplayBuffer,
+    WaitingSamples,
+    may_select,
+    shrink,
+)
+from .sample_block import LostSamples, SeriesSample, sample_of
+from .tracked_series import (
+    SCORER_VERSION,
+    TrackedSeries,
+    decode_texts,
+    encode_texts,
+    select_part,
+    unpack_times,
+)
 
 if TYPE_CHECKING:
-    from ..anomaly import AnomalyScore, AnomalyScorer
-    from ..drift import ChangeDetector, DetectedChange
+    from ..anomaly import AnomalyScore
+    from ..drift import DetectedChange
 
-_SCORER_VERSION = "windows 1"
-"""Kind and version of the anomaly scorer in a stored state: raise it if arrays of the same name and
-shape change their meaning.  Scorers of other states start again; the forecaster continues."""
+SeriesMessage = SeriesForecast | ChangePoint | SeriesAnomaly | Rejected
+
+_WAITING_MAX = 2 * limits.SERIES_PARTS_MAX * limits.SERIES_PART_SAMPLES
+"""Samples that wait to be processed again, at most: twice those of a full buffer.  Beyond it each
+new one waits until an older one is processed."""
 _UNNAMED_DETECTOR = "joint"
 """The detector of stored states without `detector_kind`: older versions knew no other."""
 
 
-@dataclass(kw_only=True, slots=True)
-class _TrackedSeries:
-    """The state of one series.
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A sample that was processed again.
 
-    from_ns, until_ns: the earliest and the latest time of its samples, which may arrive out of
-    order.  last_ns: the time of the sample that arrived last.  subjects, recordings: of the
-    samples; from `SERIES_SUBJECTS_MAX` on no more are recorded, and the series may hold samples of
-    any subject or recording.
+    unchanged: it came before the first forgotten sample, and its messages are those of before.
+    fresh: it arrived after the forget request, and its messages are new.
     """
 
-    names: tuple[str, ...]
-    forecaster: Forecaster
-    detector: "ChangeDetector"
-    scorer: "AnomalyScorer"
+    event: Observation
+    messages: tuple[SeriesMessage, ...]
+    unchanged: bool
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedSeries:
+    """What a forget request reached of a series.
+
+    keys: ids of the kept samples that it matched, and of all that came later: their messages are
+    shaped by forgotten samples.  from_ns: the earliest time of these.  whole: whether that is all
+    of the series.
+    """
+
+    report: SeriesForgotten
+    keys: tuple[str, ...] = field(repr=False)
     from_ns: int
-    until_ns: int
-    last_ns: int
-    subjects: set[str]
-    recordings: set[str]
-    samples: int = 0
+    whole: bool
 
-    def record(self, event: Observation) -> float:
-        """Record a sample's subject, recording and time; return the seconds since the previous
-        one, below 0 for an older one."""
-        at_ns = event.captured_at_ns
-        elapsed_s = (at_ns - self.last_ns) / 1e9 if self.samples else 0.0
-        self.from_ns, self.until_ns = min(self.from_ns, at_ns), max(self.until_ns, at_ns)
-        self.last_ns = at_ns
-        self.samples += 1
-        for names, name in ((self.subjects, event.subject), (self.recordings, event.recording)):
-            if len(names) < limits.SERIES_SUBJECTS_MAX:
-                names.add(name)
-        return elapsed_s
 
-    def may_hold(self, selector: Selector, name: str) -> bool:
-        """Return whether a selection may include samples of this series; samples have no id, domain
-        or label."""
-        if selector.empty or (selector.ids, selector.domain, selector.label) != (None, None, None):
-            return False
-        return (
-            selector.stream in (None, name)
-            and _may_include(self.subjects, selector.subject)
-            and _may_include(self.recordings, selector.recording)
-            and (selector.from_ns is None or self.until_ns >= selector.from_ns)
-            and (selector.until_ns is None or self.from_ns < selector.until_ns)
-        )
+@dataclass(frozen=True, slots=True)
+class SeriesSnapshot:
+    """A series to store.  state: as arrays; empty before its first sample is processed (again).
+    buffer: its newest samples, with states before them.  waiting: samples to process again."""
+
+    name: str
+    state: State = field(repr=False)
+    buffer: ReplayBuffer = field(repr=False)
+    waiting: WaitingSamples = field(repr=False)
 
 
 class SeriesTracker:
@@ -88,27 +98,68 @@ class SeriesTracker:
     channels may be left out, and a new name restarts the series with it.  Of the fields of a
     message (`NamedValues` in no fixed order) only those of the first sample count, so that an
     occasional field does not restart the series.  samples: processed so far.
+
+    After `forget`, call `replay` until it returns None: series that it reached process their
+    samples again.  Until then their forecasts are provisional: the value of the sample.
     """
 
     def __init__(self, config: Config, weights: State | None = None) -> None:
         self._config, self._weights = config, weights
         self._periods = dict(config.periods)
-        self._series: dict[str, _TrackedSeries] = {}
+        self._series: dict[str, TrackedSeries] = {}
+        self._buffers: dict[str, ReplayBuffer] = {}
+        self._waiting: dict[str, WaitingSamples] = {}
+        self._erased: tuple[ErasedSeries, ...] = ()
+        self._refused: tuple[ErasedSeries, ...] = ()
         self.samples = 0
 
-    def process(
-        self, event: Observation
-    ) -> Iterator[SeriesForecast | ChangePoint | SeriesAnomaly | Rejected]:
+    def process(self, event: Observation) -> Iterator[SeriesMessage]:
         """Process a sample: yield changes, an alarm that starts, and a forecast with the anomaly
         score.  Invalid samples are rejected without side effects."""
+        waiting = self._waiting.get(event.stream)
         try:
-            values = self._values(event)
+            if waiting is None:
+                values, sample = self._accept(event)
+            else:
+                names, sample = self._readable(event)
         except ValueError as error:
             hint = "send a list of numbers, or numbers by channel, NaN or null where missing"
             yield Rejected(event.key, f"reading a sample of a series: {error}", hint)
             return
+        if waiting is None:
+            yield from self._step(event, values, sample)
+            return
+        waiting.add(sample)
+        self.samples += 1
+        yield _provisional(event, names, sample, self._config.horizons)
+        while event.stream in self._waiting and len(waiting) > _WAITING_MAX:
+            yield from self._replay_one(event.stream).messages
+
+    def _accept(self, event: Observation) -> tuple[Floats, SeriesSample]:
+        """Return a valid sample's values by channel, and the sample; start a series if it is new,
+        and a part of its samples if that is due.  Raises ValueError for an invalid sample."""
+        buffer = self._buffers.get(event.stream)
+        due = buffer is not None and buffer.full
+        before = self._checkpoint(event.stream) if due else None
+        values = self._values(event)
+        if buffer is not None and due:
+            buffer.begin(before)
+            shrink([self._buffers[name] for name in self._series if name in self._buffers])
+        return values, sample_of(event, _floats)
+
+    def _checkpoint(self, name: str) -> State | None:
+        """Return the state of a series to continue from, None without or if it is too large."""
+        one = self._series.get(name)
+        state = self._pack(name, one) if one is not None else {}
+        size = sum(array.nbytes for array in state.values())
+        return state if 0 < size <= limits.SERIES_CHECKPOINT_BYTES_MAX else None
+
+    def _step(
+        self, event: Observation, values: Floats, sample: SeriesSample
+    ) -> Iterator[SeriesMessage]:
         series = self._series.pop(event.stream)
         self._series[event.stream] = series
+        self._buffers.setdefault(event.stream, ReplayBuffer()).add(sample)
         self.samples += 1
         forecast = series.forecaster.step(values, series.record(event))
         for change in series.detector.step(values):
@@ -136,59 +187,189 @@ class SeriesTracker:
         series = self._series.get(stream)
         return series.names if series is not None else ()
 
-    def forget(self, selector: Selector) -> bool:
-        """Drop every series that may hold selected samples; return whether there was one."""
-        gone = self.matching(selector)
-        for name in gone:
-            del self._series[name]
-        return bool(gone)
+    def follows(self, stream: str) -> bool:
+        """Return whether a series has samples."""
+        return stream in self._series or stream in self._waiting
 
-    def matching(self, selector: Selector) -> tuple[str, ...]:
-        """Return the series that may hold selected samples."""
-        return tuple(name for name, one in self._series.items() if one.may_hold(selector, name))
+    # --- forgetting -----------------------------------------------------------------------------
+
+    def preview(self, selector: Selector) -> tuple[SeriesForgotten, ...]:
+        """Return what `forget` would do to each series; changes nothing."""
+        found = ((name, self._reach(name, selector)) for name in self._buffers)
+        return tuple(self._report(name, *reached) for name, reached in found if reached is not None)
+
+    def forget(self, selector: Selector) -> tuple[SeriesForgotten, ...]:
+        """Exclude the samples that a selector matches, at once; `replay` then processes again what
+        came after them.  Returns the series that it reached.
+
+        Every state that a matching sample has shaped is dropped before this returns.
+        """
+        erased, self._refused = list(self._refused), ()
+        for name in tuple(self._buffers):
+            reached = self._reach(name, selector)
+            if reached is not None:
+                erased.append(self._exclude(name, *reached))
+        self._erased = tuple(erased)
+        return tuple(one.report for one in erased)
+
+    def take_erased(self) -> tuple[ErasedSeries, ...]:
+        """Return once what the last forget request has reached."""
+        erased, self._erased = self._erased, ()
+        return erased
+
+    def refuse(self, erased: tuple[ErasedSeries, ...]) -> None:
+        """Note that a forget request was refused after it had reached series, since storing failed.
+        They stay without its samples, and the next request reports them."""
+        self._refused = erased
+
+    @property
+    def replaying(self) -> tuple[str, ...]:
+        """The series whose samples are processed again; their forecasts are provisional."""
+        return tuple(self._waiting)
+
+    def replay(self) -> Replayed | None:
+        """Process one sample of a series again; None if there is no more.  Cost: that of a
+        sample."""
+        return self._replay_one(next(iter(self._waiting))) if self._waiting else None
+
+    def finish_replay(self) -> None:
+        """Process all samples again."""
+        while self.replay() is not None:
+            pass
+
+    def _reach(self, name: str, selector: Selector) -> tuple[Reach | None, Removed] | None:
+        """Return what a selector matches of the samples processed, and of those that wait; None for
+        nothing."""
+        if not may_select(selector, name):
+            return None
+        waiting = self._waiting.get(name, WaitingSamples(()))
+        removed = waiting.without(selector)
+        others = frozenset(waiting.block().ids()) if selector.ids else frozenset()
+        reach = self._buffers[name].reach(selector, name, others)
+        return None if reach is None and not removed.samples else (reach, removed)
+
+    def _report(self, name: str, reach: Reach | None, removed: Removed) -> SeriesForgotten:
+        buffer = self._buffers[name]
+        if reach is None:
+            return SeriesForgotten(name, removed.samples, "replayed", 0)
+        samples = removed.samples + reach.samples
+        if buffer.replays(reach):
+            return SeriesForgotten(name, samples, "replayed", 0)
+        return SeriesForgotten(name, samples, "restarted", buffer.lost.count)
+
+    def _exclude(self, name: str, reach: Reach | None, removed: Removed) -> ErasedSeries:
+        report, left = self._report(name, reach, removed), removed.left
+        if reach is None:
+            self._wait(name, left)
+            return ErasedSeries(report, removed.keys, removed.from_ns, whole=False)
+        found = self._buffers[name].exclude(reach)
+        self._series.pop(name, None)
+        if found.start is not None:
+            self._series[name], _ = self._unpack(name, found.start)
+        block = left.block()
+        earliest = int(block.times().min()) if len(block) else limits.COUNT_MAX
+        from_ns = min(found.from_ns, removed.from_ns, earliest)
+        keys = dict.fromkeys((*found.keys, *removed.keys, *block.ids()))
+        self._wait(name, WaitingSamples((*found.waiting, block), found.unchanged, left.fresh))
+        whole = found.start is None and not found.unchanged
+        return ErasedSeries(report, tuple(keys), from_ns, whole=whole)
+
+    def _wait(self, name: str, waiting: WaitingSamples) -> None:
+        self._waiting.pop(name, None)
+        if len(waiting):
+            self._waiting[name] = waiting
+        elif name not in self._series:
+            del self._buffers[name]
+
+    def _replay_one(self, name: str) -> Replayed:
+        waiting = self._waiting[name]
+        unchanged, fresh = waiting.unchanged > 0, len(waiting) <= waiting.fresh
+        event = waiting.take().observation(name)
+        if not len(waiting):
+            del self._waiting[name]
+        try:
+            messages = tuple(self._step(event, *self._accept(event)))
+        except ValueError as error:
+            reason = f"reading a sample of a series: {error}"
+            messages = (Rejected(event.key, reason, "send the channels of the samples before"),)
+        return Replayed(event, messages, unchanged, fresh)
+
+    # --- state ----------------------------------------------------------------------------------
 
     def state(self) -> dict[str, dict[str, NDArray[Any]]]:
         """Return the state of each series by name, as arrays, for `restore`."""
-        return dict(reversed(list(self.states())))
+        return {name: self._pack(name, one) for name, one in self._series.items()}
 
-    def states(self) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
-        """Yield the same one by one, the most recent series first."""
-        for name, one in reversed(self._series.items()):
-            kind = _encode((self._kind(len(one.names)),))
-            yield name, {"task": self._task_hash(name), "detector_kind": kind, **_pack(one)}
+    def saved(self) -> Iterator[SeriesSnapshot]:
+        """Yield what to store of each series, the most recent one first."""
+        names = dict.fromkeys((*self._buffers, *self._series))
+        recent = [*self._series, *(name for name in names if name not in self._series)]
+        for name in reversed(recent):
+            one = self._series.get(name)
+            state = {} if one is None else self._pack(name, one)
+            waiting = self._waiting.get(name, WaitingSamples(()))
+            yield SeriesSnapshot(name, state, self._buffers[name], waiting)
 
-    def restore(self, state: Mapping[str, State]) -> None:
-        """Continue series from a state.  Raises StateError or ValueError for a state that does not
-        fit, KeyError for an incomplete one; nothing is changed then.
+    def restore(
+        self,
+        state: Mapping[str, State],
+        buffers: Mapping[str, tuple[ReplayBuffer, WaitingSamples]] | None = None,
+    ) -> None:
+        """Continue series from a state, with their newest samples.  Raises StateError or ValueError
+        for a state that does not fit, KeyError for an incomplete one; nothing is changed then.
 
         If the configuration names another detector than the state, the forecaster continues and the
-        detector starts without history; so does the anomaly scorer of an older state.
+        detector starts without history; so does the anomaly scorer of an older state.  The samples
+        before can then not be replayed exactly, and are not kept.
         """
-        found = {}
-        for name, one in state.items():
-            if not np.array_equal(one["task"], self._task_hash(name)):
-                raise StateError(
-                    f"restoring the series {name}: expected the horizons, season, seed and network"
-                    " weights of the configuration, found others",
-                    "no action needed: the series starts again and is learned from new samples",
+        found = {name: self._unpack(name, one) for name, one in state.items() if one}
+        for name in state:
+            made, same = found.get(name, (None, True))
+            if made is not None:
+                self._series[name] = made
+            known = (buffers or {}).get(name)
+            if known is not None and same:
+                self._buffers[name], waiting = known
+                if len(waiting):
+                    self._waiting[name] = waiting
+            elif made is not None:
+                lost = LostSamples(
+                    made.samples, made.from_ns, made.until_ns, set(made.subjects), made.recordings
                 )
-            from_ns, until_ns, last_ns, samples = _times(one["times"])
-            made = self._make(name, tuple(_decode(one["names"])), from_ns)
-            made.forecaster.restore(_part("forecaster", one))
-            stored = (
-                _decode(one["detector_kind"]) if "detector_kind" in one else [_UNNAMED_DETECTOR]
+                lost.recordings = set(lost.recordings)
+                start = state[name] if same else self._pack(name, made)
+                self._buffers[name] = ReplayBuffer(start, lost)
+
+    def _pack(self, name: str, one: TrackedSeries) -> dict[str, NDArray[Any]]:
+        kind = encode_texts((self._kind(len(one.names)),))
+        return {"task": self._task_hash(name), "detector_kind": kind, **one.arrays()}
+
+    def _unpack(self, name: str, one: State) -> tuple[TrackedSeries, bool]:
+        """Return a series with a state, and whether all of the state was used."""
+        if not np.array_equal(one["task"], self._task_hash(name)):
+            raise StateError(
+                f"restoring the series {name}: expected the horizons, season, seed and network"
+                " weights of the configuration, found others",
+                "no action needed: the series starts again and is learned from new samples",
             )
-            if stored == [self._kind(len(made.names))]:
-                made.detector.restore(_part("detector", one))
-            version = _decode(one["scorer_version"]) if "scorer_version" in one else []
-            if version == [_SCORER_VERSION]:
-                made.scorer.restore(_part("scorer", one))
-            made.until_ns, made.last_ns, made.samples = until_ns, last_ns, samples
-            made.subjects = set(_decode(one["subjects"]))
-            # States stored by older versions hold no samples of a named recording.
-            made.recordings = set(_decode(one["recordings"])) if "recordings" in one else {""}
-            found[name] = made
-        self._series |= found
+        from_ns, until_ns, last_ns, samples = unpack_times(one["times"])
+        made = self._make(name, tuple(decode_texts(one["names"])), from_ns)
+        made.forecaster.restore(select_part("forecaster", one))
+        stored = (
+            decode_texts(one["detector_kind"]) if "detector_kind" in one else [_UNNAMED_DETECTOR]
+        )
+        same_detector = stored == [self._kind(len(made.names))]
+        if same_detector:
+            made.detector.restore(select_part("detector", one))
+        version = decode_texts(one["scorer_version"]) if "scorer_version" in one else []
+        same_scorer = version == [SCORER_VERSION]
+        if same_scorer:
+            made.scorer.restore(select_part("scorer", one))
+        made.until_ns, made.last_ns, made.samples = until_ns, last_ns, samples
+        made.subjects = set(decode_texts(one["subjects"]))
+        # States stored by older versions hold no samples of a named recording.
+        made.recordings = set(decode_texts(one["recordings"])) if "recordings" in one else {""}
+        return made, same_detector and same_scorer
 
     def _task_hash(self, stream: str) -> NDArray[np.uint8]:
         """Return a hash of everything that the state of the stream's forecaster depends on."""
@@ -226,6 +407,16 @@ class SeriesTracker:
         values[[places[name] for name in names]] = numbers
         return values
 
+    def _readable(self, event: Observation) -> tuple[tuple[str, ...], SeriesSample]:
+        """Return the channels that a sample names, and the sample.  Raises ValueError for one that
+        no series could take."""
+        sample = sample_of(event, _floats)
+        names = sample.layout.names or _numbered(event.payload)
+        if not 1 <= len(names) <= limits.SERIES_CHANNELS_MAX:
+            most = limits.SERIES_CHANNELS_MAX
+            raise ValueError(f"expected 1 to {most} channels, found {len(names)}")
+        return names, sample
+
     def _fields(self, event: Observation) -> Any:
         """Return an observation's payload, named values as a mapping of the channels that count."""
         payload = event.payload
@@ -241,7 +432,7 @@ class SeriesTracker:
             raise ValueError(f"expected some of the channels {listed(series.names)}, found {found}")
         return known
 
-    def _start(self, event: Observation, names: tuple[str, ...]) -> _TrackedSeries:
+    def _start(self, event: Observation, names: tuple[str, ...]) -> TrackedSeries:
         if len(names) > limits.SERIES_CHANNELS_MAX:
             raise ValueError(f"more than {limits.SERIES_CHANNELS_MAX} channels in all")
         most = limits.TEXT_CHARS_MAX
@@ -250,11 +441,13 @@ class SeriesTracker:
         made = self._make(event.stream, names, event.captured_at_ns)
         self._series.pop(event.stream, None)
         while len(self._series) >= limits.SERIES_MAX:
-            del self._series[next(iter(self._series))]
+            oldest = next(iter(self._series))
+            for held in (self._series, self._buffers, self._waiting):
+                held.pop(oldest, None)
         self._series[event.stream] = made
         return made
 
-    def _make(self, stream: str, names: tuple[str, ...], at_ns: int) -> _TrackedSeries:
+    def _make(self, stream: str, names: tuple[str, ...], at_ns: int) -> TrackedSeries:
         # Imported with the first series: most homes have none.
         from ..anomaly import make_scorer
         from ..drift import DETECTORS
@@ -263,7 +456,7 @@ class SeriesTracker:
         config = self._config
         period = self._periods.get(stream)
         task = ForecastTask(len(names), config.horizons, config.seed, period, self._weights)
-        return _TrackedSeries(
+        return TrackedSeries(
             names=names,
             forecaster=FORECASTERS["pool"](task),
             detector=DETECTORS[self._kind(len(names))](len(names)),
@@ -301,6 +494,24 @@ def _rows(table: Floats) -> tuple[tuple[float, ...], ...]:
     return tuple(map(tuple, table.tolist()))
 
 
+def _provisional(
+    event: Observation, names: tuple[str, ...], sample: SeriesSample, horizons: tuple[int, ...]
+) -> SeriesForecast:
+    """Return the forecast of a sample that waits: its own values."""
+    none = ((math.nan,) * len(names),) * len(horizons)
+    return SeriesForecast(
+        stream=event.stream,
+        observation_id=event.key,
+        captured_at_ns=event.captured_at_ns,
+        channels=names,
+        horizons=horizons,
+        point=(tuple(sample.values.tolist()),) * len(horizons),
+        low=none,
+        high=none,
+        provisional=True,
+    )
+
+
 def _change_point(
     event: Observation, change: "DetectedChange", names: tuple[str, ...]
 ) -> ChangePoint:
@@ -327,54 +538,3 @@ def _anomaly(event: Observation, score: "AnomalyScore", names: tuple[str, ...]) 
         channels=tuple(names[channel] for channel in score.channels),
         scale=score.scale,
     )
-
-
-def _may_include(names: AbstractSet[str], wanted: str | None) -> bool:
-    """Return whether a series whose samples have these subjects or recordings may hold a wanted
-    one."""
-    return wanted in (None, *names) or len(names) >= limits.SERIES_SUBJECTS_MAX
-
-
-def _pack(one: _TrackedSeries) -> dict[str, NDArray[Any]]:
-    return {
-        "names": _encode(one.names),
-        "times": np.array([one.from_ns, one.until_ns, one.last_ns, one.samples]),
-        "subjects": _encode(sorted(one.subjects)),
-        "recordings": _encode(sorted(one.recordings)),
-        **{f"forecaster/{name}": array for name, array in one.forecaster.state().items()},
-        **{f"detector/{name}": array for name, array in one.detector.state().items()},
-        "scorer_version": _encode((_SCORER_VERSION,)),
-        **{f"scorer/{name}": array for name, array in one.scorer.state().items()},
-    }
-
-
-def _times(numbers: NDArray[Any]) -> tuple[int, int, int, int]:
-    """Return the earliest, latest and last time and the number of samples, as `_pack` stores them.
-
-    Older states hold three numbers and lack the latest time.  It then counts as unbounded, so that
-    no forget request misses the series.
-    """
-    found = tuple(int(number) for number in numbers)
-    if len(found) == 3:
-        from_ns, last_ns, samples = found
-        return from_ns, limits.COUNT_MAX, last_ns, samples
-    from_ns, until_ns, last_ns, samples = found
-    return from_ns, until_ns, last_ns, samples
-
-
-def _encode(strings: Sequence[str]) -> NDArray[np.uint8]:
-    """Return strings as bytes of JSON: a state holds numbers only."""
-    return np.frombuffer(json.dumps(strings).encode(), np.uint8)
-
-
-def _decode(text: NDArray[Any]) -> list[str]:
-    """Return the strings behind `_encode`; raises ValueError for anything else."""
-    strings = json.loads(text.astype(np.uint8).tobytes())
-    if not (isinstance(strings, list) and all(isinstance(one, str) for one in strings)):
-        raise ValueError("restoring a series: expected a list of strings")
-    return strings
-
-
-def _part(prefix: str, state: State) -> dict[str, NDArray[Any]]:
-    start = f"{prefix}/"
-    return {name[len(start) :]: one for name, one in state.items() if name.startswith(start)}

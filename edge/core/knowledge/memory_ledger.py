@@ -439,6 +439,10 @@ class MemoryLedger:
         rows = (row for one in self._actions.values() for row in one.facts)
         return tuple(sorted({row.fact.id for row in rows if row.matches(selector)}))
 
+    def key_digest(self, _request_id: str, digest: str) -> str:
+        """See `facts.Ledger`; unchanged, since it is in no file."""
+        return digest
+
     def receipt(self, request_id: str, _selector: Selector) -> Receipt | None:
         """See `facts.Ledger`.  Selectors are stored as given."""
         found = (one for one in reversed(self.receipts) if one.request_id == request_id)

@@ -74,8 +74,8 @@ def test_networks_have_the_width_of_their_blueprint(kind):
     torch = pytest.importorskip("torch")
     from benchmarks.nas.ground_truth import build_network
 
-    width = {"none": 0, "lowrank": 0}.get(kind, 6)
-    rank = {"lowrank": 2, "bottleneck": 3, "fusion": 2}.get(kind, 0)
+    width = {"none": 0, "lowrank": 0, "sliced": 0}.get(kind, 6)
+    rank = {"lowrank": 2, "sliced": 2, "bottleneck": 3, "fusion": 2}.get(kind, 0)
     blueprint = nas.Blueprint(kind=kind, taps=(1, 3), width=width, rank=rank, activation="relu")
     network = build_network(blueprint, (4, 5), 0)
     rows = torch.from_numpy(np.random.default_rng(1).standard_normal((12, 9), np.float32))

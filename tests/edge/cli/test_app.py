@@ -193,7 +193,7 @@ def test_the_whole_way_with_json(tmp_path):
     receipt = run_json("forget", "--home", home, "--label", "c", "--yes")
     assert receipt["facts_forgotten"] == 12
     verified = run_json("verify", "--home", home)
-    assert verified["knowledge_digest"] == receipt["digest_after"]
+    assert verified["receipts"] == [receipt["request_id"]]
     assert run_json("backup", tmp_path / "b.db", "--home", home)["file_bytes"] > 0
     assert run_json("export", tmp_path / "e.npz", "--home", home)["count"] == 12
     assert run_json("merge", tmp_path / "b.db", "--home", home)["count"] == 0

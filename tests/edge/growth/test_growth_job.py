@@ -148,6 +148,10 @@ def test_poisoned_labels_do_no_harm():
     flipped = [replace(f, label="in" if f.label == "out" else "out") for f in own[: COUNT // 10]]
     poisoned = [*flipped, *own[COUNT // 10 :]]
     result = grow_adaptor(job(poisoned), DEVICE)
+    # Whoever forgets one of the facts that the report names finds it by these ids.
+    (listed,) = [line for line in result.search if "worth checking" in line]
+    assert listed.endswith(", ".join(result.named))
+    assert result.named
     rows, others = stack_facts(poisoned), stack_facts(facts("away", 7, 200))
     fresh = stack_facts(facts("home", 9, 400))
     alone = accuracy(fit_adaptor(rows, others, None, SPANS), fresh)

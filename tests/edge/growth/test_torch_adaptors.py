@@ -18,6 +18,7 @@ SIZES = (5, 3)
 BLUEPRINTS = [
     nas.Blueprint(kind="linear", taps=(0, 1), width=4),
     nas.Blueprint(kind="lowrank", taps=(0, 1), rank=2, activation="gelu", depth=2),
+    nas.Blueprint(kind="sliced", taps=(0, 1), rank=2, activation="relu", depth=4),
     nas.Blueprint(kind="bottleneck", taps=(0, 1), width=6, rank=3, activation="tanh", depth=3),
     nas.Blueprint(kind="fusion", taps=(0, 1), width=4, activation="relu"),
     nas.Blueprint(kind="fusion", taps=(0, 1), width=4, rank=2, activation="none"),

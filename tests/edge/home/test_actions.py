@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,16 @@ import pytest
 
 import encoder
 from edge.core.errors import ConfigError, EdgeError, StateError
-from edge.core.events import Decision, DriftAlarm, EraseFacts, Rejected, StoreAdaptor, StoreFacts
+from edge.core.events import (
+    Decision,
+    DriftAlarm,
+    Enrol,
+    EraseFacts,
+    ForgetRequest,
+    Rejected,
+    StoreAdaptor,
+    StoreFacts,
+)
 from edge.core.facts import Selector
 from edge.core.receipt import Receipt
 from edge.home import actions
@@ -189,6 +199,25 @@ def test_verifying_finds_all_well(home, table):
         "beside": result.beside_digest,
         "knowledge": result.knowledge_digest,
     }
+
+
+def test_no_receipt_tests_a_guess_at_the_content(home, table):
+    """Learning the same content again under other ids gives the same knowledge, and neither its
+    digest nor that of another receipt is the one that the first receipt states."""
+    teach(home, table)
+    chosen = [home.store.get(key) for key in home.store.select(Selector(label="b"))]
+    before = home.runtime.digest()
+    first = home.feed(ForgetRequest("first", Selector(label="b")))[-1]
+    again = [replace(one, id=f"again-{one.id}") for one in chosen if one is not None]
+    home.feed(Enrol(tuple(again)))
+    home.refit_geometry()
+    second = home.feed(ForgetRequest("second", Selector(label="b")))[-1]
+    assert isinstance(first, Receipt)
+    assert isinstance(second, Receipt)
+    shown = {first.digest_before, second.digest_before, before, first.digest_after}
+    assert len(shown) == 4
+    home.refit_geometry()
+    assert actions.verify_home(home).receipts == ("first", "second")
 
 
 def test_verifying_finds_damage(home, table, monkeypatch):

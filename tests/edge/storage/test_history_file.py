@@ -84,12 +84,14 @@ def test_many_events_are_erased_in_a_moment(tmp_path: Path):
     made.close()
 
 
-def test_series_that_are_not_tracked_any_more_lose_their_events(tmp_path: Path):
-    """Change points and anomalies of a dropped series go; its alarms by observations stay."""
+def test_a_series_loses_its_events_from_a_time_on(tmp_path: Path):
+    """Change points and anomalies of one series go from a time on; older ones, and its alarms by
+    observations, stay."""
     made = HistoryFile(tmp_path / "h.db", writable=True)
-    made.append([event(1, "change-point", "a"), event(2, "anomaly", "b"), event(3, "alarm", "a")])
-    made.keep_series(lambda name: name == "b")
-    assert times(made.read()) == [3, 2]
+    made.append([event(at, "change-point", "a") for at in (1, 2, 4)])
+    made.append([event(5, "anomaly", "b"), event(6, "alarm", "a")])
+    made.erase_series("a", 2)
+    assert times(made.read()) == [6, 5, 1]
     made.close()
 
 

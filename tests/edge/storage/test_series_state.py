@@ -15,7 +15,7 @@ import pytest
 from edge.core.errors import StateError
 from edge.core.events import ForgetRequest, Message, Observation
 from edge.core.facts import Selector
-from edge.core.receipt import Receipt
+from edge.core.receipt import Receipt, SeriesForgotten
 from edge.home.home import Home
 from edge.storage import series_state as session
 from edge.storage.serialization import pack_arrays, pack_data, unpack_arrays, unpack_data
@@ -71,12 +71,14 @@ def test_a_series_goes_on_after_a_restart(tmp_path: Path) -> None:
 
 def test_a_file_of_an_older_program_is_read(tmp_path: Path) -> None:
     """A file from before the end of the span was stored costs nothing: the series goes on, and a
-    request to forget a time range, which may be in it, drops it from the file too."""
+    request to forget a time range, which may be in it, leaves only the samples since."""
     folder, forecasts = saved_home(tmp_path)
     path = file_of(folder)
     saved = unpack_data(path.read_bytes(), SavedSeries)
     arrays = dict(unpack_arrays(saved.block.tobytes()))
     from_ns, _, last_ns, samples = arrays["0/times"]
+    arrays = {name: one for name, one in arrays.items() if "tail/" not in name}
+    del arrays["0/buffer"]
     arrays["0/times"] = np.array([from_ns, last_ns, samples])
     block = pack_arrays(arrays)
     digest = hashlib.sha256(block).hexdigest()
@@ -85,8 +87,10 @@ def test_a_file_of_an_older_program_is_read(tmp_path: Path) -> None:
     with Home(folder) as home:
         assert home.session.problem == ""
         assert follow(home, 40, 60) == forecasts
-        home.feed(ForgetRequest("f", Selector(from_ns=10**15), 0))
-        assert not path.exists()
+        (receipt,) = home.feed(ForgetRequest("f", Selector(from_ns=10**15), 0))
+        assert receipt.series == (SeriesForgotten("links", 0, "restarted", 40),)
+        state = home.runtime.series.state()["links"]
+        assert state["times"].tolist() == [40 * STEP_NS, 59 * STEP_NS, 59 * STEP_NS, 20]
 
 
 @pytest.mark.parametrize("place", [0, 9, 200, 5000, -1])
@@ -189,8 +193,8 @@ def test_a_file_that_cannot_be_read_is_forgotten_too(tmp_path: Path) -> None:
 
 
 def test_a_series_that_cannot_be_erased_gives_no_receipt(tmp_path: Path, monkeypatch) -> None:
-    """If the file cannot be rewritten, the request is refused with the reason and may be
-    repeated."""
+    """If the file cannot be rewritten, the request is refused with the reason; repeated, it leaves
+    nothing in the file, and its receipt names the series."""
     folder, _ = saved_home(tmp_path)
 
     def fail(*_: object, **__: object) -> None:
@@ -202,8 +206,11 @@ def test_a_series_that_cannot_be_erased_gives_no_receipt(tmp_path: Path, monkeyp
             broken.setattr(session, "write_bytes", fail)
             with pytest.raises(StateError, match="Input/output"):
                 home.feed(ForgetRequest("f", Selector(stream="links"), 0))
-        assert file_of(folder).exists()
-        home.feed(ForgetRequest("f", Selector(stream="others"), 0))
+        assert b"links" in file_of(folder).read_bytes()
+        (receipt,) = home.feed(ForgetRequest("f", Selector(stream="links"), 0))
+        assert receipt.series == (SeriesForgotten("links", 40, "replayed", 0),)
+        assert b"links" not in file_of(folder).read_bytes()
+        home.feed(ForgetRequest("g", Selector(stream="others"), 0))
         assert not file_of(folder).exists()
 
 
@@ -214,7 +221,7 @@ def test_saving_is_bounded_and_never_fails(tmp_path: Path, monkeypatch) -> None:
         for number in range(5):
             follow(home, 0, 2, f"s{number}")
         whole = sum(a.nbytes for a in home.runtime.series.state()["s0"].values())
-        monkeypatch.setattr(session, "BYTES_MAX", 3 * whole + 10)
+        monkeypatch.setattr(session, "BYTES_MAX", 3 * whole + 3_000)
         home.session.save(home.runtime.series)
         assert "over the size limit with s1" in home.session.problem
         before = file_of(tmp_path).read_bytes()

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from dataclasses import MISSING, fields, replace
+from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import pytest
 
 import nas
@@ -13,15 +12,12 @@ from edge.core import limits
 from edge.core.adaptors.record import AdaptorRecord
 from edge.core.errors import StateCorruptError
 from edge.core.facts import LabelCandidate, Selector
-from edge.core.receipt import Receipt
 from edge.storage import schema, tables
 from edge.storage.tables import (
     FACT_COLUMNS,
     fact_from_row,
     fact_to_row,
     hash_id,
-    receipt_from_body,
-    receipt_to_body,
     where_clause,
 )
 from tests.workers import a_record
@@ -61,46 +57,6 @@ def test_a_tombstone_reveals_nothing_without_its_key():
     """Under another key the same id has another hash, of fixed length."""
     assert hash_id(KEY, "a") != hash_id(b"x" * 32, "a")
     assert len(hash_id(KEY, "a" * 200)) == 32
-
-
-def test_a_receipt_of_an_earlier_layout_is_read_again():
-    """A receipt with the fields of the first layouts answers a repetition of its request."""
-    stored = receipt_to_body(a_receipt(Selector(label="a")), KEY)
-    del stored["selector"]["recording"]
-    first = {one.name for one in fields(Receipt) if one.default is MISSING}
-    stored = {name: value for name, value in stored.items() if name in first}
-    body = msgspec.json.encode(stored).decode()
-    assert receipt_from_body(body, Selector(label="a"), KEY) == a_receipt(Selector(label="a"))
-    assert receipt_from_body(body, Selector(recording="r"), KEY).selector != Selector(recording="r")
-
-
-def a_receipt(selector: Selector) -> Receipt:
-    """The receipt of a request for two facts."""
-    return Receipt(
-        request_id="r",
-        requested_at_ns=7,
-        selector=selector,
-        facts_forgotten=2,
-        concepts_touched=("d/l",),
-        digest_before="x",
-        digest_after="y",
-        rebuilt=(),
-        evicted_before=0,
-        not_covered=(),
-    )
-
-
-def test_a_veiled_receipt_keeps_no_id_and_no_subject():
-    """A stored receipt contains neither the forgotten ids nor subject or recording."""
-    selector = Selector(
-        ids=frozenset({"secret-1", "secret-2"}),
-        subject="secret-person",
-        recording="secret-session",
-    )
-    body = receipt_to_body(a_receipt(selector), KEY)
-    assert "secret" not in str(body)
-    assert body["selector"]["subject"] == hash_id(KEY, "secret-person").hex()
-    assert body["facts_forgotten"] == 2
 
 
 @pytest.fixture

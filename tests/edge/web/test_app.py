@@ -146,7 +146,7 @@ def test_a_link_is_shown_before_it_is_used(served: Console) -> None:
     assert "SameSite=Strict" in attributes
     again = served.open(token)
     assert (again.status, again.cookie) == (403, "")
-    assert "was used before" in again.text
+    assert "has been used" in again.text
 
 
 def test_a_secret_from_outside_is_never_adopted(served: Console) -> None:

@@ -171,9 +171,9 @@ def test_a_form_that_selects_nothing_is_explained(seen: Seen) -> None:
     seen.page.get_by_role("button", name="Preview").click()
     seen.page.wait_for_selector("text=An empty form would select every example")
     preview(seen, **{"from": "2026-01-02T00:00:00", "until": "2026-01-01T00:00:00"})
-    assert "The end must be later" in seen.page.locator("#preview").inner_text()
+    assert "The end must be after the start" in seen.page.locator("#preview").inner_text()
     preview(seen, label="<img src=x onerror=alert(1)>" + "ü" * 100)
-    assert "and none is like it" in seen.page.locator("#preview").inner_text()
+    assert "and no similar one" in seen.page.locator("#preview").inner_text()
     assert labels(seen.folder) == {"a": 12, "b": 12}
     seen.page.set_viewport_size(PHONE)
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

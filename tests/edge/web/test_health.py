@@ -108,7 +108,7 @@ def test_broken_settings_are_repaired_without_a_daemon(tmp_path) -> None:
         mended = good.replace('"stdin"', f'"folder"\npath = "{tmp_path}"')
         seen.page.get_by_label("auricle.toml").fill(mended)
         press(seen, "Save")
-        seen.page.get_by_text("they hold from its next start").wait_for(timeout=60_000)
+        seen.page.get_by_text("the settings apply at its next start").wait_for(timeout=60_000)
         seen.goto("health")
         press(seen, "Start the daemon")
         seen.page.locator("article", has_text="gate").wait_for(timeout=60_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import wave
 from pathlib import Path
@@ -115,7 +116,7 @@ def test_sounds_are_seen_and_heard(tmp_path):
         page.locator("input[name=id]").first.focus()
         page.keyboard.press("Enter")
         dialog = page.get_by_role("dialog")
-        dialog.get_by_text("1.00 s at 16,000 Hz, loudest near").wait_for()
+        dialog.get_by_text(re.compile(r"1\.00 s at 16\s000 Hz, loudest near")).wait_for()
         address = dialog.locator("audio").get_attribute("src")
         heard = page.request.get(seen.console.address + address)
         assert heard.headers["content-type"] == "audio/wav"
@@ -154,7 +155,7 @@ def test_vectors_are_bars_and_ranges(tmp_path):
         page.locator("#why-label").fill("overload")
         page.get_by_role("button", name="Save").click()
         page.get_by_text("Labelled overload.").wait_for()
-        page.get_by_text("labelled overload").wait_for()
+        page.get_by_text("labelled overload", exact=True).wait_for()
         page.get_by_role("button", name="Undo").click()
         until(lambda: counts(seen)["labelled"] == 40)
         seen.goto("why?id=never")

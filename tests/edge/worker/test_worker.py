@@ -108,9 +108,9 @@ def test_a_stopped_process_is_over_after_its_time():
 
 def test_an_answer_is_taken_however_late_it_is_fetched():
     """A result that was ready in time counts, even if it is polled long after."""
-    worker = workers.worker("grown", seconds_max=2.0)
+    worker = workers.worker("grown", seconds_max=4.0)
     worker.start(a_job())
-    time.sleep(2.5)
+    time.sleep(4.5)
     assert wait(worker).record is not None
 
 
@@ -118,7 +118,8 @@ def test_a_worker_gives_way_and_loads_no_torch():
     """The process is nice, single-threaded and limited, writes no core file, and imports only what
     its job needs."""
     output = run("reporting", memory_mib_max=300).search
-    assert output[:5] == ("nice 10", "threads 1", "data 300", "core 0", "torch False")
+    nice = min(os.nice(0) + 10, 19)
+    assert output[:5] == (f"nice {nice}", "threads 1", "data 300", "core 0", "torch False")
     assert output[5] == "batch True" or sys.platform != "linux"
 
 

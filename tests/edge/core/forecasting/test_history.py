@@ -1,8 +1,13 @@
 """The jump-corrected history: jumps, gaps, missing values, the sampling clock."""
 
 import numpy as np
+import pytest
 
+from edge.core.forecasting.forecaster import ForecastTask
 from edge.core.forecasting.history import JumpCorrectedHistory
+from edge.core.forecasting.kinds import FORECASTERS
+from edge.storage.network_weights import shipped_weights
+from tests.series import demand
 
 
 def walked(history: JumpCorrectedHistory, steps: int = 100, seed: int = 0) -> np.ndarray:
@@ -79,3 +84,36 @@ def test_a_constant_that_falls_to_zero_gives_no_warning() -> None:
         for value in [5e9] * 60 + [0.0, 0.0, -1e99, 3.0]:
             history.step(np.array([value, 1.0]), 300.0)
     assert np.isfinite(history.inputs).all()
+
+
+@pytest.mark.parametrize(
+    ("intervals", "missing"), [(1.0, 0), (1.5, 0), (2.0, 1), (2.2, 1), (3.0, 2), (13.0, 12)]
+)
+def test_missing_samples_keep_their_place_in_the_season(intervals: float, missing: int) -> None:
+    """Samples that did not come count as steps from the first one on, so that the season is not
+    shifted; a late sample does not."""
+    history = JumpCorrectedHistory(2)
+    values = walked(history)
+    before = history.steps
+    history.step(values, 300.0 * intervals)
+    assert history.steps - before == 1 + missing
+    assert history.after_gap == bool(missing)
+
+
+def test_forgetting_an_hour_does_not_shift_the_season() -> None:
+    """After two half-hourly samples of a daily course are left out, the next day is forecast as
+    well as without the gap."""
+    rows = demand(1_200)
+    errors = []
+    for gone in (set(), {1_150, 1_151}):
+        made = FORECASTERS["pool"](ForecastTask(2, weights=shipped_weights()))
+        last, error = 0, 0.0
+        for number, row in enumerate(rows):
+            if number in gone:
+                continue
+            point = made.step(row, 1_800.0 * (number - last)).point
+            last = number
+            if 1_152 <= number < 1_188:
+                error += float(np.abs(point[2] - rows[number + 12]).sum())
+        errors.append(error)
+    assert errors[1] < 1.1 * errors[0]

@@ -24,7 +24,8 @@ from edge.core.events import (
     SeriesForecast,
 )
 from edge.core.facts import Selector
-from edge.core.receipt import Receipt
+from edge.core.receipt import Receipt, SeriesForgotten
+from tests.series import differing
 from tests.worlds import World
 
 MINUTES_NS = 300 * 10**9
@@ -238,8 +239,12 @@ def test_a_time_range_includes_samples_out_of_order(order: tuple[int, ...]) -> N
     (message,) = published(world, ForgetRequest("f", Selector(from_ns=201 * 10**9), 0))
     assert isinstance(message, Rejected)
     (receipt,) = published(world, ForgetRequest("g", Selector(from_ns=150 * 10**9), 0))
-    assert isinstance(receipt, Receipt)
-    assert world.runtime.series.state() == {}
+    assert receipt.series == (SeriesForgotten("links", 1, "replayed", 0),)
+    twin = World()
+    for seconds in order:
+        if seconds < 150:
+            published(twin, at_s(seconds))
+    assert differing(world.runtime.series, twin.runtime.series) == []
 
 
 def test_the_end_of_a_series_is_part_of_the_state() -> None:
@@ -268,9 +273,9 @@ def test_a_state_of_an_older_version_is_restored() -> None:
     assert second.runtime.series.forget(Selector(from_ns=10**15))
 
 
-def test_a_series_is_dropped_with_one_of_its_recordings() -> None:
-    """Forgetting a recording drops the series that hold its samples, also after a restart; a state
-    stored before samples had recordings holds none."""
+def test_a_series_is_dropped_with_its_only_recording() -> None:
+    """Forgetting a recording drops the series that hold no other samples, also after a restart; a
+    state stored before samples had recordings holds none."""
     first, second = World(), World()
     for number in range(3):
         published(first, replace(sample(number, [1.0]), recording="run 1"))
@@ -286,16 +291,22 @@ def test_a_series_is_dropped_with_one_of_its_recordings() -> None:
     assert not second.runtime.series.forget(Selector(recording="run 1"))
 
 
-def test_a_series_of_many_subjects_is_selected_by_any_subject() -> None:
-    """Subjects beyond the limit are not recorded, so that forgetting any subject drops the
-    series."""
+def test_lost_samples_of_many_subjects_are_selected_by_any_subject(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Subjects of samples that are not kept are recorded up to a limit; beyond it, forgetting any
+    subject restarts the series."""
+    monkeypatch.setattr(limits, "SERIES_PART_SAMPLES", 1)
     world = World()
     for number in range(limits.SERIES_SUBJECTS_MAX - 1):
         published(world, sample(number, [1.0], subject=f"s{number}"))
     assert not world.runtime.series.forget(Selector(subject="unheard"))
     for number in range(limits.SERIES_SUBJECTS_MAX, limits.SERIES_SUBJECTS_MAX + 2):
         published(world, sample(number, [1.0], subject=f"s{number}"))
-    assert world.runtime.series.forget(Selector(subject=f"s{limits.SERIES_SUBJECTS_MAX + 1}"))
+    for number in range(4):
+        published(world, sample(100 + number, [1.0]))
+    (found,) = world.runtime.series.forget(Selector(subject="unheard"))
+    assert (found.outcome, found.samples) == ("restarted", 0)
 
 
 def test_the_limits_on_series_and_subjects_are_independent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,9 +365,9 @@ def test_the_configuration_applies_to_forecasts() -> None:
 
 
 def test_daemon_and_command_line_share_one_default_detector() -> None:
-    """Fewer than six channels use segments, others joint, unless the configuration names a
+    """Fewer than six channels use parts, others joint, unless the configuration names a
     detector."""
-    assert [default_detector(channels) for channels in (1, 5, 6, 30)] == ["segments"] * 2 + [
+    assert [default_detector(channels) for channels in (1, 5, 6, 30)] == ["parts"] * 2 + [
         "joint"
     ] * 2
     for channels, config, kind in ((5, Config(), "level"), (6, Config(detector="cusum"), "level")):

@@ -1,0 +1,1 @@
+"""Audits of forget requests on real data."""

@@ -1,0 +1,155 @@
+"""The longest gap between two decisions while facts are forgotten, and what a forget costs.
+
+`python -m benchmarks.forget.pause KIND FACTS DOMAINS FOLDER` measures a home that
+`benchmarks.scale.worlds` has written, and prints JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from edge.core import AdvanceForget, ForgetRequest, Observation, Receipt, Selector, limits
+from edge.home import Home
+
+from ..scale.worlds import SizedHome
+
+WARM_UP = 200
+"""Decisions before anything is measured: the first ones derive what the file does not keep."""
+
+LIMIT_S = 300.0
+"""A forget that takes longer has failed."""
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """What one request cost.  longest_ms: between two decisions.  cpu_s: of all threads, less what
+    as many decisions cost without it.  wall_s: from the request to the receipt."""
+
+    longest_ms: float
+    cpu_s: float
+    wall_s: float
+    decisions: int
+    marked: int
+
+
+class Stream:
+    """Decides on one observation after another, as the daemon's loop does, and times the gaps."""
+
+    def __init__(self, world: SizedHome, home: Home) -> None:
+        self.home, self._number = home, 0
+        import numpy as np
+
+        self._rows = world.rows(np.arange(2_000), 99)
+        self.marked = 0
+
+    def turn(self, event: ForgetRequest | None = None) -> list[object]:
+        """Do what a turn of the loop does, and decide once; the messages."""
+        home, found = self.home, list[object]()
+        home.refit()
+        if home.advances_forget:
+            found += home.feed(AdvanceForget(time.time_ns()))
+        if event is not None:
+            found += home.feed(event)
+        self._number += 1
+        row = self._rows[self._number % len(self._rows)]
+        seen = home.feed(
+            Observation(
+                stream="s",
+                sequence=self._number,
+                captured_at_ns=10**15 + self._number * 10**9,
+                payload=row,
+                id=f"seen {self._number}",
+            )
+        )
+        self.marked += any(getattr(one, "provisional", ()) for one in seen)
+        return found
+
+    def settle(self) -> None:
+        """Decide until nothing is fitted in the background."""
+        for _ in range(WARM_UP):
+            self.turn()
+        while self.home.refit():
+            self.turn()
+
+    def forget(self, request: ForgetRequest) -> Gaps:
+        """Forget while deciding."""
+        self.marked = 0
+        begun, cpu, longest, turns = time.perf_counter(), time.process_time(), 0.0, 0
+        last, event, found = begun, request, list[object]()
+        while not any(isinstance(one, Receipt) for one in found):
+            found = self.turn(event)
+            event = None
+            now = time.perf_counter()
+            longest, last, turns = max(longest, now - last), now, turns + 1
+            if now - begun > LIMIT_S:
+                raise TimeoutError(f"{request.request_id}: {self.home.runtime.pending_forgets()}")
+        cpu_s, wall_s = time.process_time() - cpu, last - begun
+        cost = self._cost_s(turns)
+        return Gaps(longest * 1e3, max(0.0, cpu_s - cost), wall_s, turns, self.marked)
+
+    def _cost_s(self, turns: int) -> float:
+        self.settle()
+        few = min(turns, 1_000)
+        began = time.process_time()
+        for _ in range(few):
+            self.turn()
+        return (time.process_time() - began) * turns / few
+
+
+def measure(world: SizedHome, written: Path) -> dict[str, float]:
+    """Measure forgets of one fact outside and inside of the geometry's sample, and of many."""
+    made: dict[str, float] = {}
+    with TemporaryDirectory() as folder:
+        place = Path(folder) / "home"
+        shutil.copytree(written, place)
+        with Home(place, deferring=True) as home:
+            stream = Stream(world, home)
+            stream.settle()
+            made["quiet_ms"] = _longest(stream)
+            sample = set(home.store.sample(limits.GEOMETRY_FACTS_MAX).ids)
+            ids = [f"fact {number}" for number in range(world.facts)]
+            out = next(one for one in ids if one not in sample)
+            found = {
+                "outside": Selector(ids=frozenset({out})),
+                "inside": Selector(ids=frozenset({next(one for one in ids if one in sample)})),
+                "500": Selector(ids=frozenset(ids[1_000:1_500])),
+                "concept": Selector(domain="domain-0003", label="3"),
+                "time": Selector(from_ns=3 * 10**12, until_ns=8 * 10**12),
+                "domain": Selector(domain="domain-0005"),
+            }
+            for name, selector in found.items():
+                gaps = stream.forget(ForgetRequest(name, selector, time.time_ns()))
+                print(name, gaps, file=sys.stderr, flush=True)
+                made |= {
+                    f"pause_ms_{name}": gaps.longest_ms,
+                    f"cpu_s_{name}": gaps.cpu_s,
+                    f"wall_s_{name}": gaps.wall_s,
+                }
+    return made
+
+
+def _longest(stream: Stream) -> float:
+    """The longest gap without a forget, for comparison."""
+    return max(_seconds(stream.turn) for _ in range(1_000)) * 1e3
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def main(kind: str, facts: str, domains: str, folder: str) -> None:
+    """Measure a written home."""
+    print(json.dumps(measure(SizedHome(kind, int(facts), int(domains)), Path(folder))))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""Exact unlearning beside the published methods of unlearning."""

@@ -1,0 +1,64 @@
+"""Completes receipts with what the core cannot see: files of the home, and extremes in the card."""
+
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from pathlib import Path
+
+import encoder
+
+from ..core import Message, Receipt, Selector
+from ..storage import HistoryFile, Store
+from .card_extremes import describe_extremes, extreme_columns
+from .found_files import search_home
+
+
+class ReceiptCompleter:
+    """Completes the receipts of a home; one for each opened home."""
+
+    def __init__(
+        self, folder: Path, store: Store, card: encoder.Card, history: HistoryFile
+    ) -> None:
+        self._folder, self._store, self._card, self._history = folder, store, card, history
+        self._ordered: set[str] = set()
+        self._complete: dict[str, Receipt] = {}
+        self._extremes: set[int] = set()
+
+    def order(self, request_id: str) -> None:
+        """Note that a request orders the removal of files that hold its facts."""
+        self._ordered.add(request_id)
+
+    def excluding(self, ids: AbstractSet[str]) -> None:
+        """Note what facts that are about to be erased had in common with the card."""
+        self._extremes |= extreme_columns(self._store, self._card, ids)
+
+    def complete(self, receipt: Receipt, ids: AbstractSet[str] = frozenset()) -> Receipt:
+        """Return a receipt with the files of the home that may hold its facts, which are removed if
+        that was ordered.  ids: of facts that are erased together with the receipt."""
+        order = receipt.request_id in self._ordered
+        self._ordered.discard(receipt.request_id)
+        found = search_home(
+            self._folder,
+            self._store,
+            remove="all" if order else "own copies",
+            ids=ids,
+            before_ns=receipt.requested_at_ns,
+        )
+        self.excluding(ids)
+        card = describe_extremes(sorted(self._extremes), self._store.columns())
+        self._extremes.clear()
+        made = replace(receipt, files=found, not_covered=(*receipt.not_covered, *card))
+        self._complete[receipt.request_id] = made
+        return made
+
+    def published(self, message: Message) -> Message:
+        """Return a message; a receipt as it was completed.  It takes the names of its request out
+        of the history."""
+        if not isinstance(message, Receipt):
+            return message
+        self.forget_names(message.selector)
+        found = self._complete.pop(message.request_id, message)
+        return replace(message, files=found.files, not_covered=found.not_covered)
+
+    def forget_names(self, selector: Selector) -> None:
+        """Erase the events of the history that name what a completed forget request named."""
+        self._history.erase_names(self._store.name_pattern(selector))
