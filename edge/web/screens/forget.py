@@ -2,7 +2,9 @@
 
 import json
 import secrets
+import tempfile
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -16,8 +18,8 @@ from ..screen import Route, Screen
 from ..selection import NAMES, Selection, read_selection, unknown_names
 
 VERIFY_S: Final = 600.0
-"""Seconds for `auricle verify`, which projects each fact twice: 20 s for 10,000 facts on a slow
-board.  Chosen by hand; effect not measured."""
+"""Seconds for `auricle verify` and `auricle audit`: the first projects each fact twice, 20 s for
+10,000 facts on a slow board.  Chosen by hand; effect not measured."""
 
 RECEIPTS_SHOWN: Final = 50
 """Receipts in the list, newest first.  Chosen by hand; effect not measured."""
@@ -99,6 +101,24 @@ async def verify(console: Console, request: Request) -> Response:
         last = output.err.splitlines()[-1] if output.err else "it printed nothing"
         raise AskError(f"auricle verify failed: {last}", "run it in a terminal") from None
     return _show_receipt(console, request_id, home, found, verified=verified)
+
+
+async def audit(console: Console, request: Request) -> Response:
+    """Audit a receipt in a process of its own, on a copy; send the page as a file."""
+    request_id = field(request, "id")
+    with tempfile.TemporaryDirectory(prefix="auricle-audit-") as folder:
+        page = Path(folder) / "audit.html"
+        words = ("--home", str(console.folder), "--receipt", request_id, "--page", str(page))
+        output = await console.parts.programs.run("audit", *words, wait_s=VERIFY_S)
+        if not page.exists():
+            last = output.err.splitlines()[-1] if output.err else "it printed nothing"
+            raise AskError(f"auricle audit failed: {last}", "run it in a terminal")
+        content = page.read_text("utf-8")
+    headers = {
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Disposition": 'attachment; filename="auricle-audit.html"',
+    }
+    return Response(content, 200, headers)
 
 
 async def download(console: Console, request: Request) -> Response:
@@ -265,6 +285,7 @@ SCREEN: Final = Screen(
         Route("POST", "forget-repeat", repeat, "owner"),
         Route("GET", "forget-receipt", receipt, "owner"),
         Route("POST", "forget-verify", verify, "owner"),
+        Route("POST", "forget-audit", audit, "owner"),
         Route("GET", "forget-download", download, "owner"),
     ),
 )

@@ -94,6 +94,10 @@ def test_a_person_forgets_a_label_and_holds_its_receipt(seen: Seen, tmp_path: Pa
         seen.page.get_by_role("link", name="Download as JSON").click()
     download.value.save_as(tmp_path / "receipt.json")
     assert json.loads((tmp_path / "receipt.json").read_text("utf-8")) == receipt
+    with seen.page.expect_download(timeout=SLOW_MS) as audited:
+        seen.page.get_by_role("button", name="Audit and download the page").click()
+    audited.value.save_as(tmp_path / "audit.html")
+    assert receipt["request_id"] in (tmp_path / "audit.html").read_text("utf-8")
     seen.page.get_by_role("button", name="Verify now").click()
     seen.page.wait_for_selector("text=no forgotten fact is in the file", timeout=SLOW_MS)
     assert "still has the digest of this receipt" in seen.page.locator("main").inner_text()
