@@ -66,7 +66,9 @@ class FleetMember:
             Retained(channel, topics.fleet_topic(settings.name, "holds")),
             Retained(channel, topics.fleet_topic(settings.name, "recall")),
         )
-        self._orders = FleetOrders(settings, device, context, retained, self._key, self._keys)
+        self._orders = FleetOrders(
+            settings, device, context, retained, key=self._key, keys=self._keys
+        )
         self._waiting: dict[str, bytes] = {}
         self._seen = self._derived = ("", 0)
         self._changed_s = self._first_s = clock()

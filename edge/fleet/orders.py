@@ -102,7 +102,7 @@ class Retained:
 
 
 class FleetOrders:
-    """Reports and orders of one member.  key: signs its own.  keys: of the other members, by
+    """Reports and orders of one member.  messages: its report and its order.  key: signs its own.  keys: of the other members, by
     device; if empty, theirs need no signature."""
 
     def __init__(
@@ -111,6 +111,7 @@ class FleetOrders:
         device: str,
         context: CommandContext,
         messages: tuple[Retained, Retained],
+        *,
         key: "Ed25519PrivateKey | None",
         keys: "Mapping[str, Ed25519PublicKey]",
     ) -> None:
