@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final
 
 from ..config import FleetSettings
 from ..core import Contribution, EdgeError, Rejected, unnamed_side
@@ -14,26 +14,11 @@ from ..mqtt import InboundMessage, TopicAddress, Topics
 from ..signing import load_key, public_key
 from .background_contribution import BackgroundContribution
 from .contribution_message import read_contribution, write_contribution
-from .orders import FleetOrders, Retained
+from .orders import FleetChannel, FleetOrders, Retained
 
 DELAY_FACTOR_MAX: Final = 10
 """A contribution is published after this many times `publish_after_s`, even if facts keep changing.
 Chosen by hand; effect not measured."""
-
-
-class ContributionChannel(Protocol):
-    """The client that publishes contributions."""
-
-    @property
-    def online(self) -> bool:
-        """True while messages can be published."""
-
-    @property
-    def counters(self) -> Any:
-        """Counters; `connected` counts connections."""
-
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int | None:
-        """Publish and return the message id; None if offline or without send quota."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +39,7 @@ class FleetMember:
         context: CommandContext,
         folder: Path,
         topics: Topics,
-        channel: ContributionChannel,
+        channel: FleetChannel,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._device = settings, device

@@ -35,8 +35,8 @@ NO_PUBLISHER: Final = "-"
 """Stands for the publisher in reports on a contribution, which has none."""
 
 
-class ChannelOut(Protocol):
-    """The client that publishes reports and orders."""
+class FleetChannel(Protocol):
+    """The client that publishes to the fleet."""
 
     @property
     def online(self) -> bool:
@@ -85,7 +85,7 @@ class RecallOrder(SignedManifest, frozen=True, kw_only=True):
 class Retained:
     """A retained message, published once on each connection and after each change."""
 
-    def __init__(self, channel: ChannelOut, topic: str) -> None:
+    def __init__(self, channel: FleetChannel, topic: str) -> None:
         self._channel, self._topic = channel, topic
         self._message: bytes | None = None
         self._connection = -1
@@ -102,8 +102,8 @@ class Retained:
 
 
 class FleetOrders:
-    """Reports and orders of one member.  messages: its report and its order.  key: signs its own.  keys: of the other members, by
-    device; if empty, theirs need no signature."""
+    """Reports and orders of one member.  messages: its report and its order.  key: signs its own.
+    keys: of the other members, by device; if empty, theirs need no signature."""
 
     def __init__(
         self,
