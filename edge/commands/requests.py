@@ -262,6 +262,20 @@ class BundleRevertCommand(Request, frozen=True, tag="bundle-revert"):
     """Restore the state before the bundle on trial."""
 
 
+class BundleRecordCommand(Request, frozen=True, tag="bundle-record"):
+    """Record what a bundle holds that is about to leave the device.  name: of a file in the home's
+    folder `bundles`, which is deleted."""
+
+    name: Name
+
+
+class BundleRemoveCommand(Request, frozen=True, kw_only=True, tag="bundle-remove"):
+    """Remove what an imported bundle brought, and its file."""
+
+    publisher: Name
+    counter: Annotated[int, msgspec.Meta(ge=1, le=core_limits.COUNT_MAX)]
+
+
 class ExplainCommand(Request, frozen=True, tag="explain"):
     """Explain a waiting, recent or labelled observation."""
 
@@ -382,6 +396,8 @@ LOCAL_COMMANDS: Final[dict[str, type[Request]]] = COMMANDS | {
         UnlabelCommand,
         UndoCommand,
         ActionsCommand,
+        BundleRecordCommand,
+        BundleRemoveCommand,
     )
 }
 """Commands that the control socket accepts.  Those that return measurements, and those of a person

@@ -103,8 +103,10 @@ if TYPE_CHECKING:
     )
     from .forgetting import tap_spans
     from .jobs import GrowthJob, GrowthResult
-    from .knowledge.contributions import Contribution, find_invalid_contribution
+    from .knowledge.cohorts import CohortPlan, Published, digest_content, may_be_exported
+    from .knowledge.contributions import Contribution, Publication, find_invalid_contribution
     from .knowledge.derive import derive_knowledge
+    from .knowledge.geometry_fit import GeometryFitter
     from .knowledge.knowledge import Knowledge
     from .knowledge.memory_ledger import MemoryLedger
     from .limits import (
@@ -252,8 +254,10 @@ else:
             ),
             "forgetting": ("tap_spans",),
             "jobs": ("GrowthJob", "GrowthResult"),
-            "knowledge.contributions": ("Contribution", "find_invalid_contribution"),
+            "knowledge.cohorts": ("CohortPlan", "Published", "digest_content", "may_be_exported"),
+            "knowledge.contributions": ("Contribution", "Publication", "find_invalid_contribution"),
             "knowledge.derive": ("derive_knowledge",),
+            "knowledge.geometry_fit": ("GeometryFitter",),
             "knowledge.knowledge": ("Knowledge",),
             "knowledge.memory_ledger": ("MemoryLedger",),
             "limits": (
@@ -330,6 +334,7 @@ __all__ = [
     "CalibrationStatus",
     "CancelGrowth",
     "ChangePoint",
+    "CohortPlan",
     "ColumnMatch",
     "CompleteForget",
     "Concept",
@@ -360,6 +365,7 @@ __all__ = [
     "FileKind",
     "FitGeometry",
     "ForgetRequest",
+    "GeometryFitter",
     "GrowRequest",
     "GrowthFinished",
     "GrowthJob",
@@ -381,7 +387,9 @@ __all__ = [
     "ObservedRate",
     "PendingForget",
     "PlacedDomain",
+    "Publication",
     "Publish",
+    "Published",
     "Recalibration",
     "Receipt",
     "Rejected",
@@ -423,6 +431,7 @@ __all__ = [
     "columns_differ",
     "derive_arrays",
     "derive_knowledge",
+    "digest_content",
     "digest_facts",
     "effective_count",
     "evictors",
@@ -435,6 +444,7 @@ __all__ = [
     "limits",
     "listed",
     "match_columns",
+    "may_be_exported",
     "may_cover",
     "missing_text",
     "mixture_scores",

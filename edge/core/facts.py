@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .knowledge import Contribution
     from .pending_forgets import PendingForget
     from .recalibration import Recalibration
-    from .receipt import Receipt
+    from .receipt import DeviceOrder, Receipt
 
 Concept = tuple[str, str]
 """A domain and a label."""
@@ -316,6 +316,10 @@ class Ledger(Protocol):
     def receipt(self, request_id: str, selector: Selector, /) -> "Receipt | None":
         """Return the receipt of a completed forget request.  Its selector is the given one if the
         request was for that, and a different one otherwise."""
+
+    def device_orders(self, request_id: str, ids: Iterable[str], /) -> "tuple[DeviceOrder, ...]":
+        """Return the orders of a forget request to other devices that hold what facts with these
+        ids have shaped, as far as known, and those given when facts of the request were erased."""
 
     def key_digest(self, request_id: str, digest: str, /) -> str:
         """Return a digest as the receipt of a request states it: under a key that never leaves the

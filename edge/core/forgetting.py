@@ -235,7 +235,13 @@ class RuntimeForgetting(ABC):
         rebuilt = Rebuilt(before, self.digest(), more, frozen, outcomes)
         receipt = write_receipt(event, leaving, rebuilt, self._ledger)
         at_ns = event.requested_at_ns
-        receipt = replace(receipt, series=found.series, excluded_at_ns=at_ns, completed_at_ns=at_ns)
+        receipt = replace(
+            receipt,
+            series=found.series,
+            excluded_at_ns=at_ns,
+            completed_at_ns=at_ns,
+            devices=self._ledger.device_orders(event.request_id, found.ids),
+        )
         # In this order, a crash in between leaves a request to repeat, never a wrong receipt.
         if geometry is not None:
             yield StoreGeometry(geometry)
@@ -434,7 +440,12 @@ class RuntimeForgetting(ABC):
         yield from self._levels.rebase(self.knowledge)
         for one in pending:
             digest = keyed_digest(one.receipt.request_id, after, self._ledger)
-            receipt = replace(one.receipt, digest_after=digest, completed_at_ns=max(1, at_ns))
+            receipt = replace(
+                one.receipt,
+                digest_after=digest,
+                completed_at_ns=max(1, at_ns),
+                devices=self._ledger.device_orders(one.receipt.request_id, ()),
+            )
             yield CompleteForget(receipt)
             yield Publish(receipt)
 

@@ -46,10 +46,13 @@ from .facts import Ledger, Selector
 from .forecasting import SeriesTracker, State
 from .forgetting import RuntimeForgetting, tap_spans
 from .knowledge import (
+    NOTHING_PUBLISHED,
     Contribution,
     GeometryFitter,
     GeometryRefit,
     Knowledge,
+    Publication,
+    Published,
     Refit,
     ThresholdsRefit,
     derive_knowledge,
@@ -187,9 +190,12 @@ class Runtime(RuntimeForgetting, RuntimeViews):
             self._session.knowledge_changed()
         return self.knowledge.digest(self._model.card.fingerprint)
 
-    def contribute(self, device: str, revision: int) -> Contribution:
-        """Return the contribution of this device's own facts; call it with all effects applied."""
-        return self.knowledge.contribute(device, self._model.card.fingerprint, revision)
+    def contribute(
+        self, device: str, revision: int, published: Published = NOTHING_PUBLISHED
+    ) -> Publication:
+        """Return the contribution of this device's own facts, with what to record before it leaves
+        the device; call it with all effects applied.  published: what was recorded so far."""
+        return self.knowledge.contribute(device, self._model.card.fingerprint, revision, published)
 
     def holds_traces(self, selector: Selector) -> bool:
         """Return whether label candidates, facts in records of actions or samples of series match a

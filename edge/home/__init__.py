@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     )
     from .agreement import AgreementCount
     from .alike import Alike, find_alike_facts
+    from .bundle_trial import BUNDLE_FOLDER
     from .command_context import CommandContext
     from .console_views import describe_knowledge, observation_values, preview_forget
     from .device_port import (
@@ -77,6 +78,7 @@ else:
             ),
             "agreement": ("AgreementCount",),
             "alike": ("Alike", "find_alike_facts"),
+            "bundle_trial": ("BUNDLE_FOLDER",),
             "command_context": ("CommandContext",),
             "console_views": ("describe_knowledge", "observation_values", "preview_forget"),
             "device_port": (
@@ -122,6 +124,7 @@ else:
     )
 
 __all__ = [
+    "BUNDLE_FOLDER",
     "DEFAULT",
     "OUTBOX",
     "AdaptorSummary",

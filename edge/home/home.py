@@ -62,7 +62,7 @@ from ..storage import (
 )
 from ..worker import Worker
 from .background_fit import BackgroundFitter
-from .bundle_trial import TrialHealth
+from .bundle_trial import BUNDLE_FOLDER, TrialHealth
 from .gallery import Gallery
 from .process_memory import return_free_memory
 from .raw_inputs import RawInputs
@@ -137,6 +137,7 @@ class Home:
             opened.callback(self.model.close)
             path = folder / self.settings.knowledge.file
             self.store = opened.enter_context(Store.open(path, self.model.card, writable=writable))
+            self.store.publications.sends = self.settings.fleet is not None
             self.runtime = self._open_runtime()
             opened.pop_all()
         self.session = SeriesStateFile(path)
@@ -326,6 +327,26 @@ class Home:
         self.trial = None
         self.reopen()
         return msgspec.structs.replace(report, state="reverted", reason=reason)
+
+    def remove_bundle(self, publisher: str, counter: int) -> BundleTrialReport:
+        """Remove what an imported bundle brought, and its file; a trial of it is reverted.  The
+        geometry stays.  Raises StateError if it is not imported."""
+        wanted = (publisher, counter)
+        held = {(one.publisher, one.counter): one for one in self.store.trials.imported()}
+        if wanted not in held:
+            raise StateError(
+                f"removing bundle {counter} of {publisher}: it is not imported here",
+                "`auricle bundle list` shows those that are",
+            )
+        trial = self.store.trials.current()
+        if trial is not None and (trial.publisher, trial.counter) == wanted:
+            self.end_trial("it was removed")
+        else:
+            self.store.remove_bundle(held[wanted])
+            self.reopen()
+        name = held[wanted].name
+        (self.folder / BUNDLE_FOLDER / name).unlink(missing_ok=True)
+        return BundleTrialReport(bundle=name, state="removed", reason="")
 
     def trial_state(self) -> BundleTrialReport:
         """Return a report on the bundle on trial; raises StateError without one."""

@@ -216,6 +216,42 @@ MIGRATIONS: Final[list[str]] = [
         body BLOB NOT NULL,
         UNIQUE (near, key, body)
     );
+    -- Fleet: what was published of the facts.
+    CREATE TABLE cohorts (number INTEGER PRIMARY KEY, members BLOB NOT NULL);
+    CREATE TABLE exported_parts (
+        number INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL,
+        name BLOB NOT NULL,
+        members BLOB NOT NULL,
+        UNIQUE (kind, name)
+    );
+    CREATE TABLE exports (
+        number INTEGER PRIMARY KEY,
+        publisher TEXT NOT NULL,
+        counter INTEGER NOT NULL,
+        cohorts BLOB NOT NULL,
+        parts BLOB NOT NULL,
+        order_id TEXT NOT NULL
+    );
+    CREATE TABLE holders (
+        device TEXT NOT NULL,
+        holds TEXT NOT NULL,
+        publisher TEXT NOT NULL,
+        counter INTEGER NOT NULL,
+        UNIQUE (device, holds, publisher, counter)
+    );
+    CREATE TABLE recalls (order_id TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE imported_bundles (
+        number INTEGER PRIMARY KEY,
+        name TEXT NOT NULL,
+        publisher TEXT NOT NULL,
+        counter INTEGER NOT NULL,
+        device TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        UNIQUE (publisher, counter)
+    );
+    ALTER TABLE adaptors ADD COLUMN bundle INTEGER;
+    INSERT INTO meta VALUES ('published_key', randomblob(32));
     -- Forget requests that are not complete.
     CREATE TABLE pending_forgets (
         number INTEGER PRIMARY KEY,

@@ -47,7 +47,7 @@ from ..facts import (
 from ..pending_forgets import CompleteForget, ExcludeFacts, PendingForget, RenameDomain
 from ..provenance import evictors, settled
 from ..recalibration import Recalibration
-from ..receipt import Receipt
+from ..receipt import DeviceOrder, Receipt
 from .contributions import Contribution
 
 Geometry = Mapping[str, NDArray[Any]]
@@ -511,6 +511,10 @@ class MemoryLedger:
         """See `facts.Ledger`.  Selectors are stored as given."""
         found = (one for one in reversed(self.receipts) if one.request_id == request_id)
         return next(found, None)
+
+    def device_orders(self, _request_id: str, _ids: Iterable[str]) -> tuple[DeviceOrder, ...]:
+        """See `facts.Ledger`.  A ledger in memory has sent nothing."""
+        return ()
 
     def contributions(self) -> Mapping[str, Contribution]:
         """See `facts.Ledger`."""
