@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from .found_files import OUTBOX, search_home
     from .gallery import GalleryView
     from .growth import AdaptorSummary, Beat, GrowthOutcome, grow_due, list_adaptors
-    from .home import Home, create_home, open_encoder
+    from .home import Home, create_home
+    from .input_model import open_encoder
     from .labelling import (
         Column,
         Explained,
@@ -103,7 +104,8 @@ else:
             "found_files": ("OUTBOX", "search_home"),
             "gallery": ("GalleryView",),
             "growth": ("AdaptorSummary", "Beat", "GrowthOutcome", "grow_due", "list_adaptors"),
-            "home": ("Home", "create_home", "open_encoder"),
+            "home": ("Home", "create_home"),
+            "input_model": ("open_encoder",),
             "labelling": (
                 "Column",
                 "Explained",

@@ -47,7 +47,8 @@ from ..datasets import (
 )
 from ..storage import Store
 from .found_files import search_home
-from .home import Home, open_encoder
+from .home import Home
+from .input_model import open_encoder
 from .typos import KnownNames
 
 Tick = Callable[[int | None], None]

@@ -1,7 +1,6 @@
 """A home: the folder with one runtime's settings, encoder card and knowledge, opened for use."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -54,7 +53,6 @@ from ..storage import (
     LazyArrays,
     SeriesStateFile,
     Store,
-    read_card_fingerprint,
     read_weights,
     remove_file,
     shipped_weights,
@@ -64,6 +62,7 @@ from ..worker import Worker
 from .background_fit import BackgroundFitter
 from .bundle_trial import BUNDLE_FOLDER, TrialHealth
 from .gallery import Gallery
+from .input_model import InputModel, open_encoder
 from .process_memory import return_free_memory
 from .raw_inputs import RawInputs
 from .receipt_completer import ReceiptCompleter
@@ -77,26 +76,6 @@ HISTORY: Final = "history.db"
 BATCH_MIN: Final = 6
 """Observations from which a batch is cheaper than deciding one by one.  Chosen by hand; effect not
 measured."""
-
-
-class InputModel:
-    """An encoder that accepts features too, which were encoded and quantised before by its card."""
-
-    def __init__(self, model: encoder.Model) -> None:
-        self._model = model
-
-    @property
-    def card(self) -> encoder.Card:
-        """The card of the encoder behind it."""
-        return self._model.card
-
-    def encode(self, payload: object) -> encoder.Features:
-        """Encode a payload; raises encoder.EncoderError for an invalid one."""
-        return payload if isinstance(payload, encoder.Features) else self._model.encode(payload)
-
-    def close(self) -> None:
-        """Close the encoder."""
-        self._model.close()
 
 
 class Home:
@@ -599,25 +578,3 @@ def _make_knowledge(
         Store.create(file, model.card, columns).close()
     undo.callback(file.with_name(file.name + ".lock").unlink, missing_ok=True)
     undo.callback(remove_file, file)
-
-
-def open_encoder(folder: Path, settings: Settings) -> encoder.Model:
-    """Open the encoder that the settings name; raises StateError if its card is missing.
-
-    A shipped encoder prepares measurements as it did when the home's facts were learned, so that
-    their features stay comparable.
-    """
-    named = settings.encoder.card
-    if named in encoder.SHIPPED:
-        made_with = read_card_fingerprint(folder / settings.knowledge.file)
-        card = encoder.shipped_card(named, made_with)
-        return encoder.open_model(card, threads=settings.encoder.threads)
-    path = folder / named
-    if not path.is_file():
-        found = "it is no file" if os.path.lexists(path) else "there is no such file"
-        raise StateError(
-            f"opening the encoder card {path}: {found}",
-            f"name {' or '.join(encoder.SHIPPED)}, or a card's path, as encoder.card in"
-            f" {SETTINGS} or as --encoder",
-        )
-    return encoder.open_model(encoder.load_card(path), threads=settings.encoder.threads)

@@ -22,7 +22,8 @@ from ..storage import (
     sync_folder,
 )
 from .actions import acknowledged, after_change
-from .home import Home, open_encoder
+from .home import Home
+from .input_model import open_encoder
 
 
 @dataclass(frozen=True, slots=True)
