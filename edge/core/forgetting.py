@@ -52,7 +52,14 @@ from .pending_forgets import (
     RenameDomain,
 )
 from .receipt import Receipt, SeriesForgotten
-from .receipts import Rebuilt, keyed_digest, subject_renames, write_receipt
+from .receipts import (
+    Rebuilt,
+    add_evictions,
+    keyed_digest,
+    placed_domains,
+    subject_renames,
+    write_receipt,
+)
 from .reconfigurator import Reconfigurator
 from .session import BatchPrefetch, FeatureModel, SessionState, StreamLevels
 
@@ -227,7 +234,15 @@ class RuntimeForgetting(ABC):
         rebuilt = Rebuilt(before, self.digest(), more, frozen)
         receipt = write_receipt(event, leaving, rebuilt, self._ledger)
         at_ns = event.requested_at_ns
-        receipt = replace(receipt, series=found.series, excluded_at_ns=at_ns, completed_at_ns=at_ns)
+        subject, domains = event.selector.subject or "", {domain for domain, _ in leaving}
+        receipt = replace(
+            receipt,
+            series=found.series,
+            evictions=add_evictions((), self._ledger.evicted_by(event.selector), subject),
+            placed=placed_domains(domains, self._ledger, without=found.ids),
+            excluded_at_ns=at_ns,
+            completed_at_ns=at_ns,
+        )
         # In this order, a crash in between leaves a request to repeat, never a wrong receipt.
         if geometry is not None:
             yield StoreGeometry(geometry)
@@ -318,7 +333,13 @@ class RuntimeForgetting(ABC):
         rebuilt = dict.fromkeys(pending.receipt.rebuilt)
         rebuilt |= dict.fromkeys(("adaptors",) if ended else ())
         rebuilt |= dict.fromkeys(("recalibration",) if levels else ())
-        receipt = replace(pending.receipt, rebuilt=tuple(rebuilt))
+        evicted = self._ledger.evicted_by(Selector(ids=frozenset(ids)))
+        evictions = pending.receipt.evictions
+        receipt = replace(
+            pending.receipt,
+            rebuilt=tuple(rebuilt),
+            evictions=add_evictions(evictions, evicted, selector.subject or ""),
+        )
         if len(ids) + len(rest) < SLICE_FACTS:
             receipt = replace(receipt, excluded_at_ns=max(1, at_ns))
             self._erasing.remove(receipt.request_id)
@@ -416,7 +437,12 @@ class RuntimeForgetting(ABC):
         yield from self._levels.rebase(self.knowledge)
         for one in pending:
             digest = keyed_digest(one.receipt.request_id, after, self._ledger)
-            receipt = replace(one.receipt, digest_after=digest, completed_at_ns=max(1, at_ns))
+            receipt = replace(
+                one.receipt,
+                digest_after=digest,
+                placed=placed_domains(one.domains, self._ledger, dict(one.renames)),
+                completed_at_ns=max(1, at_ns),
+            )
             yield CompleteForget(receipt)
             yield Publish(receipt)
 
