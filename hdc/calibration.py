@@ -25,6 +25,7 @@ from .neighbours import (
     nearest,
     pack_exemplars,
 )
+from .rank_means import smooth
 from .switches import SwitchStatistics, displacements, switch_statistics
 from .time_blocks import TimeOrder, nearest_without_blocks
 from .time_statistics import TimeStatistics, time_statistics
@@ -232,13 +233,17 @@ def calibrate(
     *,
     exemplars: bool = True,
     orders: Mapping[Key, TimeOrder] | None = None,
+    aggregated: bool = False,
 ) -> Calibration:
     """Calibrate on facts (domain, label, codes) that are all in the memory, in any order.
 
     Concepts of a single sample are left out: without that sample there is no concept to compare it
     with.  exemplars: False keeps none, so that the calibration holds no sample's coordinates; every
     sample then counts as typically near to an exemplar.  orders: of each concept's facts in time,
-    where known: whole blocks are then held out, see `time_blocks`.
+    where known: whole blocks are then held out, see `time_blocks`.  aggregated: True, without
+    exemplars and orders, makes every number one of at least eight facts, if each concept has as
+    many: scores follow from means of neighbouring ranks (`rank_means`), the reference scores of a
+    concept are those of its own samples.
     """
     held: dict[Key, list[Codes]] = {}
     counts = memory.counts
@@ -283,6 +288,9 @@ def calibrate(
     )
     for domain in sorted({domain for domain, _ in keys}):
         of_domain = {key: codes for key, codes in coded.items() if key[0] == domain}
+        if aggregated:
+            _aggregate_domain(made, memory, of_domain, joined, apart)
+            continue
         scored = _score_domain(made, memory, of_domain, joined, apart)
         if all(key in in_time for key in of_domain):
             in_order = [in_time[key] for key in of_domain]
@@ -454,6 +462,38 @@ def _score_domain(
             deviations[nearest_here] = np.clip(above, -DEVIATION_MAX, DEVIATION_MAX)
     made.skews[domain] = _skew(deviations)
     return deviations
+
+
+def _aggregate_domain(
+    made: Calibration,
+    memory: Memory,
+    coded: dict[Key, Codes],
+    held: dict[Key, Ints],
+    apart_of: dict[Key, Ints],
+) -> None:
+    """Fill in the scores of one domain's held-out samples, each number from all samples of a
+    concept, or from at least eight of the domain."""
+    domain = next(iter(coded))[0]
+    sizes = [len(codes) for codes in coded.values()]
+    within = memory.keys[memory.parts[domain]]
+    own = np.repeat([within.index(key) for key in coded], sizes)
+    held_out = (
+        HeldOutSamples(own, np.concatenate([apart_of[key] for key in coded])) if apart_of else None
+    )
+    samples = ScoredSamples(memory.geometry, Codes.concat(list(coded.values())), held_out)
+    _, scales, near = made.domain_part(memory, domain)
+    distances = np.concatenate([held[key] for key in coded])
+    lowest, _ = join_scores(distances, scales, samples, near)
+    made.scores[domain] = smooth(np.sort(lowest))
+    centre = int(mean(lowest.sum(), len(lowest)))
+    variance = int(mean(np.square(lowest - centre).sum(), len(lowest)))
+    deviations = []
+    for key, scores in zip(coded, np.split(lowest, np.cumsum(sizes)[:-1]), strict=True):
+        reference = _reference(scores, centre, variance)
+        made.references[made.keys.index(key)] = reference
+        above = (scores - reference[1]) * ONE // reference[2]
+        deviations.append(np.clip(above, -DEVIATION_MAX, DEVIATION_MAX))
+    made.skews[domain] = _skew(np.concatenate(deviations))
 
 
 def _doubt(known: Ints, unknown: Ints) -> int:

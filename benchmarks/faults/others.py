@@ -50,7 +50,7 @@ class NetworkMessages:
         self.command = f"spBv1.0/{GROUP}/NCMD/{device}" if has_sparkplug() else ""
         with Home(home, writable=False) as opened:
             known = derive_knowledge(opened.store, opened.runtime.knowledge.geometry)
-            self._sums = known.contribute(OTHER, opened.model.card.fingerprint, 1)
+            self._sums = known.contribute(OTHER, opened.model.card.fingerprint, 1).contribution
 
     def message(self) -> tuple[str, bytes]:
         """Return a topic and a payload that is mostly invalid for it."""

@@ -26,6 +26,7 @@ from edge.home import Home
 from edge.sources import Measurement, MeasurementMetadata
 
 from ..daemon.fixture import AURICLE, free_port
+from ..report import BenchmarkReport, BenchmarkRow
 
 FACTS: Final = 1_000
 """As many as the audit of the issue is measured at."""
@@ -51,6 +52,20 @@ class TraceFigures:
     listed: int
     scan_s: float
     found: tuple[Trace, ...] = ()
+
+
+def run(_data: Path | None) -> BenchmarkReport:
+    """Count the traces of a forgotten subject in all files of a home; no data needed."""
+    found = measure()
+    figures = {
+        "traces_before": found.before,
+        "trace_hits": found.hits,
+        "traces_in_listed_files": found.listed,
+        "scan_s": found.scan_s,
+    }
+    rows = tuple(BenchmarkRow("auricle", name, value) for name, value in figures.items())
+    notes = tuple(f"{one.kind} {one.needle} in {one.path} ({one.part})" for one in found.found)
+    return BenchmarkReport("traces", rows, {"trace_hits": found.hits}, notes)
 
 
 def measure() -> TraceFigures:
@@ -79,11 +94,11 @@ def make_home(folder: Path, beside: Path) -> None:
             lines.append(f"picture-{number:05}-{label},{label},{subject(number)},{values}")
     table = beside / "digits.csv"
     table.write_text("\n".join(lines) + "\n", "utf-8")
-    run("init", str(folder), "--vectors", str(table))
-    run("learn", str(table), "--home", str(folder), "--domain", "pad")
-    run("backup", str(folder / "monday.db"), "--home", str(folder))
-    run("export", str(folder / "facts.npz"), "--home", str(folder))
-    run("export-c", "--out", str(folder / "firmware"), "--home", str(folder))
+    verb("init", str(folder), "--vectors", str(table))
+    verb("learn", str(table), "--home", str(folder), "--domain", "pad")
+    verb("backup", str(folder / "monday.db"), "--home", str(folder))
+    verb("export", str(folder / "facts.npz"), "--home", str(folder))
+    verb("export-c", "--bits", "1024", "--out", str(folder / "firmware"), "--home", str(folder))
     with (folder / "auricle.toml").open("a", encoding="utf-8") as file:
         # Nothing listens there: what the daemon publishes waits.
         file.write(f'{STREAM}host = "127.0.0.1"\nport = {free_port()}\n')
@@ -94,7 +109,7 @@ def subject(number: int) -> str:
     return SUBJECT if number % SUBJECTS == 0 else f"person-{number % SUBJECTS}"
 
 
-def run(*words: str) -> None:
+def verb(*words: str) -> None:
     """Run a verb; raises CalledProcessError if it fails."""
     subprocess.run([*AURICLE, *words], check=True, stdout=subprocess.DEVNULL, env=os.environ)
 

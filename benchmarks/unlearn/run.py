@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import nan
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from edge.sim.unlearning import (
     FLOOR,
+    KNOWN_PART,
     POISON,
     MethodLine,
     UnlearningOutcome,
@@ -95,8 +97,10 @@ def summarise_comparison(
         floor = by_name[FLOOR]
         found["oracle_floor_gap"] = sum(floor.gaps.values()) / len(floor.gaps)
         found["best_peer_gap_worst"] = best.worst
-        found["best_peer_gap_poisoned"] = _poisoned(lines)
-        found["methods"] = float(len(lines) - 2)
+        found["best_peer_gap_poisoned"] = _poisoned(peers_of(lines))
+        found["methods"] = float(len(peers_of(lines)) + 1)
+        exact_part = [line for line in lines if line.method == KNOWN_PART]
+        found["ours_gap_poisoned"] = _poisoned(exact_part)
     if exact:
         found["ours_gap_worst"] = max(one.gap for one in exact)
         found["ours_bits"] = float(sum(one.bits for one in exact))
@@ -109,7 +113,5 @@ def summarise_comparison(
 
 def _poisoned(lines: Sequence[MethodLine]) -> float:
     """Return the smallest mean gap on poison of which a part is known."""
-    gaps = [
-        [gap for request, gap in line.gaps.items() if POISON in request] for line in peers_of(lines)
-    ]
-    return min((sum(one) / len(one) for one in gaps if one), default=float("nan"))
+    gaps = [[gap for request, gap in line.gaps.items() if POISON in request] for line in lines]
+    return min((sum(one) / len(one) for one in gaps if one), default=nan)

@@ -14,7 +14,9 @@ from edge.sim.unlearning import UnlearningSet, cut_series, standardise_columns
 from ..continual.data import CIFAR, PACS, ContinualSamples, load_cifar, load_pacs, missing
 
 FACTS: Final = 1_200
-"""Rows to learn, and held-out rows of PACS."""
+"""Rows to learn, and as many held-out rows."""
+FEW: Final = 480
+"""The same where training or a second data set would take too long.  Chosen by hand."""
 PACS_PARTS: Final = ((1, 500), (2, 500), (0, 200))
 """Domain and number of rows to learn: the small domain is the one that is forgotten whole."""
 ELEC2: Final = "elec2.npz"
@@ -44,34 +46,39 @@ def comparison_sets(data: Path | None) -> tuple[ComparisonSet, ...]:
     return (
         ComparisonSet("pacs", "growth", (1, 2), lambda seed: draw_pacs(folder, seed)[0], pacs),
         ComparisonSet(
-            "learned by heart", "memorising", (1,), lambda s: draw_pacs(folder, s)[0], pacs
+            "learned by heart", "memorising", (1,), lambda s: draw_pacs(folder, s, FEW)[0], pacs
         ),
         ComparisonSet("cifar", "growth", (1,), lambda seed: _draw_cifar(folder, seed), cifar),
         ComparisonSet("elec2", "forecast", (1, 2), lambda _: _draw_elec2(folder), elec2),
     )
 
 
-def draw_pacs(folder: Path, seed: int) -> tuple[UnlearningSet, ContinualSamples, NDArray[np.intp]]:
+def draw_pacs(
+    folder: Path, seed: int, facts: int = FACTS
+) -> tuple[UnlearningSet, ContinualSamples, NDArray[np.intp]]:
     """Draw rows of three domains, and as many held-out ones; return them with the samples and the
     rows' numbers, those to learn first."""
     samples = load_pacs(folder)
     random = np.random.default_rng(seed)
     learned = np.concatenate(
         [
-            random.choice(np.flatnonzero(samples.domain == domain), count, replace=False)
+            random.choice(
+                np.flatnonzero(samples.domain == domain), count * facts // FACTS, replace=False
+            )
             for domain, count in PACS_PARTS
         ]
     )
     domains = [domain for domain, _ in PACS_PARTS]
     rest = np.setdiff1d(np.flatnonzero(np.isin(samples.domain, domains)), learned)
-    at = np.concatenate([learned, random.choice(rest, FACTS, replace=False)])
+    at = np.concatenate([learned, random.choice(rest, facts, replace=False)])
     return _as_set("PACS", samples, at, len(learned)), samples, at
 
 
 def _draw_cifar(folder: Path, seed: int) -> UnlearningSet:
     samples = load_cifar(folder)
-    learned = np.random.default_rng(seed).choice(samples.train, FACTS, replace=False)
-    return _as_set("CIFAR-10", samples, np.concatenate([learned, samples.held]), FACTS)
+    random = np.random.default_rng(seed)
+    parts = [random.choice(rows, FEW, replace=False) for rows in (samples.train, samples.held)]
+    return _as_set("CIFAR-10", samples, np.concatenate(parts), FEW)
 
 
 def _draw_elec2(folder: Path) -> UnlearningSet:

@@ -11,7 +11,25 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .client import AnalysisClient, ask_analysis
+    from .learned import read_learned
+    from .named_mistakes import find_alike
+    from .suspicious import SuspiciousLabel, find_suspicious
 else:
-    __getattr__ = lazy_names(__name__, {"client": ("AnalysisClient", "ask_analysis")})
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "client": ("AnalysisClient", "ask_analysis"),
+            "learned": ("read_learned",),
+            "named_mistakes": ("find_alike",),
+            "suspicious": ("SuspiciousLabel", "find_suspicious"),
+        },
+    )
 
-__all__ = ["AnalysisClient", "ask_analysis"]
+__all__ = [
+    "AnalysisClient",
+    "SuspiciousLabel",
+    "ask_analysis",
+    "find_alike",
+    "find_suspicious",
+    "read_learned",
+]

@@ -1,12 +1,13 @@
 """Labelled observations of one home as arrays, for the analyses."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core import FactBatch, stack_facts
 from ..storage import Store
 
 FACTS_MAX: Final = 20_000
@@ -41,14 +42,29 @@ class Learned:
     total: int
 
 
-def read_learned(store: Store) -> Learned:
-    """Read the facts of an open file."""
+def read_learned(store: Store, wanted: Collection[str] = ()) -> Learned:
+    """Read the facts of an open file.  wanted: ids of facts that are read in any case."""
     total = sum(store.concepts().values())
-    return Learned(tuple(_domains(store)), total)
-
-
-def _domains(store: Store) -> Iterator[Domain]:
     rows = store.sample(FACTS_MAX)
+    missing = map(store.get, sorted(set(wanted).difference(rows.ids)))
+    more = [fact for fact in missing if fact is not None]
+    return Learned(tuple(_domains(_joined(rows, stack_facts(more)) if more else rows)), total)
+
+
+def _joined(one: FactBatch, other: FactBatch) -> FactBatch:
+    """Return the facts of both."""
+    return FactBatch(
+        ids=one.ids + other.ids,
+        domains=one.domains + other.domains,
+        labels=one.labels + other.labels,
+        features=np.concatenate([one.features, other.features]),
+        captured_at_ns=np.concatenate([one.captured_at_ns, other.captured_at_ns]),
+        recordings=one.recordings + other.recordings,
+        subjects=one.subjects + other.subjects,
+    )
+
+
+def _domains(rows: FactBatch) -> Iterator[Domain]:
     names = np.array(rows.domains)
     for name in sorted(set(rows.domains)):
         at = np.flatnonzero(names == name)

@@ -84,10 +84,20 @@ def left_out_scores(domain: Domain) -> Floats:
 def _left_out(features: NDArray[np.uint8], given: NDArray[np.intp], labels: int) -> Floats:
     wanted = np.zeros((len(given), labels), np.float32)
     wanted[np.arange(len(given)), given] = 1
+    return scores_left_out(inverse_gram(features), wanted)
+
+
+def inverse_gram(features: NDArray[np.uint8]) -> Floats:
+    """Return the inverse of the products of all rows, plus the penalty: float32 [n, n]."""
     rows = standardised(features)
     gram = rows @ rows.T
     gram.flat[:: len(gram) + 1] += PENALTY
-    inverse = np.linalg.inv(gram)
+    return np.asarray(np.linalg.inv(gram))
+
+
+def scores_left_out(inverse: Floats, wanted: Floats) -> Floats:
+    """Return the scores of each row, left out of what answers.  inverse: see `inverse_gram`.
+    wanted: the scores to reach, float32 [n, labels]."""
     # The residual of a left-out row is the dual coefficient over the diagonal of the inverse.
     residuals = inverse @ (wanted - wanted.mean(axis=0)) / np.diag(inverse)[:, None]
     return np.asarray(wanted - residuals, np.float32)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..core import Fact, stack_facts
-from ..core.adaptors import AdaptorRecord, Spans
+from ..core.adaptors import AdaptorRecord, Spans, consistent_facts
 from ..storage import Store
 from .exactness import digest_arrays
 from .findings import Finding
@@ -48,14 +48,14 @@ def _retrained(
     if not len(own):
         return Retrained(record, record, "unknown")
     try:
-        arrays = dict(train_again(record, own, others, spans).arrays)
+        arrays = dict(train_again(record, consistent_facts(own), others, spans).arrays)
     except ImportError:
         return Retrained(record, record, "unknown")
     again = replace(record, arrays=arrays, facts=tuple(sorted(one.id for one in known)))
     if digest_arrays(arrays) == digest_arrays(dict(record.arrays)):
         return Retrained(record, again, "same")
     # Facts that shaped other adaptors are named, too, where these competed for acceptance.
-    unclear = len(others) and not alone
+    unclear = len(others) and not (alone or record.provisional)
     corrected = any(one.revision for one in known) or len(known) < len(record.facts)
     if unclear or corrected:
         return Retrained(record, record, "unknown")

@@ -93,7 +93,7 @@ def label_margins(
 ) -> Floats:
     """Return, for scores [n, labels], each wanted label's score less the highest other one.
 
-    The hinge statistic of Carlini et al. 2022 (section V.B) for scores that are no probabilities.
+    The hinge statistic of Carlini et al. 2022 (section VI.A) for scores that are no probabilities.
     A label that the model lacks scores 0, as a label without facts does in a regression on one-hot
     targets.
     """

@@ -6,6 +6,7 @@ audit reads is kept.  The report names no forgotten id, subject or content.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -21,12 +22,14 @@ from ..core import (
     ForgetRequest,
     Receipt,
     Selector,
+    Tick,
     accepted,
     stack_facts,
 )
 from ..core.adaptors import FittedHead, Spans
 from ..home import OUTBOX, Home
 from ..outbox import open_outbox
+from ..storage import Store
 from .adaptors import Retrained, adaptor_findings, retrain
 from .answers import AuditedModel, freeze
 from .copying import copied_home
@@ -41,10 +44,13 @@ from .probes import probe
 from .receipt_parts import receipt_findings, remaining_finding
 from .rehearsal import HomeState, Rehearsal, make_twin, read_state
 from .relearning import relearning_finding, squared_loss
-from .requests import SEED, Tick, rehearse_requests
+from .requests import SEED, Progress, rehearse_requests
 from .resending import resend_labelled, resend_unlabelled
 from .shadows import LikeHome, Pool, Shadows, make_pool, margins_unseen, train_shadows
 from .utility import utility_finding
+
+BEAT_S: Final = 0.05
+"""Seconds between looks at the worker: short against half a second of training."""
 
 LIMITS: Final = (
     not_covered(
@@ -95,7 +101,7 @@ class Case:
     expected: AuditedModel
     before: AuditedModel | None
     retrained: tuple[Retrained, ...]
-    tick: Tick
+    tick: Progress
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -109,7 +115,7 @@ class Case:
         return self.served, self.expected
 
 
-def rehearse(folder: Path, selector: Selector, tick: Tick) -> AuditReport:
+def rehearse(folder: Path, selector: Selector, tick: Progress) -> AuditReport:
     """Audit a forget request before it is made: carry it out on a copy of the home.
 
     Raises ConfigError if no fact matches.  Cost: within 60 s for 1,000 facts of 2,064 columns.
@@ -130,6 +136,7 @@ def rehearse(folder: Path, selector: Selector, tick: Tick) -> AuditReport:
             geometry = home.runtime.knowledge.geometry
             receipt, seconds = _forget(home, selector)
             _clear_outbox(copy, home, ids, receipt)
+            _finish_adaptors(home, tick)
         with Home(copy, settings=settings) as home:
             left = read_state(home, fits=not home.shares_geometry)
             case = _case(home, left, forgotten, before, tick)
@@ -145,7 +152,7 @@ def rehearse(folder: Path, selector: Selector, tick: Tick) -> AuditReport:
 
 
 def audit_receipt(
-    folder: Path, request_id: str, items: Callable[[Home], Sequence[Fact]] | None, tick: Tick
+    folder: Path, request_id: str, items: Callable[[Home], Sequence[Fact]] | None, tick: Progress
 ) -> AuditReport:
     """Audit a completed forget request.
 
@@ -154,7 +161,11 @@ def audit_receipt(
     out.  Raises ConfigError without such a receipt.
     """
     begun = time.perf_counter()
-    with copied_home(folder) as (copy, settings), Home(copy, settings=settings) as home:
+    with copied_home(folder) as (copy, settings), ExitStack() as opened:
+        with Store.open(copy / settings.knowledge.file) as store:
+            waiting = len(store.pending_forgets())
+        # Opening the copy completes what waits.
+        home = opened.enter_context(Home(copy, settings=settings))
         receipt = _find_receipt(home, request_id)
         given = tuple(items(home)) if items is not None else ()
         whole = read_state(home, fits=not home.shares_geometry)
@@ -168,6 +179,7 @@ def audit_receipt(
         state = without_facts(whole, left)
         case = _case(home, state, given, None, tick)
         case.findings.append(_left_finding(left))
+        case.findings += (_waiting_finding(waiting),) if waiting else ()
         if given:
             kept, held = state.facts.values(), receipt_files(receipt.get("files", ()))
             geometry = home.runtime.knowledge.geometry
@@ -198,6 +210,16 @@ def _left_finding(left: frozenset[str]) -> Finding:
     )
 
 
+def _waiting_finding(waiting: int) -> Finding:
+    return not_covered(
+        "pending",
+        "Requests that are not complete",
+        f"{counted(waiting, 'request')} wait for what is derived again. The audit completed them on"
+        " its copy; the home has excluded their facts, and has not issued their receipts.",
+        "Wait for the receipts, or start the daemon; then audit again.",
+    )
+
+
 def _forget(home: Home, selector: Selector) -> tuple[Receipt, float]:
     begun = time.perf_counter()
     at_ns = time.time_ns()
@@ -215,12 +237,26 @@ def _clear_outbox(copy: Path, home: Home, ids: frozenset[str], receipt: Receipt)
         outbox.close()
 
 
+def _finish_adaptors(home: Home, tick: Progress) -> None:
+    """Wait until the adaptors that the request has ended are made again, as in a daemon."""
+    total = len(home.store.pending_adaptors())
+    for _ in range(total):
+        left = len(home.store.pending_adaptors())
+        if not left:
+            return
+        tick("making adaptors again", total - left, total)
+        home.feed(Tick())
+        while home.growing:
+            home.poll_growth()
+            time.sleep(BEAT_S)
+
+
 def _case(
     home: Home,
     state: HomeState,
     forgotten: tuple[Fact, ...],
     before: AuditedModel | None,
-    tick: Tick,
+    tick: Progress,
 ) -> Case:
     """Derive the twin, and freeze the answers of both."""
     tick("deriving a twin", 0, 1)

@@ -22,7 +22,7 @@ ITEMS_MIN: Final = 8
 """Fewest forgotten facts from which an attack's area says anything: with fewer, its interval covers
 nearly everything."""
 
-LIRA: Final = "Carlini et al. 2022, Membership inference attacks from first principles, section V"
+LIRA: Final = "Carlini et al. 2022, Membership inference attacks from first principles, section IV"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from .shadows import Pool, Shadows
 from .utility import MUSE
 from .worst_case import worst_forget_set
 
-Tick = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 """Called with what is being done, and with how many of how many steps are done."""
 
 SEED: Final = 1
@@ -43,7 +43,7 @@ class RequestRun:
 
 
 def rehearse_requests(
-    state: HomeState, pool: Pool, shadows: Shadows, forgotten: int, tick: Tick
+    state: HomeState, pool: Pool, shadows: Shadows, forgotten: int, tick: Progress
 ) -> tuple[Finding, ...]:
     """Rehearse the worst request of the same size, requests of growing size, and several of the
     same size, one after another.  forgotten: facts of the audited request, 0 if unknown."""

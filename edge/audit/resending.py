@@ -81,11 +81,12 @@ def resend_labelled(served: Feed, facts: tuple[Fact, ...]) -> tuple[Finding, ...
             title="Facts sent again under other ids",
             evidence="not covered" if again else "tested",
             outcome="open" if again else "holds",
-            text=f"{again} of {len(sent)} were learned as new facts. Only ids are remembered:"
-            " whoever sends an item again under another id teaches it again."
+            text=f"Of {len(sent)}, {other} were learned as new facts unchanged, and {changed}"
+            " changed a little. Whoever sends an item again in this way teaches it again."
             if again
             else f"All {len(sent)} were refused, unchanged and changed a little.",
-            todo="Stop the source of these items, or forget with near-duplicate tombstones."
+            todo="Stop the source of these items, or forget with `--duplicates near` where that is"
+            " possible."
             if again
             else "",
             source=SOURCE,

@@ -2,7 +2,7 @@
 an answer.
 
 After the official code of Carlini et al. 2022 ("Membership inference attacks from first
-principles", section VI; github.com/tensorflow/privacy, research/mi_lira_2021): every fact is in
+principles", section IV; github.com/tensorflow/privacy, research/mi_lira_2021): every fact is in
 exactly half of the models.
 """
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..core import FactBatch, hash_rank, select_rows
 from ..core.adaptors import (
+    SOLVED_KINDS,
     Adaptor,
     AdaptorRecord,
     Spans,
@@ -25,18 +26,16 @@ from ..core.adaptors import (
     fit_adaptor,
     fit_head,
     solve_adaptor,
+    solve_arrays,
     standardise,
-    standardising_arrays,
-    transform_shapes,
-    tune_kernel,
 )
 from .answers import model_of
 
 Floats = NDArray[np.float64]
 
 SHADOWS: Final = 16
-"""Shadow models.  The authors' online attack gains little beyond 16 where the variance is shared
-(figure 9), and 16 take 5 s at 1,000 facts of 2,064 columns."""
+"""Shadow models: with a shared variance, the authors' attack gains little beyond 16 (section VI),
+and 16 take 8 s at 1,000 facts of 2,064 columns."""
 
 POOL_FACTS: Final = 1_000
 """Facts that shadow models are drawn from: bounds their time."""
@@ -165,7 +164,9 @@ class LikeHome:
         self._records, self._spans, self._heads = records, spans, heads
         self.substituted: tuple[str, ...] = ()
         if find_spec("torch") is None:
-            trained = (name for name, one in records.items() if is_trained(one, spans))
+            trained = (
+                name for name, one in records.items() if one.blueprint.kind not in SOLVED_KINDS
+            )
             self.substituted = tuple(sorted(trained))
 
     def __call__(self, own: FactBatch, others: FactBatch) -> Adaptor:
@@ -180,28 +181,18 @@ class LikeHome:
         return solve_adaptor(transform, own, others, standardise(own, others, self._spans))
 
 
-def is_trained(record: AdaptorRecord, spans: Spans) -> bool:
-    """Return whether a record's parameters come from training, not from a formula."""
-    shapes = transform_shapes(record.blueprint, spans)
-    return bool(set(shapes) - {"centre", "factor", "penalty"})
-
-
 def train_again(
     record: AdaptorRecord, own: FactBatch, others: FactBatch, spans: Spans
 ) -> Transform:
     """Return the transform that a record's blueprint and seed give on these facts.  Trained kinds
     load torch; raises ImportError without it."""
     blueprint = record.blueprint
-    if is_trained(record, spans):
+    if blueprint.kind in SOLVED_KINDS:
+        arrays = solve_arrays(blueprint, own, others, spans)
+    else:
         from ..growth import train_adaptor
 
         arrays = train_adaptor(blueprint, own, others, spans, record.seed)
-    else:
-        standard = standardise(own, others, spans)
-        if blueprint.kind == "kernel":
-            arrays = tune_kernel(blueprint, own, standard, spans)[0]
-        else:
-            arrays = standardising_arrays(blueprint, standard, spans)
     return build_transform((blueprint, arrays), spans)
 
 

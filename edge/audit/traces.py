@@ -241,7 +241,8 @@ def _cells(path: Path, shown: str, search: Search) -> Iterator[Trace]:
         names = "SELECT name FROM sqlite_master WHERE type = 'table'"
         for (name,) in db.execute(names).fetchall():
             quoted = name.decode().replace('"', '""')
-            rows = db.execute(f'SELECT * FROM "{quoted}"')  # noqa: S608 - a table of the file itself
+            query = f'SELECT * FROM "{quoted}"'  # noqa: S608 - a table of the file itself
+            rows = db.execute(query)
             columns = [column[0] for column in rows.description]
             for row in rows:
                 for column, cell in zip(columns, row, strict=True):

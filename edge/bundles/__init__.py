@@ -5,8 +5,19 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .exchange import FOLDER, export_bundle, import_bundle
+    from .exchange import export_bundle, import_bundle, read_record, record_bundle, write_record
 else:
-    __getattr__ = lazy_names(__name__, {"exchange": ("FOLDER", "export_bundle", "import_bundle")})
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "exchange": (
+                "export_bundle",
+                "import_bundle",
+                "read_record",
+                "record_bundle",
+                "write_record",
+            )
+        },
+    )
 
-__all__ = ["FOLDER", "export_bundle", "import_bundle"]
+__all__ = ["export_bundle", "import_bundle", "read_record", "record_bundle", "write_record"]

@@ -1,8 +1,9 @@
 """Exports a bundle of a home, and imports one on trial."""
 
-from dataclasses import replace
+import secrets
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -12,10 +13,10 @@ import hdc
 from ..core import EdgeError, StateError, columns_differ, unnamed_side
 from ..core.adaptors import AdaptorRecord
 from ..core.knowledge import find_invalid_contribution
-from ..home import Home
+from ..home import BUNDLE_FOLDER, Home
 from ..mqtt import BundleTrialReport
 from ..signing import public_key
-from ..storage import BundleTrial
+from ..storage import BundleTrial, BundleVersion, ExportRecord, write_bytes
 from .bundle_file import (
     FILE_BYTES_MAX,
     Bundle,
@@ -24,6 +25,7 @@ from .bundle_file import (
     read_bundle,
     write_bundle,
 )
+from .exported_parts import choose_adaptors, geometry_part
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -31,17 +33,35 @@ if TYPE_CHECKING:
         Ed25519PublicKey,
     )
 
-FOLDER: Final = "bundles"
-"""Folder in a home with the bundles that commands may import."""
+
+@dataclass(frozen=True, slots=True)
+class ExportedBundle:
+    """A bundle as a file, and the record to write before it leaves the device.
+
+    adaptors: domains whose adaptor is in it.  withheld: domains whose adaptor would tell too much
+    about single facts, or came in a bundle itself.
+    """
+
+    body: bytes
+    record: ExportRecord
+    adaptors: tuple[str, ...]
+    withheld: tuple[str, ...]
 
 
 def export_bundle(
     home: Home, key: "Ed25519PrivateKey", publisher: str, counter: int, now_ns: int
-) -> bytes:
-    """Return a bundle of a home's geometry, contribution and serving adaptors."""
-    known, device = home.runtime.knowledge, home.settings.device.known_as
-    contribution = home.runtime.contribute(device, counter)
-    records = tuple(versions[0] for _, versions in sorted(home.store.adaptors().items()))
+) -> ExportedBundle:
+    """Return a bundle of a home's geometry, contribution and serving adaptors; raises EdgeError if
+    the geometry would give single facts away."""
+    store, known, device = home.store, home.runtime.knowledge, home.settings.device.known_as
+    before, forgets = store.publications.published(), store.publications.forgets()
+    publication = home.runtime.contribute(device, counter, before)
+    contribution = publication.contribution
+    newest = (versions[0] for _, versions in sorted(store.adaptors().items()))
+    serving = [one for one in newest if not one.provisional]
+    parts = [part for part in (geometry_part(home, before.key),) if part is not None]
+    chosen = choose_adaptors(store, serving, before.key)
+    records = tuple(record for record, _ in chosen)
     head = BundleHead(
         publisher=publisher,
         counter=counter,
@@ -55,7 +75,47 @@ def export_bundle(
         adaptors=tuple(map(manifest_entry, records)),
         columns=contribution.columns,
     )
-    return write_bundle(head, known.geometry, contribution.arrays, records, key)
+    body = write_bundle(head, known.geometry, contribution.arrays, records, key)
+    taken = tuple(record.domain for record in records)
+    withheld = tuple(one.domain for one in serving if one.domain not in taken)
+    plan = publication.plan
+    record = ExportRecord(
+        version=BundleVersion(publisher, counter),
+        newest=max(before.cohorts, default=0),
+        forgets=forgets,
+        kept=plan.kept,
+        added=plan.added,
+        dropped=plan.dropped,
+        parts=(*parts, *(part for _, part in chosen)),
+    )
+    return ExportedBundle(body, record, taken, withheld)
+
+
+def write_record(folder: Path, record: ExportRecord) -> str:
+    """Write a record into the folder of bundles, for the daemon; return its name."""
+    name = f"record-{secrets.token_hex(8)}"
+    (folder / BUNDLE_FOLDER).mkdir(exist_ok=True)
+    write_bytes(folder / BUNDLE_FOLDER / name, msgspec.msgpack.encode(record))
+    return name
+
+
+def read_record(folder: Path, name: str) -> ExportRecord:
+    """Read a record, and delete its file; raises EdgeError with the reason."""
+    raw = _file(folder, name)
+    (folder / BUNDLE_FOLDER / name).unlink(missing_ok=True)
+    try:
+        return msgspec.msgpack.decode(raw, type=ExportRecord)
+    except msgspec.DecodeError as error:
+        raise EdgeError(f"recording {name}: {error}", "export the bundle again") from error
+
+
+def record_bundle(home: Home, record: ExportRecord) -> None:
+    """Record what a bundle holds; raises StateError if it may not leave the device any more."""
+    if not home.store.publications.record_export(record):
+        raise StateError(
+            "exporting a bundle: facts were forgotten or sums were published while it was made",
+            "export it again",
+        )
 
 
 def import_bundle(home: Home, name: str, now_ns: int) -> BundleTrialReport:
@@ -85,7 +145,8 @@ def import_bundle(home: Home, name: str, now_ns: int) -> BundleTrialReport:
         revision=contribution.revision if contribution else 0,
         versions=tuple((one.domain, one.version) for one in records),
     )
-    home.store.trials.begin(trial, bundle.geometry.pack(), contribution, records)
+    arrays = bundle.geometry.pack()
+    home.store.trials.begin(trial, arrays, contribution, records, head.device)
     home.reopen()
     unnamed = unnamed_side(home.store.columns(), head.columns)
     return msgspec.structs.replace(home.trial_state(), reason=unnamed and f"(warning: {unnamed})")
@@ -93,11 +154,11 @@ def import_bundle(home: Home, name: str, now_ns: int) -> BundleTrialReport:
 
 def _file(folder: Path, name: str) -> bytes:
     """Read a file of the bundle folder, and no other."""
-    path = folder / FOLDER / name
+    path = folder / BUNDLE_FOLDER / name
     if Path(name).name != name or name.startswith("."):
         raise EdgeError(
             f"importing {name!r}: it is not a bare file name",
-            f"name a file in the folder {FOLDER}, without a path",
+            f"name a file in the folder {BUNDLE_FOLDER}, without a path",
         )
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
@@ -105,7 +166,7 @@ def _file(folder: Path, name: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise EdgeError(
-            f"importing {name}: {error.strerror}", f"put it into {folder / FOLDER}"
+            f"importing {name}: {error.strerror}", f"put it into {folder / BUNDLE_FOLDER}"
         ) from error
 
 
@@ -155,4 +216,6 @@ def _find_mismatch(home: Home, bundle: Bundle, geometry: hdc.Geometry) -> str:
 def _numbered(home: Home, record: AdaptorRecord) -> AdaptorRecord:
     """Return an adaptor with the next version number of its domain in this home."""
     kept = home.store.adaptors().get(record.domain, ())
-    return replace(record, version=1 + max((one.version for one in kept), default=0))
+    pending = home.store.pending_adaptors().get(record.domain)
+    versions = (*(one.version for one in kept), pending.version if pending else 0)
+    return replace(record, version=1 + max(versions, default=0))

@@ -15,7 +15,7 @@ from ..config import CommandSettings
 from ..core import EdgeError, StateError
 from ..home import CommandContext, Home
 from ..logs import log
-from ..mqtt import InboundMessage, Response, TopicAddress, Topics
+from ..mqtt import FLEET_PURPOSES, InboundMessage, Response, TopicAddress, Topics
 from ..storage import AnsweredCommand, JournalEntry
 from .changes import LabelledMany, carry_out, completed, refused
 from .command_events import command_event
@@ -37,7 +37,8 @@ FRESH: Final = frozenset({"adaptors", "candidates", "status", "health"}) | (
     LOCAL_COMMANDS.keys() - COMMANDS.keys() - {"label-many", "unlabel", "undo"}
 )
 """Commands without a journal entry: a repeated one gets a new answer.  They only read, except
-`false-alarm-rate`, which opens the home and its journal again."""
+`false-alarm-rate`, which opens the home and its journal again, and `bundle-record` and
+`bundle-remove`, which refuse to do the same twice."""
 
 COUNT_S: Final = 0.004
 """Longest count of agreeing observations in one turn of the loop: as long as its decisions may take
@@ -108,7 +109,7 @@ class CommandHandler:
     ) -> "PendingCommand | ReceivedContribution | None":
         """Read a command or a contribution from a broker; an invalid command is answered in its
         turn."""
-        if address.purpose == "contribution":
+        if address.purpose in FLEET_PURPOSES:
             return None if self._member is None else self._member.receive(arrival, address)
         given = arrival.response_topic
         return PendingCommand(

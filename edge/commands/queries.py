@@ -12,6 +12,8 @@ from ..home import CommandContext, Home
 from .requests import (
     AgreeingCommand,
     BundleImportCommand,
+    BundleRecordCommand,
+    BundleRemoveCommand,
     ExplainCommand,
     ForgetPreviewCommand,
     GalleryCommand,
@@ -196,6 +198,21 @@ def _import_bundle(request: Request, context: CommandContext) -> Iterator[tuple[
     yield from msgspec.to_builtins(report).items()
 
 
+def _record_bundle(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..bundles import read_record, record_bundle
+
+    assert isinstance(request, BundleRecordCommand)
+    home = open_home(request, context)
+    record_bundle(home, read_record(home.folder, request.name))
+    yield "recorded", request.name
+
+
+def _remove_bundle(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    assert isinstance(request, BundleRemoveCommand)
+    home = open_home(request, context)
+    yield from msgspec.to_builtins(home.remove_bundle(request.publisher, request.counter)).items()
+
+
 def _confirm_bundle(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     yield from msgspec.to_builtins(open_home(request, context).confirm_trial()).items()
 
@@ -229,4 +246,6 @@ QUERIES: Final[dict[str, Callable[[Any, CommandContext], Iterator[tuple[str, Any
     "bundle-import": _import_bundle,
     "bundle-confirm": _confirm_bundle,
     "bundle-revert": _revert_bundle,
+    "bundle-record": _record_bundle,
+    "bundle-remove": _remove_bundle,
 }

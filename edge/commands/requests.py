@@ -6,6 +6,7 @@ import msgspec
 
 from ..core import (
     ConfirmAlarm,
+    DuplicateGuard,
     ForgetRequest,
     GrowRequest,
     Label,
@@ -162,11 +163,13 @@ class UndoMergeCommand(Request, frozen=True, tag="undo-merge"):
 class ForgetCommand(Request, frozen=True, tag="forget"):
     """Forget the selected facts.  refit_geometry: fit the geometry again too; null: unless it is
     shared with a fleet.  remove_files: also remove files of the home that hold the facts, such as
-    backups; otherwise the receipt names them."""
+    backups; otherwise the receipt names them.  duplicates: what is not learned again, see
+    `ForgetRequest`."""
 
     select: Select
     refit_geometry: bool | None = None
     remove_files: bool = False
+    duplicates: DuplicateGuard = "exact"
 
     def event(self, at_ns: int) -> ForgetRequest:
         """The event for the core; the command's id becomes the receipt's."""
@@ -176,6 +179,7 @@ class ForgetCommand(Request, frozen=True, tag="forget"):
             requested_at_ns=at_ns,
             refit_geometry=self.refit_geometry is not False,
             remove_files=self.remove_files,
+            duplicates=self.duplicates,
         )
 
 
@@ -256,6 +260,20 @@ class BundleConfirmCommand(Request, frozen=True, tag="bundle-confirm"):
 
 class BundleRevertCommand(Request, frozen=True, tag="bundle-revert"):
     """Restore the state before the bundle on trial."""
+
+
+class BundleRecordCommand(Request, frozen=True, tag="bundle-record"):
+    """Record what a bundle holds that is about to leave the device.  name: of a file in the home's
+    folder `bundles`, which is deleted."""
+
+    name: Name
+
+
+class BundleRemoveCommand(Request, frozen=True, kw_only=True, tag="bundle-remove"):
+    """Remove what an imported bundle brought, and its file."""
+
+    publisher: Name
+    counter: Annotated[int, msgspec.Meta(ge=1, le=core_limits.COUNT_MAX)]
 
 
 class ExplainCommand(Request, frozen=True, tag="explain"):
@@ -378,6 +396,8 @@ LOCAL_COMMANDS: Final[dict[str, type[Request]]] = COMMANDS | {
         UnlabelCommand,
         UndoCommand,
         ActionsCommand,
+        BundleRecordCommand,
+        BundleRemoveCommand,
     )
 }
 """Commands that the control socket accepts.  Those that return measurements, and those of a person

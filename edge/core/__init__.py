@@ -103,8 +103,10 @@ if TYPE_CHECKING:
     )
     from .forgetting import tap_spans
     from .jobs import GrowthJob, GrowthResult
-    from .knowledge.contributions import Contribution, find_invalid_contribution
+    from .knowledge.cohorts import CohortPlan, Published, digest_content, may_be_exported
+    from .knowledge.contributions import Contribution, Publication, find_invalid_contribution
     from .knowledge.derive import derive_knowledge
+    from .knowledge.geometry_fit import GeometryFitter
     from .knowledge.knowledge import Knowledge
     from .knowledge.memory_ledger import MemoryLedger
     from .limits import (
@@ -134,6 +136,7 @@ if TYPE_CHECKING:
     from .receipt import (
         AdaptorOutcome,
         DeviceOrder,
+        DuplicateGuard,
         EvictedConcept,
         FileFound,
         FileKind,
@@ -141,6 +144,7 @@ if TYPE_CHECKING:
         Receipt,
         SeriesForgotten,
     )
+    from .retraining import OVERFLOW, derive_arrays, result_without_record, train_again
     from .router import Router, fit_router
     from .runtime import Runtime
     from .session.assess import EXPERTS, NOVELTY_SPREAD, FeatureModel, mixture_scores
@@ -250,8 +254,10 @@ else:
             ),
             "forgetting": ("tap_spans",),
             "jobs": ("GrowthJob", "GrowthResult"),
-            "knowledge.contributions": ("Contribution", "find_invalid_contribution"),
+            "knowledge.cohorts": ("CohortPlan", "Published", "digest_content", "may_be_exported"),
+            "knowledge.contributions": ("Contribution", "Publication", "find_invalid_contribution"),
             "knowledge.derive": ("derive_knowledge",),
+            "knowledge.geometry_fit": ("GeometryFitter",),
             "knowledge.knowledge": ("Knowledge",),
             "knowledge.memory_ledger": ("MemoryLedger",),
             "limits": (
@@ -281,6 +287,7 @@ else:
             "receipt": (
                 "AdaptorOutcome",
                 "DeviceOrder",
+                "DuplicateGuard",
                 "EvictedConcept",
                 "FileFound",
                 "FileKind",
@@ -288,6 +295,7 @@ else:
                 "Receipt",
                 "SeriesForgotten",
             ),
+            "retraining": ("OVERFLOW", "derive_arrays", "result_without_record", "train_again"),
             "router": ("Router", "fit_router"),
             "runtime": ("Runtime",),
             "session.assess": ("EXPERTS", "FeatureModel", "NOVELTY_SPREAD", "mixture_scores"),
@@ -310,6 +318,7 @@ __all__ = [
     "NAMING_HINT",
     "NOVELTY_SPREAD",
     "NOVEL_DOMAIN_OBSERVATIONS_MAX",
+    "OVERFLOW",
     "RECALIBRATION_VERSION",
     "SUPPORT_FACTS_MAX",
     "TEXT_CHARS_MAX",
@@ -325,6 +334,7 @@ __all__ = [
     "CalibrationStatus",
     "CancelGrowth",
     "ChangePoint",
+    "CohortPlan",
     "ColumnMatch",
     "CompleteForget",
     "Concept",
@@ -338,6 +348,7 @@ __all__ = [
     "DeviceOrder",
     "DomainMerge",
     "DriftAlarm",
+    "DuplicateGuard",
     "EdgeError",
     "Effect",
     "Enrol",
@@ -354,6 +365,7 @@ __all__ = [
     "FileKind",
     "FitGeometry",
     "ForgetRequest",
+    "GeometryFitter",
     "GrowRequest",
     "GrowthFinished",
     "GrowthJob",
@@ -375,7 +387,9 @@ __all__ = [
     "ObservedRate",
     "PendingForget",
     "PlacedDomain",
+    "Publication",
     "Publish",
+    "Published",
     "Recalibration",
     "Receipt",
     "Rejected",
@@ -415,7 +429,9 @@ __all__ = [
     "accepted",
     "admit",
     "columns_differ",
+    "derive_arrays",
     "derive_knowledge",
+    "digest_content",
     "digest_facts",
     "effective_count",
     "evictors",
@@ -428,15 +444,18 @@ __all__ = [
     "limits",
     "listed",
     "match_columns",
+    "may_be_exported",
     "may_cover",
     "missing_text",
     "mixture_scores",
     "rank_number",
+    "result_without_record",
     "sample_facts",
     "select_rows",
     "settled",
     "stack_facts",
     "tap_spans",
+    "train_again",
     "unnamed_side",
     "untimed_batch",
     "wilson_interval",

@@ -21,7 +21,7 @@ from .jobs import GrowthJob, GrowthResult
 from .knowledge import Contribution
 from .pending_forgets import AdvanceForget, CompleteForget, ExcludeFacts, RenameDomain
 from .recalibration import Recalibration
-from .receipt import Receipt
+from .receipt import DuplicateGuard, Receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +101,9 @@ class ForgetRequest(msgspec.Struct, frozen=True):
     request_id: of the receipt; repeating a request under the same id returns the same receipt and
     changes nothing.  refit_geometry: also fit the geometry again to the remaining facts, if one was
     fitted (see `FitGeometry`); False is faster, and the receipt then lists the geometry as not
-    covered.  remove_files: also remove copies of the facts in other files of the home; otherwise
-    the receipt names them.
+    covered.  duplicates: what is not learned again: the same ids (off), also the same content under
+    another id (exact), also nearly the same content (near).  remove_files: also remove copies of
+    the facts in other files of the home; otherwise the receipt names them.
     """
 
     request_id: str
@@ -110,6 +111,7 @@ class ForgetRequest(msgspec.Struct, frozen=True):
     requested_at_ns: int = 0
     refit_geometry: bool = True
     remove_files: bool = False
+    duplicates: DuplicateGuard = "exact"
 
 
 class FitGeometry(msgspec.Struct, frozen=True):
@@ -247,10 +249,17 @@ class ReleaseActions(msgspec.Struct, frozen=True):
 
 class EraseFacts(msgspec.Struct, frozen=True):
     """Ids to erase, with tombstones so that a redelivery is not learned again, and the receipt, all
-    in one transaction."""
+    in one transaction.  The contents of facts and candidates, and these `contents` of observations
+    that the ledger does not hold, get tombstones too, see `Receipt.duplicates`."""
 
     ids: tuple[str, ...]
     receipt: Receipt
+    contents: tuple[bytes, ...] = ()
+
+    @property
+    def duplicates(self) -> DuplicateGuard:
+        """What the request wants not to be learned again."""
+        return self.receipt.duplicates
 
 
 class StartGrowth(msgspec.Struct, frozen=True, eq=False):
@@ -272,7 +281,8 @@ class StoreAdaptor(msgspec.Struct, frozen=True, eq=False):
 
 
 class RemoveAdaptor(msgspec.Struct, frozen=True):
-    """An adaptor version to delete; the version before it serves again, or the head alone."""
+    """An adaptor version to delete, also one that is still pending; the version before it serves
+    again, or the head alone."""
 
     domain: str
     version: int

@@ -21,12 +21,12 @@ from . import limits
 
 if TYPE_CHECKING:
     from .actions import Action
-    from .adaptors import AdaptorRecord
+    from .adaptors import AdaptorRecord, PendingAdaptor
     from .domain_merges import DomainMerge
     from .knowledge import Contribution
     from .pending_forgets import PendingForget
     from .recalibration import Recalibration
-    from .receipt import Receipt
+    from .receipt import DeviceOrder, Receipt
 
 Concept = tuple[str, str]
 """A domain and a label."""
@@ -283,6 +283,10 @@ class Ledger(Protocol):
     def was_forgotten(self, fact_id: str) -> bool:
         """Return whether a fact of this id was forgotten."""
 
+    def resembles_forgotten(self, features: bytes) -> bool:
+        """Return whether this content was forgotten, or nearly this one where the request wanted
+        near duplicates refused."""
+
     def geometry(self) -> Mapping[str, NDArray[np.generic]] | None:
         """Return the frozen geometry's arrays, or None before one was fitted."""
 
@@ -291,6 +295,10 @@ class Ledger(Protocol):
 
     def adaptors(self) -> Mapping[str, tuple["AdaptorRecord", ...]]:
         """Return each domain's adaptor versions, newest first, two at most; the first serves."""
+
+    def pending_adaptors(self) -> Mapping[str, "PendingAdaptor"]:
+        """Return by domain what is left of adaptors that a forget ended, until others replace
+        them."""
 
     def attempts(self) -> Mapping[str, str]:
         """Return, by domain, the hash of the facts on which growth last failed."""
@@ -308,6 +316,10 @@ class Ledger(Protocol):
     def receipt(self, request_id: str, selector: Selector, /) -> "Receipt | None":
         """Return the receipt of a completed forget request.  Its selector is the given one if the
         request was for that, and a different one otherwise."""
+
+    def device_orders(self, request_id: str, ids: Iterable[str], /) -> "tuple[DeviceOrder, ...]":
+        """Return the orders of a forget request to other devices that hold what facts with these
+        ids have shaped, as far as known, and those given when facts of the request were erased."""
 
     def key_digest(self, request_id: str, digest: str, /) -> str:
         """Return a digest as the receipt of a request states it: under a key that never leaves the
@@ -508,7 +520,7 @@ def admit(ledger: Ledger, facts: Iterable[Fact], capacity: int) -> Admission:
     unchanged = forgotten = 0
     for fact in _newest(facts):
         stored = ledger.get(fact.id)
-        if ledger.was_forgotten(fact.id):
+        if ledger.was_forgotten(fact.id) or _resembles(ledger, fact, stored):
             forgotten += 1
         elif stored is not None and not fact.supersedes(stored):
             unchanged += 1
@@ -533,6 +545,12 @@ def admit(ledger: Ledger, facts: Iterable[Fact], capacity: int) -> Admission:
         forgotten=forgotten,
         refused=refused,
     )
+
+
+def _resembles(ledger: Ledger, fact: Fact, stored: Fact | None) -> bool:
+    """Return whether a fact brings content that was forgotten; a stored fact keeps its own."""
+    known = stored is not None and stored.features == fact.features
+    return not known and ledger.resembles_forgotten(fact.features)
 
 
 def _newest(facts: Iterable[Fact]) -> Iterable[Fact]:

@@ -21,6 +21,7 @@ import hdc
 
 from .config import Config
 from .domain_merges import moved
+from .duplicates import near_obstacle
 from .events import (
     Acknowledgement,
     Effect,
@@ -179,6 +180,10 @@ class RuntimeForgetting(ABC):
         if event.request_id in self._pending:
             yield self._progress(event)
             return
+        obstacle = self._near_obstacle(event)
+        if obstacle:
+            yield _reject(event.request_id, obstacle, "nothing was forgotten; use exact duplicates")
+            return
         series = self.series.forget(event.selector)
         if not self._deferring:
             self.series.finish_replay()
@@ -205,6 +210,7 @@ class RuntimeForgetting(ABC):
             streams=streams,
             recalibrated=recalibrated,
             series=series,
+            contents=self._contents_of(matched - ids - facts),
         )
         self._prefetched.clear()
         self._session.forget(matched | ids)
@@ -227,11 +233,13 @@ class RuntimeForgetting(ABC):
         refits = event.refit_geometry and bool(facts) and not stays
         geometry = self._refit_geometry(found.ids) if refits else None
         levels = self._levels.forget(event.selector, found.streams, self.knowledge)
-        ended = tuple(self._growth.forget(found.ids, self.knowledge, self._ledger))
-        more = (("adaptors",) if ended else ()) + (("recalibration",) if levels else ())
+        erased = found.ids | found.unlabelled
+        outcomes = self._growth.outcomes(erased, self.knowledge, self._ledger)
+        ended = tuple(self._growth.forget(erased, self.knowledge, self._ledger))
+        more = (("adaptors",) if outcomes else ()) + (("recalibration",) if levels else ())
         more = more if geometry is None else ("geometry", *more)
         frozen = geometry is None and not stays
-        rebuilt = Rebuilt(before, self.digest(), more, frozen)
+        rebuilt = Rebuilt(before, self.digest(), more, frozen, outcomes)
         receipt = write_receipt(event, leaving, rebuilt, self._ledger)
         at_ns = event.requested_at_ns
         subject, domains = event.selector.subject or "", {domain for domain, _ in leaving}
@@ -242,13 +250,14 @@ class RuntimeForgetting(ABC):
             placed=placed_domains(domains, self._ledger, without=found.ids),
             excluded_at_ns=at_ns,
             completed_at_ns=at_ns,
+            devices=self._ledger.device_orders(event.request_id, found.ids),
         )
         # In this order, a crash in between leaves a request to repeat, never a wrong receipt.
         if geometry is not None:
             yield StoreGeometry(geometry)
         yield from levels
         yield from found.release()
-        yield EraseFacts(tuple(sorted(found.ids | found.unlabelled)), receipt)
+        yield EraseFacts(tuple(sorted(erased)), receipt, found.contents)
         yield from ended
         yield Publish(receipt)
 
@@ -287,7 +296,7 @@ class RuntimeForgetting(ABC):
         self._note_geometry(pending, found.ids if whole else None)
         yield from found.release()
         ids = tuple(sorted(found.ids))[:SLICE_FACTS]
-        yield from self._exclude(pending, ids, found.streams, event.requested_at_ns, new=True)
+        yield from self._exclude(pending, ids, found, event.requested_at_ns)
         if not (self.erasing or self.awaiting):
             yield from self._complete(event.requested_at_ns)
         else:
@@ -316,12 +325,14 @@ class RuntimeForgetting(ABC):
         self,
         pending: PendingForget,
         ids: tuple[str, ...],
-        streams: frozenset[str],
+        found: "frozenset[str] | Matched",
         at_ns: int,
-        *,
-        new: bool,
     ) -> Iterator[Effect]:
-        """Erase a slice of a request's facts.  new: record the request with them."""
+        """Erase a slice of a request's facts.  found: what a new request matches, to be recorded
+        with them; else the streams of the slice."""
+        new = isinstance(found, Matched)
+        streams = found.streams if isinstance(found, Matched) else found
+        contents = found.contents if isinstance(found, Matched) else ()
         known, selector = self.knowledge, pending.receipt.selector
         facts = self._learner.facts(ids)
         room = SLICE_FACTS - len(ids)
@@ -329,15 +340,18 @@ class RuntimeForgetting(ABC):
         known.remove(facts, forgotten=True)
         known.dropped.pending = True
         levels = self._levels.forget(selector, streams, known)
-        ended = tuple(self._growth.forget(frozenset(ids), known, self._ledger))
+        erased = frozenset((*ids, *rest))
+        outcomes = self._growth.outcomes(erased, known, self._ledger)
+        ended = tuple(self._growth.forget(erased, known, self._ledger))
         rebuilt = dict.fromkeys(pending.receipt.rebuilt)
-        rebuilt |= dict.fromkeys(("adaptors",) if ended else ())
+        rebuilt |= dict.fromkeys(("adaptors",) if outcomes else ())
         rebuilt |= dict.fromkeys(("recalibration",) if levels else ())
         evicted = self._ledger.evicted_by(Selector(ids=frozenset(ids)))
         evictions = pending.receipt.evictions
         receipt = replace(
             pending.receipt,
             rebuilt=tuple(rebuilt),
+            adaptors=(*pending.receipt.adaptors, *outcomes),
             evictions=add_evictions(evictions, evicted, selector.subject or ""),
         )
         if len(ids) + len(rest) < SLICE_FACTS:
@@ -350,7 +364,12 @@ class RuntimeForgetting(ABC):
         self._pending[receipt.request_id] = pending
         self._session.knowledge_changed()
         yield from levels
-        yield ExcludeFacts(tuple(sorted((*ids, *rest))), pending if changed else None)
+        yield ExcludeFacts(
+            ids=tuple(sorted(erased)),
+            request=pending if changed else None,
+            duplicates=receipt.duplicates,
+            contents=contents,
+        )
         yield from ended
 
     # --- completion -----------------------------------------------------------------------------
@@ -365,7 +384,7 @@ class RuntimeForgetting(ABC):
             ids = self._ledger.select(pending.receipt.selector, SLICE_FACTS)
             self._session.forget(frozenset(ids))
             streams = self._streams_of(ids, ())
-            yield from self._exclude(pending, ids, streams, event.at_ns, new=False)
+            yield from self._exclude(pending, ids, streams, event.at_ns)
             return
         if self._renames:
             yield from self._rename_next()
@@ -442,6 +461,7 @@ class RuntimeForgetting(ABC):
                 digest_after=digest,
                 placed=placed_domains(one.domains, self._ledger, dict(one.renames)),
                 completed_at_ns=max(1, at_ns),
+                devices=self._ledger.device_orders(one.receipt.request_id, ()),
             )
             yield CompleteForget(receipt)
             yield Publish(receipt)
@@ -527,6 +547,20 @@ class RuntimeForgetting(ABC):
     def digest(self) -> str:
         """See `Runtime`."""
 
+    def _near_obstacle(self, event: ForgetRequest) -> str:
+        """Return why a request cannot have near duplicates refused; '' if it can, or does not want
+        that."""
+        if event.duplicates != "near":
+            return ""
+        gone = frozenset(self._ledger.select(event.selector))
+        obstacle = near_obstacle(self._ledger, gone)
+        return f"forgetting, and refusing near duplicates: {obstacle}" if obstacle else ""
+
+    def _contents_of(self, unlabelled: Iterable[str]) -> tuple[bytes, ...]:
+        """Return the features of buffered observations."""
+        rows = map(self._session.label_buffer.get, sorted(unlabelled))
+        return tuple(one.features for one in rows if one is not None)
+
     def _streams_of(self, ids: Iterable[str], buffered: Iterable[str]) -> frozenset[str]:
         """Return the streams of facts and of buffered observations."""
         facts = (self._ledger.get(key) for key in ids)
@@ -539,7 +573,7 @@ class Matched:
     """What a request matches.  ids: of facts, or of the first of them.  unlabelled: of observations
     that are no facts.  released: facts that stay, but leave the records of actions.  streams: of
     all of these.  recalibrated: the streams that lose their recalibration.  series: those that lose
-    samples."""
+    samples.  contents: features of the observations that the ledger does not hold."""
 
     ids: frozenset[str]
     unlabelled: frozenset[str]
@@ -547,6 +581,7 @@ class Matched:
     streams: frozenset[str]
     recalibrated: tuple[str, ...]
     series: tuple[SeriesForgotten, ...]
+    contents: tuple[bytes, ...]
 
     def release(self) -> Iterator[ReleaseActions]:
         """Yield what the records of actions lose."""

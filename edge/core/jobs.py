@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import nas
 
-from .adaptors import AdaptorRecord
+from .adaptors import SOLVED_KINDS, AdaptorRecord
 from .facts import FactBatch
 
 
@@ -15,7 +15,8 @@ class GrowthJob:
     own: facts of the domain; others: facts of the other domains.  spans: (start, stop) columns of
     the encoder's taps.  incumbent: the record that serves the domain now, if any; the head alone
     always competes.  reusable: records that serve other domains; one that does as well is reused
-    instead of a new one.
+    instead of a new one.  blueprint: train this one again, without a search and without a test: a
+    forget has ended the adaptor that it was accepted as.
     """
 
     id: str
@@ -28,10 +29,17 @@ class GrowthJob:
     others: FactBatch = field(repr=False)
     incumbent: AdaptorRecord | None = None
     reusable: tuple[AdaptorRecord, ...] = ()
+    blueprint: nas.Blueprint | None = None
+
+    @property
+    def solved(self) -> bool:
+        """True if the job only derives an adaptor in closed form: no worker process is needed."""
+        return self.blueprint is not None and self.blueprint.kind in SOLVED_KINDS
 
     @property
     def facts(self) -> frozenset[str]:
-        """Ids of all facts that the job holds features of; forgetting one cancels it."""
+        """Ids of all facts that have a say in the result: those that the job holds features of, and
+        those that shaped the records in it.  Forgetting one cancels it."""
         records = (r for r in (self.incumbent, *self.reusable) if r is not None)
         return frozenset((*self.own.ids, *self.others.ids, *(i for r in records for i in r.facts)))
 

@@ -110,7 +110,11 @@ class Learner:
         if self._ledger.was_forgotten(key):
             reason = "labelling: this observation was forgotten"
             return Rejected(key, reason, "send a new observation to learn it again")
-        if self._ledger.get(key) is None and self.unlabelled(key) is None:
+        waiting = None if self._ledger.get(key) is not None else self.unlabelled(key)
+        if waiting is not None and self._ledger.resembles_forgotten(waiting.features):
+            reason = "labelling: this content was forgotten, and came again under another id"
+            return Rejected(key, reason, "a forget with `duplicates` off lets it be learned again")
+        if waiting is None and self._ledger.get(key) is None:
             most = limits.WINDOW_OBSERVATIONS_MAX
             hint = f"label one of the last {most} observations, or a label candidate"
             return Rejected(key, "labelling: the observation has expired", hint)
@@ -316,7 +320,8 @@ class Learner:
         """Return whether a fact is as an action left it."""
         held = self._ledger.get(row.fact.id)
         if held is None:
-            return not row.after and not self._ledger.was_forgotten(row.fact.id)
+            gone = self._ledger.was_forgotten(row.fact.id)
+            return not (row.after or gone or self._ledger.resembles_forgotten(row.fact.features))
         return row.after == held.hash()
 
     @staticmethod

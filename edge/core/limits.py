@@ -66,6 +66,11 @@ LABEL_REQUEST_MAX: Final = 14
 CONTRIBUTIONS_MAX: Final = 64
 """Devices whose contributions are kept."""
 
+COHORT_FRESH_MIN: Final = 8
+"""Contents never published before in a cohort of facts, at least: the smallest group that any
+number which leaves the device may be about.  Chosen by hand: at 8, concepts of a short enrolment
+are published, and a forgotten fact takes 7 to 14 others with it."""
+
 CONTRIBUTED_CONCEPTS_MAX: Final = 1_024
 """Concepts in one contribution."""
 

@@ -23,7 +23,8 @@ AdaptorChange = Literal["derived again", "trained again", "ended"]
 seed, or removed."""
 
 DuplicateGuard = Literal["off", "exact", "near"]
-"""What is refused later: nothing, the same ids, or also features that are nearly the same."""
+"""What is not learned again: the same ids, also the same features under another id, or also
+features that are nearly the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ class Receipt:
     files: tuple[FileFound, ...] = ()
     devices: tuple[DeviceOrder, ...] = ()
     adaptors: tuple[AdaptorOutcome, ...] = ()
-    duplicates: DuplicateGuard = "exact"
+    duplicates: DuplicateGuard = "off"
     accepted_at_ns: int = 0
     excluded_at_ns: int = 0
     completed_at_ns: int = 0

@@ -10,7 +10,7 @@ from typing import Final
 from .events import ForgetRequest
 from .facts import Concept, Ledger, Selector
 from .provenance import names_subject
-from .receipt import EvictedConcept, PlacedDomain, Receipt
+from .receipt import AdaptorOutcome, EvictedConcept, PlacedDomain, Receipt
 
 NOT_COVERED = (
     "backups, exports and bundles outside the home, made before this request",
@@ -18,6 +18,10 @@ NOT_COVERED = (
     "the calibration data of the encoder card's quantiser",
 )
 EVICTED_BEFORE = "adaptors grown from facts that were evicted since (grow the domain again)"
+SKETCHES = (
+    "sketches of these facts, kept to refuse near duplicates: whoever has the file can test a guess"
+    " at their content"
+)
 FROZEN_GEOMETRY = (
     "the frozen geometry, fitted to facts that may include these (refitting the geometry covers it)"
 )
@@ -34,13 +38,15 @@ class Rebuilt:
     """What a forget request has changed.
 
     digest_before, digest_after: of the knowledge.  parts: that were computed again, besides sums,
-    thresholds and heads.  frozen: the geometry in use may have been fitted to the facts.
+    thresholds and heads.  frozen: the geometry in use may have been fitted to the facts.  adaptors:
+    the versions that end.
     """
 
     digest_before: str
     digest_after: str
     parts: tuple[str, ...]
     frozen: bool
+    adaptors: tuple[AdaptorOutcome, ...] = ()
 
 
 def write_receipt(
@@ -60,6 +66,7 @@ def write_receipt(
     evictions = ledger.evictions()
     grown = (EVICTED_BEFORE,) if evictions and ledger.adaptors() else ()
     frozen = (FROZEN_GEOMETRY,) if rebuilt.frozen else ()
+    sketched = (SKETCHES,) if event.duplicates == "near" else ()
     return Receipt(
         request_id=event.request_id,
         requested_at_ns=event.requested_at_ns,
@@ -70,7 +77,9 @@ def write_receipt(
         digest_after=keyed_digest(event.request_id, rebuilt.digest_after, ledger),
         rebuilt=("sums", "thresholds", "heads", *rebuilt.parts),
         evicted_before=evictions,
-        not_covered=NOT_COVERED + frozen + grown,
+        not_covered=NOT_COVERED + frozen + grown + sketched,
+        adaptors=rebuilt.adaptors,
+        duplicates=event.duplicates,
         accepted_at_ns=event.requested_at_ns,
     )
 

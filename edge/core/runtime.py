@@ -46,10 +46,13 @@ from .facts import Ledger, Selector
 from .forecasting import SeriesTracker, State
 from .forgetting import RuntimeForgetting, tap_spans
 from .knowledge import (
+    NOTHING_PUBLISHED,
     Contribution,
     GeometryFitter,
     GeometryRefit,
     Knowledge,
+    Publication,
+    Published,
     Refit,
     ThresholdsRefit,
     derive_knowledge,
@@ -114,7 +117,7 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         self._assessor = Assessor(config, self._session, self._levels)
         self._prefetched = BatchPrefetch(model, ledger, self._assessor)
         spans = tap_spans(model.card.slices)
-        self._growth = Reconfigurator(config, spans)
+        self._growth = Reconfigurator(config, spans, deferring=deferring)
         session, levels = self._session, self._levels
         self._learner = Learner(config, ledger, session, levels, self._growth)
         self._actions = ActionLog(ledger, self._learner, session, levels, self._growth)
@@ -187,9 +190,12 @@ class Runtime(RuntimeForgetting, RuntimeViews):
             self._session.knowledge_changed()
         return self.knowledge.digest(self._model.card.fingerprint)
 
-    def contribute(self, device: str, revision: int) -> Contribution:
-        """Return the contribution of this device's own facts; call it with all effects applied."""
-        return self.knowledge.contribute(device, self._model.card.fingerprint, revision)
+    def contribute(
+        self, device: str, revision: int, published: Published = NOTHING_PUBLISHED
+    ) -> Publication:
+        """Return the contribution of this device's own facts, with what to record before it leaves
+        the device; call it with all effects applied.  published: what was recorded so far."""
+        return self.knowledge.contribute(device, self._model.card.fingerprint, revision, published)
 
     def holds_traces(self, selector: Selector) -> bool:
         """Return whether label candidates, facts in records of actions or samples of series match a
@@ -317,7 +323,7 @@ class Runtime(RuntimeForgetting, RuntimeViews):
     def _growth_finished(self, event: GrowthFinished) -> Iterator[Effect]:
         effects = tuple(self._growth.finish(event, self.knowledge, self._ledger))
         record = event.result.record
-        version = record.version if record is not None else 0
+        version = record.version if record is not None and not record.provisional else 0
         yield from self._actions.grown(event.result.domain, version, effects)
 
     def _rollback(self, event: Rollback) -> Iterator[Effect]:
@@ -327,8 +333,7 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         if self.erasing:
             return
         yield from self._growth.remove_orphans(self.knowledge, self._ledger)
-        if event.grows:
-            yield from self._growth.tick(self.knowledge, self._ledger)
+        yield from self._growth.tick(self.knowledge, self._ledger, grows=event.grows)
 
     def _derive(self) -> Knowledge:
         packed = self._ledger.geometry()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
 from . import limits
 from .columns import find_invalid_columns
@@ -27,6 +27,7 @@ from .events import (
 from .facts import Fact, Selector
 from .jobs import GrowthResult
 from .knowledge import Contribution
+from .receipt import DuplicateGuard
 
 QUOTED_CHARS = 40
 """Characters quoted of a rejected text: enough to find it, short enough to send."""
@@ -118,9 +119,7 @@ def _request_reasons(event: Event) -> Iterator[str]:
         case UndoMerge():
             yield from _text_reasons(merge_id=event.merge_id)
         case ForgetRequest():
-            yield from _text_reasons(request_id=event.request_id)
-            yield from _count_reasons(requested_at_ns=event.requested_at_ns)
-            yield from _selector_reasons(event.selector)
+            yield from _forget_reasons(event)
         case GrowRequest() | Rollback():
             yield from _text_reasons(request_id=event.request_id, domain=event.domain)
         case ConfirmAlarm():
@@ -132,6 +131,14 @@ def _request_reasons(event: Event) -> Iterator[str]:
             result: object = event.result
             if not isinstance(result, GrowthResult):
                 yield f"result must be a GrowthResult, found {_quoted(result)}"
+
+
+def _forget_reasons(event: ForgetRequest) -> Iterator[str]:
+    yield from _text_reasons(request_id=event.request_id)
+    yield from _count_reasons(requested_at_ns=event.requested_at_ns)
+    yield from _selector_reasons(event.selector)
+    if event.duplicates not in get_args(DuplicateGuard):
+        yield f"duplicates must be off, exact or near, found {_quoted(event.duplicates)}"
 
 
 def _contribution_reasons(event: Contribution) -> Iterator[str]:

@@ -31,7 +31,7 @@ from ..core import (
     listed,
 )
 from ..logs import RateLimitedLog, log
-from ..mqtt import InboundMessage, TopicAddress, Topics
+from ..mqtt import FLEET_PURPOSES, InboundMessage, TopicAddress, Topics
 from ..sources import (
     InvalidMeasurement,
     Measurement,
@@ -252,7 +252,7 @@ class Loop:
         found = self.inbox.streams.get(address.name) if address.purpose == "observe" else None
         if found is not None and isinstance(found.settings, TopicStream):
             self._observe(found, arrival)
-        elif address.purpose in {"command", "contribution"} and self.handler is not None:
+        elif address.purpose in {"command", *FLEET_PURPOSES} and self.handler is not None:
             self._queue_command(self.handler, arrival, address)
         else:
             self._reject_unknown_topic(arrival)

@@ -18,7 +18,7 @@ from ..config import (
     read_text,
 )
 from ..core import TEXT_CHARS_MAX, ConfigError
-from ..mqtt import Topics, encode_level
+from ..mqtt import FLEET_PURPOSES, Topics, encode_level
 from ..storage import write_text
 
 OUTBOX: Final = "outbox.db"
@@ -113,8 +113,9 @@ def topic_filters(settings: Settings, topics: Topics) -> list[str]:
     if any(not one.topic for one in streams):
         filters.add(topics.observe_filter())
     if settings.fleet is not None:
-        root = topics.contribution_filter(settings.fleet.name).removesuffix("+")
-        filters.update(root + encode_level(device) for device in settings.fleet.devices)
+        roots = [topics.fleet_filter(settings.fleet.name, one) for one in FLEET_PURPOSES]
+        levels = [encode_level(device) for device in settings.fleet.devices]
+        filters.update(root + level for root in roots for level in levels)
     if settings.commands.enabled:
         filters.add(topics.command_filter())
     return sorted(filters)

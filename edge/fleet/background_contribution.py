@@ -9,7 +9,7 @@ from typing import Final
 import encoder
 import hdc
 
-from ..core import Contribution, EdgeError, FactBatch
+from ..core import EdgeError, FactBatch, Publication, Published
 from ..core.knowledge import derive_knowledge
 from ..storage import Store
 from .contribution_message import compress
@@ -23,12 +23,13 @@ class BackgroundContribution:
     """The derivation of a contribution from one state of a knowledge file.
 
     path, card, geometry: of the home.  device: the contributor.  Once `done`, `result` holds the
-    contribution and its compressed arrays; None if it was cancelled or failed (`problem`).
+    contribution with its plan, what was published before, and its compressed arrays; None if it
+    was cancelled or failed (`problem`).
     """
 
     def __init__(self, path: Path, card: encoder.Card, geometry: hdc.Geometry, device: str) -> None:
         self.geometry = geometry
-        self.result: tuple[Contribution, tuple[int, bytes]] | None = None
+        self.result: tuple[Publication, Published, tuple[int, bytes]] | None = None
         self.problem = ""
         self._path, self._card, self._device = path, card, device
         self._cancelled = False
@@ -49,8 +50,9 @@ class BackgroundContribution:
 
     def _run(self) -> None:
         try:
-            found = self._derive()
-            self.result = None if self._cancelled else (found, compress(found))
+            found, before = self._derive()
+            packed = compress(found.contribution)
+            self.result = None if self._cancelled else (found, before, packed)
         except _CancelledError:
             return
         except EdgeError as error:
@@ -58,12 +60,13 @@ class BackgroundContribution:
         finally:
             self._closed.set()
 
-    def _derive(self) -> Contribution:
+    def _derive(self) -> tuple[Publication, Published]:
         """Derive the contribution from the file as it is now, without those of other devices."""
         with _CancellableStore.open(self._path, self._card, writable=False) as store:
             store.keep_going = lambda: not self._cancelled
             known = derive_knowledge(store, self.geometry)
-            return known.contribute(self._device, self._card.fingerprint, 0)
+            before = store.publications.published()
+            return known.contribute(self._device, self._card.fingerprint, 0, before), before
 
 
 class _CancelledError(Exception):

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final
 
 from ..config import FleetSettings
 from ..core import Contribution, EdgeError, Rejected, unnamed_side
@@ -14,25 +14,11 @@ from ..mqtt import InboundMessage, TopicAddress, Topics
 from ..signing import load_key, public_key
 from .background_contribution import BackgroundContribution
 from .contribution_message import read_contribution, write_contribution
+from .orders import FleetChannel, FleetOrders, Retained
 
 DELAY_FACTOR_MAX: Final = 10
 """A contribution is published after this many times `publish_after_s`, even if facts keep changing.
 Chosen by hand; effect not measured."""
-
-
-class ContributionChannel(Protocol):
-    """The client that publishes contributions."""
-
-    @property
-    def online(self) -> bool:
-        """True while messages can be published."""
-
-    @property
-    def counters(self) -> Any:
-        """Counters; `connected` counts connections."""
-
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int | None:
-        """Publish and return the message id; None if offline or without send quota."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +39,36 @@ class FleetMember:
         context: CommandContext,
         folder: Path,
         topics: Topics,
-        channel: ContributionChannel,
+        channel: FleetChannel,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._device = settings, device
         self._channel, self._context, self._clock = channel, context, clock
         self._key = load_key(folder / settings.key) if settings.key else None
         self._keys = {one: public_key(text, one) for one, text in settings.keys.items()}
-        self._topic = topics.contribution_topic(settings.name)
+        self._topic = topics.fleet_topic(settings.name, "contribution")
+        retained = (
+            Retained(channel, topics.fleet_topic(settings.name, "holds")),
+            Retained(channel, topics.fleet_topic(settings.name, "recall")),
+        )
+        self._orders = FleetOrders(
+            settings, device, context, retained, key=self._key, keys=self._keys
+        )
         self._waiting: dict[str, bytes] = {}
         self._seen = self._derived = ("", 0)
         self._changed_s = self._first_s = clock()
         self._message: bytes | None = None
-        self._connection = -1
+        self._connection = self._revision = -1
         self._deriving: tuple[BackgroundContribution, tuple[str, int]] | None = None
 
     def receive(
         self, arrival: InboundMessage, address: TopicAddress
     ) -> ReceivedContribution | None:
-        """Queue a contribution; None if its device is not adopted from, or it is too large."""
+        """Queue a contribution, a report or an order; None for all but a contribution that is
+        adopted from its device and not too large."""
+        if address.purpose != "contribution":
+            self._orders.receive(arrival, address)
+            return None
         device = address.name
         if device == self._device or device not in self._settings.devices:
             return None
@@ -109,6 +106,9 @@ class FleetMember:
                 log.warning("contribution_not_adopted", device=device, reason=error.message)
         slot = self._context.homes.get("")
         home = slot.home if slot is not None else None
+        if home is not None:
+            self._withdraw_after_forget(home)
+            self._orders.maintain(home)
         if home is not None and self._deriving is not None:
             self._take_result(home, *self._deriving)
         if home is not None and self._deriving is None and self._due(home):
@@ -124,13 +124,13 @@ class FleetMember:
         now = self._clock()
         found = (
             home.store.written_digest() + home.runtime.knowledge.geometry.fingerprint,
-            home.store.receipt_count(),
+            home.store.publications.forgets(),
         )
         if found != self._seen:
             if self._seen == self._derived:
                 self._first_s = now
             self._seen, self._changed_s = found, now
-        if found == self._derived:
+        if found == self._derived or home.runtime.erasing:
             return False
         # After a forget, and after a start, the others must learn of the change at once.
         urgent = found[1] != self._derived[1] or not self._derived[0]
@@ -154,15 +154,45 @@ class FleetMember:
         self._deriving = None
         if deriving.problem:
             log.warning("contribution_not_derived", reason=deriving.problem)
-        here = (home.runtime.knowledge.geometry.fingerprint, home.store.receipt_count())
+        here = (home.runtime.knowledge.geometry.fingerprint, home.store.publications.forgets())
         if deriving.result is None or here != (deriving.geometry.fingerprint, seen[1]):
             return
-        made, packed = deriving.result
+        publication, before, packed = deriving.result
+        publications = home.store.publications
+        if not publications.record(publication.plan, before):
+            return
+        made = publication.contribution
         # Column names are part of a contribution, but not of its content digest.
-        content = "\n".join((made.content, *made.columns))
-        revision = home.store.contribution_revision(content, self._context.now_ns())
-        self._message = write_contribution(replace(made, revision=revision), self._key, packed)
-        self._derived, self._connection = seen, -1
+        content = "\n".join((made.content, *made.columns)) if made.samples else ""
+        revision = publications.revision(content, self._context.now_ns(), seen[1])
+        self._derived = seen
+        if revision != self._revision:
+            self._message = write_contribution(replace(made, revision=revision), self._key, packed)
+            self._revision, self._connection = revision, -1
+
+    def _withdraw_after_forget(self, home: Home) -> None:
+        """Publish an empty contribution if facts were forgotten since the last one: what remains
+        takes time to sum, and what was published must not be used any longer."""
+        forgets, last = home.store.publications.forgets(), home.store.publications.last()
+        if forgets == last.forgets or not last.revision:
+            return
+        self._derived = ("", 0)
+        if not last.content:
+            return
+        geometry = home.runtime.knowledge.geometry
+        revision = home.store.publications.revision("", self._context.now_ns(), forgets)
+        empty = Contribution(
+            device=self._device,
+            card=home.model.card.fingerprint,
+            geometry=geometry.fingerprint,
+            geometry_version=geometry.version,
+            seed=geometry.seed,
+            revision=revision,
+            columns=home.store.columns(),
+        )
+        self._message = write_contribution(empty, self._key)
+        self._revision, self._connection = revision, -1
+        self._publish()
 
     def _publish(self) -> None:
         """Publish the newest contribution, retained, once on each connection."""

@@ -18,6 +18,7 @@ from ..core.adaptors import (
     Spans,
     Transform,
     build_transform,
+    consistent_facts,
     cross_scores,
     fit_adaptor,
     fold_scores,
@@ -98,7 +99,7 @@ def split_holdout(own: FactBatch, others: FactBatch) -> HoldoutSplit:
     Beyond OWN_FACTS those with the lowest hashes take part, so that the result depends on the set
     of facts alone.
     """
-    consistent = select_rows(own, _consistent(own))
+    consistent = consistent_facts(own)
     rows = select_rows(consistent, _lowest(consistent, OWN_FACTS))
     fold = np.full(len(rows), -1, np.intp)
     labels, ranks = np.array(rows.labels), np.argsort(np.argsort(_hashes(rows)))
@@ -220,15 +221,6 @@ def _crossed(transform: Transform, parts: HoldoutSplit, job: GrowthJob) -> Holdo
     return grade_predictions(
         *cross_scores(transform, parts.own, parts.others, standard, parts.fold), parts
     )
-
-
-def _consistent(own: FactBatch) -> NDArray[np.intp]:
-    """Return the indices of facts whose features have a single label."""
-    labels: dict[bytes, set[str]] = {}
-    keys = [row.tobytes() for row in own.features]
-    for key, label in zip(keys, own.labels, strict=True):
-        labels.setdefault(key, set()).add(label)
-    return np.array([row for row, key in enumerate(keys) if len(labels[key]) == 1], np.intp)
 
 
 def _lowest(rows: FactBatch, count: int) -> NDArray[np.intp]:

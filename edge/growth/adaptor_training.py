@@ -15,12 +15,13 @@ import nas
 from ..core import FactBatch
 from ..core.adaptors import (
     LEVELS,
+    SOLVED_KINDS,
     Spans,
     Standardisation,
+    solve_arrays,
     standardise,
     standardising_arrays,
     transform_shapes,
-    tune_kernel,
 )
 from .optimisation import AdamW, deterministic
 from .torch_adaptors import torch_logits, torch_transform
@@ -67,13 +68,11 @@ def train_adaptor(
     the arrays are always finite.  Raises StateCorruptError for a blueprint that does not fit the
     spans.
     """
+    if blueprint.kind in SOLVED_KINDS:
+        return solve_arrays(blueprint, own, others, spans)
     standard = standardise(own, others, spans)
-    if blueprint.kind == "kernel":
-        return tune_kernel(blueprint, own, standard, spans)[0]
     arrays = standardising_arrays(blueprint, standard, spans)
     missing = {n: s for n, s in transform_shapes(blueprint, spans).items() if n not in arrays}
-    if not missing:
-        return arrays
     training_set = _training_set(blueprint, own, others, standard, spans)
     sizes = tuple(spans[tap][1] - spans[tap][0] for tap in blueprint.taps)
     return arrays | _train(blueprint, missing, sizes, training_set, seed)

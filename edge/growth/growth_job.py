@@ -8,7 +8,13 @@ import numpy as np
 
 import nas
 
-from ..core import GrowthJob, GrowthResult
+from ..core import (
+    OVERFLOW,
+    GrowthJob,
+    GrowthResult,
+    result_without_record,
+    train_again,
+)
 from ..core.adaptors import AdaptorRecord, fit_adaptor, is_better
 from .acceptance import (
     HoldoutSplit,
@@ -24,6 +30,10 @@ from .acceptance import (
 from .adaptor_training import train_adaptor
 from .search import SearchProposal, propose_blueprints
 
+CHECKED_FACTS: Final = 256
+"""Facts that an adaptor must score with finite numbers before it is accepted.  Chosen by hand;
+effect not measured."""
+
 LABELS_MIN: Final = 2
 """Fewest labels: with one there is nothing to predict."""
 HELD_MIN: Final = 8
@@ -34,16 +44,8 @@ REUSE_EVIDENCE: Final = 1.64
 """Standard errors by which the best candidate's loss must be below that of another domain's adaptor
 to be trained instead: the usual one-sided 5 %."""
 
-CHECKED_FACTS: Final = 256
-"""Facts that an adaptor must score with finite numbers before it is accepted.  Chosen by hand;
-effect not measured."""
-
 NAMED: Final = 10
 """Facts listed as worth checking: as many as fit a few lines."""
-
-UNMEASURED: Final = float("nan")
-
-OVERFLOW: Final = (np.linalg.LinAlgError, FloatingPointError)
 
 
 @dataclass(slots=True)
@@ -64,8 +66,11 @@ def grow_adaptor(job: GrowthJob, device: nas.DeviceSpeed | None = None) -> Growt
     more than a standard error.
     device: speed of the serving device, for the latency budget; measured here by default.  Bad
     facts raise nothing: a single label, too few facts, contradicting labels and a budget too small
-    for any blueprint give a result with a reason.  Cost: a few seconds of one core.
+    for any blueprint give a result with a reason.  A job that names a blueprint only trains that
+    one.  Cost: a few seconds of one core.
     """
+    if job.blueprint is not None:
+        return train_again(job, train_adaptor)
     trace = _GrowthTrace()
     parts = split_holdout(job.own, job.others)
     if parts.contradictions:
@@ -162,19 +167,18 @@ def _choose(scored: list[ScoredCandidate], serving: ScoredCandidate) -> ScoredCa
 def _record(
     job: GrowthJob, parts: HoldoutSplit, best: ScoredCandidate, serving: ScoredCandidate
 ) -> AdaptorRecord:
-    """Train the best blueprint on all facts, or reuse a record of another domain."""
+    """Train the best blueprint on all facts, or reuse a record of another domain.  All records that
+    competed had a say in the choice, and with them the facts that shaped them."""
     if best.record is not None:
-        arrays, used = best.record.arrays, best.record.facts
+        arrays = best.record.arrays
     else:
         arrays = train_adaptor(best.blueprint, parts.own, job.others, job.spans, job.seed)
-        used = job.others.ids
-    facts = tuple(sorted({*job.own.ids, *used}))
     return AdaptorRecord(
         domain=job.domain,
         version=job.version,
         blueprint=best.blueprint,
         arrays=dict(arrays),
-        facts=facts,
+        facts=tuple(sorted(job.facts)),
         own=len(job.own),
         seed=job.seed,
         accuracy=best.accuracy,
@@ -194,14 +198,7 @@ def _stays_finite(record: AdaptorRecord, job: GrowthJob) -> bool:
 
 
 def _result(job: GrowthJob, trace: _GrowthTrace, reason: str) -> GrowthResult:
-    return GrowthResult(
-        job_id=job.id,
-        domain=job.domain,
-        record=None,
-        reason=reason,
-        accuracy=UNMEASURED,
-        incumbent=UNMEASURED,
-        search=tuple(trace.lines),
-        candidates=tuple(trace.tried),
-        named=trace.named,
+    found = result_without_record(job, reason)
+    return replace(
+        found, search=tuple(trace.lines), candidates=tuple(trace.tried), named=trace.named
     )

@@ -13,6 +13,7 @@ import nas
 from ..core import Adaptor, FactBatch, GrowthJob
 from ..core.adaptors import (
     LEVELS,
+    SOLVED_KINDS,
     FittedHead,
     KernelMachine,
     Spans,
@@ -32,7 +33,6 @@ SUPPORT_FACTS: Final = 512
 effect not measured."""
 TRAINED_FACTS: Final = 1_024
 """Facts up to which training a candidate takes a few seconds: docs/decisions/0011."""
-SOLVED: Final = ("none", "random", "kernel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def _chosen(found: nas.SearchChoice, facts: int, spans: Spans) -> tuple[nas.Blue
     short = found.shortlist(CANDIDATES)
     if facts > TRAINED_FACTS:
         firsts = {one.kind: one for one in reversed(found.ranking)}
-        short = tuple(firsts[kind] for kind in SOLVED if kind in firsts)
+        short = tuple(firsts[kind] for kind in SOLVED_KINDS if kind in firsts)
     kernels = [one for one in found.ranking if one.kind == "kernel"]
     read = {one: sum(spans[tap][1] - spans[tap][0] for tap in one.taps) for one in kernels}
     widest = max(kernels, key=lambda one: (min(one.width, facts), read[one]), default=None)

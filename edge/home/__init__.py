@@ -18,6 +18,8 @@ if TYPE_CHECKING:
         verify_home,
     )
     from .agreement import AgreementCount
+    from .alike import Alike, find_alike_facts
+    from .bundle_trial import BUNDLE_FOLDER
     from .command_context import CommandContext
     from .console_views import describe_knowledge, observation_values, preview_forget
     from .device_port import (
@@ -75,6 +77,8 @@ else:
                 "verify_home",
             ),
             "agreement": ("AgreementCount",),
+            "alike": ("Alike", "find_alike_facts"),
+            "bundle_trial": ("BUNDLE_FOLDER",),
             "command_context": ("CommandContext",),
             "console_views": ("describe_knowledge", "observation_values", "preview_forget"),
             "device_port": (
@@ -120,10 +124,12 @@ else:
     )
 
 __all__ = [
+    "BUNDLE_FOLDER",
     "DEFAULT",
     "OUTBOX",
     "AdaptorSummary",
     "AgreementCount",
+    "Alike",
     "Attachment",
     "Beat",
     "Column",
@@ -160,6 +166,7 @@ __all__ = [
     "done_actions",
     "event_as_data",
     "explain_observation",
+    "find_alike_facts",
     "forecast_file",
     "group_rows",
     "grow_due",

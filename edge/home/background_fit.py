@@ -1,10 +1,7 @@
 """Thresholds, router and adaptors fitted in a background thread: over thousands of facts they take
 a second, and decisions do not wait for them."""
 
-import os
-import sys
 import threading
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,10 +11,8 @@ from ..core import EdgeError, GrowthResult, Runtime
 from ..core.knowledge import HeadRefit, Refit
 from ..logs import log
 from ..storage import Store
+from ..worker import lower_priority
 from .process_memory import return_free_memory
-
-NICENESS: Final = 10
-"""As a worker's (`worker.NICENESS`); on Linux it applies to the thread alone."""
 
 WAIT_S: Final = 30.0
 """Longest that an erasure waits for the thread to close the file; reading a sample takes a tenth of
@@ -139,11 +134,3 @@ class _Fit:
         self.refit = refit
         self.closed = threading.Event()
         self.solving = self.failed = False
-
-
-def lower_priority() -> None:
-    """Lower the priority of the calling thread, so that it takes no time from decisions."""
-    if sys.platform == "linux":
-        with suppress(OSError):  # A sandbox may forbid both; then the thread competes more.
-            os.nice(NICENESS)
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

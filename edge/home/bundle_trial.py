@@ -9,6 +9,9 @@ from ..core import Acknowledgement, Decision, Event, Label, LabelMany, Message, 
 from ..mqtt import BundleTrialReport
 from ..storage import BundleTrial
 
+BUNDLE_FOLDER: Final = "bundles"
+"""Folder in a home with the bundles that commands may import."""
+
 GUESSES_MAX: Final = 4_096
 """Predictions kept until their label comes.  Chosen by hand; effect not measured."""
 

@@ -20,12 +20,16 @@ from ..config import SETTINGS
 from ..core import FileFound, FileKind
 from ..storage import SIDE_FILES, TABLES_WITH_IDS, Store, own_copies
 
-FILES_MAX: Final = 10_000
-"""Files of a home that are looked at: a folder of measurements in it must not hold up a forget."""
+FILES_MAX: Final = 500
+"""Files that are looked at while the home serves, the outer ones first: 10 ms.  A folder of
+measurements in the home must not hold up decisions."""
 
-IDS_CHECKED_MAX: Final = 2_000
-"""Ids of a file that are looked up while the home serves: 20 ms.  A file with more of them, none of
+IDS_CHECKED_MAX: Final = 1_000
+"""Ids of a file that are looked up while the home serves: 10 ms.  A file with more of them, none of
 the first forgotten, counts as one that may hold the facts."""
+
+TAIL_BYTES: Final = 1 << 16
+"""Last bytes of an ONNX file, where its metadata is: a kilobyte or two."""
 
 FIRST_BYTES: Final = 512
 """Bytes that tell what a file is."""
@@ -80,8 +84,8 @@ def search_home(
     """Return the files of a home that hold forgotten facts, or may do so, and remove them.
 
     ids: of facts that are being forgotten, besides those that were.  before_ns: when, for files
-    that name no fact; 0: at the last request.  Cost: a few bytes of each file, 10 us for each id of
-    a backup or export.
+    that name no fact; 0: at the last request.  Cost: 20 us for each file, 10 us for each id of a
+    backup or export; bounded where only own copies are removed, which is done while serving.
     """
     at_ns = before_ns or max((one["requested_at_ns"] for one in store.receipts()), default=0)
     if not (at_ns or ids):
@@ -90,20 +94,22 @@ def search_home(
     def forgotten(key: str) -> bool:
         return key in ids or store.was_forgotten(key)
 
-    most = None if remove == "all" else IDS_CHECKED_MAX
+    serving = remove == "own copies"
+    most = IDS_CHECKED_MAX if serving else None
+    files = islice(_files(folder), FILES_MAX if serving else None)
     return tuple(
-        _settle(folder, one, remove=remove == "all" or (one.own and remove == "own copies"))
-        for one in _candidates(folder, store.path, forgotten, at_ns)
+        _settle(folder, one, remove=remove == "all" or (one.own and serving))
+        for one in _candidates(files, store.path, forgotten, at_ns)
         if (one.own and remove != "nothing") or one.holds(most)
     )
 
 
 def _candidates(
-    folder: Path, knowledge: Path, forgotten: Callable[[str], bool], before_ns: int
+    files: Iterator[Path], knowledge: Path, forgotten: Callable[[str], bool], before_ns: int
 ) -> Iterator[Candidate]:
     """Yield the files that are recognised, but the knowledge file and what belongs to it."""
     copies = set(own_copies(knowledge))
-    for path in islice(_files(folder), FILES_MAX):
+    for path in files:
         if path.absolute() in copies:
             yield _backup(path, forgotten, own=True)
         elif path.name.startswith(knowledge.name) and path.parent == knowledge.parent:
@@ -129,14 +135,17 @@ def _settle(folder: Path, one: Candidate, *, remove: bool) -> FileFound:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield the files of a home, without links and without other homes in it."""
+    """Yield the files of a home, the outer ones first, without links and other homes in it."""
+    inner = []
     for path in sorted(folder.iterdir()):
         if path.is_symlink():
             continue
         if path.is_file():
             yield path
         elif path.is_dir() and not (path / SETTINGS).exists():
-            yield from _files(path)
+            inner.append(path)
+    for path in inner:
+        yield from _files(path)
 
 
 def _recognise(path: Path, forgotten: Callable[[str], bool], before_ns: int) -> Candidate | None:
@@ -207,6 +216,8 @@ def _export_holds(path: Path, forgotten: Callable[[str], bool], most: int | None
 def _has_digest(path: Path) -> bool:
     """Return whether an ONNX file is a decision that `auricle export onnx` wrote."""
     try:
-        return ONNX in path.read_bytes()
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+            return ONNX in file.read()
     except OSError:
         return False

@@ -1,5 +1,6 @@
 """Growth on request: search and train an adaptor now, list the adaptors, roll back."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -54,7 +55,8 @@ class GrowthOutcome:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdaptorSummary:
     """A version of a domain's adaptor, or (version 0) its head alone.  nbytes, and operations per
-    sample: of adaptor and head together; 0 for a version that does not serve."""
+    sample: of adaptor and head together; 0 for a version that does not serve.  provisional: trained
+    again after a forget, and not judged by growth yet; its accuracy is unknown."""
 
     domain: str
     version: int
@@ -67,6 +69,7 @@ class AdaptorSummary:
     incumbent: float | None
     digest: str
     serves: bool
+    provisional: bool = False
 
 
 def grow_domain(home: Home, domain: str, beat: Beat) -> GrowthOutcome:
@@ -88,6 +91,15 @@ def grow_due(home: Home, beat: Beat) -> Iterator[GrowthOutcome]:
         if home.worker.job is None:
             return
         yield _finish(home, beat)
+
+
+def make_again(home: Home, beat: Beat) -> Iterator[GrowthOutcome]:
+    """Make the adaptors again that a forget has ended, one after the other, and nothing else.  A
+    daemon does so at its next tick."""
+    while home.store.pending_adaptors():
+        home.feed(Tick())
+        if home.worker.job is not None:
+            yield _finish(home, beat)
 
 
 def list_adaptors(home: Home) -> tuple[AdaptorSummary, ...]:
@@ -164,8 +176,9 @@ def _summaries(
             nbytes=active.nbytes if active else 0,
             operations=active.operations if active else 0,
             facts=record.own,
-            accuracy=record.accuracy,
-            incumbent=record.incumbent,
+            accuracy=None if math.isnan(record.accuracy) else record.accuracy,
+            incumbent=None if math.isnan(record.incumbent) else record.incumbent,
             digest=record.digest,
             serves=active is not None,
+            provisional=record.provisional,
         )

@@ -62,7 +62,7 @@ from ..storage import (
 )
 from ..worker import Worker
 from .background_fit import BackgroundFitter
-from .bundle_trial import TrialHealth
+from .bundle_trial import BUNDLE_FOLDER, TrialHealth
 from .gallery import Gallery
 from .process_memory import return_free_memory
 from .raw_inputs import RawInputs
@@ -137,6 +137,7 @@ class Home:
             opened.callback(self.model.close)
             path = folder / self.settings.knowledge.file
             self.store = opened.enter_context(Store.open(path, self.model.card, writable=writable))
+            self.store.publications.sends = self.settings.fleet is not None
             self.runtime = self._open_runtime()
             opened.pop_all()
         self.session = SeriesStateFile(path)
@@ -327,6 +328,26 @@ class Home:
         self.reopen()
         return msgspec.structs.replace(report, state="reverted", reason=reason)
 
+    def remove_bundle(self, publisher: str, counter: int) -> BundleTrialReport:
+        """Remove what an imported bundle brought, and its file; a trial of it is reverted.  The
+        geometry stays.  Raises StateError if it is not imported."""
+        wanted = (publisher, counter)
+        held = {(one.publisher, one.counter): one for one in self.store.trials.imported()}
+        if wanted not in held:
+            raise StateError(
+                f"removing bundle {counter} of {publisher}: it is not imported here",
+                "`auricle bundle list` shows those that are",
+            )
+        trial = self.store.trials.current()
+        if trial is not None and (trial.publisher, trial.counter) == wanted:
+            self.end_trial("it was removed")
+        else:
+            self.store.remove_bundle(held[wanted])
+            self.reopen()
+        name = held[wanted].name
+        (self.folder / BUNDLE_FOLDER / name).unlink(missing_ok=True)
+        return BundleTrialReport(bundle=name, state="removed", reason="")
+
     def trial_state(self) -> BundleTrialReport:
         """Return a report on the bundle on trial; raises StateError without one."""
         if self.trial is None:
@@ -377,17 +398,23 @@ class Home:
         return self.settings.fleet is not None and self.store.geometry() is not None
 
     def forget_buried(self, other: Store) -> int:
-        """Forget every own fact that another store has forgotten, and adopt its tombstones.
+        """Forget every own fact that another store has forgotten, also by its content.
 
-        Returns the number of forgotten facts; they leave a receipt.
+        Returns the number of forgotten facts; they leave a receipt.  Facts that the other store
+        holds beside a tombstone of their content stay, as they do there.  The store adopts the
+        tombstones, of contents too, once the other's facts are in.
         """
         ids = frozenset(
-            fact.id for page in self.store.pages() for fact in page if other.was_forgotten(fact.id)
+            fact.id
+            for page in self.store.pages()
+            for fact in page
+            if other.was_forgotten(fact.id)
+            or (other.resembles_forgotten(fact.features) and other.get(fact.id) is None)
         )
         if ids:
             at_ns = time.time_ns()
-            self.feed(ForgetRequest(f"merge-{at_ns}", Selector(ids=ids), at_ns))
-        self.store.adopt_tombstones(other)
+            request = f"merge-{at_ns}"
+            self.feed(ForgetRequest(request, Selector(ids=ids), at_ns, duplicates="off"))
         return len(ids)
 
     def save_derived(self) -> None:
@@ -477,7 +504,7 @@ class Home:
             self.store.apply(CompleteForget(self.receipts.complete(effect.receipt)))
         else:
             receipt = self.receipts.complete(effect.receipt, frozenset(effect.ids))
-            self._erase(EraseFacts(effect.ids, receipt))
+            self._erase(EraseFacts(effect.ids, receipt, effect.contents))
 
     def _erase(self, effect: EraseFacts | ExcludeFacts) -> None:
         """Erase, and call `erased` once that is durable, even if overwriting then fails."""

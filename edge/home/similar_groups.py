@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .background_fit import lower_priority
+from ..worker import lower_priority
 
 SKETCH_BYTES: Final = 128
 """Bytes of a hypervector that stand for an observation.  On six sets 77 % of a group have its most

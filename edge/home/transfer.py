@@ -98,6 +98,8 @@ def merge_store(home: Home, other: Store) -> MergeSummary:
     forgotten = home.forget_buried(other)
     facts = tuple(fact for page in other.pages() for fact in page)
     ack = acknowledged(home.feed(Enrol(facts)))
+    # Afterwards: the other's facts need not bow to its own tombstones, only to those here.
+    home.store.adopt_tombstones(other)
     digest = after_change(f"{ack.count} facts were merged and kept", home.refit_geometry)
     detail = "; ".join(filter(None, (ack.detail, unnamed_side(own, others))))
     return MergeSummary(ack.count, detail, forgotten, digest)
@@ -169,8 +171,9 @@ def _with_suffix(path: Path, suffix: str) -> Path:
 
 
 def _forget_again(folder: Path, kept: Path) -> int:
-    """Forget in the restored file the facts that the replaced one had forgotten, and copy its
-    column names if the backup has none; do nothing if that one is damaged or of another card.
+    """Forget in the restored file the facts that the replaced one had forgotten, copy what it had
+    published, and its column names if the backup has none; do nothing if that one is damaged or of
+    another card.
 
     A forget request since the backup may have covered its recalibration, which is then dropped, and
     facts in the records of actions, which are always dropped.
@@ -187,6 +190,8 @@ def _forget_again(folder: Path, kept: Path) -> int:
         if before.receipt_count() > home.store.receipt_count() and home.store.recalibrations():
             home.store.drop_recalibrations()
         home.store.action_records.drop()
+        home.store.publications.adopt(before.publications)
         forgotten = home.forget_buried(before)
+        home.store.adopt_tombstones(before)
         home.stamp()
     return forgotten

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from .presence import Channels, SilentPresence, Streams
     from .presences import StatusPresence, make_presence, make_sparkplug
     from .schemas import message_schemas
-    from .topics import TopicAddress, Topics, encode_level, kind_of
+    from .topics import FLEET_PURPOSES, TopicAddress, Topics, encode_level, kind_of
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -82,12 +82,13 @@ else:
             "presence": ("Channels", "SilentPresence", "Streams"),
             "presences": ("StatusPresence", "make_presence", "make_sparkplug"),
             "schemas": ("message_schemas",),
-            "topics": ("TopicAddress", "Topics", "encode_level", "kind_of"),
+            "topics": ("FLEET_PURPOSES", "TopicAddress", "Topics", "encode_level", "kind_of"),
         },
     )
 
 __all__ = [
     "ALIVE_S",
+    "FLEET_PURPOSES",
     "LOST",
     "AdaptorStatus",
     "AnnouncedDevice",

@@ -175,14 +175,15 @@ class ClockJump(msgspec.Struct, frozen=True):
 
 
 class BundleTrialReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of a bundle's trial.  Counts since the trial began, or since the last restart.
+    """The state of a bundle's trial, or that the bundle was removed.  Counts since the trial began,
+    or since the last restart.
 
     decided: decisions; unknown: those that were novel or abstained.  labelled: labels that arrived
     for them; agreed: labels that agree with the decision.
     """
 
     bundle: str
-    state: Literal["on trial", "confirmed", "reverted"]
+    state: Literal["on trial", "confirmed", "reverted", "removed"]
     reason: str
     decided: int = 0
     unknown: int = 0

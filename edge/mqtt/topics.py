@@ -26,12 +26,15 @@ NAMES_CACHED: Final = 2_048
 _RESERVED: Final = re.compile(r"[/+#%\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CAPITAL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
-Purpose = Literal["observe", "command", "contribution", "other"]
+FleetPurpose = Literal["contribution", "holds", "recall"]
+Purpose = Literal["observe", "command", "contribution", "holds", "recall", "other"]
+FLEET_PURPOSES: Final[tuple[FleetPurpose, ...]] = ("contribution", "holds", "recall")
+"""Messages among the members of a fleet: sums, what a member holds of others, bundles to drop."""
 
 
 class TopicAddress(msgspec.Struct, frozen=True):
-    """The parsed topic of a received message.  name: the stream, the verb, or the contributing
-    device.  fleet: of a contribution."""
+    """The parsed topic of a received message.  name: the stream, the verb, or the device of a
+    member.  fleet: of a member."""
 
     purpose: Purpose
     name: str = ""
@@ -117,13 +120,13 @@ class Topics:
         """Return the topic filter of commands."""
         return f"{self.base}/command/+"
 
-    def contribution_filter(self, fleet: str) -> str:
-        """Return the topic filter of the contributions to a fleet."""
-        return f"{FLEET}/{encode_level(fleet)}/contribution/+"
+    def fleet_filter(self, fleet: str, purpose: FleetPurpose) -> str:
+        """Return the topic filter of the members of a fleet, without the device."""
+        return f"{FLEET}/{encode_level(fleet)}/{purpose}/"
 
-    def contribution_topic(self, fleet: str) -> str:
-        """Return the topic of this device's contribution to a fleet."""
-        return f"{FLEET}/{encode_level(fleet)}/contribution/{self.base.rpartition('/')[2]}"
+    def fleet_topic(self, fleet: str, purpose: FleetPurpose) -> str:
+        """Return the topic of this device's messages to a fleet."""
+        return self.fleet_filter(fleet, purpose) + self.base.rpartition("/")[2]
 
     def parse(self, topic: str) -> TopicAddress:
         """Parse the topic of a received message; its purpose is "other" if it is none of the
@@ -136,9 +139,11 @@ class Topics:
             return TopicAddress("observe", name)
         if head == f"{self.base}/command":
             return TopicAddress("command", name)
-        if head.startswith(f"{FLEET}/") and head.endswith("/contribution"):
-            fleet = decode_level(head[len(FLEET) + 1 : -len("/contribution")])
-            return TopicAddress("contribution", name, fleet) if fleet else TopicAddress("other")
+        root, _, last = head.rpartition("/")
+        purpose = next((one for one in FLEET_PURPOSES if one == last), None)
+        if purpose is not None and root.startswith(f"{FLEET}/"):
+            fleet = decode_level(root[len(FLEET) + 1 :])
+            return TopicAddress(purpose, name, fleet) if fleet else TopicAddress("other")
         return TopicAddress("other")
 
     def allows_response(self, topic: str) -> bool:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .bundle_trials import BundleTrial
+    from .bundle_trials import BundleTrial, ImportedBundle
     from .candidate_index import CandidateEntry
     from .card_fingerprint import read_card_fingerprint
     from .command_journal import AnsweredCommand, JournalEntry
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .file_copies import own_copies
     from .history_file import HistoryEvent, HistoryFile, events_as_data
     from .network_weights import Weights, read_weights, shipped_weights, write_weights
+    from .publications import EXPORTS_MAX, BundleVersion, ExportedPart, ExportRecord, HeldBundle
     from .schema import run_steps
     from .serialization import LazyArrays, pack_arrays, pack_data, unpack_arrays, unpack_data
     from .series_state import SeriesStateFile
@@ -32,7 +33,7 @@ else:
     __getattr__ = lazy_names(
         __name__,
         {
-            "bundle_trials": ("BundleTrial",),
+            "bundle_trials": ("BundleTrial", "ImportedBundle"),
             "candidate_index": ("CandidateEntry",),
             "card_fingerprint": ("read_card_fingerprint",),
             "command_journal": ("AnsweredCommand", "JournalEntry"),
@@ -56,6 +57,13 @@ else:
             "file_copies": ("own_copies",),
             "history_file": ("HistoryEvent", "HistoryFile", "events_as_data"),
             "network_weights": ("Weights", "read_weights", "shipped_weights", "write_weights"),
+            "publications": (
+                "BundleVersion",
+                "EXPORTS_MAX",
+                "ExportRecord",
+                "ExportedPart",
+                "HeldBundle",
+            ),
             "schema": ("run_steps",),
             "serialization": (
                 "LazyArrays",
@@ -71,14 +79,20 @@ else:
     )
 
 __all__ = [
+    "EXPORTS_MAX",
     "SIDE_FILES",
     "TABLES_WITH_IDS",
     "AnsweredCommand",
     "BundleTrial",
+    "BundleVersion",
     "CandidateEntry",
     "DigestKey",
+    "ExportRecord",
+    "ExportedPart",
+    "HeldBundle",
     "HistoryEvent",
     "HistoryFile",
+    "ImportedBundle",
     "JournalEntry",
     "LazyArrays",
     "SeriesStateFile",

@@ -8,6 +8,7 @@ import hashlib
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -51,6 +52,16 @@ class BundleTrial(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.publisher} {self.counter}"
 
 
+@dataclass(frozen=True, slots=True)
+class ImportedBundle:
+    """A bundle that was imported.  name: of its file.  device: the one that exported it."""
+
+    name: str
+    publisher: str
+    counter: int
+    device: str
+
+
 class BundleTrials:
     """The bundle trial of a store.  rows: runs a query; change: opens a transaction after which the
     adaptors are read again."""
@@ -77,8 +88,9 @@ class BundleTrials:
         geometry: dict[str, Any],
         contribution: Contribution | None,
         records: tuple[AdaptorRecord, ...],
+        maker: str = "",
     ) -> None:
-        """Import a bundle and keep the replaced state."""
+        """Import a bundle and keep the replaced state.  maker: the device that exported it."""
         packed, before = pack_arrays(geometry), self._meta("geometry") or b""
         counters = self._counters() | {trial.publisher: trial.counter}
         with self._change("beginning a trial") as db:
@@ -92,8 +104,17 @@ class BundleTrials:
                     (contribution.device,),
                 )
                 tables.store_contribution(db, contribution)
+            number = db.execute(
+                "INSERT INTO imported_bundles (name, publisher, counter, device, revision)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (trial.bundle, trial.publisher, trial.counter, maker, trial.revision),
+            ).lastrowid
             for record in records:
                 tables.insert_adaptor(db, record)
+                db.execute(
+                    "UPDATE adaptors SET bundle = ? WHERE domain = ? AND version = ?",
+                    (number, record.domain, record.version),
+                )
             db.execute("DELETE FROM attempts")
             tables.put_meta(db, COUNTERS, msgspec.json.encode(counters))
             tables.put_meta(db, TRIAL, msgspec.json.encode(trial))
@@ -125,7 +146,39 @@ class BundleTrials:
             )
             if given.rowcount:
                 db.execute("INSERT INTO contributions SELECT * FROM replaced_contributions")
+            if trial:
+                db.execute(
+                    "DELETE FROM imported_bundles WHERE publisher = ? AND counter = ?",
+                    (trial.publisher, trial.counter),
+                )
             _end(db)
+
+    def imported(self) -> list[ImportedBundle]:
+        """Return the bundles that were imported and neither reverted nor removed."""
+        rows = self._rows(
+            "SELECT name, publisher, counter, device FROM imported_bundles ORDER BY number"
+        )
+        return [ImportedBundle(*row) for row in rows]
+
+    def remove(self, one: ImportedBundle) -> None:
+        """Remove the adaptors and the sums of a bundle that is not on trial.  The geometry stays:
+        all facts here are compared under it."""
+        where = (one.publisher, one.counter)
+        rows = self._rows(
+            "SELECT number, device, revision FROM imported_bundles"
+            " WHERE publisher = ? AND counter = ?",
+            where,
+        )
+        with self._change("removing a bundle") as db:
+            for number, device, revision in rows:
+                db.execute("DELETE FROM adaptors WHERE bundle = ?", (number,))
+                db.execute(
+                    "DELETE FROM contributions WHERE device = ? AND revision = ?",
+                    (device, revision),
+                )
+                db.execute("DELETE FROM imported_bundles WHERE number = ?", (number,))
+            tables.delete_orphaned_ids(db)
+            tables.put_meta(db, "unscrubbed", b"1")
 
     def _counters(self) -> dict[str, int]:
         found = self._meta(COUNTERS)

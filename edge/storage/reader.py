@@ -37,16 +37,19 @@ from ..core import (
     rank_number,
 )
 from ..core import limits as core_limits
-from ..core.adaptors import AdaptorRecord
+from ..core.adaptors import AdaptorRecord, PendingAdaptor
 from . import action_log, tables
 from .candidate_index import CandidateIndex, candidate_entry
 from .capture_times import CaptureTimes, changed_times
 from .concept_totals import DIGEST_BYTES, ConceptTotals
+from .content_tombstones import ContentTombstones
 from .database import guard_errors
 from .derived_table import read_derived
 from .digest_key import DigestKey
 from .fact_reads import DAMAGED, FactReads, without_rows
 from .lists import Lists
+from .pending_adaptors import COLUMNS as PENDING_COLUMNS
+from .pending_adaptors import pending_from_row
 from .pending_forgets import read_pending
 from .provenance import count_evicted, count_placed
 from .receipt_rows import name_pattern, receipt_digest, receipt_from_body, veil_receipt
@@ -78,6 +81,7 @@ class StoreReader:
                 f"opening {path}: its encoder card or its tombstone key is missing", DAMAGED
             )
         self._facts = FactReads(self._rows, self._width, path)
+        self.buried = ContentTombstones(self._rows, self._keys)
         self._totals: ConceptTotals | None = None
         self._times = CaptureTimes()
         self._candidates: CandidateIndex | None = None
@@ -220,6 +224,10 @@ class StoreReader:
             for number, key in self._keys
         )
 
+    def resembles_forgotten(self, features: bytes) -> bool:
+        """See `facts.Ledger`."""
+        return self.buried.hold(features)
+
     def geometry(self) -> Mapping[str, NDArray[Any]] | None:
         """See `facts.Ledger`."""
         packed = self._meta("geometry")
@@ -240,6 +248,16 @@ class StoreReader:
         if self._records is None:
             self._records = self._read_records()
         return self._records
+
+    def pending_adaptors(self) -> dict[str, PendingAdaptor]:
+        """See `facts.Ledger`."""
+        rows = self._rows(f"SELECT {PENDING_COLUMNS} FROM pending_adaptors ORDER BY domain")
+        try:
+            return {row[0]: pending_from_row(row) for row in rows}
+        except ValueError as error:
+            raise StateCorruptError(
+                f"reading the pending adaptors in {self.path}: one is damaged", DAMAGED
+            ) from error
 
     def attempts(self) -> dict[str, str]:
         """See `facts.Ledger`."""
@@ -539,8 +557,8 @@ class StoreReader:
     def _read_records(self) -> dict[str, tuple[AdaptorRecord, ...]]:
         found: dict[str, tuple[AdaptorRecord, ...]] = {}
         rows = self._rows(
-            "SELECT number, digest, domain, version, blueprint, own, seed, accuracy, incumbent"
-            " FROM adaptors WHERE kept_for IS NULL ORDER BY domain, number DESC"
+            "SELECT number, digest, domain, version, blueprint, own, seed, accuracy, incumbent,"
+            " provisional FROM adaptors WHERE kept_for IS NULL ORDER BY domain, number DESC"
         )
         for number, digest, *values in rows:
             shaped = "SELECT id FROM adaptor_facts WHERE adaptor = ? ORDER BY id"

@@ -83,7 +83,9 @@ def _escaped(text: str) -> str:
 def veil_selector(selector: Selector, key: DigestKey) -> Selector:
     """Return a selector with keyed hashes in place of its texts; its times stay."""
     texts = {name: getattr(selector, name) for name in TEXTS}
-    hashed = {name: _hash(key, text) for name, text in texts.items() if text is not None}
+    hashed: dict[str, Any] = {
+        name: _hash(key, text) for name, text in texts.items() if text is not None
+    }
     ids = selector.ids and frozenset(_hash(key, one) for one in selector.ids)
     return replace(selector, ids=ids, **hashed)
 

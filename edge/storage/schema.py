@@ -208,6 +208,50 @@ MIGRATIONS: Final[list[str]] = [
     ALTER TABLE adaptors ADD COLUMN kept_for INTEGER;
     """,
     """
+    -- Contents of forgotten facts: keyed hashes, and sketches for near duplicates.
+    CREATE TABLE content_tombstones (
+        number INTEGER PRIMARY KEY,
+        near INTEGER NOT NULL,
+        key INTEGER NOT NULL REFERENCES burial_keys (number),
+        body BLOB NOT NULL,
+        UNIQUE (near, key, body)
+    );
+    -- Fleet: what was published of the facts.
+    CREATE TABLE cohorts (number INTEGER PRIMARY KEY, members BLOB NOT NULL);
+    CREATE TABLE exported_parts (
+        number INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL,
+        name BLOB NOT NULL,
+        members BLOB NOT NULL,
+        UNIQUE (kind, name)
+    );
+    CREATE TABLE exports (
+        number INTEGER PRIMARY KEY,
+        publisher TEXT NOT NULL,
+        counter INTEGER NOT NULL,
+        cohorts BLOB NOT NULL,
+        parts BLOB NOT NULL,
+        order_id TEXT NOT NULL
+    );
+    CREATE TABLE holders (
+        device TEXT NOT NULL,
+        holds TEXT NOT NULL,
+        publisher TEXT NOT NULL,
+        counter INTEGER NOT NULL,
+        UNIQUE (device, holds, publisher, counter)
+    );
+    CREATE TABLE recalls (order_id TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE imported_bundles (
+        number INTEGER PRIMARY KEY,
+        name TEXT NOT NULL,
+        publisher TEXT NOT NULL,
+        counter INTEGER NOT NULL,
+        device TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        UNIQUE (publisher, counter)
+    );
+    ALTER TABLE adaptors ADD COLUMN bundle INTEGER;
+    INSERT INTO meta VALUES ('published_key', randomblob(32));
     -- Forget requests that are not complete.
     CREATE TABLE pending_forgets (
         number INTEGER PRIMARY KEY,
@@ -223,6 +267,14 @@ MIGRATIONS: Final[list[str]] = [
     INSERT OR REPLACE INTO meta VALUES ('plain_digests', x'31');
     DELETE FROM meta WHERE name = 'stamp';
     INSERT OR REPLACE INTO meta VALUES ('uncleaned', x'31');
+    -- Adaptors that are made again after a forget.
+    ALTER TABLE adaptors ADD COLUMN provisional INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE pending_adaptors (
+        domain TEXT PRIMARY KEY,
+        version INTEGER NOT NULL,
+        blueprint TEXT NOT NULL,
+        seed INTEGER NOT NULL
+    ) WITHOUT ROWID;
     """,
 ]
 

@@ -22,6 +22,7 @@ from ..core import (
     RECALIBRATION_VERSION,
     CompleteForget,
     Derived,
+    DeviceOrder,
     Effect,
     EraseFacts,
     ExcludeFacts,
@@ -45,13 +46,15 @@ from ..core import (
     Together,
     digest_facts,
 )
+from ..core.duplicates import rows_to_bury
 from . import action_log, tables
 from .action_log import ActionRecords
-from .bundle_trials import BEFORE, BundleTrials
+from .bundle_trials import BEFORE, BundleTrials, ImportedBundle
 from .capture_times import CaptureTimes
 from .checkpoints import Checkpoints
 from .command_journal import CommandJournal, delete_answers
 from .concept_totals import add_digests, by_concept, write_ranks, write_totals
+from .content_tombstones import ContentTombstones, adopt_tombstones, write_contents
 from .database import WriterLock, begin_snapshot, guard_errors, open_database, transaction
 from .derived_table import delete_traces, write_derived
 from .durable_files import remove_file, replace_file
@@ -59,6 +62,7 @@ from .file_copies import remove_copies
 from .new_file import require_columns, write_empty
 from .pending_forgets import delete_pending, write_pending
 from .provenance import delete_notes, note_facts, rename_domain
+from .publications import Publications
 from .reader import StoreReader
 from .receipt_rows import held_concepts, name_pattern, rekey_receipts, veil_receipt
 from .serialization import pack_arrays
@@ -86,6 +90,7 @@ class Store(StoreReader):
         self.raw_inputs: Callable[[Iterable[str]], Mapping[str, bytes]] | None = None
         self.action_records = ActionRecords(self._rows, self._transaction)
         self.trials = BundleTrials(self._rows, self._command_transaction)
+        self.publications = Publications(self._rows, self._transaction)
         self.journal = CommandJournal(self._rows, self._transaction, self._keys[0][1])
 
     @classmethod
@@ -279,18 +284,19 @@ class Store(StoreReader):
     def adopt_tombstones(self, other: "Store") -> None:
         """Copy another store's tombstones: facts forgotten there stay forgotten here."""
         with self._transaction("adopting tombstones") as db:
-            for key, hashes in other.tombstones():
-                db.execute("INSERT OR IGNORE INTO burial_keys (key) VALUES (?)", (key,))
-                row = db.execute("SELECT number FROM burial_keys WHERE key = ?", (key,)).fetchone()
-                rows = [(row[0], tombstone) for tombstone in hashes]
-                db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", rows)
+            adopt_tombstones(db, other.tombstones(), other.buried.every())
         self._keys = self._tombstone_keys()
+        self.buried = ContentTombstones(self._rows, self._keys)
 
     def store_raw_inputs(self, raws: Mapping[str, bytes]) -> None:
         """Store raw inputs by id, for as long as these observations are label candidates or
         facts."""
         with self._transaction("storing raw inputs") as db:
             tables.store_raw_inputs(db, raws)
+
+    def device_orders(self, request_id: str, ids: Iterable[str]) -> tuple[DeviceOrder, ...]:
+        """See `facts.Ledger`."""
+        return self.publications.orders(request_id, ids)
 
     def save_derived(self, entries: Iterable[Derived]) -> None:
         """Keep what was derived, in place of earlier entries, to open and to answer sooner."""
@@ -325,19 +331,10 @@ class Store(StoreReader):
             put_meta(db, "unscrubbed", b"1")
         self.overwrite_remains()
 
-    def contribution_revision(self, content: str, now_ns: int) -> int:
-        """Return the revision of this device's contribution, durably: the last one for the same
-        content, else a higher one.  New revisions follow the clock in seconds, so that a restored
-        backup does not publish a revision below an earlier one."""
-        body = self._meta("contributed")
-        last, published = msgspec.json.decode(body, type=tuple[int, str]) if body else (0, "")
-        content = self._key.of("contributed", content)
-        if published == content:
-            return last
-        revision = max(last + 1, now_ns // 10**9)
-        with self._transaction("numbering the contribution of this device") as db:
-            put_meta(db, "contributed", msgspec.json.encode((revision, content)))
-        return revision
+    def remove_bundle(self, one: ImportedBundle) -> None:
+        """Remove what a bundle that is not on trial brought, and overwrite its remains."""
+        self.trials.remove(one)
+        self.overwrite_remains()
 
     @property
     def writable(self) -> bool:
@@ -459,8 +456,13 @@ class Store(StoreReader):
     def _erase(self, effect: EraseFacts | ExcludeFacts) -> None:
         number, key = self._keys[0]
         tombs = [(number, hash_id(key, fact_id)) for fact_id in effect.ids]
+        contents = rows_to_bury(effect, self, key)
+        request_id = self._request_of(effect)
+        shaped = self.publications.shaped_by(effect.ids)
         with self._fact_transaction("erasing facts", effect.ids) as db:
+            self.publications.order(db, request_id, shaped)
             db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", tombs)
+            write_contents(db, number, contents)
             tables.erase_growth(db, effect.ids)
             action_log.delete_facts(db, effect.ids)
             delete_answers(db)
@@ -472,6 +474,7 @@ class Store(StoreReader):
                 write_pending(db, effect.request)
             put_meta(db, "unscrubbed", b"1")
         self._records = None
+        self.buried = ContentTombstones(self._rows, self._keys)
         self.candidate_index().drop(effect.ids)
         if isinstance(effect, ExcludeFacts):
             return
@@ -483,6 +486,15 @@ class Store(StoreReader):
                 f"erasing from {self.path}: {len(left)} ids are still in the file",
                 "see `auricle verify`",
             )
+
+    def _request_of(self, effect: EraseFacts | ExcludeFacts) -> str:
+        """Return the id of the request that erases facts: a later slice belongs to the oldest one
+        with facts left."""
+        if isinstance(effect, EraseFacts):
+            return effect.receipt.request_id
+        left = (one for one in self.pending_forgets() if not one.excluded)
+        request = effect.request or next(left, None)
+        return request.receipt.request_id if request is not None else ""
 
     def _insert_receipt(self, db: sqlite3.Connection, receipt: Receipt) -> None:
         """Write a receipt, in the transaction that has erased its facts."""

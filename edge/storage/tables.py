@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import math
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from ..core import (
 )
 from ..core import limits as core_limits
 from ..core.adaptors import AdaptorRecord
+from .pending_adaptors import drop_pending, keep_blueprints
 from .serialization import LazyArrays, pack_arrays, unpack_arrays
 
 FACT_COLUMNS: Final = (
@@ -157,7 +158,7 @@ def insert_adaptor(db: sqlite3.Connection, record: AdaptorRecord) -> None:
     """Write an adaptor version and keep all others."""
     number = db.execute(
         "INSERT INTO adaptors (domain, version, blueprint, arrays, own, seed, accuracy, incumbent,"
-        " digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " digest, provisional) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             record.domain,
             record.version,
@@ -168,10 +169,12 @@ def insert_adaptor(db: sqlite3.Connection, record: AdaptorRecord) -> None:
             nan_to_null(record.accuracy),
             nan_to_null(record.incumbent),
             record.digest,
+            int(record.provisional),
         ),
     ).lastrowid
     rows = [(number, fact_id) for fact_id in record.facts]
     db.executemany("INSERT INTO adaptor_facts VALUES (?, ?)", rows)
+    drop_pending(db, record.domain)
 
 
 def prune_adaptors(db: sqlite3.Connection, domain: str) -> None:
@@ -195,8 +198,9 @@ def _drop_oldest(db: sqlite3.Connection, domain: str, kept: int, action: int | N
 def delete_adaptor(
     db: sqlite3.Connection, domain: str, version: int, action: int | None = None
 ) -> None:
-    """Delete a serving adaptor version, if it exists.  action: keep it aside for the action of this
-    number."""
+    """Delete a serving adaptor version, or a pending one, if it exists.  action: keep it aside for
+    the action of this number."""
+    drop_pending(db, domain, version)
     place = "domain = ?1 AND version = ?2 AND kept_for IS NULL"
     if action is None:
         db.execute(f"DELETE FROM adaptors WHERE {place}", (domain, version))
@@ -208,9 +212,9 @@ def delete_adaptor(
 def adaptor_from_row(
     row: tuple[Any, ...], arrays: Mapping[str, NDArray[Any]], facts: Iterable[str]
 ) -> AdaptorRecord:
-    """Return the record of (domain, version, blueprint, own, seed, accuracy, incumbent); raises
-    ValueError for an invalid blueprint."""
-    domain, version, blueprint, own, seed, accuracy, incumbent = row
+    """Return the record of (domain, version, blueprint, own, seed, accuracy, incumbent,
+    provisional); raises ValueError for an invalid blueprint."""
+    domain, version, blueprint, own, seed, accuracy, incumbent, provisional = row
     return AdaptorRecord(
         domain=domain,
         version=version,
@@ -221,6 +225,7 @@ def adaptor_from_row(
         seed=seed,
         accuracy=null_to_nan(accuracy),
         incumbent=null_to_nan(incumbent),
+        provisional=bool(provisional),
     )
 
 
@@ -292,9 +297,11 @@ def store_raw_inputs(db: sqlite3.Connection, raws: Mapping[str, bytes]) -> None:
     )
 
 
-def erase_growth(db: sqlite3.Connection, ids: Iterable[str]) -> None:
+def erase_growth(db: sqlite3.Connection, ids: Sequence[str]) -> None:
     """Delete every adaptor version that one of these facts shaped, every candidate among them,
-    their place in merges of domains, and all records of growth attempts."""
+    their place in merges of domains, and all records of growth attempts.  How the serving versions
+    were made is kept, to make them again."""
+    keep_blueprints(db, ids)
     rows = [(fact_id,) for fact_id in ids]
     shaped = "DELETE FROM adaptors WHERE number IN (SELECT adaptor FROM adaptor_facts WHERE id = ?)"
     if db.executemany(shaped, rows).rowcount:

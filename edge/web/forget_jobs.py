@@ -19,13 +19,15 @@ measured."""
 
 @dataclass(kw_only=True)
 class ForgetJob:
-    """A request.  examples: how many its preview named.  state: running, done, refused, or unknown
+    """A request.  examples: how many its preview named.  options: other fields of the command.
+    state: running, done, refused, or unknown
     if no answer came: then the daemon may have carried it out or not."""
 
     request_id: str
     home: str
     select: Mapping[str, Any]
     examples: int
+    options: Mapping[str, Any] = field(default_factory=dict)
     state: str = "running"
     reason: str = ""
     hint: str = ""
@@ -61,7 +63,7 @@ class ForgetJobs:
 
 
 async def _send(client: DaemonClient, job: ForgetJob) -> None:
-    fields = {"id": job.request_id, "home": job.home, "select": dict(job.select)}
+    fields = {"id": job.request_id, "home": job.home, "select": dict(job.select), **job.options}
     try:
         await client.ask("forget", fields, wait_s=ERASURE_S)
     except DaemonOfflineError as error:

@@ -54,7 +54,9 @@ def answers_right(served: Iterable[Mapping[str, int]]) -> str:
 
 
 def growth(adaptor: Mapping[str, Any]) -> str:
-    """Return what an adaptor gains.  adaptor: accuracy, incumbent, facts."""
+    """Return what an adaptor gains.  adaptor: accuracy, incumbent, provisional."""
+    if adaptor.get("provisional"):
+        return "provisional: made again after a forget, not judged by growth yet"
     accuracy, before = adaptor["accuracy"], adaptor["incumbent"]
     if accuracy is None or before is None:
         return ""

@@ -6,7 +6,6 @@ serving process never blocks on a pipe.
 """
 
 import ctypes
-import math
 import os
 import resource
 import signal
@@ -21,17 +20,16 @@ from typing import BinaryIO, Final, Generic, TypeVar
 
 import numpy as np
 
-from ..core import EdgeError, GrowthJob, GrowthResult
+from ..core import EdgeError, GrowthJob, GrowthResult, result_without_record
 from ..core.adaptors import build_transform
 from ..extras import missing_torch
 from ..storage import pack_data, unpack_data
+from .priority import NICENESS
+from .solver_thread import SolverThread
 
 MIB: Final = 1 << 20
 """Bytes in a mebibyte."""
 
-NICENESS: Final = 10
-"""On a busy core the job gets about a tenth of the time: serving keeps its speed, and the job still
-ends."""
 ROOT: Final = Path(__file__).parents[2]
 COMMAND: Final = (sys.executable, "-P", "-m", "edge.worker.worker")
 ONE_THREAD: Final = dict.fromkeys(
@@ -55,7 +53,8 @@ T = TypeVar("T")
 
 
 class Worker:
-    """Runs one job at a time in a process that may crash, hang or be killed without harm.
+    """Runs one job at a time in a process that may crash, hang or be killed without harm; one that
+    only solves an adaptor, in a thread.
 
     memory_mib_max: of the process's private data (RLIMIT_DATA).  seconds_max: from start to result.
     command: of the process; three arguments are appended.  The process ends with the thread that
@@ -69,6 +68,7 @@ class Worker:
         self._seconds_max = seconds_max
         self._command = command
         self._task: WorkerTask[GrowthJob] | None = None
+        self._solver: SolverThread | None = None
         self._unstarted: GrowthResult | None = None
         self._obstacle: str | None = None
 
@@ -83,7 +83,8 @@ class Worker:
     @property
     def job(self) -> GrowthJob | None:
         """The job that runs, or whose result is not polled yet."""
-        return self._task.job if self._task else None
+        running = self._solver or self._task
+        return running.job if running else None
 
     @property
     def process_id(self) -> int | None:
@@ -96,7 +97,10 @@ class Worker:
 
         Cost: a temporary copy of the job's features, and starting a process.
         """
-        assert self._task is None, "one job at a time"
+        assert self.job is None, "one job at a time"
+        if job.solved:
+            self._solver = SolverThread(job)
+            return
         limits = (self._memory_mib_max, self._seconds_max, os.getpid())
         try:
             self._task = WorkerTask(job, [*self._command, *map(str, limits)], self._seconds_max)
@@ -109,6 +113,10 @@ class Worker:
         Never waits and never raises: an error in the worker becomes the result's reason.
         """
         task = self._task
+        if self._solver is not None:
+            solved = self._solver.poll()
+            self._solver = self._solver if solved is None else None
+            return solved
         if task is None:
             unstarted, self._unstarted = self._unstarted, None
             return unstarted
@@ -123,11 +131,11 @@ class Worker:
         return result
 
     def stop(self) -> None:
-        """Kill the running job, if any, and discard its result."""
+        """Kill the running job, if any, and discard its result; a thread ends by itself."""
         if self._task is not None:
             self._task.kill()
             self._task.close()
-        self._task = self._unstarted = None
+        self._task = self._unstarted = self._solver = None
 
 
 class WorkerTask(Generic[J]):
@@ -236,18 +244,7 @@ def _too_much(memory_mib_max: int) -> str:
 
 
 def _failure(job: GrowthJob, reason: str) -> GrowthResult:
-    return _no_result(job, f"the worker failed: {reason}")
-
-
-def _no_result(job: GrowthJob, reason: str) -> GrowthResult:
-    return GrowthResult(
-        job_id=job.id,
-        domain=job.domain,
-        record=None,
-        reason=reason,
-        accuracy=math.nan,
-        incumbent=math.nan,
-    )
+    return result_without_record(job, f"the worker failed: {reason}")
 
 
 # --- in the worker's own process ------------------------------------------------------------------
@@ -319,7 +316,7 @@ def _grow(job: GrowthJob) -> GrowthResult:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        return _no_result(job, missing_torch())
+        return result_without_record(job, missing_torch())
 
 
 def _study(arguments: Sequence[str]) -> None:

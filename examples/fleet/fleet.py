@@ -104,7 +104,9 @@ def show(folder: Path, south: SouthClient, three: list[float]) -> int:
     receipt = json.loads(run_command("command", "forget", "--home", folder / "north", *forget))[
         "body"
     ]
-    print(f"north forgets {receipt['facts_forgotten']} facts")
+    # While answers are derived again, the answer says how far the request is.
+    forgotten = receipt.get("facts") or receipt["facts_forgotten"]
+    print(f"north forgets {forgotten} facts")
     after = until(lambda: south.decide(three), lambda one: one["guess"] != FORGOTTEN)
     print(f"south now guesses {after['guess']}, known: {after['known']}")
     return 0

@@ -129,6 +129,7 @@ def answers(ledger: MemoryLedger | Store) -> dict[str, object]:
             domain: [(one.version, one.digest, one.own, one.accuracy) for one in versions]
             for domain, versions in sorted(ledger.adaptors().items())
         },
+        "pending adaptors": dict(sorted(ledger.pending_adaptors().items())),
         "attempts": dict(ledger.attempts()),
         "candidates": list(ledger.candidates().items()),
         "candidate": [ledger.candidate(f"f{number}") for number in range(12)],
@@ -149,7 +150,11 @@ def facts(numbers: range) -> Enrol:
     return Enrol(tuple(replace(one, recording=f"run {one.captured_at_ns // 4}") for one in rows))
 
 
-GIFT = World([fact(f"g{n}", domain="hall") for n in range(6)]).runtime.contribute("there", 3)
+GIFT = (
+    World([fact(f"g{n}", domain="hall") for n in range(8)])
+    .runtime.contribute("there", 3)
+    .contribution
+)
 
 NOW = time.time_ns()
 """Actions that are older than ten minutes end when a file is opened."""

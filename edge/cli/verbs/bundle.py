@@ -1,4 +1,4 @@
-"""Verbs for bundles: `auricle bundle export`, `import`, `confirm` and `revert`."""
+"""Verbs for bundles: `auricle bundle export`, `import`, `confirm`, `revert`, `list`, `remove`."""
 
 import secrets
 import time
@@ -34,19 +34,29 @@ def bundle() -> None:
 @home_option
 def export_file(*, file: Path, key: Path, publisher: str, counter: int | None, home: Path) -> None:
     """Write geometry, sums and serving adaptors to one signed file."""
-    from ...bundles import export_bundle
-    from ...home import Home
+    from ...bundles import export_bundle, record_bundle, write_record
+    from ...commands import BundleRecordCommand
+    from ...home import BUNDLE_FOLDER, Home
     from ...signing import load_key
     from ...storage import write_bytes
 
     if file.exists():
         raise ConfigError(f"exporting to {file}: the file exists already", "choose another name")
     at_ns = time.time_ns()
+    number = counter or at_ns // 10**9
     with Home(home, writable=False) as opened:
-        number = counter or at_ns // 10**9
-        body = export_bundle(opened, load_key(key), publisher or key.stem, number, at_ns)
-    write_bytes(file, body)
-    views.say(f"{file}: {len(body)} bytes, counter {number}")
+        made = export_bundle(opened, load_key(key), publisher or key.stem, number, at_ns)
+    # What leaves the device is recorded first; a running daemon alone writes the record.
+    name = write_record(home, made.record)
+    request = BundleRecordCommand(id=secrets.token_hex(8), name=name)
+    try:
+        _answer(home, request, lambda opened: record_bundle(opened, made.record))
+    finally:
+        (home / BUNDLE_FOLDER / name).unlink(missing_ok=True)
+    write_bytes(file, made.body)
+    views.say(f"{file}: {len(made.body)} bytes, counter {number}")
+    for domain in made.withheld:
+        views.say(f"left out: the adaptor of {domain}, which would give single facts away")
 
 
 @bundle.command("import")
@@ -55,11 +65,12 @@ def export_file(*, file: Path, key: Path, publisher: str, counter: int | None, h
 @json_option
 def import_file(*, file: Path, home: Path, as_json: bool) -> None:
     """Import a bundle on trial: it serves at once and is reverted if it performs badly."""
-    from ...bundles import FOLDER, import_bundle
+    from ...bundles import import_bundle
     from ...commands import BundleImportCommand
+    from ...home import BUNDLE_FOLDER
     from ...storage import write_bytes
 
-    target = home / FOLDER / file.name
+    target = home / BUNDLE_FOLDER / file.name
     if not (target.exists() and target.samefile(file)):
         target.parent.mkdir(exist_ok=True)
         write_bytes(target, file.read_bytes())
@@ -94,21 +105,55 @@ def revert(*, home: Path, as_json: bool) -> None:
     _execute(home, request, lambda opened: opened.end_trial("by request"), as_json=as_json)
 
 
-def _execute(
-    folder: Path, request: "Request", act: Callable[["Home"], Any], *, as_json: bool
-) -> None:
-    """Send a request to the home's daemon, or act in the home if none runs; print the result."""
+@bundle.command("list")
+@home_option
+@json_option
+def list_imported(*, home: Path, as_json: bool) -> None:
+    """List the bundles that were imported and are still in use."""
+    import msgspec
+
+    from ...home import Home
+
+    with Home(home, writable=False) as opened:
+        found = opened.store.trials.imported()
+    if as_json:
+        views.show_json(msgspec.to_builtins(found))
+    for one in () if as_json else found:
+        views.say(f"{one.publisher} {one.counter}: {one.name}, made by {one.device}")
+
+
+@bundle.command
+@click.argument("publisher", help="Name of the publisher's key.")
+@click.argument("counter", type=int, help="The bundle's counter; `auricle bundle list` shows it.")
+@home_option
+def remove(*, publisher: str, counter: int, home: Path) -> None:
+    """Remove the adaptors and sums that a bundle brought, and its file."""
+    from ...commands import BundleRemoveCommand
+
+    request = BundleRemoveCommand(id=secrets.token_hex(8), publisher=publisher, counter=counter)
+    body = _answer(home, request, lambda opened: opened.remove_bundle(publisher, counter))
+    views.say(f"{body['bundle']}: removed")
+
+
+def _answer(folder: Path, request: "Request", act: Callable[["Home"], Any]) -> dict[str, Any]:
+    """Send a request to the home's daemon, or act in the home if none runs; return the result."""
     import msgspec
 
     from ...commands import response_body, send_to_daemon
     from ...home import Home
 
     answer = send_to_daemon(folder, request)
-    if answer is None:
-        with Home(folder) as opened:
-            body = msgspec.to_builtins(act(opened))
-    else:
-        body = response_body(answer)
+    if answer is not None:
+        return dict(response_body(answer))
+    with Home(folder) as opened:
+        return dict(msgspec.to_builtins(act(opened)) or {})
+
+
+def _execute(
+    folder: Path, request: "Request", act: Callable[["Home"], Any], *, as_json: bool
+) -> None:
+    """Carry out a request as `_answer` does; print the report on the trial."""
+    body = _answer(folder, request, act)
     if as_json:
         views.show_json(body)
     else:

@@ -4,12 +4,14 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from ...core import (
     Acknowledgement,
     ConfigError,
+    DuplicateGuard,
     FitGeometry,
     ForgetRequest,
     Receipt,
@@ -19,9 +21,12 @@ from ...core import (
     accepted,
 )
 from ...home import Home, KnownNames, actions, search_home
+from ...home import growth as growing
 from ..name_prompt import confirm_name
-from ..options import Moment, home_option, ids_option, json_option, yes_option
+from ..options import PATH, Moment, home_option, ids_option, json_option, yes_option
 from ..views import common as views
+from ..views import growth as growth_views
+from .choosing import choose_like, choose_suspects
 
 
 @click.command
@@ -34,6 +39,21 @@ from ..views import common as views
 @click.option("--label", help="Everything with this label.")
 @click.option("--since", type=Moment(), help="Captured at or after (UTC).")
 @click.option("--until", type=Moment(), help="Captured before (UTC).")
+@click.option("--like", type=PATH, help="Choose among the facts most like an example in a file.")
+@click.option(
+    "--suspect",
+    is_flag=True,
+    help="Choose among facts whose labels contradict the rest; with --id, those that are wrong in"
+    " the same way.",
+)
+@click.option(
+    "--duplicates",
+    type=click.Choice(get_args(DuplicateGuard)),
+    default="exact",
+    show_default=True,
+    help="What is not learned again: the same ids (off), also the same content under another id"
+    " (exact), also nearly the same (near).",
+)
 @click.option(
     "--refit-geometry/--keep-geometry",
     default=None,
@@ -58,6 +78,9 @@ def forget(
     label: str | None,
     since: datetime | None,
     until: datetime | None,
+    like: Path | None,
+    suspect: bool,
+    duplicates: DuplicateGuard,
     refit_geometry: bool | None,
     remove_files: bool,
     yes: bool,
@@ -65,7 +88,8 @@ def forget(
 ) -> None:
     """Forget facts exactly, as if they had never been seen (machine unlearning).
 
-    Facts must match all given options.  Prints the receipt.
+    Facts must match all given options.  --like and --suspect show facts and ask which are meant.
+    Prints the receipt.
     """
     selector = Selector(
         ids=frozenset(fact_id) if fact_id else None,
@@ -77,16 +101,15 @@ def forget(
         until_ns=nanoseconds(until),
         recording=recording,
     )
-    if selector.empty and remove_files:
+    if selector.empty and remove_files and like is None and not suspect:
         _remove_files(home, yes=yes, as_json=as_json)
         return
-    if selector.empty:
-        raise ConfigError(
-            "forgetting: nothing was selected",
-            "give at least one of --id, --subject, --stream, --recording, --domain, --label,"
-            " --since, --until",
-        )
+    _require_choice(selector, like, suspect=suspect)
     with Home(home) as opened:
+        if like is not None:
+            selector = choose_like(opened, like)
+        elif suspect:
+            selector = choose_suspects(opened, fact_id)
         traces = opened.runtime.holds_traces(selector)
         count = (
             len(opened.store.select(selector)) if traces else _count(opened, selector, "forgetting")
@@ -98,9 +121,38 @@ def forget(
             what = f"{count} facts" if count else _without_facts(opened, selector)
             confirm(f"forget {what} ({actions.describe_selector(selector)}) for good?")
         refit = not opened.shares_geometry if refit_geometry is None else refit_geometry
-        receipt = _forget(opened, selector, refit=refit, remove_files=remove_files)
+        request = ForgetRequest(
+            request_id=f"cli-{time.time_ns()}",
+            selector=selector,
+            requested_at_ns=time.time_ns(),
+            refit_geometry=refit,
+            remove_files=remove_files,
+            duplicates=duplicates,
+        )
+        receipt = _forget(opened, request)
+        with growth_views.show_progress() as beat:
+            for outcome in growing.make_again(opened, beat):
+                views.errors.print(f"{outcome.domain}: {outcome.reason}", markup=False)
         actions.after_change("the facts are forgotten", opened.stamp)
     views.show_json(receipt) if as_json else views.show_receipt(receipt)
+
+
+def _require_choice(selector: Selector, like: Path | None, *, suspect: bool) -> None:
+    """Raise ConfigError unless facts are selected, by options or by one kind of choice."""
+    if like is None and not suspect:
+        if selector.empty:
+            raise ConfigError(
+                "forgetting: nothing was selected",
+                "give at least one of --id, --subject, --stream, --recording, --domain, --label,"
+                " --since, --until, --like, --suspect",
+            )
+        return
+    named = Selector(ids=selector.ids) if suspect else Selector()
+    if selector != named or (like is not None and suspect):
+        raise ConfigError(
+            "forgetting: --like and --suspect select by themselves",
+            "give --like alone, or --suspect alone or with the --id of facts that are wrong",
+        )
 
 
 def _without_facts(home: Home, selector: Selector) -> str:
@@ -111,15 +163,7 @@ def _without_facts(home: Home, selector: Selector) -> str:
     return "label candidates and recalibration, no facts"
 
 
-def _forget(home: Home, selector: Selector, *, refit: bool, remove_files: bool) -> Receipt:
-    at_ns = time.time_ns()
-    request = ForgetRequest(
-        request_id=f"cli-{at_ns}",
-        selector=selector,
-        requested_at_ns=at_ns,
-        refit_geometry=refit,
-        remove_files=remove_files,
-    )
+def _forget(home: Home, request: ForgetRequest) -> Receipt:
     # Adaptors withdrawn with their facts are messages too; the receipt names them as well.
     messages = accepted(home.feed(request))
     return next(one for one in messages if isinstance(one, Receipt))

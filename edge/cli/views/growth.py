@@ -35,7 +35,9 @@ def show_outcome(done: GrowthOutcome) -> None:
             (one.blueprint, _number(one.score), _percent(one.accuracy)) for one in done.candidates
         )
         show_table(("candidate", "score", "accuracy"), rows)
-    if done.state == "serving":
+    if done.state == "serving" and math.isnan(done.accuracy):
+        say(f"{done.domain}: version {done.version} serves, {done.reason}, {done.seconds:.1f} s")
+    elif done.state == "serving":
         accuracy = f"{_percent(done.accuracy)}, previous {_percent(done.incumbent)}"
         say(
             f"{done.domain}: version {done.version} serves, accuracy {accuracy} on held-out facts,"
@@ -63,7 +65,7 @@ def show_adaptors(rows: Iterable[AdaptorSummary]) -> None:
         (
             row.domain,
             row.version or MISSING,
-            "yes" if row.serves else "no",
+            ("provisional" if row.provisional else "yes") if row.serves else "no",
             row.kind,
             row.blueprint,
             row.nbytes or MISSING,

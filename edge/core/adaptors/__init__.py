@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from .kernel import KernelMachine, Landmarks, choose_landmarks, tune_kernel
     from .kinds import KINDS
     from .losses import HoldoutScores, is_better, margins, tempered_losses
-    from .record import AdaptorRecord
+    from .record import SOLVED_KINDS, AdaptorRecord, PendingAdaptor, end_adaptors
+    from .solved_arrays import consistent_facts, solve_arrays
     from .standardisation import LEVELS, Spans, Standardisation, standardise
 else:
     __getattr__ = lazy_names(
@@ -33,7 +34,13 @@ else:
             "kernel": ("KernelMachine", "Landmarks", "choose_landmarks", "tune_kernel"),
             "kinds": ("KINDS",),
             "losses": ("HoldoutScores", "is_better", "margins", "tempered_losses"),
-            "record": ("AdaptorRecord",),
+            "record": (
+                "SOLVED_KINDS",
+                "AdaptorRecord",
+                "PendingAdaptor",
+                "end_adaptors",
+            ),
+            "solved_arrays": ("consistent_facts", "solve_arrays"),
             "standardisation": ("LEVELS", "Spans", "Standardisation", "standardise"),
         },
     )
@@ -41,24 +48,29 @@ else:
 __all__ = [
     "KINDS",
     "LEVELS",
+    "SOLVED_KINDS",
     "Adaptor",
     "AdaptorRecord",
     "FittedHead",
     "HoldoutScores",
     "KernelMachine",
     "Landmarks",
+    "PendingAdaptor",
     "Spans",
     "Standardisation",
     "Transform",
     "build_transform",
     "choose_landmarks",
+    "consistent_facts",
     "cross_scores",
+    "end_adaptors",
     "fit_adaptor",
     "fit_head",
     "fold_scores",
     "is_better",
     "margins",
     "solve_adaptor",
+    "solve_arrays",
     "standardise",
     "standardising_arrays",
     "tempered_losses",

@@ -174,11 +174,6 @@ class WaitingSamples:
     def __len__(self) -> int:
         return sum(map(len, self._blocks)) - self._taken
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the samples."""
-        return sum(one.nbytes for one in self._blocks)
-
     def add(self, sample: SeriesSample) -> None:
         """Add a sample that has just arrived."""
         # Never into a block that is being iterated.

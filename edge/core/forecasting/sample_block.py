@@ -86,15 +86,21 @@ def sample_of(event: Observation, floats: Any) -> SeriesSample:
     else:
         values = floats(payload)
         layout = PayloadLayout(_LIST, (), len(values))
-    at_ns, key = event.captured_at_ns, event.key
-    return SeriesSample(at_ns, key, event.subject, event.recording, layout, values)
+    return SeriesSample(
+        at_ns=event.captured_at_ns,
+        key=event.key,
+        subject=event.subject,
+        recording=event.recording,
+        layout=layout,
+        values=values,
+    )
 
 
 class SampleBlock:
     """Samples in the order of their arrival, as columns: about 50 bytes and 8 a number each."""
 
     def __init__(self) -> None:
-        self.columns = {name: array(kind) for name, kind in _COLUMNS}
+        self.columns: dict[str, array[Any]] = {name: array(kind) for name, kind in _COLUMNS}
         self.keys = bytearray()
         # Layouts, subjects and recordings by their numbers in the columns.
         self.tables: tuple[dict[Any, int], dict[Any, int], dict[Any, int]] = ({}, {}, {})
@@ -135,12 +141,12 @@ class SampleBlock:
         for row, key in enumerate(self.ids()):
             layout = layouts[columns["layouts"][row]]
             yield SeriesSample(
-                columns["at_ns"][row],
-                key,
-                subjects[columns["subjects"][row]],
-                recordings[columns["recordings"][row]],
-                layout,
-                values[at : at + layout.size],
+                at_ns=columns["at_ns"][row],
+                key=key,
+                subject=subjects[columns["subjects"][row]],
+                recording=recordings[columns["recordings"][row]],
+                layout=layout,
+                values=values[at : at + layout.size],
             )
             at += layout.size
 
@@ -228,11 +234,12 @@ class SampleBlock:
         for name, column in made.columns.items():
             column.frombytes(arrays[name].astype(column.typecode, casting="safe").tobytes())
         made.keys = bytearray(arrays["keys"].astype(np.uint8, casting="safe").tobytes())
-        layouts, *texts = json.loads(arrays["tables"].tobytes())
+        layouts, subjects, recordings = json.loads(arrays["tables"].tobytes())
         known = [PayloadLayout(str(kind), tuple(names), int(size)) for kind, names, size in layouts]
         made.tables = (
             {one: at for at, one in enumerate(known)},
-            *({str(one): at for at, one in enumerate(table)} for table in texts),
+            {str(one): at for at, one in enumerate(subjects)},
+            {str(one): at for at, one in enumerate(recordings)},
         )
         made._check()
         return made

@@ -133,7 +133,8 @@ class SeriesTracker:
         self.samples += 1
         yield _provisional(event, names, sample, self._config.horizons)
         while event.stream in self._waiting and len(waiting) > _WAITING_MAX:
-            yield from self._replay_one(event.stream).messages
+            done = self._replay_one(event.stream)
+            yield from done.messages if done.fresh else ()
 
     def _accept(self, event: Observation) -> tuple[Floats, SeriesSample]:
         """Return a valid sample's values by channel, and the sample; start a series if it is new,
@@ -186,10 +187,6 @@ class SeriesTracker:
         """Return the names of a series' channels; empty for an unknown series."""
         series = self._series.get(stream)
         return series.names if series is not None else ()
-
-    def follows(self, stream: str) -> bool:
-        """Return whether a series has samples."""
-        return stream in self._series or stream in self._waiting
 
     # --- forgetting -----------------------------------------------------------------------------
 
@@ -442,8 +439,9 @@ class SeriesTracker:
         self._series.pop(event.stream, None)
         while len(self._series) >= limits.SERIES_MAX:
             oldest = next(iter(self._series))
-            for held in (self._series, self._buffers, self._waiting):
-                held.pop(oldest, None)
+            del self._series[oldest]
+            self._buffers.pop(oldest, None)
+            self._waiting.pop(oldest, None)
         self._series[event.stream] = made
         return made
 

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
+    from .cohorts import NOTHING_PUBLISHED, CohortPlan, Published, digest_content
     from .contributions import (
         Concept,
         Contribution,
+        Publication,
         conflicting_contributions,
         find_invalid_contribution,
         review_contribution,
@@ -23,9 +25,11 @@ else:
     __getattr__ = lazy_names(
         __name__,
         {
+            "cohorts": ("CohortPlan", "NOTHING_PUBLISHED", "Published", "digest_content"),
             "contributions": (
                 "Concept",
                 "Contribution",
+                "Publication",
                 "conflicting_contributions",
                 "find_invalid_contribution",
                 "review_contribution",
@@ -41,6 +45,8 @@ else:
     )
 
 __all__ = [
+    "NOTHING_PUBLISHED",
+    "CohortPlan",
     "Concept",
     "Contribution",
     "GeometryFitter",
@@ -50,10 +56,13 @@ __all__ = [
     "Moments",
     "PooledAnswers",
     "PooledDiscriminant",
+    "Publication",
+    "Published",
     "Refit",
     "ThresholdsRefit",
     "conflicting_contributions",
     "derive_knowledge",
+    "digest_content",
     "find_invalid_contribution",
     "fit_geometry",
     "relearn_backwards",

@@ -2,9 +2,10 @@
 
 A contribution holds per concept (domain, label) the integer sums of its hypervectors and blocks,
 the sums of its features, one Gram matrix over all its facts, and integer thresholds calibrated on
-its own facts.  It contains no fact, id, subject, stream or exemplar.  It is made from a device's
-own ledger alone, never from other devices' contributions, so nothing is counted twice.  One
-contribution is kept per device; a higher revision replaces it whole, and an empty one removes it.
+its own facts.  It contains no fact, id, subject, stream or exemplar, and no two revisions differ by
+fewer than eight facts (`cohorts`).  It is made from a device's own ledger alone, never from other
+devices' contributions, so nothing is counted twice.  One contribution is kept per device; a higher
+revision replaces it whole, and an empty one removes it.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ import hdc
 from .. import limits
 from ..columns import columns_differ, unnamed_side
 from ..facts import Ledger
+from .cohorts import CohortPlan
 from .moments import GRAM_COLUMNS_MAX, Moments
 
 Concept = tuple[str, str]
@@ -94,6 +96,14 @@ class Contribution:
             return held is None or self.revision > held.revision
         here = geometry.fingerprint
         return self.geometry == here != held.geometry
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Publication:
+    """A contribution, and the plan of cohorts to record durably before it leaves the device."""
+
+    contribution: Contribution
+    plan: CohortPlan
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -80,6 +80,12 @@ class GeometryFitter:
         rows = ledger.sample(self.size)
         return ids.isdisjoint(rows.ids) and bool(np.array_equal(packed[MARK], self._mark(rows)))
 
+    @staticmethod
+    def was_fitted(packed: Mapping[str, NDArray[Any]]) -> bool:
+        """Return whether a geometry with these arrays was fitted to facts of this ledger, and does
+        not come from another device."""
+        return MARK in packed
+
     def _fit(self, rows: FactBatch) -> hdc.Geometry:
         names = sorted(set(zip(rows.domains, rows.labels, strict=True)))
         at = {name: index for index, name in enumerate(names)}

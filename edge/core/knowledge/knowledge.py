@@ -24,18 +24,20 @@ from ..facts import (
     hash_rank,
 )
 from ..router import Router, allot_facts
+from .cohorts import NOTHING_PUBLISHED, Published, plan_cohorts
 from .contributions import (
     Contribution,
     ContributionSums,
+    Publication,
     count_facts,
     merge_thresholds,
-    pack_sums,
     read_contribution,
 )
 from .grouping import by_concept, concepts_of
 from .heads import SolvedHeads
 from .moments import GRAM_COLUMNS_MAX, Moments, NearestConceptAnswer, PooledAnswers
 from .provisional import Provisional
+from .published_sums import sum_published
 from .refits import (
     Changes,
     FactChange,
@@ -44,8 +46,6 @@ from .refits import (
     RouterRefit,
     ThresholdsRefit,
     Turns,
-    calibration_facts,
-    code_facts,
     same_record,
 )
 from .saved_parts import SavedParts
@@ -212,10 +212,12 @@ class Knowledge(KnowledgeViews):
         """The devices whose sums are included, sorted."""
         return tuple(self._contributed)
 
-    def contribute(self, device: str, card: str, revision: int) -> Contribution:
-        """Return the contribution of the own facts.  Cost: about that of a calibration, and one
-        pass over the facts."""
-        empty = Contribution(
+    def contribute(
+        self, device: str, card: str, revision: int, published: Published = NOTHING_PUBLISHED
+    ) -> Publication:
+        """Return the contribution of the own facts that may be published after those published so
+        far.  Cost: about that of a calibration, and two passes over the facts."""
+        made = Contribution(
             device=device,
             card=card,
             geometry=self.geometry.fingerprint,
@@ -224,13 +226,12 @@ class Knowledge(KnowledgeViews):
             revision=revision,
             columns=self._ledger.columns(),
         )
-        if not self.own.keys or self.dropped.masking:
-            return empty
-        facts = (self._calibration_facts(domain) for domain in self.learned)
-        coded = (rows for batch in facts for rows in code_facts(self.geometry, batch))
-        calibration = hdc.calibrate(self.own, coded, exemplars=False)
-        arrays = pack_sums(self.own, calibration, self._own_moments())
-        return replace(empty, samples=sum(self.own.counts.values()), arrays=arrays)
+        plan = plan_cohorts(() if self.dropped.masking else self._batches(), published)
+        if plan.current:
+            arrays = sum_published(self._batches, self.own, plan.current)
+            samples = sum(len(cohort.ids) for cohort in plan.current)
+            made = replace(made, samples=samples, arrays=arrays)
+        return Publication(made, plan)
 
     def calibration(self) -> hdc.Calibration:
         """Return the calibration: held-out scores of the own facts, which set the thresholds.
@@ -588,6 +589,3 @@ class Knowledge(KnowledgeViews):
 
     def _count(self, domain: str) -> int:
         return sum(n for (name, _), n in self.own.counts.items() if name == domain)
-
-    def _calibration_facts(self, domain: str) -> FactBatch:
-        return calibration_facts(self._ledger, domain, self._count(domain), self._leaving)

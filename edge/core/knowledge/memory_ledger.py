@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from .. import limits
 from ..actions import Action
-from ..adaptors import AdaptorRecord
+from ..adaptors import AdaptorRecord, PendingAdaptor, end_adaptors
 from ..domain_merges import DomainMerge
+from ..duplicates import ContentRows, Sketches, hash_content, rows_to_bury
 from ..events import (
     Effect,
     EraseFacts,
@@ -46,7 +47,7 @@ from ..facts import (
 from ..pending_forgets import CompleteForget, ExcludeFacts, PendingForget, RenameDomain
 from ..provenance import evictors, settled
 from ..recalibration import Recalibration
-from ..receipt import Receipt
+from ..receipt import DeviceOrder, Receipt
 from .contributions import Contribution
 
 Geometry = Mapping[str, NDArray[Any]]
@@ -74,9 +75,13 @@ class MemoryLedger:
         for fact in facts:
             self._put(fact)
         self._tombstones: set[bytes] = set()
+        self._buried = ContentRows()
+        self._hashes: frozenset[bytes] = frozenset()
+        self._sketches: Sketches | None = None
         self._geometry: Geometry | None = None
         self._evictions = 0
         self._adaptors: dict[str, tuple[AdaptorRecord, ...]] = {}
+        self._ended: dict[str, PendingAdaptor] = {}
         self._attempts: dict[str, str] = {}
         self._candidates: dict[str, LabelCandidate] = {}
         self._contributions: dict[str, Contribution] = {}
@@ -173,11 +178,15 @@ class MemoryLedger:
             gone = [one for one in rows if one.version == effect.version]
             self._aside.setdefault(self._recording, []).extend(gone)
         self._keep_adaptors(lambda record: (record.domain, record.version) != place)
+        pending = self._ended.get(effect.domain)
+        if pending is not None and pending.version == effect.version:
+            del self._ended[effect.domain]
 
     def _store_adaptor(self, record: AdaptorRecord) -> None:
         """Store a version; it drops the versions kept aside in its domain."""
         for action_id, rows in self._aside.items():
             self._aside[action_id] = [one for one in rows if one.domain != record.domain]
+        self._ended.pop(record.domain, None)
         kept = (record, *self._adaptors.get(record.domain, ()))
         self._adaptors[record.domain] = kept[: limits.VERSIONS_MAX]
         if self._recording:
@@ -257,6 +266,7 @@ class MemoryLedger:
             self._rename(effect)
             return
         if not isinstance(effect, CompleteForget):
+            self._bury_contents(effect)
             self._erase(effect.ids)
         if isinstance(effect, ExcludeFacts):
             if effect.request is not None:
@@ -272,12 +282,19 @@ class MemoryLedger:
             self._take(fact_id)
             self._candidates.pop(fact_id, None)
             self._tombstones.add(_tombstone(fact_id))
+        self._ended = end_adaptors(self._adaptors, self._ended, gone)
         self._keep_adaptors(lambda record: gone.isdisjoint(record.facts))
         for action_id, rows in self._aside.items():
             self._aside[action_id] = [one for one in rows if gone.isdisjoint(one.facts)]
         self._attempts.clear()
         self._keep_merges(self._merges, gone)
         self._keep_actions(self._actions.values(), gone)
+
+    def _bury_contents(self, effect: EraseFacts | ExcludeFacts) -> None:
+        kept = self._buried.newest(rows_to_bury(effect, self, b""))
+        if kept.sketches and kept.sketches != self._buried.sketches:
+            self._sketches = Sketches(b"", kept.sketches)
+        self._buried, self._hashes = kept, frozenset(kept.hashes)
 
     def _keep_adaptors(self, wanted: Callable[[AdaptorRecord], bool]) -> None:
         left = {name: tuple(filter(wanted, rows)) for name, rows in self._adaptors.items()}
@@ -435,6 +452,12 @@ class MemoryLedger:
         """See `facts.Ledger`."""
         return _tombstone(fact_id) in self._tombstones
 
+    def resembles_forgotten(self, features: bytes) -> bool:
+        """See `facts.Ledger`."""
+        if hash_content(b"", features) in self._hashes:
+            return True
+        return self._sketches is not None and self._sketches.resemble(features)
+
     def geometry(self) -> Geometry | None:
         """See `facts.Ledger`."""
         return self._geometry
@@ -446,6 +469,10 @@ class MemoryLedger:
     def adaptors(self) -> Mapping[str, tuple[AdaptorRecord, ...]]:
         """See `facts.Ledger`."""
         return self._adaptors
+
+    def pending_adaptors(self) -> Mapping[str, PendingAdaptor]:
+        """See `facts.Ledger`."""
+        return self._ended
 
     def attempts(self) -> Mapping[str, str]:
         """See `facts.Ledger`."""
@@ -483,6 +510,10 @@ class MemoryLedger:
         """See `facts.Ledger`.  Selectors are stored as given."""
         found = (one for one in reversed(self.receipts) if one.request_id == request_id)
         return next(found, None)
+
+    def device_orders(self, _request_id: str, _ids: Iterable[str]) -> tuple[DeviceOrder, ...]:
+        """See `facts.Ledger`.  A ledger in memory has sent nothing."""
+        return ()
 
     def contributions(self) -> Mapping[str, Contribution]:
         """See `facts.Ledger`."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         peers_of,
         summarise_methods,
     )
-    from .trial import FLOOR, UnlearningOutcome, run_unlearning
+    from .trial import FLOOR, KNOWN_PART, UnlearningOutcome, run_unlearning
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -39,12 +39,13 @@ else:
                 "peers_of",
                 "summarise_methods",
             ),
-            "trial": ("FLOOR", "UnlearningOutcome", "run_unlearning"),
+            "trial": ("FLOOR", "KNOWN_PART", "UnlearningOutcome", "run_unlearning"),
         },
     )
 
 __all__ = [
     "FLOOR",
+    "KNOWN_PART",
     "POISON",
     "UNLEARNERS",
     "MethodLine",

@@ -14,7 +14,14 @@ from ..scenarios import LinkScenario, LinkSpec, Scenario, load_scenario
 from ..sweep import write_file
 from .measures import UnlearningFigures, mean_figures
 from .scenario_rows import read_scenario
-from .trial import FLOOR, ORACLE, UNTOUCHED, UnlearningOutcome, run_unlearning
+from .trial import (
+    FLOOR,
+    KNOWN_PART,
+    ORACLE,
+    UNTOUCHED,
+    UnlearningOutcome,
+    run_unlearning,
+)
 
 UNLEARNING_FORMAT: Final = 1
 """Version of unlearning.json; docs/explanation/unlearning.md describes it."""
@@ -107,7 +114,8 @@ def summarise_methods(outcomes: Iterable[UnlearningOutcome]) -> tuple[MethodLine
 
 def peers_of(lines: Iterable[MethodLine]) -> tuple[MethodLine, ...]:
     """Return the lines of published methods other than training again."""
-    return tuple(one for one in lines if one.method not in (ORACLE, FLOOR, UNTOUCHED))
+    references = (ORACLE, FLOOR, UNTOUCHED, KNOWN_PART)
+    return tuple(one for one in lines if one.method not in references)
 
 
 def best_peer(lines: Iterable[MethodLine]) -> MethodLine | None:

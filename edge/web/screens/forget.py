@@ -2,7 +2,9 @@
 
 import json
 import secrets
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -16,8 +18,8 @@ from ..screen import Route, Screen
 from ..selection import NAMES, Selection, read_selection, unknown_names
 
 VERIFY_S: Final = 600.0
-"""Seconds for `auricle verify`, which projects each fact twice: 20 s for 10,000 facts on a slow
-board.  Chosen by hand; effect not measured."""
+"""Seconds for `auricle verify` and `auricle audit`: the first projects each fact twice, 20 s for
+10,000 facts on a slow board.  Chosen by hand; effect not measured."""
 
 RECEIPTS_SHOWN: Final = 50
 """Receipts in the list, newest first.  Chosen by hand; effect not measured."""
@@ -52,7 +54,11 @@ async def confirm(console: Console, request: Request) -> Response:
         return await _show(console, home, selection, seen=seen, wrong=wrong)
     request_id = field(request, "request_id") or secrets.token_hex(12)
     job = ForgetJob(
-        request_id=request_id, home=home, select=selection.select, examples=count_examples(seen)
+        request_id=request_id,
+        home=home,
+        select=selection.select,
+        examples=count_examples(seen),
+        options=_options(form),
     )
     JOBS.start(console.parts.client, job)
     return _go_to(request_id, home)
@@ -72,16 +78,20 @@ async def receipt(console: Console, request: Request) -> Response:
     request_id, home = field(request, "id"), field(request, "home")
     job = JOBS.get(request_id)
     running = job is not None and job.state == "running"
-    found = None if running else await _receipt(console, request_id, home)
-    if found is None and job is None:
+    found = pending = None
+    if not running:
+        body = await console.ask("receipts", home=home, limit=RECEIPTS_MAX)
+        found, pending = (_of(request_id, body[name]) for name in ("receipts", "pending"))
+    if found is None and pending is None and job is None:
         raise AskError(f"there is no receipt {request_id!r}", "choose one from the list")
-    return _show_receipt(console, request_id, home, found, job=job)
+    return _show_receipt(console, request_id, home, found, job=job, pending=pending)
 
 
 async def verify(console: Console, request: Request) -> Response:
     """Derive the knowledge again in a process of its own, and compare it with the receipt."""
     request_id, home = field(request, "id"), field(request, "home")
-    found = await _receipt(console, request_id, home)
+    body = await console.ask("receipts", home=home, limit=RECEIPTS_MAX)
+    found = _of(request_id, body["receipts"])
     output = await console.parts.programs.run(
         "verify", "--json", "--home", str(console.folder), wait_s=VERIFY_S
     )
@@ -91,6 +101,24 @@ async def verify(console: Console, request: Request) -> Response:
         last = output.err.splitlines()[-1] if output.err else "it printed nothing"
         raise AskError(f"auricle verify failed: {last}", "run it in a terminal") from None
     return _show_receipt(console, request_id, home, found, verified=verified)
+
+
+async def audit(console: Console, request: Request) -> Response:
+    """Audit a receipt in a process of its own, on a copy; send the page as a file."""
+    request_id = field(request, "id")
+    with tempfile.TemporaryDirectory(prefix="auricle-audit-") as folder:
+        page = Path(folder) / "audit.html"
+        words = ("--home", str(console.folder), "--receipt", request_id, "--page", str(page))
+        output = await console.parts.programs.run("audit", *words, wait_s=VERIFY_S)
+        if not page.exists():
+            last = output.err.splitlines()[-1] if output.err else "it printed nothing"
+            raise AskError(f"auricle audit failed: {last}", "run it in a terminal")
+        content = page.read_text("utf-8")
+    headers = {
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Disposition": 'attachment; filename="auricle-audit.html"',
+    }
+    return Response(content, 200, headers)
 
 
 async def download(console: Console, request: Request) -> Response:
@@ -156,6 +184,7 @@ async def _show(
         409 if wrong or values["problems"] else 200,
         receipts=body["receipts"],
         receipts_count=body["total"],
+        pending=body["pending"],
         homes=[one["name"] for one in status["homes"]],
         running=JOBS.running(),
         **values,
@@ -169,14 +198,17 @@ def _show_receipt(
     receipt: Mapping[str, Any] | None,
     *,
     job: ForgetJob | None = None,
+    pending: Mapping[str, Any] | None = None,
     verified: Mapping[str, Any] | None = None,
 ) -> Response:
-    """Show a request on its way, or its receipt with the result of a check."""
+    """Show a request on its way, how far it is, or its receipt with the result of a check."""
     return console.render(
         "forget_receipt.html" if console.full_page else "forget_receipt_part.html",
         here="forget",
         job=job,
         receipt=receipt,
+        pending=pending,
+        took=_seconds(receipt) if receipt else {},
         request_id=request_id,
         home=home,
         verified=verified,
@@ -196,10 +228,24 @@ async def _known_names(
     }
 
 
-async def _receipt(console: Console, request_id: str, home: str) -> Mapping[str, Any] | None:
-    body = await console.ask("receipts", home=home, limit=RECEIPTS_MAX)
-    found = (one for one in body["receipts"] if one["request_id"] == request_id)
-    return next(found, None)
+def _of(request_id: str, listed: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    return next((one for one in listed if one["request_id"] == request_id), None)
+
+
+def _seconds(receipt: Mapping[str, Any]) -> dict[str, float]:
+    """Return the seconds from the acceptance of a request until its facts were excluded, and until
+    everything was derived again; {} where a receipt of an earlier release has no times."""
+    accepted = receipt.get("accepted_at_ns", 0)
+    ends = {name: receipt.get(f"{name}_at_ns", 0) for name in ("excluded", "completed")}
+    known = {name: end for name, end in ends.items() if end >= accepted > 0}
+    return {name: (end - accepted) / 1e9 for name, end in known.items()}
+
+
+def _options(form: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request besides its selection that differ from what is usual."""
+    chosen = str(form.get("duplicates", ""))
+    given: dict[str, Any] = {"duplicates": chosen} if chosen in ("off", "near") else {}
+    return given | ({"remove_files": True} if form.get("remove_files") else {})
 
 
 def _go_to(request_id: str, home: str) -> Response:
@@ -239,6 +285,7 @@ SCREEN: Final = Screen(
         Route("POST", "forget-repeat", repeat, "owner"),
         Route("GET", "forget-receipt", receipt, "owner"),
         Route("POST", "forget-verify", verify, "owner"),
+        Route("POST", "forget-audit", audit, "owner"),
         Route("GET", "forget-download", download, "owner"),
     ),
 )

@@ -174,6 +174,9 @@ def _trouble(stream: dict[str, Any], decision: dict[str, Any] | None) -> Iterabl
         yield f"Measurements are rejected: {stream['input_problem']}"
     if decision is not None and decision["known"] is None and decision["reason"]:
         yield f"Out-of-distribution detection is not ready: {decision['reason']}"
+    if decision is not None and decision.get("provisional"):
+        parts = ", ".join(decision["provisional"])
+        yield f"Provisional answers: facts were forgotten, and these are derived again: {parts}."
     if stream["dropped"]:
         yield f"{plural(stream['dropped'], 'measurement')} dropped because they arrived too fast."
     if stream["degraded"]:

@@ -12,6 +12,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -153,7 +154,7 @@ def test_names_are_found_in_names_and_in_lower_case(tmp_path: Path):
     ]
 
 
-def _fields(fact: Fact) -> dict[str, object]:
+def _fields(fact: Fact) -> dict[str, Any]:
     return {name: getattr(fact, name) for name in Fact.__dataclass_fields__}
 
 

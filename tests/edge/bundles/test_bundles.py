@@ -14,13 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.bundles.bundle_file import HEAD, BundleHead, read_bundle
-from edge.bundles.exchange import export_bundle, import_bundle
+from edge.bundles.exchange import export_bundle, import_bundle, record_bundle
 from edge.config.fleet import BundleSettings
 from edge.core.adaptors.head import transform_shapes
 from edge.core.adaptors.record import AdaptorRecord
 from edge.core.errors import EdgeError, StateError
 from edge.core.events import Enrol, FitGeometry, ForgetRequest, Label, Observation, StoreAdaptor
 from edge.core.facts import Selector
+from edge.core.receipt import Receipt
 from edge.daemon.homeassistant import OWN_KNOWLEDGE, installed_bundle
 from edge.home.actions import verify_home
 from edge.home.bundle_trial import TrialHealth
@@ -30,11 +31,13 @@ from edge.mqtt.messages import BundleTrialReport
 from edge.signing.keys import load_key, make_key
 from edge.signing.signed_file import sign_file
 from edge.storage.bundle_trials import BundleTrial, BundleTrials
+from edge.storage.publications import BundleVersion
 from nas import Blueprint
 from tests.homes import new_home
 from tests.worlds import WIDTH, clouds, fact
 
 NOW = 2_000_000_000 * 10**9
+SHARED = tuple(sorted(f"s{n}" for n in range(16)))
 
 
 class Pair:
@@ -60,15 +63,15 @@ class Pair:
             replace(fact(f"m{n}", "ab"[n // 40], "hall", n), features=row.tobytes())
             for n, row in enumerate(rows)
         ]
-        shared = tuple(fact(f"s{n}", "cd"[n % 2], "shared", n) for n in range(6))
+        shared = tuple(fact(f"s{n}", "cd"[n % 2], "shared", n, seed=n) for n in range(16))
         self.maker.feed(Enrol((*facts, *shared)))
         self.maker.feed(FitGeometry())
         self.grow(Blueprint(kind="linear", taps=(0,), width=4))
         own = tuple(fact(f"u{n}", "cd"[n % 2], "shared", n) for n in range(8))
         self.user.feed(Enrol(own))
 
-    def grow(self, blueprint: Blueprint) -> None:
-        """Let an adaptor serve the maker's shared domain."""
+    def grow(self, blueprint: Blueprint, facts: tuple[str, ...] = SHARED) -> None:
+        """Let an adaptor that these facts shaped serve the maker's shared domain."""
         known = transform_shapes(blueprint, ((0, WIDTH),)) if blueprint.taps == (0,) else {}
         arrays = {name: np.full(shape, 0.5, np.float32) for name, shape in known.items()}
         made = AdaptorRecord(
@@ -76,8 +79,8 @@ class Pair:
             version=1,
             blueprint=blueprint,
             arrays=arrays,
-            facts=("s1", "s2"),
-            own=6,
+            facts=facts,
+            own=16,
             seed=1,
             accuracy=0.9,
             incumbent=0.8,
@@ -86,7 +89,9 @@ class Pair:
 
     def write(self, name: str = "one", counter: int = 1) -> bytes:
         """Export a bundle into the user's folder."""
-        raw = export_bundle(self.maker, self.key, "maker", counter, NOW)
+        made = export_bundle(self.maker, self.key, "maker", counter, NOW)
+        record_bundle(self.maker, made.record)
+        raw = made.body
         (self.folder / "user/bundles" / name).write_bytes(raw)
         return raw
 
@@ -146,7 +151,7 @@ def test_reverting_restores_the_previous_state(pair: Pair):
     import_bundle(pair.user, "two", NOW)
     pair.user.confirm_trial()
     held = pair.state()
-    pair.maker.feed(Enrol(tuple(fact(f"n{n}", "b", "hall", 900 + n) for n in range(3))))
+    pair.maker.feed(Enrol(tuple(fact(f"n{n}", "b", "hall", 900 + n) for n in range(8))))
     pair.write("three", 3)
     import_bundle(pair.user, "three", NOW)
     assert pair.state()[0] != held[0]
@@ -266,7 +271,7 @@ def test_an_invalid_bundle_is_refused(pair: Pair):
     pair.crash()
     assert "its counter 4 is not above 5" in refusal(pair, "old")
     place = pair.folder / "user/bundles"
-    stranger = export_bundle(pair.maker, Ed25519PrivateKey.generate(), "maker", 9, NOW)
+    stranger = export_bundle(pair.maker, Ed25519PrivateKey.generate(), "maker", 9, NOW).body
     for name, body, why in (
         ("forged", stranger, "its signature is not that of maker"),
         ("changed", raw[:-1] + bytes([raw[-1] ^ 1]), "its body does not match"),
@@ -420,3 +425,89 @@ def test_a_bundle_of_other_columns_is_refused(pair: Pair):
     pair.maker.store._columns = None  # noqa: SLF001
     pair.write("two", 2)
     assert "no column names" in import_bundle(pair.user, "two", NOW).reason
+
+
+def forget(pair: Pair, name: str, chosen: str) -> Receipt:
+    """Let the maker forget a fact."""
+    request = ForgetRequest(name, Selector(ids=frozenset({chosen})), refit_geometry=False)
+    return next(one for one in pair.maker.feed(request) if isinstance(one, Receipt))
+
+
+def test_the_receipt_names_a_bundle_that_the_fact_has_shaped(pair: Pair):
+    """A fact of an exported adaptor, of the geometry or of the sums names the bundle, with an order
+    for whoever imported it; a fact learned later names none, and a bundle is recalled once."""
+    pair.write("one", 1)
+    pair.maker.feed(Enrol((fact("late", "a", "hall", 990, seed=990),)))
+    assert forget(pair, "r0", "late").devices == ()
+    (order,) = forget(pair, "r1", "s3").devices
+    assert order.device == "any other device that imported bundle 1 of maker"
+    assert (order.holds, order.sent) == ("bundle", False)
+    assert forget(pair, "r2", "s4").devices == ()
+    recalled = pair.maker.store.publications.recalled()
+    assert recalled == [(order.order_id, BundleVersion("maker", 1))]
+
+
+def test_a_removed_bundle_leaves_nothing_but_the_geometry(pair: Pair):
+    """Removing a bundle that was kept takes its adaptors, sums and file; during the trial it
+    reverts; a bundle that is not there is refused with a hint."""
+    pair.write()
+    import_bundle(pair.user, "one", NOW)
+    pair.user.confirm_trial()
+    pair.crash()
+    assert pair.user.store.adaptors()["shared"]
+    assert pair.user.remove_bundle("maker", 1).state == "removed"
+    pair.crash()
+    _, versions, held, _ = pair.state()
+    assert (versions, held) == ({}, {})
+    assert pair.user.runtime.knowledge.domains == ("shared",)
+    assert not (pair.folder / "user/bundles/one").exists()
+    before = pair.state()
+    pair.write("two", 2)
+    import_bundle(pair.user, "two", NOW)
+    pair.user.remove_bundle("maker", 2)
+    assert pair.state() == before
+    with pytest.raises(StateError, match="it is not imported here"):
+        pair.user.remove_bundle("maker", 2)
+
+
+def test_bundles_give_no_fact_away(pair: Pair):
+    """An adaptor or a geometry that differs from an exported one by fewer than eight new facts does
+    not leave the device; the same one may again, and so may one with eight new facts."""
+    pair.write("one", 1)
+    assert exported(pair, 2) == ("shared",)
+    shaped = tuple(sorted(f"s{n}" for n in range(15)))
+    pair.grow(Blueprint(kind="linear", taps=(0,), width=4), facts=shaped)
+    assert exported(pair, 3) == ()
+    pair.maker.feed(
+        Enrol(tuple(fact(f"t{n}", "c", "shared", 50 + n, seed=50 + n) for n in range(8)))
+    )
+    more = (*shaped, *(f"t{n}" for n in range(8)))
+    pair.grow(Blueprint(kind="linear", taps=(0,), width=4), facts=more)
+    assert exported(pair, 4) == ("shared",)
+    pair.maker.feed(FitGeometry())
+    assert exported(pair, 5) == ("shared",)
+    forget(pair, "r", "m3")
+    pair.maker.feed(FitGeometry())
+    with pytest.raises(EdgeError, match="its geometry would differ") as caught:
+        exported(pair, 6)
+    assert "auricle fit-geometry" in caught.value.hint
+
+
+def exported(pair: Pair, counter: int) -> tuple[str, ...]:
+    """The domains whose adaptor is in the next bundle."""
+    made = export_bundle(pair.maker, pair.key, "maker", counter, NOW)
+    record_bundle(pair.maker, made.record)
+    return made.adaptors
+
+
+def test_a_bundle_made_before_a_forget_does_not_leave_the_device(pair: Pair):
+    """If facts are forgotten or something else leaves while a bundle is made, it is refused."""
+    made = export_bundle(pair.maker, pair.key, "maker", 1, NOW)
+    forget(pair, "r", "m3")
+    with pytest.raises(StateError, match="facts were forgotten"):
+        record_bundle(pair.maker, made.record)
+    pair.maker.feed(FitGeometry())
+    made = export_bundle(pair.maker, pair.key, "maker", 2, NOW)
+    record_bundle(pair.maker, made.record)
+    with pytest.raises(StateError, match="sums were published"):
+        record_bundle(pair.maker, made.record)

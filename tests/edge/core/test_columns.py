@@ -111,7 +111,7 @@ def test_sums_of_other_columns_are_refused() -> None:
     """Sums of the same names are added; of another order or other names they are refused with both
     lists; without names they are added with a warning."""
     donor = NamedWorld()
-    given = donor.runtime.contribute("b", 5)
+    given = donor.runtime.contribute("b", 5).contribution
     assert given.columns == NAMES
     assert donor.runtime.handle(given)
     for columns, words in (
@@ -135,14 +135,14 @@ def test_names_do_not_change_the_knowledge() -> None:
     """Digest and sums are the same with names and without."""
     named, bare = NamedWorld(), NamedWorld(())
     assert named.runtime.digest() == bare.runtime.digest()
-    pair = [world.runtime.contribute("b", 5) for world in (named, bare)]
+    pair = [world.runtime.contribute("b", 5).contribution for world in (named, bare)]
     assert pair[0].content == pair[1].content
 
 
 def test_sums_that_were_held_stay_out_under_other_names() -> None:
     """A ledger that gets names later ignores columns that it had taken by position."""
     world = NamedWorld(())
-    world.feed(replace(NamedWorld().runtime.contribute("b", 5), columns=NAMES[::-1]))
+    world.feed(replace(NamedWorld().runtime.contribute("b", 5).contribution, columns=NAMES[::-1]))
     assert list(world.runtime.knowledge.contributing) == ["b"]
     world.ledger._columns = NAMES  # noqa: SLF001 - as `auricle encoder columns` does on the disk
     world.crash()

@@ -84,12 +84,8 @@ def test_the_answer_to_a_forget_request_reaches_no_disk(here: Served):
 def test_messages_of_a_series_have_its_key():
     """Forecasts, which are about no stored observation, can be erased with their series."""
     empty = ((0.0,),)
-    forecast = SeriesForecast(
-        **{
-            name: {"stream": "load", "observation_id": "load:1"}.get(name, empty)
-            for name in SeriesForecast.__struct_fields__
-        }
-    )
+    fields: dict[str, Any] = dict.fromkeys(SeriesForecast.__struct_fields__, empty)
+    forecast = SeriesForecast(**fields | {"stream": "load", "observation_id": "load:1"})
     assert message_keys(forecast) == ("load:1", series_key("load"))
 
 

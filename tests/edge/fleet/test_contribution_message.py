@@ -19,7 +19,11 @@ from tests.worlds import World, fact
 
 KEY, OTHER = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
 KEYS = {"a": KEY.public_key()}
-GIFT = World([fact(f"f{n}", "ab"[n % 2], at=n) for n in range(9)]).runtime.contribute("a", 7)
+GIFT = (
+    World([fact(f"f{n}", "ab"[n % 2], at=n) for n in range(18)])
+    .runtime.contribute("a", 7)
+    .contribution
+)
 SIGNED = write_contribution(GIFT, KEY)
 
 

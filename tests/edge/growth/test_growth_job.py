@@ -93,6 +93,30 @@ def test_an_incumbent_as_good_stays(grown):
 
 
 @pytest.mark.usefixtures("found")
+def test_facts_of_every_record_that_competed_are_listed(grown, monkeypatch):
+    """A record lists the facts of records that it was compared with, though it was trained on none
+    of them: they had a say in its acceptance."""
+    monkeypatch.setattr(growing, "REUSE_EVIDENCE", -1e9)  # never reuse
+    rival = replace(grown.record, domain="far", facts=("far-1", "far-2"))
+    poor = nas.Blueprint(kind="none", taps=(0,))
+    arrays = {name: grown.record.arrays[name][:8] for name in ("centre", "factor")}
+    incumbent = replace(grown.record, blueprint=poor, arrays=arrays, facts=("old-1",))
+    made = job(facts("home", 1, COUNT))
+    result = grow_adaptor(replace(made, reusable=(rival,), incumbent=incumbent, version=2), DEVICE)
+    assert result.record is not None
+    assert {"far-1", "far-2", "old-1"} <= set(result.record.facts)
+
+
+def test_a_named_blueprint_is_trained_without_a_search(grown):
+    """A job that names a blueprint gives the arrays that growth gave, and a provisional record."""
+    made = replace(job(facts("home", 1, COUNT)), blueprint=grown.record.blueprint, version=2)
+    result = grow_adaptor(made, DEVICE)
+    assert result.record is not None
+    assert result.record.provisional
+    assert result.record.digest == grown.record.digest
+
+
+@pytest.mark.usefixtures("found")
 def test_an_adaptor_of_another_domain_is_reused(grown):
     """A recurring domain reuses the trained arrays, and lists their facts."""
     made = replace(job(facts("again", 3, COUNT)), domain="again", reusable=(grown.record,))

@@ -17,11 +17,12 @@ from tests.homes import distinct_facts, learned_home, new_store, run, run_json
 
 @pytest.fixture(scope="module")
 def firmware(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of a C export."""
+    """The files of a C export, beside an export of the decision."""
     folder = learned_home(tmp_path_factory.mktemp("made") / "home")
     small = ("--bits", 1024, "--flash", 64)
     made = run("export-c", "--out", folder / "firmware", "--home", folder, *small)
     assert made.exit_code == 0, made.output
+    assert run("export", "onnx", folder / "decision.onnx", "--home", folder).exit_code == 0
     return folder / "firmware"
 
 
@@ -30,6 +31,7 @@ def home(tmp_path: Path, firmware: Path) -> Path:
     """A home with a backup, an export, a C export, a bundle, and other files in it."""
     folder = learned_home(tmp_path / "home")
     shutil.copytree(firmware, folder / "firmware")
+    shutil.copy(firmware.with_name("decision.onnx"), folder)
     (folder / "copies").mkdir()
     assert run("backup", folder / "copies" / "monday.db", "--home", folder).exit_code == 0
     assert run("export", folder / "facts.npz", "--home", folder).exit_code == 0
@@ -52,6 +54,7 @@ def forget(folder: Path, *more: str) -> dict[str, Any]:
 HOLDING = {
     "copies/monday.db": "backup",
     "facts.npz": "export",
+    "decision.onnx": "export",
     "firmware/auricle_knowledge.c": "firmware",
     "firmware/auricle_knowledge.h": "firmware",
     "firmware/auricle_golden.c": "firmware",
@@ -132,7 +135,10 @@ def test_a_large_backup_is_looked_through_only_as_far_as_serving_allows(home: Pa
     facts = distinct_facts(IDS_CHECKED_MAX + 1)
     new_store(home / "large.db", facts).close()
     with Home(home) as opened:
-        listed = search_home(home, opened.store, remove="nothing")
+        listed = search_home(home, opened.store, remove="own copies", before_ns=1)
         assert "large.db" in {one.path for one in listed}
+        assert "large.db" not in {
+            one.path for one in search_home(home, opened.store, remove="nothing", before_ns=1)
+        }
         search_home(home, opened.store, remove="all")
     assert (home / "large.db").exists()

@@ -290,3 +290,26 @@ def test_a_restore_drops_recalibration_that_may_have_been_forgotten(tmp_path):
     with Home(folder, writable=False) as home:
         assert home.store.recalibrations() == {}
     assert b"secret-person" not in raw_bytes(folder / "knowledge.db")
+
+
+def test_merging_applies_tombstones_of_contents_in_either_direction(tmp_path):
+    """Content that one ledger has forgotten leaves the other, where it has another id; a fact that
+    the first kept beside the tombstone stays.  Both directions end with the same facts."""
+
+    def pair(folder: Path) -> tuple[Path, Path]:
+        with Home(new_home(folder / "one")) as one:
+            one.feed(Enrol((fact("x", seed=5), fact("twin", "b", seed=5), fact("u", seed=1))))
+            one.feed(ForgetRequest("r", Selector(ids=frozenset({"x"}))))
+        with Home(new_home(folder / "two")) as two:
+            two.feed(Enrol((fact("other", seed=5), fact("v", "b", seed=2))))
+        return folder / "one", folder / "two"
+
+    held = []
+    for number, order in enumerate(((0, 1), (1, 0))):
+        folders = pair(tmp_path / str(number))
+        into, source = (folders[at] for at in order)
+        with Home(source, writable=False) as second, Home(into) as first:
+            transfer.merge_store(first, second.store)
+            held.append(sorted(one.id for page in first.store.pages() for one in page))
+            assert first.store.resembles_forgotten(fact("x", seed=5).features)
+    assert held == [["twin", "u", "v"], ["twin", "u", "v"]]

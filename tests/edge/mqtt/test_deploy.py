@@ -88,7 +88,7 @@ def test_a_device_cannot_publish_under_the_topics_of_another(
             assert seat.say(A.message_topic(kind, "s")).accepted, kind
             assert seat.say(B.message_topic(kind, "s")).reason == 135, kind
         assert seat.say(A.status).accepted
-        assert seat.say(A.contribution_topic("f")).accepted
+        assert seat.say(A.fleet_topic("f", "contribution")).accepted
         assert seat.say("homeassistant/device/auricle_gw1/config").accepted
         assert seat.say(f"{A.base}/homeassistant/flagged/s").accepted
         refused = (
@@ -97,7 +97,7 @@ def test_a_device_cannot_publish_under_the_topics_of_another(
             f"{B.base}/command/forget",
             f"{B.base}/observe/s",
             f"{A.base}/command/forget",
-            B.contribution_topic("f"),
+            B.fleet_topic("f", "contribution"),
             "homeassistant/device/auricle_gw2/config",
             f"{B.base}/homeassistant/state",
             f"{A.base}/control/label",

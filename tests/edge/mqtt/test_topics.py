@@ -61,7 +61,7 @@ def test_topics_are_parsed() -> None:
     topics = Topics("gw1")
     assert topics.parse("auricle/v1/gw1/observe/cam%2F1") == TopicAddress("observe", "cam/1")
     assert topics.parse("auricle/v1/gw1/command/forget") == TopicAddress("command", "forget")
-    there = Topics("gw2").contribution_topic("site a")
+    there = Topics("gw2").fleet_topic("site a", "contribution")
     assert topics.parse(there) == TopicAddress("contribution", "gw2", "site a")
     for topic in ("", "x", "auricle/v1/gw2/command/forget", "auricle/v1/gw1/observe/a/b"):
         assert topics.parse(topic) == TopicAddress("other")

@@ -12,7 +12,8 @@ import pytest
 
 from edge.config.device import OutboxSettings
 from edge.core.errors import StateCorruptError, StateError
-from edge.outbox import opening, storage
+from edge.outbox import storage
+from edge.outbox.damaged_copies import COPIES_MAX
 from edge.outbox.entry import OutboxEntry
 from edge.outbox.opening import open_outbox
 from edge.outbox.outbox import Outbox
@@ -47,7 +48,7 @@ def test_copies_of_damaged_files_are_few(tmp_path: Path):
         path.write_bytes(b"damage %d" % number * 100)
         open_outbox(path, SETTINGS).close()
     kept = sorted(one.name for one in tmp_path.glob("*.damaged-*"))
-    assert kept == [f"outbox.db.damaged-{n}" for n in range(1, opening.COPIES_MAX + 1)]
+    assert kept == [f"outbox.db.damaged-{n}" for n in range(1, COPIES_MAX + 1)]
     assert (tmp_path / "outbox.db.damaged-1").read_bytes().startswith(b"damage 5")
 
 

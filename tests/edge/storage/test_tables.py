@@ -138,15 +138,17 @@ def test_forgetting_reaches_every_version_that_a_fact_shaped(db):
 
 def test_rows_round_trip(db):
     """A record and a candidate round-trip through the tables, NaN included."""
-    record = replace(a_record(), incumbent=math.nan)
+    record = replace(a_record(), incumbent=math.nan, provisional=True)
     tables.replace_adaptor(db, record)
     row = db.execute(
-        "SELECT domain, version, blueprint, own, seed, accuracy, incumbent FROM adaptors"
+        "SELECT domain, version, blueprint, own, seed, accuracy, incumbent, provisional"
+        " FROM adaptors"
     ).fetchone()
     made = tables.adaptor_from_row(row, record.arrays, record.facts)
     assert isinstance(made, AdaptorRecord)
     assert made.digest == record.digest
     assert (made.own, made.accuracy) == (record.own, record.accuracy)
+    assert made.provisional
     assert math.isnan(made.incumbent)
     tables.store_candidates(db, [a_candidate(5, math.nan)], ())
     query = (
@@ -161,7 +163,7 @@ def test_rows_round_trip(db):
 def test_a_blueprint_that_cannot_be_one_is_refused():
     """A damaged blueprint raises ValueError, whichever way it is damaged."""
     good = '{"kind": "linear", "taps": [0]}'
-    row = ("home", 1, good, 2, 3, 0.5, None)
+    row = ("home", 1, good, 2, 3, 0.5, None, 0)
     assert tables.adaptor_from_row(row, {}, ()).blueprint == nas.Blueprint(kind="linear", taps=(0,))
     for bad in ("", "{", '{"kind": 3}', '["linear"]'):
         with pytest.raises(ValueError, match=r".+"):

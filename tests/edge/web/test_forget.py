@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,19 @@ import pytest
 
 from benchmarks.console.browser import PHONE
 from edge.commands import send_to_daemon
+from edge.core.events import EraseFacts
+from edge.core.receipt import (
+    AdaptorOutcome,
+    DeviceOrder,
+    EvictedConcept,
+    FileFound,
+    PlacedDomain,
+    SeriesForgotten,
+)
+from edge.home.home import Home
 from tests.browsers import Seen, browsing, drain, needs_browser
 from tests.daemons import Process, daemon_home
+from tests.homes import RECEIPT
 
 FACTS = 24
 SLOW_MS = 60_000
@@ -82,10 +94,60 @@ def test_a_person_forgets_a_label_and_holds_its_receipt(seen: Seen, tmp_path: Pa
         seen.page.get_by_role("link", name="Download as JSON").click()
     download.value.save_as(tmp_path / "receipt.json")
     assert json.loads((tmp_path / "receipt.json").read_text("utf-8")) == receipt
+    with seen.page.expect_download(timeout=SLOW_MS) as audited:
+        seen.page.get_by_role("button", name="Audit and download the page").click()
+    audited.value.save_as(tmp_path / "audit.html")
+    assert receipt["request_id"] in (tmp_path / "audit.html").read_text("utf-8")
     seen.page.get_by_role("button", name="Verify now").click()
     seen.page.wait_for_selector("text=no forgotten fact is in the file", timeout=SLOW_MS)
     assert "still has the digest of this receipt" in seen.page.locator("main").inner_text()
     assert receipt["digest_after"] in seen.page.locator("main").inner_text()
+
+
+PARTS = replace(
+    RECEIPT,
+    request_id="parts",
+    series=(SeriesForgotten("boiler", 360, "restarted", 4_810),),
+    evictions=(EvictedConcept("hall", "scratch", 10),),
+    placed=(PlacedDomain("gallery", 40, "placed again", "room-2"),),
+    files=(FileFound("export.npz", "export", "kept", "delete the file"),),
+    devices=(
+        DeviceOrder("south", "contribution", "91b2", sent=True),
+        DeviceOrder("any other device", "bundle", "91b2", sent=False),
+    ),
+    adaptors=(AdaptorOutcome("hall", 3, "trained again", 4),),
+    duplicates="near",
+    accepted_at_ns=10**18,
+    excluded_at_ns=10**18 + 4 * 10**6,
+    completed_at_ns=10**18 + 83 * 10**7,
+)
+
+
+@needs_browser
+def test_a_receipt_shows_all_that_it_lists(tmp_path: Path) -> None:
+    """Devices with their orders, files, adaptors, series, placed domains, evicted facts, and how
+    long the request took are on its page."""
+    folder = daemon_home(tmp_path / "home")
+    with Home(folder) as home:
+        home.store.apply(EraseFacts((), PARTS))
+    with browsing(folder) as made:
+        made.goto("forget-receipt?id=parts")
+        shown = made.page.locator("main").inner_text()
+        for row in (
+            "south\tthe sums\ton its way\t91b2",
+            "any other device\ta bundle\tremove it there by hand\t91b2",
+            "export.npz\texport\tkept\tdelete the file",
+            "hall\t3\ttrained again\tversion 4",
+            "boiler\t360\trestarted\t4 810",
+            "gallery\t40\tplaced again\troom-2",
+            "hall\tscratch\t10",
+        ):
+            assert row.split("\t") in [
+                line.replace("\u202f", " ").replace("\xa0", " ").split("\t")
+                for line in shown.splitlines()
+            ]
+        assert "0.83" in shown
+        assert "also nearly the same content" in shown
 
 
 @needs_browser

@@ -152,3 +152,58 @@ def test_moments_are_utc_unless_they_say():
     assert cli_change.nanoseconds(naive) == cli_change.nanoseconds(there)
     assert (cli_change.nanoseconds(naive) or 0) % 1_000_000_000 == 678_000
     assert cli_change.nanoseconds(None) is None
+
+
+def test_forgetting_by_an_example_shows_values_and_asks(home, tmp_path):
+    """The facts most like a table's row are listed with their values; a number chooses, a second
+    question confirms, and the same content under another id is then refused."""
+    lines = (home / "table.csv").read_text("utf-8").splitlines()
+    example = tmp_path / "example.csv"
+    example.write_text("\n".join((lines[0], lines[3])) + "\n", "utf-8")
+    result = run("forget", "--home", home, "--like", example, answer="1\ny\n")
+    assert result.exit_code == 0, result.output
+    assert "1.000  hall/a" in result.stderr
+    assert "c1 " in result.stderr or "x0 " in result.stderr
+    assert "the whole concept hall/a: 12 facts" in result.stderr
+    assert facts(home) == 23
+    again = run("learn", home / "table.csv", "--home", home, "--domain", "hall")
+    assert "forgotten before and not relearned" in again.stdout
+
+
+@pytest.mark.parametrize(("answer", "reason"), [("\n", "nothing was chosen"), ("99\n", "numbers")])
+def test_a_choice_of_nothing_forgets_nothing(home, answer, reason):
+    """An empty answer, and a number beyond the list, change nothing."""
+    result = run("forget", "--home", home, "--like", home / "table.csv", answer=answer)
+    assert result.exit_code == 1
+    assert reason in result.stderr
+    assert facts(home) == 24
+
+
+def test_choices_exclude_other_selections(home):
+    """--like and --suspect select by themselves, and a file that cannot be read is named."""
+    result = run("forget", "--home", home, "--like", home / "table.csv", "--label", "a")
+    assert "select by themselves" in result.stderr
+    result = run("forget", "--home", home, "--like", home / "nothing.csv")
+    assert result.exit_code == 1
+    assert "nothing.csv" in result.stderr
+    result = run("forget", "--home", home, "--suspect", "--id", "nowhere")
+    assert "there is no fact 'nowhere'" in result.stderr
+    assert facts(home) == 24
+
+
+def test_suspicious_labels_are_confirmed_by_a_person(home, tmp_path):
+    """Facts of `b` that are called `a`: one is named, the others are listed, and go when a person
+    says so."""
+    lines = (home / "table.csv").read_text("utf-8").splitlines()
+    moved = [f"wrong-{n},a,{line.split(',', 2)[2]}1" for n, line in enumerate(lines[13:18])]
+    head = f"id,label,{lines[0].split(',', 2)[2]}"
+    table = tmp_path / "wrong.csv"
+    table.write_text("\n".join((head, *moved)) + "\n", "utf-8")
+    assert run("learn", table, "--home", home, "--domain", "hall").exit_code == 0
+    words = ("forget", "--home", home, "--suspect", "--id", "wrong-0")
+    assert run(*words, answer="all\nn\n").exit_code == 1
+    assert facts(home) == 29
+    result = run(*words, answer="all\ny\n")
+    assert result.exit_code == 0, result.output
+    assert all(f"wrong-{n}" in result.stderr for n in range(1, 5))
+    assert facts(home) <= 24

@@ -12,6 +12,7 @@ from edge.core import limits
 from edge.core.columns import NamedValues
 from edge.core.events import ChangePoint, ForgetRequest, Observation, Publish, SeriesForecast
 from edge.core.facts import Selector
+from edge.core.forecasting import series
 from edge.core.forecasting.sample_block import SampleBlock
 from edge.core.forecasting.series import SeriesTracker
 from edge.core.receipt import Receipt, SeriesForgotten
@@ -102,6 +103,24 @@ def test_samples_that_arrive_during_a_replay_are_processed_after_it() -> None:
     assert differing(made, twin) == []
     (again,) = made.process(sample(COUNT, rows[0]))
     assert not again.provisional
+
+
+def test_waiting_samples_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit each new sample lets an older one be processed, whose forecast was published
+    before, or is published once; the state is that of the twin."""
+    monkeypatch.setattr(series, "_WAITING_MAX", 60)
+    events = [sample(n, row) for n, row in enumerate(demand(COUNT))]
+    made = tracker(events[:250])
+    made.forget(span(205, 207))
+    published = [one for event in events[250:] for one in made.process(event)]
+    (waiting,) = (len(one.waiting) for one in made.saved())
+    assert waiting == 60
+    forecasts = [one for one in published if isinstance(one, SeriesForecast)]
+    assert len([one for one in forecasts if one.provisional]) == COUNT - 250
+    final = [one.observation_id for one in forecasts if not one.provisional]
+    assert final == [f"load:{n}" for n in range(250, COUNT - 60)]
+    finish(made)
+    assert differing(made, tracker([*events[:205], *events[207:]])) == []
 
 
 def test_a_change_during_a_replay_is_reported_by_it() -> None:

@@ -23,6 +23,7 @@ from edge.core.events import (
     StoreGeometry,
 )
 from edge.core.facts import Fact, Selector
+from edge.core.knowledge.cohorts import Published
 from edge.core.knowledge.contributions import NAMES, Contribution, concepts_of, shrink_sums
 from edge.core.receipt import Receipt
 from tests.worlds import World, clouds, fact
@@ -51,25 +52,35 @@ def taught(
 
 def given_by(world: World, device: str = "a", revision: int = 1) -> Contribution:
     """The contribution of a world's facts."""
-    return world.runtime.contribute(device, revision)
+    return world.runtime.contribute(device, revision).contribution
 
 
 def sums(world: World) -> dict[str, object]:
     """Concept sums and moments of a world, which must be additive."""
-    whole = world.runtime.knowledge.contribute("any", CARD, 1).arrays
+    whole = world.runtime.knowledge.contribute("any", CARD, 1).contribution.arrays
     return {name: whole[name].tolist() for name in ("counts", "ones", "sums", "features", "gram")}
 
 
 @settings(max_examples=20, deadline=None)
-@given(owners=st.lists(st.sampled_from("xyz"), min_size=12, max_size=12))
-def test_sums_of_several_devices_are_those_of_one_that_saw_everything(owners: Sequence[str]):
-    """However facts are spread over devices: the same concepts, bit for bit, and the same Gram."""
-    facts = [fact(f"f{n}", "ab"[n % 2], "cd"[n % 3 // 2], n) for n in range(12)]
-    whole = World(facts)
+@given(owners=st.lists(st.sampled_from("xyz"), min_size=72, max_size=72))
+def test_sums_of_several_devices_are_those_of_one_that_saw_what_they_published(
+    owners: Sequence[str],
+):
+    """However facts are spread over devices: the concepts, bit for bit, and the Gram matrix of one
+    device that holds the published facts, whatever is withheld."""
+    rows = clouds(range(4), 18, seed=3)
+    facts = [
+        replace(fact(f"f{n}", "ab"[n % 2], "cd"[n % 3 // 2], n), features=row.tobytes())
+        for n, row in enumerate(rows)
+    ]
     parts = {o: World(f for f, p in zip(facts, owners, strict=True) if p == o) for o in "xyz"}
     listener = World()
+    published: set[str] = set()
     for owner, part in parts.items():
         listener.feed(given_by(part, owner))
+        plan = part.runtime.contribute(owner, 1).plan
+        published |= {one for cohort in plan.current for one in cohort.ids}
+    whole = World(one for one in facts if one.id in published)
     merged, alone = listener.runtime.knowledge, whole.runtime.knowledge
     assert merged.memory.digest() == alone.memory.digest()
     total = sum(
@@ -94,17 +105,25 @@ def test_the_order_in_which_contributions_come_is_nothing():
 
 
 def test_a_forget_on_one_device_reaches_the_other():
-    """After the new contribution the receiver equals one that never had the forgotten facts."""
+    """After the new contribution the receiver equals one of a device that never had the forgotten
+    fact and holds exactly what is published."""
     mine, theirs = taught("home"), taught("hall")
     gone = theirs[5]
     sender, receiver = World(theirs), World(mine)
-    receiver.feed(given_by(sender, "a", 1))
+    nothing = Published(key=b"k", cohorts={})
+    first = sender.runtime.contribute("a", 1, nothing)
+    receiver.feed(first.contribution)
     before = receiver.runtime.digest()
     request = ForgetRequest("r", Selector(ids=frozenset({gone.id})))
     sender.ask(request, Receipt)
-    receiver.feed(given_by(sender, "a", 2))
+    recorded = replace(nothing, cohorts=dict(enumerate(first.plan.added)))
+    second = sender.runtime.contribute("a", 2, recorded)
+    receiver.feed(second.contribution)
+    ids = {one for cohort in second.plan.current for one in cohort.ids}
+    assert gone.id not in ids
+    assert len(ids) == len(theirs) - 8
     never = World(mine)
-    never.feed(given_by(World(f for f in theirs if f != gone), "a", 1))
+    never.feed(given_by(World(f for f in theirs if f.id in ids), "a", 1))
     assert receiver.runtime.digest() == never.runtime.digest() != before
     assert sums(receiver) == sums(never)
 
@@ -222,10 +241,10 @@ def test_a_domain_with_too_few_samples_elsewhere_abstains_with_a_reason():
     """Too few held-out samples for the chosen rate give a reason, on the receiver as on the
     sender."""
     world = World()
-    world.feed(given_by(World(taught("hall", count=5))))
-    result = decision(world, np.frombuffer(taught("hall", count=5)[0].features, np.uint8), 1)
+    world.feed(given_by(World(taught("hall", count=8))))
+    result = decision(world, np.frombuffer(taught("hall", count=8)[0].features, np.uint8), 1)
     assert result.known is None
-    assert "needs 99 samples of 'hall', found 10" in result.reason
+    assert "needs 99 samples of 'hall', found 16" in result.reason
 
 
 def test_the_digest_depends_on_the_contributor():
@@ -245,7 +264,7 @@ def test_own_facts_answer_where_they_are_the_majority():
     own = world.runtime.knowledge.adaptor("hall")
     world.feed(given_by(World(taught("hall", "ab", 40, seed=1)), "as many"))
     assert type(world.runtime.knowledge.adaptor("hall")) is type(own)
-    world.feed(given_by(World(taught("hall", "ab", 1, seed=4)), "one of each"))
+    world.feed(given_by(World(taught("hall", "ab", 8, seed=4)), "one of each"))
     assert type(world.runtime.knowledge.adaptor("hall")) is not type(own)
     world.feed(given_by(World(), "one of each", 2))
     assert type(world.runtime.knowledge.adaptor("hall")) is type(own)
@@ -285,7 +304,7 @@ def test_a_crash_between_effects_is_mended_by_sending_again():
 
 def test_no_more_devices_than_fit():
     """One device too many is rejected; contributions of the others are still replaced."""
-    world, small = World(), given_by(World(taught("hall", count=1)), "d0")
+    world, small = World(), given_by(World(taught("hall", count=8)), "d0")
     for n in range(64):
         world.ask(replace(small, device=f"d{n}"), Acknowledgement)
     result = world.ask(replace(small, device="d64"), Rejected)
@@ -293,7 +312,7 @@ def test_no_more_devices_than_fit():
     assert world.ask(replace(small, revision=2), Acknowledgement).count == small.samples
 
 
-GOOD = given_by(World(taught("hall", count=4)))
+GOOD = given_by(World(taught("hall", count=8)))
 
 
 def named(text: str) -> NDArray[np.uint8]:

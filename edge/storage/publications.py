@@ -1,0 +1,350 @@
+"""What this device has published of its facts: cohorts and parts of bundles by digests, its last
+revision, who holds any of it, and the orders to drop it.
+
+A forgotten fact ends what it has shaped on other devices, too.  Contributions are replaced there;
+a bundle is recalled, by an order that `edge.fleet` publishes until the bundle's record is deleted.
+"""
+
+import hashlib
+import hmac
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from sqlite3 import Connection
+from typing import Any, Final, Literal
+
+import msgspec
+import numpy as np
+
+from ..core import CohortPlan, DeviceOrder, Published, digest_content
+from .fact_reads import Rows
+from .tables import put_meta
+
+TABLES: Final = ("cohorts", "exports", "exported_parts", "holders", "recalls")
+KEY: Final = "published_key"
+LAST: Final = "contributed"
+
+DIGEST_BYTES: Final = 16
+"""Length of a digest in `cohorts` and `exported_parts`; see `core.knowledge.cohorts`."""
+
+EXPORTS_MAX: Final = 256
+"""Bundles remembered: one a day for most of a year.  Older ones cannot be recalled.  Chosen by
+hand."""
+
+HOLDERS_MAX: Final = 1_024
+"""Reports of other devices kept: 64 members with 16 bundles each.  Chosen by hand."""
+
+PartKind = Literal["geometry", "adaptor"]
+Change = Callable[[str], AbstractContextManager[Connection]]
+
+
+class LastRevision(msgspec.Struct, frozen=True, array_like=True):
+    """The contribution last published.  content: a digest of it, empty if it holds no sums.
+    forgets: number of forget requests before it."""
+
+    revision: int = 0
+    content: str = ""
+    forgets: int = 0
+
+
+class ExportedPart(msgspec.Struct, frozen=True):
+    """A geometry or an adaptor in a bundle.  name: keyed digest of its arrays.  members: keyed
+    digests of the contents that it follows from."""
+
+    kind: PartKind
+    name: bytes
+    members: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BundleVersion:
+    """Publisher and counter, which name one bundle."""
+
+    publisher: str
+    counter: int
+
+
+class ExportRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bundle holds, to be recorded before it leaves the device.
+
+    newest, forgets: number of the newest cohort, and of forget requests, when it was made; it must
+    be made again if they differ.  kept, added, dropped: see `CohortPlan`.
+    """
+
+    version: BundleVersion
+    newest: int
+    forgets: int
+    kept: tuple[int, ...]
+    added: tuple[tuple[bytes, ...], ...]
+    dropped: tuple[int, ...]
+    parts: tuple[ExportedPart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shaped:
+    """What some facts have shaped: whether a contribution, and which exported bundles."""
+
+    contribution: bool
+    exports: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBundle:
+    """A bundle that another device reports to hold.  revision, for a contribution: 0 for none."""
+
+    device: str
+    holds: Literal["contribution", "bundle"]
+    version: BundleVersion
+
+
+class Publications:
+    """The record of what left the device, in a file.  rows: runs a query; change: begins a
+    transaction.  sends: set it to True where orders are published to a fleet."""
+
+    def __init__(self, rows: Rows, change: Change) -> None:
+        self._rows, self._change = rows, change
+        self.sends = False
+
+    # --- contributions --------------------------------------------------------------------------
+
+    def published(self) -> Published:
+        """Return what was published so far.  Cost: reads 16 bytes for each fact of it."""
+        rows = self._rows("SELECT number, members FROM cohorts ORDER BY number")
+        cohorts = {number: _split(members) for number, members in rows}
+        return Published(key=self._meta(KEY), cohorts=cohorts)
+
+    def forgets(self) -> int:
+        """Return the number of forget requests so far, those that are not complete included."""
+        query = "SELECT (SELECT COUNT(*) FROM receipts) + (SELECT COUNT(*) FROM pending_forgets)"
+        return int(self._rows(query)[0][0])
+
+    def record(self, plan: CohortPlan, before: Published) -> bool:
+        """Record durably what is about to be sent to the fleet; False if something else was
+        recorded since `before` was read, and the plan has to be made again."""
+        if self._newest() != max(before.cohorts, default=0):
+            return False
+        with self._change("recording what is published") as db:
+            _write_cohorts(db, self._newest(), plan.added, plan.dropped)
+        return True
+
+    def record_export(self, one: ExportRecord) -> bool:
+        """Record durably what a bundle holds; False if facts were forgotten or something else was
+        recorded since it was made: it must not leave the device then."""
+        if (self._newest(), self.forgets()) != (one.newest, one.forgets):
+            return False
+        with self._change("recording what a bundle holds") as db:
+            added = _write_cohorts(db, one.newest, one.added, one.dropped)
+            _write_export(db, one.version, [*one.kept, *added], one.parts)
+        return True
+
+    def _newest(self) -> int:
+        return int(self._rows("SELECT COALESCE(MAX(number), 0) FROM cohorts")[0][0])
+
+    def earlier_parts(self, kind: PartKind) -> dict[bytes, tuple[bytes, ...]]:
+        """Return the members of every geometry, or adaptor, that was exported, by name."""
+        rows = self._rows("SELECT name, members FROM exported_parts WHERE kind = ?", (kind,))
+        return {bytes(name): _split(members) for name, members in rows}
+
+    def adopt(self, other: "Publications") -> None:
+        """Take over what another file has recorded, in place of what this one has: a restored
+        backup must not publish parts of what was published since."""
+        tables, meta = other.content()
+        with self._change("restoring what was published") as db:
+            for name, rows in tables.items():
+                db.execute(f"DELETE FROM {name}")
+                if rows:
+                    marks = ", ".join("?" * len(rows[0]))
+                    db.executemany(f"INSERT INTO {name} VALUES ({marks})", rows)
+            for name, value in meta.items():
+                put_meta(db, name, value)
+
+    def content(self) -> tuple[dict[str, list[tuple[Any, ...]]], dict[str, bytes]]:
+        """Return the rows of all tables, and the named values."""
+        tables = {name: list(self._rows(f"SELECT * FROM {name}")) for name in TABLES}
+        return tables, {name: self._meta(name) for name in (KEY, LAST)}
+
+    def last(self) -> LastRevision:
+        """Return the contribution last published."""
+        body = self._meta(LAST)
+        return msgspec.json.decode(body, type=LastRevision) if body else LastRevision()
+
+    def revision(self, content: str, now_ns: int, forgets: int) -> int:
+        """Return the revision of this device's contribution, durably: the last one for the same
+        content, else a higher one.  New revisions follow the clock in seconds, so that a restored
+        backup does not publish a revision below an earlier one.  content: a digest of the sums,
+        empty without any; it is kept under a key."""
+        content = content and self._keyed(content)
+        last = self.last()
+        same = bool(last.revision) and last.content == content
+        if same and last.forgets == forgets:
+            return last.revision
+        revision = last.revision if same else max(last.revision + 1, now_ns // 10**9)
+        with self._change("numbering the contribution of this device") as db:
+            put_meta(db, LAST, msgspec.json.encode(LastRevision(revision, content, forgets)))
+        return revision
+
+    # --- other devices --------------------------------------------------------------------------
+
+    def note_holder(self, device: str, held: Iterable[HeldBundle]) -> None:
+        """Record what a device reports to hold of this one, in place of its last report."""
+        rows = [(one.device, one.holds, one.version.publisher, one.version.counter) for one in held]
+        with self._change("recording what another device holds") as db:
+            db.execute("DELETE FROM holders WHERE device = ?", (device,))
+            db.executemany("INSERT OR REPLACE INTO holders VALUES (?, ?, ?, ?)", rows)
+            db.execute(
+                "DELETE FROM holders WHERE rowid NOT IN"
+                " (SELECT rowid FROM holders ORDER BY rowid DESC LIMIT ?)",
+                (HOLDERS_MAX,),
+            )
+
+    def holders(self) -> list[HeldBundle]:
+        """Return what other devices report to hold of this one."""
+        rows = self._rows("SELECT device, holds, publisher, counter FROM holders ORDER BY 1, 2, 3")
+        return [HeldBundle(one[0], one[1], BundleVersion(one[2], one[3])) for one in rows]
+
+    def recalled(self) -> list[tuple[str, BundleVersion]]:
+        """Return the orders to drop a bundle, with its version, oldest first."""
+        rows = self._rows(
+            "SELECT order_id, publisher, counter FROM exports WHERE order_id != '' ORDER BY number"
+        )
+        return [(order, BundleVersion(publisher, counter)) for order, publisher, counter in rows]
+
+    def shaped_by(self, ids: Iterable[str]) -> Shaped:
+        """Return what facts with these ids have shaped; call it before they are erased."""
+        contents = self._contents(ids)
+        return Shaped(self._is_published(contents), tuple(self._exports_of(contents)))
+
+    def order(self, db: Connection, request_id: str, shaped: Shaped) -> None:
+        """Order that it is dropped everywhere; in the transaction that erases the facts."""
+        order = self._order_id(request_id)
+        if shaped.contribution:
+            db.execute("INSERT OR IGNORE INTO recalls VALUES (?)", (order,))
+        for number in shaped.exports:
+            db.execute(
+                "UPDATE exports SET order_id = ? WHERE number = ? AND order_id = ''",
+                (order, number),
+            )
+
+    def orders(self, request_id: str, ids: Iterable[str]) -> tuple[DeviceOrder, ...]:
+        """Return the orders of a forget request: those given when its facts were erased, and those
+        that will be given when facts with these ids are."""
+        order, shaped = self._order_id(request_id), self.shaped_by(ids)
+        given = self._rows("SELECT 1 FROM recalls WHERE order_id = ?", (order,))
+        marked = self._rows("SELECT number FROM exports WHERE order_id = ?", (order,))
+        numbers = sorted({row[0] for row in marked}.union(shaped.exports))
+        made = []
+        if given or shaped.contribution:
+            holders = [one.device for one in self.holders() if one.holds == "contribution"]
+            unnamed = ["every device that adopts these sums"] if self.last().revision else []
+            made += [
+                DeviceOrder(device, "contribution", order, self.sends)
+                for device in holders or unnamed
+            ]
+        for number in numbers:
+            made += self._bundle_orders(number, order)
+        return tuple(made)
+
+    def _bundle_orders(self, number: int, order: str) -> Iterable[DeviceOrder]:
+        (row,) = self._rows("SELECT publisher, counter FROM exports WHERE number = ?", (number,))
+        version = BundleVersion(*row)
+        for one in self.holders():
+            if one.holds == "bundle" and one.version == version:
+                yield DeviceOrder(one.device, "bundle", order, self.sends)
+        where = f"any other device that imported bundle {version.counter} of {version.publisher}"
+        yield DeviceOrder(where, "bundle", order, sent=False)
+
+    def _order_id(self, request_id: str) -> str:
+        """Return the id of a request's orders, which other devices see."""
+        return self._keyed(request_id)[:16]
+
+    def _keyed(self, text: str) -> str:
+        return hmac.new(self._meta(KEY), text.encode(), hashlib.sha256).hexdigest()
+
+    def _contents(self, ids: Iterable[str]) -> set[bytes]:
+        key = self._meta(KEY)
+        found = (self._rows("SELECT features FROM facts WHERE id = ?", (one,)) for one in ids)
+        return {digest_content(row[0], key) for rows in found for row in rows}
+
+    def _is_published(self, contents: set[bytes]) -> bool:
+        rows = self._rows("SELECT number, members FROM cohorts") if contents else ()
+        return bool(_touched(rows, contents))
+
+    def _exports_of(self, contents: set[bytes]) -> list[int]:
+        """Return the numbers of the exported bundles that any of these contents has shaped and
+        that are not recalled yet."""
+        rows = self._rows("SELECT number, cohorts, parts FROM exports WHERE order_id = ''")
+        if not (contents and rows):
+            return []
+        cohorts = _touched(self._rows("SELECT number, members FROM cohorts"), contents)
+        parts = _touched(self._rows("SELECT number, members FROM exported_parts"), contents)
+        return [
+            number
+            for number, held, made in rows
+            if cohorts.intersection(_numbers(held)) or parts.intersection(_numbers(made))
+        ]
+
+    def _meta(self, name: str) -> bytes:
+        rows = self._rows("SELECT value FROM meta WHERE name = ?", (name,))
+        return bytes(rows[0][0]) if rows else b""
+
+
+def _write_cohorts(
+    db: Connection, newest: int, added: Sequence[tuple[bytes, ...]], dropped: Sequence[int]
+) -> range:
+    """Write new cohorts after the newest, and delete some; return the numbers of the new ones."""
+    numbers = range(newest + 1, newest + 1 + len(added))
+    made = [(number, b"".join(one)) for number, one in zip(numbers, added, strict=True)]
+    db.executemany("INSERT INTO cohorts VALUES (?, ?)", made)
+    db.executemany("DELETE FROM cohorts WHERE number = ?", [(number,) for number in dropped])
+    return numbers
+
+
+def _write_export(
+    db: Connection, bundle: BundleVersion, cohorts: Sequence[int], parts: Sequence[ExportedPart]
+) -> None:
+    numbers = []
+    for part in parts:
+        row = (part.kind, part.name, b"".join(part.members))
+        db.execute(
+            "INSERT OR IGNORE INTO exported_parts (kind, name, members) VALUES (?, ?, ?)", row
+        )
+        found = db.execute("SELECT number FROM exported_parts WHERE kind = ? AND name = ?", row[:2])
+        numbers.append(found.fetchone()[0])
+    db.execute(
+        "INSERT INTO exports (publisher, counter, cohorts, parts, order_id)"
+        " VALUES (?, ?, ?, ?, '')",
+        (bundle.publisher, bundle.counter, _packed(cohorts), _packed(numbers)),
+    )
+    db.execute(
+        "DELETE FROM exports WHERE number NOT IN"
+        " (SELECT number FROM exports ORDER BY number DESC LIMIT ?)",
+        (EXPORTS_MAX,),
+    )
+
+
+def _touched(rows: Sequence[tuple[int, bytes]], contents: set[bytes]) -> set[int]:
+    """Return the numbers of the rows (number, members) that hold any of these digests.
+
+    Compares half of each digest, which errs once in 2^40 requests: then an order too many is given.
+    Cost: 20 ms for 100,000 members.
+    """
+    if not (rows and contents):
+        return set()
+    halves = np.frombuffer(b"".join(members for _, members in rows), "<u8")[::2]
+    found = np.flatnonzero(np.isin(halves, np.frombuffer(b"".join(contents), "<u8")[::2]))
+    ends = np.cumsum([len(members) // DIGEST_BYTES for _, members in rows])
+    return {rows[place][0] for place in ends.searchsorted(found, side="right").tolist()}
+
+
+def _split(members: bytes) -> tuple[bytes, ...]:
+    starts = range(0, len(members), DIGEST_BYTES)
+    return tuple(members[start : start + DIGEST_BYTES] for start in starts)
+
+
+def _packed(numbers: Sequence[int]) -> bytes:
+    return struct.pack(f"<{len(numbers)}q", *numbers)
+
+
+def _numbers(packed: bytes) -> tuple[int, ...]:
+    return struct.unpack(f"<{len(packed) // 8}q", packed)
