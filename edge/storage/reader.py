@@ -137,9 +137,9 @@ class StoreReader(ReceiptReads):
         """See `facts.Ledger`."""
         return count_evicted(self._rows, selector)
 
-    def placed(self, selector: Selector) -> Mapping[str, int]:
+    def placed(self, domain: str, without: AbstractSet[str] = frozenset()) -> int:
         """See `facts.Ledger`."""
-        return count_placed(self._rows, selector)
+        return count_placed(self._rows, domain, without)
 
     def facts_among(self, ids: AbstractSet[str]) -> frozenset[str]:
         """See `facts.Ledger`."""
