@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from .found_files import OUTBOX, search_home
     from .gallery import GalleryView
     from .growth import AdaptorSummary, Beat, GrowthOutcome, grow_due, list_adaptors
-    from .home import Home, create_home, open_encoder
+    from .home import Home, open_encoder
     from .labelling import (
         Column,
         Explained,
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         raw_input,
         waiting_labels,
     )
+    from .new_home import create_home
     from .process_memory import keep_memory_small, return_free_memory, tune_garbage_collector
     from .raw_inputs import window_of
     from .similar_groups import group_rows
@@ -103,7 +104,8 @@ else:
             "found_files": ("OUTBOX", "search_home"),
             "gallery": ("GalleryView",),
             "growth": ("AdaptorSummary", "Beat", "GrowthOutcome", "grow_due", "list_adaptors"),
-            "home": ("Home", "create_home", "open_encoder"),
+            "home": ("Home", "open_encoder"),
+            "new_home": ("create_home",),
             "labelling": (
                 "Column",
                 "Explained",
