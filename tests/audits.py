@@ -13,7 +13,8 @@ from edge.audit.findings import AuditReport, Finding, by_key
 from edge.core.events import ForgetRequest
 from edge.core.facts import FactBatch, Selector, untimed_batch
 from edge.home import actions
-from edge.home.home import Home, create_home
+from edge.home.home import Home
+from edge.home.new_home import create_home
 
 PERSON = "Zaphod-Beeblebrox"
 """Whose facts are forgotten."""

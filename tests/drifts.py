@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from edge.config.settings import SETTINGS
 from edge.core.events import Enrol
 from edge.core.facts import Fact
-from edge.home.home import Home, create_home
+from edge.home.home import Home
+from edge.home.new_home import create_home
 from tests.homes import CARD
 
 FACTS = 300

@@ -20,7 +20,8 @@ from edge.core.events import StoreFacts
 from edge.core.facts import Fact, Selector
 from edge.core.receipt import Receipt
 from edge.home import actions
-from edge.home.home import Home, create_home
+from edge.home.home import Home
+from edge.home.new_home import create_home
 from tests.worlds import WIDTH, clouds, vector, whole_number_model
 
 CARD = whole_number_model().card

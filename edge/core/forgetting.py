@@ -10,7 +10,7 @@ receipt follows then.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from typing import Final
 
@@ -30,7 +30,6 @@ from .events import (
     ForgetRequest,
     Publish,
     Rejected,
-    ReleaseActions,
     StoreGeometry,
 )
 from .facts import Concept, Ledger, Selector
@@ -44,6 +43,7 @@ from .knowledge import (
     derive_knowledge,
 )
 from .learning import Learner
+from .matched import Matched
 from .pending_forgets import (
     AdvanceForget,
     CompleteForget,
@@ -52,7 +52,7 @@ from .pending_forgets import (
     PendingForget,
     RenameDomain,
 )
-from .receipt import Receipt, SeriesForgotten
+from .receipt import Receipt
 from .receipts import (
     Rebuilt,
     add_evictions,
@@ -222,7 +222,7 @@ class RuntimeForgetting(ABC):
             yield from self._forget_now(event, found, leaving)
 
     def _forget_now(
-        self, event: ForgetRequest, found: "Matched", leaving: Mapping[Concept, int]
+        self, event: ForgetRequest, found: Matched, leaving: Mapping[Concept, int]
     ) -> Iterator[Effect]:
         """Carry out a request at once, with all derivations and the receipt."""
         before = self.digest()
@@ -264,7 +264,7 @@ class RuntimeForgetting(ABC):
     def _accept(
         self,
         event: ForgetRequest,
-        found: "Matched",
+        found: Matched,
         leaving: Mapping[Concept, int],
         named: tuple[str, ...],
     ) -> Iterator[Effect]:
@@ -566,27 +566,6 @@ class RuntimeForgetting(ABC):
         facts = (self._ledger.get(key) for key in ids)
         rows = (self._session.label_buffer.get(key) for key in buffered)
         return frozenset(one.stream for one in (*facts, *rows) if one is not None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Matched:
-    """What a request matches.  ids: of facts, or of the first of them.  unlabelled: of observations
-    that are no facts.  released: facts that stay, but leave the records of actions.  streams: of
-    all of these.  recalibrated: the streams that lose their recalibration.  series: those that lose
-    samples.  contents: features of the observations that the ledger does not hold."""
-
-    ids: frozenset[str]
-    unlabelled: frozenset[str]
-    released: frozenset[str]
-    streams: frozenset[str]
-    recalibrated: tuple[str, ...]
-    series: tuple[SeriesForgotten, ...]
-    contents: tuple[bytes, ...]
-
-    def release(self) -> Iterator[ReleaseActions]:
-        """Yield what the records of actions lose."""
-        if self.released or self.recalibrated:
-            yield ReleaseActions(tuple(sorted(self.released)), self.recalibrated)
 
 
 def tap_spans(slices: tuple[slice, ...]) -> tuple[tuple[int, int], ...]:

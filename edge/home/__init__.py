@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from .found_files import OUTBOX, search_home
     from .gallery import GalleryView
     from .growth import AdaptorSummary, Beat, GrowthOutcome, grow_due, list_adaptors
-    from .home import Home, create_home
+    from .home import Home
     from .input_model import open_encoder
     from .labelling import (
         Column,
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         raw_input,
         waiting_labels,
     )
+    from .new_home import create_home
     from .process_memory import keep_memory_small, return_free_memory, tune_garbage_collector
     from .raw_inputs import window_of
     from .similar_groups import group_rows
@@ -104,7 +105,7 @@ else:
             "found_files": ("OUTBOX", "search_home"),
             "gallery": ("GalleryView",),
             "growth": ("AdaptorSummary", "Beat", "GrowthOutcome", "grow_due", "list_adaptors"),
-            "home": ("Home", "create_home"),
+            "home": ("Home",),
             "input_model": ("open_encoder",),
             "labelling": (
                 "Column",
@@ -115,6 +116,7 @@ else:
                 "raw_input",
                 "waiting_labels",
             ),
+            "new_home": ("create_home",),
             "process_memory": ("keep_memory_small", "return_free_memory", "tune_garbage_collector"),
             "raw_inputs": ("window_of",),
             "similar_groups": ("group_rows",),

@@ -1,6 +1,5 @@
 """A home: the folder with one runtime's settings, encoder card and knowledge, opened for use."""
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -11,14 +10,11 @@ from typing import Final, Self
 
 import msgspec
 
-import encoder
-
-from ..config import SETTINGS, TEMPLATE, EncoderSettings, Settings, read_settings
+from ..config import Settings, read_settings
 from ..core import (
     AdvanceForget,
     CancelGrowth,
     CompleteForget,
-    ConfigError,
     DriftAlarm,
     Effect,
     EraseFacts,
@@ -54,9 +50,7 @@ from ..storage import (
     SeriesStateFile,
     Store,
     read_weights,
-    remove_file,
     shipped_weights,
-    write_text,
 )
 from ..worker import Worker
 from .background_fit import BackgroundFitter
@@ -69,7 +63,6 @@ from .receipt_completer import ReceiptCompleter
 from .series_replay import SeriesReplay
 from .series_trail import SeriesTrail
 
-VECTOR_CARD = "card.toml"
 HISTORY: Final = "history.db"
 """The record of what happened, in the home's folder."""
 
@@ -518,63 +511,3 @@ class Home:
             self.problem = ""
         except StateError as error:
             self.problem = error.message
-
-
-def create_home(
-    folder: Path, card: encoder.Card | None, named: str, columns: Sequence[str] = ()
-) -> Path:
-    """Create a home: settings and an empty ledger.  Returns the path of the settings.
-
-    card: for vectors, stored in the folder; None: `named` is a shipped encoder or a path.
-    columns: names of the card's columns, in order.  If it fails, it leaves no files.
-    """
-    path = folder / SETTINGS
-    if path.exists():
-        raise ConfigError(
-            f"making a home in {folder}: it is one already",
-            "choose another folder, or go on with `auricle learn`",
-        )
-    if card is None and named not in encoder.SHIPPED:
-        named = str(Path(named).absolute())
-    settings = Settings(encoder=EncoderSettings(VECTOR_CARD if card is not None else named))
-    with ExitStack() as undo:
-        _make_folder(folder, undo)
-        if card is not None:
-            for name in (VECTOR_CARD, f"{VECTOR_CARD}.part"):
-                undo.callback((folder / name).unlink, missing_ok=True)
-            encoder.save_card(card, folder / VECTOR_CARD)
-        _make_knowledge(folder, settings, columns, undo)
-        write_text(
-            path, TEMPLATE.format(card=json.dumps(settings.encoder.card, ensure_ascii=False))
-        )
-        undo.pop_all()
-    return path
-
-
-def _make_folder(folder: Path, undo: ExitStack) -> None:
-    """Create a folder and its parents; undoing removes those that are still empty."""
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
-    for one in reversed(missing):
-        undo.callback(_remove_empty, one)
-    folder.mkdir(parents=True, exist_ok=True)
-
-
-def _remove_empty(folder: Path) -> None:
-    with suppress(OSError):
-        folder.rmdir()
-
-
-def _make_knowledge(
-    folder: Path, settings: Settings, columns: Sequence[str], undo: ExitStack
-) -> None:
-    file = folder / settings.knowledge.file
-    with open_encoder(folder, settings) as model:
-        if model.card.quantiser is None:
-            raise ConfigError(
-                f"making a home in {folder}: the card {settings.encoder.card} has no frozen"
-                " quantiser",
-                "freeze one: `auricle encoder calibrate CARD DATA`",
-            )
-        Store.create(file, model.card, columns).close()
-    undo.callback(file.with_name(file.name + ".lock").unlink, missing_ok=True)
-    undo.callback(remove_file, file)

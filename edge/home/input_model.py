@@ -9,6 +9,9 @@ from ..config import SETTINGS, Settings
 from ..core import StateError
 from ..storage import read_card_fingerprint
 
+VECTOR_CARD = "card.toml"
+"""The card of a home for vectors, in its folder."""
+
 
 class InputModel:
     """An encoder that accepts features too, which were encoded and quantised before by its card."""

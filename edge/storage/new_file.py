@@ -8,7 +8,7 @@ import msgspec
 
 import encoder
 
-from ..core import ConfigError, find_invalid_columns
+from ..core import ConfigError, StateError, find_invalid_columns
 from .database import open_database, transaction
 from .tables import put_meta
 
@@ -40,3 +40,9 @@ def require_columns(columns: Sequence[str], card: encoder.Card) -> None:
     wrong = find_invalid_columns(columns, len(columns) if width == -1 else width)
     if wrong:
         raise ConfigError(f"naming columns: {wrong}", "correct the names or their number")
+
+
+def refuse_existing(path: Path, doing: str) -> None:
+    """Raise StateError for a path that exists."""
+    if path.exists():
+        raise StateError(f"{doing}: the file exists already", "choose another name")

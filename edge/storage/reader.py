@@ -24,7 +24,6 @@ from ..core import (
     Fact,
     FactBatch,
     LabelCandidate,
-    PendingForget,
     Recalibration,
     Selector,
     Span,
@@ -45,17 +44,16 @@ from .database import guard_errors
 from .derived_table import read_derived
 from .digest_key import DigestKey
 from .fact_reads import DAMAGED, FactReads, without_rows
+from .forget_reads import ForgetReads
 from .lists import Lists
 from .pending_adaptors import COLUMNS as PENDING_COLUMNS
 from .pending_adaptors import pending_from_row
-from .pending_forgets import read_pending
-from .provenance import count_evicted, count_placed
 from .receipt_reads import ReceiptReads
 from .serialization import LazyArrays, unpack_arrays
 from .tables import DOMAIN, FACT_COLUMNS, LABEL, fact_from_row, hash_id, require_width
 
 
-class StoreReader(ReceiptReads):
+class StoreReader(ForgetReads, ReceiptReads):
     """An open knowledge file, for reading; `Store` adds writing.
 
     Methods raise StateError if the file cannot be read, and StateCorruptError for content that this
@@ -122,33 +120,6 @@ class StoreReader(ReceiptReads):
         most = f" LIMIT {limit}" if limit else ""
         rows = self._rows(f"SELECT id FROM facts WHERE {where}{most}", values)
         return tuple(sorted(row[0] for row in rows))
-
-    def touched(self, selector: Selector) -> Mapping[Concept, int]:
-        """See `facts.Ledger`."""
-        where, values = tables.where_facts(selector)
-        rows = self._rows(
-            f"SELECT domain, label, COUNT(*) FROM facts WHERE {where} GROUP BY domain, label"
-            " ORDER BY domain, label",
-            values,
-        )
-        return {(domain, label): count for domain, label, count in rows}
-
-    def evicted_by(self, selector: Selector) -> Mapping[Concept, int]:
-        """See `facts.Ledger`."""
-        return count_evicted(self._rows, selector)
-
-    def placed(self, domain: str, without: AbstractSet[str] = frozenset()) -> int:
-        """See `facts.Ledger`."""
-        return count_placed(self._rows, domain, without)
-
-    def facts_among(self, ids: AbstractSet[str]) -> frozenset[str]:
-        """See `facts.Ledger`."""
-        named = Selector(ids=frozenset(ids))
-        return frozenset(self.select(named)) if ids else frozenset()
-
-    def pending_forgets(self) -> tuple[PendingForget, ...]:
-        """See `facts.Ledger`."""
-        return read_pending(self._rows, self.path)
 
     def batches(
         self,

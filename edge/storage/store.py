@@ -58,7 +58,7 @@ from .database import WriterLock, begin_snapshot, guard_errors, open_database, t
 from .derived_table import delete_traces, write_derived
 from .durable_files import remove_file, replace_file
 from .file_copies import remove_copies
-from .new_file import require_columns, write_empty
+from .new_file import refuse_existing, require_columns, write_empty
 from .pending_forgets import delete_pending, write_pending
 from .provenance import delete_notes, note_facts, rename_domain
 from .publications import Publications
@@ -102,12 +102,12 @@ class Store(StoreReader):
         path = Path(path)
         if columns:
             require_columns(columns, card)
-        _refuse_existing(path, f"creating {path}")
+        refuse_existing(path, f"creating {path}")
         lock = WriterLock(path)
         fresh = path.with_name(path.name + ".new")
         try:
             with guard_errors(path, "creating"):
-                _refuse_existing(path, f"creating {path}")
+                refuse_existing(path, f"creating {path}")
                 remove_file(fresh)
                 write_empty(fresh, card, columns)
                 replace_file(fresh, path, private=True)
@@ -344,7 +344,7 @@ class Store(StoreReader):
         """Write a consistent copy to a new file, durably, while this store stays in use.  A failure
         leaves no file behind."""
         target = Path(target)
-        _refuse_existing(target, f"backing up to {target}")
+        refuse_existing(target, f"backing up to {target}")
         fresh = target.with_name(target.name + ".new")
         try:
             with guard_errors(target, f"backing up {self.path} to"):
@@ -508,13 +508,6 @@ class Store(StoreReader):
         alarms = (alarm for one in self.recalibrations().values() for alarm in one.confirmed)
         return {fact_id for alarm in alarms for fact_id in alarm.observation_ids}
 
-    def _holds(self, fact_id: str) -> bool:
-        """Return whether any table still holds an id."""
-        query = " UNION ALL ".join(
-            f"SELECT 1 FROM {table} WHERE id = ?1" for table in tables.TABLES_WITH_IDS
-        )
-        return bool(self._rows(query, (fact_id,)))
-
     def overwrite_remains(self) -> None:
         """Overwrite the remains of erased facts in the file and in copies, and cut the log.  Cost:
         the pages that changed; a file that is mostly free is rebuilt."""
@@ -589,8 +582,3 @@ class Store(StoreReader):
                 f" ({card.name})",
                 "use the card that the file was made with, or start a new knowledge file",
             )
-
-
-def _refuse_existing(path: Path, doing: str) -> None:
-    if path.exists():
-        raise StateError(f"{doing}: the file exists already", "choose another name")

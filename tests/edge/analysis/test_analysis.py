@@ -17,7 +17,8 @@ from edge.analysis import AnalysisClient
 from edge.core.errors import EdgeError, TransportError
 from edge.core.events import Enrol, ForgetRequest, StoreLabelCandidates
 from edge.core.facts import Fact, LabelCandidate, Selector
-from edge.home.home import Home, create_home
+from edge.home.home import Home
+from edge.home.new_home import create_home
 
 FACTS = 600
 NOISE = 0.1

@@ -18,7 +18,8 @@ from edge.commands.control_socket import send_to_daemon
 from edge.config.settings import SETTINGS
 from edge.core.events import Enrol
 from edge.core.facts import Fact
-from edge.home.home import Home, create_home
+from edge.home.home import Home
+from edge.home.new_home import create_home
 from encoder.testing import tiny_card, tiny_payloads
 from tests.daemons import Process
 from tests.homes import CARD, learned_home, run, run_json

@@ -28,7 +28,8 @@ from edge.core.events import (
 from edge.core.facts import Selector
 from edge.core.receipt import Receipt
 from edge.home import home
-from edge.home.home import Home, create_home
+from edge.home.home import Home
+from edge.home.new_home import create_home
 from edge.home.transfer import merge_store
 from edge.storage import read_card_fingerprint
 from tests import workers

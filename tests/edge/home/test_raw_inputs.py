@@ -17,7 +17,8 @@ from edge.core.events import (
 )
 from edge.core.facts import LabelCandidate, Selector
 from edge.home import raw_inputs as raws
-from edge.home.home import Home, create_home
+from edge.home.home import Home
+from edge.home.new_home import create_home
 from edge.home.raw_inputs import RawInputs, window_of
 from encoder.testing import tiny_card, tiny_payloads
 

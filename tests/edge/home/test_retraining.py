@@ -26,7 +26,8 @@ from edge.core.facts import Fact, Selector
 from edge.core.jobs import GrowthJob, GrowthResult
 from edge.core.reconfigurator import OWN_FACTS_ENOUGH
 from edge.core.retraining import train_again
-from edge.home.home import Home, create_home
+from edge.home.home import Home
+from edge.home.new_home import create_home
 from edge.worker.worker import Worker
 from tests.homes import run
 from tests.worlds import whole_number_model

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from edge.home import actions
-from edge.home.home import Home, create_home
+from edge.home.home import Home
+from edge.home.new_home import create_home
 from edge.version import __version__
 from tests.brokers import Mosquitto, needs_mosquitto
 from tests.daemons import Process

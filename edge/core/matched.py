@@ -1,0 +1,28 @@
+"""What a forget request matches."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .events import ReleaseActions
+from .receipt import SeriesForgotten
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matched:
+    """What a request matches.  ids: of facts, or of the first of them.  unlabelled: of observations
+    that are no facts.  released: facts that stay, but leave the records of actions.  streams: of
+    all of these.  recalibrated: the streams that lose their recalibration.  series: those that lose
+    samples.  contents: features of the observations that the ledger does not hold."""
+
+    ids: frozenset[str]
+    unlabelled: frozenset[str]
+    released: frozenset[str]
+    streams: frozenset[str]
+    recalibrated: tuple[str, ...]
+    series: tuple[SeriesForgotten, ...]
+    contents: tuple[bytes, ...]
+
+    def release(self) -> Iterator[ReleaseActions]:
+        """Yield what the records of actions lose."""
+        if self.released or self.recalibrated:
+            yield ReleaseActions(tuple(sorted(self.released)), self.recalibrated)
