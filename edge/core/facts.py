@@ -240,8 +240,8 @@ class Ledger(Protocol):
     def evicted_by(self, selector: Selector) -> Mapping[Concept, int]:
         """Count the facts that the selected ones have evicted, by concept."""
 
-    def placed(self, selector: Selector) -> Mapping[str, int]:
-        """Count the selected facts whose domain the detector chose, by domain."""
+    def placed(self, domain: str, without: AbstractSet[str] = frozenset()) -> int:
+        """Count the facts of a domain that the detector chose for them, without some."""
 
     def facts_among(self, ids: AbstractSet[str]) -> frozenset[str]:
         """Return those of these ids that are facts."""

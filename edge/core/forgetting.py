@@ -53,7 +53,14 @@ from .pending_forgets import (
     RenameDomain,
 )
 from .receipt import Receipt, SeriesForgotten
-from .receipts import Rebuilt, keyed_digest, subject_renames, write_receipt
+from .receipts import (
+    Rebuilt,
+    add_evictions,
+    keyed_digest,
+    placed_domains,
+    subject_renames,
+    write_receipt,
+)
 from .reconfigurator import Reconfigurator
 from .session import BatchPrefetch, FeatureModel, SessionState, StreamLevels
 
@@ -111,8 +118,8 @@ class RuntimeForgetting(ABC):
     @property
     def _deriving(self) -> tuple[str, ...]:
         """The parts of the knowledge among them."""
-        parts = ("names",) if self._renames else ()
-        parts += ("geometry",) if self._geometry_due else ()
+        names = ("names",) if self._renames else ()
+        parts = (*names, *(("geometry",) if self._geometry_due else ()))
         # Where nothing may wait, the digest of the receipt computes what is missing.
         return (*parts, *(self.knowledge.deriving if self.knowledge.may_wait else ()))
 
@@ -235,9 +242,12 @@ class RuntimeForgetting(ABC):
         rebuilt = Rebuilt(before, self.digest(), more, frozen, outcomes)
         receipt = write_receipt(event, leaving, rebuilt, self._ledger)
         at_ns = event.requested_at_ns
+        subject, domains = event.selector.subject or "", {domain for domain, _ in leaving}
         receipt = replace(
             receipt,
             series=found.series,
+            evictions=add_evictions((), self._ledger.evicted_by(event.selector), subject),
+            placed=placed_domains(domains, self._ledger, without=found.ids),
             excluded_at_ns=at_ns,
             completed_at_ns=at_ns,
             devices=self._ledger.device_orders(event.request_id, found.ids),
@@ -265,7 +275,8 @@ class RuntimeForgetting(ABC):
         renames = dict(zip(named, names, strict=True))
         held = self._ledger.geometry()
         shaped = bool(found.ids) and held is not None
-        shaped = shaped and (not whole or self._geometries.shaped_by(held, found.ids))
+        if held is not None and whole:
+            shaped = self._geometries.shaped_by(held, found.ids)
         before = "" if self._deriving or self.erasing else self.digest()
         rebuilt = Rebuilt(before, "", (), frozen=shaped and not event.refit_geometry)
         receipt = write_receipt(event, leaving, rebuilt, self._ledger, renames)
@@ -336,8 +347,14 @@ class RuntimeForgetting(ABC):
         rebuilt = dict.fromkeys(pending.receipt.rebuilt)
         rebuilt |= dict.fromkeys(("adaptors",) if outcomes else ())
         rebuilt |= dict.fromkeys(("recalibration",) if levels else ())
-        adaptors = (*pending.receipt.adaptors, *outcomes)
-        receipt = replace(pending.receipt, rebuilt=tuple(rebuilt), adaptors=adaptors)
+        evicted = self._ledger.evicted_by(Selector(ids=frozenset(ids)))
+        evictions = pending.receipt.evictions
+        receipt = replace(
+            pending.receipt,
+            rebuilt=tuple(rebuilt),
+            adaptors=(*pending.receipt.adaptors, *outcomes),
+            evictions=add_evictions(evictions, evicted, selector.subject or ""),
+        )
         if len(ids) + len(rest) < SLICE_FACTS:
             receipt = replace(receipt, excluded_at_ns=max(1, at_ns))
             self._erasing.remove(receipt.request_id)
@@ -443,6 +460,7 @@ class RuntimeForgetting(ABC):
             receipt = replace(
                 one.receipt,
                 digest_after=digest,
+                placed=placed_domains(one.domains, self._ledger, dict(one.renames)),
                 completed_at_ns=max(1, at_ns),
                 devices=self._ledger.device_orders(one.receipt.request_id, ()),
             )

@@ -1,7 +1,8 @@
 """The receipt of a forget request: what was rebuilt, and which places may still hold traces."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -58,12 +59,10 @@ def write_receipt(
     """Return the receipt of a request.  leaving: how many facts of each concept are forgotten.
     renames: of domains that name its subject.  It names no subject."""
     subject = event.selector.subject or ""
-
-    def shown(name: str) -> str:
-        return renames.get(name) or (FORGOTTEN_NAME if names_subject(name, subject) else name)
-
-    touched = sorted({f"{shown(domain)}/{shown(label)}" for domain, label in leaving})
-    evicted = ledger.evicted_by(event.selector).items()
+    touched = {
+        f"{renames.get(domain) or _shown(domain, subject)}/{_shown(label, subject)}"
+        for domain, label in leaving
+    }
     evictions = ledger.evictions()
     grown = (EVICTED_BEFORE,) if evictions and ledger.adaptors() else ()
     frozen = (FROZEN_GEOMETRY,) if rebuilt.frozen else ()
@@ -73,7 +72,7 @@ def write_receipt(
         requested_at_ns=event.requested_at_ns,
         selector=event.selector,
         facts_forgotten=sum(leaving.values()),
-        concepts_touched=tuple(touched),
+        concepts_touched=tuple(sorted(touched)),
         digest_before=keyed_digest(event.request_id, rebuilt.digest_before, ledger),
         digest_after=keyed_digest(event.request_id, rebuilt.digest_after, ledger),
         rebuilt=("sums", "thresholds", "heads", *rebuilt.parts),
@@ -82,10 +81,6 @@ def write_receipt(
         adaptors=rebuilt.adaptors,
         duplicates=event.duplicates,
         accepted_at_ns=event.requested_at_ns,
-        evictions=tuple(
-            EvictedConcept(shown(domain), shown(label), count) for (domain, label), count in evicted
-        ),
-        placed=tuple(_placed(event.selector, leaving, ledger, renames)),
     )
 
 
@@ -102,19 +97,35 @@ def subject_renames(
     )
 
 
-def _placed(
-    selector: Selector,
-    leaving: Mapping[Concept, int],
+def placed_domains(
+    domains: Iterable[str],
     ledger: Ledger,
-    renames: Mapping[str, str],
-) -> Iterator[PlacedDomain]:
-    """Yield the domains with facts that the detector has put to those that are forgotten."""
-    gone = ledger.placed(selector)
-    for domain in sorted({domain for domain, _ in leaving}):
-        facts = ledger.placed(Selector(domain=domain)).get(domain, 0) - gone.get(domain, 0)
+    renames: Mapping[str, str] = NO_RENAMES,
+    without: AbstractSet[str] = frozenset(),
+) -> tuple[PlacedDomain, ...]:
+    """Return those of these domains with facts that the detector has put there, or that got another
+    name.  The ledger holds the new names.  without: forgotten facts that it still holds."""
+    found = []
+    for domain in sorted(domains):
         name = renames.get(domain, "")
+        facts = ledger.placed(name or domain, without)
         if facts or name:
-            yield PlacedDomain(name or domain, facts, "kept", name)
+            found.append(PlacedDomain(name or domain, facts, "kept", name))
+    return tuple(found)
+
+
+def add_evictions(
+    before: Iterable[EvictedConcept], evicted: Mapping[Concept, int], subject: str
+) -> tuple[EvictedConcept, ...]:
+    """Return the evictions of a receipt with those by more facts.  It names no subject."""
+    made = Counter({(one.domain, one.label): one.facts for one in before})
+    for (domain, label), count in evicted.items():
+        made[_shown(domain, subject), _shown(label, subject)] += count
+    return tuple(EvictedConcept(*concept, count) for concept, count in sorted(made.items()))
+
+
+def _shown(name: str, subject: str) -> str:
+    return FORGOTTEN_NAME if names_subject(name, subject) else name
 
 
 def keyed_digest(request_id: str, digest: str, ledger: Ledger) -> str:

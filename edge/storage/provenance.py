@@ -5,6 +5,9 @@ Rows go with their facts.
 
 import sqlite3
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+
+import msgspec
 
 from ..core import Concept, Selector, StoreFacts, evictors, settled
 from .fact_reads import Rows
@@ -14,9 +17,9 @@ from .tables import where_facts
 def note_facts(db: sqlite3.Connection, effect: StoreFacts) -> None:
     """Note what new facts have evicted, and whose domain the detector chose."""
     db.executemany("DELETE FROM placed_facts WHERE id = ?", [(key,) for key in settled(effect)])
-    db.executemany(
-        "INSERT OR IGNORE INTO placed_facts VALUES (?)", [(key,) for key in effect.placed]
-    )
+    placed = set(effect.placed)
+    rows = [(fact.id, fact.domain) for fact in effect.facts if fact.id in placed]
+    db.executemany("INSERT OR REPLACE INTO placed_facts VALUES (?, ?)", rows)
     db.executemany(
         "INSERT INTO evictors VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET"
         " facts = facts + excluded.facts",
@@ -35,22 +38,22 @@ def count_evicted(rows: Rows, selector: Selector) -> Mapping[Concept, int]:
     """Count the facts that the selected ones have evicted, by concept."""
     where, values = where_facts(selector)
     found = rows(
-        "SELECT domain, label, SUM(evictors.facts) FROM evictors JOIN facts USING (id)"
-        f" WHERE id IN (SELECT id FROM facts WHERE {where}) GROUP BY domain, label",
+        "SELECT domain, label, SUM(evictors.facts) FROM facts CROSS JOIN evictors USING (id)"
+        f" WHERE {where} GROUP BY domain, label",
         values,
     )
     return {(domain, label): count for domain, label, count in found}
 
 
-def count_placed(rows: Rows, selector: Selector) -> Mapping[str, int]:
-    """Count the selected facts whose domain the detector chose, by domain."""
-    where, values = where_facts(selector)
-    found = rows(
-        "SELECT domain, COUNT(*) FROM placed_facts JOIN facts USING (id)"
-        f" WHERE id IN (SELECT id FROM facts WHERE {where}) GROUP BY domain",
-        values,
-    )
-    return dict(found)
+def count_placed(rows: Rows, domain: str, without: AbstractSet[str]) -> int:
+    """Count the facts of a domain that the detector chose for them, without some."""
+    query = "SELECT COUNT(*) FROM placed_facts WHERE domain = ?"
+    found = rows(query, (domain,))[0][0]
+    if without:
+        named = msgspec.json.encode(sorted(without)).decode()
+        query += " AND id IN (SELECT value FROM json_each(?))"
+        found -= rows(query, (domain, named))[0][0]
+    return int(found)
 
 
 def rename_domain(db: sqlite3.Connection, old: str, new: str) -> None:

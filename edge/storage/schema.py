@@ -260,7 +260,8 @@ MIGRATIONS: Final[list[str]] = [
     );
     -- Which facts have evicted others, and whose domain the detector chose.
     CREATE TABLE evictors (id TEXT PRIMARY KEY, facts INTEGER NOT NULL) WITHOUT ROWID;
-    CREATE TABLE placed_facts (id TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE placed_facts (id TEXT PRIMARY KEY, domain TEXT NOT NULL) WITHOUT ROWID;
+    CREATE INDEX placed_by_domain ON placed_facts (domain);
     CREATE INDEX facts_by_stream ON facts (stream, captured_at_ns, domain, label, id);
     -- Receipts and stamps: what earlier layouts stored, a guess at the facts can be tested with.
     INSERT OR REPLACE INTO meta VALUES ('plain_digests', x'31');

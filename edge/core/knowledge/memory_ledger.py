@@ -350,10 +350,9 @@ class MemoryLedger:
             made[fact.domain, fact.label] += self._evictors[fact_id]
         return {concept: count for concept, count in sorted(made.items()) if count}
 
-    def placed(self, selector: Selector) -> Mapping[str, int]:
+    def placed(self, domain: str, without: AbstractSet[str] = frozenset()) -> int:
         """See `facts.Ledger`."""
-        chosen = self._placed.intersection(self.select(selector))
-        return dict(Counter(self._facts[fact_id].domain for fact_id in chosen))
+        return sum(self._facts[key].domain == domain for key in self._placed - without)
 
     def _drop_notes(self, ids: AbstractSet[str]) -> None:
         self._placed -= ids

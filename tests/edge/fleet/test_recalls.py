@@ -21,7 +21,7 @@ from edge.storage.publications import BundleVersion, HeldBundle
 from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
 from tests.edge.commands.contexts import Office
 from tests.edge.fleet.test_member import Mouth, Place, many
-from tests.edge.fleet.test_two_daemons import DEVICES, ask, is_online, settings_of, until
+from tests.edge.fleet.test_two_daemons import DEVICES, START_S, ask, is_online, settings_of, until
 from tests.homes import new_home, run, spawn
 
 BUNDLES = '\n[bundles]\ntrial_s = 1000000\n\n[bundles.keys]\nmaker = "{key}"\n'
@@ -33,8 +33,8 @@ def fleet(tmp_path: Path) -> Iterator[Path]:
     keys = {}
     maker = make_key(tmp_path / "maker.key")
     for device in DEVICES:
-        home = new_home(tmp_path / device)
-        keys[device] = make_key(home / f"{device}.key")
+        folder = new_home(tmp_path / device)
+        keys[device] = make_key(folder / f"{device}.key")
     with Home(tmp_path / "north") as home:
         home.feed(Enrol(many("f", 32)))
     with ExitStack() as running:
@@ -48,7 +48,7 @@ def fleet(tmp_path: Path) -> Iterator[Path]:
             running.callback(process.terminate)
         seat = running.enter_context(seated(quick(broker.port), "watcher")).online()
         seat.broker.subscribe(["auricle/v1/+/status"])
-        seat.until(lambda: all(is_online(seat, device) for device in DEVICES))
+        seat.until(lambda: all(is_online(seat, device) for device in DEVICES), START_S)
         yield tmp_path
 
 

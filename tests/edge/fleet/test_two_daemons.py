@@ -29,6 +29,7 @@ from tests.worlds import clouds
 pytestmark = needs_mosquitto
 
 WAIT_S = 30.0
+START_S = 90.0
 DEVICES = ("north", "south")
 
 
@@ -79,7 +80,7 @@ def place(tmp_path: Path) -> Iterator[tuple[Path, Seat]]:
         seat = running.enter_context(seated(quick(broker.port), "watcher")).online()
         kinds = ("status", "decision/#", "response")
         seat.broker.subscribe([f"auricle/v1/+/{one}" for one in kinds])
-        seat.until(lambda: all(is_online(seat, device) for device in DEVICES))
+        seat.until(lambda: all(is_online(seat, device) for device in DEVICES), START_S)
         yield tmp_path, seat
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge.core import forgetting, limits
+from edge.core.errors import StateError
 from edge.core.events import (
     Acknowledgement,
     Decision,
@@ -24,6 +25,7 @@ from edge.core.knowledge import knowledge as place
 from edge.core.pending_forgets import AdvanceForget
 from edge.core.receipt import Receipt
 from edge.home.home import Home
+from edge.storage import Store
 from tests.homes import new_home
 from tests.worlds import fact, vector
 
@@ -224,3 +226,41 @@ def test_repeating_a_pending_request_reports_it(home):
     got = receipt(complete(home))
     assert home.feed(request) == (got,)
     assert home.store.get("f4") is not None
+
+
+def test_a_full_disk_keeps_the_facts_or_the_request(home, monkeypatch):
+    """Without room for the request nothing changes; without room for the receipt the request stays
+    pending; decisions go on either way, and it completes once there is room."""
+    request = ForgetRequest("r", Selector(ids=frozenset({"f3"})), 3)
+    writes = Store._fact_transaction  # noqa: SLF001  where the request is written
+    monkeypatch.setattr(Store, "_fact_transaction", no_room)
+    with pytest.raises(StateError, match="full"):
+        home.feed(request)
+    assert home.store.get("f3") is not None
+    assert not home.runtime.forgetting
+    assert show(home, 10).guess in {"a", "b"}
+    monkeypatch.setattr(Store, "_fact_transaction", writes)
+    home.feed(request)
+    remove = Store.overwrite_remains
+    monkeypatch.setattr(Store, "overwrite_remains", no_room)
+    with pytest.raises(StateError, match="full"):
+        complete(home)
+    assert home.runtime.forgetting
+    assert show(home, 11).guess in {"a", "b"}
+    monkeypatch.setattr(Store, "overwrite_remains", remove)
+    assert receipt(complete(home)).digest_after
+    assert home.store.get("f3") is None
+
+
+def no_room(*_given: object, **_named: object) -> None:
+    """What a full disk answers."""
+    raise StateError("writing: database or disk is full", "free space on the disk")
+
+
+def test_a_home_for_reading_refuses_to_forget(folder):
+    """On a disk that cannot be written the answer says so, and nothing is lost."""
+    with Home(folder, writable=False) as home:
+        with pytest.raises(StateError, match="reading only"):
+            home.feed(ForgetRequest("r", Selector(ids=frozenset({"f3"})), 3))
+        assert home.store.get("f3") is not None
+        assert not home.store.pending_forgets()

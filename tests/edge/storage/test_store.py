@@ -71,7 +71,7 @@ def test_a_file_is_opened_or_made(path):
         Store.open_or_create(path.parent / "gone.db", CARD)
 
 
-@pytest.mark.parametrize("function", ["replace_file", "_write_empty"])
+@pytest.mark.parametrize("function", ["replace_file", "write_empty"])
 def test_a_failed_creation_leaves_nothing(path, monkeypatch, function):
     """If creation fails half way, the folder is unchanged."""
 
