@@ -272,6 +272,9 @@ class Loop:
         """Erase observations from the outbox; retried each second while its disk fails."""
         self.publisher.recent.keep(self._holds)
         self._to_forget.update(ids)
+        for slot in self.homes.values():
+            if slot.home is not None:
+                self._to_forget.update(map(series_key, slot.home.replay.whole))
         self._forget()
 
     def set_streams(self, streams: Mapping[str, StreamCounters]) -> None:
@@ -291,7 +294,6 @@ class Loop:
         # What happened before it must be in the history when its names leave that.
         self.chronicle.write()
         home.receipts.forget_names(receipt.selector)
-        self._to_forget.update(series_key(one.stream) for one in receipt.series)
         store, selector = home.store, receipt.selector
         self._requests_to_forget.append(
             ForgottenMessages(selector, store.hash_name, store.name_pattern(selector))
