@@ -21,6 +21,7 @@ from edge.core.events import (
     GrowRequest,
     GrowthFinished,
     GrowthReport,
+    Publish,
     Rollback,
     StartGrowth,
     StoreAdaptor,
@@ -209,8 +210,9 @@ def test_a_pending_adaptor_is_made_at_the_next_tick_and_after_a_crash(
     assert (job.blueprint, job.seed, job.version) == (blueprint, first.seed, 2)
     assert "home-004" not in job.facts
     assert not len(job.others)
-    reports = world.feed(GrowthFinished(train_again(job, arrays_of)))
-    assert [one.state for one in reports if isinstance(one, GrowthReport)] == ["serving"]
+    effects = step(world, GrowthFinished(train_again(job, arrays_of)))
+    messages = [one.message for one in effects if isinstance(one, Publish)]
+    assert [one.state for one in messages if isinstance(one, GrowthReport)] == ["serving"]
     (record,) = world.ledger.adaptors()["home"]
     assert record.provisional
     assert record.digest == grow(twin(world, "home-004"), "home", blueprint).digest
