@@ -12,7 +12,6 @@ import nas
 from edge.core import limits
 from edge.core.adaptors import KINDS, SOLVED_KINDS, AdaptorRecord
 from edge.core.events import (
-    AdvanceForget,
     CancelGrowth,
     Effect,
     Enrol,
@@ -29,6 +28,7 @@ from edge.core.events import (
 )
 from edge.core.facts import Fact, Selector
 from edge.core.jobs import GrowthJob, GrowthResult
+from edge.core.pending_forgets import AdvanceForget
 from edge.core.receipt import AdaptorOutcome, Receipt
 from edge.core.reconfigurator import OWN_FACTS_ENOUGH
 from edge.core.retraining import derive_arrays, train_again
