@@ -47,6 +47,8 @@ def steps_to_relearn(model: AuditedModel, rows: FactBatch, goal: float) -> int:
         values, vectors = np.linalg.eigh(inputs @ inputs.T + 1)
         rates.append(np.clip(1 - values / values[-1], 0, 1))
         energies.append(((vectors.T @ errors) ** 2).sum(axis=1) / max(1, len(rows)))
+    if not rates:
+        return STEPS_MAX  # No domain is left, so there is no head to teach.
     rate, energy = np.concatenate(rates), np.concatenate(energies)
     low, high = 0, STEPS_MAX
     while low < high:
