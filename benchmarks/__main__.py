@@ -20,6 +20,7 @@ NAMES = {
     "exact": "benchmarks.exact.run",
     "faults": "benchmarks.faults.run",
     "forecast": "benchmarks.forecast.run",
+    "forget": "benchmarks.forget.run",
     "growth": "benchmarks.growth.run",
     "heads": "benchmarks.continual.heads",
     "hotpath": "benchmarks.hotpath.run",
@@ -42,9 +43,9 @@ COUNTS = {
     "faults": ("kills", "broker-kills", "messages", "signals"),
 }
 # Benchmarks whose `run` can skip the slow part.
-QUICK = ("domains", "forecast", "labels", "public", "scale", "trust")
+QUICK = ("domains", "forecast", "forget", "labels", "public", "scale", "trust")
 # Benchmarks whose `run` can use some of its data sets or parts only.
-SETS = ("forecast", "machines", "scale", "trust", "unlearn")
+SETS = ("forecast", "forget", "machines", "scale", "trust", "unlearn")
 # Benchmarks whose `run` can compare with a file from another machine.
 AGAINST = ("machines",)
 
