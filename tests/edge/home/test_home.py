@@ -27,7 +27,7 @@ from edge.core.events import (
 )
 from edge.core.facts import Selector
 from edge.core.receipt import Receipt
-from edge.home import home
+from edge.home import new_home as new_home_file
 from edge.home.home import Home
 from edge.home.new_home import create_home
 from edge.home.transfer import merge_store
@@ -110,7 +110,7 @@ def test_a_failed_making_leaves_nothing(tmp_path, monkeypatch, function):
     def fail(*_: object) -> None:
         raise StateError("making", "no room")
 
-    monkeypatch.setattr(home, function, fail)
+    monkeypatch.setattr(new_home_file, function, fail)
     with pytest.raises(StateError):
         new_home(tmp_path / "x" / "y")
     assert list(tmp_path.iterdir()) == []
