@@ -36,7 +36,7 @@ PARTS: Final = ("pause", "adaptors", "series", "traces", "fleet", "duplicates", 
 
 
 def run(data: Path | None, *, quick: bool = False, sets: Sequence[str] = PARTS) -> BenchmarkReport:
-    """Run the benchmark.  data: needed by adaptors, series, duplicates and suspect.  sets: parts."""
+    """Run the benchmark.  data: needed by some parts.  sets: the parts to run."""
     unknown = [name for name in sets if name not in PARTS]
     if unknown:
         raise SystemExit(f"no such part: {', '.join(unknown)}; the parts are {', '.join(PARTS)}")
