@@ -9,7 +9,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from edge.sim.unlearning import cut_series, make_requests  # noqa: E402 - needs torch
-from edge.sim.unlearning.forget_sets import disturb_values, poison_labels  # noqa: E402 - needs torch
+from edge.sim.unlearning.forget_sets import (  # noqa: E402 - needs torch
+    disturb_values,
+    poison_labels,
+)
 from tests.edge.sim.unlearning.digit_sets import LEARNED, draw_digits  # noqa: E402 - needs torch
 
 DATA = draw_digits(1)
