@@ -130,8 +130,8 @@ def compare(here: Machine, there: Machine, folder: Path) -> bool:
         machine.run("verify", "--home", home)[0]["receipts"]
         for machine, home in ((here, "here"), (there, "there"))
     ]
-    made = [[one["request_id"]] for one in (receipt, again)]
-    steps.step("receipts of a forget, each verified by the other", agreeing, made)
+    ordered = [[one["request_id"]] for one in (receipt, again)]
+    steps.step("receipts of a forget, each verified by the other", agreeing, ordered)
     steps.step(
         "both homes, each derived by the other", there.digests("there"), here.digests("here")
     )

@@ -23,10 +23,12 @@ def demand(count: int) -> np.ndarray:
     season where the data are missing: float64 [count, 2]."""
     path = Path(os.environ.get("AURICLE_DATA", "nowhere")) / "elec2.npz"
     if path.exists():
-        values = np.load(path)["values"].astype(float)
-        return values[20_000 : 20_000 + count, 1:3]
-    walk = np.cumsum(np.random.default_rng(0).normal(size=(count, 2)), axis=0)
-    return 100 + walk + 10 * np.sin(np.arange(count) * np.pi / 24)[:, None]
+        values: np.ndarray = np.load(path)["values"].astype(float)
+        part: np.ndarray = values[20_000 : 20_000 + count, 1:3]
+        return part
+    walk: np.ndarray = np.cumsum(np.random.default_rng(0).normal(size=(count, 2)), axis=0)
+    made: np.ndarray = 100 + walk + 10 * np.sin(np.arange(count) * np.pi / 24)[:, None]
+    return made
 
 
 def sample(number: int, payload: Any, **fields: Any) -> Observation:

@@ -112,15 +112,20 @@ def _make_home(folder: Path, columns: dict[str, NDArray[np.generic]]) -> None:
     quantiser = encoder.freeze_quantiser(values, (slice(0, values.shape[1]),), "channel")
     create_home(folder, encoder.vector_card(values.shape[1], "audit", quantiser), "")
     names = ("id", "label", "domain", "subject")
-    texts = zip(*(columns[name].tolist() for name in names), strict=True)
+    texts = zip(*(map(str, columns[name].tolist()) for name in names), strict=True)
     facts = tuple(
         Fact(
-            **dict(zip(names, map(str, row), strict=True)),
+            id=name,
+            label=label,
+            domain=domain,
+            subject=subject,
             stream="bench",
             captured_at_ns=0,
             features=features.tobytes(),
         )
-        for row, features in zip(texts, quantiser.quantise(values), strict=True)
+        for (name, label, domain, subject), features in zip(
+            texts, quantiser.quantise(values), strict=True
+        )
     )
     with Home(folder) as opened:
         opened.feed(Enrol(facts))

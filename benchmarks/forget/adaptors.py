@@ -67,8 +67,8 @@ KINDS: Final[Mapping[str, nas.Blueprint]] = {
 """One blueprint of each kind, beside the one that growth chooses."""
 NOTES: Final = (
     "accuracy_waiting: of the domain's default, which answers until the successor serves",
-    "remade_cpu_s: training or derivation, and the head on top; worker_start_cpu_s: start of the"
-    " worker and import of torch, not included",
+    "remade_cpu_s: training or derivation, and the head on top",
+    "worker_start_cpu_s: start of the worker and import of torch, not included in remade_cpu_s",
 )
 PACS_FILES: Final = ("pacs_efficientnet_lite0.npz", "pacs_efficientnet_lite0_stages.npz")
 SKETCH: Final = 3

@@ -126,7 +126,9 @@ def changed_copies(gone: Bytes, others: Bytes) -> Bytes:
     noise -= (noise * apart).sum(axis=1, keepdims=True) / lengths * apart
     noise *= np.sqrt(lengths / np.square(noise).sum(axis=1, keepdims=True))
     roots = mean + COSINE * apart + np.float32((1 - COSINE**2) ** 0.5) * noise
-    return np.clip(np.rint(np.square(np.maximum(roots, 0))), 0, 255).astype(np.uint8)
+    bounded = np.clip(np.rint(np.square(np.maximum(roots, 0))), 0, 255)
+    made: NDArray[np.uint8] = bounded.astype(np.uint8)
+    return made
 
 
 def _sets(data: Path) -> Iterator[tuple[str, Bytes, int]]:
@@ -152,8 +154,8 @@ def _real_changes(data: Path, count: int) -> Iterator[tuple[str, tuple[float, fl
     held = np.load(data / "pacs_webp65.npz")
     chosen = np.random.default_rng(3).choice(len(held["label"]), count * 2, replace=False)
     ends, blob = held["offsets"], held["blob"]
-    pictures = [Image.open(io.BytesIO(blob[ends[at] : ends[at + 1]].tobytes())) for at in chosen]
-    pictures = [one.convert("RGB") for one in pictures]
+    files = (io.BytesIO(blob[ends[at] : ends[at + 1]].tobytes()) for at in chosen)
+    pictures = [Image.open(one).convert("RGB") for one in files]
     with encoder.open_model(encoder.shipped_card("efficientnet_lite0")) as model:
 
         def encode(change: Change, some: list[Image.Image]) -> Bytes:

@@ -75,7 +75,7 @@ class Observer:
     def isolated(self, facts: Sequence[Fact]) -> set[str]:
         """Return the ids of the facts that the revisions give away."""
         rows = {fact.id: self.row_of(fact) for fact in facts}
-        found = set()
+        found: set[str] = set()
         for concept in sorted({name for one in self.revisions for name in one.concepts}):
             seen = np.unique(
                 [r.concepts[concept] for r in self.revisions if concept in r.concepts], axis=0

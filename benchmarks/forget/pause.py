@@ -88,7 +88,8 @@ class Stream:
         """Forget while deciding."""
         self.marked = 0
         begun, cpu = time.perf_counter(), time.process_time()
-        spent, used, event, found = [0.0], [0.0], request, list[object]()
+        spent, used, found = [0.0], [0.0], list[object]()
+        event: ForgetRequest | None = request
         while not any(isinstance(one, Receipt) for one in found):
             now, own = time.perf_counter(), time.thread_time()
             found = self.turn(event)

@@ -182,7 +182,7 @@ def next_day(tracker: SeriesTracker, series: RealSeries) -> float:
                 point = np.array(one.point)
                 truth = series.values[[number + ahead for ahead in one.horizons]]
                 known = np.where(np.isfinite(point), point, series.values[number])
-                errors.append((np.abs(known - truth) / scale).mean())
+                errors.append(float((np.abs(known - truth) / scale).mean()))
     return mean(errors)
 
 

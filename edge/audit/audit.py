@@ -233,7 +233,8 @@ def _clear_outbox(copy: Path, home: Home, ids: frozenset[str], receipt: Receipt)
     path = copy / OUTBOX
     if path.exists():
         outbox = open_outbox(path, home.settings.outbox)
-        outbox.forget(ids, home.store.name_pattern(receipt.selector))
+        names = home.store.name_pattern(receipt.selector)
+        outbox.forget(ids, lambda one: bool(one.sequence and names and names.search(one.body)))
         outbox.close()
 
 

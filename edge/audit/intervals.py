@@ -67,11 +67,11 @@ def compare_areas(served: Floats, twin: Floats, others: Floats, seed: int) -> Ar
     values = area(served, others), area(twin, others)
     ends = np.percentile(drawn, (LOW_PERCENT, HIGH_PERCENT), axis=0)
     whole = (*values, values[0] - values[1])
-    first, second, third = (
+    found = [
         Interval(value, float(low), float(high))
         for value, low, high in zip(whole, *ends, strict=True)
-    )
-    return AreaComparison(first, second, third)
+    ]
+    return AreaComparison(*found)
 
 
 def mean_interval(values: Floats, seed: int) -> Interval:

@@ -58,9 +58,10 @@ def attack_membership(
     members = np.arange(pool.forgotten)
     served, twin = (model.margins(pool.forgotten_rows) for model in models)
     confidence = compare_areas(served, twin, unseen, seed)
-    ratios = [likelihood_ratios(shadows, members, one) for one in (served, twin)]
+    ratios = likelihood_ratios(shadows, members, served)
+    ratios_twin = likelihood_ratios(shadows, members, twin)
     others = likelihood_ratios(shadows, pool.unseen, unseen)
-    lira = compare_areas(*ratios, others, seed)
+    lira = compare_areas(ratios, ratios_twin, others, seed)
     leakage = lira.difference.value / lira.twin.value if lira.twin.value else float("nan")
     return MembershipResult(confidence, lira, leakage)
 

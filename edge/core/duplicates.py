@@ -186,7 +186,7 @@ def false_refusals(rows: Bytes) -> float:
     allowed = FALSE_REFUSALS_MAX * count * (count - 1) / (2 * SKETCHES_MAX)
     by_chance = allowed + 2 * allowed**0.5 + 1
     pairs = predicted if near <= by_chance else max(predicted, near)
-    return min(1.0, 2 * pairs / count * SKETCHES_MAX / (count - 1))
+    return float(min(1.0, 2 * pairs / count * SKETCHES_MAX / (count - 1)))
 
 
 def _closest_pairs(rows: Bytes) -> NDArray[np.float64]:

@@ -118,8 +118,8 @@ class RuntimeForgetting(ABC):
     @property
     def _deriving(self) -> tuple[str, ...]:
         """The parts of the knowledge among them."""
-        parts = ("names",) if self._renames else ()
-        parts += ("geometry",) if self._geometry_due else ()
+        names = ("names",) if self._renames else ()
+        parts = (*names, *(("geometry",) if self._geometry_due else ()))
         # Where nothing may wait, the digest of the receipt computes what is missing.
         return (*parts, *(self.knowledge.deriving if self.knowledge.may_wait else ()))
 
@@ -275,7 +275,8 @@ class RuntimeForgetting(ABC):
         renames = dict(zip(named, names, strict=True))
         held = self._ledger.geometry()
         shaped = bool(found.ids) and held is not None
-        shaped = shaped and (not whole or self._geometries.shaped_by(held, found.ids))
+        if held is not None and whole:
+            shaped = self._geometries.shaped_by(held, found.ids)
         before = "" if self._deriving or self.erasing else self.digest()
         rebuilt = Rebuilt(before, "", (), frozen=shaped and not event.refit_geometry)
         receipt = write_receipt(event, leaving, rebuilt, self._ledger, renames)

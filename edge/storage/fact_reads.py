@@ -4,11 +4,11 @@ Each read goes through an index and takes as long as what it returns, whatever t
 """
 
 import heapq
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,13 @@ from numpy.typing import NDArray
 from ..core import FactBatch, Span, StateCorruptError, select_rows
 from ..core import limits as core_limits
 
-Rows = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
-"""Runs a query with its parameters."""
+
+class Rows(Protocol):
+    """Runs a query with its parameters, and returns all rows."""
+
+    def __call__(self, sql: str, values: tuple[Any, ...] = (), /) -> list[tuple[Any, ...]]:
+        """Run a query."""
+
 
 DAMAGED: Final = "keep the damaged file and restore the last backup"
 COLUMNS: Final = "id, domain, label, captured_at_ns, recording, subject, features"

@@ -1,7 +1,6 @@
 """Read access to a knowledge file: the core's `Ledger` protocol, receipts, digests and checks."""
 
 import hashlib
-import re
 import sqlite3
 import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -26,7 +25,6 @@ from ..core import (
     FactBatch,
     LabelCandidate,
     Recalibration,
-    Receipt,
     Selector,
     Span,
     StateCorruptError,
@@ -50,15 +48,12 @@ from .forget_reads import ForgetReads
 from .lists import Lists
 from .pending_adaptors import COLUMNS as PENDING_COLUMNS
 from .pending_adaptors import pending_from_row
-from .receipt_rows import name_pattern, receipt_digest, receipt_from_body, veil_receipt
+from .receipt_reads import ReceiptReads
 from .serialization import LazyArrays, unpack_arrays
 from .tables import DOMAIN, FACT_COLUMNS, LABEL, fact_from_row, hash_id, require_width
 
-HASHES_MAX = 1_024
-"""Hashes of names kept: of streams, and of the subjects and recordings of the last minutes."""
 
-
-class StoreReader(ForgetReads):
+class StoreReader(ForgetReads, ReceiptReads):
     """An open knowledge file, for reading; `Store` adds writing.
 
     Methods raise StateError if the file cannot be read, and StateCorruptError for content that this
@@ -370,45 +365,6 @@ class StoreReader(ForgetReads):
         totals = self._count_again()
         return f"{sum(digest for _, digest in totals.values()) % (1 << DIGEST_BITS):064x}"
 
-    def receipts(self) -> tuple[dict[str, Any], ...]:
-        """Return all receipts, oldest first, as `veiled` returns them."""
-        rows = self._rows("SELECT body FROM receipts ORDER BY number")
-        return tuple(msgspec.json.decode(row[0]) for row in rows)
-
-    def receipt_count(self) -> int:
-        """Count the completed forget requests."""
-        return int(self._rows("SELECT COUNT(*) FROM receipts")[0][0])
-
-    def receipt(self, request_id: str, selector: Selector) -> Receipt | None:
-        """See `facts.Ledger`.  The texts of a request are stored as keyed hashes; the receipt
-        contains those of `selector` if their hashes agree."""
-        rows = self._rows(
-            "SELECT body FROM receipts WHERE json_extract(body, '$.request_id') = ?"
-            " ORDER BY number DESC LIMIT 1",
-            (request_id,),
-        )
-        if not rows:
-            return None
-        return receipt_from_body(rows[0][0], selector, self._key, self._keys[0][1])
-
-    def veiled(self, receipt: Receipt) -> Receipt:
-        """Return a receipt as it is stored and published: keyed hashes in place of what its request
-        named, and of names that the ledger does not hold any more."""
-        return veil_receipt(receipt, self._key, self.concepts())
-
-    def hash_name(self, name: str) -> str:
-        """Return the hash of a name under the home's key; the last ones are kept."""
-        if len(self._hashes) >= HASHES_MAX:
-            self._hashes.clear()
-        found = self._hashes.get(name)
-        if found is None:
-            found = self._hashes[name] = self._key.of("name", name)
-        return found
-
-    def name_pattern(self, selector: Selector) -> re.Pattern[bytes] | None:
-        """Return what finds the names of a forget request in messages, see `name_pattern`."""
-        return name_pattern(selector, self.concepts())
-
     def tombstones(self) -> Iterator[tuple[bytes, list[bytes]]]:
         """Yield each tombstone key with the hashes of the ids forgotten under it."""
         for number, key in self._keys:
@@ -442,10 +398,6 @@ class StoreReader(ForgetReads):
     def _keyed_stamp(self, digests: Mapping[str, str]) -> dict[str, str]:
         keyed = {name: self._key.of(f"stamp {name}", digest) for name, digest in digests.items()}
         return keyed | {"key": self._key.of("stamp", "")}
-
-    def key_digest(self, request_id: str, digest: str) -> str:
-        """See `facts.Ledger`."""
-        return receipt_digest(self._key, request_id, digest)
 
     def written_digest(self) -> str:
         """Return the digest of the facts as written, updated with each change.  If `digest`,

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from ..core import Receipt, Selector
+from .action_log import delete_named
 from .digest_key import DigestKey
 from .tables import hash_id
 
@@ -101,6 +102,18 @@ def receipt_from_body(body: str, selector: Selector, key: DigestKey, burial_key:
     if stored["selector"] in (hashed, _hash_earlier(selector, hashed, burial_key)):
         stored["selector"] = msgspec.to_builtins(selector)
     return msgspec.convert(stored, Receipt)
+
+
+def insert_receipt(db: sqlite3.Connection, receipt: Receipt, key: DigestKey) -> None:
+    """Write a receipt, in the transaction that has erased its facts or follows it; records of
+    actions that name what is forgotten go."""
+    held = held_concepts(db)
+    names = name_pattern(receipt.selector, held)
+    if names is not None:
+        delete_named(db, names)
+    body = msgspec.json.encode(veil_receipt(receipt, key, held)).decode()
+    row = (receipt.requested_at_ns, body)
+    db.execute("INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)", row)
 
 
 def held_concepts(db: sqlite3.Connection) -> list[tuple[str, str]]:

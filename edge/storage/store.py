@@ -30,7 +30,6 @@ from ..core import (
     Message,
     ModelMismatchError,
     Publish,
-    Receipt,
     ReleaseActions,
     RemoveAdaptor,
     RenameDomain,
@@ -64,7 +63,7 @@ from .pending_forgets import delete_pending, write_pending
 from .provenance import delete_notes, note_facts, rename_domain
 from .publications import Publications
 from .reader import StoreReader
-from .receipt_rows import held_concepts, name_pattern, rekey_receipts, veil_receipt
+from .receipt_rows import insert_receipt, rekey_receipts
 from .serialization import pack_arrays
 from .tables import FACT_COLUMNS, fact_to_row, hash_id, put_meta
 
@@ -449,7 +448,7 @@ class Store(StoreReader):
             return
         with self._transaction("completing a forget request") as db:
             delete_pending(db, effect.receipt.request_id)
-            self._insert_receipt(db, effect.receipt)
+            insert_receipt(db, effect.receipt, self._key)
             put_meta(db, "unscrubbed", b"1")
         self.overwrite_remains()
 
@@ -469,7 +468,7 @@ class Store(StoreReader):
             # The core never reads records of another version, so it cannot match them.
             db.execute("DELETE FROM recalibrations WHERE version != ?", (RECALIBRATION_VERSION,))
             if isinstance(effect, EraseFacts):
-                self._insert_receipt(db, effect.receipt)
+                insert_receipt(db, effect.receipt, self._key)
             elif effect.request is not None:
                 write_pending(db, effect.request)
             put_meta(db, "unscrubbed", b"1")
@@ -495,17 +494,6 @@ class Store(StoreReader):
         left = (one for one in self.pending_forgets() if not one.excluded)
         request = effect.request or next(left, None)
         return request.receipt.request_id if request is not None else ""
-
-    def _insert_receipt(self, db: sqlite3.Connection, receipt: Receipt) -> None:
-        """Write a receipt, in the transaction that has erased its facts."""
-        held = held_concepts(db)
-        names = name_pattern(receipt.selector, held)
-        if names is not None:
-            action_log.delete_named(db, names)
-        veiled = veil_receipt(receipt, self._key, held)
-        body = msgspec.json.encode(veiled).decode()
-        row = (receipt.requested_at_ns, body)
-        db.execute("INSERT INTO receipts (requested_at_ns, body) VALUES (?, ?)", row)
 
     def _confirms(self, effect: Effect) -> bool:
         """Return whether an effect completes the command `confirm`; a recalibration that changes

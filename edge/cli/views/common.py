@@ -300,7 +300,7 @@ def show_receipt(receipt: Receipt) -> None:
 
 def _receipt_parts(receipt: Receipt) -> Iterator[tuple[str, str]]:
     """Yield the parts of a receipt that name something, one line for each."""
-    parts = {
+    parts: dict[str, list[str]] = {
         "adaptors": [
             f"{one.domain} {one.version}: {one.outcome}"
             + (f", version {one.successor} serves" if one.successor else "")

@@ -117,6 +117,7 @@ class SeriesTracker:
         """Process a sample: yield changes, an alarm that starts, and a forecast with the anomaly
         score.  Invalid samples are rejected without side effects."""
         waiting = self._waiting.get(event.stream)
+        values, names = None, tuple[str, ...]()
         try:
             if waiting is None:
                 values, sample = self._accept(event)
@@ -126,7 +127,8 @@ class SeriesTracker:
             hint = "send a list of numbers, or numbers by channel, NaN or null where missing"
             yield Rejected(event.key, f"reading a sample of a series: {error}", hint)
             return
-        if waiting is None:
+        if waiting is None or values is not None:
+            assert values is not None, "it was accepted"
             yield from self._step(event, values, sample)
             return
         waiting.add(sample)

@@ -53,7 +53,10 @@ class GeometryFitter:
         rows = ledger.sample(self.size, None, without)
         geometry = self._fit(rows)
         reach = max(map(rank_number, rows.ids)) if len(rows) == self.size else RANK_MAX
-        marks = {MARK: self._mark(rows), REACH: np.array([reach], np.int64)}
+        marks: dict[str, NDArray[Any]] = {
+            MARK: self._mark(rows),
+            REACH: np.array([reach], np.int64),
+        }
         return geometry, {**geometry.pack(), **marks}
 
     @property

@@ -27,7 +27,7 @@ class GeometryRefit:
     base: "GeometryRefit | None" = None
     made: Knowledge | None = None
     packed: Packed = field(default_factory=dict, repr=False)
-    sample: frozenset[str] = NOTHING
+    sample: AbstractSet[str] = NOTHING
     contents: Mapping[Concept, str] = field(default_factory=dict, repr=False)
 
     @property

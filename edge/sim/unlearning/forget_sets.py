@@ -171,4 +171,5 @@ def _subject(rows: Tensor, targets: NDArray[np.int64], of: int) -> NDArray[np.in
     """Return the rows of one label that are nearest to a row."""
     same = np.flatnonzero(targets == targets[of])
     distances = torch.cdist(rows[of : of + 1], rows[torch.from_numpy(same)])[0]
-    return same[distances.argsort(stable=True)[:SUBJECT_FACTS].numpy()]
+    nearest: NDArray[np.int64] = distances.argsort(stable=True)[:SUBJECT_FACTS].numpy()
+    return same[nearest]

@@ -103,8 +103,9 @@ def descend(
     def gradients(parameters: Parameters, step: int) -> Sequence[Tensor]:
         leaves = list(parameters.values())
         found = torch.autograd.grad(loss(parameters, step), leaves, allow_unused=True)
+        # torch declares no None, which it returns for parameters that the loss does not use.
         return [
-            torch.zeros_like(leaf) if one is None else one
+            torch.zeros_like(leaf) if one is None else one  # type: ignore[redundant-expr]
             for leaf, one in zip(leaves, found, strict=True)
         ]
 

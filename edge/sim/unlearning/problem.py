@@ -99,9 +99,17 @@ class Unlearner(Protocol):
     on a development seed.  changes: whether it promises other answers on the forgotten rows.
     """
 
-    answers: frozenset[str]
-    strengths: tuple[float, ...]
-    changes: bool
+    @property
+    def answers(self) -> frozenset[str]:
+        """See above."""
+
+    @property
+    def strengths(self) -> tuple[float, ...]:
+        """See above."""
+
+    @property
+    def changes(self) -> bool:
+        """See above."""
 
     def prepare(self, task: UnlearningTask) -> Any:
         """Train what the method keeps from before a request; most keep the network as it is."""

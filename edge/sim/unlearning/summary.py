@@ -69,6 +69,7 @@ def compare_unlearners(
     """
     if not isinstance(scenario, Scenario | LinkScenario):
         scenario = load_scenario(scenario)
+    parts: tuple[tuple[Scenario | LinkScenario, str], ...]
     if isinstance(scenario, LinkScenario):
         parts = ((scenario, "forecast"),)
     else:

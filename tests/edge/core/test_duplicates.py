@@ -168,4 +168,6 @@ def copies_of(
     noise = np.random.default_rng(1).standard_normal(apart.shape).astype(np.float32)
     noise *= np.linalg.norm(apart, axis=1)[:, None] / np.linalg.norm(noise, axis=1)[:, None]
     roots = mean + cosine * apart + (1 - cosine**2) ** 0.5 * noise
-    return np.clip(np.rint(np.square(np.maximum(roots, 0))), 0, 255).astype(np.uint8)
+    bounded = np.clip(np.rint(np.square(np.maximum(roots, 0))), 0, 255)
+    made: NDArray[np.uint8] = bounded.astype(np.uint8)
+    return made

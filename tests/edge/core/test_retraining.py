@@ -12,7 +12,6 @@ import nas
 from edge.core import limits
 from edge.core.adaptors import KINDS, SOLVED_KINDS, AdaptorRecord
 from edge.core.events import (
-    AdvanceForget,
     CancelGrowth,
     Effect,
     Enrol,
@@ -21,6 +20,7 @@ from edge.core.events import (
     GrowRequest,
     GrowthFinished,
     GrowthReport,
+    Publish,
     Rollback,
     StartGrowth,
     StoreAdaptor,
@@ -28,6 +28,7 @@ from edge.core.events import (
 )
 from edge.core.facts import Fact, Selector
 from edge.core.jobs import GrowthJob, GrowthResult
+from edge.core.pending_forgets import AdvanceForget
 from edge.core.receipt import AdaptorOutcome, Receipt
 from edge.core.reconfigurator import OWN_FACTS_ENOUGH
 from edge.core.retraining import derive_arrays, train_again
@@ -209,8 +210,9 @@ def test_a_pending_adaptor_is_made_at_the_next_tick_and_after_a_crash(
     assert (job.blueprint, job.seed, job.version) == (blueprint, first.seed, 2)
     assert "home-004" not in job.facts
     assert not len(job.others)
-    reports = world.feed(GrowthFinished(train_again(job, arrays_of)))
-    assert [one.state for one in reports if isinstance(one, GrowthReport)] == ["serving"]
+    effects = step(world, GrowthFinished(train_again(job, arrays_of)))
+    messages = [one.message for one in effects if isinstance(one, Publish)]
+    assert [one.state for one in messages if isinstance(one, GrowthReport)] == ["serving"]
     (record,) = world.ledger.adaptors()["home"]
     assert record.provisional
     assert record.digest == grow(twin(world, "home-004"), "home", blueprint).digest

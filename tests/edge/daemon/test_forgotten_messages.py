@@ -168,6 +168,7 @@ def test_a_daemon_process_leaves_no_trace_of_a_subject(tmp_path: Path):
     heard = {"observation_id": ""}
     while heard.get("observation_id") != "Zaphod-3" or heard["schema"] != "auricle/v1/decision":
         heard = process.hear()
+    sent: dict[str, str] = {}
     for number, label in enumerate(("a", "of Zaphod")):
         sent = {"observation_id": f"Zaphod-{number}", "label": label, "domain": "Zaphod-hall"}
         assert send_to_daemon(folder, {"verb": "label", "id": f"l{number}", **sent})["done"]

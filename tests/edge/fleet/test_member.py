@@ -61,7 +61,7 @@ class Place:
 
     def join(self, **changes: Any) -> FleetMember:
         """Make the member of a fleet."""
-        usual = {"name": "f", "devices": ("b",), "publish_after_s": 10.0}
+        usual: dict[str, Any] = {"name": "f", "devices": ("b",), "publish_after_s": 10.0}
         settings = FleetSettings(**(usual | changes))
         context, folder = self.office.context, self.office.home.folder
         place = (folder, Topics("a"), self.mouth)

@@ -33,8 +33,8 @@ def fleet(tmp_path: Path) -> Iterator[Path]:
     keys = {}
     maker = make_key(tmp_path / "maker.key")
     for device in DEVICES:
-        home = new_home(tmp_path / device)
-        keys[device] = make_key(home / f"{device}.key")
+        folder = new_home(tmp_path / device)
+        keys[device] = make_key(folder / f"{device}.key")
     with Home(tmp_path / "north") as home:
         home.feed(Enrol(many("f", 32)))
     with ExitStack() as running:

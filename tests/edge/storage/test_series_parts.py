@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from edge.core import limits
-from edge.core.events import Acknowledgement, ForgetRequest
+from edge.core.events import Acknowledgement, ForgetRequest, Observation
 from edge.core.facts import Selector
 from edge.core.forecasting.series import SeriesTracker
 from edge.core.pending_forgets import AdvanceForget
 from edge.core.receipt import SeriesForgotten
 from edge.home.home import Home
-from edge.storage import series_state
+from edge.storage import durable_files, series_state
 from tests.homes import new_home
 from tests.series import BEGIN_NS, STEP_NS, demand, differing, sample, tracker
 
@@ -30,7 +30,7 @@ def _short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "SERIES_PART_SAMPLES", 40)
 
 
-def events(count: int = COUNT) -> list:
+def events(count: int = COUNT) -> list[Observation]:
     """Samples of real demand, the hundredth with a value of its own."""
     rows = demand(count)
     rows[100] = SECRET
@@ -77,7 +77,7 @@ def test_a_forget_is_finished_after_a_restart(tmp_path: Path) -> None:
         series = home.runtime.series
         assert home.session.problem == ""
         assert series.replaying == ("load",)
-        while series.replaying:
+        while bool(series.replaying):
             assert not home.advances_forget
             home.replay.advance(series)
         assert differing(series, twin()) == []
@@ -116,7 +116,7 @@ class Killed(BaseException):
 def kill(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     """End the process at a write of the series' files."""
     counter = itertools.count()
-    write, sync = series_state.write_bytes, series_state.sync_folder
+    write, sync = durable_files.write_bytes, durable_files.sync_folder
 
     def killing(*given, **named) -> None:
         if next(counter) == after:

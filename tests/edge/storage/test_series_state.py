@@ -88,6 +88,7 @@ def test_a_file_of_an_older_program_is_read(tmp_path: Path) -> None:
         assert home.session.problem == ""
         assert follow(home, 40, 60) == forecasts
         (receipt,) = home.feed(ForgetRequest("f", Selector(from_ns=10**15), 0))
+        assert isinstance(receipt, Receipt)
         assert receipt.series == (SeriesForgotten("links", 0, "restarted", 40),)
         state = home.runtime.series.state()["links"]
         assert state["times"].tolist() == [40 * STEP_NS, 59 * STEP_NS, 59 * STEP_NS, 20]
@@ -208,6 +209,7 @@ def test_a_series_that_cannot_be_erased_gives_no_receipt(tmp_path: Path, monkeyp
                 home.feed(ForgetRequest("f", Selector(stream="links"), 0))
         assert b"links" in file_of(folder).read_bytes()
         (receipt,) = home.feed(ForgetRequest("f", Selector(stream="links"), 0))
+        assert isinstance(receipt, Receipt)
         assert receipt.series == (SeriesForgotten("links", 40, "replayed", 0),)
         assert b"links" not in file_of(folder).read_bytes()
         home.feed(ForgetRequest("g", Selector(stream="others"), 0))

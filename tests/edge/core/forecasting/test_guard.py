@@ -1,6 +1,7 @@
 """The guard of the pool: not worse than the best simple expert, at a bounded price."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from math import exp, log
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from edge.core.forecasting.forecaster import ForecastTask
 from edge.core.forecasting.guard import BaselineGuard
 from edge.core.forecasting.history import JumpCorrectedHistory
 from edge.core.forecasting.kinds import FORECASTERS
-from edge.core.forecasting.series import SeriesTracker
+from edge.core.forecasting.series import SeriesSnapshot, SeriesTracker
 from edge.storage.series_state import SeriesStateFile
 
 HORIZONS = (1, 6, 12)
@@ -149,12 +150,12 @@ def test_the_state_of_a_pool_without_a_guard_starts_again(tmp_path: Path) -> Non
     tracker = SeriesTracker(Config())
     for number in range(40):
         list(tracker.process(sample(number)))
-    earlier = tracker.states
+    earlier = tuple(tracker.saved())
 
-    def states() -> list[tuple[str, dict[str, np.ndarray]]]:
-        return [(name, without_guard(state)) for name, state in earlier()]
+    def saved() -> Iterator[SeriesSnapshot]:
+        return (replace(one, state=without_guard(one.state)) for one in earlier)
 
-    tracker.states = states  # type: ignore[method-assign,assignment]
+    tracker.saved = saved  # type: ignore[method-assign]
     file = SeriesStateFile(tmp_path / "knowledge.db")
     file.save(tracker)
     fresh = SeriesTracker(Config())

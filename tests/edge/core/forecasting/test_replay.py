@@ -102,6 +102,7 @@ def test_samples_that_arrive_during_a_replay_are_processed_after_it() -> None:
     twin = tracker([*events[:250], *events[252:]])
     assert differing(made, twin) == []
     (again,) = made.process(sample(COUNT, rows[0]))
+    assert isinstance(again, SeriesForecast)
     assert not again.provisional
 
 
