@@ -1,6 +1,6 @@
 """The guard of the pool: not worse than the best simple expert, at a bounded price."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from math import exp, log
 from pathlib import Path
@@ -164,7 +164,7 @@ def test_the_state_of_a_pool_without_a_guard_starts_again(tmp_path: Path) -> Non
     assert len(list(fresh.process(sample(40)))) == 1
 
 
-def without_guard(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def without_guard(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The state as it was before the pool had a guard and two of its experts."""
     kept = {name: array for name, array in state.items() if "/guard." not in name}
     for name in ("forecaster/mixing.losses", "forecaster/mixing.forecasts"):
