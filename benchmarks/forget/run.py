@@ -67,15 +67,20 @@ def _part(name: str, data: Path | None, *, quick: bool) -> BenchmarkReport:
             return report
 
 
+def _module(name: str, words: Sequence[str]) -> bytes:
+    """Run a module in a process of its own; return what it prints."""
+    command = [sys.executable, "-m", name, *words]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+
+
 def _pauses(facts: int) -> BenchmarkReport:
     """Measure gaps and cost in a process of its own, so that nothing else is in its memory."""
     with tempfile.TemporaryDirectory(prefix="forget-") as folder:
         world = ("numbers", str(facts), str(DOMAINS), f"{folder}/home")
-        for module in ("benchmarks.scale.worlds", "benchmarks.forget.pause"):
-            done = subprocess.run(
-                [sys.executable, "-m", module, *world], check=True, capture_output=True
-            )
-    found = msgspec.json.decode(done.stdout, type=dict[str, float])
+        _module("benchmarks.scale.worlds", world)
+        found = msgspec.json.decode(
+            _module("benchmarks.forget.pause", world), type=dict[str, float]
+        )
     rows = tuple(BenchmarkRow("pause", name, value) for name, value in found.items())
     gaps = [value for name, value in found.items() if name.startswith("pause_ms")]
     size = f"{facts // 1_000}k"

@@ -13,7 +13,7 @@ from edge.core.events import Acknowledgement, ForgetRequest, Observation
 from edge.core.facts import Selector
 from edge.core.forecasting.series import SeriesTracker
 from edge.core.pending_forgets import AdvanceForget
-from edge.core.receipt import SeriesForgotten
+from edge.core.receipt import Receipt, SeriesForgotten
 from edge.home.home import Home
 from edge.storage import durable_files, series_state
 from tests.homes import new_home
@@ -83,6 +83,7 @@ def test_a_forget_is_finished_after_a_restart(tmp_path: Path) -> None:
         assert differing(series, twin()) == []
         assert home.advances_forget
         (receipt,) = home.feed(AdvanceForget(2))
+        assert isinstance(receipt, Receipt)
         assert receipt.series == (SeriesForgotten("load", 1, "replayed", 0),)
 
 
