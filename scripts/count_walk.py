@@ -129,7 +129,9 @@ def home_walks(folder: Path) -> dict[str, Walk]:
             return Label(observation(number).key, "a")
 
         def forget(number: int) -> ForgetRequest:
-            return ForgetRequest(f"forget {number}", Selector(ids=frozenset({f"fact {number}"})))
+            return ForgetRequest(
+                request_id=f"forget {number}", selector=Selector(ids=frozenset({f"fact {number}"}))
+            )
 
         def sample(number: int) -> Observation:
             row = [float(number), 2.0, 3.0]

@@ -63,7 +63,14 @@ def digits_home(folder: Path, *, facts: int = FACTS, forget: bool = True) -> Dig
 
 def forget_person(home: Home) -> None:
     """Forget the person's facts."""
-    home.feed(ForgetRequest("request-1", Selector(subject=PERSON), 5, refit_geometry=True))
+    home.feed(
+        ForgetRequest(
+            request_id="request-1",
+            selector=Selector(subject=PERSON),
+            requested_at_ns=5,
+            refit_geometry=True,
+        )
+    )
     home.stamp()
 
 

@@ -177,7 +177,7 @@ def learned(*, surveyed: bool, per_concept: int = 60) -> tuple[Knowledge, Memory
         rows.append(features)
         groups.append(concept)
     ledger = MemoryLedger()
-    ledger.apply(StoreFacts(tuple(facts), ()))
+    ledger.apply(StoreFacts(facts=tuple(facts), evicted=()))
     spans = ((0, WIDTH),)
     geometry = (
         hdc.fit_geometry(np.array(rows), np.array(groups), spans, 1, 1024)

@@ -46,7 +46,7 @@ def new_store(path: Path, facts: Iterable[Fact] = ()) -> Store:
     store = Store.create(path, CARD)
     given = tuple(facts)
     if given:
-        store.apply(StoreFacts(given))
+        store.apply(StoreFacts(facts=given))
     return store
 
 

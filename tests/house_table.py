@@ -43,7 +43,7 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/outbox": frozenset({"msgspec"}),
     "edge/home": frozenset({"msgspec", "numpy"}),
     "edge/bundles": frozenset({"cryptography", "msgspec", "numpy"}),
-    "edge/fleet": frozenset({"cryptography"}),
+    "edge/fleet": frozenset({"cryptography", "msgspec"}),
     "edge/commands": frozenset({"cryptography", "msgspec", "paho"}),
     "edge/analysis": frozenset({"msgspec", "numpy"}),
     "edge/audit": frozenset({"msgspec", "numpy"}),
@@ -195,6 +195,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
     "edge/cli": frozenset(
         {
             *_BASE,
+            "edge/analysis",
             "edge/audit",
             "edge/backbone",
             "edge/bundles",

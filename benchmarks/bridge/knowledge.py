@@ -65,7 +65,7 @@ def load_pacs(data: Path | None) -> Measurements | None:
 def learn(what: Measurements) -> FactStatistics:
     """Learn the training part and collect its statistics for exports."""
     ledger = MemoryLedger()
-    ledger.apply(StoreFacts(tuple(_facts(what)), ()))
+    ledger.apply(StoreFacts(facts=tuple(_facts(what)), evicted=()))
     spans = ((0, what.rows.shape[1]),)
     geometry: hdc.Geometry = fit_geometry(ledger, spans, SEED)
     knowledge: Knowledge = derive_knowledge(ledger, geometry)

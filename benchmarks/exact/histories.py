@@ -257,7 +257,7 @@ class RandomHistory:
         if theirs and self._random.random() < 0.5:
             gone = self._random.sample(theirs, min(2, len(theirs)))
             selector = Selector(ids=frozenset(fact.id for fact in gone))
-            one.feed(ForgetRequest(self._request_id(), selector))
+            one.feed(ForgetRequest(request_id=self._request_id(), selector=selector))
             one.feed(Enrol(theirs))
             one.check()
 
@@ -319,7 +319,9 @@ class RandomHistory:
     def _forget(self, device: HistoryDevice) -> Event:
         refit_geometry = self._random.random() < 0.2
         request_id = self._request_id()
-        return ForgetRequest(request_id, self._selector(device), refit_geometry=refit_geometry)
+        return ForgetRequest(
+            request_id=request_id, selector=self._selector(device), refit_geometry=refit_geometry
+        )
 
     def _survey(self, _device: HistoryDevice) -> Event:
         return FitGeometry()

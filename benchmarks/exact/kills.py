@@ -88,7 +88,9 @@ def _events(fact_id: str, known: list[str], random: Random) -> Iterator[Event]:
         yield Label(random.choice(known), label)
     elif known:
         gone = random.sample(known, min(3, len(known)))
-        yield ForgetRequest(f"request {random.random()}", Selector(ids=frozenset(gone)))
+        yield ForgetRequest(
+            request_id=f"request {random.random()}", selector=Selector(ids=frozenset(gone))
+        )
 
 
 def _describe(event: Event) -> str:

@@ -239,7 +239,7 @@ def _forget(device: Device, samples: LabelledFeatures, domain: str) -> dict[str,
     figures = {"accuracy_before": device.accuracy(domain)}
     serving = {name: rows[0].digest for name, rows in device.ledger.adaptors().items()}
     chosen = Selector(ids=frozenset({samples.fact(samples.first(domain)).id}))
-    device.feed(ForgetRequest("r", chosen))
+    device.feed(ForgetRequest(request_id="r", selector=chosen))
     left = {name: rows[0].digest for name, rows in device.ledger.adaptors().items()}
     ended = sum(left.get(name) != digest for name, digest in serving.items())
     figures["adaptors_ended_by_one_fact"] = float(ended)

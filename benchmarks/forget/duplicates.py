@@ -23,10 +23,13 @@ from sklearn.datasets import load_digits
 
 import encoder
 from edge import Selector, Store
-from edge.core import EraseFacts, Fact, Receipt, StoreFacts
-from edge.core.duplicates import (
+from edge.core import (
     FALSE_REFUSALS_MAX,
     NEAR_MAX,
+    EraseFacts,
+    Fact,
+    Receipt,
+    StoreFacts,
     false_refusals,
     sketch,
     spreads,
@@ -102,7 +105,7 @@ def measure(features: Bytes, tombs: int) -> DuplicateFigures:
         Store.create(Path(folder) / "knowledge.db", card) as store,
     ):
         facts = [_fact(number, row) for number, row in enumerate(rows)]
-        store.apply(StoreFacts(tuple(facts)))
+        store.apply(StoreFacts(facts=tuple(facts)))
         store.apply(EraseFacts(tuple(fact.id for fact in facts[:tombs]), _receipt(tombs)))
         copies = changed_copies(gone, others)
         refused = np.mean([store.resembles_forgotten(row.tobytes()) for row in copies])

@@ -27,16 +27,16 @@ from sklearn.datasets import load_digits
 import encoder
 import hdc
 from edge.core import (
+    Config,
     Enrol,
     Fact,
     FitGeometry,
     ForgetRequest,
     Relabel,
+    Runtime,
     Selector,
     Unlabel,
 )
-from edge.core.config import Config
-from edge.core.runtime import Runtime
 from edge.storage import Store
 
 from ..report import BenchmarkRow
@@ -128,7 +128,7 @@ def _lies_in(basis: Floats, row: Floats) -> bool:
     return bool(np.linalg.norm(rest) < TOLERANCE * max(1.0, float(np.linalg.norm(row))))
 
 
-class Device:
+class FleetDevice:
     """A device with a real ledger that publishes what it has learned."""
 
     def __init__(self, folder: Path) -> None:
@@ -171,7 +171,9 @@ class Device:
         chosen = chance.sample(sorted(self.facts), chance.choice((1, 1, 1, 2, 5)))
         match number % 5:
             case 0 | 1:
-                self.feed(ForgetRequest(f"r{number}", Selector(ids=frozenset(chosen))))
+                self.feed(
+                    ForgetRequest(request_id=f"r{number}", selector=Selector(ids=frozenset(chosen)))
+                )
                 self.facts = {k: one for k, one in self.facts.items() if k not in chosen}
             case 2:
                 self.learn(chance.choice((1, 2, 9)))
@@ -227,7 +229,7 @@ def attack(seed: int = 0, changes: int = CHANGES) -> tuple[int, int, float]:
     and the share of the facts that is published in the end."""
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="fleet-") as folder:
-        device = Device(Path(folder))
+        device = FleetDevice(Path(folder))
         device.learn(FACTS)
         device.feed(FitGeometry())
         geometry = device.runtime.knowledge.geometry

@@ -30,7 +30,7 @@ LIMIT_S = 300.0
 """A forget that takes longer has failed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gaps:
     """What one request cost.  longest_ms: between two decisions that were due at once.  turn_ms:
     most processor time of the serving thread for one turn of the loop.  cpu_s: of all threads, less
@@ -104,7 +104,14 @@ class Stream:
         self.settle()
         cost = self._cost_s() * len(spent)
         longest, turn = max(spent) * 1e3, max(used) * 1e3
-        return Gaps(longest, turn, max(0.0, cpu_s - cost), wall_s, len(spent), marked)
+        return Gaps(
+            longest_ms=longest,
+            turn_ms=turn,
+            cpu_s=max(0.0, cpu_s - cost),
+            wall_s=wall_s,
+            decisions=len(spent),
+            marked=marked,
+        )
 
     def _cost_s(self) -> float:
         """What a turn without a forget costs."""
@@ -136,7 +143,11 @@ def measure(world: SizedHome, written: Path) -> dict[str, float]:
                 "domain": Selector(domain="domain-0005"),
             }
             for name, selector in found.items():
-                gaps = stream.forget(ForgetRequest(name, selector, time.time_ns()))
+                gaps = stream.forget(
+                    ForgetRequest(
+                        request_id=name, selector=selector, requested_at_ns=time.time_ns()
+                    )
+                )
                 print(name, gaps, file=sys.stderr, flush=True)
                 made |= {
                     f"pause_ms_{name}": gaps.longest_ms,

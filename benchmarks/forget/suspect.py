@@ -17,9 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import encoder
-from edge.analysis import find_alike, find_suspicious
-from edge.analysis.learned import Domain, Learned, standardised
-from edge.analysis.suspicious import PENALTY
+from edge.analysis import PENALTY, Domain, Learned, find_alike, find_suspicious, standardised
 
 from ..report import BenchmarkReport, BenchmarkRow, show
 
@@ -27,9 +25,16 @@ FACTS: Final = 1_200
 """Facts that are learned, and as many held out: as in the evidence on corrective forgetting."""
 
 WRONG_MAX: Final = 100
+"""Facts of a class that get the label of another: as in the evidence on corrective forgetting."""
+
 NAMED: Final = 0.1
+"""Share of the wrong facts that a person names, as the aim says."""
+
 RANDOM: Final = 0.1
+"""Share of all labels that are changed at random, as in the evidence."""
+
 SEEDS: Final = 3
+"""Runs of each case.  Chosen by hand; effect not measured."""
 
 TUNED: Final = ((0, 4), (1, 3), (6, 2))
 """Classes of PACS that constants were chosen on: one called the other."""

@@ -95,10 +95,10 @@ def make_home(folder: Path, beside: Path) -> None:
     table = beside / "digits.csv"
     table.write_text("\n".join(lines) + "\n", "utf-8")
     verb("init", str(folder), "--vectors", str(table))
-    verb("learn", str(table), "--home", str(folder), "--domain", "pad")
+    verb(*f"learn {table} --home {folder} --domain pad".split())
     verb("backup", str(folder / "monday.db"), "--home", str(folder))
     verb("export", str(folder / "facts.npz"), "--home", str(folder))
-    verb("export-c", "--bits", "1024", "--out", str(folder / "firmware"), "--home", str(folder))
+    verb(*f"export-c --bits 1024 --out {folder}/firmware --home {folder}".split())
     with (folder / "auricle.toml").open("a", encoding="utf-8") as file:
         # Nothing listens there: what the daemon publishes waits.
         file.write(f'{STREAM}host = "127.0.0.1"\nport = {free_port()}\n')
@@ -153,7 +153,14 @@ def forget(folder: Path) -> frozenset[str]:
         home = daemon.homes[""].home
         if home is None:
             raise RuntimeError("the daemon could not open its home")
-        daemon.loop.feed("", ForgetRequest("bench", Selector(subject=SUBJECT), time.time_ns()))
+        daemon.loop.feed(
+            "",
+            ForgetRequest(
+                request_id="bench",
+                selector=Selector(subject=SUBJECT),
+                requested_at_ns=time.time_ns(),
+            ),
+        )
         turn_until(daemon, lambda: home.store.receipt_count() > 0)
         (receipt,) = home.store.receipts()
     finally:

@@ -84,7 +84,11 @@ class Session:
 
     def forget(self, fact_id: str) -> float:
         """Return the seconds that forgetting a fact takes."""
-        request = ForgetRequest(f"forget {fact_id}", Selector(ids=frozenset({fact_id})), 1)
+        request = ForgetRequest(
+            request_id=f"forget {fact_id}",
+            selector=Selector(ids=frozenset({fact_id})),
+            requested_at_ns=1,
+        )
         return _seconds(lambda: self.home.feed(request))
 
 

@@ -95,7 +95,7 @@ class SizedHome:
         settings.write_text(text.replace("facts_per_concept = 1000 ", kept), encoding="utf-8")
         with Home(folder) as home:
             for page in self.pages():
-                home.store.apply(StoreFacts(page, ()))
+                home.store.apply(StoreFacts(facts=page, evicted=()))
             config, card = home.runtime.config, home.model.card
             fitter = GeometryFitter(tap_spans(card.slices), config.seed, card.quantiser)
             home.store.apply(StoreGeometry(fitter.fit(home.store)[1]))

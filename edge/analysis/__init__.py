@@ -11,25 +11,29 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .client import AnalysisClient, ask_analysis
-    from .learned import read_learned
+    from .learned import Domain, Learned, read_learned, standardised
     from .named_mistakes import find_alike
-    from .suspicious import SuspiciousLabel, find_suspicious
+    from .suspicious import PENALTY, SuspiciousLabel, find_suspicious
 else:
     __getattr__ = lazy_names(
         __name__,
         {
             "client": ("AnalysisClient", "ask_analysis"),
-            "learned": ("read_learned",),
+            "learned": ("Domain", "Learned", "read_learned", "standardised"),
             "named_mistakes": ("find_alike",),
-            "suspicious": ("SuspiciousLabel", "find_suspicious"),
+            "suspicious": ("PENALTY", "SuspiciousLabel", "find_suspicious"),
         },
     )
 
 __all__ = [
+    "PENALTY",
     "AnalysisClient",
+    "Domain",
+    "Learned",
     "SuspiciousLabel",
     "ask_analysis",
     "find_alike",
     "find_suspicious",
     "read_learned",
+    "standardised",
 ]

@@ -32,7 +32,7 @@ ROUNDS: Final = 4
 """Rounds of self-training.  8 are as good to within a point."""
 
 
-class _Pool:
+class _LabelPool:
     """All facts in one list.  features: uint8 [n, width].  given: number of each fact's label."""
 
     def __init__(self, domains: Collection[Domain], named: Collection[str]) -> None:
@@ -61,7 +61,7 @@ def find_alike(learned: Learned, named: Collection[str]) -> list[SuspiciousLabel
     """
     if not learned.domains:
         return []
-    pool = _Pool(learned.domains, named)
+    pool = _LabelPool(learned.domains, named)
     if not pool.named.any():
         return []
     found: list[SuspiciousLabel] = []
@@ -70,7 +70,7 @@ def find_alike(learned: Learned, named: Collection[str]) -> list[SuspiciousLabel
     return sorted(found, key=lambda one: (-one.margin, one.id))
 
 
-def _of_part(pool: _Pool, rows: NDArray[np.intp]) -> Iterator[SuspiciousLabel]:
+def _of_part(pool: _LabelPool, rows: NDArray[np.intp]) -> Iterator[SuspiciousLabel]:
     given, named = pool.given[rows], pool.named[rows]
     wrong = named.copy()
     inverse = inverse_gram(pool.features[rows])

@@ -85,7 +85,7 @@ LIMITS: Final = (
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Case:
+class AuditCase:
     """Everything that the attacks need.
 
     home: the copy, after the request.  state: what it holds.  forgotten: the items, if they are
@@ -223,7 +223,12 @@ def _waiting_finding(waiting: int) -> Finding:
 def _forget(home: Home, selector: Selector) -> tuple[Receipt, float]:
     begun = time.perf_counter()
     at_ns = time.time_ns()
-    event = ForgetRequest(f"audit-{at_ns}", selector, at_ns, not home.shares_geometry)
+    event = ForgetRequest(
+        request_id=f"audit-{at_ns}",
+        selector=selector,
+        requested_at_ns=at_ns,
+        refit_geometry=not home.shares_geometry,
+    )
     receipts = [one for one in accepted(home.feed(event)) if isinstance(one, Receipt)]
     return receipts[-1], time.perf_counter() - begun
 
@@ -258,7 +263,7 @@ def _case(
     forgotten: tuple[Fact, ...],
     before: AuditedModel | None,
     tick: Progress,
-) -> Case:
+) -> AuditCase:
     """Derive the twin, and freeze the answers of both."""
     tick("deriving a twin", 0, 1)
     shared = home.shares_geometry
@@ -273,7 +278,7 @@ def _case(
     if retrained:
         twin = make_twin(state, frozenset(), (one.again for one in retrained))
     domains = _domains((*forgotten, *state.facts.values()))
-    return Case(
+    return AuditCase(
         home=home,
         state=state,
         twin=twin,
@@ -292,7 +297,7 @@ def _domains(facts: Sequence[Fact]) -> list[str]:
     return list(dict.fromkeys(fact.domain for fact in facts))
 
 
-def _examine(case: Case, folder: Path) -> None:
+def _examine(case: AuditCase, folder: Path) -> None:
     """Run all parts; the one that changes the copy comes last."""
     home, twin = case.home, case.twin
     ids = frozenset(fact.id for fact in case.forgotten)
@@ -327,7 +332,7 @@ def _examine(case: Case, folder: Path) -> None:
 
 
 def _attack(
-    case: Case, pool: Pool, shadows: Shadows, unseen: NDArray[np.float64], retained: FactBatch
+    case: AuditCase, pool: Pool, shadows: Shadows, unseen: NDArray[np.float64], retained: FactBatch
 ) -> None:
     """Attack the answers on the forgotten items."""
     rows = pool.forgotten_rows
@@ -391,7 +396,9 @@ def _receipt_digest(home: Home, receipt: dict[str, Any]) -> Finding:
     )
 
 
-def _report(case: Case, mode: Any, request_id: str, forgotten: int, begun: float) -> AuditReport:
+def _report(
+    case: AuditCase, mode: Any, request_id: str, forgotten: int, begun: float
+) -> AuditReport:
     findings = tuple(case.findings)
     return AuditReport(
         mode=mode,

@@ -5,7 +5,7 @@ as numbers.  Long rows are recognised by windows, since a database splits a row 
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
@@ -31,12 +31,6 @@ WINDOWS: Final = 3
 
 DISTINCT_MIN: Final = 5
 """Different bytes in a window, at least: rows of zeros recognise nothing."""
-
-VALUE_DISTINCT_MIN: Final = 4
-"""Different bytes of a value, at least: 777.25 has four, 0.5 has three."""
-
-VALUE_DIGITS: Final = 5
-"""Significant digits of a value that is looked for as text: fewer are found by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +67,6 @@ def row_needle(kind: NeedleKind, name: str, row: bytes) -> Needle | None:
         window for start, end in pairwise(edges) if (window := _best_window(row[start:end]))
     )
     return Needle(kind, name, tuple(dict.fromkeys(found))) if found else None
-
-
-def value_needle(name: str, values: Sequence[float]) -> Needle:
-    """Return the needle of a measured value, or of several that follow one another: as floats of 8
-    bytes, several also as floats of 4, and each as text."""
-    raw = [np.asarray(values, "<f8").tobytes()]
-    # One float of 4 bytes is found by chance in a file of megabytes.
-    raw += [np.asarray(values, "<f4").tobytes()] if len(values) > 1 else []
-    texts = {text for one in values for text in (repr(float(one)), f"{one:.{VALUE_DIGITS}g}")}
-    long = [one.encode() for one in texts if sum(map(str.isdigit, one)) >= VALUE_DIGITS]
-    # 0.5 and the like have few bits and are found by chance.
-    raw = [one for one in raw if len(set(one)) >= VALUE_DISTINCT_MIN]
-    return Needle("value", name, (*raw, *sorted(long)))
 
 
 def fact_needles(facts: Iterable[Fact], geometry: hdc.Geometry | None = None) -> Iterator[Needle]:

@@ -95,7 +95,7 @@ class Rehearsal:
         self.ledger = MemoryLedger(columns=state.columns)
         given = tuple(facts)
         if given:
-            self.ledger.apply(StoreFacts(given))
+            self.ledger.apply(StoreFacts(facts=given))
         for effect in _inputs(state, records):
             self.ledger.apply(effect)
         self.runtime = Runtime(state.config, state.model, self.ledger)
@@ -114,7 +114,12 @@ class Rehearsal:
     def forget(self, ids: AbstractSet[str], request_id: str) -> tuple[Receipt, float]:
         """Forget facts; return the receipt, and the seconds that it took."""
         begun = time.perf_counter()
-        event = ForgetRequest(request_id, Selector(ids=frozenset(ids)), 1, self.state.fits)
+        event = ForgetRequest(
+            request_id=request_id,
+            selector=Selector(ids=frozenset(ids)),
+            requested_at_ns=1,
+            refit_geometry=self.state.fits,
+        )
         receipts = [one for one in accepted(self.feed(event)) if isinstance(one, Receipt)]
         if not receipts:
             raise StateError("rehearsing a forget request: no receipt came", "report it as a bug")

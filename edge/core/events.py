@@ -95,7 +95,7 @@ class UndoMerge(msgspec.Struct, frozen=True):
     merge_id: str
 
 
-class ForgetRequest(msgspec.Struct, frozen=True):
+class ForgetRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Forget every selected fact as if it had never been seen (machine unlearning).
 
     request_id: of the receipt; repeating a request under the same id returns the same receipt and
@@ -207,7 +207,7 @@ Event = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFacts:
     """Facts to write, durably before any later effect.
 

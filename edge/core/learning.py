@@ -155,7 +155,7 @@ class Learner:
             return
         self._withdraw(facts, known)
         gone = tuple(fact.id for fact in facts)
-        yield StoreFacts((), withdrawn=gone, before=facts)
+        yield StoreFacts(facts=(), withdrawn=gone, before=facts)
         yield StoreLabelCandidates(tuple(waiting_again(fact) for fact in facts))
         missing = len(held) - len(facts)
         detail = f"{missing} were not labelled" if missing else ""
@@ -215,7 +215,7 @@ class Learner:
             self._session.record_facts(admission.entering)
             out = tuple(fact.id for fact in leaving)
             chosen = tuple(fact.id for fact in admission.entering if fact.id in placed)
-            yield StoreFacts(admission.entering, out, before=gone, placed=chosen)
+            yield StoreFacts(facts=admission.entering, evicted=out, before=gone, placed=chosen)
         details = ", ".join(part for part in (detail, admission.detail) if part)
         yield Publish(Acknowledgement(subject_id, len(admission.entering), details))
 

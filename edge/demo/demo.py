@@ -227,7 +227,9 @@ def _forget(state: DemoState) -> Generator[DemoEvent, None, tuple[Receipt, Forge
     text = f"A request: forget every {digit} of the new scanner; those of MNIST stay."
     yield PhaseEvent("Forgetting", text)
     traces, adapted = count_traces(device.store.path, forgotten), has_adaptor(state, NEW)
-    messages = state.feed(ForgetRequest(REQUEST, selector, state.next_time_ns()))
+    messages = state.feed(
+        ForgetRequest(request_id=REQUEST, selector=selector, requested_at_ns=state.next_time_ns())
+    )
     receipt = next(message for message in messages if isinstance(message, Receipt))
     state.mark("forget", f"{receipt.facts_forgotten} facts of {NEW}/{digit}")
     proof = prove_forgotten(

@@ -386,7 +386,14 @@ class Home:
         if ids:
             at_ns = time.time_ns()
             request = f"merge-{at_ns}"
-            self.feed(ForgetRequest(request, Selector(ids=ids), at_ns, duplicates="off"))
+            self.feed(
+                ForgetRequest(
+                    request_id=request,
+                    selector=Selector(ids=ids),
+                    requested_at_ns=at_ns,
+                    duplicates="off",
+                )
+            )
         return len(ids)
 
     def save_derived(self) -> None:

@@ -284,7 +284,12 @@ class _Run:
 
     def _forget(self, action: ForgetAction) -> None:
         now_ns = START_NS + len(self._steps) * SECOND_NS
-        request = ForgetRequest(action.request_id, action.selector, now_ns, action.refit_geometry)
+        request = ForgetRequest(
+            request_id=action.request_id,
+            selector=action.selector,
+            requested_at_ns=now_ns,
+            refit_geometry=action.refit_geometry,
+        )
         before = len(self.device.journal.receipts)
         self._feed(request)
         for receipt in self.device.journal.receipts[before:]:

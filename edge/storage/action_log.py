@@ -15,7 +15,7 @@ from ..core import ACTIONS_OF_FACTS, Action, Fact, FactBefore
 from ..core import limits as core_limits
 from . import tables
 from .command_journal import Transaction
-from .fact_reads import Rows
+from .fact_reads import RowReader
 
 ROW_COLUMNS: Final = f"{tables.FACT_COLUMNS}, after, score"
 """Columns of `action_facts` without the action."""
@@ -37,7 +37,7 @@ class _Detail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ActionRecords:
     """The actions of an open file.  rows: runs a query; change: opens a transaction."""
 
-    def __init__(self, rows: Rows, change: Transaction) -> None:
+    def __init__(self, rows: RowReader, change: Transaction) -> None:
         self._rows, self._change = rows, change
 
     def heads(self) -> tuple[tuple[Action, int], ...]:
@@ -78,7 +78,7 @@ class ActionRecords:
             _delete_orphans(db)
 
 
-def read_actions(rows: Rows, *, heads: bool = False) -> tuple[Action, ...]:
+def read_actions(rows: RowReader, *, heads: bool = False) -> tuple[Action, ...]:
     """Return the actions, newest first.  heads: without their facts and adaptors."""
     found = rows(
         "SELECT number, action, verb, at_ns, undone, detail FROM actions ORDER BY number DESC", ()
@@ -86,7 +86,7 @@ def read_actions(rows: Rows, *, heads: bool = False) -> tuple[Action, ...]:
     return tuple(_action(rows, row, heads=heads) for row in found)
 
 
-def _action(rows: Rows, row: tuple[Any, ...], *, heads: bool) -> Action:
+def _action(rows: RowReader, row: tuple[Any, ...], *, heads: bool) -> Action:
     number, name, verb, at_ns, undone, detail = row
     given = msgspec.structs.asdict(msgspec.json.decode(detail, type=_Detail))
     facts: Iterable[tuple[Any, ...]] = ()
@@ -108,7 +108,7 @@ def _action(rows: Rows, row: tuple[Any, ...], *, heads: bool) -> Action:
     )
 
 
-def kept_facts(rows: Rows, where: str, values: tuple[Any, ...]) -> tuple[str, ...]:
+def kept_facts(rows: RowReader, where: str, values: tuple[Any, ...]) -> tuple[str, ...]:
     """Return the ids of facts in records that a condition selects as they were, sorted."""
     found = rows(f"SELECT DISTINCT id FROM action_facts WHERE {where} ORDER BY id", values)
     return tuple(row[0] for row in found)

@@ -16,7 +16,7 @@ import msgspec
 from ..core import Contribution
 from ..core.adaptors import AdaptorRecord
 from . import tables
-from .fact_reads import Rows
+from .fact_reads import RowReader
 from .serialization import pack_arrays
 
 Change = Callable[[str], AbstractContextManager[sqlite3.Connection]]
@@ -66,7 +66,7 @@ class BundleTrials:
     """The bundle trial of a store.  rows: runs a query; change: opens a transaction after which the
     adaptors are read again."""
 
-    def __init__(self, rows: Rows, change: Change) -> None:
+    def __init__(self, rows: RowReader, change: Change) -> None:
         self._rows, self._change = rows, change
 
     def current(self) -> BundleTrial | None:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from .fact_reads import Rows
+from .fact_reads import RowReader
 from .tables import hash_id
 
 ENTRIES_MAX: Final = 1_024
@@ -58,7 +58,7 @@ class CommandJournal:
     """The table `commands` of a knowledge file.  rows: runs a query; change: opens a transaction;
     key: of the hashes."""
 
-    def __init__(self, rows: Rows, change: Transaction, key: bytes) -> None:
+    def __init__(self, rows: RowReader, change: Transaction, key: bytes) -> None:
         self._rows, self._change, self._key = rows, change, key
         self.current: JournalEntry | None = None
 

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from ..core.duplicates import (
+from ..core import (
     CONTENTS_MAX,
     SKETCHES_MAX,
     ContentRows,
@@ -12,13 +12,13 @@ from ..core.duplicates import (
     hash_content,
 )
 
-Rows = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
+RowReader = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
 
 
 class ContentTombstones:
     """Answers whether a content was forgotten.  keys: of the tombstones, by number."""
 
-    def __init__(self, rows: Rows, keys: Sequence[tuple[int, bytes]]) -> None:
+    def __init__(self, rows: RowReader, keys: Sequence[tuple[int, bytes]]) -> None:
         self._rows, self._keys = rows, keys
         self._sketches: tuple[Sketches, ...] | None = None
 

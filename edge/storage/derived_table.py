@@ -12,7 +12,7 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from ..core import Concept, Derived
-from .fact_reads import Rows
+from .fact_reads import RowReader
 from .serialization import pack_arrays, unpack_arrays
 
 ENTRY_BYTES_MAX: Final = 64 << 20
@@ -21,7 +21,7 @@ Chosen by hand; effect not measured."""
 
 
 def read_derived(
-    rows: Rows, place: tuple[str, str, str, str], key: str
+    rows: RowReader, place: tuple[str, str, str, str], key: str
 ) -> Mapping[str, NDArray[Any]] | None:
     """Return the arrays of an entry of an equal key, None if it is missing or damaged."""
     found = rows(

@@ -17,7 +17,7 @@ from ..core import FactBatch, Span, StateCorruptError, select_rows
 from ..core import limits as core_limits
 
 
-class Rows(Protocol):
+class RowReader(Protocol):
     """Runs a query with its parameters, and returns all rows."""
 
     def __call__(self, sql: str, values: tuple[Any, ...] = (), /) -> list[tuple[Any, ...]]:
@@ -36,7 +36,7 @@ RANKS_MIN: Final = 4
 class FactReads:
     """Reads facts of an open file.  rows: runs a query.  width: bytes of the features."""
 
-    def __init__(self, rows: Rows, width: int, path: Path) -> None:
+    def __init__(self, rows: RowReader, width: int, path: Path) -> None:
         self._rows, self._width, self._path = rows, width, path
 
     def every(self) -> Iterator[FactBatch]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from ..core import Concept, Selector
-from .fact_reads import Rows
+from .fact_reads import RowReader
 from .tables import where_clause
 
 IDS_MAX: Final = 500
@@ -23,7 +23,7 @@ FactRow = tuple[str, str, str, str, int]
 class Lists:
     """Reads of an open file.  rows: runs a query."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: RowReader) -> None:
         self._rows = rows
 
     def concept_page(

@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 
 from ..core import PendingForget, StateCorruptError
-from .fact_reads import DAMAGED, Rows
+from .fact_reads import DAMAGED, RowReader
 
 
-def read_pending(rows: Rows, path: Path) -> tuple[PendingForget, ...]:
+def read_pending(rows: RowReader, path: Path) -> tuple[PendingForget, ...]:
     """Return the pending requests, oldest first; raises StateCorruptError for a damaged record."""
     found = rows("SELECT body FROM pending_forgets ORDER BY number", ())
     try:

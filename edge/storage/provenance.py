@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 import msgspec
 
 from ..core import Concept, Selector, StoreFacts, evictors, settled
-from .fact_reads import Rows
+from .fact_reads import RowReader
 from .tables import where_facts
 
 
@@ -34,7 +34,7 @@ def delete_notes(db: sqlite3.Connection, ids: Iterable[str]) -> None:
     db.executemany("DELETE FROM evictors WHERE id = ?", rows)
 
 
-def count_evicted(rows: Rows, selector: Selector) -> Mapping[Concept, int]:
+def count_evicted(rows: RowReader, selector: Selector) -> Mapping[Concept, int]:
     """Count the facts that the selected ones have evicted, by concept."""
     where, values = where_facts(selector)
     found = rows(
@@ -45,7 +45,7 @@ def count_evicted(rows: Rows, selector: Selector) -> Mapping[Concept, int]:
     return {(domain, label): count for domain, label, count in found}
 
 
-def count_placed(rows: Rows, domain: str, without: AbstractSet[str]) -> int:
+def count_placed(rows: RowReader, domain: str, without: AbstractSet[str]) -> int:
     """Count the facts of a domain that the detector chose for them, without some."""
     query = "SELECT COUNT(*) FROM placed_facts WHERE domain = ?"
     found = rows(query, (domain,))[0][0]

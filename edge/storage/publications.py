@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from ..core import CohortPlan, DeviceOrder, Published, digest_content
-from .fact_reads import Rows
+from .fact_reads import RowReader
 from .tables import put_meta
 
 TABLES: Final = ("cohorts", "exports", "exported_parts", "holders", "recalls")
@@ -102,7 +102,7 @@ class Publications:
     """The record of what left the device, in a file.  rows: runs a query; change: begins a
     transaction.  sends: set it to True where orders are published to a fleet."""
 
-    def __init__(self, rows: Rows, change: Change) -> None:
+    def __init__(self, rows: RowReader, change: Change) -> None:
         self._rows, self._change = rows, change
         self.sends = False
 

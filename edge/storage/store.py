@@ -44,8 +44,8 @@ from ..core import (
     StoreRecalibration,
     Together,
     digest_facts,
+    rows_to_bury,
 )
-from ..core.duplicates import rows_to_bury
 from . import action_log, tables
 from .action_log import ActionRecords
 from .bundle_trials import BEFORE, BundleTrials, ImportedBundle

@@ -175,13 +175,15 @@ HISTORY: list[Event] = [
     Undoable(Label("f10", "a"), "a4", NOW + 9),
     Undo("a3", NOW + 9),
     Undo("a3", NOW + 9),
-    ForgetRequest("r1", Selector(ids=frozenset({"f3"})), 5),
+    ForgetRequest(request_id="r1", selector=Selector(ids=frozenset({"f3"})), requested_at_ns=5),
     facts(range(12)),
     replace(GIFT, device="away", revision=2).without_sums,
-    ForgetRequest("r2", Selector(subject="ann"), 6, refit_geometry=True),
-    ForgetRequest("r3", Selector(recording="run 2"), 7),
+    ForgetRequest(
+        request_id="r2", selector=Selector(subject="ann"), requested_at_ns=6, refit_geometry=True
+    ),
+    ForgetRequest(request_id="r3", selector=Selector(recording="run 2"), requested_at_ns=7),
     Undoable(Unlabel(("f8", "f10")), "a5", NOW + 10),
-    ForgetRequest("r4", Selector(ids=frozenset({"f8"})), 11),
+    ForgetRequest(request_id="r4", selector=Selector(ids=frozenset({"f8"})), requested_at_ns=11),
     Undo("a5", NOW + 12),
 ]
 
@@ -202,7 +204,9 @@ EVENTS = st.lists(
         st.integers(0, 9).flatmap(
             lambda at: st.integers(0, 4).map(lambda n: facts(range(at, at + n)))
         ),
-        st.sampled_from(SELECTORS).map(lambda s: ForgetRequest("r", s, 1)),
+        st.sampled_from(SELECTORS).map(
+            lambda s: ForgetRequest(request_id="r", selector=s, requested_at_ns=1)
+        ),
         st.sampled_from(SELECTORS).map(lambda s: Relabel(s, "b", "attic")),
     ),
     max_size=8,
@@ -257,7 +261,7 @@ GROWTH = st.lists(
             StoreGrowthAttempt, st.sampled_from(("home", "attic")), st.sampled_from(("h1", "h2"))
         ),
         SHAPED.map(lambda ids: EraseFacts(ids[:1], RECEIPT)),
-        SHAPED.map(lambda ids: StoreFacts((fact(ids[0]),))),
+        SHAPED.map(lambda ids: StoreFacts(facts=(fact(ids[0]),))),
         SHAPED.map(
             lambda ids: StoreRecalibration(
                 ids[0], Recalibration(stream=ids[0], geometry="g", samples=len(ids))
@@ -352,14 +356,14 @@ def test_merges_of_domains_last_without_evicted_and_forgotten_facts(
     """A merge keeps its order and its facts, less the evicted and forgotten ones, and ends with its
     last; the same id replaces it."""
     facts = tuple(fact(f"f{number}") for number in range(4))
-    ledger.apply(StoreFacts(facts))
+    ledger.apply(StoreFacts(facts=facts))
     first = DomainMerge(id="m1", source="b", target="a", at_ns=1, fact_ids=("f0", "f1", "f2"))
     second = DomainMerge(id="m2", source="c", target="a", at_ns=2, fact_ids=("f3",))
     for merge in (first, second, replace(first, undone=True)):
         ledger.apply(StoreDomainMerge(merge))
     assert ledger.domain_merges() == (second, replace(first, undone=True))
-    ledger.apply(StoreFacts((), ("f0",)))
-    play(ledger, [ForgetRequest("r", Selector(ids=frozenset({"f1", "f3"})))])
+    ledger.apply(StoreFacts(facts=(), evicted=("f0",)))
+    play(ledger, [ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"f1", "f3"})))])
     assert ledger.domain_merges() == (replace(first, undone=True, fact_ids=("f2",)),)
 
 
@@ -421,15 +425,17 @@ def test_derived_state_leaves_with_the_facts_it_may_hold(ledger: MemoryLedger | 
     replaced, evicted or erased; a later one replaces it; another geometry removes all."""
     every = [entry(), entry("home"), entry("home", "a"), entry("home", "b"), entry("attic", "a")]
     for removes, left in (
-        (StoreFacts((fact("f9"),)), 6),
-        (StoreFacts((fact("f1"),)), 2),
-        (StoreFacts((), ("f1",)), 2),
+        (StoreFacts(facts=(fact("f9"),)), 6),
+        (StoreFacts(facts=(fact("f1"),)), 2),
+        (StoreFacts(facts=(), evicted=("f1",)), 2),
         (EraseFacts(("f1",), RECEIPT), 2),
         (StoreGeometry({"g": np.zeros(2)}), 0),
         (StoreGeometry({"g": np.zeros(2)}), 6),
         (StoreGeometry({"g": np.ones(2)}), 0),
     ):
-        ledger.apply(StoreFacts((fact("f1", at=5), fact("f2", "b"), fact("f3", "a", "attic"))))
+        ledger.apply(
+            StoreFacts(facts=(fact("f1", at=5), fact("f2", "b"), fact("f3", "a", "attic")))
+        )
         ledger.save_derived([*every, entry("", "", "p", 2), entry("home", value=7)])
         assert len(kept(ledger)) == 6
         found = ledger.derived("sums", "k", domain="home")

@@ -86,7 +86,7 @@ def test_decisions_are_the_same_on_every_machine() -> None:
 
 def test_a_forget_leaves_the_same_knowledge_on_every_machine() -> None:
     """The receipt has the digest of a machine that never had the facts."""
-    chosen = ForgetRequest("request", Selector(subject="person-3"))
+    chosen = ForgetRequest(request_id="request", selector=Selector(subject="person-3"))
     receipt = learned(facts()).ask(chosen, Receipt)
     assert receipt.digest_after[:16] == FORGOTTEN
     twin = learned(one for one in facts() if one.subject != "person-3")

@@ -91,7 +91,11 @@ def test_learning_again_changes_nothing(facts, capacity):
 def test_forgetting_is_subtraction(facts, selector):
     """After forgetting, the knowledge is that of a device that never had the facts."""
     world = World(facts)
-    receipts = [m for m in world.feed(ForgetRequest("r", selector)) if isinstance(m, Receipt)]
+    receipts = [
+        m
+        for m in world.feed(ForgetRequest(request_id="r", selector=selector))
+        if isinstance(m, Receipt)
+    ]
     rest = [row for row in facts if not selector.matches(row)]
     never = World(rest).runtime.digest()
     assert world.runtime.digest() == world.derived() == never
@@ -105,7 +109,7 @@ def test_forgetting_with_a_refit_leaves_no_trace_in_the_geometry(facts, selector
     world, rest = World(facts), [row for row in facts if not selector.matches(row)]
     world.feed(FitGeometry())
     if len(rest) < len(facts):
-        world.feed(ForgetRequest("r", selector, refit_geometry=True))
+        world.feed(ForgetRequest(request_id="r", selector=selector, refit_geometry=True))
     never = World(rest)
     never.feed(FitGeometry())
     assert world.runtime.digest() == world.derived() == never.runtime.digest()
@@ -115,7 +119,7 @@ def test_forgetting_with_a_refit_leaves_no_trace_in_the_geometry(facts, selector
 def test_the_forgotten_is_not_relearned(facts, selector, random):
     """Redelivered facts, corrected or not, stay forgotten; the others are still known."""
     world = World(facts)
-    world.feed(ForgetRequest("r", selector))
+    world.feed(ForgetRequest(request_id="r", selector=selector))
     before = world.runtime.digest()
     again = [replace(row, revision=random.randint(0, 2)) for row in facts if selector.matches(row)]
     world.feed(Enrol(tuple(again)))

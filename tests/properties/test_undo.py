@@ -40,7 +40,9 @@ Steps = st.lists(
         Actions,
         st.integers(0, 9),
         st.builds(ForgetRequest, st.just("r"), Selectors, refit_geometry=st.just(False)),
-        Keys.map(lambda key: ForgetRequest(key, Selector(ids=frozenset({key})))),
+        Keys.map(
+            lambda key: ForgetRequest(request_id=key, selector=Selector(ids=frozenset({key})))
+        ),
         st.just("crash"),
     ),
     max_size=12,

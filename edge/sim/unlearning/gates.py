@@ -166,7 +166,8 @@ def _nearness(problem: UnlearningProblem, parameters: Parameters) -> Callable[[T
     def weigh(inputs: Tensor) -> Tensor:
         found = similar(inputs)
         # A row nearer than typical is a copy: it counts as typical.
-        typical = torch.where(found > normal.loc, 1.0, 2 * normal.cdf(found))  # type: ignore[no-untyped-call]  # torch has no types there
+        below = normal.cdf(found)  # type: ignore[no-untyped-call]  # torch has no types there
+        typical = torch.where(found > normal.loc, 1.0, 2 * below)
         return torch.sigmoid(SCALING * typical - OFFSET)
 
     return weigh

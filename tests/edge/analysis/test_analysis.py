@@ -159,6 +159,6 @@ def test_a_running_process_does_not_block_an_erasure(folder: Path, client: Analy
     client.ask("suspicious")
     assert client.pid
     with Home(folder) as home:
-        home.feed(ForgetRequest("r1", Selector(ids=frozenset({"f0"}))))
+        home.feed(ForgetRequest(request_id="r1", selector=Selector(ids=frozenset({"f0"}))))
         assert not home.store.unscrubbed
     assert all(one["id"] != "f0" for one in client.ask("suspicious"))

@@ -129,7 +129,7 @@ def plant_id(made: DigitsHome) -> None:
 def plant_fact(made: DigitsHome) -> None:
     """A forgotten fact is in the ledger again."""
     with Home(made.folder) as home:
-        home.store.apply(StoreFacts(read_items(made, home)[:1]))
+        home.store.apply(StoreFacts(facts=read_items(made, home)[:1]))
 
 
 def plant_geometry(made: DigitsHome) -> None:
@@ -137,10 +137,10 @@ def plant_geometry(made: DigitsHome) -> None:
     with Home(made.folder) as home:
         facts = read_items(made, home)
         again = tuple(replace(one, id=f"again {one.id}") for one in facts)
-        home.store.apply(StoreFacts(again))
+        home.store.apply(StoreFacts(facts=again))
         home.reopen()
         home.feed(FitGeometry())
-        home.store.apply(StoreFacts((), withdrawn=tuple(one.id for one in again)))
+        home.store.apply(StoreFacts(facts=(), withdrawn=tuple(one.id for one in again)))
         home.reopen()
 
 
@@ -275,7 +275,13 @@ def test_an_audit_of_items_that_are_facts_is_refused(tmp_path: Path) -> None:
     made = digits_home(tmp_path, forget=False)
     with Home(made.folder) as home:
         other = next(fact.id for fact in remaining(home) if fact.subject != PERSON)
-        home.feed(ForgetRequest("request-1", Selector(ids=frozenset((other,))), 1))
+        home.feed(
+            ForgetRequest(
+                request_id="request-1",
+                selector=Selector(ids=frozenset((other,))),
+                requested_at_ns=1,
+            )
+        )
     with pytest.raises(ConfigError, match="facts of the home"):
         audit_items(made)
 

@@ -24,7 +24,6 @@ from edge.audit.needles import (
     name_needles,
     row_needle,
     text_needle,
-    value_needle,
 )
 from edge.audit.traces import scan
 from edge.core.events import StoreFacts
@@ -158,17 +157,6 @@ def _fields(fact: Fact) -> dict[str, Any]:
     return {name: getattr(fact, name) for name in Fact.__dataclass_fields__}
 
 
-def test_values_are_found_as_floats_and_as_text(tmp_path: Path):
-    """An extreme is found as a float of eight bytes and as text; a run also as short floats."""
-    (tmp_path / "a.bin").write_bytes(OTHER + np.float64(777.25).tobytes())
-    (tmp_path / "b.toml").write_text("high = 777.25\n", "utf-8")
-    (tmp_path / "c.bin").write_bytes(OTHER + np.array([777.25, 3.1, 2.7], "<f4").tobytes())
-    one = scan(tmp_path, (value_needle("peak", [777.25]),))
-    assert [trace.path for trace in one] == ["a.bin", "b.toml"]
-    run = scan(tmp_path, (value_needle("run", [777.25, 3.1, 2.7]),))
-    assert "c.bin" in [trace.path for trace in run]
-
-
 def test_rows_that_recognise_nothing_give_no_needle():
     """Rows of zeros, and very short rows, are not looked for."""
     assert row_needle("features", "f", bytes(300)) is None
@@ -213,7 +201,7 @@ def test_a_thousand_facts_are_searched_in_seconds(tmp_path: Path):
     """A home of 1,000 facts of 300 columns is searched for all of their ids, features and codes
     within five seconds of one processor."""
     with new_store(tmp_path / "k.db") as store:
-        store.apply(StoreFacts(tuple(distinct_facts(1_000))))
+        store.apply(StoreFacts(facts=tuple(distinct_facts(1_000))))
     (tmp_path / "more.bin").write_bytes(OTHER * 100)
     needles = tuple(fact_needles(distinct_facts(1_000, 300), GEOMETRY))
     begun = time.process_time()

@@ -375,7 +375,7 @@ def test_a_revert_does_not_restore_forgotten_facts(pair: Pair):
     pair.user.feed(FitGeometry())
     pair.write()
     import_bundle(pair.user, "one", NOW)
-    pair.user.feed(ForgetRequest("r", Selector(ids=frozenset({"u1"}))))
+    pair.user.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"u1"}))))
     surveyed = pair.user.runtime.knowledge.geometry.fingerprint
     pair.user.end_trial("no")
     assert pair.user.runtime.knowledge.geometry.fingerprint == surveyed
@@ -429,7 +429,9 @@ def test_a_bundle_of_other_columns_is_refused(pair: Pair):
 
 def forget(pair: Pair, name: str, chosen: str) -> Receipt:
     """Let the maker forget a fact."""
-    request = ForgetRequest(name, Selector(ids=frozenset({chosen})), refit_geometry=False)
+    request = ForgetRequest(
+        request_id=name, selector=Selector(ids=frozenset({chosen})), refit_geometry=False
+    )
     return next(one for one in pair.maker.feed(request) if isinstance(one, Receipt))
 
 

@@ -129,7 +129,7 @@ def test_an_unchanged_fact_can_be_pushed_out_by_its_own_batch():
     ledger = MemoryLedger([fact("x", at=1)])
     admission = admit(ledger, [fact("x", at=1), fact("y", at=2)], 1)
     assert outcome(admission) == (["y"], [], ["x"])
-    ledger.apply(StoreFacts(admission.entering, ("x",)))
+    ledger.apply(StoreFacts(facts=admission.entering, evicted=("x",)))
     assert ledger.concepts() == {("home", "a"): 1}
 
 

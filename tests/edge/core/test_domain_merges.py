@@ -85,9 +85,9 @@ def test_a_forgotten_fact_leaves_the_record():
     """A forget request removes its facts from the record, and a record without facts is gone."""
     world = opened_world()
     merge(world)
-    world.feed(ForgetRequest("r1", Selector(ids=frozenset({"s:20"}))))
+    world.feed(ForgetRequest(request_id="r1", selector=Selector(ids=frozenset({"s:20"}))))
     assert "s:20" not in world.ledger.domain_merges()[0].fact_ids
-    world.feed(ForgetRequest("r2", Selector(subject="bob")))
+    world.feed(ForgetRequest(request_id="r2", selector=Selector(subject="bob")))
     assert not world.ledger.domain_merges()
 
 

@@ -35,7 +35,9 @@ needs_pictures = pytest.mark.skipif(not PACS.exists(), reason="needs PACS in AUR
 def forget(world: World, fact_id: str, guard: DuplicateGuard = "exact") -> Receipt:
     """Forget one fact."""
     selector = Selector(ids=frozenset({fact_id}))
-    return world.ask(ForgetRequest(f"r-{fact_id}", selector, duplicates=guard), Receipt)
+    return world.ask(
+        ForgetRequest(request_id=f"r-{fact_id}", selector=selector, duplicates=guard), Receipt
+    )
 
 
 def ids(world: World) -> list[str]:
@@ -91,7 +93,7 @@ def test_an_unlabelled_observation_leaves_a_tombstone_of_its_content() -> None:
     """Forgotten by its subject before it was labelled, it is refused under another id."""
     world = World([fact("y", "b", seed=6)])
     world.observe(vector(5), 0, subject="ann")
-    world.feed(ForgetRequest("r", Selector(subject="ann")))
+    world.feed(ForgetRequest(request_id="r", selector=Selector(subject="ann")))
     done = world.ask(Enrol((fact("again", seed=5),)), Acknowledgement)
     assert done.count == 0
 
@@ -105,7 +107,9 @@ def test_near_is_refused_where_it_cannot_be_judged(facts: int, width: int, reaso
     forgotten."""
     world = World([fact(f"f{n}", seed=n, width=width) for n in range(facts)], width=width)
     selector = Selector(ids=frozenset({"f1"}))
-    answer = world.ask(ForgetRequest("r", selector, duplicates="near"), Rejected)
+    answer = world.ask(
+        ForgetRequest(request_id="r", selector=selector, duplicates="near"), Rejected
+    )
     assert reason in answer.reason
     assert len(ids(world)) == facts
 
@@ -119,7 +123,7 @@ def test_different_digits_are_too_similar_for_near_duplicates() -> None:
 def test_an_unknown_guard_is_rejected() -> None:
     """A request with another word changes nothing."""
     world = World([fact("x")])
-    request = ForgetRequest("r", Selector(label="a"), duplicates="most")  # type: ignore[arg-type]
+    request = ForgetRequest(request_id="r", selector=Selector(label="a"), duplicates="most")  # type: ignore[arg-type]
     assert "duplicates must be" in world.ask(request, Rejected).reason
 
 
@@ -149,7 +153,9 @@ def test_changed_copies_of_pictures_are_refused_and_other_pictures_are_not() -> 
 
     world = World([as_fact(f"f{n}", row) for n, row in enumerate(rows[:700])], width=1280)
     selector = Selector(ids=frozenset(f"f{n}" for n in range(200)))
-    receipt = world.ask(ForgetRequest("r", selector, duplicates="near"), Receipt)
+    receipt = world.ask(
+        ForgetRequest(request_id="r", selector=selector, duplicates="near"), Receipt
+    )
     assert SKETCHES in receipt.not_covered
     mean = np.sqrt(rows[200:700].astype(np.float32)).mean(axis=0)
     copies = copies_of(rows[:200], mean, 0.97)

@@ -23,7 +23,7 @@ def test_forgetting_reaches_the_window():
     """An unlabelled observation is forgotten by id, subject, stream or time, and stays so."""
     world = World()
     world.observe(vector(5), 0, subject="p")
-    receipt = world.ask(ForgetRequest("r", Selector(subject="p")), Receipt)
+    receipt = world.ask(ForgetRequest(request_id="r", selector=Selector(subject="p")), Receipt)
     assert receipt.facts_forgotten == 0
     assert world.ledger.was_forgotten("s:0")
     session = world.runtime._session  # noqa: SLF001 - nothing else shows it
@@ -36,7 +36,9 @@ def test_a_receipt_has_counts_concepts_and_digests():
     remaining facts."""
     world = World([fact("x", "a"), fact("y", "b"), fact("z", "b")])
     before = world.runtime.digest()
-    receipt = world.ask(ForgetRequest("r", Selector(label="b"), 42), Receipt)
+    receipt = world.ask(
+        ForgetRequest(request_id="r", selector=Selector(label="b"), requested_at_ns=42), Receipt
+    )
     assert (receipt.request_id, receipt.requested_at_ns) == ("r", 42)
     assert (receipt.facts_forgotten, receipt.concepts_touched) == (2, ("home/b",))
     assert receipt.digest_before == before
@@ -51,7 +53,7 @@ def test_a_receipt_counts_evictions_before_it():
     forgotten facts."""
     world = World([fact("x", at=1)], config=Config(facts_per_concept=1))
     world.feed(Enrol((fact("y", at=2),)))
-    receipt = world.ask(ForgetRequest("r", Selector(label="a")), Receipt)
+    receipt = world.ask(ForgetRequest(request_id="r", selector=Selector(label="a")), Receipt)
     assert receipt.evicted_before == 1
 
 
@@ -59,13 +61,18 @@ def test_a_receipt_counts_facts_that_were_too_old_to_keep():
     """A fact too old for a full concept would have stayed, had the others never come."""
     world = World([fact("x", at=2)], config=Config(facts_per_concept=1))
     assert "older" in world.ask(Enrol((fact("y", at=1),)), Acknowledgement).detail
-    assert world.ask(ForgetRequest("r", Selector(label="a")), Receipt).evicted_before == 1
+    assert (
+        world.ask(
+            ForgetRequest(request_id="r", selector=Selector(label="a")), Receipt
+        ).evicted_before
+        == 1
+    )
 
 
 def test_forgetting_everything_by_an_empty_selector_is_refused():
     """A request that names nothing would forget all; it is refused."""
     world = World([fact("x")])
-    world.ask(ForgetRequest("r", Selector()), Rejected)
+    world.ask(ForgetRequest(request_id="r", selector=Selector()), Rejected)
     assert len(world.ledger.facts()) == 1
 
 
@@ -73,7 +80,7 @@ def test_a_crash_inside_a_refit_leaves_a_request_to_repeat():
     """A receipt is written last: before it the facts are still there to be forgotten again."""
     world = World([fact(f"f{row}", "ab"[row % 2], at=row) for row in range(20)])
     world.feed(FitGeometry())
-    request = ForgetRequest("r", Selector(label="b"), refit_geometry=True)
+    request = ForgetRequest(request_id="r", selector=Selector(label="b"), refit_geometry=True)
     effects = world.runtime.handle(request)
     world.ledger.apply(effects[0])
     world.crash()
@@ -109,7 +116,7 @@ def test_a_redelivery_does_not_widen_a_request(again, selector):
     world.feed(Observation(stream="s", sequence=1, captured_at_ns=50, payload=VALUES, id="o1"))
     world.feed(Label("o1", "a", "home"))
     world.feed(again)
-    receipt = world.ask(ForgetRequest("r", selector), Receipt)
+    receipt = world.ask(ForgetRequest(request_id="r", selector=selector), Receipt)
     assert receipt.facts_forgotten == 0
     assert world.ledger.get("o1") is not None
     assert world.runtime.digest() == world.derived()
@@ -118,7 +125,7 @@ def test_a_redelivery_does_not_widen_a_request(again, selector):
 def test_forgetting_nothing_is_rejected():
     """A request that matches nothing is rejected and leaves no receipt."""
     world = World([fact("x")])
-    world.ask(ForgetRequest("r", Selector(label="never")), Rejected)
+    world.ask(ForgetRequest(request_id="r", selector=Selector(label="never")), Rejected)
     assert world.ledger.receipts == []
 
 
@@ -127,7 +134,7 @@ def test_a_refit_after_forgetting_leaves_no_trace():
     facts = [fact(f"f{row}", "ab"[row % 2], at=row) for row in range(20)]
     world = World(facts)
     world.feed(FitGeometry())
-    world.feed(ForgetRequest("r", Selector(label="b"), refit_geometry=True))
+    world.feed(ForgetRequest(request_id="r", selector=Selector(label="b"), refit_geometry=True))
     never = World([row for row in facts if row.label == "a"])
     never.feed(FitGeometry())
     assert world.runtime.digest() == never.runtime.digest() == world.derived()
@@ -138,7 +145,7 @@ def test_forgetting_all_facts_with_a_refit_is_a_fresh_start():
     """An emptied ledger has the digest of one that was always empty."""
     world = World([fact("x"), fact("y")])
     world.feed(FitGeometry())
-    world.feed(ForgetRequest("r", Selector(label="a"), refit_geometry=True))
+    world.feed(ForgetRequest(request_id="r", selector=Selector(label="a"), refit_geometry=True))
     assert world.runtime.digest() == World().runtime.digest()
     world.crash()
     assert world.runtime.digest() == World().runtime.digest()
@@ -152,6 +159,11 @@ def test_all_facts_of_wide_features_are_forgotten(refit):
     ]
     world = World(facts, width=600)
     world.feed(FitGeometry())
-    world.ask(ForgetRequest("r", Selector(stream="s"), 0, refit_geometry=refit), Receipt)
+    world.ask(
+        ForgetRequest(
+            request_id="r", selector=Selector(stream="s"), requested_at_ns=0, refit_geometry=refit
+        ),
+        Receipt,
+    )
     assert world.ledger.concepts() == {}
     assert world.runtime.knowledge.memory.keys == ()

@@ -47,7 +47,10 @@ def forget(world: World, *ids: str) -> Receipt:
     """Forget facts, and fit the geometry again."""
     number = len(world.ledger.receipts)
     return world.ask(
-        ForgetRequest(f"r{number}", Selector(ids=frozenset(ids)), refit_geometry=True), Receipt
+        ForgetRequest(
+            request_id=f"r{number}", selector=Selector(ids=frozenset(ids)), refit_geometry=True
+        ),
+        Receipt,
     )
 
 
@@ -69,7 +72,11 @@ def test_the_digest_is_that_of_a_twin_that_never_saw_the_facts(
     for kind, number in steps:
         key = frozenset({f"f{number}"})
         if kind == "forget":
-            world.feed(ForgetRequest(f"{number}", Selector(ids=key), refit_geometry=True))
+            world.feed(
+                ForgetRequest(
+                    request_id=f"{number}", selector=Selector(ids=key), refit_geometry=True
+                )
+            )
         elif kind == "learn":
             world.feed(Enrol((rows[number],)))
         elif kind == "relabel":
@@ -78,7 +85,11 @@ def test_the_digest_is_that_of_a_twin_that_never_saw_the_facts(
             world.feed(FitGeometry())
     world.feed(FitGeometry())
     world.feed(
-        ForgetRequest("last", Selector(ids=frozenset(f"f{n}" for n in last)), refit_geometry=True)
+        ForgetRequest(
+            request_id="last",
+            selector=Selector(ids=frozenset(f"f{n}" for n in last)),
+            refit_geometry=True,
+        )
     )
     kept = [world.ledger.get(key) for key in world.ledger.select(Selector())]
     twin = World([one for one in kept if one is not None])
@@ -122,7 +133,9 @@ def test_the_receipt_names_a_frozen_geometry_that_may_hold_the_facts():
     """Without a new fit, the receipt names the geometry for a fact of its sample alone."""
     world = fitted(facts(40))
     key = world.ledger.sample(SAMPLE).ids[0]
-    request = ForgetRequest("in", Selector(ids=frozenset({key})), refit_geometry=False)
+    request = ForgetRequest(
+        request_id="in", selector=Selector(ids=frozenset({key})), refit_geometry=False
+    )
     receipt = world.ask(request, Receipt)
     assert any("geometry" in place for place in receipt.not_covered)
 

@@ -19,9 +19,11 @@ def test_a_receipt_counts_what_forgotten_facts_had_evicted():
     world = World(old, config=Config(facts_per_concept=10))
     flood = tuple(fact(f"new{n}", at=n + 100, subject="flood") for n in range(4))
     world.feed(Enrol(flood))
-    receipt = world.ask(ForgetRequest("r", Selector(subject="flood")), Receipt)
+    receipt = world.ask(ForgetRequest(request_id="r", selector=Selector(subject="flood")), Receipt)
     assert receipt.evictions == (EvictedConcept("home", "a", 4),)
-    again = world.ask(ForgetRequest("s", Selector(ids=frozenset({"old9"}))), Receipt)
+    again = world.ask(
+        ForgetRequest(request_id="s", selector=Selector(ids=frozenset({"old9"}))), Receipt
+    )
     assert again.evictions == ()
 
 
@@ -40,7 +42,9 @@ def placed_world() -> World:
 def test_domains_that_the_detector_chose_are_reported():
     """Facts that the detector put to the forgotten ones are counted in the receipt."""
     world = placed_world()
-    receipt = world.ask(ForgetRequest("r", Selector(ids=frozenset({"z1"}))), Receipt)
+    receipt = world.ask(
+        ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"z1"}))), Receipt
+    )
     assert [(one.domain, one.facts, one.renamed_to) for one in receipt.placed] == [
         ("gallery-of-Zaphod", 4, "")
     ]
@@ -49,7 +53,7 @@ def test_domains_that_the_detector_chose_are_reported():
 def test_a_domain_that_names_a_forgotten_subject_gets_another_name():
     """The other subject's facts stay, under a domain that names nobody, and so does the receipt."""
     world = placed_world()
-    receipt = world.ask(ForgetRequest("r", Selector(subject="Zaphod")), Receipt)
+    receipt = world.ask(ForgetRequest(request_id="r", selector=Selector(subject="Zaphod")), Receipt)
     (name,) = world.runtime.knowledge.learned
     assert [(one.domain, one.facts, one.renamed_to) for one in receipt.placed] == [(name, 4, name)]
     assert "zaphod" not in f"{world.ledger.facts()} {world.ledger.concepts()}".casefold()

@@ -232,7 +232,9 @@ def test_forgetting_ends_versions_and_the_running_job() -> None:
     world.feed(result(started(world)))
     assert sorted(world.ledger.adaptors()) == ["home", "yard"]
     job = started(world, GrowRequest("home"))
-    effects = step(world, ForgetRequest("r", Selector(ids=frozenset({"home-003"}))))
+    effects = step(
+        world, ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"home-003"})))
+    )
     assert CancelGrowth(job.id) in effects
     assert sorted(world.ledger.adaptors()) == ["yard"]
     receipt = world.ledger.receipts[-1]

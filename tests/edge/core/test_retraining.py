@@ -119,7 +119,7 @@ def grow(world: World, domain: str, blueprint: nas.Blueprint) -> AdaptorRecord:
 
 def forget(world: World, *ids: str, request: str = "r") -> tuple[Effect, ...]:
     """Forget facts."""
-    return step(world, ForgetRequest(request, Selector(ids=frozenset(ids))))
+    return step(world, ForgetRequest(request_id=request, selector=Selector(ids=frozenset(ids))))
 
 
 def receipt_of(world: World) -> Receipt:
@@ -331,7 +331,7 @@ def test_what_cannot_be_made_again_ends() -> None:
     assert not few.ledger.pending_adaptors()
     world = two_domains(DeferringWorld)
     grow(world, "home", TRAINED)
-    step(world, ForgetRequest("all", Selector(domain="home")))
+    step(world, ForgetRequest(request_id="all", selector=Selector(domain="home")))
     while world.runtime.erasing:
         step(world, AdvanceForget(1))
     step(world, Tick())

@@ -218,7 +218,7 @@ def test_a_forgotten_observation_is_not_labelled():
     world = World()
     world.observe(vector(5), 0)
     world.feed(Label("s:0", "a"))
-    world.feed(ForgetRequest("r", Selector(ids=frozenset({"s:0"}))))
+    world.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"s:0"}))))
     world.observe(vector(5), 0)
     assert "forgotten" in world.ask(Label("s:0", "a"), Rejected).reason
     assert world.ledger.facts() == ()
@@ -306,7 +306,10 @@ def test_a_runtime_opens_from_the_ledger():
 
 def test_a_candidate_can_be_labelled_after_its_window_and_is_forgotten_on_request() -> None:
     """A kept candidate takes a label after a crash, and a forget request reaches it."""
-    for event in (Label("late", "a"), ForgetRequest("r", Selector(domain="domain-9"))):
+    for event in (
+        Label("late", "a"),
+        ForgetRequest(request_id="r", selector=Selector(domain="domain-9")),
+    ):
         world = World([fact("f1")])
         kept = LabelCandidate(
             observation_id="late",

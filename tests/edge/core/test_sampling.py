@@ -73,7 +73,7 @@ def test_incremental_knowledge_equals_derived_knowledge(small_samples):
     world.feed(Relabel(Selector(ids=frozenset({"x3", "late 2"})), domain="y"))
     agree(world)
     for number in range(0, 15, 3):
-        world.feed(ForgetRequest("r", Selector(ids=frozenset({f"z{number}"}))))
+        world.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({f"z{number}"}))))
         agree(world)
-    world.feed(ForgetRequest("r", Selector(domain="z")))
+    world.feed(ForgetRequest(request_id="r", selector=Selector(domain="z")))
     agree(world)

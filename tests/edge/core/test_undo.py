@@ -94,7 +94,7 @@ def test_undone_labels_wait_again_as_they_did() -> None:
 def test_labels_that_cannot_be_used_are_named() -> None:
     """Each refused label has a reason; the others are learned together."""
     world = World([fact("f1"), fact("gone")])
-    world.feed(ForgetRequest("r", Selector(ids=frozenset({"gone"}))))
+    world.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"gone"}))))
     candidates(world, "c1", "c2")
     labels = (
         Label("c1", "b"),
@@ -122,7 +122,7 @@ def test_evicted_facts_come_back_unless_they_were_forgotten() -> None:
     candidates(world, "c1", "c2")
     act(world, LabelMany((Label("c1", "a"), Label("c2", "a"))))
     assert [one.id for one in world.ledger.facts()] == ["c1", "c2", "f2"]
-    world.feed(ForgetRequest("r", Selector(ids=frozenset({"f0"}))))
+    world.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"f0"}))))
     assert world.ledger.was_forgotten("f0")
     (action,) = world.ledger.actions()
     assert {row.fact.id for row in action.facts} == {"c1", "c2", "f1"}
@@ -137,7 +137,7 @@ def test_a_forget_request_covers_facts_as_they_were() -> None:
     is, and an undo does not bring the label back."""
     world = World([fact("f1", "cat"), fact("f2", "cat"), fact("f3", "dog")])
     act(world, Relabel(Selector(ids=frozenset({"f1"})), "dog"))
-    world.feed(ForgetRequest("r", Selector(label="cat")))
+    world.feed(ForgetRequest(request_id="r", selector=Selector(label="cat")))
     assert [(one.id, one.label) for one in world.ledger.facts()] == [("f1", "dog"), ("f3", "dog")]
     assert world.ledger.actions() == ()
     answer = undo(world)
@@ -237,7 +237,7 @@ def test_a_rolled_back_version_of_forgotten_facts_does_not_return() -> None:
     world = World(lessons(ENOUGH))
     step(world, result(started(world)))
     act(world, Rollback("home"))
-    world.feed(ForgetRequest("r", Selector(ids=frozenset({"home-000"}))))
+    world.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"home-000"}))))
     undo(world)
     assert world.ledger.adaptors() == {}
 
@@ -316,7 +316,9 @@ def test_a_forgotten_answer_cannot_be_taken_back(tmp_path: Path) -> None:
     watch = asked_watch(tmp_path)
     event = ConfirmAlarm(watch.asked.alarm_id, "cam", harmless=True, at_ns=9)
     watch.home.feed(Undoable(event, "a", 9))
-    watch.home.feed(ForgetRequest("r", Selector(stream="cam"), 10))
+    watch.home.feed(
+        ForgetRequest(request_id="r", selector=Selector(stream="cam"), requested_at_ns=10)
+    )
     assert watch.home.store.actions() == ()
     (answer,) = watch.home.feed(Undo("a", 11))
     assert isinstance(answer, Rejected)

@@ -19,8 +19,12 @@ SOUND = [
     Enrol(()),
     Enrol((GOOD, replace(GOOD, stream="", subject=""))),
     Relabel(Selector(), "b"),
-    ForgetRequest("r", SELECTOR),
-    ForgetRequest("r", Selector(ids=frozenset({"x"}), from_ns=0, until_ns=5), 7),
+    ForgetRequest(request_id="r", selector=SELECTOR),
+    ForgetRequest(
+        request_id="r",
+        selector=Selector(ids=frozenset({"x"}), from_ns=0, until_ns=5),
+        requested_at_ns=7,
+    ),
     FitGeometry(),
 ]
 
@@ -30,8 +34,8 @@ FLAWED = [
     (Observation(stream="s", sequence=1, captured_at_ns=-1, payload=b""), "captured_at_ns"),
     (Observation(stream="", sequence=1, captured_at_ns=0, payload=b"", id="y"), "stream"),
     (Observation(stream="s", sequence=-1, captured_at_ns=0, payload=b""), "sequence"),
-    (ForgetRequest("r", None), "selector"),  # type: ignore[arg-type]
-    (ForgetRequest("r", Selector(ids="o12")), "selector.ids"),  # type: ignore[arg-type]
+    (ForgetRequest(request_id="r", selector=None), "selector"),  # type: ignore[arg-type]
+    (ForgetRequest(request_id="r", selector=Selector(ids="o12")), "selector.ids"),  # type: ignore[arg-type]
     (Observation(stream="s", sequence=1, captured_at_ns=2**63, payload=b""), "captured_at_ns"),
     (replace(PLAIN, captured_at_ns=1.5), "captured_at_ns"),  # type: ignore[arg-type]
     (Observation(stream="s", sequence=1, captured_at_ns=0, payload=b"", id="\x00"), "id"),
@@ -55,14 +59,14 @@ FLAWED = [
     (Relabel(SELECTOR), "a new label or a new domain"),
     (Relabel(SELECTOR, "x" * 201), "label"),
     (Relabel(Selector(domain="\n"), "b"), "domain"),
-    (ForgetRequest("", SELECTOR), "request_id"),
-    (ForgetRequest("r", SELECTOR, -1), "requested_at_ns"),
-    (ForgetRequest("r", Selector(ids=frozenset({"\ud800"}))), "id"),
-    (ForgetRequest("r", Selector(from_ns=-(2**70))), "from_ns"),
-    (ForgetRequest("r", Selector(until_ns=2**63)), "until_ns"),
-    (ForgetRequest("r", Selector(from_ns="")), "from_ns"),  # type: ignore[arg-type]
-    (ForgetRequest("r", Selector(subject=0)), "subject"),  # type: ignore[arg-type]
-    (ForgetRequest("r", Selector(ids=frozenset({1, "a"}))), "id"),  # type: ignore[arg-type]
+    (ForgetRequest(request_id="", selector=SELECTOR), "request_id"),
+    (ForgetRequest(request_id="r", selector=SELECTOR, requested_at_ns=-1), "requested_at_ns"),
+    (ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"\ud800"}))), "id"),
+    (ForgetRequest(request_id="r", selector=Selector(from_ns=-(2**70))), "from_ns"),
+    (ForgetRequest(request_id="r", selector=Selector(until_ns=2**63)), "until_ns"),
+    (ForgetRequest(request_id="r", selector=Selector(from_ns="")), "from_ns"),  # type: ignore[arg-type]
+    (ForgetRequest(request_id="r", selector=Selector(subject=0)), "subject"),  # type: ignore[arg-type]
+    (ForgetRequest(request_id="r", selector=Selector(ids=frozenset({1, "a"}))), "id"),  # type: ignore[arg-type]
     (Enrol(None), "facts"),  # type: ignore[arg-type]
     (Enrol(("x",)), "facts"),  # type: ignore[arg-type]
 ]

@@ -83,7 +83,12 @@ def test_a_labelled_observation_keeps_its_time_and_recording(tmp_path: Path):
             (day_ns + 7, "door 1970-01-02"),
             (9, "night"),
         ]
-        here.daemon.loop.feed("", ForgetRequest("r", Selector(recording="door 1970-01-02"), 1))
+        here.daemon.loop.feed(
+            "",
+            ForgetRequest(
+                request_id="r", selector=Selector(recording="door 1970-01-02"), requested_at_ns=1
+            ),
+        )
         assert (store.get("o0"), store.get("o1")) == (facts[0], None)
 
 
@@ -154,7 +159,12 @@ def test_forgetting_reaches_waiting_messages(tmp_path: Path):
         here.daemon.connection.problem = "blocked"
         here.daemon.inbox.offer(measure(id="secret-one"))
         here.until(lambda: here.daemon.outbox.entries)
-        here.daemon.loop.feed("", ForgetRequest("r1", Selector(ids=frozenset({"secret-one"})), 1))
+        here.daemon.loop.feed(
+            "",
+            ForgetRequest(
+                request_id="r1", selector=Selector(ids=frozenset({"secret-one"})), requested_at_ns=1
+            ),
+        )
         assert [loss.reason for loss in here.daemon.outbox.losses] == ["forgotten"]
         assert b"secret-one" not in (tmp_path / "outbox.db").read_bytes()
         here.daemon.connection.problem = ""

@@ -193,7 +193,10 @@ def test_receipts_are_published_without_the_names_of_their_requests(tmp_path: Pa
     """The message about a receipt, unlike the answer to its request, names nothing."""
     with served(daemon_home(tmp_path / "home", DOOR)) as made:
         observe(made, 1, id="mine", subject="Zaphod")
-        made.daemon.loop.feed("", ForgetRequest("r", Selector(subject="Zaphod"), 1))
+        made.daemon.loop.feed(
+            "",
+            ForgetRequest(request_id="r", selector=Selector(subject="Zaphod"), requested_at_ns=1),
+        )
         made.until(lambda: made.kinds("receipt"))
         (receipt,) = made.kinds("receipt")
         assert len(receipt["selector"]["subject"]) == 64

@@ -123,7 +123,7 @@ def ring(count: int = 900):
         for n, row in enumerate(rows)
     ]
     ledger = MemoryLedger()
-    ledger.apply(StoreFacts(tuple(facts), ()))
+    ledger.apply(StoreFacts(facts=tuple(facts), evicted=()))
     return derive_knowledge(ledger, hdc.identity_geometry(WIDTH, ((0, WIDTH),), 1, 256)), ledger
 
 

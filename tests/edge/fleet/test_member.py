@@ -190,7 +190,7 @@ def test_it_publishes_at_start_when_facts_rest_and_after_a_forget(place: Place):
     home.feed(Enrol(many("more", 2, 200)))
     assert place.maintain(62.0) == place.maintain(71.0) == 1
     assert place.maintain(72.1) == 2
-    home.feed(ForgetRequest("r", Selector(ids=frozenset({"f3"}))))
+    home.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"f3"}))))
     assert place.maintain(72.2) == 4
     found = [read_contribution(raw, {}) for _, raw, _ in place.sums]
     assert [one.revision - NOW // 10**9 for one in found] == [0, 1, 2, 3]
@@ -202,7 +202,7 @@ def test_a_forget_withdraws_before_anything_is_derived(place: Place):
     forget; what was published keeps its revision where nothing was forgotten."""
     place.join()
     place.maintain(0.0)
-    place.office.home.feed(ForgetRequest("r", Selector(ids=frozenset({"f3"}))))
+    place.office.home.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"f3"}))))
     place.office.crash()
     place.join()
     place.member.maintain()
@@ -227,7 +227,7 @@ def test_a_forget_during_derivation_is_not_published(place: Place):
         place.member.maintain()
         assert place.member.deriving
         chosen = Selector(ids=frozenset({f"f{2 * number}"}))
-        home.feed(ForgetRequest(f"r{number}", chosen, number))
+        home.feed(ForgetRequest(request_id=f"r{number}", selector=chosen, requested_at_ns=number))
         assert not home.store.unscrubbed
     assert place.maintain(0.0) == 1
     assert read_contribution(place.sums[0][1], {}).samples == 8

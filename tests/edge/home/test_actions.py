@@ -207,11 +207,11 @@ def test_no_receipt_tests_a_guess_at_the_content(home, table):
     teach(home, table)
     chosen = [home.store.get(key) for key in home.store.select(Selector(label="b"))]
     before = home.runtime.digest()
-    first = home.feed(ForgetRequest("first", Selector(label="b")))[-1]
+    first = home.feed(ForgetRequest(request_id="first", selector=Selector(label="b")))[-1]
     again = [replace(one, id=f"again-{one.id}") for one in chosen if one is not None]
     home.feed(Enrol(tuple(again)))
     home.refit_geometry()
-    second = home.feed(ForgetRequest("second", Selector(label="b")))[-1]
+    second = home.feed(ForgetRequest(request_id="second", selector=Selector(label="b")))[-1]
     assert isinstance(first, Receipt)
     assert isinstance(second, Receipt)
     shown = {first.digest_before, second.digest_before, before, first.digest_after}
@@ -245,7 +245,7 @@ def test_verifying_finds_damage(home, table, monkeypatch):
             ),
         )
     )
-    home.store.apply(StoreFacts((kept,)))
+    home.store.apply(StoreFacts(facts=(kept,)))
     home.store.apply(StoreAdaptor(a_record("hall", 1, (ids[0],))))
     monkeypatch.setattr(type(home.store), "unscrubbed", property(lambda _: True))
     with Home(home.folder, writable=False) as opened:

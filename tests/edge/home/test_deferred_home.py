@@ -122,7 +122,9 @@ def test_a_receipt_waits_until_the_file_is_not_read(home, monkeypatch):
     home.feed(Label("seen1", "a", "x"))
     assert home.refit()
     assert reading.wait(30)
-    found = home.feed(ForgetRequest("r", Selector(ids=frozenset({"f3"})), 1))
+    found = home.feed(
+        ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"f3"})), requested_at_ns=1)
+    )
     assert not any(isinstance(one, Receipt) for one in found)
     assert home.store.get("f3") is None
     assert not home.advances_forget

@@ -129,7 +129,11 @@ def test_a_forget_request_removes_the_sums_of_its_facts(folder: Path) -> None:
     assert all(part in raw_bytes(folder / "knowledge.db") for part in held.values())
     with Home(folder) as home:
         fact_id = home.store.select(Selector(label="a"))[0]
-        home.feed(ForgetRequest("r", Selector(ids=frozenset({fact_id})), refit_geometry=False))
+        home.feed(
+            ForgetRequest(
+                request_id="r", selector=Selector(ids=frozenset({fact_id})), refit_geometry=False
+            )
+        )
         raw = raw_bytes(folder / "knowledge.db")
         assert held["a"] not in raw
         assert held["b"] in raw
@@ -200,7 +204,11 @@ def test_what_stood_on_a_forgotten_adaptor_does_not_serve(
         home.feed(FitGeometry())
         home.runtime.knowledge.adaptor("A")
         outside = next(one.id for one in others if one.id in record.facts)
-        home.feed(ForgetRequest("r", Selector(ids=frozenset({outside})), 5))
+        home.feed(
+            ForgetRequest(
+                request_id="r", selector=Selector(ids=frozenset({outside})), requested_at_ns=5
+            )
+        )
         assert outside not in home.store.adaptors()["A"][0].facts
         served = home.runtime.knowledge.adaptor("A").answer(rows)
     with Home(path) as home:

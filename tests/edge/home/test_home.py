@@ -174,7 +174,7 @@ def test_burying_reaches_own_facts(tmp_path):
         opened.feed(Enrol((fact("a"), fact("b"), fact("c"))))
         with Home(new_home(tmp_path / "third")) as third:
             third.feed(Enrol((fact("a"),)))
-            third.feed(ForgetRequest("r", Selector(ids=frozenset({"a"}))))
+            third.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"a"}))))
             assert opened.forget_buried(third.store) == 1
         assert opened.store.get("a") is None
         assert opened.store.was_forgotten("a")
@@ -299,7 +299,7 @@ def test_forgetting_stops_a_worker_that_holds_the_facts(growing):
     growing.worker = workers.worker("hanging")
     growing.feed(GrowRequest("home"))
     process_id = growing.worker.process_id
-    growing.feed(ForgetRequest("r", Selector(ids=frozenset({"f00"}))))
+    growing.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"f00"}))))
     assert growing.worker.job is None
     assert not Path(f"/proc/{process_id}").exists()
     assert growing.poll_growth() == ()
@@ -310,7 +310,9 @@ def test_forgetting_deletes_adaptors_trained_on_the_facts(growing):
     the answers are those of a home that never had the facts."""
     growing.feed(GrowRequest("home"))
     tended(growing)
-    messages = growing.feed(ForgetRequest("r", Selector(ids=frozenset({"f00"}))))
+    messages = growing.feed(
+        ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"f00"})))
+    )
     (receipt,) = (one for one in messages if isinstance(one, Receipt))
     assert "adaptors" in receipt.rebuilt
     assert growing.store.adaptors() == {}

@@ -133,7 +133,9 @@ def test_a_fact_is_excluded_at_once_and_the_receipt_follows(home, which):
     the receipt's digest is that of a home that never saw the fact."""
     key = which(home)
     domain = home.store.get(key).domain
-    answer = home.feed(ForgetRequest("r", Selector(ids=frozenset({key})), 3))
+    answer = home.feed(
+        ForgetRequest(request_id="r", selector=Selector(ids=frozenset({key})), requested_at_ns=3)
+    )
     assert [type(one) for one in answer] == [Acknowledgement]
     assert home.store.get(key) is None
     assert home.store.was_forgotten(key)
@@ -154,7 +156,9 @@ def test_a_fact_is_excluded_at_once_and_the_receipt_follows(home, which):
 def test_many_facts_are_masked_and_erased_in_slices(home):
     """More facts than a slice: their concepts are absent at once, no command changes a fact until
     they are erased, and the twin's digest comes out."""
-    answer = home.feed(ForgetRequest("r", Selector(subject="p1"), 3))
+    answer = home.feed(
+        ForgetRequest(request_id="r", selector=Selector(subject="p1"), requested_at_ns=3)
+    )
     gone = {one.id for one in rows() if one.subject == "p1"}
     assert len(gone) > SLICE
     assert [type(one) for one in answer] == [Acknowledgement]
@@ -171,8 +175,10 @@ def test_many_facts_are_masked_and_erased_in_slices(home):
 def test_a_whole_domain_and_another_request_meanwhile(home):
     """A request during another one: both complete, and both receipts have the digest of a home that
     saw neither's facts."""
-    home.feed(ForgetRequest("one", Selector(domain="y"), 3))
-    home.feed(ForgetRequest("two", Selector(ids=frozenset({"f3"})), 4))
+    home.feed(ForgetRequest(request_id="one", selector=Selector(domain="y"), requested_at_ns=3))
+    home.feed(
+        ForgetRequest(request_id="two", selector=Selector(ids=frozenset({"f3"})), requested_at_ns=4)
+    )
     found = [one for one in complete(home) if isinstance(one, Receipt)]
     assert [one.request_id for one in found] == ["one", "two"]
     gone = {"f3", *(one.id for one in rows() if one.domain == "y")}
@@ -187,7 +193,7 @@ def test_a_request_goes_on_after_a_crash(folder, turns):
     """Wherever a request was cut off, the next start completes it."""
     home = Home(folder, deferring=True)
     show(home, 1)
-    home.feed(ForgetRequest("r", Selector(subject="p1"), 3))
+    home.feed(ForgetRequest(request_id="r", selector=Selector(subject="p1"), requested_at_ns=3))
     for _ in range(turns):
         if home.runtime.forgetting:
             home.refit()
@@ -208,7 +214,9 @@ def test_what_is_learned_meanwhile_is_kept(home):
     """Facts that arrive between the request and the receipt are in the sums, the file and the
     digest, even where the request would select them."""
     key = inside(home)
-    home.feed(ForgetRequest("r", Selector(ids=frozenset({key})), 3))
+    home.feed(
+        ForgetRequest(request_id="r", selector=Selector(ids=frozenset({key})), requested_at_ns=3)
+    )
     home.refit()
     home.feed(Label("seen1", "a", "x"))
     complete(home)
@@ -221,10 +229,14 @@ def test_what_is_learned_meanwhile_is_kept(home):
 def test_repeating_a_pending_request_reports_it(home):
     """The same request again is answered with its progress; another selection under its id is
     refused; nothing is forgotten twice."""
-    request = ForgetRequest("r", Selector(ids=frozenset({"f3"})), 3)
+    request = ForgetRequest(
+        request_id="r", selector=Selector(ids=frozenset({"f3"})), requested_at_ns=3
+    )
     home.feed(request)
     assert [type(one) for one in home.feed(request)] == [Acknowledgement]
-    other = ForgetRequest("r", Selector(ids=frozenset({"f4"})), 3)
+    other = ForgetRequest(
+        request_id="r", selector=Selector(ids=frozenset({"f4"})), requested_at_ns=3
+    )
     (refused,) = home.feed(other)
     assert isinstance(refused, Rejected)
     assert "another selection" in refused.reason
@@ -236,7 +248,9 @@ def test_repeating_a_pending_request_reports_it(home):
 def test_a_full_disk_keeps_the_facts_or_the_request(home, monkeypatch):
     """Without room for the request nothing changes; without room for the receipt the request stays
     pending; decisions go on either way, and it completes once there is room."""
-    request = ForgetRequest("r", Selector(ids=frozenset({"f3"})), 3)
+    request = ForgetRequest(
+        request_id="r", selector=Selector(ids=frozenset({"f3"})), requested_at_ns=3
+    )
     writes = Store._fact_transaction  # noqa: SLF001  where the request is written
     monkeypatch.setattr(Store, "_fact_transaction", no_room)
     with pytest.raises(StateError, match="full"):
@@ -266,6 +280,10 @@ def test_a_home_for_reading_refuses_to_forget(folder):
     """On a disk that cannot be written the answer says so, and nothing is lost."""
     with Home(folder, writable=False) as home:
         with pytest.raises(StateError, match="reading only"):
-            home.feed(ForgetRequest("r", Selector(ids=frozenset({"f3"})), 3))
+            home.feed(
+                ForgetRequest(
+                    request_id="r", selector=Selector(ids=frozenset({"f3"})), requested_at_ns=3
+                )
+            )
         assert home.store.get("f3") is not None
         assert not home.store.pending_forgets()

@@ -117,7 +117,7 @@ def test_a_candidates_image_can_be_seen(seeing_home):
 
 def test_an_image_goes_with_its_candidate(seeing_home):
     """A forget request removes it."""
-    seeing_home.feed(ForgetRequest("r", Selector(ids=frozenset({"cam:1"}))))
+    seeing_home.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"cam:1"}))))
     assert seeing_home.store.raw("cam:1") is None
 
 
@@ -128,7 +128,7 @@ def test_an_image_stays_with_a_labelled_fact(seeing_home):
     seeing_home.feed(Unlabel(("cam:1",)))
     seeing_home.feed(Label("cam:1", "dog"))
     assert seeing_home.store.raw("cam:1") is not None
-    seeing_home.feed(ForgetRequest("r", Selector(label="dog")))
+    seeing_home.feed(ForgetRequest(request_id="r", selector=Selector(label="dog")))
     assert seeing_home.store.raw("cam:1") is None
 
 

@@ -100,7 +100,7 @@ def test_an_adaptor_comes_back_bit_equal_to_that_of_a_twin(tmp_path: Path, kind:
     facts, gone = digits(), "digit-0007"
     with Home(learned(tmp_path / "home", facts), deferring=True) as home:
         grow(home, BLUEPRINTS[kind])
-        home.feed(ForgetRequest("r", Selector(ids=frozenset({gone}))))
+        home.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({gone}))))
         assert not home.store.adaptors()
         record = wait(home)
         assert (record.version, record.provisional) == (2, True)
@@ -121,7 +121,7 @@ def test_a_solved_kind_needs_no_process(tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr(
             "edge.worker.worker.subprocess.Popen", lambda *_, **__: pytest.fail("a process")
         )
-        home.feed(ForgetRequest("r", Selector(ids=frozenset({"digit-0007"}))))
+        home.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"digit-0007"}))))
         assert wait(home).blueprint == BLUEPRINTS["kernel"]
 
 

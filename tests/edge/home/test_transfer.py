@@ -118,9 +118,17 @@ def test_facts_forgotten_on_either_side_stay_forgotten(tmp_path):
     for name in "ab":
         filled(tmp_path / name, range(6))
     with Home(tmp_path / "a") as home:
-        home.feed(ForgetRequest("r", Selector(ids=frozenset({"f1"})), 1))
+        home.feed(
+            ForgetRequest(
+                request_id="r", selector=Selector(ids=frozenset({"f1"})), requested_at_ns=1
+            )
+        )
     with Home(tmp_path / "b") as home:
-        home.feed(ForgetRequest("r", Selector(ids=frozenset({"f2"})), 1))
+        home.feed(
+            ForgetRequest(
+                request_id="r", selector=Selector(ids=frozenset({"f2"})), requested_at_ns=1
+            )
+        )
         with Store.open(tmp_path / "a/knowledge.db", writable=False) as store:
             done = transfer.merge_store(home, store)
         assert done.forgotten == 1
@@ -178,7 +186,7 @@ def test_facts_forgotten_after_the_backup_are_forgotten_again(tmp_path):
     """A backup restores no fact that was forgotten after it was made."""
     folder, backup = backed_up(tmp_path)
     with Home(folder) as home:
-        home.feed(ForgetRequest("r", Selector(label="a"), 1))
+        home.feed(ForgetRequest(request_id="r", selector=Selector(label="a"), requested_at_ns=1))
         home.stamp()
     after = digest(folder)
     done = transfer.restore_home(folder, backup)
@@ -255,7 +263,7 @@ def test_a_backup_brings_its_adaptors_unless_they_are_forgotten(tmp_path):
         home.store.apply(StoreAdaptor(a_record("home", 1, ("f1", "f2"))))
         home.store.apply(StoreAdaptor(a_record("attic", 1, ("f3",))))
         home.store.backup(tmp_path / "b.db")
-        home.feed(ForgetRequest("r", Selector(ids=frozenset({"f2"}))))
+        home.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"f2"}))))
     transfer.restore_home(folder, tmp_path / "b.db")
     with Home(folder) as home:
         assert list(home.store.adaptors()) == ["attic"]
@@ -269,7 +277,7 @@ def test_a_merge_removes_adaptors_trained_on_facts_forgotten_there(tmp_path):
         home.store.apply(StoreAdaptor(a_record("attic", 1, ("f3",))))
         with Home(filled(tmp_path / "b", range(9))) as other:
             other.store.apply(StoreAdaptor(a_record("cellar", 1, ("f4",))))
-            other.feed(ForgetRequest("r", Selector(ids=frozenset({"f2"}))))
+            other.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"f2"}))))
             transfer.merge_store(home, other.store)
         assert list(home.store.adaptors()) == ["attic"]
 
@@ -285,7 +293,7 @@ def test_a_restore_drops_recalibration_that_may_have_been_forgotten(tmp_path):
     transfer.restore_home(folder, tmp_path / "b.db")
     with Home(folder) as home:
         assert home.store.recalibrations() == {"cam": record}
-        home.feed(ForgetRequest("r", Selector(label="a"), 1))
+        home.feed(ForgetRequest(request_id="r", selector=Selector(label="a"), requested_at_ns=1))
     transfer.restore_home(folder, tmp_path / "b.db")
     with Home(folder, writable=False) as home:
         assert home.store.recalibrations() == {}
@@ -299,7 +307,7 @@ def test_merging_applies_tombstones_of_contents_in_either_direction(tmp_path):
     def pair(folder: Path) -> tuple[Path, Path]:
         with Home(new_home(folder / "one")) as one:
             one.feed(Enrol((fact("x", seed=5), fact("twin", "b", seed=5), fact("u", seed=1))))
-            one.feed(ForgetRequest("r", Selector(ids=frozenset({"x"}))))
+            one.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"x"}))))
         with Home(new_home(folder / "two")) as two:
             two.feed(Enrol((fact("other", seed=5), fact("v", "b", seed=2))))
         return folder / "one", folder / "two"

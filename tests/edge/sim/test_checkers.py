@@ -60,7 +60,7 @@ def test_all_is_well_with_a_device_that_keeps_its_promises(device, model) -> Non
     checkers.check_ledger(store, MemoryLedger(facts()))
     checkers.check_acknowledged({fact.id: fact.label for fact in facts()}, store)
     checkers.check_bounds(runtime, store)
-    for effect in runtime.handle(ForgetRequest("r", Selector(label="x"))):
+    for effect in runtime.handle(ForgetRequest(request_id="r", selector=Selector(label="x"))):
         store.apply(effect)
     kept = [fact.features for fact in facts() if fact.label == "y"]
     erased = {fact.id: fact.features for fact in facts() if fact.label == "x"}
@@ -73,7 +73,7 @@ def test_knowledge_that_left_its_ledger_is_found(device, model) -> None:
     runtime, store = device
     store.apply(
         StoreFacts(
-            (
+            facts=(
                 Fact(
                     id="other",
                     stream="s",
@@ -114,13 +114,15 @@ def test_an_incomplete_forget_is_found(device) -> None:
     first = facts()[0]
     with pytest.raises(BrokenPromiseError, match="is in the ledger"):
         checkers.check_forgotten({first.id: first.features}, store, [])
-    for effect in runtime.handle(ForgetRequest("r", Selector(ids=frozenset({first.id})))):
+    for effect in runtime.handle(
+        ForgetRequest(request_id="r", selector=Selector(ids=frozenset({first.id})))
+    ):
         store.apply(effect)
     checkers.check_forgotten({first.id: first.features}, store, [])
     copy = Fact(
         id="copy-0000", stream="s", domain="a", label="x", captured_at_ns=1, features=first.features
     )
-    store.apply(StoreFacts((copy,)))
+    store.apply(StoreFacts(facts=(copy,)))
     with pytest.raises(BrokenPromiseError, match="features of forgotten"):
         checkers.check_forgotten({first.id: first.features}, store, [])
     checkers.check_forgotten({first.id: first.features}, store, [copy.features])

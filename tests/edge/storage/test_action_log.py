@@ -54,7 +54,7 @@ def path(tmp_path: Path) -> Path:
 def store(path: Path) -> Iterator[Store]:
     """A store with forty facts."""
     with Store.create(path, wide_card(WIDTH)) as made:
-        made.apply(StoreFacts(tuple(distinct_facts(40, WIDTH))))
+        made.apply(StoreFacts(facts=tuple(distinct_facts(40, WIDTH))))
         yield made
 
 
@@ -66,7 +66,7 @@ def labelling(name: str = "a", at_ns: int = NOW) -> Together:
     """An action that labels ten observations and evicts ten facts for them."""
     rows = [FactBefore(fact=replace(one, label=""), after=one.hash()) for one in NEW]
     rows += [FactBefore(fact=one, after=b"") for one in OLD]
-    stored = StoreFacts(tuple(NEW), tuple(one.id for one in OLD), before=tuple(OLD))
+    stored = StoreFacts(facts=tuple(NEW), evicted=tuple(one.id for one in OLD), before=tuple(OLD))
     action = Action(id=name, verb="label-many", at_ns=at_ns, facts=tuple(rows), labels=("x",))
     return Together((stored,), action)
 
@@ -201,15 +201,15 @@ def test_raw_inputs_stay_with_labelled_facts(store: Store, path: Path) -> None:
     chosen = NEW[:3]
     store.apply(StoreLabelCandidates(tuple(waiting_again(one) for one in chosen)))
     store.store_raw_inputs({one.id: f"picture of {one.id}".encode() for one in chosen})
-    store.apply(StoreFacts(tuple(chosen)))
+    store.apply(StoreFacts(facts=tuple(chosen)))
     assert all(store.raw(one.id) for one in chosen)
     store.store_raw_inputs({"of nothing": b"x"})
     assert store.raw("of nothing") is None
-    withdrawn = StoreFacts((), withdrawn=(chosen[0].id,))
+    withdrawn = StoreFacts(facts=(), withdrawn=(chosen[0].id,))
     again = StoreLabelCandidates((waiting_again(chosen[0]),))
     store.apply(Together((withdrawn, again), Action(id="u", verb="unlabel", at_ns=NOW)))
     assert store.raw(chosen[0].id)
-    store.apply(StoreFacts((), (chosen[1].id,)))
+    store.apply(StoreFacts(facts=(), evicted=(chosen[1].id,)))
     assert store.raw(chosen[1].id) is None
     store.apply(EraseFacts((chosen[2].id,), RECEIPT))
     assert f"picture of {chosen[2].id}".encode() not in raw_bytes(path)
@@ -222,7 +222,7 @@ def test_raw_inputs_of_new_facts_are_stored_with_them(store: Store) -> None:
     store.raw_inputs = lambda keys: {key: pictures[key] for key in keys if key in pictures}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tables, "RAW_BYTES_MAX", 450)
-        store.apply(StoreFacts(tuple(NEW)))
+        store.apply(StoreFacts(facts=tuple(NEW)))
     assert [one.id for one in NEW if store.raw(one.id)] == [one.id for one in NEW[-4:]]
 
 
@@ -249,7 +249,7 @@ def test_kill_9_at_any_step_keeps_all_or_nothing(tmp_path: Path) -> None:
     folder = new_home(tmp_path / "home")
     rows = [replace(one, features=one.features[:8]) for one in FACTS]
     with Home(folder) as home:
-        home.store.apply(StoreFacts(tuple(rows)))
+        home.store.apply(StoreFacts(facts=tuple(rows)))
         waiting = (replace(one, id=f"c{n}") for n, one in enumerate(rows[:30]))
         home.store.apply(StoreLabelCandidates(tuple(map(waiting_again, waiting))))
         before = home.store.digest()

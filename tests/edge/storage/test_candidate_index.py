@@ -53,7 +53,7 @@ def test_the_index_follows_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert same() == ["a", "b", "c", "d"]
         store.apply(StoreLabelCandidates(tuple(map(candidate, "ef"))))
         assert same() == ["c", "d", "e", "f"]
-        store.apply(StoreFacts((learned("d"),)))
+        store.apply(StoreFacts(facts=(learned("d"),)))
         assert same() == ["c", "e", "f"]
         store.apply(EraseFacts(("e",), RECEIPT))
         assert same() == ["c", "f"]

@@ -94,7 +94,9 @@ def test_an_erasure_leaves_neither_ids_nor_answers(tmp_path: Path):
     with new_store(path, [fact("observation-123")]) as store:
         store.journal.record(entry, b"observation-123 is taken", done=True)
         runtime = Runtime(Config(), whole_number_model(), store)
-        request = ForgetRequest("r", Selector(ids=frozenset({"observation-123"})))
+        request = ForgetRequest(
+            request_id="r", selector=Selector(ids=frozenset({"observation-123"}))
+        )
         for effect in runtime.handle(request):
             store.apply(effect)
         assert store.journal.find(entry) == AnsweredCommand(same=True, done=True, answer=None)
@@ -110,7 +112,7 @@ def test_a_repeated_forget_request_gets_the_stored_receipt(tmp_path: Path, selec
     restart too; another request under its id is refused, whatever came meanwhile."""
     path = tmp_path / "k.db"
     facts = [fact(f"f{n}", "ab"[n % 2], subject="ann", at=n) for n in range(6)]
-    request = ForgetRequest("r", selector, 7)
+    request = ForgetRequest(request_id="r", selector=selector, requested_at_ns=7)
     with new_store(path, facts) as store:
         (first,) = forget(store, request)
         assert isinstance(first, Receipt)

@@ -144,7 +144,7 @@ def test_facts_of_the_layout_before_recordings_are_kept(tmp_path, monkeypatch):
         assert store.check() == ()
         assert [store.get(one.id) for one in old] == old
         assert store.candidates()["c"].recording == ""
-        store.apply(StoreFacts((timed,)))
+        store.apply(StoreFacts(facts=(timed,)))
     with Store.open(file, CARD) as store:
         assert store.check() == ()
         assert store.select(Selector(recording="session 1")) == ("timed",)
@@ -231,7 +231,7 @@ def test_a_reader_sees_one_state(path):
     """An open reader sees one snapshot, whatever a writer commits."""
     with Store.open(path, CARD) as writer, Store.open(path, writable=False) as reader:
         before = reader.digest()
-        writer.apply(StoreFacts((fact("late"),)))
+        writer.apply(StoreFacts(facts=(fact("late"),)))
         assert reader.digest() == before
         assert writer.digest() != before
 
@@ -330,7 +330,7 @@ def test_a_file_that_could_not_be_made_is_not_left_empty(tmp_path):
 def test_a_crashed_writer_loses_nothing_committed(path, tmp_path):
     """A copy of file and log, made while a writer has them open, holds all commits."""
     with Store.open(path) as store:
-        store.apply(StoreFacts((fact("committed"),)))
+        store.apply(StoreFacts(facts=(fact("committed"),)))
         image = tmp_path / "image.db"
         for suffix in ("", "-wal"):
             shutil.copy(f"{path}{suffix}", f"{image}{suffix}")

@@ -62,7 +62,7 @@ def churn(store: Store, facts: list[Fact], seed: int) -> Iterator[list[Fact]]:
     while waiting:
         some = [waiting.pop() for _ in range(min(len(waiting), draw.randrange(1, 30)))]
         again = draw.sample(held, min(len(held), draw.randrange(0, 5)))
-        store.apply(StoreFacts((*some, *again)))
+        store.apply(StoreFacts(facts=(*some, *again)))
         held += some
         if draw.random() < 0.5:
             out = draw.sample(held, min(len(held), draw.randrange(1, 20)))
@@ -106,7 +106,7 @@ def test_an_erasure_writes_little_of_a_large_file(path: Path) -> None:
     """Erasing one fact of many rewrites a few pages, not the file."""
     facts = distinct_facts(3000, 2064)
     with Store.create(path, wide_card(2064)) as store:
-        store.apply(StoreFacts(tuple(facts)))
+        store.apply(StoreFacts(facts=tuple(facts)))
     before = path.read_bytes()
     with Store.open(path) as store:
         store.apply(EraseFacts((facts[1234].id,), RECEIPT))
@@ -123,7 +123,7 @@ def test_a_file_that_is_mostly_free_is_rebuilt(path: Path) -> None:
     """After most facts were erased, the file is about as large as the remaining facts need."""
     facts = distinct_facts(1000, 2064)
     with Store.create(path, wide_card(2064)) as store:
-        store.apply(StoreFacts(tuple(facts)))
+        store.apply(StoreFacts(facts=tuple(facts)))
     full = path.stat().st_size
     with Store.open(path) as store:
         store.apply(EraseFacts(tuple(one.id for one in facts[:900]), RECEIPT))
@@ -137,7 +137,7 @@ def test_kept_state_goes_with_the_fact(path: Path) -> None:
     facts = distinct_facts(40, 24)
     secret = np.frombuffer(b"derived from facts" * 2000, np.uint8)
     with Store.create(path, wide_card(24)) as store:
-        store.apply(StoreFacts(tuple(facts)))
+        store.apply(StoreFacts(facts=tuple(facts)))
         store.save_derived([Derived(name="sums", key="k", domain="home", arrays={"a": secret})])
         assert b"derived from facts" in raw_bytes(path)
         store.apply(EraseFacts((facts[0].id,), RECEIPT))
@@ -211,10 +211,10 @@ def test_a_reader_at_the_end_does_not_leave_gaps(path: Path) -> None:
     facts = distinct_facts(400, 24)
     with Store.create(path, wide_card(24)) as store:
         for at in range(0, 200, 20):
-            store.apply(StoreFacts(tuple(facts[at : at + 20])))
+            store.apply(StoreFacts(facts=tuple(facts[at : at + 20])))
         reader = Store.open(path, writable=False)
         for at in range(200, 400, 20):
-            store.apply(StoreFacts(tuple(facts[at : at + 20])))
+            store.apply(StoreFacts(facts=tuple(facts[at : at + 20])))
     reader.close()
     # As any other program would: its last connection writes the log into the file.
     with sqlite3.connect(path) as other:

@@ -67,7 +67,9 @@ def test_a_forget_is_finished_after_a_restart(tmp_path: Path) -> None:
     the series is provisional until then; the state is that of the twin."""
     follow(new_home(tmp_path))
     with Home(tmp_path, deferring=True) as home:
-        (answer,) = home.feed(ForgetRequest("f", selector(100), 1))
+        (answer,) = home.feed(
+            ForgetRequest(request_id="f", selector=selector(100), requested_at_ns=1)
+        )
         assert isinstance(answer, Acknowledgement)
         assert home.runtime.pending_forgets()[0].deriving == ("series",)
         for _ in range(5):
@@ -94,7 +96,9 @@ def test_a_forgotten_sample_leaves_every_file(tmp_path: Path) -> None:
     bodies = [one.read_bytes() for one in files(tmp_path)]
     assert all(any(needle in body for body in bodies) for needle in needles)
     with Home(tmp_path, deferring=True) as home:
-        home.feed(ForgetRequest("f", Selector(subject="Ada"), 0))
+        home.feed(
+            ForgetRequest(request_id="f", selector=Selector(subject="Ada"), requested_at_ns=0)
+        )
         bodies = [one.read_bytes() for one in files(tmp_path)]
         assert not any(needle in body for body in bodies for needle in needles)
 
@@ -140,7 +144,7 @@ def test_a_kill_at_any_write_of_a_forget_loses_nothing(
     with monkeypatch.context() as patched:
         kill(patched, after)
         try:
-            home.feed(ForgetRequest("f", selector(100), 0))
+            home.feed(ForgetRequest(request_id="f", selector=selector(100), requested_at_ns=0))
         except Killed:
             pass
         finally:
@@ -157,7 +161,7 @@ def test_a_kill_at_any_write_of_a_forget_loses_nothing(
         }
         assert {one.name for one in files(folder)[1:]} == listed
         if again.runtime.series.preview(selector(100)):
-            again.feed(ForgetRequest("f", selector(100), 0))
+            again.feed(ForgetRequest(request_id="f", selector=selector(100), requested_at_ns=0))
         series.finish_replay()
         assert differing(series, twin()) == []
 
@@ -181,5 +185,5 @@ def test_a_damaged_part_costs_its_samples_and_nothing_else(tmp_path: Path, damag
         assert differing(series, tracker(events())) == []
         assert series.preview(selector(100)) == (SeriesForgotten("load", 0, "restarted", 120),)
         assert series.preview(selector(121)) == (SeriesForgotten("load", 1, "replayed", 0),)
-        home.feed(ForgetRequest("f", selector(100), 0))
+        home.feed(ForgetRequest(request_id="f", selector=selector(100), requested_at_ns=0))
         assert differing(series, tracker(events()[120:])) == []

@@ -87,7 +87,9 @@ def test_a_file_of_an_older_program_is_read(tmp_path: Path) -> None:
     with Home(folder) as home:
         assert home.session.problem == ""
         assert follow(home, 40, 60) == forecasts
-        (receipt,) = home.feed(ForgetRequest("f", Selector(from_ns=10**15), 0))
+        (receipt,) = home.feed(
+            ForgetRequest(request_id="f", selector=Selector(from_ns=10**15), requested_at_ns=0)
+        )
         assert isinstance(receipt, Receipt)
         assert receipt.series == (SeriesForgotten("links", 0, "restarted", 40),)
         state = home.runtime.series.state()["links"]
@@ -175,7 +177,7 @@ def test_a_forgotten_series_leaves_the_file(tmp_path: Path, selector: Selector) 
         assert b"links" in file_of(tmp_path).read_bytes()
         assert file_of(tmp_path).stat().st_mode & 0o077 == 0
     with Home(tmp_path) as home:
-        forecasts = home.feed(ForgetRequest("f", selector, 0))
+        forecasts = home.feed(ForgetRequest(request_id="f", selector=selector, requested_at_ns=0))
         assert any(isinstance(one, Receipt) for one in forecasts)
     left = file_of(tmp_path).read_bytes() if file_of(tmp_path).exists() else b""
     assert b"links" not in left
@@ -189,7 +191,9 @@ def test_a_file_that_cannot_be_read_is_forgotten_too(tmp_path: Path) -> None:
     folder, _ = saved_home(tmp_path)
     newer(folder)
     with Home(folder) as home:
-        home.feed(ForgetRequest("f", Selector(stream="links"), 0))
+        home.feed(
+            ForgetRequest(request_id="f", selector=Selector(stream="links"), requested_at_ns=0)
+        )
         assert not file_of(folder).exists()
 
 
@@ -206,13 +210,21 @@ def test_a_series_that_cannot_be_erased_gives_no_receipt(tmp_path: Path, monkeyp
         with monkeypatch.context() as broken:
             broken.setattr(session, "write_bytes", fail)
             with pytest.raises(StateError, match="Input/output"):
-                home.feed(ForgetRequest("f", Selector(stream="links"), 0))
+                home.feed(
+                    ForgetRequest(
+                        request_id="f", selector=Selector(stream="links"), requested_at_ns=0
+                    )
+                )
         assert b"links" in file_of(folder).read_bytes()
-        (receipt,) = home.feed(ForgetRequest("f", Selector(stream="links"), 0))
+        (receipt,) = home.feed(
+            ForgetRequest(request_id="f", selector=Selector(stream="links"), requested_at_ns=0)
+        )
         assert isinstance(receipt, Receipt)
         assert receipt.series == (SeriesForgotten("links", 40, "replayed", 0),)
         assert b"links" not in file_of(folder).read_bytes()
-        home.feed(ForgetRequest("g", Selector(stream="others"), 0))
+        home.feed(
+            ForgetRequest(request_id="g", selector=Selector(stream="others"), requested_at_ns=0)
+        )
         assert not file_of(folder).exists()
 
 

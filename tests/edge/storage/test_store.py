@@ -61,7 +61,7 @@ def test_creating_refuses_an_existing_file(path):
 def test_a_file_is_opened_or_made(path):
     """A missing file is created, an existing one is opened, and another card is refused."""
     with Store.open_or_create(path, CARD) as store:
-        assert store.apply_all([StoreFacts((fact("f"),)), Publish(RECEIPT)]) == (RECEIPT,)
+        assert store.apply_all([StoreFacts(facts=(fact("f"),)), Publish(RECEIPT)]) == (RECEIPT,)
     with Store.open_or_create(path, CARD) as store:
         assert store.get("f") == fact("f")
     with pytest.raises(ModelMismatchError):
@@ -112,7 +112,7 @@ def test_a_reader_cannot_write(path):
     """A store opened for reading refuses every effect that writes."""
     new_store(path, [fact("a")]).close()
     with Store.open(path, writable=False) as store:
-        for effect in (StoreFacts((fact("b"),)), EraseFacts(("a",), RECEIPT)):
+        for effect in (StoreFacts(facts=(fact("b"),)), EraseFacts(("a",), RECEIPT)):
             with pytest.raises(StateError, match="reading only"):
                 store.apply(effect)
         store.apply(Publish(Rejected("x", "published")))
@@ -125,9 +125,9 @@ def test_a_failed_effect_changes_nothing(path):
     with Store.open(path) as store:
         before = store.digest()
         with pytest.raises(StateError, match="no room"):
-            store.apply(StoreFacts((fact("b"), fact("c")), ("a",)))
+            store.apply(StoreFacts(facts=(fact("b"), fact("c")), evicted=("a",)))
         assert store.digest() == before == store.written_digest()
-        store.apply(StoreFacts((fact("b"),)))
+        store.apply(StoreFacts(facts=(fact("b"),)))
         assert store.check() == ()
 
 
@@ -138,7 +138,7 @@ def test_forgotten_facts_are_not_in_the_file(path, width):
     facts = distinct_facts(300, width)
     with Store.create(path, wide_card(width)) as store:
         for at in range(0, 300, 50):
-            store.apply(StoreFacts(tuple(reversed(facts[at : at + 50]))))
+            store.apply(StoreFacts(facts=tuple(reversed(facts[at : at + 50]))))
         gone = facts[::3]
         assert all(one.id.encode() in raw_bytes(path) for one in gone)
         store.apply(EraseFacts(tuple(one.id for one in gone), RECEIPT))
@@ -259,7 +259,7 @@ def test_a_stamp_is_of_the_facts_held_now(path):
         store.stamp("k")
         held = {"facts": store.digest(), "beside": store.inputs_digest(), "knowledge": "k"}
         assert store.stamped(held) == held
-        store.apply(StoreFacts((fact("b"),)))
+        store.apply(StoreFacts(facts=(fact("b"),)))
         assert store.stamped(held | {"facts": store.digest()}) == held | {"facts": "another"}
 
 
@@ -362,7 +362,7 @@ def test_a_full_disk_loses_nothing(path):
         assert store.check() == ()
         held = sum(store.concepts().values())
         assert 0 < held < 4000
-        store.apply(StoreFacts(tuple(distinct_facts(4000))))
+        store.apply(StoreFacts(facts=tuple(distinct_facts(4000))))
         assert sum(store.concepts().values()) == 4000
 
 

@@ -90,7 +90,7 @@ def test_a_label_or_an_eviction_ends_a_candidacy(path):
     names = ("learned", "evicted", "waiting")
     with new_store(path, [fact("x")]) as store:
         store.apply(StoreLabelCandidates(tuple(map(a_candidate, names))))
-        store.apply(StoreFacts((fact("candidate-learned"),), ("candidate-evicted",)))
+        store.apply(StoreFacts(facts=(fact("candidate-learned"),), evicted=("candidate-evicted",)))
         assert list(store.candidates()) == ["candidate-waiting"]
 
 

@@ -280,7 +280,9 @@ def test_the_receipt_names_the_series() -> None:
         feed(world, sample(number, row))
         if number not in (20, 21):
             feed(twin, sample(number, row))
-    effects = world.runtime.handle(ForgetRequest("r", span(20, 22), 0))
+    effects = world.runtime.handle(
+        ForgetRequest(request_id="r", selector=span(20, 22), requested_at_ns=0)
+    )
     (receipt,) = (one.message for one in effects if isinstance(one, Publish))
     assert isinstance(receipt, Receipt)
     assert receipt.series == (SeriesForgotten("load", 2, "replayed", 0),)

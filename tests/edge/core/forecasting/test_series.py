@@ -170,7 +170,9 @@ def test_a_forgotten_series_loses_its_anomaly_scores() -> None:
     world, twin = World(), World()
     for number, row in enumerate(noise(200)):
         published(world, sample(number, row, subject="me"))
-    published(world, ForgetRequest("f", Selector(subject="me"), 0))
+    published(
+        world, ForgetRequest(request_id="f", selector=Selector(subject="me"), requested_at_ns=0)
+    )
     for number, row in enumerate(noise(200, 1), 200):
         assert published(world, sample(number, row)) == published(twin, sample(number, row))
 
@@ -210,10 +212,14 @@ def test_a_forget_request_drops_series() -> None:
     for number, row in enumerate(walk(30)):
         published(world, sample(number, row, "mine", "me"))
         published(world, sample(number, row, "yours", "you"))
-    (receipt,) = published(world, ForgetRequest("f", Selector(subject="me"), 0))
+    (receipt,) = published(
+        world, ForgetRequest(request_id="f", selector=Selector(subject="me"), requested_at_ns=0)
+    )
     assert isinstance(receipt, Receipt)
     assert list(world.runtime.series.state()) == ["yours"]
-    (message,) = published(world, ForgetRequest("g", Selector(stream="unknown"), 0))
+    (message,) = published(
+        world, ForgetRequest(request_id="g", selector=Selector(stream="unknown"), requested_at_ns=0)
+    )
     assert isinstance(message, Rejected)
 
 
@@ -236,9 +242,15 @@ def test_a_time_range_includes_samples_out_of_order(order: tuple[int, ...]) -> N
     world = World()
     for seconds in order:
         published(world, at_s(seconds))
-    (message,) = published(world, ForgetRequest("f", Selector(from_ns=201 * 10**9), 0))
+    (message,) = published(
+        world,
+        ForgetRequest(request_id="f", selector=Selector(from_ns=201 * 10**9), requested_at_ns=0),
+    )
     assert isinstance(message, Rejected)
-    (receipt,) = published(world, ForgetRequest("g", Selector(from_ns=150 * 10**9), 0))
+    (receipt,) = published(
+        world,
+        ForgetRequest(request_id="g", selector=Selector(from_ns=150 * 10**9), requested_at_ns=0),
+    )
     assert receipt.series == (SeriesForgotten("links", 1, "replayed", 0),)
     twin = World()
     for seconds in order:

@@ -36,7 +36,7 @@ class World:
     def learn(self, *facts: Fact) -> None:
         """Learn facts, in knowledge and ledger."""
         self.known.add(facts)
-        self.ledger.apply(StoreFacts(facts, ()))
+        self.ledger.apply(StoreFacts(facts=facts, evicted=()))
 
     def stale(self) -> HeadRefit:
         """Return the background fit of a head that is due, with its facts read; fails if there is

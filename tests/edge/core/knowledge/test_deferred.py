@@ -182,7 +182,9 @@ def test_forgotten_facts_shape_nothing_that_serves():
     world.feed(Enrol((fact("new", "a", "x", 99, seed=5),)))
     refit = world.gather()
     assert refit is not None
-    world.ask(ForgetRequest("r", Selector(ids=frozenset({"xa3", "new"}))), Receipt)
+    world.ask(
+        ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"xa3", "new"}))), Receipt
+    )
     world.finish(refit)
     world.show()
     assert world.state() == world.fresh()
@@ -231,7 +233,9 @@ def test_any_order_of_events_and_fits_ends_at_the_ledger(steps: list[tuple[str, 
         elif kind == "relabel":
             world.feed(Relabel(Selector(ids=frozenset({key})), label="b", domain="xyz"[seed % 3]))
         elif kind == "forget":
-            world.feed(ForgetRequest(f"r{number}", Selector(ids=frozenset({key}))))
+            world.feed(
+                ForgetRequest(request_id=f"r{number}", selector=Selector(ids=frozenset({key})))
+            )
             assert world.runtime.digest() == world.derived()
         else:
             label = f"l{seed % 2}" if kind == "new label" else "a"
@@ -287,5 +291,10 @@ def test_an_adaptor_of_a_fact_that_moved_does_not_outlive_it(monkeypatch: pytest
     ids = frozenset([one for one in moved if not scopes[1].changes(hash_rank(one))][:5])
     assert len(ids) == 5
     world.feed(Relabel(Selector(ids=ids), domain="y"))
-    world.ask(ForgetRequest("r", Selector(ids=ids), 0, refit_geometry=False), Receipt)
+    world.ask(
+        ForgetRequest(
+            request_id="r", selector=Selector(ids=ids), requested_at_ns=0, refit_geometry=False
+        ),
+        Receipt,
+    )
     assert world.known.adaptor("x") is not before

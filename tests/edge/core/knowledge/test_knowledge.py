@@ -39,7 +39,7 @@ def test_adding_equals_deriving():
     kept = derive_knowledge(ledger, GEOMETRY)
     kept.add(FACTS[6:])
     kept.remove(FACTS[:2])
-    ledger.apply(StoreFacts(tuple(FACTS[6:]), ("f0", "f1")))
+    ledger.apply(StoreFacts(facts=tuple(FACTS[6:]), evicted=("f0", "f1")))
     assert kept.digest("card") == derive_knowledge(ledger, GEOMETRY).digest("card")
 
 
@@ -77,7 +77,7 @@ def test_derived_knowledge_is_computed_again_after_a_change():
     before, adaptor = made.calibration().digest(), made.adaptor("x")
     assert made.adaptor("x") is adaptor
     made.remove(FACTS[:1])
-    ledger.apply(StoreFacts((), ("f0",)))
+    ledger.apply(StoreFacts(facts=(), evicted=("f0",)))
     assert made.calibration().digest() != before
     assert made.adaptor("x") is not adaptor
 

@@ -26,7 +26,7 @@ RECEIPT = Receipt(
 def test_remembering_writes_and_evicts():
     """New facts are there, evicted ones are not, and evictions are counted."""
     ledger = MemoryLedger([fact("a"), fact("b")])
-    ledger.apply(StoreFacts((fact("c"),), ("a",)))
+    ledger.apply(StoreFacts(facts=(fact("c"),), evicted=("a",)))
     assert [row.id for row in ledger.facts()] == ["b", "c"]
     assert ledger.evictions() == 1
 

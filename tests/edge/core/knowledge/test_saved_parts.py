@@ -70,7 +70,7 @@ def test_parts_of_other_facts_do_not_serve():
     world.runtime.knowledge.reuses = False
     assert fresh == state_of(world.runtime.knowledge)
     assert keep(world) == ["head", "head", "router", "thresholds"]
-    world.feed(ForgetRequest("r", Selector(ids=frozenset({"new"}))))
+    world.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"new"}))))
     known = reopened(world)
     assert world.runtime.digest() == world.ledger.receipts[0].digest_after
     assert state_of(known)[0] != fresh[0]
@@ -80,7 +80,11 @@ def test_forgetting_deletes_what_holds_traces():
     """After a forget the ledger keeps neither router nor adaptors, and no thresholds of the
     domain; those of the other domain stay."""
     world = world_of("x", "y")
-    world.feed(ForgetRequest("r", Selector(ids=frozenset({"xa3"})), refit_geometry=False))
+    world.feed(
+        ForgetRequest(
+            request_id="r", selector=Selector(ids=frozenset({"xa3"})), refit_geometry=False
+        )
+    )
     held = [one.place[:2] for one in world.ledger._derived.values()]  # noqa: SLF001 - all entries
     assert ("thresholds", "y") in held
     assert not {("thresholds", "x"), ("router", ""), ("head", "")} & set(held)

@@ -73,7 +73,7 @@ def test_kept_sums_are_not_derived_again() -> None:
 
 def test_a_change_derives_its_concept_only() -> None:
     """After facts come or go, only their concepts are derived, and only these are kept again."""
-    for change in (StoreFacts((fact("new", "a"),)), StoreFacts((), ("f0",))):
+    for change in (StoreFacts(facts=(fact("new", "a"),)), StoreFacts(facts=(), evicted=("f0",))):
         ledger = saved_ledger()
         ledger.apply(change)
         made = derive_knowledge(ledger, GEOMETRY)

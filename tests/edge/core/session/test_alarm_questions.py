@@ -86,7 +86,9 @@ def test_a_forget_request_drops_the_window_and_its_question(watch):
     """A request that covers only observations of the open alarm drops them; the alarm is asked
     about again after a window of new ones, and names none of the old."""
     old = set(watch.asked.observation_ids)
-    (receipt,) = watch.home.feed(ForgetRequest("r", Selector(subject="ann"), 5))
+    (receipt,) = watch.home.feed(
+        ForgetRequest(request_id="r", selector=Selector(subject="ann"), requested_at_ns=5)
+    )
     assert isinstance(receipt, Receipt)
     assert watch.home.runtime.alarm_questions() == ()
     watch.see(4 * WINDOW, SHIFT, 3, subject="ben")
@@ -98,7 +100,9 @@ def test_counts_are_forgotten_with_any_of_their_observations(watch):
     observations never moved the level."""
     watch.see(2 * WINDOW, SHIFT, 3, subject="carl")
     assert watch.home.runtime.observed_rates()
-    watch.home.feed(ForgetRequest("r", Selector(subject="carl"), 5))
+    watch.home.feed(
+        ForgetRequest(request_id="r", selector=Selector(subject="carl"), requested_at_ns=5)
+    )
     assert watch.home.runtime.observed_rates() == {}
     assert watch.home.store.recalibrations() == {}
 
@@ -116,7 +120,7 @@ def test_a_confirmation_is_forgotten_by_each_of_its_keys(watch, selector, kept):
     """A confirmed alarm goes with its recording, stream or time, and stays with those of others."""
     watch.home.feed(ConfirmAlarm(watch.asked.alarm_id, "cam", harmless=True, at_ns=9))
     watch.see(WINDOW, 0, 4, stream="door", subject="dan")
-    watch.home.feed(ForgetRequest("r", selector, 5))
+    watch.home.feed(ForgetRequest(request_id="r", selector=selector, requested_at_ns=5))
     found = watch.home.store.recalibrations().get("cam")
     assert (found is not None and len(found.confirmed) == 1) is kept
 

@@ -96,5 +96,9 @@ def test_nothing_known_is_no_error():
     found = world.runtime.explain("cam:1")
     assert found is not None
     assert (found.guess, found.examples, found.columns) == ("", (), ())
-    world.feed(ForgetRequest("r", Selector(ids=frozenset({"cam:1"})), 9))
+    world.feed(
+        ForgetRequest(
+            request_id="r", selector=Selector(ids=frozenset({"cam:1"})), requested_at_ns=9
+        )
+    )
     assert world.runtime.explain("cam:1") is None

@@ -231,7 +231,7 @@ def test_a_forget_drops_what_stems_from_the_observations(selector: Selector):
     answer(world, stream.questions[0], harmless=True)
     stream.watch(rows(300, 4, 2.0), subject="after")
     assert world.ledger.recalibrations()["live"].confirmed
-    world.feed(ForgetRequest("f", selector))
+    world.feed(ForgetRequest(request_id="f", selector=selector))
     assert "live" not in world.ledger.recalibrations()
     stream.watch(rows(40, 5, 2.0), subject="again")
     assert stream.outside(10) == 1.0
@@ -242,7 +242,7 @@ def test_a_forget_of_others_keeps_a_confirmed_alarm():
     world = taught()
     stream = shifted(world)
     answer(world, stream.questions[0], harmless=True)
-    world.feed(ForgetRequest("f", Selector(ids=frozenset({"t0007"}))))
+    world.feed(ForgetRequest(request_id="f", selector=Selector(ids=frozenset({"t0007"}))))
     record = world.ledger.recalibrations()["live"]
     assert len(record.confirmed) == 1
     assert record.geometry == world.runtime.knowledge.geometry.fingerprint

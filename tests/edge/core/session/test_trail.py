@@ -81,7 +81,7 @@ def test_a_trail_survives_a_restart_and_a_forget_drops_it(few_labels: World):
     world = few_labels
     world.runtime = Runtime(world.config, world.model, world.ledger)
     assert world.runtime._levels.get("kept").trail.scores == stored  # noqa: SLF001 - not published
-    world.feed(ForgetRequest("f", Selector(subject="anna")))
+    world.feed(ForgetRequest(request_id="f", selector=Selector(subject="anna")))
     assert "kept" not in world.ledger.recalibrations()
     assert not world.runtime._levels.get("kept").trail.scores  # noqa: SLF001 - not published
 
