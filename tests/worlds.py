@@ -91,7 +91,7 @@ class World:
             self.ledger.apply(effect)
             if isinstance(effect, Publish):
                 published.append(effect.message)
-        return published + (self.feed(AdvanceForget(1)) if self.runtime.forgetting else [])
+        return published + (self.feed(AdvanceForget(1)) if self.runtime.advances else [])
 
     def ask(self, event: Event, kind: type[T]) -> T:
         """Handle an event; its one message of a kind."""

@@ -377,9 +377,9 @@ def test_the_configuration_applies_to_forecasts() -> None:
 
 
 def test_daemon_and_command_line_share_one_default_detector() -> None:
-    """Fewer than six channels use parts, others joint, unless the configuration names a
+    """Fewer than six channels use segments, others joint, unless the configuration names a
     detector."""
-    assert [default_detector(channels) for channels in (1, 5, 6, 30)] == ["parts"] * 2 + [
+    assert [default_detector(channels) for channels in (1, 5, 6, 30)] == ["segments"] * 2 + [
         "joint"
     ] * 2
     for channels, config, kind in ((5, Config(), "level"), (6, Config(detector="cusum"), "level")):
