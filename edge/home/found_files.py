@@ -110,6 +110,8 @@ def _candidates(
     """Yield the files that are recognised, but the knowledge file and what belongs to it."""
     copies = set(own_copies(knowledge))
     for path in files:
+        if _belongs_to_another(path):
+            continue
         if path.absolute() in copies:
             yield _backup(path, forgotten, own=True)
         elif path.name.startswith(knowledge.name) and path.parent == knowledge.parent:
@@ -119,6 +121,12 @@ def _candidates(
             found = _recognise(path, forgotten, before_ns)
             if found is not None:
                 yield found
+
+
+def _belongs_to_another(path: Path) -> bool:
+    """Return whether a file is the log or the index of a database next to it."""
+    suffix = next((one for one in SIDE_FILES if path.name.endswith(one)), "")
+    return bool(suffix) and path.with_name(path.name.removesuffix(suffix)).exists()
 
 
 def _settle(folder: Path, one: Candidate, *, remove: bool) -> FileFound:

@@ -126,13 +126,14 @@ def list_imported(*, home: Path, as_json: bool) -> None:
 @click.argument("publisher", help="Name of the publisher's key.")
 @click.argument("counter", type=int, help="The bundle's counter; `auricle bundle list` shows it.")
 @home_option
-def remove(*, publisher: str, counter: int, home: Path) -> None:
+@json_option
+def remove(*, publisher: str, counter: int, home: Path, as_json: bool) -> None:
     """Remove the adaptors and sums that a bundle brought, and its file."""
     from ...commands import BundleRemoveCommand
 
     request = BundleRemoveCommand(id=secrets.token_hex(8), publisher=publisher, counter=counter)
     body = _answer(home, request, lambda opened: opened.remove_bundle(publisher, counter))
-    views.say(f"{body['bundle']}: removed")
+    views.show_json(body) if as_json else views.say(f"{body['bundle']}: removed")
 
 
 def _answer(folder: Path, request: "Request", act: Callable[["Home"], Any]) -> dict[str, Any]:

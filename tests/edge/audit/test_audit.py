@@ -200,6 +200,7 @@ def plant_tombstones(made: DigitsHome) -> None:
     """The tombstones are lost, so that what was forgotten is learned again."""
     with closing(sqlite3.connect(made.folder / "knowledge.db")) as db, db:
         db.execute("DELETE FROM tombstones")
+        db.execute("DELETE FROM content_tombstones")
 
 
 LEAKS: dict[Callable[[DigitsHome], None], set[str]] = {

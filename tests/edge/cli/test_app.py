@@ -91,7 +91,7 @@ def test_every_verb_explains_itself(verb):
     [
         (("forgt",), "(did you mean one of: 'forecast', 'forget'?)"),
         (("bridge", "moniter"), "did you mean 'monitor'?"),
-        (("forget", "--lable", "x"), "did you mean '--label'?"),
+        (("forget", "--lable", "x"), "'--label'"),
         (("learn",), "missing argument 'path'"),
         (("learn", "a.csv", "b.csv"), "unexpected extra argument (b.csv)"),
         (("forget", "--since", "yesterday"), "'--since': expected a date such as 2026-03-01"),
@@ -123,7 +123,7 @@ def test_a_group_without_a_verb_lists_its_verbs(words):
     [
         ("auricle fo", {"forget", "forecast"}),
         ("auricle encoder c", {"card", "calibrate", "columns"}),
-        ("auricle forget --l", {"--label"}),
+        ("auricle forget --la", {"--label"}),
         ("auricle demo r", {"reader"}),
     ],
 )

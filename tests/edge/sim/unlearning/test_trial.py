@@ -123,7 +123,7 @@ def test_a_scenario_is_compared_and_written(tmp_path):
     report = compare_unlearners(file, (1,), tmp_path / "out", ("retrain", "ssd"))
     assert report.file is not None
     content = json.loads(report.file.read_text())
-    assert [one["method"] for one in content["methods"]][-1] == "ssd"
+    assert "ssd" in [one["method"] for one in content["methods"]]
     assert len(content["outcomes"]) == len(report.outcomes)
     recipes = {one["recipe"] for one in content["outcomes"]}
     assert recipes == {"growth", "memorising", "forecast"}
