@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -9,7 +10,8 @@ import msgspec
 import encoder
 
 from ..core import ConfigError, StateError, find_invalid_columns
-from .database import open_database, transaction
+from .database import guard_errors, open_database, transaction
+from .page_cleaner import PageCleaner
 from .tables import put_meta
 
 
@@ -27,6 +29,9 @@ def write_empty(fresh: Path, card: encoder.Card, columns: Sequence[str]) -> None
                 put_meta(db, "columns", msgspec.json.encode(list(columns)))
     finally:
         db.close()
+    # Making so many tables has split pages, which leaves copies of their texts.
+    with guard_errors(fresh, "cleaning"), closing(PageCleaner(fresh)) as cleaner:
+        cleaner.clean()
 
 
 def require_columns(columns: Sequence[str], card: encoder.Card) -> None:
