@@ -174,7 +174,11 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         names = None if ids is None else frozenset(str(name) for name in ids)
         selector = Selector(ids=names, label=text, domain=domain)
         request = ForgetRequest(
-            request_id=f"request-{self._requests}", selector=selector, refit_geometry=refit_geometry
+            request_id=f"request-{self._requests}",
+            selector=selector,
+            refit_geometry=refit_geometry,
+            # Rows of a table repeat: those that other samples share are learned again.
+            duplicates="off",
         )
         receipt = self._handle(request)
         assert isinstance(receipt, Receipt), receipt

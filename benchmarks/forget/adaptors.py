@@ -23,6 +23,7 @@ from sklearn.datasets import load_digits
 import encoder
 import nas
 from edge.core import (
+    AdvanceForget,
     Config,
     Enrol,
     Event,
@@ -133,6 +134,21 @@ class Device:
         assert self.job is not None, "nothing was started"
         job, self.job = self.job, None
         self.feed(GrowthFinished(grow(job)))
+
+    def settle(self) -> None:
+        """Derive what waits in the background, and complete forget requests."""
+        runtime = self.runtime
+        while True:
+            refit = runtime.next_refit()
+            if refit is not None:
+                refit.gather(self.ledger)
+                if runtime.prepare(refit):
+                    refit.solve()
+                    runtime.accept(refit, solved=True)
+            elif runtime.advances:
+                self.feed(AdvanceForget(1))
+            else:
+                return
 
     def accuracy(self, domain: str) -> float:
         """Return the accuracy in a domain on the samples that were not learned."""
@@ -251,6 +267,7 @@ def _forget(device: Device, samples: LabelledFeatures, domain: str) -> dict[str,
         _again(device.job)  # torch is loaded; the worker pays for that once, see above
     before = time.process_time()
     device.finish(_again)
+    device.settle()
     device.runtime.knowledge.adaptor(domain)
     figures["remade_cpu_s"] = time.process_time() - before
     figures["accuracy_provisional"] = device.accuracy(domain)

@@ -207,7 +207,9 @@ def test_no_receipt_tests_a_guess_at_the_content(home, table):
     teach(home, table)
     chosen = [home.store.get(key) for key in home.store.select(Selector(label="b"))]
     before = home.runtime.digest()
-    first = home.feed(ForgetRequest(request_id="first", selector=Selector(label="b"), duplicates="off"))[-1]
+    first = home.feed(
+        ForgetRequest(request_id="first", selector=Selector(label="b"), duplicates="off")
+    )[-1]
     again = [replace(one, id=f"again-{one.id}") for one in chosen if one is not None]
     home.feed(Enrol(tuple(again)))
     home.refit_geometry()
