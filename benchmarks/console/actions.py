@@ -89,6 +89,7 @@ def _forgets(run: ActionRun, _home: Path, ids: list[str]) -> Iterator[Step]:
     yield "forget-confirm", given | {"count": "1", "request_id": request_id}, "<title>Receipt"
     wait_until(lambda: "Digest before" in run.show(f"forget-receipt?id={request_id}"))
     yield "forget-verify", {"id": request_id}, "no forgotten fact is in the file"
+    yield "forget-audit", {"id": request_id}, "<title>Audit"
     yield "forget-repeat", {"id": request_id}, "<title>Receipt"
     wait_until(lambda: "Digest before" in run.show(f"forget-receipt?id={request_id}"))
 
