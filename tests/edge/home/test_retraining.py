@@ -132,7 +132,7 @@ from edge.core.events import ForgetRequest, Tick
 from edge.core.facts import Selector
 from edge.home.home import Home
 home = Home(Path(sys.argv[1]), deferring=True)
-home.feed(ForgetRequest("r", Selector(ids=frozenset({"digit-0007"}))))
+home.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"digit-0007"}))))
 home.feed(Tick())
 os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -157,7 +157,7 @@ CHURN = textwrap.dedent("""
         start = next(n for n in range(0, 2000, 20) if not any(
             store.get(one.id) or store.was_forgotten(one.id) for one in facts[n : n + 20]))
         for at in range(start, 2000, 20):
-            store.apply(StoreFacts(tuple(facts[at : at + 20])))
+            store.apply(StoreFacts(facts=tuple(facts[at : at + 20])))
             print("stored", at, flush=True)
             store.apply(EraseFacts(tuple(one.id for one in facts[at : at + 20 : 3]), RECEIPT))
             print("erased", at, flush=True)

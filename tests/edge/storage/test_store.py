@@ -299,7 +299,7 @@ SCRIPT = textwrap.dedent("""
     print("open", flush=True)
     facts = distinct_facts(4000)
     for at in range(0, 4000, 20):
-        store.apply(StoreFacts(tuple(facts[at : at + 20])))
+        store.apply(StoreFacts(facts=tuple(facts[at : at + 20])))
         print(at + 20, flush=True)
 """)
 
