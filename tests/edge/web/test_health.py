@@ -68,7 +68,7 @@ def test_two_owners_do_not_overwrite_each_other(tmp_path) -> None:
         save.click()
         other.wait_for_timeout(1_000)
         if not refused.is_visible():
-            save.click()  # on a busy machine the first press may meet the page's own refresh
+            save.click()  # once, on a busy machine, no message followed the first press
         refused.wait_for(timeout=SAVE_MS)
         assert "# yours" in other.get_by_label("auricle.toml").input_value()
         assert "# mine" in text_of(home)
