@@ -123,7 +123,7 @@ def test_the_wheel_holds_no_unexpected_file(wheel: zipfile.ZipFile) -> None:
         "encoder/models/*.toml",
         "encoder/models/*LICENSE*",
         "edge/audit/templates/*",
-    "edge/core/forecasting/weights/*.safetensors",
+        "edge/core/forecasting/weights/*.safetensors",
         "edge/pages/templates/*.css",
         "edge/sim/data/*.npz",
         "edge/sim/templates/*.html",
