@@ -2,7 +2,8 @@
 
 Guesses and groups of waiting and recent observations are cached.  A change of knowledge outdates
 the guesses; they are computed again in slices of `SLICE_S`, only while a gallery is looked at, so
-that no decision waits for them.
+that no decision waits for them.  Those of recent observations, which can be hundreds a second, are
+computed only while a page of these is looked at.
 """
 
 import math
@@ -71,7 +72,8 @@ class GalleryItem(msgspec.Struct, frozen=True, kw_only=True):
 
 class GalleryPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of the gallery.  total: of the chosen state and filters.  pending: waiting and recent
-    observations whose guess is not computed yet, or from before the knowledge changed.  grouping:
+    observations whose guess is not computed yet, or from before the knowledge changed; recent ones
+    only while a page of them is looked at.  grouping:
     True while groups are computed.  labels, domains: in use.  counts: of observations by state."""
 
     total: int
@@ -125,14 +127,19 @@ class Gallery:
         self._due: deque[str] = deque()
         self._agreed: dict[str, dict[str, list[str]]] = {}
         self._learned: dict[str, bool] = {}
-        self._looked_at = self._renewed_at = -math.inf
-        self._state: tuple[int, int, int] | None = None
+        self._looked_at = self._recent_looked_at = self._renewed_at = -math.inf
+        self._state: tuple[int, int, int, bool] | None = None
         self._grouping = GroupingThread()
 
     @property
     def watched(self) -> bool:
         """True if it was looked at a short time ago."""
         return time.monotonic() - self._looked_at < WATCHED_S
+
+    @property
+    def _recent_watched(self) -> bool:
+        """True if a page of recent observations was looked at a short time ago."""
+        return time.monotonic() - self._recent_looked_at < WATCHED_S
 
     def advance(self, runtime: Runtime) -> bool:
         """Compute some guesses that are missing or outdated; True while there are more."""
@@ -142,7 +149,7 @@ class Gallery:
         until = time.monotonic() + SLICE_S
         if until - self._renewed_at > RENEW_S:
             self._renewed_at = until
-            self._renew(runtime, self._recent(runtime))
+            self._renew(runtime, self._recent(runtime) if self._recent_watched else {})
         while self._due and time.monotonic() < until:
             rows = [self._due.popleft() for _ in range(min(SLICE_ROWS, len(self._due)))]
             self._guess(runtime, rows)
@@ -182,8 +189,10 @@ class Gallery:
     ) -> GalleryPage:
         """Return a page.  in_memory: observations whose raw input is in memory."""
         self._looked_at = time.monotonic()
+        if view.state == "recent":
+            self._recent_looked_at = self._looked_at
         recent = self._recent(runtime)
-        self._renew(runtime, recent)
+        self._renew(runtime, recent if self._recent_watched else {})
         if view.state == "labelled":
             total, items = self._labelled(view)
         else:
@@ -309,7 +318,7 @@ class Gallery:
             self._store.candidate_index(),
             self._answers,
         )
-        state = version, id(index), index.revision
+        state = version, id(index), index.revision, self._recent_watched
         if state == self._state:
             new = [key for key in recent if key not in answers]
             self._due = deque(dict.fromkeys([*reversed(new), *self._due]))

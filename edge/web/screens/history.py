@@ -42,7 +42,9 @@ GROUPS: Final = {
     "alarms": EventGroup("Alarms", "bad", ("alarm", "alarm-question", "alarm-answer")),
     "domains": EventGroup("New domains", "good", ("answered",)),
     "changes": EventGroup("Changes of series", "new", ("change-point", "anomaly")),
-    "labels": EventGroup("Labels", "accent", ("label", "relabel", "label-request", "undo")),
+    "labels": EventGroup(
+        "Labels", "accent", ("label", "relabel", "label-kept", "label-request", "undo")
+    ),
     "growth": EventGroup("Growth", "good", ("growth",)),
     "merges": EventGroup("Merges", "accent", ("merge",)),
     "bundles": EventGroup("Bundles", "accent", ("bundle-trial",)),
@@ -60,6 +62,7 @@ KIND_TITLES: Final = {
     "anomaly": "anomaly",
     "label": "label",
     "relabel": "relabelled",
+    "label-kept": "label kept",
     "label-request": "label request",
     "undo": "undone",
     "growth": "growth",
