@@ -126,7 +126,8 @@ class Gallery:
         self._answers: dict[str, _Answer] = {}
         self._due: deque[str] = deque()
         self._agreed: dict[str, dict[str, list[str]]] = {}
-        self._learned: dict[str, bool] = {}
+        self._looked_up: set[str] = set()
+        self._learned: set[str] = set()
         self._looked_at = self._recent_looked_at = self._renewed_at = -math.inf
         self._state: tuple[int, int, int, bool] | None = None
         self._grouping = GroupingThread()
@@ -157,11 +158,12 @@ class Gallery:
 
     def forget(self, ids: Iterable[str]) -> None:
         """Drop everything about observations."""
-        for key in ids:
-            self._answers.pop(key, None)
-            self._learned.pop(key, None)
-        self._grouping.drop(ids)
         gone = set(ids)
+        for key in gone:
+            self._answers.pop(key, None)
+        self._looked_up -= gone
+        self._learned -= gone
+        self._grouping.drop(gone)
         for named in self._agreed.values():
             named.update(
                 {label: [one for one in kept if one not in gone] for label, kept in named.items()}
@@ -181,8 +183,15 @@ class Gallery:
 
     def changed(self, learned: Iterable[str], unlearned: Iterable[str] = ()) -> None:
         """Note observations that became facts, and facts that are none any more."""
-        self._learned.update(dict.fromkeys(learned, True))
-        self._learned.update(dict.fromkeys(unlearned, False))
+        if not self.watched:
+            # They are looked up again; a ledger may have more than are worth the memory.
+            self._looked_up, self._learned = set(), set()
+            return
+        self._learned.update(learned)
+        self._looked_up |= self._learned
+        gone = set(unlearned)
+        self._looked_up |= gone
+        self._learned -= gone
 
     def page(
         self, runtime: Runtime, view: GalleryView, in_memory: Container[str] = ()
@@ -300,15 +309,18 @@ class Gallery:
 
     def _recent(self, runtime: Runtime) -> dict[str, BufferedObservation]:
         """Return the buffered observations that are neither learned nor waiting."""
-        index, learned = self._store.candidate_index(), self._learned
-        rows = runtime.recent()
-        unknown = [key for key, _ in rows if key not in learned]
+        found = dict(runtime.recent())
+        unknown = found.keys() - self._looked_up
         if unknown:
-            facts = self._store.lists.learned(unknown)
-            learned.update((key, key in facts) for key in unknown)
-        if len(learned) > 2 * len(rows) + FACTS_NOTED:
-            self._learned = learned = {key: learned[key] for key, _ in rows}
-        return {key: one for key, one in rows if not learned[key] and key not in index}
+            self._looked_up |= unknown
+            self._learned |= self._store.lists.learned(tuple(unknown))
+        if len(self._looked_up) > 2 * len(found) + FACTS_NOTED:
+            self._looked_up &= found.keys()
+            self._learned &= found.keys()
+        # Sets are compared without a step of the interpreter for each of thousands of ids.
+        for key in found.keys() & (self._learned | set(self._store.candidate_index())):
+            del found[key]
+        return found
 
     def _renew(self, runtime: Runtime, recent: Mapping[str, BufferedObservation]) -> None:
         """List the observations whose guess is missing; all of them once the knowledge or the
@@ -361,6 +373,7 @@ class Gallery:
     def _release(self) -> None:
         """Return the memory of a gallery that is not looked at any more."""
         if self._answers:
-            self._answers, self._learned, self._state = {}, {}, None
+            self._answers, self._state = {}, None
+            self._looked_up, self._learned = set(), set()
             self._due.clear()
             self._grouping = GroupingThread()

@@ -78,10 +78,12 @@ async def check(console: Console, request: Request) -> Response:
 async def save(console: Console, request: Request) -> Response:
     """Save a text of settings that the daemon can use, and let it read them."""
     text, mark = _text(request), field(request, "mark")
-    findings = await check_settings(console, text)
-    if any(one["state"] == "error" for one in findings):
-        return _editor(console, text, mark, findings, saved=False)
     try:
+        # Said at once: the check takes seconds.
+        settings_file.unchanged_text(console.folder, mark)
+        findings = await check_settings(console, text)
+        if any(one["state"] == "error" for one in findings):
+            return _editor(console, text, mark, findings, saved=False)
         settings_file.save(console.folder, text, mark)
     except AskError as error:
         findings = [finding("settings", "error", error.reason, error.hint)]

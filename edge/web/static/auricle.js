@@ -118,7 +118,7 @@
   // The click that a press ends with comes after its end.
   const release = () => { if (pressed) { pressed = false; setTimeout(catchUp); } };
   const press = () => { pressed = true; };
-  addEventListener("pointerdown", press, true);
+  addEventListener("pointerdown", () => { focused = null; press(); }, true);
   for (const name of ["pointerup", "pointercancel", "dragend", "blur", "pagehide"]) addEventListener(name, release);
   addEventListener("keydown", (event) => { if (event.key === " " && event.target.matches?.("button, summary, input")) press(); }, true);
   addEventListener("keyup", (event) => { if (event.key === " ") release(); });
@@ -127,15 +127,15 @@
   let focused = null;
   body.addEventListener("htmx:before:swap", (event) => {
     const part = event.target;
-    focused = part.contains(document.activeElement) ? document.activeElement : null;
+    if (document.activeElement !== body) focused = document.activeElement;
     if (!part.getAttribute("hx-trigger")?.includes("auricle:")) return;
     if (pressed || typedIn(part)) { event.preventDefault(); late = true; }
   });
-  // A part that moved on the page has lost the focus.
-  body.addEventListener("htmx:after:swap", () => {
-    if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
-    focused = null;
-  });
+  // What moved on the page with an update has lost the focus.
+  body.addEventListener("htmx:finally:swap", () => setTimeout(() => {
+    if (focused?.isConnected && document.activeElement === body) focused.focus({ preventScroll: true });
+  }));
+  addEventListener("focusin", () => { focused = null; });
 
   // --- live data ---
   const state = document.getElementById("live-state");

@@ -1,5 +1,5 @@
-"""Parts of pages that all open pages share, without a browser: its driver occupies the thread's event
-loop."""
+"""Parts of pages that all open pages share, without a browser: its driver occupies the thread's
+event loop."""
 
 from __future__ import annotations
 
