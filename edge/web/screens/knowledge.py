@@ -104,7 +104,7 @@ async def suspicious(console: Console, request: Request) -> Response:
 
 async def keep(console: Console, request: Request) -> Response:
     """Keep a label that looked suspicious."""
-    home, name, label = (field(request, one) for one in ("home", "id", "label"))
+    home, name, label = (field(request, one) for one in ("home", "observation", "label"))
     await console.ask("keep-label", home=home, observation_id=name, label=label)
     undo_id = kept_undo_id(home, name, label)
     return console.done(f"Kept as {label}.", to="knowledge", tone="quiet", undo_id=undo_id)
@@ -112,7 +112,7 @@ async def keep(console: Console, request: Request) -> Response:
 
 async def look_again(console: Console, request: Request) -> Response:
     """Take back that a label is kept: it may look wrong again."""
-    home, name, label = (field(request, one) for one in ("home", "id", "label"))
+    home, name, label = (field(request, one) for one in ("home", "observation", "label"))
     await console.ask("keep-label", home=home, observation_id=name, label=label, kept=False)
     return console.done(f"{label} is checked again.", to="knowledge", tone="quiet")
 
@@ -123,7 +123,7 @@ async def relabel(console: Console, request: Request) -> Response:
     body = await console.ask(
         "relabel",
         home=field(request, "home"),
-        select={"ids": [field(request, "id")]},
+        select={"ids": [field(request, "observation")]},
         label=label,
     )
     undo_id = str(body.get("undo_id", ""))
