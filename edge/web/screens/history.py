@@ -131,7 +131,7 @@ async def page(console: Console, request: Request) -> Response:
     events = body["events"]
     values: dict[str, Any] = {
         "view": view,
-        "days": _days(events),
+        "days": by_day(events),
         "older": view.address(events[-1]["number"]) if body["more"] else "",
         "groups": GROUPS,
         "titles": KIND_TITLES,
@@ -184,14 +184,16 @@ def read_view(request: Request) -> HistoryView:
     )
 
 
-def _days(events: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
-    """Return events by day in UTC, in the order given."""
+def by_day(events: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """Return events by day in UTC, the newest first: what a series tells of yesterday may have been
+    recorded today."""
 
     def day(one: Mapping[str, Any]) -> str:
         moment = datetime.fromtimestamp(one["at_ns"] / NS_PER_S, UTC)
         return f"{moment:%A} {moment.day} {moment:%B %Y}"
 
-    return [(name, list(group)) for name, group in groupby(events, key=day)]
+    newest = sorted(events, key=lambda one: one["at_ns"], reverse=True)
+    return [(name, list(group)) for name, group in groupby(newest, key=day)]
 
 
 SCREEN: Final = Screen(

@@ -11,6 +11,8 @@ pytestmark = needs_browser
 
 SAVE_MS = 120_000
 """Longest check of settings, which starts a program, on a busy machine."""
+SAVED = "#settings .message-good"
+"""The message after a save; its text alone would match the help below the field."""
 STREAM = '[streams.gate]\nsource = "stdin"\n'
 
 
@@ -43,7 +45,7 @@ def test_a_mistake_is_shown_at_its_line_and_saved_nowhere(tmp_path) -> None:
         field = seen.page.get_by_label("auricle.toml")
         field.fill(f'{before}\n[streams.more]\nsource = "folder"\npath = "{tmp_path}"\n')
         press(seen, "Save")
-        seen.page.get_by_text("Saved.").wait_for(timeout=SAVE_MS)
+        seen.page.locator(SAVED).wait_for(timeout=SAVE_MS)
         seen.page.get_by_text("streams: changed").wait_for()
         assert (home / "auricle.toml.backup").read_text("utf-8") == before
         seen.page.locator("#health").get_by_text("more").first.wait_for()
@@ -61,7 +63,7 @@ def test_two_owners_do_not_overwrite_each_other(tmp_path) -> None:
             page.goto(seen.console.address + "health")
         seen.page.get_by_label("auricle.toml").fill(text_of(home) + "\n# mine\n")
         press(seen, "Save")
-        seen.page.get_by_text("Saved.").wait_for(timeout=SAVE_MS)
+        seen.page.locator(SAVED).wait_for(timeout=SAVE_MS)
         other.get_by_label("auricle.toml").fill(text_of(home) + "\n# yours\n")
         other.get_by_role("button", name="Save", exact=True).click()
         other.get_by_text("changed meanwhile").wait_for()
@@ -94,7 +96,7 @@ def test_a_live_update_does_not_move_a_pressed_button(tmp_path) -> None:
         page.wait_for_timeout(500)
         assert page.get_by_text("Something new").count() == 0
         page.mouse.up()
-        page.get_by_text("Saved.").wait_for(timeout=SAVE_MS)
+        page.locator(SAVED).wait_for(timeout=SAVE_MS)
         page.get_by_text("Something new").first.wait_for()
         assert "# mine" in text_of(home)
 

@@ -116,6 +116,7 @@ def test_a_live_update_leaves_what_is_pressed_or_focused(seen):
     assert page.get_by_label("Old name").input_value() == "wor"
     assert page.evaluate("document.activeElement.id") == "rename-old"
     page.get_by_label("Old name").fill("")
+    keep.scroll_into_view_if_needed()
     box = keep.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()

@@ -71,7 +71,9 @@ def test_trouble_is_said_where_it_is(tmp_path) -> None:
 def test_a_card_stays_that_of_its_stream(tmp_path) -> None:
     """When the order of the cards changes, each element still shows the stream that it showed: what
     has the focus or is pressed does not become that of another stream."""
-    streams = '[streams.aside]\nsource = "http"\n[streams.gate]\nsource = "stdin"\n'
+    (tmp_path / "empty").mkdir()
+    streams = f'[streams.aside]\nsource = "folder"\npath = "{tmp_path / "empty"}"\n'
+    streams += '[streams.gate]\nsource = "stdin"\n'
     with browsing(daemon_home(tmp_path / "home", streams, facts=300)) as seen:
         cards = seen.page.locator("article.now-card")
         assert cards.locator("h2").all_inner_texts() == ["aside", "gate"]
