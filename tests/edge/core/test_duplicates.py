@@ -125,7 +125,7 @@ def test_an_unknown_guard_is_rejected() -> None:
     """A request with another word changes nothing."""
     world = World([fact("x")])
     sound = ForgetRequest(request_id="r", selector=Selector(label="a"))
-    request = msgspec.structs.replace(sound, duplicates="most")  # type: ignore[arg-type]
+    request = msgspec.structs.replace(sound, duplicates="most")
     assert "duplicates must be" in world.ask(request, Rejected).reason
 
 
