@@ -338,7 +338,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     sample; window_p: of the stream's window.  reason: why `known` is None.  degraded: the stream is
     in an unlabelled domain, and the nearest learned domains answer.  observed_rate, observed_low,
     observed_high: see `ObservedRate`; None while nothing was observed.  provisional: the parts that
-    a forget request dropped and that it is made without, see `Knowledge.provisional`.
+    a forget request dropped and that it is made without, and "judgement" while an adaptor answers
+    that was made again after one and is not judged yet; see `Knowledge.provisional`.
     """
 
     observation_id: str

@@ -66,6 +66,7 @@ class StoreReader(ForgetReads, ReceiptReads):
         self._key = DigestKey(path, writable=writable)
         self._hashes: dict[str, str] = {}
         self._records: dict[str, tuple[AdaptorRecord, ...]] | None = None
+        self._ended: dict[str, PendingAdaptor] | None = None
         self._columns: tuple[str, ...] | None = None
         self._keys = self._tombstone_keys()
         self._width = int(self._meta("width") or b"0")
@@ -217,13 +218,16 @@ class StoreReader(ForgetReads, ReceiptReads):
 
     def pending_adaptors(self) -> dict[str, PendingAdaptor]:
         """See `facts.Ledger`."""
+        if self._ended is not None:
+            return self._ended
         rows = self._rows(f"SELECT {PENDING_COLUMNS} FROM pending_adaptors ORDER BY domain")
         try:
-            return {row[0]: pending_from_row(row) for row in rows}
+            self._ended = {row[0]: pending_from_row(row) for row in rows}
         except ValueError as error:
             raise StateCorruptError(
                 f"reading the pending adaptors in {self.path}: one is damaged", DAMAGED
             ) from error
+        return self._ended
 
     def attempts(self) -> dict[str, str]:
         """See `facts.Ledger`."""

@@ -265,7 +265,7 @@ class Store(StoreReader):
         except BaseException:
             # Values read during the change that is rolled back must not stay.
             self._totals, self._times = None, CaptureTimes()
-            self._records = self._candidates = None
+            self._records = self._ended = self._candidates = None
             raise
         finally:
             self._nested, self._recording = False, None
@@ -472,7 +472,7 @@ class Store(StoreReader):
             elif effect.request is not None:
                 write_pending(db, effect.request)
             put_meta(db, "unscrubbed", b"1")
-        self._records = None
+        self._records = self._ended = None
         self.buried = ContentTombstones(self._rows, self._keys)
         self.candidate_index().drop(effect.ids)
         if isinstance(effect, ExcludeFacts):
@@ -559,7 +559,7 @@ class Store(StoreReader):
         """Change adaptors in a transaction; the cached records are read again afterwards."""
         with self._transaction(doing) as db:
             yield db
-        self._records = None
+        self._records = self._ended = None
 
     @contextmanager
     def _transaction(self, doing: str) -> Iterator[sqlite3.Connection]:

@@ -82,6 +82,8 @@ async def receipt(console: Console, request: Request) -> Response:
     if not running:
         body = await console.ask("receipts", home=home, limit=RECEIPTS_MAX)
         found, pending = (_of(request_id, body[name]) for name in ("receipts", "pending"))
+    if found is not None:
+        JOBS.completed(request_id)
     if found is None and pending is None and job is None:
         raise AskError(f"there is no receipt {request_id!r}", "choose one from the list")
     return _show_receipt(console, request_id, home, found, job=job, pending=pending)
