@@ -21,7 +21,7 @@ from .jobs import GrowthJob, GrowthResult
 from .knowledge import Contribution
 from .pending_forgets import AdvanceForget, CompleteForget, ExcludeFacts, RenameDomain
 from .recalibration import Recalibration
-from .receipt import DuplicateGuard, Receipt
+from .receipt import DuplicateGuard, Receipt, SeriesRange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,11 +250,12 @@ class ReleaseActions(msgspec.Struct, frozen=True):
 class EraseFacts(msgspec.Struct, frozen=True):
     """Ids to erase, with tombstones so that a redelivery is not learned again, and the receipt, all
     in one transaction.  The contents of facts and candidates, and these `contents` of observations
-    that the ledger does not hold, get tombstones too, see `Receipt.duplicates`."""
+    that the ledger does not hold, get tombstones too, see `Receipt.duplicates`; so do `ranges`."""
 
     ids: tuple[str, ...]
     receipt: Receipt
     contents: tuple[bytes, ...] = ()
+    ranges: tuple[SeriesRange, ...] = ()
 
     @property
     def duplicates(self) -> DuplicateGuard:
