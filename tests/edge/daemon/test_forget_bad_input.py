@@ -68,7 +68,7 @@ def receipts(folder: Path) -> dict[str, Any]:
     """The receipts, the pending requests and why these do not go on; while the home is closed,
     since its disk is full, that is all."""
     answer = ask(folder, "receipts", id=secrets.token_hex(8))
-    closed = {"receipts": [], "pending": [], "problem": answer.get("reason")}
+    closed: dict[str, Any] = {"receipts": [], "pending": [], "problem": answer.get("reason")}
     return dict(answer.get("body") or closed)
 
 

@@ -37,9 +37,9 @@ def home(tmp_path: Path) -> Path:
 def daemon(home: Path) -> Iterator[Process]:
     """A daemon of the home."""
     made = Process(home)
-    yield made
-    if made.process.poll() is None:
-        made.kill()
+    with made.process:
+        yield made
+        made.process.kill()
 
 
 def facts(home: Path) -> int:
