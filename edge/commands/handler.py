@@ -245,15 +245,19 @@ class CommandHandler:
         else:
             self._failed.pop(doing, None)
 
-    def refuse(self, order: "PendingCommand | ReceivedContribution", reason: str) -> None:
-        """Answer a command that cannot be executed now."""
+    def refuse(
+        self, order: "PendingCommand | ReceivedContribution", reason: str, hint: str = ""
+    ) -> None:
+        """Answer a command that cannot be executed now.  hint: what to do before it is sent
+        again."""
         if not isinstance(order, PendingCommand):
             log.warning("contribution_not_adopted", device=order.device, reason=reason)
             return
         name = (
             order.parsed.request.id if isinstance(order.parsed, ParsedCommand) else order.parsed.id
         )
-        refusal = Refusal(reason, "send it again later, with the same id", name)
+        again = "send it again later, with the same id"
+        refusal = Refusal(reason, f"{hint}; then {again}" if hint else again, name)
         self._answer(order, refused(order.verb, refusal), kept=False)
 
     def _parse(self, arrival: InboundMessage, verb: str) -> ParsedCommand | Refusal:

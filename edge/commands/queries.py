@@ -137,6 +137,7 @@ def _receipts(request: Request, context: CommandContext) -> Iterator[tuple[str, 
     home = open_home(request, context)
     store, pending = home.store, home.runtime.pending_forgets()
     yield "pending", [msgspec.to_builtins(one) for one in pending]
+    yield "problem", home.forget_problem
     yield "receipts", store.lists.receipts(request.limit)
     yield "total", store.receipt_count()
 

@@ -52,12 +52,14 @@ from .pending_forgets import (
     PendingForget,
     RenameDomain,
 )
-from .receipt import Receipt
 from .receipts import (
     Rebuilt,
     add_evictions,
     keyed_digest,
+    nothing_matches,
+    other_selection,
     placed_domains,
+    repeated_request,
     subject_renames,
     write_receipt,
 )
@@ -146,6 +148,14 @@ class RuntimeForgetting(ABC):
             for key, one in self._pending.items()
         )
 
+    def leave_out_pending(self) -> None:
+        """Let the facts of pending requests that are still in the ledger count as absent.  For a
+        ledger that cannot be written; elsewhere they are erased.  Cost: one projection per fact."""
+        chosen = (self._pending[key].receipt.selector for key in self._erasing)
+        ids = sorted({key for selector in chosen for key in self._ledger.select(selector)})
+        if ids:
+            self.knowledge.remove(self._learner.facts(tuple(ids)), forgotten=True)
+
     def _restore_pending(self) -> None:
         """Go on with the requests that were pending when the ledger was last used."""
         found = self._ledger.pending_forgets()
@@ -175,7 +185,7 @@ class RuntimeForgetting(ABC):
     def _forget(self, event: ForgetRequest) -> Iterator[Effect]:
         stored = self._ledger.receipt(event.request_id, event.selector)
         if stored is not None:
-            yield _repeated(event, stored)
+            yield repeated_request(event, stored)
             return
         if event.request_id in self._pending:
             yield self._progress(event)
@@ -198,7 +208,7 @@ class RuntimeForgetting(ABC):
             yield _reject(
                 event.request_id,
                 "forgetting: nothing matches the selection",
-                "name at least one of id, subject, stream, recording, domain, label, time range",
+                nothing_matches(self._ledger),
             )
             return
         # A redelivered observation may match while the fact of that id does not: the fact stays.
@@ -210,6 +220,7 @@ class RuntimeForgetting(ABC):
             streams=streams,
             recalibrated=recalibrated,
             series=series,
+            ranges=self.series.erased_ranges if event.duplicates != "off" else (),
             contents=self._contents_of(matched - ids - facts),
         )
         self._prefetched.clear()
@@ -257,7 +268,7 @@ class RuntimeForgetting(ABC):
             yield StoreGeometry(geometry)
         yield from levels
         yield from found.release()
-        yield EraseFacts(tuple(sorted(erased)), receipt, found.contents)
+        yield EraseFacts(tuple(sorted(erased)), receipt, found.contents, found.ranges)
         yield from ended
         yield Publish(receipt)
 
@@ -292,8 +303,10 @@ class RuntimeForgetting(ABC):
         self._pending[event.request_id] = pending
         self._queue.extend(pending.unlabelled)
         self._erasing.append(event.request_id)
-        if not whole and self.knowledge.may_wait:
-            self.knowledge.mask(leaving)
+        if not whole:
+            yield from self._growth.abandon(leaving.keys())
+            if self.knowledge.may_wait:
+                self.knowledge.mask(leaving)
         self._note_geometry(pending, found.ids if whole else None)
         yield from found.release()
         ids = tuple(sorted(found.ids))[:SLICE_FACTS]
@@ -334,6 +347,7 @@ class RuntimeForgetting(ABC):
         new = isinstance(found, Matched)
         streams = found.streams if isinstance(found, Matched) else found
         contents = found.contents if isinstance(found, Matched) else ()
+        ranges = found.ranges if isinstance(found, Matched) else ()
         known, selector = self.knowledge, pending.receipt.selector
         facts = self._learner.facts(ids)
         room = SLICE_FACTS - len(ids)
@@ -370,6 +384,7 @@ class RuntimeForgetting(ABC):
             request=pending if changed else None,
             duplicates=receipt.duplicates,
             contents=contents,
+            ranges=ranges,
         )
         yield from ended
 
@@ -471,7 +486,7 @@ class RuntimeForgetting(ABC):
         """Answer a request that is accepted and not complete."""
         pending = self._pending[event.request_id]
         if pending.receipt.selector != event.selector:
-            return _other_selection(event)
+            return other_selection(event)
         parts = ", ".join(self.awaiting) or "facts to be erased"
         detail = f"excluded; the receipt follows once these are done: {parts}"
         return Publish(Acknowledgement(event.request_id, pending.receipt.facts_forgotten, detail))
@@ -572,19 +587,6 @@ class RuntimeForgetting(ABC):
 def tap_spans(slices: tuple[slice, ...]) -> tuple[tuple[int, int], ...]:
     """Return a card's tap slices as (start, stop) pairs, as `hdc` takes them."""
     return tuple((part.start, part.stop) for part in slices)
-
-
-def _repeated(event: ForgetRequest, stored: Receipt) -> Publish:
-    """Answer a request that was completed before with its receipt."""
-    return Publish(stored) if stored.selector == event.selector else _other_selection(event)
-
-
-def _other_selection(event: ForgetRequest) -> Publish:
-    return _reject(
-        event.request_id,
-        "forgetting: this request id was used for another selection",
-        "give each request an id of its own",
-    )
 
 
 def _reject(subject_id: str, reason: str, hint: str) -> Publish:
