@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -105,13 +104,15 @@ class Programs:
         if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
             path.unlink()
         with path.open("ab") as log:
-            start = partial(
-                subprocess.Popen,
-                [*PROGRAM, *_run_words(self._folder)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-            )
+
+            def start() -> "subprocess.Popen[bytes]":
+                return subprocess.Popen(  # noqa: S603 - this interpreter, fixed words
+                    [*PROGRAM, *_run_words(self._folder)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                )
+
             loop = asyncio.get_running_loop()
             self._daemon = await loop.run_in_executor(self._launcher, start)
 

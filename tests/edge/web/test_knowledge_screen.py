@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.console.browser import DESKTOP
 from edge.commands import send_to_daemon
 from edge.commands.requests import KnowledgeCommand
 from edge.core.events import Enrol
@@ -47,6 +48,7 @@ def running(tmp_path_factory):
         home.feed(Enrol(tuple(facts)))
     with browsing(folder) as found:
         yield found
+    assert found.daemon is not None
     if found.daemon.process.poll() is None:  # a test has started another one
         found.daemon.kill()
 
@@ -90,6 +92,16 @@ def test_a_suspicious_label_is_corrected_and_undone(seen):
     assert concepts(seen)["hall", "ok"] == 20
     page.locator("#toasts").get_by_role("button", name="Undo").click()
     until(lambda: concepts(seen)["hall", "ok"] == 19)
+
+
+def test_it_is_no_wider_than_a_phone(seen):
+    """Tables scroll within their frame: the page itself does not."""
+    seen.page.set_viewport_size({"width": 360, "height": 740})
+    try:
+        seen.page.get_by_role("button", name="Grow").first.wait_for()
+        assert seen.page.evaluate("document.documentElement.scrollWidth") == 360
+    finally:
+        seen.page.set_viewport_size(DESKTOP)
 
 
 KEEP = "Keep f-0-4 as worn"
@@ -139,6 +151,7 @@ def test_a_kept_label_survives_restarts_and_is_taken_back(seen):
     page.get_by_role("button", name=KEEP).click(timeout=60_000)
     page.get_by_text(NONE).wait_for(timeout=60_000)
     port = seen.console.address.rpartition(":")[2].strip("/")
+    page.goto("about:blank")
     seen.console.process.terminate()
     seen.console = seen.console.again(port)
     seen.daemon.stop()
