@@ -37,8 +37,8 @@ FRESH: Final = frozenset({"adaptors", "candidates", "status", "health"}) | (
     LOCAL_COMMANDS.keys() - COMMANDS.keys() - {"label-many", "unlabel", "undo"}
 )
 """Commands without a journal entry: a repeated one gets a new answer.  They only read, except
-`false-alarm-rate`, which opens the home and its journal again, and `bundle-record` and
-`bundle-remove`, which refuse to do the same twice."""
+`keep-label`, which may be repeated, `false-alarm-rate`, which opens the home and its journal again,
+and `bundle-record` and `bundle-remove`, which refuse to do the same twice."""
 
 COUNT_S: Final = 0.004
 """Longest count of agreeing observations in one turn of the loop: as long as its decisions may take
@@ -212,7 +212,8 @@ class CommandHandler:
     @staticmethod
     def changes(order: "PendingCommand | ReceivedContribution") -> bool:
         """Return whether a command does more than read."""
-        return not (isinstance(order, PendingCommand) and order.verb in FRESH)
+        reads = FRESH - {"keep-label"}
+        return not (isinstance(order, PendingCommand) and order.verb in reads)
 
     def maintain(self) -> None:
         """Publish contributions, check bundle trials and delete old records of actions; call it

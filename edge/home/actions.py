@@ -207,7 +207,9 @@ def learn(home: Home, lesson: Lesson) -> LearnSummary:
     known = KnownNames.of(home.store.concepts())
     given = KnownNames.of((fact.domain, fact.label) for fact in lesson.facts)
     ack = acknowledged(home.feed(Enrol(lesson.facts)))
-    digest = after_change(f"{ack.count} facts were learned and kept", home.refit_geometry)
+    done = f"{ack.count} facts were learned and kept"
+    digest = after_change(done, home.refit_geometry)
+    after_change(done, home.prepare_answers)
     return LearnSummary(
         count=ack.count,
         detail=ack.detail,

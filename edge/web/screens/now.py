@@ -64,7 +64,7 @@ async def page(console: Console, _request: Request) -> Response:
 
 async def cards(console: Console, _request: Request) -> Response:
     """Show the cards alone, for a page that is open."""
-    return console.render("now_cards.html", **await _content(console))
+    return await console.parts.shared.render(console, "now_cards.html", _content)
 
 
 async def confirm(console: Console, request: Request) -> Response:
