@@ -4,16 +4,16 @@ The mean describes a class of many small groups poorly; its nearest sample descr
 hash of the code chooses the exemplars, so that the choice depends only on the set of samples.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isqrt
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import native
-from .blocks import Packed
-from .geometry import Codes, Geometry, Words, keys_of
+from .geometry import Codes, Geometry, Joined, Words, keys_of
 from .integers import Ints, all_ones, root
 from .layouts import ExemplarsLayout, lay_exemplars
 
@@ -129,18 +129,15 @@ def nearest_to_one(exemplars: Exemplars, columns: Ints, plane: Ints) -> tuple[in
     return int(least), isqrt(int(np.vecdot(away, away).min()))
 
 
-def pack_exemplars(held: list[Exemplars]) -> Packed:
+def pack_exemplars(held: Sequence[Exemplars]) -> dict[str, NDArray[Any] | Joined]:
     """Return all exemplars as integer arrays, with the number of rows of each concept."""
-    empty = np.empty((0, 0), dtype=np.float32)
-    columns = [e.columns for e in held]
-    plane = [e.plane for e in held]
+    sizes = [[len(e), len(e.columns), len(e.plane)] for e in held]
+    empty, whole = np.empty((0, 0), dtype=np.float32), np.dtype(np.int32)
     return {
-        "exemplars.sizes": np.asarray(
-            [[len(e), len(e.columns), len(e.plane)] for e in held], dtype=np.int64
-        ),
+        "exemplars.sizes": np.asarray(sizes, dtype=np.int64),
         "exemplars.keys": np.concatenate([np.empty(0, dtype=np.uint64), *(e.keys for e in held)]),
-        "exemplars.columns": (np.concatenate(columns) if held else empty).astype(np.int32),
-        "exemplars.plane": (np.concatenate(plane) if held else empty).astype(np.int32),
+        "exemplars.columns": Joined(whole, [e.columns for e in held] or [empty]),
+        "exemplars.plane": Joined(whole, [e.plane for e in held] or [empty]),
     }
 
 

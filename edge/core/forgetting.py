@@ -29,11 +29,11 @@ from .events import (
     FitGeometry,
     ForgetRequest,
     Publish,
-    Rejected,
     StoreGeometry,
 )
 from .facts import Concept, Ledger, Selector
 from .forecasting import SeriesTracker
+from .forget_answers import other_selection, reject, still_pending
 from .knowledge import (
     GeometryFitter,
     GeometryRefit,
@@ -53,10 +53,10 @@ from .pending_forgets import (
     RenameDomain,
 )
 from .receipt import Receipt
+from .receipt_issue import KnownDigest, complete_receipt
 from .receipts import (
     Rebuilt,
     add_evictions,
-    keyed_digest,
     placed_domains,
     subject_renames,
     write_receipt,
@@ -73,7 +73,8 @@ class RuntimeForgetting(ABC):
     """The part of a `Runtime` that forgets; it has the attributes named here.
 
     _pending: requests without a receipt by id, oldest first.  _erasing: those with facts that are
-    still in the ledger.  _queue: ids besides facts that wait to be erased.
+    still in the ledger.  _queue: ids besides facts that wait to be erased.  issued: receipts, by
+    request, that are stored and not published: remains of their facts may be in the file.
     _renames: domains that wait for another name.  _geometry_due: the
     geometry must be fitted again, or it is not known yet that it need not be.  _derived: the
     result of that, until it is installed.  _gone: what was forgotten since that began.
@@ -92,6 +93,8 @@ class RuntimeForgetting(ABC):
     _geometries: GeometryFitter
     _prefetched: BatchPrefetch
     _pending: dict[str, PendingForget]
+    issued: dict[str, Receipt]
+    _known_digest: KnownDigest
     _erasing: list[str]
     _queue: list[str]
     _renames: list[tuple[str, str]]
@@ -102,8 +105,9 @@ class RuntimeForgetting(ABC):
 
     @property
     def forgetting(self) -> bool:
-        """Whether a forget request is pending; feed `AdvanceForget` often then."""
-        return bool(self._pending)
+        """Whether a forget request is pending, or its receipt is not published; feed
+        `AdvanceForget` often then."""
+        return bool(self._pending or self.issued)
 
     @property
     def erasing(self) -> bool:
@@ -127,7 +131,7 @@ class RuntimeForgetting(ABC):
     def advances(self) -> bool:
         """Whether `AdvanceForget` would get the pending requests on now."""
         if self._erasing or self._renames or not self._pending:
-            return bool(self._erasing or self._renames)
+            return bool(self._erasing or self._renames or self.issued)
         if self._geometry_due:
             waits = self.knowledge.may_wait and not self._geometry_failed
             return not (waits and self._takes_geometry())
@@ -149,7 +153,8 @@ class RuntimeForgetting(ABC):
     def _restore_pending(self) -> None:
         """Go on with the requests that were pending when the ledger was last used."""
         found = self._ledger.pending_forgets()
-        self._pending = {one.receipt.request_id: one for one in found}
+        self._pending, self.issued = {one.receipt.request_id: one for one in found}, {}
+        self._known_digest = KnownDigest()
         self._erasing = [one.receipt.request_id for one in found if not one.excluded]
         self._queue = [key for one in found if not one.excluded for key in one.unlabelled]
         self._renames = [pair for one in found for pair in one.renames]
@@ -175,14 +180,14 @@ class RuntimeForgetting(ABC):
     def _forget(self, event: ForgetRequest) -> Iterator[Effect]:
         stored = self._ledger.receipt(event.request_id, event.selector)
         if stored is not None:
-            yield _repeated(event, stored)
+            yield self._repeated(event, stored)
             return
         if event.request_id in self._pending:
             yield self._progress(event)
             return
         obstacle = self._near_obstacle(event)
         if obstacle:
-            yield _reject(event.request_id, obstacle, "nothing was forgotten; use exact duplicates")
+            yield reject(event.request_id, obstacle, "nothing was forgotten; use exact duplicates")
             return
         series = self.series.forget(event.selector)
         if not self._deferring:
@@ -195,7 +200,7 @@ class RuntimeForgetting(ABC):
         streams = self._streams_of(ids, buffered)
         recalibrated = self._levels.matching(event.selector, streams)
         if event.selector.empty or not (ids | matched or series or recalibrated):
-            yield _reject(
+            yield reject(
                 event.request_id,
                 "forgetting: nothing matches the selection",
                 "name at least one of id, subject, stream, recording, domain, label, time range",
@@ -277,7 +282,8 @@ class RuntimeForgetting(ABC):
         shaped = bool(found.ids) and held is not None
         if held is not None and whole:
             shaped = self._geometries.shaped_by(held, found.ids)
-        before = "" if self._deriving or self.erasing else self.digest()
+        known = None if self._deriving or self.erasing else self._known_digest
+        before = known.get(self.knowledge, self._ledger, self.digest) if known else ""
         rebuilt = Rebuilt(before, "", (), frozen=shaped and not event.refit_geometry)
         receipt = write_receipt(event, leaving, rebuilt, self._ledger, renames)
         pending = PendingForget(
@@ -298,7 +304,7 @@ class RuntimeForgetting(ABC):
         yield from found.release()
         ids = tuple(sorted(found.ids))[:SLICE_FACTS]
         yield from self._exclude(pending, ids, found, event.requested_at_ns)
-        if not (self.erasing or self.awaiting):
+        if not (self.erasing or self.awaiting or self.knowledge.may_wait):
             yield from self._complete(event.requested_at_ns)
         else:
             yield self._progress(event)
@@ -378,6 +384,9 @@ class RuntimeForgetting(ABC):
     def _advance_forget(self, event: AdvanceForget) -> Iterator[Effect]:
         if not self._deferring:
             self.series.finish_replay()
+        if self.issued:
+            yield from self._publish_issued()
+            return
         if not self._pending:
             return
         if self._erasing:
@@ -392,8 +401,13 @@ class RuntimeForgetting(ABC):
             return
         if self._geometry_due:
             yield from self._install_geometry()
-        if not self.awaiting:
-            yield from self._complete(event.at_ns)
+        if self.awaiting:
+            return
+        if self.knowledge.may_wait and not self._known_digest.knows(self.knowledge, self._ledger):
+            # A step of its own.
+            self._known_digest.get(self.knowledge, self._ledger, self.digest)
+            return
+        yield from self._complete(event.at_ns)
 
     def _rename_next(self) -> Iterator[Effect]:
         """Move a slice of facts out of a domain that names a forgotten subject, or end its name."""
@@ -450,31 +464,37 @@ class RuntimeForgetting(ABC):
                 self._pending[key] = replace(one, receipt=receipt)
 
     def _complete(self, at_ns: int) -> Iterator[Effect]:
-        """Issue the receipts of all pending requests."""
-        after = self.digest()
+        """Store the receipts of all pending requests.  Where decisions go on meanwhile, they are
+        published with the next `AdvanceForget`."""
+        after = self._known_digest.get(self.knowledge, self._ledger, self.digest)
         pending, self._pending = tuple(self._pending.values()), {}
         self.knowledge.dropped.pending = False
         yield from self._levels.rebase(self.knowledge)
         for one in pending:
-            digest = keyed_digest(one.receipt.request_id, after, self._ledger)
-            receipt = replace(
-                one.receipt,
-                digest_after=digest,
-                placed=placed_domains(one.domains, self._ledger, dict(one.renames)),
-                completed_at_ns=max(1, at_ns),
-                devices=self._ledger.device_orders(one.receipt.request_id, ()),
-            )
+            receipt = complete_receipt(one, self._ledger, after, at_ns)
+            self.issued[receipt.request_id] = receipt
             yield CompleteForget(receipt)
-            yield Publish(receipt)
+        if not self.knowledge.may_wait:
+            yield from self._publish_issued()
+
+    def _publish_issued(self) -> Iterator[Effect]:
+        issued, self.issued = tuple(self.issued.values()), {}
+        yield from map(Publish, issued)
 
     def _progress(self, event: ForgetRequest) -> Publish:
         """Answer a request that is accepted and not complete."""
         pending = self._pending[event.request_id]
         if pending.receipt.selector != event.selector:
-            return _other_selection(event)
-        parts = ", ".join(self.awaiting) or "facts to be erased"
-        detail = f"excluded; the receipt follows once these are done: {parts}"
-        return Publish(Acknowledgement(event.request_id, pending.receipt.facts_forgotten, detail))
+            return other_selection(event)
+        return still_pending(pending.receipt, ", ".join(self.awaiting) or "facts to be erased")
+
+    def _repeated(self, event: ForgetRequest, stored: Receipt) -> Publish:
+        """Answer a request that is complete with its receipt, if that may be published."""
+        if stored.selector != event.selector:
+            return other_selection(event)
+        if event.request_id in self.issued:
+            return still_pending(stored, "remains in the file")
+        return Publish(stored)
 
     # --- background -----------------------------------------------------------------------------
 
@@ -513,7 +533,7 @@ class RuntimeForgetting(ABC):
 
     def _fit_geometry(self, _event: FitGeometry) -> Iterator[Effect]:
         if not self.knowledge.own.keys:
-            yield _reject(
+            yield reject(
                 "fit_geometry",
                 "fitting the geometry: the ledger has no facts",
                 "learn something first",
@@ -572,20 +592,3 @@ class RuntimeForgetting(ABC):
 def tap_spans(slices: tuple[slice, ...]) -> tuple[tuple[int, int], ...]:
     """Return a card's tap slices as (start, stop) pairs, as `hdc` takes them."""
     return tuple((part.start, part.stop) for part in slices)
-
-
-def _repeated(event: ForgetRequest, stored: Receipt) -> Publish:
-    """Answer a request that was completed before with its receipt."""
-    return Publish(stored) if stored.selector == event.selector else _other_selection(event)
-
-
-def _other_selection(event: ForgetRequest) -> Publish:
-    return _reject(
-        event.request_id,
-        "forgetting: this request id was used for another selection",
-        "give each request an id of its own",
-    )
-
-
-def _reject(subject_id: str, reason: str, hint: str) -> Publish:
-    return Publish(Rejected(subject_id, reason, hint))

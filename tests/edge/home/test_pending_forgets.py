@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from edge.core.pending_forgets import AdvanceForget
 from edge.core.receipt import Receipt
 from edge.home.home import Home
 from edge.storage import Store
+from edge.storage.database import BUSY_TIMEOUT_S
 from tests.homes import new_home
 from tests.worlds import fact, vector
 
@@ -105,6 +107,7 @@ def complete(home: Home) -> list[Message]:
             return found
         home.refit()
         home._fitter.join()  # noqa: SLF001  the test waits for the thread
+        home._overwriter.join()  # noqa: SLF001  likewise
         if home.advances_forget:
             found += home.feed(AdvanceForget(7))
     raise AssertionError(f"still pending: {home.runtime.pending_forgets()}")
@@ -188,7 +191,7 @@ def test_a_whole_domain_and_another_request_meanwhile(home):
     ]
 
 
-@pytest.mark.parametrize("turns", range(12))
+@pytest.mark.parametrize("turns", range(16))
 def test_a_request_goes_on_after_a_crash(folder, turns):
     """Wherever a request was cut off, the next start completes it."""
     home = Home(folder, deferring=True)
@@ -198,6 +201,7 @@ def test_a_request_goes_on_after_a_crash(folder, turns):
         if home.runtime.forgetting:
             home.refit()
             home._fitter.join()  # noqa: SLF001  the test waits for the thread
+            home._overwriter.join()  # noqa: SLF001  likewise
             if home.advances_forget:
                 home.feed(AdvanceForget(7))
     home.store.close()  # nothing else is closed: it is as if it were killed
@@ -269,6 +273,74 @@ def test_a_full_disk_keeps_the_facts_or_the_request(home, monkeypatch):
     monkeypatch.setattr(Store, "overwrite_remains", remove)
     assert receipt(complete(home)).digest_after
     assert home.store.get("f3") is None
+
+
+def step(home: Home) -> tuple[Message, ...]:
+    """Do what one turn of the daemon does for pending requests; the messages."""
+    home.refit()
+    home._fitter.join()  # noqa: SLF001  the test waits for the thread
+    home._overwriter.join()  # noqa: SLF001  likewise
+    return home.feed(AdvanceForget(7)) if home.advances_forget else ()
+
+
+def until_stored(home: Home) -> None:
+    """Take steps until the receipt is in the file."""
+    for _ in range(1_000):
+        if home.store.receipts():
+            return
+        assert not [one for one in step(home) if isinstance(one, Receipt)]
+    raise AssertionError("no receipt was stored")
+
+
+def test_a_receipt_waits_until_no_remains_are_in_the_file(home):
+    """A stored receipt is published, and a repeated request answered with it, only once the record
+    of its request is overwritten; decisions go on in between."""
+    request = ForgetRequest(
+        request_id="r", selector=Selector(subject="p1", domain="x"), requested_at_ns=3
+    )
+    home.feed(request)
+    until_stored(home)
+    assert home.store.unscrubbed
+    assert home.runtime.forgetting
+    assert [type(one) for one in home.feed(request)] == [Acknowledgement]
+    assert show(home, 10).provisional == ()
+    got = receipt(complete(home))
+    assert not home.store.unscrubbed
+    assert home.feed(request) == (got,)
+
+
+def test_a_receipt_is_published_after_a_full_disk(home, monkeypatch):
+    """Without room to overwrite the record of a request its receipt is kept, and published once
+    there is."""
+    home.feed(
+        ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"f3"})), requested_at_ns=3)
+    )
+    until_stored(home)
+    remove = Store.overwrite_remains
+    monkeypatch.setattr(Store, "overwrite_remains", no_room)
+    with pytest.raises(StateError, match="full"):
+        complete(home)
+    assert home.runtime.forgetting
+    monkeypatch.setattr(Store, "overwrite_remains", remove)
+    assert receipt(complete(home)).digest_after
+    assert not home.store.unscrubbed
+
+
+def test_a_reader_of_the_file_delays_the_receipt_alone(home):
+    """While another process reads the file, decisions do not wait for it; its end lets the receipt
+    out."""
+    request = ForgetRequest(
+        request_id="r", selector=Selector(ids=frozenset({"f3"})), requested_at_ns=3
+    )
+    with Store.open(home.store.path, writable=False) as reader:
+        home.feed(request)
+        began = time.monotonic()
+        for number in range(20):
+            assert not [one for one in step(home) if isinstance(one, Receipt)]
+            show(home, 10 + number)
+        assert time.monotonic() - began < BUSY_TIMEOUT_S
+        assert reader.get("f3") is not None
+    assert receipt(complete(home)).facts_forgotten == 1
 
 
 def no_room(*_given: object, **_named: object) -> None:
