@@ -33,6 +33,10 @@ CHUNK_NUMBERS: Final = 1 << 18
 """Differences computed at once: 1 MiB of float32, which fits the L2 cache of common processors."""
 
 
+NOTHING: Final = np.full(1, -1)
+"""No exemplar is left out for a single sample."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Exemplars:
     """Coordinates, whole numbers, of some samples of one concept.
@@ -94,8 +98,11 @@ def nearest(exemplars: Exemplars, columns: Floats, plane: Floats, own: Words | N
     own: keys uint64 [n] of samples of this concept.  One exemplar with the same key is the sample
     itself and is skipped.
     """
-    made = np.full((len(columns), 2), -1, dtype=np.int64)
     itself = np.full(len(columns), -1) if own is None else _places(exemplars, own)
+    made = _nearest_in_c(exemplars, columns, plane, itself)
+    if made is not None:
+        return made
+    made = np.full((len(columns), 2), -1, dtype=np.int64)
     step = max(1, CHUNK_NUMBERS // max(1, exemplars.columns.size))
     for at in range(0, len(columns), step):
         part = slice(at, at + step)
@@ -109,18 +116,31 @@ def nearest(exemplars: Exemplars, columns: Floats, plane: Floats, own: Words | N
     return made
 
 
+def _nearest_in_c(
+    exemplars: Exemplars,
+    columns: NDArray[np.number],
+    plane: NDArray[np.number],
+    without: NDArray[np.integer],
+) -> Ints | None:
+    """Compute `nearest` in C, None if it cannot.  without: the exemplar that does not count, for
+    each sample; -1 for none."""
+    kernel, layout = native.KERNEL, exemplars.layout
+    if kernel is None or layout is None or not len(columns):
+        return None
+    made = np.empty((len(columns), 2), dtype=np.int64)
+    work = np.empty(columns.shape[1] + plane.shape[1], dtype=np.float32)
+    rows = (np.ascontiguousarray(one, dtype=np.int64) for one in (columns, plane, without))
+    return made if kernel.exemplars(layout, *rows, made, work) else None
+
+
 def nearest_to_one(exemplars: Exemplars, columns: Ints, plane: Ints) -> tuple[int, int]:
     """Compute `nearest` for one sample, int64 [k] and [r], that is not in the memory."""
     if not len(exemplars):
         return -1, -1
-    kernel, layout = native.KERNEL, exemplars.layout
-    if kernel is not None and layout is not None:
-        made = np.empty(2, dtype=np.int64)
-        work = np.empty(len(columns) + len(plane), dtype=np.float32)
-        sample = (np.ascontiguousarray(one, dtype=np.int64) for one in (columns, plane))
-        if kernel.exemplars(layout, *sample, made, work):
-            by_columns, by_plane = made.tolist()
-            return by_columns, by_plane
+    made = _nearest_in_c(exemplars, columns[None], plane[None], NOTHING)
+    if made is not None:
+        by_columns, by_plane = made[0].tolist()
+        return by_columns, by_plane
     apart = np.subtract(exemplars.columns, columns.astype(np.float32))
     np.abs(apart, out=apart)
     away = np.subtract(exemplars.plane, plane.astype(np.float32), dtype=np.float64)

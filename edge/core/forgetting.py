@@ -283,7 +283,7 @@ class RuntimeForgetting(ABC):
         if held is not None and whole:
             shaped = self._geometries.shaped_by(held, found.ids)
         known = None if self._deriving or self.erasing else self._known_digest
-        before = known.get(self.knowledge, self._ledger, self.digest) if known else ""
+        before = known.get(self.knowledge, self._ledger, self._digest_now) if known else ""
         rebuilt = Rebuilt(before, "", (), frozen=shaped and not event.refit_geometry)
         receipt = write_receipt(event, leaving, rebuilt, self._ledger, renames)
         pending = PendingForget(
@@ -405,7 +405,7 @@ class RuntimeForgetting(ABC):
             return
         if self.knowledge.may_wait and not self._known_digest.knows(self.knowledge, self._ledger):
             # A step of its own.
-            self._known_digest.get(self.knowledge, self._ledger, self.digest)
+            self._known_digest.get(self.knowledge, self._ledger, self._digest_now)
             return
         yield from self._complete(event.at_ns)
 
@@ -466,7 +466,7 @@ class RuntimeForgetting(ABC):
     def _complete(self, at_ns: int) -> Iterator[Effect]:
         """Store the receipts of all pending requests.  Where decisions go on meanwhile, they are
         published with the next `AdvanceForget`."""
-        after = self._known_digest.get(self.knowledge, self._ledger, self.digest)
+        after = self._known_digest.get(self.knowledge, self._ledger, self._digest_now)
         pending, self._pending = tuple(self._pending.values()), {}
         self.knowledge.dropped.pending = False
         yield from self._levels.rebase(self.knowledge)
@@ -476,6 +476,11 @@ class RuntimeForgetting(ABC):
             yield CompleteForget(receipt)
         if not self.knowledge.may_wait:
             yield from self._publish_issued()
+
+    def _digest_now(self) -> str:
+        # Where nothing is waited for, thresholds are those that serve: windows stay as they are.
+        waits = self.knowledge.may_wait
+        return self.knowledge.digest(self._model.card.fingerprint) if waits else self.digest()
 
     def _publish_issued(self) -> Iterator[Effect]:
         issued, self.issued = tuple(self.issued.values()), {}
