@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Error as PlaywrightError
 
 from benchmarks.console import pages
 from benchmarks.console.browser import CHROMIUM, DESKTOP, PHONE, chromium
@@ -72,8 +73,14 @@ class Seen:
             self.problems.append(message.text)
 
     def goto(self, path: str) -> None:
-        """Open a screen."""
-        self.page.goto(self.console.address + path)
+        """Open a screen.  A page that waits for the daemon reloads once it is back, which may abort
+        a navigation: it is then repeated."""
+        try:
+            self.page.goto(self.console.address + path)
+        except PlaywrightError as error:
+            if "ERR_ABORTED" not in str(error):
+                raise
+            self.page.goto(self.console.address + path)
 
     def screenshots(self, name: str, folder: Path) -> list[Path]:
         """Save the page on a desktop and a phone, in light and dark."""

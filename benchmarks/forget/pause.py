@@ -16,9 +16,10 @@ from pathlib import Path
 from statistics import mean, stdev
 from tempfile import TemporaryDirectory
 
-from edge.core import AdvanceForget, ForgetRequest, Observation, Receipt, Selector, limits
+from edge.core import AdvanceForget, ForgetRequest, Observation, Receipt, Selector
 from edge.home import Home
 
+from ..scale.measure import SAMPLE_FACTS
 from ..scale.worlds import SizedHome
 
 WARM_UP = 200
@@ -144,7 +145,7 @@ def measure(world: SizedHome, written: Path) -> dict[str, float]:
             stream = Stream(world, home)
             stream.settle()
             made["quiet_ms"] = _longest(stream)
-            sample = set(home.store.sample(limits.GEOMETRY_FACTS_MAX).ids)
+            sample = set(home.store.sample(SAMPLE_FACTS).ids)
             ids = [f"fact {number}" for number in range(world.facts)]
             out = next(one for one in ids if one not in sample)
             found = {
