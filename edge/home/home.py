@@ -180,8 +180,11 @@ class Home:
         advances = isinstance(event, AdvanceForget) and not self.runtime.erasing
         if advances and self.runtime.forgetting and self.store.unscrubbed:
             # A step of its own: then the receipt leaves little to do.
-            self._overwrite()
-            return ()
+            if not self._overwriter.busy:
+                self._overwrite()
+                return ()
+            if self.runtime.issued:
+                return ()
         effects = self.runtime.handle(event)
         if isinstance(event, Observation):
             messages = tuple(self._apply(effects, observed=True))
@@ -212,8 +215,8 @@ class Home:
         runtime = self.runtime
         if runtime.erasing or not runtime.forgetting or self._fitter.reading:
             return runtime.erasing
-        if self._overwriter.active:
-            return not self._overwriter.busy
+        if self._overwriter.busy:
+            return runtime.advances and not runtime.issued
         return runtime.advances or self.store.unscrubbed
 
     def prefetch(self, events: Sequence[Observation]) -> None:

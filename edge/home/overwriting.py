@@ -5,11 +5,15 @@ import threading
 import time
 from typing import Final
 
+from ..logs import log
 from ..storage import LogInUseError, Store
 
 PATIENCE_S: Final = 5.0
-"""How long another process may read the file until its log is cut, as SQLite waits for a lock;
-then the request fails and is tried again."""
+"""How long another process may read the file, so that its log cannot be cut, until that is logged:
+as long as SQLite waits for a lock."""
+
+AGAIN_S: Final = 0.1
+"""Time until the cut is tried again: a try takes milliseconds.  Fits go on meanwhile."""
 
 
 class RemainsOverwriter:
@@ -18,12 +22,15 @@ class RemainsOverwriter:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._thread: threading.Thread | None = None
-        self._until = 0.0
+        self._since: float | None = None
+        self._again_at = 0.0
 
     @property
     def busy(self) -> bool:
-        """True while the thread is at work, so that a step would do nothing."""
-        return self._thread is not None and self._thread.is_alive()
+        """True while the thread is at work, or another reader was just met: a step would do
+        nothing."""
+        waits = time.monotonic() < self._again_at
+        return waits or (self._thread is not None and self._thread.is_alive())
 
     @property
     def active(self) -> bool:
@@ -31,27 +38,27 @@ class RemainsOverwriter:
         return self._thread is not None
 
     def advance(self) -> bool:
-        """Do a step without waiting; True once no remains are left.  Raises StateError."""
+        """Do a step without waiting; True once no remains are left.  Raises StateError, but not for
+        another reader of the file: it is tried again."""
+        if self.busy:
+            return False
         if self._thread is None:
             self._thread = threading.Thread(
                 target=self._store.prepare_overwriting, name="overwriting"
             )
             self._thread.start()
-            self._until = time.monotonic() + PATIENCE_S
             return False
-        if self.busy:
-            return False
+        self._thread = None
         try:
             self._store.overwrite_remains(waits=False)
-        except LogInUseError:
-            if time.monotonic() < self._until:
-                return False
-            self._thread = None
-            raise
-        except BaseException:
-            self._thread = None
-            raise
-        self._thread = None
+        except LogInUseError as error:
+            now = time.monotonic()
+            self._since, self._again_at = self._since or now, now + AGAIN_S
+            if now - self._since > PATIENCE_S:
+                self._since = now
+                log.warning("forget_waits", reason=error.message, hint=error.hint)
+            return False
+        self._since = None
         return True
 
     def join(self) -> None:
