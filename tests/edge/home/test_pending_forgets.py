@@ -312,6 +312,44 @@ def test_a_receipt_waits_until_no_remains_are_in_the_file(home):
     assert home.feed(request) == (got,)
 
 
+def test_the_digest_of_a_receipt_is_a_step_of_its_own(home, monkeypatch):
+    """No step computes a digest and stores a receipt, and none is computed twice for the same
+    facts: that after one request is that before the next."""
+    computes, stores = place.Knowledge.digest, Store.complete
+    done: list[list[str]] = []
+
+    def digest(known, card):
+        done[-1].append("digest")
+        return computes(known, card)
+
+    def store(self, given):
+        done[-1].append("receipt")
+        stores(self, given)
+
+    monkeypatch.setattr(place.Knowledge, "digest", digest)
+    monkeypatch.setattr(Store, "complete", store)
+    got = []
+    for key in ("f3", "f4"):
+        done.append([])
+        home.feed(
+            ForgetRequest(
+                request_id=key, selector=Selector(ids=frozenset({key})), requested_at_ns=3
+            )
+        )
+        for _ in range(1_000):
+            done.append([])
+            got += [one for one in step(home) if isinstance(one, Receipt)]
+            if not home.runtime.forgetting:
+                break
+    assert [one.request_id for one in got] == ["f3", "f4"]
+    assert [one for one in done if one] == [
+        *(["digest"], ["digest"], ["receipt"]),
+        *(["digest"], ["receipt"]),
+    ]
+    keyed = [home.store.key_digest("f4", home.runtime.digest())]
+    assert [got[1].digest_after] == keyed
+
+
 def test_a_receipt_is_published_after_a_full_disk(home, monkeypatch):
     """Without room to overwrite the record of a request its receipt is kept, and published once
     there is."""
