@@ -130,8 +130,10 @@ class RuntimeForgetting(ABC):
     @property
     def advances(self) -> bool:
         """Whether `AdvanceForget` would get the pending requests on now."""
-        if self._erasing or self._renames or not self._pending:
-            return bool(self._erasing or self._renames or self.issued)
+        if self._erasing or self._renames or self.issued:
+            return True
+        if not self._pending:
+            return False
         if self._geometry_due:
             waits = self.knowledge.may_wait and not self._geometry_failed
             return not (waits and self._takes_geometry())
@@ -384,7 +386,7 @@ class RuntimeForgetting(ABC):
     def _advance_forget(self, event: AdvanceForget) -> Iterator[Effect]:
         if not self._deferring:
             self.series.finish_replay()
-        if self.issued:
+        if self.issued and not self._erasing:
             yield from self._publish_issued()
             return
         if not self._pending:

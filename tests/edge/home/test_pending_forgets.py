@@ -312,6 +312,25 @@ def test_a_receipt_waits_until_no_remains_are_in_the_file(home):
     assert home.feed(request) == (got,)
 
 
+def test_a_receipt_waits_for_the_remains_of_a_request_that_follows(home):
+    """A request whose facts are still being erased lets no receipt out while remains are in the
+    file."""
+    one = Selector(ids=frozenset({"f3"}))
+    home.feed(ForgetRequest(request_id="one", selector=one, requested_at_ns=3))
+    until_stored(home)
+    many = Selector(subject="p1")
+    home.feed(ForgetRequest(request_id="many", selector=many, requested_at_ns=4))
+    assert home.runtime.erasing
+    found = list[str]()
+    for _ in range(1_000):
+        got = [one.request_id for one in step(home) if isinstance(one, Receipt)]
+        assert not (got and home.store.unscrubbed)
+        found += got
+        if not home.runtime.forgetting:
+            break
+    assert found == ["one", "many"]
+
+
 def test_the_digest_of_a_receipt_is_a_step_of_its_own(home, monkeypatch):
     """No step computes a digest and stores a receipt, and none is computed twice for the same
     facts: that after one request is that before the next."""
