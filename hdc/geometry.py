@@ -516,7 +516,7 @@ def update_fingerprint(
         digest.update(f"{name} {held.dtype.kind}{held.dtype.itemsize} {held.shape};".encode())
         little = held.dtype.newbyteorder("<")
         for part in parts:
-            digest.update(np.ascontiguousarray(part, dtype=little).reshape(-1).view(np.uint8))
+            digest.update(np.ascontiguousarray(part, dtype=little).reshape(-1).view(np.uint8).data)
 
 
 def checked_slices(width: int, slices: Slices) -> Slices:

@@ -105,8 +105,7 @@ class RuntimeForgetting(ABC):
 
     @property
     def forgetting(self) -> bool:
-        """Whether a forget request is pending, or its receipt is not published; feed
-        `AdvanceForget` often then."""
+        """Whether a request is pending, or its receipt not published: feed `AdvanceForget`."""
         return bool(self._pending or self.issued)
 
     @property
@@ -480,9 +479,9 @@ class RuntimeForgetting(ABC):
             yield from self._publish_issued()
 
     def _digest_now(self) -> str:
-        # Where nothing is waited for, thresholds are those that serve: windows stay as they are.
-        waits = self.knowledge.may_wait
-        return self.knowledge.digest(self._model.card.fingerprint) if waits else self.digest()
+        # Thresholds are those that serve where nothing is waited for: windows stay as they are.
+        known = self.knowledge
+        return known.digest(self._model.card.fingerprint) if known.may_wait else self.digest()
 
     def _publish_issued(self) -> Iterator[Effect]:
         issued, self.issued = tuple(self.issued.values()), {}

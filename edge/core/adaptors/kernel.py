@@ -198,7 +198,7 @@ class TunedKernels:
         inputs = repr((taps, spans, rows.labels, standard.centre.tobytes()))
         state = hashlib.sha256(inputs.encode())
         state.update(standard.factor.tobytes())
-        state.update(np.ascontiguousarray(rows.features))
+        state.update(rows.features.tobytes())
         key, found = state.digest(), self._kept.pop(rows.domains[0], None)
         made = found[1] if found and found[0] == key else _tune(taps, rows, standard, spans)
         self._kept[rows.domains[0]] = key, made
