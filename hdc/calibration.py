@@ -8,12 +8,13 @@ get when each is held out; a p-value is a rank among them (Vovk et al. 2005).
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .blocks import Packed
-from .geometry import Codes, Geometry, fingerprint_of, keys_of
+from .geometry import Codes, Geometry, Joined, fingerprint_of, keys_of
 from .integers import ONE, Ints, mean, offsets, root
 from .joint import HeldOutSamples, NearestExemplars, ScoredSamples, join_scores
 from .memory import Key, Memory
@@ -184,10 +185,15 @@ class Calibration:
 
     def digest(self) -> str:
         """Hex SHA-256 of all numbers."""
-        return fingerprint_of(self.pack())
+        return fingerprint_of(self._joined())
 
     def pack(self) -> Packed:
-        """Return all numbers as arrays, for `digest` and for contributions to a fleet."""
+        """Return all numbers as arrays, for contributions to a fleet."""
+        found = self._joined()
+        return {k: one.whole() if isinstance(one, Joined) else one for k, one in found.items()}
+
+    def _joined(self) -> dict[str, NDArray[Any] | Joined]:
+        """Return what `pack` does, without a copy of the exemplars."""
         domains = sorted(self.scores)
         held_out = [self.scores[domain] for domain in domains]
         return {
@@ -201,7 +207,7 @@ class Calibration:
             "doubts": np.asarray([self.doubts.get(d, -1) for d in domains], dtype=np.int64),
             "near": self.exemplar_scales,
             **self._pack_times(),
-            **pack_exemplars(list(self.exemplars)),
+            **pack_exemplars(self.exemplars),
         }
 
     def _pack_times(self) -> Packed:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from .events import ForgetRequest, Publish, Rejected
+from .events import ForgetRequest
 from .facts import Concept, Ledger, Selector
 from .provenance import names_subject
 from .receipt import AdaptorOutcome, EvictedConcept, PlacedDomain, Receipt
@@ -150,18 +150,3 @@ def _shown(name: str, subject: str) -> str:
 def keyed_digest(request_id: str, digest: str, ledger: Ledger) -> str:
     """Return a digest as a receipt states it; one that is not known yet stays empty."""
     return ledger.key_digest(request_id, digest) if digest else ""
-
-
-def repeated_request(event: ForgetRequest, stored: Receipt) -> Publish:
-    """Answer a request that was completed before with its receipt."""
-    return Publish(stored) if stored.selector == event.selector else other_selection(event)
-
-
-def other_selection(event: ForgetRequest) -> Publish:
-    """Answer a request whose id names another one."""
-    reason = (
-        "forgetting: this request id was used before, for another selection or under a key of the"
-        " home that was lost since"
-    )
-    hint = "give each request an id of its own; the receipts say what was forgotten"
-    return Publish(Rejected(event.request_id, reason, hint))

@@ -58,6 +58,7 @@ from .background_fit import BackgroundFitter
 from .bundle_trial import BUNDLE_FOLDER, TrialHealth
 from .gallery import Gallery
 from .input_model import InputModel, open_encoder
+from .overwriting import RemainsOverwriter
 from .process_memory import return_free_memory
 from .raw_inputs import RawInputs
 from .receipt_completer import ReceiptCompleter
@@ -127,6 +128,7 @@ class Home:
         growth = self.settings.growth
         self.worker = Worker(growth.memory_mib_max, growth.seconds_max)
         self._fitter = BackgroundFitter(path, self.model.card)
+        self._overwriter = RemainsOverwriter(self.store)
         self._result: GrowthResult | None = None
         self._raw_inputs = RawInputs() if self.settings.candidates.raw else None
         self.gallery = Gallery(self.store, self.model.card.kind)
@@ -204,10 +206,12 @@ class Home:
             self.forget_problem = ""
         advances = isinstance(event, AdvanceForget) and not self.runtime.erasing
         if advances and self.runtime.forgetting and self.store.unscrubbed:
-            # A step of its own, as long as a pause may be: then the receipt leaves little to do.
-            self._stop_reading()
-            self.store.overwrite_remains()
-            return ()
+            # A step of its own: then the receipt leaves little to do.
+            if not self._overwriter.busy:
+                self._overwrite()
+                return ()
+            if self.runtime.issued:
+                return ()
         effects = self.runtime.handle(event)
         if isinstance(event, Observation):
             messages = tuple(self._apply(effects, observed=True))
@@ -238,6 +242,8 @@ class Home:
         runtime = self.runtime
         if runtime.erasing or not runtime.forgetting or self._fitter.reading:
             return runtime.erasing
+        if self._overwriter.busy:
+            return runtime.advances and not runtime.issued
         return runtime.advances or self.store.unscrubbed
 
     @property
@@ -263,7 +269,7 @@ class Home:
         solved in the background, one per call.
         """
         self._result = result = self._result or self.worker.poll()
-        if self._fitter.delays(result, self.runtime):
+        if self._overwriter.active or self._fitter.delays(result, self.runtime):
             return ()
         self._result = None
         messages = () if result is None else self.feed(GrowthFinished(result))
@@ -275,7 +281,7 @@ class Home:
 
         A part that new facts have outdated is fitted in a thread, one at a time.
         """
-        if self._result is None:
+        if self._result is None and not self._overwriter.active:
             self._fitter.advance(self.runtime)
         return self._fitter.active
 
@@ -366,9 +372,11 @@ class Home:
     def reopen(self) -> None:
         """Derive everything from the file again; growth in progress is lost, series continue."""
         self._stop_growing()
-        series = self.runtime.series
+        series, issued = self.runtime.series, self.runtime.issued
         self.runtime = self._open_runtime()
         self.runtime.series = series
+        waiting = {one.request_id for one in self.runtime.pending_forgets()}
+        self.runtime.issued = {key: one for key, one in issued.items() if key not in waiting}
         self.gallery = Gallery(self.store, self.model.card.kind)
         self._settled = True
         self._watch_trial()
@@ -449,6 +457,7 @@ class Home:
         """Stop the worker, keep what was derived, close store and encoder."""
         self._stop_growing()
         self._fitter.join()
+        self._overwriter.join()
         self.save_derived()
         self.history.close()
         self.store.close()
@@ -514,10 +523,24 @@ class Home:
         if self.erasing is not None:
             self.erasing()
 
+    def _overwrite(self) -> None:
+        """Overwrite what is left of erased facts in the file; a step of it where decisions may not
+        wait."""
+        if not self.runtime.knowledge.may_wait:
+            self._stop_reading()
+            self.store.overwrite_remains()
+            return
+        if not self._overwriter.active:
+            self._stop_reading()
+        self._overwriter.advance()
+
     def _forget(self, effect: EraseFacts | ExcludeFacts | CompleteForget) -> None:
         if isinstance(effect, ExcludeFacts):
             self.receipts.excluding(frozenset(effect.ids))
             self._erase(effect)
+            return
+        if isinstance(effect, CompleteForget) and self.runtime.issued:
+            self.store.complete(self.receipts.complete(effect.receipt))
             return
         self._stop_reading()
         if isinstance(effect, CompleteForget):

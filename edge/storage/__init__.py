@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .bundle_trials import BundleTrial, ImportedBundle
     from .candidate_index import CandidateEntry
     from .card_fingerprint import read_card_fingerprint
+    from .checkpoints import LogInUseError
     from .command_journal import AnsweredCommand, JournalEntry
     from .database import WriterLock, copy_updated, guard_errors, open_database, transaction
     from .digest_key import DigestKey
@@ -36,6 +37,7 @@ else:
             "bundle_trials": ("BundleTrial", "ImportedBundle"),
             "candidate_index": ("CandidateEntry",),
             "card_fingerprint": ("read_card_fingerprint",),
+            "checkpoints": ("LogInUseError",),
             "command_journal": ("AnsweredCommand", "JournalEntry"),
             "database": (
                 "WriterLock",
@@ -96,6 +98,7 @@ __all__ = [
     "ImportedBundle",
     "JournalEntry",
     "LazyArrays",
+    "LogInUseError",
     "SeriesStateFile",
     "Store",
     "Weights",

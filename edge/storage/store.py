@@ -30,6 +30,7 @@ from ..core import (
     Message,
     ModelMismatchError,
     Publish,
+    Receipt,
     ReleaseActions,
     RemoveAdaptor,
     RenameDomain,
@@ -50,7 +51,7 @@ from . import action_log, tables
 from .action_log import ActionRecords
 from .bundle_trials import BEFORE, BundleTrials, ImportedBundle
 from .capture_times import CaptureTimes
-from .checkpoints import Checkpoints
+from .checkpoints import UNSCRUBBED_HINT, Checkpoints, LogInUseError
 from .command_journal import CommandJournal, delete_answers
 from .concept_totals import add_digests, by_concept, write_ranks, write_totals
 from .content_tombstones import ContentTombstones, adopt_tombstones, write_contents
@@ -459,11 +460,16 @@ class Store(StoreReader):
         if not isinstance(effect, CompleteForget):
             self._erase(effect)
             return
-        with self._transaction("completing a forget request") as db:
-            delete_pending(db, effect.receipt.request_id)
-            insert_receipt(db, effect.receipt, self._key)
-            put_meta(db, "unscrubbed", b"1")
+        self.complete(effect.receipt)
         self.overwrite_remains()
+
+    def complete(self, receipt: Receipt) -> None:
+        """Store the receipt of a pending request; the remains of its record must be overwritten
+        before it is published."""
+        with self._transaction("completing a forget request") as db:
+            delete_pending(db, receipt.request_id)
+            insert_receipt(db, receipt, self._key)
+            put_meta(db, "unscrubbed", b"1")
 
     def _erase(self, effect: EraseFacts | ExcludeFacts) -> None:
         number, key = self._keys[0]
@@ -522,24 +528,29 @@ class Store(StoreReader):
         alarms = (alarm for one in self.recalibrations().values() for alarm in one.confirmed)
         return {fact_id for alarm in alarms for fact_id in alarm.observation_ids}
 
-    def overwrite_remains(self) -> None:
+    def overwrite_remains(self, *, waits: bool = True) -> None:
         """Overwrite the remains of erased facts in the file and in copies, and cut the log.  Cost:
-        the pages that changed; a file that is mostly free is rebuilt."""
-        hint = "the facts are out of the ledger; the next command that writes tries again"
+        the pages that changed; a file that is mostly free is rebuilt.  waits: for other readers;
+        raises LogInUseError while there are any."""
         checkpoints = self._writing("overwriting erased facts")
         try:
             with guard_errors(self.path, "overwriting erased facts in"):
                 remove_copies(self.path)
                 checkpoints.compact()
-                done = checkpoints.finish(everything=self._uncleaned)
+                made = checkpoints.finish if waits else checkpoints.advance
+                done = made(everything=self._uncleaned)
         except StateError as error:
-            raise StateError(error.message, hint) from error
+            raise StateError(error.message, UNSCRUBBED_HINT) from error
         if not done:
-            raise StateError(
-                f"truncating the log of {self.path}: another process is reading it", hint
-            )
+            doing = f"truncating the log of {self.path}"
+            raise LogInUseError(f"{doing}: another process is reading it", UNSCRUBBED_HINT)
         with self._transaction("completing an erasure") as db:
             db.execute("DELETE FROM meta WHERE name IN ('unscrubbed', 'uncleaned')")
+
+    def prepare_overwriting(self) -> None:
+        """Do most of `overwrite_remains` in another thread; a failure is left to that."""
+        with suppress(sqlite3.Error, OSError):
+            self._writing("overwriting erased facts").prepare()
 
     @property
     def _uncleaned(self) -> bool:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .adaptor import Adaptor, fit_adaptor, fit_head, solve_adaptor, standardising_arrays
     from .crossfit import cross_scores, fold_scores
     from .head import FittedHead, Transform, build_transform, transform_shapes
-    from .kernel import KernelMachine, Landmarks, choose_landmarks, tune_kernel
+    from .kernel import KernelMachine, Landmarks, TunedKernels, choose_landmarks, tune_kernel
     from .kinds import KINDS
     from .losses import HoldoutScores, is_better, margins, tempered_losses
     from .record import SOLVED_KINDS, AdaptorRecord, PendingAdaptor, end_adaptors
@@ -31,15 +31,16 @@ else:
             ),
             "crossfit": ("cross_scores", "fold_scores"),
             "head": ("FittedHead", "Transform", "build_transform", "transform_shapes"),
-            "kernel": ("KernelMachine", "Landmarks", "choose_landmarks", "tune_kernel"),
+            "kernel": (
+                "KernelMachine",
+                "Landmarks",
+                "TunedKernels",
+                "choose_landmarks",
+                "tune_kernel",
+            ),
             "kinds": ("KINDS",),
             "losses": ("HoldoutScores", "is_better", "margins", "tempered_losses"),
-            "record": (
-                "SOLVED_KINDS",
-                "AdaptorRecord",
-                "PendingAdaptor",
-                "end_adaptors",
-            ),
+            "record": ("AdaptorRecord", "PendingAdaptor", "SOLVED_KINDS", "end_adaptors"),
             "solved_arrays": ("consistent_facts", "solve_arrays"),
             "standardisation": ("LEVELS", "Spans", "Standardisation", "standardise"),
         },
@@ -59,6 +60,7 @@ __all__ = [
     "Spans",
     "Standardisation",
     "Transform",
+    "TunedKernels",
     "build_transform",
     "choose_landmarks",
     "consistent_facts",
