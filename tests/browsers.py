@@ -24,7 +24,7 @@ from playwright.sync_api import Error as PlaywrightError
 
 from benchmarks.console import pages
 from benchmarks.console.browser import CHROMIUM, DESKTOP, PHONE, chromium
-from tests.daemons import DIE_WITH_PARENT, WAIT_S, Process
+from tests.daemons import DIE_WITH_PARENT, START, WAIT_S, Process
 
 PAGE_MS = 60_000
 """Longest wait of a browser's step, on a busy machine."""
@@ -98,13 +98,15 @@ class Seen:
 
 
 @contextmanager
-def browsing(folder: Path, *, daemon: bool = True, role: str = "owner") -> Iterator[Seen]:
+def browsing(
+    folder: Path, *, daemon: bool = True, role: str = "owner", start: str = START
+) -> Iterator[Seen]:
     """Yield a page that is logged in to the console of a home, whose daemon runs.
 
-    daemon: False: no daemon is started, and the folder may be empty.
+    daemon: False: no daemon is started, and the folder may be empty.  start: code that runs it.
     """
     folder.mkdir(exist_ok=True)
-    running = Process(folder) if daemon else None
+    running = Process(folder, start) if daemon else None
     seen = Seen(folder, None, ConsoleProcess(folder), running, None)
     if running is not None:
         drain(seen)

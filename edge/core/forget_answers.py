@@ -1,21 +1,12 @@
 """Answers to forget requests besides receipts."""
 
-from .events import Acknowledgement, ForgetRequest, Publish, Rejected
+from .events import Acknowledgement, Publish, Rejected
 from .receipt import Receipt
 
 
 def reject(subject_id: str, reason: str, hint: str) -> Publish:
     """Reject a request."""
     return Publish(Rejected(subject_id, reason, hint))
-
-
-def other_selection(event: ForgetRequest) -> Publish:
-    """Reject a request whose id another one had."""
-    return reject(
-        event.request_id,
-        "forgetting: this request id was used for another selection",
-        "give each request an id of its own",
-    )
 
 
 def still_pending(receipt: Receipt, parts: str) -> Publish:

@@ -33,7 +33,7 @@ from .events import (
 )
 from .facts import Concept, Ledger, Selector
 from .forecasting import SeriesTracker
-from .forget_answers import other_selection, reject, still_pending
+from .forget_answers import reject, still_pending
 from .knowledge import (
     GeometryFitter,
     GeometryRefit,
@@ -57,7 +57,10 @@ from .receipt_issue import KnownDigest, complete_receipt
 from .receipts import (
     Rebuilt,
     add_evictions,
+    nothing_matches,
+    other_selection,
     placed_domains,
+    repeated_request,
     subject_renames,
     write_receipt,
 )
@@ -73,8 +76,8 @@ class RuntimeForgetting(ABC):
     """The part of a `Runtime` that forgets; it has the attributes named here.
 
     _pending: requests without a receipt by id, oldest first.  _erasing: those with facts that are
-    still in the ledger.  _queue: ids besides facts that wait to be erased.  issued: receipts, by
-    request, that are stored and not published: remains of their facts may be in the file.
+    still in the ledger.  _queue: ids besides facts that wait to be erased.  issued: receipts that
+    are stored and not published yet, by request.
     _renames: domains that wait for another name.  _geometry_due: the
     geometry must be fitted again, or it is not known yet that it need not be.  _derived: the
     result of that, until it is installed.  _gone: what was forgotten since that began.
@@ -121,18 +124,15 @@ class RuntimeForgetting(ABC):
     @property
     def _deriving(self) -> tuple[str, ...]:
         """The parts of the knowledge among them."""
-        names = ("names",) if self._renames else ()
-        parts = (*names, *(("geometry",) if self._geometry_due else ()))
+        parts = ("names",) * bool(self._renames) + ("geometry",) * self._geometry_due
         # Where nothing may wait, the digest of the receipt computes what is missing.
         return (*parts, *(self.knowledge.deriving if self.knowledge.may_wait else ()))
 
     @property
     def advances(self) -> bool:
         """Whether `AdvanceForget` would get the pending requests on now."""
-        if self._erasing or self._renames or self.issued:
-            return True
-        if not self._pending:
-            return False
+        if self._erasing or self._renames or self.issued or not self._pending:
+            return bool(self._erasing or self._renames or self.issued)
         if self._geometry_due:
             waits = self.knowledge.may_wait and not self._geometry_failed
             return not (waits and self._takes_geometry())
@@ -141,15 +141,17 @@ class RuntimeForgetting(ABC):
     def pending_forgets(self) -> tuple[ForgetProgress, ...]:
         """Return how far each pending request is, oldest first."""
         return tuple(
-            ForgetProgress(
-                request_id=key,
-                requested_at_ns=one.receipt.requested_at_ns,
-                state="excluded" if key in self._erasing else "deriving",
-                deriving=self.awaiting,
-                facts=one.receipt.facts_forgotten,
-            )
+            one.progress(self.awaiting, erasing=key in self._erasing)
             for key, one in self._pending.items()
         )
+
+    def leave_out_pending(self) -> None:
+        """Let the facts of pending requests that are still in the ledger count as absent.  For a
+        ledger that cannot be written; elsewhere they are erased.  Cost: one projection per fact."""
+        chosen = (self._pending[key].receipt.selector for key in self._erasing)
+        ids = sorted({key for selector in chosen for key in self._ledger.select(selector)})
+        if ids:
+            self.knowledge.remove(self._learner.facts(tuple(ids)), forgotten=True)
 
     def _restore_pending(self) -> None:
         """Go on with the requests that were pending when the ledger was last used."""
@@ -181,7 +183,7 @@ class RuntimeForgetting(ABC):
     def _forget(self, event: ForgetRequest) -> Iterator[Effect]:
         stored = self._ledger.receipt(event.request_id, event.selector)
         if stored is not None:
-            yield self._repeated(event, stored)
+            yield repeated_request(event, stored, waits=event.request_id in self.issued)
             return
         if event.request_id in self._pending:
             yield self._progress(event)
@@ -204,7 +206,7 @@ class RuntimeForgetting(ABC):
             yield reject(
                 event.request_id,
                 "forgetting: nothing matches the selection",
-                "name at least one of id, subject, stream, recording, domain, label, time range",
+                nothing_matches(self._ledger),
             )
             return
         # A redelivered observation may match while the fact of that id does not: the fact stays.
@@ -216,6 +218,7 @@ class RuntimeForgetting(ABC):
             streams=streams,
             recalibrated=recalibrated,
             series=series,
+            ranges=self.series.erased_ranges if event.duplicates != "off" else (),
             contents=self._contents_of(matched - ids - facts),
         )
         self._prefetched.clear()
@@ -263,7 +266,7 @@ class RuntimeForgetting(ABC):
             yield StoreGeometry(geometry)
         yield from levels
         yield from found.release()
-        yield EraseFacts(tuple(sorted(erased)), receipt, found.contents)
+        yield EraseFacts(tuple(sorted(erased)), receipt, found.contents, found.ranges)
         yield from ended
         yield Publish(receipt)
 
@@ -299,8 +302,10 @@ class RuntimeForgetting(ABC):
         self._pending[event.request_id] = pending
         self._queue.extend(pending.unlabelled)
         self._erasing.append(event.request_id)
-        if not whole and self.knowledge.may_wait:
-            self.knowledge.mask(leaving)
+        if not whole:
+            yield from self._growth.abandon(leaving.keys())
+            if self.knowledge.may_wait:
+                self.knowledge.mask(leaving)
         self._note_geometry(pending, found.ids if whole else None)
         yield from found.release()
         ids = tuple(sorted(found.ids))[:SLICE_FACTS]
@@ -341,6 +346,7 @@ class RuntimeForgetting(ABC):
         new = isinstance(found, Matched)
         streams = found.streams if isinstance(found, Matched) else found
         contents = found.contents if isinstance(found, Matched) else ()
+        ranges = found.ranges if isinstance(found, Matched) else ()
         known, selector = self.knowledge, pending.receipt.selector
         facts = self._learner.facts(ids)
         room = SLICE_FACTS - len(ids)
@@ -377,6 +383,7 @@ class RuntimeForgetting(ABC):
             request=pending if changed else None,
             duplicates=receipt.duplicates,
             contents=contents,
+            ranges=ranges,
         )
         yield from ended
 
@@ -493,14 +500,6 @@ class RuntimeForgetting(ABC):
         if pending.receipt.selector != event.selector:
             return other_selection(event)
         return still_pending(pending.receipt, ", ".join(self.awaiting) or "facts to be erased")
-
-    def _repeated(self, event: ForgetRequest, stored: Receipt) -> Publish:
-        """Answer a request that is complete with its receipt, if that may be published."""
-        if stored.selector != event.selector:
-            return other_selection(event)
-        if event.request_id in self.issued:
-            return still_pending(stored, "remains in the file")
-        return Publish(stored)
 
     # --- background -----------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .events import ReleaseActions
-from .receipt import SeriesForgotten
+from .receipt import SeriesForgotten, SeriesRange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +12,8 @@ class Matched:
     """What a request matches.  ids: of facts, or of the first of them.  unlabelled: of observations
     that are no facts.  released: facts that stay, but leave the records of actions.  streams: of
     all of these.  recalibrated: the streams that lose their recalibration.  series: those that lose
-    samples.  contents: features of the observations that the ledger does not hold."""
+    samples.  ranges: times of these, which are not learned again.  contents: features of the
+    observations that the ledger does not hold."""
 
     ids: frozenset[str]
     unlabelled: frozenset[str]
@@ -20,6 +21,7 @@ class Matched:
     streams: frozenset[str]
     recalibrated: tuple[str, ...]
     series: tuple[SeriesForgotten, ...]
+    ranges: tuple[SeriesRange, ...]
     contents: tuple[bytes, ...]
 
     def release(self) -> Iterator[ReleaseActions]:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from .receipt import DuplicateGuard, Receipt
+from .receipt import DuplicateGuard, Receipt, SeriesRange
 
 ForgetState = Literal["excluded", "deriving"]
 
@@ -39,6 +39,16 @@ class PendingForget:
         """Whether none of its facts is left in the ledger."""
         return bool(self.receipt.excluded_at_ns)
 
+    def progress(self, deriving: tuple[str, ...], *, erasing: bool) -> "ForgetProgress":
+        """Return how far it is.  erasing: facts of it are still in the ledger."""
+        return ForgetProgress(
+            request_id=self.receipt.request_id,
+            requested_at_ns=self.receipt.requested_at_ns,
+            state="excluded" if erasing else "deriving",
+            deriving=deriving,
+            facts=self.receipt.facts_forgotten,
+        )
+
 
 class AdvanceForget(msgspec.Struct, frozen=True):
     """Continue the pending forget requests: erase the next facts, take in what was derived, or
@@ -50,12 +60,14 @@ class AdvanceForget(msgspec.Struct, frozen=True):
 @dataclass(frozen=True, slots=True)
 class ExcludeFacts:
     """Ids to erase as `EraseFacts` does, before there is a receipt.  request: to be recorded in the
-    same transaction; None for a later slice of it.  duplicates, contents: see `EraseFacts`."""
+    same transaction; None for a later slice of it.  duplicates, contents, ranges: see
+    `EraseFacts`."""
 
     ids: tuple[str, ...]
     request: PendingForget | None = None
     duplicates: DuplicateGuard = "off"
     contents: tuple[bytes, ...] = field(default=(), repr=False)
+    ranges: tuple[SeriesRange, ...] = ()
 
 
 class RenameDomain(msgspec.Struct, frozen=True):

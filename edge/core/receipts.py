@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from .events import ForgetRequest
+from .events import ForgetRequest, Publish, Rejected
 from .facts import Concept, Ledger, Selector
+from .forget_answers import still_pending
 from .provenance import names_subject
 from .receipt import AdaptorOutcome, EvictedConcept, PlacedDomain, Receipt
 
@@ -24,6 +25,10 @@ SKETCHES = (
 )
 FROZEN_GEOMETRY = (
     "the frozen geometry, fitted to facts that may include these (refitting the geometry covers it)"
+)
+SUMS = (
+    "sums of other devices that are included here, without facts: only these devices can forget"
+    " what is in them"
 )
 
 
@@ -67,6 +72,8 @@ def write_receipt(
     grown = (EVICTED_BEFORE,) if evictions and ledger.adaptors() else ()
     frozen = (FROZEN_GEOMETRY,) if rebuilt.frozen else ()
     sketched = (SKETCHES,) if event.duplicates == "near" else ()
+    devices = ", ".join(summed_devices(ledger))
+    summed = (f"{SUMS}: {devices}; send the request to each of them",) if devices else ()
     return Receipt(
         request_id=event.request_id,
         requested_at_ns=event.requested_at_ns,
@@ -77,11 +84,24 @@ def write_receipt(
         digest_after=keyed_digest(event.request_id, rebuilt.digest_after, ledger),
         rebuilt=("sums", "thresholds", "heads", *rebuilt.parts),
         evicted_before=evictions,
-        not_covered=NOT_COVERED + frozen + grown + sketched,
+        not_covered=NOT_COVERED + frozen + grown + sketched + summed,
         adaptors=rebuilt.adaptors,
         duplicates=event.duplicates,
         accepted_at_ns=event.requested_at_ns,
     )
+
+
+def summed_devices(ledger: Ledger) -> tuple[str, ...]:
+    """Return the devices whose sums are included, sorted."""
+    return tuple(sorted(one.device for one in ledger.contributions().values() if one.samples))
+
+
+def nothing_matches(ledger: Ledger) -> str:
+    """Return what to do where nothing matches a forget request."""
+    devices = ", ".join(summed_devices(ledger))
+    elsewhere = f"; {SUMS}: {devices}; send the request there" if devices else ""
+    fields = "id, subject, stream, recording, domain, label, time range"
+    return f"name at least one of {fields}{elsewhere}"
 
 
 def subject_renames(
@@ -131,3 +151,21 @@ def _shown(name: str, subject: str) -> str:
 def keyed_digest(request_id: str, digest: str, ledger: Ledger) -> str:
     """Return a digest as a receipt states it; one that is not known yet stays empty."""
     return ledger.key_digest(request_id, digest) if digest else ""
+
+
+def repeated_request(event: ForgetRequest, stored: Receipt, *, waits: bool) -> Publish:
+    """Answer a request that was completed before with its receipt.  waits: remains of its facts may
+    be in the file."""
+    if stored.selector != event.selector:
+        return other_selection(event)
+    return still_pending(stored, "remains in the file") if waits else Publish(stored)
+
+
+def other_selection(event: ForgetRequest) -> Publish:
+    """Answer a request whose id names another one."""
+    reason = (
+        "forgetting: this request id was used before, for another selection or under a key of the"
+        " home that was lost since"
+    )
+    hint = "give each request an id of its own; the receipts say what was forgotten"
+    return Publish(Rejected(event.request_id, reason, hint))

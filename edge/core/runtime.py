@@ -86,6 +86,12 @@ WHILE_ERASING: Final = (
 )
 
 
+FORGOTTEN_SAMPLE: Final = (
+    "reading a sample of a series: samples of this time were forgotten, and are not learned again",
+    "send samples of other times; a forget request with duplicates off would allow it",
+)
+
+
 class Runtime(RuntimeForgetting, RuntimeViews):
     """Learns, detects, routes, answers and forgets, one event at a time.
 
@@ -209,6 +215,9 @@ class Runtime(RuntimeForgetting, RuntimeViews):
 
     def _observe(self, event: Observation) -> Iterator[Effect]:
         if event.kind == "series":
+            if self._ledger.forgot_sample(event.stream, event.captured_at_ns):
+                yield _reject(event.key, *FORGOTTEN_SAMPLE)
+                return
             if not self._deferring:
                 self.series.finish_replay()
             yield from map(Publish, self.series.process(event))

@@ -29,6 +29,7 @@ from ..core import (
     Message,
     Observation,
     Publish,
+    Receipt,
     Rejected,
     Runtime,
     Selector,
@@ -72,6 +73,12 @@ BATCH_MIN: Final = 6
 measured."""
 
 
+RECORDED: Final = (
+    "solve that, for example free space on the disk, and repeat the command: the request goes on"
+    " when the home is opened for writing"
+)
+
+
 class Home:
     """An opened home: settings, model, store, the runtime over them, and a worker for growth.
 
@@ -79,8 +86,10 @@ class Home:
     output of its device that is 1 during an alarm.  settings: in place of those in the folder.
     deferring: decisions after new facts use the last thresholds, router and adaptors until those of
     today are fitted in the background, see `Knowledge`; call `refit` often.
-    problem: why label candidates could not be stored, or ''.  actuate: set it to a function that
+    problem: why label candidates could not be stored, or ''.  forget_problem: why a pending forget
+    request cannot go on, or ''.  actuate: set it to a function that
     sets outputs.  erasing: set it to a function that closes readers of the file before an erasure.
+    completed: the forget requests that were cut off before, and that opening it has completed.
     receipts: completes those of forget requests.  session: the file for series; call its `save`,
     which nothing else does.
     Growth needs calls: feed a `Tick` after labels and from time to time, and call `poll_growth`.
@@ -102,7 +111,7 @@ class Home:
         self.actuate: Callable[[SetOutput], None] | None = None
         self.erasing: Callable[[], None] | None = None
         self._outputs = tuple((outputs or {}).items())
-        self.problem = ""
+        self.problem = self.forget_problem = ""
         self._erased = erased
         self.settings = read_settings(folder) if settings is None else settings
         with ExitStack() as opened:
@@ -133,10 +142,14 @@ class Home:
         self.receipts = ReceiptCompleter(folder, self.store, card, self.history)
         self.trial: TrialHealth | None = None
         self._watch_trial()
-        if writable and not deferring:
+        self.completed: tuple[Receipt, ...] = ()
+        if not writable:
+            self.runtime.leave_out_pending()
+        elif not deferring:
             # A disk error leaves them pending.
             with suppress(StateError):
-                self._complete_forgets()
+                messages = self._complete_forgets()
+                self.completed = tuple(one for one in messages if isinstance(one, Receipt))
 
     def feed(self, event: Event) -> tuple[Message, ...]:
         """Handle an event, apply its effects in order, and return its messages.
@@ -160,10 +173,10 @@ class Home:
             if not self._deferring:
                 messages += self._complete_forgets()
         except StateError as error:
-            if self.trial is not None and isinstance(error, StateCorruptError):
-                self.end_trial(f"its content cannot be used: {error.message}")
-            self.reopen()
-            raise
+            failed = self._failed(event, error)
+            if failed is error:
+                raise
+            raise failed from error
         self._settled = True
         if self.trial is not None:
             self.trial.count(event, messages)
@@ -175,8 +188,22 @@ class Home:
             return_free_memory()
         return messages
 
+    def _failed(self, event: Event, error: StateError) -> StateError:
+        """Open the runtime again after an event that failed; return the error to raise."""
+        if self.trial is not None and isinstance(error, StateCorruptError):
+            self.end_trial(f"its content cannot be used: {error.message}")
+        self.reopen()
+        if isinstance(event, AdvanceForget):
+            self.forget_problem = f"{error.message}; {error.hint}"
+        if isinstance(event, ForgetRequest) and event.request_id in self._pending:
+            reason = f"the request is recorded, and it is not complete: {error.message}"
+            return StateError(f"forgetting: {reason}", RECORDED)
+        return error
+
     def _handle(self, event: Event) -> tuple[Message, ...]:
         """Handle an event and apply its effects; returns its messages."""
+        if isinstance(event, AdvanceForget):
+            self.forget_problem = ""
         advances = isinstance(event, AdvanceForget) and not self.runtime.erasing
         if advances and self.runtime.forgetting and self.store.unscrubbed:
             # A step of its own: then the receipt leaves little to do.
@@ -218,6 +245,11 @@ class Home:
         if self._overwriter.busy:
             return runtime.advances and not runtime.issued
         return runtime.advances or self.store.unscrubbed
+
+    @property
+    def _pending(self) -> frozenset[str]:
+        """The ids of the forget requests that are not complete."""
+        return frozenset(one.request_id for one in self.runtime.pending_forgets())
 
     def prefetch(self, events: Sequence[Observation]) -> None:
         """Compute as one batch for observations that `feed` gets next, if they are enough for
@@ -370,6 +402,15 @@ class Home:
         if self.runtime.knowledge.own.keys and not self.shares_geometry:
             self.feed(FitGeometry())
         return self.stamp()
+
+    def prepare_answers(self) -> None:
+        """Solve what answers need, so that the first decision after the next start does not: up to
+        two seconds for each domain of thousands of facts.  It is kept at `close`."""
+        knowledge = self.runtime.knowledge
+        if knowledge.learned:
+            knowledge.router()
+        for domain in knowledge.learned:
+            knowledge.adaptor(domain)
 
     @property
     def shares_geometry(self) -> bool:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         write_text,
     )
     from .file_copies import own_copies
-    from .history_file import HistoryEvent, HistoryFile, events_as_data
+    from .history_file import LABEL_KEPT, HistoryEvent, HistoryFile, events_as_data
     from .network_weights import Weights, read_weights, shipped_weights, write_weights
     from .publications import EXPORTS_MAX, BundleVersion, ExportedPart, ExportRecord, HeldBundle
     from .schema import run_steps
@@ -57,7 +57,7 @@ else:
                 "write_text",
             ),
             "file_copies": ("own_copies",),
-            "history_file": ("HistoryEvent", "HistoryFile", "events_as_data"),
+            "history_file": ("LABEL_KEPT", "HistoryEvent", "HistoryFile", "events_as_data"),
             "network_weights": ("Weights", "read_weights", "shipped_weights", "write_weights"),
             "publications": (
                 "BundleVersion",
@@ -82,6 +82,7 @@ else:
 
 __all__ = [
     "EXPORTS_MAX",
+    "LABEL_KEPT",
     "SIDE_FILES",
     "TABLES_WITH_IDS",
     "AnsweredCommand",

@@ -57,6 +57,7 @@ from .concept_totals import add_digests, by_concept, write_ranks, write_totals
 from .content_tombstones import ContentTombstones, adopt_tombstones, write_contents
 from .database import WriterLock, begin_snapshot, guard_errors, open_database, transaction
 from .derived_table import delete_traces, write_derived
+from .digest_key import note_key
 from .durable_files import remove_file, replace_file
 from .file_copies import remove_copies
 from .new_file import refuse_existing, require_columns, write_empty
@@ -186,6 +187,8 @@ class Store(StoreReader):
         """Finish what a crash, a full disk or a reader interrupted: checkpoints, an erasure."""
         if self._checkpoints is None:
             return
+        if self._key.lost:
+            self.renew_key()
         if self._meta("plain_digests") is not None:
             with self._transaction("keying receipts") as db:
                 rekey_receipts(db, self._key)
@@ -201,7 +204,7 @@ class Store(StoreReader):
 
     def apply(self, effect: Effect) -> None:
         """Apply an effect durably.  Publish, Grow and Abandon change nothing in the store."""
-        self._marks = isinstance(effect, MARKING) or self._confirms(effect)
+        self._marks = isinstance(effect, MARKING) or self.journal.confirms(effect)
         match effect:
             case StoreFacts():
                 self._store_facts(effect)
@@ -266,7 +269,7 @@ class Store(StoreReader):
         except BaseException:
             # Values read during the change that is rolled back must not stay.
             self._totals, self._times = None, CaptureTimes()
-            self._records = self._candidates = None
+            self._records = self._ended = self._candidates = None
             raise
         finally:
             self._nested, self._recording = False, None
@@ -285,7 +288,8 @@ class Store(StoreReader):
         """Copy another store's tombstones: facts forgotten there stay forgotten here."""
         with self._transaction("adopting tombstones") as db:
             adopt_tombstones(db, other.tombstones(), other.buried.every())
-        self._keys = self._tombstone_keys()
+            self.series_tombstones().adopt(db, other.series_tombstones())
+        self._keys, self._gone_samples = self._tombstone_keys(), None
         self.buried = ContentTombstones(self._rows, self._keys)
 
     def store_raw_inputs(self, raws: Mapping[str, bytes]) -> None:
@@ -315,6 +319,15 @@ class Store(StoreReader):
         body = msgspec.json.encode(keyed)
         with self._transaction("stamping the digest") as db:
             put_meta(db, "stamp", body)
+            note_key(db, self._key)
+
+    def renew_key(self) -> None:
+        """Let the home's key, a new one if it has none, take the place of the key that the file
+        names."""
+        self._key.renew()
+        if self._key.mark() != self._key_mark().mark:
+            with self._transaction("noting the home's key") as db:
+                note_key(db, self._key, renewed=True)
 
     def name_columns(self, columns: Sequence[str], card: encoder.Card) -> None:
         """Name the encoder's input columns, in the order of the vectors learned so far; facts do
@@ -468,6 +481,7 @@ class Store(StoreReader):
             self.publications.order(db, request_id, shaped)
             db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", tombs)
             write_contents(db, number, contents)
+            self.series_tombstones().bury(db, number, key, effect.ranges)
             tables.erase_growth(db, effect.ids)
             action_log.delete_facts(db, effect.ids)
             delete_answers(db)
@@ -478,7 +492,7 @@ class Store(StoreReader):
             elif effect.request is not None:
                 write_pending(db, effect.request)
             put_meta(db, "unscrubbed", b"1")
-        self._records = None
+        self._records = self._ended = self._gone_samples = None
         self.buried = ContentTombstones(self._rows, self._keys)
         self.candidate_index().drop(effect.ids)
         if isinstance(effect, ExcludeFacts):
@@ -501,14 +515,6 @@ class Store(StoreReader):
         request = effect.request or next(left, None)
         return request.receipt.request_id if request is not None else ""
 
-    def _confirms(self, effect: Effect) -> bool:
-        """Return whether an effect completes the command `confirm`; a recalibration that changes
-        with the facts does not complete their command."""
-        command = self.journal.current
-        return isinstance(effect, StoreRecalibration) and (
-            command is not None and command.verb == "confirm"
-        )
-
     def _confirmed_ids(self) -> set[str]:
         """Return the ids of the observations in confirmed alarms."""
         alarms = (alarm for one in self.recalibrations().values() for alarm in one.confirmed)
@@ -522,9 +528,7 @@ class Store(StoreReader):
         try:
             with guard_errors(self.path, "overwriting erased facts in"):
                 remove_copies(self.path)
-                checkpoints.compact()
-                made = checkpoints.finish if waits else checkpoints.advance
-                done = made(everything=self._uncleaned)
+                done = checkpoints.overwrite(waits=waits, everything=self._uncleaned)
         except StateError as error:
             raise StateError(error.message, UNSCRUBBED_HINT) from error
         if not done:
@@ -570,7 +574,7 @@ class Store(StoreReader):
         """Change adaptors in a transaction; the cached records are read again afterwards."""
         with self._transaction(doing) as db:
             yield db
-        self._records = None
+        self._records = self._ended = None
 
     @contextmanager
     def _transaction(self, doing: str) -> Iterator[sqlite3.Connection]:
