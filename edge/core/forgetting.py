@@ -8,7 +8,7 @@ receipt follows then.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from itertools import chain
@@ -21,7 +21,7 @@ import hdc
 
 from .config import Config
 from .domain_merges import moved
-from .duplicates import near_obstacle
+from .duplicates import guard_obstacle
 from .events import (
     Acknowledgement,
     Effect,
@@ -33,7 +33,7 @@ from .events import (
 )
 from .facts import Concept, Ledger, Selector
 from .forecasting import SeriesTracker
-from .forget_answers import reject, still_pending
+from .forget_answers import other_selection, reject, still_pending
 from .knowledge import (
     GeometryFitter,
     GeometryRefit,
@@ -43,7 +43,7 @@ from .knowledge import (
     derive_knowledge,
 )
 from .learning import Learner
-from .matched import Matched
+from .matched import Matched, contents_of, streams_of
 from .pending_forgets import (
     AdvanceForget,
     CompleteForget,
@@ -58,9 +58,7 @@ from .receipts import (
     Rebuilt,
     add_evictions,
     nothing_matches,
-    other_selection,
     placed_domains,
-    repeated_request,
     subject_renames,
     write_receipt,
 )
@@ -76,8 +74,8 @@ class RuntimeForgetting(ABC):
     """The part of a `Runtime` that forgets; it has the attributes named here.
 
     _pending: requests without a receipt by id, oldest first.  _erasing: those with facts that are
-    still in the ledger.  _queue: ids besides facts that wait to be erased.  issued: receipts that
-    are stored and not published yet, by request.
+    still in the ledger.  _queue: ids besides facts that wait to be erased.  issued: receipts, by
+    request, that are stored and not published: remains of their facts may be in the file.
     _renames: domains that wait for another name.  _geometry_due: the
     geometry must be fitted again, or it is not known yet that it need not be.  _derived: the
     result of that, until it is installed.  _gone: what was forgotten since that began.
@@ -124,15 +122,18 @@ class RuntimeForgetting(ABC):
     @property
     def _deriving(self) -> tuple[str, ...]:
         """The parts of the knowledge among them."""
-        parts = ("names",) * bool(self._renames) + ("geometry",) * self._geometry_due
+        names = ("names",) if self._renames else ()
+        parts = (*names, *(("geometry",) if self._geometry_due else ()))
         # Where nothing may wait, the digest of the receipt computes what is missing.
         return (*parts, *(self.knowledge.deriving if self.knowledge.may_wait else ()))
 
     @property
     def advances(self) -> bool:
         """Whether `AdvanceForget` would get the pending requests on now."""
-        if self._erasing or self._renames or self.issued or not self._pending:
-            return bool(self._erasing or self._renames or self.issued)
+        if self._erasing or self._renames or self.issued:
+            return True
+        if not self._pending:
+            return False
         if self._geometry_due:
             waits = self.knowledge.may_wait and not self._geometry_failed
             return not (waits and self._takes_geometry())
@@ -141,7 +142,13 @@ class RuntimeForgetting(ABC):
     def pending_forgets(self) -> tuple[ForgetProgress, ...]:
         """Return how far each pending request is, oldest first."""
         return tuple(
-            one.progress(self.awaiting, erasing=key in self._erasing)
+            ForgetProgress(
+                request_id=key,
+                requested_at_ns=one.receipt.requested_at_ns,
+                state="excluded" if key in self._erasing else "deriving",
+                deriving=self.awaiting,
+                facts=one.receipt.facts_forgotten,
+            )
             for key, one in self._pending.items()
         )
 
@@ -183,12 +190,12 @@ class RuntimeForgetting(ABC):
     def _forget(self, event: ForgetRequest) -> Iterator[Effect]:
         stored = self._ledger.receipt(event.request_id, event.selector)
         if stored is not None:
-            yield repeated_request(event, stored, waits=event.request_id in self.issued)
+            yield self._repeated(event, stored)
             return
         if event.request_id in self._pending:
             yield self._progress(event)
             return
-        obstacle = self._near_obstacle(event)
+        obstacle = guard_obstacle(event, self._ledger)
         if obstacle:
             yield reject(event.request_id, obstacle, "nothing was forgotten; use exact duplicates")
             return
@@ -200,7 +207,7 @@ class RuntimeForgetting(ABC):
         buffered = frozenset(self._session.select_unlabelled(event.selector))
         kept = frozenset(self._ledger.kept_facts(event.selector))
         matched = buffered | kept | frozenset(self._ledger.select_candidates(event.selector))
-        streams = self._streams_of(ids, buffered)
+        streams = streams_of(ids, buffered, self._ledger, self._session)
         recalibrated = self._levels.matching(event.selector, streams)
         if event.selector.empty or not (ids | matched or series or recalibrated):
             yield reject(
@@ -219,7 +226,7 @@ class RuntimeForgetting(ABC):
             recalibrated=recalibrated,
             series=series,
             ranges=self.series.erased_ranges if event.duplicates != "off" else (),
-            contents=self._contents_of(matched - ids - facts),
+            contents=contents_of(matched - ids - facts, self._session),
         )
         self._prefetched.clear()
         self._session.forget(matched | ids)
@@ -401,7 +408,7 @@ class RuntimeForgetting(ABC):
             pending = self._pending[self._erasing[0]]
             ids = self._ledger.select(pending.receipt.selector, SLICE_FACTS)
             self._session.forget(frozenset(ids))
-            streams = self._streams_of(ids, ())
+            streams = streams_of(ids, (), self._ledger, self._session)
             yield from self._exclude(pending, ids, streams, event.at_ns)
             return
         if self._renames:
@@ -501,6 +508,14 @@ class RuntimeForgetting(ABC):
             return other_selection(event)
         return still_pending(pending.receipt, ", ".join(self.awaiting) or "facts to be erased")
 
+    def _repeated(self, event: ForgetRequest, stored: Receipt) -> Publish:
+        """Answer a request that is complete with its receipt, if that may be published."""
+        if stored.selector != event.selector:
+            return other_selection(event)
+        if event.request_id in self.issued:
+            return still_pending(stored, "remains in the file")
+        return Publish(stored)
+
     # --- background -----------------------------------------------------------------------------
 
     def next_refit(self) -> Refit | None:
@@ -572,26 +587,6 @@ class RuntimeForgetting(ABC):
     @abstractmethod
     def digest(self) -> str:
         """See `Runtime`."""
-
-    def _near_obstacle(self, event: ForgetRequest) -> str:
-        """Return why a request cannot have near duplicates refused; '' if it can, or does not want
-        that."""
-        if event.duplicates != "near":
-            return ""
-        gone = frozenset(self._ledger.select(event.selector))
-        obstacle = near_obstacle(self._ledger, gone)
-        return f"forgetting, and refusing near duplicates: {obstacle}" if obstacle else ""
-
-    def _contents_of(self, unlabelled: Iterable[str]) -> tuple[bytes, ...]:
-        """Return the features of buffered observations."""
-        rows = map(self._session.label_buffer.get, sorted(unlabelled))
-        return tuple(one.features for one in rows if one is not None)
-
-    def _streams_of(self, ids: Iterable[str], buffered: Iterable[str]) -> frozenset[str]:
-        """Return the streams of facts and of buffered observations."""
-        facts = (self._ledger.get(key) for key in ids)
-        rows = (self._session.label_buffer.get(key) for key in buffered)
-        return frozenset(one.stream for one in (*facts, *rows) if one is not None)
 
 
 def tap_spans(slices: tuple[slice, ...]) -> tuple[tuple[int, int], ...]:

@@ -1,10 +1,12 @@
 """What a forget request matches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from .events import ReleaseActions
+from .facts import Ledger
 from .receipt import SeriesForgotten, SeriesRange
+from .session import SessionState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,3 +30,18 @@ class Matched:
         """Yield what the records of actions lose."""
         if self.released or self.recalibrated:
             yield ReleaseActions(tuple(sorted(self.released)), self.recalibrated)
+
+
+def contents_of(unlabelled: Iterable[str], session: SessionState) -> tuple[bytes, ...]:
+    """Return the features of buffered observations."""
+    rows = map(session.label_buffer.get, sorted(unlabelled))
+    return tuple(one.features for one in rows if one is not None)
+
+
+def streams_of(
+    ids: Iterable[str], buffered: Iterable[str], ledger: Ledger, session: SessionState
+) -> frozenset[str]:
+    """Return the streams of facts and of buffered observations."""
+    facts = (ledger.get(key) for key in ids)
+    rows = (session.label_buffer.get(key) for key in buffered)
+    return frozenset(one.stream for one in (*facts, *rows) if one is not None)

@@ -39,16 +39,6 @@ class PendingForget:
         """Whether none of its facts is left in the ledger."""
         return bool(self.receipt.excluded_at_ns)
 
-    def progress(self, deriving: tuple[str, ...], *, erasing: bool) -> "ForgetProgress":
-        """Return how far it is.  erasing: facts of it are still in the ledger."""
-        return ForgetProgress(
-            request_id=self.receipt.request_id,
-            requested_at_ns=self.receipt.requested_at_ns,
-            state="excluded" if erasing else "deriving",
-            deriving=deriving,
-            facts=self.receipt.facts_forgotten,
-        )
-
 
 class AdvanceForget(msgspec.Struct, frozen=True):
     """Continue the pending forget requests: erase the next facts, take in what was derived, or

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from .events import ForgetRequest, Publish, Rejected
+from .events import ForgetRequest
 from .facts import Concept, Ledger, Selector
-from .forget_answers import still_pending
 from .provenance import names_subject
 from .receipt import AdaptorOutcome, EvictedConcept, PlacedDomain, Receipt
 
@@ -151,21 +150,3 @@ def _shown(name: str, subject: str) -> str:
 def keyed_digest(request_id: str, digest: str, ledger: Ledger) -> str:
     """Return a digest as a receipt states it; one that is not known yet stays empty."""
     return ledger.key_digest(request_id, digest) if digest else ""
-
-
-def repeated_request(event: ForgetRequest, stored: Receipt, *, waits: bool) -> Publish:
-    """Answer a request that was completed before with its receipt.  waits: remains of its facts may
-    be in the file."""
-    if stored.selector != event.selector:
-        return other_selection(event)
-    return still_pending(stored, "remains in the file") if waits else Publish(stored)
-
-
-def other_selection(event: ForgetRequest) -> Publish:
-    """Answer a request whose id names another one."""
-    reason = (
-        "forgetting: this request id was used before, for another selection or under a key of the"
-        " home that was lost since"
-    )
-    hint = "give each request an id of its own; the receipts say what was forgotten"
-    return Publish(Rejected(event.request_id, reason, hint))

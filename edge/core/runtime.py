@@ -59,6 +59,7 @@ from .knowledge import (
     review_contribution,
 )
 from .learning import Learner
+from .matched import streams_of
 from .pending_forgets import AdvanceForget
 from .reconfigurator import Reconfigurator
 from .runtime_views import RuntimeViews
@@ -206,7 +207,8 @@ class Runtime(RuntimeForgetting, RuntimeViews):
     def holds_traces(self, selector: Selector) -> bool:
         """Return whether label candidates, facts in records of actions or samples of series match a
         selector, or recalibrations may stem from observations that it matches."""
-        streams = self._streams_of(self._ledger.select(selector), ())
+        ids = self._ledger.select(selector)
+        streams = streams_of(ids, (), self._ledger, self._session)
         found = self._ledger.select_candidates(selector)
         found = found or self._levels.matching(selector, streams)
         return bool(found or self._ledger.kept_facts(selector) or self.series.preview(selector))
