@@ -79,6 +79,11 @@ class Checkpoints:
                 db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             self._cleaner.clean(pages)
 
+    def overwrite(self, *, waits: bool, everything: bool) -> bool:
+        """Rebuild the file if much of it is free, and `finish`, or `advance` without waiting."""
+        self.compact()
+        return (self.finish if waits else self.advance)(everything=everything)
+
     def compact(self) -> None:
         """Rebuild the file if much of it is free; where there is no room for that, it stays."""
         free, pages = (

@@ -204,7 +204,7 @@ class Store(StoreReader):
 
     def apply(self, effect: Effect) -> None:
         """Apply an effect durably.  Publish, Grow and Abandon change nothing in the store."""
-        self._marks = isinstance(effect, MARKING) or self._confirms(effect)
+        self._marks = isinstance(effect, MARKING) or self.journal.confirms(effect)
         match effect:
             case StoreFacts():
                 self._store_facts(effect)
@@ -515,14 +515,6 @@ class Store(StoreReader):
         request = effect.request or next(left, None)
         return request.receipt.request_id if request is not None else ""
 
-    def _confirms(self, effect: Effect) -> bool:
-        """Return whether an effect completes the command `confirm`; a recalibration that changes
-        with the facts does not complete their command."""
-        command = self.journal.current
-        return isinstance(effect, StoreRecalibration) and (
-            command is not None and command.verb == "confirm"
-        )
-
     def _confirmed_ids(self) -> set[str]:
         """Return the ids of the observations in confirmed alarms."""
         alarms = (alarm for one in self.recalibrations().values() for alarm in one.confirmed)
@@ -536,9 +528,7 @@ class Store(StoreReader):
         try:
             with guard_errors(self.path, "overwriting erased facts in"):
                 remove_copies(self.path)
-                checkpoints.compact()
-                made = checkpoints.finish if waits else checkpoints.advance
-                done = made(everything=self._uncleaned)
+                done = checkpoints.overwrite(waits=waits, everything=self._uncleaned)
         except StateError as error:
             raise StateError(error.message, UNSCRUBBED_HINT) from error
         if not done:
