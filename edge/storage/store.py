@@ -61,7 +61,7 @@ from .digest_key import note_key
 from .durable_files import remove_file, replace_file
 from .file_copies import remove_copies
 from .new_file import refuse_existing, require_columns, write_empty
-from .pending_forgets import delete_pending, write_pending
+from .pending_forgets import delete_pending, request_of, write_pending
 from .provenance import delete_notes, note_facts, rename_domain
 from .publications import Publications
 from .reader import StoreReader
@@ -475,7 +475,7 @@ class Store(StoreReader):
         number, key = self._keys[0]
         tombs = [(number, hash_id(key, fact_id)) for fact_id in effect.ids]
         contents = rows_to_bury(effect, self, key)
-        request_id = self._request_of(effect)
+        request_id = request_of(effect, self.pending_forgets())
         shaped = self.publications.shaped_by(effect.ids)
         with self._fact_transaction("erasing facts", effect.ids) as db:
             self.publications.order(db, request_id, shaped)
@@ -505,15 +505,6 @@ class Store(StoreReader):
                 f"erasing from {self.path}: {len(left)} ids are still in the file",
                 "see `auricle verify`",
             )
-
-    def _request_of(self, effect: EraseFacts | ExcludeFacts) -> str:
-        """Return the id of the request that erases facts: a later slice belongs to the oldest one
-        with facts left."""
-        if isinstance(effect, EraseFacts):
-            return effect.receipt.request_id
-        left = (one for one in self.pending_forgets() if not one.excluded)
-        request = effect.request or next(left, None)
-        return request.receipt.request_id if request is not None else ""
 
     def _confirmed_ids(self) -> set[str]:
         """Return the ids of the observations in confirmed alarms."""
