@@ -138,7 +138,9 @@ def _receipts(request: Request, context: CommandContext) -> Iterator[tuple[str, 
     store, pending = home.store, home.runtime.pending_forgets()
     yield "pending", [msgspec.to_builtins(one) for one in pending]
     yield "problem", home.forget_problem
-    yield "receipts", store.lists.receipts(request.limit)
+    waiting = {one.request_id for one in pending}
+    listed = store.lists.receipts(request.limit)
+    yield "receipts", [one for one in listed if one["request_id"] not in waiting]
     yield "total", store.receipt_count()
 
 

@@ -141,15 +141,16 @@ class RuntimeForgetting(ABC):
 
     def pending_forgets(self) -> tuple[ForgetProgress, ...]:
         """Return how far each pending request is, oldest first."""
+        receipts = self.issued | {key: one.receipt for key, one in self._pending.items()}
         return tuple(
             ForgetProgress(
                 request_id=key,
-                requested_at_ns=one.receipt.requested_at_ns,
+                requested_at_ns=one.requested_at_ns,
                 state="excluded" if key in self._erasing else "deriving",
-                deriving=self.awaiting,
-                facts=one.receipt.facts_forgotten,
+                deriving=("remains in the file",) if key in self.issued else self.awaiting,
+                facts=one.facts_forgotten,
             )
-            for key, one in self._pending.items()
+            for key, one in receipts.items()
         )
 
     def leave_out_pending(self) -> None:
