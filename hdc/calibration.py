@@ -251,13 +251,7 @@ def calibrate(
     many: scores follow from means of neighbouring ranks (`rank_means`), the reference scores of a
     concept are those of its own samples.
     """
-    held: dict[Key, list[Codes]] = {}
-    counts = memory.counts
-    for domain, label, codes in facts:
-        if len(codes) and counts.get((domain, label), 0) != 1:
-            held.setdefault((domain, label), []).append(codes)
-    # Release each concept's batches as they are joined: two copies would double the peak memory.
-    coded = {key: Codes.concat(held.pop(key)) for key in sorted(held)}
+    coded = _codes_by_concept(memory, facts)
     # Samples are compared within their domain only, so learning in one domain changes no other.
     parts = memory.parts
     in_time = {key: one for key, one in (orders or {}).items() if key in coded and one.splits}
@@ -306,6 +300,17 @@ def calibrate(
             if switches is not None:
                 made.switches[domain] = switches
     return made
+
+
+def _codes_by_concept(memory: Memory, facts: Iterable[Fact]) -> dict[Key, Codes]:
+    """Return the codes of each concept with more than one sample, by sorted key."""
+    held: dict[Key, list[Codes]] = {}
+    counts = memory.counts
+    for domain, label, codes in facts:
+        if len(codes) and counts.get((domain, label), 0) != 1:
+            held.setdefault((domain, label), []).append(codes)
+    # Release each concept's batches as they are joined: two copies would double the peak memory.
+    return {key: Codes.concat(held.pop(key)) for key in sorted(held)}
 
 
 def merge_calibrations(parts: Sequence[Calibration]) -> Calibration:

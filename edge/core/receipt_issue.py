@@ -1,4 +1,4 @@
-"""The last steps of a forget request: the digest of what is left, and the receipt."""
+"""The last steps of a forget request: the digest of the remaining knowledge, and the receipt."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -35,7 +35,7 @@ def _inputs(knowledge: Knowledge, ledger: Ledger) -> tuple[str, Mapping[Concept,
 
 
 def complete_receipt(one: PendingForget, ledger: Ledger, digest: str, at_ns: int) -> Receipt:
-    """Return the receipt of a request whose derivations are done.  digest: of what is left."""
+    """Return the receipt of a request whose derivations are done.  digest: of what remains."""
     key = one.receipt.request_id
     return replace(
         one.receipt,

@@ -524,7 +524,7 @@ class Home:
             self.erasing()
 
     def _overwrite(self) -> None:
-        """Overwrite what is left of erased facts in the file; a step of it where decisions may not
+        """Overwrite the remains of erased facts in the file; a step of it where decisions may not
         wait."""
         if not self.runtime.knowledge.may_wait:
             self._stop_reading()

@@ -185,8 +185,8 @@ def read_view(request: Request) -> HistoryView:
 
 
 def by_day(events: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
-    """Return events by day in UTC, the newest first: what a series tells of yesterday may have been
-    recorded today."""
+    """Return events by day in UTC, the newest first.  Events arrive late: a change of yesterday may
+    be recorded today."""
 
     def day(one: Mapping[str, Any]) -> str:
         moment = datetime.fromtimestamp(one["at_ns"] / NS_PER_S, UTC)

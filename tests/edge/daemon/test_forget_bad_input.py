@@ -8,7 +8,6 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,23 +17,13 @@ import pytest
 from edge.core.events import Enrol, FitGeometry
 from edge.core.facts import Selector
 from edge.home.home import Home
-from tests.daemons import START, WAIT_S, Process, daemon_home
+from tests.daemons import HELD, WAIT_S, Process, daemon_home, until
 from tests.disks import small_disk
 from tests.edge.daemon.test_pending_forgets import ask
 from tests.worlds import fact
 
 FACTS = 400
 GONE = 60
-
-HELD = f"""
-from edge.home.home import Home
-goes_on = Home.advances_forget.fget
-def held(home):
-    return (home.folder / ("erasing" if home.runtime.erasing else "deriving")).exists()
-Home.advances_forget = property(lambda home: not held(home) and goes_on(home))
-{START}
-"""
-"""A daemon whose forget requests wait before each step while a file of its name is there."""
 
 
 def home_of(folder: Path) -> Path:
@@ -70,15 +59,6 @@ def receipts(folder: Path) -> dict[str, Any]:
     answer = ask(folder, "receipts", id=secrets.token_hex(8))
     closed: dict[str, Any] = {"receipts": [], "pending": [], "problem": answer.get("reason")}
     return dict(answer.get("body") or closed)
-
-
-def until(done: Callable[[], Any]) -> Any:
-    """Wait until something holds."""
-    end = time.monotonic() + WAIT_S
-    while not (found := done()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-    return found
 
 
 def decided(folder: Path) -> int:

@@ -9,7 +9,7 @@ import pytest
 from edge.core.events import Enrol, FitGeometry
 from edge.home.home import Home
 from tests.browsers import Seen, browsing, needs_browser
-from tests.daemons import START, daemon_home
+from tests.daemons import HELD, daemon_home
 from tests.worlds import fact
 
 FACTS = 400
@@ -19,16 +19,6 @@ GONE = 60
 """More than are erased between two decisions."""
 
 SLOW_MS = 60_000
-
-HELD = f"""
-from edge.home.home import Home
-goes_on = Home.advances_forget.fget
-def held(home):
-    return (home.folder / ("erasing" if home.runtime.erasing else "deriving")).exists()
-Home.advances_forget = property(lambda home: not held(home) and goes_on(home))
-{START}
-"""
-"""A daemon whose forget requests wait before each step while a file of its name is there."""
 
 
 @pytest.fixture

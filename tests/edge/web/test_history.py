@@ -29,7 +29,7 @@ def command(folder: Path, verb: str, **fields: Any) -> dict[str, Any]:
 
 
 def test_each_day_is_shown_once() -> None:
-    """What a series tells of yesterday may be recorded after an event of today: each day has one
+    """A series may report a change of yesterday after an event of today: each day has one
     heading, and its newest event is first."""
     hour_ns = 3_600 * 10**9
     events = [{"at_ns": at * hour_ns, "number": at} for at in (50, 30, 60)]

@@ -37,7 +37,7 @@ def truncated(key: Path) -> None:
 
 
 def unreadable(key: Path) -> None:
-    """Something that is no file, which nobody may read as one, root included."""
+    """A directory in place of the key file: no user can read it as a file, root included."""
     key.unlink()
     key.mkdir()
 
