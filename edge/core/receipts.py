@@ -100,7 +100,7 @@ def nothing_matches(ledger: Ledger) -> str:
     devices = ", ".join(summed_devices(ledger))
     elsewhere = f"; {SUMS}: {devices}; send the request there" if devices else ""
     fields = "id, subject, stream, recording, domain, label, time range"
-    return f"name at least one of {fields}{elsewhere}"
+    return f"name at least one of {fields}, as they are here: see `auricle inspect`{elsewhere}"
 
 
 def subject_renames(
