@@ -48,6 +48,7 @@ from .forgetting import RuntimeForgetting, tap_spans
 from .knowledge import (
     NOTHING_PUBLISHED,
     Contribution,
+    DigestRefit,
     GeometryFitter,
     GeometryRefit,
     Knowledge,
@@ -178,6 +179,9 @@ class Runtime(RuntimeForgetting, RuntimeViews):
     def accept(self, refit: Refit, *, solved: bool) -> None:
         """Take in a part that was fitted in the background; see `Knowledge.accept`.  Thresholds
         change the verdicts on the windows."""
+        if isinstance(refit, DigestRefit):
+            self._known_digest.accept(refit, solved=solved)
+            return
         self._prefetched.clear()
         self._refits_accepted += 1
         if isinstance(refit, GeometryRefit):

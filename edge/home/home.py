@@ -120,6 +120,8 @@ class Home:
             path = folder / self.settings.knowledge.file
             self.store = opened.enter_context(Store.open(path, self.model.card, writable=writable))
             self.store.publications.sends = self.settings.fleet is not None
+            if writable and deferring:
+                self.store.checkpoint_in_background()
             self.runtime = self._open_runtime()
             opened.pop_all()
         self.session = SeriesStateFile(path)

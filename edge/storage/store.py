@@ -373,6 +373,7 @@ class Store(StoreReader):
     def close(self) -> None:
         """Close the file and release its lock."""
         if self._checkpoints is not None:
+            self._checkpoints.join()
             with suppress(sqlite3.Error, OSError):
                 if not self._checkpoints.advance():
                     # The last reader to close writes the log into the file without cleaning it.
@@ -532,6 +533,10 @@ class Store(StoreReader):
         """Do most of `overwrite_remains` in another thread; a failure is left to that."""
         with suppress(sqlite3.Error, OSError):
             self._writing("overwriting erased facts").prepare()
+
+    def checkpoint_in_background(self) -> None:
+        """Let no transaction wait for a checkpoint: see `Checkpoints`."""
+        self._writing("preparing checkpoints").in_background = True
 
     @property
     def _uncleaned(self) -> bool:
