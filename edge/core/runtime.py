@@ -191,6 +191,14 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         if isinstance(refit, ThresholdsRefit):
             self._session.knowledge_changed()
 
+    @property
+    def installs_geometry(self) -> bool:
+        """Whether the next `AdvanceForget` installs a geometry that was fitted in the
+        background."""
+        one = self._derived
+        ready = self._geometry_due and one is not None and one.made is not None
+        return ready and one is not None and one.contents == self._ledger.contents()
+
     def digest(self) -> str:
         """Return the hex digest of card, geometry, sums and thresholds; equal for equal sets of
         facts.  Thresholds that could wait are computed for it, and serve from then on."""

@@ -56,7 +56,7 @@ from .command_journal import CommandJournal, delete_answers
 from .concept_totals import add_digests, by_concept, write_ranks, write_totals
 from .content_tombstones import ContentTombstones, adopt_tombstones, write_contents
 from .database import WriterLock, begin_snapshot, guard_errors, open_database, transaction
-from .derived_table import delete_traces, write_derived
+from .derived_table import delete_some, delete_traces, write_derived
 from .digest_key import note_key
 from .durable_files import remove_file, replace_file
 from .file_copies import remove_copies
@@ -311,6 +311,11 @@ class Store(StoreReader):
         """Delete all that is kept of derived state: it is derived from the facts again."""
         with self._transaction("deleting derived state") as db:
             db.execute("DELETE FROM derived")
+
+    def drop_some_derived(self) -> bool:
+        """Delete a part of what is kept of derived state; True while there is more."""
+        with self._transaction("deleting derived state") as db:
+            return delete_some(db)
 
     def stamp(self, digest: str) -> None:
         """Store the digest of the knowledge with the digests of its inputs."""
