@@ -10,6 +10,7 @@ facts and fewer sets.
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,9 @@ FACTS_QUICK: Final = 10_000
 
 DOMAINS: Final = 30
 """As in the benchmark `scale`."""
+
+THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Set to one thread, as `auricle` sets them."""
 
 PARTS: Final = ("pause", "adaptors", "series", "traces", "fleet", "duplicates", "suspect")
 
@@ -70,7 +74,8 @@ def _part(name: str, data: Path | None, *, quick: bool) -> BenchmarkReport:
 def _module(name: str, words: Sequence[str]) -> bytes:
     """Run a module in a process of its own; return what it prints."""
     command = [sys.executable, "-m", name, *words]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+    environment = {**os.environ, **dict.fromkeys(THREADS, "1")}
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment).stdout
 
 
 def _pauses(facts: int) -> BenchmarkReport:

@@ -35,6 +35,7 @@ from .facts import Concept, Ledger, Selector
 from .forecasting import SeriesTracker
 from .forget_answers import other_selection, reject, still_pending
 from .knowledge import (
+    DigestRefit,
     GeometryFitter,
     GeometryRefit,
     Knowledge,
@@ -137,7 +138,7 @@ class RuntimeForgetting(ABC):
         if self._geometry_due:
             waits = self.knowledge.may_wait and not self._geometry_failed
             return not (waits and self._takes_geometry())
-        return not self.awaiting
+        return not (self.awaiting or self._known_digest.awaits(self.knowledge, self._ledger))
 
     def pending_forgets(self) -> tuple[ForgetProgress, ...]:
         """Return how far each pending request is, oldest first."""
@@ -419,9 +420,7 @@ class RuntimeForgetting(ABC):
             yield from self._install_geometry()
         if self.awaiting:
             return
-        if self.knowledge.may_wait and not self._known_digest.knows(self.knowledge, self._ledger):
-            # A step of its own.
-            self._known_digest.get(self.knowledge, self._ledger, self._digest_now)
+        if self._known_digest.awaits(self.knowledge, self._ledger):
             return
         yield from self._complete(event.at_ns)
 
@@ -528,7 +527,8 @@ class RuntimeForgetting(ABC):
             self._derived = None
             card = self._model.card.fingerprint
             return GeometryRefit(fitter=self._geometries, card=card, base=base)
-        return self.knowledge.next_refit()
+        found, card = self.knowledge.next_refit(), self._model.card.fingerprint
+        return found or self._known_digest.refit(self.knowledge, self._ledger, card)
 
     def _takes_geometry(self) -> bool:
         """Return whether the geometry is to be fitted, or brought up to date with new facts."""
@@ -548,7 +548,8 @@ class RuntimeForgetting(ABC):
 
     def prepare(self, refit: Refit) -> bool:
         """Let a refit take what it needs once its facts are read; False if it has to be dropped."""
-        return isinstance(refit, GeometryRefit) or self.knowledge.prepare(refit)
+        whole = isinstance(refit, DigestRefit | GeometryRefit)
+        return whole or self.knowledge.prepare(refit)
 
     # --- geometry -------------------------------------------------------------------------------
 

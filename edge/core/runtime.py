@@ -48,6 +48,7 @@ from .forgetting import RuntimeForgetting, tap_spans
 from .knowledge import (
     NOTHING_PUBLISHED,
     Contribution,
+    DigestRefit,
     GeometryFitter,
     GeometryRefit,
     Knowledge,
@@ -178,6 +179,9 @@ class Runtime(RuntimeForgetting, RuntimeViews):
     def accept(self, refit: Refit, *, solved: bool) -> None:
         """Take in a part that was fitted in the background; see `Knowledge.accept`.  Thresholds
         change the verdicts on the windows."""
+        if isinstance(refit, DigestRefit):
+            self._known_digest.accept(refit, solved=solved)
+            return
         self._prefetched.clear()
         self._refits_accepted += 1
         if isinstance(refit, GeometryRefit):
@@ -186,6 +190,14 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         self.knowledge.accept(refit, solved=solved)
         if isinstance(refit, ThresholdsRefit):
             self._session.knowledge_changed()
+
+    @property
+    def installs_geometry(self) -> bool:
+        """Whether the next `AdvanceForget` installs a geometry that was fitted in the
+        background."""
+        one = self._derived
+        ready = self._geometry_due and one is not None and one.made is not None
+        return ready and one is not None and one.contents == self._ledger.contents()
 
     def digest(self) -> str:
         """Return the hex digest of card, geometry, sums and thresholds; equal for equal sets of

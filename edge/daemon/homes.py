@@ -178,10 +178,20 @@ class HomeSlot:
         return any(getattr(now, part) != getattr(settings, part) for part in HOME_SECTIONS)
 
     def close(self) -> None:
-        """Save the series of the home and close it, if it is open."""
+        """Save the series of the home, stamp it for `auricle verify` and close it, if it is
+        open."""
         if self.home is not None:
             self._save(self.home)
+            self._stamp(self.home)
         self._drop()
+
+    def _stamp(self, home: Home) -> None:
+        if home.runtime.erasing:
+            return
+        try:
+            home.stamp()
+        except EdgeError as error:
+            log.warning("not_stamped", home=self.name, reason=error.message, hint=error.hint)
 
     def _save(self, home: Home) -> None:
         self._saved_at = time.monotonic()

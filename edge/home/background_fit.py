@@ -8,7 +8,7 @@ from typing import Final
 import encoder
 
 from ..core import EdgeError, GrowthResult, Runtime
-from ..core.knowledge import HeadRefit, Refit
+from ..core.knowledge import DigestRefit, HeadRefit, Refit
 from ..logs import log
 from ..storage import Store
 from ..worker import lower_priority
@@ -95,6 +95,10 @@ class BackgroundFitter:
 
     def _start(self, fit: "_Fit") -> None:
         self._fitting = fit
+        if isinstance(fit.refit, DigestRefit):
+            # It needs no facts.
+            fit.solving = True
+            fit.closed.set()
         self._run(fit)
 
     def _run(self, fit: "_Fit") -> None:

@@ -120,6 +120,8 @@ class Home:
             path = folder / self.settings.knowledge.file
             self.store = opened.enter_context(Store.open(path, self.model.card, writable=writable))
             self.store.publications.sends = self.settings.fleet is not None
+            if writable and deferring:
+                self.store.checkpoint_in_background()
             self.runtime = self._open_runtime()
             opened.pop_all()
         self.session = SeriesStateFile(path)
@@ -204,13 +206,7 @@ class Home:
         """Handle an event and apply its effects; returns its messages."""
         if isinstance(event, AdvanceForget):
             self.forget_problem = ""
-        advances = isinstance(event, AdvanceForget) and not self.runtime.erasing
-        if advances and self.runtime.forgetting and self.store.unscrubbed:
-            # A step of its own: then the receipt leaves little to do.
-            if not self._overwriter.busy:
-                self._overwrite()
-                return ()
-            if self.runtime.issued:
+            if self._prepare_advance():
                 return ()
         effects = self.runtime.handle(event)
         if isinstance(event, Observation):
@@ -228,6 +224,21 @@ class Home:
         except StateError:
             self.runtime.series.refuse(erased)
             raise
+
+    def _prepare_advance(self) -> bool:
+        """Do a step in the file that the next step of a forget request waits for, or leaves little
+        to do to; False if there is none."""
+        runtime = self.runtime
+        if runtime.erasing or not runtime.forgetting:
+            return False
+        if self.store.unscrubbed:
+            if not self._overwriter.busy:
+                self._overwrite()
+                return True
+            if runtime.issued:
+                return True
+        # All that is kept of derived state goes with the geometry that it follows from.
+        return runtime.installs_geometry and self.store.drop_some_derived()
 
     def _complete_forgets(self) -> tuple[Message, ...]:
         """Complete all pending forget requests; returns the messages."""

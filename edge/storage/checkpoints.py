@@ -34,11 +34,17 @@ class LogInUseError(StateError):
 
 class Checkpoints:
     """Makes the checkpoints of a file that is open for writing.  Its methods raise sqlite3.Error or
-    OSError; a failure leaves the log as it is, and the next checkpoint goes on."""
+    OSError; a failure leaves the log as it is, and the next checkpoint goes on.
+
+    in_background: set it to True where transactions may not wait: most of a checkpoint that is due
+    is then done in another thread, and the rest after the next transaction.
+    """
 
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
         self._path, self._db, self._cleaner = path, db, PageCleaner(path)
         self._due_bytes = LOG_BYTES_MAX
+        self._beside: threading.Thread | None = None
+        self.in_background = False
         # A page that is cleaned in one thread must not be written in another.
         self._cleaning = threading.Lock()
         db.execute("PRAGMA wal_autocheckpoint=0")
@@ -62,6 +68,13 @@ class Checkpoints:
         size = self._cleaner.log_bytes
         if size < self._due_bytes or self._cleaning.locked():
             return
+        if self.in_background and self._beside is None:
+            self._beside = threading.Thread(target=self._try_to_prepare, name="checkpoint")
+            self._beside.start()
+            return
+        if self._beside is not None and self._beside.is_alive():
+            return
+        self._beside = None
         self._due_bytes = size + LOG_BYTES_MAX
         with suppress(sqlite3.Error, OSError):
             if self.advance():
@@ -79,8 +92,14 @@ class Checkpoints:
                 db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             self._cleaner.clean(pages)
 
+    def _try_to_prepare(self) -> None:
+        with suppress(sqlite3.Error, OSError):
+            self.prepare()
+
     def overwrite(self, *, waits: bool, everything: bool) -> bool:
         """Rebuild the file if much of it is free, and `finish`, or `advance` without waiting."""
+        if self._cleaning.locked() and not waits:
+            return False
         self.compact()
         return (self.finish if waits else self.advance)(everything=everything)
 
@@ -93,6 +112,11 @@ class Checkpoints:
         if free > max(FREE_PAGES_MIN, FREE_SHARE_MAX * pages):
             with suppress(sqlite3.OperationalError):
                 self._db.execute("VACUUM")
+
+    def join(self) -> None:
+        """Wait for a checkpoint in the background."""
+        if self._beside is not None:
+            self._beside.join()
 
     def close(self) -> None:
         """Close the file; after the database was closed."""

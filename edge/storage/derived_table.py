@@ -19,6 +19,10 @@ ENTRY_BYTES_MAX: Final = 64 << 20
 """Most bytes of one entry.  Larger ones are left out: writing one takes as long as deriving it.
 Chosen by hand; effect not measured."""
 
+ENTRIES_AT_ONCE: Final = 32
+"""Entries that `delete_some` deletes: they take 8 ms of processor time with 100,000 facts, and all
+240 take 30 (measured once)."""
+
 
 def read_derived(
     rows: RowReader, place: tuple[str, str, str, str], key: str
@@ -59,6 +63,15 @@ def delete_traces(db: sqlite3.Connection, concepts: Iterable[Concept]) -> None:
     db.executemany(
         "DELETE FROM derived WHERE domain IN ('', ?) AND label IN ('', ?)", list(concepts)
     )
+
+
+def delete_some(db: sqlite3.Connection) -> bool:
+    """Delete a few entries; True while there are more."""
+    db.execute(
+        "DELETE FROM derived WHERE number IN (SELECT number FROM derived LIMIT ?)",
+        (ENTRIES_AT_ONCE,),
+    )
+    return db.execute("SELECT EXISTS (SELECT 1 FROM derived)").fetchone()[0] > 0
 
 
 def _checksum(place: tuple[str, ...], key: str, body: bytes) -> bytes:

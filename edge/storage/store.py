@@ -56,7 +56,7 @@ from .command_journal import CommandJournal, delete_answers
 from .concept_totals import add_digests, by_concept, write_ranks, write_totals
 from .content_tombstones import ContentTombstones, adopt_tombstones, write_contents
 from .database import WriterLock, begin_snapshot, guard_errors, open_database, transaction
-from .derived_table import delete_traces, write_derived
+from .derived_table import delete_some, delete_traces, write_derived
 from .digest_key import note_key
 from .durable_files import remove_file, replace_file
 from .file_copies import remove_copies
@@ -312,6 +312,11 @@ class Store(StoreReader):
         with self._transaction("deleting derived state") as db:
             db.execute("DELETE FROM derived")
 
+    def drop_some_derived(self) -> bool:
+        """Delete a part of what is kept of derived state; True while there is more."""
+        with self._transaction("deleting derived state") as db:
+            return delete_some(db)
+
     def stamp(self, digest: str) -> None:
         """Store the digest of the knowledge with the digests of its inputs."""
         held = {"facts": self.written_digest(), "beside": self.inputs_digest()}
@@ -373,6 +378,7 @@ class Store(StoreReader):
     def close(self) -> None:
         """Close the file and release its lock."""
         if self._checkpoints is not None:
+            self._checkpoints.join()
             with suppress(sqlite3.Error, OSError):
                 if not self._checkpoints.advance():
                     # The last reader to close writes the log into the file without cleaning it.
@@ -532,6 +538,10 @@ class Store(StoreReader):
         """Do most of `overwrite_remains` in another thread; a failure is left to that."""
         with suppress(sqlite3.Error, OSError):
             self._writing("overwriting erased facts").prepare()
+
+    def checkpoint_in_background(self) -> None:
+        """Let no transaction wait for a checkpoint: see `Checkpoints`."""
+        self._writing("preparing checkpoints").in_background = True
 
     @property
     def _uncleaned(self) -> bool:

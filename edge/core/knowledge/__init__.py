@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         review_contribution,
     )
     from .derive import derive_knowledge
+    from .digest import DigestInputs, DigestRefit
     from .geometry_fit import GeometryFitter, fit_geometry
     from .geometry_refit import GeometryRefit
     from .knowledge import Knowledge
@@ -34,6 +35,7 @@ else:
                 "find_invalid_contribution",
                 "review_contribution",
             ),
+            "digest": ("DigestInputs", "DigestRefit"),
             "geometry_fit": ("GeometryFitter", "fit_geometry"),
             "geometry_refit": ("GeometryRefit",),
             "derive": ("derive_knowledge",),
@@ -49,6 +51,8 @@ __all__ = [
     "CohortPlan",
     "Concept",
     "Contribution",
+    "DigestInputs",
+    "DigestRefit",
     "GeometryFitter",
     "GeometryRefit",
     "HeadRefit",

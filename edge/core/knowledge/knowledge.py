@@ -6,7 +6,6 @@ facts.  Thresholds, heads and the router are computed on first use after a chang
 ledger's facts, so the order in which facts arrived leaves no trace.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -33,6 +32,7 @@ from .contributions import (
     merge_thresholds,
     read_contribution,
 )
+from .digest import DigestedState
 from .grouping import by_concept, concepts_of
 from .heads import SolvedHeads
 from .moments import GRAM_COLUMNS_MAX, Moments, NearestConceptAnswer, PooledAnswers
@@ -492,13 +492,14 @@ class Knowledge(KnowledgeViews):
     def digest(self, card: str) -> str:
         """Return the hex digest of card fingerprint, geometry (with its seed), sums, thresholds and
         other devices' contributions."""
-        parts = (card, self.geometry.fingerprint, self.memory.digest())
-        thresholds = self._calibrate(may_wait=False).digest() if self.memory.keys else ""
+        return self.digested_state(card).compute()
+
+    def digested_state(self, card: str) -> DigestedState:
+        """Return what the digest states, frozen; outdated thresholds are computed for it."""
+        thresholds = self._calibrate(may_wait=False) if self.memory.keys else None
         self._serving_calibration = None
-        contributed = tuple(
-            f"{device} {one.content}" for device, (one, _) in self._contributed.items()
-        )
-        return hashlib.sha256("\n".join((*parts, thresholds, *contributed)).encode()).hexdigest()
+        found = (f"{device} {one.content}" for device, (one, _) in self._contributed.items())
+        return DigestedState(card, self.memory.copy(), thresholds, tuple(found))
 
     def refit(self, domain: str) -> None:
         """Drop a domain's solved adaptor: another version serves from now on."""

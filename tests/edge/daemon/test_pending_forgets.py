@@ -14,6 +14,7 @@ from edge.core.events import Enrol, FitGeometry
 from edge.core.facts import Selector
 from edge.home.home import Home
 from tests.daemons import WAIT_S, Process, daemon_home
+from tests.homes import run
 from tests.worlds import fact
 
 FACTS = 400
@@ -120,6 +121,23 @@ def test_a_daemon_that_is_killed_completes_at_the_next_start(folder, twin, delay
     check(folder, twin)
     with Home(folder) as home:
         assert [one["facts_forgotten"] for one in home.store.receipts()] == [GONE]
+
+
+@pytest.mark.parametrize(
+    ("ends", "words"), [("stop", "agrees"), ("kill", "the process did not end cleanly")]
+)
+def test_verify_tells_a_stopped_daemon_from_a_killed_one(folder, ends, words):
+    """A daemon that is stopped after its facts have changed leaves a stamp of what it knows; one
+    that is killed does not."""
+    with Home(folder) as home:
+        home.stamp()
+    daemon = Process(folder)
+    assert forget(folder, subject="Zaphod")["done"]
+    receipt(folder)
+    getattr(daemon, ends)()
+    result = run("verify", "--home", folder)
+    assert result.exit_code == 0
+    assert words in " ".join(result.output.split())
 
 
 def test_bad_requests_get_clear_answers(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from edge.core.events import (
 )
 from edge.core.facts import Fact, Selector
 from edge.core.knowledge import knowledge as place
+from edge.core.knowledge.digest import DigestedState
 from edge.core.pending_forgets import AdvanceForget
 from edge.core.receipt import Receipt
 from edge.home.home import Home
@@ -114,6 +116,12 @@ def complete(home: Home) -> list[Message]:
         else:
             time.sleep(0.002)
     raise AssertionError(f"still pending: {home.runtime.pending_forgets()}")
+
+
+def settle(home: Home) -> None:
+    """Do what the daemon does until nothing is fitted in the background."""
+    while home.refit():
+        home._fitter.join()  # noqa: SLF001  the test waits for the thread
 
 
 def receipt(messages: list[Message]) -> Receipt:
@@ -331,40 +339,36 @@ def test_a_receipt_waits_for_the_remains_of_a_request_that_follows(home):
     assert found == ["one", "many"]
 
 
-def test_the_digest_of_a_receipt_is_a_step_of_its_own(home, monkeypatch):
-    """No step computes a digest and stores a receipt, and none is computed twice for the same
-    facts: that after one request is that before the next."""
-    computes, stores = place.Knowledge.digest, Store.complete
-    done: list[list[str]] = []
+def test_no_decision_waits_for_a_digest(home, monkeypatch):
+    """Digests are computed in another thread, once for the same facts: that before the first
+    request while nothing else happens, and that after one request is that before the next."""
+    settle(home)
+    before = home.runtime.digest()
+    computes, stores = DigestedState.compute, Store.complete
+    done: list[str] = []
 
-    def digest(known, card):
-        done[-1].append("digest")
-        return computes(known, card)
+    def compute(state):
+        done.append(f"digest in {threading.current_thread().name}")
+        return computes(state)
 
     def store(self, given):
-        done[-1].append("receipt")
+        done.append("receipt")
         stores(self, given)
 
-    monkeypatch.setattr(place.Knowledge, "digest", digest)
+    monkeypatch.setattr(DigestedState, "compute", compute)
     monkeypatch.setattr(Store, "complete", store)
     got = []
     for key in ("f3", "f4"):
-        done.append([])
         home.feed(
             ForgetRequest(
                 request_id=key, selector=Selector(ids=frozenset({key})), requested_at_ns=3
             )
         )
-        for _ in range(1_000):
-            done.append([])
-            got += [one for one in step(home) if isinstance(one, Receipt)]
-            if not home.runtime.forgetting:
-                break
+        got.append(receipt(complete(home)))
     assert [one.request_id for one in got] == ["f3", "f4"]
-    assert [one for one in done if one] == [
-        *(["digest"], ["digest"], ["receipt"]),
-        *(["digest"], ["receipt"]),
-    ]
+    assert done == ["digest in refit", "receipt"] * 2
+    keys = [home.store.key_digest(one, before) for one in ("f3", "f4")]
+    assert [got[0].digest_before == keys[0], got[1].digest_before == keys[1]] == [True, False]
     keyed = [home.store.key_digest("f4", home.runtime.digest())]
     assert [got[1].digest_after] == keyed
 
