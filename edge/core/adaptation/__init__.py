@@ -7,16 +7,37 @@ other.  All of it is a pure function of the ledger's facts and the opening's bou
 solved again from scratch each time, and enters neither ledger nor sums nor digest.
 """
 
-from .basis import Basis, KnownDomain, build_basis
-from .label_order import LabelOrder
-from .opening import AdaptedAnswer, OpeningAdapter
-from .ridge import RidgeSums
-from .solving import Adaptation, adapt, adapt_projected, unadapted
+from typing import TYPE_CHECKING
 
-__all__ = (
+from ...lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .basis import Basis, KnownDomain, build_basis
+    from .basis_refit import DOMAINS_MAX, BasisRefit
+    from .label_order import LabelOrder
+    from .opening import ROWS_MAX, AdaptedAnswer, OpeningAdapter
+    from .ridge import RidgeSums
+    from .solving import Adaptation, adapt, adapt_projected, unadapted
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "basis": ("Basis", "KnownDomain", "build_basis"),
+            "basis_refit": ("BasisRefit", "DOMAINS_MAX"),
+            "label_order": ("LabelOrder",),
+            "opening": ("AdaptedAnswer", "OpeningAdapter", "ROWS_MAX"),
+            "ridge": ("RidgeSums",),
+            "solving": ("Adaptation", "adapt", "adapt_projected", "unadapted"),
+        },
+    )
+
+__all__ = [
+    "DOMAINS_MAX",
+    "ROWS_MAX",
     "Adaptation",
     "AdaptedAnswer",
     "Basis",
+    "BasisRefit",
     "KnownDomain",
     "LabelOrder",
     "OpeningAdapter",
@@ -25,4 +46,4 @@ __all__ = (
     "adapt_projected",
     "build_basis",
     "unadapted",
-)
+]

@@ -86,22 +86,21 @@ class Basis:
 
 
 def build_basis(domains: Sequence[KnownDomain], sharpness: float) -> Basis:
-    """Build the basis of at least one domain; all heads answer with the same labels.
+    """Build the basis of at least one domain.
 
-    sharpness: logits per unit of the heads' scores, as calibrated on facts left out.  Cost: a few
-    passes over at most `BASIS_FACTS_MAX` facts, and their class means.
+    sharpness: logits per unit of the heads' scores, as calibrated on facts left out.  A label that
+    a head does not know has score 0 there.  Cost: a few passes over at most `BASIS_FACTS_MAX`
+    facts.
     """
-    labels = domains[0].head.labels
-    assert all(one.head.labels == labels for one in domains), "heads answer with the same labels"
-    heads = [one.head for one in domains]
-    centres = np.stack([head.transform.arrays["centre"] for head in heads]).astype(np.float64)
-    factors = np.stack([head.transform.arrays["factor"] for head in heads]).astype(np.float64)
+    labels = tuple(sorted({label for one in domains for label in one.head.labels}))
+    arrays = [one.head.transform.arrays for one in domains]
+    centres = np.stack([one["centre"] for one in arrays]).astype(np.float64)
+    factors = np.stack([one["factor"] for one in arrays]).astype(np.float64)
     centre, factor = centres.mean(axis=0), factors.mean(axis=0)
-    weights = np.mean([f[:, None] * h.weights for f, h in zip(factors, heads, strict=True)], axis=0)
-    moved = [
-        ((centre - c) * f) @ h.weights for c, f, h in zip(centres, factors, heads, strict=True)
-    ]
-    centred_bias = np.mean([head.bias for head in heads], axis=0, dtype=np.float64)
+    aligned = [_aligned(one.head, labels) for one in domains]
+    weights = np.mean([f[:, None] * w for f, (w, _) in zip(factors, aligned, strict=True)], axis=0)
+    centred_bias = np.mean([bias for _, bias in aligned], axis=0)
+    moved = [((centre - c) * f) @ w for c, f, (w, _) in zip(centres, factors, aligned, strict=True)]
     rows, owners = _centred_rows(domains, centres, factor, labels)
     directions = principal_directions(rows)
     projection = np.concatenate([factor[:, None] * directions, weights], axis=1).astype(np.float32)
@@ -124,6 +123,14 @@ def build_basis(domains: Sequence[KnownDomain], sharpness: float) -> Basis:
         sharpness=sharpness,
         distance=float(np.square(apart).sum(axis=1).mean()) if len(domains) > 1 else 0.0,
     )
+
+
+def _aligned(head: FittedHead, labels: tuple[str, ...]) -> tuple[Doubles, Doubles]:
+    """Return a head's weights [width, labels] and bias [labels], 0 for labels it does not know."""
+    at = [labels.index(label) for label in head.labels]
+    weights, bias = np.zeros((len(head.weights), len(labels))), np.zeros(len(labels))
+    weights[:, at], bias[at] = head.weights, head.bias
+    return weights, bias
 
 
 def _centred_rows(

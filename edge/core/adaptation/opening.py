@@ -72,6 +72,18 @@ class OpeningAdapter:
             self._solved < first <= self._seen for first in FIRST_SOLUTIONS
         )
 
+    @property
+    def seen(self) -> int:
+        """Samples observed."""
+        return self._seen
+
+    def extend(self, rows: NDArray[np.uint8]) -> None:
+        """Keep samples uint8 [n, width] from before, and adapt to them: none of them is answered,
+        and they say nothing about the order of labels."""
+        for projected in self.basis.project(rows):
+            self._keep(projected)
+        self.solve()
+
     def observe(self, row: NDArray[np.uint8]) -> AdaptedAnswer:
         """Answer a sample uint8 [width] under the adaptation in force, and keep it for the next."""
         projected = self.basis.project(row)
@@ -89,7 +101,11 @@ class OpeningAdapter:
 
     def solve(self) -> None:
         """Adapt to the kept samples now."""
-        self.accept(adapt_projected(self.basis, self.rows()), self._seen)
+        self.accept(self.solution(self.rows()), self._seen)
+
+    def solution(self, rows: NDArray[np.float32]) -> Adaptation:
+        """Return the adaptation to kept samples; in any thread."""
+        return adapt_projected(self.basis, rows)
 
     def accept(self, adaptation: Adaptation, seen: int) -> None:
         """Take in an adaptation to the samples up to the `seen`th."""
