@@ -14,8 +14,9 @@ from ...lazy import lazy_names
 if TYPE_CHECKING:
     from .basis import Basis, KnownDomain, build_basis
     from .basis_refit import DOMAINS_MAX, BasisRefit
+    from .kept_rows import ROWS_MAX
     from .label_order import LabelOrder
-    from .opening import ROWS_MAX, AdaptedAnswer, OpeningAdapter
+    from .opening import AdaptedAnswer, OpeningAdapter
     from .ridge import RidgeSums
     from .solving import Adaptation, adapt, adapt_projected, unadapted
 else:
@@ -24,8 +25,9 @@ else:
         {
             "basis": ("Basis", "KnownDomain", "build_basis"),
             "basis_refit": ("BasisRefit", "DOMAINS_MAX"),
+            "kept_rows": ("ROWS_MAX",),
             "label_order": ("LabelOrder",),
-            "opening": ("AdaptedAnswer", "OpeningAdapter", "ROWS_MAX"),
+            "opening": ("AdaptedAnswer", "OpeningAdapter"),
             "ridge": ("RidgeSums",),
             "solving": ("Adaptation", "adapt", "adapt_projected", "unadapted"),
         },

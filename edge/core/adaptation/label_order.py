@@ -52,51 +52,53 @@ Doubles = NDArray[np.float64]
 
 
 class LabelOrder:
-    """The filter of one opening over `labels` labels.  active: whether an order is shown."""
+    """The filter of one opening over `labels` labels.  active: whether an order is shown.
+
+    Hypotheses: no order, which leaves the answer as it is; runs, after which a label is drawn from
+    the stream's shares (forward pass, Rabiner 1989, section III.A); and local shares.  Each is
+    weighted by how well it has explained the stream.
+    """
 
     def __init__(self, labels: int) -> None:
         self._test = OrderTest(labels)
-        self._stays = np.array(STAYS)[:, None]
+        count = 1 + len(STAYS) + len(SPANS)
+        self._kept = np.array([0.0, *STAYS, *[LOCAL_SHARE] * len(SPANS)])[:, None]
+        self._drawn = 1 - self._kept
         self._rates = 1 / np.array(SPANS)[:, None]
-        self._beliefs = np.full((len(STAYS), labels), 1 / labels)
-        self._local = np.full((len(SPANS), labels), 1 / labels)
+        # By hypothesis: the belief in each label after the last sample, or the local shares.
+        self._state = np.full((count, labels), 1 / labels)
         self._shares = np.full(labels, 1 / labels)
-        self._evidence = np.zeros(1 + len(STAYS) + len(SPANS))
+        self._evidence = np.zeros(count)
         self._seen = 10.0  # As if ten samples of equal shares had been seen.
         self.active = False
 
     @property
     def nbytes(self) -> int:
         """Bytes of its state."""
-        parts = (self._beliefs, self._local, self._shares, self._evidence)
-        return sum(part.nbytes for part in parts) + self._test.nbytes
+        return self._state.nbytes + self._shares.nbytes + self._evidence.nbytes + self._test.nbytes
 
-    def update(self, logits: Doubles) -> Doubles:
-        """Add the newest sample's logits [labels]; return the probabilities of its labels.
-
-        Hypotheses: no order, which leaves the answer as it is; runs, after which a label is drawn
-        from the stream's shares (forward pass, Rabiner 1989, section III.A); and local shares.
-        Each is weighted by how well it has explained the stream.
-        """
-        plain = np.exp(logits - logits.max())
-        plain /= plain.sum()
+    def update(self, logits: NDArray[np.floating]) -> Doubles:
+        """Add the newest sample's logits [labels]; return the probabilities of its labels."""
         score = self._test.add(int(logits.argmax()))
         self.active = score >= (OFF_SCORE if self.active else ON_SCORE)
-        sharp = np.exp(SHARPENING * (logits - logits.max()))
+        above = np.subtract(logits, logits.max(), dtype=np.float64)
+        sharp = np.exp(SHARPENING * above)
         sharp /= sharp.sum()
-        shares = self._shares
-        runs = self._stays * self._beliefs + (1 - self._stays) * shares
-        local = LOCAL_SHARE * self._local + (1 - LOCAL_SHARE) * shares
-        joint = np.concatenate([shares[None], runs, local]) * sharp
+        joint = self._kept * self._state
+        joint += self._drawn * self._shares
+        joint *= sharp
         totals = joint.sum(axis=1)
         joint /= totals[:, None]
-        self._beliefs = joint[1 : 1 + len(STAYS)].copy()
-        self._evidence = FADE * self._evidence + np.log(totals)
-        self._local += self._rates * (sharp - self._local)
+        self._evidence *= FADE
+        self._evidence += np.log(totals)
+        runs, local = slice(1, 1 + len(STAYS)), slice(1 + len(STAYS), None)
+        self._state[runs] = joint[runs]
+        self._state[local] += self._rates * (sharp - self._state[local])
         self._seen = min(self._seen + 1, SHARES_SAMPLES)
-        self._shares = shares + (sharp - shares) / self._seen
+        self._shares += (sharp - self._shares) / self._seen
         if not self.active:
-            return np.asarray(plain)
+            plain = np.exp(above)
+            return np.asarray(plain / plain.sum())
         weighed = self._evidence - self._evidence[0]
         weighed[0] = CREDIT
         weights = np.exp(weighed - weighed.max())

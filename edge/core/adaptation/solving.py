@@ -57,14 +57,17 @@ class Adaptation:
     strength: float
     count: int
 
+    def as_map(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return what turns `Basis.project`ed samples into logits: a matrix float32 [directions +
+        labels, labels] and a constant [labels]."""
+        scale, labels = np.float32(self.sharpness), self.weights.shape[1]
+        both = np.concatenate([self.weights, np.eye(labels, dtype=np.float32)])
+        return both * scale, self.bias * scale
+
     def logits(self, projected: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return logits float32 [..., labels] of `Basis.project`ed samples."""
-        size = len(self.weights)
-        made = projected[..., :size] @ self.weights
-        made += projected[..., size:]
-        made += self.bias
-        made *= np.float32(self.sharpness)
-        return np.asarray(made, np.float32)
+        weights, bias = self.as_map()
+        return np.asarray(projected @ weights + bias, np.float32)
 
 
 def unadapted(basis: Basis) -> Adaptation:

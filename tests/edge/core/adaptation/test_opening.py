@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 
 from edge.core.adaptation import OpeningAdapter, adapt_projected
-from edge.core.adaptation.opening import OPENING_BYTES_MAX, ROWS_MAX
+from edge.core.adaptation.kept_rows import ROWS_MAX
+from edge.core.adaptation.opening import OPENING_BYTES_MAX
 from tests.edge.core.adaptation.worlds import accuracy, basis, drawn, seen
 
 SHIFT = 0.6
