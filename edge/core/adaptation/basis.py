@@ -53,6 +53,7 @@ class Basis:
     directions]; class_scores: float64 [labels, labels], mean score of each class.  spread: float32
     [directions], deviation of a direction.  sharpness: turns scores into logits.  distance: mean
     squared distance of the known domains' centres from their common centre, 0 for one domain.
+    within: mean squared distance of a fact from the mean of its class.
     """
 
     labels: tuple[str, ...]
@@ -66,6 +67,7 @@ class Basis:
     class_scores: Doubles = field(repr=False)
     spread: Floats = field(repr=False)
     sharpness: float
+    within: float
     distance: float = 0.0
 
     @property
@@ -108,6 +110,7 @@ def build_basis(domains: Sequence[KnownDomain], sharpness: float) -> Basis:
     scores = rows @ (weights / factor[:, None]).astype(np.float32)
     targets = np.eye(len(labels))[owners]
     counts = np.maximum(targets.sum(axis=0), 1)[:, None]
+    means = targets.T @ inputs / counts
     apart = ((centres - centre) * factor) @ directions
     return Basis(
         labels=labels,
@@ -117,10 +120,11 @@ def build_basis(domains: Sequence[KnownDomain], sharpness: float) -> Basis:
         bias=centred_bias + np.mean(moved, axis=0),
         centred_bias=centred_bias,
         sums=RidgeSums.of(inputs, targets),
-        class_means=targets.T @ inputs / counts,
+        class_means=means,
         class_scores=targets.T @ scores / counts,
         spread=inputs.std(axis=0).astype(np.float32) + np.float32(1e-6),
         sharpness=sharpness,
+        within=float(np.square(inputs - means[owners]).sum(axis=1).mean()),
         distance=float(np.square(apart).sum(axis=1).mean()) if len(domains) > 1 else 0.0,
     )
 

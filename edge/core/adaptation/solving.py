@@ -35,6 +35,10 @@ PSEUDO_SHARE: Final = 0.5
 PSEUDO_SAMPLES_MIN: Final = 16
 """Samples from which on there are pseudo-facts."""
 
+DUPLICATE_SHARE: Final = 0.1
+"""Squared distance of two samples, relative to that of a fact from its class mean, below which they
+count as one: two facts of a class lie 20 times as far apart.  Chosen by hand."""
+
 SOFTENING: Final = 0.5
 """Logits per calibrated logit: off its own domain, a head is less sure than on it."""
 
@@ -47,7 +51,7 @@ class Adaptation:
 
     shift: float64 [directions], of the opening's centre from that of the known domains.  weights:
     float32 [directions, labels] and bias: float32 [labels], added to the known heads' scores.
-    strength: share of the measured shift that is applied, from 0 to 1.  count: samples seen.
+    strength: share of the measured shift that is applied, from 0 to 1.  count: samples adapted to.
     """
 
     shift: Doubles = field(repr=False)
@@ -99,15 +103,16 @@ def adapt_projected(basis: Basis, projected: NDArray[np.float32]) -> Adaptation:
     size = basis.directions
     inputs = projected[:, :size].astype(np.float64)
     scores = projected[:, size:].astype(np.float64)
-    shift, score_shift, strength = _balanced_shift(basis, inputs, scores)
+    weights = distinct_weights(projected[:, :size], DUPLICATE_SHARE * basis.within)
+    shift, score_shift, strength = _balanced_shift(basis, inputs, scores, weights)
     bias = basis.bias + strength * (basis.centred_bias - basis.bias) - score_shift
-    weights = np.zeros((size, len(basis.labels)))
-    if len(projected) >= PSEUDO_SAMPLES_MIN:
-        weights, more = _pseudo_ridge(basis, inputs - shift, scores + bias)
-        bias = bias + more - shift @ weights
+    learned = np.zeros((size, len(basis.labels)))
+    if weights.sum() >= PSEUDO_SAMPLES_MIN:
+        learned, more = _pseudo_ridge(basis, inputs - shift, scores + bias, weights)
+        bias = bias + more - shift @ learned
     return Adaptation(
         shift=shift,
-        weights=weights.astype(np.float32),
+        weights=learned.astype(np.float32),
         bias=bias.astype(np.float32),
         sharpness=SOFTENING * basis.sharpness,
         strength=strength,
@@ -115,8 +120,19 @@ def adapt_projected(basis: Basis, projected: NDArray[np.float32]) -> Adaptation:
     )
 
 
+def distinct_weights(inputs: NDArray[np.float32], radius: float) -> Doubles:
+    """Return weights float64 [n] of samples [n, directions]: 1 for a sample that no other is near,
+    1/m for one of m that lie within a squared distance of each other.
+
+    So what a still camera repeats counts once.  Cost: the inner products of all pairs.
+    """
+    lengths = np.vecdot(inputs, inputs)
+    squared = lengths[:, None] + lengths - 2 * (inputs @ inputs.T)
+    return np.asarray(1 / np.maximum(1, (squared <= radius).sum(axis=1)), np.float64)
+
+
 def _balanced_shift(
-    basis: Basis, inputs: Doubles, scores: Doubles
+    basis: Basis, inputs: Doubles, scores: Doubles, given: Doubles
 ) -> tuple[Doubles, Doubles, float]:
     """Return the class-balanced shift of samples, in directions and in scores, and its strength.
 
@@ -126,12 +142,12 @@ def _balanced_shift(
     the classes in the stream nor their order moves the centre.  Where several domains are known,
     the shift is shrunk by how far they lie apart (Efron & Morris 1973).
     """
-    share = len(scores) / (len(scores) + SHIFT_SAMPLES)
+    share = given.sum() / (given.sum() + SHIFT_SAMPLES)
     bias = basis.bias + share * (basis.centred_bias - basis.bias)
     sharpness = SOFTENING * basis.sharpness
     moved = np.zeros(len(bias))
     for _ in range(SHIFT_ROUNDS):
-        assigned = softmax(sharpness * (scores - moved + bias))
+        assigned = given[:, None] * softmax(sharpness * (scores - moved + bias))
         counts = assigned.sum(axis=0)
         weights = counts / (counts + CLASS_SAMPLES)
         weights *= share / weights.sum()
@@ -146,7 +162,9 @@ def _balanced_shift(
     return shift, moved, share
 
 
-def _pseudo_ridge(basis: Basis, inputs: Doubles, scores: Doubles) -> tuple[Doubles, Doubles]:
+def _pseudo_ridge(
+    basis: Basis, inputs: Doubles, scores: Doubles, given: Doubles
+) -> tuple[Doubles, Doubles]:
     """Return what pseudo-facts change in a ridge regression on the facts: weights and intercepts.
 
     The surest samples of each predicted class take part as facts, with soft labels (self-training;
@@ -159,7 +177,7 @@ def _pseudo_ridge(basis: Basis, inputs: Doubles, scores: Doubles) -> tuple[Doubl
     weights, more = np.zeros_like(before), np.zeros_like(level)
     for _ in range(PSEUDO_ROUNDS):
         kept = _surest(answers)
-        sums = basis.sums + RidgeSums.of(inputs[kept], answers[kept])
+        sums = basis.sums + RidgeSums.of(inputs[kept], answers[kept], given[kept])
         after, intercept = sums.solve(RIDGE_PENALTY)
         weights, more = after - before, intercept - level
         answers = softmax(sharpness * (scores + inputs @ weights + more))
