@@ -36,7 +36,7 @@ class FeatureCache:
 
     def __init__(self, card: encoder.Card, folder: Path | None = None) -> None:
         self._width = card.width
-        self._path = (folder or _cache_folder()) / f"features-{card.fingerprint[:16]}.db"
+        self._path = (folder or cache_folder()) / f"features-{card.fingerprint[:16]}.db"
 
     def read(self, keys: Iterable[bytes]) -> dict[bytes, Encoded]:
         """Return the cached entries of some keys."""
@@ -118,6 +118,7 @@ def encode_timed(model: encoder.Model, payload: object) -> Encoded:
     return features, (perf_counter_ns() - began) / 1000
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Return the folder of cached features of this user."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "auricle"

@@ -51,7 +51,7 @@ class CorruptionSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """A corruption of the measurements.  severity: see corruptions.KINDS; ramp: observations of the
     domain over which it rises from zero."""
 
-    kind: Literal["noise", "blur", "brightness", "contrast", "drift"]
+    kind: Literal["noise", "blur", "brightness", "contrast", "jpeg", "drift"]
     severity: Annotated[float, Meta(ge=-1, le=1)] = 0.5
     ramp: Count = 0
 
