@@ -30,8 +30,8 @@ if TYPE_CHECKING:
         TimelineMark,
         step_of,
     )
-    from .scenarios import LinkScenario, LinkSpec, Scenario, load_scenario
     from .replay import cache_folder
+    from .scenarios import LinkScenario, LinkSpec, PolicyScenario, Scenario, load_scenario
     from .simulated_worker import Grower, SimulatedWorker
     from .simulation import SimulationReport, simulate, write_link_report, write_report
     from .world import World, build_world
@@ -62,7 +62,13 @@ else:
                 "step_of",
             ),
             "replay": ("cache_folder",),
-            "scenarios": ("LinkScenario", "LinkSpec", "Scenario", "load_scenario"),
+            "scenarios": (
+                "LinkScenario",
+                "LinkSpec",
+                "PolicyScenario",
+                "Scenario",
+                "load_scenario",
+            ),
             "simulated_worker": ("Grower", "SimulatedWorker"),
             "simulation": ("SimulationReport", "simulate", "write_link_report", "write_report"),
             "world": ("World", "build_world"),
@@ -84,6 +90,7 @@ __all__ = [
     "LinkSpec",
     "LinkTrial",
     "MarkKind",
+    "PolicyScenario",
     "Progress",
     "RoutingRecord",
     "RunRecording",

@@ -3,13 +3,14 @@
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 import encoder
 
@@ -116,6 +117,21 @@ def encode_timed(model: encoder.Model, payload: object) -> Encoded:
     began = perf_counter_ns()
     features = model.encode(payload).values.tobytes()
     return features, (perf_counter_ns() - began) / 1000
+
+
+def encode_cached(card: encoder.Card, payloads: Sequence[Any]) -> NDArray[np.uint8]:
+    """Return the features of payloads, uint8 [n, width], with the cache of sweeps."""
+    keys = [payload_key(payload) for payload in payloads]
+    cache = FeatureCache(card)
+    found = cache.read(keys) if card.file is not None else {}
+    missing = {key: one for key, one in zip(keys, payloads, strict=True) if key not in found}
+    if missing:
+        with encoder.open_model(card) as model:
+            fresh = {key: encode_timed(model, payload) for key, payload in missing.items()}
+        if card.file is not None:
+            cache.write(fresh)
+        found = {**found, **fresh}
+    return np.stack([np.frombuffer(found[key][0], np.uint8) for key in keys])
 
 
 def cache_folder() -> Path:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
+    from .comparison import PolicyReport, compare_policies, format_spread
     from .digits import digits_world
     from .kinds import POLICIES
     from .protocols import PROTOCOLS, AdaptationStream, AdaptationWorld, Change
@@ -20,6 +21,7 @@ else:
     __getattr__ = lazy_names(
         __name__,
         {
+            "comparison": ("PolicyReport", "compare_policies", "format_spread"),
             "digits": ("digits_world",),
             "kinds": ("POLICIES",),
             "protocols": ("PROTOCOLS", "AdaptationStream", "AdaptationWorld", "Change"),
@@ -38,10 +40,13 @@ __all__ = [
     "LabelledRows",
     "PolicyLine",
     "PolicyOutcome",
+    "PolicyReport",
     "SourceModel",
     "StreamPlan",
     "best_published",
+    "compare_policies",
     "digits_world",
+    "format_spread",
     "gain_where",
     "plan_streams",
     "run_policies",

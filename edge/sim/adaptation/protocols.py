@@ -34,7 +34,7 @@ FOREIGN_SHARE: Final = 0.2
 FOREIGN: Final = -1
 """The target of such a sample."""
 VISIT: Final = 250
-"""Samples of a domain before the stream goes to the next."""
+"""Samples of a domain before the stream goes to the next, where it has twice as many."""
 MIXED_EACH: Final = 300
 """Samples of each domain in a mixed stream."""
 TURN: Final = 150
@@ -213,10 +213,11 @@ def recurring(world: AdaptationWorld, home: str, seed: int) -> Iterator[Adaptati
         return
     places = [others[at] for at in random.permutation(len(others))] + [home]
     left = {place: random.permutation(world.unlabelled(place, home, seed)) for place in places}
+    length = {place: min(VISIT, len(rows) // 2) for place, rows in left.items()}
     visits = []
     for place in places * 2:
-        visits.append(world.domains[place].select(left[place][:VISIT]))
-        left[place] = left[place][VISIT:]
+        visits.append(world.domains[place].select(left[place][: length[place]]))
+        left[place] = left[place][length[place] :]
     yield _joined(world, home, "all in turn", "recurring", visits, seed)
 
 

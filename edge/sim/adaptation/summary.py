@@ -23,7 +23,8 @@ class PolicyLine:
     """A policy over streams.  accuracies, spreads: percent by protocol, mean over its streams and
     seeds, and standard deviation over the seeds of the mean over its streams (None for one seed);
     gain, worst, worst_stream, lost: mean and smallest gain of a stream over the source, in points
-    and as the mean over seeds, and how many streams lose more than half a point; us: median CPU
+    and as the mean over seeds, and how many streams lose more than half a point; gain_spread: as
+    spreads; us: median CPU
     microseconds a sample; nbytes: the largest state."""
 
     policy: str
@@ -31,6 +32,7 @@ class PolicyLine:
     spreads: Mapping[str, float | None]
     gains: Mapping[StreamKey, float]
     gain: float
+    gain_spread: float | None
     worst: float
     worst_stream: str
     lost: int
@@ -46,8 +48,11 @@ def summarise_policies(outcomes: Iterable[PolicyOutcome]) -> tuple[PolicyLine, .
     for policy in dict.fromkeys(one.policy for one in everything):
         own = [one for one in everything if one.policy == policy]
         gains: dict[StreamKey, list[float]] = {}
+        by_seed: dict[int, list[float]] = {}
         for one in own:
-            gains.setdefault(_key(one), []).append(one.accuracy - before[_key(one), one.seed])
+            gain = one.accuracy - before[_key(one), one.seed]
+            gains.setdefault(_key(one), []).append(gain)
+            by_seed.setdefault(one.seed, []).append(gain)
         means = {key: float(np.mean(found)) for key, found in gains.items()}
         worst = min(means, key=lambda key, means=means: means[key])  # type: ignore[misc]
         protocols = tuple(dict.fromkeys(one.protocol for one in own))
@@ -58,6 +63,7 @@ def summarise_policies(outcomes: Iterable[PolicyOutcome]) -> tuple[PolicyLine, .
                 spreads={name: _spread(own, name) for name in protocols},
                 gains=means,
                 gain=float(np.mean(list(means.values()))),
+                gain_spread=_deviation(by_seed),
                 worst=means[worst],
                 worst_stream=f"{worst[1]}, {worst[2]}",
                 lost=sum(gain < -LOSS for gain in means.values()),
@@ -94,6 +100,11 @@ def _spread(own: Sequence[PolicyOutcome], protocol: str) -> float | None:
     for one in own:
         if one.protocol == protocol:
             by_seed.setdefault(one.seed, []).append(one.accuracy)
+    return _deviation(by_seed)
+
+
+def _deviation(by_seed: Mapping[int, Sequence[float]]) -> float | None:
+    """Return the standard deviation over seeds of a mean, None for one seed."""
     if len(by_seed) < 2:
         return None
     return float(np.std([np.mean(found) for found in by_seed.values()], ddof=1))
