@@ -5,6 +5,7 @@ them: windows of one second, every half second, those of one recording kept toge
 shorter than a window is padded with silence.
 """
 
+import wave
 from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
@@ -115,13 +116,28 @@ def _windows(samples: Floats, card: encoder.Card) -> list[Floats]:
 
 def _read(path: Path) -> Floats:
     """Return a recording as mono samples at the encoder's rate."""
-    package_folder("soundfile")
-    import soundfile
     from scipy.signal import resample_poly
 
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    samples, rate = _read_wav(path) if path.suffix == ".wav" else _read_other(path)
     mono = samples[: RECORDING_S_MAX * rate].mean(axis=1)
     share = Fraction(RATE_HZ, rate)
     if share == 1 or not len(mono):
         return np.asarray(mono, dtype=np.float32)
     return np.asarray(resample_poly(mono, share.numerator, share.denominator), dtype=np.float32)
+
+
+def _read_wav(path: Path) -> tuple[Floats, int]:
+    """Return the samples [n, channels] of a WAV file of 16 bits, and its rate."""
+    with wave.open(str(path)) as file:
+        assert file.getsampwidth() == 2
+        raw = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+        samples = raw.reshape(-1, file.getnchannels()).astype(np.float32) / (1 << 15)
+        return samples, file.getframerate()
+
+
+def _read_other(path: Path) -> tuple[Floats, int]:
+    package_folder("soundfile")
+    import soundfile
+
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    return np.asarray(samples, np.float32), int(rate)
