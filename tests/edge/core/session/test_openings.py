@@ -9,6 +9,7 @@ from edge.core.adaptation import BasisRefit
 from edge.core.config import Config
 from edge.core.events import Decision, FitGeometry, ForgetRequest, Label, Observation
 from edge.core.facts import Selector
+from edge.core.pending_forgets import AdvanceForget
 from edge.core.receipt import Receipt
 from edge.core.runtime import Runtime
 from edge.core.session.openings import NAMES_MAX, RowNames
@@ -176,6 +177,9 @@ def test_a_forget_request_drops_what_is_being_fitted():
         request_id="r1", selector=Selector(ids=frozenset({"t0001"})), requested_at_ns=200
     )
     world.feed(request)
+    while world.runtime.forgetting:
+        fit_all(world)
+        world.feed(AdvanceForget(1))
     refit.solve()
     world.runtime.accept(refit, solved=True)
     assert stream(world, drawn(1, 5), start=100)[-1].adaptation is None
