@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .label_order import LabelOrder
     from .opening import ID_BYTES, IDS_MAX, AdaptedAnswer, OpeningAdapter
     from .ridge import RidgeSums
-    from .solving import Adaptation, adapt, adapt_projected, unadapted
+    from .solving import Adaptation, adapt, unadapted
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -29,7 +29,7 @@ else:
             "label_order": ("LabelOrder",),
             "opening": ("AdaptedAnswer", "IDS_MAX", "ID_BYTES", "OpeningAdapter"),
             "ridge": ("RidgeSums",),
-            "solving": ("Adaptation", "adapt", "adapt_projected", "unadapted"),
+            "solving": ("Adaptation", "adapt", "adapt", "unadapted"),
         },
     )
 
@@ -47,7 +47,6 @@ __all__ = [
     "OpeningAdapter",
     "RidgeSums",
     "adapt",
-    "adapt_projected",
     "build_basis",
     "unadapted",
 ]
