@@ -29,7 +29,7 @@ else:
             "label_order": ("LabelOrder",),
             "opening": ("AdaptedAnswer", "IDS_MAX", "ID_BYTES", "OpeningAdapter"),
             "ridge": ("RidgeSums",),
-            "solving": ("Adaptation", "adapt", "adapt", "unadapted"),
+            "solving": ("Adaptation", "adapt", "unadapted"),
         },
     )
 
