@@ -31,7 +31,7 @@ SHARES_SAMPLES: Final = 200
 """Samples over which the stream's shares of labels are followed."""
 
 TRAIL: Final = 128
-"""Newest answers tested for an order."""
+"""Newest answers kept: tested for an order, and what the filter catches up with."""
 
 TRAIL_MIN: Final = 24
 """Fewest answers that are tested."""
@@ -49,15 +49,52 @@ Doubles = NDArray[np.float64]
 
 
 class LabelOrder:
-    """The filter of one opening over `labels` labels.  active: whether an order is shown.
+    """The order of one opening's labels, over `labels` labels.  active: whether an order is shown.
 
-    Hypotheses: no order, which leaves the answer as it is; runs, after which a label is drawn from
-    the stream's shares (forward pass, Rabiner 1989, section III.A); and local shares.  Each is
-    weighted by how well it has explained the stream.
+    The filter runs only while an order is shown; when one begins, it catches up with the trail.
     """
 
     def __init__(self, labels: int) -> None:
+        self._labels = labels
         self._test = OrderTest(labels)
+        self._trail = np.zeros((TRAIL, labels), np.float32)
+        self._seen = 0
+        self._filter: OrderFilter | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether the newest answers show an order."""
+        return self._filter is not None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its state, with the filter at work."""
+        return self._trail.nbytes + self._test.nbytes + OrderFilter(self._labels).nbytes
+
+    def update(self, logits: NDArray[np.floating]) -> Doubles:
+        """Add the newest sample's logits [labels]; return the probabilities of its labels."""
+        answer = np.exp(np.subtract(logits, logits.max(), dtype=np.float64))
+        answer /= answer.sum()
+        score = self._test.add(int(logits.argmax()))
+        if score < (OFF_SCORE if self.active else ON_SCORE):
+            self._filter = None
+        elif self._filter is None:
+            self._filter = OrderFilter(self._labels)
+            first = max(0, self._seen - TRAIL)
+            for at in range(first, self._seen):
+                self._filter.update(self._trail[at % TRAIL].astype(np.float64))
+        self._trail[self._seen % TRAIL] = answer
+        self._seen += 1
+        return np.asarray(answer) if self._filter is None else self._filter.update(answer)
+
+
+class OrderFilter:
+    """Follows hypotheses about the order of labels, each weighted by how well it has explained the
+    stream: no order, which leaves the answer as it is; runs, after which a label is drawn from the
+    stream's shares (forward pass, Rabiner 1989, section III.A); and local shares.
+    """
+
+    def __init__(self, labels: int) -> None:
         count = 1 + len(STAYS) + len(SPANS)
         self._kept = np.array([0.0, *STAYS, *[LOCAL_SHARE] * len(SPANS)])[:, None]
         self._drawn = 1 - self._kept
@@ -67,19 +104,14 @@ class LabelOrder:
         self._shares = np.full(labels, 1 / labels)
         self._evidence = np.zeros(count)
         self._seen = 10.0  # As if ten samples of equal shares had been seen.
-        self.active = False
 
     @property
     def nbytes(self) -> int:
         """Bytes of its state."""
-        return self._state.nbytes + self._shares.nbytes + self._evidence.nbytes + self._test.nbytes
+        return self._state.nbytes + self._shares.nbytes + self._evidence.nbytes
 
-    def update(self, logits: NDArray[np.floating]) -> Doubles:
-        """Add the newest sample's logits [labels]; return the probabilities of its labels."""
-        score = self._test.add(int(logits.argmax()))
-        self.active = score >= (OFF_SCORE if self.active else ON_SCORE)
-        answer = np.exp(np.subtract(logits, logits.max(), dtype=np.float64))
-        answer /= answer.sum()
+    def update(self, answer: Doubles) -> Doubles:
+        """Add the probabilities of the newest sample's labels; return them given those before."""
         joint = self._kept * self._state
         joint += self._drawn * self._shares
         joint *= answer
@@ -92,8 +124,6 @@ class LabelOrder:
         self._state[local] += self._rates * (answer - self._state[local])
         self._seen = min(self._seen + 1, SHARES_SAMPLES)
         self._shares += (answer - self._shares) / self._seen
-        if not self.active:
-            return np.asarray(answer)
         weighed = self._evidence - self._evidence[0]
         weighed[0] = CREDIT
         weights = np.exp(weighed - weighed.max())
