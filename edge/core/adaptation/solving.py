@@ -20,7 +20,13 @@ RIDGE_PENALTY: Final = 0.3
 docs/explanation/adaptation.md, like all below."""
 
 PSEUDO_ROUNDS: Final = 5
-"""Rounds of labelling pseudo-facts and solving."""
+"""Rounds of labelling pseudo-facts and solving, with one known domain."""
+
+PSEUDO_ROUNDS_SEVERAL: Final = 1
+"""The same with several: their heads agree on more than rounds of one ridge find."""
+
+BALANCE_ROUNDS: Final = 5
+"""Rounds of matching the shares of the labels.  Chosen by hand; effect not measured."""
 
 PSEUDO_SHARE: Final = 0.5
 """Share of each predicted class that become pseudo-facts: those answered most surely."""
@@ -137,7 +143,8 @@ def adapt(basis: Basis, projected: Floats) -> Adaptation:
         for number, shift in enumerate(shifts):
             at = groups == number
             known[at] = known_scores(basis, inputs[at], scores[at], shift)
-        learned, more = _pseudo_ridge(basis, inputs - moved[groups], known)
+        rounds = PSEUDO_ROUNDS_SEVERAL if basis.distance else PSEUDO_ROUNDS
+        learned, more = _pseudo_ridge(basis, inputs - moved[groups], known, rounds)
         bias = more - moved @ learned
     return Adaptation(
         shifts=tuple(shifts),
@@ -158,24 +165,47 @@ def distinct_rows(inputs: Floats, within: float) -> NDArray[np.bool_]:
     return ~np.asarray(np.tril(squared <= DUPLICATE_SHARE * within, -1).any(axis=1))
 
 
-def _pseudo_ridge(basis: Basis, inputs: Doubles, scores: Doubles) -> tuple[Doubles, Doubles]:
+def _pseudo_ridge(
+    basis: Basis, inputs: Doubles, scores: Doubles, rounds: int
+) -> tuple[Doubles, Doubles]:
     """Return what pseudo-facts change in a ridge regression on the facts: weights and intercepts.
 
     The surest samples of each predicted class take part as facts, with soft labels (self-training;
     Lee 2013).  What a ridge with them answers beyond the same ridge without is added to `scores`,
-    which answer where nothing is learned.
+    which answer where nothing is learned.  Rounds of this tend to answer with fewer labels: where
+    they do, the shares of the labels stay those of `scores`.
     """
     penalty = RIDGE_PENALTY * basis.sums.energy
     before, level = basis.sums.solve(penalty)
     answers = softmax(PSEUDO_SHARPNESS * scores)
+    shares = answers.mean(axis=0)
     learned, more = np.zeros_like(before), np.zeros_like(level)
-    for _ in range(PSEUDO_ROUNDS):
+    for _ in range(rounds):
         kept = _surest(answers)
         sums = basis.sums + RidgeSums.of(inputs[kept], answers[kept])
         after, intercept = sums.solve(penalty)
-        learned, more = after - before, intercept - level
-        answers = softmax(PSEUDO_SHARPNESS * (scores + inputs @ learned + more))
+        learned = after - before
+        found = scores + inputs @ learned + intercept - level
+        balance = _balance(found, shares)
+        more = intercept - level + balance
+        answers = softmax(PSEUDO_SHARPNESS * (found + balance))
     return learned, more
+
+
+def _balance(scores: Doubles, shares: Doubles) -> Doubles:
+    """Return what to add to scores [n, labels] so that the labels' shares stay as varied as these
+    [labels]: nothing where they are, else what makes them equal."""
+    added = np.zeros(len(shares))
+    for _ in range(BALANCE_ROUNDS):
+        found = softmax(PSEUDO_SHARPNESS * (scores + added)).mean(axis=0)
+        if not added.any() and _entropy(found) >= _entropy(shares):
+            break
+        added += np.log((shares + 1e-6) / (found + 1e-6)) / PSEUDO_SHARPNESS
+    return added
+
+
+def _entropy(shares: Doubles) -> float:
+    return float(-(shares * np.log(shares + 1e-9)).sum())
 
 
 def _surest(answers: Doubles) -> NDArray[np.intp]:

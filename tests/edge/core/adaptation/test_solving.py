@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 
 from edge.core.adaptation import adapt, unadapted
-from edge.core.adaptation.centring import SHARPNESS
+from edge.core.adaptation.centring import SHARPNESS, softmax
+from edge.core.adaptation.solving import PSEUDO_SHARPNESS, known_scores
 from edge.core.adaptors import fit_head
 from edge.core.facts import untimed_batch
 from tests.edge.core.adaptation.worlds import WIDTH, accuracy, basis, drawn, facts, seen
@@ -77,3 +78,21 @@ def test_known_samples_are_answered_as_well_as_before():
     made = adapt(known, known.project(seen(drawn(300, seed=12), seed=12)))
     before = accuracy(answers(unadapted(known), known, rows), classes)
     assert accuracy(answers(made, known, rows), classes) >= before - 0.01
+
+
+def entropy(logits):
+    """Entropy of the labels' shares."""
+    shares = softmax(logits).mean(axis=0)
+    return -float((shares * np.log(shares)).sum())
+
+
+def test_pseudo_facts_do_not_make_labels_disappear():
+    """Where classes overlap and one is common, rounds of pseudo-facts answer with labels as varied
+    as the centred head does."""
+    known, classes = basis(facts(spread=30)), drawn(400, (5, 1, 1), seed=2)
+    projected = known.project(seen(classes, 1.2, seed=2, spread=30))
+    made = adapt(known, projected)
+    inputs, scores = np.split(projected.astype(float), [known.directions], axis=1)
+    centred = known_scores(known, inputs, scores, made.shifts[0])
+    after = made.logits(known, projected) * PSEUDO_SHARPNESS / SHARPNESS
+    assert entropy(after) > entropy(PSEUDO_SHARPNESS * centred) - 0.03

@@ -19,12 +19,12 @@ Rows = NDArray[np.uint8]
 Numbers = NDArray[np.intp]
 
 
-def seen(labels: Numbers, shift: float = 0.0, seed: int = 0) -> Rows:
+def seen(labels: Numbers, shift: float = 0.0, seed: int = 0, spread: float = SPREAD) -> Rows:
     """Samples of the classes `labels`, moved by `shift` so that classes mix up."""
     random = np.random.default_rng(7)
     means = 120 + random.normal(0, 14, (len(LABELS), WIDTH))
     towards = means[1] - means[0] + random.normal(0, 6, WIDTH)
-    noise = np.random.default_rng(seed).normal(0, SPREAD, (len(labels), WIDTH))
+    noise = np.random.default_rng(seed).normal(0, spread, (len(labels), WIDTH))
     return np.clip(means[labels] + shift * towards + noise, 0, 255).astype(np.uint8)
 
 
@@ -34,12 +34,15 @@ def drawn(count: int, shares: tuple[float, ...] = (1, 1, 1), seed: int = 1) -> N
     return np.random.default_rng(seed).choice(len(LABELS), count, p=weights)
 
 
-def facts(domain: str = "home", shift: float = 0.0, count: int = 240, seed: int = 3) -> FactBatch:
+def facts(
+    domain: str = "home", shift: float = 0.0, spread: float = SPREAD, seed: int = 3
+) -> FactBatch:
     """Facts of one domain."""
+    count = 240
     classes = drawn(count, seed=seed)
     ids = tuple(f"{domain}-{at:04}" for at in range(count))
     labels = tuple(LABELS[one] for one in classes)
-    return untimed_batch(ids, (domain,) * count, labels, seen(classes, shift, seed))
+    return untimed_batch(ids, (domain,) * count, labels, seen(classes, shift, seed, spread))
 
 
 def basis(*domains: FactBatch) -> Basis:
