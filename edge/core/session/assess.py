@@ -151,16 +151,21 @@ class Assessor:
         stream.push(made)
         window = self._detect_drift(stream, known, level)
         domain = _route(stream, made.verdict, known, logits)
-        guess = _answer(made, domain, features, known)
+        # In an opened domain the adapted answer comes below, once the stream has not left it.
+        adapts = self._openings is not None and _is_degraded(stream, known)
+        guess = "" if adapts else _answer(made, domain, features, known)
         buffered = _buffered(event, features, made.placement.domain, guess, made.verdict.p_value)
         session.label_buffer.add(key, buffered)
         alarm_domain = self._alarms.update(stream, window, known, reference)
         if alarm_domain is not None:
             stream.alarm_domain = alarm_domain
-        adaptation = None
-        degraded = stream.alarmed and stream.alarm_domain not in known.domains
-        if degraded:
-            guess, adaptation = self._adapted(event, features, made, guess, known)
+        degraded, adaptation = _is_degraded(stream, known), None
+        adapted = self._adapted(event, features, made, known) if degraded else None
+        if adapted is not None:
+            guess, adaptation = adapted
+        if adapts or adapted is not None:
+            guess = guess or _answer(made, domain, features, known)
+            session.label_buffer.note_guess(key, guess)
         observed, verdict = level.observed(self._config.false_alarm_rate), made.verdict
         yield Decision(
             observation_id=key,
@@ -200,21 +205,15 @@ class Assessor:
         event: Observation,
         features: Features,
         made: SampleAssessment,
-        guess: str,
         known: Knowledge,
-    ) -> tuple[str, AppliedAdaptation | None]:
-        """Return the answer in an opened domain, adapted to the domain's samples, and how; the
-        guess as it is where nothing adapts.  In a mixed stream, samples of other domains are left
-        alone."""
+    ) -> tuple[str, AppliedAdaptation] | None:
+        """Return the answer in an opened domain, adapted to the domain's samples, and how; None
+        where nothing adapts.  In a mixed stream, samples of other domains are left alone."""
         stream = self._session.streams.get(event.stream)
         domain = made.placement.domain if stream.mixed else stream.alarm_domain
         if self._openings is None or domain not in self._session.novel_domains:
-            return guess, None
-        found = self._openings.answer(domain, event, features, known)
-        if found is None:
-            return guess, None
-        self._session.label_buffer.note_guess(event.key, found[0])
-        return found
+            return None
+        return self._openings.answer(domain, event, features, known)
 
     def _refresh(
         self,
@@ -317,6 +316,11 @@ def _route(stream: StreamState, verdict: hdc.Verdict, known: Knowledge, logits: 
         return verdict.domain
     routed = stream.domain_filter.update(known.router().domains, logits)
     return verdict.domain if verdict.known is False else routed
+
+
+def _is_degraded(stream: StreamState, known: Knowledge) -> bool:
+    """Return whether a stream is in a domain without labels."""
+    return stream.alarmed and stream.alarm_domain not in known.domains
 
 
 def _answer(made: SampleAssessment, domain: str, features: Features, known: Knowledge) -> str:

@@ -82,6 +82,14 @@ def test_every_degraded_decision_reports_its_adaptation():
     assert degraded[0].strength <= degraded[-1].strength <= 1
 
 
+def test_the_answer_that_was_served_is_the_one_that_is_scored():
+    """The label buffer holds the guess of every decision, adapted or not."""
+    world = taught()
+    for shift in (1.0, 0.0):
+        for one in stream(world, drawn(60, 3), shift, start=int(100 * shift)):
+            assert world.runtime.buffered(one.observation_id).guess == one.guess != ""
+
+
 def test_adaptation_leaves_ledger_and_digest_alone():
     """Neither facts nor digest change by samples that were adapted to."""
     world = taught()
