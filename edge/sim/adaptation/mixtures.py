@@ -27,14 +27,14 @@ class ExpertMixture(AffinePolicy):
         """See `HeadPolicy`."""
         self.recent = np.zeros((0, self.source.columns), np.float32)
 
-    def answer(self, rows: Floats) -> NDArray[np.floating]:
-        """See `AdaptationPolicy`: keeps the rows as they come."""
+    def answer_rows(self, rows: Floats) -> NDArray[np.floating]:
+        """See `HeadPolicy`: keeps the rows as they come."""
         answers = [self._answer_row(row[None]) for row in rows]
         return np.concatenate(answers)
 
     def _answer_row(self, row: Floats) -> NDArray[np.floating]:
         self.recent = np.concatenate([self.recent, row])[-STYLE_WINDOW:].copy()
-        return super().answer(row)
+        return super().answer_rows(row)
 
     def slope(self, rows: Floats, shares: Floats) -> Doubles | None:
         """See `AffinePolicy`."""

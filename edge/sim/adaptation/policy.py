@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .source_model import Doubles, Floats, SourceModel
+from .source_model import Bytes, Doubles, Floats, SourceModel
 
 WINDOW: Final = 256
 """Samples over which the mean of a stream runs.  From the prototype."""
@@ -44,8 +44,9 @@ class AdaptationPolicy(Protocol):
     def nbytes(self) -> int:
         """Bytes of the state that the stream has left; the source is not counted."""
 
-    def answer(self, rows: Floats) -> NDArray[np.floating]:
-        """Return scores [n, labels] of the next rows [n, columns], higher is more likely."""
+    def answer(self, features: Bytes) -> NDArray[np.floating]:
+        """Return scores [n, labels] of the next uint8 features [n, columns], higher is more
+        likely."""
 
     def reset(self) -> None:
         """Drop all that the stream has left: answers are those of the source again, bit for bit."""
@@ -101,8 +102,12 @@ class HeadPolicy:
     def begin(self) -> None:
         """Set the state with which a stream begins."""
 
-    def answer(self, rows: Floats) -> NDArray[np.floating]:
+    def answer(self, features: Bytes) -> NDArray[np.floating]:
         """See `AdaptationPolicy`."""
+        return self.answer_rows(self.source.standardise(features))
+
+    def answer_rows(self, rows: Floats) -> NDArray[np.floating]:
+        """Return scores of standardised rows [n, columns]."""
         if not self.aligned:
             return self.answer_aligned(rows, np.zeros(len(rows), np.float32))
         shifts, shares = self.mean(rows)

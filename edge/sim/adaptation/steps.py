@@ -206,8 +206,8 @@ class ClassCorrelation(AffinePolicy):
     """Core (You, Li and Zhao 2021, section 3.3): the correlation between labels in the answers is
     minimised, on top of alpha-BN's mix of means."""
 
-    def answer(self, rows: Floats) -> NDArray[np.floating]:
-        """See `AdaptationPolicy`."""
+    def answer_rows(self, rows: Floats) -> NDArray[np.floating]:
+        """See `HeadPolicy`."""
         shifts, shares = self.mean(rows)
         share = np.float32(CORE_ALPHA)
         return self.answer_aligned(rows - share * shifts, share * shares)

@@ -84,10 +84,9 @@ def run_policies(
                     progress(f"{world.name}, seed {seed}", done, len(streams))
                 if known != (stream.homes, stream.foreign):
                     known, source = (stream.homes, stream.foreign), source_of(world, stream)
-                rows = source.standardise(stream.rows.features)
-                for name in names:
-                    policy = POLICIES[name](source, seed)
-                    found.append(_run(name, policy, source, stream, rows))
+                found += [
+                    _run(name, POLICIES[name](source, seed), source, stream) for name in names
+                ]
     return tuple(found)
 
 
@@ -105,8 +104,8 @@ def _run(
     policy: AdaptationPolicy,
     source: SourceModel,
     stream: AdaptationStream,
-    rows: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
 ) -> PolicyOutcome:
+    rows = stream.rows.features
     begun = time.process_time()
     answers, nbytes = [], 0
     for at in range(0, len(rows), BATCH):
