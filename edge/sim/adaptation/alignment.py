@@ -10,7 +10,7 @@ from .policy import (
     WINDOW,
     BatchPolicy,
     HeadPolicy,
-    RunningMean,
+    StreamMean,
     unit_rows,
 )
 from .source_model import Doubles, Floats, seeded, softmax
@@ -31,7 +31,7 @@ TEMPERATURE = 0.07
 """Temperature of the assignment to components: that of the authors' code."""
 
 
-class Source(HeadPolicy):
+class Unadapted(HeadPolicy):
     """The source's head as it is: no adaptation."""
 
 
@@ -51,8 +51,8 @@ class AlphaNormalisation(HeadPolicy):
 
     def begin(self) -> None:
         """See `HeadPolicy`."""
-        self.first = RunningMean(self.source.columns)
-        self.second = RunningMean(self.source.columns)
+        self.first = StreamMean(self.source.columns)
+        self.second = StreamMean(self.source.columns)
 
     def answer_aligned(self, rows: Floats, shares: Floats) -> NDArray[np.floating]:
         """See `HeadPolicy`."""

@@ -7,8 +7,8 @@ peer of this table serves.
 from collections.abc import Mapping
 from typing import Final
 
-from .alignment import AlphaNormalisation, ClosedCafa, MeanAlignment, Source, UnMixing
-from .mixtures import ExpertMixture
+from .alignment import AlphaNormalisation, ClosedCafa, MeanAlignment, Unadapted, UnMixing
+from .mixtures import DistilledMixture
 from .neighbours import (
     AlignedLabelShift,
     AlignedLame,
@@ -29,7 +29,7 @@ from .steps import (
 from .teachers import Cotta, DomainPrompt, RobustMeanTeacher, Vida
 
 POLICIES: Final[Mapping[str, type[HeadPolicy]]] = {
-    "source": Source,
+    "source": Unadapted,
     "mean": MeanAlignment,
     "alpha-bn": AlphaNormalisation,
     "core": ClassCorrelation,
@@ -50,7 +50,7 @@ POLICIES: Final[Mapping[str, type[HeadPolicy]]] = {
     "vida": Vida,
     "domain prompt": DomainPrompt,
     "open-set filter": OpenSetFilter,
-    "meta-dmoe": ExpertMixture,
+    "meta-dmoe": DistilledMixture,
 }
 """Each policy by its short name; `source` does nothing, `mean` is plain alignment.  Those after
 `cafa` follow the plain mean where the name does not say otherwise, but for `t3a`."""

@@ -13,7 +13,7 @@ STYLE_WEIGHT = 3.0
 """How strongly the distance in style weighs.  From the prototype."""
 
 
-class ExpertMixture(AffinePolicy):
+class DistilledMixture(AffinePolicy):
     """Meta-DMoE (Zhong, Chi, Gu, Wang, Yu and Tang 2022, section 3): the heads of the source
     domains are mixed into a teacher for the unlabelled batch, and the student is distilled from it.
 

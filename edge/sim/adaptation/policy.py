@@ -1,5 +1,6 @@
 """The interface of policies of adaptation without labels, and what most of them share."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Protocol
 
@@ -52,7 +53,7 @@ class AdaptationPolicy(Protocol):
         """Drop all that the stream has left: answers are those of the source again, bit for bit."""
 
 
-class RunningMean:
+class StreamMean:
     """The mean of a stream's rows over the newest samples, shrunk towards that of the source."""
 
     def __init__(self, columns: int) -> None:
@@ -96,7 +97,7 @@ class HeadPolicy:
         kept = {name: getattr(self, name) for name in ("source", "seed", "fixed")}
         self.__dict__.clear()
         self.__dict__.update(kept)
-        self.mean = RunningMean(self.source.columns if self.aligned else 0)
+        self.mean = StreamMean(self.source.columns if self.aligned else 0)
         self.begin()
 
     def begin(self) -> None:
@@ -137,7 +138,7 @@ class HeadPolicy:
         return 0
 
 
-class BatchPolicy(HeadPolicy):
+class BatchPolicy(HeadPolicy, ABC):
     """Base of the policies that learn from each batch of samples, however they arrive."""
 
     def reset(self) -> None:
@@ -164,9 +165,9 @@ class BatchPolicy(HeadPolicy):
         """Return scores of rows by what was learned so far."""
         return self.source.logits(rows, shares)
 
+    @abstractmethod
     def learn(self, rows: Floats, shares: Floats) -> None:
         """Learn from a batch."""
-        raise NotImplementedError
 
     @property
     def bytes_max(self) -> int:

@@ -79,8 +79,10 @@ class AffinePolicy(BatchPolicy):
             self.step(*self.backward(slope, rows))
 
     def slope(self, rows: Floats, shares: Floats) -> Doubles | None:
-        """Return the gradient of the loss by the logits [n, labels], None for no step."""
-        raise NotImplementedError
+        """Return the gradient of the loss by the logits [n, labels], None for no step: policies
+        whose loss is none of the logits alone override `learn`."""
+        del rows, shares
+        return None
 
     def backward(self, slope: Doubles, rows: Floats) -> tuple[Doubles, Doubles]:
         """Return the gradients by scale and shift."""
