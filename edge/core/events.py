@@ -329,6 +329,18 @@ class Together(msgspec.Struct, frozen=True, eq=False):
     undoes: str = ""
 
 
+class AppliedAdaptation(msgspec.Struct, frozen=True, kw_only=True):
+    """How an answer was adapted to an unlabelled domain.
+
+    strength: share of the measured shift that was taken off, from 0 to 1.  samples: of the domain
+    that it was adapted to.  order: whether the order of labels in the stream took part.
+    """
+
+    strength: float
+    samples: int
+    order: bool
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """The runtime's decision on one observation: ids and numbers only.
 
@@ -338,7 +350,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     sample; window_p: of the stream's window.  reason: why `known` is None.  degraded: the stream is
     in an unlabelled domain, and the nearest learned domains answer.  observed_rate, observed_low,
     observed_high: see `ObservedRate`; None while nothing was observed.  provisional: the parts that
-    a forget request dropped and that it is made without, see `Knowledge.provisional`.
+    a forget request dropped and that it is made without, see `Knowledge.provisional`.  adaptation:
+    how the answer was adapted to the unlabelled domain; None if it was not.
     """
 
     observation_id: str
@@ -358,6 +371,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     observed_low: float | None = None
     observed_high: float | None = None
     provisional: tuple[str, ...] = ()
+    adaptation: AppliedAdaptation | None = None
 
 
 class DriftAlarm(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .adaptor import Adaptor, fit_adaptor, fit_head, solve_adaptor, standardising_arrays
+    from .adaptor import (
+        Adaptor,
+        fit_adaptor,
+        fit_head,
+        fit_head_and_losses,
+        solve_adaptor,
+        standardising_arrays,
+    )
     from .crossfit import cross_scores, fold_scores
     from .head import FittedHead, Transform, build_transform, transform_shapes
     from .kernel import KernelMachine, Landmarks, choose_landmarks, tune_kernel
     from .kinds import KINDS
-    from .losses import HoldoutScores, is_better, margins, tempered_losses
+    from .losses import INVERSE_TEMPERATURES, HoldoutScores, is_better, margins, tempered_losses
     from .record import SOLVED_KINDS, AdaptorRecord, PendingAdaptor, end_adaptors
     from .solved_arrays import consistent_facts, solve_arrays
     from .standardisation import LEVELS, Spans, Standardisation, standardise
@@ -26,6 +33,7 @@ else:
                 "Adaptor",
                 "fit_adaptor",
                 "fit_head",
+                "fit_head_and_losses",
                 "solve_adaptor",
                 "standardising_arrays",
             ),
@@ -33,19 +41,21 @@ else:
             "head": ("FittedHead", "Transform", "build_transform", "transform_shapes"),
             "kernel": ("KernelMachine", "Landmarks", "choose_landmarks", "tune_kernel"),
             "kinds": ("KINDS",),
-            "losses": ("HoldoutScores", "is_better", "margins", "tempered_losses"),
-            "record": (
-                "SOLVED_KINDS",
-                "AdaptorRecord",
-                "PendingAdaptor",
-                "end_adaptors",
+            "losses": (
+                "HoldoutScores",
+                "INVERSE_TEMPERATURES",
+                "is_better",
+                "margins",
+                "tempered_losses",
             ),
+            "record": ("AdaptorRecord", "PendingAdaptor", "SOLVED_KINDS", "end_adaptors"),
             "solved_arrays": ("consistent_facts", "solve_arrays"),
             "standardisation": ("LEVELS", "Spans", "Standardisation", "standardise"),
         },
     )
 
 __all__ = [
+    "INVERSE_TEMPERATURES",
     "KINDS",
     "LEVELS",
     "SOLVED_KINDS",
@@ -66,6 +76,7 @@ __all__ = [
     "end_adaptors",
     "fit_adaptor",
     "fit_head",
+    "fit_head_and_losses",
     "fold_scores",
     "is_better",
     "margins",

@@ -19,6 +19,7 @@ import hdc
 from ..columns import NAMING_HINT, NamedValues, arrange, listed, named_values
 from ..config import Config
 from ..events import (
+    AppliedAdaptation,
     Decision,
     DriftAlarm,
     Message,
@@ -33,6 +34,7 @@ from .alarms import Alarms
 from .label_buffer import BufferedObservation
 from .label_requests import LabelRequests
 from .novel_domains import ReferenceModel
+from .openings import AdaptedOpenings
 from .recalibration import StreamLevel, StreamLevels
 from .session_state import SessionState
 from .stream import (
@@ -88,12 +90,20 @@ class PrefetchedAssessment:
 
 
 class Assessor:
-    """Decides observations and updates their streams.  session, levels: updated in place."""
+    """Decides observations and updates their streams.  session, levels, openings: updated in
+    place.  openings: adapt to opened domains; None: nothing does."""
 
-    def __init__(self, config: Config, session: SessionState, levels: StreamLevels) -> None:
+    def __init__(
+        self,
+        config: Config,
+        session: SessionState,
+        levels: StreamLevels,
+        openings: AdaptedOpenings | None = None,
+    ) -> None:
         self._config = config
         self._session = session
         self._levels = levels
+        self._openings = openings
         self._alarms = Alarms(config, session)
         self._requests = LabelRequests(session.label_buffer, session.novel_domains)
 
@@ -147,6 +157,10 @@ class Assessor:
         alarm_domain = self._alarms.update(stream, window, known, reference)
         if alarm_domain is not None:
             stream.alarm_domain = alarm_domain
+        adaptation = None
+        degraded = stream.alarmed and stream.alarm_domain not in known.domains
+        if degraded:
+            guess, adaptation = self._adapted(event, features, made, guess, known)
         observed, verdict = level.observed(self._config.false_alarm_rate), made.verdict
         yield Decision(
             observation_id=key,
@@ -161,7 +175,8 @@ class Assessor:
             window_p=window.p_value if window else 1.0,
             alarm=stream.alarmed,
             reason=verdict.shortfall.reason if verdict.shortfall else "",
-            degraded=stream.alarmed and stream.alarm_domain not in known.domains,
+            degraded=degraded,
+            adaptation=adaptation,
             observed_rate=observed.rate if observed else None,
             observed_low=observed.low if observed else None,
             observed_high=observed.high if observed else None,
@@ -179,6 +194,27 @@ class Assessor:
         if stream.alarmed:
             yield from self._requests.update(event.stream, stream, known)
         yield from self._recalibrate(event, made, window, known)
+
+    def _adapted(
+        self,
+        event: Observation,
+        features: Features,
+        made: SampleAssessment,
+        guess: str,
+        known: Knowledge,
+    ) -> tuple[str, AppliedAdaptation | None]:
+        """Return the answer in an opened domain, adapted to the domain's samples, and how; the
+        guess as it is where nothing adapts.  In a mixed stream, samples of other domains are left
+        alone."""
+        stream = self._session.streams.get(event.stream)
+        domain = made.placement.domain if stream.mixed else stream.alarm_domain
+        if self._openings is None or domain not in self._session.novel_domains:
+            return guess, None
+        found = self._openings.answer(domain, event, features, known)
+        if found is None:
+            return guess, None
+        self._session.label_buffer.note_guess(event.key, found[0])
+        return found
 
     def _refresh(
         self,

@@ -1,0 +1,182 @@
+"""What adaptation needs of the facts: principal directions, sums, class means and head scores.
+
+All of it follows from the ledger's facts.  It is computed once for a state of knowledge and shared
+by all openings, so that an opening keeps few numbers of each sample.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..adaptors import FittedHead
+from ..adaptors.standardisation import LEVELS, block_slices
+from ..facts import FactBatch
+from .ridge import RidgeSums
+
+DIRECTIONS_MAX: Final = 128
+"""Principal directions kept of a sample: 64 lose 0.3 points over the streams of
+docs/explanation/adaptation.md."""
+
+BASIS_FACTS_MAX: Final = 4_096
+"""Facts whose sums and directions are taken: as many as a head is solved from."""
+
+SUBSPACE_ROUNDS: Final = 4
+"""Rounds of subspace iteration: enough for the leading directions, which need not be exact.  Chosen
+by hand; effect not measured."""
+
+SUBSPACE_SPARE: Final = 16
+"""Directions iterated beyond those kept (Halko et al. 2011, section 4.3).  Chosen by hand."""
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownDomain:
+    """A domain with facts.  head: solved from them; facts: of this domain alone, at least one."""
+
+    head: FittedHead
+    facts: FactBatch
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Basis:
+    """The part of knowledge that adaptation works with, for `labels` and features of `width`.
+
+    projection: float32 [width, directions + labels], from roots of levels to principal directions
+    and to the heads' scores; offset: what to subtract.  bias: float64 [labels] of the mean of the
+    heads as they are; centred_bias: where a domain's own mean is removed.  sums: of all facts in
+    the principal directions, each centred on its own domain.  class_means: float64 [labels,
+    directions]; class_scores: float64 [labels, labels], mean score of each class.  spread: float32
+    [directions], deviation of a direction.  sharpness: turns scores into logits.  distance: mean
+    squared distance of the known domains' centres from their common centre, 0 for one domain.
+    within: mean squared distance of a fact from the mean of its class.
+    """
+
+    labels: tuple[str, ...]
+    width: int
+    projection: Floats = field(repr=False)
+    offset: Floats = field(repr=False)
+    bias: Doubles = field(repr=False)
+    centred_bias: Doubles = field(repr=False)
+    sums: RidgeSums = field(repr=False)
+    class_means: Doubles = field(repr=False)
+    class_scores: Doubles = field(repr=False)
+    spread: Floats = field(repr=False)
+    sharpness: float
+    within: float
+    distance: float = 0.0
+
+    @property
+    def directions(self) -> int:
+        """Principal directions of a sample."""
+        return len(self.spread)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays, nearly all in the projection."""
+        return int(self.projection.nbytes + self.sums.gram.nbytes + self.class_means.nbytes)
+
+    def project(self, rows: NDArray[np.uint8]) -> Floats:
+        """Project uint8 [..., width] features to float32 [..., directions + labels]."""
+        made = LEVELS.take(rows) @ self.projection
+        made -= self.offset
+        return np.asarray(made, np.float32)
+
+
+def build_basis(domains: Sequence[KnownDomain], sharpness: float) -> Basis:
+    """Build the basis of at least one domain.
+
+    sharpness: logits per unit of the heads' scores, as calibrated on facts left out.  A label that
+    a head does not know has score 0 there.  Cost: a few passes over at most `BASIS_FACTS_MAX`
+    facts.
+    """
+    labels = tuple(sorted({label for one in domains for label in one.head.labels}))
+    arrays = [one.head.transform.arrays for one in domains]
+    centres = np.stack([one["centre"] for one in arrays]).astype(np.float64)
+    factors = np.stack([one["factor"] for one in arrays]).astype(np.float64)
+    centre, factor = centres.mean(axis=0), factors.mean(axis=0)
+    aligned = [_aligned(one.head, labels) for one in domains]
+    weights = np.mean([f[:, None] * w for f, (w, _) in zip(factors, aligned, strict=True)], axis=0)
+    centred_bias = np.mean([bias for _, bias in aligned], axis=0)
+    moved = [((centre - c) * f) @ w for c, f, (w, _) in zip(centres, factors, aligned, strict=True)]
+    rows, owners = _centred_rows(domains, centres, factor, labels)
+    directions = principal_directions(rows)
+    projection = np.concatenate([factor[:, None] * directions, weights], axis=1).astype(np.float32)
+    inputs = (rows @ directions).astype(np.float64)
+    scores = rows @ (weights / factor[:, None]).astype(np.float32)
+    targets = np.eye(len(labels))[owners]
+    counts = np.maximum(targets.sum(axis=0), 1)[:, None]
+    means = targets.T @ inputs / counts
+    apart = ((centres - centre) * factor) @ directions
+    return Basis(
+        labels=labels,
+        width=rows.shape[1],
+        projection=projection,
+        offset=(centre @ projection).astype(np.float32),
+        bias=centred_bias + np.mean(moved, axis=0),
+        centred_bias=centred_bias,
+        sums=RidgeSums.of(inputs, targets),
+        class_means=means,
+        class_scores=targets.T @ scores / counts,
+        spread=inputs.std(axis=0).astype(np.float32) + np.float32(1e-6),
+        sharpness=sharpness,
+        within=float(np.square(inputs - means[owners]).sum(axis=1).mean()),
+        distance=float(np.square(apart).sum(axis=1).mean()) if len(domains) > 1 else 0.0,
+    )
+
+
+def _aligned(head: FittedHead, labels: tuple[str, ...]) -> tuple[Doubles, Doubles]:
+    """Return a head's weights [width, labels] and bias [labels], 0 for labels it does not know."""
+    at = [labels.index(label) for label in head.labels]
+    weights, bias = np.zeros((len(head.weights), len(labels))), np.zeros(len(labels))
+    weights[:, at], bias[at] = head.weights, head.bias
+    return weights, bias
+
+
+def _centred_rows(
+    domains: Sequence[KnownDomain], centres: Doubles, factor: Doubles, labels: tuple[str, ...]
+) -> tuple[Floats, NDArray[np.intp]]:
+    """Return the facts of all domains, each centred on its own domain, and their labels' columns;
+    of many facts an equal number of each domain, those whose ids come first in hash order."""
+    share = max(1, BASIS_FACTS_MAX // len(domains))
+    kept = [one.facts.features[:share] for one in domains]
+    at = {label: column for column, label in enumerate(labels)}
+    owners = [at[label] for one in domains for label in one.facts.labels[:share]]
+    rows = np.empty((len(owners), len(factor)), np.float32)
+    start = 0
+    for features, centre in zip(kept, centres, strict=True):
+        for part in block_slices(len(features)):
+            block = LEVELS.take(features[part])
+            rows[start : start + len(block)] = (block - centre) * factor
+            start += len(block)
+    return rows, np.array(owners, np.intp)
+
+
+def principal_directions(rows: Floats, most: int = DIRECTIONS_MAX) -> Floats:
+    """Return orthonormal principal directions of rows [n, width], about their mean: float32 [width,
+    directions]; of narrow rows, all axes of their space.
+
+    Subspace iteration from fixed starting directions (Halko et al. 2011, "Finding structure with
+    randomness", algorithm 4.4), so that the result depends on the rows alone.
+    """
+    width = rows.shape[1]
+    if width <= most:
+        return np.eye(width, dtype=np.float32)
+    mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+    count = min(most + SUBSPACE_SPARE, width)
+    found = np.random.default_rng(0).standard_normal((width, count)).astype(np.float32)
+    for _ in range(SUBSPACE_ROUNDS):
+        found, _ = np.linalg.qr(_scatter(rows, mean, found))
+    small = found.T @ _scatter(rows, mean, found)
+    _, vectors = np.linalg.eigh((small + small.T).astype(np.float64))
+    return np.asarray(found @ vectors[:, ::-1][:, :most].astype(np.float32), np.float32)
+
+
+def _scatter(rows: Floats, mean: Floats, directions: Floats) -> Floats:
+    """Return the scatter matrix of rows about their mean times directions [width, d]."""
+    moved = rows @ directions - mean @ directions
+    return np.asarray(rows.T @ moved - np.outer(mean, moved.sum(axis=0)), np.float32)

@@ -1,0 +1,148 @@
+"""The order of labels in a stream: a filter over hypotheses, used only where a test shows an order.
+
+Samples of a camera or a machine often come in runs of one label, and then a run says more than a
+sample.  Where labels are shuffled, a filter only repeats what the head answers too often.  So it is
+used only while answers match their predecessors more often than their shares explain.
+"""
+
+from collections import deque
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+STAYS: Final = (0.8, 0.9, 0.96)
+"""Probabilities of staying with a label that are followed in parallel.  Chosen on the development
+streams of docs/explanation/adaptation.md, like all below."""
+
+SPANS: Final = (16, 48)
+"""Samples over which local shares of the labels are followed."""
+
+LOCAL_SHARE: Final = 0.9
+"""Weight of the local shares in the prior, the rest are the stream's."""
+
+FADE: Final = 0.99
+"""Weight of earlier evidence per sample."""
+
+CREDIT: Final = 8.0
+"""Evidence that speaks for no order beforehand, in nats."""
+
+SHARES_SAMPLES: Final = 200
+"""Samples over which the stream's shares of labels are followed."""
+
+TRAIL: Final = 128
+"""Newest answers tested for an order."""
+
+TRAIL_MIN: Final = 24
+"""Fewest answers that are tested."""
+
+LAGS: Final = (1, 2, 3, 4)
+"""Distances of the answers that are compared."""
+
+ON_SCORE: Final = 3.0
+"""Standard errors of surplus matches from which on there is an order: the three-sigma rule."""
+
+OFF_SCORE: Final = 0.6 * ON_SCORE
+"""Standard errors below which there is none any more."""
+
+SHARPENING: Final = 1.5
+"""Logits taken per logit given."""
+
+Doubles = NDArray[np.float64]
+
+
+class LabelOrder:
+    """The filter of one opening over `labels` labels.  active: whether an order is shown.
+
+    Hypotheses: no order, which leaves the answer as it is; runs, after which a label is drawn from
+    the stream's shares (forward pass, Rabiner 1989, section III.A); and local shares.  Each is
+    weighted by how well it has explained the stream.
+    """
+
+    def __init__(self, labels: int) -> None:
+        self._test = OrderTest(labels)
+        count = 1 + len(STAYS) + len(SPANS)
+        self._kept = np.array([0.0, *STAYS, *[LOCAL_SHARE] * len(SPANS)])[:, None]
+        self._drawn = 1 - self._kept
+        self._rates = 1 / np.array(SPANS)[:, None]
+        # By hypothesis: the belief in each label after the last sample, or the local shares.
+        self._state = np.full((count, labels), 1 / labels)
+        self._shares = np.full(labels, 1 / labels)
+        self._evidence = np.zeros(count)
+        self._seen = 10.0  # As if ten samples of equal shares had been seen.
+        self.active = False
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its state."""
+        return self._state.nbytes + self._shares.nbytes + self._evidence.nbytes + self._test.nbytes
+
+    def update(self, logits: NDArray[np.floating]) -> Doubles:
+        """Add the newest sample's logits [labels]; return the probabilities of its labels."""
+        score = self._test.add(int(logits.argmax()))
+        self.active = score >= (OFF_SCORE if self.active else ON_SCORE)
+        above = np.subtract(logits, logits.max(), dtype=np.float64)
+        sharp = np.exp(SHARPENING * above)
+        sharp /= sharp.sum()
+        joint = self._kept * self._state
+        joint += self._drawn * self._shares
+        joint *= sharp
+        totals = joint.sum(axis=1)
+        joint /= totals[:, None]
+        self._evidence *= FADE
+        self._evidence += np.log(totals)
+        runs, local = slice(1, 1 + len(STAYS)), slice(1 + len(STAYS), None)
+        self._state[runs] = joint[runs]
+        self._state[local] += self._rates * (sharp - self._state[local])
+        self._seen = min(self._seen + 1, SHARES_SAMPLES)
+        self._shares += (sharp - self._shares) / self._seen
+        if not self.active:
+            plain = np.exp(above)
+            return np.asarray(plain / plain.sum())
+        weighed = self._evidence - self._evidence[0]
+        weighed[0] = CREDIT
+        weights = np.exp(weighed - weighed.max())
+        joint[0] = sharp
+        return np.asarray(weights @ joint / weights.sum())
+
+
+class OrderTest:
+    """Whether the newest answers match those before them more often than their shares explain."""
+
+    def __init__(self, labels: int) -> None:
+        self._answers: deque[int] = deque(maxlen=TRAIL)
+        self._counts = [0] * labels
+        self._matches = [0] * len(LAGS)
+        self._score = 0.0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its state, as written: two for an answer, four for a count."""
+        return 2 * TRAIL + 4 * (len(self._counts) + len(LAGS))
+
+    def add(self, answer: int) -> float:
+        """Add an answer; return the surplus of matches in standard errors, 0 while there are too
+        few, and the last one while all answers are the same."""
+        answers = self._answers
+        if len(answers) == TRAIL:
+            gone = answers[0]
+            self._counts[gone] -= 1
+            for at, lag in enumerate(LAGS):
+                self._matches[at] -= answers[lag] == gone
+        answers.append(answer)
+        self._counts[answer] += 1
+        for at, lag in enumerate(LAGS):
+            self._matches[at] += len(answers) > lag and answers[-1 - lag] == answer
+        count = len(answers)
+        if count < TRAIL_MIN:
+            return 0.0
+        expected = sum(n * n for n in self._counts) / count**2
+        if expected < 1:
+            spread = expected * (1 - expected)
+            found = [
+                (matches / (count - lag) - expected + (1 - expected) / count)
+                / (spread / (count - lag)) ** 0.5
+                for matches, lag in zip(self._matches, LAGS, strict=True)
+            ]
+            self._score = sum(found) / len(found)
+        return self._score

@@ -1,0 +1,43 @@
+"""Ridge regression from sums: of the facts, with those of pseudo-facts added."""
+
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RidgeSums:
+    """Sums of inputs and targets, from which a ridge regression with an intercept follows.
+
+    gram: float64 [inputs + 1, inputs + 1], products of the inputs and a constant 1, which comes
+    last.  products: float64 [inputs + 1, targets].
+    """
+
+    gram: Doubles = field(repr=False)
+    products: Doubles = field(repr=False)
+
+    @classmethod
+    def of(cls, inputs: Doubles, targets: Doubles, weights: Doubles | None = None) -> Self:
+        """Sum inputs [n, inputs] and targets [n, targets], times weights [n] if there are any."""
+        rows = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
+        weighted = rows if weights is None else rows * weights[:, None]
+        return cls(weighted.T @ rows, weighted.T @ targets)
+
+    def __add__(self, other: "RidgeSums") -> "RidgeSums":
+        return RidgeSums(self.gram + other.gram, self.products + other.products)
+
+    def solve(self, penalty: float) -> tuple[Doubles, Doubles]:
+        """Return weights [inputs, targets] and intercepts [targets].
+
+        penalty: relative to the mean energy of a row about the mean.
+        """
+        count = self.gram[-1, -1]
+        mean, level = self.gram[-1, :-1] / count, self.products[-1] / count
+        gram = self.gram[:-1, :-1] - count * np.outer(mean, mean)
+        gram.flat[:: len(gram) + 1] += penalty * np.trace(gram) / count + 1e-9
+        weights = np.linalg.solve(gram, self.products[:-1] - count * np.outer(mean, level))
+        return weights, level - mean @ weights
