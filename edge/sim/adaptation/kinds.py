@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from .alignment import AlphaNormalisation, ClosedCafa, MeanAlignment, Unadapted, UnMixing
+from .default_policy import DefaultPolicy
 from .mixtures import DistilledMixture
 from .neighbours import (
     AlignedLabelShift,
@@ -30,6 +31,7 @@ from .teachers import Cotta, DomainPrompt, RobustMeanTeacher, Vida
 
 POLICIES: Final[Mapping[str, type[HeadPolicy]]] = {
     "source": Unadapted,
+    "auto": DefaultPolicy,
     "mean": MeanAlignment,
     "alpha-bn": AlphaNormalisation,
     "core": ClassCorrelation,
@@ -52,5 +54,6 @@ POLICIES: Final[Mapping[str, type[HeadPolicy]]] = {
     "open-set filter": OpenSetFilter,
     "meta-dmoe": DistilledMixture,
 }
-"""Each policy by its short name; `source` does nothing, `mean` is plain alignment.  Those after
+"""Each policy by its short name; `source` does nothing, `auto` is what the runtime serves, `mean`
+is plain alignment.  Those after
 `cafa` follow the plain mean where the name does not say otherwise, but for `t3a`."""
