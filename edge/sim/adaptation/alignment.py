@@ -43,7 +43,7 @@ class MeanAlignment(HeadPolicy):
 
 class AlphaNormalisation(HeadPolicy):
     """alpha-BN (You, Li and Zhao 2021, Test-time Batch Statistics Calibration for Covariate Shift,
-    section 3.2): mean and variance are mixed, alpha of the source's with 1 - alpha of the stream's.
+    its general formulation): the source's mean and variance are mixed with those of the stream.
 
     Pooled features stand for the channels of a layer.  Statistics run over the stream, since
     those of a batch of 16 lose 55 points where labels come in runs.
@@ -101,8 +101,8 @@ class ClassBalancedMean:
 
 
 class ClosedCafa(HeadPolicy):
-    """CAFA (Jung, Lee, Kim, Shaban, Boots and Choi 2023, section 3.2) in closed form: the shift
-    that brings the means of the pseudo-classes onto those of the source.
+    """CAFA (Jung, Lee, Kim, Shaban, Boots and Choo 2023, its class-aware feature alignment) in
+    closed form: the shift that brings the means of the pseudo-classes onto those of the source.
 
     Its authors descend a class-aware distance under Gaussians of one covariance; with a shift
     alone the least squares have this solution.  Classes weigh alike once they were seen often.
@@ -133,9 +133,9 @@ class ClosedCafa(HeadPolicy):
 
 
 class UnMixing(BatchPolicy):
-    """UnMix-TNS (Tomar, Vray, Thiran and Bozorgtabar 2024, section 3): each layer keeps several
-    components of statistics, a sample is normalised by those that it resembles, and they move on
-    by the part of the sample that each is answerable for.
+    """UnMix-TNS (Tomar, Vray, Thiran and Bozorgtabar 2024, Un-Mixing Test-Time Normalization
+    Statistics, its layer): several components of statistics, of which a sample is normalised by
+    those that it resembles, and which move on by the part of the sample that is theirs.
 
     Pooled features have no spatial variance; the scatter about the component stands for it.
     """

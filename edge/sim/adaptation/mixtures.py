@@ -14,11 +14,11 @@ STYLE_WEIGHT = 3.0
 
 
 class DistilledMixture(AffinePolicy):
-    """Meta-DMoE (Zhong, Chi, Gu, Wang, Yu and Tang 2022, section 3): the heads of the source
+    """Meta-DMoE (Zhong, Chi, Gu, Wang, Yu and Tang 2022, its distillation): the heads of the source
     domains are mixed into a teacher for the unlabelled batch, and the student is distilled from it.
 
-    Its authors learn the mixing by meta-learning; here the weights are a softmax over the distance
-    of the stream's mean style from each domain's.
+    Its authors learn the mixing by meta-learning; here the weights are a softmax over the
+    distance of the stream's mean style from each domain's.
     """
 
     passes = 2

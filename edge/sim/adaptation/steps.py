@@ -117,8 +117,8 @@ class Tent(AffinePolicy):
 
 
 class OpenSetFilter(AffinePolicy):
-    """Wisdom of crowds (Lee, Das, Choo and Choi 2023, Towards Open-Set Test-Time Adaptation,
-    section 3.2) over TENT: samples whose confidence fell against the source's are left out."""
+    """Wisdom of crowds (Lee, Das, Choo and Choi 2023, Towards Open-Set Test-Time Adaptation, its
+    sample selection) over TENT: samples whose confidence fell against the source's are left out."""
 
     passes = 3
 
@@ -132,7 +132,7 @@ class OpenSetFilter(AffinePolicy):
 
 
 class Eata(AffinePolicy):
-    """EATA (Niu, Wu, Zhang, Chen, Zheng, Zhao and Tan 2022, section 4): entropy of reliable
+    """EATA (Niu, Wu, Zhang, Chen, Zheng, Zhao and Tan 2022, both its parts): entropy of reliable
     samples that are not redundant, weighted by how sure they are, with a Fisher anchor at the
     source's parameters."""
 
@@ -205,7 +205,7 @@ class InformationMaximisation(AffinePolicy):
 
 
 class ClassCorrelation(AffinePolicy):
-    """Core (You, Li and Zhao 2021, section 3.3): the correlation between labels in the answers is
+    """Core (You, Li and Zhao 2021, its loss): the correlation between labels in the answers is
     minimised, on top of alpha-BN's mix of means."""
 
     def answer_rows(self, rows: Floats) -> NDArray[np.floating]:
@@ -222,7 +222,7 @@ class ClassCorrelation(AffinePolicy):
 
 
 class GradientCafa(AffinePolicy):
-    """CAFA (Jung, Lee, Kim, Shaban, Boots and Choi 2023, section 3.2): the Mahalanobis distance to
+    """CAFA (Jung, Lee, Kim, Shaban, Boots and Choo 2023, its loss): the Mahalanobis distance to
     the own pseudo-class as a share of those to all classes is descended, with one diagonal
     covariance."""
 
