@@ -186,7 +186,8 @@ class NearestMemory(BatchPolicy):
         queries = unit_rows(rows)
         likeness = np.concatenate([queries @ self.fixed["facts"].T, queries @ self.rows.T], axis=1)
         targets = np.concatenate([self.source.targets, self.targets])
-        nearest = np.argpartition(-likeness, NEAREST, axis=1)[:, :NEAREST]
+        count = min(NEAREST, likeness.shape[1])
+        nearest = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
         votes = np.exp(np.take_along_axis(likeness, nearest, axis=1) / VOTE_TEMPERATURE)
         labels = np.eye(len(self.source.labels))[targets[nearest]]
         return np.asarray((votes[:, :, None] * labels).sum(1) / votes.sum(1, keepdims=True))

@@ -101,7 +101,8 @@ class Cotta(TeacherPolicy):
         plain = self.logits_with(self.teacher_scale, self.teacher_shift, rows, shares)
         sure = softmax(self.source.logits(rows, shares)).max(1) >= CONFIDENT
         answers = plain.astype(np.float64)
-        answers[~sure] = list(self.teach(rows[~sure], shares[~sure], COPIES)) or answers[~sure]
+        if not sure.all():
+            answers[~sure] = list(self.teach(rows[~sure], shares[~sure], COPIES))
         self.targets = np.concatenate([self.targets, softmax(answers)])
         return answers
 

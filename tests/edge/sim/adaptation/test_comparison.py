@@ -141,6 +141,18 @@ def test_corruptions_of_vectors_are_those_that_suit_them(tmp_path) -> None:
     assert kinds == {"noise", "brightness", "contrast", "drift", "corruptions in turn"}
 
 
+def test_the_smallest_scenario_runs_every_policy(tmp_path) -> None:
+    """Fifty samples of a domain are enough for all policies: none needs more facts."""
+    path = write_scenario(tmp_path, '"all"', '["iid", "same iid"]')
+    path.write_text(
+        path.read_text("utf-8").replace("[encoder]", "samples = 50\n[encoder]"), "utf-8"
+    )
+    scenario = load_scenario(path)
+    assert isinstance(scenario, PolicyScenario)
+    report = compare_policies(scenario)
+    assert len(report.lines) == len(POLICIES)
+
+
 def test_domains_without_common_classes_are_refused(tmp_path) -> None:
     """Two domains that share one class cannot be compared, and the error says why."""
     path = write_scenario(tmp_path)
