@@ -4,6 +4,7 @@ cached, since encoding all of them takes some ten minutes."""
 import io
 import os
 import sys
+import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -115,7 +116,7 @@ def _read_cached(path: Path, count: int, width: int) -> Bytes | None:
     try:
         with np.load(path, allow_pickle=False) as held:
             found = held["features"]
-    except (OSError, KeyError, ValueError):
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return None
     fits = found.dtype == np.uint8 and found.shape == (count, width)
     return np.asarray(found, np.uint8) if fits else None
