@@ -114,7 +114,7 @@ def _corrupter(kind: str, level: int) -> Callable[[Bytes, int], Bytes]:
 def _read_cached(path: Path, count: int, width: int) -> Bytes | None:
     """Return cached features, or None where the file is missing, damaged or of another shape."""
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             found = held["features"]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return None
