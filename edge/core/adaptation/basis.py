@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..adaptors import FittedHead
+from ..adaptors import FittedHead, KernelMachine
 from ..adaptors.standardisation import LEVELS, block_slices
 from ..facts import FactBatch
 from .ridge import RidgeSums
@@ -22,6 +22,10 @@ docs/explanation/adaptation.md."""
 
 BASIS_FACTS_MAX: Final = 4_096
 """Facts whose sums and directions are taken: as many as a head is solved from."""
+
+PRECISION_RIDGE: Final = 0.1
+"""Added to the covariance within classes, relative to the mean variance of a direction: few facts
+say little about the small ones.  Chosen by hand; effect not measured."""
 
 SUBSPACE_ROUNDS: Final = 4
 """Rounds of subspace iteration: enough for the leading directions, which need not be exact.  Chosen
@@ -36,10 +40,36 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KnownDomain:
-    """A domain with facts.  head: solved from them; facts: of this domain alone, at least one."""
+    """A domain with facts.  head: solved from them; facts: of this domain alone, at least one.
+    machine: the kernel that serves it in place of the head, if one does."""
 
     head: FittedHead
     facts: FactBatch
+    machine: KernelMachine | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CentredMachine:
+    """A kernel that scores inputs of a basis of narrow features, centred on any domain.
+
+    ratio: float32 [width], of the kernel's scale to that of the inputs.  offset: float64 [width],
+    the basis's centre from that of the kernel's domain, in the inputs' scale.  places: columns of
+    the kernel's labels among `labels`.
+    """
+
+    machine: KernelMachine
+    ratio: Floats = field(repr=False)
+    offset: Doubles = field(repr=False)
+    places: tuple[int, ...]
+    labels: int
+
+    def scores(self, inputs: NDArray[np.floating], strength: float) -> Doubles:
+        """Score inputs [..., width] less a shift; `strength` of the kernel's own centre is replaced
+        by it: float64 [..., labels]."""
+        rows = (inputs + (1 - strength) * self.offset) * self.ratio
+        made = np.zeros((*rows.shape[:-1], self.labels))
+        made[..., self.places] = self.machine.score(rows.astype(np.float32))
+        return made
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -51,9 +81,12 @@ class Basis:
     heads as they are; centred_bias: where a domain's own mean is removed.  sums: of all facts in
     the principal directions, each centred on its own domain.  class_means: float64 [labels,
     directions]; class_scores: float64 [labels, labels], mean score of each class.  spread: float32
-    [directions], deviation of a direction.  sharpness: turns scores into logits.  distance: mean
+    [directions], deviation of a direction.  shares: float64 [labels], of the facts.  precision:
+    float64 [directions, directions], inverse of the covariance within classes.  distance: mean
     squared distance of the known domains' centres from their common centre, 0 for one domain.
-    within: mean squared distance of a fact from the mean of its class.
+    within: mean squared distance of a fact from the mean of its class.  machines: where features
+    are narrow, so that the directions are the columns, and a kernel serves a domain: what answers
+    for each domain with a kernel, instead of the projected scores.
     """
 
     labels: tuple[str, ...]
@@ -66,9 +99,11 @@ class Basis:
     class_means: Doubles = field(repr=False)
     class_scores: Doubles = field(repr=False)
     spread: Floats = field(repr=False)
-    sharpness: float
+    shares: Doubles = field(repr=False)
+    precision: Doubles = field(repr=False)
     within: float
     distance: float = 0.0
+    machines: tuple[CentredMachine, ...] = ()
 
     @property
     def directions(self) -> int:
@@ -80,6 +115,18 @@ class Basis:
         """Bytes of its arrays, nearly all in the projection."""
         return int(self.projection.nbytes + self.sums.gram.nbytes + self.class_means.nbytes)
 
+    def head_scores(self, scores: Doubles, score_shift: Doubles, strength: float) -> Doubles:
+        """Return the known heads' scores float64 [..., labels] of projected `scores` less a shift.
+
+        strength: share of the known domains' own centres that the shift replaces.
+        """
+        bias = self.bias + strength * (self.centred_bias - self.bias)
+        return np.asarray(scores - score_shift + bias)
+
+    def machine_scores(self, inputs: Doubles, strength: float) -> Doubles:
+        """Return the mean of the kernels' scores float64 [..., labels] of inputs less a shift."""
+        return np.asarray(np.mean([one.scores(inputs, strength) for one in self.machines], axis=0))
+
     def project(self, rows: NDArray[np.uint8]) -> Floats:
         """Project uint8 [..., width] features to float32 [..., directions + labels]."""
         made = LEVELS.take(rows) @ self.projection
@@ -87,12 +134,11 @@ class Basis:
         return np.asarray(made, np.float32)
 
 
-def build_basis(domains: Sequence[KnownDomain], sharpness: float) -> Basis:
+def build_basis(domains: Sequence[KnownDomain]) -> Basis:
     """Build the basis of at least one domain.
 
-    sharpness: logits per unit of the heads' scores, as calibrated on facts left out.  A label that
-    a head does not know has score 0 there.  Cost: a few passes over at most `BASIS_FACTS_MAX`
-    facts.
+    A label that a head does not know has score 0 there.  Cost: a few passes over at most
+    `BASIS_FACTS_MAX` facts.
     """
     labels = tuple(sorted({label for one in domains for label in one.head.labels}))
     arrays = [one.head.transform.arrays for one in domains]
@@ -111,7 +157,11 @@ def build_basis(domains: Sequence[KnownDomain], sharpness: float) -> Basis:
     targets = np.eye(len(labels))[owners]
     counts = np.maximum(targets.sum(axis=0), 1)[:, None]
     means = targets.T @ inputs / counts
+    off = inputs - means[owners]
+    covariance = off.T @ off / len(off)
+    within = float(np.trace(covariance))
     apart = ((centres - centre) * factor) @ directions
+    narrow = directions.shape[1] == rows.shape[1]
     return Basis(
         labels=labels,
         width=rows.shape[1],
@@ -123,10 +173,28 @@ def build_basis(domains: Sequence[KnownDomain], sharpness: float) -> Basis:
         class_means=means,
         class_scores=targets.T @ scores / counts,
         spread=inputs.std(axis=0).astype(np.float32) + np.float32(1e-6),
-        sharpness=sharpness,
-        within=float(np.square(inputs - means[owners]).sum(axis=1).mean()),
+        shares=targets.mean(axis=0),
+        precision=np.linalg.inv(
+            covariance + PRECISION_RIDGE * within / len(covariance) * np.eye(len(covariance))
+        ),
+        within=within,
         distance=float(np.square(apart).sum(axis=1).mean()) if len(domains) > 1 else 0.0,
+        machines=_centred_machines(domains, centre, factor, labels) if narrow else (),
     )
+
+
+def _centred_machines(
+    domains: Sequence[KnownDomain], centre: Doubles, factor: Doubles, labels: tuple[str, ...]
+) -> tuple[CentredMachine, ...]:
+    """Return the domains' kernels for inputs of a common centre and scale."""
+    made = []
+    for machine in (one.machine for one in domains if one.machine is not None):
+        arrays = machine.landmarks.transform.arrays
+        places = tuple(labels.index(label) for label in machine.labels)
+        ratio, offset = arrays["factor"] / factor, (centre - arrays["centre"]) * factor
+        one = CentredMachine(machine, ratio.astype(np.float32), offset, places, len(labels))
+        made.append(one)
+    return tuple(made)
 
 
 def _aligned(head: FittedHead, labels: tuple[str, ...]) -> tuple[Doubles, Doubles]:

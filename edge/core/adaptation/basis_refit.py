@@ -5,13 +5,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
-
 from .. import limits
-from ..adaptors import INVERSE_TEMPERATURES, Spans, fit_head_and_losses
+from ..adaptors import Spans, fit_better_kernel, fit_head
 from ..facts import FactBatch, Ledger
 from ..knowledge import Changes
-from .basis import Basis, KnownDomain, build_basis
+from .basis import DIRECTIONS_MAX, Basis, KnownDomain, build_basis
 
 DOMAINS_MAX: Final = 8
 """Known domains that take part, those with the most facts: each costs a head.  Chosen by hand."""
@@ -52,12 +50,13 @@ class BasisRefit:
         facts, self._facts = self._facts, []
         if len({label for own, rest in facts for label in (*own.labels, *rest.labels)}) < 2:
             return
-        known, losses = [], np.zeros(len(INVERSE_TEMPERATURES))
+        narrow = self.spans[-1][1] <= DIRECTIONS_MAX
+        known = []
         for own, rest in facts:
-            head, lost = fit_head_and_losses(own, rest, self.spans)
-            known.append(KnownDomain(head, own))
-            losses += lost
-        self.made = build_basis(known, INVERSE_TEMPERATURES[int(losses.argmin())])
+            head = fit_head(own, rest, self.spans)
+            machine = fit_better_kernel(own, rest, self.spans) if narrow else None
+            known.append(KnownDomain(head, own, machine))
+        self.made = build_basis(known)
 
     def is_current(self, changes: Changes) -> bool:
         """See `Refit`."""

@@ -33,7 +33,8 @@ class KeptRows:
 
     def __init__(self, basis: Basis, bytes_max: int) -> None:
         size, labels = basis.directions, len(basis.labels)
-        self._scale = np.float32(STEPS) / basis.spread
+        self._spread = basis.spread
+        self._centre = self._step = np.zeros(size, np.float32)
         self._fresh = np.zeros((FRESH, size + labels), np.float32)
         room = max(1, (bytes_max - self._fresh.nbytes) // (size + 2 * labels))
         self._most = min(ROWS_MAX, room)
@@ -63,14 +64,18 @@ class KeptRows:
         self._store()
         first = self.seen - len(self)
         places = np.arange(first, self.seen) % self._most
-        inputs = self._inputs[places] / self._scale
+        inputs = self._inputs[places] * self._step + self._centre
         return np.concatenate([inputs, self._scores[places].astype(np.float32)], axis=1)
 
     def _store(self) -> None:
         """Turn the samples that wait into bytes."""
         fresh, size = self._fresh[: self.seen - self._stored], self._inputs.shape[1]
         places = np.arange(self._stored, self.seen) % self._most
-        steps = np.rint(fresh[:, :size] * self._scale)
+        if not self._stored and len(fresh):
+            # A domain may lie far from the known ones: bytes count from its first samples.
+            self._centre = fresh[:, :size].mean(axis=0)
+            self._step = np.maximum(self._spread, fresh[:, :size].std(axis=0)) / np.float32(STEPS)
+        steps = np.rint((fresh[:, :size] - self._centre) / self._step)
         self._inputs[places] = np.clip(steps, -STEP_MAX, STEP_MAX)
         self._scores[places] = fresh[:, size:]
         self._stored = self.seen

@@ -43,7 +43,7 @@ class OpeningAdapter:
         self._kept = KeptRows(basis, OPENING_BYTES_MAX - self._order.nbytes)
         self.adaptation = unadapted(basis)
         self._solved = 0
-        self._map, self._constant = self.adaptation.as_map()
+        self._map = self.adaptation.as_map(basis)
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -77,8 +77,11 @@ class OpeningAdapter:
         """Answer a sample uint8 [width] under the adaptation in force, and keep it for the next."""
         projected = self.basis.project(row)
         self._kept.add(projected)
-        logits = projected @ self._map
-        logits += self._constant
+        if self._map is None:
+            logits = self.adaptation.logits(self.basis, projected[None])[0]
+        else:
+            group = self.adaptation.group_of(projected[: self.basis.directions])
+            logits = projected @ self._map[0] + self._map[1][group]
         probabilities = self._order.update(logits)
         return AdaptedAnswer(probabilities, self._order.active, self.adaptation)
 
@@ -97,4 +100,4 @@ class OpeningAdapter:
     def accept(self, adaptation: Adaptation, seen: int) -> None:
         """Take in an adaptation to the samples up to the `seen`th."""
         self.adaptation, self._solved = adaptation, seen
-        self._map, self._constant = adaptation.as_map()
+        self._map = adaptation.as_map(self.basis)

@@ -21,23 +21,25 @@ class RidgeSums:
     products: Doubles = field(repr=False)
 
     @classmethod
-    def of(cls, inputs: Doubles, targets: Doubles, weights: Doubles | None = None) -> Self:
-        """Sum inputs [n, inputs] and targets [n, targets], times weights [n] if there are any."""
+    def of(cls, inputs: Doubles, targets: Doubles) -> Self:
+        """Sum inputs [n, inputs] and targets [n, targets]."""
         rows = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
-        weighted = rows if weights is None else rows * weights[:, None]
-        return cls(weighted.T @ rows, weighted.T @ targets)
+        return cls(rows.T @ rows, rows.T @ targets)
 
     def __add__(self, other: "RidgeSums") -> "RidgeSums":
         return RidgeSums(self.gram + other.gram, self.products + other.products)
 
-    def solve(self, penalty: float) -> tuple[Doubles, Doubles]:
-        """Return weights [inputs, targets] and intercepts [targets].
+    @property
+    def energy(self) -> float:
+        """Mean squared length of a row about the mean."""
+        count, total = self.gram[-1, -1], np.trace(self.gram[:-1, :-1])
+        return float((total - np.square(self.gram[-1, :-1]).sum() / count) / count)
 
-        penalty: relative to the mean energy of a row about the mean.
-        """
+    def solve(self, penalty: float) -> tuple[Doubles, Doubles]:
+        """Return weights [inputs, targets] and intercepts [targets].  penalty: above 0."""
         count = self.gram[-1, -1]
         mean, level = self.gram[-1, :-1] / count, self.products[-1] / count
         gram = self.gram[:-1, :-1] - count * np.outer(mean, mean)
-        gram.flat[:: len(gram) + 1] += penalty * np.trace(gram) / count + 1e-9
+        gram.flat[:: len(gram) + 1] += penalty + 1e-9
         weights = np.linalg.solve(gram, self.products[:-1] - count * np.outer(mean, level))
         return weights, level - mean @ weights

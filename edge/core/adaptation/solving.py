@@ -11,20 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .basis import Basis
+from .centring import SHARPNESS, Shift, find_shift, softmax
+from .groups import find_groups
 from .ridge import RidgeSums
 
-SHIFT_SAMPLES: Final = 16
-"""Samples of an opening that weigh as much as no shift: a mean of few samples is noise.  Chosen on
-the development streams of docs/explanation/adaptation.md, like all below."""
-
-CLASS_SAMPLES: Final = 20
-"""Samples of a class that count half: a class mean of few is noise."""
-
-SHIFT_ROUNDS: Final = 5
-"""Rounds of assigning samples to classes and shifting."""
-
 RIDGE_PENALTY: Final = 0.3
-"""Ridge penalty, relative to the mean energy of a row."""
+"""Ridge penalty, relative to the mean energy of a fact.  Chosen on the development streams of
+docs/explanation/adaptation.md, like all below."""
 
 PSEUDO_ROUNDS: Final = 3
 """Rounds of labelling pseudo-facts and solving."""
@@ -35,53 +28,87 @@ PSEUDO_SHARE: Final = 0.5
 PSEUDO_SAMPLES_MIN: Final = 16
 """Samples from which on there are pseudo-facts."""
 
+PSEUDO_SHARPNESS: Final = 16.0
+"""Logits per unit of score, of the labels of pseudo-facts: labels less sure than the facts' would
+only shrink the scores."""
+
 DUPLICATE_SHARE: Final = 0.1
 """Squared distance of two samples, relative to that of a fact from its class mean, below which they
 count as one: two facts of a class lie 20 times as far apart.  Chosen by hand."""
 
-SOFTENING: Final = 0.5
-"""Logits per calibrated logit: off its own domain, a head is less sure than on it."""
-
 Doubles = NDArray[np.float64]
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Adaptation:
-    """How an opening is answered: logits = sharpness * (scores + inputs @ weights + bias).
+    """How an opening is answered: logits = sharpness * (known scores + inputs @ weights + bias).
 
-    shift: float64 [directions], of the opening's centre from that of the known domains.  weights:
-    float32 [directions, labels] and bias: float32 [labels], added to the known heads' scores.
-    strength: share of the measured shift that is applied, from 0 to 1.  count: samples adapted to.
+    shifts: of each group of the samples, one where they are not several.  centres: float64 [groups,
+    labels, directions], the means of the shifted classes; a sample belongs to the group of the
+    nearest.  weights: float64 [directions, labels] and bias: [groups, labels], of what was learned
+    from pseudo-facts.  count: samples adapted to.
     """
 
-    shift: Doubles = field(repr=False)
-    weights: NDArray[np.float32] = field(repr=False)
-    bias: NDArray[np.float32] = field(repr=False)
-    sharpness: float
-    strength: float
+    shifts: tuple[Shift, ...]
+    centres: Doubles = field(repr=False)
+    weights: Doubles = field(repr=False)
+    bias: Doubles = field(repr=False)
     count: int
 
-    def as_map(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return what turns `Basis.project`ed samples into logits: a matrix float32 [directions +
-        labels, labels] and a constant [labels]."""
-        scale, labels = np.float32(self.sharpness), self.weights.shape[1]
-        both = np.concatenate([self.weights, np.eye(labels, dtype=np.float32)])
-        return both * scale, self.bias * scale
+    @property
+    def strength(self) -> float:
+        """Share of the measured shifts that is applied, from 0 to 1."""
+        return float(np.mean([one.strength for one in self.shifts]))
 
-    def logits(self, projected: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return logits float32 [..., labels] of `Basis.project`ed samples."""
-        weights, bias = self.as_map()
-        return np.asarray(projected @ weights + bias, np.float32)
+    def group_of(self, inputs: NDArray[np.floating]) -> int:
+        """Return the group of a sample's inputs [directions]."""
+        if len(self.shifts) == 1:
+            return 0
+        distances = np.square(self.centres - inputs).sum(axis=2)
+        return int(distances.min(axis=1).argmin())
+
+    def logits(self, basis: Basis, projected: Floats) -> Doubles:
+        """Return logits float64 [n, labels] of `Basis.project`ed samples [n, ...]."""
+        made = np.empty((len(projected), len(basis.labels)))
+        for at, row in enumerate(projected.astype(np.float64)):
+            inputs, scores = row[: basis.directions], row[basis.directions :]
+            group = self.group_of(inputs)
+            known = known_scores(basis, inputs, scores, self.shifts[group])
+            made[at] = SHARPNESS * (known + inputs @ self.weights + self.bias[group])
+        return made
+
+    def as_map(self, basis: Basis) -> tuple[Floats, Floats] | None:
+        """Return what turns a `Basis.project`ed sample into logits at once: a matrix float32
+        [directions + labels, labels] and constants [groups, labels]; None where kernels answer."""
+        if basis.machines:
+            return None
+        labels = len(basis.labels)
+        both = np.concatenate([self.weights, np.eye(labels)])
+        zero = np.zeros(labels)
+        known = [known_scores(basis, zero, zero, one) for one in self.shifts]
+        constants = SHARPNESS * (np.array(known) + self.bias)
+        return (SHARPNESS * both).astype(np.float32), constants.astype(np.float32)
+
+
+def known_scores(basis: Basis, inputs: Doubles, scores: Doubles, shift: Shift) -> Doubles:
+    """Return the known domains' scores [..., labels] of samples less a shift: by their kernels,
+    where there are any, else by their heads."""
+    strength = shift.strength
+    if basis.machines:
+        return basis.machine_scores(inputs - strength * shift.inputs, strength)
+    return basis.head_scores(scores, strength * shift.scores, strength)
 
 
 def unadapted(basis: Basis) -> Adaptation:
     """Return the adaptation to no samples: the known heads answer."""
+    size, labels = basis.directions, len(basis.labels)
+    none = Shift(np.zeros(size), np.zeros(labels), 0.0, np.zeros((0, labels)), 0.0)
     return Adaptation(
-        shift=np.zeros(basis.directions),
-        weights=np.zeros((basis.directions, len(basis.labels)), np.float32),
-        bias=basis.bias.astype(np.float32),
-        sharpness=SOFTENING * basis.sharpness,
-        strength=0.0,
+        shifts=(none,),
+        centres=basis.class_means[None],
+        weights=np.zeros((size, labels)),
+        bias=np.zeros((1, labels)),
         count=0,
     )
 
@@ -92,96 +119,69 @@ def adapt(basis: Basis, rows: NDArray[np.uint8]) -> Adaptation:
     return adapt_projected(basis, basis.project(rows))
 
 
-def adapt_projected(basis: Basis, projected: NDArray[np.float32]) -> Adaptation:
+def adapt_projected(basis: Basis, projected: Floats) -> Adaptation:
     """Adapt to an opening's `Basis.project`ed samples, float32 [n, directions + labels].
 
-    Cost: `PSEUDO_ROUNDS` solutions of a system of `directions` equations, about 10 ms in all with
-    512 samples.
+    Cost: the inner products of all pairs of samples, and `PSEUDO_ROUNDS` solutions of a system of
+    `directions` equations: some 20 ms with 768 samples.
     """
     if not len(projected):
         return unadapted(basis)
-    size = basis.directions
-    inputs = projected[:, :size].astype(np.float64)
-    scores = projected[:, size:].astype(np.float64)
-    weights = distinct_weights(projected[:, :size], DUPLICATE_SHARE * basis.within)
-    shift, score_shift, strength = _balanced_shift(basis, inputs, scores, weights)
-    bias = basis.bias + strength * (basis.centred_bias - basis.bias) - score_shift
-    learned = np.zeros((size, len(basis.labels)))
-    if weights.sum() >= PSEUDO_SAMPLES_MIN:
-        learned, more = _pseudo_ridge(basis, inputs - shift, scores + bias, weights)
-        bias = bias + more - shift @ learned
+    distinct = projected[distinct_rows(projected[:, : basis.directions], basis.within)]
+    inputs, scores = np.split(distinct.astype(np.float64), [basis.directions], axis=1)
+    whole = find_shift(basis, inputs, scores)
+    groups = find_groups(inputs - whole.assigned @ basis.class_means)
+    shifts = [whole]
+    if groups.any():
+        parts = [groups == number for number in range(int(groups.max()) + 1)]
+        shifts = [find_shift(basis, inputs[at], scores[at]) for at in parts]
+    learned = np.zeros((basis.directions, len(basis.labels)))
+    bias = np.zeros((len(shifts), len(basis.labels)))
+    if len(distinct) >= PSEUDO_SAMPLES_MIN:
+        moved = np.array([one.strength * one.inputs for one in shifts])
+        known = np.empty_like(scores)
+        for number, shift in enumerate(shifts):
+            at = groups == number
+            known[at] = known_scores(basis, inputs[at], scores[at], shift)
+        learned, more = _pseudo_ridge(basis, inputs - moved[groups], known)
+        bias = more - moved @ learned
     return Adaptation(
-        shift=shift,
-        weights=learned.astype(np.float32),
-        bias=bias.astype(np.float32),
-        sharpness=SOFTENING * basis.sharpness,
-        strength=strength,
+        shifts=tuple(shifts),
+        centres=np.array([basis.class_means + one.inputs for one in shifts]),
+        weights=learned,
+        bias=bias,
         count=len(projected),
     )
 
 
-def distinct_weights(inputs: NDArray[np.float32], radius: float) -> Doubles:
-    """Return weights float64 [n] of samples [n, directions]: 1 for a sample that no other is near,
-    1/m for one of m that lie within a squared distance of each other.
+def distinct_rows(inputs: Floats, within: float) -> NDArray[np.bool_]:
+    """Return which of samples [n, directions] no earlier one is near; see `DUPLICATE_SHARE`.
 
     So what a still camera repeats counts once.  Cost: the inner products of all pairs.
     """
     lengths = np.vecdot(inputs, inputs)
     squared = lengths[:, None] + lengths - 2 * (inputs @ inputs.T)
-    return np.asarray(1 / np.maximum(1, (squared <= radius).sum(axis=1)), np.float64)
+    return ~np.asarray(np.tril(squared <= DUPLICATE_SHARE * within, -1).any(axis=1))
 
 
-def _balanced_shift(
-    basis: Basis, inputs: Doubles, scores: Doubles, given: Doubles
-) -> tuple[Doubles, Doubles, float]:
-    """Return the class-balanced shift of samples, in directions and in scores, and its strength.
-
-    Each class shifts by the difference of the mean of the samples assigned to it from that of its
-    facts; the classes' shifts are averaged, those of few samples with less weight (CAFA, Jung et
-    al. 2023, sections 3.2 and 3.3, in closed form and for means alone).  So neither the shares of
-    the classes in the stream nor their order moves the centre.  Where several domains are known,
-    the shift is shrunk by how far they lie apart (Efron & Morris 1973).
-    """
-    share = given.sum() / (given.sum() + SHIFT_SAMPLES)
-    bias = basis.bias + share * (basis.centred_bias - basis.bias)
-    sharpness = SOFTENING * basis.sharpness
-    moved = np.zeros(len(bias))
-    for _ in range(SHIFT_ROUNDS):
-        assigned = given[:, None] * softmax(sharpness * (scores - moved + bias))
-        counts = assigned.sum(axis=0)
-        weights = counts / (counts + CLASS_SAMPLES)
-        weights *= share / weights.sum()
-        means = assigned.T @ scores / (counts[:, None] + 1e-9)
-        moved = weights @ (means - basis.class_scores)
-    means = assigned.T @ inputs / (counts[:, None] + 1e-9)
-    shift = weights @ (means - basis.class_means)
-    if basis.distance:
-        squared = float(np.square(shift / share).sum())
-        shrink = squared / (squared + basis.distance)
-        return shrink * shift, shrink * moved, shrink * share
-    return shift, moved, share
-
-
-def _pseudo_ridge(
-    basis: Basis, inputs: Doubles, scores: Doubles, given: Doubles
-) -> tuple[Doubles, Doubles]:
+def _pseudo_ridge(basis: Basis, inputs: Doubles, scores: Doubles) -> tuple[Doubles, Doubles]:
     """Return what pseudo-facts change in a ridge regression on the facts: weights and intercepts.
 
     The surest samples of each predicted class take part as facts, with soft labels (self-training;
     Lee 2013).  What a ridge with them answers beyond the same ridge without is added to `scores`,
     which answer where nothing is learned.
     """
-    sharpness = SOFTENING * basis.sharpness
-    before, level = basis.sums.solve(RIDGE_PENALTY)
-    answers = softmax(sharpness * scores)
-    weights, more = np.zeros_like(before), np.zeros_like(level)
+    penalty = RIDGE_PENALTY * basis.sums.energy
+    before, level = basis.sums.solve(penalty)
+    answers = softmax(PSEUDO_SHARPNESS * scores)
+    learned, more = np.zeros_like(before), np.zeros_like(level)
     for _ in range(PSEUDO_ROUNDS):
         kept = _surest(answers)
-        sums = basis.sums + RidgeSums.of(inputs[kept], answers[kept], given[kept])
-        after, intercept = sums.solve(RIDGE_PENALTY)
-        weights, more = after - before, intercept - level
-        answers = softmax(sharpness * (scores + inputs @ weights + more))
-    return weights, more
+        sums = basis.sums + RidgeSums.of(inputs[kept], answers[kept])
+        after, intercept = sums.solve(penalty)
+        learned, more = after - before, intercept - level
+        answers = softmax(PSEUDO_SHARPNESS * (scores + inputs @ learned + more))
+    return learned, more
 
 
 def _surest(answers: Doubles) -> NDArray[np.intp]:
@@ -193,9 +193,3 @@ def _surest(answers: Doubles) -> NDArray[np.intp]:
         rows = rows[np.argsort(-sure[rows], kind="stable")]
         kept.append(rows[: int(np.ceil(PSEUDO_SHARE * len(rows)))])
     return np.concatenate(kept)
-
-
-def softmax(logits: Doubles) -> Doubles:
-    """Return probabilities float64 [..., labels]."""
-    above = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(above / above.sum(axis=-1, keepdims=True), np.float64)

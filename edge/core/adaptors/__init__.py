@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from .adaptor import (
         Adaptor,
         fit_adaptor,
+        fit_better_kernel,
         fit_head,
-        fit_head_and_losses,
         solve_adaptor,
         standardising_arrays,
     )
@@ -32,8 +32,8 @@ else:
             "adaptor": (
                 "Adaptor",
                 "fit_adaptor",
+                "fit_better_kernel",
                 "fit_head",
-                "fit_head_and_losses",
                 "solve_adaptor",
                 "standardising_arrays",
             ),
@@ -75,8 +75,8 @@ __all__ = [
     "cross_scores",
     "end_adaptors",
     "fit_adaptor",
+    "fit_better_kernel",
     "fit_head",
-    "fit_head_and_losses",
     "fold_scores",
     "is_better",
     "margins",

@@ -14,8 +14,8 @@ from nas import Blueprint
 
 from ..facts import FactBatch
 from .head import FittedHead, HeadTrainingSet, Transform, build_transform, solve_head
-from .kernel import KIND, solve_kernel, tune_kernel
-from .losses import grade_scores, is_better, tempered_losses
+from .kernel import KIND, KernelMachine, solve_kernel, tune_kernel
+from .losses import grade_scores, is_better
 from .record import AdaptorRecord
 from .standardisation import Spans, Standardisation, standardise
 from .weighting import sampling_step
@@ -76,16 +76,10 @@ def fit_head(own: FactBatch, others: FactBatch, spans: Spans) -> FittedHead:
     return _plain_training_set(own, others, standardise(own, others, spans), spans).solve()
 
 
-def fit_head_and_losses(
-    own: FactBatch, others: FactBatch, spans: Spans
-) -> tuple[FittedHead, NDArray[np.float64]]:
-    """Fit the head alone; return it with its loss on own facts left out, summed, at each of
-    `INVERSE_TEMPERATURES`."""
-    training_set = _plain_training_set(own, others, standardise(own, others, spans), spans)
-    judges = own.labels[:: sampling_step(len(own))]
-    targets = np.array([training_set.labels.index(label) for label in judges])
-    losses = tempered_losses(training_set.left_out_scores().astype(np.float64), targets)
-    return training_set.solve(), losses.sum(axis=1)
+def fit_better_kernel(own: FactBatch, others: FactBatch, spans: Spans) -> KernelMachine | None:
+    """Fit the kernel that serves a domain by default; None where the head does."""
+    made = fit_adaptor(own, others, None, spans)
+    return made if isinstance(made, KernelMachine) else None
 
 
 def _plain_training_set(

@@ -180,7 +180,19 @@ def _trouble(stream: dict[str, Any], decision: dict[str, Any] | None) -> Iterabl
     if stream["dropped"]:
         yield f"{plural(stream['dropped'], 'measurement')} dropped because they arrived too fast."
     if stream["degraded"]:
-        yield "This domain has no labels yet; the nearest known domains answer."
+        yield _without_labels(decision.get("adaptation") if decision is not None else None)
+
+
+def _without_labels(adaptation: dict[str, Any] | None) -> str:
+    """Return how a domain without labels is answered."""
+    if adaptation is None:
+        return "This domain has no labels yet; the nearest known domains answer."
+    order = ", and to the order of labels in the stream" if adaptation["order"] else ""
+    return (
+        "This domain has no labels yet; the answers are adapted to its newest"
+        f" {plural(adaptation['samples'], 'observation')}{order}"
+        f" ({adaptation['strength']:.0%} of the measured shift)."
+    )
 
 
 def _height(p_value: float) -> float:

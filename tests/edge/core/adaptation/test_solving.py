@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge.core.adaptation import adapt, unadapted
+from edge.core.adaptation.centring import SHARPNESS
 from edge.core.adaptors import fit_head
 from edge.core.facts import untimed_batch
 from tests.edge.core.adaptation.worlds import WIDTH, accuracy, basis, drawn, facts, seen
@@ -12,14 +13,14 @@ SHIFT = 0.6
 
 def answers(adaptation, known, rows):
     """The labels' columns that an adaptation answers with."""
-    return adaptation.logits(known.project(rows)).argmax(axis=1)
+    return adaptation.logits(known, known.project(rows)).argmax(axis=1)
 
 
 def test_without_samples_the_known_head_answers():
     """With no samples the answers are those of the head itself."""
     known, rows = basis(), seen(drawn(60))
     made = adapt(known, np.zeros((0, WIDTH), np.uint8))
-    head = made.logits(known.project(rows)) / np.float32(made.sharpness)
+    head = made.logits(known, known.project(rows)) / SHARPNESS
     assert made.count == 0
     assert made.strength == 0
     nothing = untimed_batch((), (), (), np.zeros((0, WIDTH), np.uint8))
@@ -41,8 +42,8 @@ def test_a_moved_domain_is_answered_better():
 def test_the_mix_of_labels_hardly_moves_the_centre():
     """A stream of nearly one class is centred nearly like a balanced one."""
     known = basis()
-    even = adapt(known, seen(drawn(400, seed=8), 0.3, seed=8)).shift
-    rare = adapt(known, seen(drawn(400, (8, 1, 1), seed=9), 0.3, seed=9)).shift
+    even = adapt(known, seen(drawn(400, seed=8), 0.3, seed=8)).shifts[0].inputs
+    rare = adapt(known, seen(drawn(400, (8, 1, 1), seed=9), 0.3, seed=9)).shifts[0].inputs
     plain = known.project(seen(drawn(400, (8, 1, 1), seed=9), 0.3, seed=9))
     naive = plain[:, : known.directions].mean(axis=0)
     assert np.linalg.norm(rare - even) < 0.5 * np.linalg.norm(naive - even)

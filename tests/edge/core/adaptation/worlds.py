@@ -13,8 +13,7 @@ from edge.core.facts import FactBatch, untimed_batch
 
 WIDTH: Final = 48
 LABELS: Final = ("a", "b", "c")
-SPREAD: Final = 16.0
-SHARPNESS: Final = 12.0
+SPREAD: Final = 9.0
 
 Rows = NDArray[np.uint8]
 Numbers = NDArray[np.intp]
@@ -49,7 +48,7 @@ def basis(*domains: FactBatch) -> Basis:
     nothing = untimed_batch((), (), (), np.zeros((0, WIDTH), np.uint8))
     spans = ((0, WIDTH),)
     known = [KnownDomain(fit_head(one, nothing, spans), one) for one in given]
-    return build_basis(known, SHARPNESS)
+    return build_basis(known)
 
 
 def accuracy(answers: Numbers, classes: Numbers) -> float:
