@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...core.adaptation import OPENING_BYTES_MAX, KnownDomain, OpeningAdapter, build_basis
 from .policy import BATCH, HeadPolicy, count_bytes
-from .source_model import SHARPNESS_SHARE, Bytes, Doubles
+from .source_model import Bytes, Doubles
 
 STYLE_TAPS = (1, 5)
 """First and last but one of the taps that describe style rather than content: stages 1 to 4."""
@@ -46,7 +46,8 @@ class DefaultPolicy(HeadPolicy):
     (edge/core/adaptation).
 
     The runtime opens domains by its detector; here the mean style of the newest samples opens one
-    or returns to one.  Where the features have one tap, there is one opening.
+    or returns to one.  Where the features have one tap, there is one opening.  Heads answer, as for
+    all policies, also where the runtime would take a kernel.
     """
 
     passes = 0
@@ -54,9 +55,8 @@ class DefaultPolicy(HeadPolicy):
 
     def prepare(self) -> Mapping[str, Any]:
         """Return the basis of the facts."""
-        source = self.source
-        known = [KnownDomain(one.head, one.batch) for one in source.experts]
-        return {"basis": build_basis(known, source.sharpness / SHARPNESS_SHARE)}
+        known = [KnownDomain(one.head, one.batch) for one in self.source.experts]
+        return {"basis": build_basis(known)}
 
     def begin(self) -> None:
         """See `HeadPolicy`."""
