@@ -45,9 +45,6 @@ ON_SCORE: Final = 3.0
 OFF_SCORE: Final = 0.6 * ON_SCORE
 """Standard errors below which there is none any more."""
 
-SHARPENING: Final = 1.5
-"""Logits taken per logit given."""
-
 Doubles = NDArray[np.float64]
 
 
@@ -81,28 +78,26 @@ class LabelOrder:
         """Add the newest sample's logits [labels]; return the probabilities of its labels."""
         score = self._test.add(int(logits.argmax()))
         self.active = score >= (OFF_SCORE if self.active else ON_SCORE)
-        above = np.subtract(logits, logits.max(), dtype=np.float64)
-        sharp = np.exp(SHARPENING * above)
-        sharp /= sharp.sum()
+        answer = np.exp(np.subtract(logits, logits.max(), dtype=np.float64))
+        answer /= answer.sum()
         joint = self._kept * self._state
         joint += self._drawn * self._shares
-        joint *= sharp
+        joint *= answer
         totals = joint.sum(axis=1)
         joint /= totals[:, None]
         self._evidence *= FADE
         self._evidence += np.log(totals)
         runs, local = slice(1, 1 + len(STAYS)), slice(1 + len(STAYS), None)
         self._state[runs] = joint[runs]
-        self._state[local] += self._rates * (sharp - self._state[local])
+        self._state[local] += self._rates * (answer - self._state[local])
         self._seen = min(self._seen + 1, SHARES_SAMPLES)
-        self._shares += (sharp - self._shares) / self._seen
+        self._shares += (answer - self._shares) / self._seen
         if not self.active:
-            plain = np.exp(above)
-            return np.asarray(plain / plain.sum())
+            return np.asarray(answer)
         weighed = self._evidence - self._evidence[0]
         weighed[0] = CREDIT
         weights = np.exp(weighed - weighed.max())
-        joint[0] = sharp
+        joint[0] = answer
         return np.asarray(weights @ joint / weights.sum())
 
 

@@ -19,7 +19,7 @@ RIDGE_PENALTY: Final = 0.3
 """Ridge penalty, relative to the mean energy of a fact.  Chosen on the development streams of
 docs/explanation/adaptation.md, like all below."""
 
-PSEUDO_ROUNDS: Final = 3
+PSEUDO_ROUNDS: Final = 5
 """Rounds of labelling pseudo-facts and solving."""
 
 PSEUDO_SHARE: Final = 0.5

@@ -89,6 +89,24 @@ def test_a_lasting_alarm_is_answered_in_one_click(tmp_path, harmless) -> None:
         until(lambda: "This alarm has persisted" not in main(seen))
 
 
+def test_a_domain_without_labels_shows_what_it_is_adapted_to(tmp_path) -> None:
+    """The card of a stream in a domain without labels says how many of its observations the answers
+    are adapted to, once that is computed beside serving."""
+    with browsing(timed_home(tmp_path / "home")) as seen:
+        rows = [*samples(32, 0, 1), *samples(120, 90, 2)]
+        assert seen.daemon is not None
+        for number, row in enumerate(rows, 1_001):
+            body = {"values": [int(value) for value in row], "captured_at_ns": number * SECOND_NS}
+            seen.daemon.say(json.dumps(body))
+        seen.page.get_by_text("This domain has no labels yet").wait_for()
+
+        def adapted() -> bool:
+            seen.daemon.say(json.dumps({**body, "captured_at_ns": body["captured_at_ns"] + 1}))
+            return "the answers are adapted to its newest" in main(seen)
+
+        until(adapted)
+
+
 def test_a_viewer_sees_a_question_without_buttons(tmp_path) -> None:
     """Who may only look is not offered what would be refused; screens of owners are not listed."""
     with browsing(timed_home(tmp_path / "home"), role="viewer") as seen:
