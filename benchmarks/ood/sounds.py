@@ -131,8 +131,8 @@ def _read_wav(path: Path) -> tuple[Floats, int]:
     with wave.open(str(path)) as file:
         assert file.getsampwidth() == 2
         raw = np.frombuffer(file.readframes(file.getnframes()), "<i2")
-        samples = raw.reshape(-1, file.getnchannels()).astype(np.float32) / (1 << 15)
-        return samples, file.getframerate()
+        samples = raw.reshape(-1, file.getnchannels()).astype(np.float32) / np.float32(1 << 15)
+        return np.asarray(samples, np.float32), int(file.getframerate())
 
 
 def _read_other(path: Path) -> tuple[Floats, int]:

@@ -81,7 +81,7 @@ class ClassBalancedMean:
         self.class_counts = np.zeros(labels)
         self.class_totals = np.zeros((labels, columns))
         self.shift = np.zeros(columns, np.float32)
-        self.share = np.float32(0)
+        self.share = 0.0
 
     def add(self, row: Floats, shares: Doubles, class_means: Floats) -> None:
         """Take in a row [columns] with the probabilities of its labels."""
@@ -97,7 +97,7 @@ class ClassBalancedMean:
         believed = self.count / (self.count + MEAN_SAMPLES)
         totals = (weights / (self.class_counts + TINY)) @ self.class_totals
         self.shift = (believed * (totals - weights @ class_means)).astype(np.float32)
-        self.share = np.float32(believed)
+        self.share = believed
 
 
 class ClosedCafa(HeadPolicy):
@@ -124,7 +124,9 @@ class ClosedCafa(HeadPolicy):
         return self._logits(row)
 
     def _logits(self, row: Floats) -> Floats:
-        return self.source.logits(row - self.classes.shift, self.classes.share[None])
+        return self.source.logits(
+            row - self.classes.shift, np.array([self.classes.share], np.float32)
+        )
 
     def own_bytes_max(self) -> int:
         """See `HeadPolicy`."""

@@ -65,7 +65,8 @@ class DistilledMixture(AffinePolicy):
                 for e in source.experts
             ]
         )
-        return softmax(-STYLE_WEIGHT * (off / (off.mean() + TINY))[None])[0]
+        near = -STYLE_WEIGHT * (off / (off.mean() + TINY))
+        return np.asarray(softmax(near[None])[0], np.float64)
 
     def own_bytes_max(self) -> int:
         """See `HeadPolicy`."""

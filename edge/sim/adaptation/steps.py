@@ -197,7 +197,8 @@ class InformationMaximisation(AffinePolicy):
         self.answer_mean = kept + (1 - DIVERSITY_MEMORY) * found.mean(0)
         logs = np.log(self.answer_mean + TINY)
         diverse = found * (logs - (found * logs).sum(1, keepdims=True)) / len(found)
-        return entropy_slope(found, np.full(len(found), 1 / len(found))) + diverse
+        sure = entropy_slope(found, np.full(len(found), 1 / len(found)))
+        return np.asarray(sure + diverse, np.float64)
 
     def own_bytes_max(self) -> int:
         """See `HeadPolicy`."""
