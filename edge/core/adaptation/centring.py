@@ -38,6 +38,11 @@ SURE_RATIO: Final = 0.7
 below which few classes explain it better: streams of one class have 0.4 to 0.7 and others more
 than 0.75, from 128 samples on."""
 
+SURE_SPREAD_MAX: Final = 3.0
+"""Variance of a stream in the directions that separate the classes, relative to the others, in the
+classes' deviations, up to which it may show few classes.  With photographs known, streams of one
+class have 0.9 to 2.9, one of nine 4.0, and all others 3.2 or more."""
+
 Doubles = NDArray[np.float64]
 
 
@@ -65,7 +70,7 @@ def find_shift(basis: Basis, inputs: Doubles, scores: Doubles) -> Shift:
     """
     zero = np.zeros(basis.directions), np.zeros(len(basis.labels))
     every = _rounds(basis, inputs, scores, zero)
-    if len(scores) < SURE_SAMPLES_MIN:
+    if len(scores) < SURE_SAMPLES_MIN or _spread(basis, inputs) > SURE_SPREAD_MAX:
         return every
     mean = (
         inputs.mean(axis=0) - basis.shares @ basis.class_means,
@@ -114,6 +119,20 @@ def _believed(basis: Basis, shift: Doubles, count: int) -> float:
     squared = float(np.square(shift).sum())
     doubt = SHIFT_DOUBT * basis.within / count
     return squared / (squared + doubt + 1e-9) * squared / (squared + basis.distance + 1e-9)
+
+
+def _spread(basis: Basis, inputs: Doubles) -> float:
+    """Return the mean variance of inputs in the directions of the class means, relative to that in
+    the others, both in the classes' deviations; infinite where there are no others."""
+    root = np.linalg.cholesky(basis.precision)
+    means = (basis.class_means - basis.shares @ basis.class_means) @ root
+    between = np.linalg.svd(means, full_matrices=False)[2][: len(means) - 1]
+    scaled = inputs @ root
+    scaled -= scaled.mean(axis=0)
+    inside, total = np.square(scaled @ between.T).sum(), np.square(scaled).sum()
+    others = scaled.shape[1] - len(between)
+    outside = (total - inside) / others if others > 0 else 0.0
+    return float(inside / len(between) / outside) if outside > 0 else np.inf
 
 
 def _misfit(basis: Basis, inputs: Doubles, assigned: Doubles) -> float:

@@ -20,6 +20,11 @@ WITHIN_SHARE_MAX: Final = 0.16
 are apart.  A normal distribution cut in two has 0.36; the development streams of
 docs/explanation/adaptation.md have 0.13 to 0.15 with several domains and 0.165 or more with one."""
 
+OVERLAP_MIN: Final = 0.5
+"""Share of the classes that two groups have in common at least: domains share their classes, and
+groups that do not are classes that moved each in its own way.  Development streams have 0.64 or
+more with several domains and 0.06 to 0.20 where one domain was split."""
+
 ROUNDS: Final = 15
 """Rounds of two-means.  Chosen by hand; effect not measured."""
 
@@ -27,11 +32,12 @@ Doubles = NDArray[np.float64]
 Numbers = NDArray[np.intp]
 
 
-def find_groups(residuals: Doubles) -> Numbers:
+def find_groups(residuals: Doubles, assigned: Doubles) -> Numbers:
     """Return the group of each sample, [n], numbered from 0.
 
-    residuals: float64 [n, directions], of the samples from their classes.  A group is split in two
-    as long as these are apart on samples that they were not found on.
+    residuals: float64 [n, directions], of the samples from their classes; assigned: [n, labels],
+    probabilities of these.  A group is split in two as long as these are apart on samples that they
+    were not found on, and have classes in common.
     """
     found = np.zeros(len(residuals), np.intp)
     waiting, count = [0], 1
@@ -41,6 +47,8 @@ def find_groups(residuals: Doubles) -> Numbers:
         if len(rows) < GROUP_SAMPLES_MIN or not _are_apart(residuals[rows]):
             continue
         sides = _two_means(residuals[rows])
+        if _overlap(assigned[rows], sides) < OVERLAP_MIN:
+            continue
         found[rows[sides]] = count
         waiting += [group, count]
         count += 1
@@ -61,6 +69,14 @@ def _are_apart(rows: Doubles) -> bool:
         return False
     within = beyond.mean() * along[beyond].var() + (~beyond).mean() * along[~beyond].var()
     return bool(within <= WITHIN_SHARE_MAX * along.var())
+
+
+def _overlap(assigned: Doubles, sides: NDArray[np.bool_]) -> float:
+    """Return the share of the classes that two sides have in common."""
+    if sides.all() or not sides.any():
+        return 0.0
+    shares = assigned[sides].mean(axis=0), assigned[~sides].mean(axis=0)
+    return float(np.minimum(*shares).sum())
 
 
 def _two_means(rows: Doubles) -> NDArray[np.bool_]:

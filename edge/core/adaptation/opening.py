@@ -7,12 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .basis import Basis
-from .kept_rows import KeptRows
+from .kept_rows import ROWS_MAX, KeptRows
 from .label_order import LabelOrder
 from .solving import Adaptation, adapt_projected, unadapted
 
 OPENING_BYTES_MAX: Final = 128 << 10
-"""Bytes kept for an opened domain: its newest samples, and the order of their labels."""
+"""Bytes kept for an opened domain: its newest samples, hashes of their ids, and the order of their
+labels."""
+
+ID_BYTES: Final = 8
+"""Bytes of the hash of an id, by which a forget request finds a sample.  Two of 2,000 are equal
+once in 10^13."""
+
+IDS_MAX: Final = ROWS_MAX + 128
+"""Ids kept: of all samples, and of earlier ones that the adaptation in force was solved from."""
 
 SOLVE_EVERY: Final = 32
 """Samples between two solutions."""
@@ -40,7 +48,8 @@ class OpeningAdapter:
     def __init__(self, basis: Basis) -> None:
         self.basis = basis
         self._order = LabelOrder(len(basis.labels))
-        self._kept = KeptRows(basis, OPENING_BYTES_MAX - self._order.nbytes)
+        ids = ID_BYTES * IDS_MAX
+        self._kept = KeptRows(basis, OPENING_BYTES_MAX - ids - self._order.nbytes)
         self.adaptation = unadapted(basis)
         self._solved = 0
         self._map = self.adaptation.as_map(basis)
@@ -55,8 +64,8 @@ class OpeningAdapter:
 
     @property
     def nbytes(self) -> int:
-        """Bytes kept of the samples and their order."""
-        return self._kept.nbytes + self._order.nbytes
+        """Bytes kept of the samples, their ids and their order."""
+        return self._kept.nbytes + self._order.nbytes + ID_BYTES * IDS_MAX
 
     @property
     def due(self) -> bool:

@@ -130,7 +130,7 @@ def adapt_projected(basis: Basis, projected: Floats) -> Adaptation:
     distinct = projected[distinct_rows(projected[:, : basis.directions], basis.within)]
     inputs, scores = np.split(distinct.astype(np.float64), [basis.directions], axis=1)
     whole = find_shift(basis, inputs, scores)
-    groups = find_groups(inputs - whole.assigned @ basis.class_means)
+    groups = find_groups(inputs - whole.assigned @ basis.class_means, whole.assigned)
     shifts = [whole]
     if groups.any():
         parts = [groups == number for number in range(int(groups.max()) + 1)]

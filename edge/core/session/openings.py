@@ -4,6 +4,7 @@ Session state, bounded: at most `limits.NOVEL_DOMAINS_MAX` domains.  A restart, 
 forget request lets a domain start again from the observations that the session still holds of it.
 """
 
+import hashlib
 from collections import Counter, deque
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -13,9 +14,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import limits
 from ..adaptation import (
     DOMAINS_MAX,
-    ROWS_MAX,
+    ID_BYTES,
+    IDS_MAX,
     Adaptation,
     Basis,
     BasisRefit,
@@ -28,20 +31,21 @@ from .label_buffer import BufferedObservation
 from .novel_domains import unpack_rows
 from .session_state import SessionState
 
-NAMES_MAX: Final = 16
+NAMES_MAX: Final = limits.RECALIBRATION_KEYS_MAX
 """Streams, subjects and recordings noted for an opened domain, each; with more, a forget request
-that names any drops it.  As many as a recalibration notes."""
+that names any drops it."""
+
+KINDS: Final = ("stream", "subject", "recording")
+"""What is noted of each row's origin."""
 
 NOTHING: Final[AbstractSet[str]] = frozenset()
 
 
 @dataclass(slots=True)
 class RowNames:
-    """The streams, subjects and recordings of rows, bounded, and the times of the rows."""
+    """The streams, subjects and recordings of rows, as hashes, and the times; bounded."""
 
-    names: dict[str, set[str]] = field(
-        default_factory=lambda: {"stream": set(), "subject": set(), "recording": set()}
-    )
+    names: dict[str, set[bytes]] = field(default_factory=lambda: {kind: set() for kind in KINDS})
     from_ns: int = 0
     until_ns: int = 0
 
@@ -49,7 +53,7 @@ class RowNames:
         """Note the origin of a row."""
         for kind, seen in self.names.items():
             if len(seen) <= NAMES_MAX:
-                seen.add(getattr(event, kind))
+                seen.add(_hashed(getattr(event, kind)))
         at = event.captured_at_ns
         self.from_ns, self.until_ns = min(self.from_ns or at, at), max(self.until_ns, at + 1)
 
@@ -60,7 +64,7 @@ class RowNames:
             return False
         for kind, seen in self.names.items():
             asked = getattr(selector, kind)
-            if asked is not None and asked not in seen and len(seen) <= NAMES_MAX:
+            if asked is not None and _hashed(asked) not in seen and len(seen) <= NAMES_MAX:
                 return False
         late = selector.from_ns is not None and self.until_ns <= selector.from_ns
         early = selector.until_ns is not None and self.from_ns >= selector.until_ns
@@ -69,15 +73,16 @@ class RowNames:
 
 @dataclass(slots=True, eq=False)
 class AdaptedOpening:
-    """One opened domain under adaptation.  keys: ids of its rows, newest last."""
+    """One opened domain under adaptation.  ids: hashes of the ids of its rows, newest last; a few
+    more than there are rows, for what was solved from earlier ones."""
 
     adapter: OpeningAdapter
-    keys: deque[str] = field(default_factory=lambda: deque(maxlen=ROWS_MAX))
+    ids: deque[bytes] = field(default_factory=lambda: deque(maxlen=IDS_MAX))
     names: RowNames = field(default_factory=RowNames)
 
     def holds(self, selector: Selector) -> bool:
         """Return whether a forget request may reach one of the rows."""
-        if selector.ids is not None and selector.ids.isdisjoint(self.keys):
+        if selector.ids is not None and set(self.ids).isdisjoint(map(_hashed, selector.ids)):
             return False
         return self.names.may_match(selector)
 
@@ -142,7 +147,7 @@ class AdaptedOpenings:
             return None
         opening = self._openings.get(domain) or self._open(domain, event.key, basis)
         found = opening.adapter.observe(features)
-        opening.keys.append(event.key)
+        opening.ids.append(_hashed(event.key))
         opening.names.add(event)
         if opening.adapter.due and not known.deferring:
             opening.adapter.solve()
@@ -223,9 +228,13 @@ class AdaptedOpenings:
             buffered = self._session.label_buffer.get(row)
             if buffered is not None and row != key:
                 rows.append(held)
-                made.keys.append(row)
+                made.ids.append(_hashed(row))
                 made.names.add(buffered)
         if rows:
             made.adapter.extend(unpack_rows(rows))
         self._openings[domain] = made
         return made
+
+
+def _hashed(name: str) -> bytes:
+    return hashlib.blake2b(name.encode(), digest_size=ID_BYTES).digest()

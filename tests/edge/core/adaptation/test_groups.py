@@ -12,12 +12,17 @@ def noise(count: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 1, (count, 24))
 
 
+def shared(count: int) -> np.ndarray:
+    """Probabilities of two classes, both in all domains."""
+    return np.tile(np.eye(2), (count // 2, 1))
+
+
 def test_one_domain_is_one_group():
     """Normal residuals are not split, nor are a few outliers among them."""
     rows = noise(400)
-    assert not find_groups(rows).any()
+    assert not find_groups(rows, shared(400)).any()
     rows[:20] += 12
-    assert not find_groups(rows).any()
+    assert not find_groups(rows, shared(400)).any()
 
 
 def test_shuffled_domains_are_told_apart():
@@ -26,16 +31,24 @@ def test_shuffled_domains_are_told_apart():
     domains = np.random.default_rng(1).integers(0, 3, 600)
     rows[domains == 1, 0] += 12
     rows[domains == 2, 1] += 12
-    found = find_groups(rows)
+    found = find_groups(rows, shared(600))
     pairs = {(one, other) for one, other in zip(domains.tolist(), found.tolist(), strict=True)}
     assert len(pairs) == 3
+
+
+def test_classes_that_moved_apart_are_no_domains():
+    """Two groups of a class each stay one domain."""
+    rows = noise(400)
+    classes = np.arange(400) % 2
+    rows[classes == 1, 3] += 12
+    assert not find_groups(rows, np.eye(2)[classes]).any()
 
 
 def test_the_groups_do_not_depend_on_a_sign():
     """Residuals mirrored at zero are split alike."""
     rows = noise(300)
     rows[::3, 2] += 12
-    one, other = find_groups(rows), find_groups(-rows)
+    one, other = find_groups(rows, shared(300)), find_groups(-rows, shared(300))
     assert np.array_equal(one, other) or np.array_equal(one, 1 - other)
 
 

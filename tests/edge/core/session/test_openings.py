@@ -5,10 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from edge.core.adaptation import BasisRefit
 from edge.core.config import Config
 from edge.core.events import Decision, FitGeometry, ForgetRequest, Label, Observation
 from edge.core.facts import Selector
+from edge.core.pending_forgets import AdvanceForget
 from edge.core.receipt import Receipt
+from edge.core.runtime import Runtime
 from edge.core.session.openings import NAMES_MAX, RowNames
 from tests.worlds import World, fact
 
@@ -30,9 +33,9 @@ def drawn(count, seed):
     return np.random.default_rng(seed).integers(0, len(NAMES), count)
 
 
-def taught(policy="auto"):
+def taught(policy="auto", count=240):
     """A world that knows three classes in one domain."""
-    classes = drawn(240, 1)
+    classes = drawn(count, 1)
     facts = [
         replace(fact(f"t{at:04}", NAMES[one], at=at), features=row.tobytes())
         for at, (one, row) in enumerate(zip(classes, seen(classes, seed=1), strict=True))
@@ -131,6 +134,55 @@ def test_more_names_than_are_noted_match_any():
         )
     assert names.may_match(Selector(subject="never seen"))
     assert not names.may_match(Selector(stream="other"))
+
+
+def fit_all(world):
+    """Fit in the background whatever is due."""
+    runtime = world.runtime
+    while (refit := runtime.next_refit()) is not None:
+        refit.gather(world.ledger)
+        if runtime.prepare(refit):
+            refit.solve()
+        runtime.accept(refit, solved=True)
+
+
+def test_decisions_do_not_wait_for_what_is_fitted_beside_serving():
+    """With many facts, answers are adapted from when the basis has been fitted in the background,
+    and to more samples each time a solution has been."""
+    world = taught(count=300)
+    world.runtime = Runtime(world.config, world.model, world.ledger, deferring=True)
+    before = stream(world, drawn(60, 3))
+    assert before[-1].degraded
+    assert before[-1].adaptation is None
+    fit_all(world)
+    first = stream(world, drawn(40, 4), start=60)[-1].adaptation
+    assert first is not None
+    fit_all(world)
+    second = stream(world, drawn(1, 5), start=100)[-1].adaptation
+    assert second.samples > first.samples
+
+
+def test_a_forget_request_drops_what_is_being_fitted():
+    """A basis that was being fitted when facts were forgotten never serves."""
+    world = taught(count=300)
+    world.runtime = Runtime(world.config, world.model, world.ledger, deferring=True)
+    stream(world, drawn(60, 3))
+    while not isinstance(refit := world.runtime.next_refit(), BasisRefit):
+        refit.gather(world.ledger)
+        world.runtime.prepare(refit)
+        refit.solve()
+        world.runtime.accept(refit, solved=True)
+    refit.gather(world.ledger)
+    request = ForgetRequest(
+        request_id="r1", selector=Selector(ids=frozenset({"t0001"})), requested_at_ns=200
+    )
+    world.feed(request)
+    while world.runtime.forgetting:
+        fit_all(world)
+        world.feed(AdvanceForget(1))
+    refit.solve()
+    world.runtime.accept(refit, solved=True)
+    assert stream(world, drawn(1, 5), start=100)[-1].adaptation is None
 
 
 def test_a_restart_starts_again():
