@@ -87,7 +87,7 @@ class AdaptationWorld:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AdaptationStream:
     """Samples in order.  homes: the domains that the source knows; foreign: a class that it does
-    not know, or FOREIGN for none; segments: numbers of the parts of the stream, [n]."""
+    not know, or FOREIGN for none."""
 
     world: str
     name: str
@@ -97,7 +97,6 @@ class AdaptationStream:
     seed: int
     foreign: int = FOREIGN
     rows: LabelledRows = field(repr=False)
-    segments: Ints = field(repr=False)
 
 
 Protocol = Callable[[AdaptationWorld, str, int], Iterator[AdaptationStream]]
@@ -292,7 +291,6 @@ def _left_out(order: str) -> Protocol:
             homes=homes,
             seed=seed,
             rows=rows.select(at),
-            segments=np.zeros(len(at), np.int64),
         )
 
     return streams
@@ -354,7 +352,6 @@ def _stream(
         seed=seed,
         foreign=foreign,
         rows=_concatenate(parts),
-        segments=np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
     )
 
 
