@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         OpeningAdapter,
     )
     from .ridge import RidgeSums
-    from .solving import Adaptation, adapt, adapt_projected, unadapted
+    from .solving import Adaptation, adapt, unadapted
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -41,7 +41,7 @@ else:
                 "OpeningAdapter",
             ),
             "ridge": ("RidgeSums",),
-            "solving": ("Adaptation", "adapt", "adapt_projected", "unadapted"),
+            "solving": ("Adaptation", "adapt", "unadapted"),
         },
     )
 
@@ -60,7 +60,6 @@ __all__ = [
     "OpeningAdapter",
     "RidgeSums",
     "adapt",
-    "adapt_projected",
     "build_basis",
     "unadapted",
 ]

@@ -110,11 +110,6 @@ class Basis:
         """Principal directions of a sample."""
         return len(self.spread)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of its arrays, nearly all in the projection."""
-        return int(self.projection.nbytes + self.sums.gram.nbytes + self.class_means.nbytes)
-
     def head_scores(self, scores: Doubles, score_shift: Doubles, strength: float) -> Doubles:
         """Return the known heads' scores float64 [..., labels] of projected `scores` less a shift.
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from .basis import Basis
 from .kept_rows import ROWS_MAX, KeptRows
 from .label_order import LabelOrder
-from .solving import Adaptation, adapt_projected, unadapted
+from .solving import Adaptation, adapt, unadapted
 
 OPENING_BYTES_MAX: Final = 128 << 10
 """Bytes kept for an opened domain: its newest samples, hashes of their ids, and the order of their
@@ -95,7 +95,7 @@ class OpeningAdapter:
         return AdaptedAnswer(probabilities, self._order.active, self.adaptation)
 
     def rows(self) -> NDArray[np.float32]:
-        """Return the kept samples, for `adapt_projected`."""
+        """Return the kept samples, for `adapt`."""
         return self._kept.rows()
 
     def solve(self) -> None:
@@ -104,7 +104,7 @@ class OpeningAdapter:
 
     def solution(self, rows: NDArray[np.float32]) -> Adaptation:
         """Return the adaptation to kept samples; in any thread."""
-        return adapt_projected(self.basis, rows)
+        return adapt(self.basis, rows)
 
     def accept(self, adaptation: Adaptation, seen: int) -> None:
         """Take in an adaptation to the samples up to the `seen`th."""

@@ -113,13 +113,7 @@ def unadapted(basis: Basis) -> Adaptation:
     )
 
 
-def adapt(basis: Basis, rows: NDArray[np.uint8]) -> Adaptation:
-    """Adapt to an opening's samples uint8 [n, width].  Cost: one projection per sample, then as
-    `adapt_projected`."""
-    return adapt_projected(basis, basis.project(rows))
-
-
-def adapt_projected(basis: Basis, projected: Floats) -> Adaptation:
+def adapt(basis: Basis, projected: Floats) -> Adaptation:
     """Adapt to an opening's `Basis.project`ed samples, float32 [n, directions + labels].
 
     Cost: the inner products of all pairs of samples, and `PSEUDO_ROUNDS` solutions of a system of

@@ -110,7 +110,7 @@ class OpeningRefit:
         return True
 
     def solve(self) -> None:
-        """See `Refit`.  Cost: as `adapt_projected`."""
+        """See `Refit`.  Cost: as `adapt`."""
         self.made = self.adapter.solution(self.rows)
 
     def is_current(self, _changes: Changes) -> bool:

@@ -66,7 +66,7 @@ def test_a_frozen_camera_counts_as_one_sample():
     """The same sample again and again hardly changes an answer, and the strength says so."""
     known = basis()
     one = seen(np.zeros(1, int), SHIFT, seed=1)
-    made = adapt(known, np.repeat(one, 500, axis=0))
+    made = adapt(known, known.project(np.repeat(one, 500, axis=0)))
     assert made.count == 500
     assert made.strength < 0.2
     classes = drawn(300, seed=6)
@@ -80,7 +80,7 @@ def test_noise_on_a_frozen_camera_does_not_hide_it():
     known = basis()
     one = seen(np.zeros(1, int), SHIFT, seed=1).astype(int)
     noise = np.random.default_rng(2).integers(-1, 2, (300, WIDTH))
-    made = adapt(known, np.clip(one + noise, 0, 255).astype(np.uint8))
+    made = adapt(known, known.project(np.clip(one + noise, 0, 255).astype(np.uint8)))
     assert made.strength < 0.2
 
 
@@ -89,8 +89,10 @@ def test_repeating_a_few_samples_does_not_drag_the_centre():
     known = basis()
     honest = seen(drawn(200, seed=7), SHIFT, seed=7)
     far = np.clip(seen(drawn(3, seed=8), SHIFT, seed=8).astype(int) + 60, 0, 255).astype(np.uint8)
-    once = adapt(known, np.concatenate([honest, far])).shifts[0]
-    often = adapt(known, np.concatenate([honest, np.repeat(far, 100, axis=0)])).shifts[0]
+    once = adapt(known, known.project(np.concatenate([honest, far]))).shifts[0]
+    often = adapt(
+        known, known.project(np.concatenate([honest, np.repeat(far, 100, axis=0)]))
+    ).shifts[0]
     np.testing.assert_allclose(often.inputs, once.inputs, atol=1e-6)
 
 

@@ -60,7 +60,7 @@ def test_a_sample_goes_to_the_group_that_it_lies_in():
     away = np.clip(away, 0, 255).astype(np.uint8)
     turn = np.random.default_rng(3).integers(0, 2, 500)
     rows = np.where(turn[:, None] == 0, there, away)
-    made = adapt(known, rows)
+    made = adapt(known, known.project(rows))
     groups = [made.group_of(row[: known.directions]) for row in known.project(rows)]
     assert len(made.shifts) == 2
     assert max(np.mean(groups == turn), np.mean(groups != turn)) > 0.9

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge.core.adaptation import OpeningAdapter, adapt_projected
+from edge.core.adaptation import OpeningAdapter, adapt
 from edge.core.adaptation.kept_rows import ROWS_MAX
 from edge.core.adaptation.opening import OPENING_BYTES_MAX
 from tests.edge.core.adaptation.worlds import accuracy, basis, drawn, seen
@@ -51,7 +51,7 @@ def test_keeping_bytes_hardly_changes_the_adaptation():
     for row in rows:
         opening.observe(row)
     opening.solve()
-    exact = adapt_projected(known, known.project(rows))
+    exact = adapt(known, known.project(rows))
     probe = known.project(seen(drawn(300, seed=9), SHIFT, seed=9))
     same = opening.adaptation.logits(known, probe).argmax(1) == exact.logits(known, probe).argmax(1)
     assert same.mean() >= 0.99

@@ -19,7 +19,7 @@ def answers(adaptation, known, rows):
 def test_without_samples_the_known_head_answers():
     """With no samples the answers are those of the head itself."""
     known, rows = basis(), seen(drawn(60))
-    made = adapt(known, np.zeros((0, WIDTH), np.uint8))
+    made = adapt(known, known.project(np.zeros((0, WIDTH), np.uint8)))
     head = made.logits(known, known.project(rows)) / SHARPNESS
     assert made.count == 0
     assert made.strength == 0
@@ -33,7 +33,7 @@ def test_a_moved_domain_is_answered_better():
     known, classes = basis(), drawn(300, seed=5)
     rows = seen(classes, SHIFT, seed=5)
     before = accuracy(answers(unadapted(known), known, rows), classes)
-    made = adapt(known, seen(drawn(200, seed=6), SHIFT, seed=6))
+    made = adapt(known, known.project(seen(drawn(200, seed=6), SHIFT, seed=6)))
     after = accuracy(answers(made, known, rows), classes)
     assert before < 0.8
     assert after > before + 0.15
@@ -42,8 +42,12 @@ def test_a_moved_domain_is_answered_better():
 def test_the_mix_of_labels_hardly_moves_the_centre():
     """A stream of nearly one class is centred nearly like a balanced one."""
     known = basis()
-    even = adapt(known, seen(drawn(400, seed=8), 0.3, seed=8)).shifts[0].inputs
-    rare = adapt(known, seen(drawn(400, (8, 1, 1), seed=9), 0.3, seed=9)).shifts[0].inputs
+    even = adapt(known, known.project(seen(drawn(400, seed=8), 0.3, seed=8))).shifts[0].inputs
+    rare = (
+        adapt(known, known.project(seen(drawn(400, (8, 1, 1), seed=9), 0.3, seed=9)))
+        .shifts[0]
+        .inputs
+    )
     plain = known.project(seen(drawn(400, (8, 1, 1), seed=9), 0.3, seed=9))
     naive = plain[:, : known.directions].mean(axis=0)
     assert np.linalg.norm(rare - even) < 0.5 * np.linalg.norm(naive - even)
@@ -52,7 +56,7 @@ def test_the_mix_of_labels_hardly_moves_the_centre():
 def test_the_order_of_samples_does_not_count():
     """The adaptation is a function of the set of samples."""
     known, rows = basis(), seen(drawn(90, seed=4), SHIFT, seed=4)
-    one, other = adapt(known, rows), adapt(known, rows[::-1])
+    one, other = (adapt(known, known.project(given)) for given in (rows, rows[::-1]))
     np.testing.assert_allclose(one.weights, other.weights, atol=1e-5)
     np.testing.assert_allclose(one.bias, other.bias, atol=1e-5)
 
@@ -61,14 +65,15 @@ def test_known_domains_that_lie_apart_shrink_the_shift():
     """Where several known domains lie as far apart as the samples do, half the shift is applied."""
     apart = basis(facts("one", 0.0), facts("two", 0.8, seed=4))
     rows = seen(drawn(200, seed=6), 0.5, seed=6)
-    alone = adapt(basis(facts("one", 0.4)), rows)
-    assert adapt(apart, rows).strength < 0.7 * alone.strength
+    one = basis(facts("one", 0.4))
+    alone = adapt(one, one.project(rows))
+    assert adapt(apart, apart.project(rows)).strength < 0.7 * alone.strength
 
 
 def test_known_samples_are_answered_as_well_as_before():
     """Adapting to samples of the known domain costs no more than a point."""
     known, classes = basis(), drawn(600, seed=11)
     rows = seen(classes, seed=11)
-    made = adapt(known, seen(drawn(300, seed=12), seed=12))
+    made = adapt(known, known.project(seen(drawn(300, seed=12), seed=12)))
     before = accuracy(answers(unadapted(known), known, rows), classes)
     assert accuracy(answers(made, known, rows), classes) >= before - 0.01
