@@ -4,6 +4,7 @@ cached, since encoding all of them takes some ten minutes."""
 import io
 import os
 import sys
+import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -113,9 +114,9 @@ def _corrupter(kind: str, level: int) -> Callable[[Bytes, int], Bytes]:
 def _read_cached(path: Path, count: int, width: int) -> Bytes | None:
     """Return cached features, or None where the file is missing, damaged or of another shape."""
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             found = held["features"]
-    except (OSError, KeyError, ValueError):
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return None
     fits = found.dtype == np.uint8 and found.shape == (count, width)
     return np.asarray(found, np.uint8) if fits else None

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,33 +56,23 @@ STEP_S: Final = 10
 """Seconds between windows."""
 
 
-@dataclass(frozen=True, slots=True)
-class AdaptationSet:
-    """A set of the comparison.  plan: what runs, None where its data are missing; skipped: why."""
+class PlanStreams(Protocol):
+    """Loads a set and says which streams of it run."""
 
-    name: str
-    plan: StreamPlan | None = field(repr=False)
-    skipped: str = ""
+    def __call__(self, data: Path | None, /, *, quick: bool) -> StreamPlan:
+        """Return the streams; quick: fewer, where the set is large."""
 
 
-def adaptation_sets(data: Path | None, *, quick: bool) -> tuple[AdaptationSet, ...]:
-    """Return all sets, with the reason for those whose data are missing."""
-    return (
-        _pictures(data, quick=quick),
-        AdaptationSet("digits", StreamPlan(digits_world, DIGIT_HOMES)),
-        _sounds(),
-        _circuit(data),
-    )
+def plan_pictures(data: Path | None, *, quick: bool) -> StreamPlan:
+    """Return the streams of PACS; encodes its pictures where they are not cached."""
+    world = picture_world(encode_pictures(_folder(data, PICTURES), corruptions=not quick))
+    return StreamPlan(lambda _: world, QUICK_HOMES if quick else PICTURE_HOMES)
 
 
-def _pictures(data: Path | None, *, quick: bool) -> AdaptationSet:
-    absent = missing(data, PICTURES)
-    if absent or data is None:
-        return AdaptationSet("pacs", None, absent)
-    world = picture_world(encode_pictures(data, corruptions=not quick))
-    return AdaptationSet(
-        "pacs", StreamPlan(lambda _: world, QUICK_HOMES if quick else PICTURE_HOMES)
-    )
+def plan_digits(_data: Path | None, *, quick: bool) -> StreamPlan:
+    """Return the streams of digits, the same for a quick run."""
+    del quick
+    return StreamPlan(digits_world, DIGIT_HOMES)
 
 
 def picture_world(pictures: EncodedPictures) -> AdaptationWorld:
@@ -106,21 +95,19 @@ def picture_world(pictures: EncodedPictures) -> AdaptationWorld:
     )
 
 
-def _sounds() -> AdaptationSet:
-    try:
-        found = prompts()
-    except MissingError as reason:
-        return AdaptationSet("prompts", None, f"skipped: {reason}")
-    world = _feature_world("prompts", found, PROMPTS)
-    return AdaptationSet("prompts", StreamPlan(lambda _: world, dict.fromkeys(OTHER, ())))
+def plan_prompts(_data: Path | None, *, quick: bool) -> StreamPlan:
+    """Return the streams of spoken prompts, the same for a quick run."""
+    del quick
+    world = _feature_world("prompts", prompts(), PROMPTS)
+    return StreamPlan(lambda _: world, dict.fromkeys(OTHER, ()))
 
 
-def _circuit(data: Path | None) -> AdaptationSet:
-    absent = missing(data, SKAB)
-    if absent or data is None:
-        return AdaptationSet("circuit", None, absent)
+def plan_circuit(data: Path | None, *, quick: bool) -> StreamPlan:
+    """Return the streams of the water circuit, the same for a quick run."""
+    del quick
+    folder = _folder(data, SKAB)
     rows, labels, domains = [], [], []
-    with np.load(data / SKAB, allow_pickle=False) as held:
+    with np.load(folder / SKAB, allow_pickle=False) as held:
         for key in sorted(held.files):
             group = key.partition("__")[0]
             if group not in CIRCUITS or not key.endswith("__v"):
@@ -137,7 +124,7 @@ def _circuit(data: Path | None) -> AdaptationSet:
     home = features[np.equal(domains, 0)]
     quantiser = encoder.freeze_quantiser(home, card.slices, "channel")
     world = _world("circuit", quantiser.quantise(features), labels, domains, CIRCUITS)
-    return AdaptationSet("circuit", StreamPlan(lambda _: world, dict.fromkeys(OTHER, CIRCUITS[:1])))
+    return StreamPlan(lambda _: world, dict.fromkeys(OTHER, CIRCUITS[:1]))
 
 
 def _feature_world(name: str, found: FeatureSet, names: Sequence[str]) -> AdaptationWorld:
@@ -163,3 +150,20 @@ def _world(
         },
         spans=((0, features.shape[1]),),
     )
+
+
+def _folder(data: Path | None, name: str) -> Path:
+    """Return the folder of a file; raises MissingError without it."""
+    absent = missing(data, name)
+    if absent or data is None:
+        raise MissingError(absent)
+    return data
+
+
+SETS: Final[Mapping[str, PlanStreams]] = {
+    "pacs": plan_pictures,
+    "digits": plan_digits,
+    "prompts": plan_prompts,
+    "circuit": plan_circuit,
+}
+"""The sets by name; each raises MissingError where its data are missing."""

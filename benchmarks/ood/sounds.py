@@ -52,7 +52,7 @@ def prompts() -> FeatureSet:
         for path in sorted((root / speaker).rglob("*.wav")):
             kind = path.parent.name
             label = SPELT.index(kind) + 1 if kind in SPELT else 0
-            made.append((_read(path), label, domain))
+            made.append((read_recording(path), label, domain))
     return _sound_set("sound_prompts", made, (0, 1, 2, 3))
 
 
@@ -63,7 +63,9 @@ def letters() -> FeatureSet:
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         paths = sorted(folder.rglob("*.ogg"))
         if len(paths) >= LETTERS_MIN:
-            made += [(_read(path), int(path.parent.name == "syllab"), domain) for path in paths]
+            made += [
+                (read_recording(path), int(path.parent.name == "syllab"), domain) for path in paths
+            ]
             domain += 1
     return _sound_set("sound_letters", made, tuple(range(min(4, domain))))
 
@@ -74,7 +76,10 @@ def instruments() -> FeatureSet:
     made = []
     for domain, kinds in enumerate((*INSTRUMENTS, HAND_DRUMS)):
         for label, kind in enumerate(kinds):
-            made += [(_read(path), label, domain) for path in sorted(root.glob(f"{kind}_*.flac"))]
+            made += [
+                (read_recording(path), label, domain)
+                for path in sorted(root.glob(f"{kind}_*.flac"))
+            ]
     return _sound_set("sound_instruments", made, (0, 1, 2, 3))
 
 
@@ -114,7 +119,7 @@ def _windows(samples: Floats, card: encoder.Card) -> list[Floats]:
     return [one for one in found if float(np.sqrt(np.square(one).mean())) >= QUIET]
 
 
-def _read(path: Path) -> Floats:
+def read_recording(path: Path) -> Floats:
     """Return a recording as mono samples at the encoder's rate."""
     from scipy.signal import resample_poly
 
@@ -131,8 +136,8 @@ def _read_wav(path: Path) -> tuple[Floats, int]:
     with wave.open(str(path)) as file:
         assert file.getsampwidth() == 2
         raw = np.frombuffer(file.readframes(file.getnframes()), "<i2")
-        samples = raw.reshape(-1, file.getnchannels()).astype(np.float32) / (1 << 15)
-        return samples, file.getframerate()
+        samples = raw.reshape(-1, file.getnchannels()).astype(np.float32) / np.float32(1 << 15)
+        return np.asarray(samples, np.float32), int(file.getframerate())
 
 
 def _read_other(path: Path) -> tuple[Floats, int]:

@@ -38,7 +38,8 @@ class EncoderSpec(Struct, frozen=True, forbid_unknown_fields=True):
 class DeviceSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The settings of the Runtime, as in `edge.core.Config`; the seed is that of the run.
     growth_delay: observations that a growth job takes.  acceptance: the test that an adaptor must
-    pass to serve; with "none" the first choice of the search serves untested."""
+    pass to serve; with "none" the first choice of the search serves untested.  adaptation: whether
+    domains without labels are adapted to."""
 
     false_alarm_rate: Annotated[float, Meta(gt=0, lt=0.5)] = 0.01
     window: Annotated[int, Meta(ge=1, le=limits.DRIFT_WINDOW_MAX)] = 16
@@ -46,6 +47,7 @@ class DeviceSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     growth: bool = True
     growth_delay: Count = 16
     acceptance: Literal["held_out", "none"] = "held_out"
+    adaptation: Literal["auto", "off"] = "auto"
 
 
 class CorruptionSpec(Struct, frozen=True, forbid_unknown_fields=True):

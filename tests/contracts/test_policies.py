@@ -50,10 +50,11 @@ SOURCES = {
 }
 
 
-def stream(source: SourceModel, kind: str = "gain") -> tuple[np.ndarray, np.ndarray]:
-    """Standardised rows of changed digits, and their labels."""
-    features = WORLD.changed["digits"][Change(kind)][SHOWN]
-    return source.standardise(features), WORLD.domains["digits"].targets[SHOWN]
+def stream(kind: str = "gain") -> tuple[np.ndarray, np.ndarray]:
+    """Features of digits after a change, and their labels."""
+    plain = WORLD.domains["digits"].features
+    features = (WORLD.changed["digits"][Change(kind)] if kind else plain)[SHOWN]
+    return features, WORLD.domains["digits"].targets[SHOWN]
 
 
 def chunked(policy, rows: np.ndarray, size: int = CHUNK) -> np.ndarray:
@@ -75,7 +76,7 @@ def source(request):
 
 def test_a_policy_is_deterministic(kind, source):
     """The same seed gives bit-equal answers, and another policy between them changes nothing."""
-    rows, _ = stream(source)
+    rows, _ = stream()
     first, second, other = kind(source, 5), kind(source, 5), kind(source, 6)
     expected = chunked(first, rows)
     found = []
@@ -87,7 +88,7 @@ def test_a_policy_is_deterministic(kind, source):
 
 def test_a_policy_scores_every_label(kind, source):
     """Answers are finite scores [n, labels], for one row as for many."""
-    rows, _ = stream(source)
+    rows, _ = stream()
     policy = kind(source, 1)
     for count in (1, 5, 40):
         answers = policy.answer(rows[:count])
@@ -97,7 +98,7 @@ def test_a_policy_scores_every_label(kind, source):
 
 def test_a_policy_leaves_the_source_and_its_input_alone(kind, source):
     """Neither the source's arrays nor the rows change by a bit."""
-    rows, _ = stream(source)
+    rows, _ = stream()
     before = rows.copy()
     arrays = {
         each.name: value.copy()
@@ -111,10 +112,10 @@ def test_a_policy_leaves_the_source_and_its_input_alone(kind, source):
 
 def test_reset_restores_the_source_bit_for_bit(kind, source):
     """After a stream and a reset, answers and bytes are those of a policy that saw nothing."""
-    rows, _ = stream(source)
+    rows, _ = stream()
     fresh, used = kind(source, 2), kind(source, 2)
     empty = fresh.nbytes
-    chunked(used, stream(source, "invert")[0])
+    chunked(used, stream("invert")[0])
     used.reset()
     assert used.nbytes == empty
     assert np.array_equal(chunked(used, rows), chunked(fresh, rows))
@@ -122,7 +123,7 @@ def test_reset_restores_the_source_bit_for_bit(kind, source):
 
 def test_a_policy_keeps_within_its_bound(kind, source):
     """Its bytes stay below the declared bound, and stop growing on a stream four times as long."""
-    rows, _ = stream(source)
+    rows, _ = stream()
     policy = kind(source, 1)
     assert policy.nbytes <= policy.bytes_max
     for turn in range(8):
@@ -135,7 +136,7 @@ def test_a_policy_obeys_its_declared_cost(kind):
     """No more rows are scored with the source's head than declared for each sample."""
     known = SOURCES["two domains"]
     counted = CountingSource(**{each.name: getattr(known, each.name) for each in fields(known)})
-    rows, _ = stream(counted)
+    rows, _ = stream()
     policy = kind(counted, 1)
     object.__setattr__(counted, "scored", 0)
     chunked(policy, rows)
@@ -145,21 +146,21 @@ def test_a_policy_obeys_its_declared_cost(kind):
 
 def test_one_sample_at_a_time_equals_chunks(kind, source):
     """The share of answers that differ stays within the stated tolerance."""
-    rows, _ = stream(source)
+    rows, _ = stream()
     alone = chunked(kind(source, 1), rows, 1).argmax(1)
     together = chunked(kind(source, 1), rows).argmax(1)
     assert (alone != together).mean() <= kind.chunk_share + 1 / len(rows)
 
 
 def test_a_policy_survives_samples_of_no_known_class(kind):
-    """With a fifth of an unknown digit in the stream, known ones are answered far better than by
-    guessing; with nothing else, answers stay finite."""
+    """With an unknown digit in the stream, most known ones are still answered right; with nothing
+    else, answers stay finite."""
     source = solve_source({"digits": learned(FOREIGN)}, WORLD.spans, 3)
-    rows, targets = stream(source, "offset")
+    rows, targets = stream("")
     policy = kind(source, 1)
     answers = source.labels[chunked(policy, rows).argmax(1)]
     known = targets != FOREIGN
-    assert (answers == targets)[known].mean() > 2 / len(source.labels)
+    assert (answers == targets)[known].mean() > 0.5
     foreign = np.repeat(rows[~known], 10, axis=0)
     assert np.isfinite(chunked(policy, foreign)).all()
 
@@ -168,15 +169,15 @@ def test_a_policy_survives_samples_of_no_known_class(kind):
 def test_a_policy_survives_streams_that_go_wrong(kind, case):
     """Answers stay finite, and a reset still restores the source."""
     source = SOURCES["one domain"]
-    rows, targets = stream(source)
+    rows, targets = stream()
     wrong = {
         "one class": rows[targets == 3],
         "frozen camera": np.repeat(rows[:1], 300, axis=0),
-        "jump of scale": np.concatenate([rows[:100], 50 * rows[:100]]),
+        "jump of scale": np.concatenate([rows[:100], np.where(rows[:100] > 40, 255, 0)]),
         "one sample": rows[:1],
     }[case]
     policy = kind(source, 1)
-    assert np.isfinite(chunked(policy, wrong)).all()
+    assert np.isfinite(chunked(policy, wrong.astype(np.uint8))).all()
     policy.reset()
     assert np.array_equal(policy.answer(rows[:3]), kind(source, 1).answer(rows[:3]))
 
@@ -184,7 +185,7 @@ def test_a_policy_survives_streams_that_go_wrong(kind, case):
 def test_every_policy_but_the_source_adapts(kind, source):
     """On changed digits, answers differ from the source's: no entry of the table is a copy of
     it."""
-    rows, _ = stream(source)
+    rows, _ = stream()
     plain = chunked(POLICIES["source"](source, 1), rows).argmax(1)
     found = chunked(kind(source, 1), rows).argmax(1)
     assert (kind is POLICIES["source"]) == np.array_equal(found, plain)

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from .basis_refit import DOMAINS_MAX, BasisRefit
     from .kept_rows import ROWS_MAX
     from .label_order import LabelOrder
-    from .opening import ID_BYTES, IDS_MAX, AdaptedAnswer, OpeningAdapter
+    from .opening import (
+        ID_BYTES,
+        IDS_MAX,
+        OPENING_BYTES_MAX,
+        AdaptedAnswer,
+        OpeningAdapter,
+    )
     from .ridge import RidgeSums
     from .solving import Adaptation, adapt, unadapted
 else:
@@ -27,7 +33,13 @@ else:
             "basis_refit": ("BasisRefit", "DOMAINS_MAX"),
             "kept_rows": ("ROWS_MAX",),
             "label_order": ("LabelOrder",),
-            "opening": ("AdaptedAnswer", "IDS_MAX", "ID_BYTES", "OpeningAdapter"),
+            "opening": (
+                "ID_BYTES",
+                "IDS_MAX",
+                "OPENING_BYTES_MAX",
+                "AdaptedAnswer",
+                "OpeningAdapter",
+            ),
             "ridge": ("RidgeSums",),
             "solving": ("Adaptation", "adapt", "unadapted"),
         },
@@ -37,6 +49,7 @@ __all__ = [
     "DOMAINS_MAX",
     "IDS_MAX",
     "ID_BYTES",
+    "OPENING_BYTES_MAX",
     "ROWS_MAX",
     "Adaptation",
     "AdaptedAnswer",

@@ -10,7 +10,7 @@ from .policy import (
     WINDOW,
     BatchPolicy,
     HeadPolicy,
-    RunningMean,
+    StreamMean,
     unit_rows,
 )
 from .source_model import Doubles, Floats, seeded, softmax
@@ -31,7 +31,7 @@ TEMPERATURE = 0.07
 """Temperature of the assignment to components: that of the authors' code."""
 
 
-class Source(HeadPolicy):
+class Unadapted(HeadPolicy):
     """The source's head as it is: no adaptation."""
 
 
@@ -43,7 +43,7 @@ class MeanAlignment(HeadPolicy):
 
 class AlphaNormalisation(HeadPolicy):
     """alpha-BN (You, Li and Zhao 2021, Test-time Batch Statistics Calibration for Covariate Shift,
-    section 3.2): mean and variance are mixed, alpha of the source's with 1 - alpha of the stream's.
+    its general formulation): the source's mean and variance are mixed with those of the stream.
 
     Pooled features stand for the channels of a layer.  Statistics run over the stream, since
     those of a batch of 16 lose 55 points where labels come in runs.
@@ -51,8 +51,8 @@ class AlphaNormalisation(HeadPolicy):
 
     def begin(self) -> None:
         """See `HeadPolicy`."""
-        self.first = RunningMean(self.source.columns)
-        self.second = RunningMean(self.source.columns)
+        self.first = StreamMean(self.source.columns)
+        self.second = StreamMean(self.source.columns)
 
     def answer_aligned(self, rows: Floats, shares: Floats) -> NDArray[np.floating]:
         """See `HeadPolicy`."""
@@ -81,7 +81,7 @@ class ClassBalancedMean:
         self.class_counts = np.zeros(labels)
         self.class_totals = np.zeros((labels, columns))
         self.shift = np.zeros(columns, np.float32)
-        self.share = np.float32(0)
+        self.share = 0.0
 
     def add(self, row: Floats, shares: Doubles, class_means: Floats) -> None:
         """Take in a row [columns] with the probabilities of its labels."""
@@ -97,12 +97,12 @@ class ClassBalancedMean:
         believed = self.count / (self.count + MEAN_SAMPLES)
         totals = (weights / (self.class_counts + TINY)) @ self.class_totals
         self.shift = (believed * (totals - weights @ class_means)).astype(np.float32)
-        self.share = np.float32(believed)
+        self.share = believed
 
 
 class ClosedCafa(HeadPolicy):
-    """CAFA (Jung, Lee, Kim, Shaban, Boots and Choi 2023, section 3.2) in closed form: the shift
-    that brings the means of the pseudo-classes onto those of the source.
+    """CAFA (Jung, Lee, Kim, Shaban, Boots and Choo 2023, its class-aware feature alignment) in
+    closed form: the shift that brings the means of the pseudo-classes onto those of the source.
 
     Its authors descend a class-aware distance under Gaussians of one covariance; with a shift
     alone the least squares have this solution.  Classes weigh alike once they were seen often.
@@ -124,7 +124,9 @@ class ClosedCafa(HeadPolicy):
         return self._logits(row)
 
     def _logits(self, row: Floats) -> Floats:
-        return self.source.logits(row - self.classes.shift, self.classes.share[None])
+        return self.source.logits(
+            row - self.classes.shift, np.array([self.classes.share], np.float32)
+        )
 
     def own_bytes_max(self) -> int:
         """See `HeadPolicy`."""
@@ -133,9 +135,9 @@ class ClosedCafa(HeadPolicy):
 
 
 class UnMixing(BatchPolicy):
-    """UnMix-TNS (Tomar, Vray, Thiran and Bozorgtabar 2024, section 3): each layer keeps several
-    components of statistics, a sample is normalised by those that it resembles, and they move on
-    by the part of the sample that each is answerable for.
+    """UnMix-TNS (Tomar, Vray, Thiran and Bozorgtabar 2024, Un-Mixing Test-Time Normalization
+    Statistics, its layer): several components of statistics, of which a sample is normalised by
+    those that it resembles, and which move on by the part of the sample that is theirs.
 
     Pooled features have no spatial variance; the scatter about the component stands for it.
     """

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,8 @@ def digits_world(seed: int) -> AdaptationWorld:
     Needs scikit-learn.
     """
     digits = load_optdigits()
-    ink = digits.images.reshape(len(digits), -1) * (OPTDIGITS_MAX / 255)
+    pixels = digits.images.reshape(len(digits), -1).astype(np.float64)
+    ink: Ink = pixels * (OPTDIGITS_MAX / 255)
     changed: dict[Change, Bytes] = {}
     for name, change in CHANGES.items():
         random = np.random.default_rng([seed, zlib.crc32(name.encode())])
@@ -51,5 +52,6 @@ def digits_world(seed: int) -> AdaptationWorld:
     )
 
 
-def _levels(ink: NDArray[Any]) -> Bytes:
-    return np.clip(np.rint(np.clip(ink, 0, INK_MAX) * LEVEL), 0, 255).astype(np.uint8)
+def _levels(ink: Ink) -> Bytes:
+    levels = np.rint(np.clip(ink, 0, INK_MAX) * LEVEL)
+    return np.asarray(np.clip(levels, 0, 255), np.uint8)

@@ -7,8 +7,9 @@ peer of this table serves.
 from collections.abc import Mapping
 from typing import Final
 
-from .alignment import AlphaNormalisation, ClosedCafa, MeanAlignment, Source, UnMixing
-from .mixtures import ExpertMixture
+from .alignment import AlphaNormalisation, ClosedCafa, MeanAlignment, Unadapted, UnMixing
+from .default_policy import DefaultPolicy
+from .mixtures import DistilledMixture
 from .neighbours import (
     AlignedLabelShift,
     AlignedLame,
@@ -29,7 +30,8 @@ from .steps import (
 from .teachers import Cotta, DomainPrompt, RobustMeanTeacher, Vida
 
 POLICIES: Final[Mapping[str, type[HeadPolicy]]] = {
-    "source": Source,
+    "source": Unadapted,
+    "auto": DefaultPolicy,
     "mean": MeanAlignment,
     "alpha-bn": AlphaNormalisation,
     "core": ClassCorrelation,
@@ -50,7 +52,8 @@ POLICIES: Final[Mapping[str, type[HeadPolicy]]] = {
     "vida": Vida,
     "domain prompt": DomainPrompt,
     "open-set filter": OpenSetFilter,
-    "meta-dmoe": ExpertMixture,
+    "meta-dmoe": DistilledMixture,
 }
-"""Each policy by its short name; `source` does nothing, `mean` is plain alignment.  Those after
+"""Each policy by its short name; `source` does nothing, `auto` is what the runtime serves, `mean`
+is plain alignment.  Those after
 `cafa` follow the plain mean where the name does not say otherwise, but for `t3a`."""

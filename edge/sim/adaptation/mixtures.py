@@ -13,12 +13,12 @@ STYLE_WEIGHT = 3.0
 """How strongly the distance in style weighs.  From the prototype."""
 
 
-class ExpertMixture(AffinePolicy):
-    """Meta-DMoE (Zhong, Chi, Gu, Wang, Yu and Tang 2022, section 3): the heads of the source
+class DistilledMixture(AffinePolicy):
+    """Meta-DMoE (Zhong, Chi, Gu, Wang, Yu and Tang 2022, its distillation): the heads of the source
     domains are mixed into a teacher for the unlabelled batch, and the student is distilled from it.
 
-    Its authors learn the mixing by meta-learning; here the weights are a softmax over the distance
-    of the stream's mean style from each domain's.
+    Its authors learn the mixing by meta-learning; here the weights are a softmax over the
+    distance of the stream's mean style from each domain's.
     """
 
     passes = 2
@@ -27,14 +27,14 @@ class ExpertMixture(AffinePolicy):
         """See `HeadPolicy`."""
         self.recent = np.zeros((0, self.source.columns), np.float32)
 
-    def answer(self, rows: Floats) -> NDArray[np.floating]:
-        """See `AdaptationPolicy`: keeps the rows as they come."""
+    def answer_rows(self, rows: Floats) -> NDArray[np.floating]:
+        """See `HeadPolicy`: keeps the rows as they come."""
         answers = [self._answer_row(row[None]) for row in rows]
         return np.concatenate(answers)
 
     def _answer_row(self, row: Floats) -> NDArray[np.floating]:
         self.recent = np.concatenate([self.recent, row])[-STYLE_WINDOW:].copy()
-        return super().answer(row)
+        return super().answer_rows(row)
 
     def slope(self, rows: Floats, shares: Floats) -> Doubles | None:
         """See `AffinePolicy`."""
@@ -65,7 +65,8 @@ class ExpertMixture(AffinePolicy):
                 for e in source.experts
             ]
         )
-        return softmax(-STYLE_WEIGHT * (off / (off.mean() + TINY))[None])[0]
+        near = -STYLE_WEIGHT * (off / (off.mean() + TINY))
+        return np.asarray(softmax(near[None])[0], np.float64)
 
     def own_bytes_max(self) -> int:
         """See `HeadPolicy`."""

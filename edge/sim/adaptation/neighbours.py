@@ -34,9 +34,9 @@ REMEMBERED = 1_024
 
 
 class Lame(HeadPolicy):
-    """LAME (Boudiaf, Mueller, Ben Ayed and Bertinetto 2022, section 4): answers near those of the
-    head and alike for neighbours, by the concave-convex bound of the Laplacian-regularised
-    likelihood.  Its batch is the newest 64 samples, those of a chunk together."""
+    """LAME (Boudiaf, Mueller, Ben Ayed and Bertinetto 2022, its Laplacian-adjusted likelihood):
+    answers near those of the head and alike for neighbours, by the concave-convex procedure.
+    Its batch is the newest 64 samples, those of a chunk together."""
 
     chunk_share = 0.25
 
@@ -89,8 +89,8 @@ class AlignedLame(Lame):
 
 class LabelShift(HeadPolicy):
     """Label shares of the stream by expectation maximisation, and answers corrected by them
-    (Saerens, Latinne and Decaestecker 2002, section 2; Park, Yang, Kim and Ye 2023, Label Shift
-    Adapter for Test-Time Adaptation, section 3: shares estimated from the newest answers).
+    (Saerens, Latinne and Decaestecker 2002, section 2; Park, Yang, Choo and Yun 2023, Label Shift
+    Adapter for Test-Time Adaptation: shares estimated from the newest answers).
 
     Park et al. train a small network from shares to weights of the head; the correction of the
     logits is what it learns where the shift is in the labels alone.
@@ -128,8 +128,8 @@ class AlignedLabelShift(LabelShift):
 
 
 class TemplateAdjuster(HeadPolicy):
-    """T3A (Iwasawa and Matsuo 2021, section 3): the head's columns and the surest samples of each
-    predicted label become its template; the nearest template answers."""
+    """T3A (Iwasawa and Matsuo 2021, test-time template adjuster): the head's columns and the
+    surest samples of each predicted label become its template; the nearest template answers."""
 
     def begin(self) -> None:
         """See `HeadPolicy`."""
@@ -165,8 +165,8 @@ class TemplateAdjuster(HeadPolicy):
 
 
 class NearestMemory(BatchPolicy):
-    """AdaNPC (Zhang, Wang, Jin, Yuan, Zhang, Wang, Jin and Tan 2023, section 3): the nearest
-    facts vote by cosine similarity, and confident samples of the stream join the memory."""
+    """AdaNPC (Zhang et al. 2023, non-parametric classifier for test-time adaptation): the
+    nearest facts vote by cosine similarity, and confident samples of the stream join the memory."""
 
     aligned = True
     passes = 0
@@ -186,7 +186,8 @@ class NearestMemory(BatchPolicy):
         queries = unit_rows(rows)
         likeness = np.concatenate([queries @ self.fixed["facts"].T, queries @ self.rows.T], axis=1)
         targets = np.concatenate([self.source.targets, self.targets])
-        nearest = np.argpartition(-likeness, NEAREST, axis=1)[:, :NEAREST]
+        count = min(NEAREST, likeness.shape[1])
+        nearest = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
         votes = np.exp(np.take_along_axis(likeness, nearest, axis=1) / VOTE_TEMPERATURE)
         labels = np.eye(len(self.source.labels))[targets[nearest]]
         return np.asarray((votes[:, :, None] * labels).sum(1) / votes.sum(1, keepdims=True))

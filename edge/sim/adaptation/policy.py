@@ -1,12 +1,13 @@
 """The interface of policies of adaptation without labels, and what most of them share."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .source_model import Doubles, Floats, SourceModel
+from .source_model import Bytes, Doubles, Floats, SourceModel
 
 WINDOW: Final = 256
 """Samples over which the mean of a stream runs.  From the prototype."""
@@ -44,14 +45,15 @@ class AdaptationPolicy(Protocol):
     def nbytes(self) -> int:
         """Bytes of the state that the stream has left; the source is not counted."""
 
-    def answer(self, rows: Floats) -> NDArray[np.floating]:
-        """Return scores [n, labels] of the next rows [n, columns], higher is more likely."""
+    def answer(self, features: Bytes) -> NDArray[np.floating]:
+        """Return scores [n, labels] of the next uint8 features [n, columns], higher is more
+        likely."""
 
     def reset(self) -> None:
         """Drop all that the stream has left: answers are those of the source again, bit for bit."""
 
 
-class RunningMean:
+class StreamMean:
     """The mean of a stream's rows over the newest samples, shrunk towards that of the source."""
 
     def __init__(self, columns: int) -> None:
@@ -95,14 +97,18 @@ class HeadPolicy:
         kept = {name: getattr(self, name) for name in ("source", "seed", "fixed")}
         self.__dict__.clear()
         self.__dict__.update(kept)
-        self.mean = RunningMean(self.source.columns if self.aligned else 0)
+        self.mean = StreamMean(self.source.columns if self.aligned else 0)
         self.begin()
 
     def begin(self) -> None:
         """Set the state with which a stream begins."""
 
-    def answer(self, rows: Floats) -> NDArray[np.floating]:
+    def answer(self, features: Bytes) -> NDArray[np.floating]:
         """See `AdaptationPolicy`."""
+        return self.answer_rows(self.source.standardise(features))
+
+    def answer_rows(self, rows: Floats) -> NDArray[np.floating]:
+        """Return scores of standardised rows [n, columns]."""
         if not self.aligned:
             return self.answer_aligned(rows, np.zeros(len(rows), np.float32))
         shifts, shares = self.mean(rows)
@@ -132,7 +138,7 @@ class HeadPolicy:
         return 0
 
 
-class BatchPolicy(HeadPolicy):
+class BatchPolicy(HeadPolicy, ABC):
     """Base of the policies that learn from each batch of samples, however they arrive."""
 
     def reset(self) -> None:
@@ -159,9 +165,9 @@ class BatchPolicy(HeadPolicy):
         """Return scores of rows by what was learned so far."""
         return self.source.logits(rows, shares)
 
+    @abstractmethod
     def learn(self, rows: Floats, shares: Floats) -> None:
         """Learn from a batch."""
-        raise NotImplementedError
 
     @property
     def bytes_max(self) -> int:

@@ -87,7 +87,7 @@ class AdaptationWorld:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AdaptationStream:
     """Samples in order.  homes: the domains that the source knows; foreign: a class that it does
-    not know, or FOREIGN for none; segments: numbers of the parts of the stream, [n]."""
+    not know, or FOREIGN for none."""
 
     world: str
     name: str
@@ -97,7 +97,6 @@ class AdaptationStream:
     seed: int
     foreign: int = FOREIGN
     rows: LabelledRows = field(repr=False)
-    segments: Ints = field(repr=False)
 
 
 Protocol = Callable[[AdaptationWorld, str, int], Iterator[AdaptationStream]]
@@ -178,10 +177,10 @@ def _visit(
 ) -> AdaptationStream:
     rows = world.domains[place].select(world.unlabelled(place, home, seed))
     known = np.flatnonzero(np.isin(rows.targets, world.domains[home].targets))
-    random = seeded("visit", world.name, home, place, order, seed)
+    random = seeded("visit", world.name, (home, place), order, seed)
     at = known[ORDERS[order](rows.targets[known], random)]
     protocol = f"same {order}" if place == home else order
-    return _stream(world, home, place, protocol, rows.select(at), seed)
+    return _stream(world, (home, place), protocol, seed, rows.select(at))
 
 
 def open_set(world: AdaptationWorld, home: str, seed: int) -> Iterator[AdaptationStream]:
@@ -202,7 +201,7 @@ def open_set(world: AdaptationWorld, home: str, seed: int) -> Iterator[Adaptatio
         shown = rows.select(random.permutation(np.concatenate([known, unknown])))
         targets = np.where(shown.targets == foreign, FOREIGN, shown.targets)
         made = LabelledRows(shown.features, targets)
-        yield _stream(world, home, place, "open set", made, seed, foreign)
+        yield _stream(world, (home, place), "open set", seed, made, foreign=foreign)
 
 
 def recurring(world: AdaptationWorld, home: str, seed: int) -> Iterator[AdaptationStream]:
@@ -218,7 +217,7 @@ def recurring(world: AdaptationWorld, home: str, seed: int) -> Iterator[Adaptati
     for place in places * 2:
         visits.append(world.domains[place].select(left[place][: length[place]]))
         left[place] = left[place][length[place] :]
-    yield _joined(world, home, "all in turn", "recurring", visits, seed)
+    yield _stream(world, (home, "all in turn"), "recurring", seed, *visits)
 
 
 def _mixed(order: str) -> Protocol:
@@ -236,7 +235,7 @@ def _mixed(order: str) -> Protocol:
         ]
         rows = _concatenate(parts)
         at = ORDERS[order](rows.targets, random, len(rows))
-        yield _stream(world, home, "all mixed", f"mixed {order}", rows.select(at), seed)
+        yield _stream(world, (home, "all mixed"), f"mixed {order}", seed, rows.select(at))
 
     return streams
 
@@ -250,11 +249,11 @@ def _changes(severity: int, order: str) -> Protocol:
         for change, features in world.changed.get(home, {}).items():
             if change.severity != severity:
                 continue
-            random = seeded("change", world.name, home, change, order, seed)
+            random = seeded("change", world.name, (home, change), order, seed)
             at = held[ORDERS[order](targets, random)]
             rows = LabelledRows(features[at], world.domains[home].targets[at])
             where = f"changes {order}" if severity == 0 else f"severity {severity} {order}"
-            yield _stream(world, home, change.kind, where, rows, seed)
+            yield _stream(world, (home, change.kind), where, seed, rows)
 
     return streams
 
@@ -271,7 +270,7 @@ def turning(world: AdaptationWorld, home: str, seed: int) -> Iterator[Adaptation
         at = random.permutation(held)[:TURN]
         features = world.changed[home][changes[place]][at]
         parts.append(LabelledRows(features, world.domains[home].targets[at]))
-    yield _joined(world, home, "corruptions in turn", "turning", parts, seed)
+    yield _stream(world, (home, "corruptions in turn"), "turning", seed, *parts)
 
 
 def _left_out(order: str) -> Protocol:
@@ -292,7 +291,6 @@ def _left_out(order: str) -> Protocol:
             homes=homes,
             seed=seed,
             rows=rows.select(at),
-            segments=np.zeros(len(at), np.int64),
         )
 
     return streams
@@ -338,44 +336,22 @@ PROTOCOLS: Final[Mapping[str, Protocol]] = {
 
 def _stream(
     world: AdaptationWorld,
-    home: str,
-    place: str,
+    way: tuple[str, str],
     protocol: str,
-    rows: LabelledRows,
     seed: int,
+    *parts: LabelledRows,
     foreign: int = FOREIGN,
 ) -> AdaptationStream:
+    """Return the stream of some parts in order; way: home and place."""
     return AdaptationStream(
         world=world.name,
-        name=f"{home} > {place}",
+        name=" > ".join(way),
         protocol=protocol,
-        development=(home, place) in world.development,
-        homes=(home,),
+        development=way in world.development,
+        homes=way[:1],
         seed=seed,
         foreign=foreign,
-        rows=rows,
-        segments=np.zeros(len(rows), np.int64),
-    )
-
-
-def _joined(
-    world: AdaptationWorld,
-    home: str,
-    place: str,
-    protocol: str,
-    parts: Sequence[LabelledRows],
-    seed: int,
-) -> AdaptationStream:
-    segments = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    return AdaptationStream(
-        world=world.name,
-        name=f"{home} > {place}",
-        protocol=protocol,
-        development=False,
-        homes=(home,),
-        seed=seed,
         rows=_concatenate(parts),
-        segments=segments,
     )
 
 

@@ -44,10 +44,13 @@ class LabelledRows:
         return LabelledRows(self.features[rows], self.targets[rows])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class DomainExpert:
-    """The head of one source domain: ((root of level - centre) * factor) @ weights + bias."""
+    """The head of one source domain: ((root of level - centre) * factor) @ weights + bias, as it
+    was fitted to its facts."""
 
+    head: FittedHead = field(repr=False)
+    batch: FactBatch = field(repr=False)
     centre: Floats = field(repr=False)
     factor: Floats = field(repr=False)
     weights: Floats = field(repr=False)
@@ -130,7 +133,7 @@ def _solve(
     batches = [_batch(name, rows) for name, rows in domains.items()]
     labels = np.unique(np.concatenate([rows.targets for rows in domains.values()]))
     experts = [
-        _expert(fit_head(own, _support(batches, place, seed), spans), labels)
+        _expert(fit_head(own, _support(batches, place, seed), spans), own, labels)
         for place, own in enumerate(batches)
     ]
     centre = np.mean([one.centre for one in experts], axis=0)
@@ -193,12 +196,17 @@ def _support(batches: Sequence[FactBatch], place: int, seed: int) -> FactBatch:
     )
 
 
-def _expert(head: FittedHead, labels: Ints) -> DomainExpert:
+def _expert(head: FittedHead, batch: FactBatch, labels: Ints) -> DomainExpert:
     """Return a head with its columns in the order of the labels; each must be known to it."""
     order = [head.labels.index(f"{label:04}") for label in labels]
     arrays = head.transform.arrays
     return DomainExpert(
-        arrays["centre"], arrays["factor"], head.weights[:, order], head.bias[order]
+        head=head,
+        batch=batch,
+        centre=arrays["centre"],
+        factor=arrays["factor"],
+        weights=head.weights[:, order],
+        bias=head.bias[order],
     )
 
 

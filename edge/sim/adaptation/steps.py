@@ -79,8 +79,10 @@ class AffinePolicy(BatchPolicy):
             self.step(*self.backward(slope, rows))
 
     def slope(self, rows: Floats, shares: Floats) -> Doubles | None:
-        """Return the gradient of the loss by the logits [n, labels], None for no step."""
-        raise NotImplementedError
+        """Return the gradient of the loss by the logits [n, labels], None for no step: policies
+        whose loss is none of the logits alone override `learn`."""
+        del rows, shares
+        return None
 
     def backward(self, slope: Doubles, rows: Floats) -> tuple[Doubles, Doubles]:
         """Return the gradients by scale and shift."""
@@ -115,8 +117,8 @@ class Tent(AffinePolicy):
 
 
 class OpenSetFilter(AffinePolicy):
-    """Wisdom of crowds (Lee, Das, Choo and Choi 2023, Towards Open-Set Test-Time Adaptation,
-    section 3.2) over TENT: samples whose confidence fell against the source's are left out."""
+    """Wisdom of crowds (Lee, Das, Choo and Choi 2023, Towards Open-Set Test-Time Adaptation, its
+    sample selection) over TENT: samples whose confidence fell against the source's are left out."""
 
     passes = 3
 
@@ -130,7 +132,7 @@ class OpenSetFilter(AffinePolicy):
 
 
 class Eata(AffinePolicy):
-    """EATA (Niu, Wu, Zhang, Chen, Zheng, Zhao and Tan 2022, section 4): entropy of reliable
+    """EATA (Niu, Wu, Zhang, Chen, Zheng, Zhao and Tan 2022, both its parts): entropy of reliable
     samples that are not redundant, weighted by how sure they are, with a Fisher anchor at the
     source's parameters."""
 
@@ -195,7 +197,8 @@ class InformationMaximisation(AffinePolicy):
         self.answer_mean = kept + (1 - DIVERSITY_MEMORY) * found.mean(0)
         logs = np.log(self.answer_mean + TINY)
         diverse = found * (logs - (found * logs).sum(1, keepdims=True)) / len(found)
-        return entropy_slope(found, np.full(len(found), 1 / len(found))) + diverse
+        sure = entropy_slope(found, np.full(len(found), 1 / len(found)))
+        return np.asarray(sure + diverse, np.float64)
 
     def own_bytes_max(self) -> int:
         """See `HeadPolicy`."""
@@ -203,11 +206,11 @@ class InformationMaximisation(AffinePolicy):
 
 
 class ClassCorrelation(AffinePolicy):
-    """Core (You, Li and Zhao 2021, section 3.3): the correlation between labels in the answers is
+    """Core (You, Li and Zhao 2021, its loss): the correlation between labels in the answers is
     minimised, on top of alpha-BN's mix of means."""
 
-    def answer(self, rows: Floats) -> NDArray[np.floating]:
-        """See `AdaptationPolicy`."""
+    def answer_rows(self, rows: Floats) -> NDArray[np.floating]:
+        """See `HeadPolicy`."""
         shifts, shares = self.mean(rows)
         share = np.float32(CORE_ALPHA)
         return self.answer_aligned(rows - share * shifts, share * shares)
@@ -220,7 +223,7 @@ class ClassCorrelation(AffinePolicy):
 
 
 class GradientCafa(AffinePolicy):
-    """CAFA (Jung, Lee, Kim, Shaban, Boots and Choi 2023, section 3.2): the Mahalanobis distance to
+    """CAFA (Jung, Lee, Kim, Shaban, Boots and Choo 2023, its loss): the Mahalanobis distance to
     the own pseudo-class as a share of those to all classes is descended, with one diagonal
     covariance."""
 

@@ -86,9 +86,9 @@ class TeacherPolicy(AffinePolicy):
 
 
 class Cotta(TeacherPolicy):
-    """CoTTA (Wang, Fink, Van Gool and Dai 2022, sections 3.2 to 3.4): a teacher averaged over
-    steps, and over disturbed copies where the source is unsure; the student follows its answers,
-    and some parameters return to the source's at random."""
+    """CoTTA (Wang, Fink, Van Gool and Dai 2022, section 3.2): a teacher averaged over steps, and
+    over disturbed copies where the source is unsure; the student follows its answers, and some
+    parameters return to the source's at random."""
 
     passes = COPIES + 3
 
@@ -101,7 +101,8 @@ class Cotta(TeacherPolicy):
         plain = self.logits_with(self.teacher_scale, self.teacher_shift, rows, shares)
         sure = softmax(self.source.logits(rows, shares)).max(1) >= CONFIDENT
         answers = plain.astype(np.float64)
-        answers[~sure] = list(self.teach(rows[~sure], shares[~sure], COPIES)) or answers[~sure]
+        if not sure.all():
+            answers[~sure] = list(self.teach(rows[~sure], shares[~sure], COPIES))
         self.targets = np.concatenate([self.targets, softmax(answers)])
         return answers
 
@@ -124,9 +125,10 @@ class Cotta(TeacherPolicy):
 
 
 class RobustMeanTeacher(TeacherPolicy):
-    """Robust Mean Teacher (Döbler, Marsden and Yang 2023, sections 3.1 to 3.3): symmetric
-    cross-entropy between student and teacher, a contrast that ties a sample, its disturbed copy and
-    the nearest source prototype together, and facts of the source again."""
+    """Robust Mean Teacher (Döbler, Marsden and Yang 2023, its three losses): symmetric
+    cross-entropy between student and teacher, a contrast that ties a sample, its disturbed copy
+    and the nearest source prototype together, and facts of the source again; without its warm-up
+    and projection."""
 
     passes = 6
 
@@ -189,9 +191,9 @@ def symmetric_slope(student: Doubles, teacher: Doubles) -> Doubles:
 
 
 class Vida(BatchPolicy):
-    """ViDA (Liu, Yang, Jia, Zhang, Guo, Xu, Ni, Zhang and Zhang 2024, sections 3.2 and 3.3): a
-    low-rank and a high-rank adapter in parallel, weighed by the uncertainty of disturbed copies; a
-    teacher of slow averages answers and is followed."""
+    """ViDA (Liu, Yang, Jia, Zhang, Guo, Xu, Ni, Zhang and Zhang 2024, its adapters and
+    homeostasis): a low-rank and a high-rank adapter in parallel, weighed by the uncertainty of
+    disturbed copies; a teacher of slow averages answers and is followed."""
 
     aligned = True
     passes = 2 * VIDA_COPIES + 2
@@ -253,8 +255,9 @@ class Vida(BatchPolicy):
 
 class DomainPrompt(TeacherPolicy):
     """Visual Domain Prompt (Gan, Bai, Lou, Ma, Zhang, Shi and Luo 2023, Decorate the Newcomers,
-    section 3): prompts are added to the input while the model stays; a fast one for the domain and
-    a slow one for all domains, whose sensitive columns are held.  Here at the features."""
+    its two prompts): prompts are added to the input while the model stays; a fast one for the
+    domain and a slow one for all domains, whose sensitive columns are held.  Here at the
+    features."""
 
     passes = COPIES + 2
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Final
 
 import numpy as np
@@ -76,19 +77,23 @@ def run_policies(
     for plan in plans:
         for seed in seeds:
             world = plan.world(seed)
-            streams = list(plan_streams(world, seed, plan.homes))
-            streams.sort(key=lambda one: (one.homes, one.foreign))
-            known: tuple[tuple[str, ...], int] | None = None
-            for done, stream in enumerate(streams):
-                if progress is not None:
-                    progress(f"{world.name}, seed {seed}", done, len(streams))
-                if known != (stream.homes, stream.foreign):
-                    known, source = (stream.homes, stream.foreign), source_of(world, stream)
-                rows = source.standardise(stream.rows.features)
-                for name in names:
-                    policy = POLICIES[name](source, seed)
-                    found.append(_run(name, policy, source, stream, rows))
+            streams = sorted(plan_streams(world, seed, plan.homes), key=_source_key)
+            done = 0
+            for _, alike in groupby(streams, key=_source_key):
+                group = tuple(alike)
+                source = source_of(world, group[0])
+                for stream in group:
+                    if progress is not None:
+                        progress(f"{world.name}, seed {seed}", done, len(streams))
+                    found += [
+                        _run(name, POLICIES[name](source, seed), source, stream) for name in names
+                    ]
+                    done += 1
     return tuple(found)
+
+
+def _source_key(stream: AdaptationStream) -> tuple[tuple[str, ...], int]:
+    return stream.homes, stream.foreign
 
 
 def source_of(world: AdaptationWorld, stream: AdaptationStream) -> SourceModel:
@@ -105,8 +110,8 @@ def _run(
     policy: AdaptationPolicy,
     source: SourceModel,
     stream: AdaptationStream,
-    rows: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
 ) -> PolicyOutcome:
+    rows = stream.rows.features
     begun = time.process_time()
     answers, nbytes = [], 0
     for at in range(0, len(rows), BATCH):

@@ -7,13 +7,12 @@ import pytest
 
 pytest.importorskip("sklearn.datasets")
 
-from benchmarks.adapt.pictures import EncodedPictures
+from benchmarks.adapt.pictures import PICTURES, EncodedPictures
 from benchmarks.adapt.run import make_report, run
 from benchmarks.adapt.sets import (
     DEVELOPMENT,
     DIGIT_HOMES,
     PICTURE_HOMES,
-    adaptation_sets,
     picture_world,
 )
 from edge.sim.adaptation import digits_world, plan_streams, run_policies
@@ -55,9 +54,13 @@ def test_the_comparison_has_the_streams_of_the_evidence() -> None:
 
 def test_without_data_every_missing_set_is_named() -> None:
     """Without files, sets that need them say which."""
-    skipped = {one.name: one.skipped for one in adaptation_sets(None, quick=True) if not one.plan}
-    assert {"pacs", "circuit"} <= set(skipped)
-    assert all("skipped" in reason for reason in skipped.values())
+    report = run(None, quick=True, sets=("pacs", "circuit"))
+    assert report.rows == ()
+    assert report.summary == {}
+    pacs, circuit = report.notes[1:3]
+    assert pacs.startswith("pacs: skipped")
+    assert PICTURES in pacs
+    assert circuit.startswith("circuit: skipped")
 
 
 def test_a_quick_run_reports_policies_and_the_best_published_one() -> None:
@@ -70,6 +73,42 @@ def test_a_quick_run_reports_policies_and_the_best_published_one() -> None:
         gain for name, gain in gains.items() if name not in ("source", "mean", "auto")
     )
     assert report.notes[0] == "10 test streams"
+
+
+def test_the_summary_has_the_figures_of_the_default_policy() -> None:
+    """With pictures, all keys are there; what the streams do not cover is left out, not zero."""
+    world = picture_world(small_pictures())
+    homes = {
+        "iid": ("photo",),
+        "runs": ("art_painting",),
+        "same iid": ("art_painting",),
+        "turning": ("photo",),
+    }
+    outcomes = run_policies([StreamPlan(lambda _: world, homes)], ("auto", "mean", "cafa"), (0,))
+    found = make_report(outcomes).summary
+    assert set(found) == {
+        "gain_mean_points",
+        "gain_worst_stream_points",
+        "streams_losing_half_point",
+        "runs_gain",
+        "same_gain",
+        "corrupt_gain",
+        "photo_to_art",
+        "photo_to_cartoon",
+        "photo_to_sketch",
+        "best_published_gain",
+        "best_published_worst",
+        "us_per_sample",
+        "bytes_per_domain",
+    }
+    sketch = [
+        one.last
+        for one in outcomes
+        if (one.policy, one.stream) == ("auto", "photo > sketch") and one.protocol == "iid"
+    ]
+    assert found["photo_to_sketch"] == pytest.approx(sketch[0])
+    fewer = make_report([one for one in outcomes if one.protocol == "iid"]).summary
+    assert "runs_gain" not in fewer
 
 
 def test_streams_of_development_stay_out_of_the_summary() -> None:

@@ -29,3 +29,24 @@ def blob_world(seed: int = 0, each: int = EACH) -> AdaptationWorld:
         changed={"home": changed},
         development=frozenset({("home", "near")}),
     )
+
+
+def write_scenario(folder, policy: str = '["mean", "tent"]', protocol: str = '["iid", "runs"]'):
+    """A scenario on the user's own features: two domains in one file."""
+    world = blob_world(3)
+    rows = {name: world.domains[name] for name in ("home", "far")}
+    np.savez(
+        folder / "own.npz",
+        features=np.concatenate([one.features for one in rows.values()]).astype(np.float32),
+        labels=np.concatenate([one.targets for one in rows.values()]),
+        domain=np.repeat([0, 1], [len(one) for one in rows.values()]),
+    )
+    path = folder / "own.toml"
+    path.write_text(
+        f'title = "Own features"\npolicy = {policy}\nprotocol = {protocol}\n'
+        '[encoder]\nmodel = "vector"\n'
+        '[domains.first]\nsource = "own.npz"\nwhere = { domain = 0 }\n'
+        '[domains.second]\nsource = "own.npz"\nwhere = { domain = 1 }\n',
+        "utf-8",
+    )
+    return path

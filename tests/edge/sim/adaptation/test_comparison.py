@@ -20,7 +20,7 @@ from edge.sim.adaptation import (
     solve_source,
     summarise_policies,
 )
-from tests.edge.sim.adaptation.adaptation_worlds import COLUMNS, blob_world
+from tests.edge.sim.adaptation.adaptation_worlds import COLUMNS, blob_world, write_scenario
 
 HOMES = {"iid": ("home",), "same iid": ("home",)}
 
@@ -28,27 +28,6 @@ HOMES = {"iid": ("home",), "same iid": ("home",)}
 def outcomes(*policies: str, seeds: tuple[int, ...] = (0, 1)):
     """Outcomes of some policies on the world of blobs."""
     return run_policies([StreamPlan(blob_world, HOMES)], policies, seeds)
-
-
-def write_scenario(folder, policy: str = '["mean", "tent"]', protocol: str = '["iid", "runs"]'):
-    """A scenario on the user's own features: two domains in one file."""
-    world = blob_world(3)
-    rows = {name: world.domains[name] for name in ("home", "far")}
-    np.savez(
-        folder / "own.npz",
-        features=np.concatenate([one.features for one in rows.values()]).astype(np.float32),
-        labels=np.concatenate([one.targets for one in rows.values()]),
-        domain=np.repeat([0, 1], [len(one) for one in rows.values()]),
-    )
-    path = folder / "own.toml"
-    path.write_text(
-        f'title = "Own features"\npolicy = {policy}\nprotocol = {protocol}\n'
-        '[encoder]\nmodel = "vector"\n'
-        '[domains.first]\nsource = "own.npz"\nwhere = { domain = 0 }\n'
-        '[domains.second]\nsource = "own.npz"\nwhere = { domain = 1 }\n',
-        "utf-8",
-    )
-    return path
 
 
 def test_alignment_recovers_a_shift_of_all_columns() -> None:
@@ -160,6 +139,18 @@ def test_corruptions_of_vectors_are_those_that_suit_them(tmp_path) -> None:
     report = compare_policies(scenario)
     kinds = {stream.partition(" > ")[2] for _, stream, _ in report.lines[0].gains}
     assert kinds == {"noise", "brightness", "contrast", "drift", "corruptions in turn"}
+
+
+def test_the_smallest_scenario_runs_every_policy(tmp_path) -> None:
+    """Fifty samples of a domain are enough for all policies: none needs more facts."""
+    path = write_scenario(tmp_path, '"all"', '["iid", "same iid"]')
+    path.write_text(
+        path.read_text("utf-8").replace("[encoder]", "samples = 50\n[encoder]"), "utf-8"
+    )
+    scenario = load_scenario(path)
+    assert isinstance(scenario, PolicyScenario)
+    report = compare_policies(scenario)
+    assert len(report.lines) == len(POLICIES)
 
 
 def test_domains_without_common_classes_are_refused(tmp_path) -> None:
