@@ -18,6 +18,7 @@ from .requests import (
     ForgetPreviewCommand,
     GalleryCommand,
     HistoryCommand,
+    PolicyCommand,
     RateCommand,
     RawCommand,
     ReceiptsCommand,
@@ -185,6 +186,14 @@ def _choose_rate(request: Request, context: CommandContext) -> Iterator[tuple[st
     yield "did", list(context.reload())
 
 
+def _choose_policy(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..home import choose_policy
+
+    assert isinstance(request, PolicyCommand)
+    choose_policy(open_home(request, context), request.policy)
+    yield "did", list(context.reload())
+
+
 def _pause(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     context.pause(paused=request.verb == "pause")
     yield "paused", request.verb == "pause"
@@ -241,6 +250,7 @@ QUERIES: Final[dict[str, Callable[[Any, CommandContext], Iterator[tuple[str, Any
     "rebirth": _rebirth,
     "reload": _reload,
     "false-alarm-rate": _choose_rate,
+    "adaptation": _choose_policy,
     "pause": _pause,
     "resume": _pause,
     "bundle-import": _import_bundle,

@@ -105,6 +105,9 @@ def test_a_domain_without_labels_shows_what_it_is_adapted_to(tmp_path) -> None:
             return "the answers are adapted to its newest" in main(seen)
 
         until(adapted)
+        seen.page.get_by_role("button", name="Stop adapting to domains without labels").click()
+        seen.page.locator("#toasts").get_by_text("as they are").wait_for()
+        assert 'policy = "off"' in (tmp_path / "home" / "auricle.toml").read_text("utf-8")
 
 
 def test_a_viewer_sees_a_question_without_buttons(tmp_path) -> None:
