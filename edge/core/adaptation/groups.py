@@ -75,8 +75,8 @@ def _overlap(assigned: Doubles, sides: NDArray[np.bool_]) -> float:
     """Return the share of the classes that two sides have in common."""
     if sides.all() or not sides.any():
         return 0.0
-    shares = assigned[sides].mean(axis=0), assigned[~sides].mean(axis=0)
-    return float(np.minimum(*shares).sum())
+    there, here = assigned[sides].mean(axis=0), assigned[~sides].mean(axis=0)
+    return float(np.minimum(there, here).sum())
 
 
 def _two_means(rows: Doubles) -> NDArray[np.bool_]:

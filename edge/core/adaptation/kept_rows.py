@@ -65,7 +65,7 @@ class KeptRows:
         first = self.seen - len(self)
         places = np.arange(first, self.seen) % self._most
         inputs = self._inputs[places] * self._step + self._centre
-        return np.concatenate([inputs, self._scores[places].astype(np.float32)], axis=1)
+        return np.asarray(np.concatenate([inputs, self._scores[places]], axis=1), np.float32)
 
     def _store(self) -> None:
         """Turn the samples that wait into bytes."""

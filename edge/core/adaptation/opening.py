@@ -86,6 +86,7 @@ class OpeningAdapter:
         """Answer a sample uint8 [width] under the adaptation in force, and keep it for the next."""
         projected = self.basis.project(row)
         self._kept.add(projected)
+        logits: NDArray[np.floating]
         if self._map is None:
             logits = self.adaptation.logits(self.basis, projected[None])[0]
         else:
