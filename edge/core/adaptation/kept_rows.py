@@ -18,8 +18,11 @@ sides."""
 STEP_MAX: Final = 127
 """Largest number of steps: what a signed byte holds, on both sides."""
 
-FRESH: Final = 32
+FRESH_MAX: Final = 32
 """Samples that wait to be turned into bytes together, which takes less time for each."""
+
+FRESH_BYTES_MAX: Final = 24 << 10
+"""Bytes of the samples that wait: 32 with up to 64 labels, fewer with more.  Chosen by hand."""
 
 Floats = NDArray[np.float32]
 
@@ -35,7 +38,8 @@ class KeptRows:
         size, labels = basis.directions, len(basis.labels)
         self._spread = basis.spread
         self._centre = self._step = np.zeros(size, np.float32)
-        self._fresh = np.zeros((FRESH, size + labels), np.float32)
+        waiting = max(1, min(FRESH_MAX, FRESH_BYTES_MAX // (4 * (size + labels))))
+        self._fresh = np.zeros((waiting, size + labels), np.float32)
         room = max(1, (bytes_max - self._fresh.nbytes) // (size + 2 * labels))
         self._most = min(ROWS_MAX, room)
         self._inputs = np.zeros((self._most, size), np.int8)
@@ -55,7 +59,7 @@ class KeptRows:
         """Add a sample, float32 [directions + labels]."""
         self._fresh[self.seen - self._stored] = projected
         self.seen += 1
-        if self.seen - self._stored == FRESH:
+        if self.seen - self._stored == len(self._fresh):
             self._store()
 
     def rows(self) -> Floats:

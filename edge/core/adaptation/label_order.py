@@ -36,6 +36,10 @@ TRAIL: Final = 128
 TRAIL_MIN: Final = 24
 """Fewest answers that are tested."""
 
+TRAIL_BYTES_MAX: Final = 8 << 10
+"""Bytes of the answers that the filter catches up with: 128 of 16 labels, fewer of more.  Chosen by
+hand."""
+
 LAGS: Final = (1, 2, 3, 4)
 """Distances of the answers that are compared."""
 
@@ -57,7 +61,8 @@ class LabelOrder:
     def __init__(self, labels: int) -> None:
         self._labels = labels
         self._test = OrderTest(labels)
-        self._trail = np.zeros((TRAIL, labels), np.float32)
+        length = max(1, min(TRAIL, TRAIL_BYTES_MAX // (4 * labels)))
+        self._trail = np.zeros((length, labels), np.float32)
         self._seen = 0
         self._filter: OrderFilter | None = None
 
@@ -80,10 +85,9 @@ class LabelOrder:
             self._filter = None
         elif self._filter is None:
             self._filter = OrderFilter(self._labels)
-            first = max(0, self._seen - TRAIL)
-            for at in range(first, self._seen):
-                self._filter.update(self._trail[at % TRAIL].astype(np.float64))
-        self._trail[self._seen % TRAIL] = answer
+            for at in range(max(0, self._seen - len(self._trail)), self._seen):
+                self._filter.update(self._trail[at % len(self._trail)].astype(np.float64))
+        self._trail[self._seen % len(self._trail)] = answer
         self._seen += 1
         return np.asarray(answer) if self._filter is None else self._filter.update(answer)
 

@@ -5,7 +5,8 @@ import numpy as np
 from edge.core.adaptation import OpeningAdapter, adapt
 from edge.core.adaptation.kept_rows import ROWS_MAX
 from edge.core.adaptation.opening import OPENING_BYTES_MAX
-from tests.edge.core.adaptation.worlds import accuracy, basis, drawn, seen
+from edge.core.facts import untimed_batch
+from tests.edge.core.adaptation.worlds import WIDTH, accuracy, basis, drawn, seen
 
 SHIFT = 0.6
 
@@ -67,3 +68,17 @@ def test_the_same_samples_give_the_same_answers():
         for opening in (one, other):
             if opening.due:
                 opening.solve()
+
+
+def test_many_labels_keep_to_the_bytes():
+    """With 300 labels fewer samples are kept, in the same bytes, and answers still come."""
+    random = np.random.default_rng(3)
+    labels = tuple(f"{at % 300:03}" for at in range(600))
+    rows = random.integers(0, 256, (600, WIDTH), np.uint8)
+    own = untimed_batch(tuple(f"f{at:03}" for at in range(600)), ("home",) * 600, labels, rows)
+    opening = OpeningAdapter(basis(own))
+    found = served(opening, rows[:40])
+    opening.extend(rows)
+    assert 64 < len(opening) < 600
+    assert opening.nbytes <= OPENING_BYTES_MAX
+    assert 0 <= found.min() <= found.max() < 300
