@@ -141,21 +141,18 @@ class AdaptedOpenings:
         background, during a forget request, or with fewer than two labels.  Cost: one projection;
         where knowledge defers nothing, a solution every 32 observations.
         """
-        # Between a forget request and its receipt, the ledger may still hold what must not serve.
-        basis = None if known.dropped.pending else self._current_basis(known)
-        if basis is None:
+        opening = self._ready(domain, event.key, known)
+        if opening is None:
             return None
-        opening = self._openings.get(domain) or self._open(domain, event.key, basis)
         found = opening.adapter.observe(features)
         opening.ids.append(_hashed(event.key))
         opening.names.add(event)
-        if opening.adapter.due and not known.deferring:
-            opening.adapter.solve()
         made = found.adaptation
         applied = AppliedAdaptation(
             strength=round(made.strength, 3), samples=made.count, order=found.order
         )
-        return basis.labels[int(found.probabilities.argmax())], applied
+        labels = opening.adapter.basis.labels
+        return labels[int(found.probabilities.argmax())], applied
 
     def next_refit(self) -> BasisRefit | OpeningRefit | None:
         """Return what is to be fitted in the background: the basis, then solutions that are due."""
@@ -186,6 +183,22 @@ class AdaptedOpenings:
         self._fitted = self._wanted = None
         self._version = -1
         self._openings.clear()
+
+    def _ready(self, domain: str, key: str, known: Knowledge) -> AdaptedOpening | None:
+        """Return a domain under adaptation, None if it must wait.  key: of the observation to be
+        answered.  New facts count from the next solution on, not one by one."""
+        # Between a forget request and its receipt, the ledger may still hold what must not serve.
+        if known.dropped.pending:
+            return None
+        found = self._openings.get(domain)
+        if found is None or found.adapter.due:
+            basis = self._current_basis(known)
+            if basis is None:
+                return None
+            found = self._openings.get(domain) or self._open(domain, key, basis)
+            if found.adapter.due and not known.deferring:
+                found.adapter.solve()
+        return found
 
     def _current_basis(self, known: Knowledge) -> Basis | None:
         """Return the basis of today's facts; where these may wait, the last one meanwhile."""

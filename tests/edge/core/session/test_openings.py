@@ -7,7 +7,7 @@ import pytest
 
 from edge.core.adaptation import BasisRefit
 from edge.core.config import Config
-from edge.core.events import Decision, FitGeometry, ForgetRequest, Label, Observation
+from edge.core.events import Decision, Enrol, FitGeometry, ForgetRequest, Label, Observation
 from edge.core.facts import Selector
 from edge.core.pending_forgets import AdvanceForget
 from edge.core.receipt import Receipt
@@ -97,6 +97,20 @@ def test_adaptation_leaves_ledger_and_digest_alone():
     stream(world, drawn(120, 3))
     assert world.runtime.digest() == digest == world.derived()
     assert dict(world.ledger.contents()) == facts
+
+
+def test_new_facts_count_from_the_next_solution_on():
+    """Facts that other streams learn meanwhile do not start an opened domain again one by one."""
+    world = taught()
+    stream(world, drawn(60, 3))
+    fits = []
+    solve = BasisRefit.solve
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BasisRefit, "solve", lambda refit: (fits.append(refit), solve(refit)))
+        for at in range(33):
+            world.feed(Enrol((fact(f"late{at}", "a", at=500 + at, width=WIDE),)))
+            stream(world, drawn(1, at), start=100 + at)
+    assert len(fits) == 1
 
 
 def test_the_first_label_switches_adaptation_off():
