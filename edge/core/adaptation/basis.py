@@ -157,6 +157,7 @@ def build_basis(domains: Sequence[KnownDomain]) -> Basis:
     off = inputs - means[owners]
     covariance = off.T @ off / len(off)
     within = float(np.trace(covariance))
+    covariance.flat[:: len(covariance) + 1] += PRECISION_RIDGE * within / len(covariance) + 1e-9
     apart = ((centres - centre) * factor) @ directions
     narrow = directions.shape[1] == rows.shape[1]
     return Basis(
@@ -171,9 +172,7 @@ def build_basis(domains: Sequence[KnownDomain]) -> Basis:
         class_scores=targets.T @ scores / counts,
         spread=inputs.std(axis=0).astype(np.float32) + np.float32(1e-6),
         shares=targets.mean(axis=0),
-        precision=np.linalg.inv(
-            covariance + PRECISION_RIDGE * within / len(covariance) * np.eye(len(covariance))
-        ),
+        precision=np.linalg.inv(covariance),
         within=within,
         distance=float(np.square(apart).sum(axis=1).mean()) if len(domains) > 1 else 0.0,
         machines=_centred_machines(domains, centre, factor, labels) if narrow else (),

@@ -15,11 +15,16 @@ DOMAINS_MAX: Final = 8
 """Known domains that take part, those with the most facts: each costs a head.  Chosen by hand."""
 
 
+CLASS_FACTS_MIN: Final = 4
+"""Facts for each label, on average, from which on they show how far a class spreads.  Chosen by
+hand."""
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class BasisRefit:
     """The basis of the known `domains`.  spans: of the encoder's taps.  contents: of the facts that
-    it is fitted to.  made: the result, None where there is nothing to adapt: fewer than two
-    labels."""
+    it is fitted to.  made: the result, None where there is nothing to adapt, with fewer than two
+    labels, or too few facts of each."""
 
     domains: Sequence[str]
     spans: Spans
@@ -48,7 +53,8 @@ class BasisRefit:
     def solve(self) -> None:
         """See `Refit`.  Cost: that of one head per domain."""
         facts, self._facts = self._facts, []
-        if len({label for own, rest in facts for label in (*own.labels, *rest.labels)}) < 2:
+        labels = {label for own, _ in facts for label in own.labels}
+        if len(labels) < 2 or sum(len(own) for own, _ in facts) < CLASS_FACTS_MIN * len(labels):
             return
         narrow = self.spans[-1][1] <= DIRECTIONS_MAX
         known = []
