@@ -51,18 +51,28 @@ class Shift:
     """The shift of an opening from the known domains.
 
     inputs: float64 [directions]; scores: [labels], in the heads' scores.  strength: share of it
-    that is applied, from 0 to 1.  assigned: float64 [n, labels], probabilities of the classes.
-    misfit: mean squared distance of the samples from their classes, within-class deviations apart.
+    that is applied, from 0 to 1.
     """
 
     inputs: Doubles = field(repr=False)
     scores: Doubles = field(repr=False)
     strength: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CentredSamples:
+    """Samples about the centre of their classes.
+
+    assigned: float64 [n, labels], probabilities of the samples' classes.  misfit: their mean
+    squared distance from these, in the classes' deviations.
+    """
+
+    shift: Shift
     assigned: Doubles = field(repr=False)
     misfit: float
 
 
-def find_shift(basis: Basis, inputs: Doubles, scores: Doubles) -> Shift:
+def find_shift(basis: Basis, inputs: Doubles, scores: Doubles) -> CentredSamples:
     """Find the shift of projected samples, inputs [n, directions] and scores [n, labels].
 
     All classes of the known domains are taken to be in the stream, unless few classes explain it
@@ -87,7 +97,7 @@ def _rounds(
     scores: Doubles,
     start: tuple[Doubles, Doubles],
     sure: float = 0.0,
-) -> Shift:
+) -> CentredSamples:
     """Alternate between assigning samples to classes and shifting (CAFA, Jung et al. 2023, sections
     3.2 and 3.3, in closed form and for means alone).
 
@@ -109,7 +119,7 @@ def _rounds(
         moved = votes @ (per_class @ scores - basis.class_scores)
     strength = _believed(basis, shift, len(scores))
     misfit = _misfit(basis, inputs - shift, assigned)
-    return Shift(shift, moved, strength, assigned, misfit)
+    return CentredSamples(Shift(shift, moved, strength), assigned, misfit)
 
 
 def _believed(basis: Basis, shift: Doubles, count: int) -> float:

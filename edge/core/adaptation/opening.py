@@ -42,7 +42,8 @@ class AdaptedAnswer:
 class OpeningAdapter:
     """Answers the samples of one opened domain and adapts to them; bounded.
 
-    basis: of the knowledge that the domain was opened under.  adaptation: the one in force.
+    basis: of the knowledge that the domain was opened under.  adaptation: the one in force, which
+    follows from the samples and is not counted in `nbytes`.
     """
 
     def __init__(self, basis: Basis) -> None:

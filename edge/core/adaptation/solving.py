@@ -109,7 +109,7 @@ def known_scores(basis: Basis, inputs: Doubles, scores: Doubles, shift: Shift) -
 def unadapted(basis: Basis) -> Adaptation:
     """Return the adaptation to no samples: the known heads answer."""
     size, labels = basis.directions, len(basis.labels)
-    none = Shift(np.zeros(size), np.zeros(labels), 0.0, np.zeros((0, labels)), 0.0)
+    none = Shift(np.zeros(size), np.zeros(labels), 0.0)
     return Adaptation(
         shifts=(none,),
         centres=basis.class_means[None],
@@ -131,10 +131,10 @@ def adapt(basis: Basis, projected: Floats) -> Adaptation:
     inputs, scores = np.split(distinct.astype(np.float64), [basis.directions], axis=1)
     whole = find_shift(basis, inputs, scores)
     groups = find_groups(inputs - whole.assigned @ basis.class_means, whole.assigned)
-    shifts = [whole]
+    shifts = [whole.shift]
     if groups.any():
         parts = [groups == number for number in range(int(groups.max()) + 1)]
-        shifts = [find_shift(basis, inputs[at], scores[at]) for at in parts]
+        shifts = [find_shift(basis, inputs[at], scores[at]).shift for at in parts]
     learned = np.zeros((basis.directions, len(basis.labels)))
     bias = np.zeros((len(shifts), len(basis.labels)))
     if len(distinct) >= PSEUDO_SAMPLES_MIN:
