@@ -152,17 +152,16 @@ class Assessor:
         window = self._detect_drift(stream, known, level)
         domain = _route(stream, made.verdict, known, logits)
         # In an opened domain the adapted answer comes below, once the stream has not left it.
-        adapts = self._openings is not None and _is_degraded(stream, known)
+        adapts = self._adapts(stream, known)
         guess = "" if adapts else _answer(made, domain, features, known)
         buffered = _buffered(event, features, made.placement.domain, guess, made.verdict.p_value)
         session.label_buffer.add(key, buffered)
         alarm_domain = self._alarms.update(stream, window, known, reference)
         if alarm_domain is not None:
             stream.alarm_domain = alarm_domain
-        degraded, adaptation = _is_degraded(stream, known), None
-        adapted = self._adapted(event, features, made, known) if degraded else None
+        adapted = self._adapted(event, features, made, known)
         if adapted is not None:
-            guess, adaptation = adapted
+            guess = adapted[0]
         if adapts or adapted is not None:
             guess = guess or _answer(made, domain, features, known)
             session.label_buffer.note_guess(key, guess)
@@ -180,8 +179,8 @@ class Assessor:
             window_p=window.p_value if window else 1.0,
             alarm=stream.alarmed,
             reason=verdict.shortfall.reason if verdict.shortfall else "",
-            degraded=degraded,
-            adaptation=adaptation,
+            degraded=_is_unlabelled(stream, known) or adapted is not None,
+            adaptation=None if adapted is None else adapted[1],
             observed_rate=observed.rate if observed else None,
             observed_low=observed.low if observed else None,
             observed_high=observed.high if observed else None,
@@ -200,6 +199,16 @@ class Assessor:
             yield from self._requests.update(event.stream, stream, known)
         yield from self._recalibrate(event, made, window, known)
 
+    def _adapts(self, stream: StreamState, known: Knowledge) -> bool:
+        """Return whether a stream is in a domain that adapted answers serve."""
+        return stream.alarmed and self._serves(stream.alarm_domain, known)
+
+    def _serves(self, domain: str, known: Knowledge) -> bool:
+        """Return whether adapted answers serve a domain: without labels, or with few."""
+        if self._openings is None:
+            return False
+        return domain not in known.domains or self._openings.serves(domain, known)
+
     def _adapted(
         self,
         event: Observation,
@@ -210,8 +219,11 @@ class Assessor:
         """Return the answer in an opened domain, adapted to the domain's samples, and how; None
         where nothing adapts.  In a mixed stream, samples of other domains are left alone."""
         stream = self._session.streams.get(event.stream)
+        if not self._adapts(stream, known):
+            return None
         domain = made.placement.domain if stream.mixed else stream.alarm_domain
-        if self._openings is None or domain not in self._session.novel_domains:
+        opened = domain in self._session.novel_domains and self._serves(domain, known)
+        if self._openings is None or not opened:
             return None
         return self._openings.answer(domain, event, features, known)
 
@@ -318,7 +330,7 @@ def _route(stream: StreamState, verdict: hdc.Verdict, known: Knowledge, logits: 
     return verdict.domain if verdict.known is False else routed
 
 
-def _is_degraded(stream: StreamState, known: Knowledge) -> bool:
+def _is_unlabelled(stream: StreamState, known: Knowledge) -> bool:
     """Return whether a stream is in a domain without labels."""
     return stream.alarmed and stream.alarm_domain not in known.domains
 

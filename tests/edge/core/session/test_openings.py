@@ -113,14 +113,30 @@ def test_new_facts_count_from_the_next_solution_on():
     assert len(fits) == 1
 
 
-def test_the_first_label_switches_adaptation_off():
-    """Once the domain has a fact it is learned, no longer degraded, and answered from labels."""
+def test_a_few_labels_do_not_switch_adaptation_off():
+    """With facts for half of the labels the adapted answer serves on; with more, the head that is
+    solved from them does, and the domain is no longer degraded."""
     world = taught()
     classes = drawn(80, 3)
     decisions = stream(world, classes)
-    world.feed(Label(decisions[-1].observation_id, NAMES[classes[-1]]))
-    after = stream(world, drawn(5, 4), start=100)
+    for at in (-1, -2):
+        world.feed(Label(decisions[at].observation_id, NAMES[classes[at]]))
+    few = stream(world, drawn(5, 4), start=100)
+    assert all(one.degraded and one.adaptation is not None for one in few)
+    assert few[-1].adaptation.samples >= decisions[-1].adaptation.samples
+    world.feed(Label(decisions[-3].observation_id, NAMES[classes[-3]]))
+    after = stream(world, drawn(5, 5), start=200)
     assert all(not one.degraded and one.adaptation is None for one in after)
+
+
+def test_without_adaptation_the_first_label_ends_the_degraded_state():
+    """With the policy off, a domain with a fact is answered by its own head."""
+    world = taught("off")
+    classes = drawn(80, 3)
+    decisions = stream(world, classes)
+    assert decisions[-1].degraded
+    world.feed(Label(decisions[-1].observation_id, NAMES[classes[-1]]))
+    assert not any(one.degraded for one in stream(world, drawn(5, 4), start=100))
 
 
 def test_a_forget_request_drops_what_it_reaches():
