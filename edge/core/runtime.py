@@ -217,11 +217,12 @@ class Runtime(RuntimeForgetting, RuntimeViews):
 
     def holds_traces(self, selector: Selector) -> bool:
         """Return whether label candidates, facts in records of actions or samples of series match a
-        selector, or recalibrations may stem from observations that it matches."""
+        selector, or recalibrations or adaptation may stem from observations that it matches."""
         streams = self._streams_of(self._ledger.select(selector), ())
         found = self._ledger.select_candidates(selector)
-        found = found or self._levels.matching(selector, streams) or self._openings.holds(selector)
-        return bool(found or self._ledger.kept_facts(selector) or self.series.preview(selector))
+        found = found or self._levels.matching(selector, streams)
+        kept = self._openings.holds(selector) or self.series.preview(selector)
+        return bool(found or kept or self._ledger.kept_facts(selector))
 
     # --- observations ---------------------------------------------------------------------------
 

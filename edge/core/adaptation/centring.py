@@ -106,6 +106,7 @@ def _rounds(
     a kernel says nothing.
     """
     shift, moved = start
+    assigned = np.zeros_like(scores)
     for _ in range(ROUNDS):
         strength = _believed(basis, shift, len(scores)) if shift.any() else 0.0
         known = basis.head_scores(scores, strength * moved, strength)

@@ -19,7 +19,7 @@ ID_BYTES: Final = 8
 """Bytes of the hash of an id, by which a forget request finds a sample.  Two of 2,000 are equal
 once in 10^13."""
 
-IDS_MAX: Final = ROWS_MAX + 128
+IDS_MAX: Final[int] = ROWS_MAX + 128
 """Ids kept: of all samples, and of earlier ones that the adaptation in force was solved from."""
 
 SOLVE_EVERY: Final = 32

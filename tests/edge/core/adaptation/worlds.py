@@ -25,7 +25,7 @@ def seen(labels: Numbers, shift: float = 0.0, seed: int = 0, spread: float = SPR
     means = 120 + random.normal(0, 14, (len(LABELS), WIDTH))
     towards = means[1] - means[0] + random.normal(0, 6, WIDTH)
     noise = np.random.default_rng(seed).normal(0, spread, (len(labels), WIDTH))
-    return np.clip(means[labels] + shift * towards + noise, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(means[labels] + shift * towards + noise, 0, 255), np.uint8)
 
 
 def drawn(count: int, shares: tuple[float, ...] = (1, 1, 1), seed: int = 1) -> Numbers:

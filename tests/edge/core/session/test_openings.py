@@ -105,8 +105,13 @@ def test_new_facts_count_from_the_next_solution_on():
     stream(world, drawn(60, 3))
     fits = []
     solve = BasisRefit.solve
+
+    def counted(refit):
+        fits.append(refit)
+        solve(refit)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(BasisRefit, "solve", lambda refit: (fits.append(refit), solve(refit)))
+        patch.setattr(BasisRefit, "solve", counted)
         for at in range(33):
             world.feed(Enrol((fact(f"late{at}", "a", at=500 + at, width=WIDE),)))
             stream(world, drawn(1, at), start=100 + at)
