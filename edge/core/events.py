@@ -348,7 +348,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     false-alarm rate.  label: None if it abstains (novel, or nothing learned yet); guess: the best
     answer in any case.  score: novelty of the sample, higher is more novel.  p_value: of the
     sample; window_p: of the stream's window.  reason: why `known` is None.  degraded: the stream is
-    in a domain without labels, or with so few that the adapted answer serves on.  observed_rate, observed_low,
+    in a domain without labels, or adapted to it still at a few.  observed_rate, observed_low,
     observed_high: see `ObservedRate`; None while nothing was observed.  provisional: the parts that
     a forget request dropped and that it is made without, see `Knowledge.provisional`.  adaptation:
     how the answer was adapted to the unlabelled domain; None if it was not.
