@@ -94,14 +94,20 @@ def test_a_domain_without_labels_shows_what_it_is_adapted_to(tmp_path) -> None:
     are adapted to, once that is computed beside serving."""
     with browsing(timed_home(tmp_path / "home")) as seen:
         rows = [*samples(32, 0, 1), *samples(120, 90, 2)]
-        assert seen.daemon is not None
-        for number, row in enumerate(rows, 1_001):
-            body = {"values": [int(value) for value in row], "captured_at_ns": number * SECOND_NS}
-            seen.daemon.say(json.dumps(body))
+        daemon = seen.daemon
+        assert daemon is not None
+
+        def say(number: int) -> None:
+            values = [int(value) for value in rows[min(number, len(rows) - 1)]]
+            at_ns = (1_001 + number) * SECOND_NS
+            daemon.say(json.dumps({"values": values, "captured_at_ns": at_ns}))
+
+        for number in range(len(rows)):
+            say(number)
         seen.page.get_by_text("This domain has no labels yet").wait_for()
 
         def adapted() -> bool:
-            seen.daemon.say(json.dumps({**body, "captured_at_ns": body["captured_at_ns"] + 1}))
+            say(len(rows))
             return "the answers are adapted to its newest" in main(seen)
 
         until(adapted)
