@@ -8,12 +8,13 @@ get when each is held out; a p-value is a rank among them (Vovk et al. 2005).
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .blocks import Packed
-from .geometry import Codes, Geometry, fingerprint_of, keys_of
+from .geometry import Codes, Geometry, Joined, fingerprint_of, keys_of
 from .integers import ONE, Ints, mean, offsets, root
 from .joint import HeldOutSamples, NearestExemplars, ScoredSamples, join_scores
 from .memory import Key, Memory
@@ -184,10 +185,15 @@ class Calibration:
 
     def digest(self) -> str:
         """Hex SHA-256 of all numbers."""
-        return fingerprint_of(self.pack())
+        return fingerprint_of(self._joined())
 
     def pack(self) -> Packed:
-        """Return all numbers as arrays, for `digest` and for contributions to a fleet."""
+        """Return all numbers as arrays, for contributions to a fleet."""
+        found = self._joined()
+        return {k: one.whole() if isinstance(one, Joined) else one for k, one in found.items()}
+
+    def _joined(self) -> dict[str, NDArray[Any] | Joined]:
+        """Return what `pack` does, without a copy of the exemplars."""
         domains = sorted(self.scores)
         held_out = [self.scores[domain] for domain in domains]
         return {
@@ -201,7 +207,7 @@ class Calibration:
             "doubts": np.asarray([self.doubts.get(d, -1) for d in domains], dtype=np.int64),
             "near": self.exemplar_scales,
             **self._pack_times(),
-            **pack_exemplars(list(self.exemplars)),
+            **pack_exemplars(self.exemplars),
         }
 
     def _pack_times(self) -> Packed:
@@ -245,13 +251,7 @@ def calibrate(
     many: scores follow from means of neighbouring ranks (`rank_means`), the reference scores of a
     concept are those of its own samples.
     """
-    held: dict[Key, list[Codes]] = {}
-    counts = memory.counts
-    for domain, label, codes in facts:
-        if len(codes) and counts.get((domain, label), 0) != 1:
-            held.setdefault((domain, label), []).append(codes)
-    # Release each concept's batches as they are joined: two copies would double the peak memory.
-    coded = {key: Codes.concat(held.pop(key)) for key in sorted(held)}
+    coded = _codes_by_concept(memory, facts)
     # Samples are compared within their domain only, so learning in one domain changes no other.
     parts = memory.parts
     in_time = {key: one for key, one in (orders or {}).items() if key in coded and one.splits}
@@ -300,6 +300,17 @@ def calibrate(
             if switches is not None:
                 made.switches[domain] = switches
     return made
+
+
+def _codes_by_concept(memory: Memory, facts: Iterable[Fact]) -> dict[Key, Codes]:
+    """Return the codes of each concept with more than one sample, by sorted key."""
+    held: dict[Key, list[Codes]] = {}
+    counts = memory.counts
+    for domain, label, codes in facts:
+        if len(codes) and counts.get((domain, label), 0) != 1:
+            held.setdefault((domain, label), []).append(codes)
+    # Release each concept's batches as they are joined: two copies would double the peak memory.
+    return {key: Codes.concat(held.pop(key)) for key in sorted(held)}
 
 
 def merge_calibrations(parts: Sequence[Calibration]) -> Calibration:

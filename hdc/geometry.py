@@ -18,10 +18,11 @@ float32 arithmetic is exact in any order of addition.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -478,20 +479,44 @@ def keys_of(codes: Codes) -> Words:
     return np.asarray((codes.bits * odd).sum(axis=1, dtype=np.uint64))
 
 
-def fingerprint_of(packed: Packed) -> str:
+@dataclass(frozen=True, slots=True, eq=False)
+class Joined:
+    """Arrays [n, ...] of whole numbers that count as one in a fingerprint, without a copy of all.
+
+    dtype: of the whole.  parts: at least one, of any dtype.
+    """
+
+    dtype: np.dtype[Any]
+    parts: Sequence[NDArray[Any]]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the whole."""
+        return (sum(map(len, self.parts)), *self.parts[0].shape[1:])
+
+    def whole(self) -> NDArray[Any]:
+        """Return a copy of all parts."""
+        return np.concatenate(self.parts).astype(self.dtype)
+
+
+def fingerprint_of(packed: Mapping[str, NDArray[Any] | Joined]) -> str:
     """Hex SHA-256 over names, dtypes, shapes and little-endian bytes, in the order of names."""
     digest = hashlib.sha256()
     update_fingerprint(digest, packed)
     return digest.hexdigest()
 
 
-def update_fingerprint(digest: "hashlib._Hash", packed: Packed) -> None:
+def update_fingerprint(
+    digest: "hashlib._Hash", packed: Mapping[str, NDArray[Any] | Joined]
+) -> None:
     """Add arrays to the state of a `fingerprint_of`."""
     for name in sorted(packed):
-        array = np.ascontiguousarray(packed[name])
-        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        digest.update(f"{name} {array.dtype.kind}{array.dtype.itemsize} {array.shape};".encode())
-        digest.update(little.tobytes())
+        held = packed[name]
+        parts = held.parts if isinstance(held, Joined) else (held,)
+        digest.update(f"{name} {held.dtype.kind}{held.dtype.itemsize} {held.shape};".encode())
+        little = held.dtype.newbyteorder("<")
+        for part in parts:
+            digest.update(np.ascontiguousarray(part, dtype=little).reshape(-1).view(np.uint8).data)
 
 
 def checked_slices(width: int, slices: Slices) -> Slices:

@@ -4,16 +4,16 @@ The mean describes a class of many small groups poorly; its nearest sample descr
 hash of the code chooses the exemplars, so that the choice depends only on the set of samples.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isqrt
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import native
-from .blocks import Packed
-from .geometry import Codes, Geometry, Words, keys_of
+from .geometry import Codes, Geometry, Joined, Words, keys_of
 from .integers import Ints, all_ones, root
 from .layouts import ExemplarsLayout, lay_exemplars
 
@@ -31,6 +31,10 @@ NUMBERS_MAX: Final = 65_536
 
 CHUNK_NUMBERS: Final = 1 << 18
 """Differences computed at once: 1 MiB of float32, which fits the L2 cache of common processors."""
+
+
+NOTHING: Final = np.full(1, -1)
+"""No exemplar is left out for a single sample."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,8 +98,11 @@ def nearest(exemplars: Exemplars, columns: Floats, plane: Floats, own: Words | N
     own: keys uint64 [n] of samples of this concept.  One exemplar with the same key is the sample
     itself and is skipped.
     """
-    made = np.full((len(columns), 2), -1, dtype=np.int64)
     itself = np.full(len(columns), -1) if own is None else _places(exemplars, own)
+    made = _nearest_in_c(exemplars, columns, plane, itself)
+    if made is not None:
+        return made
+    made = np.full((len(columns), 2), -1, dtype=np.int64)
     step = max(1, CHUNK_NUMBERS // max(1, exemplars.columns.size))
     for at in range(0, len(columns), step):
         part = slice(at, at + step)
@@ -109,18 +116,31 @@ def nearest(exemplars: Exemplars, columns: Floats, plane: Floats, own: Words | N
     return made
 
 
+def _nearest_in_c(
+    exemplars: Exemplars,
+    columns: NDArray[np.number],
+    plane: NDArray[np.number],
+    without: NDArray[np.integer],
+) -> Ints | None:
+    """Compute `nearest` in C, None if it cannot.  without: the exemplar that does not count, for
+    each sample; -1 for none."""
+    kernel, layout = native.KERNEL, exemplars.layout
+    if kernel is None or layout is None or not len(columns):
+        return None
+    made = np.empty((len(columns), 2), dtype=np.int64)
+    work = np.empty(columns.shape[1] + plane.shape[1], dtype=np.float32)
+    rows = (np.ascontiguousarray(one, dtype=np.int64) for one in (columns, plane, without))
+    return made if kernel.exemplars(layout, *rows, made, work) else None
+
+
 def nearest_to_one(exemplars: Exemplars, columns: Ints, plane: Ints) -> tuple[int, int]:
     """Compute `nearest` for one sample, int64 [k] and [r], that is not in the memory."""
     if not len(exemplars):
         return -1, -1
-    kernel, layout = native.KERNEL, exemplars.layout
-    if kernel is not None and layout is not None:
-        made = np.empty(2, dtype=np.int64)
-        work = np.empty(len(columns) + len(plane), dtype=np.float32)
-        sample = (np.ascontiguousarray(one, dtype=np.int64) for one in (columns, plane))
-        if kernel.exemplars(layout, *sample, made, work):
-            by_columns, by_plane = made.tolist()
-            return by_columns, by_plane
+    made = _nearest_in_c(exemplars, columns[None], plane[None], NOTHING)
+    if made is not None:
+        by_columns, by_plane = made[0].tolist()
+        return by_columns, by_plane
     apart = np.subtract(exemplars.columns, columns.astype(np.float32))
     np.abs(apart, out=apart)
     away = np.subtract(exemplars.plane, plane.astype(np.float32), dtype=np.float64)
@@ -129,18 +149,15 @@ def nearest_to_one(exemplars: Exemplars, columns: Ints, plane: Ints) -> tuple[in
     return int(least), isqrt(int(np.vecdot(away, away).min()))
 
 
-def pack_exemplars(held: list[Exemplars]) -> Packed:
+def pack_exemplars(held: Sequence[Exemplars]) -> dict[str, NDArray[Any] | Joined]:
     """Return all exemplars as integer arrays, with the number of rows of each concept."""
-    empty = np.empty((0, 0), dtype=np.float32)
-    columns = [e.columns for e in held]
-    plane = [e.plane for e in held]
+    sizes = [[len(e), len(e.columns), len(e.plane)] for e in held]
+    empty, whole = np.empty((0, 0), dtype=np.float32), np.dtype(np.int32)
     return {
-        "exemplars.sizes": np.asarray(
-            [[len(e), len(e.columns), len(e.plane)] for e in held], dtype=np.int64
-        ),
+        "exemplars.sizes": np.asarray(sizes, dtype=np.int64),
         "exemplars.keys": np.concatenate([np.empty(0, dtype=np.uint64), *(e.keys for e in held)]),
-        "exemplars.columns": (np.concatenate(columns) if held else empty).astype(np.int32),
-        "exemplars.plane": (np.concatenate(plane) if held else empty).astype(np.int32),
+        "exemplars.columns": Joined(whole, [e.columns for e in held] or [empty]),
+        "exemplars.plane": Joined(whole, [e.plane for e in held] or [empty]),
     }
 
 

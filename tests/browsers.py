@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Error as PlaywrightError
 
 from benchmarks.console import pages
 from benchmarks.console.browser import CHROMIUM, DESKTOP, PHONE, chromium
-from tests.daemons import DIE_WITH_PARENT, WAIT_S, Process
+from tests.daemons import DIE_WITH_PARENT, START, WAIT_S, Process
 
 PAGE_MS = 60_000
 """Longest wait of a browser's step, on a busy machine."""
@@ -72,8 +73,14 @@ class Seen:
             self.problems.append(message.text)
 
     def goto(self, path: str) -> None:
-        """Open a screen."""
-        self.page.goto(self.console.address + path)
+        """Open a screen.  A page that waits for the daemon reloads once it is back, which may abort
+        a navigation: it is then repeated."""
+        try:
+            self.page.goto(self.console.address + path)
+        except PlaywrightError as error:
+            if "ERR_ABORTED" not in str(error):
+                raise
+            self.page.goto(self.console.address + path)
 
     def screenshots(self, name: str, folder: Path) -> list[Path]:
         """Save the page on a desktop and a phone, in light and dark."""
@@ -91,13 +98,15 @@ class Seen:
 
 
 @contextmanager
-def browsing(folder: Path, *, daemon: bool = True, role: str = "owner") -> Iterator[Seen]:
+def browsing(
+    folder: Path, *, daemon: bool = True, role: str = "owner", start: str = START
+) -> Iterator[Seen]:
     """Yield a page that is logged in to the console of a home, whose daemon runs.
 
-    daemon: False: no daemon is started, and the folder may be empty.
+    daemon: False: no daemon is started, and the folder may be empty.  start: code that runs it.
     """
     folder.mkdir(exist_ok=True)
-    running = Process(folder) if daemon else None
+    running = Process(folder, start) if daemon else None
     seen = Seen(folder, None, ConsoleProcess(folder), running, None)
     if running is not None:
         drain(seen)

@@ -7,6 +7,7 @@ import http.client
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
@@ -43,7 +44,7 @@ class Console:
 
     def __init__(self, folder: Path, settings: WebSettings) -> None:
         self.folder = folder
-        self.application = Application(folder, settings)
+        self.application = Application(folder, settings, ThreadPoolExecutor(1))
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()

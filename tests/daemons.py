@@ -80,6 +80,25 @@ def served(folder: Path) -> Iterator[Served]:
 
 START = "from edge.cli.entry import main; main()"
 
+HELD = f"""
+from edge.home.home import Home
+goes_on = Home.advances_forget.fget
+def held(home):
+    return (home.folder / ("erasing" if home.runtime.erasing else "deriving")).exists()
+Home.advances_forget = property(lambda home: not held(home) and goes_on(home))
+{START}
+"""
+"""A daemon whose forget requests wait before each step while a file of its name is there."""
+
+
+def until(done: Callable[[], Any]) -> Any:
+    """Wait until a value is true, and return it; fails after a time."""
+    end = time.monotonic() + WAIT_S
+    while not (found := done()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+    return found
+
 
 class Process:
     """A daemon in its own process, ready once created.  start: code that runs the program."""

@@ -28,7 +28,7 @@ from hdc.geometry import Geometry
 from hdc.integers import Ints, combine
 from hdc.joint import NearestExemplars, ScoredSamples, join_one_score
 from hdc.memory import Memory
-from hdc.neighbours import Exemplars, coordinates, nearest_to_one
+from hdc.neighbours import Exemplars, coordinates, nearest, nearest_to_one
 
 Result = TypeVar("Result")
 WIDTHS = (1, 2, 3, 7, 8, 9, 24, 31, 33, 63, 64, 65, 127, 128, 129, 200, 255, 257, 700, 1280, 2064)
@@ -226,6 +226,10 @@ def check_exemplars(kernel: native.Kernel, seed: int) -> None:
     first, second = (random.integers(-most, most, size) for size in (sizes[1], sizes[3]))
     found, expected = both(kernel, lambda: nearest_to_one(held, first, second))
     assert found == expected
+    rows = min(sizes[0], sizes[2])
+    own = np.where(random.random(rows) < 0.5, held.keys[:rows], np.uint64(1 << 40))
+    many, expected_many = both(kernel, lambda: nearest(held, columns[:rows], plane[:rows], own))
+    assert many.tolist() == expected_many.tolist()
 
 
 def check_joint(kernel: native.Kernel, seed: int) -> None:

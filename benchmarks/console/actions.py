@@ -75,8 +75,10 @@ def _labels(run: ActionRun, _home: Path, ids: list[str]) -> Iterator[Step]:
 
 
 def _knowledge(_run: ActionRun, _home: Path, ids: list[str]) -> Iterator[Step]:
-    yield "knowledge-keep", {"id": ids[0], "label": LABEL}, f"Kept as {LABEL}"
-    yield "knowledge-relabel", {"id": ids[0], "label": OTHER}, f"is now {OTHER}"
+    yield "knowledge-keep", {"observation": ids[0], "label": LABEL}, f"Kept as {LABEL}"
+    again: Form = {"observation": ids[0], "label": LABEL}
+    yield "knowledge-look-again", again, f"{LABEL} is checked again"
+    yield "knowledge-relabel", {"observation": ids[0], "label": OTHER}, f"is now {OTHER}"
     names: Form = {"kind": "label", "old": OTHER, "new": LABEL}
     yield "knowledge-preview", names, "1 example"
     yield "knowledge-rename", names, f"changed from {OTHER} to {LABEL}"

@@ -1,12 +1,15 @@
 """Pages without a browser: sessions that ask as often as the script of a page does.
 
 A browser takes processor time of its own, on the machine of the person.  So the cost of open pages
-is measured with these, and the browser measures paint and accessibility.
+is measured with these, and the browser measures paint and accessibility.  Their process stands for
+other machines: it runs at the lowest priority, while the console and the daemon run as they are
+installed.
 """
 
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import subprocess
 import threading
@@ -20,7 +23,15 @@ from typing import Any
 from ..daemon.fixture import AURICLE, PYTHON, ROOT
 
 REFRESH_S = 2.0
-"""Seconds between two refreshes of the cards, as in edge/web/templates/now.html."""
+"""Seconds between two refreshes of a page: `throttle:2s` in edge/web/templates/now.html and
+health.html, `WATCH_MS` in edge/web/static/label.js."""
+
+OTHER_MACHINE = 19
+"""Niceness of the pages' process, the largest: people's browsers run on other machines."""
+
+REFRESHED = ("now-cards", "health-state", "label-ids?limit=100", "now-cards", "")
+"""What the pages refresh, in turn: two of five are on the screen Now, and one on one that follows
+live data without a refresh (Knowledge, History)."""
 
 READY_S = 60.0
 """Generous, so that a slow machine does not fail."""
@@ -111,10 +122,11 @@ class PageSession:
         connection.close()
 
 
-def stay_on_now(session: PageSession, until: threading.Event) -> None:
-    """Refresh the cards of the screen Now until an event is set."""
-    while not until.wait(REFRESH_S):
-        session.ask("GET", "now-cards")
+def stay(session: PageSession, address: str, until: threading.Event) -> None:
+    """Refresh what a page shows until an event is set.  address: empty for none."""
+    while address and not until.wait(REFRESH_S):
+        status, _, body = session.ask("GET", address)
+        assert status == http.client.OK, body[:500]
 
 
 def main(home: str, count: int) -> None:
@@ -123,15 +135,13 @@ def main(home: str, count: int) -> None:
     import sys
 
     console = ConsoleProcess(Path(home))
+    os.nice(OTHER_MACHINE)
     ended = threading.Event()
-    sessions = [PageSession(console) for _ in range(count)]
-    threads = [
-        threading.Thread(target=work, args=(session, ended), daemon=True)
-        for session in sessions
-        for work in (PageSession.listen, stay_on_now)
-    ]
-    for thread in threads:
-        thread.start()
+    for number in range(count):
+        session = PageSession(console)
+        threading.Thread(target=session.listen, args=(ended,), daemon=True).start()
+        page = session, REFRESHED[number % len(REFRESHED)], ended
+        threading.Thread(target=stay, args=page, daemon=True).start()
     print(console.process.pid, flush=True)
     sys.stdin.read()
     ended.set()

@@ -3,7 +3,12 @@
 `label_50_to_effect_ms`: from the request that labels 50 pictures, as the page sends it, until a new
 picture of that kind gets the label as its answer, in a home that knows 1,000 pictures.
 `daemon_p99_ratio_ten_pages`: 99th percentile of a decision's latency with ten open pages over that
-without the console; both in turns, the median of the rounds counts.  `page_rss_mib`: resident
+without the console; both in turns, the median of the rounds counts.  Four of the pages are on Now,
+two each on Health and Label, and two on screens that only listen; all of them follow live data.
+Their process stands for people's browsers on other machines, so it has the lowest priority; the
+console and the daemon have that of an installation.  Programs that have nothing to do with the
+benchmark make both latencies larger by chance: `busy` in the rows is the share of the processors
+that all programs used.  `page_rss_mib`: resident
 memory of the console after every screen was opened and axe-core has run.  `actions_tested`: kinds
 of actions (POST routes) that were performed and had their effect; `actions` in the rows counts all.
 `axe_serious`: serious and critical findings of axe-core on all screens, in two sizes and themes.
@@ -17,6 +22,7 @@ import statistics
 import subprocess
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +32,7 @@ from ..daemon.driver import LoadDriver
 from ..daemon.fixture import (
     AURICLE,
     MosquittoBroker,
+    cpu_s,
     daemon_command,
     free_port,
     make_home,
@@ -250,26 +257,53 @@ def _load(folder: Path) -> tuple[dict[str, float], list[BenchmarkRow]]:
     home = place / "home"
     make_home(home, broker.port, COLUMNS)
     lines = vectors(COLUMNS, int(PER_S * PACED_S))
-    tails: dict[str, list[float]] = {"without the console": [], "ten pages open": []}
-    with running(daemon_command(home), place / "daemon.log"):
+    without: list[Turn] = []
+    opened: list[Turn] = []
+    with running(daemon_command(home), place / "daemon.log") as daemon:
         driver = LoadDriver(broker.port)
         driver.await_answer(lines[0])
         driver.pace(lines, PER_S)  # caches and allocator have grown by then
         for _ in range(ROUNDS):
-            tails["without the console"].append(driver.pace(lines, PER_S).p99_ms)
+            without.append(_turn(driver, lines, daemon.pid))
             with open_pages(home, PAGES):
                 time.sleep(2.0)
-                tails["ten pages open"].append(driver.pace(lines, PER_S).p99_ms)
+                opened.append(_turn(driver, lines, daemon.pid))
         driver.close()
     broker.kill()
-    rows = [
-        BenchmarkRow(name, f"p99_ms, turn {number}", value)
-        for name, values in tails.items()
-        for number, value in enumerate(values, 1)
-    ]
-    without, opened = (statistics.median(values) for values in tails.values())
-    rows += [
-        BenchmarkRow("without the console", "p99_ms", without),
-        BenchmarkRow("ten pages open", "p99_ms", opened),
-    ]
-    return {"daemon_p99_ratio_ten_pages": opened / without}, rows
+    rows: list[BenchmarkRow] = []
+    tails: list[float] = []
+    for name, turns in (("without the console", without), ("ten pages open", opened)):
+        for number, one in enumerate(turns, 1):
+            rows.append(BenchmarkRow(name, f"p99_ms, turn {number}", one.p99_ms))
+        tails.append(statistics.median(one.p99_ms for one in turns))
+        share = statistics.median(one.daemon_share for one in turns)
+        busy = statistics.median(one.busy for one in turns)
+        rows.append(BenchmarkRow(name, "p99_ms", tails[-1]))
+        rows.append(BenchmarkRow(name, "daemon's share of a processor", share))
+        rows.append(BenchmarkRow(name, "busy", busy))
+    return {"daemon_p99_ratio_ten_pages": tails[1] / tails[0]}, rows
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One measurement.  daemon_share: of one processor.  busy: share of all processors that all
+    programs of the machine used."""
+
+    p99_ms: float
+    daemon_share: float
+    busy: float
+
+
+def _turn(driver: LoadDriver, lines: list[str], daemon: int) -> Turn:
+    begun, used, (work, total) = time.monotonic(), cpu_s(daemon), _machine_s()
+    pace = driver.pace(lines, PER_S)
+    seconds, (work_after, total_after) = time.monotonic() - begun, _machine_s()
+    busy = (work_after - work) / (total_after - total)
+    return Turn(pace.p99_ms, (cpu_s(daemon) - used) / seconds, busy)
+
+
+def _machine_s() -> tuple[int, int]:
+    """Return the processor time of all programs, and with that in which none ran (proc(5))."""
+    fields = Path("/proc/stat").read_text("ascii").splitlines()[0].split()[1:9]
+    times = [int(one) for one in fields]
+    return sum(times) - times[3] - times[4], sum(times)

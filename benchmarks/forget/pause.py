@@ -13,15 +13,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean, stdev
 from tempfile import TemporaryDirectory
 
-from edge.core import AdvanceForget, ForgetRequest, Observation, Receipt, Selector, limits
+from edge.core import AdvanceForget, ForgetRequest, Observation, Receipt, Selector
 from edge.home import Home
 
+from ..scale.measure import SAMPLE_FACTS
 from ..scale.worlds import SizedHome
 
 WARM_UP = 200
 """Decisions before anything is measured: the first ones derive what the file does not keep."""
+
+QUIET = 400
+"""Decisions before and after a forget that say what one costs without it."""
 
 PERIOD_S = 0.01
 """Time from one observation to the next: a hundred a second, as a machine's sensors send them."""
@@ -33,12 +38,15 @@ LIMIT_S = 300.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gaps:
     """What one request cost.  longest_ms: between two decisions that were due at once.  turn_ms:
-    most processor time of the serving thread for one turn of the loop.  cpu_s: of all threads, less
-    what as many decisions cost without it.  wall_s: from the request to the receipt."""
+    most processor time of the serving thread for one turn of the loop.  cpu_s: of all other
+    threads, of the serving thread outside of decisions, and of decisions beyond what as many cost
+    without it.  noise_s: the standard error of the last part.  wall_s: from the request to the
+    receipt."""
 
     longest_ms: float
     turn_ms: float
     cpu_s: float
+    noise_s: float
     wall_s: float
     decisions: int
     marked: int
@@ -53,6 +61,7 @@ class Stream:
 
         self._rows = world.rows(np.arange(2_000), 99)
         self.marked = 0
+        self.decided: list[float] = []
 
     def turn(self, event: ForgetRequest | None = None) -> list[object]:
         """Do what a turn of the loop does, and decide once; the messages."""
@@ -64,6 +73,7 @@ class Stream:
             found += home.feed(event)
         self._number += 1
         row = self._rows[self._number % len(self._rows)]
+        began = time.thread_time()
         seen = home.feed(
             Observation(
                 stream="s",
@@ -73,6 +83,7 @@ class Stream:
                 id=f"seen {self._number}",
             )
         )
+        self.decided.append(time.thread_time() - began)
         self.marked += any(getattr(one, "provisional", ()) for one in seen)
         return found
 
@@ -86,39 +97,42 @@ class Stream:
 
     def forget(self, request: ForgetRequest) -> Gaps:
         """Forget while deciding."""
-        self.marked = 0
-        begun, cpu = time.perf_counter(), time.process_time()
-        spent, used, found = [0.0], [0.0], list[object]()
+        quiet = self._quiet()
+        self.marked, self.decided = 0, []
+        begun, cpu, own = time.perf_counter(), time.process_time(), time.thread_time()
+        spent, used, found = list[float](), list[float](), list[object]()
         event: ForgetRequest | None = request
         while not any(isinstance(one, Receipt) for one in found):
-            now, own = time.perf_counter(), time.thread_time()
+            now, at = time.perf_counter(), time.thread_time()
             found = self.turn(event)
             event = None
             spent.append(time.perf_counter() - now)
-            used.append(time.thread_time() - own)
+            used.append(time.thread_time() - at)
             time.sleep(max(0.0, PERIOD_S - spent[-1]))
             if now - begun > LIMIT_S:
                 raise TimeoutError(f"{request.request_id}: {self.home.runtime.pending_forgets()}")
-        cpu_s, wall_s = time.process_time() - cpu, time.perf_counter() - begun
-        marked = self.marked
+        others = (time.process_time() - cpu) - (time.thread_time() - own)
+        wall_s, marked, decided = time.perf_counter() - begun, self.marked, tuple(self.decided)
         self.settle()
-        cost = self._cost_s() * len(spent)
-        longest, turn = max(spent) * 1e3, max(used) * 1e3
+        quiet += self._quiet()
+        more = sum(decided) - len(decided) * mean(quiet)
         return Gaps(
-            longest_ms=longest,
-            turn_ms=turn,
-            cpu_s=max(0.0, cpu_s - cost),
+            longest_ms=max(spent) * 1e3,
+            turn_ms=max(used) * 1e3,
+            cpu_s=others + sum(used) - sum(decided) + max(0.0, more),
+            noise_s=stdev(quiet) * len(decided) * (1 / len(decided) + 1 / len(quiet)) ** 0.5,
             wall_s=wall_s,
             decisions=len(spent),
             marked=marked,
         )
 
-    def _cost_s(self) -> float:
-        """What a turn without a forget costs."""
-        began = time.process_time()
-        for _ in range(WARM_UP):
+    def _quiet(self) -> list[float]:
+        """What decisions cost without a forget."""
+        self.decided = []
+        for _ in range(QUIET):
             self.turn()
-        return (time.process_time() - began) / WARM_UP
+            time.sleep(PERIOD_S / 4)
+        return self.decided
 
 
 def measure(world: SizedHome, written: Path) -> dict[str, float]:
@@ -131,7 +145,7 @@ def measure(world: SizedHome, written: Path) -> dict[str, float]:
             stream = Stream(world, home)
             stream.settle()
             made["quiet_ms"] = _longest(stream)
-            sample = set(home.store.sample(limits.GEOMETRY_FACTS_MAX).ids)
+            sample = set(home.store.sample(SAMPLE_FACTS).ids)
             ids = [f"fact {number}" for number in range(world.facts)]
             out = next(one for one in ids if one not in sample)
             found = {
@@ -153,6 +167,7 @@ def measure(world: SizedHome, written: Path) -> dict[str, float]:
                     f"pause_ms_{name}": gaps.longest_ms,
                     f"turn_cpu_ms_{name}": gaps.turn_ms,
                     f"cpu_s_{name}": gaps.cpu_s,
+                    f"cpu_noise_s_{name}": gaps.noise_s,
                     f"wall_s_{name}": gaps.wall_s,
                 }
     return made

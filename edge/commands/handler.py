@@ -37,8 +37,8 @@ FRESH: Final = frozenset({"adaptors", "candidates", "status", "health"}) | (
     LOCAL_COMMANDS.keys() - COMMANDS.keys() - {"label-many", "unlabel", "undo"}
 )
 """Commands without a journal entry: a repeated one gets a new answer.  They only read, except
-`false-alarm-rate` and `adaptation`, which open the home and its journal again, and `bundle-record`
-and `bundle-remove`, which refuse to do the same twice."""
+`keep-label`, which may be repeated, `false-alarm-rate` and `adaptation`, which open the home and
+its journal again, and `bundle-record` and `bundle-remove`, which refuse to do the same twice."""
 
 COUNT_S: Final = 0.004
 """Longest count of agreeing observations in one turn of the loop: as long as its decisions may take
@@ -212,7 +212,8 @@ class CommandHandler:
     @staticmethod
     def changes(order: "PendingCommand | ReceivedContribution") -> bool:
         """Return whether a command does more than read."""
-        return not (isinstance(order, PendingCommand) and order.verb in FRESH)
+        reads = FRESH - {"keep-label"}
+        return not (isinstance(order, PendingCommand) and order.verb in reads)
 
     def maintain(self) -> None:
         """Publish contributions, check bundle trials and delete old records of actions; call it
@@ -244,15 +245,19 @@ class CommandHandler:
         else:
             self._failed.pop(doing, None)
 
-    def refuse(self, order: "PendingCommand | ReceivedContribution", reason: str) -> None:
-        """Answer a command that cannot be executed now."""
+    def refuse(
+        self, order: "PendingCommand | ReceivedContribution", reason: str, hint: str = ""
+    ) -> None:
+        """Answer a command that cannot be executed now.  hint: what to do before it is sent
+        again."""
         if not isinstance(order, PendingCommand):
             log.warning("contribution_not_adopted", device=order.device, reason=reason)
             return
         name = (
             order.parsed.request.id if isinstance(order.parsed, ParsedCommand) else order.parsed.id
         )
-        refusal = Refusal(reason, "send it again later, with the same id", name)
+        again = "send it again later, with the same id"
+        refusal = Refusal(reason, f"{hint}; then {again}" if hint else again, name)
         self._answer(order, refused(order.verb, refusal), kept=False)
 
     def _parse(self, arrival: InboundMessage, verb: str) -> ParsedCommand | Refusal:

@@ -18,6 +18,8 @@ from .requests import (
     ForgetPreviewCommand,
     GalleryCommand,
     HistoryCommand,
+    KeepLabelCommand,
+    KeptLabelsCommand,
     PolicyCommand,
     RateCommand,
     RawCommand,
@@ -136,7 +138,10 @@ def _receipts(request: Request, context: CommandContext) -> Iterator[tuple[str, 
     home = open_home(request, context)
     store, pending = home.store, home.runtime.pending_forgets()
     yield "pending", [msgspec.to_builtins(one) for one in pending]
-    yield "receipts", store.lists.receipts(request.limit)
+    yield "problem", home.forget_problem
+    waiting = {one.request_id for one in pending}
+    listed = store.lists.receipts(request.limit)
+    yield "receipts", [one for one in listed if one["request_id"] not in waiting]
     yield "total", store.receipt_count()
 
 
@@ -150,6 +155,44 @@ def _agreeing(request: Request, context: CommandContext) -> Iterator[tuple[str, 
     assert isinstance(request, AgreeingCommand)
     gallery = open_home(request, context).gallery
     yield "observation_ids", list(gallery.agreeing(request.undo_id, request.label))
+
+
+def _keep_label(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..storage import LABEL_KEPT, HistoryEvent
+
+    assert isinstance(request, KeepLabelCommand)
+    home = open_home(request, context)
+    name, label, history = request.observation_id, request.label, home.history
+    fact = home.store.get(name)
+    if request.kept and (fact is None or fact.label != label):
+        raise EdgeError(
+            f"keeping the label {label!r} of {name!r}: it has another label by now, or none",
+            "look at its label again",
+        )
+    # What happened before it must not be mistaken for a failure of this event.
+    context.record_history()
+    if not request.kept:
+        history.take_back_kept(name, label)
+    elif not history.kept_labels([(name, label)]):
+        event = HistoryEvent(
+            at_ns=context.now_ns(),
+            kind=LABEL_KEPT,
+            domain=fact.domain if fact is not None else "",
+            text=f"The label {label} of an observation was checked and kept",
+            fields={"label": label},
+            observation_ids=(name,),
+        )
+        history.append([event])
+        if history.problem:
+            raise StateError(f"keeping the label: {history.problem}", "check the disk")
+    yield "kept", request.kept
+
+
+def _kept_labels(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    assert isinstance(request, KeptLabelsCommand)
+    given = [(one.observation_id, one.label) for one in request.labels]
+    found = open_home(request, context).history.kept_labels(given)
+    yield "labels", [{"observation_id": key, "label": label} for key, label in found]
 
 
 def _list_actions(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
@@ -244,6 +287,8 @@ QUERIES: Final[dict[str, Callable[[Any, CommandContext], Iterator[tuple[str, Any
     "receipts": _receipts,
     "knowledge": _knowledge,
     "actions": _list_actions,
+    "keep-label": _keep_label,
+    "kept-labels": _kept_labels,
     "agreeing": _agreeing,
     "status": _status,
     "health": _health,

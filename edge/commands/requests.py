@@ -138,6 +138,28 @@ class ActionsCommand(Request, frozen=True, tag="actions"):
     """List the actions of people in the last ten minutes."""
 
 
+class KeepLabelCommand(Request, frozen=True, kw_only=True, tag="keep-label"):
+    """Record that a person has checked a label that looked wrong and keeps it.  kept: false takes
+    that back."""
+
+    observation_id: Name
+    label: Name
+    kept: bool = True
+
+
+class KeptLabel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One label of `kept-labels`."""
+
+    observation_id: Name
+    label: Name
+
+
+class KeptLabelsCommand(Request, frozen=True, tag="kept-labels"):
+    """List those of some labels that a person has checked and kept."""
+
+    labels: Annotated[tuple[KeptLabel, ...], msgspec.Meta(max_length=IDS_MAX)]
+
+
 class RelabelCommand(Request, frozen=True, tag="relabel"):
     """Give the selected facts another label, another domain, or both."""
 
@@ -403,6 +425,8 @@ LOCAL_COMMANDS: Final[dict[str, type[Request]]] = COMMANDS | {
         UnlabelCommand,
         UndoCommand,
         ActionsCommand,
+        KeepLabelCommand,
+        KeptLabelsCommand,
         BundleRecordCommand,
         BundleRemoveCommand,
     )

@@ -134,6 +134,7 @@ if TYPE_CHECKING:
         AdvanceForget,
         CompleteForget,
         ExcludeFacts,
+        ForgetProgress,
         PendingForget,
         RenameDomain,
     )
@@ -156,7 +157,9 @@ if TYPE_CHECKING:
         PlacedDomain,
         Receipt,
         SeriesForgotten,
+        SeriesRange,
     )
+    from .receipts import SUMS, summed_devices
     from .retraining import OVERFLOW, derive_arrays, result_without_record, train_again
     from .router import Router, fit_router
     from .runtime import Runtime
@@ -298,6 +301,7 @@ else:
                 "AdvanceForget",
                 "CompleteForget",
                 "ExcludeFacts",
+                "ForgetProgress",
                 "PendingForget",
                 "RenameDomain",
             ),
@@ -320,7 +324,9 @@ else:
                 "PlacedDomain",
                 "Receipt",
                 "SeriesForgotten",
+                "SeriesRange",
             ),
+            "receipts": ("SUMS", "summed_devices"),
             "retraining": ("OVERFLOW", "derive_arrays", "result_without_record", "train_again"),
             "router": ("Router", "fit_router"),
             "runtime": ("Runtime",),
@@ -350,6 +356,7 @@ __all__ = [
     "OVERFLOW",
     "RECALIBRATION_VERSION",
     "SKETCHES_MAX",
+    "SUMS",
     "SUPPORT_FACTS_MAX",
     "TEXT_CHARS_MAX",
     "Acknowledgement",
@@ -395,6 +402,7 @@ __all__ = [
     "FileFound",
     "FileKind",
     "FitGeometry",
+    "ForgetProgress",
     "ForgetRequest",
     "GeometryFitter",
     "GrowRequest",
@@ -435,6 +443,7 @@ __all__ = [
     "SeriesAnomaly",
     "SeriesForecast",
     "SeriesForgotten",
+    "SeriesRange",
     "SetOutput",
     "Sketches",
     "Span",
@@ -491,6 +500,7 @@ __all__ = [
     "sketch",
     "spreads",
     "stack_facts",
+    "summed_devices",
     "tap_spans",
     "train_again",
     "unnamed_side",

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .events import EraseFacts
+from .events import EraseFacts, ForgetRequest
 from .facts import Ledger
 from .pending_forgets import ExcludeFacts
 
@@ -150,7 +150,16 @@ def _signs(key: bytes, width: int) -> Floats:
     return signs
 
 
-def near_obstacle(ledger: Ledger, without: AbstractSet[str]) -> str:
+def guard_obstacle(event: ForgetRequest, ledger: Ledger) -> str:
+    """Return why a request cannot have near duplicates refused; '' if it can, or does not want
+    that."""
+    if event.duplicates != "near":
+        return ""
+    obstacle = _near_obstacle(ledger, frozenset(ledger.select(event.selector)))
+    return f"forgetting, and refusing near duplicates: {obstacle}" if obstacle else ""
+
+
+def _near_obstacle(ledger: Ledger, without: AbstractSet[str]) -> str:
     """Return why near duplicates cannot be refused in a ledger without some facts, '' if they can.
     Cost: a tenth of a second."""
     rows = ledger.sample(SAMPLE_FACTS, without=without).features

@@ -21,7 +21,7 @@ from .jobs import GrowthJob, GrowthResult
 from .knowledge import Contribution
 from .pending_forgets import AdvanceForget, CompleteForget, ExcludeFacts, RenameDomain
 from .recalibration import Recalibration
-from .receipt import DuplicateGuard, Receipt
+from .receipt import DuplicateGuard, Receipt, SeriesRange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,11 +250,12 @@ class ReleaseActions(msgspec.Struct, frozen=True):
 class EraseFacts(msgspec.Struct, frozen=True):
     """Ids to erase, with tombstones so that a redelivery is not learned again, and the receipt, all
     in one transaction.  The contents of facts and candidates, and these `contents` of observations
-    that the ledger does not hold, get tombstones too, see `Receipt.duplicates`."""
+    that the ledger does not hold, get tombstones too, see `Receipt.duplicates`; so do `ranges`."""
 
     ids: tuple[str, ...]
     receipt: Receipt
     contents: tuple[bytes, ...] = ()
+    ranges: tuple[SeriesRange, ...] = ()
 
     @property
     def duplicates(self) -> DuplicateGuard:
@@ -350,8 +351,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     sample; window_p: of the stream's window.  reason: why `known` is None.  degraded: the stream is
     in a domain without labels, or adapted to it still at a few.  observed_rate, observed_low,
     observed_high: see `ObservedRate`; None while nothing was observed.  provisional: the parts that
-    a forget request dropped and that it is made without, see `Knowledge.provisional`.  adaptation:
-    how the answer was adapted to the unlabelled domain; None if it was not.
+    a forget request dropped and that it is made without, and "judgement" while an adaptor answers
+    that was made again after one and is not judged yet; see `Knowledge.provisional`.
+    adaptation: how the answer was adapted to the unlabelled domain; None if it was not.
     """
 
     observation_id: str

@@ -287,6 +287,9 @@ class Ledger(Protocol):
         """Return whether this content was forgotten, or nearly this one where the request wanted
         near duplicates refused."""
 
+    def forgot_sample(self, stream: str, at_ns: int) -> bool:
+        """Return whether samples of a series at this time were forgotten."""
+
     def geometry(self) -> Mapping[str, NDArray[np.generic]] | None:
         """Return the frozen geometry's arrays, or None before one was fitted."""
 

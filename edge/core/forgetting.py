@@ -8,7 +8,7 @@ receipt follows then.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from itertools import chain
@@ -21,7 +21,7 @@ import hdc
 
 from .config import Config
 from .domain_merges import moved
-from .duplicates import near_obstacle
+from .duplicates import guard_obstacle
 from .events import (
     Acknowledgement,
     Effect,
@@ -29,11 +29,11 @@ from .events import (
     FitGeometry,
     ForgetRequest,
     Publish,
-    Rejected,
     StoreGeometry,
 )
 from .facts import Concept, Ledger, Selector
 from .forecasting import SeriesTracker
+from .forget_answers import other_selection, reject, still_pending
 from .knowledge import (
     GeometryFitter,
     GeometryRefit,
@@ -43,7 +43,7 @@ from .knowledge import (
     derive_knowledge,
 )
 from .learning import Learner
-from .matched import Matched
+from .matched import Matched, contents_of, streams_of
 from .pending_forgets import (
     AdvanceForget,
     CompleteForget,
@@ -53,10 +53,11 @@ from .pending_forgets import (
     RenameDomain,
 )
 from .receipt import Receipt
+from .receipt_issue import KnownDigest, complete_receipt
 from .receipts import (
     Rebuilt,
     add_evictions,
-    keyed_digest,
+    nothing_matches,
     placed_domains,
     subject_renames,
     write_receipt,
@@ -79,7 +80,8 @@ class RuntimeForgetting(ABC):
     """The part of a `Runtime` that forgets; it has the attributes named here.
 
     _pending: requests without a receipt by id, oldest first.  _erasing: those with facts that are
-    still in the ledger.  _queue: ids besides facts that wait to be erased.
+    still in the ledger.  _queue: ids besides facts that wait to be erased.  issued: receipts, by
+    request, that are stored and not published: remains of their facts may be in the file.
     _renames: domains that wait for another name.  _geometry_due: the
     geometry must be fitted again, or it is not known yet that it need not be.  _derived: the
     result of that, until it is installed.  _gone: what was forgotten since that began.
@@ -99,6 +101,8 @@ class RuntimeForgetting(ABC):
     _geometries: GeometryFitter
     _prefetched: BatchPrefetch
     _pending: dict[str, PendingForget]
+    issued: dict[str, Receipt]
+    _known_digest: KnownDigest
     _erasing: list[str]
     _queue: list[str]
     _renames: list[tuple[str, str]]
@@ -109,8 +113,8 @@ class RuntimeForgetting(ABC):
 
     @property
     def forgetting(self) -> bool:
-        """Whether a forget request is pending; feed `AdvanceForget` often then."""
-        return bool(self._pending)
+        """Whether a request is pending, or its receipt not published: feed `AdvanceForget`."""
+        return bool(self._pending or self.issued)
 
     @property
     def erasing(self) -> bool:
@@ -133,8 +137,10 @@ class RuntimeForgetting(ABC):
     @property
     def advances(self) -> bool:
         """Whether `AdvanceForget` would get the pending requests on now."""
-        if self._erasing or self._renames or not self._pending:
-            return bool(self._erasing or self._renames)
+        if self._erasing or self._renames or self.issued:
+            return True
+        if not self._pending:
+            return False
         if self._geometry_due:
             waits = self.knowledge.may_wait and not self._geometry_failed
             return not (waits and self._takes_geometry())
@@ -142,21 +148,31 @@ class RuntimeForgetting(ABC):
 
     def pending_forgets(self) -> tuple[ForgetProgress, ...]:
         """Return how far each pending request is, oldest first."""
+        receipts = self.issued | {key: one.receipt for key, one in self._pending.items()}
         return tuple(
             ForgetProgress(
                 request_id=key,
-                requested_at_ns=one.receipt.requested_at_ns,
+                requested_at_ns=one.requested_at_ns,
                 state="excluded" if key in self._erasing else "deriving",
-                deriving=self.awaiting,
-                facts=one.receipt.facts_forgotten,
+                deriving=("remains in the file",) if key in self.issued else self.awaiting,
+                facts=one.facts_forgotten,
             )
-            for key, one in self._pending.items()
+            for key, one in receipts.items()
         )
+
+    def leave_out_pending(self) -> None:
+        """Let the facts of pending requests that are still in the ledger count as absent.  For a
+        ledger that cannot be written; elsewhere they are erased.  Cost: one projection per fact."""
+        chosen = (self._pending[key].receipt.selector for key in self._erasing)
+        ids = sorted({key for selector in chosen for key in self._ledger.select(selector)})
+        if ids:
+            self.knowledge.remove(self._learner.facts(tuple(ids)), forgotten=True)
 
     def _restore_pending(self) -> None:
         """Go on with the requests that were pending when the ledger was last used."""
         found = self._ledger.pending_forgets()
-        self._pending = {one.receipt.request_id: one for one in found}
+        self._pending, self.issued = {one.receipt.request_id: one for one in found}, {}
+        self._known_digest = KnownDigest()
         self._erasing = [one.receipt.request_id for one in found if not one.excluded]
         self._queue = [key for one in found if not one.excluded for key in one.unlabelled]
         self._renames = [pair for one in found for pair in one.renames]
@@ -182,14 +198,14 @@ class RuntimeForgetting(ABC):
     def _forget(self, event: ForgetRequest) -> Iterator[Effect]:
         stored = self._ledger.receipt(event.request_id, event.selector)
         if stored is not None:
-            yield _repeated(event, stored)
+            yield self._repeated(event, stored)
             return
         if event.request_id in self._pending:
             yield self._progress(event)
             return
-        obstacle = self._near_obstacle(event)
+        obstacle = guard_obstacle(event, self._ledger)
         if obstacle:
-            yield _reject(event.request_id, obstacle, "nothing was forgotten; use exact duplicates")
+            yield reject(event.request_id, obstacle, "nothing was forgotten; use exact duplicates")
             return
         series = self.series.forget(event.selector)
         if not self._deferring:
@@ -199,14 +215,14 @@ class RuntimeForgetting(ABC):
         buffered = frozenset(self._session.select_unlabelled(event.selector))
         kept = frozenset(self._ledger.kept_facts(event.selector))
         matched = buffered | kept | frozenset(self._ledger.select_candidates(event.selector))
-        streams = self._streams_of(ids, buffered)
+        streams = streams_of(ids, buffered, self._ledger, self._session)
         recalibrated = self._levels.matching(event.selector, streams)
         traced = series or recalibrated or self._openings.holds(event.selector)
         if event.selector.empty or not (ids | matched or traced):
-            yield _reject(
+            yield reject(
                 event.request_id,
                 "forgetting: nothing matches the selection",
-                "name at least one of id, subject, stream, recording, domain, label, time range",
+                nothing_matches(self._ledger),
             )
             return
         # A redelivered observation may match while the fact of that id does not: the fact stays.
@@ -218,7 +234,8 @@ class RuntimeForgetting(ABC):
             streams=streams,
             recalibrated=recalibrated,
             series=series,
-            contents=self._contents_of(matched - ids - facts),
+            ranges=self.series.erased_ranges if event.duplicates != "off" else (),
+            contents=contents_of(matched - ids - facts, self._session),
         )
         self._prefetched.clear()
         self._session.forget(matched | ids)
@@ -266,7 +283,7 @@ class RuntimeForgetting(ABC):
             yield StoreGeometry(geometry)
         yield from levels
         yield from found.release()
-        yield EraseFacts(tuple(sorted(erased)), receipt, found.contents)
+        yield EraseFacts(tuple(sorted(erased)), receipt, found.contents, found.ranges)
         yield from ended
         yield Publish(receipt)
 
@@ -286,7 +303,8 @@ class RuntimeForgetting(ABC):
         shaped = bool(found.ids) and held is not None
         if held is not None and whole:
             shaped = self._geometries.shaped_by(held, found.ids)
-        before = "" if self._deriving or self.erasing else self.digest()
+        known = None if self._deriving or self.erasing else self._known_digest
+        before = known.get(self.knowledge, self._ledger, self._digest_now) if known else ""
         rebuilt = Rebuilt(before, "", (), frozen=shaped and not event.refit_geometry)
         receipt = write_receipt(event, leaving, rebuilt, self._ledger, renames)
         pending = PendingForget(
@@ -301,13 +319,15 @@ class RuntimeForgetting(ABC):
         self._pending[event.request_id] = pending
         self._queue.extend(pending.unlabelled)
         self._erasing.append(event.request_id)
-        if not whole and self.knowledge.may_wait:
-            self.knowledge.mask(leaving)
+        if not whole:
+            yield from self._growth.abandon(leaving.keys())
+            if self.knowledge.may_wait:
+                self.knowledge.mask(leaving)
         self._note_geometry(pending, found.ids if whole else None)
         yield from found.release()
         ids = tuple(sorted(found.ids))[:SLICE_FACTS]
         yield from self._exclude(pending, ids, found, event.requested_at_ns)
-        if not (self.erasing or self.awaiting):
+        if not (self.erasing or self.awaiting or self.knowledge.may_wait):
             yield from self._complete(event.requested_at_ns)
         else:
             yield self._progress(event)
@@ -343,6 +363,7 @@ class RuntimeForgetting(ABC):
         new = isinstance(found, Matched)
         streams = found.streams if isinstance(found, Matched) else found
         contents = found.contents if isinstance(found, Matched) else ()
+        ranges = found.ranges if isinstance(found, Matched) else ()
         known, selector = self.knowledge, pending.receipt.selector
         facts = self._learner.facts(ids)
         room = SLICE_FACTS - len(ids)
@@ -379,6 +400,7 @@ class RuntimeForgetting(ABC):
             request=pending if changed else None,
             duplicates=receipt.duplicates,
             contents=contents,
+            ranges=ranges,
         )
         yield from ended
 
@@ -387,13 +409,16 @@ class RuntimeForgetting(ABC):
     def _advance_forget(self, event: AdvanceForget) -> Iterator[Effect]:
         if not self._deferring:
             self.series.finish_replay()
+        if self.issued and not self._erasing:
+            yield from self._publish_issued()
+            return
         if not self._pending:
             return
         if self._erasing:
             pending = self._pending[self._erasing[0]]
             ids = self._ledger.select(pending.receipt.selector, SLICE_FACTS)
             self._session.forget(frozenset(ids))
-            streams = self._streams_of(ids, ())
+            streams = streams_of(ids, (), self._ledger, self._session)
             yield from self._exclude(pending, ids, streams, event.at_ns)
             return
         if self._renames:
@@ -401,8 +426,13 @@ class RuntimeForgetting(ABC):
             return
         if self._geometry_due:
             yield from self._install_geometry()
-        if not self.awaiting:
-            yield from self._complete(event.at_ns)
+        if self.awaiting:
+            return
+        if self.knowledge.may_wait and not self._known_digest.knows(self.knowledge, self._ledger):
+            # A step of its own.
+            self._known_digest.get(self.knowledge, self._ledger, self._digest_now)
+            return
+        yield from self._complete(event.at_ns)
 
     def _rename_next(self) -> Iterator[Effect]:
         """Move a slice of facts out of a domain that names a forgotten subject, or end its name."""
@@ -459,31 +489,42 @@ class RuntimeForgetting(ABC):
                 self._pending[key] = replace(one, receipt=receipt)
 
     def _complete(self, at_ns: int) -> Iterator[Effect]:
-        """Issue the receipts of all pending requests."""
-        after = self.digest()
+        """Store the receipts of all pending requests.  Where decisions go on meanwhile, they are
+        published with the next `AdvanceForget`."""
+        after = self._known_digest.get(self.knowledge, self._ledger, self._digest_now)
         pending, self._pending = tuple(self._pending.values()), {}
         self.knowledge.dropped.pending = False
         yield from self._levels.rebase(self.knowledge)
         for one in pending:
-            digest = keyed_digest(one.receipt.request_id, after, self._ledger)
-            receipt = replace(
-                one.receipt,
-                digest_after=digest,
-                placed=placed_domains(one.domains, self._ledger, dict(one.renames)),
-                completed_at_ns=max(1, at_ns),
-                devices=self._ledger.device_orders(one.receipt.request_id, ()),
-            )
+            receipt = complete_receipt(one, self._ledger, after, at_ns)
+            self.issued[receipt.request_id] = receipt
             yield CompleteForget(receipt)
-            yield Publish(receipt)
+        if not self.knowledge.may_wait:
+            yield from self._publish_issued()
+
+    def _digest_now(self) -> str:
+        # Thresholds are those that serve where nothing is waited for: windows stay as they are.
+        known = self.knowledge
+        return known.digest(self._model.card.fingerprint) if known.may_wait else self.digest()
+
+    def _publish_issued(self) -> Iterator[Effect]:
+        issued, self.issued = tuple(self.issued.values()), {}
+        yield from map(Publish, issued)
 
     def _progress(self, event: ForgetRequest) -> Publish:
         """Answer a request that is accepted and not complete."""
         pending = self._pending[event.request_id]
         if pending.receipt.selector != event.selector:
-            return _other_selection(event)
-        parts = ", ".join(self.awaiting) or "facts to be erased"
-        detail = f"excluded; the receipt follows once these are done: {parts}"
-        return Publish(Acknowledgement(event.request_id, pending.receipt.facts_forgotten, detail))
+            return other_selection(event)
+        return still_pending(pending.receipt, ", ".join(self.awaiting) or "facts to be erased")
+
+    def _repeated(self, event: ForgetRequest, stored: Receipt) -> Publish:
+        """Answer a request that is complete with its receipt, if that may be published."""
+        if stored.selector != event.selector:
+            return other_selection(event)
+        if event.request_id in self.issued:
+            return still_pending(stored, "remains in the file")
+        return Publish(stored)
 
     # --- background -----------------------------------------------------------------------------
 
@@ -522,7 +563,7 @@ class RuntimeForgetting(ABC):
 
     def _fit_geometry(self, _event: FitGeometry) -> Iterator[Effect]:
         if not self.knowledge.own.keys:
-            yield _reject(
+            yield reject(
                 "fit_geometry",
                 "fitting the geometry: the ledger has no facts",
                 "learn something first",
@@ -557,44 +598,7 @@ class RuntimeForgetting(ABC):
     def digest(self) -> str:
         """See `Runtime`."""
 
-    def _near_obstacle(self, event: ForgetRequest) -> str:
-        """Return why a request cannot have near duplicates refused; '' if it can, or does not want
-        that."""
-        if event.duplicates != "near":
-            return ""
-        gone = frozenset(self._ledger.select(event.selector))
-        obstacle = near_obstacle(self._ledger, gone)
-        return f"forgetting, and refusing near duplicates: {obstacle}" if obstacle else ""
-
-    def _contents_of(self, unlabelled: Iterable[str]) -> tuple[bytes, ...]:
-        """Return the features of buffered observations."""
-        rows = map(self._session.label_buffer.get, sorted(unlabelled))
-        return tuple(one.features for one in rows if one is not None)
-
-    def _streams_of(self, ids: Iterable[str], buffered: Iterable[str]) -> frozenset[str]:
-        """Return the streams of facts and of buffered observations."""
-        facts = (self._ledger.get(key) for key in ids)
-        rows = (self._session.label_buffer.get(key) for key in buffered)
-        return frozenset(one.stream for one in (*facts, *rows) if one is not None)
-
 
 def tap_spans(slices: tuple[slice, ...]) -> tuple[tuple[int, int], ...]:
     """Return a card's tap slices as (start, stop) pairs, as `hdc` takes them."""
     return tuple((part.start, part.stop) for part in slices)
-
-
-def _repeated(event: ForgetRequest, stored: Receipt) -> Publish:
-    """Answer a request that was completed before with its receipt."""
-    return Publish(stored) if stored.selector == event.selector else _other_selection(event)
-
-
-def _other_selection(event: ForgetRequest) -> Publish:
-    return _reject(
-        event.request_id,
-        "forgetting: this request id was used for another selection",
-        "give each request an id of its own",
-    )
-
-
-def _reject(subject_id: str, reason: str, hint: str) -> Publish:
-    return Publish(Rejected(subject_id, reason, hint))

@@ -116,6 +116,10 @@ recording them.  Chosen by hand."""
 SERIES_CHANNELS_MAX: Final = 512
 """Channels of one series; bounds what a forecaster stores.  Chosen by hand; effect not measured."""
 
+SERIES_RANGES_MAX: Final = 1_024
+"""Time ranges of forgotten samples that are remembered, of all series, the newest: 100 KB.  Chosen
+by hand; effect not measured."""
+
 SERIES_PART_SAMPLES: Final = 2_048
 """Samples of a series between two kept states: a week of five-minute samples.  A forget request
 processes them again, about two seconds; a state takes about 3 ms."""

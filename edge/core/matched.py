@@ -1,10 +1,12 @@
 """What a forget request matches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from .events import ReleaseActions
-from .receipt import SeriesForgotten
+from .facts import Ledger
+from .receipt import SeriesForgotten, SeriesRange
+from .session import SessionState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +14,8 @@ class Matched:
     """What a request matches.  ids: of facts, or of the first of them.  unlabelled: of observations
     that are no facts.  released: facts that stay, but leave the records of actions.  streams: of
     all of these.  recalibrated: the streams that lose their recalibration.  series: those that lose
-    samples.  contents: features of the observations that the ledger does not hold."""
+    samples.  ranges: times of these, which are not learned again.  contents: features of the
+    observations that the ledger does not hold."""
 
     ids: frozenset[str]
     unlabelled: frozenset[str]
@@ -20,9 +23,25 @@ class Matched:
     streams: frozenset[str]
     recalibrated: tuple[str, ...]
     series: tuple[SeriesForgotten, ...]
+    ranges: tuple[SeriesRange, ...]
     contents: tuple[bytes, ...]
 
     def release(self) -> Iterator[ReleaseActions]:
         """Yield what the records of actions lose."""
         if self.released or self.recalibrated:
             yield ReleaseActions(tuple(sorted(self.released)), self.recalibrated)
+
+
+def contents_of(unlabelled: Iterable[str], session: SessionState) -> tuple[bytes, ...]:
+    """Return the features of buffered observations."""
+    rows = map(session.label_buffer.get, sorted(unlabelled))
+    return tuple(one.features for one in rows if one is not None)
+
+
+def streams_of(
+    ids: Iterable[str], buffered: Iterable[str], ledger: Ledger, session: SessionState
+) -> frozenset[str]:
+    """Return the streams of facts and of buffered observations."""
+    facts = (ledger.get(key) for key in ids)
+    rows = (session.label_buffer.get(key) for key in buffered)
+    return frozenset(one.stream for one in (*facts, *rows) if one is not None)

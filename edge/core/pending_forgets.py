@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from .receipt import DuplicateGuard, Receipt
+from .receipt import DuplicateGuard, Receipt, SeriesRange
 
 ForgetState = Literal["excluded", "deriving"]
 
@@ -50,12 +50,14 @@ class AdvanceForget(msgspec.Struct, frozen=True):
 @dataclass(frozen=True, slots=True)
 class ExcludeFacts:
     """Ids to erase as `EraseFacts` does, before there is a receipt.  request: to be recorded in the
-    same transaction; None for a later slice of it.  duplicates, contents: see `EraseFacts`."""
+    same transaction; None for a later slice of it.  duplicates, contents, ranges: see
+    `EraseFacts`."""
 
     ids: tuple[str, ...]
     request: PendingForget | None = None
     duplicates: DuplicateGuard = "off"
     contents: tuple[bytes, ...] = field(default=(), repr=False)
+    ranges: tuple[SeriesRange, ...] = ()
 
 
 class RenameDomain(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ Fields that came later have defaults, so that receipts of earlier releases are r
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from .facts import Selector
 
@@ -36,6 +36,15 @@ class SeriesForgotten:
     samples: int
     outcome: SeriesOutcome
     lost_samples: int
+
+
+class SeriesRange(NamedTuple):
+    """Times whose samples of a series are not learned again.  until_ns: the first that is not of
+    it."""
+
+    stream: str
+    from_ns: int
+    until_ns: int
 
 
 @dataclass(frozen=True, slots=True)

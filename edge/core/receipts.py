@@ -25,6 +25,10 @@ SKETCHES = (
 FROZEN_GEOMETRY = (
     "the frozen geometry, fitted to facts that may include these (refitting the geometry covers it)"
 )
+SUMS = (
+    "sums of other devices that are included here, without facts: only these devices can forget"
+    " what is in them"
+)
 
 
 FORGOTTEN_NAME: Final = "(a forgotten name)"
@@ -67,6 +71,8 @@ def write_receipt(
     grown = (EVICTED_BEFORE,) if evictions and ledger.adaptors() else ()
     frozen = (FROZEN_GEOMETRY,) if rebuilt.frozen else ()
     sketched = (SKETCHES,) if event.duplicates == "near" else ()
+    devices = ", ".join(summed_devices(ledger))
+    summed = (f"{SUMS}: {devices}; send the request to each of them",) if devices else ()
     return Receipt(
         request_id=event.request_id,
         requested_at_ns=event.requested_at_ns,
@@ -77,11 +83,24 @@ def write_receipt(
         digest_after=keyed_digest(event.request_id, rebuilt.digest_after, ledger),
         rebuilt=("sums", "thresholds", "heads", *rebuilt.parts),
         evicted_before=evictions,
-        not_covered=NOT_COVERED + frozen + grown + sketched,
+        not_covered=NOT_COVERED + frozen + grown + sketched + summed,
         adaptors=rebuilt.adaptors,
         duplicates=event.duplicates,
         accepted_at_ns=event.requested_at_ns,
     )
+
+
+def summed_devices(ledger: Ledger) -> tuple[str, ...]:
+    """Return the devices whose sums are included, sorted."""
+    return tuple(sorted(one.device for one in ledger.contributions().values() if one.samples))
+
+
+def nothing_matches(ledger: Ledger) -> str:
+    """Return what to do where nothing matches a forget request."""
+    devices = ", ".join(summed_devices(ledger))
+    elsewhere = f"; {SUMS}: {devices}; send the request there" if devices else ""
+    fields = "id, subject, stream, recording, domain, label, time range"
+    return f"name at least one of {fields}, as they are here: see `auricle inspect`{elsewhere}"
 
 
 def subject_renames(

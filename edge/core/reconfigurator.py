@@ -36,7 +36,7 @@ from .events import (
     StoreAdaptor,
     StoreGrowthAttempt,
 )
-from .facts import FactBatch, Ledger, select_rows
+from .facts import Concept, FactBatch, Ledger, select_rows
 from .jobs import GrowthJob, GrowthResult
 from .knowledge import Knowledge
 from .receipt import AdaptorChange, AdaptorOutcome
@@ -198,6 +198,17 @@ class Reconfigurator:
                     )
         if not self._deferring:
             yield from self._derive_now(ids, known, ledger)
+
+    def abandon(self, leaving: AbstractSet[Concept]) -> Iterator[Effect]:
+        """Cancel a running job that holds facts of these concepts, some of which are forgotten: its
+        result must not serve until they are all known."""
+        job = self.running
+        if job is not None and any(
+            not leaving.isdisjoint(zip(batch.domains, batch.labels, strict=True))
+            for batch in (job.own, job.others)
+        ):
+            self.running = None
+            yield CancelGrowth(job.id)
 
     def outcomes(
         self, ids: AbstractSet[str], known: Knowledge, ledger: Ledger

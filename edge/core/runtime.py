@@ -60,6 +60,7 @@ from .knowledge import (
     review_contribution,
 )
 from .learning import Learner
+from .matched import streams_of
 from .pending_forgets import AdvanceForget
 from .reconfigurator import Reconfigurator
 from .runtime_views import RuntimeViews
@@ -86,6 +87,12 @@ CHANGING: Final = (
 WHILE_ERASING: Final = (
     "a forget request is being carried out: its facts are being erased",
     "nothing was changed; send it again in a moment",
+)
+
+
+FORGOTTEN_SAMPLE: Final = (
+    "reading a sample of a series: samples of this time were forgotten, and are not learned again",
+    "send samples of other times; a forget request with duplicates off would allow it",
 )
 
 
@@ -218,7 +225,8 @@ class Runtime(RuntimeForgetting, RuntimeViews):
     def holds_traces(self, selector: Selector) -> bool:
         """Return whether label candidates, facts in records of actions or samples of series match a
         selector, or recalibrations or adaptation may stem from observations that it matches."""
-        streams = self._streams_of(self._ledger.select(selector), ())
+        ids = self._ledger.select(selector)
+        streams = streams_of(ids, (), self._ledger, self._session)
         found = self._ledger.select_candidates(selector)
         found = found or self._levels.matching(selector, streams)
         kept = self._openings.holds(selector) or self.series.preview(selector)
@@ -228,6 +236,9 @@ class Runtime(RuntimeForgetting, RuntimeViews):
 
     def _observe(self, event: Observation) -> Iterator[Effect]:
         if event.kind == "series":
+            if self._ledger.forgot_sample(event.stream, event.captured_at_ns):
+                yield _reject(event.key, *FORGOTTEN_SAMPLE)
+                return
             if not self._deferring:
                 self.series.finish_replay()
             yield from map(Publish, self.series.process(event))

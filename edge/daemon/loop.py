@@ -125,8 +125,8 @@ class CommandPort(Protocol):
     def execute(self, command: Any) -> None:
         """Execute a command and answer it."""
 
-    def refuse(self, command: Any, reason: str) -> None:
-        """Answer a command that is not executed."""
+    def refuse(self, command: Any, reason: str, hint: str = "") -> None:
+        """Answer a command that is not executed.  hint: what to do before it is sent again."""
 
 
 class SecondaryChannel(Protocol):
@@ -383,7 +383,7 @@ class Loop:
             try:
                 self.handler.execute(command)
             except EdgeError as error:
-                self.handler.refuse(command, error.message)
+                self.handler.refuse(command, error.message, error.hint)
             except Exception:
                 log.exception("command_failed")
                 self.handler.refuse(command, "it failed: a bug, see the log")

@@ -39,7 +39,7 @@ from ..sim import (
 from ..storage import Store
 from .events import DemoEvent, DemoOutcome, PhaseEvent, StreamSummary, TextEvent, Tone
 from .forget_proof import ForgetProof, count_traces, prove_forgotten
-from .growth import TEXT, grow_in_demo, has_adaptor, route_in_demo
+from .growth import TEXT, grow_in_demo, has_adaptor, make_again_in_demo, route_in_demo
 from .instrumented_runtime import HeldOutImages, InstrumentedRuntime, TimedModel
 from .pixels import run_pixel_demo
 from .state import DemoPlan, DemoState, encode_images, select_thumbnails, stream_images
@@ -241,8 +241,8 @@ def _forget(state: DemoState) -> Generator[DemoEvent, None, tuple[Receipt, Forge
         traces_before=traces,
     )
     yield receipt
-    if adapted and not has_adaptor(state, NEW):
-        yield TextEvent("the adaptor was trained on them: it was removed and is grown again")
+    if adapted:
+        yield TextEvent(make_again_in_demo(state, receipt))
         yield from grow_in_demo(state, NEW)
     state.evaluate(f"after forgetting its {digit}s", forgotten=True)
     yield from _show_proof(state, proof)

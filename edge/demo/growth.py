@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from ..core import GrowRequest, GrowthFinished
+from ..core import GrowRequest, GrowthFinished, Receipt, Tick
 from ..extras import missing_torch
 from ..sim import GrowthAttemptRecord, GrowthEpisode, RoutingRecord, tabulate_routing
 from .events import DemoEvent, TextEvent, WaitEvent
@@ -34,6 +34,19 @@ def grow_in_demo(state: DemoState, domain: str) -> Iterator[DemoEvent]:
     yield from (TextEvent(text) for text in episode.search if "score" not in text)
     yield from (TextEvent(_describe_trial(trial)) for trial in episode.trials)
     yield describe_verdict(episode)
+
+
+def make_again_in_demo(state: DemoState, receipt: Receipt) -> str:
+    """Let the worker train again what the forgotten facts had shaped; return what became of it."""
+    worker = state.device.worker
+    if worker.grow is not None and state.device.store.pending_adaptors():
+        worker.now = len(state.steps)
+        state.feed(Tick())
+        result = worker.collect(wait=True)
+        assert result is not None, "the tick has started the job"
+        state.feed(GrowthFinished(result))
+    found = "".join(sorted({one.outcome for one in receipt.adaptors})) or "kept"
+    return f"the adaptor had learned from them: {found} without them, until another is judged"
 
 
 def route_in_demo(state: DemoState, domains: tuple[str, str]) -> RoutingRecord:

@@ -24,6 +24,7 @@ from ..core import (
     EdgeError,
     Enrol,
     Fact,
+    ForgetProgress,
     Message,
     Observation,
     Rejected,
@@ -130,7 +131,8 @@ class VerifyReport:
 
     beside_digest: of the geometry and the sums of other devices.  stamped: the last stamp, of each
     digest that it agrees with, and "another" for the others.  receipts: ids of the forget requests
-    after which the knowledge was that of today.
+    after which the knowledge was that of today.  unchecked_receipts: stated under a key of the home
+    that was lost since.
     """
 
     facts: int
@@ -140,6 +142,7 @@ class VerifyReport:
     stamped: dict[str, str]
     complaints: tuple[str, ...] = field(default=())
     receipts: tuple[str, ...] = ()
+    unchecked_receipts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +207,9 @@ def learn(home: Home, lesson: Lesson) -> LearnSummary:
     known = KnownNames.of(home.store.concepts())
     given = KnownNames.of((fact.domain, fact.label) for fact in lesson.facts)
     ack = acknowledged(home.feed(Enrol(lesson.facts)))
-    digest = after_change(f"{ack.count} facts were learned and kept", home.refit_geometry)
+    done = f"{ack.count} facts were learned and kept"
+    digest = after_change(done, home.refit_geometry)
+    after_change(done, home.prepare_answers)
     return LearnSummary(
         count=ack.count,
         detail=ack.detail,
@@ -389,6 +394,20 @@ def verify_home(home: Home) -> VerifyReport:
     """
     store, runtime = home.store, home.runtime
     complaints = list(store.check())
+    if runtime.erasing:
+        waiting = [one.request_id for one in runtime.pending_forgets() if one.state == "excluded"]
+        unfinished = (
+            f"forget requests are not complete ({', '.join(waiting)}): their facts no longer count,"
+            " and the next command that writes erases them"
+        )
+        return VerifyReport(
+            facts=sum(store.concepts().values()),
+            facts_digest=store.written_digest(),
+            beside_digest=store.inputs_digest(),
+            knowledge_digest="",
+            stamped={},
+            complaints=(*complaints, unfinished),
+        )
     digest, facts = runtime.digest(), store.digest() if complaints else store.written_digest()
     card = home.model.card.fingerprint
     forwards = derive_knowledge(store, runtime.knowledge.geometry, card=card, saved=False)
@@ -398,7 +417,10 @@ def verify_home(home: Home) -> VerifyReport:
     if forwards.own.keys or backwards.digest(card) != digest:
         complaints.append("forgetting and relearning every fact gives different knowledge")
     inputs = store.inputs_digest()
-    stamped = store.stamped({"facts": facts, "beside": inputs, "knowledge": digest})
+    wrong_key = store.key_problem()
+    complaints += [f"no receipt can be checked: {wrong_key}"] if wrong_key else []
+    now = {"facts": facts, "beside": inputs, "knowledge": digest}
+    stamped = {} if wrong_key else store.stamped(now)
     same = (stamped.get("facts"), stamped.get("beside")) == (facts, inputs)
     if same and stamped.get("knowledge") != digest:
         complaints.append("the same facts gave different knowledge at the last stamp")
@@ -423,7 +445,8 @@ def verify_home(home: Home) -> VerifyReport:
         knowledge_digest=digest,
         stamped=stamped,
         complaints=tuple(complaints),
-        receipts=_agreeing(store, digest),
+        receipts=() if wrong_key else _agreeing(store, digest),
+        unchecked_receipts=store.unchecked_receipts(),
     )
 
 
@@ -441,7 +464,8 @@ class Inspection:
     """The content of a home.  adaptors: domains that have one.  candidates: observations that wait
     for a label.  contributions: revision of the included sums of other devices, by device.
     columns: names of the encoder's input columns; empty if they count by position.
-    domain_merges: domains that the device merged by itself, oldest first.
+    domain_merges: domains that the device merged by itself, oldest first.  pending_forgets: forget
+    requests that are not complete; while facts of theirs are in the file, there is no digest.
     """
 
     concepts: tuple[ClassCount, ...]
@@ -460,6 +484,7 @@ class Inspection:
     file_bytes: int
     columns: tuple[str, ...]
     domain_merges: tuple[DomainMerge, ...]
+    pending_forgets: tuple[ForgetProgress, ...]
 
 
 def inspect_home(home: Home) -> Inspection:
@@ -473,7 +498,7 @@ def inspect_home(home: Home) -> Inspection:
         width=card.width,
         geometry=home.runtime.knowledge.geometry.fingerprint,
         geometry_fitted=store.geometry() is not None,
-        knowledge_digest=home.runtime.digest(),
+        knowledge_digest="" if home.runtime.erasing else home.runtime.digest(),
         adaptors=len(store.adaptors()),
         candidates=len(store.candidate_index()),
         contributions={device: one.revision for device, one in store.contributions().items()},
@@ -483,6 +508,7 @@ def inspect_home(home: Home) -> Inspection:
         file_bytes=store.path.stat().st_size,
         columns=store.columns(),
         domain_merges=store.domain_merges(),
+        pending_forgets=home.runtime.pending_forgets(),
     )
 
 

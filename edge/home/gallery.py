@@ -2,7 +2,8 @@
 
 Guesses and groups of waiting and recent observations are cached.  A change of knowledge outdates
 the guesses; they are computed again in slices of `SLICE_S`, only while a gallery is looked at, so
-that no decision waits for them.
+that no decision waits for them.  Those of recent observations, which can be hundreds a second, are
+computed only while a page of these is looked at.
 """
 
 import math
@@ -71,7 +72,8 @@ class GalleryItem(msgspec.Struct, frozen=True, kw_only=True):
 
 class GalleryPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of the gallery.  total: of the chosen state and filters.  pending: waiting and recent
-    observations whose guess is not computed yet, or from before the knowledge changed.  grouping:
+    observations whose guess is not computed yet, or from before the knowledge changed; recent ones
+    only while a page of them is looked at.  grouping:
     True while groups are computed.  labels, domains: in use.  counts: of observations by state."""
 
     total: int
@@ -124,15 +126,21 @@ class Gallery:
         self._answers: dict[str, _Answer] = {}
         self._due: deque[str] = deque()
         self._agreed: dict[str, dict[str, list[str]]] = {}
-        self._learned: dict[str, bool] = {}
-        self._looked_at = self._renewed_at = -math.inf
-        self._state: tuple[int, int, int] | None = None
+        self._looked_up: set[str] = set()
+        self._learned: set[str] = set()
+        self._looked_at = self._recent_looked_at = self._renewed_at = -math.inf
+        self._state: tuple[int, int, int, bool] | None = None
         self._grouping = GroupingThread()
 
     @property
     def watched(self) -> bool:
         """True if it was looked at a short time ago."""
         return time.monotonic() - self._looked_at < WATCHED_S
+
+    @property
+    def _recent_watched(self) -> bool:
+        """True if a page of recent observations was looked at a short time ago."""
+        return time.monotonic() - self._recent_looked_at < WATCHED_S
 
     def advance(self, runtime: Runtime) -> bool:
         """Compute some guesses that are missing or outdated; True while there are more."""
@@ -142,7 +150,7 @@ class Gallery:
         until = time.monotonic() + SLICE_S
         if until - self._renewed_at > RENEW_S:
             self._renewed_at = until
-            self._renew(runtime, self._recent(runtime))
+            self._renew(runtime, self._recent(runtime) if self._recent_watched else {})
         while self._due and time.monotonic() < until:
             rows = [self._due.popleft() for _ in range(min(SLICE_ROWS, len(self._due)))]
             self._guess(runtime, rows)
@@ -150,11 +158,12 @@ class Gallery:
 
     def forget(self, ids: Iterable[str]) -> None:
         """Drop everything about observations."""
-        for key in ids:
-            self._answers.pop(key, None)
-            self._learned.pop(key, None)
-        self._grouping.drop(ids)
         gone = set(ids)
+        for key in gone:
+            self._answers.pop(key, None)
+        self._looked_up -= gone
+        self._learned -= gone
+        self._grouping.drop(gone)
         for named in self._agreed.values():
             named.update(
                 {label: [one for one in kept if one not in gone] for label, kept in named.items()}
@@ -174,16 +183,25 @@ class Gallery:
 
     def changed(self, learned: Iterable[str], unlearned: Iterable[str] = ()) -> None:
         """Note observations that became facts, and facts that are none any more."""
-        self._learned.update(dict.fromkeys(learned, True))
-        self._learned.update(dict.fromkeys(unlearned, False))
+        if not self.watched:
+            # They are looked up again; a ledger may have more than are worth the memory.
+            self._looked_up, self._learned = set(), set()
+            return
+        self._learned.update(learned)
+        self._looked_up |= self._learned
+        gone = set(unlearned)
+        self._looked_up |= gone
+        self._learned -= gone
 
     def page(
         self, runtime: Runtime, view: GalleryView, in_memory: Container[str] = ()
     ) -> GalleryPage:
         """Return a page.  in_memory: observations whose raw input is in memory."""
         self._looked_at = time.monotonic()
+        if view.state == "recent":
+            self._recent_looked_at = self._looked_at
         recent = self._recent(runtime)
-        self._renew(runtime, recent)
+        self._renew(runtime, recent if self._recent_watched else {})
         if view.state == "labelled":
             total, items = self._labelled(view)
         else:
@@ -291,15 +309,18 @@ class Gallery:
 
     def _recent(self, runtime: Runtime) -> dict[str, BufferedObservation]:
         """Return the buffered observations that are neither learned nor waiting."""
-        index, learned = self._store.candidate_index(), self._learned
-        rows = runtime.recent()
-        unknown = [key for key, _ in rows if key not in learned]
+        found = dict(runtime.recent())
+        unknown = found.keys() - self._looked_up
         if unknown:
-            facts = self._store.lists.learned(unknown)
-            learned.update((key, key in facts) for key in unknown)
-        if len(learned) > 2 * len(rows) + FACTS_NOTED:
-            self._learned = learned = {key: learned[key] for key, _ in rows}
-        return {key: one for key, one in rows if not learned[key] and key not in index}
+            self._looked_up |= unknown
+            self._learned |= self._store.lists.learned(tuple(unknown))
+        if len(self._looked_up) > 2 * len(found) + FACTS_NOTED:
+            self._looked_up &= found.keys()
+            self._learned &= found.keys()
+        # Sets are compared without a step of the interpreter for each of thousands of ids.
+        for key in found.keys() & (self._learned | set(self._store.candidate_index())):
+            del found[key]
+        return found
 
     def _renew(self, runtime: Runtime, recent: Mapping[str, BufferedObservation]) -> None:
         """List the observations whose guess is missing; all of them once the knowledge or the
@@ -309,7 +330,7 @@ class Gallery:
             self._store.candidate_index(),
             self._answers,
         )
-        state = version, id(index), index.revision
+        state = version, id(index), index.revision, self._recent_watched
         if state == self._state:
             new = [key for key in recent if key not in answers]
             self._due = deque(dict.fromkeys([*reversed(new), *self._due]))
@@ -352,6 +373,7 @@ class Gallery:
     def _release(self) -> None:
         """Return the memory of a gallery that is not looked at any more."""
         if self._answers:
-            self._answers, self._learned, self._state = {}, {}, None
+            self._answers, self._state = {}, None
+            self._looked_up, self._learned = set(), set()
             self._due.clear()
             self._grouping = GroupingThread()

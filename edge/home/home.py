@@ -29,6 +29,7 @@ from ..core import (
     Message,
     Observation,
     Publish,
+    Receipt,
     Rejected,
     Runtime,
     Selector,
@@ -57,6 +58,7 @@ from .background_fit import BackgroundFitter
 from .bundle_trial import BUNDLE_FOLDER, TrialHealth
 from .gallery import Gallery
 from .input_model import InputModel, open_encoder
+from .overwriting import RemainsOverwriter
 from .process_memory import return_free_memory
 from .raw_inputs import RawInputs
 from .receipt_completer import ReceiptCompleter
@@ -71,6 +73,12 @@ BATCH_MIN: Final = 6
 measured."""
 
 
+RECORDED: Final = (
+    "solve that, for example free space on the disk, and repeat the command: the request goes on"
+    " when the home is opened for writing"
+)
+
+
 class Home:
     """An opened home: settings, model, store, the runtime over them, and a worker for growth.
 
@@ -78,8 +86,10 @@ class Home:
     output of its device that is 1 during an alarm.  settings: in place of those in the folder.
     deferring: decisions after new facts use the last thresholds, router and adaptors until those of
     today are fitted in the background, see `Knowledge`; call `refit` often.
-    problem: why label candidates could not be stored, or ''.  actuate: set it to a function that
+    problem: why label candidates could not be stored, or ''.  forget_problem: why a pending forget
+    request cannot go on, or ''.  actuate: set it to a function that
     sets outputs.  erasing: set it to a function that closes readers of the file before an erasure.
+    completed: the forget requests that were cut off before, and that opening it has completed.
     receipts: completes those of forget requests.  session: the file for series; call its `save`,
     which nothing else does.
     Growth needs calls: feed a `Tick` after labels and from time to time, and call `poll_growth`.
@@ -101,7 +111,7 @@ class Home:
         self.actuate: Callable[[SetOutput], None] | None = None
         self.erasing: Callable[[], None] | None = None
         self._outputs = tuple((outputs or {}).items())
-        self.problem = ""
+        self.problem = self.forget_problem = ""
         self._erased = erased
         self.settings = read_settings(folder) if settings is None else settings
         with ExitStack() as opened:
@@ -118,6 +128,7 @@ class Home:
         growth = self.settings.growth
         self.worker = Worker(growth.memory_mib_max, growth.seconds_max)
         self._fitter = BackgroundFitter(path, self.model.card)
+        self._overwriter = RemainsOverwriter(self.store)
         self._result: GrowthResult | None = None
         self._raw_inputs = RawInputs() if self.settings.candidates.raw else None
         self.gallery = Gallery(self.store, self.model.card.kind)
@@ -131,10 +142,14 @@ class Home:
         self.receipts = ReceiptCompleter(folder, self.store, card, self.history)
         self.trial: TrialHealth | None = None
         self._watch_trial()
-        if writable and not deferring:
+        self.completed: tuple[Receipt, ...] = ()
+        if not writable:
+            self.runtime.leave_out_pending()
+        elif not deferring:
             # A disk error leaves them pending.
             with suppress(StateError):
-                self._complete_forgets()
+                messages = self._complete_forgets()
+                self.completed = tuple(one for one in messages if isinstance(one, Receipt))
 
     def feed(self, event: Event) -> tuple[Message, ...]:
         """Handle an event, apply its effects in order, and return its messages.
@@ -158,10 +173,10 @@ class Home:
             if not self._deferring:
                 messages += self._complete_forgets()
         except StateError as error:
-            if self.trial is not None and isinstance(error, StateCorruptError):
-                self.end_trial(f"its content cannot be used: {error.message}")
-            self.reopen()
-            raise
+            failed = self._failed(event, error)
+            if failed is error:
+                raise
+            raise failed from error
         self._settled = True
         if self.trial is not None:
             self.trial.count(event, messages)
@@ -173,14 +188,30 @@ class Home:
             return_free_memory()
         return messages
 
+    def _failed(self, event: Event, error: StateError) -> StateError:
+        """Open the runtime again after an event that failed; return the error to raise."""
+        if self.trial is not None and isinstance(error, StateCorruptError):
+            self.end_trial(f"its content cannot be used: {error.message}")
+        self.reopen()
+        if isinstance(event, AdvanceForget):
+            self.forget_problem = f"{error.message}; {error.hint}"
+        if isinstance(event, ForgetRequest) and event.request_id in self._pending:
+            reason = f"the request is recorded, and it is not complete: {error.message}"
+            return StateError(f"forgetting: {reason}", RECORDED)
+        return error
+
     def _handle(self, event: Event) -> tuple[Message, ...]:
         """Handle an event and apply its effects; returns its messages."""
+        if isinstance(event, AdvanceForget):
+            self.forget_problem = ""
         advances = isinstance(event, AdvanceForget) and not self.runtime.erasing
         if advances and self.runtime.forgetting and self.store.unscrubbed:
-            # A step of its own, as long as a pause may be: then the receipt leaves little to do.
-            self._stop_reading()
-            self.store.overwrite_remains()
-            return ()
+            # A step of its own: then the receipt leaves little to do.
+            if not self._overwriter.busy:
+                self._overwrite()
+                return ()
+            if self.runtime.issued:
+                return ()
         effects = self.runtime.handle(event)
         if isinstance(event, Observation):
             messages = tuple(self._apply(effects, observed=True))
@@ -211,7 +242,14 @@ class Home:
         runtime = self.runtime
         if runtime.erasing or not runtime.forgetting or self._fitter.reading:
             return runtime.erasing
+        if self._overwriter.busy:
+            return runtime.advances and not runtime.issued
         return runtime.advances or self.store.unscrubbed
+
+    @property
+    def _pending(self) -> frozenset[str]:
+        """The ids of the forget requests that are not complete."""
+        return frozenset(one.request_id for one in self.runtime.pending_forgets())
 
     def prefetch(self, events: Sequence[Observation]) -> None:
         """Compute as one batch for observations that `feed` gets next, if they are enough for
@@ -231,7 +269,7 @@ class Home:
         solved in the background, one per call.
         """
         self._result = result = self._result or self.worker.poll()
-        if self._fitter.delays(result, self.runtime):
+        if self._overwriter.active or self._fitter.delays(result, self.runtime):
             return ()
         self._result = None
         messages = () if result is None else self.feed(GrowthFinished(result))
@@ -243,7 +281,7 @@ class Home:
 
         A part that new facts have outdated is fitted in a thread, one at a time.
         """
-        if self._result is None:
+        if self._result is None and not self._overwriter.active:
             self._fitter.advance(self.runtime)
         return self._fitter.active
 
@@ -334,9 +372,11 @@ class Home:
     def reopen(self) -> None:
         """Derive everything from the file again; growth in progress is lost, series continue."""
         self._stop_growing()
-        series = self.runtime.series
+        series, issued = self.runtime.series, self.runtime.issued
         self.runtime = self._open_runtime()
         self.runtime.series = series
+        waiting = {one.request_id for one in self.runtime.pending_forgets()}
+        self.runtime.issued = {key: one for key, one in issued.items() if key not in waiting}
         self.gallery = Gallery(self.store, self.model.card.kind)
         self._settled = True
         self._watch_trial()
@@ -362,6 +402,15 @@ class Home:
         if self.runtime.knowledge.own.keys and not self.shares_geometry:
             self.feed(FitGeometry())
         return self.stamp()
+
+    def prepare_answers(self) -> None:
+        """Solve what answers need, so that the first decision after the next start does not: up to
+        two seconds for each domain of thousands of facts.  It is kept at `close`."""
+        knowledge = self.runtime.knowledge
+        if knowledge.learned:
+            knowledge.router()
+        for domain in knowledge.learned:
+            knowledge.adaptor(domain)
 
     @property
     def shares_geometry(self) -> bool:
@@ -408,6 +457,7 @@ class Home:
         """Stop the worker, keep what was derived, close store and encoder."""
         self._stop_growing()
         self._fitter.join()
+        self._overwriter.join()
         self.save_derived()
         self.history.close()
         self.store.close()
@@ -473,10 +523,24 @@ class Home:
         if self.erasing is not None:
             self.erasing()
 
+    def _overwrite(self) -> None:
+        """Overwrite the remains of erased facts in the file; a step of it where decisions may not
+        wait."""
+        if not self.runtime.knowledge.may_wait:
+            self._stop_reading()
+            self.store.overwrite_remains()
+            return
+        if not self._overwriter.active:
+            self._stop_reading()
+        self._overwriter.advance()
+
     def _forget(self, effect: EraseFacts | ExcludeFacts | CompleteForget) -> None:
         if isinstance(effect, ExcludeFacts):
             self.receipts.excluding(frozenset(effect.ids))
             self._erase(effect)
+            return
+        if isinstance(effect, CompleteForget) and self.runtime.issued:
+            self.store.complete(self.receipts.complete(effect.receipt))
             return
         self._stop_reading()
         if isinstance(effect, CompleteForget):

@@ -3,6 +3,7 @@
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import encoder
 
@@ -10,6 +11,10 @@ from ..core import Message, Receipt, Selector
 from ..storage import HistoryFile, Store
 from .card_extremes import describe_extremes, extreme_columns
 from .found_files import search_home
+
+MERGED: Final = (
+    "ledgers that were merged into this one: their homes keep what they hold; forget it there, too"
+)
 
 
 class ReceiptCompleter:
@@ -46,7 +51,9 @@ class ReceiptCompleter:
         self.excluding(ids)
         card = describe_extremes(sorted(self._extremes), self._store.columns())
         self._extremes.clear()
-        made = replace(receipt, files=found, not_covered=(*receipt.not_covered, *card))
+        merged = (MERGED,) if self._store.merged else ()
+        more = (*receipt.not_covered, *card, *merged)
+        made = replace(receipt, files=found, not_covered=more)
         self._complete[receipt.request_id] = made
         return made
 

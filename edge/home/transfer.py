@@ -120,6 +120,8 @@ def restore_home(folder: Path, backup: Path) -> RestoreSummary:
         kept = replace_store(backup, target, card)
     finally:
         lock.release()
+    with Store.open(target, card) as store:
+        store.renew_key()
     forgotten = _forget_again(folder, kept) if kept is not None else 0
     # An erasure removes old copies, including this one.
     return RestoreSummary(str(target), str(kept) if kept and kept.exists() else "", forgotten)

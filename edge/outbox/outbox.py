@@ -10,6 +10,7 @@ within its limit.
 
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -295,7 +296,7 @@ class Outbox:
         """Send messages in flight again; None: all of them."""
         ids = list(self._in_flight) if message_ids is None else list(message_ids)
         back = [self._in_flight.pop(one) for one in ids if one in self._in_flight]
-        for entry in sorted(back, key=_sequence, reverse=True):
+        for entry in sorted(back, key=attrgetter("sequence"), reverse=True):
             if entry.sequence not in self._unwritten:
                 self._rewind(entry.sequence)
             else:
@@ -315,7 +316,7 @@ class Outbox:
         self._unwritten = dict(sorted((self._unwritten | added).items()))
         self._unwritten_bytes += sum(entry.nbytes for entry in added.values())
         unsent = [*self._unsent, *(entry for entry in back if not entry.kept)]
-        self._unsent = deque(sorted(unsent, key=_sequence))
+        self._unsent = deque(sorted(unsent, key=attrgetter("sequence")))
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -341,9 +342,12 @@ class Outbox:
             return
         # Stored entries that found no room for so long wait on the disk alone.
         before = self._age_ns() - (LATE_COMMITS * interval_ns if online else 0)
-        unsent = self._unsent
+        unsent, unstored = self._unsent, list[OutboxEntry]()
         while unsent and unsent[0].age_ns <= before and unsent[0].sequence not in self._unwritten:
-            self._rewind(unsent.popleft().sequence)
+            unstored.append(unsent.popleft())
+            if unstored[-1].sequence:
+                self._rewind(unstored.pop().sequence)
+        unsent.extendleft(reversed(unstored))
 
     def commit(self) -> bool:
         """Write all, and wait for the disk: kept entries are due from then on.  False if the disk
@@ -585,10 +589,6 @@ class Outbox:
 
     def _filter_unsent(self, keep: Callable[[OutboxEntry], bool]) -> None:
         self._unsent = deque(filter(keep, self._unsent))
-
-
-def _sequence(entry: OutboxEntry) -> int:
-    return entry.sequence
 
 
 def _first_bytes(entries: Iterable[OutboxEntry], nbytes: int) -> Iterator[OutboxEntry]:

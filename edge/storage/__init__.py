@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .bundle_trials import BundleTrial, ImportedBundle
     from .candidate_index import CandidateEntry
     from .card_fingerprint import read_card_fingerprint
+    from .checkpoints import LogInUseError
     from .command_journal import AnsweredCommand, JournalEntry
     from .database import WriterLock, copy_updated, guard_errors, open_database, transaction
     from .digest_key import DigestKey
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
         write_text,
     )
     from .file_copies import own_copies
-    from .history_file import HistoryEvent, HistoryFile, events_as_data
+    from .history_file import LABEL_KEPT, HistoryEvent, HistoryFile, events_as_data
     from .network_weights import Weights, read_weights, shipped_weights, write_weights
     from .publications import EXPORTS_MAX, BundleVersion, ExportedPart, ExportRecord, HeldBundle
     from .schema import run_steps
@@ -36,6 +37,7 @@ else:
             "bundle_trials": ("BundleTrial", "ImportedBundle"),
             "candidate_index": ("CandidateEntry",),
             "card_fingerprint": ("read_card_fingerprint",),
+            "checkpoints": ("LogInUseError",),
             "command_journal": ("AnsweredCommand", "JournalEntry"),
             "database": (
                 "WriterLock",
@@ -55,7 +57,7 @@ else:
                 "write_text",
             ),
             "file_copies": ("own_copies",),
-            "history_file": ("HistoryEvent", "HistoryFile", "events_as_data"),
+            "history_file": ("LABEL_KEPT", "HistoryEvent", "HistoryFile", "events_as_data"),
             "network_weights": ("Weights", "read_weights", "shipped_weights", "write_weights"),
             "publications": (
                 "BundleVersion",
@@ -80,6 +82,7 @@ else:
 
 __all__ = [
     "EXPORTS_MAX",
+    "LABEL_KEPT",
     "SIDE_FILES",
     "TABLES_WITH_IDS",
     "AnsweredCommand",
@@ -95,6 +98,7 @@ __all__ = [
     "ImportedBundle",
     "JournalEntry",
     "LazyArrays",
+    "LogInUseError",
     "SeriesStateFile",
     "Store",
     "Weights",

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from ..core import Effect, StoreRecalibration
 from .fact_reads import RowReader
 from .tables import hash_id
 
@@ -72,6 +73,12 @@ class CommandJournal:
             return None
         payload, done, answer = rows[0]
         return AnsweredCommand(payload == self._payload(command), bool(done), answer)
+
+    def confirms(self, effect: Effect) -> bool:
+        """Return whether an effect completes the command `confirm`; a recalibration that changes
+        with the facts does not complete their command."""
+        verb = self.current.verb if self.current is not None else ""
+        return isinstance(effect, StoreRecalibration) and verb == "confirm"
 
     def action_id(self, command_id: str) -> str:
         """Return the id of the action of a command: a keyed hash of the command's id."""

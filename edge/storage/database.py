@@ -112,7 +112,7 @@ def open_database(
     """
     _check_header(path)
     fresh = writable and not os.path.lexists(path)
-    db = _connect(path, "mode=rwc") if writable else _connect(path, "mode=ro")
+    db = connect(path, "mode=rwc") if writable else connect(path, "mode=ro")
     try:
         if not writable:
             db = _open_snapshot(db, path)
@@ -144,10 +144,10 @@ def copy_updated(path: Path, target: Path) -> Path:
         found = int.from_bytes(file.read(HEADER_BYTES)[VERSION_AT], "big")
     if not 0 < found < schema.version():
         return path
-    with closing(_connect(path, "mode=ro")) as db:
+    with closing(connect(path, "mode=ro")) as db:
         _check_version(path, db, schema, writable=True)
         db.execute("VACUUM INTO ?", (str(target),))
-    with closing(_connect(target, "mode=rw")) as copy:
+    with closing(connect(target, "mode=rw")) as copy:
         schema.migrate(copy, found)
     return target
 
@@ -158,7 +158,8 @@ def begin_snapshot(db: sqlite3.Connection) -> None:
     db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
 
 
-def _connect(path: Path, query: str) -> sqlite3.Connection:
+def connect(path: Path, query: str) -> sqlite3.Connection:
+    """Open a file with the parameters of an SQLite URI, and check nothing."""
     uri = f"{path.absolute().as_uri()}?{query}"
     return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
 
@@ -173,7 +174,7 @@ def _open_snapshot(db: sqlite3.Connection, path: Path) -> sqlite3.Connection:
         if os.access(path.absolute().parent, os.W_OK) or (log.exists() and log.stat().st_size):
             raise
         db.close()
-        db = _connect(path, "mode=ro&immutable=1")
+        db = connect(path, "mode=ro&immutable=1")
         begin_snapshot(db)
     return db
 

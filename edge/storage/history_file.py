@@ -31,6 +31,12 @@ TRIMMED: Final = 500
 SERIES_KINDS: Final = ("change-point", "anomaly")
 """Kinds of events about a series."""
 
+LABEL_KEPT: Final = "label-kept"
+"""Kind of the events that a person has checked a label and kept it."""
+
+HASHES_MAX: Final = 500
+"""Hashes in one query; SQLite accepts 999 parameters before version 3.32."""
+
 HASH_BYTES: Final = 16
 """Bytes of a hashed id: no two of a billion ids are alike."""
 
@@ -146,6 +152,38 @@ class HistoryFile:
             ) from error
         return tuple(_event(row) for row in rows)
 
+    def kept_labels(self, labels: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+        """Return those of some labels, as observation and name, that a person has kept.  Raises
+        StateError if the file cannot be read."""
+        if not self.path.exists():
+            return ()
+        db = self._open()
+        hashes = [self._hash(key) for key, _ in labels]
+        found: set[tuple[bytes, str]] = set()
+        try:
+            for start in range(0, len(hashes), HASHES_MAX):
+                some = hashes[start : start + HASHES_MAX]
+                found.update(db.execute(_kept_query(len(some)), (LABEL_KEPT, *some)))
+        except sqlite3.Error as error:
+            raise StateError(
+                f"reading {self.path}: {error}", "the history is started again if it is damaged"
+            ) from error
+        pairs = zip(hashes, labels, strict=True)
+        return tuple(one for hashed, one in pairs if (hashed, one[1]) in found)
+
+    def take_back_kept(self, observation_id: str, label: str) -> None:
+        """Delete the events that a label of an observation was kept.  Raises StateError if that
+        fails."""
+        if not self.path.exists():
+            return
+        with transaction(self._open(), self.path, "deleting events") as writing:
+            found = writing.execute(
+                f"SELECT events.number FROM ({_kept_query(1, 'events.number')}) AS events"
+                " WHERE label = ?",
+                (LABEL_KEPT, self._hash(observation_id), label),
+            )
+            _delete(writing, [row[0] for row in found])
+
     def erase_names(self, names: re.Pattern[bytes] | None) -> None:
         """Erase the events that name what is forgotten, and overwrite their remains.  Raises
         StateError if that fails."""
@@ -257,6 +295,15 @@ class HistoryFile:
                 f"truncating the log of {self.path}: another process is reading it",
                 "close it, then send the request again",
             )
+
+
+def _kept_query(hashes: int, chosen: str = "hash") -> str:
+    """Return a query for events that labels were kept.  hashes: how many it takes."""
+    marks = ", ".join("?" * hashes)
+    return (
+        f"SELECT {chosen}, json_extract(fields, '$.label') AS label FROM events"
+        f" JOIN traces ON traces.number = events.number WHERE kind = ? AND hash IN ({marks})"
+    )
 
 
 def _delete(db: sqlite3.Connection, numbers: Sequence[int]) -> None:

@@ -5,11 +5,12 @@ with the remains of the facts when the request is complete.
 """
 
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
-from ..core import PendingForget, StateCorruptError
+from ..core import EraseFacts, ExcludeFacts, PendingForget, StateCorruptError
 from .fact_reads import DAMAGED, RowReader
 
 
@@ -37,3 +38,13 @@ def write_pending(db: sqlite3.Connection, one: PendingForget) -> None:
 def delete_pending(db: sqlite3.Connection, request_id: str) -> None:
     """Delete the record of a request that is complete."""
     db.execute("DELETE FROM pending_forgets WHERE request = ?", (request_id,))
+
+
+def request_of(effect: EraseFacts | ExcludeFacts, pending: Iterable[PendingForget]) -> str:
+    """Return the id of the request that erases facts: a later slice belongs to the oldest one with
+    facts left.  pending: the requests without a receipt, oldest first."""
+    if isinstance(effect, EraseFacts):
+        return effect.receipt.request_id
+    left = (one for one in pending if not one.excluded)
+    request = effect.request or next(left, None)
+    return request.receipt.request_id if request is not None else ""

@@ -35,14 +35,14 @@ from ..core import (
 )
 from ..core import limits as core_limits
 from ..core.adaptors import AdaptorRecord, PendingAdaptor
-from . import action_log, tables
+from . import action_log, series_tombstones, tables
 from .candidate_index import CandidateIndex, candidate_entry
 from .capture_times import CaptureTimes, changed_times
 from .concept_totals import DIGEST_BYTES, ConceptTotals
 from .content_tombstones import ContentTombstones
 from .database import guard_errors
 from .derived_table import read_derived
-from .digest_key import DigestKey
+from .digest_key import MARK, DigestKey, KeyMark
 from .fact_reads import DAMAGED, FactReads, without_rows
 from .forget_reads import ForgetReads
 from .lists import Lists
@@ -50,6 +50,7 @@ from .pending_adaptors import COLUMNS as PENDING_COLUMNS
 from .pending_adaptors import pending_from_row
 from .receipt_reads import ReceiptReads
 from .serialization import LazyArrays, unpack_arrays
+from .series_tombstones import SeriesTombstones
 from .tables import DOMAIN, FACT_COLUMNS, LABEL, fact_from_row, hash_id, require_width
 
 
@@ -63,9 +64,10 @@ class StoreReader(ForgetReads, ReceiptReads):
     def __init__(self, path: Path, db: sqlite3.Connection, *, writable: bool) -> None:
         self.path = path
         self._db = db
-        self._key = DigestKey(path, writable=writable)
+        self._key = DigestKey(path, writable=writable, marked=lambda: self._key_mark().mark)
         self._hashes: dict[str, str] = {}
         self._records: dict[str, tuple[AdaptorRecord, ...]] | None = None
+        self._ended: dict[str, PendingAdaptor] | None = None
         self._columns: tuple[str, ...] | None = None
         self._keys = self._tombstone_keys()
         self._width = int(self._meta("width") or b"0")
@@ -75,6 +77,7 @@ class StoreReader(ForgetReads, ReceiptReads):
             )
         self._facts = FactReads(self._rows, self._width, path)
         self.buried = ContentTombstones(self._rows, self._keys)
+        self._gone_samples: SeriesTombstones | None = None
         self._totals: ConceptTotals | None = None
         self._times = CaptureTimes()
         self._candidates: CandidateIndex | None = None
@@ -194,6 +197,16 @@ class StoreReader(ForgetReads, ReceiptReads):
         """See `facts.Ledger`."""
         return self.buried.hold(features)
 
+    def forgot_sample(self, stream: str, at_ns: int) -> bool:
+        """See `facts.Ledger`."""
+        return self.series_tombstones().hold(stream, at_ns)
+
+    def series_tombstones(self) -> SeriesTombstones:
+        """Return the times of forgotten samples of series."""
+        if self._gone_samples is None:
+            self._gone_samples = SeriesTombstones(self._keys, self._meta(series_tombstones.NAME))
+        return self._gone_samples
+
     def geometry(self) -> Mapping[str, NDArray[Any]] | None:
         """See `facts.Ledger`."""
         packed = self._meta("geometry")
@@ -217,13 +230,16 @@ class StoreReader(ForgetReads, ReceiptReads):
 
     def pending_adaptors(self) -> dict[str, PendingAdaptor]:
         """See `facts.Ledger`."""
+        if self._ended is not None:
+            return self._ended
         rows = self._rows(f"SELECT {PENDING_COLUMNS} FROM pending_adaptors ORDER BY domain")
         try:
-            return {row[0]: pending_from_row(row) for row in rows}
+            self._ended = {row[0]: pending_from_row(row) for row in rows}
         except ValueError as error:
             raise StateCorruptError(
                 f"reading the pending adaptors in {self.path}: one is damaged", DAMAGED
             ) from error
+        return self._ended
 
     def attempts(self) -> dict[str, str]:
         """See `facts.Ledger`."""
@@ -394,6 +410,28 @@ class StoreReader(ForgetReads, ReceiptReads):
             name: digest if stamp.get(name) == now[name] else "another"
             for name, digest in digests.items()
         }
+
+    def _key_mark(self) -> KeyMark:
+        body = self._meta(MARK)
+        return msgspec.json.decode(body, type=KeyMark) if body else KeyMark("")
+
+    def key_problem(self) -> str:
+        """Return why the home's key can't be used; '' if it can."""
+        try:
+            self._key.mark()
+        except StateError as error:
+            return f"{error.message}; {error.hint}"
+        return ""
+
+    def unchecked_receipts(self) -> int:
+        """Count the receipts that were stated under a key of the home that was lost since."""
+        after = self._key_mark().after
+        return int(self._rows("SELECT COUNT(*) FROM receipts WHERE number <= ?", (after,))[0][0])
+
+    @property
+    def merged(self) -> bool:
+        """Whether another ledger was ever merged into this one."""
+        return len(self._keys) > 1
 
     def _keyed_stamp(self, digests: Mapping[str, str]) -> dict[str, str]:
         keyed = {name: self._key.of(f"stamp {name}", digest) for name, digest in digests.items()}

@@ -44,7 +44,9 @@ class ReceiptReads(ABC):
 
     def receipt(self, request_id: str, selector: Selector) -> Receipt | None:
         """See `facts.Ledger`.  The texts of a request are stored as keyed hashes; the receipt
-        contains those of `selector` if their hashes agree."""
+        contains those of `selector` if their hashes agree.  Raises StateError where the home's key
+        cannot be used, before anything is forgotten."""
+        self._key.mark()
         rows = self._rows(
             "SELECT body FROM receipts WHERE json_extract(body, '$.request_id') = ?"
             " ORDER BY number DESC LIMIT 1",

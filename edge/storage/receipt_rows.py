@@ -15,7 +15,7 @@ import msgspec
 
 from ..core import Receipt, Selector
 from .action_log import delete_named
-from .digest_key import DigestKey
+from .digest_key import DigestKey, note_key
 from .tables import hash_id
 
 TEXTS: Final = ("subject", "stream", "recording", "domain", "label")
@@ -107,6 +107,7 @@ def receipt_from_body(body: str, selector: Selector, key: DigestKey, burial_key:
 def insert_receipt(db: sqlite3.Connection, receipt: Receipt, key: DigestKey) -> None:
     """Write a receipt, in the transaction that has erased its facts or follows it; records of
     actions that name what is forgotten go."""
+    note_key(db, key)
     held = held_concepts(db)
     names = name_pattern(receipt.selector, held)
     if names is not None:

@@ -30,6 +30,7 @@ from ..core import (
     Message,
     ModelMismatchError,
     Publish,
+    Receipt,
     ReleaseActions,
     RemoveAdaptor,
     RenameDomain,
@@ -50,16 +51,17 @@ from . import action_log, tables
 from .action_log import ActionRecords
 from .bundle_trials import BEFORE, BundleTrials, ImportedBundle
 from .capture_times import CaptureTimes
-from .checkpoints import Checkpoints
+from .checkpoints import UNSCRUBBED_HINT, Checkpoints, LogInUseError
 from .command_journal import CommandJournal, delete_answers
 from .concept_totals import add_digests, by_concept, write_ranks, write_totals
 from .content_tombstones import ContentTombstones, adopt_tombstones, write_contents
 from .database import WriterLock, begin_snapshot, guard_errors, open_database, transaction
 from .derived_table import delete_traces, write_derived
+from .digest_key import note_key
 from .durable_files import remove_file, replace_file
 from .file_copies import remove_copies
 from .new_file import refuse_existing, require_columns, write_empty
-from .pending_forgets import delete_pending, write_pending
+from .pending_forgets import delete_pending, request_of, write_pending
 from .provenance import delete_notes, note_facts, rename_domain
 from .publications import Publications
 from .reader import StoreReader
@@ -185,6 +187,8 @@ class Store(StoreReader):
         """Finish what a crash, a full disk or a reader interrupted: checkpoints, an erasure."""
         if self._checkpoints is None:
             return
+        if self._key.lost:
+            self.renew_key()
         if self._meta("plain_digests") is not None:
             with self._transaction("keying receipts") as db:
                 rekey_receipts(db, self._key)
@@ -200,7 +204,7 @@ class Store(StoreReader):
 
     def apply(self, effect: Effect) -> None:
         """Apply an effect durably.  Publish, Grow and Abandon change nothing in the store."""
-        self._marks = isinstance(effect, MARKING) or self._confirms(effect)
+        self._marks = isinstance(effect, MARKING) or self.journal.confirms(effect)
         match effect:
             case StoreFacts():
                 self._store_facts(effect)
@@ -265,7 +269,7 @@ class Store(StoreReader):
         except BaseException:
             # Values read during the change that is rolled back must not stay.
             self._totals, self._times = None, CaptureTimes()
-            self._records = self._candidates = None
+            self._records = self._ended = self._candidates = None
             raise
         finally:
             self._nested, self._recording = False, None
@@ -284,7 +288,8 @@ class Store(StoreReader):
         """Copy another store's tombstones: facts forgotten there stay forgotten here."""
         with self._transaction("adopting tombstones") as db:
             adopt_tombstones(db, other.tombstones(), other.buried.every())
-        self._keys = self._tombstone_keys()
+            self.series_tombstones().adopt(db, other.series_tombstones())
+        self._keys, self._gone_samples = self._tombstone_keys(), None
         self.buried = ContentTombstones(self._rows, self._keys)
 
     def store_raw_inputs(self, raws: Mapping[str, bytes]) -> None:
@@ -314,6 +319,15 @@ class Store(StoreReader):
         body = msgspec.json.encode(keyed)
         with self._transaction("stamping the digest") as db:
             put_meta(db, "stamp", body)
+            note_key(db, self._key)
+
+    def renew_key(self) -> None:
+        """Let the home's key, a new one if it has none, take the place of the key that the file
+        names."""
+        self._key.renew()
+        if self._key.mark() != self._key_mark().mark:
+            with self._transaction("noting the home's key") as db:
+                note_key(db, self._key, renewed=True)
 
     def name_columns(self, columns: Sequence[str], card: encoder.Card) -> None:
         """Name the encoder's input columns, in the order of the vectors learned so far; facts do
@@ -446,22 +460,28 @@ class Store(StoreReader):
         if not isinstance(effect, CompleteForget):
             self._erase(effect)
             return
-        with self._transaction("completing a forget request") as db:
-            delete_pending(db, effect.receipt.request_id)
-            insert_receipt(db, effect.receipt, self._key)
-            put_meta(db, "unscrubbed", b"1")
+        self.complete(effect.receipt)
         self.overwrite_remains()
+
+    def complete(self, receipt: Receipt) -> None:
+        """Store the receipt of a pending request; the remains of its record must be overwritten
+        before it is published."""
+        with self._transaction("completing a forget request") as db:
+            delete_pending(db, receipt.request_id)
+            insert_receipt(db, receipt, self._key)
+            put_meta(db, "unscrubbed", b"1")
 
     def _erase(self, effect: EraseFacts | ExcludeFacts) -> None:
         number, key = self._keys[0]
         tombs = [(number, hash_id(key, fact_id)) for fact_id in effect.ids]
         contents = rows_to_bury(effect, self, key)
-        request_id = self._request_of(effect)
+        request_id = request_of(effect, self.pending_forgets())
         shaped = self.publications.shaped_by(effect.ids)
         with self._fact_transaction("erasing facts", effect.ids) as db:
             self.publications.order(db, request_id, shaped)
             db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", tombs)
             write_contents(db, number, contents)
+            self.series_tombstones().bury(db, number, key, effect.ranges)
             tables.erase_growth(db, effect.ids)
             action_log.delete_facts(db, effect.ids)
             delete_answers(db)
@@ -472,7 +492,7 @@ class Store(StoreReader):
             elif effect.request is not None:
                 write_pending(db, effect.request)
             put_meta(db, "unscrubbed", b"1")
-        self._records = None
+        self._records = self._ended = self._gone_samples = None
         self.buried = ContentTombstones(self._rows, self._keys)
         self.candidate_index().drop(effect.ids)
         if isinstance(effect, ExcludeFacts):
@@ -486,46 +506,32 @@ class Store(StoreReader):
                 "see `auricle verify`",
             )
 
-    def _request_of(self, effect: EraseFacts | ExcludeFacts) -> str:
-        """Return the id of the request that erases facts: a later slice belongs to the oldest one
-        with facts left."""
-        if isinstance(effect, EraseFacts):
-            return effect.receipt.request_id
-        left = (one for one in self.pending_forgets() if not one.excluded)
-        request = effect.request or next(left, None)
-        return request.receipt.request_id if request is not None else ""
-
-    def _confirms(self, effect: Effect) -> bool:
-        """Return whether an effect completes the command `confirm`; a recalibration that changes
-        with the facts does not complete their command."""
-        command = self.journal.current
-        return isinstance(effect, StoreRecalibration) and (
-            command is not None and command.verb == "confirm"
-        )
-
     def _confirmed_ids(self) -> set[str]:
         """Return the ids of the observations in confirmed alarms."""
         alarms = (alarm for one in self.recalibrations().values() for alarm in one.confirmed)
         return {fact_id for alarm in alarms for fact_id in alarm.observation_ids}
 
-    def overwrite_remains(self) -> None:
+    def overwrite_remains(self, *, waits: bool = True) -> None:
         """Overwrite the remains of erased facts in the file and in copies, and cut the log.  Cost:
-        the pages that changed; a file that is mostly free is rebuilt."""
-        hint = "the facts are out of the ledger; the next command that writes tries again"
+        the pages that changed; a file that is mostly free is rebuilt.  waits: for other readers;
+        raises LogInUseError while there are any."""
         checkpoints = self._writing("overwriting erased facts")
         try:
             with guard_errors(self.path, "overwriting erased facts in"):
                 remove_copies(self.path)
-                checkpoints.compact()
-                done = checkpoints.finish(everything=self._uncleaned)
+                done = checkpoints.overwrite(waits=waits, everything=self._uncleaned)
         except StateError as error:
-            raise StateError(error.message, hint) from error
+            raise StateError(error.message, UNSCRUBBED_HINT) from error
         if not done:
-            raise StateError(
-                f"truncating the log of {self.path}: another process is reading it", hint
-            )
+            doing = f"truncating the log of {self.path}"
+            raise LogInUseError(f"{doing}: another process is reading it", UNSCRUBBED_HINT)
         with self._transaction("completing an erasure") as db:
             db.execute("DELETE FROM meta WHERE name IN ('unscrubbed', 'uncleaned')")
+
+    def prepare_overwriting(self) -> None:
+        """Do most of `overwrite_remains` in another thread; a failure is left to that."""
+        with suppress(sqlite3.Error, OSError):
+            self._writing("overwriting erased facts").prepare()
 
     @property
     def _uncleaned(self) -> bool:
@@ -559,7 +565,7 @@ class Store(StoreReader):
         """Change adaptors in a transaction; the cached records are read again afterwards."""
         with self._transaction(doing) as db:
             yield db
-        self._records = None
+        self._records = self._ended = None
 
     @contextmanager
     def _transaction(self, doing: str) -> Iterator[sqlite3.Connection]:

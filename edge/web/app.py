@@ -5,6 +5,7 @@ become pages or messages here, so that handlers state only the good case.
 """
 
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -35,6 +36,7 @@ from .processes import Programs
 from .screen import Route
 from .screens import SCREENS
 from .server import BODY_BYTES_MAX, ConsoleServer
+from .shared_parts import SharedParts
 from .static_files import StaticFiles
 
 PATH_CHARS_MAX: Final = 200
@@ -46,9 +48,9 @@ class TooFastError(AskError):
 
 
 class Application:
-    """The console of one home.  settings: of [web]."""
+    """The console of one home.  settings: of [web].  launcher: see `Programs`."""
 
-    def __init__(self, folder: Path, settings: WebSettings) -> None:
+    def __init__(self, folder: Path, settings: WebSettings, launcher: ThreadPoolExecutor) -> None:
         client = DaemonClient(folder)
         self.settings = settings
         self.cookie = f"auricle_{settings.port}"
@@ -57,9 +59,10 @@ class Application:
             environment=environment("edge.web"),
             client=client,
             live=Live(client),
+            shared=SharedParts(),
             sessions=Sessions(folder),
             static=StaticFiles(),
-            programs=Programs(folder),
+            programs=Programs(folder, launcher),
             screens=SCREENS,
         )
         self._requests = RateLimits(PER_MINUTE)

@@ -1,6 +1,7 @@
 """Routes that no single screen owns: live data, undo, the end of a session."""
 
 import hmac
+import json
 from typing import Final
 
 from microdot import Request, Response
@@ -12,6 +13,10 @@ from .screen import Route
 
 DIGITS_MAX: Final = 20
 """Longest whole number that is read: nanoseconds since 1970 have 19 digits."""
+
+
+KEPT: Final = "kept "
+"""Begins what undoes that a label is kept; ids of the daemon's actions are hexadecimal."""
 
 
 def same_secret(given: str, wanted: str) -> bool:
@@ -49,10 +54,27 @@ async def live(console: Console, request: Request) -> Response:
     return Response(events, 200, headers)  # type: ignore[arg-type]  # its stub lacks generators
 
 
+def kept_undo_id(home: str, observation_id: str, label: str) -> str:
+    """Return what undoes that a label is kept."""
+    return KEPT + json.dumps([home, observation_id, label])
+
+
 async def undo(console: Console, request: Request) -> Response:
     """Undo an action."""
-    body = await console.ask("undo", undo_id=field(request, "undo_id"), home=field(request, "home"))
+    undo_id = field(request, "undo_id")
+    if undo_id.startswith(KEPT):
+        return await _undo_kept(console, undo_id, _back(request))
+    body = await console.ask("undo", undo_id=undo_id, home=field(request, "home"))
     return console.done(str(body.get("text") or "undone"), to=_back(request))
+
+
+async def _undo_kept(console: Console, undo_id: str, back: str) -> Response:
+    try:
+        home, name, label = map(str, json.loads(undo_id.removeprefix(KEPT)))
+    except ValueError:
+        raise AskError("undoing: the action is not known", "reload the page") from None
+    await console.ask("keep-label", home=home, observation_id=name, label=label, kept=False)
+    return console.done(f"undone: kept as {label}", to=back)
 
 
 async def leave(console: Console, _request: Request) -> Response:

@@ -15,6 +15,7 @@ from .links import Role, allows
 from .live import Live
 from .processes import Programs
 from .screen import Screen
+from .shared_parts import SharedParts
 from .static_files import StaticFiles
 
 ROLE_OF: Final[dict[str, Role]] = {
@@ -29,6 +30,7 @@ ROLE_OF: Final[dict[str, Role]] = {
             "gallery",
             "health",
             "history",
+            "kept-labels",
             "knowledge",
             "raw",
             "receipts",
@@ -39,7 +41,17 @@ ROLE_OF: Final[dict[str, Role]] = {
         "viewer",
     ),
     **dict.fromkeys(
-        ("confirm", "label", "label-many", "relabel", "undo", "unlabel", "undo-merge"), "labeller"
+        (
+            "confirm",
+            "keep-label",
+            "label",
+            "label-many",
+            "relabel",
+            "undo",
+            "unlabel",
+            "undo-merge",
+        ),
+        "labeller",
     ),
 }
 """Who may send a command to the daemon; every other one is for owners."""
@@ -57,6 +69,7 @@ class Parts:
     environment: Environment
     client: DaemonClient
     live: Live
+    shared: SharedParts
     sessions: Sessions
     static: StaticFiles
     programs: Programs
@@ -111,7 +124,16 @@ class Console:
 
     def render(self, template: str, /, http_status: int = 200, **values: Any) -> Response:
         """Return a page or a part of one.  Templates know the values, `console` and `screen`."""
-        text = self.parts.environment.get_template(template).render({**self._shared(), **values})
+        return self.page(self.text(template, **values), http_status)
+
+    def text(self, template: str, /, **values: Any) -> str:
+        """Return a template's text."""
+        known = {**self._shared(), **values}
+        return self.parts.environment.get_template(template).render(known)
+
+    @staticmethod
+    def page(text: str, http_status: int = 200) -> Response:
+        """Return a page or a part of one from its text."""
         return Response(text, http_status, {"Content-Type": "text/html; charset=UTF-8"})
 
     def done(

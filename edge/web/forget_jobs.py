@@ -20,8 +20,9 @@ measured."""
 @dataclass(kw_only=True)
 class ForgetJob:
     """A request.  examples: how many its preview named.  options: other fields of the command.
-    state: running, done, refused, or unknown
-    if no answer came: then the daemon may have carried it out or not."""
+    state: running; pending once its facts are excluded and the receipt is to follow; done with the
+    receipt; refused; or unknown if no answer came: then the daemon may have carried it out or
+    not."""
 
     request_id: str
     home: str
@@ -49,6 +50,12 @@ class ForgetJobs:
         """Return the requests without an answer yet."""
         return tuple(one for one in self._jobs.values() if one.state == "running")
 
+    def completed(self, request_id: str) -> None:
+        """Note that the daemon has issued the receipt of a request."""
+        job = self._jobs.get(request_id)
+        if job is not None and job.state != "running":
+            job.state, job.reason, job.hint = "done", "", ""
+
     def start(self, client: DaemonClient, job: ForgetJob) -> None:
         """Send a request, unless it is on its way."""
         known = self._jobs.get(job.request_id)
@@ -65,13 +72,13 @@ class ForgetJobs:
 async def _send(client: DaemonClient, job: ForgetJob) -> None:
     fields = {"id": job.request_id, "home": job.home, "select": dict(job.select), **job.options}
     try:
-        await client.ask("forget", fields, wait_s=ERASURE_S)
+        answer = await client.ask("forget", fields, wait_s=ERASURE_S)
     except DaemonOfflineError as error:
         job.state, job.reason, job.hint = "unknown", error.reason, error.hint
     except AskError as error:
         job.state, job.reason, job.hint = "refused", error.reason, error.hint
     else:
-        job.state = "done"
+        job.state = "pending" if answer.get("pending") else "done"
     finally:
         # The receipt must not be read while this console still shows what it is about.
         forget_pictures()

@@ -54,7 +54,8 @@ class Live:
     """Polls a daemon and sends its news to every page.
 
     state: "up" or "down", and `reason` while it is down.  status: the newest status of the daemon.
-    streams: news by stream.  cursor: number of the newest message that was polled.
+    streams: news by stream.  cursor: number of the newest message that was polled.  polls: how
+    often the daemon was asked.
     """
 
     def __init__(self, client: DaemonClient) -> None:
@@ -63,7 +64,7 @@ class Live:
         self.streams: dict[str, StreamNews] = {}
         self._client = client
         self._queues: set[Queue] = set()
-        self.cursor = 0
+        self.cursor = self.polls = 0
         self._polled_s = 0.0
         self._polling = asyncio.Lock()
         self._wanted = asyncio.Event()
@@ -87,6 +88,7 @@ class Live:
             raise DaemonOfflineError(self.reason, "it may be stopped or starting")
 
     async def _poll(self) -> None:
+        self.polls += 1
         try:
             news = await self._client.ask("feed", {"since": self.cursor}, wait_s=5 * POLL_S)
         except DaemonOfflineError as error:

@@ -20,15 +20,13 @@ from ..config import WebSettings
 from ..logs import log, set_up_logs
 from .app import Application
 from .links import FOLDER, RUNNING, drop_expired_links, make_link, print_link, running_address
+from .processes import lower_priority
 
 SERVED: Final = 3
 """Exit status: another console serves this home."""
 
 FAILED: Final = 1
 """Exit status: it could not start."""
-
-NICENESS: Final = 10
-"""As a worker's (`worker.NICENESS`): on a busy core the daemon's decisions come first."""
 
 TIDY_S: Final = 3_600.0
 """How often expired links and sessions are dropped: the time in which a link expires."""
@@ -56,9 +54,7 @@ def serve_console(folder: Path, port: int | None = None, *, child: bool = False)
     """
     set_up_logs("info")
     os.umask(0o077)
-    if child:
-        # From a terminal the console may start a daemon itself, which would inherit this.
-        os.nice(NICENESS)
+    launcher = lower_priority()
     settings, problem = read_web_settings(folder)
     if problem:
         log.warning("settings_not_used", reason=problem, hint="the console uses its defaults")
@@ -67,14 +63,16 @@ def serve_console(folder: Path, port: int | None = None, *, child: bool = False)
     try:
         (folder / FOLDER).mkdir(mode=0o700, parents=True, exist_ok=True)
         with (folder / FOLDER / RUNNING).open("a+", encoding="utf-8") as running:
-            return _serve_locked(folder, settings, running, child=child)
+            application = Application(folder, settings, launcher)
+            return _serve_locked(application, running, child=child)
     except OSError as error:
         _say(f"error: opening {folder / FOLDER}: {error.strerror}")
         _say("  hint: choose a folder in which you may write, with --home")
         return FAILED
 
 
-def _serve_locked(folder: Path, settings: WebSettings, running: TextIO, *, child: bool) -> int:
+def _serve_locked(application: Application, running: TextIO, *, child: bool) -> int:
+    folder = application.parts.folder
     try:
         fcntl.flock(running, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -82,15 +80,15 @@ def _serve_locked(folder: Path, settings: WebSettings, running: TextIO, *, child
         _say("  hint: make another link for it: auricle web link")
         return SERVED
     try:
-        return asyncio.run(_serve(folder, settings, running, child=child))
+        return asyncio.run(_serve(application, running, child=child))
     finally:
         running.truncate(0)
 
 
-async def _serve(folder: Path, settings: WebSettings, running: TextIO, *, child: bool) -> int:
+async def _serve(application: Application, running: TextIO, *, child: bool) -> int:
+    folder, settings = application.parts.folder, application.settings
     stop = asyncio.Event()
     _stop_on_signals(stop)
-    application = Application(folder, settings)
     try:
         server = await application.server.start(settings.host, settings.port)
     except (OSError, OverflowError) as error:

@@ -5,8 +5,11 @@ small.
 """
 
 import asyncio
+import os
+import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +33,9 @@ VERBS_MAX: Final = 2
 LOG_BYTES_MAX: Final = 1 << 20
 """Size of the log of a daemon that the console started, before it is begun again."""
 
+NICENESS: Final = 10
+"""As a worker's (`worker.NICENESS`): on a busy core the daemon's decisions come first."""
+
 STOP_S: Final = 6.0
 """Seconds for a daemon to stop: one more than it takes itself (`service.END_S`)."""
 
@@ -43,13 +49,27 @@ class Output:
     err: str
 
 
-class Programs:
-    """Runs verbs for one home, and a daemon.  folder: the home."""
+def lower_priority() -> ThreadPoolExecutor:
+    """Lower the priority of the calling thread, the threads that it starts and their programs;
+    return a thread that keeps the present one, for programs that must not inherit the lower one.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Linux keeps the niceness of each thread by itself (nice(2)), and only root may raise it again.
+    """
+    launcher = ThreadPoolExecutor(1, "launcher")
+    # The thread has to exist before.
+    launcher.submit(os.getpid).result()
+    os.nice(NICENESS)
+    return launcher
+
+
+class Programs:
+    """Runs verbs for one home, and a daemon.  folder: the home.  launcher: the thread that starts
+    the daemon, which inherits its priority."""
+
+    def __init__(self, folder: Path, launcher: ThreadPoolExecutor) -> None:
+        self._folder, self._launcher = folder, launcher
         self._free = asyncio.Semaphore(VERBS_MAX)
-        self._daemon: asyncio.subprocess.Process | None = None
+        self._daemon: subprocess.Popen[bytes] | None = None
 
     async def run(self, *words: str, wait_s: float = 60.0, given: bytes = b"") -> Output:
         """Run a verb, such as ("check", "--json"), and return its output."""
@@ -84,18 +104,22 @@ class Programs:
         if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
             path.unlink()
         with path.open("ab") as log:
-            self._daemon = await asyncio.create_subprocess_exec(
-                *PROGRAM,
-                *_run_words(self._folder),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=log,
-            )
+
+            def start() -> "subprocess.Popen[bytes]":
+                return subprocess.Popen(  # noqa: S603 - this interpreter, fixed words
+                    [*PROGRAM, *_run_words(self._folder)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                )
+
+            loop = asyncio.get_running_loop()
+            self._daemon = await loop.run_in_executor(self._launcher, start)
 
     @property
     def daemon_runs(self) -> bool:
         """Whether a daemon runs that this console started."""
-        return self._daemon is not None and self._daemon.returncode is None
+        return self._daemon is not None and self._daemon.poll() is None
 
     def daemon_log(self) -> str:
         """Return the last lines of that daemon's log."""
@@ -106,16 +130,15 @@ class Programs:
 
     async def stop(self) -> None:
         """Stop the daemon that this console started."""
-        if self._daemon is None or self._daemon.returncode is not None:
+        daemon = self._daemon
+        if daemon is None or daemon.poll() is not None:
             return
-        with suppress(ProcessLookupError):
-            self._daemon.terminate()
+        daemon.terminate()
         try:
-            async with asyncio.timeout(STOP_S):
-                await self._daemon.wait()
-        except TimeoutError:
-            self._daemon.kill()
-            await self._daemon.wait()
+            await asyncio.to_thread(daemon.wait, STOP_S)
+        except subprocess.TimeoutExpired:
+            daemon.kill()
+            await asyncio.to_thread(daemon.wait)
 
 
 def _run_words(folder: Path) -> Sequence[str]:

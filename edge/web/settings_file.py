@@ -54,18 +54,24 @@ def read_backup(folder: Path) -> str:
         ) from error
 
 
+def unchanged_text(folder: Path, mark: str) -> str:
+    """Return the settings; raises AskError if they have another mark by now."""
+    text = read_text(folder)
+    if mark_of(text) != mark:
+        raise AskError(
+            "the settings were changed meanwhile, by another person or program",
+            "load this page again, and make your change there; yours is still in this field",
+        )
+    return text
+
+
 def save(folder: Path, text: str, mark: str) -> None:
     """Replace the settings, and keep those before as the backup; both survive a power cut.
 
     mark: of the text that was edited.  Raises AskError if it was changed meanwhile, or the disk
     fails; nothing has changed then.
     """
-    before = read_text(folder)
-    if mark_of(before) != mark:
-        raise AskError(
-            "the settings were changed meanwhile, by another person or program",
-            "load this page again, and make your change there; yours is still in this field",
-        )
+    before = unchanged_text(folder, mark)
     try:
         write_text(folder / BACKUP, before)
         write_text(folder / SETTINGS, text)

@@ -418,12 +418,12 @@ static void nearest(const native_memory *m, const uint64_t *bits, int64_t count,
 /* --- exemplars -------------------------------------------------------------------------------- */
 
 static int exemplars(const native_exemplars *held, const int64_t *columns, const int64_t *plane,
-                     int64_t *made, void *work)
+                     int64_t without, int64_t *made, void *work)
 {
     float *one = work, *other = one + held->columns_width;
     float nearest_columns = 2.0f * SMALL;
     double nearest_plane = 4503599627370496.0; /* 2^52: roots are exact below */
-    int64_t most = 0;
+    int64_t most = 0, columns_left = held->columns_count, plane_left = held->plane_count;
     for (uint32_t k = 0; k < held->columns_width; k++) {
         most |= columns[k] < 0 ? ~columns[k] : columns[k];
         one[k] = (float)columns[k];
@@ -435,6 +435,10 @@ static int exemplars(const native_exemplars *held, const int64_t *columns, const
     /* Whole numbers: sums of floats are exact in any order below 2^24, of doubles below 2^53. */
     for (uint32_t row = 0; row < held->columns_count; row++) {
         const float *p = held->columns + (size_t)row * held->columns_width;
+        if (row == without) {
+            columns_left--;
+            continue;
+        }
         float sum = 0.0f;
 #pragma omp simd reduction(+ : sum)
         for (uint32_t k = 0; k < held->columns_width; k++) {
@@ -444,6 +448,10 @@ static int exemplars(const native_exemplars *held, const int64_t *columns, const
     }
     for (uint32_t row = 0; row < held->plane_count; row++) {
         const float *p = held->plane + (size_t)row * held->plane_width;
+        if (row == without) {
+            plane_left--;
+            continue;
+        }
         double sum = 0.0;
 #pragma omp simd reduction(+ : sum)
         for (uint32_t k = 0; k < held->plane_width; k++) {
@@ -452,9 +460,10 @@ static int exemplars(const native_exemplars *held, const int64_t *columns, const
         }
         nearest_plane = sum < nearest_plane ? sum : nearest_plane;
     }
-    made[0] = (int64_t)nearest_columns;
-    made[1] = (int64_t)sqrt(nearest_plane);
-    return most >= SMALL || nearest_columns >= (float)SMALL || nearest_plane >= 4503599627370496.0;
+    made[0] = columns_left ? (int64_t)nearest_columns : -1;
+    made[1] = plane_left ? (int64_t)sqrt(nearest_plane) : -1;
+    return most >= SMALL || (columns_left && nearest_columns >= (float)SMALL)
+        || (plane_left && nearest_plane >= 4503599627370496.0);
 }
 
 #define NAMED(level) native_##level

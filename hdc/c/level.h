@@ -5,7 +5,7 @@
 
 #include "auricle_kernel.h"
 
-#define INTERFACE 2       /* INTERFACE in native.py: raise both with the layouts below */
+#define INTERFACE 3       /* INTERFACE in native.py: raise both with the layouts below */
 #define BLOCKS_MAX 4u     /* bits, columns, plane, norms */
 #define INEXACT 1         /* a number leaves the range in which C and numpy agree */
 #define SMALL (1 << 24)   /* coordinates below: squares of differences add up below 2^64 */
@@ -72,8 +72,9 @@ typedef struct {
                     int64_t *made, void *work);
     /* Writes the joint score of distances and of those to the nearest exemplars. */
     int (*joint)(const native_joint *terms, int64_t *made);
+    /* Writes the distances to the nearest exemplars but `without`, -1 where none is left. */
     int (*exemplars)(const native_exemplars *held, const int64_t *columns, const int64_t *plane,
-                     int64_t *made, void *work);
+                     int64_t without, int64_t *made, void *work);
 } native_level;
 
 extern const native_level native_portable;

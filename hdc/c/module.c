@@ -250,26 +250,34 @@ static PyObject *nearest(PyObject *self, PyObject *const *args, Py_ssize_t count
     return result(&all, ran, 0);
 }
 
-/* exemplars(held, columns, plane, made, work) */
+/* exemplars(held, columns, plane, without, made, work): samples, one for each pair of `made`, and for
+ * each the exemplar that does not count, -1 for none. */
 static PyObject *exemplars(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     buffers all = {.count = 0};
     const native_exemplars *held;
-    const int64_t *columns, *plane;
+    const int64_t *columns, *plane, *without;
     int64_t *made;
     void *work;
     int ran = 0, inexact = 0;
-    if (!expects(count, 5)) {
+    if (!expects(count, 6)) {
         return NULL;
     }
-    if ((held = in(&all, args[0], sizeof *held))
-        && (columns = in(&all, args[1], 8 * (Py_ssize_t)held->columns_width))
-        && (plane = in(&all, args[2], 8 * (Py_ssize_t)held->plane_width))
-        && (made = out(&all, args[3], 16))
-        && (work = out(&all, args[4],
-                       4 * ((Py_ssize_t)held->columns_width + held->plane_width)))) {
-        inexact = level_of(self)->exemplars(held, columns, plane, made, work);
-        ran = 1;
+    if ((held = in(&all, args[0], sizeof *held)) && (made = out(&all, args[4], 16))) {
+        Py_ssize_t rows = all.held[1].len / 16;
+        Py_ssize_t width = held->columns_width, rank = held->plane_width;
+        if ((columns = in(&all, args[1], 8 * rows * width))
+            && (plane = in(&all, args[2], 8 * rows * rank))
+            && (without = in(&all, args[3], 8 * rows))
+            && (work = out(&all, args[5], 4 * (width + rank)))) {
+            RUN(4 * rows * (width * held->columns_count + rank * held->plane_count),
+                for (Py_ssize_t row = 0; row < rows && !inexact; row++) {
+                    inexact = level_of(self)->exemplars(held, columns + row * width,
+                                                        plane + row * rank, without[row],
+                                                        made + 2 * row, work);
+                });
+            ran = 1;
+        }
     }
     return result(&all, ran, inexact);
 }
@@ -326,7 +334,7 @@ static int nearest_in(const native_level *level, const joining *j, Py_ssize_t at
     int inexact = held ? INEXACT : -1;
     if (held && (Py_ssize_t)held->columns_width == j->columns_width
         && (Py_ssize_t)held->plane_width == j->plane_width) {
-        inexact = level->exemplars(held, j->columns, j->plane, made, j->work);
+        inexact = level->exemplars(held, j->columns, j->plane, -1, made, j->work);
     }
     release(&one);
     return inexact;

@@ -25,9 +25,11 @@ CHUNK = 16
 class CountingSource(SourceModel):
     """A source that counts the rows that are scored with its head."""
 
+    scored = 0
+
     def logits(self, rows, shares):
         """Count, and score."""
-        object.__setattr__(self, "scored", getattr(self, "scored", 0) + len(rows))
+        object.__setattr__(self, "scored", self.scored + len(rows))
         return super().logits(rows, shares)
 
 

@@ -6,6 +6,7 @@ from math import isqrt
 import numpy as np
 
 import hdc
+from hdc.geometry import fingerprint_of
 from hdc.integers import combine
 from hdc.joint import EXEMPLAR_SHORTLIST, ScoredSamples, join_one_score, join_scores
 from hdc.neighbours import coordinates, nearest
@@ -112,6 +113,7 @@ def test_identical_facts_of_many_labels_overflow_nothing() -> None:
     assert (calibration.scales[:, :, 1] > 0).all()
     assert all(np.abs(packed[name].astype(float)).max() < 2**40 for name in ("scores", "usual"))
     assert calibration.digest() == hdc.calibrate(memory, facts).digest()
+    assert calibration.digest() == fingerprint_of(packed)
 
 
 def test_calibrations_merge_by_domain() -> None:

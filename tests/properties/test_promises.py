@@ -162,7 +162,12 @@ def test_a_merge_takes_the_same_version_both_ways(one, other):
 Steps = st.lists(
     st.one_of(
         Facts.map(lambda facts: Enrol(tuple(facts))),
-        st.builds(ForgetRequest, st.just("r"), Selectors, refit_geometry=st.booleans()),
+        st.builds(
+            ForgetRequest,
+            request_id=st.just("r"),
+            selector=Selectors,
+            refit_geometry=st.booleans(),
+        ),
         st.builds(Relabel, Selectors, st.sampled_from(LABELS), st.sampled_from(("", *DOMAINS))),
         st.builds(
             Label,

@@ -39,7 +39,12 @@ Steps = st.lists(
     st.one_of(
         Actions,
         st.integers(0, 9),
-        st.builds(ForgetRequest, st.just("r"), Selectors, refit_geometry=st.just(False)),
+        st.builds(
+            ForgetRequest,
+            request_id=st.just("r"),
+            selector=Selectors,
+            refit_geometry=st.just(False),
+        ),
         Keys.map(
             lambda key: ForgetRequest(request_id=key, selector=Selector(ids=frozenset({key})))
         ),

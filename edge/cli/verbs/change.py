@@ -2,13 +2,16 @@
 
 import sys
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
 import click
 
+from ...commands import ForgetCommand
 from ...core import (
+    SUMS,
     Acknowledgement,
     ConfigError,
     DuplicateGuard,
@@ -19,6 +22,7 @@ from ...core import (
     Selector,
     UndoMerge,
     accepted,
+    summed_devices,
 )
 from ...home import Home, KnownNames, actions, search_home
 from ...home import growth as growing
@@ -27,6 +31,7 @@ from ..options import PATH, Moment, home_option, ids_option, json_option, yes_op
 from ..views import common as views
 from ..views import growth as growth_views
 from .choosing import choose_like, choose_suspects
+from .forget_client import as_select, count_by_daemon, daemon_runs, forget_by_daemon
 
 
 @click.command
@@ -89,7 +94,7 @@ def forget(
     """Forget facts exactly, as if they had never been seen (machine unlearning).
 
     Facts must match all given options.  --like and --suspect show facts and ask which are meant.
-    Prints the receipt.
+    Works through the home's daemon if one runs.  Prints the receipt.
     """
     selector = Selector(
         ids=frozenset(fact_id) if fact_id else None,
@@ -105,36 +110,105 @@ def forget(
         _remove_files(home, yes=yes, as_json=as_json)
         return
     _require_choice(selector, like, suspect=suspect)
-    with Home(home) as opened:
-        if like is not None:
-            selector = choose_like(opened, like)
-        elif suspect:
-            selector = choose_suspects(opened, fact_id)
-        traces = opened.runtime.holds_traces(selector)
-        count = (
-            len(opened.store.select(selector)) if traces else _count(opened, selector, "forgetting")
-        )
-        series = opened.runtime.series.preview(selector)
-        for one in series:
+    order = ForgetOrder(
+        selector=selector,
+        like=like,
+        suspect=suspect,
+        request_id=f"cli-{time.time_ns()}",
+        duplicates=duplicates,
+        refit_geometry=refit_geometry,
+        remove_files=remove_files,
+        yes=yes,
+    )
+    receipt = _forget_there(home, order) if daemon_runs(home) else _forget_here(home, order)
+    views.show_json(receipt) if as_json else views.show_receipt(receipt)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetOrder:
+    """What `auricle forget` was given."""
+
+    selector: Selector
+    like: Path | None
+    suspect: bool
+    request_id: str
+    duplicates: DuplicateGuard
+    refit_geometry: bool | None
+    remove_files: bool
+    yes: bool
+
+    def chosen(self, home: Home) -> Selector:
+        """Return what is selected, after a person has chosen among facts that are shown."""
+        if self.like is not None:
+            return choose_like(home, self.like)
+        return choose_suspects(home, self.selector.ids or ()) if self.suspect else self.selector
+
+
+def _forget_there(folder: Path, order: ForgetOrder) -> Receipt:
+    """Forget through the daemon of a home."""
+    selector = order.selector
+    if order.like is not None or order.suspect:
+        # A snapshot: the daemon goes on.
+        with Home(folder, writable=False) as home:
+            selector = order.chosen(home)
+    what = count_by_daemon(folder, selector)
+    if not order.yes:
+        confirm(f"forget {what} ({actions.describe_selector(selector)}) for good?")
+    command = ForgetCommand(
+        id=order.request_id,
+        select=as_select(selector),
+        refit_geometry=order.refit_geometry,
+        remove_files=order.remove_files,
+        duplicates=order.duplicates,
+    )
+    return forget_by_daemon(folder, command)
+
+
+def _forget_here(folder: Path, order: ForgetOrder) -> Receipt:
+    """Forget in a home that no daemon has open."""
+    with Home(folder) as home:
+        selector = order.chosen(home)
+        completed = _completed(home, selector)
+        if completed is not None:
+            return completed
+        traces = home.runtime.holds_traces(selector)
+        count = len(home.store.select(selector)) if traces else _count_facts(home, selector)
+        for one in home.runtime.series.preview(selector):
             click.echo(views.series_effect(one), err=True)
-        if not yes:
-            what = f"{count} facts" if count else _without_facts(opened, selector)
+        if not order.yes:
+            what = f"{count} facts" if count else _without_facts(home, selector)
             confirm(f"forget {what} ({actions.describe_selector(selector)}) for good?")
-        refit = not opened.shares_geometry if refit_geometry is None else refit_geometry
+        refit = order.refit_geometry
         request = ForgetRequest(
-            request_id=f"cli-{time.time_ns()}",
+            request_id=order.request_id,
             selector=selector,
             requested_at_ns=time.time_ns(),
-            refit_geometry=refit,
-            remove_files=remove_files,
-            duplicates=duplicates,
+            refit_geometry=not home.shares_geometry if refit is None else refit,
+            remove_files=order.remove_files,
+            duplicates=order.duplicates,
         )
-        receipt = _forget(opened, request)
+        receipt = _forget(home, request)
         with growth_views.show_progress() as beat:
-            for outcome in growing.make_again(opened, beat):
+            for outcome in growing.make_again(home, beat):
                 views.errors.print(f"{outcome.domain}: {outcome.reason}", markup=False)
-        actions.after_change("the facts are forgotten", opened.stamp)
-    views.show_json(receipt) if as_json else views.show_receipt(receipt)
+        actions.after_change("the facts are forgotten", home.stamp)
+    return receipt
+
+
+def _completed(home: Home, selector: Selector) -> Receipt | None:
+    """Name the requests that opening the home has completed; return the one of this selection, as
+    long as nothing else matches it."""
+    found = None
+    for one in home.completed:
+        views.errors.print(
+            f"completed the request {one.request_id}, which had been cut off:"
+            f" {one.facts_forgotten} facts are forgotten",
+            markup=False,
+            soft_wrap=True,
+        )
+        if one.selector == selector and not home.store.select(selector):
+            found = one
+    return found
 
 
 def _require_choice(selector: Selector, like: Path | None, *, suspect: bool) -> None:
@@ -180,12 +254,18 @@ def _remove_files(folder: Path, *, yes: bool, as_json: bool) -> None:
     views.show_json(found) if as_json else views.show_files(found)
 
 
-def _count(home: Home, selector: Selector, doing: str) -> int:
+def _count_facts(home: Home, selector: Selector) -> int:
+    """Count what is forgotten; raises ConfigError where nothing is, with the devices to ask."""
+    devices = summed_devices(home.store)
+    return _count(home, selector, "forgetting", f"{SUMS}: {', '.join(devices)}" if devices else "")
+
+
+def _count(home: Home, selector: Selector, doing: str, more: str = "") -> int:
     count = len(home.store.select(selector))
     if not count:
         raise ConfigError(
             f"{doing}: no fact matches {actions.describe_selector(selector)}",
-            "`auricle inspect` lists domains and labels",
+            "; ".join(filter(None, ("`auricle inspect` lists domains and labels", more))),
         )
     return count
 

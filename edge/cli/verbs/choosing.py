@@ -1,12 +1,14 @@
 """Choosing facts to forget by an example, or because their labels contradict the rest."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from ...analysis import SuspiciousLabel, find_alike, find_suspicious, read_learned
 from ...core import ConfigError, Selector
 from ...home import Home, find_alike_facts
+from ..views.choice_page import choice_page
 from ..views.choices import Choice, ask_which, facts_alike, show_choices
+from ..views.common import errors
 
 
 def choose_like(home: Home, path: Path) -> Selector:
@@ -14,8 +16,7 @@ def choose_like(home: Home, path: Path) -> Selector:
     return the selector of these facts."""
     alike = find_alike_facts(home, path)
     choices = [*facts_alike(alike), *_concepts(home, [(o.domain, o.label) for o in alike.concepts])]
-    show_choices(home, choices)
-    return Selector(ids=ask_which(choices, "forget which"))
+    return Selector(ids=_ask(home, choices, "forget which"))
 
 
 def choose_suspects(home: Home, named: Collection[str]) -> Selector:
@@ -41,9 +42,17 @@ def choose_suspects(home: Home, named: Collection[str]) -> Selector:
                 "name a few facts that are wrong with --id, to find those that are alike",
             )
         return Selector(ids=frozenset(named))
-    show_choices(home, choices)
     more = f" besides the {len(named)} named" if named else ""
-    return Selector(ids=ask_which(choices, f"forget which{more}") | frozenset(named))
+    return Selector(ids=_ask(home, choices, f"forget which{more}") | frozenset(named))
+
+
+def _ask(home: Home, choices: Sequence[Choice], what: str) -> frozenset[str]:
+    """Show choices, in a page too where pictures were kept, and return the ids of those meant."""
+    show_choices(home, choices)
+    with choice_page(home, choices) as page:
+        if page is not None:
+            errors.print(f"with pictures, until you answer: {page.as_uri()}", soft_wrap=True)
+        return ask_which(choices, what)
 
 
 def _suspects(found: Collection[SuspiciousLabel]) -> Iterator[Choice]:

@@ -38,6 +38,14 @@ SHOWN_MOVES = 8
 """Lines about facts that move, so that the question below them stays in sight.  Chosen by hand;
 effect not measured."""
 COLUMNS_UNLIMITED = 10_000  # wider than any terminal
+PLACED = (
+    "the detector chose these domains while it knew the forgotten facts, and might choose others"
+    " now; move facts with `auricle relabel`"
+)
+EVICTED = (
+    "full concepts dropped these for the forgotten ones, so a device that never saw those would"
+    " hold them; learn them again where you have them"
+)
 INDENT_COLUMNS = 4  # indentation of a list below its heading
 PREDICTION = (("label", 14), ("known", 6), ("domain", 14), ("guess", 14), ("p-value", 8))
 """Columns of a prediction before its source, with their widths in a terminal."""
@@ -310,10 +318,12 @@ def _receipt_parts(receipt: Receipt) -> Iterator[tuple[str, str]]:
             f"{one.domain}: {_facts(one.facts)} {one.outcome}"
             + (f", now {one.renamed_to}" if one.renamed_to else "")
             for one in receipt.placed
-        ],
+        ]
+        + [PLACED] * bool(receipt.placed),
         "evicted by them": [
             f"{one.domain}/{one.label}: {_facts(one.facts)}" for one in receipt.evictions
-        ],
+        ]
+        + [EVICTED] * bool(receipt.evictions),
         "series": [
             f"{one.stream}: {one.samples} samples forgotten, forecaster {one.outcome}"
             + (f", {one.lost_samples} other samples lost" if one.lost_samples else "")
@@ -360,6 +370,7 @@ def show_verified(result: VerifyReport) -> None:
     else:
         agrees = result.stamped.get("knowledge") == result.knowledge_digest
         stamp = "agrees" if agrees else "DISAGREES"
+    lost = f"{result.unchecked_receipts} receipts, of a key of the home that was lost"
     show_pairs(
         (
             ("facts", result.facts),
@@ -367,6 +378,7 @@ def show_verified(result: VerifyReport) -> None:
             ("knowledge digest", result.knowledge_digest),
             ("last stamp", stamp),
             *((("as receipted", ", ".join(result.receipts)),) if result.receipts else ()),
+            *((("not comparable", lost),) if result.unchecked_receipts else ()),
         )
     )
     for complaint in result.complaints:
@@ -385,7 +397,7 @@ def show_inspection(shown: Inspection) -> None:
             ("encoder", f"{shown.encoder}, {shown.width} features, card {shown.card[:12]}"),
             ("columns", ", ".join(shown.columns) or "unnamed, matched by position"),
             ("geometry", f"{shown.geometry[:12]} ({fitted})"),
-            ("knowledge digest", shown.knowledge_digest),
+            ("knowledge digest", shown.knowledge_digest or "none while facts are being erased"),
             ("adaptors", f"in {_domains(shown.adaptors)}, see `auricle adaptors`"),
             ("candidates", f"{shown.candidates} observations to label"),
             ("contributions", _listed(shown.contributions)),
@@ -394,6 +406,10 @@ def show_inspection(shown: Inspection) -> None:
             ("file", f"{shown.file}, {shown.file_bytes} bytes"),
         )
     )
+    for one in shown.pending_forgets:
+        parts = ["erasing them"] if one.state == "excluded" else one.deriving
+        what = ", ".join(parts) or "the receipt"
+        say(f"  {one.request_id}: {one.facts} facts excluded; to come: {what}")
     for receipt in shown.receipts:
         say(f"  {receipt['request_id']}: {receipt['facts_forgotten']} facts forgotten")
     for merge in shown.domain_merges:

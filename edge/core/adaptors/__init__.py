@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     )
     from .crossfit import cross_scores, fold_scores
     from .head import FittedHead, Transform, build_transform, transform_shapes
-    from .kernel import KernelMachine, Landmarks, choose_landmarks, tune_kernel
+    from .kernel import KernelMachine, Landmarks, TunedKernels, choose_landmarks, tune_kernel
     from .kinds import KINDS
     from .losses import INVERSE_TEMPERATURES, HoldoutScores, is_better, margins, tempered_losses
     from .record import SOLVED_KINDS, AdaptorRecord, PendingAdaptor, end_adaptors
@@ -39,7 +39,13 @@ else:
             ),
             "crossfit": ("cross_scores", "fold_scores"),
             "head": ("FittedHead", "Transform", "build_transform", "transform_shapes"),
-            "kernel": ("KernelMachine", "Landmarks", "choose_landmarks", "tune_kernel"),
+            "kernel": (
+                "KernelMachine",
+                "Landmarks",
+                "TunedKernels",
+                "choose_landmarks",
+                "tune_kernel",
+            ),
             "kinds": ("KINDS",),
             "losses": (
                 "HoldoutScores",
@@ -69,6 +75,7 @@ __all__ = [
     "Spans",
     "Standardisation",
     "Transform",
+    "TunedKernels",
     "build_transform",
     "choose_landmarks",
     "consistent_facts",

@@ -14,11 +14,11 @@ from nas import Blueprint
 
 from ..facts import FactBatch
 from .head import FittedHead, HeadTrainingSet, Transform, build_transform, solve_head
-from .kernel import KIND, KernelMachine, solve_kernel, tune_kernel
+from .kernel import KIND, KernelMachine, TunedKernels, solve_kernel, tune_kernel
 from .losses import grade_scores, is_better
 from .record import AdaptorRecord
 from .standardisation import Spans, Standardisation, standardise
-from .weighting import sampling_step
+from .weighting import lowest_hashes
 
 Floats = NDArray[np.float32]
 
@@ -51,12 +51,14 @@ def fit_adaptor(
     others: FactBatch,
     record: AdaptorRecord | None = None,
     spans: Spans | None = None,
+    tuned: TunedKernels | None = None,
 ) -> Adaptor:
     """Fit the adaptor of a domain to its own facts, at least one, with the others' as support.
 
     record: the trained adaptor of the domain, or None for the default.  spans: (start, stop)
-    columns of the encoder's taps; one tap by default.  The result depends on the set of facts
-    alone.  Raises StateCorruptError for a record that does not fit the spans.
+    columns of the encoder's taps; one tap by default.  tuned: kernels of earlier fits, to save
+    time.  The result depends on the set of facts alone.  Raises StateCorruptError for a record that
+    does not fit the spans.
     """
     spans = spans or ((0, own.features.shape[1]),)
     standard = standardise(own, others, spans)
@@ -64,7 +66,7 @@ def fit_adaptor(
         return solve_adaptor(build_transform(record, spans), own, others, standard)
     training_set = _plain_training_set(own, others, standard, spans)
     try:
-        kernel = _better_kernel(training_set, own, standard, spans)
+        kernel = _better_kernel(training_set, own, standard, spans, tuned)
         return training_set.solve() if kernel is None else solve_kernel(kernel, own)
     except np.linalg.LinAlgError:
         # Rounding may leave a kernel of nearly equal facts singular; the head's system never is.
@@ -91,7 +93,11 @@ def _plain_training_set(
 
 
 def _better_kernel(
-    training_set: HeadTrainingSet, own: FactBatch, standard: Standardisation, spans: Spans
+    training_set: HeadTrainingSet,
+    own: FactBatch,
+    standard: Standardisation,
+    spans: Spans,
+    tuned: TunedKernels | None,
 ) -> Transform | None:
     """Return the transform of a kernel that does better than the head on facts left out, or None.
 
@@ -100,11 +106,12 @@ def _better_kernel(
     """
     labels = tuple(sorted(set(own.labels)))
     width = min(len(own), KERNEL_BYTES_MAX // own.features.shape[1])
-    judges = own.labels[:: sampling_step(len(own))]
-    if labels != training_set.labels or len(labels) < 2 or width < len(judges):
+    judges = [own.labels[row] for row in lowest_hashes(own.ids).tolist()]
+    lacking = labels != training_set.labels or set(judges) != set(labels)
+    if lacking or len(labels) < 2 or width < len(judges):
         return None
     blueprint = Blueprint(kind=KIND, taps=tuple(range(len(spans))), width=width)
-    arrays, scores = tune_kernel(blueprint, own, standard, spans)
+    arrays, scores = tune_kernel(blueprint, own, standard, spans, tuned)
     targets = np.array([labels.index(label) for label in judges])
     linear = grade_scores(training_set.left_out_scores(), targets)
     if not is_better(grade_scores(scores, targets), linear):

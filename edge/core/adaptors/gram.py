@@ -14,6 +14,9 @@ SIDE: Final = 256
 """Rows and columns of a block: 256 KiB, far below the size that allocators keep.  Chosen by hand;
 effect not measured."""
 
+ROOT_SIDE: Final = 96
+"""Rows of a block that `inverse_root` does not halve: 32 to 168 take the same time."""
+
 Floats = NDArray[np.float32]
 
 
@@ -74,3 +77,22 @@ class Gram:
         for row in below:
             for column in range(at + 1, row + 1):
                 self._rows[row][column] -= self._rows[row][at] @ self._rows[column][at].T
+
+
+def inverse_root(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the inverse of the lower Cholesky factor of a positive definite matrix: its squared
+    columns add up to the diagonal of the matrix's inverse.
+
+    By halves, so that nearly all is matrix products: at 668 rows 19 ms instead of the 48 ms of an
+    inverse (measured once).  Raises LinAlgError for another matrix.
+    """
+    if len(matrix) <= ROOT_SIDE:
+        return np.linalg.inv(np.linalg.cholesky(matrix))
+    half = len(matrix) // 2
+    first = inverse_root(matrix[:half, :half])
+    across = matrix[half:, :half] @ first.T
+    last = inverse_root(matrix[half:, half:] - across @ across.T)
+    made = np.zeros_like(matrix)
+    made[:half, :half], made[half:, half:] = first, last
+    made[half:, :half] = -last @ (across @ first)
+    return made

@@ -24,7 +24,6 @@ from .record import AdaptorRecord
 from .standardisation import LEVELS, Spans, Standardisation, block_slices
 from .weighting import (
     OTHER_FACTS,
-    OWN_PENALTY_FACTS,
     OWN_WEIGHT_FACTS,
     PENALTY_MIN,
     RIDGE_DEFAULT,
@@ -34,6 +33,7 @@ from .weighting import (
     choose_weight,
     class_weights,
     has_choice,
+    lowest_hashes,
     sampling_step,
 )
 
@@ -191,6 +191,7 @@ class HeadTrainingSet:
         self._centres = standard.centres[:, transform.columns]
         self.own_weights = np.ones(len(own), np.float32)
         self._other_weights = np.ones(len(others), np.float32)
+        self._judges = lowest_hashes(own.ids)
         self._residuals: NDArray[np.floating] | None = None
         self.weight, self._penalty = self._choose_weights()
         self._choose_class_weights()
@@ -236,15 +237,17 @@ class HeadTrainingSet:
             weights = self._other_weights[part] * np.float32(self.weight)
             yield *self._other_rows(part), weights
 
-    def _own_rows(self, part: slice) -> tuple[Floats, Floats]:
-        return self._transform(self._own.features[part]), self._targets(self._own.labels[part])
+    def _own_rows(self, part: slice | NDArray[np.intp]) -> tuple[Floats, Floats]:
+        labels = self._own.labels
+        chosen = labels[part] if isinstance(part, slice) else [labels[row] for row in part.tolist()]
+        return self._transform(self._own.features[part]), self._targets(chosen)
 
     def _other_rows(self, part: slice) -> tuple[Floats, Floats]:
         centres = self._centres[self._standard.numbers[part]]
         rows = self._transform(self._others.features[part], centres)
         return rows, self._targets(self._others.labels[part])
 
-    def _targets(self, labels: tuple[str, ...]) -> Floats:
+    def _targets(self, labels: Sequence[str]) -> Floats:
         at = {label: column for column, label in enumerate(self.labels)}
         return np.eye(len(at), dtype=np.float32)[[at[label] for label in labels]]
 
@@ -258,13 +261,15 @@ class HeadTrainingSet:
         return (mean / total).astype(np.float32), (level / total).astype(np.float32)
 
     def left_out_scores(self) -> Floats:
-        """Return scores [n, labels] of every own fact that the penalty was chosen on, left out:
-        one in `sampling_step` of them."""
-        step = sampling_step(len(self._own))
+        """Return scores [n, labels] of the own facts that the penalty was chosen on, left out:
+        `lowest_hashes`."""
         if self._residuals is None:
             self._choose_ridge(self.weight, (RIDGE_DEFAULT,))
-        errors = self._residuals / np.sqrt(self.own_weights[::step])[:, None]
-        return np.asarray(self._targets(self._own.labels[::step]) - errors, np.float32)
+        errors = self._residuals / np.sqrt(self.own_weights[self._judges])[:, None]
+        return np.asarray(self._targets(self._judging_labels()) - errors, np.float32)
+
+    def _judging_labels(self) -> list[str]:
+        return [self._own.labels[row] for row in self._judges.tolist()]
 
     def _choose_weights(self) -> tuple[float, float]:
         """Choose weight and penalty on a sample of the facts, each representing several."""
@@ -272,7 +277,7 @@ class HeadTrainingSet:
             return WEIGHT_DEFAULT, RIDGE_DEFAULT
         weight = WEIGHT_DEFAULT
         if len(self._others):
-            weight = choose_weight(*self._sampled(OWN_WEIGHT_FACTS))
+            weight = choose_weight(*self._sampled(lowest_hashes(self._own.ids, OWN_WEIGHT_FACTS)))
         return weight, self._choose_ridge(weight, RIDGES)
 
     def _choose_class_weights(self) -> None:
@@ -281,30 +286,30 @@ class HeadTrainingSet:
         weights = class_weights(self._own.labels)
         if self._residuals is None or np.ptp(weights) < WEIGHTS_APART:
             return
-        step = sampling_step(len(self._own))
         at = {label: column for column, label in enumerate(self.labels)}
-        targets = np.array([at[label] for label in self._own.labels[::step]])
+        targets = np.array([at[label] for label in self._judging_labels()])
         plain = self.left_out_scores()
         kept = self.own_weights, self._other_weights, self._residuals
         self.own_weights, self._other_weights = weights, class_weights(self._others.labels)
         self._choose_ridge(self.weight, (self._penalty,))
         weighted = grade_scores(self.left_out_scores(), targets)
-        counted = np.sqrt(weights[::step])
+        counted = np.sqrt(weights[self._judges])
         if not is_better(weighted, grade_scores(plain, targets), weights=counted):
             self.own_weights, self._other_weights, self._residuals = kept
 
     def _choose_ridge(self, weight: float, ridges: Sequence[float]) -> float:
-        inputs, targets, count, represented = self._sampled(OWN_PENALTY_FACTS)
+        inputs, targets, count, represented = self._sampled(self._judges)
         sample = inputs, targets, count
         ridge, self._residuals = choose_ridge(sample, weight * represented, ridges)
         return ridge
 
-    def _sampled(self, size: int) -> tuple[Floats, Floats, int, float]:
-        """Return centred inputs and targets of a sample of the facts, the number of own facts, and
-        the facts that one of the others represents, relative to an own one."""
-        own = sampling_step(len(self._own), size)
+    def _sampled(self, rows: NDArray[np.intp]) -> tuple[Floats, Floats, int, float]:
+        """Return centred inputs and targets of some own facts and of a sample of the others, the
+        number of own facts, and the facts that one of the others represents, relative to an own
+        one."""
+        own = len(self._own) / len(rows)
         other = max(1, sampling_step(len(self._others), OTHER_FACTS))
-        sets = [(*self._own_rows(slice(None, None, own)), self.own_weights[::own])]
+        sets = [(*self._own_rows(rows), self.own_weights[rows])]
         if len(self._others):
             weights = self._other_weights[::other]
             sets.append((*self._other_rows(slice(None, None, other)), weights))

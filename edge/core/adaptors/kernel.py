@@ -18,14 +18,15 @@ from numpy.typing import NDArray
 import hdc
 from nas import Blueprint
 
-from ..facts import FactBatch
-from .gram import Gram
+from ..facts import FactBatch, select_rows
+from .gram import Gram, inverse_root
 from .head import Transform
 from .losses import tempered_losses
-from .standardisation import LEVELS, Spans, Standardisation, block_slices
-from .weighting import GAIN_MIN, class_weights, sampling_step
+from .standardisation import LEVELS, Spans, Standardisation, block_slices, standardise
+from .weighting import GAIN_MIN, class_weights, lowest_hashes
 
 Floats = NDArray[np.float32]
+Tuned = tuple[dict[str, Floats], Floats]
 
 KIND: Final = "kernel"
 STEPS: Final = 16
@@ -54,6 +55,9 @@ DEFAULT_CHOICE: Final = (1.0, 0.1)
 EQUAL_SHARE: Final = 0.1
 """Least median squared distance, as a share of the mean: of discrete features half of the pairs may
 be equal, and a distance near 0 as a unit makes the kernel singular."""
+TUNED_MAX: Final = 64
+"""Domains whose tuned kernels are kept: 3 KiB for each label of each.  Chosen by hand; effect not
+measured."""
 DISTANCE_MIN: Final = 1e-6
 """Least median squared distance: facts may be equal, and it is a divisor."""
 
@@ -178,27 +182,65 @@ def solve_kernel(transform: Transform, own: FactBatch) -> KernelMachine:
     return KernelMachine(labels, landmarks, solved, level)
 
 
+class TunedKernels:
+    """The last result of `tune_kernel` for each domain; it serves again while the facts that are
+    tuned on are the same."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[bytes, Tuned]] = {}
+
+    def keep(self, domains: Iterable[str]) -> None:
+        """Drop those of all other domains."""
+        kept = frozenset(domains)
+        self._kept = {domain: one for domain, one in self._kept.items() if domain in kept}
+
+    def get(
+        self, taps: tuple[int, ...], rows: FactBatch, standard: Standardisation, spans: Spans
+    ) -> Tuned:
+        """Return what `_tune` does, computed now unless it is kept."""
+        inputs = repr((taps, spans, rows.labels, standard.centre.tobytes()))
+        state = hashlib.sha256(inputs.encode())
+        state.update(standard.factor.tobytes())
+        state.update(rows.features.tobytes())
+        key, found = state.digest(), self._kept.pop(rows.domains[0], None)
+        made = found[1] if found and found[0] == key else _tune(taps, rows, standard, spans)
+        self._kept[rows.domains[0]] = key, made
+        for oldest in list(self._kept)[:-TUNED_MAX]:
+            del self._kept[oldest]
+        return made
+
+
 def tune_kernel(
-    blueprint: Blueprint, own: FactBatch, standard: Standardisation, spans: Spans
-) -> tuple[dict[str, Floats], Floats]:
+    blueprint: Blueprint,
+    own: FactBatch,
+    standard: Standardisation,
+    spans: Spans,
+    tuned: TunedKernels | None = None,
+) -> Tuned:
     """Return the arrays of a kernel's transform for a domain with these facts, at least one, and
-    the leave-one-out scores [n, labels] of one own fact in `sampling_step`.
+    leave-one-out scores [n, labels] of the facts that it is tuned on, `lowest_hashes`.
 
     The factor scales the distance at which facts are similar to 1: by default their median
     distance.  First the bandwidth, then the penalty is chosen by the cross-entropy of these scores
-    at the best temperature, in closed form (Allen 1974), of up to 768 facts.  Cost: five inverses
-    of that size.
+    at the best temperature, in closed form (Allen 1974).  Where not all own facts are tuned on,
+    they alone decide, so that other facts change nothing.  tuned: earlier results.  Cost: five
+    factorisations of up to 768 rows.
     """
-    columns = np.concatenate([np.arange(*spans[tap]) for tap in blueprint.taps])
+    places = lowest_hashes(own.ids)
+    if len(places) < len(own):
+        own, nothing = select_rows(own, places), select_rows(own, places[:0])
+        standard = standardise(own, nothing, spans)
+    return (tuned or TunedKernels()).get(blueprint.taps, own, standard, spans)
+
+
+def _tune(taps: tuple[int, ...], rows: FactBatch, standard: Standardisation, spans: Spans) -> Tuned:
+    columns = np.concatenate([np.arange(*spans[tap]) for tap in taps])
     centre, factor = standard.centre[columns], standard.factor[columns]
-    every = sampling_step(len(own))
-    rows = (LEVELS[own.features[::every][:, columns]] - centre) * factor
-    labels = own.labels[::every]
-    distances = _squared_distances(rows)
+    distances = _squared_distances((LEVELS[rows.features[:, columns]] - centre) * factor)
     between = distances[np.triu_indices(len(rows), 1)]
     median = _typical(between) if len(between) else 1.0
     distances /= np.float32(median)
-    bandwidth, penalty, scores = _choose_bandwidth(distances, labels)
+    bandwidth, penalty, scores = _choose_bandwidth(distances, rows.labels)
     scaled = factor * np.float32(np.sqrt(bandwidth / median))
     arrays = {"centre": centre, "factor": scaled, "penalty": np.array([penalty], np.float32)}
     return arrays, scores
@@ -221,12 +263,6 @@ def choose_landmarks(transform: Transform, features: NDArray[np.uint8]) -> Landm
         step=step,
         shift=shift,
     )
-
-
-def lowest_hashes(ids: tuple[str, ...], count: int) -> NDArray[np.intp]:
-    """Return the indices, ascending, of the `count` ids with the lowest hashes."""
-    hashes = [hashlib.blake2b(one.encode(), digest_size=8).hexdigest() for one in ids]
-    return np.sort(np.argsort(np.array(hashes), kind="stable")[:count])
 
 
 def _solve_all(landmarks: Landmarks, targets: Floats, roots: Floats, penalty: float) -> Floats:
@@ -309,9 +345,11 @@ class _Tried(NamedTuple):
 
 def _left_out_scores(kernel: Floats, targets: Floats, weights: Floats, penalty: float) -> Floats:
     """Return the score of each fact with the fact left out: [n, labels]."""
-    inverse = np.linalg.inv(kernel + np.diag(np.float32(penalty) / weights))
-    solved = inverse @ (targets - weights @ targets / weights.sum())
-    return np.asarray(targets - solved / np.diag(inverse)[:, None])
+    system = kernel.astype(np.float64)
+    system.flat[:: len(system) + 1] += np.float32(penalty) / weights
+    root = inverse_root(system)
+    solved = root.T @ (root @ (targets - weights @ targets / weights.sum()))
+    return np.asarray(targets - solved / np.square(root).sum(axis=0)[:, None], np.float32)
 
 
 def _typical(distances: Floats) -> float:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from .. import limits
 from ..facts import Selector
+from ..receipt import SeriesRange
 from .forecaster import State
 from .sample_block import LostSamples, SampleBlock, SeriesSample
 
@@ -264,3 +265,20 @@ def may_select(selector: Selector, stream: str) -> bool:
     """Return whether a selector may match samples of a series: they have no domain or label."""
     other = selector.domain is not None or selector.label is not None
     return not (selector.empty or other) and selector.stream in (None, stream)
+
+
+def selected_ranges(
+    stream: str, times: NDArray[np.int64], gone: NDArray[np.bool_], selector: Selector
+) -> tuple[SeriesRange, ...]:
+    """Return the times of selected samples.  A selector of times alone means all of its times up to
+    the last sample, also of samples that are not kept; any other means runs of selected samples
+    without another one in between.  times: int64 [n].  gone: bool [n], the selected ones."""
+    last = int(times[gone].max()) + 1 if gone.any() else (selector.until_ns or 0)
+    if selector.ids is None and selector.subject is None and selector.recording is None:
+        first = selector.from_ns or 0
+        return (SeriesRange(stream, first, last),) if first < last else ()
+    order = np.argsort(times, kind="stable")
+    at, chosen = times[order], np.concatenate([[False], gone[order], [False]])
+    steps = np.flatnonzero(np.diff(chosen.astype(np.int8)))
+    runs = steps.reshape(-1, 2)[-limits.SERIES_RANGES_MAX :].tolist()
+    return tuple(SeriesRange(stream, int(at[one]), int(at[end - 1]) + 1) for one, end in runs)

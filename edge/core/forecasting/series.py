@@ -6,7 +6,7 @@ All of it is session state: a crash may lose it, and it is learned again from ne
 import hashlib
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from ..config import Config
 from ..errors import StateError
 from ..events import ChangePoint, Observation, Rejected, SeriesAnomaly, SeriesForecast
 from ..facts import Selector
-from ..receipt import SeriesForgotten
+from ..receipt import SeriesForgotten, SeriesRange
 from .forecaster import Floats, ForecastTask, State
 from .replay_buffer import (
     Reach,
@@ -26,6 +26,7 @@ from .replay_buffer import (
     ReplayBuffer,
     WaitingSamples,
     may_select,
+    selected_ranges,
     shrink,
 )
 from .sample_block import LostSamples, SeriesSample, sample_of
@@ -71,13 +72,14 @@ class ErasedSeries:
 
     keys: ids of the kept samples that it matched, and of all that came later: their messages are
     shaped by forgotten samples.  from_ns: the earliest time of these.  whole: whether that is all
-    of the series.
+    of the series.  ranges: times of those that it matched.
     """
 
     report: SeriesForgotten
     keys: tuple[str, ...] = field(repr=False)
     from_ns: int
     whole: bool
+    ranges: tuple[SeriesRange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +209,27 @@ class SeriesTracker:
         for name in tuple(self._buffers):
             reached = self._reach(name, selector)
             if reached is not None:
-                erased.append(self._exclude(name, *reached))
+                ranges = self._ranges(name, reached[0], selector)
+                erased.append(replace(self._exclude(name, *reached), ranges=ranges))
         self._erased = tuple(erased)
         return tuple(one.report for one in erased)
+
+    @property
+    def erased_ranges(self) -> tuple[SeriesRange, ...]:
+        """The times of the samples that the last forget request has matched."""
+        return tuple(one for erased in self._erased for one in erased.ranges)
+
+    def _ranges(
+        self, name: str, reach: Reach | None, selector: Selector
+    ) -> tuple[SeriesRange, ...]:
+        """Return the times of the samples that a selector matches, up to the last of them."""
+        waiting = self._waiting.get(name, WaitingSamples(())).block()
+        parts = [(waiting.times(), waiting.selected(selector))]
+        if reach is not None:
+            rows = zip(self._buffers[name].parts, reach.rows, strict=True)
+            parts += [(part.samples.times(), gone) for part, gone in rows]
+        times, gone = map(np.concatenate, zip(*parts, strict=True))
+        return selected_ranges(name, times, gone, selector)
 
     def take_erased(self) -> tuple[ErasedSeries, ...]:
         """Return once what the last forget request has reached."""

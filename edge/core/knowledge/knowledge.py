@@ -14,7 +14,7 @@ from typing import Final, cast
 
 import hdc
 
-from ..adaptors import Adaptor, AdaptorRecord
+from ..adaptors import Adaptor, AdaptorRecord, TunedKernels
 from ..facts import (
     Derived,
     Fact,
@@ -94,6 +94,7 @@ class Knowledge(KnowledgeViews):
         self._serving_calibration: hdc.Calibration | None = None
         self._waits: bool | None = None
         self._heads = SolvedHeads()
+        self._tuned = TunedKernels()
         self._new_domains: set[str] = set()
         self._router: RouterRefit | None = None
         self._router_current = self._router_checked = False
@@ -167,6 +168,7 @@ class Knowledge(KnowledgeViews):
         self.deferring, self.reuses, self._waits = before.deferring, before.reuses, None
         self.dropped, self._failed = before.dropped, before._failed  # noqa: SLF001
         self._heads, self._router = before._heads, before._router  # noqa: SLF001
+        self._tuned = before._tuned  # noqa: SLF001 - of the same class
         self._router_current = before._router_current  # noqa: SLF001 - of the same class
         self._moments = before._moments  # noqa: SLF001 - of the same class
         return self
@@ -412,8 +414,13 @@ class Knowledge(KnowledgeViews):
         return RouterRefit(shares=self._shares(), concepts=concepts, spans=spans)
 
     def _head_refit(self, domain: str, record: AdaptorRecord | None) -> HeadRefit:
-        spans = self.geometry.slices
-        return HeadRefit(domain=domain, learned=self.learned, record=record, spans=spans)
+        return HeadRefit(
+            domain=domain,
+            learned=self.learned,
+            record=record,
+            spans=self.geometry.slices,
+            tuned=self._tuned,
+        )
 
     def _nearest_concept(self, domain: str) -> Adaptor:
         labels = tuple(label for name, label in self.memory.keys[self.memory.parts[domain]])
@@ -577,6 +584,7 @@ class Knowledge(KnowledgeViews):
         waits, had_router = self.may_wait, self._router is not None
         self._thresholds.drop_outdated(waiting=waits)
         gone = self._heads.drop_outdated()
+        self._tuned.keep(self.learned)
         self._router = self._router if self._router_current else None
         if waits:
             self.dropped.drop(gone, router=had_router and self._router is None)

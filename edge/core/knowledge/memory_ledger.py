@@ -47,7 +47,7 @@ from ..facts import (
 from ..pending_forgets import CompleteForget, ExcludeFacts, PendingForget, RenameDomain
 from ..provenance import evictors, settled
 from ..recalibration import Recalibration
-from ..receipt import DeviceOrder, Receipt
+from ..receipt import DeviceOrder, Receipt, SeriesRange
 from .contributions import Contribution
 
 Geometry = Mapping[str, NDArray[Any]]
@@ -78,6 +78,7 @@ class MemoryLedger:
         self._buried = ContentRows()
         self._hashes: frozenset[bytes] = frozenset()
         self._sketches: Sketches | None = None
+        self._gone_samples: tuple[SeriesRange, ...] = ()
         self._geometry: Geometry | None = None
         self._evictions = 0
         self._adaptors: dict[str, tuple[AdaptorRecord, ...]] = {}
@@ -291,6 +292,8 @@ class MemoryLedger:
         self._keep_actions(self._actions.values(), gone)
 
     def _bury_contents(self, effect: EraseFacts | ExcludeFacts) -> None:
+        ranges = (*self._gone_samples, *effect.ranges)
+        self._gone_samples = ranges[-limits.SERIES_RANGES_MAX :]
         kept = self._buried.newest(rows_to_bury(effect, self, b""))
         if kept.sketches and kept.sketches != self._buried.sketches:
             self._sketches = Sketches(b"", kept.sketches)
@@ -457,6 +460,13 @@ class MemoryLedger:
         if hash_content(b"", features) in self._hashes:
             return True
         return self._sketches is not None and self._sketches.resemble(features)
+
+    def forgot_sample(self, stream: str, at_ns: int) -> bool:
+        """See `facts.Ledger`."""
+        return any(
+            one.stream == stream and one.from_ns <= at_ns < one.until_ns
+            for one in self._gone_samples
+        )
 
     def geometry(self) -> Geometry | None:
         """See `facts.Ledger`."""

@@ -17,7 +17,7 @@ import numpy as np
 import hdc
 
 from .. import limits
-from ..adaptors import Adaptor, AdaptorRecord, Spans, fit_adaptor
+from ..adaptors import Adaptor, AdaptorRecord, Spans, TunedKernels, fit_adaptor
 from ..facts import Concept, FactBatch, Ledger, Rank, SampleScope, scope_of
 from ..router import Router, fit_router, router_columns
 from .time_sample import orders_in_time, sample_in_time
@@ -190,13 +190,14 @@ class RouterRefit:
 @dataclass(slots=True, eq=False, kw_only=True)
 class HeadRefit:
     """The adaptor of a domain.  learned: all domains with facts.  record: of a trained adaptor, if
-    any.  spans: of the encoder's taps.  made, scopes: the result, and which facts of the domain and
-    of the others change it."""
+    any.  spans: of the encoder's taps.  tuned: kernels of earlier fits.  made, scopes: the result,
+    and which facts of the domain and of the others change it."""
 
     domain: str
     learned: Sequence[str]
     record: AdaptorRecord | None
     spans: Spans
+    tuned: TunedKernels
     made: Adaptor | None = None
     scopes: Scopes = (SampleScope(), SampleScope())
     _facts: tuple[FactBatch, FactBatch] | None = field(default=None, repr=False)
@@ -227,7 +228,7 @@ class HeadRefit:
     def solve(self) -> None:
         """See `Refit`.  Cost: see `adaptors.solve_head` and `solve_kernel`."""
         assert self._facts is not None, "gather comes first"
-        self.made = fit_adaptor(*self._facts, self.record, self.spans)
+        self.made = fit_adaptor(*self._facts, self.record, self.spans, self.tuned)
         self._facts = None
 
     def is_current(self, changes: Changes) -> bool:

@@ -52,6 +52,14 @@ class KnowledgeViews(ABC):
         """See `Knowledge`."""
 
     @abstractmethod
+    def _serving(self, domain: str) -> AdaptorRecord | None:
+        """Return the record of the adaptor that serves a domain."""
+
+    @abstractmethod
+    def _uses_sums(self, domain: str) -> bool:
+        """Return whether the sums of all devices answer for a domain."""
+
+    @abstractmethod
     def is_routed(self, domain: str, label: str) -> bool:
         """See `Knowledge`."""
 
@@ -62,11 +70,13 @@ class KnowledgeViews(ABC):
         return bool(self.learned) and not (waits and self.may_wait)
 
     def provisional(self, domain: str) -> tuple[str, ...]:
-        """Return what a decision in a domain does without, until it is derived again after a forget
-        request: of "sums", "geometry", "thresholds", "router" and "adaptor"."""
+        """Return what a decision in a domain does without, until it is made again after a forget
+        request: of "sums", "geometry", "thresholds", "router", "adaptor" and "judgement", that of
+        an adaptor which was made again and serves until growth has judged the domain."""
         dropped = self.dropped
+        again = self._made_again(domain)
         if not (dropped.pending and self.may_wait):
-            return ()
+            return again
         found = {
             "sums": domain in dropped.masked_domains,
             "geometry": domain in dropped.stale,
@@ -74,7 +84,16 @@ class KnowledgeViews(ABC):
             "router": not self.routes,
             "adaptor": domain in dropped.heads,
         }
-        return tuple(name for name, applies in found.items() if applies)
+        names = (name for name, applies in found.items() if applies)
+        return tuple(dict.fromkeys((*names, *again)))
+
+    def _made_again(self, domain: str) -> tuple[str, ...]:
+        """Return what is missing of a domain's adaptor that a forget request has ended."""
+        if domain in self._ledger.pending_adaptors():
+            return ("adaptor",)
+        record = self._serving(domain)
+        unjudged = record is not None and record.provisional and not self._uses_sums(domain)
+        return ("judgement",) if unjudged else ()
 
     @property
     def waits_for_answers(self) -> bool:

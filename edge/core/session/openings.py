@@ -42,7 +42,7 @@ KINDS: Final = ("stream", "subject", "recording")
 FEW_LABELS_SHARE: Final = 0.5
 """Facts of an opened domain for each label of the known domains, up to which the adapted answer
 serves: with four facts and seven labels it was better than the head of these facts in six trials of
-six, with six facts in four (docs/decisions/0020)."""
+six, with six facts in four (docs/decisions/0021)."""
 
 NOTHING: Final[AbstractSet[str]] = frozenset()
 

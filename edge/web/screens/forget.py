@@ -79,12 +79,17 @@ async def receipt(console: Console, request: Request) -> Response:
     job = JOBS.get(request_id)
     running = job is not None and job.state == "running"
     found = pending = None
+    problem = ""
     if not running:
         body = await console.ask("receipts", home=home, limit=RECEIPTS_MAX)
         found, pending = (_of(request_id, body[name]) for name in ("receipts", "pending"))
+        problem = body["problem"]
+    if found is not None:
+        JOBS.completed(request_id)
     if found is None and pending is None and job is None:
         raise AskError(f"there is no receipt {request_id!r}", "choose one from the list")
-    return _show_receipt(console, request_id, home, found, job=job, pending=pending)
+    shown = pending and {**pending, "problem": problem}
+    return _show_receipt(console, request_id, home, found, job=job, pending=shown)
 
 
 async def verify(console: Console, request: Request) -> Response:

@@ -50,10 +50,12 @@ async def page(console: Console, _request: Request) -> Response:
 
 async def state(console: Console, _request: Request) -> Response:
     """Show the daemon's part alone, for a page that is open."""
-    live = console.parts.live
-    await live.refresh()
-    years = card_years(live.status["written_bytes_day"])
-    return console.render("health_state.html", status=live.status, card_years=years)
+    return await console.parts.shared.render(console, "health_state.html", _state)
+
+
+async def _state(console: Console) -> dict[str, Any]:
+    status = console.parts.live.status
+    return {"status": status, "card_years": card_years(status["written_bytes_day"])}
 
 
 async def doctor(console: Console, _request: Request) -> Response:
@@ -76,10 +78,12 @@ async def check(console: Console, request: Request) -> Response:
 async def save(console: Console, request: Request) -> Response:
     """Save a text of settings that the daemon can use, and let it read them."""
     text, mark = _text(request), field(request, "mark")
-    findings = await check_settings(console, text)
-    if any(one["state"] == "error" for one in findings):
-        return _editor(console, text, mark, findings, saved=False)
     try:
+        # Said at once: the check takes seconds.
+        settings_file.unchanged_text(console.folder, mark)
+        findings = await check_settings(console, text)
+        if any(one["state"] == "error" for one in findings):
+            return _editor(console, text, mark, findings, saved=False)
         settings_file.save(console.folder, text, mark)
     except AskError as error:
         findings = [finding("settings", "error", error.reason, error.hint)]

@@ -42,7 +42,9 @@ GROUPS: Final = {
     "alarms": EventGroup("Alarms", "bad", ("alarm", "alarm-question", "alarm-answer")),
     "domains": EventGroup("New domains", "good", ("answered",)),
     "changes": EventGroup("Changes of series", "new", ("change-point", "anomaly")),
-    "labels": EventGroup("Labels", "accent", ("label", "relabel", "label-request", "undo")),
+    "labels": EventGroup(
+        "Labels", "accent", ("label", "relabel", "label-kept", "label-request", "undo")
+    ),
     "growth": EventGroup("Growth", "good", ("growth",)),
     "merges": EventGroup("Merges", "accent", ("merge",)),
     "bundles": EventGroup("Bundles", "accent", ("bundle-trial",)),
@@ -60,6 +62,7 @@ KIND_TITLES: Final = {
     "anomaly": "anomaly",
     "label": "label",
     "relabel": "relabelled",
+    "label-kept": "label kept",
     "label-request": "label request",
     "undo": "undone",
     "growth": "growth",
@@ -128,7 +131,7 @@ async def page(console: Console, request: Request) -> Response:
     events = body["events"]
     values: dict[str, Any] = {
         "view": view,
-        "days": _days(events),
+        "days": by_day(events),
         "older": view.address(events[-1]["number"]) if body["more"] else "",
         "groups": GROUPS,
         "titles": KIND_TITLES,
@@ -181,14 +184,16 @@ def read_view(request: Request) -> HistoryView:
     )
 
 
-def _days(events: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
-    """Return events by day in UTC, in the order given."""
+def by_day(events: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """Return events by day in UTC, the newest first.  Events arrive late: a change of yesterday may
+    be recorded today."""
 
     def day(one: Mapping[str, Any]) -> str:
         moment = datetime.fromtimestamp(one["at_ns"] / NS_PER_S, UTC)
         return f"{moment:%A} {moment.day} {moment:%B %Y}"
 
-    return [(name, list(group)) for name, group in groupby(events, key=day)]
+    newest = sorted(events, key=lambda one: one["at_ns"], reverse=True)
+    return [(name, list(group)) for name, group in groupby(newest, key=day)]
 
 
 SCREEN: Final = Screen(

@@ -1,6 +1,5 @@
 """The screen Knowledge: concepts, their quality, and corrections."""
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -11,7 +10,7 @@ from .. import phrases
 from ..analyses import analyse
 from ..charts import Bar, heat_level
 from ..client import AskError
-from ..common import field
+from ..common import field, kept_undo_id
 from ..console import Console
 from ..observations import bars_of
 from ..screen import Route, Screen
@@ -24,12 +23,8 @@ SUSPICIOUS_SHOWN: Final = 24
 """Suspicious labels at once, the worst first: two screens of pictures."""
 PROTOTYPES_SHOWN: Final = 12
 """Prototypes of a concept: two rows of pictures."""
-KEPT_MAX: Final = 4_096
-"""Labels that people have looked at and kept; beyond it the oldest is shown again."""
-
-_kept: Final[OrderedDict[tuple[str, str, str], None]] = OrderedDict()
-"""Home, observation and label that people have kept, until the console ends: on the disk it would
-be one more trace of a person that a forget must find."""
+COMPARED_MAX: Final = 1_000
+"""Suspicious labels that are compared with those that people keep: as many as a command takes."""
 
 
 async def page(console: Console, request: Request) -> Response:
@@ -85,8 +80,14 @@ async def suspicious(console: Console, request: Request) -> Response:
     try:
         every = await analyse(console, "suspicious", home)
     except AskError as error:
-        return console.render("knowledge_suspicious.html", home=home, trouble=error.reason, rows=[])
-    rows = [one for one in every if (home, one["id"], one["label"]) not in _kept]
+        return console.render(
+            "knowledge_suspicious.html", home=home, trouble=error.reason, rows=[], kept=[]
+        )
+    every = every[:COMPARED_MAX]
+    given = [{"observation_id": one["id"], "label": one["label"]} for one in every]
+    body = await console.ask("kept-labels", home=home, labels=given)
+    kept = {(one["observation_id"], one["label"]) for one in body["labels"]}
+    rows = [one for one in every if (one["id"], one["label"]) not in kept]
     shown = rows[:SUSPICIOUS_SHOWN]
     knowledge = await console.ask("knowledge", home=home)
     return console.render(
@@ -97,17 +98,23 @@ async def suspicious(console: Console, request: Request) -> Response:
         kind=knowledge["kind"],
         bars=await _bars(console, home, knowledge, [one["id"] for one in shown]),
         left=len(rows) - len(shown),
+        kept=[one for one in every if (one["id"], one["label"]) in kept][:SUSPICIOUS_SHOWN],
     )
 
 
 async def keep(console: Console, request: Request) -> Response:
     """Keep a label that looked suspicious."""
-    key = (field(request, "home"), field(request, "id"), field(request, "label"))
-    _kept.pop(key, None)
-    _kept[key] = None
-    if len(_kept) > KEPT_MAX:
-        _kept.popitem(last=False)
-    return console.done(f"Kept as {key[2]}.", to="knowledge", tone="quiet")
+    home, name, label = (field(request, one) for one in ("home", "observation", "label"))
+    await console.ask("keep-label", home=home, observation_id=name, label=label)
+    undo_id = kept_undo_id(home, name, label)
+    return console.done(f"Kept as {label}.", to="knowledge", tone="quiet", undo_id=undo_id)
+
+
+async def look_again(console: Console, request: Request) -> Response:
+    """Take back that a label is kept: it may look wrong again."""
+    home, name, label = (field(request, one) for one in ("home", "observation", "label"))
+    await console.ask("keep-label", home=home, observation_id=name, label=label, kept=False)
+    return console.done(f"{label} is checked again.", to="knowledge", tone="quiet")
 
 
 async def relabel(console: Console, request: Request) -> Response:
@@ -116,7 +123,7 @@ async def relabel(console: Console, request: Request) -> Response:
     body = await console.ask(
         "relabel",
         home=field(request, "home"),
-        select={"ids": [field(request, "id")]},
+        select={"ids": [field(request, "observation")]},
         label=label,
     )
     undo_id = str(body.get("undo_id", ""))
@@ -147,7 +154,8 @@ async def rename(console: Console, request: Request) -> Response:
         raise AskError(wrong)
     body = await console.ask("relabel", home=home, select={kind: old}, **{kind: new})
     text = f"{plural(body.get('count', 0), 'observation')} changed from {old} to {new}."
-    return console.done(text, to="knowledge", undo_id=str(body.get("undo_id", "")))
+    undo_id = str(body.get("undo_id", ""))
+    return console.done(text, to="knowledge", undo_id=undo_id, renamed=True)
 
 
 async def separate(console: Console, request: Request) -> Response:
@@ -270,6 +278,7 @@ SCREEN: Final = Screen(
         Route("GET", "knowledge-concept", concept),
         Route("GET", "knowledge-suspicious", suspicious),
         Route("POST", "knowledge-keep", keep, "labeller"),
+        Route("POST", "knowledge-look-again", look_again, "labeller"),
         Route("POST", "knowledge-relabel", relabel, "labeller"),
         Route("POST", "knowledge-preview", preview, "labeller"),
         Route("POST", "knowledge-rename", rename, "labeller"),

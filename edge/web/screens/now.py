@@ -66,7 +66,7 @@ async def page(console: Console, _request: Request) -> Response:
 
 async def cards(console: Console, _request: Request) -> Response:
     """Show the cards alone, for a page that is open."""
-    return console.render("now_cards.html", **await _content(console))
+    return await console.parts.shared.render(console, "now_cards.html", _content)
 
 
 async def confirm(console: Console, request: Request) -> Response:
@@ -191,8 +191,10 @@ def _trouble(stream: dict[str, Any], decision: dict[str, Any] | None) -> Iterabl
     if decision is not None and decision["known"] is None and decision["reason"]:
         yield f"Out-of-distribution detection is not ready: {decision['reason']}"
     if decision is not None and decision.get("provisional"):
-        parts = ", ".join(decision["provisional"])
-        yield f"Provisional answers: facts were forgotten, and these are derived again: {parts}."
+        parts = [one for one in decision["provisional"] if one != "judgement"]
+        derived = f"these are derived again: {', '.join(parts)}"
+        judged = "an adaptor that was made again answers until growth has judged it"
+        yield f"Provisional answers: facts were forgotten, and {derived if parts else judged}."
     if stream["dropped"]:
         yield f"{plural(stream['dropped'], 'measurement')} dropped because they arrived too fast."
     if stream["degraded"]:

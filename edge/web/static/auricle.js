@@ -8,6 +8,9 @@
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const send = (name, detail = {}) => body.dispatchEvent(new CustomEvent(name, { detail }));
   const TOAST_MS = 8000;
+  const TOASTS_MAX = 4;
+  const ERRORS_SHOWN = 3;
+  const ERRORS_MAX = 20; // Older ones are dropped.
   const UNDO_MS = 30000;
   const RETRY_MS = 2000;
 
@@ -26,8 +29,45 @@
       return response;
     }).catch(() => toast("The console is not responding. Nothing was changed.", "bad"));
 
-  // --- messages ---
+  // --- messages: confirmations leave by themselves, errors once the person dismisses them ---
+  const confirmations = document.getElementById("toasts");
+  const errors = document.getElementById("errors");
+  const arrangeErrors = () => {
+    const boxes = all(".toast", errors);
+    while (boxes.length > ERRORS_MAX) boxes.shift().remove();
+    const older = Math.max(0, boxes.length - ERRORS_SHOWN);
+    boxes.forEach((box, at) => { box.hidden = at < older; });
+    const more = document.getElementById("errors-more");
+    more.hidden = !older;
+    more.textContent = older ? `Dismiss these to see ${older} older` : "";
+  };
+  const dismiss = (box) => {
+    const hadFocus = box.contains(document.activeElement);
+    box.remove();
+    arrangeErrors();
+    if (hadFocus) (all(".toast:not([hidden]) button", errors).at(-1) ?? document.getElementById("main")).focus();
+  };
+  const stay = (box) => {
+    const button = Object.assign(document.createElement("button"), { textContent: "Dismiss", type: "button" });
+    button.addEventListener("click", () => dismiss(box));
+    box.append(button);
+  };
+  const showError = (text) => {
+    const known = all(".toast", errors).find((one) => one.dataset.text === text);
+    const count = Number(known?.dataset.count ?? 0) + 1;
+    // A new box, so that a screen reader reads it out.
+    const box = document.createElement("div");
+    box.className = "toast toast-bad";
+    box.setAttribute("role", "alert");
+    Object.assign(box.dataset, { text, count });
+    box.append(Object.assign(document.createElement("span"), { textContent: count > 1 ? `${text} (${count} times)` : text }));
+    stay(box);
+    errors.append(box);
+    if (known) dismiss(known);
+    arrangeErrors();
+  };
   const toast = (text, tone = "good", undo = "") => {
+    if (tone === "bad") { showError(text); return; }
     const box = document.createElement("div");
     box.className = `toast toast-${tone}`;
     box.append(Object.assign(document.createElement("span"), { textContent: text }));
@@ -36,20 +76,24 @@
       button.dataset.undo = undo;
       box.append(button);
     }
-    const place = document.getElementById("toasts");
-    place.append(box);
-    while (place.children.length > 4) place.firstElementChild.remove();
+    confirmations.append(box);
+    while (confirmations.children.length > TOASTS_MAX) confirmations.firstElementChild.remove();
     setTimeout(() => box.remove(), undo ? UNDO_MS : TOAST_MS);
   };
   const undoNewest = () => {
-    const buttons = all("#toasts button");
+    const buttons = all("button", confirmations);
     buttons.at(-1)?.click();
   };
+  // What an action has settled is cleared.
+  body.addEventListener("auricle:changed", (event) => all("[data-clear-on]")
+    .filter((one) => event.detail?.[one.dataset.clearOn]).forEach((one) => one.replaceChildren()));
   body.addEventListener("auricle:toast", (event) => {
     const { text, tone, undo } = event.detail;
     toast(text, tone, undo);
   });
-  all("#toasts .toast").forEach((box) => setTimeout(() => box.remove(), box.querySelector("form") ? UNDO_MS : TOAST_MS));
+  all(".toast", confirmations).forEach((box) => setTimeout(() => box.remove(), box.querySelector("form") ? UNDO_MS : TOAST_MS));
+  all(".toast", errors).forEach(stay);
+  arrangeErrors();
   body.addEventListener("click", (event) => {
     const button = event.target.closest?.("button[data-undo]");
     if (!button) return;
@@ -59,6 +103,39 @@
   ["htmx:error", "htmx:response:error"].forEach((name) => body.addEventListener(name, () => {
     if (document.documentElement.dataset.down !== "yes") toast("Unexpected response from the console. Reload the page.", "bad");
   }));
+
+  // --- live updates wait for the person: nothing is replaced while it is pressed or typed in ---
+  const TYPED = "input:not([type=checkbox]):not([type=radio]):not([type=hidden]), textarea, select";
+  let pressed = false;
+  let late = false;
+  let waiting = [];
+  const typedIn = (part) => part?.contains(document.activeElement) && document.activeElement.matches(TYPED);
+  const catchUp = () => {
+    if (pressed) return;
+    waiting.splice(0).forEach((go) => go());
+    if (late && !typedIn(document.getElementById("main")?.querySelector("[hx-trigger*='auricle:']"))) { late = false; send("auricle:changed"); }
+  };
+  // The click that a press ends with comes after its end.
+  const release = () => { if (pressed) { pressed = false; setTimeout(catchUp); } };
+  const press = () => { pressed = true; };
+  addEventListener("pointerdown", () => { focused = null; press(); }, true);
+  for (const name of ["pointerup", "pointercancel", "dragend", "blur", "pagehide"]) addEventListener(name, release);
+  addEventListener("keydown", (event) => { if (event.key === " " && event.target.matches?.("button, summary, input")) press(); }, true);
+  addEventListener("keyup", (event) => { if (event.key === " ") release(); });
+  addEventListener("focusout", () => { if (late) setTimeout(catchUp); });
+  const free = () => (pressed ? new Promise((go) => { waiting.push(go); }) : Promise.resolve());
+  let focused = null;
+  body.addEventListener("htmx:before:swap", (event) => {
+    const part = event.target;
+    if (document.activeElement !== body) focused = document.activeElement;
+    if (!part.getAttribute("hx-trigger")?.includes("auricle:")) return;
+    if (pressed || typedIn(part)) { event.preventDefault(); late = true; }
+  });
+  // What moved on the page with an update has lost the focus.
+  body.addEventListener("htmx:finally:swap", () => setTimeout(() => {
+    if (focused?.isConnected && document.activeElement === body) focused.focus({ preventScroll: true });
+  }));
+  addEventListener("focusin", () => { focused = null; });
 
   // --- live data ---
   const state = document.getElementById("live-state");
@@ -174,5 +251,5 @@
     if (question && !confirm(question)) { event.preventDefault(); event.stopImmediatePropagation(); }
   }, true);
 
-  window.auricle = { showTimes };
+  window.auricle = { showTimes, free };
 })();

@@ -115,6 +115,14 @@
     return count && count < shown.at_s.length ? Math.max(low, shown.at_s.at(-count)) : low;
   };
 
+  // Times as in the rest of the console: 24 hours, and the date where a day begins.
+  const DAY = "{YYYY}-{MM}-{DD}";
+  const TIMES = [
+    [86400, DAY, null, null, null, null, null, null, 1],
+    [60, "{HH}:{mm}", `\n${DAY}`, null, `\n${DAY}`, null, null, null, 1],
+    [1, "{HH}:{mm}:{ss}", `\n${DAY}`, null, `\n${DAY}`, null, null, null, 1],
+    [0.001, "{HH}:{mm}:{ss}.{fff}", `\n${DAY}`, null, `\n${DAY}`, null, null, null, 1],
+  ];
   const options = (channel, width) => ({
     width,
     height: HEIGHT,
@@ -122,7 +130,7 @@
     cursor: { sync: { key: "forecast" }, points: { size: 6 }, drag: { x: false, y: false } },
     scales: { x: { time: true, range: (u, low, high) => [from(low), high] }, y: { range: (u, low, high) => uPlot.rangeNum(low ?? 0, high ?? 1, 0.08, true) } },
     axes: [
-      { stroke: () => colour("faint"), grid: { stroke: () => colour("grid"), width: 1 }, ticks: { show: false } },
+      { stroke: () => colour("faint"), grid: { stroke: () => colour("grid"), width: 1 }, ticks: { show: false }, space: 80, values: TIMES },
       { stroke: () => colour("faint"), grid: { stroke: () => colour("grid"), width: 1 }, ticks: { show: false }, size: 56 },
     ],
     series: [

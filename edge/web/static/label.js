@@ -138,6 +138,8 @@
       const answer = await get(`label-tiles?${query({ offset: page.dataset.offset, limit: SIZE })}`);
       if (!answer.ok) { await fail(answer); return; }
       const text = await answer.text();
+      // A tile that is pressed stays until the press has ended.
+      await window.auricle?.free();
       fill(page, text);
       const counts = JSON.parse(answer.headers.get("X-Counts") ?? "{}");
       if ("total" in counts) layOut(counts.total);

@@ -5,6 +5,12 @@ const { first, handle } = require("../lib/node");
 // Fields that select facts, as docs/reference/commands.md has them.
 const FIELDS = ["subject", "stream", "recording", "domain", "label", "from_ns", "until_ns"];
 
+// Longest wait for a receipt, as in the console.
+const RECEIPT_S = 900;
+
+// Receipts kept that nobody waits for yet: one may arrive together with the answer.
+const RECENT = 100;
+
 // Return the selection of a message: msg.select, or else the settings.
 function selection(msg, settings) {
     const found = {};
@@ -33,6 +39,24 @@ function selection(msg, settings) {
     return found;
 }
 
+// Follow the receipts of a device; return a function that waits for that of a request.
+function receipts(node, device) {
+    const recent = new Map();
+    device.follow(node, "receipt", undefined, (receipt) => {
+        if (!device.waiting.settle(`receipt ${receipt.request_id}`, receipt)) {
+            recent.set(receipt.request_id, receipt);
+            if (recent.size > RECENT) {
+                recent.delete(recent.keys().next().value);
+            }
+        }
+    });
+    return async (id) => {
+        const what = `waiting for the receipt of ${id} from ${device.device}`;
+        const found = recent.get(id);
+        return found || device.waiting.add(`receipt ${id}`, RECEIPT_S, what);
+    };
+}
+
 // Erases the selected facts permanently.  A message must have the name of the device as its
 // confirmation, so that no stray message erases anything.
 module.exports = function (RED) {
@@ -44,6 +68,7 @@ module.exports = function (RED) {
                 return;
             }
             device.answering(this);
+            const receipt = receipts(this, device);
             handle(this, async (msg) => {
                 const select = selection(msg, settings);
                 if (msg.confirm !== device.device) {
@@ -52,7 +77,13 @@ module.exports = function (RED) {
                             `${JSON.stringify(device.device)}`,
                     );
                 }
-                const answer = await device.command("forget", { select });
+                let answer = await device.command("forget", { select });
+                if (answer.body && answer.body.pending) {
+                    // Excluded at once; the receipt follows when all is derived again.
+                    const text = `${answer.body.facts} excluded`;
+                    this.status({ fill: "blue", shape: "dot", text });
+                    answer = { ...answer, body: await receipt(answer.id) };
+                }
                 const count = answer.body ? answer.body.facts_forgotten : undefined;
                 const text = count === undefined ? "forgotten" : `${count} forgotten`;
                 const made = { ...msg, payload: answer };

@@ -40,7 +40,7 @@ def folder(tmp_path, monkeypatch):
 def test_pictures_are_encoded_once(folder, monkeypatch):
     """A second run reads the same features from the cache, without the encoder."""
     first = encode_pictures(folder)
-    monkeypatch.setattr(pictures.encoder, "open_model", None)
+    monkeypatch.setattr("encoder.open_model", None)
     second = encode_pictures(folder)
     assert first.features.shape == (3, first.spans[-1][1])
     assert np.array_equal(first.features, second.features)

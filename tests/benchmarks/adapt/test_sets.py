@@ -6,6 +6,7 @@ import wave
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from benchmarks.adapt.sets import CIRCUITS, SETS, SKAB, STEP_S, WINDOW_S
 from benchmarks.ood.sounds import RATE_HZ, read_recording
@@ -17,11 +18,11 @@ SECONDS = 200
 def circuit(tmp_path):
     """A file of the water circuit: one run of each group, faulty in its second half."""
     random = np.random.default_rng(0)
-    parts = {}
+    parts: dict[str, NDArray[np.generic]] = {}
     for group in CIRCUITS:
         parts[f"{group}__0__v"] = random.normal(size=(SECONDS, 8)).astype(np.float32)
         parts[f"{group}__0__anomaly"] = np.arange(SECONDS) >= SECONDS // 2
-    np.savez(tmp_path / SKAB, columns=np.array(["x"] * 8), **parts)
+    np.savez(tmp_path / SKAB, allow_pickle=False, columns=np.array(["x"] * 8), **parts)
     return tmp_path
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from benchmarks.console.actions import drive
 from benchmarks.console.daemon import ask, observe, wait_until
 from benchmarks.console.pages import PageSession
@@ -28,7 +30,7 @@ def test_every_driven_action_succeeds(tmp_path) -> None:
         console.stop()
         daemon.process.kill()
     assert run.failed == []
-    routes = Application(home, WebSettings()).routes
+    routes = Application(home, WebSettings(), ThreadPoolExecutor(1)).routes
     posts = {path for method, path in routes if method == "POST"}
     assert run.done <= posts
     assert len(posts - run.done) <= 6

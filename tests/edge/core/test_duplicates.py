@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -123,7 +124,8 @@ def test_different_digits_are_too_similar_for_near_duplicates() -> None:
 def test_an_unknown_guard_is_rejected() -> None:
     """A request with another word changes nothing."""
     world = World([fact("x")])
-    request = ForgetRequest(request_id="r", selector=Selector(label="a"), duplicates="most")  # type: ignore[arg-type]
+    sound = ForgetRequest(request_id="r", selector=Selector(label="a"))
+    request = msgspec.structs.replace(sound, duplicates="most")
     assert "duplicates must be" in world.ask(request, Rejected).reason
 
 

@@ -27,6 +27,7 @@ from edge.core.events import (
     Tick,
 )
 from edge.core.facts import Fact, Selector
+from edge.core.forgetting import SLICE_FACTS
 from edge.core.jobs import GrowthJob, GrowthResult
 from edge.core.pending_forgets import AdvanceForget
 from edge.core.receipt import AdaptorOutcome, Receipt
@@ -357,3 +358,17 @@ def test_a_search_result_does_not_pass_for_a_training() -> None:
     wrong = train_again(replace(job, blueprint=TRAINED), arrays_of)
     step(world, GrowthFinished(wrong))
     assert not world.ledger.adaptors()
+
+
+def test_a_growth_that_holds_facts_of_a_later_slice_ends_at_once() -> None:
+    """A request of more facts than leave at once cancels growth that holds any of them: a result
+    that arrives before they are erased installs nothing."""
+    world = two_domains(DeferringWorld)
+    job = job_of(step(world, GrowRequest("yard")))
+    gone = [f"home-{n:03}" for n in range(SLICE_FACTS)] + ["yard-004"]
+    effects = forget(world, *gone)
+    assert "yard-004" in job.facts
+    assert world.ledger.get("yard-004") is not None
+    assert [one for one in effects if isinstance(one, CancelGrowth)] == [CancelGrowth(job.id)]
+    step(world, GrowthFinished(accepted(job, SOLVED["kernel"])))
+    assert world.ledger.adaptors() == {}

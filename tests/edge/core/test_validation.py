@@ -12,6 +12,12 @@ from tests.worlds import WIDTH, fact
 GOOD = fact("x")
 SELECTOR = Selector(label="a")
 
+
+def forget(selector: Selector) -> ForgetRequest:
+    """A request to forget a selection."""
+    return ForgetRequest(request_id="r", selector=selector)
+
+
 SOUND = [
     Observation(stream="s", sequence=1, captured_at_ns=0, payload=b"anything"),
     Observation(stream="s", sequence=1, captured_at_ns=2**63 - 1, payload=None, id="y" * 200),
@@ -19,7 +25,7 @@ SOUND = [
     Enrol(()),
     Enrol((GOOD, replace(GOOD, stream="", subject=""))),
     Relabel(Selector(), "b"),
-    ForgetRequest(request_id="r", selector=SELECTOR),
+    forget(SELECTOR),
     ForgetRequest(
         request_id="r",
         selector=Selector(ids=frozenset({"x"}), from_ns=0, until_ns=5),
@@ -34,8 +40,8 @@ FLAWED = [
     (Observation(stream="s", sequence=1, captured_at_ns=-1, payload=b""), "captured_at_ns"),
     (Observation(stream="", sequence=1, captured_at_ns=0, payload=b"", id="y"), "stream"),
     (Observation(stream="s", sequence=-1, captured_at_ns=0, payload=b""), "sequence"),
-    (ForgetRequest(request_id="r", selector=None), "selector"),  # type: ignore[arg-type]
-    (ForgetRequest(request_id="r", selector=Selector(ids="o12")), "selector.ids"),  # type: ignore[arg-type]
+    (forget(None), "selector"),  # type: ignore[arg-type]
+    (forget(Selector(ids="o12")), "selector.ids"),  # type: ignore[arg-type]
     (Observation(stream="s", sequence=1, captured_at_ns=2**63, payload=b""), "captured_at_ns"),
     (replace(PLAIN, captured_at_ns=1.5), "captured_at_ns"),  # type: ignore[arg-type]
     (Observation(stream="s", sequence=1, captured_at_ns=0, payload=b"", id="\x00"), "id"),
@@ -61,12 +67,12 @@ FLAWED = [
     (Relabel(Selector(domain="\n"), "b"), "domain"),
     (ForgetRequest(request_id="", selector=SELECTOR), "request_id"),
     (ForgetRequest(request_id="r", selector=SELECTOR, requested_at_ns=-1), "requested_at_ns"),
-    (ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"\ud800"}))), "id"),
-    (ForgetRequest(request_id="r", selector=Selector(from_ns=-(2**70))), "from_ns"),
-    (ForgetRequest(request_id="r", selector=Selector(until_ns=2**63)), "until_ns"),
-    (ForgetRequest(request_id="r", selector=Selector(from_ns="")), "from_ns"),  # type: ignore[arg-type]
-    (ForgetRequest(request_id="r", selector=Selector(subject=0)), "subject"),  # type: ignore[arg-type]
-    (ForgetRequest(request_id="r", selector=Selector(ids=frozenset({1, "a"}))), "id"),  # type: ignore[arg-type]
+    (forget(Selector(ids=frozenset({"\ud800"}))), "id"),
+    (forget(Selector(from_ns=-(2**70))), "from_ns"),
+    (forget(Selector(until_ns=2**63)), "until_ns"),
+    (forget(Selector(from_ns="")), "from_ns"),  # type: ignore[arg-type]
+    (forget(Selector(subject=0)), "subject"),  # type: ignore[arg-type]
+    (forget(Selector(ids=frozenset({1, "a"}))), "id"),  # type: ignore[arg-type]
     (Enrol(None), "facts"),  # type: ignore[arg-type]
     (Enrol(("x",)), "facts"),  # type: ignore[arg-type]
 ]

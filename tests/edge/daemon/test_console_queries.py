@@ -106,6 +106,19 @@ def test_a_fresh_home_shows_its_recent_observations(tmp_path: Path):
         assert body(here, "explain", observation_id=chosen)["learned"] == "calm"
 
 
+def test_recent_observations_are_guessed_only_for_a_page_of_them(tmp_path: Path):
+    """A page of waiting observations costs no guess of the recent ones, which may be hundreds a
+    second."""
+    with served(daemon_home(tmp_path, DOOR, facts=40)) as here:
+        observe(here, 12)
+        assert body(here, "gallery", state="waiting")["pending"] == 0
+        here.until(lambda: body(here, "gallery", state="waiting")["counts"]["recent"] == 12)
+        assert body(here, "gallery", state="waiting")["pending"] == 0
+        assert not any(one["guessed"] for one in body(here, "gallery", state="recent")["items"])
+        here.until(lambda: body(here, "gallery", state="recent")["pending"] == 0)
+        assert all(one["guessed"] for one in body(here, "gallery", state="recent")["items"])
+
+
 def test_guesses_follow_the_knowledge(tmp_path: Path):
     """Recent observations get today's guess without being asked for, and another after a label."""
     with served(daemon_home(tmp_path, DOOR, facts=40)) as here:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from edge.extras import install_command
 from edge.home.home import Home
 from edge.mqtt.messages import DaemonStatus
 from tests.brokers import Mosquitto, needs_mosquitto, quick, seated
-from tests.daemons import WAIT_S, Process, daemon_home
+from tests.daemons import Process, daemon_home, until
 from tests.homes import new_home, run, run_json, write_csv
 from tests.worlds import WIDTH, fact
 
@@ -35,15 +35,6 @@ source = "topic"
 """
 TORCHLESS = "import sys\nsys.modules['torch'] = None\n"
 """Run before everything else, it hides an installed torch from a process and its children."""
-
-
-def until(done: Callable[[], Any]) -> Any:
-    """Wait until a value is true, and return it; fails after a time."""
-    end = time.monotonic() + WAIT_S
-    while not (found := done()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-    return found
 
 
 @contextmanager

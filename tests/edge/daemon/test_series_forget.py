@@ -78,6 +78,51 @@ def test_a_forgotten_hour_costs_the_next_forecasts_nothing(tmp_path: Path) -> No
         assert forecast(here, "n79") == expected
 
 
+def test_forgotten_samples_that_come_again_are_refused(tmp_path: Path) -> None:
+    """Samples of a forgotten hour that are delivered again, under the same ids or others, are
+    refused with the reason, also after a restart; samples of other times are processed, and no name
+    of the series is in the file."""
+    folder = daemon_home(tmp_path, DOOR)
+    with served(folder) as here:
+        offer(here, range(43))
+        assert ask(here, "forget", select={"stream": "load", **HOUR})["done"]
+        settled(here)
+        refused_again(here, "n40")
+    with served(folder) as here:
+        refused_again(here, "m41")
+        offer(here, range(43, 45))
+        expected = forecast(here, "n44")
+    with served(daemon_home(tmp_path / "twin", DOOR)) as twin:
+        offer(twin, range(40))
+        offer(twin, range(42, 45))
+        assert forecast(twin, "n44") == expected
+
+
+def test_with_duplicates_off_forgotten_samples_may_come_again(tmp_path: Path) -> None:
+    """A request with duplicates off keeps no times: corrected samples of the hour are processed."""
+    with served(daemon_home(tmp_path, DOOR)) as here:
+        offer(here, range(43))
+        assert ask(here, "forget", select={"stream": "load", **HOUR}, duplicates="off")["done"]
+        settled(here)
+        resend(here, "n40")
+        here.until(partial(answered, here, "n40"))
+
+
+def resend(here: Served, key: str) -> None:
+    """Send a sample of the forgotten hour under this id."""
+    number = int(key[1:])
+    given = MeasurementMetadata(captured_at_ns=BEGIN_NS + number * STEP_NS, id=key)
+    here.daemon.inbox.offer(Measurement("load", demand(80)[number], given))
+
+
+def refused_again(here: Served, key: str) -> None:
+    """Send a sample of the forgotten hour again, and wait until it is refused."""
+    resend(here, key)
+    here.until(lambda: [one for one in here.kinds("rejected") if one["subject_id"] == key])
+    (found,) = (one for one in here.kinds("rejected") if one["subject_id"] == key)
+    assert "samples of this time were forgotten" in found["reason"]
+
+
 def test_forecasts_say_that_they_are_provisional(tmp_path: Path, monkeypatch) -> None:
     """While samples are processed again, a sample is answered at once with its own value and the
     mark; when they are done, forecasts carry bounds again."""

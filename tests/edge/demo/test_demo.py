@@ -165,8 +165,10 @@ def test_an_adaptor_is_searched_grown_and_routed_to(demo: Finished):
     assert (demo.outcome.recording.metrics["routing_accuracy"] or 0) > 0.9
 
 
-def test_forgetting_ends_the_adaptor_and_another_is_grown(demo: Finished):
+def test_forgetting_makes_the_adaptor_again_until_another_is_judged(demo: Finished):
     """The first version had learned from the forgotten facts; the second had not."""
+    lines = [event.text for event in demo.events if isinstance(event, TextEvent)]
+    assert any("derived again without them" in line for line in lines)
     first, second = demo.outcome.recording.episodes
     assert first.state == second.state == "serving"
     assert first.until is not None

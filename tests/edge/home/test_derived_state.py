@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.core import Derived, FactBatch, StateError, limits
+from edge.core import Decision, Derived, FactBatch, Observation, StateError, limits
 from edge.core.events import (
     Enrol,
     FitGeometry,
@@ -20,12 +20,13 @@ from edge.core.events import (
     StartGrowth,
 )
 from edge.core.facts import Selector, hash_rank
+from edge.core.knowledge.refits import HeadRefit, RouterRefit, ThresholdsRefit
 from edge.home.actions import verify_home
 from edge.home.home import Home
 from edge.storage import Store
 from tests.growers import accept
 from tests.homes import new_home, raw_bytes, run, teach, write_csv
-from tests.worlds import fact
+from tests.worlds import fact, vector
 
 
 @pytest.fixture
@@ -61,6 +62,26 @@ def test_a_home_opens_without_reading_every_fact(
         home = Home(folder)
     with home:
         assert home.runtime.digest() == digest
+
+
+def test_what_answers_need_is_solved_while_learning(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a home has learned, the first decision of the next program solves nothing: over ten
+    thousand facts that takes two seconds."""
+    with Home(folder) as home:
+        teach(home, write_csv(tmp_path / "yard.csv", 40, "cd"), "yard")
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("it is solved again")
+
+    for part in (HeadRefit, RouterRefit, ThresholdsRefit):
+        monkeypatch.setattr(part, "solve", refuse)
+    with Home(folder) as home:
+        for number in range(6):
+            row = vector(number)
+            seen = Observation(stream="s", sequence=number, captured_at_ns=number, payload=row)
+            assert any(isinstance(one, Decision) for one in home.feed(seen))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,9 @@ from edge.core.knowledge import knowledge as place
 from edge.core.pending_forgets import AdvanceForget
 from edge.core.receipt import Receipt
 from edge.home.home import Home
+from edge.home.overwriting import AGAIN_S
 from edge.storage import Store
+from edge.storage.database import BUSY_TIMEOUT_S
 from tests.homes import new_home
 from tests.worlds import fact, vector
 
@@ -105,8 +108,11 @@ def complete(home: Home) -> list[Message]:
             return found
         home.refit()
         home._fitter.join()  # noqa: SLF001  the test waits for the thread
+        home._overwriter.join()  # noqa: SLF001  likewise
         if home.advances_forget:
             found += home.feed(AdvanceForget(7))
+        else:
+            time.sleep(0.002)
     raise AssertionError(f"still pending: {home.runtime.pending_forgets()}")
 
 
@@ -188,7 +194,7 @@ def test_a_whole_domain_and_another_request_meanwhile(home):
     ]
 
 
-@pytest.mark.parametrize("turns", range(12))
+@pytest.mark.parametrize("turns", range(16))
 def test_a_request_goes_on_after_a_crash(folder, turns):
     """Wherever a request was cut off, the next start completes it."""
     home = Home(folder, deferring=True)
@@ -198,6 +204,7 @@ def test_a_request_goes_on_after_a_crash(folder, turns):
         if home.runtime.forgetting:
             home.refit()
             home._fitter.join()  # noqa: SLF001  the test waits for the thread
+            home._overwriter.join()  # noqa: SLF001  likewise
             if home.advances_forget:
                 home.feed(AdvanceForget(7))
     home.store.close()  # nothing else is closed: it is as if it were killed
@@ -269,6 +276,133 @@ def test_a_full_disk_keeps_the_facts_or_the_request(home, monkeypatch):
     monkeypatch.setattr(Store, "overwrite_remains", remove)
     assert receipt(complete(home)).digest_after
     assert home.store.get("f3") is None
+
+
+def step(home: Home) -> tuple[Message, ...]:
+    """Do what one turn of the daemon does for pending requests; the messages."""
+    home.refit()
+    home._fitter.join()  # noqa: SLF001  the test waits for the thread
+    home._overwriter.join()  # noqa: SLF001  likewise
+    return home.feed(AdvanceForget(7)) if home.advances_forget else ()
+
+
+def until_stored(home: Home) -> None:
+    """Take steps until the receipt is in the file."""
+    for _ in range(1_000):
+        if home.store.receipts():
+            return
+        assert not [one for one in step(home) if isinstance(one, Receipt)]
+    raise AssertionError("no receipt was stored")
+
+
+def test_a_receipt_waits_until_no_remains_are_in_the_file(home):
+    """A stored receipt is published, and a repeated request answered with it, only once the record
+    of its request is overwritten; decisions go on in between."""
+    request = ForgetRequest(
+        request_id="r", selector=Selector(subject="p1", domain="x"), requested_at_ns=3
+    )
+    home.feed(request)
+    until_stored(home)
+    assert home.store.unscrubbed
+    assert home.runtime.forgetting
+    assert [type(one) for one in home.feed(request)] == [Acknowledgement]
+    assert show(home, 10).provisional == ()
+    got = receipt(complete(home))
+    assert not home.store.unscrubbed
+    assert home.feed(request) == (got,)
+
+
+def test_a_receipt_waits_for_the_remains_of_a_request_that_follows(home):
+    """A request whose facts are still being erased lets no receipt out while remains are in the
+    file."""
+    one = Selector(ids=frozenset({"f3"}))
+    home.feed(ForgetRequest(request_id="one", selector=one, requested_at_ns=3))
+    until_stored(home)
+    many = Selector(subject="p1")
+    home.feed(ForgetRequest(request_id="many", selector=many, requested_at_ns=4))
+    assert home.runtime.erasing
+    found = list[str]()
+    for _ in range(1_000):
+        got = [one.request_id for one in step(home) if isinstance(one, Receipt)]
+        assert not (got and home.store.unscrubbed)
+        found += got
+        if not home.runtime.forgetting:
+            break
+    assert found == ["one", "many"]
+
+
+def test_the_digest_of_a_receipt_is_a_step_of_its_own(home, monkeypatch):
+    """No step computes a digest and stores a receipt, and none is computed twice for the same
+    facts: that after one request is that before the next."""
+    computes, stores = place.Knowledge.digest, Store.complete
+    done: list[list[str]] = []
+
+    def digest(known, card):
+        done[-1].append("digest")
+        return computes(known, card)
+
+    def store(self, given):
+        done[-1].append("receipt")
+        stores(self, given)
+
+    monkeypatch.setattr(place.Knowledge, "digest", digest)
+    monkeypatch.setattr(Store, "complete", store)
+    got = []
+    for key in ("f3", "f4"):
+        done.append([])
+        home.feed(
+            ForgetRequest(
+                request_id=key, selector=Selector(ids=frozenset({key})), requested_at_ns=3
+            )
+        )
+        for _ in range(1_000):
+            done.append([])
+            got += [one for one in step(home) if isinstance(one, Receipt)]
+            if not home.runtime.forgetting:
+                break
+    assert [one.request_id for one in got] == ["f3", "f4"]
+    assert [one for one in done if one] == [
+        *(["digest"], ["digest"], ["receipt"]),
+        *(["digest"], ["receipt"]),
+    ]
+    keyed = [home.store.key_digest("f4", home.runtime.digest())]
+    assert [got[1].digest_after] == keyed
+
+
+def test_a_receipt_is_published_after_a_full_disk(home, monkeypatch):
+    """Without room to overwrite the record of a request its receipt is kept, and published once
+    there is."""
+    home.feed(
+        ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"f3"})), requested_at_ns=3)
+    )
+    until_stored(home)
+    remove = Store.overwrite_remains
+    monkeypatch.setattr(Store, "overwrite_remains", no_room)
+    with pytest.raises(StateError, match="full"):
+        complete(home)
+    assert home.runtime.forgetting
+    monkeypatch.setattr(Store, "overwrite_remains", remove)
+    assert receipt(complete(home)).digest_after
+    assert not home.store.unscrubbed
+
+
+def test_a_reader_of_the_file_delays_the_receipt_alone(home):
+    """While another process reads the file, decisions do not wait for it, and what was dropped is
+    derived again; its end lets the receipt out."""
+    request = ForgetRequest(
+        request_id="r", selector=Selector(ids=frozenset({"f3"})), requested_at_ns=3
+    )
+    with Store.open(home.store.path, writable=False) as reader:
+        home.feed(request)
+        for number in range(20):
+            began = time.monotonic()
+            assert not [one for one in step(home) if isinstance(one, Receipt)]
+            show(home, 10 + number)
+            assert time.monotonic() - began < BUSY_TIMEOUT_S
+            time.sleep(AGAIN_S / 4)
+        assert show(home, 40).provisional == ()
+        assert reader.get("f3") is not None
+    assert receipt(complete(home)).facts_forgotten == 1
 
 
 def no_room(*_given: object, **_named: object) -> None:

@@ -9,16 +9,19 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
 import nas
 from edge.core.adaptors.record import AdaptorRecord
 from edge.core.events import (
+    Decision,
     Enrol,
     ForgetRequest,
     GrowRequest,
     GrowthFinished,
+    Observation,
     StartGrowth,
     Tick,
 )
@@ -112,6 +115,38 @@ def test_an_adaptor_comes_back_bit_equal_to_that_of_a_twin(tmp_path: Path, kind:
         assert grow(twin, BLUEPRINTS[kind]).digest == record.digest
     with Home(tmp_path / "home", writable=False) as again:
         assert again.store.adaptors()["desk"][0].provisional
+
+
+def decide(home: Home, number: int) -> Decision:
+    """Decide on a digit."""
+    found = home.feed(
+        Observation(
+            stream="scanner",
+            sequence=number,
+            captured_at_ns=number + 1_000,
+            payload=np.frombuffer(digits()[number].features, np.uint8).astype(np.float32),
+        )
+    )
+    return next(one for one in found if isinstance(one, Decision))
+
+
+def test_decisions_are_provisional_until_growth_has_judged(tmp_path: Path) -> None:
+    """Decisions say that the adaptor is missing while it is made again, that it is not judged while
+    it serves, also after a restart, and nothing of it after the verdict."""
+    folder = learned(tmp_path / "home", digits())
+    with Home(folder, deferring=True) as home:
+        grow(home, BLUEPRINTS["kernel"])
+        assert decide(home, 1).provisional == ()
+        home.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"digit-0007"}))))
+        assert "adaptor" in decide(home, 2).provisional
+        wait(home)
+        assert "judgement" in decide(home, 3).provisional
+    with Home(folder) as home:
+        assert decide(home, 4).provisional == ("judgement",)
+        effects = home.runtime.handle(GrowRequest("desk"))
+        job = next(one.job for one in effects if isinstance(one, StartGrowth))
+        home.feed(GrowthFinished(accepted(job, BLUEPRINTS["kernel"])))
+        assert decide(home, 5).provisional == ()
 
 
 def test_a_solved_kind_needs_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -294,6 +294,17 @@ def test_without_a_disk_from_the_start_messages_have_no_number(tmp_path: Path, c
     assert put(outbox) == 1
 
 
+def test_a_message_without_a_number_waits_until_it_is_sent(outbox: Outbox, clock: Clock):
+    """It has no place on the disk to be read from later, so no turn of the loop drops it."""
+    outbox.put(OutboxEntry(sequence=0, topic="answer", body=b"{}", kept=False))
+    put(outbox)
+    for _ in range(3):
+        clock.pass_s(60)
+        outbox.maintain(online=False)
+    outbox.maintain(online=True)
+    assert next(one.topic for one in outbox.due(2)) == "answer"
+
+
 def test_a_newer_file_is_refused(outbox: Outbox, clock: Clock):
     """The file of a newer program is not changed."""
     outbox.close()

@@ -125,7 +125,7 @@ def test_a_repeated_forget_request_gets_the_stored_receipt(tmp_path: Path, selec
         assert forget(store, msgspec.structs.replace(request, requested_at_ns=9)) == [first]
         (other,) = forget(store, msgspec.structs.replace(request, selector=Selector(domain="home")))
         assert isinstance(other, Rejected)
-        assert "used for another selection" in other.reason
+        assert "for another selection" in other.reason
         assert store.get("f9") is not None
 
 

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import encoder
 from edge import Store
 from edge.core.events import EraseFacts, StoreFacts
 from edge.core.facts import Derived, Fact
+from edge.core.pending_forgets import ExcludeFacts
 from edge.storage.page_cleaner import PageCleaner
 from tests.homes import RECEIPT, distinct_facts, raw_bytes, wide_card
 
@@ -164,7 +166,25 @@ CHURN = textwrap.dedent("""
 """)
 
 
-def test_kill_9_at_any_step_loses_nothing(path: Path) -> None:
+BESIDE = (
+    CHURN.replace(
+        "store.apply(EraseFacts(tuple(one.id for one in facts[at : at + 20 : 3]), RECEIPT))",
+        """store.apply(ExcludeFacts(tuple(one.id for one in facts[at : at + 20 : 3])))
+        print("erased", at, flush=True)
+        beside = threading.Thread(target=store.prepare_overwriting)
+        beside.start()
+        for n in range(at, at + 3):
+            store.store_raw_inputs({facts[at + 1].id: bytes([n % 256]) * 5_000})
+        beside.join()
+        store.overwrite_remains(waits=False)""",
+    )
+    .replace("EraseFacts", "ExcludeFacts")
+    .replace("import sys", "import sys, threading")
+)
+
+
+@pytest.mark.parametrize("churn", [CHURN, BESIDE], ids=["erasing", "overwriting in a thread"])
+def test_kill_9_at_any_step_loses_nothing(path: Path, churn: str) -> None:
     """Killed at any moment, again and again, the store keeps every acknowledged fact, holds none
     that was acknowledged as erased, and the next opening removes all their traces."""
     facts = distinct_facts(2000, 300)
@@ -175,7 +195,7 @@ def test_kill_9_at_any_step_loses_nothing(path: Path) -> None:
     reported: dict[str, set[int]] = {"stored": set(), "erased": set()}
     for _ in range(5):
         process = subprocess.Popen(
-            [sys.executable, "-c", CHURN, str(path)], env=env, text=True, stdout=subprocess.PIPE
+            [sys.executable, "-c", churn, str(path)], env=env, text=True, stdout=subprocess.PIPE
         )
         assert process.stdout is not None
         for _ in range(draw.randrange(1, 40)):
@@ -197,6 +217,42 @@ def test_kill_9_at_any_step_loses_nothing(path: Path) -> None:
         assert traces(path, gone) == []
         assert gaps(path) == []
     assert len(reported["erased"]) > 5
+
+
+def test_pages_are_cleaned_beside_transactions(path: Path) -> None:
+    """What one thread commits while another one cleans pages stays whole, and after the cut nothing
+    of the erased facts is left."""
+    facts = distinct_facts(600, 300)
+    with Store.create(path, wide_card(300)) as store:
+        store.apply(StoreFacts(facts=tuple(facts[:300])))
+        for at in range(0, 300, 30):
+            store.apply(ExcludeFacts(tuple(one.id for one in facts[at : at + 10])))
+            beside = threading.Thread(target=store.prepare_overwriting)
+            beside.start()
+            for n in range(300 + at, 330 + at, 3):
+                store.apply(StoreFacts(facts=tuple(facts[n : n + 3])))
+            beside.join()
+            store.overwrite_remains(waits=False)
+            assert not store.unscrubbed
+            assert traces(path, facts[at : at + 10]) == []
+        assert store.check() == ()
+        assert all(store.get(one.id) == one for one in facts[300:])
+    assert gaps(path) == []
+
+
+def test_preparing_leaves_only_the_cut(path: Path) -> None:
+    """After the thread's part the erased features are in the log alone, and cutting it writes no
+    page of the file."""
+    facts = distinct_facts(100, 300)
+    with Store.create(path, wide_card(300)) as store:
+        store.apply(StoreFacts(facts=tuple(facts)))
+        store.overwrite_remains()
+        store.apply(ExcludeFacts(tuple(one.id for one in facts[::4])))
+        store.prepare_overwriting()
+        assert not [one for one in facts[::4] if one.features in path.read_bytes()]
+        before = path.read_bytes()
+        store.overwrite_remains(waits=False)
+        assert path.read_bytes()[8192:] == before[8192:]
 
 
 def note(line: str, reported: dict[str, set[int]]) -> None:

@@ -47,6 +47,36 @@ def test_events_are_listed_in_pages_and_filtered(tmp_path: Path):
     again.close()
 
 
+def test_kept_labels_are_found_taken_back_and_forgotten(tmp_path: Path):
+    """A kept label is found by observation and name, also among many and by a later process, until
+    it is taken back or its observation is forgotten."""
+    made = HistoryFile(tmp_path / "h.db", writable=True)
+    ids = [f"o{number}" for number in range(1_200)]
+    made.append(
+        [
+            HistoryEvent(
+                at_ns=1,
+                kind=history_file.LABEL_KEPT,
+                text="kept",
+                fields={"label": "worn"},
+                observation_ids=(name,),
+            )
+            for name in ids[::100]
+        ]
+    )
+    made.close()
+    again = HistoryFile(tmp_path / "h.db", writable=True)
+    given = [(name, label) for name in ids for label in ("ok", "worn")]
+    assert again.kept_labels(given) == tuple((name, "worn") for name in ids[::100])
+    again.take_back_kept("o100", "ok")
+    assert again.kept_labels([("o100", "worn")]) == (("o100", "worn"),)
+    again.take_back_kept("o100", "worn")
+    again.erase(["o200"])
+    assert again.kept_labels(given)[:2] == (("o0", "worn"), ("o300", "worn"))
+    assert len(again.read(limit=100)) == 10
+    again.close()
+
+
 def test_the_oldest_events_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Beyond the bound the oldest are deleted, with their traces."""
     monkeypatch.setattr(history_file, "EVENTS_MAX", 10)

@@ -69,6 +69,20 @@ def test_a_request_without_an_answer_is_open_and_sent_again_with_its_id(tmp_path
     ] * 2
 
 
+def test_a_request_is_done_only_with_its_receipt(tmp_path: Path) -> None:
+    """An answer that its facts are excluded leaves a request pending, until its receipt is seen."""
+    socket = Socket({"done": True, "body": {"pending": True, "state": "deriving"}})
+
+    async def steps(client: DaemonClient, jobs: ForgetJobs) -> None:
+        jobs.start(client, job())
+        assert (await finished(jobs, "r1")).state == "pending"
+        assert jobs.running() == ()
+        jobs.completed("r1")
+        assert (await finished(jobs, "r1")).state == "done"
+
+    run(tmp_path, socket, steps)
+
+
 def test_a_refusal_is_told_with_its_hint(tmp_path: Path) -> None:
     """What the daemon refuses is not open: nothing was forgotten."""
     socket = Socket({"done": False, "reason": "the disk is full", "hint": "free some space"})

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.console.browser import PHONE
 from edge.commands import send_to_daemon
+from edge.web.screens import history
 from tests.browsers import Seen, browsing, drain, needs_browser, until
 from tests.daemons import Process, daemon_home
 from tests.worlds import vector
@@ -25,6 +26,15 @@ def command(folder: Path, verb: str, **fields: Any) -> dict[str, Any]:
     answer = send_to_daemon(folder, {"verb": verb, "id": secrets.token_hex(8), **fields})
     assert answer["done"], answer
     return dict(answer["body"])
+
+
+def test_each_day_is_shown_once() -> None:
+    """A series may report a change of yesterday after an event of today: each day has one
+    heading, and its newest event is first."""
+    hour_ns = 3_600 * 10**9
+    events = [{"at_ns": at * hour_ns, "number": at} for at in (50, 30, 60)]
+    found = [(day, [one["number"] for one in group]) for day, group in history.by_day(events)]
+    assert found == [("Saturday 3 January 1970", [60, 50]), ("Friday 2 January 1970", [30])]
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from benchmarks.console.browser import DESKTOP
 from edge.commands import send_to_daemon
 from edge.commands.requests import KnowledgeCommand
 from edge.core.events import Enrol
 from edge.core.facts import Fact
 from edge.home.home import Home
-from tests.browsers import Seen, browsing, needs_browser, until
-from tests.daemons import daemon_home
+from tests.browsers import Seen, browsing, drain, needs_browser, until
+from tests.daemons import Process, daemon_home
 from tests.worlds import clouds
 
 pytestmark = needs_browser
@@ -47,6 +48,9 @@ def running(tmp_path_factory):
         home.feed(Enrol(tuple(facts)))
     with browsing(folder) as found:
         yield found
+    assert found.daemon is not None
+    if found.daemon.process.poll() is None:  # a test has started another one
+        found.daemon.kill()
 
 
 @pytest.fixture
@@ -90,15 +94,88 @@ def test_a_suspicious_label_is_corrected_and_undone(seen):
     until(lambda: concepts(seen)["hall", "ok"] == 19)
 
 
-def test_a_suspicious_label_is_kept(seen):
-    """A label that a person keeps is not shown again."""
+def test_it_is_no_wider_than_a_phone(seen):
+    """Tables scroll within their frame: the page itself does not."""
+    seen.page.set_viewport_size({"width": 360, "height": 740})
+    try:
+        seen.page.get_by_role("button", name="Grow").first.wait_for()
+        assert seen.page.evaluate("document.documentElement.scrollWidth") == 360
+    finally:
+        seen.page.set_viewport_size(DESKTOP)
+
+
+KEEP = "Keep f-0-4 as worn"
+NONE = "None: every label agrees"
+
+
+def test_a_live_update_leaves_what_is_pressed_or_focused(seen):
+    """An update of the page that arrives between press and release takes no effect on the press;
+    one that arrives while a button has the focus leaves it there; one that arrives while a name is
+    typed leaves the text."""
     page = seen.page
-    keep = page.get_by_role("button", name="Keep f-0-4 as worn")
+    keep = page.get_by_role("button", name=KEEP)
     keep.wait_for(timeout=60_000)
-    keep.click()
+    update = "document.body.dispatchEvent(new CustomEvent('auricle:changed'))"
+    keep.focus()
+    with page.expect_response("**/knowledge-suspicious*"):
+        page.evaluate(update)
+    page.wait_for_timeout(500)
+    assert page.evaluate("document.activeElement.ariaLabel") == KEEP
+    page.get_by_label("Old name").fill("wor")
+    with page.expect_response("**/knowledge?*"):
+        page.evaluate(update)
+    page.wait_for_timeout(500)
+    assert page.get_by_label("Old name").input_value() == "wor"
+    assert page.evaluate("document.activeElement.id") == "rename-old"
+    page.get_by_label("Old name").fill("")
+    keep.scroll_into_view_if_needed()
+    box = keep.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    with page.expect_response("**/knowledge-suspicious*"):
+        page.evaluate(update)
+    page.wait_for_timeout(500)
+    page.mouse.up()
     page.get_by_text("Kept as worn.").wait_for()
+    page.locator("#toasts").get_by_role("button", name="Undo").click()
+    keep.wait_for(timeout=60_000)
+
+
+def test_a_kept_label_survives_restarts_and_is_taken_back(seen):
+    """A label that a person keeps is not shown again, also after the console and the daemon have
+    started again, until it is taken back: at once with Undo, or later from the list of those that
+    are kept."""
+    page = seen.page
+    page.get_by_role("button", name=KEEP).click(timeout=60_000)
+    page.locator("#toasts").get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name=KEEP).click(timeout=60_000)
+    page.get_by_text(NONE).wait_for(timeout=60_000)
+    port = seen.console.address.rpartition(":")[2].strip("/")
+    page.goto("about:blank")
+    seen.console.process.terminate()
+    seen.console = seen.console.again(port)
+    seen.daemon.stop()
+    seen.daemon = Process(seen.folder)
+    drain(seen)
+    page.goto(seen.console.link())
+    page.locator("nav").wait_for()
     seen.goto("knowledge")
-    page.get_by_text("None: every label agrees").wait_for(timeout=60_000)
+    page.get_by_text(NONE).wait_for(timeout=60_000)
+    page.get_by_text("1 checked and kept").click()
+    page.get_by_role("button", name="Check f-0-4 again").click()
+    page.get_by_role("button", name=KEEP).wait_for(timeout=60_000)
+    assert page.get_by_text("checked and kept").count() == 0
+
+
+def test_a_label_that_has_changed_is_not_kept(seen):
+    """Keeping a label that the observation has no more is refused, and nothing is recorded."""
+    body: Any = {"verb": "keep-label", "id": "k", "observation_id": "f-0-4", "label": "ok"}
+    answer = send_to_daemon(seen.folder, body)
+    assert not answer["done"]
+    assert "another label by now" in answer["reason"]
+    given = [{"observation_id": "f-0-4", "label": name} for name in ("ok", "worn")]
+    asked = {"verb": "kept-labels", "id": "l", "labels": given}
+    assert send_to_daemon(seen.folder, asked)["body"]["labels"] == []
 
 
 def test_a_merge_is_previewed_and_undone(seen):

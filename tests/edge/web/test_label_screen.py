@@ -129,6 +129,21 @@ def test_select_label_and_undo_by_mouse(seen):
     assert total("mouse", seen) == 24
 
 
+def test_a_tile_that_is_pressed_stays(seen):
+    """Tiles that arrive between press and release take no effect on the press."""
+    page = open_label(seen, "mouse")
+    tile = page.locator(".shot").nth(2)
+    name = tile.locator("input[name=id]").get_attribute("value")
+    box = tile.locator(".shot-pick").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    with page.expect_response("**/label-tiles*"):
+        page.evaluate("document.body.dispatchEvent(new CustomEvent('auricle:changed'))")
+    page.wait_for_timeout(500)
+    page.mouse.up()
+    until(lambda: page.locator(f"input[name=id][value='{name}']").is_checked())
+
+
 def test_the_keyboard_is_enough(seen):
     """Arrows, Space, Shift, a, numbers, Enter, Escape and u do everything without a mouse."""
     page = open_label(seen, "keys", "&order=newest")

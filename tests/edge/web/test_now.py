@@ -68,6 +68,28 @@ def test_trouble_is_said_where_it_is(tmp_path) -> None:
         gate.get_by_text("Measurements are rejected").wait_for()
 
 
+def test_a_card_stays_that_of_its_stream(tmp_path) -> None:
+    """When the order of the cards changes, each element still shows the stream that it showed: what
+    has the focus or is pressed does not become that of another stream."""
+    (tmp_path / "empty").mkdir()
+    streams = f'[streams.aside]\nsource = "folder"\npath = "{tmp_path / "empty"}"\n'
+    streams += '[streams.gate]\nsource = "stdin"\n'
+    with browsing(daemon_home(tmp_path / "home", streams, facts=300)) as seen:
+        cards = seen.page.locator("article.now-card")
+        assert cards.locator("h2").all_inner_texts() == ["aside", "gate"]
+        for card in cards.all():
+            card.evaluate("(one) => { one.shown = one.dataset.stream; }")
+        assert seen.daemon is not None
+        for _ in range(30):
+            seen.daemon.say("[0, 0, 0, 255, 255, 0, 0, 0]")
+        until(lambda: cards.locator("h2").all_inner_texts() == ["gate", "aside"])
+        for card in cards.all():
+            assert card.evaluate("(one) => [one.shown, one.dataset.stream]") in (
+                ["gate", "gate"],
+                ["aside", "aside"],
+            )
+
+
 def ask_about_an_alarm(seen: Seen) -> None:
     """Let a stream change so that its alarm lasts and is asked about."""
     rows = [*samples(48, 0, 1), *samples(48, SHIFT, 2)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -12,9 +13,11 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from benchmarks.console.pages import PageSession
 from benchmarks.daemon.fixture import rss_mib
 from edge.web import process
 from edge.web.process import read_web_settings, shown_address
+from edge.web.processes import NICENESS
 from tests.brokers import free_port
 from tests.browsers import ConsoleProcess, until
 from tests.daemons import Process, daemon_home
@@ -30,6 +33,29 @@ def answers(port: int) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+def lower(niceness: int) -> int:
+    """The niceness of a console that was started with one."""
+    return min(niceness + NICENESS, 19)
+
+
+def test_it_yields_the_processor_and_its_daemon_does_not(tmp_path) -> None:
+    """A console from a terminal lowers its own priority, not that of a daemon which it starts."""
+    home = daemon_home(tmp_path / "home", '[streams.table]\nsource = "http"\n')
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    console = ConsoleProcess(home)
+    try:
+        assert os.getpriority(os.PRIO_PROCESS, console.process.pid) == lower(own)
+        assert PageSession(console).ask("POST", "start-daemon", {})[0] == http.client.SEE_OTHER
+        children = Path(f"/proc/{console.process.pid}/task")
+        pids = [
+            int(one) for path in children.glob("*/children") for one in path.read_text().split()
+        ]
+        assert [os.getpriority(os.PRIO_PROCESS, one) for one in pids] == [own]
+    finally:
+        assert console.stop() == 0
+    assert not Path(f"/proc/{pids[0]}").exists()
 
 
 def test_it_is_small_and_loads_no_numerical_package(tmp_path) -> None:
@@ -123,7 +149,7 @@ def test_the_daemon_starts_restarts_and_ends_it(tmp_path) -> None:
     priorities = [
         os.getpriority(os.PRIO_PROCESS, one) for one in (daemon.process.pid, console_pid(home))
     ]
-    assert priorities[1] - priorities[0] == min(process.NICENESS, 19 - priorities[0])
+    assert priorities[1] == lower(priorities[0])
     os.kill(console_pid(home), signal.SIGKILL)
     until(lambda: not answers(port))
     until(lambda: answers(port))

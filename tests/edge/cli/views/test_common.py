@@ -111,6 +111,8 @@ def test_a_receipt_lists_the_parts_that_are_set(screen):
     for part in (
         "pump: 60 samples forgotten, forecaster restarted, 12 other samples lost",
         "hall/cat: 10 facts",
+        "learn them again where you have them",
+        "move facts with `auricle relabel`",
         "hall: 40 facts placed again, now domain-2",
         "old.npz (export): kept; remove it",
         "cam-2 holds a bundle: order recall-7 not sent yet",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.core.adaptors.gram import SIDE, Gram
+from edge.core.adaptors.gram import ROOT_SIDE, SIDE, Gram, inverse_root
 
 
 def rows(count: int, width: int) -> NDArray[np.float32]:
@@ -37,3 +37,16 @@ def test_repeated_columns_are_solved():
     solved = gram.solve(1.0, inputs.T @ np.ones((30, 1), np.float32))
     assert np.isfinite(solved).all()
     np.testing.assert_allclose(solved[:100], np.full((100, 1), solved[0]), rtol=0.01)
+
+
+@pytest.mark.parametrize("width", [1, ROOT_SIDE, ROOT_SIDE + 1, 5 * ROOT_SIDE + 3])
+def test_the_inverse_root_gives_the_inverse(width):
+    """Its square, transposed side first, is the inverse of the matrix, whatever its size; a matrix
+    that is not positive definite is refused."""
+    drawn = rows(width + 20, width).astype(np.float64)
+    matrix = drawn.T @ drawn + np.eye(width)
+    root = inverse_root(matrix)
+    np.testing.assert_allclose(root.T @ root, np.linalg.inv(matrix), rtol=0, atol=1e-9)
+    assert not np.triu(root, 1).any()
+    with pytest.raises(np.linalg.LinAlgError):
+        inverse_root(matrix - 2 * np.trace(matrix) * np.eye(width))

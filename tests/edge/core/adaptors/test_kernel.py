@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import nas
+from edge.core.adaptors import kernel as kernel_module
 from edge.core.adaptors.crossfit import cross_scores
 from edge.core.adaptors.head import build_transform
-from edge.core.adaptors.kernel import lowest_hashes, solve_kernel, tune_kernel
+from edge.core.adaptors.kernel import TunedKernels, solve_kernel, tune_kernel
 from edge.core.adaptors.standardisation import standardise
-from edge.core.adaptors.weighting import class_weights
+from edge.core.adaptors.weighting import class_weights, lowest_hashes
 from edge.core.facts import FactBatch, select_rows, untimed_batch
 
 SPANS = ((0, 6), (6, 10))
@@ -83,6 +84,42 @@ def test_landmarks_are_the_facts_with_the_lowest_hashes():
     assert lowest_hashes(ids, 99).tolist() == list(range(50))
     made = machine(batch(50), 7)
     assert len(made.landmarks.codes) == 7
+
+
+def tuned_without(gone: int, tuned: TunedKernels | None) -> list[bytes]:
+    """What a kernel is tuned to, as bytes, without one fact of 900."""
+    rows = batch(900)
+    own = select_rows(rows, np.delete(np.arange(900), gone))
+    others = batch(60, 3 + gone)
+    standard = standardise(own, others, SPANS)
+    blueprint = nas.Blueprint(kind="kernel", taps=EVERY, width=len(own))
+    arrays, scores = tune_kernel(blueprint, own, standard, SPANS, tuned)
+    return [one.tobytes() for one in (*arrays.values(), scores)]
+
+
+def test_a_kernel_is_not_tuned_again_for_facts_that_it_is_not_tuned_on(monkeypatch):
+    """Where a domain has more facts than a kernel is tuned on, other facts of it and of other
+    domains change no bit of the result, which is kept; one that it is tuned on does."""
+    judges = lowest_hashes(batch(900).ids)
+    beyond = np.setdiff1d(np.arange(900), judges).tolist()
+    kept = TunedKernels()
+    first = tuned_without(beyond[0], kept)
+    assert first == tuned_without(beyond[1], None)
+    calls: list[int] = []
+    tunes = kernel_module._choose_bandwidth  # noqa: SLF001  counted
+
+    def counted(*given):
+        calls.append(1)
+        return tunes(*given)
+
+    monkeypatch.setattr(kernel_module, "_choose_bandwidth", counted)
+    assert tuned_without(beyond[1], kept) == first
+    assert not calls
+    assert tuned_without(int(judges[0]), kept) == tuned_without(int(judges[0]), None) != first
+    assert len(calls) == 2
+    kept.keep(())
+    assert tuned_without(beyond[0], kept) == first
+    assert len(calls) == 3
 
 
 def test_exact_and_nystroem_solutions_agree():

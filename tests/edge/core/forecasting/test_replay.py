@@ -13,6 +13,7 @@ from edge.core.columns import NamedValues
 from edge.core.events import ChangePoint, ForgetRequest, Observation, Publish, SeriesForecast
 from edge.core.facts import Selector
 from edge.core.forecasting import series
+from edge.core.forecasting.replay_buffer import selected_ranges
 from edge.core.forecasting.sample_block import SampleBlock
 from edge.core.forecasting.series import SeriesTracker
 from edge.core.receipt import Receipt, SeriesForgotten
@@ -288,3 +289,17 @@ def test_the_receipt_names_the_series() -> None:
     assert receipt.series == (SeriesForgotten("load", 2, "replayed", 0),)
     assert world.runtime.series.replaying == ()
     assert differing(world.runtime.series, twin.runtime.series) == []
+
+
+def test_forgotten_times_are_those_of_the_selected_samples() -> None:
+    """A selector of times means all of its times up to the last sample it matches; any other means
+    runs of its samples, so that no time of another sample is refused."""
+    times, gone = np.arange(10, 70, 10), np.array([False, True, True, False, True, False])
+    by_time = Selector(stream="s", from_ns=15, until_ns=1_000)
+    assert selected_ranges("s", times, gone, by_time) == (("s", 15, 51),)
+    by_subject = Selector(subject="Zaphod")
+    found = selected_ranges("s", times[::-1], gone[::-1], by_subject)
+    assert found == (("s", 20, 31), ("s", 50, 51))
+    nothing = np.zeros(6, bool)
+    assert selected_ranges("s", times, nothing, Selector(stream="s", until_ns=5)) == (("s", 0, 5),)
+    assert selected_ranges("s", times, nothing, by_subject) == ()
