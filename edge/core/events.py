@@ -333,8 +333,8 @@ class Together(msgspec.Struct, frozen=True, eq=False):
 class AppliedAdaptation(msgspec.Struct, frozen=True, kw_only=True):
     """How an answer was adapted to an unlabelled domain.
 
-    strength: share of the measured shift that was taken off, from 0 to 1.  samples: of the domain
-    that it was adapted to.  order: whether the order of labels in the stream took part.
+    strength: share of the measured shift that was taken off, from 0 to 1.  samples: of the domain.
+    order: whether the order of labels took part.
     """
 
     strength: float
@@ -349,11 +349,10 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     false-alarm rate.  label: None if it abstains (novel, or nothing learned yet); guess: the best
     answer in any case.  score: novelty of the sample, higher is more novel.  p_value: of the
     sample; window_p: of the stream's window.  reason: why `known` is None.  degraded: the stream is
-    in a domain without labels, or adapted to it still at a few.  observed_rate, observed_low,
-    observed_high: see `ObservedRate`; None while nothing was observed.  provisional: the parts that
-    a forget request dropped and that it is made without, and "judgement" while an adaptor answers
-    that was made again after one and is not judged yet; see `Knowledge.provisional`.
-    adaptation: how the answer was adapted to the unlabelled domain; None if it was not.
+    in a domain with no labels or few.  observed_rate, observed_low, observed_high: see
+    `ObservedRate`; None while nothing was observed.  provisional: the parts that a forget request
+    dropped and that it is made without, and "judgement" while an adaptor answers that was made
+    again after one and is not judged yet; see `Knowledge.provisional`.  adaptation: None if none.
     """
 
     observation_id: str

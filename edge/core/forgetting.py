@@ -63,13 +63,7 @@ from .receipts import (
     write_receipt,
 )
 from .reconfigurator import Reconfigurator
-from .session import (
-    AdaptedOpenings,
-    BatchPrefetch,
-    FeatureModel,
-    SessionState,
-    StreamLevels,
-)
+from .session import AdaptedOpenings, BatchPrefetch, FeatureModel, SessionState, StreamLevels
 
 SLICE_FACTS: Final = 16
 """Facts erased between two decisions.  Erasing 16, with their indexes, in a file of 100,000 took

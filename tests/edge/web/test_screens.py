@@ -87,7 +87,7 @@ def test_a_screen_opens_on_a_slow_network(seen: Seen, screen) -> None:
 def test_an_ended_session_leads_to_the_login(seen: Seen, screen) -> None:
     """Once the session has ended, a screen shows the form for a link and nothing of the device."""
     page = seen.new_page()
-    # An open screen that loses its session opens the login by itself, which may abort the next step.
+    # An open screen that loses its session opens the login by itself, which may abort a later step.
     page.goto("about:blank")
     page.context.clear_cookies()
     page.goto(seen.console.address + screen.path)
