@@ -11,6 +11,7 @@ from .report import show, write
 # peers are slow to import.
 NAMES = {
     "acceptance": "benchmarks.growth.acceptance",
+    "adapt": "benchmarks.adapt.run",
     "audit": "benchmarks.audit.run",
     "bridge": "benchmarks.bridge.run",
     "classes": "benchmarks.continual.classes",
@@ -43,9 +44,9 @@ COUNTS = {
     "faults": ("kills", "broker-kills", "messages", "signals"),
 }
 # Benchmarks whose `run` can skip the slow part.
-QUICK = ("domains", "forecast", "forget", "labels", "public", "scale", "trust")
+QUICK = ("adapt", "domains", "forecast", "forget", "labels", "public", "scale", "trust")
 # Benchmarks whose `run` can use some of its data sets or parts only.
-SETS = ("forecast", "forget", "machines", "scale", "trust", "unlearn")
+SETS = ("adapt", "forecast", "forget", "machines", "scale", "trust", "unlearn")
 # Benchmarks whose `run` can compare with a file from another machine.
 AGAINST = ("machines",)
 

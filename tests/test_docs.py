@@ -142,7 +142,12 @@ def keys(kind: Any) -> set[str]:
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [("edge", "Config"), ("edge.sim.scenarios", "Scenario"), ("edge.config.settings", "Settings")],
+    [
+        ("edge", "Config"),
+        ("edge.sim.scenarios", "Scenario"),
+        ("edge.sim.scenarios", "PolicyScenario"),
+        ("edge.config.settings", "Settings"),
+    ],
 )
 def test_every_key_is_documented(module: str, name: str, prose: str) -> None:
     """Each key of the configuration, of a scenario and of the settings is named in the docs, a

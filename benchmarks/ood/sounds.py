@@ -5,6 +5,7 @@ them: windows of one second, every half second, those of one recording kept toge
 shorter than a window is padded with silence.
 """
 
+import wave
 from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
@@ -51,7 +52,7 @@ def prompts() -> FeatureSet:
         for path in sorted((root / speaker).rglob("*.wav")):
             kind = path.parent.name
             label = SPELT.index(kind) + 1 if kind in SPELT else 0
-            made.append((_read(path), label, domain))
+            made.append((read_recording(path), label, domain))
     return _sound_set("sound_prompts", made, (0, 1, 2, 3))
 
 
@@ -62,7 +63,9 @@ def letters() -> FeatureSet:
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         paths = sorted(folder.rglob("*.ogg"))
         if len(paths) >= LETTERS_MIN:
-            made += [(_read(path), int(path.parent.name == "syllab"), domain) for path in paths]
+            made += [
+                (read_recording(path), int(path.parent.name == "syllab"), domain) for path in paths
+            ]
             domain += 1
     return _sound_set("sound_letters", made, tuple(range(min(4, domain))))
 
@@ -73,7 +76,10 @@ def instruments() -> FeatureSet:
     made = []
     for domain, kinds in enumerate((*INSTRUMENTS, HAND_DRUMS)):
         for label, kind in enumerate(kinds):
-            made += [(_read(path), label, domain) for path in sorted(root.glob(f"{kind}_*.flac"))]
+            made += [
+                (read_recording(path), label, domain)
+                for path in sorted(root.glob(f"{kind}_*.flac"))
+            ]
     return _sound_set("sound_instruments", made, (0, 1, 2, 3))
 
 
@@ -113,15 +119,30 @@ def _windows(samples: Floats, card: encoder.Card) -> list[Floats]:
     return [one for one in found if float(np.sqrt(np.square(one).mean())) >= QUIET]
 
 
-def _read(path: Path) -> Floats:
+def read_recording(path: Path) -> Floats:
     """Return a recording as mono samples at the encoder's rate."""
-    package_folder("soundfile")
-    import soundfile
     from scipy.signal import resample_poly
 
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    samples, rate = _read_wav(path) if path.suffix == ".wav" else _read_other(path)
     mono = samples[: RECORDING_S_MAX * rate].mean(axis=1)
     share = Fraction(RATE_HZ, rate)
     if share == 1 or not len(mono):
         return np.asarray(mono, dtype=np.float32)
     return np.asarray(resample_poly(mono, share.numerator, share.denominator), dtype=np.float32)
+
+
+def _read_wav(path: Path) -> tuple[Floats, int]:
+    """Return the samples [n, channels] of a WAV file of 16 bits, and its rate."""
+    with wave.open(str(path)) as file:
+        assert file.getsampwidth() == 2
+        raw = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+        samples = raw.reshape(-1, file.getnchannels()).astype(np.float32) / np.float32(1 << 15)
+        return np.asarray(samples, np.float32), int(file.getframerate())
+
+
+def _read_other(path: Path) -> tuple[Floats, int]:
+    package_folder("soundfile")
+    import soundfile
+
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    return np.asarray(samples, np.float32), int(rate)

@@ -6,6 +6,7 @@ from .requests import (
     ConfirmCommand,
     LabelCommand,
     LabelManyCommand,
+    PolicyCommand,
     RateCommand,
     RelabelCommand,
     Request,
@@ -61,6 +62,8 @@ def _sentence(request: Request, response: Response, count: int) -> tuple[str, st
             return "undo", f"A merge of domains was undone, {count} facts moved back"
         case RateCommand():
             return "command", f"The false-alarm rate was set to {100 * request.rate:g} %"
+        case PolicyCommand(policy=policy):
+            return "command", f"Adaptation to domains without labels was set to {policy}"
         case _:
             return "command", _PLAIN.get(request.verb, "")
 

@@ -20,6 +20,7 @@ from .requests import (
     HistoryCommand,
     KeepLabelCommand,
     KeptLabelsCommand,
+    PolicyCommand,
     RateCommand,
     RawCommand,
     ReceiptsCommand,
@@ -228,6 +229,14 @@ def _choose_rate(request: Request, context: CommandContext) -> Iterator[tuple[st
     yield "did", list(context.reload())
 
 
+def _choose_policy(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..home import choose_policy
+
+    assert isinstance(request, PolicyCommand)
+    choose_policy(open_home(request, context), request.policy)
+    yield "did", list(context.reload())
+
+
 def _pause(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     context.pause(paused=request.verb == "pause")
     yield "paused", request.verb == "pause"
@@ -286,6 +295,7 @@ QUERIES: Final[dict[str, Callable[[Any, CommandContext], Iterator[tuple[str, Any
     "rebirth": _rebirth,
     "reload": _reload,
     "false-alarm-rate": _choose_rate,
+    "adaptation": _choose_policy,
     "pause": _pause,
     "resume": _pause,
     "bundle-import": _import_bundle,

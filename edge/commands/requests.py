@@ -310,6 +310,12 @@ class RateCommand(Request, frozen=True, tag="false-alarm-rate"):
     rate: Annotated[float, msgspec.Meta(gt=0, lt=0.5)]
 
 
+class PolicyCommand(Request, frozen=True, tag="adaptation"):
+    """Choose the policy of adaptation in the settings file, and read the settings again."""
+
+    policy: Literal["auto", "off"]
+
+
 class RawCommand(Request, frozen=True, tag="raw"):
     """Return the raw input of a waiting, recent or labelled observation."""
 
@@ -405,6 +411,7 @@ LOCAL_COMMANDS: Final[dict[str, type[Request]]] = COMMANDS | {
         ExplainCommand,
         RawCommand,
         RateCommand,
+        PolicyCommand,
         ValuesCommand,
         FeedCommand,
         HistoryCommand,

@@ -10,13 +10,13 @@ _HEADER: Final = re.compile(r"^[ \t]*\[([^\[\]\n]+)\][ \t]*(?:#.*)?\r?$", re.MUL
 _NEXT: Final = re.compile(r"^[ \t]*\[", re.MULTILINE)
 
 
-def with_number(text: str, table: str, key: str, value: float) -> str:
-    """Return the text of settings with one number of a table changed.
+def with_value(text: str, table: str, key: str, value: float | str) -> str:
+    """Return the text of settings with one number or one word of a table changed.
 
     The rest stays, with its comments.  Raises ConfigError if the text is written in a way that this
     cannot change safely, such as an inline table.
     """
-    written = f"{value!r}"
+    written = f'"{value}"' if isinstance(value, str) else f"{value!r}"
     changed = _replaced(text, table, key, written)
     wanted = tomllib.loads(text)
     wanted.setdefault(table, {})[key] = value

@@ -115,6 +115,12 @@ class ForecastSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     false_alarms_per_day: float = FALSE_ALARMS_PER_DAY
 
 
+class AdaptationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[adaptation]: policy: whether domains without labels are adapted to."""
+
+    policy: Literal["auto", "off"] = "auto"
+
+
 class CandidateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[candidates]: raw: keep the images of observations worth a label, to show them to people."""
 
@@ -128,6 +134,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     knowledge: KnowledgeSettings = KnowledgeSettings()
     detector: DetectorSettings = DetectorSettings()
     growth: GrowthSettings = GrowthSettings()
+    adaptation: AdaptationSettings = AdaptationSettings()
     candidates: CandidateSettings = CandidateSettings()
     forecast: ForecastSettings = ForecastSettings()
     commands: CommandSettings = CommandSettings()
@@ -156,6 +163,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             periods=tuple(self.forecast.periods.items()),
             detector=self.forecast.detector,
             false_alarms_per_day=self.forecast.false_alarms_per_day,
+            adaptation=self.adaptation.policy,
         )
 
 

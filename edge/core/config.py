@@ -2,6 +2,7 @@
 
 import difflib
 from dataclasses import dataclass
+from typing import Final
 
 import nas
 
@@ -9,6 +10,9 @@ from . import limits
 from .anomaly.scorer import FALSE_ALARMS_PER_DAY, FALSE_ALARMS_PER_DAY_MAX
 from .errors import ConfigError
 from .forecasting import HORIZONS, ForecastTask
+
+ADAPTATIONS: Final = ("auto", "off")
+"""Policies of adaptation without labels that the runtime serves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +28,8 @@ class Config:
     forecast: whether series are forecast.  horizons: in steps.  periods: (stream, steps) of series
     with a known season.  detector: of change points in series; empty: `drift.default_detector`.
     false_alarms_per_day: of the anomaly score of one series.  alarm_outputs: (stream, channel) of
-    outputs that are 1 while the stream is in alarm.
+    outputs that are 1 while the stream is in alarm.  adaptation: one of `ADAPTATIONS`: whether
+    domains without labels are adapted to.
     """
 
     seed: int = 1
@@ -42,6 +47,7 @@ class Config:
     detector: str = ""
     false_alarms_per_day: float = FALSE_ALARMS_PER_DAY
     alarm_outputs: tuple[tuple[str, int], ...] = ()
+    adaptation: str = "auto"
 
     def __post_init__(self) -> None:
         """Raise ConfigError for an invalid value."""
@@ -73,6 +79,8 @@ class Config:
         )
         if self.detector:
             _require_detector(self.detector)
+        found, expected = self.adaptation, " or ".join(ADAPTATIONS)
+        _require(found in ADAPTATIONS, "adaptation", expected, found)
         name = self.first_domain
         usable = name.strip() and name.isprintable() and len(name) <= limits.TEXT_CHARS_MAX
         _require(

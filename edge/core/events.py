@@ -330,6 +330,18 @@ class Together(msgspec.Struct, frozen=True, eq=False):
     undoes: str = ""
 
 
+class AppliedAdaptation(msgspec.Struct, frozen=True, kw_only=True):
+    """How an answer was adapted to an unlabelled domain.
+
+    strength: share of the measured shift that was taken off, from 0 to 1.  samples: of the domain.
+    order: whether the order of labels took part.
+    """
+
+    strength: float
+    samples: int
+    order: bool
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """The runtime's decision on one observation: ids and numbers only.
 
@@ -337,10 +349,10 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     false-alarm rate.  label: None if it abstains (novel, or nothing learned yet); guess: the best
     answer in any case.  score: novelty of the sample, higher is more novel.  p_value: of the
     sample; window_p: of the stream's window.  reason: why `known` is None.  degraded: the stream is
-    in an unlabelled domain, and the nearest learned domains answer.  observed_rate, observed_low,
-    observed_high: see `ObservedRate`; None while nothing was observed.  provisional: the parts that
-    a forget request dropped and that it is made without, and "judgement" while an adaptor answers
-    that was made again after one and is not judged yet; see `Knowledge.provisional`.
+    in a domain with no labels or few.  observed_rate, observed_low, observed_high: see
+    `ObservedRate`; None while nothing was observed.  provisional: the parts that a forget request
+    dropped and that it is made without, and "judgement" while an adaptor answers that was made
+    again after one and is not judged yet; see `Knowledge.provisional`.  adaptation: None if none.
     """
 
     observation_id: str
@@ -360,6 +372,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     observed_low: float | None = None
     observed_high: float | None = None
     provisional: tuple[str, ...] = ()
+    adaptation: AppliedAdaptation | None = None
 
 
 class DriftAlarm(msgspec.Struct, frozen=True, kw_only=True):

@@ -64,7 +64,7 @@ from .receipts import (
     write_receipt,
 )
 from .reconfigurator import Reconfigurator
-from .session import BatchPrefetch, FeatureModel, SessionState, StreamLevels
+from .session import AdaptedOpenings, BatchPrefetch, FeatureModel, SessionState, StreamLevels
 
 SLICE_FACTS: Final = 16
 """Facts erased between two decisions.  Erasing 16, with their indexes, in a file of 100,000 took
@@ -90,6 +90,7 @@ class RuntimeForgetting(ABC):
     _deferring: bool
     _session: SessionState
     _levels: StreamLevels
+    _openings: AdaptedOpenings
     _learner: Learner
     _growth: Reconfigurator
     _geometries: GeometryFitter
@@ -211,7 +212,8 @@ class RuntimeForgetting(ABC):
         matched = buffered | kept | frozenset(self._ledger.select_candidates(event.selector))
         streams = streams_of(ids, buffered, self._ledger, self._session)
         recalibrated = self._levels.matching(event.selector, streams)
-        if event.selector.empty or not (ids | matched or series or recalibrated):
+        traced = series or recalibrated or self._openings.holds(event.selector)
+        if event.selector.empty or not (ids | matched or traced):
             yield reject(
                 event.request_id,
                 "forgetting: nothing matches the selection",
@@ -232,6 +234,7 @@ class RuntimeForgetting(ABC):
         )
         self._prefetched.clear()
         self._session.forget(matched | ids)
+        self._openings.forget()
         leaving = self._ledger.touched(event.selector)
         named = subject_renames(event.selector, leaving, self._ledger)
         if waits or named:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import hdc
 
 from . import limits
+from .adaptation import BasisRefit
 from .config import Config
 from .errors import EdgeError
 from .events import (
@@ -65,10 +66,12 @@ from .pending_forgets import AdvanceForget
 from .reconfigurator import Reconfigurator
 from .runtime_views import RuntimeViews
 from .session import (
+    AdaptedOpenings,
     Assessor,
     BatchPrefetch,
     FeatureModel,
     KnowledgeSnapshot,
+    OpeningRefit,
     SessionState,
     StreamLevels,
     confirmed_alarm,
@@ -122,7 +125,9 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         self._session = SessionState(config)
         self._refits_accepted = 0
         self._levels = StreamLevels(config)
-        self._assessor = Assessor(config, self._session, self._levels)
+        self._openings = AdaptedOpenings(ledger, self._session)
+        adapting = self._openings if config.adaptation == "auto" else None
+        self._assessor = Assessor(config, self._session, self._levels, adapting)
         self._prefetched = BatchPrefetch(model, ledger, self._assessor)
         spans = tap_spans(model.card.slices)
         self._growth = Reconfigurator(config, spans, deferring=deferring)
@@ -176,6 +181,16 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         """
         self._prefetched.prefetch(events, self.knowledge)
 
+    def next_refit(self) -> Refit | None:
+        """Return a part of the knowledge, or of the adaptation to opened domains, to fit in the
+        background; pass it to `prepare` and `accept`."""
+        found = super().next_refit()
+        return found if found or self.erasing else self._openings.next_refit()
+
+    def prepare(self, refit: Refit) -> bool:
+        """Let a refit take what it needs once its facts are read; False if it has to be dropped."""
+        return isinstance(refit, BasisRefit | OpeningRefit) or super().prepare(refit)
+
     def accept(self, refit: Refit, *, solved: bool) -> None:
         """Take in a part that was fitted in the background; see `Knowledge.accept`.  Thresholds
         change the verdicts on the windows."""
@@ -184,6 +199,9 @@ class Runtime(RuntimeForgetting, RuntimeViews):
             return
         self._prefetched.clear()
         self._refits_accepted += 1
+        if isinstance(refit, BasisRefit | OpeningRefit):
+            self._openings.accept(refit)
+            return
         if isinstance(refit, GeometryRefit):
             self._take_geometry(refit, solved=solved)
             return
@@ -218,12 +236,13 @@ class Runtime(RuntimeForgetting, RuntimeViews):
 
     def holds_traces(self, selector: Selector) -> bool:
         """Return whether label candidates, facts in records of actions or samples of series match a
-        selector, or recalibrations may stem from observations that it matches."""
+        selector, or recalibrations or adaptation may stem from observations that it matches."""
         ids = self._ledger.select(selector)
         streams = streams_of(ids, (), self._ledger, self._session)
         found = self._ledger.select_candidates(selector)
         found = found or self._levels.matching(selector, streams)
-        return bool(found or self._ledger.kept_facts(selector) or self.series.preview(selector))
+        kept = self._openings.holds(selector) or self.series.preview(selector)
+        return bool(found or kept or self._ledger.kept_facts(selector))
 
     # --- observations ---------------------------------------------------------------------------
 

@@ -127,6 +127,7 @@ def home_status(slot: HomeSlot) -> HomeStatus:
         problem=slot.problem,
         growth_unavailable=home.heads_only,
         false_alarm_rate=home.runtime.config.false_alarm_rate,
+        adaptation=home.runtime.config.adaptation,
         calibration=home.runtime.calibration_status(),
     )
 

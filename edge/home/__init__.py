@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .agreement import AgreementCount
     from .alike import Alike, find_alike_facts
     from .bundle_trial import BUNDLE_FOLDER
+    from .chosen_settings import choose_policy, choose_rate
     from .command_context import CommandContext
     from .console_views import describe_knowledge, observation_values, preview_forget
     from .device_port import (
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
         event_as_data,
         link_totals,
     )
-    from .false_alarm_rate import choose_rate
     from .forecasting import (
         DEFAULT,
         ForecastOptions,
@@ -81,6 +81,7 @@ else:
             "agreement": ("AgreementCount",),
             "alike": ("Alike", "find_alike_facts"),
             "bundle_trial": ("BUNDLE_FOLDER",),
+            "chosen_settings": ("choose_policy", "choose_rate"),
             "command_context": ("CommandContext",),
             "console_views": ("describe_knowledge", "observation_values", "preview_forget"),
             "device_port": (
@@ -91,7 +92,6 @@ else:
                 "event_as_data",
                 "link_totals",
             ),
-            "false_alarm_rate": ("choose_rate",),
             "forecasting": (
                 "DEFAULT",
                 "ForecastOptions",
@@ -163,6 +163,7 @@ __all__ = [
     "anomaly_as_data",
     "attach_port",
     "change_as_data",
+    "choose_policy",
     "choose_rate",
     "create_home",
     "describe_knowledge",

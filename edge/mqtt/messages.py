@@ -78,7 +78,8 @@ class HomeStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     candidates: observations that wait for a label.  growing: the domain that a worker grows an
     adaptor for.  growth_unavailable: why this home cannot grow adaptors; empty if it can.
-    false_alarm_rate: as chosen.  calibration: of each learned domain.
+    false_alarm_rate, adaptation: as chosen; the second is a policy, empty while the home is not
+    open.  calibration: of each learned domain.
     """
 
     name: str
@@ -91,6 +92,7 @@ class HomeStatus(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
     growth_unavailable: str = ""
     false_alarm_rate: float = 0.0
+    adaptation: str = ""
     calibration: tuple[CalibrationStatus, ...] = ()
 
 

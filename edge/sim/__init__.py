@@ -9,6 +9,7 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .checkers import BrokenPromiseError
+    from .corruptions import SEVERITIES, corrupt_values
     from .digits import DIGITS, Digits, DigitSampler, load_mnist, load_optdigits
     from .evaluation import decide_sample, decide_stream, tabulate_routing
     from .faults import FaultPlan, no_faults
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
         TimelineMark,
         step_of,
     )
-    from .scenarios import LinkScenario, LinkSpec, Scenario, load_scenario
+    from .replay import cache_folder
+    from .scenarios import LinkScenario, LinkSpec, PolicyScenario, Scenario, load_scenario
     from .simulated_worker import Grower, SimulatedWorker
     from .simulation import SimulationReport, simulate, write_link_report, write_report
     from .world import World, build_world
@@ -38,6 +40,7 @@ else:
         __name__,
         {
             "checkers": ("BrokenPromiseError",),
+            "corruptions": ("SEVERITIES", "corrupt_values"),
             "digits": ("DIGITS", "DigitSampler", "Digits", "load_mnist", "load_optdigits"),
             "evaluation": ("decide_sample", "decide_stream", "tabulate_routing"),
             "faults": ("FaultPlan", "no_faults"),
@@ -58,7 +61,14 @@ else:
                 "TimelineMark",
                 "step_of",
             ),
-            "scenarios": ("LinkScenario", "LinkSpec", "Scenario", "load_scenario"),
+            "replay": ("cache_folder",),
+            "scenarios": (
+                "LinkScenario",
+                "LinkSpec",
+                "PolicyScenario",
+                "Scenario",
+                "load_scenario",
+            ),
             "simulated_worker": ("Grower", "SimulatedWorker"),
             "simulation": ("SimulationReport", "simulate", "write_link_report", "write_report"),
             "world": ("World", "build_world"),
@@ -67,6 +77,7 @@ else:
 
 __all__ = [
     "DIGITS",
+    "SEVERITIES",
     "BrokenPromiseError",
     "DecisionStep",
     "DigitSampler",
@@ -79,6 +90,7 @@ __all__ = [
     "LinkSpec",
     "LinkTrial",
     "MarkKind",
+    "PolicyScenario",
     "Progress",
     "RoutingRecord",
     "RunRecording",
@@ -90,8 +102,10 @@ __all__ = [
     "TimelineMark",
     "World",
     "build_world",
+    "cache_folder",
     "choose_event",
     "choose_link",
+    "corrupt_values",
     "decide_sample",
     "decide_stream",
     "load_mnist",

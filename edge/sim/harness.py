@@ -146,6 +146,7 @@ class _Run:
             window=settings.window,
             facts_per_concept=settings.facts_per_concept,
             growth=worker.grow is not None,
+            adaptation=settings.adaptation,
         )
         self._worker = worker
         self._regrown = False

@@ -3,13 +3,14 @@
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 import encoder
 
@@ -36,7 +37,7 @@ class FeatureCache:
 
     def __init__(self, card: encoder.Card, folder: Path | None = None) -> None:
         self._width = card.width
-        self._path = (folder or _cache_folder()) / f"features-{card.fingerprint[:16]}.db"
+        self._path = (folder or cache_folder()) / f"features-{card.fingerprint[:16]}.db"
 
     def read(self, keys: Iterable[bytes]) -> dict[bytes, Encoded]:
         """Return the cached entries of some keys."""
@@ -118,6 +119,22 @@ def encode_timed(model: encoder.Model, payload: object) -> Encoded:
     return features, (perf_counter_ns() - began) / 1000
 
 
-def _cache_folder() -> Path:
+def encode_cached(card: encoder.Card, payloads: Sequence[Any]) -> NDArray[np.uint8]:
+    """Return the features of payloads, uint8 [n, width], with the cache of sweeps."""
+    keys = [payload_key(payload) for payload in payloads]
+    cache = FeatureCache(card)
+    found = cache.read(keys) if card.file is not None else {}
+    missing = {key: one for key, one in zip(keys, payloads, strict=True) if key not in found}
+    if missing:
+        with encoder.open_model(card) as model:
+            fresh = {key: encode_timed(model, payload) for key, payload in missing.items()}
+        if card.file is not None:
+            cache.write(fresh)
+        found = {**found, **fresh}
+    return np.stack([np.frombuffer(found[key][0], np.uint8) for key in keys])
+
+
+def cache_folder() -> Path:
+    """Return the folder of cached features of this user."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "auricle"

@@ -23,6 +23,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=limits.TEXT_CHARS_MAX)]
 
 
 Kind = TypeVar("Kind", bound=Struct)
+Resolved = TypeVar("Resolved", "Scenario", "PolicyScenario")
 
 
 class EncoderSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,7 +38,8 @@ class EncoderSpec(Struct, frozen=True, forbid_unknown_fields=True):
 class DeviceSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The settings of the Runtime, as in `edge.core.Config`; the seed is that of the run.
     growth_delay: observations that a growth job takes.  acceptance: the test that an adaptor must
-    pass to serve; with "none" the first choice of the search serves untested."""
+    pass to serve; with "none" the first choice of the search serves untested.  adaptation: whether
+    domains without labels are adapted to."""
 
     false_alarm_rate: Annotated[float, Meta(gt=0, lt=0.5)] = 0.01
     window: Annotated[int, Meta(ge=1, le=limits.DRIFT_WINDOW_MAX)] = 16
@@ -45,13 +47,14 @@ class DeviceSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     growth: bool = True
     growth_delay: Count = 16
     acceptance: Literal["held_out", "none"] = "held_out"
+    adaptation: Literal["auto", "off"] = "auto"
 
 
 class CorruptionSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """A corruption of the measurements.  severity: see corruptions.KINDS; ramp: observations of the
     domain over which it rises from zero."""
 
-    kind: Literal["noise", "blur", "brightness", "contrast", "drift"]
+    kind: Literal["noise", "blur", "brightness", "contrast", "jpeg", "drift"]
     severity: Annotated[float, Meta(ge=-1, le=1)] = 0.5
     ramp: Count = 0
 
@@ -146,6 +149,11 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
                     "name a label, domain, stream or subject",
                 )
 
+    @property
+    def first_domain(self) -> str:
+        """The name of the domain that is known first."""
+        return self.phases[0].domain
+
 
 class LinkSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The table [links]: a simulated backbone, and the forecaster and detector on it."""
@@ -166,8 +174,40 @@ class LinkScenario(Struct, frozen=True, forbid_unknown_fields=True):
     links: LinkSpec
 
 
-def load_scenario(path: str | os.PathLike[str]) -> Scenario | LinkScenario:
-    """Read a scenario file; one with a table [links] is a LinkScenario.
+class PolicyScenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A scenario of adaptation without labels.  policy: which policies answer, all if empty;
+    protocol: which streams they meet, all that fit if empty; home: the domain that is known, the
+    first one if empty; samples: of each domain, at most."""
+
+    title: Text
+    domains: dict[str, DomainSpec]
+    policy: Text | tuple[Text, ...]
+    protocol: Text | tuple[Text, ...] = ()
+    home: str = ""
+    samples: Annotated[int, Meta(ge=50)] = 1_000
+    encoder: EncoderSpec = EncoderSpec()
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError if the home is no domain."""
+        if not self.domains or (self.home and self.home not in self.domains):
+            raise ConfigError(
+                f"reading scenario {self.title!r}: the home is {self.home!r}, expected one of"
+                f" {sorted(self.domains)}",
+                "add [domains.NAME], and name one of them as home",
+            )
+
+    @property
+    def first_domain(self) -> str:
+        """The name of the domain that is known first."""
+        return self.home or next(iter(self.domains))
+
+
+AnyScenario = Scenario | LinkScenario | PolicyScenario
+
+
+def load_scenario(path: str | os.PathLike[str]) -> AnyScenario:
+    """Read a scenario file; one with a table [links] is a LinkScenario, one with the key policy a
+    PolicyScenario.
 
     Relative sources start at the file's folder, then at the folder in AURICLE_DATA.  Raises
     ConfigError for an unreadable file and for every unknown key or invalid value, with the nearest
@@ -182,7 +222,20 @@ def load_scenario(path: str | os.PathLike[str]) -> Scenario | LinkScenario:
         raise ConfigError(f"reading scenario {path}: {error}", "correct the TOML") from error
     if isinstance(content, dict) and "links" in content:
         return _convert(content, LinkScenario, str(path))
+    if isinstance(content, dict) and "policy" in content:
+        return _resolved(_convert(content, PolicyScenario, str(path)), path.parent)
     return _resolved(parse_scenario(content, str(path)), path.parent)
+
+
+def load_device_scenario(path: str | os.PathLike[str]) -> Scenario | LinkScenario:
+    """Read a scenario that runs a device; raises ConfigError for one of policies, too."""
+    scenario = load_scenario(path)
+    if isinstance(scenario, PolicyScenario):
+        raise ConfigError(
+            f"reading scenario {path}: it names policies of adaptation, which run without a device",
+            "run `auricle simulate` without other options, or call compare_policies",
+        )
+    return scenario
 
 
 def parse_scenario(content: object, origin: str = "scenario") -> Scenario:
@@ -227,6 +280,7 @@ def _keys() -> Iterator[str]:
     for kind in (
         LinkScenario,
         LinkSpec,
+        PolicyScenario,
         Scenario,
         EncoderSpec,
         DeviceSpec,
@@ -257,7 +311,7 @@ def _varied(scenario: Scenario, name: str, changes: Mapping[str, Any]) -> Scenar
     return parse_scenario(content, f"variant {name!r}")
 
 
-def _resolved(scenario: Scenario, folder: Path) -> Scenario:
+def _resolved(scenario: Resolved, folder: Path) -> Resolved:
     domains = {
         name: msgspec.structs.replace(domain, source=_found(domain.source, folder))
         for name, domain in scenario.domains.items()

@@ -15,7 +15,7 @@ from .harness import Progress
 from .links import LinkTrial, render_links, run_link_trial, trial_as_data
 from .recording import DecisionStep, RunRecording
 from .report import render_page
-from .scenarios import LinkScenario, Scenario, load_scenario
+from .scenarios import LinkScenario, Scenario, load_device_scenario
 from .sweep import Backend, sweep_scenario, write_file
 
 REPORT_FORMAT: Final = 2
@@ -71,7 +71,7 @@ def simulate(
             "give at least one seed and one job",
         )
     if not isinstance(scenario, Scenario | LinkScenario):
-        scenario = load_scenario(scenario)
+        scenario = load_device_scenario(scenario)
     folder = None if out is None else Path(out)
     unique = tuple(dict.fromkeys(seeds))
     if isinstance(scenario, LinkScenario):

@@ -19,7 +19,7 @@ from .harness import Progress, run_scenario
 from .recording import RunRecording
 from .replay import Encoded, FeatureCache, encode_timed, payload_key
 from .samples import read_samples
-from .scenarios import VECTOR, Scenario, expand_variants
+from .scenarios import VECTOR, PolicyScenario, Scenario, expand_variants
 from .world import build_world
 
 Backend = Literal["loky", "ray"]
@@ -75,13 +75,13 @@ def sweep_scenario(
     return tuple(done[at] for at in range(len(planned)))
 
 
-def make_card(scenario: Scenario) -> encoder.Card:
+def make_card(scenario: Scenario | PolicyScenario) -> encoder.Card:
     """Return the card of a scenario's encoder; for vectors, with a quantiser fitted to all samples
-    of the first phase's domain, before corruptions."""
+    of the domain that is known first, before corruptions."""
     chosen = scenario.encoder
     if chosen.model != VECTOR:
         return _card_of(chosen.model)
-    samples = read_samples(scenario.domains[scenario.phases[0].domain], flat=True)
+    samples = read_samples(scenario.domains[scenario.first_domain], flat=True)
     rows = np.array([samples.read(row) for row in range(len(samples))])
     taps = dict(samples.taps)
     card = encoder.vector_card(rows.shape[1], taps=taps)

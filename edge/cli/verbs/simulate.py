@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,6 +14,9 @@ from ...core import ConfigError
 from ...extras import install_command
 from ..options import PATH, json_option
 from ..views import common as views
+
+COLUMNS_MAX: Final = 5
+"""Protocols in one table, so that it fits a terminal of 100 columns."""
 
 
 @click.command
@@ -58,9 +61,13 @@ def simulate(
     if unlearn:
         _compare_unlearners(scenario, seeds, out, as_json=as_json)
         return
+    loaded = sim.load_scenario(scenario)
+    if isinstance(loaded, sim.PolicyScenario):
+        _compare_policies(loaded, seeds, out, as_json=as_json)
+        return
     with _steps() as progress:
         report = sim.simulate(
-            scenario, seeds=seeds, jobs=jobs, out=out, backend=backend, progress=progress
+            loaded, seeds=seeds, jobs=jobs, out=out, backend=backend, progress=progress
         )
     if as_json:
         views.show_json({"page": str(report.page), "summary": report.summary})
@@ -153,6 +160,48 @@ def _compare_unlearners(
     names = ("method", "mean gap", "worst gap", "± LiRA", "relearned in", "distance", "time")
     views.show_table(names, rows)
     views.say(f"all figures {report.file}")
+
+
+def _compare_policies(scenario: Any, seeds: tuple[int, ...], out: Path, *, as_json: bool) -> None:
+    """Show the accuracy of each policy by protocol, and its gains over the source."""
+    from ...sim.adaptation import compare_policies, format_spread
+
+    with _steps() as progress:
+        report = compare_policies(scenario, seeds, out, progress)
+    if as_json:
+        figures = {
+            line.policy: {"gain": line.gain, "worst": line.worst, "accuracy": dict(line.accuracies)}
+            for line in report.lines
+        }
+        views.show_json({"file": str(report.file), "policies": figures})
+        return
+    streams = len(report.lines[0].gains)
+    views.say(f"{report.title}: {streams} streams without labels, percent right")
+    protocols = tuple(report.lines[0].accuracies)
+    for at in range(0, len(protocols), COLUMNS_MAX):
+        shown = protocols[at : at + COLUMNS_MAX]
+        rows = (
+            (
+                line.policy,
+                *(format_spread(line.accuracies[name], line.spreads[name]) for name in shown),
+            )
+            for line in report.lines
+        )
+        views.show_table(("policy", *shown), rows)
+    totals = (
+        (
+            line.policy,
+            format_spread(line.gain, line.gain_spread),
+            f"{line.worst:.1f}",
+            line.lost,
+            f"{line.us:.0f}",
+            f"{line.nbytes / 1024:.0f}",
+        )
+        for line in report.lines
+    )
+    names = ("policy", "mean gain", "worst stream", "streams that lose", "µs", "KiB")
+    views.show_table(names, totals)
+    views.say(f"report {report.page}")
 
 
 def _show_report(report: Any) -> None:

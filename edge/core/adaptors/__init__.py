@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .adaptor import Adaptor, fit_adaptor, fit_head, solve_adaptor, standardising_arrays
+    from .adaptor import (
+        Adaptor,
+        fit_adaptor,
+        fit_better_kernel,
+        fit_head,
+        solve_adaptor,
+        standardising_arrays,
+    )
     from .crossfit import cross_scores, fold_scores
     from .head import FittedHead, Transform, build_transform, transform_shapes
     from .kernel import KernelMachine, Landmarks, TunedKernels, choose_landmarks, tune_kernel
     from .kinds import KINDS
-    from .losses import HoldoutScores, is_better, margins, tempered_losses
+    from .losses import INVERSE_TEMPERATURES, HoldoutScores, is_better, margins, tempered_losses
     from .record import SOLVED_KINDS, AdaptorRecord, PendingAdaptor, end_adaptors
     from .solved_arrays import consistent_facts, solve_arrays
     from .standardisation import LEVELS, Spans, Standardisation, standardise
@@ -25,6 +32,7 @@ else:
             "adaptor": (
                 "Adaptor",
                 "fit_adaptor",
+                "fit_better_kernel",
                 "fit_head",
                 "solve_adaptor",
                 "standardising_arrays",
@@ -39,7 +47,13 @@ else:
                 "tune_kernel",
             ),
             "kinds": ("KINDS",),
-            "losses": ("HoldoutScores", "is_better", "margins", "tempered_losses"),
+            "losses": (
+                "HoldoutScores",
+                "INVERSE_TEMPERATURES",
+                "is_better",
+                "margins",
+                "tempered_losses",
+            ),
             "record": ("AdaptorRecord", "PendingAdaptor", "SOLVED_KINDS", "end_adaptors"),
             "solved_arrays": ("consistent_facts", "solve_arrays"),
             "standardisation": ("LEVELS", "Spans", "Standardisation", "standardise"),
@@ -47,6 +61,7 @@ else:
     )
 
 __all__ = [
+    "INVERSE_TEMPERATURES",
     "KINDS",
     "LEVELS",
     "SOLVED_KINDS",
@@ -67,6 +82,7 @@ __all__ = [
     "cross_scores",
     "end_adaptors",
     "fit_adaptor",
+    "fit_better_kernel",
     "fit_head",
     "fold_scores",
     "is_better",

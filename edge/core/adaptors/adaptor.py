@@ -14,7 +14,7 @@ from nas import Blueprint
 
 from ..facts import FactBatch
 from .head import FittedHead, HeadTrainingSet, Transform, build_transform, solve_head
-from .kernel import KIND, TunedKernels, solve_kernel, tune_kernel
+from .kernel import KIND, KernelMachine, TunedKernels, solve_kernel, tune_kernel
 from .losses import grade_scores, is_better
 from .record import AdaptorRecord
 from .standardisation import Spans, Standardisation, standardise
@@ -76,6 +76,12 @@ def fit_adaptor(
 def fit_head(own: FactBatch, others: FactBatch, spans: Spans) -> FittedHead:
     """Fit the head alone, also where a kernel is the default; see `fit_adaptor`."""
     return _plain_training_set(own, others, standardise(own, others, spans), spans).solve()
+
+
+def fit_better_kernel(own: FactBatch, others: FactBatch, spans: Spans) -> KernelMachine | None:
+    """Fit the kernel that serves a domain by default; None where the head does."""
+    made = fit_adaptor(own, others, None, spans)
+    return made if isinstance(made, KernelMachine) else None
 
 
 def _plain_training_set(

@@ -151,8 +151,11 @@ class KernelMachine:
     def answer(self, features: NDArray[np.uint8]) -> Floats:
         """Score uint8 [..., width] features: float32 [..., labels], near 1 for a confident
         answer."""
-        similarity = self.landmarks.similarity(self.landmarks.transform(features))
-        return np.asarray(similarity @ self.weights + self.bias)
+        return self.score(self.landmarks.transform(features))
+
+    def score(self, rows: Floats) -> Floats:
+        """Score transformed rows float32 [..., read]: float32 [..., labels]."""
+        return np.asarray(self.landmarks.similarity(rows) @ self.weights + self.bias)
 
 
 def solve_kernel(transform: Transform, own: FactBatch) -> KernelMachine:

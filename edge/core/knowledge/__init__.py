@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .geometry_refit import GeometryRefit
     from .knowledge import Knowledge
     from .moments import Moments, PooledAnswers, PooledDiscriminant
-    from .refits import HeadRefit, Refit, ThresholdsRefit
+    from .refits import Changes, HeadRefit, Refit, ThresholdsRefit
     from .relearning import relearn_backwards
 else:
     __getattr__ = lazy_names(
@@ -35,19 +35,20 @@ else:
                 "find_invalid_contribution",
                 "review_contribution",
             ),
+            "derive": ("derive_knowledge",),
             "digest": ("DigestInputs", "DigestRefit"),
             "geometry_fit": ("GeometryFitter", "fit_geometry"),
             "geometry_refit": ("GeometryRefit",),
-            "derive": ("derive_knowledge",),
             "knowledge": ("Knowledge",),
             "moments": ("Moments", "PooledAnswers", "PooledDiscriminant"),
-            "refits": ("HeadRefit", "Refit", "ThresholdsRefit"),
+            "refits": ("Changes", "HeadRefit", "Refit", "ThresholdsRefit"),
             "relearning": ("relearn_backwards",),
         },
     )
 
 __all__ = [
     "NOTHING_PUBLISHED",
+    "Changes",
     "CohortPlan",
     "Concept",
     "Contribution",

@@ -253,7 +253,7 @@ class Knowledge(KnowledgeViews):
             made = kept.get(domain)
             if made is None:
                 refit = self._thresholds_refit(domain)
-                self._finish(refit)
+                self.fit_now(refit)
                 made = refit.made
                 assert made is not None, "it was solved"
             self._thresholds.put(domain, made, current=True)
@@ -281,7 +281,7 @@ class Knowledge(KnowledgeViews):
             return self._nearest_concept(domain)
         else:
             refit = self._head_refit(domain, self._serving(domain))
-            if not (self._may_reuse() and self._parts.head(refit)) and not self._finish(refit):
+            if not (self._may_reuse() and self._parts.head(refit)) and not self.fit_now(refit):
                 raise KeyError(domain)
             made, scopes = cast("Adaptor", refit.made), refit.scopes
         self._heads.store(domain, made, scopes)
@@ -398,7 +398,7 @@ class Knowledge(KnowledgeViews):
         its facts counts."""
         return self.reuses and not (self._leaving or self._contributed or self._ahead)
 
-    def _finish(self, refit: Refit) -> bool:
+    def fit_now(self, refit: Refit) -> bool:
         """Fit a part on the spot; False if there are no facts."""
         refit.gather(self._ledger, self._leaving)
         ready = refit.prepare(Changes())
@@ -443,7 +443,7 @@ class Knowledge(KnowledgeViews):
         if self._router is None or not self._check_router():
             refit = self._router_refit()
             if not (self._may_reuse() and self._parts.router(refit)):
-                self._finish(refit)
+                self.fit_now(refit)
             self._router, self._router_current, self._router_checked = refit, True, True
             self.dropped.router = False
         made = self._router.made

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .explanation import Explanation, Guess, explain, guess_each
     from .label_buffer import BufferedObservation, ServedAnswer
     from .label_requests import choose_candidates, score_candidates
+    from .openings import AdaptedOpenings, OpeningRefit
     from .recalibration import StreamLevels, confirmed_alarm
     from .session_state import SessionState
     from .snapshot import KnowledgeSnapshot
@@ -21,6 +22,7 @@ else:
             "explanation": ("Explanation", "Guess", "explain", "guess_each"),
             "label_buffer": ("BufferedObservation", "ServedAnswer"),
             "label_requests": ("choose_candidates", "score_candidates"),
+            "openings": ("AdaptedOpenings", "OpeningRefit"),
             "recalibration": ("StreamLevels", "confirmed_alarm"),
             "session_state": ("SessionState",),
             "snapshot": ("KnowledgeSnapshot",),
@@ -29,6 +31,7 @@ else:
     )
 
 __all__ = [
+    "AdaptedOpenings",
     "Assessor",
     "BatchPrefetch",
     "BufferedObservation",
@@ -36,6 +39,7 @@ __all__ = [
     "FeatureModel",
     "Guess",
     "KnowledgeSnapshot",
+    "OpeningRefit",
     "ServedAnswer",
     "SessionState",
     "StreamLevels",

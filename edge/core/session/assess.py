@@ -19,6 +19,7 @@ import hdc
 from ..columns import NAMING_HINT, NamedValues, arrange, listed, named_values
 from ..config import Config
 from ..events import (
+    AppliedAdaptation,
     Decision,
     DriftAlarm,
     Message,
@@ -33,6 +34,7 @@ from .alarms import Alarms
 from .label_buffer import BufferedObservation
 from .label_requests import LabelRequests
 from .novel_domains import ReferenceModel
+from .openings import AdaptedOpenings
 from .recalibration import StreamLevel, StreamLevels
 from .session_state import SessionState
 from .stream import (
@@ -88,12 +90,20 @@ class PrefetchedAssessment:
 
 
 class Assessor:
-    """Decides observations and updates their streams.  session, levels: updated in place."""
+    """Decides observations and updates their streams.  session, levels, openings: updated in
+    place.  openings: adapt to opened domains; None: nothing does."""
 
-    def __init__(self, config: Config, session: SessionState, levels: StreamLevels) -> None:
+    def __init__(
+        self,
+        config: Config,
+        session: SessionState,
+        levels: StreamLevels,
+        openings: AdaptedOpenings | None = None,
+    ) -> None:
         self._config = config
         self._session = session
         self._levels = levels
+        self._openings = openings
         self._alarms = Alarms(config, session)
         self._requests = LabelRequests(session.label_buffer, session.novel_domains)
 
@@ -141,12 +151,20 @@ class Assessor:
         stream.push(made)
         window = self._detect_drift(stream, known, level)
         domain = _route(stream, made.verdict, known, logits)
-        guess = _answer(made, domain, features, known)
+        # In an opened domain the adapted answer comes below, once the stream has not left it.
+        adapts = self._adapts(stream, known)
+        guess = "" if adapts else _answer(made, domain, features, known)
         buffered = _buffered(event, features, made.placement.domain, guess, made.verdict.p_value)
         session.label_buffer.add(key, buffered)
         alarm_domain = self._alarms.update(stream, window, known, reference)
         if alarm_domain is not None:
             stream.alarm_domain = alarm_domain
+        adapted = self._adapted(event, features, made, known)
+        if adapted is not None:
+            guess = adapted[0]
+        if adapts or adapted is not None:
+            guess = guess or _answer(made, domain, features, known)
+            session.label_buffer.note_guess(key, guess)
         observed, verdict = level.observed(self._config.false_alarm_rate), made.verdict
         yield Decision(
             observation_id=key,
@@ -161,7 +179,8 @@ class Assessor:
             window_p=window.p_value if window else 1.0,
             alarm=stream.alarmed,
             reason=verdict.shortfall.reason if verdict.shortfall else "",
-            degraded=stream.alarmed and stream.alarm_domain not in known.domains,
+            degraded=_is_unlabelled(stream, known) or adapted is not None,
+            adaptation=None if adapted is None else adapted[1],
             observed_rate=observed.rate if observed else None,
             observed_low=observed.low if observed else None,
             observed_high=observed.high if observed else None,
@@ -179,6 +198,34 @@ class Assessor:
         if stream.alarmed:
             yield from self._requests.update(event.stream, stream, known)
         yield from self._recalibrate(event, made, window, known)
+
+    def _adapts(self, stream: StreamState, known: Knowledge) -> bool:
+        """Return whether a stream is in a domain that adapted answers serve."""
+        return stream.alarmed and self._serves(stream.alarm_domain, known)
+
+    def _serves(self, domain: str, known: Knowledge) -> bool:
+        """Return whether adapted answers serve a domain: without labels, or with few."""
+        if self._openings is None:
+            return False
+        return domain not in known.domains or self._openings.serves(domain, known)
+
+    def _adapted(
+        self,
+        event: Observation,
+        features: Features,
+        made: SampleAssessment,
+        known: Knowledge,
+    ) -> tuple[str, AppliedAdaptation] | None:
+        """Return the answer in an opened domain, adapted to the domain's samples, and how; None
+        where nothing adapts.  In a mixed stream, samples of other domains are left alone."""
+        stream = self._session.streams.get(event.stream)
+        if not self._adapts(stream, known):
+            return None
+        domain = made.placement.domain if stream.mixed else stream.alarm_domain
+        opened = domain in self._session.novel_domains and self._serves(domain, known)
+        if self._openings is None or not opened:
+            return None
+        return self._openings.answer(domain, event, features, known)
 
     def _refresh(
         self,
@@ -281,6 +328,11 @@ def _route(stream: StreamState, verdict: hdc.Verdict, known: Knowledge, logits: 
         return verdict.domain
     routed = stream.domain_filter.update(known.router().domains, logits)
     return verdict.domain if verdict.known is False else routed
+
+
+def _is_unlabelled(stream: StreamState, known: Knowledge) -> bool:
+    """Return whether a stream is in a domain without labels."""
+    return stream.alarmed and stream.alarm_domain not in known.domains
 
 
 def _answer(made: SampleAssessment, domain: str, features: Features, known: Knowledge) -> str:

@@ -6,7 +6,7 @@ Both are bounded and session state: a crash may lose them.
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from .. import limits
@@ -110,6 +110,12 @@ class LabelBuffer:
         found = self._buffered.get(observation_id)
         if found is not None and found.domain != domain:
             self._buffered[observation_id] = found.in_domain(domain)
+
+    def note_guess(self, observation_id: str, guess: str) -> None:
+        """Note that an observation, if still buffered, was answered with another guess."""
+        found = self._buffered.get(observation_id)
+        if found is not None:
+            self._buffered[observation_id] = replace(found, guess=guess)
 
     def drop(self, observation_ids: Iterable[str]) -> None:
         """Drop observations; unknown ids are ignored."""

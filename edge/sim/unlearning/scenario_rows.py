@@ -7,11 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import encoder
-
 from ...backbone import DAY_STEPS, simulate_links
 from ...core import ConfigError
-from ..replay import FeatureCache, encode_timed, payload_key
+from ..replay import encode_cached
 from ..scenarios import LinkScenario, Scenario
 from ..sweep import make_card
 from ..world import EnrolSamples, ObserveSample, WorldSample, build_world
@@ -94,7 +92,8 @@ def _read_samples(scenario: Scenario, seed: int) -> UnlearningSet:
     random = np.random.default_rng([seed, 6])
     held_out = [sample for samples in world.tests.values() for sample in samples]
     known, tests = _some(known, random), _some(held_out, random)
-    features = _encode(make_card(scenario), [*known, *tests])
+    payloads = [sample.read() for sample in [*known, *tests]]
+    features = encode_cached(make_card(scenario), payloads)
     labels, numbers = np.unique([one.label for one in [*known, *tests]], return_inverse=True)
     del labels
     groups = np.unique([one.domain for one in [*known, *tests]], return_inverse=True)[1]
@@ -116,19 +115,3 @@ def _read_samples(scenario: Scenario, seed: int) -> UnlearningSet:
 def _some(samples: list[WorldSample], random: np.random.Generator) -> list[WorldSample]:
     at = np.sort(random.permutation(len(samples))[:FACTS_MAX])
     return [samples[one] for one in at]
-
-
-def _encode(card: encoder.Card, samples: list[WorldSample]) -> NDArray[np.uint8]:
-    """Encode samples, with the cache of sweeps."""
-    payloads = [sample.read() for sample in samples]
-    keys = [payload_key(payload) for payload in payloads]
-    cache = FeatureCache(card)
-    found = cache.read(keys) if card.file is not None else {}
-    missing = {key: one for key, one in zip(keys, payloads, strict=True) if key not in found}
-    if missing:
-        with encoder.open_model(card) as model:
-            fresh = {key: encode_timed(model, payload) for key, payload in missing.items()}
-        if card.file is not None:
-            cache.write(fresh)
-        found = {**found, **fresh}
-    return np.stack([np.frombuffer(found[key][0], np.uint8) for key in keys])

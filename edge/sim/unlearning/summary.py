@@ -10,7 +10,7 @@ import numpy as np
 
 from ...core import ConfigError
 from ..harness import Progress
-from ..scenarios import LinkScenario, LinkSpec, Scenario, load_scenario
+from ..scenarios import LinkScenario, LinkSpec, Scenario, load_device_scenario
 from ..sweep import write_file
 from .measures import UnlearningFigures, mean_figures
 from .scenario_rows import read_scenario
@@ -68,7 +68,7 @@ def compare_unlearners(
     samples and an unwritable folder.
     """
     if not isinstance(scenario, Scenario | LinkScenario):
-        scenario = load_scenario(scenario)
+        scenario = load_device_scenario(scenario)
     parts: tuple[tuple[Scenario | LinkScenario, str], ...]
     if isinstance(scenario, LinkScenario):
         parts = ((scenario, "forecast"),)

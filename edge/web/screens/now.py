@@ -41,7 +41,8 @@ CHANNELS_MAX: Final = 3
 class StreamCard:
     """What a stream's card shows.  tone, state: its badge.  spark: lines of the sparkline as points
     of SVG; limit: height of the chosen rate in it, None for a series.  picture: the observation
-    whose raw input is shown, empty for none.  trouble: sentences, worst first."""
+    whose raw input is shown, empty for none.  trouble: sentences, worst first.  policy: of
+    adaptation, in force where the stream is in a domain without labels, else empty."""
 
     stream: dict[str, Any]
     decision: dict[str, Any] | None
@@ -53,6 +54,7 @@ class StreamCard:
     rate_chosen: float
     trouble: tuple[str, ...]
     channels: tuple[str, ...] = ()
+    policy: str = ""
 
 
 async def page(console: Console, _request: Request) -> Response:
@@ -81,17 +83,28 @@ async def confirm(console: Console, request: Request) -> Response:
     return console.done(text, undo_id=str(body.get("undo_id", "")))
 
 
+async def adapt(console: Console, request: Request) -> Response:
+    """Switch adaptation to domains without labels on or off, for a home."""
+    policy = "off" if field(request, "policy") == "off" else "auto"
+    await console.ask("adaptation", policy=policy, home=field(request, "home"))
+    return console.done(
+        "Domains without labels are answered by the nearest known domains as they are."
+        if policy == "off"
+        else "Answers adapt to domains without labels again."
+    )
+
+
 async def _content(console: Console) -> dict[str, Any]:
     live = console.parts.live
     await live.refresh()
     status = live.status
-    rates = {home["name"]: home["false_alarm_rate"] for home in status["homes"]}
+    homes = {home["name"]: home for home in status["homes"]}
     series = await _series(console, status["streams"])
     made = [
         card_of(
             stream,
             live.streams.get(stream["name"]),
-            rates.get(stream["home"], 0.0),
+            homes.get(stream["home"], {}),
             series.get(stream["name"]),
         )
         for stream in status["streams"]
@@ -116,9 +129,11 @@ async def _series(console: Console, streams: Iterable[dict[str, Any]]) -> dict[s
 
 
 def card_of(
-    stream: dict[str, Any], news: StreamNews | None, rate_chosen: float, series: Any = None
+    stream: dict[str, Any], news: StreamNews | None, home: dict[str, Any], series: Any = None
 ) -> StreamCard:
-    """Return the card of a stream.  series: its newest samples, for a series."""
+    """Return the card of a stream.  home: its state, empty if it is not known.  series: its newest
+    samples, for a series."""
+    rate_chosen = float(home.get("false_alarm_rate", 0.0))
     decision = news.decision if news is not None else None
     tone, state = _state(stream, decision)
     if series:
@@ -139,6 +154,7 @@ def card_of(
         rate_chosen=rate_chosen,
         trouble=tuple(_trouble(stream, decision)),
         channels=tuple(series["channels"]) if series else (),
+        policy=str(home.get("adaptation", "")) if stream["degraded"] else "",
     )
 
 
@@ -182,7 +198,19 @@ def _trouble(stream: dict[str, Any], decision: dict[str, Any] | None) -> Iterabl
     if stream["dropped"]:
         yield f"{plural(stream['dropped'], 'measurement')} dropped because they arrived too fast."
     if stream["degraded"]:
-        yield "This domain has no labels yet; the nearest known domains answer."
+        yield _without_labels(decision.get("adaptation") if decision is not None else None)
+
+
+def _without_labels(adaptation: dict[str, Any] | None) -> str:
+    """Return how a domain without labels is answered."""
+    if adaptation is None:
+        return "This domain has no labels yet; the nearest known domains answer."
+    order = ", and to the order of labels in the stream" if adaptation["order"] else ""
+    return (
+        "This domain has no labels yet; the answers are adapted to its newest"
+        f" {plural(adaptation['samples'], 'observation')}{order}"
+        f" ({adaptation['strength']:.0%} of the measured shift)."
+    )
 
 
 def _height(p_value: float) -> float:
@@ -220,5 +248,6 @@ ROUTES: Final = (
     Route("GET", "", page),
     Route("GET", "now-cards", cards),
     Route("POST", "now-confirm", confirm, "labeller"),
+    Route("POST", "now-adaptation", adapt, "owner"),
 )
 SCREEN: Final = Screen("now", "Now", "n", "viewer", ROUTES)

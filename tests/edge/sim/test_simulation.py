@@ -36,7 +36,7 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows, labels, domains = [], [], []
     for domain in range(2):
         for label in range(3):
-            centre = random.normal(size=24) * 3
+            centre = random.normal(size=24) * 4.5
             rows.append(centre + random.normal(size=(90, 24)))
             labels += [label] * 90
             domains += [domain] * 90
@@ -279,3 +279,34 @@ def test_an_impossible_scenario_reports_the_reason(features: Path, changes, word
     """Too few samples and a missing model are errors before anything runs."""
     with pytest.raises(Exception, match=word):
         simulate(small(features, **changes))
+
+
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An npz of two domains with the same classes, the second one with all columns moved."""
+    random = np.random.default_rng(3)
+    centres = random.normal(size=(3, 24)) * 1.2
+    labels = np.tile(np.repeat([0, 1, 2], 90), 2)
+    domain = np.repeat([0, 1], 270)
+    rows = centres[labels] + random.normal(size=(540, 24))
+    rows += domain[:, None] * random.normal(size=24) * 4.5
+    path = tmp_path_factory.mktemp("moved") / "moved.npz"
+    np.savez(path, features=rows, labels=labels, domain=domain)
+    return path
+
+
+def test_variants_switch_the_adaptation_without_labels(moved: Path) -> None:
+    """With "auto" the unlabelled second domain is answered better than with "off"; the enrolled
+    one is answered alike."""
+    phases = [
+        {"domain": "a", "enrol": 120, "observations": 20},
+        {"domain": "b", "observations": 160},
+    ]
+    found = {}
+    for adaptation in ("auto", "off"):
+        device = {"false_alarm_rate": 0.05, "growth": False, "adaptation": adaptation}
+        recording = run(small(moved, device=device, phases=phases, forget=[]))
+        right = [step.guess == step.truth_label for step in recording.steps]
+        found[adaptation] = np.mean(right[:20]), np.mean(right[100:])
+    assert found["auto"][0] == found["off"][0]
+    assert found["auto"][1] > found["off"][1] + 0.1

@@ -111,6 +111,33 @@ def test_a_lasting_alarm_is_answered_in_one_click(tmp_path, harmless) -> None:
         until(lambda: "This alarm has persisted" not in main(seen))
 
 
+def test_a_domain_without_labels_shows_what_it_is_adapted_to(tmp_path) -> None:
+    """The card of a stream in a domain without labels says how many of its observations the answers
+    are adapted to, once that is computed beside serving."""
+    with browsing(timed_home(tmp_path / "home")) as seen:
+        rows = [*samples(32, 0, 1), *samples(120, 90, 2)]
+        daemon = seen.daemon
+        assert daemon is not None
+
+        def say(number: int) -> None:
+            values = [int(value) for value in rows[min(number, len(rows) - 1)]]
+            at_ns = (1_001 + number) * SECOND_NS
+            daemon.say(json.dumps({"values": values, "captured_at_ns": at_ns}))
+
+        for number in range(len(rows)):
+            say(number)
+        seen.page.get_by_text("This domain has no labels yet").wait_for()
+
+        def adapted() -> bool:
+            say(len(rows))
+            return "the answers are adapted to its newest" in main(seen)
+
+        until(adapted)
+        seen.page.get_by_role("button", name="Stop adapting to domains without labels").click()
+        seen.page.locator("#toasts").get_by_text("as they are").wait_for()
+        assert 'policy = "off"' in (tmp_path / "home" / "auricle.toml").read_text("utf-8")
+
+
 def test_a_viewer_sees_a_question_without_buttons(tmp_path) -> None:
     """Who may only look is not offered what would be refused; screens of owners are not listed."""
     with browsing(timed_home(tmp_path / "home"), role="viewer") as seen:

@@ -4,6 +4,7 @@ import pytest
 
 from edge.cli.verbs import simulate as cli_sim
 from edge.extras import install_command
+from tests.edge.sim.adaptation.adaptation_worlds import write_scenario
 from tests.homes import run
 
 
@@ -30,3 +31,24 @@ def test_unknown_backends_are_refused(tmp_path):
     result = run("simulate", tmp_path / "x.toml", "--backend", "dusk")
     assert result.exit_code == 2
     assert "loky" in result.output
+
+
+def test_a_scenario_of_policies_shows_a_table_over_the_seeds(tmp_path):
+    """Each policy has a row with mean ± sd, gains over the source, and a page is written."""
+    scenario = write_scenario(tmp_path)
+    out = tmp_path / "report"
+    result = run("simulate", scenario, "--seed", "1", "--seed", "2", "--out", out)
+    assert result.exit_code == 0
+    rows = [line for line in result.stdout.splitlines() if line.strip().startswith("tent")]
+    assert len(rows) == 2
+    assert "±" in rows[0]
+    assert "streams that lose" in result.stdout
+    assert (out / "report.html").is_file()
+    assert (out / "adaptation.json").is_file()
+
+
+def test_a_scenario_of_policies_is_no_scenario_of_unlearning(tmp_path):
+    """With --unlearn it is refused, with a way out."""
+    result = run("simulate", write_scenario(tmp_path), "--unlearn", "--out", tmp_path / "report")
+    assert result.exit_code == 1
+    assert "run without a device" in result.stderr

@@ -1,0 +1,1 @@
+"""Adaptation without labels: the default policy beside the published ones."""

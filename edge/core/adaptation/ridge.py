@@ -1,0 +1,45 @@
+"""Ridge regression from sums: of the facts, with those of pseudo-facts added."""
+
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RidgeSums:
+    """Sums of inputs and targets, from which a ridge regression with an intercept follows.
+
+    gram: float64 [inputs + 1, inputs + 1], products of the inputs and a constant 1, which comes
+    last.  products: float64 [inputs + 1, targets].
+    """
+
+    gram: Doubles = field(repr=False)
+    products: Doubles = field(repr=False)
+
+    @classmethod
+    def of(cls, inputs: Doubles, targets: Doubles) -> Self:
+        """Sum inputs [n, inputs] and targets [n, targets]."""
+        rows = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
+        return cls(rows.T @ rows, rows.T @ targets)
+
+    def __add__(self, other: "RidgeSums") -> "RidgeSums":
+        return RidgeSums(self.gram + other.gram, self.products + other.products)
+
+    @property
+    def energy(self) -> float:
+        """Mean squared length of a row about the mean."""
+        count, total = self.gram[-1, -1], np.trace(self.gram[:-1, :-1])
+        return float((total - np.square(self.gram[-1, :-1]).sum() / count) / count)
+
+    def solve(self, penalty: float) -> tuple[Doubles, Doubles]:
+        """Return weights [inputs, targets] and intercepts [targets].  penalty: above 0."""
+        count = self.gram[-1, -1]
+        mean, level = self.gram[-1, :-1] / count, self.products[-1] / count
+        gram = self.gram[:-1, :-1] - count * np.outer(mean, mean)
+        gram.flat[:: len(gram) + 1] += penalty + 1e-9
+        weights = np.linalg.solve(gram, self.products[:-1] - count * np.outer(mean, level))
+        return weights, level - mean @ weights

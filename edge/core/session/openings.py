@@ -1,0 +1,295 @@
+"""Adaptation of the opened domains, beside their streams.
+
+Session state, bounded: at most `limits.NOVEL_DOMAINS_MAX` domains.  A restart, new facts or a
+forget request lets a domain start again from the observations that the session still holds of it.
+"""
+
+import hashlib
+from collections import Counter, deque
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import limits
+from ..adaptation import (
+    DOMAINS_MAX,
+    ID_BYTES,
+    IDS_MAX,
+    Adaptation,
+    Basis,
+    BasisRefit,
+    OpeningAdapter,
+)
+from ..events import AppliedAdaptation, Observation
+from ..facts import Concept, Ledger, Selector
+from ..knowledge import Changes, Knowledge
+from .label_buffer import BufferedObservation
+from .novel_domains import unpack_rows
+from .session_state import SessionState
+
+NAMES_MAX: Final = limits.RECALIBRATION_KEYS_MAX
+"""Streams, subjects and recordings noted for an opened domain, each; with more, a forget request
+that names any drops it."""
+
+KINDS: Final = ("stream", "subject", "recording")
+"""What is noted of each row's origin."""
+
+FEW_LABELS_SHARE: Final = 0.5
+"""Facts of an opened domain for each label of the known domains, up to which the adapted answer
+serves: with four facts and seven labels it was better than the head of these facts in six trials of
+six, with six facts in four (docs/decisions/0021)."""
+
+NOTHING: Final[AbstractSet[str]] = frozenset()
+
+
+@dataclass(slots=True)
+class RowNames:
+    """The streams, subjects and recordings of rows, as hashes, and the times; bounded."""
+
+    names: dict[str, set[bytes]] = field(default_factory=lambda: {kind: set() for kind in KINDS})
+    from_ns: int = 0
+    until_ns: int = 0
+
+    def add(self, event: Observation | BufferedObservation) -> None:
+        """Note the origin of a row."""
+        for kind, seen in self.names.items():
+            if len(seen) <= NAMES_MAX:
+                seen.add(_hashed(getattr(event, kind)))
+        at = event.captured_at_ns
+        self.from_ns, self.until_ns = min(self.from_ns or at, at), max(self.until_ns, at + 1)
+
+    def may_match(self, selector: Selector) -> bool:
+        """Return whether a selector may match one of the rows.  When in doubt, True: what is
+        dropped is learned again."""
+        if selector.domain is not None or selector.label is not None:
+            return False
+        for kind, seen in self.names.items():
+            asked = getattr(selector, kind)
+            if asked is not None and _hashed(asked) not in seen and len(seen) <= NAMES_MAX:
+                return False
+        late = selector.from_ns is not None and self.until_ns <= selector.from_ns
+        early = selector.until_ns is not None and self.from_ns >= selector.until_ns
+        return not (late or early)
+
+
+@dataclass(slots=True, eq=False)
+class AdaptedOpening:
+    """One opened domain under adaptation.  ids: hashes of the ids of its rows, newest last; a few
+    more than there are rows, for what was solved from earlier ones."""
+
+    adapter: OpeningAdapter
+    ids: deque[bytes] = field(default_factory=lambda: deque(maxlen=IDS_MAX))
+    names: RowNames = field(default_factory=RowNames)
+
+    def holds(self, selector: Selector) -> bool:
+        """Return whether a forget request may reach one of the rows."""
+        if selector.ids is not None and set(self.ids).isdisjoint(map(_hashed, selector.ids)):
+            return False
+        return self.names.may_match(selector)
+
+
+@dataclass(slots=True, eq=False)
+class OpeningRefit:
+    """The next solution of an opened domain, computed beside serving; see `Refit`."""
+
+    domain: str
+    adapter: OpeningAdapter
+    seen: int
+    rows: NDArray[np.float32] = field(repr=False)
+    made: Adaptation | None = None
+
+    @property
+    def name(self) -> str:
+        """See `Refit`."""
+        return f"adaptation of {self.domain}"
+
+    def gather(self, _ledger: Ledger, without: AbstractSet[str] = NOTHING) -> None:
+        """See `Refit`.  The samples are all that it needs."""
+
+    def prepare(self, _changes: Changes, /) -> bool:
+        """See `Refit`."""
+        return True
+
+    def solve(self) -> None:
+        """See `Refit`.  Cost: as `adapt`."""
+        self.made = self.adapter.solution(self.rows)
+
+    def is_current(self, _changes: Changes) -> bool:
+        """See `Refit`."""
+        return True
+
+
+class AdaptedOpenings:
+    """The opened domains under adaptation by name, with the basis that they share.
+
+    ledger: read only.  session: holds the rows that an opened domain starts from.
+    """
+
+    def __init__(self, ledger: Ledger, session: SessionState) -> None:
+        self._ledger = ledger
+        self._session = session
+        self._openings: dict[str, AdaptedOpening] = {}
+        self._fitted: BasisRefit | None = None
+        self._wanted: BasisRefit | None = None
+        self._version = self._few_version = -1
+        self._few: AbstractSet[str] = NOTHING
+
+    def serves(self, domain: str, known: Knowledge) -> bool:
+        """Return whether adapted answers serve a domain that has facts: while they are few."""
+        if self._few_version != self._session.version:
+            self._few_version = self._session.version
+            self._few = self._with_few_facts(known)
+        return domain in self._few
+
+    def answer(
+        self, domain: str, event: Observation, features: NDArray[np.uint8], known: Knowledge
+    ) -> tuple[str, AppliedAdaptation] | None:
+        """Answer an observation of an opened domain, and take it into account for the next ones.
+
+        features: uint8 [width].  None while there is no basis: before it is fitted in the
+        background, during a forget request, or with fewer than two labels.  Cost: one projection;
+        where knowledge defers nothing, a solution every 32 observations.
+        """
+        opening = self._ready(domain, event.key, known)
+        if opening is None:
+            return None
+        found = opening.adapter.observe(features)
+        opening.ids.append(_hashed(event.key))
+        opening.names.add(event)
+        made = found.adaptation
+        applied = AppliedAdaptation(
+            strength=round(made.strength, 3), samples=made.count, order=found.order
+        )
+        labels = opening.adapter.basis.labels
+        return labels[int(found.probabilities.argmax())], applied
+
+    def next_refit(self) -> BasisRefit | OpeningRefit | None:
+        """Return what is to be fitted in the background: the basis, then solutions that are due."""
+        if self._wanted is not None:
+            return self._wanted
+        for domain, opening in self._openings.items():
+            adapter = opening.adapter
+            if adapter.due:
+                return OpeningRefit(domain, adapter, adapter.seen, adapter.rows())
+        return None
+
+    def accept(self, refit: BasisRefit | OpeningRefit) -> None:
+        """Take in what was fitted in the background, unless it no longer counts."""
+        if isinstance(refit, OpeningRefit):
+            opening = self._openings.get(refit.domain)
+            if refit.made and opening and opening.adapter is refit.adapter:
+                opening.adapter.accept(refit.made, refit.seen)
+        elif refit is self._wanted:
+            self._take(refit)
+
+    def holds(self, selector: Selector) -> bool:
+        """Return whether a forget request may reach a row of an opened domain."""
+        return any(opening.holds(selector) for opening in self._openings.values())
+
+    def forget(self) -> None:
+        """Drop everything: it may stem from forgotten facts or observations.  What is left of both
+        is adapted to again."""
+        self._fitted = self._wanted = None
+        self._version = -1
+        self._openings.clear()
+
+    def _ready(self, domain: str, key: str, known: Knowledge) -> AdaptedOpening | None:
+        """Return a domain under adaptation, None if it must wait.  key: of the observation to be
+        answered.  New facts count from the next solution on, not one by one."""
+        # Between a forget request and its receipt, the ledger may still hold what must not serve.
+        if known.dropped.pending:
+            return None
+        found = self._openings.get(domain)
+        if found is None or found.adapter.due:
+            basis = self._current_basis(known)
+            if basis is None:
+                return None
+            found = self._openings.get(domain) or self._open(domain, key, basis)
+            if found.adapter.due and not known.deferring:
+                found.adapter.solve()
+        return found
+
+    def _current_basis(self, known: Knowledge) -> Basis | None:
+        """Return the basis of today's facts; where these may wait, the last one meanwhile."""
+        if self._version != self._session.version:
+            self._version = self._session.version
+            self._close(known)
+            opened = self._session.novel_domains.names
+            contents = {
+                concept: content
+                for concept, content in self._ledger.contents().items()
+                if concept[0] not in opened
+            }
+            if self._fitted is None or contents != self._fitted.contents:
+                self._want(known, contents)
+        return self._fitted.made if self._fitted is not None else None
+
+    def _want(self, known: Knowledge, contents: Mapping[Concept, str]) -> None:
+        """Fit a basis to the facts, now or in the background."""
+        known_to_it = {domain for domain, _ in contents}
+        counts = {name: n for name, n in _facts(known).items() if name in known_to_it}
+        domains = sorted(sorted(counts), key=counts.__getitem__, reverse=True)[:DOMAINS_MAX]
+        refit = BasisRefit(domains=domains, spans=known.geometry.slices, contents=contents)
+        if known.may_wait:
+            self._wanted = refit
+        elif known.fit_now(refit):
+            self._take(refit)
+
+    def _take(self, refit: BasisRefit) -> None:
+        self._fitted, self._wanted = refit, None
+        self._openings.clear()
+
+    def _close(self, known: Knowledge) -> None:
+        """Drop the domains that are no longer opened ones: learned, merged or gone."""
+        opened = self._session.novel_domains.names
+        for domain in tuple(self._openings):
+            learned = domain in known.domains and not self.serves(domain, known)
+            if learned or domain not in opened:
+                del self._openings[domain]
+
+    def _with_few_facts(self, known: Knowledge) -> frozenset[str]:
+        """Return the opened domains with facts of this device alone, and few."""
+        if self._fitted is None or self._fitted.made is None:
+            return frozenset()
+        most = ceil(FEW_LABELS_SHARE * len(self._fitted.made.labels))
+        every = Counter[str]()
+        for (domain, _), count in known.memory.counts.items():
+            every[domain] += count
+        return frozenset(
+            domain
+            for domain, count in _facts(known).items()
+            if domain in self._session.novel_domains and every[domain] == count <= most
+        )
+
+    def _open(self, domain: str, key: str, basis: Basis) -> AdaptedOpening:
+        """Start to adapt to a domain, with its rows as far as their origin is known.  key: of the
+        observation to be answered, which is not taken twice."""
+        made = AdaptedOpening(OpeningAdapter(basis))
+        rows = []
+        for row, held in self._session.novel_domains.rows(domain).items():
+            buffered = self._session.label_buffer.get(row)
+            if buffered is not None and row != key:
+                rows.append(held)
+                made.ids.append(_hashed(row))
+                made.names.add(buffered)
+        if rows:
+            made.adapter.extend(unpack_rows(rows))
+        self._openings[domain] = made
+        return made
+
+
+def _facts(known: Knowledge) -> Counter[str]:
+    """Return the number of own facts of each domain."""
+    counts = Counter[str]()
+    for (domain, _), count in known.own.counts.items():
+        counts[domain] += count
+    return counts
+
+
+def _hashed(name: str) -> bytes:
+    return hashlib.blake2b(name.encode(), digest_size=ID_BYTES).digest()

@@ -1,0 +1,55 @@
+"""Published policies of adaptation without labels beside the default: the table, streams and
+figures.
+
+For comparison only: no peer of the table serves, and nothing here writes a knowledge file.  Needs
+numpy alone, and scikit-learn for its digits.
+"""
+
+from typing import TYPE_CHECKING
+
+from ...lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .comparison import PolicyReport, compare_policies, format_spread
+    from .digits import digits_world
+    from .kinds import POLICIES
+    from .protocols import PROTOCOLS, AdaptationStream, AdaptationWorld, Change
+    from .source_model import LabelledRows, SourceModel, solve_source
+    from .summary import PolicyLine, best_published, gain_where, summarise_policies
+    from .trial import PolicyOutcome, StreamPlan, plan_streams, run_policies
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "comparison": ("PolicyReport", "compare_policies", "format_spread"),
+            "digits": ("digits_world",),
+            "kinds": ("POLICIES",),
+            "protocols": ("PROTOCOLS", "AdaptationStream", "AdaptationWorld", "Change"),
+            "source_model": ("LabelledRows", "SourceModel", "solve_source"),
+            "summary": ("PolicyLine", "best_published", "gain_where", "summarise_policies"),
+            "trial": ("PolicyOutcome", "StreamPlan", "plan_streams", "run_policies"),
+        },
+    )
+
+__all__ = [
+    "POLICIES",
+    "PROTOCOLS",
+    "AdaptationStream",
+    "AdaptationWorld",
+    "Change",
+    "LabelledRows",
+    "PolicyLine",
+    "PolicyOutcome",
+    "PolicyReport",
+    "SourceModel",
+    "StreamPlan",
+    "best_published",
+    "compare_policies",
+    "digits_world",
+    "format_spread",
+    "gain_where",
+    "plan_streams",
+    "run_policies",
+    "solve_source",
+    "summarise_policies",
+]

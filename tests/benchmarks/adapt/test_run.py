@@ -1,0 +1,120 @@
+"""The benchmark of policies of adaptation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn.datasets")
+
+from benchmarks.adapt.pictures import PICTURES, EncodedPictures
+from benchmarks.adapt.run import make_report, run
+from benchmarks.adapt.sets import (
+    DEVELOPMENT,
+    DIGIT_HOMES,
+    PICTURE_HOMES,
+    picture_world,
+)
+from edge.sim.adaptation import digits_world, plan_streams, run_policies
+from edge.sim.adaptation.trial import StreamPlan
+
+
+def small_pictures() -> EncodedPictures:
+    """Features of four domains with seven classes, drawn at random."""
+    random = np.random.default_rng(0)
+    domain = np.repeat(np.arange(4), 140)
+    label = np.tile(np.repeat(np.arange(7), 20), 4)
+    kinds = ("noise", "blur", "brightness", "contrast", "jpeg")
+    return EncodedPictures(
+        features=random.integers(0, 256, (560, 10), dtype=np.uint8),
+        label=label,
+        domain=domain,
+        domains=("photo", "art_painting", "cartoon", "sketch"),
+        corrupted={
+            (place, kind, level): random.integers(0, 256, (140, 10), dtype=np.uint8)
+            for place in (0, 1)
+            for kind in kinds
+            for level in (3, 5)
+        },
+        spans=((0, 4), (4, 10)),
+    )
+
+
+def test_the_comparison_has_the_streams_of_the_evidence() -> None:
+    """74 streams are for the test with those of digits, and 21 others for choices."""
+    world = picture_world(small_pictures())
+    streams = [
+        *plan_streams(world, 0, PICTURE_HOMES),
+        *plan_streams(digits_world(0), 0, DIGIT_HOMES),
+    ]
+    assert sum(not stream.development for stream in streams) == 74
+    assert sum(stream.development for stream in streams) == 21
+    assert world.development == DEVELOPMENT
+
+
+def test_without_data_every_missing_set_is_named() -> None:
+    """Without files, sets that need them say which."""
+    report = run(None, quick=True, sets=("pacs", "circuit"))
+    assert report.rows == ()
+    assert report.summary == {}
+    pacs, circuit = report.notes[1:3]
+    assert pacs.startswith("pacs: skipped")
+    assert PICTURES in pacs
+    assert circuit.startswith("circuit: skipped")
+
+
+def test_a_quick_run_reports_policies_and_the_best_published_one() -> None:
+    """On digits alone, the report has a row for each policy, and the summary its best peer."""
+    report = run(None, quick=True, sets=("digits",))
+    gains = {row.method: row.value for row in report.rows if row.metric == "gain"}
+    assert gains["source"] == 0
+    assert gains["mean"] > 5
+    assert report.summary["best_published_gain"] == max(
+        gain for name, gain in gains.items() if name not in ("source", "mean", "auto")
+    )
+    assert report.notes[0] == "10 test streams"
+
+
+def test_the_summary_has_the_figures_of_the_default_policy() -> None:
+    """With pictures, all keys are there; what the streams do not cover is left out, not zero."""
+    world = picture_world(small_pictures())
+    homes = {
+        "iid": ("photo",),
+        "runs": ("art_painting",),
+        "same iid": ("art_painting",),
+        "turning": ("photo",),
+    }
+    outcomes = run_policies([StreamPlan(lambda _: world, homes)], ("auto", "mean", "cafa"), (0,))
+    found = make_report(outcomes).summary
+    assert set(found) == {
+        "gain_mean_points",
+        "gain_worst_stream_points",
+        "streams_losing_half_point",
+        "runs_gain",
+        "same_gain",
+        "corrupt_gain",
+        "photo_to_art",
+        "photo_to_cartoon",
+        "photo_to_sketch",
+        "best_published_gain",
+        "best_published_worst",
+        "us_per_sample",
+        "bytes_per_domain",
+    }
+    sketch = [
+        one.last
+        for one in outcomes
+        if (one.policy, one.stream) == ("auto", "photo > sketch") and one.protocol == "iid"
+    ]
+    assert found["photo_to_sketch"] == pytest.approx(sketch[0])
+    fewer = make_report([one for one in outcomes if one.protocol == "iid"]).summary
+    assert "runs_gain" not in fewer
+
+
+def test_streams_of_development_stay_out_of_the_summary() -> None:
+    """Their rows carry a mark of their own."""
+    world = picture_world(small_pictures())
+    plan = StreamPlan(lambda _: world, {"iid": ("photo",)})
+    report = make_report(run_policies([plan], ("mean",), (0,)))
+    assert report.notes[0] == "1 test streams"
+    assert {row.metric for row in report.rows} >= {"iid", "dev, iid"}

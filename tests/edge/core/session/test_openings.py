@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edge.core.adaptation import BasisRefit
+from edge.core.config import Config
+from edge.core.events import Decision, Enrol, FitGeometry, ForgetRequest, Label, Observation
+from edge.core.facts import Selector
+from edge.core.pending_forgets import AdvanceForget
+from edge.core.receipt import Receipt
+from edge.core.runtime import Runtime
+from edge.core.session.openings import NAMES_MAX, RowNames
+from tests.worlds import World, fact
+
+WIDE = 48
+NAMES = ("a", "b", "c")
+
+
+def seen(classes, shift=0.0, seed=0):
+    """Samples of three classes; `shift` is a change of the sensor that mixes them up."""
+    random = np.random.default_rng(7)
+    means = 120 + random.normal(0, 14, (len(NAMES), WIDE))
+    towards = 0.6 * (means[1] - means[0]) + random.normal(0, 10, WIDE)
+    noise = np.random.default_rng(seed).normal(0, 12, (len(classes), WIDE))
+    return np.clip(means[classes] + shift * towards + noise, 0, 255).astype(np.uint8)
+
+
+def drawn(count, seed):
+    """So many classes at random."""
+    return np.random.default_rng(seed).integers(0, len(NAMES), count)
+
+
+def taught(policy="auto", count=240):
+    """A world that knows three classes in one domain."""
+    classes = drawn(count, 1)
+    facts = [
+        replace(fact(f"t{at:04}", NAMES[one], at=at), features=row.tobytes())
+        for at, (one, row) in enumerate(zip(classes, seen(classes, seed=1), strict=True))
+    ]
+    world = World(facts, width=WIDE, config=Config(window=8, adaptation=policy))
+    world.feed(FitGeometry())
+    return world
+
+
+def stream(world, classes, shift=1.0, seed=2, start=0, subject=""):
+    """The decisions on samples of a moved domain."""
+    rows = seen(classes, shift, seed)
+    return [
+        message
+        for at, row in enumerate(rows)
+        for message in world.observe(row, start + at, subject=subject)
+        if isinstance(message, Decision)
+    ]
+
+
+def right(decisions, classes):
+    """Share of right guesses."""
+    return np.mean([one.guess == NAMES[of] for one, of in zip(decisions, classes, strict=True)])
+
+
+def test_an_opened_domain_is_answered_better():
+    """From its opening on, a domain without labels is answered better than without adaptation."""
+    classes = drawn(240, 3)
+    adapted, plain = (stream(taught(policy), classes) for policy in ("auto", "off"))
+    assert plain[-1].degraded
+    assert all(one.adaptation is None for one in plain)
+    assert adapted[-1].adaptation.samples > 60
+    assert right(adapted[80:], classes[80:]) > right(plain[80:], classes[80:]) + 0.1
+
+
+def test_every_degraded_decision_reports_its_adaptation():
+    """Decisions outside the opened domain report none; those inside a growing number of samples."""
+    decisions = stream(taught(), drawn(120, 3))
+    assert {one.adaptation is not None for one in decisions if not one.degraded} == {False}
+    degraded = [one.adaptation for one in decisions if one.degraded]
+    assert all(one is not None for one in degraded)
+    samples = [one.samples for one in degraded]
+    assert samples == sorted(samples)
+    assert degraded[0].strength <= degraded[-1].strength <= 1
+
+
+def test_the_answer_that_was_served_is_the_one_that_is_scored():
+    """The label buffer holds the guess of every decision, adapted or not."""
+    world = taught()
+    for shift in (1.0, 0.0):
+        for one in stream(world, drawn(60, 3), shift, start=int(100 * shift)):
+            assert world.runtime.buffered(one.observation_id).guess == one.guess != ""
+
+
+def test_adaptation_leaves_ledger_and_digest_alone():
+    """Neither facts nor digest change by samples that were adapted to."""
+    world = taught()
+    digest, facts = world.runtime.digest(), dict(world.ledger.contents())
+    stream(world, drawn(120, 3))
+    assert world.runtime.digest() == digest == world.derived()
+    assert dict(world.ledger.contents()) == facts
+
+
+def test_new_facts_count_from_the_next_solution_on():
+    """Facts that other streams learn meanwhile do not start an opened domain again one by one."""
+    world = taught()
+    stream(world, drawn(60, 3))
+    fits = []
+    solve = BasisRefit.solve
+
+    def counted(refit):
+        fits.append(refit)
+        solve(refit)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BasisRefit, "solve", counted)
+        for at in range(33):
+            world.feed(Enrol((fact(f"late{at}", "a", at=500 + at, width=WIDE),)))
+            stream(world, drawn(1, at), start=100 + at)
+    assert len(fits) == 1
+
+
+def test_a_few_labels_do_not_switch_adaptation_off():
+    """With facts for half of the labels the adapted answer serves on; with more, the head that is
+    solved from them does, and the domain is no longer degraded."""
+    world = taught()
+    classes = drawn(80, 3)
+    decisions = stream(world, classes)
+    for at in (-1, -2):
+        world.feed(Label(decisions[at].observation_id, NAMES[classes[at]]))
+    few = stream(world, drawn(5, 4), start=100)
+    assert all(one.degraded and one.adaptation is not None for one in few)
+    assert few[-1].adaptation.samples >= decisions[-1].adaptation.samples
+    world.feed(Label(decisions[-3].observation_id, NAMES[classes[-3]]))
+    after = stream(world, drawn(5, 5), start=200)
+    assert all(not one.degraded and one.adaptation is None for one in after)
+
+
+def test_without_adaptation_the_first_label_ends_the_degraded_state():
+    """With the policy off, a domain with a fact is answered by its own head."""
+    world = taught("off")
+    classes = drawn(80, 3)
+    decisions = stream(world, classes)
+    assert decisions[-1].degraded
+    world.feed(Label(decisions[-1].observation_id, NAMES[classes[-1]]))
+    assert not any(one.degraded for one in stream(world, drawn(5, 4), start=100))
+
+
+def test_a_forget_request_drops_what_it_reaches():
+    """After a forget of a subject, what was adapted to its samples starts again without them."""
+    world = taught()
+    stream(world, drawn(60, 3))
+    before = stream(world, drawn(60, 5), start=60, seed=8, subject="eve")[-1]
+    assert before.adaptation.samples > 60
+    request = ForgetRequest(request_id="r1", selector=Selector(subject="eve"), requested_at_ns=200)
+    world.ask(request, Receipt)
+    assert not world.runtime.holds_traces(Selector(subject="eve"))
+    after = stream(world, drawn(1, 5), start=300, seed=8)[0]
+    assert after.adaptation is None or after.adaptation.samples <= 60
+
+
+def test_a_row_is_matched_by_name_time_or_id():
+    """A selector reaches an opened domain by any name of its rows, and not by another."""
+    names = RowNames()
+    names.add(Observation(stream="s", sequence=1, captured_at_ns=10, payload=0, subject="eve"))
+    assert names.may_match(Selector(subject="eve"))
+    assert names.may_match(Selector(stream="s", from_ns=10, until_ns=11))
+    assert not names.may_match(Selector(subject="bob"))
+    assert not names.may_match(Selector(from_ns=11))
+    assert not names.may_match(Selector(label="a"))
+
+
+def test_more_names_than_are_noted_match_any():
+    """Where more subjects were seen than are noted, every subject is reached."""
+    names = RowNames()
+    for at in range(NAMES_MAX + 2):
+        names.add(
+            Observation(stream="s", sequence=at, captured_at_ns=at, payload=0, subject=f"p{at}")
+        )
+    assert names.may_match(Selector(subject="never seen"))
+    assert not names.may_match(Selector(stream="other"))
+
+
+def fit_all(world):
+    """Fit in the background whatever is due."""
+    runtime = world.runtime
+    while (refit := runtime.next_refit()) is not None:
+        refit.gather(world.ledger)
+        if runtime.prepare(refit):
+            refit.solve()
+        runtime.accept(refit, solved=True)
+
+
+def test_decisions_do_not_wait_for_what_is_fitted_beside_serving():
+    """With many facts, answers are adapted from when the basis has been fitted in the background,
+    and to more samples each time a solution has been."""
+    world = taught(count=300)
+    world.runtime = Runtime(world.config, world.model, world.ledger, deferring=True)
+    before = stream(world, drawn(60, 3))
+    assert before[-1].degraded
+    assert before[-1].adaptation is None
+    fit_all(world)
+    first = stream(world, drawn(40, 4), start=60)[-1].adaptation
+    assert first is not None
+    fit_all(world)
+    second = stream(world, drawn(1, 5), start=100)[-1].adaptation
+    assert second.samples > first.samples
+
+
+def test_a_forget_request_drops_what_is_being_fitted():
+    """A basis that was being fitted when facts were forgotten never serves."""
+    world = taught(count=300)
+    world.runtime = Runtime(world.config, world.model, world.ledger, deferring=True)
+    stream(world, drawn(60, 3))
+    while not isinstance(refit := world.runtime.next_refit(), BasisRefit):
+        refit.gather(world.ledger)
+        world.runtime.prepare(refit)
+        refit.solve()
+        world.runtime.accept(refit, solved=True)
+    refit.gather(world.ledger)
+    request = ForgetRequest(
+        request_id="r1", selector=Selector(ids=frozenset({"t0001"})), requested_at_ns=200
+    )
+    world.feed(request)
+    while world.runtime.forgetting:
+        fit_all(world)
+        world.feed(AdvanceForget(1))
+    refit.solve()
+    world.runtime.accept(refit, solved=True)
+    assert stream(world, drawn(1, 5), start=100)[-1].adaptation is None
+
+
+def test_a_restart_starts_again():
+    """After a crash the opened domain is found and adapted to again."""
+    world = taught()
+    stream(world, drawn(80, 3))
+    world.crash()
+    again = stream(world, drawn(80, 4), start=100, seed=5)
+    assert again[-1].adaptation.samples > 16
+
+
+@pytest.mark.parametrize("count", [1, 12])
+def test_a_domain_that_ends_as_soon_as_it_opened_changes_nothing(count):
+    """Back in the known domain, decisions are those of a runtime without adaptation."""
+    worlds = taught("auto"), taught("off")
+    back = []
+    for world in worlds:
+        stream(world, drawn(count, 3))
+        classes = drawn(60, 6)
+        back.append([m.guess for m in stream(world, classes, 0.0, seed=6, start=50)[30:]])
+    assert back[0] == back[1]
