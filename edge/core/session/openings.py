@@ -58,11 +58,7 @@ STYLE_FLOOR: Final = 0.05
 """Share of the mean variance that the variance of every column has at least."""
 
 STYLE_ROWS_MIN: Final = 8
-"""Fewest observations of an opened domain that show its style or its labels.  Chosen by hand."""
-
-OVERLAP_MAX: Final = 0.5
-"""Share of labels in common below which another label may explain why a domain was opened: that of
-groups of samples (edge/core/adaptation/groups.py)."""
+"""Fewest observations of an opened domain that show its style.  Chosen by hand."""
 
 NOTHING: Final[AbstractSet[str]] = frozenset()
 
@@ -376,12 +372,11 @@ class AdaptedOpenings:
 
 
 def _are_alike(here: Sequence[UnlabelledRow], there: Sequence[UnlabelledRow], taps: Spans) -> bool:
-    """Return whether two sets of rows may be of one domain, and differ by their labels alone: in
-    the style of their features, or, where the encoder has no such taps, since they have few of the
-    nearest labels in common."""
+    """Return whether two sets of rows have one style, and may differ by their labels alone; not
+    where the encoder has no taps that show it."""
     style = taps[STYLE_TAPS]
     if not style:
-        return _overlap(here, there) < OVERLAP_MAX
+        return False
     columns = slice(style[0][0], style[-1][1])
     one, other = (LEVELS[unpack_rows(rows)[:, columns]] for rows in (here, there))
     variance = (len(one) * one.var(axis=0) + len(other) * other.var(axis=0)) / (
@@ -390,12 +385,6 @@ def _are_alike(here: Sequence[UnlabelledRow], there: Sequence[UnlabelledRow], ta
     moved = np.square(one.mean(axis=0) - other.mean(axis=0))
     distance = np.mean(moved / (variance + STYLE_FLOOR * variance.mean() + 1e-9))
     return bool(distance < STYLE_DISTANCE)
-
-
-def _overlap(here: Sequence[UnlabelledRow], there: Sequence[UnlabelledRow]) -> float:
-    """Return the share of the nearest labels that two sets of rows have in common."""
-    one, other = (Counter(row.label for row in rows) for rows in (here, there))
-    return sum(min(one[label] / len(here), other[label] / len(there)) for label in one)
 
 
 def _facts(known: Knowledge) -> Counter[str]:

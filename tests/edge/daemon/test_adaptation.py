@@ -78,7 +78,7 @@ def test_the_command_switches_it_in_a_running_daemon(tmp_path):
     daemon = Process(home)
     after = until_adapted(daemon, 1_001)
     for policy in ("off", "auto"):
-        send_to_daemon(home, {"command": "adaptation", "policy": policy})
+        send_to_daemon(home, {"verb": "adaptation", "id": policy, "policy": policy})
         assert f'policy = "{policy}"' in (home / SETTINGS).read_text("utf-8")
         if policy == "off":
             say(daemon, samples(100, MOVED, 5), after)
