@@ -359,7 +359,7 @@ class AdaptedOpenings:
             visited = any(one.stream == event.stream for _, _, one in others)
             if learned or not visited or min(len(rows), len(others)) < STYLE_ROWS_MIN:
                 continue
-            if _are_alike(rows, [held for _, held, _ in others], known.geometry.slices):
+            if are_alike(rows, [held for _, held, _ in others], known.geometry.slices):
                 found.append(name)
         return [*found, domain]
 
@@ -371,7 +371,7 @@ class AdaptedOpenings:
                 yield key, held, buffered
 
 
-def _are_alike(here: Sequence[UnlabelledRow], there: Sequence[UnlabelledRow], taps: Spans) -> bool:
+def are_alike(here: Sequence[UnlabelledRow], there: Sequence[UnlabelledRow], taps: Spans) -> bool:
     """Return whether two sets of rows have one style, and may differ by their labels alone; not
     where the encoder has no taps that show it."""
     style = taps[STYLE_TAPS]

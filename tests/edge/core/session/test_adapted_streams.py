@@ -10,6 +10,8 @@ from edge.core.events import Decision, ForgetRequest, Label
 from edge.core.facts import Selector
 from edge.core.limits import NOVEL_DOMAINS_MAX
 from edge.core.receipt import Receipt
+from edge.core.session.novel_domains import UnlabelledRow
+from edge.core.session.openings import are_alike
 from tests.edge.core.session.adapted_worlds import (
     NAMES,
     WIDE,
@@ -108,15 +110,29 @@ def test_numbers_that_jump_scale():
     assert adapted >= plain - 0.005
 
 
-def test_a_class_that_comes_in_runs_is_adapted_to_as_one_domain():
-    """Runs of one class may open several domains; the samples of all of them are adapted to
-    together, so that the last one has more than its own."""
-    classes = np.repeat(np.tile([0, 1, 2], 4), 40)
-    world = taught()
-    decisions = shown(world, seen(classes, 1.0, seed=9))
-    alarms = {one.domain for one in decisions}
-    assert len(alarms) >= 1
-    assert decisions[-1].adaptation.samples > 250
+TAPS = ((0, 20), (20, 30), (30, 40), (40, 48))
+"""Taps of an encoder: its output, then stages that show style."""
+
+
+def rows_of(classes, style, seed):
+    """Rows of a novel domain whose stages have moved by `style`."""
+    rows = seen(classes, 0.0, seed).astype(int)
+    rows[:, 20:] = 100 + style + np.random.default_rng(seed).integers(-9, 10, (len(rows), 28))
+    return [
+        UnlabelledRow(NAMES[at], row.astype(np.uint8).tobytes())
+        for at, row in zip(classes, rows, strict=True)
+    ]
+
+
+def test_domains_that_differ_by_their_labels_alone_are_one_to_adaptation():
+    """Runs of one class open a domain each; where the style is the same, they are adapted to
+    together, whatever their classes; another style is another domain, and so is any domain of an
+    encoder whose taps show no style."""
+    cats, dogs = (rows_of(np.full(24, label), 0, label) for label in (0, 1))
+    night = rows_of(np.full(24, 0), 25, 3)
+    assert are_alike(cats, dogs, TAPS)
+    assert not are_alike(cats, night, TAPS)
+    assert not are_alike(cats, dogs, ((0, 48),))
 
 
 def test_samples_of_a_learned_domain_are_left_alone():
