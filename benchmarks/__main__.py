@@ -12,6 +12,7 @@ from .report import show, write
 NAMES = {
     "acceptance": "benchmarks.growth.acceptance",
     "adapt": "benchmarks.adapt.run",
+    "adapt-runtime": "benchmarks.adapt_runtime.run",
     "audit": "benchmarks.audit.run",
     "bridge": "benchmarks.bridge.run",
     "classes": "benchmarks.continual.classes",
@@ -44,9 +45,19 @@ COUNTS = {
     "faults": ("kills", "broker-kills", "messages", "signals"),
 }
 # Benchmarks whose `run` can skip the slow part.
-QUICK = ("adapt", "domains", "forecast", "forget", "labels", "public", "scale", "trust")
+QUICK = (
+    "adapt",
+    "adapt-runtime",
+    "domains",
+    "forecast",
+    "forget",
+    "labels",
+    "public",
+    "scale",
+    "trust",
+)
 # Benchmarks whose `run` can use some of its data sets or parts only.
-SETS = ("adapt", "forecast", "forget", "machines", "scale", "trust", "unlearn")
+SETS = ("adapt", "adapt-runtime", "forecast", "forget", "machines", "scale", "trust", "unlearn")
 # Benchmarks whose `run` can compare with a file from another machine.
 AGAINST = ("machines",)
 

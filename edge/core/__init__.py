@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .events import (
         Acknowledgement,
         AlarmQuestion,
+        AppliedAdaptation,
         CancelGrowth,
         ChangePoint,
         ConfirmAlarm,
@@ -214,6 +215,7 @@ else:
             "events": (
                 "Acknowledgement",
                 "AlarmQuestion",
+                "AppliedAdaptation",
                 "CancelGrowth",
                 "ChangePoint",
                 "ConfirmAlarm",
@@ -367,6 +369,7 @@ __all__ = [
     "AdvanceForget",
     "AlarmCounts",
     "AlarmQuestion",
+    "AppliedAdaptation",
     "BufferedObservation",
     "CalibrationStatus",
     "CancelGrowth",

@@ -1,5 +1,6 @@
 """Views of a runtime for people: reading changes no answer."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,8 @@ from .knowledge import Knowledge
 from .learning import Learner
 from .recalibration import CalibrationStatus, ObservedRate
 from .session import (
+    AdaptedDomain,
+    AdaptedOpenings,
     BufferedObservation,
     Explanation,
     Guess,
@@ -34,20 +37,28 @@ class RuntimeViews:
     _learner: Learner
     _session: SessionState
     _levels: StreamLevels
+    _openings: AdaptedOpenings
     _refits_accepted: int
 
     def explain(self, observation_id: str) -> Explanation | None:
         """Explain an observation to the person who labels it, or who looks at its label: guess,
         p-value, nearest known examples, and how its features differ from theirs.  None if it has
-        expired.
+        expired.  In a domain without labels, the guess is adapted to it.
         """
         found = self.observation(observation_id)
         if found is None:
             return None
         rate, own = self.config.false_alarm_rate, frozenset((observation_id,))
         features = np.frombuffer(found.features, np.uint8)
-        made = explain(features, self.knowledge, self._ledger, rate, own)
-        return replace(made, stream=found.stream)
+        made = replace(
+            explain(features, self.knowledge, self._ledger, rate, own), stream=found.stream
+        )
+        adapted = None
+        if not isinstance(found, Fact):
+            adapted = self._openings.guesses(found.domain, features[None])
+        if adapted is None:
+            return made
+        return replace(made, guess=adapted[0][0], adaptation=adapted[1])
 
     def observation(
         self, observation_id: str
@@ -71,16 +82,30 @@ class RuntimeViews:
         """Return, by domain, how the answers served on its newest labelled observations scored."""
         return self._session.served_accuracy.by_domain()
 
-    def guesses(self, features: NDArray[np.uint8]) -> tuple[hdc.Codes, list[Guess]]:
+    def guesses(
+        self, features: NDArray[np.uint8], domains: Sequence[str] = ()
+    ) -> tuple[hdc.Codes, list[Guess]]:
         """Answer samples uint8 [n, width], each by itself, as they are answered now; with their
-        codes.  See `guess_each`."""
+        codes.  See `guess_each`.  domains: that they are filed under, if known; answers in a domain
+        without labels are adapted to it."""
         codes = self.knowledge.geometry.project(features)
-        return codes, guess_each(features, codes, self.knowledge, self.config.false_alarm_rate)
+        made = guess_each(features, codes, self.knowledge, self.config.false_alarm_rate)
+        for domain in dict.fromkeys(domains):
+            at = [place for place, name in enumerate(domains) if name == domain]
+            adapted = self._openings.guesses(domain, features[at])
+            if adapted is not None:
+                for place, guess in zip(at, adapted[0], strict=True):
+                    made[place] = replace(made[place], guess=guess)
+        return codes, made
 
     @property
     def answers_version(self) -> int:
         """A number that changes with everything that `guesses` follows from."""
-        return self._session.version + self._refits_accepted
+        return self._session.version + self._refits_accepted + self._openings.version
+
+    def adapted_domains(self) -> dict[str, AdaptedDomain]:
+        """Return how each domain without labels is adapted to, by name."""
+        return self._openings.domains()
 
     def observed_rates(self) -> dict[str, ObservedRate]:
         """Return the observed false-alarm rate of each stream, next to the chosen one."""

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from ..core import (
+    AppliedAdaptation,
     CalibrationStatus,
     Concept,
     DomainMerge,
@@ -49,10 +50,18 @@ class DomainView(msgspec.Struct, frozen=True, kw_only=True):
     served: dict[str, int]
 
 
+class AdaptedDomainView(msgspec.Struct, frozen=True, kw_only=True):
+    """A domain without labels that answers are adapted to: as in its last decision."""
+
+    domain: str
+    adaptation: AppliedAdaptation
+
+
 class KnowledgeView(msgspec.Struct, frozen=True, kw_only=True):
     """The knowledge of a home.  merges: of domains that the runtime made by itself, newest first,
     with the number of facts that moved.  geometry: version and short fingerprint of the frozen one.
-    devices: whose sums are included.  evictions: facts that full concepts have dropped."""
+    devices: whose sums are included.  evictions: facts that full concepts have dropped.  adapted:
+    domains without labels that answers are adapted to.  adaptation: the policy."""
 
     concepts: tuple[ConceptView, ...]
     domains: tuple[DomainView, ...]
@@ -66,6 +75,8 @@ class KnowledgeView(msgspec.Struct, frozen=True, kw_only=True):
     encoder: str
     kind: str
     columns: tuple[str, ...]
+    adapted: tuple[AdaptedDomainView, ...]
+    adaptation: str
 
 
 class RemainingConcept(msgspec.Struct, frozen=True):
@@ -124,6 +135,11 @@ def describe_knowledge(home: Home) -> KnowledgeView:
         encoder=card.name,
         kind=card.kind,
         columns=column_names(home) if card.kind == "vector" else (),
+        adapted=tuple(
+            AdaptedDomainView(domain=domain, adaptation=one.applied)
+            for domain, one in runtime.adapted_domains().items()
+        ),
+        adaptation=runtime.config.adaptation,
     )
 
 

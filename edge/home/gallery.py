@@ -9,7 +9,7 @@ computed only while a page of these is looked at.
 import math
 import time
 from collections import deque
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -344,14 +344,18 @@ class Gallery:
         )
 
     def _guess(self, runtime: Runtime, ids: Sequence[str]) -> None:
-        buffered = dict(self._buffered(runtime, ids))
+        buffered = {key: one for key in ids if (one := runtime.buffered(key)) is not None}
         rest = [key for key in ids if key not in buffered]
-        found = buffered | self._store.lists.candidate_features(rest)
+        found = self._store.lists.candidate_features(rest)
+        found |= {key: one.features for key, one in buffered.items()}
         keys = [key for key in ids if key in found]
         if not keys:
             return
         rows = np.frombuffer(b"".join(found[key] for key in keys), np.uint8)
-        codes, guesses = runtime.guesses(rows.reshape(len(keys), -1))
+        index = self._store.candidate_index()
+        filed = [buffered.get(key) or index.get(key) for key in keys]
+        domains = [one.domain if one is not None else "" for one in filed]
+        codes, guesses = runtime.guesses(rows.reshape(len(keys), -1), domains)
         sketches = codes.bits.view(np.uint8)[:, :SKETCH_BYTES]
         version = runtime.answers_version
         for key, guess, sketch in zip(keys, guesses, sketches, strict=True):
@@ -362,13 +366,6 @@ class Gallery:
                 known=guess.known,
                 version=version,
             )
-
-    @staticmethod
-    def _buffered(runtime: Runtime, ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        for key in ids:
-            one = runtime.buffered(key)
-            if one is not None:
-                yield key, one.features
 
     def _release(self) -> None:
         """Return the memory of a gallery that is not looked at any more."""

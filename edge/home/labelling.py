@@ -7,7 +7,14 @@ import msgspec
 import numpy as np
 
 from ..config import SoundStream
-from ..core import AlarmQuestion, EdgeError, Explanation, Fact, KnownExample
+from ..core import (
+    AlarmQuestion,
+    AppliedAdaptation,
+    EdgeError,
+    Explanation,
+    Fact,
+    KnownExample,
+)
 from .home import Home
 from .typos import KnownNames
 
@@ -82,7 +89,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     score: novelty of the sample, higher is more novel.  threshold: score above which a sample of
     the nearest domain is novel; None if too few are held out to set one, or if it depends on the
     stream's recent past.  distribution: of the held-out scores of that domain.  learned: the label,
-    if it is labelled.
+    if it is labelled.  adaptation: how the guess was adapted to a domain without labels, else None.
     """
 
     kind: str
@@ -102,6 +109,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     captured_at_ns: int = 0
     stream: str = ""
     learned: str = ""
+    adaptation: AppliedAdaptation | None = None
 
 
 def waiting_labels(home: Home) -> WaitingLabels:
@@ -156,6 +164,7 @@ def explain_observation(home: Home, observation_id: str) -> Explained:
         captured_at_ns=one.captured_at_ns,
         stream=found.stream,
         learned=one.label if isinstance(one, Fact) else "",
+        adaptation=found.adaptation,
     )
 
 

@@ -29,6 +29,19 @@ def verdict(found: Mapping[str, Any]) -> str:
     return f"{word}: {unusual(found['p_value'])}."
 
 
+def adapted(adaptation: Mapping[str, Any] | None) -> str:
+    """Return how answers are adapted to a domain without labels, as a sentence; "" if they are
+    not."""
+    if adaptation is None:
+        return ""
+    order = ", and to the order of labels in the stream" if adaptation["order"] else ""
+    return (
+        "This domain has few or no labels yet; its answers are adapted to"
+        f" {plural(adaptation['samples'], 'unlabelled observation')}{order}"
+        f" ({adaptation['strength']:.0%} of the measured shift)."
+    )
+
+
 def agreement(agree: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """Return how many waiting observations are now classified as each label."""
     return tuple(_agrees(one) for one in agree if one["waiting"])

@@ -35,6 +35,12 @@ def show_explained(explained: Explained) -> None:
         return
     verdict = VERDICTS[explained.known]
     say(f"  guess {explained.guess}, p-value {explained.p_value:.3f}: {verdict}")
+    if explained.adaptation is not None:
+        made = explained.adaptation
+        say(
+            f"  adapted to {made.samples:,} unlabelled samples of this domain,"
+            f" {made.strength:.0%} of the measured shift"
+        )
     if explained.columns:
         _show_columns(explained)
     for number, one in enumerate(explained.examples):

@@ -47,7 +47,8 @@ class Adaptation:
     shifts: of each group of the samples, one where they are not several.  centres: float64 [groups,
     labels, directions], the means of the shifted classes; a sample belongs to the group of the
     nearest.  weights: float64 [directions, labels] and bias: [groups, labels], of what was learned
-    from pseudo-facts and the classes' densities.  count: samples adapted to.
+    from pseudo-facts and the classes' densities.  count: samples adapted to.  kernels: whether the
+    known kernels answer, else the heads.
     """
 
     shifts: tuple[Shift, ...]
@@ -55,6 +56,7 @@ class Adaptation:
     weights: Doubles = field(repr=False)
     bias: Doubles = field(repr=False)
     count: int
+    kernels: bool = False
     sharpness: float = SHARPNESS
 
     @property
@@ -75,28 +77,31 @@ class Adaptation:
         for at, row in enumerate(projected.astype(np.float64)):
             inputs, scores = row[: basis.directions], row[basis.directions :]
             group = self.group_of(inputs)
-            known = known_scores(basis, inputs, scores, self.shifts[group])
+            shift = self.shifts[group]
+            known = known_scores(basis, inputs, scores, shift, kernels=self.kernels)
             made[at] = self.sharpness * (known + inputs @ self.weights + self.bias[group])
         return made
 
     def as_map(self, basis: Basis) -> tuple[Floats, Floats] | None:
         """Return what turns a `Basis.project`ed sample into logits at once: a matrix float32
         [directions + labels, labels] and constants [groups, labels]; None where kernels answer."""
-        if basis.machines:
+        if self.kernels:
             return None
         labels = len(basis.labels)
         both = np.concatenate([self.weights, np.eye(labels)])
         zero = np.zeros(labels)
-        known = [known_scores(basis, zero, zero, one) for one in self.shifts]
+        known = [known_scores(basis, zero, zero, one, kernels=False) for one in self.shifts]
         constants = self.sharpness * (np.array(known) + self.bias)
         return (self.sharpness * both).astype(np.float32), constants.astype(np.float32)
 
 
-def known_scores(basis: Basis, inputs: Doubles, scores: Doubles, shift: Shift) -> Doubles:
-    """Return the known domains' scores [..., labels] of samples less a shift: by their kernels,
-    where there are any, else by their heads."""
+def known_scores(
+    basis: Basis, inputs: Doubles, scores: Doubles, shift: Shift, *, kernels: bool
+) -> Doubles:
+    """Return the known domains' scores [..., labels] of samples less a shift: by their kernels, or
+    by their heads."""
     strength = shift.strength
-    if basis.machines:
+    if kernels:
         return basis.machine_scores(inputs - strength * shift.inputs, strength)
     return basis.head_scores(scores, strength * shift.scores, strength)
 
@@ -111,6 +116,7 @@ def unadapted(basis: Basis) -> Adaptation:
         weights=np.zeros((size, labels)),
         bias=np.zeros((1, labels)),
         count=0,
+        kernels=bool(basis.machines),
     )
 
 
@@ -130,6 +136,7 @@ def adapt(basis: Basis, projected: Floats) -> Adaptation:
     if groups.any():
         parts = [groups == number for number in range(int(groups.max()) + 1)]
         shifts = [find_shift(basis, inputs[at], scores[at]).shift for at in parts]
+    kernels = _kernels_are_surer(basis, inputs, scores, whole.shift)
     learned = np.zeros((basis.directions, len(basis.labels)))
     bias = np.zeros((len(shifts), len(basis.labels)))
     sharpness = SHARPNESS
@@ -138,7 +145,7 @@ def adapt(basis: Basis, projected: Floats) -> Adaptation:
         known = np.empty_like(scores)
         for number, shift in enumerate(shifts):
             at = groups == number
-            known[at] = known_scores(basis, inputs[at], scores[at], shift)
+            known[at] = known_scores(basis, inputs[at], scores[at], shift, kernels=kernels)
         rounds = PSEUDO_ROUNDS_SEVERAL if basis.distance else PSEUDO_ROUNDS
         centred = inputs - moved[groups]
         learned, more = _pseudo_ridge(basis, centred, known, rounds)
@@ -154,8 +161,21 @@ def adapt(basis: Basis, projected: Floats) -> Adaptation:
         weights=learned,
         bias=bias,
         count=len(projected),
+        kernels=kernels,
         sharpness=sharpness,
     )
+
+
+def _kernels_are_surer(basis: Basis, inputs: Doubles, scores: Doubles, shift: Shift) -> bool:
+    """Return whether the known kernels, where there are any, answer centred samples with a larger
+    margin than the heads: far from its landmarks a kernel says nothing."""
+    if not basis.machines:
+        return False
+    by_kernels, by_heads = (
+        margin(known_scores(basis, inputs, scores, shift, kernels=kernels))
+        for kernels in (True, False)
+    )
+    return by_kernels >= by_heads
 
 
 def distinct_rows(inputs: Floats, within: float) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .explanation import Explanation, Guess, explain, guess_each
     from .label_buffer import BufferedObservation, ServedAnswer
     from .label_requests import choose_candidates, score_candidates
-    from .openings import AdaptedOpenings, OpeningRefit
+    from .openings import AdaptedDomain, AdaptedOpenings, OpeningRefit
     from .recalibration import StreamLevels, confirmed_alarm
     from .session_state import SessionState
     from .snapshot import KnowledgeSnapshot
@@ -22,7 +22,7 @@ else:
             "explanation": ("Explanation", "Guess", "explain", "guess_each"),
             "label_buffer": ("BufferedObservation", "ServedAnswer"),
             "label_requests": ("choose_candidates", "score_candidates"),
-            "openings": ("AdaptedOpenings", "OpeningRefit"),
+            "openings": ("AdaptedDomain", "AdaptedOpenings", "OpeningRefit"),
             "recalibration": ("StreamLevels", "confirmed_alarm"),
             "session_state": ("SessionState",),
             "snapshot": ("KnowledgeSnapshot",),
@@ -31,6 +31,7 @@ else:
     )
 
 __all__ = [
+    "AdaptedDomain",
     "AdaptedOpenings",
     "Assessor",
     "BatchPrefetch",

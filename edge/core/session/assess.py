@@ -217,11 +217,15 @@ class Assessor:
         known: Knowledge,
     ) -> tuple[str, AppliedAdaptation] | None:
         """Return the answer in an opened domain, adapted to the domain's samples, and how; None
-        where nothing adapts.  In a mixed stream, samples of other domains are left alone."""
+        where nothing adapts.  Samples that are placed in a learned domain are left alone: a stream
+        may mix domains."""
         stream = self._session.streams.get(event.stream)
         if not self._adapts(stream, known):
             return None
-        domain = made.placement.domain if stream.mixed else stream.alarm_domain
+        domain = made.placement.domain
+        elsewhere = domain not in self._session.novel_domains and made.verdict.known is not False
+        if not (stream.mixed or elsewhere):
+            domain = stream.alarm_domain
         opened = domain in self._session.novel_domains and self._serves(domain, known)
         if self._openings is None or not opened:
             return None

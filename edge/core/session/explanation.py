@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import hdc
 
+from ..events import AppliedAdaptation
 from ..facts import Fact, Ledger, Selector, stack_facts
 from ..knowledge import Concept, Knowledge
 from .assess import answer_known, experts, mix_experts
@@ -77,7 +78,7 @@ class Explanation:
     known, guess, p_value, score: as in a `Decision` on this sample alone, now.  examples: nearest
     first.  nearest_domain: whose thresholds count.  domain, label: the concept of the nearest
     example, empty without facts.  columns: those that differ most from `compared` facts of that
-    concept first.
+    concept first.  adaptation: how the guess was adapted to a domain without labels, else None.
     """
 
     stream: str = ""
@@ -91,6 +92,7 @@ class Explanation:
     compared: int = 0
     examples: tuple[KnownExample, ...] = ()
     columns: tuple[ComparedColumn, ...] = ()
+    adaptation: AppliedAdaptation | None = None
 
 
 def guess_each(

@@ -6,7 +6,7 @@ forget request lets a domain start again from the observations that the session 
 
 import hashlib
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from math import ceil
@@ -25,11 +25,13 @@ from ..adaptation import (
     BasisRefit,
     OpeningAdapter,
 )
+from ..adaptors import Spans
+from ..adaptors.standardisation import LEVELS
 from ..events import AppliedAdaptation, Observation
 from ..facts import Concept, Ledger, Selector
 from ..knowledge import Changes, Knowledge
 from .label_buffer import BufferedObservation
-from .novel_domains import unpack_rows
+from .novel_domains import UnlabelledRow, unpack_rows
 from .session_state import SessionState
 
 NAMES_MAX: Final = limits.RECALIBRATION_KEYS_MAX
@@ -43,6 +45,20 @@ FEW_LABELS_SHARE: Final = 0.5
 """Facts of an opened domain for each label of the known domains, up to which the adapted answer
 serves: with four facts and seven labels it was better than the head of these facts in six trials of
 six, with six facts in four (docs/decisions/0021)."""
+
+STYLE_TAPS: Final = slice(1, 5)
+"""Taps of an encoder that describe style rather than content: the first stages after the output,
+which comes first.  As in the emulated openings of docs/explanation/policies.md, like the next."""
+
+STYLE_DISTANCE: Final = 1.2
+"""Squared distance in style, in variances, up to which opened domains of a stream are one to
+adaptation: a run of one label may open a domain, though nothing but the label has changed."""
+
+STYLE_FLOOR: Final = 0.05
+"""Share of the mean variance that the variance of every column has at least."""
+
+STYLE_ROWS_MIN: Final = 8
+"""Fewest observations of an opened domain that show its style.  Chosen by hand."""
 
 NOTHING: Final[AbstractSet[str]] = frozenset()
 
@@ -80,17 +96,28 @@ class RowNames:
 @dataclass(slots=True, eq=False)
 class AdaptedOpening:
     """One opened domain under adaptation.  ids: hashes of the ids of its rows, newest last; a few
-    more than there are rows, for what was solved from earlier ones."""
+    more than there are rows, for what was solved from earlier ones.  order: whether the order of
+    labels took part in the last answer."""
 
     adapter: OpeningAdapter
     ids: deque[bytes] = field(default_factory=lambda: deque(maxlen=IDS_MAX))
     names: RowNames = field(default_factory=RowNames)
+    order: bool = False
 
     def holds(self, selector: Selector) -> bool:
         """Return whether a forget request may reach one of the rows."""
         if selector.ids is not None and set(self.ids).isdisjoint(map(_hashed, selector.ids)):
             return False
         return self.names.may_match(selector)
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptedDomain:
+    """An opened domain that is adapted to.  applied: how its last answer was adapted, and to how
+    many samples; nbytes: what is kept of these."""
+
+    applied: AppliedAdaptation
+    nbytes: int
 
 
 @dataclass(slots=True, eq=False)
@@ -127,7 +154,8 @@ class OpeningRefit:
 class AdaptedOpenings:
     """The opened domains under adaptation by name, with the basis that they share.
 
-    ledger: read only.  session: holds the rows that an opened domain starts from.
+    ledger: read only.  session: holds the rows that an opened domain starts from.  version: counts
+    changes of what `guesses` follows from.
     """
 
     def __init__(self, ledger: Ledger, session: SessionState) -> None:
@@ -137,6 +165,7 @@ class AdaptedOpenings:
         self._fitted: BasisRefit | None = None
         self._wanted: BasisRefit | None = None
         self._version = self._few_version = -1
+        self.version = 0
         self._few: AbstractSet[str] = NOTHING
 
     def serves(self, domain: str, known: Knowledge) -> bool:
@@ -155,18 +184,37 @@ class AdaptedOpenings:
         background, during a forget request, or with fewer than two labels.  Cost: one projection;
         where knowledge defers nothing, a solution every 32 observations.
         """
-        opening = self._ready(domain, event.key, known)
+        opening = self._ready(domain, event, known)
         if opening is None:
             return None
         found = opening.adapter.observe(features)
         opening.ids.append(_hashed(event.key))
         opening.names.add(event)
-        made = found.adaptation
-        applied = AppliedAdaptation(
-            strength=round(made.strength, 3), samples=made.count, order=found.order
-        )
+        opening.order = found.order
         labels = opening.adapter.basis.labels
+        applied = _applied(found.adaptation, order=found.order)
         return labels[int(found.probabilities.argmax())], applied
+
+    def guesses(
+        self, domain: str, rows: NDArray[np.uint8]
+    ) -> tuple[list[str], AppliedAdaptation] | None:
+        """Answer samples uint8 [n, width] of an opened domain, each by itself, as they are answered
+        now; None for a domain that is not adapted to.  Nothing is kept of them."""
+        opening = self._openings.get(domain)
+        if opening is None:
+            return None
+        made, basis = opening.adapter.adaptation, opening.adapter.basis
+        places = made.logits(basis, basis.project(rows)).argmax(axis=1).tolist()
+        return [basis.labels[at] for at in places], _applied(made, order=False)
+
+    def domains(self) -> dict[str, AdaptedDomain]:
+        """Return what is adapted to at the moment, by opened domain."""
+        return {
+            domain: AdaptedDomain(
+                _applied(one.adapter.adaptation, order=one.order), one.adapter.nbytes
+            )
+            for domain, one in sorted(self._openings.items())
+        }
 
     def next_refit(self) -> BasisRefit | OpeningRefit | None:
         """Return what is to be fitted in the background: the basis, then solutions that are due."""
@@ -184,6 +232,7 @@ class AdaptedOpenings:
             opening = self._openings.get(refit.domain)
             if refit.made and opening and opening.adapter is refit.adapter:
                 opening.adapter.accept(refit.made, refit.seen)
+                self.version += 1
         elif refit is self._wanted:
             self._take(refit)
 
@@ -196,11 +245,11 @@ class AdaptedOpenings:
         is adapted to again."""
         self._fitted = self._wanted = None
         self._version = -1
-        self._openings.clear()
+        self._drop()
 
-    def _ready(self, domain: str, key: str, known: Knowledge) -> AdaptedOpening | None:
-        """Return a domain under adaptation, None if it must wait.  key: of the observation to be
-        answered.  New facts count from the next solution on, not one by one."""
+    def _ready(self, domain: str, event: Observation, known: Knowledge) -> AdaptedOpening | None:
+        """Return a domain under adaptation, None if it must wait.  event: to be answered.  New
+        facts count from the next solution on, not one by one."""
         # Between a forget request and its receipt, the ledger may still hold what must not serve.
         if known.dropped.pending:
             return None
@@ -209,9 +258,10 @@ class AdaptedOpenings:
             basis = self._current_basis(known)
             if basis is None:
                 return None
-            found = self._openings.get(domain) or self._open(domain, key, basis)
+            found = self._openings.get(domain) or self._open(domain, event, basis, known)
             if found.adapter.due and not known.deferring:
                 found.adapter.solve()
+                self.version += 1
         return found
 
     def _current_basis(self, known: Knowledge) -> Basis | None:
@@ -242,7 +292,11 @@ class AdaptedOpenings:
 
     def _take(self, refit: BasisRefit) -> None:
         self._fitted, self._wanted = refit, None
+        self._drop()
+
+    def _drop(self) -> None:
         self._openings.clear()
+        self.version += 1
 
     def _close(self, known: Knowledge) -> None:
         """Drop the domains that are no longer opened ones: learned, merged or gone."""
@@ -251,6 +305,7 @@ class AdaptedOpenings:
             learned = domain in known.domains and not self.serves(domain, known)
             if learned or domain not in opened:
                 del self._openings[domain]
+                self.version += 1
 
     def _with_few_facts(self, known: Knowledge) -> frozenset[str]:
         """Return the opened domains with facts of this device alone, and few."""
@@ -266,21 +321,70 @@ class AdaptedOpenings:
             if domain in self._session.novel_domains and every[domain] == count <= most
         )
 
-    def _open(self, domain: str, key: str, basis: Basis) -> AdaptedOpening:
-        """Start to adapt to a domain, with its rows as far as their origin is known.  key: of the
-        observation to be answered, which is not taken twice."""
+    def _open(
+        self, domain: str, event: Observation, basis: Basis, known: Knowledge
+    ) -> AdaptedOpening:
+        """Start to adapt to a domain, or go on with one of the same stream and style.
+
+        event: to be answered, which is not taken twice.  A new one starts with the rows of all
+        domains alike, as far as their origin is known.
+        """
+        alike = self._alike(domain, event, known)
+        shared = [self._openings[name] for name in alike if name in self._openings]
+        made = shared[-1] if shared else self._started(alike, event, basis)
+        self._openings[domain] = made
+        self.version += 1
+        return made
+
+    def _started(self, domains: Sequence[str], event: Observation, basis: Basis) -> AdaptedOpening:
         made = AdaptedOpening(OpeningAdapter(basis))
         rows = []
-        for row, held in self._session.novel_domains.rows(domain).items():
-            buffered = self._session.label_buffer.get(row)
-            if buffered is not None and row != key:
-                rows.append(held)
-                made.ids.append(_hashed(row))
-                made.names.add(buffered)
+        for domain in domains:
+            for key, held, buffered in self._rows_of(domain):
+                if key != event.key:
+                    rows.append(held)
+                    made.ids.append(_hashed(key))
+                    made.names.add(buffered)
         if rows:
             made.adapter.extend(unpack_rows(rows))
-        self._openings[domain] = made
         return made
+
+    def _alike(self, domain: str, event: Observation, known: Knowledge) -> list[str]:
+        """Return the opened domains that a stream has visited and that are one with an opened one
+        to adaptation; it comes last."""
+        found, rows = [], [held for _, held, _ in self._rows_of(domain)]
+        for name in sorted(self._session.novel_domains.names - {domain}):
+            learned = name in known.domains and not self.serves(name, known)
+            others = list(self._rows_of(name))
+            visited = any(one.stream == event.stream for _, _, one in others)
+            if learned or not visited or min(len(rows), len(others)) < STYLE_ROWS_MIN:
+                continue
+            if are_alike(rows, [held for _, held, _ in others], known.geometry.slices):
+                found.append(name)
+        return [*found, domain]
+
+    def _rows_of(self, domain: str) -> Iterator[tuple[str, UnlabelledRow, BufferedObservation]]:
+        """Yield the rows of an opened domain whose origin is known: id, features, origin."""
+        for key, held in self._session.novel_domains.rows(domain).items():
+            buffered = self._session.label_buffer.get(key)
+            if buffered is not None:
+                yield key, held, buffered
+
+
+def are_alike(here: Sequence[UnlabelledRow], there: Sequence[UnlabelledRow], taps: Spans) -> bool:
+    """Return whether two sets of rows have one style, and may differ by their labels alone; not
+    where the encoder has no taps that show it."""
+    style = taps[STYLE_TAPS]
+    if not style:
+        return False
+    columns = slice(style[0][0], style[-1][1])
+    one, other = (LEVELS[unpack_rows(rows)[:, columns]] for rows in (here, there))
+    variance = (len(one) * one.var(axis=0) + len(other) * other.var(axis=0)) / (
+        len(one) + len(other)
+    )
+    moved = np.square(one.mean(axis=0) - other.mean(axis=0))
+    distance = np.mean(moved / (variance + STYLE_FLOOR * variance.mean() + 1e-9))
+    return bool(distance < STYLE_DISTANCE)
 
 
 def _facts(known: Knowledge) -> Counter[str]:
@@ -289,6 +393,10 @@ def _facts(known: Knowledge) -> Counter[str]:
     for (domain, _), count in known.own.counts.items():
         counts[domain] += count
     return counts
+
+
+def _applied(made: Adaptation, *, order: bool) -> AppliedAdaptation:
+    return AppliedAdaptation(strength=round(made.strength, 3), samples=made.count, order=order)
 
 
 def _hashed(name: str) -> bytes:

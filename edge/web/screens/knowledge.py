@@ -41,6 +41,7 @@ async def page(console: Console, request: Request) -> Response:
         rows=rows,
         left=len({one["domain"] for one in knowledge["concepts"]}) - len(rows),
         domains=[_domain(one) for one in knowledge["domains"]],
+        adapted=phrases.adapted,
         actions=actions["actions"],
         names=sorted({one["label"] for one in knowledge["concepts"]}),
         places=sorted({one["domain"] for one in knowledge["concepts"]}),

@@ -10,6 +10,7 @@ from typing import Any, Final
 from microdot import Request, Response
 
 from ...pages import plural
+from .. import phrases
 from ..client import AskError
 from ..common import field
 from ..console import Console
@@ -32,6 +33,9 @@ SERIES_SAMPLES: Final = 120
 SERIES_S: Final = 2.0
 """Seconds to wait for a series: a card without its line is better than a page that waits.  Chosen
 by hand; effect not measured."""
+
+NEAREST_ANSWER: Final = "This domain has no labels yet; the nearest known domains answer."
+"""What a card says of a domain that is not adapted to."""
 
 CHANNELS_MAX: Final = 3
 """Channels of a series in one sparkline: more lines cannot be distinguished at this size."""
@@ -198,19 +202,8 @@ def _trouble(stream: dict[str, Any], decision: dict[str, Any] | None) -> Iterabl
     if stream["dropped"]:
         yield f"{plural(stream['dropped'], 'measurement')} dropped because they arrived too fast."
     if stream["degraded"]:
-        yield _without_labels(decision.get("adaptation") if decision is not None else None)
-
-
-def _without_labels(adaptation: dict[str, Any] | None) -> str:
-    """Return how a domain without labels is answered."""
-    if adaptation is None:
-        return "This domain has no labels yet; the nearest known domains answer."
-    order = ", and to the order of labels in the stream" if adaptation["order"] else ""
-    return (
-        "This domain has no labels yet; the answers are adapted to its newest"
-        f" {plural(adaptation['samples'], 'observation')}{order}"
-        f" ({adaptation['strength']:.0%} of the measured shift)."
-    )
+        adaptation = decision.get("adaptation") if decision is not None else None
+        yield phrases.adapted(adaptation) or NEAREST_ANSWER
 
 
 def _height(p_value: float) -> float:

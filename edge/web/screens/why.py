@@ -53,6 +53,7 @@ async def _explained(console: Console, home: str, observation_id: str) -> dict[s
         "id": observation_id,
         "home": home,
         "verdict": phrases.verdict(found),
+        "adapted": phrases.adapted(found["adaptation"]),
         "place": _place(found),
         "caption": _caption(found, heard),
         "chart": chart,

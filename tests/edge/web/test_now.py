@@ -126,16 +126,30 @@ def test_a_domain_without_labels_shows_what_it_is_adapted_to(tmp_path) -> None:
 
         for number in range(len(rows)):
             say(number)
-        seen.page.get_by_text("This domain has no labels yet").wait_for()
+        seen.page.get_by_text("This domain has").wait_for()
 
         def adapted() -> bool:
             say(len(rows))
-            return "the answers are adapted to its newest" in main(seen)
+            return "its answers are adapted to" in main(seen)
 
         until(adapted)
+        seen.goto("knowledge")
+        seen.page.get_by_role("heading", name="Domains without labels").wait_for()
+        assert "unlabelled observations" in main(seen)
+        seen.goto("")
         seen.page.get_by_role("button", name="Stop adapting to domains without labels").click()
         seen.page.locator("#toasts").get_by_text("as they are").wait_for()
         assert 'policy = "off"' in (tmp_path / "home" / "auricle.toml").read_text("utf-8")
+        again = seen.page.get_by_role("button", name="Adapt to domains without labels")
+
+        def offered() -> bool:
+            seen.goto("knowledge")
+            return again.count() == 1
+
+        until(offered)
+        again.click()
+        seen.page.locator("#toasts").get_by_text("adapt to domains without labels").wait_for()
+        assert 'policy = "auto"' in (tmp_path / "home" / "auricle.toml").read_text("utf-8")
 
 
 def test_a_viewer_sees_a_question_without_buttons(tmp_path) -> None:

@@ -1,0 +1,1 @@
+"""Adaptation without labels in the runtime itself: whole streams, and the crossover to labels."""
