@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .protocols import PROTOCOLS, AdaptationStream, AdaptationWorld, Change
     from .source_model import LabelledRows, SourceModel, solve_source
     from .summary import PolicyLine, best_published, gain_where, summarise_policies
-    from .trial import PolicyOutcome, StreamPlan, plan_streams, run_policies
+    from .trial import PolicyOutcome, StreamPlan, plan_streams, run_policies, source_of
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -27,7 +27,7 @@ else:
             "protocols": ("PROTOCOLS", "AdaptationStream", "AdaptationWorld", "Change"),
             "source_model": ("LabelledRows", "SourceModel", "solve_source"),
             "summary": ("PolicyLine", "best_published", "gain_where", "summarise_policies"),
-            "trial": ("PolicyOutcome", "StreamPlan", "plan_streams", "run_policies"),
+            "trial": ("PolicyOutcome", "StreamPlan", "plan_streams", "run_policies", "source_of"),
         },
     )
 
@@ -51,5 +51,6 @@ __all__ = [
     "plan_streams",
     "run_policies",
     "solve_source",
+    "source_of",
     "summarise_policies",
 ]
