@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .comparison import PolicyReport, compare_policies, format_spread
+    from .comparison import PolicyReport, compare_policies, format_spread, split_protocols
     from .digits import digits_world
     from .kinds import POLICIES
     from .protocols import PROTOCOLS, AdaptationStream, AdaptationWorld, Change
@@ -21,7 +21,7 @@ else:
     __getattr__ = lazy_names(
         __name__,
         {
-            "comparison": ("PolicyReport", "compare_policies", "format_spread"),
+            "comparison": ("PolicyReport", "compare_policies", "format_spread", "split_protocols"),
             "digits": ("digits_world",),
             "kinds": ("POLICIES",),
             "protocols": ("PROTOCOLS", "AdaptationStream", "AdaptationWorld", "Change"),
@@ -52,5 +52,6 @@ __all__ = [
     "run_policies",
     "solve_source",
     "source_of",
+    "split_protocols",
     "summarise_policies",
 ]

@@ -194,8 +194,10 @@ def symmetric_slope(student: Doubles, teacher: Doubles) -> Doubles:
 class Vida(BatchPolicy):
     """ViDA (Liu, Yang, Jia, Zhang, Guo, Xu, Ni, Zhang and Zhang 2024, its adapters and
     homeostasis): a low-rank and a high-rank adapter in parallel, of which a sample weighs the
-    high-rank one more where disturbed copies of it disagree; a teacher of slow averages answers,
-    and the student follows it.  Without the random restoration of the authors' code."""
+    high-rank one more where disturbed copies of it disagree; a teacher of slow averages answers.
+    The student follows its mean over those copies: its answer to the sample itself is the
+    student's at first, and would teach nothing.  Without the random restoration of the authors'
+    code."""
 
     aligned = True
     passes = VIDA_COPIES + 2
@@ -217,12 +219,13 @@ class Vida(BatchPolicy):
 
     def predict(self, rows: Floats, shares: Floats) -> NDArray[np.floating]:
         """See `BatchPolicy`: the teacher answers, its adapters weighed for each row."""
-        pairs = zip(rows, shares, strict=True)
-        mixes = np.array([self._mix(row, share) for row, share in pairs], np.float32)
-        answers = self.source.logits(self._adapt(self.teacher, rows, mixes), shares)
-        self.targets = np.concatenate([self.targets, softmax(answers)])
+        found = np.stack([self._disturbed(*pair) for pair in zip(rows, shares, strict=True)])
+        unsure = np.sqrt(found.var(1).sum(1))
+        sign = np.where(unsure >= UNCERTAIN, 1, -1)
+        mixes = np.stack([1 - sign * unsure, 1 + sign * unsure], axis=1).astype(np.float32)
+        self.targets = np.concatenate([self.targets, found.mean(1)])
         self.mixes = np.concatenate([self.mixes, mixes])
-        return answers
+        return self.source.logits(self._adapt(self.teacher, rows, mixes), shares)
 
     def learn(self, rows: Floats, shares: Floats) -> None:
         """See `BatchPolicy`."""
@@ -246,15 +249,11 @@ class Vida(BatchPolicy):
         high = rows @ parts["high down"] @ parts["high up"]
         return np.asarray(rows + mixes[:, :1] * low + mixes[:, 1:] * high, np.float32)
 
-    def _mix(self, row: Floats, share: np.floating) -> tuple[float, float]:
-        """Return the weights of both adapters for a row: how far the teacher's probabilities on
-        disturbed copies are from their mean decides which counts more."""
+    def _disturbed(self, row: Floats, share: np.floating) -> Doubles:
+        """Return the teacher's probabilities [copies, labels] on disturbed copies of a row."""
         copies = disturb(row, VIDA_COPIES, self.source, self.random)
-        even = np.ones((VIDA_COPIES, 2), np.float32)
-        adapted = self._adapt(self.teacher, copies, even)
-        found = softmax(self.source.logits(adapted, np.repeat(share, VIDA_COPIES)))
-        unsure = float(np.sqrt(found.var(0).sum()))
-        return (1 - unsure, 1 + unsure) if unsure >= UNCERTAIN else (1 + unsure, 1 - unsure)
+        adapted = self._adapt(self.teacher, copies, np.ones((VIDA_COPIES, 2), np.float32))
+        return softmax(self.source.logits(adapted, np.repeat(share, VIDA_COPIES)))
 
     def own_bytes_max(self) -> int:
         """See `HeadPolicy`: student and teacher, the moments of Adam, and a batch's answers."""
