@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
@@ -37,7 +38,7 @@ PICTURE_HOMES: Final[Mapping[str, Sequence[str]]] = {
 } | dict.fromkeys(("severity 3 correlated", "severity 5 correlated", "mixed correlated"), (PHOTO,))
 """Homes by protocol: 74 test streams with those of digits, as in the prototype."""
 QUICK_HOMES: Final[Mapping[str, Sequence[str]]] = {
-    protocol: (PHOTO,)
+    protocol: (PHOTO, ART) if protocol.startswith("same") else (PHOTO,)
     for protocol in PICTURE_HOMES
     if not protocol.startswith(("left out", "severity 3", "turning"))
 }
@@ -162,10 +163,12 @@ def _world(
 
 
 def _folder(data: Path | None, name: str) -> Path:
-    """Return the folder of a file; raises MissingError without it."""
+    """Return the folder of an archive; raises MissingError without it, or where it is cut off."""
     absent = missing(data, name)
     if absent or data is None:
         raise MissingError(absent)
+    if not zipfile.is_zipfile(data / name):
+        raise MissingError(f"skipped: {data / name} is no whole archive; copy it again")
     return data
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.adapt.pictures import PICTURES
+from benchmarks.adapt.run import run
 from benchmarks.adapt.sets import CIRCUITS, SETS, SKAB, WINDOW_S
 from benchmarks.ood.sounds import RATE_HZ, read_recording
 
@@ -37,6 +39,17 @@ def test_windows_of_the_circuit_have_the_state_of_most_of_their_seconds(circuit)
     for rows in world.domains.values():
         assert rows.features.shape == (count, 16)
         assert np.array_equal(rows.targets, faulty.astype(np.int64))
+
+
+@pytest.mark.parametrize(("name", "file"), [("pacs", PICTURES), ("circuit", SKAB)])
+def test_a_damaged_file_is_named(tmp_path, name, file):
+    """A file that is cut off is no traceback: the set is skipped, and the note says which file."""
+    (tmp_path / file).write_bytes(b"PK cut off")
+    report = run(tmp_path, quick=True, sets=(name,))
+    assert report.rows == ()
+    assert report.notes[1] == (
+        f"{name}: skipped: {tmp_path / file} is no whole archive; copy it again"
+    )
 
 
 def test_a_wav_file_is_read_as_mono_at_the_rate_of_the_encoder(tmp_path):
