@@ -6,7 +6,7 @@ import os
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +28,10 @@ LEVELS: Final = (3, 5)
 """Their severities."""
 CORRUPTED: Final = (0, 1)
 """Domains that are corrupted: photo and art."""
+ALL_CORRUPTED: Final = tuple(
+    (domain, kind, level) for domain in CORRUPTED for kind in KINDS for level in LEVELS
+)
+"""Every corruption: domain, kind and severity."""
 
 Bytes = NDArray[np.uint8]
 
@@ -62,8 +66,11 @@ class PictureFile:
             return np.asarray(image.convert("RGB"))
 
 
-def encode_pictures(data: Path, *, corruptions: bool = True) -> EncodedPictures:
-    """Read the features of all pictures from the cache, and encode those that are not there."""
+def encode_pictures(
+    data: Path, corrupted: Iterable[tuple[int, str, int]] = ALL_CORRUPTED
+) -> EncodedPictures:
+    """Read the features of all pictures, and of corrupted ones, from the cache, and encode those
+    that are not there."""
     pictures = PictureFile(data / PICTURES)
     card = encoder.shipped_card(MODEL)
     cache = cache_folder() / f"adapt-{card.fingerprint[:16]}"
@@ -82,20 +89,20 @@ def encode_pictures(data: Path, *, corruptions: bool = True) -> EncodedPictures:
         return np.asarray(made, np.uint8)
 
     whole = part("clean", np.arange(len(pictures.label)), lambda pixels, _: pixels)
-    corrupted = {}
-    for domain in CORRUPTED if corruptions else ():
-        rows = np.flatnonzero(pictures.domain == domain)
-        for kind in KINDS:
-            for level in LEVELS:
-                corrupted[domain, kind, level] = part(
-                    f"{pictures.domains[domain]}-{kind}-{level}", rows, _corrupter(kind, level)
-                )
+    found = {
+        (domain, kind, level): part(
+            f"{pictures.domains[domain]}-{kind}-{level}",
+            np.flatnonzero(pictures.domain == domain),
+            _corrupter(kind, level),
+        )
+        for domain, kind, level in corrupted
+    }
     return EncodedPictures(
         features=whole,
         label=pictures.label,
         domain=pictures.domain,
         domains=pictures.domains,
-        corrupted=corrupted,
+        corrupted=found,
         spans=tuple((span.start, span.stop) for span in card.slices),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,24 +13,31 @@ from edge.sim.adaptation import (
     POLICIES,
     PolicyLine,
     PolicyOutcome,
+    StreamPlan,
     best_published,
     gain_where,
+    plan_streams,
     run_policies,
+    source_of,
     summarise_policies,
 )
 
 from ..ood.sets import MissingError
 from ..report import BenchmarkReport, BenchmarkRow
+from .serving import DEFAULT, ServingCost, measure_serving
 from .sets import ART, CARTOON, PHOTO, SETS
 
 SEEDS: Final = (0, 1, 2)
 """Seeds of sources and streams."""
-OURS: Final = "auto"
-"""The product's own policy."""
-QUICK: Final = ("source", "mean", "alpha-bn", "cafa", "lame", "label shift", "t3a", "tent", OURS)
+QUICK: Final = ("source", "mean", "alpha-bn", "cafa", "lame", "label shift", "t3a", "tent", DEFAULT)
 """Policies of a quick run."""
-CORRUPT: Final = ("severity", "turning")
-"""How the names of protocols with corruptions begin."""
+GAINS: Final[Mapping[str, tuple[str, ...]]] = {
+    "runs_gain": ("runs",),
+    "same_gain": ("same",),
+    "corrupt_gain": ("severity", "turning"),
+    "mixed_gain": ("mixed",),
+}
+"""Gains of the summary, by how the names of their protocols begin."""
 HEADLINE: Final = ("pacs", "digits")
 """Sets whose test streams are the summary's: those of the evidence.  Others are reported apart."""
 PLACES: Final = {"art": ART, "cartoon": CARTOON, "sketch": "sketch"}
@@ -38,13 +45,18 @@ PLACES: Final = {"art": ART, "cartoon": CARTOON, "sketch": "sketch"}
 
 
 def run(data: Path | None, *, quick: bool = False, sets: Sequence[str] = ()) -> BenchmarkReport:
-    """Compare on all sets or some.  Quick: one seed, few policies, no corruptions.
+    """Compare on all sets or some.  Quick: one seed, few policies, two corruptions.
 
-    Cost: minutes for a quick run; about an hour for all, the encoding of pictures not counted.
+    Cost: a minute or two for a quick run; about an hour for all, the encoding of pictures not
+    counted.  Raises SystemExit for a set that does not exist.
     """
+    unknown = [name for name in sets if name not in SETS]
+    if unknown:
+        raise SystemExit(f"adapt: unknown set {unknown[0]!r}, expected some of {', '.join(SETS)}")
     names = [name for name in (QUICK if quick else POLICIES) if name in POLICIES]
     seeds = SEEDS[:1] if quick else SEEDS
     outcomes: list[PolicyOutcome] = []
+    costs: tuple[ServingCost, ...] = ()
     notes = []
     with threadpool_limits(1):
         for name in sets or SETS:
@@ -53,13 +65,25 @@ def run(data: Path | None, *, quick: bool = False, sets: Sequence[str] = ()) -> 
             except MissingError as reason:
                 notes.append(f"{name}: {reason}")
             else:
+                costs = costs or measure_plan(plan, names, seeds[0])
                 outcomes += run_policies([plan], names, seeds)
     notes.append(f"seeds {', '.join(map(str, seeds))}; figures of test streams, but for dev rows")
-    return make_report(outcomes, notes)
+    return make_report(outcomes, costs, notes)
 
 
-def make_report(outcomes: Sequence[PolicyOutcome], notes: Sequence[str] = ()) -> BenchmarkReport:
-    """Return the report of some outcomes."""
+def measure_plan(plan: StreamPlan, names: Sequence[str], seed: int) -> tuple[ServingCost, ...]:
+    """Return what policies cost one sample at a time, on the first stream of a plan."""
+    world = plan.world(seed)
+    stream = next(plan_streams(world, seed, plan.homes))
+    return measure_serving(source_of(world, stream), stream, names, seed)
+
+
+def make_report(
+    outcomes: Sequence[PolicyOutcome],
+    costs: Sequence[ServingCost] = (),
+    notes: Sequence[str] = (),
+) -> BenchmarkReport:
+    """Return the report of some outcomes.  Accuracies are fractions, gains are points."""
     parts = {"": [one for one in outcomes if one.world in HEADLINE and not one.development]}
     parts["dev, "] = [one for one in outcomes if one.development]
     for world in dict.fromkeys(one.world for one in outcomes if one.world not in HEADLINE):
@@ -68,9 +92,12 @@ def make_report(outcomes: Sequence[PolicyOutcome], notes: Sequence[str] = ()) ->
     streams = len({key for line in lines[""] for key in line.gains})
     return BenchmarkReport(
         "adapt",
-        tuple(row for prefix, found in lines.items() for row in _rows(found, prefix)),
-        summarise_adaptation(lines[""], outcomes),
-        (f"{streams} test streams", *notes),
+        (
+            *(row for prefix, found in lines.items() for row in _rows(found, prefix)),
+            *(row for cost in costs for row in _cost_rows(cost)),
+        ),
+        summarise_adaptation(lines[""], outcomes, costs),
+        (f"{streams} test streams; gains in points, accuracies as fractions", *notes),
     )
 
 
@@ -78,32 +105,41 @@ def _rows(lines: Sequence[PolicyLine], prefix: str) -> Iterator[BenchmarkRow]:
     for line in lines:
         worlds = dict.fromkeys(world for world, _, _ in line.gains)
         for protocol, accuracy in line.accuracies.items():
-            yield BenchmarkRow(line.policy, f"{prefix}{protocol}", accuracy)
+            yield BenchmarkRow(line.policy, f"{prefix}{protocol}", accuracy / 100)
+            spread = line.spreads[protocol]
+            if spread is not None:
+                yield BenchmarkRow(line.policy, f"{prefix}{protocol}, sd", spread / 100)
         for world in worlds:
             gains = [gain for key, gain in line.gains.items() if key[0] == world]
-            yield BenchmarkRow(line.policy, f"{prefix}gain, {world}", float(np.mean(gains)))
-        yield BenchmarkRow(line.policy, f"{prefix}gain", line.gain)
-        yield BenchmarkRow(line.policy, f"{prefix}worst stream", line.worst)
+            yield BenchmarkRow(line.policy, f"{prefix}gain points, {world}", float(np.mean(gains)))
+        yield BenchmarkRow(line.policy, f"{prefix}gain points", line.gain)
+        if line.gain_spread is not None:
+            yield BenchmarkRow(line.policy, f"{prefix}gain points, sd", line.gain_spread)
+        yield BenchmarkRow(line.policy, f"{prefix}worst stream, points", line.worst)
         yield BenchmarkRow(line.policy, f"{prefix}streams losing half a point", float(line.lost))
-        yield BenchmarkRow(line.policy, f"{prefix}us a sample", line.us)
         yield BenchmarkRow(line.policy, f"{prefix}bytes", float(line.nbytes))
 
 
+def _cost_rows(cost: ServingCost) -> Iterator[BenchmarkRow]:
+    yield BenchmarkRow(cost.policy, "us a sample", cost.us)
+    if cost.solve_us:
+        yield BenchmarkRow(cost.policy, "us a solution beside serving", cost.solve_us)
+
+
 def summarise_adaptation(
-    lines: Sequence[PolicyLine], outcomes: Sequence[PolicyOutcome]
+    lines: Sequence[PolicyLine],
+    outcomes: Sequence[PolicyOutcome],
+    costs: Sequence[ServingCost] = (),
 ) -> dict[str, float]:
-    """Return the figures of the summary, of what was measured."""
+    """Return the figures of the summary, of what was measured: gains in points, photo_to_* as
+    fractions of the last third of a stream."""
     found: dict[str, float] = {}
-    ours = next((line for line in lines if line.policy == OURS), None)
+    ours = next((line for line in lines if line.policy == DEFAULT), None)
     if ours is not None:
         found["gain_mean_points"] = ours.gain
         found["gain_worst_stream_points"] = ours.worst
         found["streams_losing_half_point"] = float(ours.lost)
-        for key, protocols in (
-            ("runs_gain", ("runs",)),
-            ("same_gain", ("same",)),
-            ("corrupt_gain", CORRUPT),
-        ):
+        for key, protocols in GAINS.items():
             gain = gain_where(ours, protocols)
             if gain is not None:
                 found[key] = gain
@@ -111,14 +147,17 @@ def summarise_adaptation(
             last = [
                 one.last
                 for one in outcomes
-                if (one.policy, one.stream, one.protocol) == (OURS, f"{PHOTO} > {place}", "iid")
+                if (one.policy, one.stream, one.protocol) == (DEFAULT, f"{PHOTO} > {place}", "iid")
             ]
             if last:
-                found[f"photo_to_{short}"] = float(np.mean(last))
-        found["us_per_sample"] = ours.us
-        found["bytes_per_domain"] = float(ours.nbytes)
+                found[f"photo_to_{short}"] = float(np.mean(last)) / 100
     best = best_published(lines)
     if best is not None:
         found["best_published_gain"] = best.gain
         found["best_published_worst"] = best.worst
+    for cost in costs:
+        if cost.policy == DEFAULT:
+            found["us_per_sample"] = cost.us
+            found["us_per_solution"] = cost.solve_us
+            found["bytes_per_domain"] = float(cost.nbytes)
     return found

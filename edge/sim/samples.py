@@ -70,6 +70,11 @@ def _read(coded: bytes) -> SampleSet:
                 "check the path; relative paths start at the scenario's folder, then at the folder"
                 f" in {DATA_VARIABLE}",
             )
+    if not samples.labels:
+        raise ConfigError(
+            f"reading samples from {domain.source}: expected samples, found none",
+            f"put images ({', '.join(SUFFIXES)}) into a folder for each class, or check `where`",
+        )
     kept = [
         row
         for row, label in enumerate(samples.labels)

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -202,12 +202,15 @@ class PolicyScenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return self.home or next(iter(self.domains))
 
 
+POLICY_KEYS: Final = frozenset({"policy", "protocol", "home"})
+"""Keys that only a PolicyScenario has."""
+
 AnyScenario = Scenario | LinkScenario | PolicyScenario
 
 
 def load_scenario(path: str | os.PathLike[str]) -> AnyScenario:
-    """Read a scenario file; one with a table [links] is a LinkScenario, one with the key policy a
-    PolicyScenario.
+    """Read a scenario file; one with a table [links] is a LinkScenario, one with the keys policy,
+    protocol or home a PolicyScenario.
 
     Relative sources start at the file's folder, then at the folder in AURICLE_DATA.  Raises
     ConfigError for an unreadable file and for every unknown key or invalid value, with the nearest
@@ -222,7 +225,7 @@ def load_scenario(path: str | os.PathLike[str]) -> AnyScenario:
         raise ConfigError(f"reading scenario {path}: {error}", "correct the TOML") from error
     if isinstance(content, dict) and "links" in content:
         return _convert(content, LinkScenario, str(path))
-    if isinstance(content, dict) and "policy" in content:
+    if isinstance(content, dict) and not POLICY_KEYS.isdisjoint(content):
         return _resolved(_convert(content, PolicyScenario, str(path)), path.parent)
     return _resolved(parse_scenario(content, str(path)), path.parent)
 

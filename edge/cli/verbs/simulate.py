@@ -164,7 +164,7 @@ def _compare_unlearners(
 
 def _compare_policies(scenario: Any, seeds: tuple[int, ...], out: Path, *, as_json: bool) -> None:
     """Show the accuracy of each policy by protocol, and its gains over the source."""
-    from ...sim.adaptation import compare_policies, format_spread
+    from ...sim.adaptation import compare_policies, format_spread, split_protocols
 
     with _steps() as progress:
         report = compare_policies(scenario, seeds, out, progress)
@@ -176,10 +176,9 @@ def _compare_policies(scenario: Any, seeds: tuple[int, ...], out: Path, *, as_js
         views.show_json({"file": str(report.file), "policies": figures})
         return
     streams = len(report.lines[0].gains)
-    views.say(f"{report.title}: {streams} streams without labels, percent right")
-    protocols = tuple(report.lines[0].accuracies)
-    for at in range(0, len(protocols), COLUMNS_MAX):
-        shown = protocols[at : at + COLUMNS_MAX]
+    counted = f"{streams} {'stream' if streams == 1 else 'streams'}"
+    views.say(f"{report.title}: {counted} without labels, percent right")
+    for shown in split_protocols(report.lines, COLUMNS_MAX):
         rows = (
             (
                 line.policy,
@@ -188,18 +187,22 @@ def _compare_policies(scenario: Any, seeds: tuple[int, ...], out: Path, *, as_js
             for line in report.lines
         )
         views.show_table(("policy", *shown), rows)
+    if report.absent:
+        views.say(report.absent)
+    views.say("\ngain over the source, in points")
     totals = (
         (
             line.policy,
             format_spread(line.gain, line.gain_spread),
             f"{line.worst:.1f}",
-            line.lost,
+            line.worst_stream,
+            f"{line.lost} of {streams}",
             f"{line.us:.0f}",
             f"{line.nbytes / 1024:.0f}",
         )
         for line in report.lines
     )
-    names = ("policy", "mean gain", "worst stream", "streams that lose", "µs", "KiB")
+    names = ("policy", "mean gain", "worst", "worst stream", "streams that lose", "µs", "KiB")
     views.show_table(names, totals)
     views.say(f"report {report.page}")
 

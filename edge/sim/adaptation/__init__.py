@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .comparison import PolicyReport, compare_policies, format_spread
+    from .comparison import PolicyReport, compare_policies, format_spread, split_protocols
     from .digits import digits_world
     from .kinds import POLICIES
     from .protocols import PROTOCOLS, AdaptationStream, AdaptationWorld, Change
     from .source_model import LabelledRows, SourceModel, solve_source
     from .summary import PolicyLine, best_published, gain_where, summarise_policies
-    from .trial import PolicyOutcome, StreamPlan, plan_streams, run_policies
+    from .trial import PolicyOutcome, StreamPlan, plan_streams, run_policies, source_of
 else:
     __getattr__ = lazy_names(
         __name__,
         {
-            "comparison": ("PolicyReport", "compare_policies", "format_spread"),
+            "comparison": ("PolicyReport", "compare_policies", "format_spread", "split_protocols"),
             "digits": ("digits_world",),
             "kinds": ("POLICIES",),
             "protocols": ("PROTOCOLS", "AdaptationStream", "AdaptationWorld", "Change"),
             "source_model": ("LabelledRows", "SourceModel", "solve_source"),
             "summary": ("PolicyLine", "best_published", "gain_where", "summarise_policies"),
-            "trial": ("PolicyOutcome", "StreamPlan", "plan_streams", "run_policies"),
+            "trial": ("PolicyOutcome", "StreamPlan", "plan_streams", "run_policies", "source_of"),
         },
     )
 
@@ -51,5 +51,7 @@ __all__ = [
     "plan_streams",
     "run_policies",
     "solve_source",
+    "source_of",
+    "split_protocols",
     "summarise_policies",
 ]

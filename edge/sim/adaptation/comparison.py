@@ -1,7 +1,7 @@
 """Runs the policies of a scenario and writes the report: a table and one plot."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,24 +13,27 @@ from ...pages import environment
 from ...plots import FAINT, GOOD, INK, KNOWN, NEW, open_figure, render_svg
 from ..scenarios import PolicyScenario
 from ..sweep import write_file
-from .scenario_world import choose_policies, plan_scenario
+from .scenario_world import choose_policies, explain_absent, plan_scenario
 from .summary import SOURCE, PolicyLine, best_published, summarise_policies
 from .trial import CURVE_POINTS, Advance, PolicyOutcome, run_policies
 
 ADAPTATION_FORMAT: Final = 1
 """Version of adaptation.json; docs/explanation/policies.md describes it."""
+COLUMNS_MAX: Final = 7
+"""Protocols in one table of the page, so that it fits without scrolling."""
 MEAN, OURS = "mean", "auto"
 """Policies with a colour of their own, beside the source and the best published one."""
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyReport:
-    """The result of a comparison.  lines: a variant of the scenario each; file, page:
-    adaptation.json and report.html, None without a folder."""
+    """The result of a comparison.  lines: a policy each; absent: why protocols that the scenario
+    names have no stream; file, page: adaptation.json and report.html, None without a folder."""
 
     title: str
     outcomes: tuple[PolicyOutcome, ...] = field(repr=False)
     lines: tuple[PolicyLine, ...]
+    absent: str = ""
     file: Path | None = None
     page: Path | None = None
 
@@ -50,35 +53,38 @@ def compare_policies(
     names = choose_policies(scenario)
     unique = tuple(dict.fromkeys(seeds))
     outcomes = run_policies([plan_scenario(scenario)], names, unique, progress)
+    absent = explain_absent(scenario, {one.protocol for one in outcomes})
     if not outcomes:
         raise ConfigError(
-            f"comparing policies on {scenario.title!r}: no protocol fits the domains",
+            f"comparing policies on {scenario.title!r}: no protocol fits the domains"
+            + (f" ({absent})" if absent else ""),
             "add a second domain, or name the protocol `same iid`",
         )
-    lines = summarise_policies(outcomes)
-    file = page = None
-    if out is not None:
-        file, page = write_policies(outcomes, lines, out, scenario.title)
-    return PolicyReport(scenario.title, outcomes, lines, file, page)
+    report = PolicyReport(scenario.title, outcomes, summarise_policies(outcomes), absent)
+    return report if out is None else write_policies(report, out)
 
 
-def write_policies(
-    outcomes: Sequence[PolicyOutcome], lines: Sequence[PolicyLine], folder: Path, title: str
-) -> tuple[Path, Path]:
-    """Write both files atomically; return their paths."""
+def write_policies(report: PolicyReport, folder: Path) -> PolicyReport:
+    """Write both files atomically; return the report with their paths."""
+    lines = report.lines
     content = {
         "format": ADAPTATION_FORMAT,
-        "title": title,
+        "title": report.title,
         "policies": [_plain(line) for line in lines],
-        "outcomes": outcomes,
+        "outcomes": report.outcomes,
     }
     page = environment("edge.sim").get_template("policies.html")
     text = page.render(
-        title=title,
-        lead=_lead(outcomes),
-        plot=draw_policies(outcomes, lines),
-        names=("Policy", *_protocols(lines), "Gain", "Worst stream", "Lost", "µs", "KiB"),
-        rows=[_row(line, _protocols(lines)) for line in lines],
+        title=report.title,
+        lead=_lead(report),
+        plot=draw_policies(report.outcomes, lines),
+        sentence=_sentence(lines),
+        names=("Policy", "Mean gain", "Worst stream", "its gain", "Streams that lose", "µs", "KiB"),
+        totals=[_totals(line) for line in lines],
+        tables=[
+            (("Policy", *shown), [_row(line, shown) for line in lines])
+            for shown in split_protocols(lines)
+        ],
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -89,16 +95,13 @@ def write_policies(
         raise ConfigError(
             f"writing the comparison to {folder}: {error.strerror}", "choose a writable folder"
         ) from error
-    return file, written
+    return replace(report, file=file, page=written)
 
 
 def draw_policies(outcomes: Sequence[PolicyOutcome], lines: Sequence[PolicyLine]) -> str:
     """Draw the accuracy of all policies over their streams, one line each, as SVG: the source, the
     plain mean, the best published policy and the product's own in colour."""
-    best = best_published(lines)
-    colours = {SOURCE: INK, MEAN: KNOWN, OURS: GOOD}
-    if best is not None:
-        colours[best.policy] = NEW
+    colours = _colours(lines)
     at = (np.arange(CURVE_POINTS) + 0.5) * 100 / CURVE_POINTS
     with open_figure((10.4, 4.2), 1) as (figure, (axes,)):
         for line in sorted(lines, key=lambda one: one.policy in colours):
@@ -110,13 +113,31 @@ def draw_policies(outcomes: Sequence[PolicyOutcome], lines: Sequence[PolicyLine]
                 color=colours.get(line.policy, FAINT),
                 linewidth=2.0 if known else 0.8,
                 alpha=1.0 if known else 0.6,
-                label=line.policy if known else None,
+                label=_named(line.policy, lines) if known else None,
             )
         axes.set_xlabel("part of the stream shown, %")
         axes.set_ylabel("right, %")
         axes.set_title("Accuracy over the streams")
-        axes.legend(loc="lower right")
+        figure.legend(loc="outside right center")
         return render_svg(figure, "policies")
+
+
+def _colours(lines: Sequence[PolicyLine]) -> dict[str, str]:
+    """Return the policies that have a colour of their own."""
+    best = best_published(lines)
+    return {SOURCE: INK, MEAN: KNOWN, OURS: GOOD} | ({} if best is None else {best.policy: NEW})
+
+
+def _named(policy: str, lines: Sequence[PolicyLine]) -> str:
+    """Return the name of a policy in the legend."""
+    best = best_published(lines)
+    return f"{policy}\n(best published)" if best and best.policy == policy else policy
+
+
+def _sentence(lines: Sequence[PolicyLine]) -> str:
+    others = {line.policy for line in lines} - _colours(lines).keys()
+    grey = "; grey ones are the other policies" if others else ""
+    return f"Each line is a policy, the mean over all streams and seeds{grey}."
 
 
 def format_spread(mean: float, spread: float | None) -> str:
@@ -124,29 +145,40 @@ def format_spread(mean: float, spread: float | None) -> str:
     return f"{mean:.1f}" if spread is None else f"{mean:.1f} ± {spread:.1f}"
 
 
-def _protocols(lines: Sequence[PolicyLine]) -> tuple[str, ...]:
-    return tuple(lines[0].accuracies)
+def split_protocols(
+    lines: Sequence[PolicyLine], most: int = COLUMNS_MAX
+) -> tuple[tuple[str, ...], ...]:
+    """Return the protocols in parts of about one size that fit a table."""
+    names = tuple(lines[0].accuracies)
+    parts = np.array_split(np.arange(len(names)), -(-len(names) // most))
+    return tuple(tuple(names[at] for at in part) for part in parts)
 
 
 def _row(line: PolicyLine, protocols: Sequence[str]) -> tuple[str, ...]:
+    spread = (format_spread(line.accuracies[name], line.spreads[name]) for name in protocols)
+    return line.policy, *spread
+
+
+def _totals(line: PolicyLine) -> tuple[str, ...]:
     return (
         line.policy,
-        *(format_spread(line.accuracies[name], line.spreads[name]) for name in protocols),
         format_spread(line.gain, line.gain_spread),
+        line.worst_stream,
         f"{line.worst:.1f}",
-        f"{line.lost}",
+        f"{line.lost} of {len(line.gains)}",
         f"{line.us:.0f}",
         f"{line.nbytes / 1024:.0f}",
     )
 
 
-def _lead(outcomes: Sequence[PolicyOutcome]) -> str:
-    streams = len({(one.stream, one.protocol) for one in outcomes})
-    seeds = len({one.seed for one in outcomes})
-    return (
-        f"Percent right on {streams} unlabelled streams, {seeds}"
-        f" {'seed' if seeds == 1 else 'seeds'}; gains in points over the source."
+def _lead(report: PolicyReport) -> str:
+    streams = len(report.lines[0].gains)
+    seeds = len({one.seed for one in report.outcomes})
+    lead = (
+        f"Percent right on {streams} unlabelled {'stream' if streams == 1 else 'streams'},"
+        f" {seeds} {'seed' if seeds == 1 else 'seeds'}; gains in points over the source."
     )
+    return f"{lead} {report.absent[:1].upper()}{report.absent[1:]}." if report.absent else lead
 
 
 def _plain(line: PolicyLine) -> dict[str, Any]:

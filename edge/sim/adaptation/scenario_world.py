@@ -1,6 +1,6 @@
 """The world of a scenario: its samples, encoded, with the corruptions that protocols ask for."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..scenarios import VECTOR, PolicyScenario, suggest
 from ..sweep import make_card
 from .kinds import POLICIES
 from .protocols import PROTOCOLS, WORST, AdaptationWorld, Change
+from .sensor_changes import LEVEL, change_sensor
 from .source_model import Bytes, LabelledRows, seeded
 from .trial import StreamPlan
 
@@ -22,7 +23,16 @@ CLASS_ROWS_MIN: Final = 10
 CLASSES_MIN: Final = 2
 """Fewest classes: with one there is nothing to tell apart."""
 
-Read = Callable[[int], Any]
+NEEDS: Final = {
+    "left out": "three domains",
+    "open set": "a second domain and three classes",
+    "changes": 'the encoder "vector"',
+    "severity": "samples that corruptions can change",
+    "turning": "samples that corruptions can change",
+}
+"""What protocols need of a scenario, by how their names begin."""
+OTHER_NEED: Final = "a second domain"
+"""What the other protocols need."""
 
 
 def choose_policies(scenario: PolicyScenario) -> tuple[str, ...]:
@@ -43,9 +53,22 @@ def plan_scenario(scenario: PolicyScenario) -> StreamPlan:
     return StreamPlan(lambda _: world, homes)
 
 
+def explain_absent(scenario: PolicyScenario, shown: Collection[str]) -> str:
+    """Return why protocols that a scenario names have no stream, nothing where all have one."""
+    protocols = _names(scenario.title, "protocol", scenario.protocol, PROTOCOLS)
+    if len(protocols) == len(PROTOCOLS):
+        return ""
+    needs: dict[str, list[str]] = {}
+    for name in protocols:
+        if name not in shown:
+            found = next((need for key, need in NEEDS.items() if name.startswith(key)), OTHER_NEED)
+            needs.setdefault(found, []).append(name)
+    return "; ".join(f"no stream for {', '.join(n)}: needs {need}" for need, n in needs.items())
+
+
 def read_world(scenario: PolicyScenario, protocols: Sequence[str]) -> AdaptationWorld:
     """Read and encode the samples of a scenario; corruptions of the home where protocols name
-    their severities."""
+    their severities, and changes of a sensor where they name those."""
     card = make_card(scenario)
     sets = {name: _drawn(name, scenario) for name in scenario.domains}
     labels = _shared_labels(scenario.title, {name: one for name, (one, _) in sets.items()})
@@ -65,6 +88,9 @@ def read_world(scenario: PolicyScenario, protocols: Sequence[str]) -> Adaptation
         change: encode_cached(card, _change_all(home_payloads, change, spread))
         for change in _changes(protocols, vectors=vectors)
     }
+    if vectors and any(name.startswith("changes") for name in protocols):
+        home = domains[scenario.first_domain].features
+        changed |= change_sensor(home / LEVEL, home.shape[1], 0)
     return AdaptationWorld(
         name=scenario.title,
         domains=domains,
@@ -154,7 +180,7 @@ def _names(
         if name not in table:
             raise ConfigError(
                 f"reading scenario {title!r}: {key} is {name!r}, expected one of"
-                f" {', '.join(table)}",
+                f" {', '.join(map(repr, table))}",
                 suggest(name, tuple(table)),
             )
     return names

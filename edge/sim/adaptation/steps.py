@@ -38,7 +38,7 @@ class Adam:
         self.mean, self.square = np.zeros(shape), np.zeros(shape)
         self.steps, self.rate = 0, rate
 
-    def __call__(self, gradient: Doubles) -> Doubles:
+    def __call__(self, gradient: NDArray[np.floating]) -> Doubles:
         """Return what to subtract."""
         first, second, tiny = ADAM
         self.steps += 1

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from .policy import NUMBER_BYTES, TINY, BatchPolicy, unit_rows
-from .source_model import Doubles, Floats, seeded, softmax
+from .policy import BATCH, NUMBER_BYTES, TINY, BatchPolicy, unit_rows
+from .source_model import Doubles, Floats, SourceModel, seeded, softmax
 from .steps import RATE, Adam, AffinePolicy
 
 TEACHER_MEMORY = 0.99
@@ -36,13 +36,21 @@ LOW_RANK, HIGH_RANK = 1, 128
 VIDA_RATE = 1e-4
 """Step of ViDA: between the rates of the authors' code."""
 VIDA_COPIES = 6
-"""Disturbed copies from which ViDA takes its uncertainty: its authors take 10."""
+"""Disturbed copies from which ViDA takes a sample's uncertainty: its authors take 10."""
 UNCERTAIN = 0.2
 """Uncertainty from which ViDA trusts the high-rank adapter more: its authors' threshold."""
 SLOW = 0.1
 """Step of the agnostic prompt relative to the specific one.  From the prototype."""
 SENSITIVITY_WEIGHT = 10.0
 """How strongly sensitive columns of the agnostic prompt are held.  From the prototype."""
+
+
+def disturb(row: Floats, copies: int, source: SourceModel, random: np.random.Generator) -> Floats:
+    """Return disturbed copies of a row [copies, columns]: some columns dropped, noise in all."""
+    shape = (copies, len(row))
+    noise = random.standard_normal(shape, np.float32) * np.sqrt(source.within)
+    kept = random.random(shape, np.float32) >= DROPPED
+    return np.asarray(row * kept + np.float32(NOISE) * noise)
 
 
 class TeacherPolicy(AffinePolicy):
@@ -56,20 +64,13 @@ class TeacherPolicy(AffinePolicy):
         self.teacher_scale, self.teacher_shift = self.scale.copy(), self.shift.copy()
         self.random = seeded("teacher", self.seed)
 
-    def disturb(self, row: Floats, copies: int) -> Floats:
-        """Return disturbed copies of a row [copies, columns]."""
-        shape = (copies, len(row))
-        noise = self.random.standard_normal(shape, np.float32) * np.sqrt(self.source.within)
-        kept = self.random.random(shape, np.float32) >= DROPPED
-        return np.asarray(row * kept + np.float32(NOISE) * noise)
-
     def teach(self, rows: Floats, shares: Floats, copies: int) -> Iterator[Doubles]:
         """Yield the teacher's mean logits on disturbed copies of each row."""
         for row, share in zip(rows, shares, strict=True):
             found = self.logits_with(
                 self.teacher_scale,
                 self.teacher_shift,
-                self.disturb(row, copies),
+                disturb(row, copies, self.source, self.random),
                 np.repeat(share, copies),
             )
             yield found.mean(0).astype(np.float64)
@@ -121,7 +122,7 @@ class Cotta(TeacherPolicy):
 
     def own_bytes_max(self) -> int:
         """See `HeadPolicy`."""
-        return super().own_bytes_max() + NUMBER_BYTES * 16 * len(self.source.labels)
+        return super().own_bytes_max() + NUMBER_BYTES * BATCH * len(self.source.labels)
 
 
 class RobustMeanTeacher(TeacherPolicy):
@@ -146,7 +147,7 @@ class RobustMeanTeacher(TeacherPolicy):
     def learn(self, rows: Floats, shares: Floats) -> None:
         """See `BatchPolicy`."""
         source = self.source
-        copies = np.concatenate([self.disturb(row, 1) for row in rows])
+        copies = np.concatenate([disturb(row, 1, self.source, self.random) for row in rows])
         teacher = softmax(self.logits_with(self.teacher_scale, self.teacher_shift, rows, shares))
         by_scale, by_shift = self._contrast(rows, copies)
         at = self.random.integers(0, len(source.facts), REPLAYED)
@@ -192,16 +193,19 @@ def symmetric_slope(student: Doubles, teacher: Doubles) -> Doubles:
 
 class Vida(BatchPolicy):
     """ViDA (Liu, Yang, Jia, Zhang, Guo, Xu, Ni, Zhang and Zhang 2024, its adapters and
-    homeostasis): a low-rank and a high-rank adapter in parallel, weighed by the uncertainty of
-    disturbed copies; a teacher of slow averages answers and is followed."""
+    homeostasis): a low-rank and a high-rank adapter in parallel, of which a sample weighs the
+    high-rank one more where disturbed copies of it disagree; a teacher of slow averages answers.
+    The student follows its mean over those copies: its answer to the sample itself is the
+    student's at first, and would teach nothing.  Without the random restoration of the authors'
+    code."""
 
     aligned = True
-    passes = 2 * VIDA_COPIES + 2
+    passes = VIDA_COPIES + 2
 
     def reset(self) -> None:
         """See `AdaptationPolicy`."""
         super().reset()
-        columns = self.source.columns
+        columns, labels = self.source.columns, len(self.source.labels)
         random = seeded("vida", self.seed)
         self.student = {}
         for name, rank in (("low", LOW_RANK), ("high", HIGH_RANK)):
@@ -211,46 +215,51 @@ class Vida(BatchPolicy):
         self.teacher = {name: one.copy() for name, one in self.student.items()}
         self.steps = {name: Adam(one.shape, VIDA_RATE) for name, one in self.student.items()}
         self.random = random
+        self.targets, self.mixes = np.zeros((0, labels)), np.zeros((0, 2), np.float32)
 
     def predict(self, rows: Floats, shares: Floats) -> NDArray[np.floating]:
-        """See `BatchPolicy`: the teacher answers, both adapters alike."""
-        return self.source.logits(self._adapt(self.teacher, rows, (1.0, 1.0)), shares)
+        """See `BatchPolicy`: the teacher answers, its adapters weighed for each row."""
+        found = np.stack([self._disturbed(*pair) for pair in zip(rows, shares, strict=True)])
+        unsure = np.sqrt(found.var(1).sum(1))
+        sign = np.where(unsure >= UNCERTAIN, 1, -1)
+        mixes = np.stack([1 - sign * unsure, 1 + sign * unsure], axis=1).astype(np.float32)
+        self.targets = np.concatenate([self.targets, found.mean(1)])
+        self.mixes = np.concatenate([self.mixes, mixes])
+        return self.source.logits(self._adapt(self.teacher, rows, mixes), shares)
 
     def learn(self, rows: Floats, shares: Floats) -> None:
         """See `BatchPolicy`."""
-        found = np.stack([self._disturbed(rows, shares) for _ in range(VIDA_COPIES)])
-        unsure = float(np.sqrt(found.var(0).sum(1)).mean())
-        more, less = 1 + unsure, 1 - unsure
-        mix = (less, more) if unsure >= UNCERTAIN else (more, less)
-        student = softmax(self.source.logits(self._adapt(self.student, rows, mix), shares))
-        slope = (student - found.mean(0)) / len(rows)
+        adapted = self._adapt(self.student, rows, self.mixes)
+        slope = (softmax(self.source.logits(adapted, shares)) - self.targets) / len(rows)
         by_rows = (self.source.sharpness * (slope @ self.source.weights.T)).astype(np.float32)
         gradients = {}
-        for name, weight in zip(("low", "high"), mix, strict=True):
+        for at, name in enumerate(("low", "high")):
             down, up = self.student[f"{name} down"], self.student[f"{name} up"]
-            gradients[f"{name} down"] = weight * rows.T @ (by_rows @ up.T)
-            gradients[f"{name} up"] = weight * (rows @ down).T @ by_rows
+            weighed = self.mixes[:, at : at + 1] * by_rows
+            gradients[f"{name} down"] = rows.T @ (weighed @ up.T)
+            gradients[f"{name} up"] = (rows @ down).T @ weighed
         memory = np.float32(TEACHER_MEMORY)
         for name, gradient in gradients.items():
             self.student[name] -= self.steps[name](gradient).astype(np.float32)
             self.teacher[name] = memory * self.teacher[name] + (1 - memory) * self.student[name]
+        self.targets, self.mixes = self.targets[:0].copy(), self.mixes[:0].copy()
 
-    def _adapt(self, parts: dict[str, Floats], rows: Floats, mix: tuple[float, float]) -> Floats:
+    def _adapt(self, parts: dict[str, Floats], rows: Floats, mixes: Floats) -> Floats:
         low = rows @ parts["low down"] @ parts["low up"]
         high = rows @ parts["high down"] @ parts["high up"]
-        return np.asarray(rows + mix[0] * low + mix[1] * high, np.float32)
+        return np.asarray(rows + mixes[:, :1] * low + mixes[:, 1:] * high, np.float32)
 
-    def _disturbed(self, rows: Floats, shares: Floats) -> Doubles:
-        """Return the teacher's probabilities on a disturbed copy of each row."""
-        noise = self.random.standard_normal(rows.shape, np.float32) * np.sqrt(self.source.within)
-        kept = self.random.random(rows.shape, np.float32) >= DROPPED
-        copies = np.asarray(rows * kept + np.float32(NOISE) * noise)
-        return softmax(self.source.logits(self._adapt(self.teacher, copies, (1.0, 1.0)), shares))
+    def _disturbed(self, row: Floats, share: np.floating) -> Doubles:
+        """Return the teacher's probabilities [copies, labels] on disturbed copies of a row."""
+        copies = disturb(row, VIDA_COPIES, self.source, self.random)
+        adapted = self._adapt(self.teacher, copies, np.ones((VIDA_COPIES, 2), np.float32))
+        return softmax(self.source.logits(adapted, np.repeat(share, VIDA_COPIES)))
 
     def own_bytes_max(self) -> int:
-        """See `HeadPolicy`: student and teacher, and the moments of Adam."""
+        """See `HeadPolicy`: student and teacher, the moments of Adam, and a batch's answers."""
         numbers = 2 * (LOW_RANK + HIGH_RANK) * self.source.columns
-        return (2 * 4 + 2 * NUMBER_BYTES) * numbers + 10 * NUMBER_BYTES
+        waiting = BATCH * NUMBER_BYTES * (len(self.source.labels) + 1)
+        return (2 * 4 + 2 * NUMBER_BYTES) * numbers + 10 * NUMBER_BYTES + waiting
 
 
 class DomainPrompt(TeacherPolicy):
@@ -277,7 +286,8 @@ class DomainPrompt(TeacherPolicy):
         self.sensitivity = TEACHER_MEMORY * self.sensitivity + gradient**2
         held = 1 + SENSITIVITY_WEIGHT * self.sensitivity / (self.sensitivity.mean() + TINY)
         self.specific = self.specific - self.shift_step(gradient)
-        self.agnostic = self.agnostic - self.agnostic_step(gradient / held)
+        # The step is divided, not the gradient: Adam would undo that.
+        self.agnostic = self.agnostic - self.agnostic_step(gradient) / held
         self.shift = self.specific + self.agnostic
         self.follow()
 

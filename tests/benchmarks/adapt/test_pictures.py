@@ -10,16 +10,15 @@ import pytest
 pytest.importorskip("onnxruntime")
 Image = pytest.importorskip("PIL.Image")
 
-from benchmarks.adapt import pictures  # noqa: E402 - needs Pillow
 from benchmarks.adapt.pictures import PICTURES, encode_pictures  # noqa: E402 - needs Pillow
+
+CORRUPTED = tuple((domain, kind, 5) for domain in (0, 1) for kind in ("brightness", "jpeg"))
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A file with three small pictures, two of them photos, and an empty cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(pictures, "KINDS", ("brightness", "jpeg"))
-    monkeypatch.setattr(pictures, "LEVELS", (5,))
     random = np.random.default_rng(0)
     files = []
     for _ in range(3):
@@ -39,9 +38,9 @@ def folder(tmp_path, monkeypatch):
 
 def test_pictures_are_encoded_once(folder, monkeypatch):
     """A second run reads the same features from the cache, without the encoder."""
-    first = encode_pictures(folder)
+    first = encode_pictures(folder, CORRUPTED)
     monkeypatch.setattr("encoder.open_model", None)
-    second = encode_pictures(folder)
+    second = encode_pictures(folder, CORRUPTED)
     assert first.features.shape == (3, first.spans[-1][1])
     assert np.array_equal(first.features, second.features)
     assert first.corrupted.keys() == second.corrupted.keys()
@@ -52,7 +51,7 @@ def test_pictures_are_encoded_once(folder, monkeypatch):
 def test_corruptions_change_the_features_of_their_domain(folder):
     """Each domain that is corrupted has a row for each of its pictures, other than the clean
     one."""
-    found = encode_pictures(folder)
+    found = encode_pictures(folder, CORRUPTED)
     assert {key: len(rows) for key, rows in found.corrupted.items()} == {
         (0, "brightness", 5): 2,
         (0, "jpeg", 5): 2,
@@ -66,8 +65,8 @@ def test_corruptions_change_the_features_of_their_domain(folder):
 @pytest.mark.parametrize("kept", [0, 200])
 def test_a_damaged_cache_is_encoded_again(folder, kept):
     """A cached file that cannot be read, or has other rows, is replaced."""
-    before = encode_pictures(folder, corruptions=False)
+    before = encode_pictures(folder, ())
     (cached,) = (folder / "cache").rglob("clean.npz")
     cached.write_bytes(cached.read_bytes()[:kept] + b"no archive")
-    again = encode_pictures(folder, corruptions=False)
+    again = encode_pictures(folder, ())
     assert np.array_equal(before.features, again.features)

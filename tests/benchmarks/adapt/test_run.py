@@ -8,13 +8,14 @@ import pytest
 pytest.importorskip("sklearn.datasets")
 
 from benchmarks.adapt.pictures import PICTURES, EncodedPictures
-from benchmarks.adapt.run import make_report, run
+from benchmarks.adapt.run import make_report, measure_plan, run
 from benchmarks.adapt.sets import (
     DEVELOPMENT,
     DIGIT_HOMES,
     PICTURE_HOMES,
     picture_world,
 )
+from edge.core.adaptation import OPENING_BYTES_MAX
 from edge.sim.adaptation import digits_world, plan_streams, run_policies
 from edge.sim.adaptation.trial import StreamPlan
 
@@ -66,13 +67,41 @@ def test_without_data_every_missing_set_is_named() -> None:
 def test_a_quick_run_reports_policies_and_the_best_published_one() -> None:
     """On digits alone, the report has a row for each policy, and the summary its best peer."""
     report = run(None, quick=True, sets=("digits",))
-    gains = {row.method: row.value for row in report.rows if row.metric == "gain"}
+    gains = {row.method: row.value for row in report.rows if row.metric == "gain points"}
     assert gains["source"] == 0
     assert gains["mean"] > 5
     assert report.summary["best_published_gain"] == max(
         gain for name, gain in gains.items() if name not in ("source", "mean", "auto")
     )
-    assert report.notes[0] == "10 test streams"
+    assert report.notes[0].startswith("10 test streams;")
+    costs = {row.method: row.value for row in report.rows if row.metric == "us a sample"}
+    assert costs.keys() == gains.keys()
+    assert 0 < report.summary["us_per_sample"] == costs["auto"]
+    assert report.summary["us_per_solution"] > costs["auto"]
+    assert report.summary["bytes_per_domain"] <= OPENING_BYTES_MAX
+
+
+def test_rates_are_fractions_and_gains_points() -> None:
+    """Rows of accuracy and the summary's photo_to_* lie between 0 and 1; gains are points."""
+    world = picture_world(small_pictures())
+    plan = StreamPlan(lambda _: world, {"iid": ("photo", "art_painting")})
+    outcomes = run_policies([plan], ("auto", "mean"), (0, 1))
+    report = make_report(outcomes)
+    rows = {(row.method, row.metric): row.value for row in report.rows}
+    own = [one for one in outcomes if one.policy == "mean" and not one.development]
+    assert rows["mean", "iid"] == pytest.approx(np.mean([one.accuracy for one in own]) / 100)
+    by_seed = [np.mean([one.accuracy for one in own if one.seed == seed]) for seed in (0, 1)]
+    assert rows["mean", "iid, sd"] == pytest.approx(np.std(by_seed, ddof=1) / 100)
+    before = [one for one in outcomes if one.policy == "source" and not one.development]
+    gain = np.mean([one.accuracy for one in own]) - np.mean([one.accuracy for one in before])
+    assert rows["mean", "gain points"] == pytest.approx(gain)
+    assert 0 <= report.summary["photo_to_art"] <= 1
+
+
+def test_a_set_that_does_not_exist_is_named() -> None:
+    """A misspelt set ends the run before anything is measured, with the sets that exist."""
+    with pytest.raises(SystemExit, match="unknown set 'digit', expected some of pacs, digits"):
+        run(None, sets=("digit",))
 
 
 def test_the_summary_has_the_figures_of_the_default_policy() -> None:
@@ -83,9 +112,11 @@ def test_the_summary_has_the_figures_of_the_default_policy() -> None:
         "runs": ("art_painting",),
         "same iid": ("art_painting",),
         "turning": ("photo",),
+        "mixed iid": ("photo",),
     }
-    outcomes = run_policies([StreamPlan(lambda _: world, homes)], ("auto", "mean", "cafa"), (0,))
-    found = make_report(outcomes).summary
+    plan, names = StreamPlan(lambda _: world, homes), ("auto", "mean", "cafa")
+    outcomes = run_policies([plan], names, (0,))
+    found = make_report(outcomes, measure_plan(plan, names, 0)).summary
     assert set(found) == {
         "gain_mean_points",
         "gain_worst_stream_points",
@@ -93,12 +124,14 @@ def test_the_summary_has_the_figures_of_the_default_policy() -> None:
         "runs_gain",
         "same_gain",
         "corrupt_gain",
+        "mixed_gain",
         "photo_to_art",
         "photo_to_cartoon",
         "photo_to_sketch",
         "best_published_gain",
         "best_published_worst",
         "us_per_sample",
+        "us_per_solution",
         "bytes_per_domain",
     }
     sketch = [
@@ -106,7 +139,7 @@ def test_the_summary_has_the_figures_of_the_default_policy() -> None:
         for one in outcomes
         if (one.policy, one.stream) == ("auto", "photo > sketch") and one.protocol == "iid"
     ]
-    assert found["photo_to_sketch"] == pytest.approx(sketch[0])
+    assert found["photo_to_sketch"] == pytest.approx(sketch[0] / 100)
     fewer = make_report([one for one in outcomes if one.protocol == "iid"]).summary
     assert "runs_gain" not in fewer
 
@@ -116,5 +149,5 @@ def test_streams_of_development_stay_out_of_the_summary() -> None:
     world = picture_world(small_pictures())
     plan = StreamPlan(lambda _: world, {"iid": ("photo",)})
     report = make_report(run_policies([plan], ("mean",), (0,)))
-    assert report.notes[0] == "1 test streams"
+    assert report.notes[0].startswith("1 test streams;")
     assert {row.metric for row in report.rows} >= {"iid", "dev, iid"}

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.adapt.sets import CIRCUITS, SETS, SKAB, STEP_S, WINDOW_S
+from benchmarks.adapt.pictures import PICTURES
+from benchmarks.adapt.run import run
+from benchmarks.adapt.sets import CIRCUITS, SETS, SKAB, WINDOW_S
 from benchmarks.ood.sounds import RATE_HZ, read_recording
 
 SECONDS = 200
@@ -31,12 +33,23 @@ def test_windows_of_the_circuit_have_the_state_of_most_of_their_seconds(circuit)
     most of it is."""
     world = SETS["circuit"](circuit, quick=True).world(0)
     assert tuple(world.domains) == CIRCUITS
-    count = (SECONDS - WINDOW_S) // STEP_S + 1
-    starts = STEP_S * np.arange(count)
+    count = SECONDS // WINDOW_S
+    starts = WINDOW_S * np.arange(count)
     faulty = starts + WINDOW_S / 2 > SECONDS / 2
     for rows in world.domains.values():
         assert rows.features.shape == (count, 16)
         assert np.array_equal(rows.targets, faulty.astype(np.int64))
+
+
+@pytest.mark.parametrize(("name", "file"), [("pacs", PICTURES), ("circuit", SKAB)])
+def test_a_damaged_file_is_named(tmp_path, name, file):
+    """A file that is cut off is no traceback: the set is skipped, and the note says which file."""
+    (tmp_path / file).write_bytes(b"PK cut off")
+    report = run(tmp_path, quick=True, sets=(name,))
+    assert report.rows == ()
+    assert report.notes[1] == (
+        f"{name}: skipped: {tmp_path / file} is no whole archive; copy it again"
+    )
 
 
 def test_a_wav_file_is_read_as_mono_at_the_rate_of_the_encoder(tmp_path):

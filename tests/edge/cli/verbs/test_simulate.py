@@ -47,6 +47,42 @@ def test_a_scenario_of_policies_shows_a_table_over_the_seeds(tmp_path):
     assert (out / "adaptation.json").is_file()
 
 
+def test_protocols_that_do_not_fit_a_scenario_are_named(tmp_path):
+    """With one domain, the table shows what is left, and says what the others need."""
+    scenario = write_scenario(tmp_path, protocol='["iid", "runs", "left out iid", "same iid"]')
+    text = scenario.read_text("utf-8")
+    scenario.write_text(text[: text.index("[domains.second]")], "utf-8")
+    out = tmp_path / "report"
+    result = run("simulate", scenario, "--out", out)
+    assert result.exit_code == 0
+    assert ": 1 stream without labels" in result.stdout
+    assert "no stream for iid, runs: needs a second domain" in result.stdout
+    assert "no stream for left out iid: needs three domains" in result.stdout
+    assert "No stream for iid, runs" in (out / "report.html").read_text("utf-8")
+
+
+def test_a_misspelt_key_of_a_scenario_of_policies_names_the_key(tmp_path):
+    """`polcy` beside `protocol` is an error about `polcy`, not about `protocol`."""
+    scenario = write_scenario(tmp_path)
+    scenario.write_text(scenario.read_text("utf-8").replace("policy =", "polcy ="), "utf-8")
+    result = run("simulate", scenario, "--out", tmp_path / "report")
+    assert result.exit_code == 1
+    assert "unknown field `polcy`" in result.stderr
+    assert "did you mean 'policy'?" in result.stderr
+
+
+def test_a_scenario_on_an_empty_folder_says_what_belongs_there(tmp_path):
+    """A folder without pictures is an error that names the folder and its layout."""
+    (tmp_path / "camera").mkdir()
+    scenario = tmp_path / "own.toml"
+    text = 'title = "Own"\npolicy = "mean"\n[domains.camera]\nsource = "camera"\n'
+    scenario.write_text(text, "utf-8")
+    result = run("simulate", scenario, "--out", tmp_path / "report")
+    assert result.exit_code == 1
+    assert "camera: expected samples, found none" in " ".join(result.stderr.split())
+    assert "a folder for each class" in " ".join(result.stderr.split())
+
+
 def test_a_scenario_of_policies_is_no_scenario_of_unlearning(tmp_path):
     """With --unlearn it is refused, with a way out."""
     result = run("simulate", write_scenario(tmp_path), "--unlearn", "--out", tmp_path / "report")

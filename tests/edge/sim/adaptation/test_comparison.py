@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from edge.sim.adaptation import (
     gain_where,
     run_policies,
     solve_source,
+    split_protocols,
     summarise_policies,
 )
 from tests.edge.sim.adaptation.adaptation_worlds import COLUMNS, blob_world, write_scenario
@@ -139,6 +141,31 @@ def test_corruptions_of_vectors_are_those_that_suit_them(tmp_path) -> None:
     report = compare_policies(scenario)
     kinds = {stream.partition(" > ")[2] for _, stream, _ in report.lines[0].gains}
     assert kinds == {"noise", "brightness", "contrast", "drift", "corruptions in turn"}
+
+
+def test_changes_of_a_sensor_come_to_vectors(tmp_path) -> None:
+    """The protocols of changes show the home's samples after a change of gain, offset, noise, place
+    and contrast, and each change is another stream."""
+    scenario = load_scenario(write_scenario(tmp_path, '"mean"', '"changes iid"'))
+    assert isinstance(scenario, PolicyScenario)
+    report = compare_policies(scenario)
+    kinds = {stream.partition(" > ")[2] for _, stream, _ in report.lines[0].gains}
+    assert kinds == {"gain", "offset", "noise", "shift", "invert"}
+    source = [one.accuracy for one in report.outcomes if one.policy == "source"]
+    assert len(set(source)) > 1
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (5, [5]), (6, [3, 3]), (11, [4, 4, 3])])
+def test_protocols_are_split_into_tables_of_about_one_size(count, sizes) -> None:
+    """No table has more than five protocols, and none is left with one of six."""
+    (line,) = summarise_policies(
+        replace(one, protocol=f"p{at}")
+        for one in outcomes("source", seeds=(0,))[:1]
+        for at in range(count)
+    )
+    parts = split_protocols([line], 5)
+    assert [len(part) for part in parts] == sizes
+    assert [name for part in parts for name in part] == [f"p{at}" for at in range(count)]
 
 
 def test_the_smallest_scenario_runs_every_policy(tmp_path) -> None:
