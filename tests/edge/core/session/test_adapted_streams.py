@@ -212,7 +212,7 @@ def test_what_a_labeller_sees_is_the_adapted_answer():
     world, plain = pair()
     classes = drawn(240, 14)
     rows = seen(classes, 1.0, seed=14)
-    found = []
+    found, decisions = [], []
     for one in (world, plain):
         decisions = shown(one, rows)
         domains = [one.runtime.buffered(d.observation_id).domain for d in decisions]

@@ -163,7 +163,7 @@ def test_no_decision_computes_a_basis_or_a_solution(monkeypatch):
     any sample after it fits a part of adaptation within a decision."""
     world = taught(count=300)
     world.runtime = Runtime(world.config, world.model, world.ledger, deferring=True)
-    serving = []
+    serving: list[int] = []
 
     def guarded(made):
         def solve(*given):
