@@ -77,11 +77,10 @@ class OpeningAdapter:
         )
 
     def extend(self, rows: NDArray[np.uint8]) -> None:
-        """Keep samples uint8 [n, width] from before, and adapt to them: none of them is answered,
-        and they say nothing about the order of labels."""
+        """Keep samples uint8 [n, width] from before: none of them is answered, and they say nothing
+        about the order of labels.  A solution is due where they are enough."""
         for projected in self.basis.project(rows):
             self._kept.add(projected)
-        self.solve()
 
     def observe(self, row: NDArray[np.uint8]) -> AdaptedAnswer:
         """Answer a sample uint8 [width] under the adaptation in force, and keep it for the next."""

@@ -218,7 +218,7 @@ class Assessor:
     ) -> tuple[str, AppliedAdaptation] | None:
         """Return the answer in an opened domain, adapted to the domain's samples, and how; None
         where nothing adapts.  Samples that are placed in a learned domain are left alone: a stream
-        may mix domains."""
+        may mix domains.  So are those nearest to facts that nothing is adapted from."""
         stream = self._session.streams.get(event.stream)
         if not self._adapts(stream, known):
             return None
@@ -228,6 +228,8 @@ class Assessor:
             domain = stream.alarm_domain
         opened = domain in self._session.novel_domains and self._serves(domain, known)
         if self._openings is None or not opened:
+            return None
+        if not self._openings.covers(made.verdict.domain, known):
             return None
         return self._openings.answer(domain, event, features, known)
 

@@ -175,6 +175,12 @@ class AdaptedOpenings:
             self._few = self._with_few_facts(known)
         return domain in self._few
 
+    def covers(self, nearest: str, known: Knowledge) -> bool:
+        """Return whether adapted answers follow from the facts of the learned domain that a sample
+        is nearest to: not where these are of another opened domain, labelled meanwhile."""
+        fitted = self._fitted
+        return fitted is None or nearest in fitted.domains or self.serves(nearest, known)
+
     def answer(
         self, domain: str, event: Observation, features: NDArray[np.uint8], known: Knowledge
     ) -> tuple[str, AppliedAdaptation] | None:

@@ -26,12 +26,11 @@ def say(daemon: Process, rows, start: int) -> None:
 
 def adapted(daemon: Process) -> dict[str, object] | None:
     """The adaptation of the newest decision, after one sample more."""
-    found = None
-    while found is None:
+    message = daemon.hear()
+    while message["schema"] != "auricle/v1/decision":
         message = daemon.hear()
-        if message["schema"] == "auricle/v1/decision":
-            found = message
-    return found["adaptation"]
+    found: dict[str, object] | None = message["adaptation"]
+    return found
 
 
 def digest_of(folder: Path) -> str:

@@ -144,7 +144,7 @@ def test_a_domain_without_labels_shows_what_it_is_adapted_to(tmp_path) -> None:
 
         def offered() -> bool:
             seen.goto("knowledge")
-            return again.count() == 1
+            return bool(again.count() == 1)
 
         until(offered)
         again.click()

@@ -26,7 +26,8 @@ def parts(known: Basis, rows: NDArray[np.uint8]) -> tuple[Doubles, Doubles]:
     """Inputs and scores of samples that no shift moves."""
     projected = known.project(rows).astype(np.float64)
     inputs, scores = np.split(projected, [known.directions], axis=1)
-    return inputs, known_scores(known, inputs, scores, unadapted(known).shifts[0])
+    shift = unadapted(known).shifts[0]
+    return inputs, known_scores(known, inputs, scores, shift, kernels=False)
 
 
 def added(known: Basis, inputs: Doubles, scores: Doubles) -> Doubles:

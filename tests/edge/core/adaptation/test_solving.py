@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 
 from edge.core.adaptation import adapt, unadapted
-from edge.core.adaptation.centring import SHARPNESS, softmax
-from edge.core.adaptation.solving import PSEUDO_SHARPNESS, known_scores
+from edge.core.adaptation.centring import PSEUDO_SHARPNESS, SHARPNESS, softmax
+from edge.core.adaptation.solving import known_scores
 from edge.core.adaptors import fit_head
 from edge.core.facts import untimed_batch
 from tests.edge.core.adaptation.worlds import WIDTH, accuracy, basis, drawn, facts, seen
@@ -94,5 +94,5 @@ def test_pseudo_facts_do_not_make_labels_disappear():
     made = adapt(known, projected)
     inputs, scores = np.split(projected.astype(float), [known.directions], axis=1)
     centred = known_scores(known, inputs, scores, made.shifts[0], kernels=False)
-    after = made.logits(known, projected) * PSEUDO_SHARPNESS / SHARPNESS
+    after = made.logits(known, projected) * PSEUDO_SHARPNESS / made.sharpness
     assert entropy(after) > entropy(PSEUDO_SHARPNESS * centred) - 0.03

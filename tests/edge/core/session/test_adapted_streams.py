@@ -164,6 +164,21 @@ def test_a_label_ends_it_and_the_digest_is_that_of_the_facts():
     assert found[0][1] == found[0][2]
 
 
+def test_a_domain_beside_a_labelled_one_is_answered_by_its_head():
+    """Where an opened domain has been labelled, samples of the next one that are nearest to its
+    facts are answered as without adaptation, which knows only facts of domains learned before."""
+    found = []
+    for world in pair():
+        classes = drawn(120, 17)
+        decisions = shown(world, seen(classes, 1.0, seed=17))
+        for at in range(80, 110):
+            world.feed(Label(decisions[at].observation_id, NAMES[classes[at]]))
+        found.append(shown(world, seen(drawn(150, 18), 2.2, seed=18), start=500))
+    adapted, plain = found
+    assert plain[-1].degraded
+    assert [one.guess for one in adapted] == [one.guess for one in plain]
+
+
 def test_what_was_forgotten_is_not_adapted_to_again():
     """A forget request for some observations drops what was adapted to them; what is started again
     holds none of their ids."""
@@ -197,7 +212,7 @@ def test_what_a_labeller_sees_is_the_adapted_answer():
     world, plain = pair()
     classes = drawn(240, 14)
     rows = seen(classes, 1.0, seed=14)
-    found = []
+    found, decisions = [], []
     for one in (world, plain):
         decisions = shown(one, rows)
         domains = [one.runtime.buffered(d.observation_id).domain for d in decisions]

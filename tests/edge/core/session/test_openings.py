@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.core.adaptation import BasisRefit
+from edge.core.adaptation import BasisRefit, OpeningAdapter
 from edge.core.events import Enrol, ForgetRequest, Label, Observation
 from edge.core.facts import Selector
 from edge.core.pending_forgets import AdvanceForget
@@ -156,6 +156,32 @@ def test_decisions_do_not_wait_for_what_is_fitted_beside_serving():
     fit_all(world)
     second = stream(world, drawn(1, 5), start=100)[-1].adaptation
     assert second.samples > first.samples
+
+
+def test_no_decision_computes_a_basis_or_a_solution(monkeypatch):
+    """With many facts, neither a start, nor a domain that opens with the rows it was opened by, nor
+    any sample after it fits a part of adaptation within a decision."""
+    world = taught(count=300)
+    world.runtime = Runtime(world.config, world.model, world.ledger, deferring=True)
+    serving: list[int] = []
+
+    def guarded(made):
+        def solve(*given):
+            assert not serving, "a decision waits"
+            return made(*given)
+
+        return solve
+
+    monkeypatch.setattr(BasisRefit, "solve", guarded(BasisRefit.solve))
+    monkeypatch.setattr(OpeningAdapter, "solution", guarded(OpeningAdapter.solution))
+    decisions = []
+    for turn, shift in enumerate((0.0, 1.0, 1.0, -1.5, -1.5, -1.5)):
+        serving.append(turn)
+        decisions = stream(world, drawn(60, turn), shift, start=100 * turn)
+        serving.clear()
+        fit_all(world)
+    assert decisions[-1].adaptation.samples > 60
+    assert len(world.runtime.adapted_domains()) > 0
 
 
 def test_a_forget_request_drops_what_is_being_fitted():

@@ -1,0 +1,63 @@
+"""The benchmark of adaptation in the runtime, on a small world."""
+
+from __future__ import annotations
+
+from benchmarks.adapt_runtime import crossover as crossover_module
+from benchmarks.adapt_runtime import run as run_module
+from benchmarks.adapt_runtime.crossover import crossover
+from benchmarks.adapt_runtime.replay import replay_stream
+from edge.sim.adaptation import AdaptationWorld, LabelledRows, StreamPlan, plan_streams
+from tests.edge.core.session.adapted_worlds import WIDE, drawn, seen
+
+COUNT = 300
+
+
+def world(_seed=0):
+    """A domain, and one that has moved away from it."""
+    classes = drawn(COUNT, 1)
+    return AdaptationWorld(
+        name="small",
+        domains={
+            "home": LabelledRows(seen(classes, 0.0, 1), classes),
+            "away": LabelledRows(seen(classes, 1.0, 2), classes),
+        },
+        spans=((0, WIDE),),
+    )
+
+
+def stream():
+    """The moved domain's stream."""
+    return next(iter(plan_streams(world(), 0, {"iid": ("home",)})))
+
+
+def test_a_stream_is_answered_with_adaptation_and_without():
+    """Both answer every sample; only one adapts, and it has more right."""
+    off, auto = (replay_stream(world(), stream(), policy) for policy in ("off", "auto"))
+    assert len(off.right) == len(auto.right) == COUNT
+    assert off.adapted == 0 < auto.adapted
+    assert off.degraded == auto.degraded > 0.5
+    assert auto.right.mean() > off.right.mean()
+
+
+def test_labels_arrive_step_by_step():
+    """The steps have more and more facts; from one a class on, both answer alike."""
+    points = list(crossover(world(), stream()))
+    facts = [one.facts for one in points]
+    assert facts == sorted(facts)
+    assert facts[: len(crossover_module.FACTS)] == list(crossover_module.FACTS)
+    assert all(one.off == one.auto for one in points if one.step.endswith("a class"))
+    assert any(one.off != one.auto for one in points)
+
+
+def test_the_report_has_a_line_for_each_stream_and_step(monkeypatch):
+    """Figures of both policies, the worst gain, and what could not be read."""
+    plans = {"small": lambda _data, **_: StreamPlan(world)}
+    monkeypatch.setattr(run_module, "SETS", plans)
+    monkeypatch.setattr(run_module, "STREAMS", {"small": {"iid": ("home",)}})
+    monkeypatch.setattr(run_module, "LABELLED", {"small": {"iid": ("home",)}})
+    report = run_module.run(None, quick=True)
+    metrics = {(row.method, row.metric) for row in report.rows}
+    assert ("auto", "small, iid: home > away") in metrics
+    assert ("off", "home > away, 4 labels") in metrics
+    assert report.summary["small_gain_points"] == report.summary["small_worst_points"] > 0
+    assert report.summary["small_streams_losing_half_point"] == 0
