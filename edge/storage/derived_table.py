@@ -71,7 +71,7 @@ def delete_some(db: sqlite3.Connection) -> bool:
         "DELETE FROM derived WHERE number IN (SELECT number FROM derived LIMIT ?)",
         (ENTRIES_AT_ONCE,),
     )
-    return db.execute("SELECT EXISTS (SELECT 1 FROM derived)").fetchone()[0] > 0
+    return db.execute("SELECT 1 FROM derived LIMIT 1").fetchone() is not None
 
 
 def _checksum(place: tuple[str, ...], key: str, body: bytes) -> bytes:

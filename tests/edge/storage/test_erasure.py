@@ -75,22 +75,68 @@ def churn(store: Store, facts: list[Fact], seed: int) -> Iterator[list[Fact]]:
 
 
 @settings(max_examples=8, deadline=None)
-@given(st.sampled_from([24, 300, 1500, 2064, 9000]), st.integers(0, 2**32), st.booleans())
+@given(
+    st.sampled_from([24, 300, 1500, 2064, 9000]),
+    st.integers(0, 2**32),
+    st.sampled_from(["rarely", "often", "in the background"]),
+)
 def test_no_trace_is_left_at_any_time(
-    tmp_path_factory: pytest.TempPathFactory, width: int, seed: int, often: bool
+    tmp_path_factory: pytest.TempPathFactory, width: int, seed: int, checkpoints: str
 ) -> None:
     """After every change, nothing of any erased fact is in the file, its log or its index, with
     short logs and with long ones; the gaps of the closed file are empty."""
     path = tmp_path_factory.mktemp("churn") / "k.db"
     facts = distinct_facts(60 if width > 1000 else 300, width)
     with pytest.MonkeyPatch.context() as patch:
-        if often:
+        if checkpoints != "rarely":
             patch.setattr("edge.storage.checkpoints.LOG_BYTES_MAX", 30_000)
         with Store.create(path, wide_card(width)) as store:
+            if checkpoints == "in the background":
+                store.checkpoint_in_background()
             for gone in churn(store, facts, seed):
                 assert traces(path, gone) == []
             assert store.check() == ()
     assert gaps(path) == []
+
+
+def test_a_due_checkpoint_is_prepared_in_another_thread(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where transactions may not wait, the one that makes a checkpoint due cleans no page; one that
+    follows cuts the log."""
+    monkeypatch.setattr("edge.storage.checkpoints.LOG_BYTES_MAX", 100_000)
+    cleans, done = PageCleaner.clean, list[str]()
+
+    def clean(self: PageCleaner, pages: set[int] | None = None) -> None:
+        done.append(threading.current_thread().name)
+        cleans(self, pages)
+
+    log = path.with_name(path.name + "-wal")
+    facts = distinct_facts(301, 300)
+    with Store.create(path, wide_card(300)) as store:
+        store.checkpoint_in_background()
+        monkeypatch.setattr(PageCleaner, "clean", clean)
+        store.apply(StoreFacts(facts=tuple(facts[:300])))
+        assert log.stat().st_size > 100_000
+        (beside,) = (one for one in threading.enumerate() if one.name == "checkpoint")
+        beside.join()
+        assert done == ["checkpoint"]
+        store.apply(StoreFacts(facts=tuple(facts[300:])))
+        assert done == ["checkpoint", "MainThread"]
+        assert log.stat().st_size == 0
+
+
+def test_kept_state_is_deleted_in_steps(path: Path) -> None:
+    """Each step deletes some entries, until none is left."""
+    with Store.create(path, wide_card(24)) as store:
+        store.save_derived(
+            Derived(name="sums", key="k", domain=f"d{n}", arrays={"a": np.arange(4)})
+            for n in range(70)
+        )
+        found = list[bool]()
+        while not found or found[-1]:
+            found.append(store.drop_some_derived())
+    assert found == [True, True, False]
 
 
 def test_sqlite_alone_leaves_traces(tmp_path: Path) -> None:
@@ -183,7 +229,16 @@ BESIDE = (
 )
 
 
-@pytest.mark.parametrize("churn", [CHURN, BESIDE], ids=["erasing", "overwriting in a thread"])
+CHECKPOINTS_BESIDE = CHURN.replace(
+    "start = next(", "store.checkpoint_in_background()\n    start = next(", 1
+)
+
+
+@pytest.mark.parametrize(
+    "churn",
+    [CHURN, BESIDE, CHECKPOINTS_BESIDE],
+    ids=["erasing", "overwriting in a thread", "checkpoints in a thread"],
+)
 def test_kill_9_at_any_step_loses_nothing(path: Path, churn: str) -> None:
     """Killed at any moment, again and again, the store keeps every acknowledged fact, holds none
     that was acknowledged as erased, and the next opening removes all their traces."""
