@@ -105,7 +105,7 @@ def test_a_damaged_picture_and_a_rare_class_are_named(tmp_path, monkeypatch):
     )
     scenario.write_text(text.format("camera"), "utf-8")
     result = run("simulate", scenario, "--out", tmp_path / "report")
-    assert result.exit_code == 0
+    assert result.exit_code == 0, result.stderr
     assert "left out, too few samples in a domain: rare" in result.stdout
     copytree(tmp_path / "camera", tmp_path / "copied")
     damaged = tmp_path / "copied" / "dark" / "damaged.jpg"
