@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .basis import Basis
-from .centring import SHARPNESS, Shift, find_shift, softmax
+from .centring import PSEUDO_SHARPNESS, SHARPNESS, Shift, balance, find_shift, softmax
+from .densities import class_densities, margin
 from .groups import find_groups
 from .ridge import RidgeSums
 
@@ -25,18 +26,11 @@ PSEUDO_ROUNDS: Final = 5
 PSEUDO_ROUNDS_SEVERAL: Final = 1
 """The same with several: their heads agree on more than rounds of one ridge find."""
 
-BALANCE_ROUNDS: Final = 5
-"""Rounds of matching the shares of the labels.  Chosen by hand; effect not measured."""
-
 PSEUDO_SHARE: Final = 0.5
 """Share of each predicted class that become pseudo-facts: those answered most surely."""
 
 PSEUDO_SAMPLES_MIN: Final = 16
 """Samples from which on there are pseudo-facts."""
-
-PSEUDO_SHARPNESS: Final = 16.0
-"""Logits per unit of score, of the labels of pseudo-facts: labels less sure than the facts' would
-only shrink the scores."""
 
 DUPLICATE_SHARE: Final = 0.1
 """Squared distance of two samples, relative to that of a fact from its class mean, below which they
@@ -53,7 +47,7 @@ class Adaptation:
     shifts: of each group of the samples, one where they are not several.  centres: float64 [groups,
     labels, directions], the means of the shifted classes; a sample belongs to the group of the
     nearest.  weights: float64 [directions, labels] and bias: [groups, labels], of what was learned
-    from pseudo-facts.  count: samples adapted to.
+    from pseudo-facts and the classes' densities.  count: samples adapted to.
     """
 
     shifts: tuple[Shift, ...]
@@ -61,6 +55,7 @@ class Adaptation:
     weights: Doubles = field(repr=False)
     bias: Doubles = field(repr=False)
     count: int
+    sharpness: float = SHARPNESS
 
     @property
     def strength(self) -> float:
@@ -81,7 +76,7 @@ class Adaptation:
             inputs, scores = row[: basis.directions], row[basis.directions :]
             group = self.group_of(inputs)
             known = known_scores(basis, inputs, scores, self.shifts[group])
-            made[at] = SHARPNESS * (known + inputs @ self.weights + self.bias[group])
+            made[at] = self.sharpness * (known + inputs @ self.weights + self.bias[group])
         return made
 
     def as_map(self, basis: Basis) -> tuple[Floats, Floats] | None:
@@ -93,8 +88,8 @@ class Adaptation:
         both = np.concatenate([self.weights, np.eye(labels)])
         zero = np.zeros(labels)
         known = [known_scores(basis, zero, zero, one) for one in self.shifts]
-        constants = SHARPNESS * (np.array(known) + self.bias)
-        return (SHARPNESS * both).astype(np.float32), constants.astype(np.float32)
+        constants = self.sharpness * (np.array(known) + self.bias)
+        return (self.sharpness * both).astype(np.float32), constants.astype(np.float32)
 
 
 def known_scores(basis: Basis, inputs: Doubles, scores: Doubles, shift: Shift) -> Doubles:
@@ -137,6 +132,7 @@ def adapt(basis: Basis, projected: Floats) -> Adaptation:
         shifts = [find_shift(basis, inputs[at], scores[at]).shift for at in parts]
     learned = np.zeros((basis.directions, len(basis.labels)))
     bias = np.zeros((len(shifts), len(basis.labels)))
+    sharpness = SHARPNESS
     if len(distinct) >= PSEUDO_SAMPLES_MIN:
         moved = np.array([one.strength * one.inputs for one in shifts])
         known = np.empty_like(scores)
@@ -144,7 +140,13 @@ def adapt(basis: Basis, projected: Floats) -> Adaptation:
             at = groups == number
             known[at] = known_scores(basis, inputs[at], scores[at], shift)
         rounds = PSEUDO_ROUNDS_SEVERAL if basis.distance else PSEUDO_ROUNDS
-        learned, more = _pseudo_ridge(basis, inputs - moved[groups], known, rounds)
+        centred = inputs - moved[groups]
+        learned, more = _pseudo_ridge(basis, centred, known, rounds)
+        if not groups.any():
+            answered = known + centred @ learned + more
+            added, level = class_densities(basis, centred, answered)
+            sharpness *= margin(answered) / (margin(answered + centred @ added + level) + 1e-9)
+            learned, more = learned + added, more + level
         bias = more - moved @ learned
     return Adaptation(
         shifts=tuple(shifts),
@@ -152,6 +154,7 @@ def adapt(basis: Basis, projected: Floats) -> Adaptation:
         weights=learned,
         bias=bias,
         count=len(projected),
+        sharpness=sharpness,
     )
 
 
@@ -186,26 +189,10 @@ def _pseudo_ridge(
         after, intercept = sums.solve(penalty)
         learned = after - before
         found = scores + inputs @ learned + intercept - level
-        balance = _balance(found, shares)
-        more = intercept - level + balance
-        answers = softmax(PSEUDO_SHARPNESS * (found + balance))
+        added = balance(found, shares)
+        more = intercept - level + added
+        answers = softmax(PSEUDO_SHARPNESS * (found + added))
     return learned, more
-
-
-def _balance(scores: Doubles, shares: Doubles) -> Doubles:
-    """Return what to add to scores [n, labels] so that the labels' shares stay as varied as these
-    [labels]: nothing where they are, else what makes them equal."""
-    added = np.zeros(len(shares))
-    for _ in range(BALANCE_ROUNDS):
-        found = softmax(PSEUDO_SHARPNESS * (scores + added)).mean(axis=0)
-        if not added.any() and _entropy(found) >= _entropy(shares):
-            break
-        added += np.log((shares + 1e-6) / (found + 1e-6)) / PSEUDO_SHARPNESS
-    return added
-
-
-def _entropy(shares: Doubles) -> float:
-    return float(-(shares * np.log(shares + 1e-9)).sum())
 
 
 def _surest(answers: Doubles) -> NDArray[np.intp]:

@@ -50,6 +50,15 @@ def test_one_class_on_the_known_domain_keeps_its_label():
     assert accuracy(served(OpeningAdapter(known), rows), classes) >= 0.98
 
 
+def test_samples_more_alike_than_a_class_are_no_proof_of_one():
+    """A class that is seen in less variety than its facts is not taken for another class that lies
+    nearer to its shift."""
+    known, classes = basis(), np.zeros(400, int)
+    rows = seen(classes, 0.3, spread=5)
+    assert accuracy(plain(known, rows), classes) > 0.99
+    assert accuracy(served(OpeningAdapter(known), rows)[200:], classes[200:]) > 0.95
+
+
 def test_foreign_samples_do_not_spoil_the_domain():
     """After a stretch of samples of no known class, known classes are answered no worse than by the
     known head."""

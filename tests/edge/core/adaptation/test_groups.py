@@ -36,6 +36,20 @@ def test_shuffled_domains_are_told_apart():
     assert len(pairs) == 3
 
 
+def test_domains_are_told_apart_where_samples_vary_little():
+    """Two domains apart along a line of little variance are told apart, although along the line
+    between their means other directions hide the gap."""
+    rows = noise(600)
+    rows[:, 0] *= 5
+    domains = np.random.default_rng(1).integers(0, 2, 600)
+    rows[:, 1:7] *= 0.6
+    rows[domains == 1, 0] += 14
+    rows[domains == 1, 1:7] += 2.5
+    found = find_groups(rows, shared(600))
+    assert len(np.unique(found)) == 2
+    assert max(np.mean(found == domains), np.mean(found != domains)) > 0.85
+
+
 def test_classes_that_moved_apart_are_no_domains():
     """Two groups of a class each stay one domain."""
     rows = noise(400)
