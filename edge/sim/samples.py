@@ -23,11 +23,12 @@ BLOB_KEYS = ("blob", "offsets")
 @dataclass(frozen=True, slots=True)
 class SampleSet:
     """Payloads with their labels.  taps: (name, width) of vector payloads, empty for images.
-    `read(row)` returns a payload for the encoder."""
+    `read(row)` returns a payload for the encoder, `name(row)` says where it comes from."""
 
     labels: tuple[str, ...]
     read: Callable[[int], Any] = field(repr=False)
     taps: tuple[tuple[str, int], ...] = ()
+    name: Callable[[int], str] = field(default="row {}".format, repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -110,6 +111,7 @@ def select_samples(samples: SampleSet, rows: Sequence[int]) -> SampleSet:
         tuple(samples.labels[row] for row in chosen),
         lambda row: samples.read(chosen[row]),
         samples.taps,
+        lambda row: samples.name(chosen[row]),
     )
 
 
@@ -124,7 +126,11 @@ def _folder(path: Path) -> SampleSet:
         for file in sorted(path.glob("*/*"))
         if file.suffix.lower() in SUFFIXES
     ]
-    return SampleSet(tuple(label for label, _ in files), lambda row: files[row][1].read_bytes())
+    return SampleSet(
+        tuple(label for label, _ in files),
+        lambda row: files[row][1].read_bytes(),
+        name=lambda row: str(files[row][1]),
+    )
 
 
 def _archive(path: Path, domain: DomainSpec) -> SampleSet:

@@ -187,8 +187,8 @@ def _compare_policies(scenario: Any, seeds: tuple[int, ...], out: Path, *, as_js
             for line in report.lines
         )
         views.show_table(("policy", *shown), rows)
-    if report.absent:
-        views.say(report.absent)
+    for remark in report.remarks:
+        views.say(remark)
     views.say("\ngain over the source, in points")
     totals = (
         (

@@ -27,13 +27,14 @@ MEAN, OURS = "mean", "auto"
 
 @dataclass(frozen=True, slots=True)
 class PolicyReport:
-    """The result of a comparison.  lines: a policy each; absent: why protocols that the scenario
-    names have no stream; file, page: adaptation.json and report.html, None without a folder."""
+    """The result of a comparison.  lines: a policy each; remarks: why protocols that the scenario
+    names have no stream, and which classes are left out; file, page: adaptation.json and
+    report.html, None without a folder."""
 
     title: str
     outcomes: tuple[PolicyOutcome, ...] = field(repr=False)
     lines: tuple[PolicyLine, ...]
-    absent: str = ""
+    remarks: tuple[str, ...] = ()
     file: Path | None = None
     page: Path | None = None
 
@@ -52,7 +53,8 @@ def compare_policies(
     """
     names = choose_policies(scenario)
     unique = tuple(dict.fromkeys(seeds))
-    outcomes = run_policies([plan_scenario(scenario)], names, unique, progress)
+    plan, left_out = plan_scenario(scenario)
+    outcomes = run_policies([plan], names, unique, progress)
     absent = explain_absent(scenario, {one.protocol for one in outcomes})
     if not outcomes:
         raise ConfigError(
@@ -60,7 +62,9 @@ def compare_policies(
             + (f" ({absent})" if absent else ""),
             "add a second domain, or name the protocol `same iid`",
         )
-    report = PolicyReport(scenario.title, outcomes, summarise_policies(outcomes), absent)
+    few = f"left out, too few samples in a domain: {', '.join(left_out)}" if left_out else ""
+    remarks = tuple(remark for remark in (absent, few) if remark)
+    report = PolicyReport(scenario.title, outcomes, summarise_policies(outcomes), remarks)
     return report if out is None else write_policies(report, out)
 
 
@@ -178,7 +182,7 @@ def _lead(report: PolicyReport) -> str:
         f"Percent right on {streams} unlabelled {'stream' if streams == 1 else 'streams'},"
         f" {seeds} {'seed' if seeds == 1 else 'seeds'}; gains in points over the source."
     )
-    return f"{lead} {report.absent[:1].upper()}{report.absent[1:]}." if report.absent else lead
+    return " ".join([lead, *(f"{one[:1].upper()}{one[1:]}." for one in report.remarks)])
 
 
 def _plain(line: PolicyLine) -> dict[str, Any]:

@@ -6,10 +6,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+import encoder
+
 from ...core import ConfigError
 from ..corruptions import IMAGES_ONLY, SEVERITIES, VECTORS_ONLY, corrupt_values
 from ..replay import encode_cached
-from ..samples import SampleSet, decode_image, read_samples
+from ..samples import SampleSet, decode_image, read_samples, select_samples
 from ..scenarios import VECTOR, PolicyScenario, suggest
 from ..sweep import make_card
 from .kinds import POLICIES
@@ -40,17 +42,18 @@ def choose_policies(scenario: PolicyScenario) -> tuple[str, ...]:
     return _names(scenario.title, "policy", scenario.policy, POLICIES)
 
 
-def plan_scenario(scenario: PolicyScenario) -> StreamPlan:
-    """Return the streams of a scenario, its samples read and encoded once.
+def plan_scenario(scenario: PolicyScenario) -> tuple[StreamPlan, tuple[str, ...]]:
+    """Return the streams of a scenario, its samples read and encoded once, and the classes that are
+    left out.
 
     Raises ConfigError for an unknown protocol, unreadable samples and too few of them.
     """
     protocols = _names(scenario.title, "protocol", scenario.protocol, PROTOCOLS)
-    world = read_world(scenario, protocols)
+    world, left_out = read_world(scenario, protocols)
     homes = {
         name: () if name.startswith("left out") else (scenario.first_domain,) for name in protocols
     }
-    return StreamPlan(lambda _: world, homes)
+    return StreamPlan(lambda _: world, homes), left_out
 
 
 def explain_absent(scenario: PolicyScenario, shown: Collection[str]) -> str:
@@ -66,9 +69,12 @@ def explain_absent(scenario: PolicyScenario, shown: Collection[str]) -> str:
     return "; ".join(f"no stream for {', '.join(n)}: needs {need}" for need, n in needs.items())
 
 
-def read_world(scenario: PolicyScenario, protocols: Sequence[str]) -> AdaptationWorld:
+def read_world(
+    scenario: PolicyScenario, protocols: Sequence[str]
+) -> tuple[AdaptationWorld, tuple[str, ...]]:
     """Read and encode the samples of a scenario; corruptions of the home where protocols name
-    their severities, and changes of a sensor where they name those."""
+    their severities, and changes of a sensor where they name those.  And the classes of which some
+    domain has too few samples."""
     card = make_card(scenario)
     sets = {name: _drawn(name, scenario) for name in scenario.domains}
     labels = _shared_labels(scenario.title, {name: one for name, (one, _) in sets.items()})
@@ -79,7 +85,8 @@ def read_world(scenario: PolicyScenario, protocols: Sequence[str]) -> Adaptation
             _corrupted(samples, row, scenario.domains[name].corruptions, spread) for row in kept
         ]
         targets = np.array([labels.index(samples.labels[row]) for row in kept], np.int64)
-        domains[name] = LabelledRows(encode_cached(card, payloads), targets)
+        features = _encode(card, payloads, [samples.name(row) for row in kept])
+        domains[name] = LabelledRows(features, targets)
         if name == scenario.first_domain:
             home_payloads = payloads
     spread = sets[scenario.first_domain][1]
@@ -91,12 +98,14 @@ def read_world(scenario: PolicyScenario, protocols: Sequence[str]) -> Adaptation
     if vectors and any(name.startswith("changes") for name in protocols):
         home = domains[scenario.first_domain].features
         changed |= change_sensor(home / LEVEL, home.shape[1], 0)
-    return AdaptationWorld(
+    world = AdaptationWorld(
         name=scenario.title,
         domains=domains,
         spans=tuple((one.start, one.stop) for one in card.slices),
         changed={scenario.first_domain: changed},
     )
+    found = {label for samples, _ in sets.values() for label in samples.labels}
+    return world, tuple(sorted(found.difference(labels)))
 
 
 def _drawn(name: str, scenario: PolicyScenario) -> tuple[SampleSet, NDArray[np.float64]]:
@@ -105,12 +114,29 @@ def _drawn(name: str, scenario: PolicyScenario) -> tuple[SampleSet, NDArray[np.f
     spread = samples.spread()
     order = seeded("scenario", scenario.title, name).permutation(len(samples))
     rows = np.sort(order[: scenario.samples]).tolist()
-    drawn = SampleSet(
-        tuple(samples.labels[row] for row in rows),
-        lambda row: samples.read(rows[row]),
-        samples.taps,
-    )
-    return drawn, spread
+    return select_samples(samples, rows), spread
+
+
+def _encode(card: encoder.Card, payloads: Sequence[Any], names: Sequence[str]) -> Bytes:
+    """Return the features of payloads; raises ConfigError with the name of one that cannot be
+    decoded."""
+    try:
+        return encode_cached(card, payloads)
+    except encoder.PayloadError as error:
+        for payload, name in zip(payloads, names, strict=True):
+            _decode(payload, name)
+        raise ConfigError(f"encoding samples: {error.message}", error.hint) from error
+
+
+def _decode(payload: Any, name: str) -> NDArray[np.uint8]:
+    """Return the pixels of an image; raises ConfigError with its name where it is damaged."""
+    try:
+        return decode_image(payload)
+    except (OSError, SyntaxError, ValueError) as error:  # Those that decoders of Pillow raise.
+        raise ConfigError(
+            f"reading {name}: expected a whole image, found none",
+            "remove the file, or copy it again",
+        ) from error
 
 
 def _shared_labels(title: str, sets: Mapping[str, SampleSet]) -> list[str]:
@@ -137,7 +163,7 @@ def _corrupted(
     payload = samples.read(row)
     for one in corruptions:
         random = seeded("corruption", one.kind, row)
-        values = payload if samples.taps else decode_image(payload)
+        values = payload if samples.taps else _decode(payload, samples.name(row))
         payload = corrupt_values(values, one.kind, one.severity, spread, random)
     return payload
 

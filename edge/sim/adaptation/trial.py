@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .kinds import POLICIES
 from .policy import BATCH, AdaptationPolicy
@@ -130,7 +131,14 @@ def _run(
         samples=len(right),
         accuracy=100 * float(right.mean()),
         last=100 * float(right[-(len(right) // LAST) :].mean()),
-        curve=tuple(100 * float(part.mean()) for part in np.array_split(right, CURVE_POINTS)),
+        curve=tuple(100 * float(part.mean()) for part in _twentieths(right)),
         us=1e6 * spent / len(rows),
         nbytes=nbytes,
     )
+
+
+def _twentieths(right: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
+    """Yield the parts of a stream in order, each with one sample at least."""
+    for at in range(CURVE_POINTS):
+        begin, end = (len(right) * edge // CURVE_POINTS for edge in (at, at + 1))
+        yield right[begin : max(begin + 1, end)]

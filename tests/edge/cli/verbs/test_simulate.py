@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from shutil import copytree
+
+import numpy as np
 import pytest
 
 from edge.cli.verbs import simulate as cli_sim
@@ -81,6 +84,36 @@ def test_a_scenario_on_an_empty_folder_says_what_belongs_there(tmp_path):
     assert result.exit_code == 1
     assert "camera: expected samples, found none" in " ".join(result.stderr.split())
     assert "a folder for each class" in " ".join(result.stderr.split())
+
+
+def test_a_damaged_picture_and_a_rare_class_are_named(tmp_path, monkeypatch):
+    """A class with few pictures is left out, and the output says so; a file that is no picture is
+    an error with its path."""
+    image_file = pytest.importorskip("PIL.Image")
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    random = np.random.default_rng(0)
+    for label, count in (("bright", 12), ("dark", 12), ("rare", 3)):
+        (tmp_path / "camera" / label).mkdir(parents=True)
+        for number in range(count):
+            level = 200 if label == "bright" else 20
+            pixels = random.integers(level, level + 40, (32, 32, 3), dtype=np.uint8)
+            image_file.fromarray(pixels).save(tmp_path / "camera" / label / f"{number}.png")
+    scenario = tmp_path / "own.toml"
+    text = (
+        'title = "Own"\npolicy = "mean"\nprotocol = "same iid"\n[domains.camera]\nsource = "{}"\n'
+    )
+    scenario.write_text(text.format("camera"), "utf-8")
+    result = run("simulate", scenario, "--out", tmp_path / "report")
+    assert result.exit_code == 0, result.stderr
+    assert "left out, too few samples in a domain: rare" in result.stdout
+    copytree(tmp_path / "camera", tmp_path / "copied")
+    damaged = tmp_path / "copied" / "dark" / "damaged.jpg"
+    damaged.write_bytes(b"no picture")
+    scenario.write_text(text.format("copied"), "utf-8")
+    refused = run("simulate", scenario, "--out", tmp_path / "report")
+    assert refused.exit_code == 1
+    assert f"reading {damaged}" in refused.stderr.replace("\n", "")
 
 
 def test_a_scenario_of_policies_is_no_scenario_of_unlearning(tmp_path):
