@@ -106,6 +106,13 @@ class Basis:
     machines: tuple[CentredMachine, ...] = ()
 
     @property
+    def separation(self) -> float:
+        """Mean squared distance of a class mean from the facts' mean, relative to that of a fact
+        from its class mean."""
+        means = self.class_means - self.shares @ self.class_means
+        return float(np.square(means).sum(axis=1).mean()) / (self.within + 1e-9)
+
+    @property
     def directions(self) -> int:
         """Principal directions of a sample."""
         return len(self.spread)
