@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge.core import Label
 from edge.sim.adaptation import AdaptationStream, AdaptationWorld
 
-from .replay import Replay, facts_of, label_of
+from .replay import ReplayedRuntime, facts_of, label_of
 
 FACTS: Final = (0, 1, 2, 4)
 """Facts in all, at random, before whole classes are labelled: with few, adapted answers serve."""
@@ -46,7 +46,7 @@ def crossover(world: AdaptationWorld, stream: AdaptationStream) -> Iterator[Cros
     steps = len(FACTS) + len(PER_CLASS)
     first = min(UNLABELLED, len(rows) // 3)
     scored = min(SCORED, (len(rows) - first) // steps)
-    pair = [Replay(rows.shape[1], policy) for policy in ("off", "auto")]
+    pair = [ReplayedRuntime(rows.shape[1], policy) for policy in ("off", "auto")]
     for one in pair:
         one.learn(facts_of(world, stream))
     ids = [[one.observe(row).observation_id for row in rows[:first]] for one in pair]

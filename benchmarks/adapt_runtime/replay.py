@@ -50,7 +50,7 @@ class Answered:
     us: float
 
 
-class Replay:
+class ReplayedRuntime:
     """A runtime with a ledger in memory.  policy: of adaptation."""
 
     def __init__(self, columns: int, policy: str) -> None:
@@ -106,7 +106,7 @@ def facts_of(world: AdaptationWorld, stream: AdaptationStream) -> list[Fact]:
 
 def replay_stream(world: AdaptationWorld, stream: AdaptationStream, policy: str) -> Answered:
     """Observe a stream, once its source is learned."""
-    replay = Replay(stream.rows.features.shape[1], policy)
+    replay = ReplayedRuntime(stream.rows.features.shape[1], policy)
     replay.learn(facts_of(world, stream))
     begun = time.thread_time()
     decisions = [replay.observe(row) for row in stream.rows.features]

@@ -35,7 +35,8 @@ FAILURES_MAX: Final = 3
 not measured."""
 
 HOME_SECTIONS: Final = (
-    *("encoder", "knowledge", "detector", "growth", "candidates", "bundles", "fleet", "forecast"),
+    *("encoder", "knowledge", "detector", "growth", "adaptation", "candidates", "bundles"),
+    *("fleet", "forecast"),
 )
 """Sections of the settings that an opened home depends on."""
 

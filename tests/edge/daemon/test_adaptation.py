@@ -33,6 +33,12 @@ def adapted(daemon: Process) -> dict[str, object] | None:
     return found
 
 
+def heard(daemon: Process, number: int) -> dict[str, object] | None:
+    """The adaptation of the decision on one more sample of the moved domain."""
+    say(daemon, samples(1, MOVED, number), number)
+    return adapted(daemon)
+
+
 def digest_of(folder: Path) -> str:
     """The digest of a home that no daemon holds."""
     with Home(folder) as home:
@@ -47,11 +53,7 @@ def until_adapted(daemon: Process, start: int) -> int:
         next(numbers)
         adapted(daemon)
 
-    def one_more() -> bool:
-        say(daemon, samples(1, MOVED, next(numbers)), next(numbers))
-        return adapted(daemon) is not None
-
-    until(one_more)
+    until(lambda: heard(daemon, next(numbers)) is not None)
     return next(numbers)
 
 
@@ -71,8 +73,8 @@ def test_a_killed_daemon_adapts_again_and_its_digest_is_unchanged(tmp_path):
 
 
 def test_the_command_switches_it_in_a_running_daemon(tmp_path):
-    """`adaptation` off ends it from the next decision on, and auto starts it again; each is written
-    into the settings."""
+    """`adaptation` off ends it once the settings are read again, and auto starts it again; each is
+    written into the settings."""
     home = timed_home(tmp_path / "home")
     daemon = Process(home)
     after = until_adapted(daemon, 1_001)
