@@ -25,7 +25,7 @@ MEAN, OURS = "mean", "auto"
 """Policies with a colour of their own, beside the source and the best published one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyReport:
     """The result of a comparison.  lines: a policy each; remarks: why protocols that the scenario
     names have no stream, and which classes are left out; file, page: adaptation.json and
@@ -64,7 +64,12 @@ def compare_policies(
         )
     few = f"left out, too few samples in a domain: {', '.join(left_out)}" if left_out else ""
     remarks = tuple(remark for remark in (absent, few) if remark)
-    report = PolicyReport(scenario.title, outcomes, summarise_policies(outcomes), remarks)
+    report = PolicyReport(
+        title=scenario.title,
+        outcomes=outcomes,
+        lines=summarise_policies(outcomes),
+        remarks=remarks,
+    )
     return report if out is None else write_policies(report, out)
 
 
