@@ -107,10 +107,10 @@ class Basis:
 
     @property
     def separation(self) -> float:
-        """Mean squared distance of a class mean from the facts' mean, relative to that of a fact
-        from its class mean."""
+        """Mean squared distance of a class mean from the facts' mean, in the deviations within
+        classes (Mahalanobis 1936)."""
         means = self.class_means - self.shares @ self.class_means
-        return float(np.square(means).sum(axis=1).mean()) / (self.within + 1e-9)
+        return float(np.vecdot(means @ self.precision, means).mean())
 
     @property
     def directions(self) -> int:
