@@ -141,12 +141,12 @@ def adapt(basis: Basis, projected: Floats) -> Adaptation:
     Cost: the inner products of all pairs of samples, and some ten solutions of a system of
     `directions` equations: 26 to 44 ms with 768 samples on one core of a busy machine.
     """
-    if not len(projected):
-        return unadapted(basis)
+    if not len(projected) or basis.separation < SEPARATION_MIN:
+        return replace(unadapted(basis), count=len(projected))
     distinct = projected[distinct_rows(projected[:, : basis.directions], basis.within)]
     inputs, scores = np.split(distinct.astype(np.float64), [basis.directions], axis=1)
     whole = find_shift(basis, inputs, scores)
-    if basis.separation < SEPARATION_MIN or _heads_fit(basis, scores, whole.shift):
+    if _heads_fit(basis, scores, whole.shift):
         return replace(unadapted(basis), count=len(projected))
     groups = find_groups(inputs - whole.assigned @ basis.class_means, whole.assigned)
     shifts = [whole.shift]
