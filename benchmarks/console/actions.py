@@ -106,6 +106,8 @@ def _health(run: ActionRun, home: Path, _ids: list[str]) -> Iterator[Step]:
     yield "health-reload", {}, "toast-good"
     yield "health-pause", {"paused": "yes"}, "Decisions are paused."
     yield "health-pause", {"paused": "no"}, "Decisions have resumed."
+    yield "now-adaptation", {"policy": "off"}, "toast-good"
+    yield "now-adaptation", {"policy": "auto"}, "toast-good"
     yield "health-doctor", {}, "findings"
     form: Form = {"source": "tables-series", "path": str(home.parent), "stream": "tables"}
     yield "first-run-add", form, "tables"

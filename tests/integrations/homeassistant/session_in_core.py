@@ -105,6 +105,16 @@ async def observe(core: HomeAssistant, stream: str, payload: bytes) -> None:
     await mqtt.async_publish(core, topic, payload)
 
 
+async def decisions_arrive(core: HomeAssistant, row: list[float]) -> None:
+    """Publish a known measurement until its decision shows: Home Assistant subscribes to the topics
+    of entities seconds after it has added these, and a daemon may decide before."""
+    end = time.monotonic() + WAIT_S
+    while shown(core, "auricle_gw1_cam_drift").state == "unknown":
+        assert time.monotonic() < end, "no decision arrived"
+        await observe(core, "cam", json.dumps({"values": row, "captured_at_ns": 1}).encode())
+        await asyncio.sleep(0.5)
+
+
 async def call(core: HomeAssistant, service: str, key: str, **data: object) -> None:
     """Call a service of an entity, as a button in the browser does."""
     domain, _, name = service.partition(".")
@@ -246,6 +256,7 @@ async def test_an_alarm_is_asked_about(
         await until(core, partial(exists, core, key), key)
     calls = async_mock_service(core, "notify", "mobile_app_phone")
     await with_blueprint(core, tmp_path)
+    await decisions_arrive(core, GIVEN["rows"][0])
     for number, row in enumerate(GIVEN["rows"]):
         body = {"values": row, "captured_at_ns": (number + 1) * 10**9}
         await observe(core, "cam", json.dumps(body).encode())
