@@ -109,7 +109,7 @@ async def decisions_arrive(core: HomeAssistant, row: list[float]) -> None:
     """Publish a known measurement until its decision shows: Home Assistant subscribes to the topics
     of entities seconds after it has added these, and a daemon may decide before."""
     end = time.monotonic() + WAIT_S
-    while shown(core, "auricle_gw1_cam_drift").state == "unknown":
+    while shown(core, "auricle_gw1_cam_drift").state in {"unknown", "unavailable"}:
         assert time.monotonic() < end, "no decision arrived"
         await observe(core, "cam", json.dumps({"values": row, "captured_at_ns": 1}).encode())
         await asyncio.sleep(0.5)
