@@ -200,7 +200,7 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         self._prefetched.clear()
         self._refits_accepted += 1
         if isinstance(refit, BasisRefit | OpeningRefit):
-            self._openings.accept(refit)
+            self._openings.accept(refit, solved=solved)
             return
         if isinstance(refit, GeometryRefit):
             self._take_geometry(refit, solved=solved)

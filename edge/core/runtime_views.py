@@ -55,7 +55,7 @@ class RuntimeViews:
         )
         adapted = None
         if not isinstance(found, Fact):
-            adapted = self._openings.guesses(found.domain, features[None])
+            adapted = self._openings.guesses(found.domain, features[None], self.knowledge)
         if adapted is None:
             return made
         return replace(made, guess=adapted[0][0], adaptation=adapted[1])
@@ -92,7 +92,7 @@ class RuntimeViews:
         made = guess_each(features, codes, self.knowledge, self.config.false_alarm_rate)
         for domain in dict.fromkeys(domains):
             at = [place for place, name in enumerate(domains) if name == domain]
-            adapted = self._openings.guesses(domain, features[at])
+            adapted = self._openings.guesses(domain, features[at], self.knowledge)
             if adapted is not None:
                 for place, guess in zip(at, adapted[0], strict=True):
                     made[place] = replace(made[place], guess=guess)
@@ -105,7 +105,7 @@ class RuntimeViews:
 
     def adapted_domains(self) -> dict[str, AdaptedDomain]:
         """Return how each domain without labels is adapted to, by name."""
-        return self._openings.domains()
+        return self._openings.domains(self.knowledge)
 
     def observed_rates(self) -> dict[str, ObservedRate]:
         """Return the observed false-alarm rate of each stream, next to the chosen one."""

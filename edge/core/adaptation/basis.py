@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..adaptors import FittedHead, KernelMachine
 from ..adaptors.standardisation import LEVELS, block_slices
+from ..adaptors.weighting import lowest_hashes
 from ..facts import FactBatch
 from .ridge import RidgeSums
 
@@ -214,9 +215,14 @@ def _centred_rows(
     """Return the facts of all domains, each centred on its own domain, and their labels' columns;
     of many facts an equal number of each domain, those whose ids come first in hash order."""
     share = max(1, BASIS_FACTS_MAX // len(domains))
-    kept = [one.facts.features[:share] for one in domains]
+    chosen = [lowest_hashes(one.facts.ids, share) for one in domains]
+    kept = [one.facts.features[rows] for one, rows in zip(domains, chosen, strict=True)]
     at = {label: column for column, label in enumerate(labels)}
-    owners = [at[label] for one in domains for label in one.facts.labels[:share]]
+    owners = [
+        at[one.facts.labels[row]]
+        for one, rows in zip(domains, chosen, strict=True)
+        for row in rows.tolist()
+    ]
     rows = np.empty((len(owners), len(factor)), np.float32)
     start = 0
     for features, centre in zip(kept, centres, strict=True):

@@ -69,10 +69,14 @@ class OpeningAdapter:
         return self._kept.nbytes + self._order.nbytes + ID_BYTES * IDS_MAX
 
     @property
+    def waiting(self) -> int:
+        """Samples observed since the last solution."""
+        return self.seen - self._solved
+
+    @property
     def due(self) -> bool:
         """Whether a new solution is due."""
-        waiting = self.seen - self._solved
-        return waiting >= SOLVE_EVERY or any(
+        return self.waiting >= SOLVE_EVERY or any(
             self._solved < first <= self.seen for first in FIRST_SOLUTIONS
         )
 

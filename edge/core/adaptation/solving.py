@@ -36,6 +36,10 @@ DUPLICATE_SHARE: Final = 0.1
 """Squared distance of two samples, relative to that of a fact from its class mean, below which they
 count as one: two facts of a class lie 20 times as far apart.  Chosen by hand."""
 
+DISTINCT_MIN: Final = 8
+"""Samples that are not near to another from which on there is an adaptation, as many as before the
+first solution: a covered lens or a dark scene says nothing about the domain."""
+
 SHARES_MOVED_MAX: Final = 0.15
 """Total variation between the labels' shares in the known heads' answers and in the facts, up to
 which they agree.  With `LEAD_KEPT_MIN` chosen on spoken prompts, where centring cost up to 20
@@ -144,6 +148,8 @@ def adapt(basis: Basis, projected: Floats) -> Adaptation:
     if not len(projected) or basis.separation < SEPARATION_MIN:
         return replace(unadapted(basis), count=len(projected))
     distinct = projected[distinct_rows(projected[:, : basis.directions], basis.within)]
+    if len(distinct) < DISTINCT_MIN:
+        return replace(unadapted(basis), count=len(projected))
     inputs, scores = np.split(distinct.astype(np.float64), [basis.directions], axis=1)
     whole = find_shift(basis, inputs, scores)
     if _heads_fit(basis, scores, whole.shift):

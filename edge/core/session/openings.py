@@ -202,45 +202,54 @@ class AdaptedOpenings:
         return labels[int(found.probabilities.argmax())], applied
 
     def guesses(
-        self, domain: str, rows: NDArray[np.uint8]
+        self, domain: str, rows: NDArray[np.uint8], known: Knowledge
     ) -> tuple[list[str], AppliedAdaptation] | None:
         """Answer samples uint8 [n, width] of an opened domain, each by itself, as they are answered
         now; None for a domain that is not adapted to.  Nothing is kept of them."""
-        opening = self._openings.get(domain)
+        opening = None if self._learned(domain, known) else self._openings.get(domain)
         if opening is None:
             return None
         made, basis = opening.adapter.adaptation, opening.adapter.basis
         places = made.logits(basis, basis.project(rows)).argmax(axis=1).tolist()
         return [basis.labels[at] for at in places], _applied(made, order=False)
 
-    def domains(self) -> dict[str, AdaptedDomain]:
+    def domains(self, known: Knowledge) -> dict[str, AdaptedDomain]:
         """Return what is adapted to at the moment, by opened domain."""
         return {
             domain: AdaptedDomain(
                 _applied(one.adapter.adaptation, order=one.order), one.adapter.nbytes
             )
             for domain, one in sorted(self._openings.items())
+            if not self._learned(domain, known)
         }
 
     def next_refit(self) -> BasisRefit | OpeningRefit | None:
         """Return what is to be fitted in the background: the basis, then solutions that are due."""
         if self._wanted is not None:
             return self._wanted
-        for domain, opening in self._openings.items():
-            adapter = opening.adapter
-            if adapter.due:
-                return OpeningRefit(domain, adapter, adapter.seen, adapter.rows())
-        return None
+        due = [name for name, opening in self._openings.items() if opening.adapter.due]
+        if not due:
+            return None
+        # The one that has waited longest, so that busy domains do not keep others waiting.
+        domain = max(due, key=lambda name: self._openings[name].adapter.waiting)
+        adapter = self._openings[domain].adapter
+        return OpeningRefit(domain, adapter, adapter.seen, adapter.rows())
 
-    def accept(self, refit: BasisRefit | OpeningRefit) -> None:
-        """Take in what was fitted in the background, unless it no longer counts."""
+    def accept(self, refit: BasisRefit | OpeningRefit, *, solved: bool) -> None:
+        """Take in what was fitted in the background, unless it no longer counts.  solved: False if
+        that failed; a solution is then tried again with the next samples, a basis at once."""
         if isinstance(refit, OpeningRefit):
             opening = self._openings.get(refit.domain)
-            if refit.made and opening and opening.adapter is refit.adapter:
-                opening.adapter.accept(refit.made, refit.seen)
-                self.version += 1
+            if opening is None or opening.adapter is not refit.adapter:
+                return
+            made = refit.made if solved and refit.made else opening.adapter.adaptation
+            opening.adapter.accept(made, refit.seen)
+            self.version += 1
         elif refit is self._wanted:
-            self._take(refit)
+            if solved:
+                self._take(refit)
+            else:
+                self._wanted, self._version = None, -1
 
     def holds(self, selector: Selector) -> bool:
         """Return whether a forget request may reach a row of an opened domain."""
@@ -283,15 +292,26 @@ class AdaptedOpenings:
             }
             if self._fitted is None or contents != self._fitted.contents:
                 self._want(known, contents)
+            else:
+                self._wanted = None
         return self._fitted.made if self._fitted is not None else None
 
     def _want(self, known: Knowledge, contents: Mapping[Concept, str]) -> None:
-        """Fit a basis to the facts, now or in the background."""
-        known_to_it = {domain for domain, _ in contents}
-        counts = {name: n for name, n in _facts(known).items() if name in known_to_it}
+        """Fit a basis to the facts, now or in the background.
+
+        The heads of all domains have an equal say, so that a label that few of them know would
+        never be answered: only domains with every label take part.
+        """
+        labels: dict[str, set[str]] = {}
+        for domain, label in contents:
+            labels.setdefault(domain, set()).add(label)
+        every = set().union(*labels.values())
+        counts = {name: n for name, n in _facts(known).items() if labels.get(name) == every}
         domains = sorted(sorted(counts), key=counts.__getitem__, reverse=True)[:DOMAINS_MAX]
         refit = BasisRefit(domains=domains, spans=known.geometry.slices, contents=contents)
-        if known.may_wait:
+        if not domains:
+            self._take(refit)
+        elif known.may_wait:
             self._wanted = refit
         elif known.fit_now(refit):
             self._take(refit)
@@ -308,23 +328,26 @@ class AdaptedOpenings:
         """Drop the domains that are no longer opened ones: learned, merged or gone."""
         opened = self._session.novel_domains.names
         for domain in tuple(self._openings):
-            learned = domain in known.domains and not self.serves(domain, known)
-            if learned or domain not in opened:
+            if self._learned(domain, known) or domain not in opened:
                 del self._openings[domain]
                 self.version += 1
 
+    def _learned(self, domain: str, known: Knowledge) -> bool:
+        """Return whether a domain has too many facts to be adapted to."""
+        return domain in known.domains and not self.serves(domain, known)
+
     def _with_few_facts(self, known: Knowledge) -> frozenset[str]:
         """Return the opened domains with facts of this device alone, and few."""
-        if self._fitted is None or self._fitted.made is None:
-            return frozenset()
-        most = ceil(FEW_LABELS_SHARE * len(self._fitted.made.labels))
+        opened = self._session.novel_domains.names
+        labels = {label for domain, label in known.own.counts if domain not in opened}
+        most = ceil(FEW_LABELS_SHARE * len(labels))
         every = Counter[str]()
         for (domain, _), count in known.memory.counts.items():
             every[domain] += count
         return frozenset(
             domain
             for domain, count in _facts(known).items()
-            if domain in self._session.novel_domains and every[domain] == count <= most
+            if domain in opened and every[domain] == count <= most
         )
 
     def _open(
@@ -360,7 +383,7 @@ class AdaptedOpenings:
         to adaptation; it comes last."""
         found, rows = [], [held for _, held, _ in self._rows_of(domain)]
         for name in sorted(self._session.novel_domains.names - {domain}):
-            learned = name in known.domains and not self.serves(name, known)
+            learned = self._learned(name, known)
             others = list(self._rows_of(name))
             visited = any(one.stream == event.stream for _, _, one in others)
             if learned or not visited or min(len(rows), len(others)) < STYLE_ROWS_MIN:
