@@ -1,0 +1,151 @@
+"""Adaptation beside a forget request, failed fits, busy domains, and labels of few domains."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from edge.core.adaptation import BasisRefit
+from edge.core.config import Config
+from edge.core.events import Decision, FitGeometry, ForgetRequest, Label
+from edge.core.facts import Selector
+from edge.core.receipt import Receipt
+from edge.core.runtime import Runtime
+from edge.core.session import OpeningRefit
+from tests.edge.core.session.adapted_worlds import (
+    NAMES,
+    WIDE,
+    drawn,
+    fit_all,
+    right,
+    seen,
+    stream,
+    taught,
+)
+from tests.worlds import World, fact
+
+
+def beside(count=300):
+    """A world whose fits run beside serving."""
+    world = taught(count=count)
+    world.runtime = Runtime(world.config, world.model, world.ledger, deferring=True)
+    return world
+
+
+def test_a_domain_with_few_labels_is_adapted_to_after_a_forget():
+    """A forget request elsewhere does not end the adaptation of a domain with few labels."""
+    world, classes = taught(), drawn(80, 3)
+    first = stream(world, classes)
+    for at in (-1, -2):
+        world.feed(Label(first[at].observation_id, NAMES[classes[at]]))
+    selector = Selector(ids=frozenset({"t0001"}))
+    world.ask(ForgetRequest(request_id="r", selector=selector, requested_at_ns=200), Receipt)
+    assert stream(world, drawn(60, 5), start=200)[-1].adaptation is not None
+
+
+def test_explanations_of_a_learned_domain_are_not_adapted():
+    """Once labels have ended the adaptation, people see what decisions answer, too."""
+    world, classes = taught(), drawn(80, 3)
+    first = stream(world, classes)
+    for at in (-1, -2, -3, -4):
+        world.feed(Label(first[at].observation_id, NAMES[classes[at]]))
+    after = stream(world, drawn(20, 5), start=200)
+    assert all(one.adaptation is None for one in after)
+    explained = [world.runtime.explain(one.observation_id) for one in after]
+    assert all(one is not None and one.adaptation is None for one in explained)
+    assert world.runtime.adapted_domains() == {}
+
+
+def watch(world, name, shift, count, start):
+    """Observe a moved domain in a stream."""
+    for at, row in enumerate(seen(drawn(count, start), shift, start)):
+        world.observe(row, start + at, stream=name)
+
+
+def test_the_domain_that_waits_longest_is_solved_first():
+    """A busy opened domain does not keep another from its solutions."""
+    world = beside()
+    for start, count in ((0, 60), (500, 20)):
+        for name, shift in (("A", 1.0), ("B", -2.0)):
+            watch(world, name, shift, count, start + 100 * (name == "B"))
+            fit_all(world)
+    solved = []
+    for turn in range(1, 7):
+        for name, shift in (("A", 1.0), ("B", -2.0)):
+            watch(world, name, shift, 80, 1000 * turn + 100 * (name == "B"))
+        refit = world.runtime.next_refit()
+        while not isinstance(refit, OpeningRefit):
+            assert refit is not None
+            refit.gather(world.ledger)
+            if world.runtime.prepare(refit):
+                refit.solve()
+            world.runtime.accept(refit, solved=True)
+            refit = world.runtime.next_refit()
+        refit.solve()
+        solved.append(refit.domain)
+        world.runtime.accept(refit, solved=True)
+    assert len(set(solved)) > 1
+
+
+def test_a_failed_fit_is_tried_again():
+    """A basis that could not be fitted is wanted again, and a failed solution does not repeat at
+    once."""
+    world = beside()
+    stream(world, drawn(60, 3))
+    refit = world.runtime.next_refit()
+    while not isinstance(refit, BasisRefit):
+        assert refit is not None
+        refit.gather(world.ledger)
+        if world.runtime.prepare(refit):
+            refit.solve()
+        world.runtime.accept(refit, solved=True)
+        refit = world.runtime.next_refit()
+    world.runtime.accept(refit, solved=False)
+    stream(world, drawn(10, 4), start=100)
+    fit_all(world)
+    decisions = stream(world, drawn(60, 5), start=200)
+    assert decisions[-1].adaptation is not None
+    refit = world.runtime.next_refit()
+    assert refit is not None
+    world.runtime.accept(refit, solved=False)
+    assert world.runtime.next_refit() is None
+
+
+def test_a_label_that_one_domain_knows_is_still_answered():
+    """Heads that do not know a label have no say against the one that does."""
+    facts = []
+    for number in range(4):
+        known = (0, 1, 2) if number == 0 else (0, 1)
+        classes = np.array(known)[np.arange(60) % len(known)]
+        rows = seen(classes, 0.1 * number, seed=number)
+        facts += [
+            replace(fact(f"d{number}{at:04}", NAMES[one], f"d{number}", at), features=row.tobytes())
+            for at, (one, row) in enumerate(zip(classes, rows, strict=True))
+        ]
+    recalls = {}
+    for policy in ("off", "auto"):
+        world = World(facts, width=WIDE, config=Config(window=8, adaptation=policy))
+        world.feed(FitGeometry())
+        classes = drawn(200, 9)
+        decisions = [
+            message
+            for at, row in enumerate(seen(classes, -1.0, 77))
+            for message in world.observe(row, at)
+            if isinstance(message, Decision)
+        ]
+        third = [one for one, of in zip(decisions, classes, strict=True) if of == 2]
+        recalls[policy] = right(third, [2] * len(third))
+    assert recalls["auto"] >= recalls["off"] - 0.05
+
+
+def test_a_dark_scene_is_no_domain():
+    """Black pictures in a row adapt nothing, and cost nothing once the light is back."""
+    after = {}
+    for policy in ("off", "auto"):
+        world = taught(policy)
+        for at in range(60):
+            world.observe(np.zeros(WIDE, np.uint8), at)
+        classes = drawn(30, 4)
+        after[policy] = right(stream(world, classes, shift=0.8, start=100), classes)
+    assert after["auto"] >= after["off"] - 0.05
