@@ -72,3 +72,13 @@ def test_a_label_of_one_domain_alone_takes_part():
     assert made is not None
     assert made.labels == ("a", "b", "c", "d")
     assert made.distance > 0
+
+
+def test_ids_in_order_of_the_labels_leave_none_out(monkeypatch):
+    """Of many facts, those whose ids come first in hash order count, so that ids that begin with
+    the label leave no label out."""
+    monkeypatch.setattr("edge.core.adaptation.basis.BASIS_FACTS_MAX", 60)
+    named = [replace(one, id=f"{one.label}-{one.id}") for one in facts_of("home", 240)]
+    made = fitted(named).made
+    assert made is not None
+    assert made.shares.min() > 0.2
