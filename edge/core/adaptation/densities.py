@@ -24,8 +24,8 @@ HALF_SAMPLES: Final = 500
 weight: fewer say little about 128 directions."""
 
 WEIGHT: Final = 0.7
-"""Weight of the densities' logarithms beside the known scores, at most.  Directions are not
-independent of the head, so that less than 1 does better."""
+"""Largest weight of the log densities relative to the known scores.  Both use the same directions,
+so a weight below 1 does better."""
 
 Doubles = NDArray[np.float64]
 

@@ -136,8 +136,8 @@ class Assessor:
         """
         session, key = self._session, event.key
         if not known.domains:
-            first = self._config.first_domain
-            session.label_buffer.add(key, _buffered(event, features, first))
+            buffered = _buffered(event, features, self._config.first_domain)
+            session.label_buffer.add(key, buffered)
             yield _undecided(event, key)
             return
         stream = session.streams.get(event.stream)
@@ -160,10 +160,8 @@ class Assessor:
         if alarm_domain is not None:
             stream.alarm_domain = alarm_domain
         adapted = self._adapted(event, features, made, known)
-        if adapted is not None:
-            guess = adapted[0]
         if adapts or adapted is not None:
-            guess = guess or _answer(made, domain, features, known)
+            guess = adapted[0] if adapted else _answer(made, domain, features, known)
             session.label_buffer.note_guess(key, guess)
         observed, verdict = level.observed(self._config.false_alarm_rate), made.verdict
         yield Decision(
@@ -187,14 +185,7 @@ class Assessor:
             provisional=known.provisional(domain),
         )
         if alarm_domain is not None and window is not None:
-            yield DriftAlarm(
-                stream=event.stream,
-                observation_id=key,
-                captured_at_ns=event.captured_at_ns,
-                raised=stream.alarmed,
-                window_p=window.p_value,
-                domain=alarm_domain or stream.window_domain,
-            )
+            yield _drift_alarm(event, stream, window, alarm_domain)
         if stream.alarmed:
             yield from self._requests.update(event.stream, stream, known)
         yield from self._recalibrate(event, made, window, known)
@@ -334,6 +325,20 @@ def _route(stream: StreamState, verdict: hdc.Verdict, known: Knowledge, logits: 
         return verdict.domain
     routed = stream.domain_filter.update(known.router().domains, logits)
     return verdict.domain if verdict.known is False else routed
+
+
+def _drift_alarm(
+    event: Observation, stream: StreamState, window: hdc.WindowVerdict, domain: str
+) -> DriftAlarm:
+    """Report an alarm that an observation has raised or ended."""
+    return DriftAlarm(
+        stream=event.stream,
+        observation_id=event.key,
+        captured_at_ns=event.captured_at_ns,
+        raised=stream.alarmed,
+        window_p=window.p_value,
+        domain=domain or stream.window_domain,
+    )
 
 
 def _is_unlabelled(stream: StreamState, known: Knowledge) -> bool:

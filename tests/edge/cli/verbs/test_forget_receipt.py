@@ -60,8 +60,8 @@ def test_evicted_facts_are_named_with_what_to_do(home: Path, tmp_path: Path) -> 
 def test_facts_that_the_detector_placed_are_named_with_what_to_do(
     home: Path, tmp_path: Path
 ) -> None:
-    """Another person's facts that the detector had put beside the forgotten ones: the receipt
-    counts them under the domain's new name, and `relabel` moves them as it says."""
+    """The receipt counts another person's facts that the detector placed in the forgotten domain,
+    under its new name, and `relabel` moves them as the receipt says."""
     table = write_csv(tmp_path / "table.csv", per_label=10, labels="a")
     text = table.read_text("utf-8")
     for number in range(3):

@@ -51,7 +51,7 @@ def test_a_scenario_of_policies_shows_a_table_over_the_seeds(tmp_path):
 
 
 def test_protocols_that_do_not_fit_a_scenario_are_named(tmp_path):
-    """With one domain, the table shows what is left, and says what the others need."""
+    """With one domain, the table shows the protocols that can run, and what the others need."""
     scenario = write_scenario(tmp_path, protocol='["iid", "runs", "left out iid", "same iid"]')
     text = scenario.read_text("utf-8")
     scenario.write_text(text[: text.index("[domains.second]")], "utf-8")

@@ -37,8 +37,8 @@ def test_shuffled_domains_are_told_apart():
 
 
 def test_domains_are_told_apart_where_samples_vary_little():
-    """Two domains apart along a line of little variance are told apart, although along the line
-    between their means other directions hide the gap."""
+    """Two domains that a direction of low variance separates are found, although directions of high
+    variance hide the gap along the line between their means."""
     rows = noise(600)
     rows[:, 0] *= 5
     domains = np.random.default_rng(1).integers(0, 2, 600)

@@ -57,6 +57,17 @@ def test_explanations_of_a_learned_domain_are_not_adapted():
     assert world.runtime.adapted_domains() == {}
 
 
+def next_of(world, kind):
+    """Fit what is due until a refit of a kind is; return that one, not fitted yet."""
+    while not isinstance(refit := world.runtime.next_refit(), kind):
+        assert refit is not None
+        refit.gather(world.ledger)
+        if world.runtime.prepare(refit):
+            refit.solve()
+        world.runtime.accept(refit, solved=True)
+    return refit
+
+
 def watch(world, name, shift, count, start):
     """Observe a moved domain in a stream."""
     for at, row in enumerate(seen(drawn(count, start), shift, start)):
@@ -74,14 +85,7 @@ def test_the_domain_that_waits_longest_is_solved_first():
     for turn in range(1, 7):
         for name, shift in (("A", 1.0), ("B", -2.0)):
             watch(world, name, shift, 80, 1000 * turn + 100 * (name == "B"))
-        refit = world.runtime.next_refit()
-        while not isinstance(refit, OpeningRefit):
-            assert refit is not None
-            refit.gather(world.ledger)
-            if world.runtime.prepare(refit):
-                refit.solve()
-            world.runtime.accept(refit, solved=True)
-            refit = world.runtime.next_refit()
+        refit = next_of(world, OpeningRefit)
         refit.solve()
         solved.append(refit.domain)
         world.runtime.accept(refit, solved=True)
@@ -93,15 +97,7 @@ def test_a_failed_fit_is_tried_again():
     once."""
     world = beside()
     stream(world, drawn(60, 3))
-    refit = world.runtime.next_refit()
-    while not isinstance(refit, BasisRefit):
-        assert refit is not None
-        refit.gather(world.ledger)
-        if world.runtime.prepare(refit):
-            refit.solve()
-        world.runtime.accept(refit, solved=True)
-        refit = world.runtime.next_refit()
-    world.runtime.accept(refit, solved=False)
+    world.runtime.accept(next_of(world, BasisRefit), solved=False)
     stream(world, drawn(10, 4), start=100)
     fit_all(world)
     decisions = stream(world, drawn(60, 5), start=200)
