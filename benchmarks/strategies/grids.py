@@ -14,10 +14,13 @@ SCALINGS: Final = ("raw", "centred", "standard")
 """How columns are scaled: all alike, less their mean in the first task, or also by
 their deviation there."""
 
-_SGD: Final[Mapping[str, tuple[Any, ...]]] = {"rate": RATES, "epochs": EPOCHS}
+_SGD: Final[Mapping[str, tuple[Any, ...]]] = {
+    "rate": RATES,
+    "epochs": EPOCHS,
+    "scaling": ("centred", "standard"),
+}
 _ADAM: Final[Mapping[str, tuple[Any, ...]]] = {
     "rate": ADAM_RATES,
-    "epochs": EPOCHS,
     "scaling": SCALINGS,
 }
 _TAPS: Final[Mapping[str, tuple[Any, ...]]] = {
@@ -42,10 +45,10 @@ GRIDS: Final[Mapping[str, Mapping[str, tuple[Any, ...]]]] = {
     "ridge": {"penalty": (0.03, 0.1, 0.3, 1.0), "scaling": SCALINGS},
     "ranpac": {"taps": ("final", "all"), "scaling": SCALINGS},
     "aper": _ADAM,
-    "lae": _ADAM | {"keep": (0.99, 0.999)},
-    "mos": _ADAM | {"merge": (0.01, 0.1)},
+    "lae": _ADAM,
+    "mos": _ADAM,
     "tricks": _ADAM,
-    "joint": {"rate": RATES, "epochs": (10, 30)},
+    "joint": {"rate": RATES, "epochs": (10, 30), "scaling": ("centred", "standard")},
 }
 """Candidates of every setting, by strategy; those without an entry have none to tune."""
 

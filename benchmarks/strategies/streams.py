@@ -73,11 +73,20 @@ def validation(stream: TaskStream) -> TaskStream:
         tasks.append(
             StreamTask(
                 task.name,
-                _part(task.train, np.sort(order[len(order) // FOLD :])),
-                _part(task.train, np.sort(order[: len(order) // FOLD])),
+                take(task.train, np.sort(order[len(order) // FOLD :])),
+                take(task.train, np.sort(order[: len(order) // FOLD])),
             )
         )
     return replace(stream, tasks=tuple(tasks))
+
+
+def join(parts: Sequence[LabelledPart]) -> LabelledPart:
+    """Return the rows of several parts as one."""
+    return LabelledPart(
+        np.concatenate([one.features for one in parts]),
+        np.concatenate([one.targets for one in parts]),
+        np.concatenate([one.domains for one in parts]),
+    )
 
 
 def _digit_streams(
@@ -108,8 +117,8 @@ def _digit_tasks(
         own = np.isin(whole.targets, classes[at : at + CLASSES_A_TASK])
         yield StreamTask(
             f"digits {' '.join(map(str, classes[at : at + CLASSES_A_TASK]))}",
-            _part(whole, np.flatnonzero(own & ~held)),
-            _part(whole, np.flatnonzero(own & held)),
+            take(whole, np.flatnonzero(own & ~held)),
+            take(whole, np.flatnonzero(own & held)),
         )
 
 
@@ -123,7 +132,7 @@ def _orders(count: int) -> Iterator[tuple[int, ...]]:
 def _task(samples: ContinualSamples, name: str, own: NDArray[np.bool_]) -> StreamTask:
     whole = LabelledPart(samples.features, samples.label, samples.domain)
     train, held = (np.intersect1d(np.flatnonzero(own), p) for p in (samples.train, samples.held))
-    return StreamTask(name, _part(whole, train), _part(whole, held))
+    return StreamTask(name, take(whole, train), take(whole, held))
 
 
 def _stream(
@@ -139,5 +148,6 @@ def _stream(
     )
 
 
-def _part(whole: LabelledPart, rows: Rows) -> LabelledPart:
+def take(whole: LabelledPart, rows: Rows) -> LabelledPart:
+    """Return some of the rows."""
     return LabelledPart(whole.features[rows], whole.targets[rows], whole.domains[rows])

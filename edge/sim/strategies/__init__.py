@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
+    from .few_shot import Tricks
     from .kinds import STRATEGIES, StrategyKind, left_out
     from .strategy import (
         LabelledPart,
@@ -18,6 +19,7 @@ else:
     __getattr__ = lazy_names(
         __name__,
         {
+            "few_shot": ("Tricks",),
             "kinds": ("STRATEGIES", "StrategyKind", "left_out"),
             "strategy": (
                 "LabelledPart",
@@ -39,5 +41,6 @@ __all__ = [
     "StreamTask",
     "TaskStream",
     "TrainingDivergedError",
+    "Tricks",
     "left_out",
 ]
