@@ -319,7 +319,7 @@ def _convert(content: object, kind: type[Kind], origin: str) -> Kind:
         if unknown and unknown[1] in set(_keys()):
             hint = f"it belongs elsewhere; known at the top: {', '.join(kind.__struct_fields__)}"
         elif unknown:
-            hint = suggest(unknown[1], _keys())
+            hint = suggest(unknown[1], _keys(kind))
         raise ConfigError(f"reading {origin}: {text}", hint) from error
 
 
@@ -360,23 +360,22 @@ def choose_names(
     return names
 
 
-def _keys() -> Iterator[str]:
-    for kind in (
-        LinkScenario,
-        LinkSpec,
-        PolicyScenario,
-        StrategyScenario,
-        StrategySpec,
-        Scenario,
-        EncoderSpec,
-        DeviceSpec,
-        CorruptionSpec,
-        DomainSpec,
-        PhaseSpec,
-        ForgetSpec,
-        FaultSpec,
-    ):
-        yield from kind.__struct_fields__
+SAMPLED: Final = (EncoderSpec, CorruptionSpec, DomainSpec)
+"""The tables of scenarios with samples."""
+TABLES: Final[Mapping[type[Struct], tuple[type[Struct], ...]]] = {
+    Scenario: (Scenario, *SAMPLED, DeviceSpec, PhaseSpec, ForgetSpec, FaultSpec),
+    LinkScenario: (LinkScenario, LinkSpec),
+    PolicyScenario: (PolicyScenario, *SAMPLED),
+    StrategyScenario: (StrategyScenario, StrategySpec, *SAMPLED),
+}
+"""The tables of each kind of scenario."""
+
+
+def _keys(kind: type[Struct] | None = None) -> Iterator[str]:
+    """Yield the keys of a kind of scenario, or of all."""
+    for tables in TABLES.values() if kind is None else (TABLES[kind],):
+        for table in tables:
+            yield from table.__struct_fields__
 
 
 def _varied(scenario: Scenario, name: str, changes: Mapping[str, Any]) -> Scenario:

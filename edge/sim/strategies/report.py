@@ -100,12 +100,8 @@ def _shown(stream: StreamSummary, name: str, *, several: bool) -> dict[str, Any]
     grey = len(stream.lines) > len(colour_lines(stream.lines))
     return {
         "heading": f"{stream.world}, {stream.variant}" if several else "",
-        "sentence": " ".join(
-            [
-                f"Tasks in this order: {', '.join(stream.tasks)}.",
-                *(f"Left out: {strategy}, {reason}." for strategy, reason in stream.failures),
-            ]
-        ),
+        "sentence": f"Tasks in this order: {', '.join(stream.tasks)}.",
+        "left_out": [f"Left out: {strategy}: {reason}" for strategy, reason in stream.failures],
         "lines": stream.lines,
         "names": stream.tasks,
         "tasks_plot": draw_tasks(stream, name),

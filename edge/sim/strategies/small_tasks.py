@@ -5,7 +5,6 @@ To add a task: one function and one entry of SMALL_TASKS.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -200,9 +199,9 @@ def small_stream(
     on its rows to learn.  Raises ConfigError if fewer than eight tasks are left.  Cost: seconds.
     """
     found, left_out = {}, []
-    for name in SMALL_TASKS:
+    for name, make in SMALL_TASKS.items():
         try:
-            found[name] = _loaded(name)
+            found[name] = make()
         except (OSError, KeyError, ValueError) as error:  # A package without its sample data.
             left_out.append(f"{name} ({error})")
     if len(found) < SMALL_TASKS_MIN:
@@ -228,11 +227,6 @@ def small_stream(
         task_given=True,
     )
     return stream, tuple(left_out)
-
-
-@lru_cache(maxsize=len(SMALL_TASKS))
-def _loaded(name: str) -> SmallTask:
-    return SMALL_TASKS[name]()
 
 
 def _parts(

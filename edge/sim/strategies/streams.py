@@ -3,6 +3,7 @@
 To add a stream: one function from domains to a `TaskStream` and one line in STREAMS.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -131,10 +132,20 @@ def _plan_releases(source: StreamSource) -> list[_Release]:
 
 
 def _ordered(source: StreamSource, count: int) -> list[int]:
-    """Return the numbers up to a count in the order of a source: as they are for order 0."""
-    if source.order == 0:
-        return list(range(count))
-    return [int(at) for at in seeded("order", source.world, source.order).permutation(count)]
+    """Return the numbers up to a count in the order of a source, no two orders alike."""
+    known = [list(range(count))]
+    if source.order >= math.factorial(count):
+        raise ConfigError(
+            f"making streams of {source.world!r}: expected at most"
+            f" {math.factorial(count)} orders of {count}, found number {source.order + 1}",
+            "lower `orders`",
+        )
+    random = seeded("order", source.world, count)
+    while len(known) <= source.order:
+        drawn = random.permutation(count).tolist()
+        if drawn not in known:
+            known.append(drawn)
+    return known[source.order]
 
 
 def _split_pool(source: StreamSource) -> tuple[LabelledPart, LabelledPart]:
