@@ -6,6 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core import EdgeError
+
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Targets = NDArray[np.int64]
@@ -79,6 +81,10 @@ class StreamShape:
         return self.spans[-1][1]
 
 
+class TrainingDivergedError(EdgeError):
+    """The numbers of a trained strategy overflowed: it is reported and left out."""
+
+
 class Strategy(Protocol):
     """A strategy of continual learning at work on one stream, begun from a shape and a seed.
 
@@ -86,11 +92,16 @@ class Strategy(Protocol):
     """
 
     @property
+    def bytes_max(self) -> int | None:
+        """The bound of `nbytes`; None for a strategy that keeps every row."""
+
+    @property
     def nbytes(self) -> int:
         """Bytes of all that it keeps from task to task: weights, memories, statistics."""
 
     def learn(self, part: LabelledPart, ended: frozenset[int] = frozenset()) -> None:
-        """Learn the next task.  ended: labels that mean nothing from now on."""
+        """Learn the next task.  ended: labels that mean nothing from now on; one that is taught
+        again counts as new.  Raises TrainingDivergedError."""
 
     def answer(self, features: Bytes, domains: Targets | None = None) -> Floats:
         """Return scores float32 [n, labels], higher is more likely; -inf for labels never learned
