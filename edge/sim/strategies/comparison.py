@@ -7,11 +7,11 @@ from pathlib import Path
 from ...core import ConfigError
 from ..scenarios import StrategyScenario, choose_names
 from ..sweep import Backend, require_backend, run_parallel
-from .kinds import STRATEGIES, StrategyKind
+from .kinds import STRATEGIES, StrategyKind, left_out
 from .saved_outcomes import SavedOutcomes
 from .scenario_streams import plan_streams
 from .summary import StreamSummary, summarise_strategies
-from .trial import StrategyOutcome, run_strategy
+from .trial import StrategyOutcome, failed_outcome, run_strategy
 
 Advance = Callable[[str, int, int], None]
 """Called with the activity, the units done and the units in all."""
@@ -62,7 +62,14 @@ def compare_strategies(
     tasks = [(name, stream, seed) for stream, seed in planned.streams for name in names]
     paths = [saved.path(stream, name, seed) for name, stream, seed in tasks]
     done = {at: found for at, path in enumerate(paths) if (found := saved.read(path))}
-    resumed, waiting = len(done), [at for at in range(len(tasks)) if at not in done]
+    resumed = len(done)
+    missing = left_out()
+    done |= {
+        at: failed_outcome(name, stream, seed, missing[name])
+        for at, (name, stream, seed) in enumerate(tasks)
+        if name in missing and at not in done
+    }
+    waiting = [at for at in range(len(tasks)) if at not in done]
     calls = [(tasks[at][0], kinds[tasks[at][0]], *tasks[at][1:]) for at in waiting]
     for place, outcome in run_parallel(run_strategy, calls, jobs, backend):
         done[waiting[place]] = outcome

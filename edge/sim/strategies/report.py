@@ -75,8 +75,8 @@ def figure_row(line: StrategyLine) -> tuple[str, ...]:
         line.strategy,
         format_spread(line.final, line.spread),
         "-" if line.forgetting is None else f"{line.forgetting:.1f}",
-        f"{line.compute_s:.2f}",
-        f"{line.answer_us:.0f}",
+        f"{line.compute_s:.3g}",
+        f"{line.answer_us:.3g}",
         f"{line.nbytes / 1024:.0f}",
     )
 
@@ -88,7 +88,7 @@ def ranking_rows(stream: StreamSummary) -> list[tuple[str, ...]]:
             str(at),
             line.strategy,
             f"{line.error:.1f}",
-            f"{line.compute_s:.2f}",
+            f"{line.compute_s:.3g}",
             "●" if line.frontier else "",
         )
         for at, line in enumerate(stream.ranking, 1)

@@ -52,9 +52,8 @@ class SavedOutcomes:
             return None
 
     def write(self, path: Path | None, outcome: StrategyOutcome) -> None:
-        """Store an outcome atomically.  One that misses a package is not stored: it may be there
-        the next time."""
-        if path is None or outcome.failure.startswith("needs"):
+        """Store an outcome atomically."""
+        if path is None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, msgspec.json.encode(outcome))

@@ -8,12 +8,23 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...extras import install_command
 from .kinds import StrategyKind
-from .strategy import Floats, LabelledPart, Strategy, StreamShape, TaskStream
+from .strategy import (
+    Floats,
+    LabelledPart,
+    Strategy,
+    StreamShape,
+    TaskStream,
+    TrainingDivergedError,
+)
 from .streams import current_rows
 
-DIVERGED: Final = (FloatingPointError, OverflowError, np.linalg.LinAlgError)
+DIVERGED: Final = (
+    FloatingPointError,
+    OverflowError,
+    TrainingDivergedError,
+    np.linalg.LinAlgError,
+)
 """Exceptions with which a strategy declares that it diverged."""
 
 Matrix = tuple[tuple[float | None, ...], ...]
@@ -84,9 +95,8 @@ def run_strategy(name: str, kind: StrategyKind, stream: TaskStream, seed: int) -
     """Run a strategy on a stream.
 
     It learns the tasks in order and answers all test parts after each.  Where the stream gives the
-    task, only labels learned in a row's domain can be its answer.  A strategy that diverges, or
-    misses an optional package, gives an outcome with the reason.  Figures other than times depend
-    on the arguments alone.
+    task, only labels learned in a row's domain can be its answer.  A strategy that diverges gives
+    an outcome with the reason.  Figures other than times depend on the arguments alone.
     """
     try:
         return _Trial(name, kind, stream, seed).run()
@@ -94,10 +104,11 @@ def run_strategy(name: str, kind: StrategyKind, stream: TaskStream, seed: int) -
         failure = f"diverged: {error or type(error).__name__}"
     except _DivergedError as error:
         failure = f"diverged: {error}"
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "torch":
-            raise
-        failure = f"needs torch, which is not installed; {install_command('grow')}"
+    return failed_outcome(name, stream, seed, failure)
+
+
+def failed_outcome(name: str, stream: TaskStream, seed: int, failure: str) -> StrategyOutcome:
+    """Return the outcome of a strategy that is left out, with the reason."""
     return StrategyOutcome(
         strategy=name,
         world=stream.world,

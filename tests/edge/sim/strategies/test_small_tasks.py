@@ -67,11 +67,13 @@ def test_the_quantiser_is_frozen_on_the_rows_to_learn(monkeypatch) -> None:
     unchanged = 0
     for row in range(0, 150, 10):
         found = iris_task(monkeypatch, row, 1_000.0)
-        learned = (found.train.features == plain.train.features).all()
-        held = (found.test.features == plain.test.features).mean()
+        alike = [
+            (ours.features == theirs.features)[:, :4].mean()
+            for ours, theirs in ((found.train, plain.train), (found.test, plain.test))
+        ]
         # A held-out outlier leaves all other held-out rows as they are.
-        assert held > 0.9 if learned else held < 0.9
-        unchanged += int(learned)
+        assert (alike[0] == 1 and alike[1] > 0.9) or max(alike) < 0.2
+        unchanged += alike[0] == 1
     assert 1 <= unchanged <= 10
 
 

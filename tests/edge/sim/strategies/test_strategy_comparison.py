@@ -11,36 +11,16 @@ pytest.importorskip("matplotlib")
 
 from edge import EdgeError
 from edge.sim import StrategyScenario, load_scenario
-from edge.sim.strategies import compare_strategies, write_strategies
+from edge.sim.strategies import compare_strategies, comparison, write_strategies
 from edge.sim.strategies.saved_outcomes import digest_stream
 from edge.sim.strategies.streams import STREAMS
+from tests.edge.sim.strategies.strategy_scenarios import write_scenario
 from tests.edge.sim.strategies.tiny_strategies import (
     TINY,
     NotANumber,
     Prototypes,
     blob_source,
 )
-
-
-def write_scenario(folder: Path, *lines: str, seed: int = 1) -> Path:
-    """A scenario on the user's own features: two domains in one file."""
-    source = blob_source(seed=seed)
-    rows = source.domains.values()
-    np.savez(
-        folder / "own.npz",
-        features=np.concatenate([one.features for one in rows]).astype(np.float32),
-        labels=np.concatenate([one.targets for one in rows]),
-        domain=np.repeat([0, 1], [len(one) for one in rows]),
-    )
-    path = folder / "own.toml"
-    path.write_text(
-        'title = "Own features"\n[strategies]\n' + "\n".join(lines) + "\n"
-        '[encoder]\nmodel = "vector"\n'
-        '[domains.first]\nsource = "own.npz"\nwhere = { domain = 0 }\n'
-        '[domains.second]\nsource = "own.npz"\nwhere = { domain = 1 }\n',
-        "utf-8",
-    )
-    return path
 
 
 def loaded(folder: Path, *lines: str) -> StrategyScenario:
@@ -119,6 +99,20 @@ def test_a_strategy_that_diverges_is_left_out_and_the_others_go_on(tmp_path) -> 
     assert written.page is not None
     page = written.page.read_text("utf-8")
     assert "bad: diverged: scores that are no finite numbers" in page
+
+
+def test_what_this_installation_lacks_is_named_and_not_stored(tmp_path, monkeypatch) -> None:
+    """A strategy without torch is left out with the command that installs it; with torch, the same
+    comparison runs it."""
+    reason = "torch is not installed: pip install torch"
+    monkeypatch.setattr(comparison, "left_out", lambda: {"newest": reason})
+    scenario, out = loaded(tmp_path), tmp_path / "out"
+    (stream,) = compare_strategies(scenario, (1, 2), out, kinds=TINY).streams
+    assert stream.failures == (("newest", f"{reason} (seed 1)"),)
+    monkeypatch.undo()
+    report = compare_strategies(scenario, (1, 2), out, kinds=TINY)
+    assert report.streams[0].failures == ()
+    assert report.resumed == 2
 
 
 def test_a_misspelt_strategy_names_its_nearest(tmp_path) -> None:

@@ -172,24 +172,6 @@ def test_a_strategy_that_diverges_gives_its_reason(kind, reason) -> None:
     assert found.seed == 3
 
 
-def test_a_missing_torch_is_named_with_the_command_that_installs_it() -> None:
-    """A strategy that cannot import torch is left out; another missing module is an error."""
-
-    def torch(shape, seed):
-        message = "No module named 'torch'"
-        raise ModuleNotFoundError(message, name="torch")
-
-    def other(shape, seed):
-        message = "No module named 'tensors'"
-        raise ModuleNotFoundError(message, name="tensors")
-
-    found = run_strategy("deep", torch, CLASSES, 0)
-    assert found.failure.startswith("needs torch, which is not installed")
-    assert "pip install" in found.failure
-    with pytest.raises(ModuleNotFoundError, match="tensors"):
-        run_strategy("deep", other, CLASSES, 0)
-
-
 def test_compute_elsewhere_is_counted() -> None:
     """CPU seconds that a strategy reports from other processes are added to its own."""
 
