@@ -13,7 +13,8 @@ from ..core import ConfigError
 from .adaptation.source_model import LabelledRows, seeded
 from .corruptions import corrupt_values
 from .replay import encode_cached
-from .samples import SampleSet, decode_image, read_samples, select_samples
+from .sample_set import SampleSet, select_samples
+from .samples import decode_image, read_samples
 from .scenarios import VECTOR, SampledScenario
 from .sweep import make_card
 
@@ -59,7 +60,13 @@ def read_domains(scenario: SampledScenario, samples: int) -> EncodedDomains:
     Raises ConfigError for unreadable samples and too few of them.
     """
     card = make_card(scenario)
-    sets = {name: _drawn(name, scenario, samples) for name in scenario.domains}
+    if card.kind == "window" and any(one.corruptions for one in scenario.domains.values()):
+        raise ConfigError(
+            f"reading scenario {scenario.title!r}: corruptions change images and vectors, the"
+            f" encoder {card.name!r} takes sounds",
+            "leave out the corruptions",
+        )
+    sets = {name: _drawn(name, scenario, samples, card) for name in scenario.domains}
     labels = _shared_labels(scenario.title, {name: one.samples for name, one in sets.items()})
     domains: dict[str, LabelledRows] = {}
     payloads: dict[str, list[Any]] = {}
@@ -81,8 +88,9 @@ def read_domains(scenario: SampledScenario, samples: int) -> EncodedDomains:
     )
 
 
-def _drawn(name: str, scenario: SampledScenario, most: int) -> DrawnSamples:
-    samples = read_samples(scenario.domains[name], flat=scenario.encoder.model == VECTOR)
+def _drawn(name: str, scenario: SampledScenario, most: int, card: encoder.Card) -> DrawnSamples:
+    flat = scenario.encoder.model == VECTOR
+    samples = read_samples(scenario.domains[name], flat=flat, card=card)
     spread = samples.spread()
     order = seeded("scenario", scenario.title, name).permutation(len(samples))
     rows = np.sort(order[:most]).tolist()

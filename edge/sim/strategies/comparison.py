@@ -71,6 +71,8 @@ def compare_strategies(
     }
     waiting = [at for at in range(len(tasks)) if at not in done]
     calls = [(tasks[at][0], kinds[tasks[at][0]], *tasks[at][1:]) for at in waiting]
+    if progress is not None:
+        progress("comparing", len(done), len(tasks))
     for place, outcome in run_parallel(run_strategy, calls, jobs, backend):
         done[waiting[place]] = outcome
         _store(saved, paths[waiting[place]], outcome)
