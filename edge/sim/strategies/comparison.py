@@ -7,6 +7,7 @@ from pathlib import Path
 from ...core import ConfigError
 from ..scenarios import StrategyScenario, choose_names
 from ..sweep import Backend, require_backend, run_parallel
+from .avalanche_peers import AVALANCHE, avalanche_python, missing_avalanche
 from .kinds import STRATEGIES, StrategyKind, left_out
 from .saved_outcomes import SavedOutcomes
 from .scenario_streams import plan_streams
@@ -56,7 +57,11 @@ def compare_strategies(
             f"comparing strategies with seeds {list(seeds)} and {jobs} jobs: nothing to run",
             "give at least one seed and one job",
         )
-    names = choose_names(scenario.title, "names", scenario.strategies.names, kinds)
+    everything = {**kinds, **AVALANCHE}
+    chosen = scenario.strategies.names
+    # Without names, those of this table run.
+    table = kinds if chosen in ((), "all", ("all",)) else everything
+    names = choose_names(scenario.title, "names", chosen, table)
     planned = plan_streams(scenario, tuple(dict.fromkeys(seeds)))
     saved = SavedOutcomes(scenario, out)
     tasks = [(name, stream, seed) for stream, seed in planned.streams for name in names]
@@ -64,13 +69,15 @@ def compare_strategies(
     done = {at: found for at, path in enumerate(paths) if (found := saved.read(path))}
     resumed = len(done)
     missing = left_out()
+    if avalanche_python() is None:
+        missing |= dict.fromkeys(AVALANCHE, missing_avalanche())
     done |= {
         at: failed_outcome(name, stream, seed, missing[name])
         for at, (name, stream, seed) in enumerate(tasks)
         if name in missing and at not in done
     }
     waiting = [at for at in range(len(tasks)) if at not in done]
-    calls = [(tasks[at][0], kinds[tasks[at][0]], *tasks[at][1:]) for at in waiting]
+    calls = [(tasks[at][0], everything[tasks[at][0]], *tasks[at][1:]) for at in waiting]
     if progress is not None:
         progress("comparing", len(done), len(tasks))
     for place, outcome in run_parallel(run_strategy, calls, jobs, backend):

@@ -52,8 +52,9 @@ class SavedOutcomes:
             return None
 
     def write(self, path: Path | None, outcome: StrategyOutcome) -> None:
-        """Store an outcome atomically."""
-        if path is None:
+        """Store an outcome atomically, but for one whose process failed: it may not the next
+        time."""
+        if path is None or outcome.failure.startswith("failed"):
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, msgspec.json.encode(outcome))

@@ -95,13 +95,16 @@ def run_strategy(name: str, kind: StrategyKind, stream: TaskStream, seed: int) -
     """Run a strategy on a stream.
 
     It learns the tasks in order and answers all test parts after each.  Where the stream gives the
-    task, only labels learned in a row's domain can be its answer.  A strategy that diverges gives
-    an outcome with the reason.  Figures other than times depend on the arguments alone.
+    task, only labels learned in a row's domain can be its answer.  A strategy that diverges, or
+    whose own process fails, gives an outcome with the reason.  Figures other than times depend on
+    the arguments alone.
     """
     try:
         return _Trial(name, kind, stream, seed).run()
     except DIVERGED as error:
         failure = f"diverged: {error or type(error).__name__}"
+    except ChildProcessError as error:
+        failure = f"failed: {error}"
     except _DivergedError as error:
         failure = f"diverged: {error}"
     return failed_outcome(name, stream, seed, failure)
