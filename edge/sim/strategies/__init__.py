@@ -1,56 +1,43 @@
-"""Strategies of continual learning on one harness: the table, streams and figures.
-
-For comparison only: none of them serves, and nothing here writes a knowledge file.
-"""
+"""Strategies of continual learning in the harness: for comparison only, none of them serves."""
 
 from typing import TYPE_CHECKING
 
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .comparison import StrategyReport, compare_strategies
-    from .kinds import STRATEGIES, StrategyKind
-    from .report import figure_row, ranking_rows, write_strategies
-    from .small_tasks import SMALL_TASKS, small_stream
-    from .strategy import LabelledPart, Strategy, StreamShape, StreamTask, TaskStream
-    from .streams import STREAMS, StreamSource
-    from .summary import StrategyLine, StreamSummary, summarise_strategies
-    from .trial import StrategyOutcome, run_strategy
+    from .kinds import STRATEGIES, StrategyKind, left_out
+    from .strategy import (
+        LabelledPart,
+        Strategy,
+        StreamShape,
+        StreamTask,
+        TaskStream,
+        TrainingDivergedError,
+    )
 else:
     __getattr__ = lazy_names(
         __name__,
         {
-            "comparison": ("StrategyReport", "compare_strategies"),
-            "kinds": ("STRATEGIES", "StrategyKind"),
-            "report": ("figure_row", "ranking_rows", "write_strategies"),
-            "small_tasks": ("SMALL_TASKS", "small_stream"),
-            "strategy": ("LabelledPart", "Strategy", "StreamShape", "StreamTask", "TaskStream"),
-            "streams": ("STREAMS", "StreamSource"),
-            "summary": ("StrategyLine", "StreamSummary", "summarise_strategies"),
-            "trial": ("StrategyOutcome", "run_strategy"),
+            "kinds": ("STRATEGIES", "StrategyKind", "left_out"),
+            "strategy": (
+                "LabelledPart",
+                "Strategy",
+                "StreamShape",
+                "StreamTask",
+                "TaskStream",
+                "TrainingDivergedError",
+            ),
         },
     )
 
 __all__ = [
-    "SMALL_TASKS",
     "STRATEGIES",
-    "STREAMS",
     "LabelledPart",
     "Strategy",
     "StrategyKind",
-    "StrategyLine",
-    "StrategyOutcome",
-    "StrategyReport",
     "StreamShape",
-    "StreamSource",
-    "StreamSummary",
     "StreamTask",
     "TaskStream",
-    "compare_strategies",
-    "figure_row",
-    "ranking_rows",
-    "run_strategy",
-    "small_stream",
-    "summarise_strategies",
-    "write_strategies",
+    "TrainingDivergedError",
+    "left_out",
 ]
