@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
+    from .comparison import StrategyReport, compare_strategies
     from .kinds import STRATEGIES, StrategyKind, left_out
+    from .report import figure_row, ranking_rows, write_strategies
     from .strategy import (
         LabelledPart,
         Strategy,
@@ -14,11 +16,14 @@ if TYPE_CHECKING:
         TaskStream,
         TrainingDivergedError,
     )
+    from .summary import StreamSummary
 else:
     __getattr__ = lazy_names(
         __name__,
         {
+            "comparison": ("StrategyReport", "compare_strategies"),
             "kinds": ("STRATEGIES", "StrategyKind", "left_out"),
+            "report": ("figure_row", "ranking_rows", "write_strategies"),
             "strategy": (
                 "LabelledPart",
                 "Strategy",
@@ -27,6 +32,7 @@ else:
                 "TaskStream",
                 "TrainingDivergedError",
             ),
+            "summary": ("StreamSummary",),
         },
     )
 
@@ -35,9 +41,15 @@ __all__ = [
     "LabelledPart",
     "Strategy",
     "StrategyKind",
+    "StrategyReport",
     "StreamShape",
+    "StreamSummary",
     "StreamTask",
     "TaskStream",
     "TrainingDivergedError",
+    "compare_strategies",
+    "figure_row",
     "left_out",
+    "ranking_rows",
+    "write_strategies",
 ]
