@@ -7,8 +7,28 @@ Selectors that rank facts by a key of their own choose the same in any order of 
 compare facts with each other can't take into account what left before.
 """
 
-from .kinds import NEWEST, SELECTORS, FactSelector, keep_rows, rank_ids, selected_rows
-from .pool import FactPool
+from typing import TYPE_CHECKING
+
+from ...lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .kinds import NEWEST, SELECTORS, FactSelector, keep_rows, rank_ids, selected_rows
+    from .pool import FactPool
+else:
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "kinds": (
+                "FactSelector",
+                "NEWEST",
+                "SELECTORS",
+                "keep_rows",
+                "rank_ids",
+                "selected_rows",
+            ),
+            "pool": ("FactPool",),
+        },
+    )
 
 __all__ = [
     "NEWEST",
