@@ -34,6 +34,7 @@ NAMES = {
     "trust": "benchmarks.trust.run",
     "public": "benchmarks.public.run",
     "scale": "benchmarks.scale.run",
+    "select": "benchmarks.selection.run",
     "strategies": "benchmarks.strategies.run",
     "unlearn": "benchmarks.unlearn.run",
 }
@@ -55,6 +56,7 @@ QUICK = (
     "labels",
     "public",
     "scale",
+    "select",
     "strategies",
     "trust",
 )
@@ -66,6 +68,7 @@ SETS = (
     "forget",
     "machines",
     "scale",
+    "select",
     "strategies",
     "trust",
     "unlearn",

@@ -183,6 +183,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
         {
             *_BASE,
             "edge/backbone",
+            "edge/datasets",
             "edge/growth",
             "edge/pages",
             "edge/plots",

@@ -31,7 +31,16 @@ if TYPE_CHECKING:
         step_of,
     )
     from .replay import cache_folder
-    from .scenarios import LinkScenario, LinkSpec, PolicyScenario, Scenario, load_scenario
+    from .scenarios import (
+        LinkScenario,
+        LinkSpec,
+        PolicyScenario,
+        Scenario,
+        StrategyScenario,
+        StrategySpec,
+        load_device_scenario,
+        load_scenario,
+    )
     from .simulated_worker import Grower, SimulatedWorker
     from .simulation import SimulationReport, simulate, write_link_report, write_report
     from .world import World, build_world
@@ -67,6 +76,9 @@ else:
                 "LinkSpec",
                 "PolicyScenario",
                 "Scenario",
+                "StrategyScenario",
+                "StrategySpec",
+                "load_device_scenario",
                 "load_scenario",
             ),
             "simulated_worker": ("Grower", "SimulatedWorker"),
@@ -98,6 +110,8 @@ __all__ = [
     "SimulatedWorker",
     "SimulationReport",
     "StageTiming",
+    "StrategyScenario",
+    "StrategySpec",
     "Thumbnail",
     "TimelineMark",
     "World",
@@ -108,6 +122,7 @@ __all__ = [
     "corrupt_values",
     "decide_sample",
     "decide_stream",
+    "load_device_scenario",
     "load_mnist",
     "load_optdigits",
     "load_scenario",

@@ -1,9 +1,7 @@
-"""Sample sources: the shipped digits, folders of images, npz files."""
+"""Sample sources: the shipped digits, folders of images or sounds, npz and csv files."""
 
 import io
 import zipfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,42 +10,29 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+import encoder
+
 from ..core import ConfigError
 from .digits import load_mnist, load_optdigits
+from .example_samples import read_example_samples
+from .sample_set import SampleSet, select_samples
 from .scenarios import DATA_VARIABLE, SHIPPED_SOURCES, DomainSpec
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 BLOB_KEYS = ("blob", "offsets")
 
 
-@dataclass(frozen=True, slots=True)
-class SampleSet:
-    """Payloads with their labels.  taps: (name, width) of vector payloads, empty for images.
-    `read(row)` returns a payload for the encoder, `name(row)` says where it comes from."""
-
-    labels: tuple[str, ...]
-    read: Callable[[int], Any] = field(repr=False)
-    taps: tuple[tuple[str, int], ...] = ()
-    name: Callable[[int], str] = field(default="row {}".format, repr=False)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def spread(self) -> NDArray[np.float64]:
-        """Return the value range for corruptions: 255 for images, standard deviations for
-        vectors."""
-        if not self.taps:
-            return np.array(255.0)
-        rows = np.array([self.read(row) for row in range(len(self))], np.float64)
-        return np.asarray(rows.std(axis=0))
-
-
-def read_samples(domain: DomainSpec, *, flat: bool = False) -> SampleSet:
+def read_samples(
+    domain: DomainSpec, *, flat: bool = False, card: encoder.Card | None = None
+) -> SampleSet:
     """Read the rows of a domain's source that `where` and `classes` select.
 
-    flat: arrays of pixels become vectors, for the encoder "vector".  Raises ConfigError if the
+    flat: arrays of pixels become vectors, for the encoder "vector".  card: of an encoder of sounds,
+    for which a folder holds WAV files.  Raises ConfigError if the
     source is missing or differs from the domain's description.
     """
+    if card is not None and card.kind == "window" and Path(domain.source).is_dir():
+        return _selected(read_example_samples(domain, card), domain)
     samples = _read(msgspec.json.encode(domain))
     return _flatten(samples) if flat and not samples.taps else samples
 
@@ -64,13 +49,20 @@ def _read(coded: bytes) -> SampleSet:
             samples = _folder(path)
         elif path.suffix == ".npz" and path.is_file():
             samples = _archive(path, domain)
+        elif path.suffix == ".csv" and path.is_file():
+            samples = read_example_samples(domain)
         else:
             raise ConfigError(
-                f"reading samples from {path}: expected a folder of class folders or an .npz file,"
-                " found neither",
+                f"reading samples from {path}: expected a folder of class folders, an .npz or a"
+                " .csv file, found none",
                 "check the path; relative paths start at the scenario's folder, then at the folder"
                 f" in {DATA_VARIABLE}",
             )
+    return _selected(samples, domain)
+
+
+def _selected(samples: SampleSet, domain: DomainSpec) -> SampleSet:
+    """Return the samples of the classes that a domain keeps; raises ConfigError without any."""
     if not samples.labels:
         raise ConfigError(
             f"reading samples from {domain.source}: expected samples, found none",
@@ -101,17 +93,6 @@ def _flatten(samples: SampleSet) -> SampleSet:
         samples.labels,
         lambda row: samples.read(row).ravel().astype(np.float32),
         (("pixels", first.size),),
-    )
-
-
-def select_samples(samples: SampleSet, rows: Sequence[int]) -> SampleSet:
-    """Select rows, in that order."""
-    chosen = [int(row) for row in rows]
-    return SampleSet(
-        tuple(samples.labels[row] for row in chosen),
-        lambda row: samples.read(chosen[row]),
-        samples.taps,
-        lambda row: samples.name(chosen[row]),
     )
 
 

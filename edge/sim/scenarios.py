@@ -3,14 +3,14 @@
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
-from ..core import ConfigError, limits
+from ..core import Config, ConfigError, limits
 
 DATA_VARIABLE = "AURICLE_DATA"
 VECTOR = "vector"
@@ -23,7 +23,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=limits.TEXT_CHARS_MAX)]
 
 
 Kind = TypeVar("Kind", bound=Struct)
-Resolved = TypeVar("Resolved", "Scenario", "PolicyScenario")
+Resolved = TypeVar("Resolved", "Scenario", "PolicyScenario", "StrategyScenario")
 
 
 class EncoderSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,10 +44,15 @@ class DeviceSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     false_alarm_rate: Annotated[float, Meta(gt=0, lt=0.5)] = 0.01
     window: Annotated[int, Meta(ge=1, le=limits.DRIFT_WINDOW_MAX)] = 16
     facts_per_concept: Annotated[int, Meta(ge=1)] = limits.FACTS_PER_CONCEPT_MAX
+    keep: str = "newest"
     growth: bool = True
     growth_delay: Count = 16
     acceptance: Literal["held_out", "none"] = "held_out"
     adaptation: Literal["auto", "off"] = "auto"
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a selector that does not exist."""
+        Config(keep=self.keep)
 
 
 class CorruptionSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -205,17 +210,71 @@ class PolicyScenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 POLICY_KEYS: Final = frozenset({"policy", "protocol", "home"})
 """Keys that only a PolicyScenario has."""
 
-AnyScenario = Scenario | LinkScenario | PolicyScenario
+
+class StrategySpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The table [strategies].  names: which strategies run, all if empty; stream: how samples
+    become tasks; orders: streams with another order of domains or labels; held_out: share of the
+    samples that is never learned; samples: of each domain, or of each task of `nevis`, at most;
+    classes_per_task: new labels of each task of `classes`."""
+
+    names: Text | tuple[Text, ...] = ()
+    stream: Literal["domains", "classes", "nevis", "releases"] = "domains"
+    orders: Annotated[int, Meta(ge=1, le=24)] = 1
+    held_out: Annotated[float, Meta(ge=0.05, le=0.5)] = 0.25
+    samples: Annotated[int, Meta(ge=50)] = 1_000
+    classes_per_task: Annotated[int, Meta(ge=1)] = 2
 
 
-def load_scenario(path: str | os.PathLike[str]) -> AnyScenario:
-    """Read a scenario file; one with a table [links] is a LinkScenario, one with the keys policy,
-    protocol or home a PolicyScenario.
+class StrategyScenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A comparison of strategies of continual learning on one stream of tasks."""
 
-    Relative sources start at the file's folder, then at the folder in AURICLE_DATA.  Raises
-    ConfigError for an unreadable file and for every unknown key or invalid value, with the nearest
-    known key.
+    title: Text
+    strategies: StrategySpec
+    domains: dict[str, DomainSpec] = {}
+    encoder: EncoderSpec = EncoderSpec()
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError if the stream and the domains do not fit."""
+        stream, count = self.strategies.stream, len(self.domains)
+        if stream == "nevis" and (count or self.strategies.orders > 1):
+            raise ConfigError(
+                f'reading scenario {self.title!r}: the stream "nevis" brings its own data in one'
+                f" order, found {count} domains and {self.strategies.orders} orders",
+                "leave out [domains] and `orders`, or choose another stream",
+            )
+        needed = {"domains": 2, "nevis": 0}.get(stream, 1)
+        if count < needed:
+            raise ConfigError(
+                f"reading scenario {self.title!r}: the stream {stream!r} needs {needed} domains or"
+                f" more, found {count}",
+                "add [domains.NAME]",
+            )
+
+    @property
+    def first_domain(self) -> str:
+        """The name of the domain on which a quantiser for vectors is fitted."""
+        return next(iter(self.domains))
+
+
+SampledScenario = PolicyScenario | StrategyScenario
+"""Scenarios that run no device and take labelled samples of domains."""
+
+AnyScenario = Scenario | LinkScenario | PolicyScenario | StrategyScenario
+
+
+def load_scenario(
+    path: str | os.PathLike[str], data: str | os.PathLike[str] | None = None
+) -> AnyScenario:
+    """Read a scenario file; one with a table [links] is a LinkScenario, one with [strategies] a
+    StrategyScenario, one with the keys policy, protocol or home a PolicyScenario.
+
+    Relative sources start at the file's folder, then at the folder `data`, by default that in
+    AURICLE_DATA.  Raises ConfigError for an unreadable file and for every unknown key or invalid
+    value, with the nearest known key.
     """
+    places = [Path(path).parent]
+    if found := data or os.environ.get(DATA_VARIABLE):
+        places.append(Path(found))
     path = Path(path)
     try:
         content = msgspec.toml.decode(path.read_bytes())
@@ -225,18 +284,27 @@ def load_scenario(path: str | os.PathLike[str]) -> AnyScenario:
         raise ConfigError(f"reading scenario {path}: {error}", "correct the TOML") from error
     if isinstance(content, dict) and "links" in content:
         return _convert(content, LinkScenario, str(path))
+    if isinstance(content, dict) and "strategies" in content:
+        return _resolved(_convert(content, StrategyScenario, str(path)), places)
     if isinstance(content, dict) and not POLICY_KEYS.isdisjoint(content):
-        return _resolved(_convert(content, PolicyScenario, str(path)), path.parent)
-    return _resolved(parse_scenario(content, str(path)), path.parent)
+        return _resolved(_convert(content, PolicyScenario, str(path)), places)
+    return _resolved(parse_scenario(content, str(path)), places)
 
 
-def load_device_scenario(path: str | os.PathLike[str]) -> Scenario | LinkScenario:
-    """Read a scenario that runs a device; raises ConfigError for one of policies, too."""
-    scenario = load_scenario(path)
+def load_device_scenario(
+    path: str | os.PathLike[str], data: str | os.PathLike[str] | None = None
+) -> Scenario | LinkScenario:
+    """Read a scenario that runs a device; raises ConfigError for policies and strategies, too."""
+    scenario = load_scenario(path, data)
     if isinstance(scenario, PolicyScenario):
         raise ConfigError(
             f"reading scenario {path}: it names policies of adaptation, which run without a device",
-            "run `auricle simulate` without other options, or call compare_policies",
+            "run `auricle simulate` without `--unlearn`, or call compare_policies",
+        )
+    if isinstance(scenario, StrategyScenario):
+        raise ConfigError(
+            f"reading scenario {path}: it names strategies, which run without a device",
+            "run `auricle simulate` without `--unlearn`, or call compare_strategies",
         )
     return scenario
 
@@ -256,7 +324,7 @@ def _convert(content: object, kind: type[Kind], origin: str) -> Kind:
         if unknown and unknown[1] in set(_keys()):
             hint = f"it belongs elsewhere; known at the top: {', '.join(kind.__struct_fields__)}"
         elif unknown:
-            hint = suggest(unknown[1], _keys())
+            hint = suggest(unknown[1], _keys(kind))
         raise ConfigError(f"reading {origin}: {text}", hint) from error
 
 
@@ -279,21 +347,40 @@ def suggest(found: str, known: Iterator[str] | Mapping[str, object] | tuple[str,
     return f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(words)}"
 
 
-def _keys() -> Iterator[str]:
-    for kind in (
-        LinkScenario,
-        LinkSpec,
-        PolicyScenario,
-        Scenario,
-        EncoderSpec,
-        DeviceSpec,
-        CorruptionSpec,
-        DomainSpec,
-        PhaseSpec,
-        ForgetSpec,
-        FaultSpec,
-    ):
-        yield from kind.__struct_fields__
+def choose_names(
+    title: str, key: str, found: str | tuple[str, ...], table: Mapping[str, object]
+) -> tuple[str, ...]:
+    """Return the entries of a table that a key of a scenario names, each once: all for "all" or
+    nothing.  Raises ConfigError for an unknown name, with the nearest known one."""
+    names = (found,) if isinstance(found, str) else tuple(dict.fromkeys(found))
+    if names in ((), ("all",)):
+        return tuple(table)
+    for name in names:
+        if name not in table:
+            raise ConfigError(
+                f"reading scenario {title!r}: {key} is {name!r}, expected one of"
+                f" {', '.join(map(repr, table))}",
+                suggest(name, tuple(table)),
+            )
+    return names
+
+
+SAMPLED: Final = (EncoderSpec, CorruptionSpec, DomainSpec)
+"""The tables of scenarios with samples."""
+TABLES: Final[Mapping[type[Struct], tuple[type[Struct], ...]]] = {
+    Scenario: (Scenario, *SAMPLED, DeviceSpec, PhaseSpec, ForgetSpec, FaultSpec),
+    LinkScenario: (LinkScenario, LinkSpec),
+    PolicyScenario: (PolicyScenario, *SAMPLED),
+    StrategyScenario: (StrategyScenario, StrategySpec, *SAMPLED),
+}
+"""The tables of each kind of scenario."""
+
+
+def _keys(kind: type[Struct] | None = None) -> Iterator[str]:
+    """Yield the keys of a kind of scenario, or of all."""
+    for tables in TABLES.values() if kind is None else (TABLES[kind],):
+        for table in tables:
+            yield from table.__struct_fields__
 
 
 def _varied(scenario: Scenario, name: str, changes: Mapping[str, Any]) -> Scenario:
@@ -314,23 +401,21 @@ def _varied(scenario: Scenario, name: str, changes: Mapping[str, Any]) -> Scenar
     return parse_scenario(content, f"variant {name!r}")
 
 
-def _resolved(scenario: Resolved, folder: Path) -> Resolved:
+def _resolved(scenario: Resolved, places: Sequence[Path]) -> Resolved:
     domains = {
-        name: msgspec.structs.replace(domain, source=_found(domain.source, folder))
+        name: msgspec.structs.replace(domain, source=_found(domain.source, places))
         for name, domain in scenario.domains.items()
     }
     model = scenario.encoder.model
     if model.endswith(".toml"):
-        model = _found(model, folder)
+        model = _found(model, places)
     chosen = msgspec.structs.replace(scenario.encoder, model=model)
     return msgspec.structs.replace(scenario, domains=domains, encoder=chosen)
 
 
-def _found(source: str, folder: Path) -> str:
-    """Return the path of a source: in the scenario's folder, else in the data folder, else as
-    is."""
+def _found(source: str, places: Sequence[Path]) -> str:
+    """Return the path of a source: in the first folder that has it, else as is."""
     if source in SHIPPED_SOURCES:
         return source
-    data = os.environ.get(DATA_VARIABLE)
-    places = [folder / source, *([Path(data) / source] if data else [])]
-    return next((str(place.resolve()) for place in places if place.exists()), source)
+    paths = [folder / source for folder in places]
+    return next((str(path.resolve()) for path in paths if path.exists()), source)

@@ -16,7 +16,7 @@ from .links import LinkTrial, render_links, run_link_trial, trial_as_data
 from .recording import DecisionStep, RunRecording
 from .report import render_page
 from .scenarios import LinkScenario, Scenario, load_device_scenario
-from .sweep import Backend, sweep_scenario, write_file
+from .sweep import Backend, require_backend, run_parallel, sweep_scenario, write_file
 
 REPORT_FORMAT: Final = 2
 """Version of report.json; docs/howto/simulate.md describes it."""
@@ -59,7 +59,7 @@ def simulate(
     """Run a scenario, once for each variant and seed, on the production Runtime and Store.
 
     scenario: a TOML file (docs/howto/simulate.md), or its parsed form.  jobs: parallel runs, -1 for
-    one per core; link loads run one after another.  out: a folder for report.json, report.html and
+    one per core.  out: a folder for report.json, report.html and
     the finished runs, from which an interrupted sweep resumes; None writes nothing.  backend:
     "loky" or "ray".  progress: called with the activity, the units done and the units in all.
     Metrics depend on scenario and seed alone.  Raises ConfigError, StateError, and
@@ -75,7 +75,7 @@ def simulate(
     folder = None if out is None else Path(out)
     unique = tuple(dict.fromkeys(seeds))
     if isinstance(scenario, LinkScenario):
-        return _simulate_links(scenario, unique, folder, progress)
+        return _simulate_links(scenario, unique, folder, progress, (jobs, backend))
     recordings = sweep_scenario(
         scenario, unique, jobs=jobs, out=folder, backend=backend, progress=progress
     )
@@ -163,16 +163,29 @@ def _spread(figures: Sequence[Mapping[str, float | None]]) -> dict[str, MetricSp
 
 
 def _simulate_links(
-    scenario: LinkScenario, seeds: Sequence[int], folder: Path | None, progress: Progress | None
+    scenario: LinkScenario,
+    seeds: Sequence[int],
+    folder: Path | None,
+    progress: Progress | None,
+    parallel: tuple[int, Backend],
 ) -> SimulationReport:
-    """Run the trials of a scenario of link loads."""
-    trials = []
-    for seed in seeds:
-        what = f"links, seed {seed}"
-        report = None if progress is None else partial(progress, what)
-        trials.append(run_link_trial(scenario, seed, report))
+    """Run the trials of a scenario of link loads; parallel: jobs and backend."""
+    jobs, backend = parallel
+    require_backend(backend)
+    # Steps are shown of a trial that runs in this process.
+    within = jobs == 1 and backend == "loky"
+    calls = [
+        (scenario, seed, partial(progress, f"links, seed {seed}") if within and progress else None)
+        for seed in seeds
+    ]
+    done: dict[int, LinkTrial] = {}
+    for place, trial in run_parallel(run_link_trial, calls, jobs, backend):
+        done[place] = trial
+        if progress is not None and not within:
+            progress("links", len(done), len(calls))
+    trials = tuple(done[place] for place in range(len(calls)))
     page = None if folder is None else write_link_report(trials, folder, scenario.title)
-    return SimulationReport(scenario.title, tuple(trials), _summarise_links(trials), page)
+    return SimulationReport(scenario.title, trials, _summarise_links(trials), page)
 
 
 def _plain(recording: RunRecording) -> dict[str, Any]:

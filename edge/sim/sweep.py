@@ -19,7 +19,7 @@ from .harness import Progress, run_scenario
 from .recording import RunRecording
 from .replay import Encoded, FeatureCache, encode_timed, payload_key
 from .samples import read_samples
-from .scenarios import VECTOR, PolicyScenario, Scenario, expand_variants
+from .scenarios import VECTOR, SampledScenario, Scenario, expand_variants
 from .world import build_world
 
 Backend = Literal["loky", "ray"]
@@ -57,7 +57,7 @@ def sweep_scenario(
     runs again.  Metrics depend neither on jobs nor on backend.  Raises ConfigError, StateError, and
     BrokenPromiseError if a check fails.
     """
-    _require_backend(backend)
+    require_backend(backend)
     planned = [
         _plan(name, variant, seed, out)
         for name, variant in expand_variants(scenario)
@@ -75,7 +75,7 @@ def sweep_scenario(
     return tuple(done[at] for at in range(len(planned)))
 
 
-def make_card(scenario: Scenario | PolicyScenario) -> encoder.Card:
+def make_card(scenario: Scenario | SampledScenario) -> encoder.Card:
     """Return the card of a scenario's encoder; for vectors, with a quantiser fitted to all samples
     of the domain that is known first, before corruptions."""
     chosen = scenario.encoder
@@ -129,7 +129,7 @@ def _prepare(job: _Job, jobs: int, progress: Progress | None) -> _Job:
     chunks = [missing[at : at + CHUNK] for at in range(0, len(missing), CHUNK)]
     tasks = [(job.card, [payloads[key] for key in keys]) for keys in chunks]
     done = 0
-    for at, rows in _parallel(_encode_chunk, tasks, jobs):
+    for at, rows in run_parallel(_encode_chunk, tasks, jobs):
         fresh = dict(zip(chunks[at], rows, strict=True))
         cache.write(fresh)
         encoded |= fresh
@@ -151,7 +151,7 @@ def _run_all(
     if progress is not None and backend == "loky":
         yield from ((at, _run(job, progress)) for at, job in ready)
         return
-    for place, recording in _parallel(_run, tasks, jobs, backend):
+    for place, recording in run_parallel(_run, tasks, jobs, backend):
         yield ready[place][0], recording
 
 
@@ -164,7 +164,7 @@ def _run(job: _Job, progress: Progress | None) -> RunRecording:
     return replace(recording, title=title)
 
 
-def _parallel(
+def run_parallel(
     work: Any, tasks: Sequence[tuple[Any, ...]], jobs: int, backend: Backend = "loky"
 ) -> Iterator[tuple[int, Any]]:
     """Yield (place, result) in order of completion; in this process for one job or task."""
@@ -188,7 +188,7 @@ def _placed(work: Any, place: int, task: tuple[Any, ...]) -> tuple[int, Any]:
     return place, work(*task)
 
 
-def _require_backend(backend: str) -> None:
+def require_backend(backend: str) -> None:
     """Raise ConfigError if a backend is not available, before any encoding."""
     if backend not in get_args(Backend):
         raise ConfigError(

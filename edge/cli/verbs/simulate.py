@@ -40,6 +40,13 @@ COLUMNS_MAX: Final = 5
     help="How to run in parallel; ray needs the extra cluster.",
 )
 @click.option(
+    "--data",
+    type=PATH,
+    envvar="AURICLE_DATA",
+    show_envvar=True,
+    help="Folder in which relative sources are looked up after the scenario's own.",
+)
+@click.option(
     "--unlearn",
     is_flag=True,
     help="Compare published methods of unlearning on the scenario's data instead.",
@@ -52,18 +59,31 @@ def simulate(
     jobs: int,
     out: Path,
     backend: str,
+    data: Path | None,
     unlearn: bool,
     as_json: bool,
 ) -> None:
-    """Run a scenario with the production runtime and store, and write a report."""
+    """Run a scenario with the production runtime and store, or compare policies or strategies,
+    and write a report."""
     sim = _load_sim()
     seeds = seed or (1,)
     if unlearn:
-        _compare_unlearners(scenario, seeds, out, as_json=as_json)
+        if (jobs, backend) != (1, "loky"):
+            raise ConfigError(
+                "comparing methods of unlearning: they run one after another, since their time is"
+                " measured against that of training again",
+                "leave out --jobs and --backend",
+            )
+        loaded = sim.load_device_scenario(scenario, data)
+        _compare_unlearners(loaded, seeds, out, as_json=as_json)
         return
-    loaded = sim.load_scenario(scenario)
+    loaded = sim.load_scenario(scenario, data)
+    parallel = {"jobs": jobs, "backend": backend}
     if isinstance(loaded, sim.PolicyScenario):
-        _compare_policies(loaded, seeds, out, as_json=as_json)
+        _compare_policies(loaded, seeds, out, as_json=as_json, **parallel)
+        return
+    if isinstance(loaded, sim.StrategyScenario):
+        _compare_strategies(loaded, seeds, out, as_json=as_json, **parallel)
         return
     with _steps() as progress:
         report = sim.simulate(
@@ -127,9 +147,7 @@ def _steps() -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
-def _compare_unlearners(
-    scenario: Path, seeds: tuple[int, ...], out: Path, *, as_json: bool
-) -> None:
+def _compare_unlearners(scenario: Any, seeds: tuple[int, ...], out: Path, *, as_json: bool) -> None:
     """Show how far each method is from training again, over all requests."""
     if find_spec("torch") is None:
         raise ConfigError(
@@ -162,12 +180,30 @@ def _compare_unlearners(
     views.say(f"all figures {report.file}")
 
 
-def _compare_policies(scenario: Any, seeds: tuple[int, ...], out: Path, *, as_json: bool) -> None:
+def _compare_strategies(
+    scenario: Any, seeds: tuple[int, ...], out: Path, *, as_json: bool, **parallel: Any
+) -> None:
+    """Show each strategy on each stream, and rank them by error and compute."""
+    from ...sim.strategies import compare_strategies, write_strategies
+    from ..views import show_strategies, strategies_as_data
+
+    with _steps() as progress:
+        report = compare_strategies(scenario, seeds, out, progress=progress, **parallel)
+    report = write_strategies(report, out)
+    if as_json:
+        views.show_json(strategies_as_data(report))
+    else:
+        show_strategies(report)
+
+
+def _compare_policies(
+    scenario: Any, seeds: tuple[int, ...], out: Path, *, as_json: bool, **parallel: Any
+) -> None:
     """Show the accuracy of each policy by protocol, and its gains over the source."""
     from ...sim.adaptation import compare_policies, format_spread, split_protocols
 
     with _steps() as progress:
-        report = compare_policies(scenario, seeds, out, progress)
+        report = compare_policies(scenario, seeds, out, progress, **parallel)
     if as_json:
         figures = {
             line.policy: {"gain": line.gain, "worst": line.worst, "accuracy": dict(line.accuracies)}

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .common import show_error
     from .demo import show_demo
     from .demo_forecast import show_forecast_demo
+    from .strategies import show_strategies, strategies_as_data
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -16,6 +17,7 @@ else:
             "common": ("show_error",),
             "demo": ("show_demo",),
             "demo_forecast": ("show_forecast_demo",),
+            "strategies": ("show_strategies", "strategies_as_data"),
         },
     )
 
@@ -29,5 +31,7 @@ __all__ = [
     "show_demo",
     "show_error",
     "show_forecast_demo",
+    "show_strategies",
     "status",
+    "strategies_as_data",
 ]

@@ -12,7 +12,7 @@ from ...core import ConfigError
 from ...pages import environment
 from ...plots import FAINT, GOOD, INK, KNOWN, NEW, open_figure, render_svg
 from ..scenarios import PolicyScenario
-from ..sweep import write_file
+from ..sweep import Backend, require_backend, write_file
 from .scenario_world import choose_policies, explain_absent, plan_scenario
 from .summary import SOURCE, PolicyLine, best_published, summarise_policies
 from .trial import CURVE_POINTS, Advance, PolicyOutcome, run_policies
@@ -44,17 +44,21 @@ def compare_policies(
     seeds: Sequence[int] = (1,),
     out: Path | None = None,
     progress: Advance | None = None,
+    *,
+    jobs: int = 1,
+    backend: Backend = "loky",
 ) -> PolicyReport:
     """Run every policy of a scenario on its streams; write adaptation.json and report.html.
 
-    The source always runs, since gains count from it.  Figures other than times depend on scenario
-    and seeds alone.  Raises ConfigError for names that do not exist, too few samples and an
-    unwritable folder.
+    The source always runs, since gains count from it.  jobs: streams that run at a time, on the
+    backend.  Figures other than times depend on scenario and seeds alone.  Raises ConfigError for
+    names that do not exist, too few samples and an unwritable folder.
     """
+    require_backend(backend)
     names = choose_policies(scenario)
     unique = tuple(dict.fromkeys(seeds))
     plan, left_out = plan_scenario(scenario)
-    outcomes = run_policies([plan], names, unique, progress)
+    outcomes = run_policies([plan], names, unique, progress, jobs=jobs, backend=backend)
     absent = explain_absent(scenario, {one.protocol for one in outcomes})
     if not outcomes:
         raise ConfigError(

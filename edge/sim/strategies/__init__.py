@@ -6,7 +6,9 @@ from ...lazy import lazy_names
 
 if TYPE_CHECKING:
     from .few_shot import Tricks
+    from .comparison import StrategyReport, compare_strategies
     from .kinds import STRATEGIES, StrategyKind, left_out
+    from .report import figure_row, ranking_rows, write_strategies
     from .strategy import (
         LabelledPart,
         Strategy,
@@ -15,12 +17,15 @@ if TYPE_CHECKING:
         TaskStream,
         TrainingDivergedError,
     )
+    from .summary import StreamSummary
 else:
     __getattr__ = lazy_names(
         __name__,
         {
             "few_shot": ("Tricks",),
+            "comparison": ("StrategyReport", "compare_strategies"),
             "kinds": ("STRATEGIES", "StrategyKind", "left_out"),
+            "report": ("figure_row", "ranking_rows", "write_strategies"),
             "strategy": (
                 "LabelledPart",
                 "Strategy",
@@ -29,6 +34,7 @@ else:
                 "TaskStream",
                 "TrainingDivergedError",
             ),
+            "summary": ("StreamSummary",),
         },
     )
 
@@ -37,10 +43,16 @@ __all__ = [
     "LabelledPart",
     "Strategy",
     "StrategyKind",
+    "StrategyReport",
     "StreamShape",
+    "StreamSummary",
     "StreamTask",
     "TaskStream",
     "TrainingDivergedError",
     "Tricks",
+    "compare_strategies",
+    "figure_row",
     "left_out",
+    "ranking_rows",
+    "write_strategies",
 ]

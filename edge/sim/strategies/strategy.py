@@ -26,6 +26,10 @@ class LabelledPart:
         """Return the number of rows."""
         return len(self.targets)
 
+    def select(self, rows: NDArray[np.integer]) -> "LabelledPart":
+        """Return some rows, in that order."""
+        return LabelledPart(self.features[rows], self.targets[rows], self.domains[rows])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamTask:

@@ -1,0 +1,88 @@
+"""Finished outcomes in the folder of a report, so that an interrupted comparison goes on."""
+
+import hashlib
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ..scenarios import StrategyScenario
+from ..sweep import write_file
+from .strategy import TaskStream
+from .trial import StrategyOutcome
+
+OUTCOME_FORMAT: Final = 1
+"""Part of each outcome's key: raised when the meaning of an outcome changes."""
+
+
+class SavedOutcomes:
+    """The outcomes of a comparison, a file each, named by what they depend on: the scenario but
+    for its names, the data, this version, the strategy and the seed.  damaged: files that could
+    not be read, so that their strategies run again.
+
+    folder: None keeps nothing.
+    """
+
+    def __init__(self, scenario: StrategyScenario, folder: Path | None) -> None:
+        self._folder = None if folder is None else folder / "outcomes"
+        spec = msgspec.structs.replace(scenario.strategies, names=())
+        plain = msgspec.structs.replace(scenario, strategies=spec)
+        self._key = msgspec.json.encode((OUTCOME_FORMAT, _version(), plain), order="sorted")
+        self.damaged: list[Path] = []
+
+    def path(self, stream: TaskStream, strategy: str, seed: int) -> Path | None:
+        """Return the file of an outcome, None without a folder."""
+        if self._folder is None:
+            return None
+        key = hashlib.sha256(self._key)
+        key.update(digest_stream(stream))
+        key.update(msgspec.json.encode((strategy, seed)))
+        return self._folder / f"{key.hexdigest()[:20]}-seed{seed}.json"
+
+    def read(self, path: Path | None) -> StrategyOutcome | None:
+        """Return a finished outcome, None where there is none or its file is damaged."""
+        if path is None or not path.is_file():
+            return None
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=StrategyOutcome)
+        except (msgspec.DecodeError, OSError):
+            self.damaged.append(path)
+            return None
+
+    def write(self, path: Path | None, outcome: StrategyOutcome) -> None:
+        """Store an outcome atomically, but for one whose process failed: it may not the next
+        time."""
+        if path is None or outcome.failure.startswith("failed"):
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, msgspec.json.encode(outcome))
+
+
+def digest_stream(stream: TaskStream) -> bytes:
+    """Return the SHA-256 of all that a strategy can see of a stream.  Cost: 1 ms a MB."""
+    digest = hashlib.sha256()
+    head = (stream.world, stream.variant, stream.spans, stream.labels, stream.domains)
+    ended = [sorted(labels) for labels in stream.replaces]
+    digest.update(msgspec.json.encode((*head, ended, stream.task_given)))
+    for task in stream.tasks:
+        digest.update(msgspec.json.encode((task.name, len(task.train), len(task.test))))
+        for part in (task.train, task.test):
+            for rows in (part.features, part.targets, part.domains):
+                digest.update(rows.tobytes())
+    return digest.digest()
+
+
+@lru_cache(maxsize=1)
+def _version() -> str:
+    """Return the installed version and a digest of this folder's source: a strategy that was
+    changed runs again."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    try:
+        installed = version("auricle")
+    except PackageNotFoundError:
+        installed = ""
+    return f"{installed} {digest.hexdigest()}"
