@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .few_shot import Tricks
     from .comparison import StrategyReport, compare_strategies
+    from .few_shot import Tricks
     from .kinds import STRATEGIES, StrategyKind, left_out
     from .report import figure_row, ranking_rows, write_strategies
     from .strategy import (
