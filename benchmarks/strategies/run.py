@@ -15,7 +15,15 @@ from edge.sim.strategies import STRATEGIES, TaskStream, left_out
 from ..report import BenchmarkReport, BenchmarkRow
 from .courses import CourseOutcome, RememberedGrowth, run_course
 from .grids import candidates
-from .streams import digits, missing_pacs, pacs_classes, pacs_domains, validation
+from .streams import (
+    digits,
+    missing_pacs,
+    pacs_classes,
+    pacs_domains,
+    releases,
+    small_tasks,
+    validation,
+)
 from .tricks import TRICKS, run_tricks
 
 SEEDS: Final = (0, 1, 2)
@@ -31,6 +39,8 @@ QUICK_ORDERS: Final = 2
 
 WORLDS: Final[Mapping[str, Callable[[Path | None], tuple[TaskStream, ...]]]] = {
     "digits": digits,
+    "small tasks": small_tasks,
+    "releases": releases,
     "pacs domains": lambda data: pacs_domains(_needed(data)),
     "pacs classes": lambda data: pacs_classes(_needed(data)),
 }
@@ -90,7 +100,7 @@ def run_world(
     for name in names:
         settings = {} if quick else tuned(name, streams[0])
         for seed in SEEDS[:1] if quick else SEEDS:
-            ordered = len(streams[0].domains) == len(streams[0].tasks)
+            ordered = len(streams) > len(SEEDS)  # All orders of the domains.
             chosen = streams[seed :: len(SEEDS)]
             made = run_course(
                 name,

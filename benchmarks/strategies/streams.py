@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.sim import load_mnist, load_optdigits
-from edge.sim.strategies import LabelledPart, StreamTask, TaskStream
+from edge.sim.adaptation import LabelledRows
+from edge.sim.strategies import (
+    STREAMS,
+    LabelledPart,
+    StreamSource,
+    StreamTask,
+    TaskStream,
+    small_stream,
+)
 
 from ..continual.data import PACS, ContinualSamples, load_pacs, missing
 
@@ -20,6 +28,8 @@ CLASSES_A_TASK: Final = 2
 """Digits that arrive together, as in the usual split of MNIST."""
 ORDERS: Final = 3
 """Orders of classes, one for each seed."""
+SMALL_ROWS: Final = 1_000
+"""Rows of each small task at most, so that the largest do not decide the cost."""
 FOLD: Final = 5
 """Every fifth training row validates settings."""
 
@@ -58,6 +68,34 @@ def small_digits(_data: Path | None = None) -> tuple[TaskStream, ...]:
     """Return three orders of scikit-learn's digits: for choices only."""
     held = load_optdigits()
     return _digit_streams("small digits", held.images.reshape(len(held), -1), held.labels)
+
+
+def small_tasks(_data: Path | None = None) -> tuple[TaskStream, ...]:
+    """Return the harness's stream of unlike small tasks, with three splits."""
+    return tuple(
+        replace(small_stream("small tasks", TEST_SHARE, SMALL_ROWS, seed)[0], variant=f"{seed}")
+        for seed in range(ORDERS)
+    )
+
+
+def releases(_data: Path | None = None) -> tuple[TaskStream, ...]:
+    """Return the harness's stream of releases over the shipped digits, in three orders."""
+    held = load_mnist()
+    rows = LabelledRows(held.images.reshape(len(held), -1), held.labels)
+    return tuple(
+        STREAMS["releases"](
+            StreamSource(
+                world="releases",
+                domains={"digits": rows},
+                labels=tuple("0123456789"),
+                spans=((0, rows.features.shape[1]),),
+                order=order,
+                held_out=TEST_SHARE,
+                seed=order,
+            )
+        )
+        for order in range(ORDERS)
+    )
 
 
 def missing_pacs(data: Path | None) -> str:

@@ -42,7 +42,14 @@ def refuse(job):
 
 SMALLER = {"auricle": {"grow": refuse}, "ranpac": {"width": 200}}
 """Settings that keep these tests fast."""
-MEMORIES = ("replay", "replay, refresh", "replay, balanced", "replay, selected", "der++")
+MEMORIES = (
+    "replay",
+    "replay, refresh",
+    "replay, balanced",
+    "replay, selected",
+    "replay, adaptive",
+    "der++",
+)
 
 
 @pytest.fixture(params=list(STRATEGIES))

@@ -7,7 +7,7 @@ import pytest
 
 from edge.sim.strategies.arithmetic import one_hot, softmax
 from edge.sim.strategies.closed_form import NearestMean, RanPac, StreamingLda, StreamingRidge
-from edge.sim.strategies.memory import ReplayMemory, herded_rows, kept_rows
+from edge.sim.strategies.memory import ReplayMemory, kept_rows
 from edge.sim.strategies.regularised import (
     ElasticWeights,
     LearningWithoutForgetting,
@@ -207,23 +207,6 @@ def test_a_balanced_memory_gives_labels_the_same_share():
     assert np.bincount(memory.targets[kept]).tolist() == [30, 30, 30]
     rare = memory_of([0] * 300 + [1] * 5)
     assert np.bincount(rare.targets[kept_rows(rare, 90, "balanced", 0)]).tolist() == [85, 5]
-
-
-def test_herding_follows_the_mean():
-    """Each herded row is the one that brings the mean of the chosen ones closest to the mean of
-    all."""
-    memory = memory_of([0] * 40)
-    rows = memory.features.astype(np.float64)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    chosen: list[int] = []
-    for _ in range(5):
-        gaps = {
-            at: np.linalg.norm(rows.mean(0) - rows[[*chosen, at]].mean(0))
-            for at in range(40)
-            if at not in chosen
-        }
-        chosen.append(min(gaps, key=gaps.get))
-    assert herded_rows(memory.features, memory.targets, 5).tolist() == sorted(chosen)
 
 
 def test_a_selector_chooses_what_is_kept():
