@@ -93,7 +93,8 @@ def descend(
                     found = torch.autograd.grad(value, leaves, allow_unused=True)
                     rule.step(
                         [
-                            torch.zeros_like(leaf) if one is None else one
+                            # torch declares no None, which it returns for unused leaves.
+                            torch.zeros_like(leaf) if one is None else one  # type: ignore[redundant-expr]
                             for leaf, one in zip(leaves, found, strict=True)
                         ]
                     )

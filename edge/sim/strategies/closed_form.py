@@ -235,7 +235,7 @@ class RanPac(StreamingRidge):
 
     def rows_of(self, features: Bytes) -> Floats:
         """Return rows float32 [n, columns], after all transforms."""
-        return np.maximum(super().rows_of(features) @ self.projection, 0)
+        return np.asarray(np.maximum(super().rows_of(features) @ self.projection, 0), np.float32)
 
     def _add(self, rows: Floats, targets: Targets) -> None:
         order = self.random.permutation(len(rows))

@@ -22,7 +22,7 @@ from .adapters import (
     descend,
 )
 from .arithmetic import one_hot, unit_rows
-from .base import Scaling
+from .base import Scaling, Taps
 from .strategy import Bytes, Floats, LabelledPart, StreamShape, Targets
 
 PSEUDO_MAX: Final = 20
@@ -81,7 +81,7 @@ class BagOfTricks(AdapterStrategy):
         scaling: Scaling = "standard",
     ) -> None:
         self._tricks = tricks or DEFAULT_TRICKS
-        taps = "all" if self._tricks.wide else "final"
+        taps: Taps = "all" if self._tricks.wide else "final"
         super().__init__(shape, seed, rate=rate, epochs=epochs, taps=taps, scaling=scaling)
         self.adapter: LowRank | None = None
         self.sums = np.zeros((shape.labels, self._columns), np.float32)
