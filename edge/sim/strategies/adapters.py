@@ -113,7 +113,7 @@ class AdapterStrategy(MaskedStrategy):
         rate: float = 1e-3,
         epochs: int = EPOCHS,
         taps: Taps = "all",
-        scaling: Scaling = "standard",
+        scaling: Scaling = "centred",
     ) -> None:
         super().__init__(shape, seed)
         self._rate, self._epochs = rate, epochs
@@ -159,7 +159,7 @@ class AdaptAndMerge(AdapterStrategy):
         rate: float = 1e-3,
         epochs: int = EPOCHS,
         taps: Taps = "all",
-        scaling: Scaling = "standard",
+        scaling: Scaling = "centred",
     ) -> None:
         super().__init__(shape, seed, rate=rate, epochs=epochs, taps=taps, scaling=scaling)
         self.adapter: LowRank | None = None
@@ -219,7 +219,7 @@ class LearnAccumulateEnsemble(AdapterStrategy):
         rate: float = 1e-3,
         epochs: int = EPOCHS,
         taps: Taps = "all",
-        scaling: Scaling = "standard",
+        scaling: Scaling = "centred",
     ) -> None:
         super().__init__(shape, seed, rate=rate, epochs=epochs, taps=taps, scaling=scaling)
         self._keep = keep

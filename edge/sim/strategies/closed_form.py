@@ -59,7 +59,7 @@ class NearestMean(ClosedForm):
     sum."""
 
     def __init__(
-        self, shape: StreamShape, seed: int, *, taps: Taps = "final", scaling: Scaling = "raw"
+        self, shape: StreamShape, seed: int, *, taps: Taps = "final", scaling: Scaling = "centred"
     ) -> None:
         super().__init__(shape, seed, taps=taps, scaling=scaling)
         self.sums = np.zeros((shape.labels, self._columns), np.float32)
@@ -157,9 +157,9 @@ class StreamingRidge(ClosedForm):
         shape: StreamShape,
         seed: int,
         *,
-        penalty: float = 0.3,
+        penalty: float = 0.1,
         taps: Taps = "all",
-        scaling: Scaling = "standard",
+        scaling: Scaling = "raw",
     ) -> None:
         super().__init__(shape, seed, taps=taps, scaling=scaling)
         self._penalty = penalty

@@ -77,7 +77,7 @@ class BagOfTricks(AdapterStrategy):
         tricks: Tricks | None = None,
         rate: float = 1e-3,
         epochs: int = EPOCHS,
-        scaling: Scaling = "standard",
+        scaling: Scaling = "centred",
     ) -> None:
         self._tricks = tricks or DEFAULT_TRICKS
         taps: Taps = "all" if self._tricks.wide else "final"

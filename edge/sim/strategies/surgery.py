@@ -79,7 +79,7 @@ class ModelSurgery(AdapterStrategy):
         rate: float = 1e-3,
         epochs: int = EPOCHS,
         taps: Taps = "all",
-        scaling: Scaling = "standard",
+        scaling: Scaling = "centred",
     ) -> None:
         super().__init__(shape, seed, rate=rate, epochs=epochs, taps=taps, scaling=scaling)
         self.merging = merge

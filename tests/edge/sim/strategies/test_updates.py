@@ -243,7 +243,7 @@ def test_der_pulls_to_the_scores_that_a_row_had():
 
 def test_prototypes_are_means_and_answers_cosines():
     """The nearest mean by cosine is answered, also for a label that comes in two tasks."""
-    strategy = learned(NearestMean, (0, 1), (1, 2))
+    strategy = learned(NearestMean, (0, 1), (1, 2), scaling="raw")
     rows = [part(0, 1), part(1, 2)]
     features = np.concatenate([one.features for one in rows]).astype(np.float64)
     targets = np.concatenate([one.targets for one in rows])
