@@ -72,8 +72,8 @@ def few_shot_streams(data: Path | None) -> dict[str, tuple[TaskStream, ...]]:
 
 
 def few_shot(stream: TaskStream, seed: int) -> TaskStream:
-    """Return a stream whose first task has most labels with up to 200 rows, and each later task one label
-    with five rows."""
+    """Return a stream whose first task has most labels with up to 200 rows each, and each later
+    task one label with five rows."""
     train = [task.train for task in stream.tasks]
     held = [task.test for task in stream.tasks]
     rows, tests = join(train), join(held)
