@@ -1,5 +1,6 @@
 """Strategies in closed form, from sums: NCM, streaming LDA, streaming ridge and RanPAC."""
 
+from abc import abstractmethod
 from typing import Final
 
 import numpy as np
@@ -33,9 +34,9 @@ class ClosedForm(MaskedStrategy):
         return self._mask_bytes + (2 * self._columns + self._numbers) * FLOAT
 
     @property
+    @abstractmethod
     def _numbers(self) -> int:
         """Numbers that the sums and the weights have."""
-        raise NotImplementedError
 
     def _learn(self, part: LabelledPart) -> None:
         if self._preparation is None:
@@ -44,8 +45,9 @@ class ClosedForm(MaskedStrategy):
             )
         self._add(self.rows_of(part.features), part.targets)
 
+    @abstractmethod
     def _add(self, rows: Floats, targets: Targets) -> None:
-        raise NotImplementedError
+        """Add the rows of a task to the sums."""
 
     def rows_of(self, features: Bytes) -> Floats:
         """Return rows float32 [n, columns], after all transforms."""
@@ -71,7 +73,7 @@ class NearestMean(ClosedForm):
     def _add(self, rows: Floats, targets: Targets) -> None:
         self.sums += one_hot(targets, self._shape.labels).T @ rows
 
-    def _scores(self, features: Bytes) -> Floats:
+    def _scored(self, features: Bytes, _domains: Targets | None) -> Floats:
         return unit_rows(self.rows_of(features)) @ unit_rows(self.sums).T
 
     def _end(self, gone: Targets) -> None:
@@ -136,7 +138,7 @@ class StreamingLda(ClosedForm):
         self.weights[:-1] = solved
         self.weights[-1] = -0.5 * np.einsum("ij,ji->i", self.means, solved)
 
-    def _scores(self, features: Bytes) -> Floats:
+    def _scored(self, features: Bytes, _domains: Targets | None) -> Floats:
         return np.asarray(self.rows_of(features) @ self.weights[:-1] + self.weights[-1], np.float32)
 
     def _end(self, gone: Targets) -> None:
@@ -198,7 +200,7 @@ class StreamingRidge(ClosedForm):
         )
         self.weights[-1] = usual - mean @ self.weights[:-1]
 
-    def _scores(self, features: Bytes) -> Floats:
+    def _scored(self, features: Bytes, _domains: Targets | None) -> Floats:
         return np.asarray(self.rows_of(features) @ self.weights[:-1] + self.weights[-1], np.float32)
 
     def _end(self, gone: Targets) -> None:

@@ -167,7 +167,7 @@ class NaiveFineTuning(MaskedStrategy):
     def finish(self, _task: Batch, _part: LabelledPart) -> None:
         """Note what later tasks need of this one."""
 
-    def _scores(self, features: Bytes) -> Floats:
+    def _scored(self, features: Bytes, _domains: Targets | None) -> Floats:
         return self.rows_of(features) @ self.weights
 
     def _end(self, gone: Targets) -> None:
