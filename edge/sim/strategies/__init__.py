@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from .kinds import STRATEGIES, StrategyKind
     from .report import figure_row, ranking_rows, write_strategies
     from .small_tasks import SMALL_TASKS, small_stream
-    from .strategy import LabelledPart, Strategy, StreamShape, StreamTask, TaskStream
+    from .strategy import (
+        LabelledPart,
+        Strategy,
+        StreamShape,
+        StreamTask,
+        TaskStream,
+        TrainingDivergedError,
+    )
     from .streams import STREAMS, StreamSource
     from .summary import StrategyLine, StreamSummary, summarise_strategies
     from .trial import StrategyOutcome, run_strategy
@@ -24,7 +31,14 @@ else:
             "kinds": ("STRATEGIES", "StrategyKind"),
             "report": ("figure_row", "ranking_rows", "write_strategies"),
             "small_tasks": ("SMALL_TASKS", "small_stream"),
-            "strategy": ("LabelledPart", "Strategy", "StreamShape", "StreamTask", "TaskStream"),
+            "strategy": (
+                "LabelledPart",
+                "Strategy",
+                "StreamShape",
+                "StreamTask",
+                "TaskStream",
+                "TrainingDivergedError",
+            ),
             "streams": ("STREAMS", "StreamSource"),
             "summary": ("StrategyLine", "StreamSummary", "summarise_strategies"),
             "trial": ("StrategyOutcome", "run_strategy"),
@@ -46,6 +60,7 @@ __all__ = [
     "StreamSummary",
     "StreamTask",
     "TaskStream",
+    "TrainingDivergedError",
     "compare_strategies",
     "figure_row",
     "ranking_rows",

@@ -20,8 +20,9 @@ from .strategy import (
 
 Taps = Literal["final", "all"]
 """Which columns are read: those of the encoder's last layer, or all."""
-Scaling = Literal["raw", "standard"]
-"""How columns are scaled: all alike, or each by the mean and deviation in the first task."""
+Scaling = Literal["raw", "centred", "standard"]
+"""How columns are scaled: all alike; less their mean in the first task; or also each by its
+deviation there."""
 
 FLOAT: Final = 4
 """Bytes of a number in float32."""
@@ -65,11 +66,12 @@ class Preparation:
         A deviation counts one level more than it is, so that constant columns stay finite.
         """
         columns = columns_of(shape, taps)
-        if scaling == "raw":
-            zeros = np.zeros(columns, np.float32)
-            return cls(columns, zeros, zeros + np.float32(1 / LEVEL_MAX))
         known = features[:, :columns].astype(np.float32)
-        return cls(columns, known.mean(axis=0), 1 / (known.std(axis=0) + 1))
+        alike = np.full(columns, 1 / LEVEL_MAX, np.float32)
+        if scaling == "standard":
+            return cls(columns, known.mean(axis=0), 1 / (known.std(axis=0) + 1))
+        centre = known.mean(axis=0) if scaling == "centred" else np.zeros_like(alike)
+        return cls(columns, centre, alike)
 
 
 def columns_of(shape: StreamShape, taps: Taps) -> int:

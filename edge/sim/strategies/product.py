@@ -69,7 +69,9 @@ class RuntimeStrategy(MaskedStrategy):
         self._config = Config(seed=seed, growth=self._grows)
         self.ledger = MemoryLedger()
         self._runtime = Runtime(self._config, _ReadyFeatures(shape), self.ledger)
-        self._number = 0
+        # Facts are numbered in their domain: where each task is one, no order changes a bit.
+        self._counts = [0] * shape.domains
+        self._forgets = 0
         self._job: GrowthJob | None = None
 
     @property
@@ -103,15 +105,16 @@ class RuntimeStrategy(MaskedStrategy):
         for features, target, domain in zip(
             part.features, part.targets.tolist(), part.domains.tolist(), strict=True
         ):
+            number = self._counts[domain]
+            self._counts[domain] += 1
             yield Fact(
-                id=f"{self._seed}-{self._number:06}",
+                id=f"{self._seed}-{domain:04}-{number:06}",
                 stream="strategies",
                 domain=f"domain-{domain:04}",
                 label=f"{target}",
-                captured_at_ns=self._number,
+                captured_at_ns=int(number),
                 features=features.tobytes(),
             )
-            self._number += 1
 
     def _grow_due(self) -> None:
         """Grow an adaptor for every domain that is due, one after the other."""
@@ -151,10 +154,10 @@ class RuntimeStrategy(MaskedStrategy):
 
     def _end(self, gone: Targets) -> None:
         for label in gone.tolist():
-            self._number += 1
+            self._forgets += 1
             self._feed(
                 ForgetRequest(
-                    request_id=f"ended-{self._number}",
+                    request_id=f"ended-{self._forgets}",
                     selector=Selector(label=f"{label}"),
                     duplicates="off",
                 )

@@ -1,0 +1,1 @@
+"""Strategies of continual learning on the same streams: the runtime beside the published ones."""

@@ -1,0 +1,57 @@
+"""The settings that each strategy is tuned over, on validation rows of the first variant."""
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import Any, Final
+
+RATES: Final = (0.01, 0.03, 0.1)
+"""Learning rates of SGD, half a decade apart."""
+EPOCHS: Final = (5, 20)
+"""Passes over a task."""
+ADAM_RATES: Final = (1e-3, 3e-3)
+"""Learning rates of AdamW, half a decade apart."""
+SCALINGS: Final = ("raw", "centred", "standard")
+"""How columns are scaled: all alike, less their mean in the first task, or also by
+their deviation there."""
+
+_SGD: Final[Mapping[str, tuple[Any, ...]]] = {"rate": RATES, "epochs": EPOCHS}
+_ADAM: Final[Mapping[str, tuple[Any, ...]]] = {
+    "rate": ADAM_RATES,
+    "epochs": EPOCHS,
+    "scaling": SCALINGS,
+}
+_TAPS: Final[Mapping[str, tuple[Any, ...]]] = {
+    "taps": ("final", "all"),
+    "scaling": SCALINGS,
+}
+
+GRIDS: Final[Mapping[str, Mapping[str, tuple[Any, ...]]]] = {
+    "naive": _SGD,
+    "naive, refresh": _SGD | {"refresh": (1e-4, 1e-3, 1e-2)},
+    "replay": _SGD,
+    "replay, refresh": _SGD | {"refresh": (1e-4, 1e-3, 1e-2)},
+    "replay, balanced": _SGD,
+    "replay, selected": _SGD,
+    "der++": _SGD | {"outputs": (0.1, 0.5)},
+    "ewc": _SGD | {"strength": (10.0, 100.0, 1000.0)},
+    "ewc, refresh": _SGD | {"strength": (10.0, 100.0, 1000.0), "refresh": (1e-3,)},
+    "si": _SGD | {"strength": (1.0, 10.0, 100.0)},
+    "lwf": _SGD | {"strength": (1.0, 3.0, 10.0)},
+    "ncm": _TAPS,
+    "slda": {"shrinkage": (1e-4, 1e-2, 0.1, 0.3), "scaling": SCALINGS},
+    "ridge": {"penalty": (0.03, 0.1, 0.3, 1.0), "scaling": SCALINGS},
+    "ranpac": {"taps": ("final", "all"), "scaling": SCALINGS},
+    "aper": _ADAM,
+    "lae": _ADAM | {"keep": (0.99, 0.999)},
+    "mos": _ADAM | {"merge": (0.01, 0.1)},
+    "tricks": _ADAM,
+    "joint": {"rate": RATES, "epochs": (10, 30)},
+}
+"""Candidates of every setting, by strategy; those without an entry have none to tune."""
+
+
+def candidates(name: str) -> Iterator[dict[str, Any]]:
+    """Yield the settings of a strategy to try; a single empty one without a grid."""
+    grid = GRIDS.get(name, {})
+    for values in product(*grid.values()):
+        yield dict(zip(grid, values, strict=True))
