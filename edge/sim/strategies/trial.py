@@ -127,13 +127,14 @@ class _Trial:
 
     def __init__(self, name: str, kind: StrategyKind, stream: TaskStream, seed: int) -> None:
         self._name, self._stream, self._seed = name, stream, seed
-        begun = time.process_time()
         shape = StreamShape(
             spans=stream.spans,
             labels=len(stream.labels),
             domains=len(stream.domains),
             task_given=stream.task_given,
         )
+        kind(shape, seed)  # Imports what it needs, which is not learning.
+        begun = time.process_time()
         self._strategy: Strategy = kind(shape, seed)
         self._begin_s = time.process_time() - begun
         self._known = np.zeros((len(stream.domains), len(stream.labels)), bool)

@@ -23,13 +23,14 @@ from tests.edge.sim.strategies.tiny_strategies import (
 
 
 class Counting(Prototypes):
-    """Counts how often it is begun."""
+    """Counts how many streams it begins to learn."""
 
     begun = 0
 
-    def __init__(self, shape, seed) -> None:
-        type(self).begun += 1
-        super().__init__(shape, seed)
+    def learn(self, part, ended=frozenset()) -> None:
+        """Count where nothing was learned before."""
+        type(self).begun += not self.counts.any()
+        super().learn(part, ended)
 
 
 def figures(report):
