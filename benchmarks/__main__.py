@@ -34,6 +34,7 @@ NAMES = {
     "trust": "benchmarks.trust.run",
     "public": "benchmarks.public.run",
     "scale": "benchmarks.scale.run",
+    "select": "benchmarks.selection.run",
     "unlearn": "benchmarks.unlearn.run",
 }
 # Counts that `run` of a benchmark takes in addition to the data.
@@ -54,10 +55,21 @@ QUICK = (
     "labels",
     "public",
     "scale",
+    "select",
     "trust",
 )
 # Benchmarks whose `run` can use some of its data sets or parts only.
-SETS = ("adapt", "adapt-runtime", "forecast", "forget", "machines", "scale", "trust", "unlearn")
+SETS = (
+    "adapt",
+    "adapt-runtime",
+    "forecast",
+    "forget",
+    "machines",
+    "scale",
+    "select",
+    "trust",
+    "unlearn",
+)
 # Benchmarks whose `run` can compare with a file from another machine.
 AGAINST = ("machines",)
 

@@ -58,10 +58,11 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     random_state: seed of the projection, an integer; all results are deterministic.
     false_alarm_rate: share of known samples that `is_known` may report as novel.
-    facts_per_concept: newest samples kept per class and domain.  quantiser: an `encoder.Quantiser`
-    for the columns; if None, the first call freezes one from its samples, one scale per column, and
-    forgetting these samples does not change it.  The inputs are then kept, so that samples beyond
-    its range lead to a new one, for which everything is derived again.
+    facts_per_concept: samples kept per class and domain.  keep: which of them, by the name of a
+    selector (docs/explanation/selection.md).  quantiser: an `encoder.Quantiser` for the columns; if
+    None, the first call freezes one from its samples, one scale per column, and forgetting these
+    samples does not change it.  The inputs are then kept, so that samples beyond its range lead to
+    a new one, for which everything is derived again.
     """
 
     def __init__(
@@ -70,11 +71,13 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         random_state: int = 1,
         false_alarm_rate: float = 0.01,
         facts_per_concept: int = limits.FACTS_PER_CONCEPT_MAX,
+        keep: str = "newest",
         quantiser: encoder.Quantiser | None = None,
     ) -> None:
         self.random_state = random_state
         self.false_alarm_rate = false_alarm_rate
         self.facts_per_concept = facts_per_concept
+        self.keep = keep
         self.quantiser = quantiser
 
     def fit(
@@ -238,6 +241,7 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             seed=self.random_state,
             false_alarm_rate=self.false_alarm_rate,
             facts_per_concept=self.facts_per_concept,
+            keep=self.keep,
         )
         self.quantiser_, self._ledger = frozen, ledger
         self._runtime = Runtime(config, encoder.open_model(card), ledger)

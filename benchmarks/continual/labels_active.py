@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge.core import NOVEL_DOMAIN_OBSERVATIONS_MAX, SUPPORT_FACTS_MAX, FactBatch, untimed_batch
 from edge.core.adaptors import fit_adaptor
-from edge.core.session import choose_candidates, score_candidates
+from edge.core.labelling import choose_candidates, score_candidates
 
 from ..ood.sets import FeatureSet, load_sets
 from ..report import BenchmarkRow

@@ -1,9 +1,7 @@
-"""Have I labelled enough?  The held-out accuracy of each concept, and how many more labels gain a
-point.
+"""Have I labelled enough?  The held-out accuracy of each concept, and what the next labels of its
+domain will probably gain.
 
-Errors of a learner fall with a power of the number of its examples (Hestness et al. 2017, "Deep
-learning scaling is predictable, empirically").  The power is estimated for each domain from heads
-on a quarter, a half and all of its facts.
+The constants of the gain were chosen on development sets: see `benchmarks/active/gain.py`.
 """
 
 import math
@@ -14,124 +12,164 @@ import numpy as np
 
 from ..core import wilson_interval
 from .learned import Domain, Learned
-from .suspicious import left_out_scores
-
-SHARES: Final = (4, 2, 1)
-"""Parts that the facts of a domain are split in: each part is answered by itself."""
+from .learning_curve import GAIN_LABELS, Wrong, left_out_errors
 
 GAIN: Final = 0.01
 """One point of accuracy."""
-
-POWER: Final = (0.05, 1.0)
-"""Lowest and highest power of a learning curve that is believed: below, more labels of the same
-kind hardly help.  Hestness et al. measured powers of 0.07 to 0.35 on large sets."""
 
 MORE_MAX: Final = 10_000
 """More labels than people give: reported as none that help."""
 
 FACTS_MIN: Final = 8
-"""Fewest facts of a domain whose curve is estimated.  Chosen by hand; effect not measured."""
+"""Fewest facts of a domain whose gain is estimated.  Chosen by hand; effect not measured."""
+
+ERROR_POWER: Final = 0.221
+"""Power with which errors fall, and the next with `SINGLE_POWER`: fitted to the measured gains of
+development sets."""
+
+SINGLE_POWER: Final = 0.414
+"""Gain for each share of facts whose label was given once only."""
+
+GAIN_RANGE: Final = (0.2, 2.2)
+"""Shares of the expected gain between which eight of ten measured gains lay on development sets."""
+
+GAIN_NOISE: Final = 0.004
+"""Widens the range at both ends."""
 
 
 class Enough(msgspec.Struct, frozen=True, kw_only=True):
     """How well a concept is known.
 
-    accuracy: share of its facts that are answered right when each is left out; low, high: its 95 %
-    interval (Wilson 1927).  facts: of the concept.  more: labels of this concept that probably gain
-    a point; 0 if less than a point is missing, None if more of the same kind hardly help or too few
-    facts are there to decide.  advice: one sentence.
+    domain: of the concept.  accuracy: share of its facts that are answered right when each is left out; low, high: its 95 %
+    interval (Wilson 1927).  facts: of the concept.  gain: expected rise of the domain's accuracy
+    with its next `GAIN_LABELS` labels, whichever they are; gain_low, gain_high: eight of ten
+    measured gains lay between these.  All three are equal for all concepts of a domain, and None
+    with too few facts to decide.  more: labels of this domain that probably gain a point; 0 if less
+    than a point is missing, None if that would take more than `MORE_MAX`, or with too few facts.
+    advice: one sentence on the concept.  outlook: one sentence on the gain of its domain.
     """
 
+    domain: str
     accuracy: float
     low: float
     high: float
     facts: int
-    more: int | None
+    gain: float | None = None
+    gain_low: float | None = None
+    gain_high: float | None = None
+    more: int | None = None
     advice: str
+    outlook: str
+
+
+class ExpectedGain(msgspec.Struct, frozen=True):
+    """What the next labels of a domain gain: `rate` for each unit of the logarithm of the number of
+    its labels, of which it has `facts`."""
+
+    rate: float
+    facts: int
+
+    def after(self, labels: int) -> float:
+        """Return the expected rise of accuracy with so many more labels."""
+        return self.rate * math.log1p(labels / self.facts)
+
+    def labels_for(self, gain: float) -> int | None:
+        """Return how many more labels reach a gain; None for more than `MORE_MAX`."""
+        if gain > self.after(MORE_MAX):
+            return None
+        return math.ceil(self.facts * math.expm1(gain / self.rate))
+
+    def range(self, labels: int) -> tuple[float, float]:
+        """Return between which gains eight of ten will lie."""
+        expected = self.after(labels)
+        low, high = GAIN_RANGE
+        return low * expected - GAIN_NOISE, high * expected + GAIN_NOISE
 
 
 def how_much_more(learned: Learned) -> dict[str, Enough]:
     """Return by concept (domain/label) how well it is known."""
-    return {name: one for domain in learned.domains for name, one in _of_domain(domain).items()}
-
-
-def _of_domain(domain: Domain) -> dict[str, Enough]:
-    if len(domain.labels) < 2:
-        only = domain.labels[0]
-        return {f"{domain.name}/{only}": _alone(len(domain))}
-    errors = [_errors(domain, parts) for parts in SHARES]
-    power = _power([float(one.mean()) for one in errors])
     made = {}
-    for number, label in enumerate(domain.labels):
-        wrong = errors[-1][domain.given == number]
-        made[f"{domain.name}/{label}"] = _enough(len(wrong), int(wrong.sum()), power)
+    for domain in learned.domains:
+        others = tuple(one for one in learned.domains if one is not domain)
+        made |= _of_domain(domain, others)
     return made
 
 
-def _errors(domain: Domain, parts: int) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-    """Return which facts are answered wrong by the other facts of their part."""
-    wrong = np.zeros(len(domain), np.bool_)
-    for part in range(parts):
-        rows = np.arange(part, len(domain), parts)
-        if not len(rows):
-            continue
-        own = Domain(
-            name=domain.name,
-            ids=tuple(domain.ids[row] for row in rows),
-            features=domain.features[rows],
-            labels=domain.labels,
-            given=domain.given[rows],
-            groups=domain.groups[rows],
-        )
-        wrong[rows] = left_out_scores(own).argmax(axis=1) != own.given
-    return wrong
+def expected_gain(domain: Domain, wrong: Wrong) -> ExpectedGain:
+    """Return what the next labels of a domain gain.  wrong: its `left_out_errors`."""
+    facts = len(domain)
+    # Half a fact more in each direction: none wrong of ten does not mean that none ever is.
+    error = (float(wrong.sum()) + 0.5) / (facts + 1)
+    single = float((np.bincount(domain.given) == 1).sum()) / facts
+    return ExpectedGain(ERROR_POWER * error + SINGLE_POWER * single, facts)
 
 
-def _power(errors: list[float]) -> float:
-    """Return the power with which the error falls, from errors at a quarter, a half and all."""
-    sizes = np.log([1 / parts for parts in SHARES])
-    rates = np.log(np.maximum(errors, 1e-3))
-    slope = float(np.polyfit(sizes, rates, 1)[0])
-    return min(max(-slope, 0.0), POWER[1])
+def _of_domain(domain: Domain, others: tuple[Domain, ...]) -> dict[str, Enough]:
+    if len(domain.labels) < 2:
+        only = domain.labels[0]
+        return {f"{domain.name}/{only}": _alone(domain.name, len(domain))}
+    wrong = left_out_errors(domain, others)
+    gain = expected_gain(domain, wrong) if len(domain) >= FACTS_MIN else None
+    made = {}
+    for number, label in enumerate(domain.labels):
+        own = wrong[domain.given == number]
+        made[f"{domain.name}/{label}"] = _enough(domain.name, own, gain)
+    return made
 
 
-def _enough(facts: int, wrong: int, power: float) -> Enough:
+def _enough(domain: str, own: Wrong, gain: ExpectedGain | None) -> Enough:
+    facts, wrong = len(own), int(own.sum())
     accuracy = (facts - wrong) / facts
     low, high = wilson_interval(accuracy, facts)
-    # Half a fact more in each direction: none wrong of ten does not mean that none ever is.
-    error = (wrong + 0.5) / (facts + 1)
-    more: int | None = None
-    if error <= GAIN:
-        more = 0
-    elif power >= POWER[0] and facts >= FACTS_MIN:
-        needed = facts * ((error / (error - GAIN)) ** (1 / power) - 1)
-        more = math.ceil(needed) if needed <= MORE_MAX else None
+    enough = (wrong + 0.5) / (facts + 1) <= GAIN
+    more = 0 if enough else gain.labels_for(GAIN) if gain else None
+    expected = gain.after(GAIN_LABELS) if gain else None
+    between = gain.range(GAIN_LABELS) if gain else None
     return Enough(
+        domain=domain,
         accuracy=round(accuracy, 4),
         low=round(low, 4),
         high=round(high, 4),
         facts=facts,
+        gain=None if expected is None else round(expected, 4),
+        gain_low=None if between is None else round(between[0], 4),
+        gain_high=None if between is None else round(between[1], 4),
         more=more,
-        advice=_advice(facts, more),
+        advice=_advice(more, gain),
+        outlook=_outlook(domain, expected, between),
     )
 
 
-def _alone(facts: int) -> Enough:
+def _alone(domain: str, facts: int) -> Enough:
     return Enough(
+        domain=domain,
         accuracy=1.0,
         low=wilson_interval(1.0, facts)[0],
         high=1.0,
         facts=facts,
-        more=None,
         advice="label a second concept of this domain: one alone cannot be confused",
+        outlook=_outlook(domain, None, None),
     )
 
 
-def _advice(facts: int, more: int | None) -> str:
+def _outlook(
+    domain: str, expected: float | None, between: tuple[float, float] | None
+) -> str:
+    if expected is None or between is None:
+        return f"{domain}: too few labels to predict the gain of more"
+    low, high = (f"{100 * max(0.0, one):.1f}" for one in between)
+    gain = f"{100 * expected:.1f}"
+    return (
+        f"{domain}: the next {GAIN_LABELS} labels gain about {gain} points of accuracy"
+        f" ({low} to {high})"
+    )
+
+
+def _advice(more: int | None, gain: ExpectedGain | None) -> str:
     if more == 0:
         return "enough: less than one point is missing"
+    if gain is None:
+        return f"label at least {FACTS_MIN} of its domain to decide"
     if more is not None:
-        return f"about {more} more labels gain a point"
-    if facts < FACTS_MIN:
-        return f"label at least {FACTS_MIN - facts} more to decide"
+        return f"about {more} more labels of its domain gain a point"
     return "more labels of the same kind hardly help: label other cases, or check the labels"

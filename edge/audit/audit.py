@@ -46,6 +46,7 @@ from .rehearsal import HomeState, Rehearsal, make_twin, read_state
 from .relearning import relearning_finding, squared_loss
 from .requests import SEED, Progress, rehearse_requests
 from .resending import resend_labelled, resend_unlabelled
+from .series import keep_series, receipt_finding, rehearsed_finding
 from .shadows import LikeHome, Pool, Shadows, make_pool, margins_unseen, train_shadows
 from .utility import utility_finding
 
@@ -125,9 +126,12 @@ def rehearse(folder: Path, selector: Selector, tick: Progress) -> AuditReport:
         tick("forgetting on a copy", 0, 1)
         with Home(copy, settings=settings) as home:
             ids = frozenset(home.store.select(selector))
-            if not ids:
+            kept_series = keep_series(home.runtime.series)
+            matched = home.runtime.series.preview(selector)
+            if not ids and not matched:
                 raise ConfigError(
-                    "auditing: no fact matches", "`auricle inspect` lists domains and labels"
+                    "auditing: no fact and no sample of a series matches",
+                    "`auricle inspect` lists domains and labels",
                 )
             state = read_state(home, fits=not home.shares_geometry)
             forgotten = tuple(state.facts[key] for key in sorted(ids))
@@ -144,6 +148,10 @@ def rehearse(folder: Path, selector: Selector, tick: Progress) -> AuditReport:
             expected = {key: one for key, one in state.facts.items() if key not in ids}
             case.findings.append(remaining_finding(expected, left.facts, said))
             case.findings += (_cost(receipt, seconds), *receipt_findings(said))
+            if matched:
+                case.findings.append(
+                    rehearsed_finding(home.runtime.series, kept_series, selector, matched)
+                )
             kept, held = case.state.facts.values(), receipt_files(receipt.files)
             tick("searching the files", 0, 1)
             case.findings.append(search_items(copy, forgotten, kept, geometry, held))
@@ -187,6 +195,9 @@ def audit_receipt(
             case.findings.append(search_items(folder, given, kept, geometry, held))
         case.findings.append(_receipt_digest(home, receipt))
         case.findings += receipt_findings(receipt)
+        if receipt.get("series"):
+            series, forgot = home.runtime.series, home.store.forgot_sample
+            case.findings.append(receipt_finding(series, forgot, receipt["series"]))
         _examine(case, copy)
         count = int(receipt["facts_forgotten"])
         return _report(case, "receipt", str(receipt["request_id"]), count, begun)

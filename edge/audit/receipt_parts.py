@@ -17,10 +17,10 @@ def receipt_findings(receipt: Receipt) -> Iterator[Finding]:
     if restarted:
         lost = sum(one["lost_samples"] for one in restarted)
         yield not_covered(
-            "series",
-            "Series",
-            f"{counted(len(restarted), 'forecaster')} began again without history, which cost"
-            f" {counted(lost, 'other sample')}. Forecasters are not compared with a twin's.",
+            "series_restarted",
+            "Series that started again",
+            f"{counted(len(restarted), 'forecaster')} started again without history, which cost"
+            f" {counted(lost, 'other sample')}.",
         )
     evicted = sum(one["facts"] for one in receipt.get("evictions", ()))
     if evicted:

@@ -192,8 +192,10 @@ def _labelled_already(home: Home, label: Label) -> Rejected | None:
 
 def _not_kept(home: Home, labels: Iterable[Label]) -> list[Rejected]:
     """Return why labels that could be used were not kept."""
-    reason = "labelling: the concept is full, and this observation is older than all it keeps"
-    hint = "raise knowledge.facts_per_concept, or label newer observations"
+    oldest = home.settings.knowledge.keep == "newest"
+    why = "this observation is older than all it keeps" if oldest else "does not keep this one"
+    reason = f"labelling: the concept is full, and {why}"
+    hint = "raise knowledge.facts_per_concept" + ", or label newer observations" * oldest
     return [
         Rejected(one.observation_id, reason, hint)
         for one in labels

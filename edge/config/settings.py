@@ -35,7 +35,8 @@ threads = 1                # threads of the encoder
 
 [knowledge]
 file = "knowledge.db"      # the ledger, in the folder of this file
-facts_per_concept = 1000   # newest facts kept per (domain, label)
+facts_per_concept = 1000   # facts kept per (domain, label)
+keep = "newest"            # which: newest, random, herding, coverage or adaptive
 
 [detector]
 false_alarm_rate = 0.01    # share of known samples, and windows, that may be reported as novel
@@ -65,10 +66,12 @@ class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class KnowledgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[knowledge]: file: the ledger, relative to the home; facts_per_concept: newest facts kept."""
+    """[knowledge]: file: the ledger, relative to the home; facts_per_concept: facts kept; keep:
+    which of them, the name of a selector."""
 
     file: str = "knowledge.db"
     facts_per_concept: int = 1000
+    keep: str = "newest"
 
 
 class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -155,6 +158,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             false_alarm_rate=self.detector.false_alarm_rate,
             window=self.detector.window,
             facts_per_concept=self.knowledge.facts_per_concept,
+            keep=self.knowledge.keep,
             adaptor_bytes=self.growth.bytes_max,
             adaptor_operations=self.growth.operations_max,
             adaptor_latency_ms=self.growth.latency_ms_max,

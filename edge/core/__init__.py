@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .actions import ACTIONS_OF_FACTS, Action, FactBefore
     from .adaptors.adaptor import Adaptor
     from .adaptors.record import AdaptorRecord
+    from .admission import admit
     from .columns import (
         NAMING_HINT,
         ColumnMatch,
@@ -105,7 +106,6 @@ if TYPE_CHECKING:
         Ledger,
         Selector,
         Span,
-        admit,
         digest_facts,
         hash_fields,
         hash_rank,
@@ -164,6 +164,8 @@ if TYPE_CHECKING:
     from .retraining import OVERFLOW, derive_arrays, result_without_record, train_again
     from .router import Router, fit_router
     from .runtime import Runtime
+    from .selection.kinds import SELECTORS, keep_rows, rank_ids, selected_rows
+    from .selection.pool import FactPool
     from .session.assess import EXPERTS, NOVELTY_SPREAD, FeatureModel, mixture_scores
     from .session.explanation import Explanation, KnownExample
     from .session.label_buffer import BufferedObservation
@@ -177,6 +179,7 @@ else:
             "actions": ("ACTIONS_OF_FACTS", "Action", "FactBefore"),
             "adaptors.adaptor": ("Adaptor",),
             "adaptors.record": ("AdaptorRecord",),
+            "admission": ("admit",),
             "columns": (
                 "ColumnMatch",
                 "NAMING_HINT",
@@ -273,7 +276,6 @@ else:
                 "Ledger",
                 "Selector",
                 "Span",
-                "admit",
                 "digest_facts",
                 "hash_fields",
                 "hash_rank",
@@ -332,6 +334,8 @@ else:
             "retraining": ("OVERFLOW", "derive_arrays", "result_without_record", "train_again"),
             "router": ("Router", "fit_router"),
             "runtime": ("Runtime",),
+            "selection.kinds": ("SELECTORS", "keep_rows", "rank_ids", "selected_rows"),
+            "selection.pool": ("FactPool",),
             "session.assess": ("EXPERTS", "FeatureModel", "NOVELTY_SPREAD", "mixture_scores"),
             "session.explanation": ("Explanation", "KnownExample"),
             "session.label_buffer": ("BufferedObservation",),
@@ -357,6 +361,7 @@ __all__ = [
     "NOVEL_DOMAIN_OBSERVATIONS_MAX",
     "OVERFLOW",
     "RECALIBRATION_VERSION",
+    "SELECTORS",
     "SKETCHES_MAX",
     "SUMS",
     "SUPPORT_FACTS_MAX",
@@ -401,6 +406,7 @@ __all__ = [
     "Fact",
     "FactBatch",
     "FactBefore",
+    "FactPool",
     "FeatureModel",
     "FileFound",
     "FileKind",
@@ -487,6 +493,7 @@ __all__ = [
     "hash_content",
     "hash_fields",
     "hash_rank",
+    "keep_rows",
     "limits",
     "listed",
     "match_columns",
@@ -494,11 +501,13 @@ __all__ = [
     "may_cover",
     "missing_text",
     "mixture_scores",
+    "rank_ids",
     "rank_number",
     "result_without_record",
     "rows_to_bury",
     "sample_facts",
     "select_rows",
+    "selected_rows",
     "settled",
     "sketch",
     "spreads",

@@ -10,6 +10,7 @@ from . import limits
 from .anomaly.scorer import FALSE_ALARMS_PER_DAY, FALSE_ALARMS_PER_DAY_MAX
 from .errors import ConfigError
 from .forecasting import HORIZONS, ForecastTask
+from .selection import NEWEST, SELECTORS
 
 ADAPTATIONS: Final = ("auto", "off")
 """Policies of adaptation without labels that the runtime serves."""
@@ -21,7 +22,8 @@ class Config:
 
     seed: of the projection; part of every digest.  false_alarm_rate: share of known samples, and of
     windows of them, that may be reported as novel.  window: observations in a drift window.
-    facts_per_concept: newest facts kept per (domain, label).  first_domain: domain of labels that
+    facts_per_concept: facts kept per (domain, label).  keep: one of `selection.SELECTORS`, which
+    chooses them.  first_domain: domain of labels that
     name none while the ledger is empty.  growth: whether growth starts for domains that are due.
     adaptor_bytes, adaptor_operations, adaptor_latency_ms: limits on an adaptor with its head, the
     last two per sample.
@@ -36,6 +38,7 @@ class Config:
     false_alarm_rate: float = 0.01
     window: int = 16
     facts_per_concept: int = limits.FACTS_PER_CONCEPT_MAX
+    keep: str = NEWEST
     first_domain: str = "domain-1"
     growth: bool = True
     adaptor_bytes: int = 1 << 23
@@ -67,6 +70,7 @@ class Config:
         _require(
             self.facts_per_concept >= 1, "facts_per_concept", "1 or more", self.facts_per_concept
         )
+        _require_selector(self.keep)
         for key in ("adaptor_bytes", "adaptor_operations", "adaptor_latency_ms"):
             _require(getattr(self, key) > 0, key, "above 0", getattr(self, key))
         for period in (None, *dict(self.periods).values()):
@@ -113,4 +117,14 @@ def _require_detector(name: str) -> None:
         raise ConfigError(
             f"reading the configuration: there is no change detector {name!r}",
             f"did you mean {close[0]}?" if close else known,
+        )
+
+
+def _require_selector(name: str) -> None:
+    if name not in SELECTORS:
+        close = difflib.get_close_matches(name, SELECTORS, n=1)
+        known = f"known selectors: {', '.join(SELECTORS)}"
+        raise ConfigError(
+            f"reading the configuration: keep must be the name of a selector, found {name!r}",
+            f"did you mean {close[0]!r}?" if close else known,
         )

@@ -12,6 +12,7 @@ from typing import cast
 
 from . import limits
 from .actions import Action, FactBefore
+from .admission import admit, overflow
 from .config import Config
 from .domain_merges import DomainMerge, may_merge, moved
 from .events import (
@@ -30,7 +31,7 @@ from .events import (
     UndoMerge,
     Unlabel,
 )
-from .facts import Fact, LabelCandidate, Ledger, Selector, admit, overflow
+from .facts import Fact, LabelCandidate, Ledger, Selector
 from .knowledge import Knowledge
 from .reconfigurator import Reconfigurator
 from .session import BufferedObservation, SessionState, StreamLevels
@@ -206,7 +207,8 @@ class Learner:
     ) -> Iterator[Effect]:
         """Let facts enter as far as their concepts have room, and acknowledge them.  placed: ids of
         those whose domain the detector chose."""
-        admission = admit(self._ledger, facts, self._config.facts_per_concept)
+        capacity, keep = self._config.facts_per_concept, self._config.keep
+        admission = admit(self._ledger, facts, capacity, keep)
         leaving = (*admission.evicted, *admission.refused)
         if admission.entering or leaving:
             gone = (*admission.replaced, *admission.evicted)
@@ -284,12 +286,13 @@ class Learner:
 
     def restore(self, action: Action, known: Knowledge) -> Iterator[Effect]:
         """Restore the facts of an action, except those that were changed since; yields nothing if
-        there is none.  Where their concept has no room, the oldest leave."""
+        there is none.  Where their concept has no room, its selector chooses."""
         rows = tuple(row for row in action.facts if self._is_as_left(row))
         current = {row.fact.id: self._ledger.get(row.fact.id) for row in rows if row.after}
         leaving = {key: fact for key, fact in current.items() if fact is not None}
         entering = [self._whole(row, leaving) for row in rows if not row.waited]
-        out = overflow(self._ledger, entering, leaving, self._config.facts_per_concept)
+        capacity, keep = self._config.facts_per_concept, self._config.keep
+        out = overflow(self._ledger, entering, leaving, capacity, keep)
         arriving = {fact.id for fact in entering}
         kept = tuple(fact for fact in entering if fact.id not in out)
         evicted = tuple(fact for key, fact in out.items() if key not in arriving)

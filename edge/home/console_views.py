@@ -70,6 +70,7 @@ class KnowledgeView(msgspec.Struct, frozen=True, kw_only=True):
     geometry: dict[str, Any]
     facts: int
     facts_per_concept: int
+    keep: str
     evictions: int
     devices: tuple[str, ...]
     encoder: str
@@ -130,6 +131,7 @@ def describe_knowledge(home: Home) -> KnowledgeView:
         geometry={"version": geometry.version, "fingerprint": geometry.fingerprint[:12]},
         facts=sum(counts.values()),
         facts_per_concept=runtime.config.facts_per_concept,
+        keep=runtime.config.keep,
         evictions=store.evictions(),
         devices=runtime.knowledge.contributing,
         encoder=card.name,

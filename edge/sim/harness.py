@@ -145,6 +145,7 @@ class _Run:
             false_alarm_rate=settings.false_alarm_rate,
             window=settings.window,
             facts_per_concept=settings.facts_per_concept,
+            keep=settings.keep,
             growth=worker.grow is not None,
             adaptation=settings.adaptation,
         )

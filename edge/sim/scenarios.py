@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from ..core import ConfigError, limits
+from ..core import Config, ConfigError, limits
 from .scenario_hints import explain_invalid, suggest
 
 DATA_VARIABLE = "AURICLE_DATA"
@@ -43,10 +43,15 @@ class DeviceSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     false_alarm_rate: Annotated[float, Meta(gt=0, lt=0.5)] = 0.01
     window: Annotated[int, Meta(ge=1, le=limits.DRIFT_WINDOW_MAX)] = 16
     facts_per_concept: Annotated[int, Meta(ge=1)] = limits.FACTS_PER_CONCEPT_MAX
+    keep: str = "newest"
     growth: bool = True
     growth_delay: Count = 16
     acceptance: Literal["held_out", "none"] = "held_out"
     adaptation: Literal["auto", "off"] = "auto"
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a selector that does not exist."""
+        Config(keep=self.keep)
 
 
 class CorruptionSpec(Struct, frozen=True, forbid_unknown_fields=True):

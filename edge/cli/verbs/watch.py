@@ -9,8 +9,9 @@ from typing import Any
 import click
 import msgspec
 
+from ...analysis import AnalysisClient
 from ...commands import StatusCommand, response_body, send_to_daemon
-from ...core import AlarmQuestion, ConfigError, StateError
+from ...core import AlarmQuestion, ConfigError, EdgeError, StateError
 from ...mqtt import DaemonStatus
 from ..label_client import open_label_client
 from ..name_prompt import confirm_name
@@ -65,6 +66,7 @@ def label(*, observation: str, name: str, home: Path, domain: str, as_json: bool
 
     Without OBSERVATION it shows them one by one and reads labels.  Works through
     the home's daemon if one runs.  With --json it lists the waiting ones.
+    At the end it shows what the next labels of each domain will probably gain.
     """
     if observation and not name:
         raise ConfigError(
@@ -84,6 +86,19 @@ def label(*, observation: str, name: str, home: Path, domain: str, as_json: bool
             views.show_json(msgspec.to_builtins(client.waiting()))
         else:
             label_view.read_labels(client, domain)
+    if not (observation or as_json):
+        _show_outlooks(home)
+
+
+def _show_outlooks(home: Path) -> None:
+    """Show whether more labels help; an error ends nothing, since the labels are stored."""
+    analysis = AnalysisClient(home)
+    try:
+        label_view.show_outlooks(analysis.ask("enough"))
+    except EdgeError as error:
+        views.show_error(error.message, error.hint)
+    finally:
+        analysis.close()
 
 
 @click.command

@@ -1,7 +1,7 @@
 """Label observations in a terminal, one after the other."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ LABELS_SHOWN: Final = 12
 """Labels offered by number: about two lines of 80 columns.  Chosen by hand; effect not measured."""
 PICTURE_SIDE: Final = 48
 """Pixels: 48 cells wide and 24 lines high, the height of a VT100 screen."""
+OUTLOOKS_SHOWN: Final = 6
+"""Domains whose expected gain is shown, those with the most to gain.  Chosen by hand; effect not
+measured."""
 HELP: Final = "type a label or its number, Enter to skip, q to quit"
 
 
@@ -57,6 +60,16 @@ def read_labels(client: LabelClient, domain: str = "") -> None:
         if answer not in labels:
             labels.append(answer)
     say(f"{given} labelled")
+
+
+def show_outlooks(found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Show what the next labels of each domain will probably gain, the largest gain first.
+
+    found: the answer of the analysis to the question `enough`.
+    """
+    gains = {one["domain"]: (-(one["gain"] or 0), one["outlook"]) for one in found.values()}
+    for _, outlook in sorted(gains.values())[:OUTLOOKS_SHOWN]:
+        say(outlook)
 
 
 def _show(one: FlaggedObservation, number: int, total: int) -> None:

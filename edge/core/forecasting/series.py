@@ -115,6 +115,10 @@ class SeriesTracker:
         self._refused: tuple[ErasedSeries, ...] = ()
         self.samples = 0
 
+    def blank(self) -> "SeriesTracker":
+        """Return a tracker of the same configuration without series."""
+        return SeriesTracker(self._config, self._weights)
+
     def process(self, event: Observation) -> Iterator[SeriesMessage]:
         """Process a sample: yield changes, an alarm that starts, and a forecast with the anomaly
         score.  Invalid samples are rejected without side effects."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .digest import DigestInputs, DigestRefit
     from .geometry_fit import GeometryFitter, fit_geometry
     from .geometry_refit import GeometryRefit
-    from .knowledge import Knowledge
+    from .knowledge import WAITING_FACTS_MIN, Knowledge
     from .moments import Moments, PooledAnswers, PooledDiscriminant
     from .refits import Changes, HeadRefit, Refit, ThresholdsRefit
     from .relearning import relearn_backwards
@@ -39,7 +39,7 @@ else:
             "digest": ("DigestInputs", "DigestRefit"),
             "geometry_fit": ("GeometryFitter", "fit_geometry"),
             "geometry_refit": ("GeometryRefit",),
-            "knowledge": ("Knowledge",),
+            "knowledge": ("Knowledge", "WAITING_FACTS_MIN"),
             "moments": ("Moments", "PooledAnswers", "PooledDiscriminant"),
             "refits": ("Changes", "HeadRefit", "Refit", "ThresholdsRefit"),
             "relearning": ("relearn_backwards",),
@@ -48,6 +48,7 @@ else:
 
 __all__ = [
     "NOTHING_PUBLISHED",
+    "WAITING_FACTS_MIN",
     "Changes",
     "CohortPlan",
     "Concept",

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from .assess import Assessor, BatchPrefetch, FeatureModel
     from .explanation import Explanation, Guess, explain, guess_each
     from .label_buffer import BufferedObservation, ServedAnswer
-    from .label_requests import choose_candidates, score_candidates
+
     from .openings import AdaptedDomain, AdaptedOpenings, OpeningRefit
     from .recalibration import StreamLevels, confirmed_alarm
     from .session_state import SessionState
@@ -21,7 +21,7 @@ else:
             "assess": ("Assessor", "BatchPrefetch", "FeatureModel"),
             "explanation": ("Explanation", "Guess", "explain", "guess_each"),
             "label_buffer": ("BufferedObservation", "ServedAnswer"),
-            "label_requests": ("choose_candidates", "score_candidates"),
+            
             "openings": ("AdaptedDomain", "AdaptedOpenings", "OpeningRefit"),
             "recalibration": ("StreamLevels", "confirmed_alarm"),
             "session_state": ("SessionState",),
@@ -44,10 +44,10 @@ __all__ = [
     "ServedAnswer",
     "SessionState",
     "StreamLevels",
-    "choose_candidates",
+
     "confirmed_alarm",
     "explain",
     "guess_each",
     "posterior",
-    "score_candidates",
+
 ]

@@ -29,7 +29,7 @@ from ..adaptors import Spans
 from ..adaptors.standardisation import LEVELS
 from ..events import AppliedAdaptation, Observation
 from ..facts import Concept, Ledger, Selector
-from ..knowledge import Changes, Knowledge
+from ..knowledge import WAITING_FACTS_MIN, Changes, Knowledge
 from .label_buffer import BufferedObservation
 from .novel_domains import UnlabelledRow, unpack_rows
 from .session_state import SessionState
@@ -311,7 +311,8 @@ class AdaptedOpenings:
         refit = BasisRefit(domains=domains, spans=known.geometry.slices, contents=contents)
         if not domains:
             self._take(refit)
-        elif known.may_wait:
+        elif known.deferring and sum(_facts(known).values()) > WAITING_FACTS_MIN:
+            # Also where sums of other devices let the knowledge itself not wait.
             self._wanted = refit
         elif known.fit_now(refit):
             self._take(refit)

@@ -232,7 +232,8 @@ def _share(found: Mapping[str, Any], knowledge: Mapping[str, Any]) -> str:
     most = knowledge["facts_per_concept"]
     if found["facts"] < most:
         return f"{plural(found['facts'], 'example')}; at most {number(most)} are kept."
-    full = "the concept is full, so each new one replaces the oldest"
+    replaced = "the oldest" if knowledge["keep"] == "newest" else f"one ({knowledge['keep']} stay)"
+    full = f"the concept is full, so each new one replaces {replaced}"
     return f"{plural(found['facts'], 'example')}: {full}."
 
 

@@ -33,7 +33,7 @@ FORM_BYTES_MAX: Final = 1 << 20
 GROUP_MAX: Final = 1 << 31
 """Largest number of a group that is read from an address."""
 ENOUGH_SHOWN: Final = 12
-"""Labels in "Have I labelled enough?", those with the most to gain.  Chosen by hand; effect not
+"""Labels, and domains, in "Have I labelled enough?", those with the most to gain.  Chosen by hand; effect not
 measured."""
 
 
@@ -146,9 +146,12 @@ async def enough(console: Console, request: Request) -> Response:
     home = field(request, "home")
     found = await analyse(console, "enough", home)
     rows = sorted(found.items(), key=lambda one: (one[1]["accuracy"], one[0]))
+    gains = {one["domain"]: (-(one["gain"] or 0), one["outlook"]) for one in found.values()}
+    outlooks = [outlook for _, outlook in sorted(gains.values())]
     return console.render(
         "label_enough.html",
         rows=rows[:ENOUGH_SHOWN],
+        outlooks=outlooks[:ENOUGH_SHOWN],
         left=max(0, len(rows) - ENOUGH_SHOWN),
     )
 

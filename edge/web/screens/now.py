@@ -14,12 +14,15 @@ from .. import phrases
 from ..client import AskError
 from ..common import field
 from ..console import Console
-from ..live import TRAIL_MAX, StreamNews
+from ..live import StreamNews
 from ..screen import Route, Screen
 from ..series import SHARED
 
 SPARK_WIDTH: Final = 240
-"""Width of a sparkline in its own units: four for each of `live.TRAIL_MAX` values."""
+"""Width of a sparkline in its own units: four for each of 60 values."""
+
+SPARK_VALUES_MIN: Final = 4
+"""Fewest places for p-values in a sparkline: as many as a daemon keeps for a console's start."""
 
 SPARK_HEIGHT: Final = 48
 """Height of a sparkline in its own units."""
@@ -213,10 +216,12 @@ def _height(p_value: float) -> float:
 
 
 def _p_values(values: Iterable[float]) -> str:
-    """Return the points of the newest p-values, the newest one at the right edge."""
-    step = SPARK_WIDTH / (TRAIL_MAX - 1)
+    """Return the points of the newest p-values, the newest one at the right edge.  Few of them take
+    up more room each, down to a few, so that a console that has just started shows a line."""
     newest = list(values)
-    first = TRAIL_MAX - len(newest)
+    places = max(len(newest), SPARK_VALUES_MIN)
+    step = SPARK_WIDTH / (places - 1)
+    first = places - len(newest)
     return " ".join(
         f"{(first + place) * step:.1f},{_height(value)}" for place, value in enumerate(newest)
     )

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from edge.core.admission import Admission, admit
 from edge.core.events import EraseFacts, StoreFacts
-from edge.core.facts import Admission, Fact, Selector, admit
+from edge.core.facts import Fact, Selector
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from edge.core.receipt import Receipt
 from tests.worlds import fact

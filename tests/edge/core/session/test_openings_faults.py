@@ -108,6 +108,17 @@ def test_a_failed_fit_is_tried_again():
     assert world.runtime.next_refit() is None
 
 
+def test_sums_of_other_devices_let_no_decision_wait_for_a_basis():
+    """In a fleet the basis is fitted beside serving, too."""
+    world = beside()
+    other = world.runtime.contribute("other", 1).contribution
+    world.feed(replace(other, device="other"))
+    assert not world.runtime.knowledge.may_wait
+    assert stream(world, drawn(60, 3))[-1].adaptation is None
+    fit_all(world)
+    assert stream(world, drawn(60, 5), start=200)[-1].adaptation is not None
+
+
 def test_a_label_that_one_domain_knows_is_still_answered():
     """Heads that do not know a label have no say against the one that does."""
     facts = []
