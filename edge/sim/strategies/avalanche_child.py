@@ -45,7 +45,7 @@ def begin(settings: dict[str, Any]) -> Any:
     torch.nn.init.zeros_(model.bias)
     optimiser = torch.optim.SGD(
         model.parameters(),
-        lr=settings["step"],
+        lr=1.0,  # Each order sets its own.
         momentum=settings["momentum"],
         weight_decay=settings["decay"],
     )
@@ -58,8 +58,10 @@ def begin(settings: dict[str, Any]) -> Any:
     return kind(model=model, optimizer=optimiser, train_epochs=settings["epochs"], **shared, **own)
 
 
-def learn(strategy: Any, rows: np.ndarray, targets: np.ndarray) -> None:
-    """Train on a task."""
+def learn(strategy: Any, rows: np.ndarray, targets: np.ndarray, step: float) -> None:
+    """Train on a task with a step of descent."""
+    for group in getattr(strategy.optimizer, "param_groups", ()):
+        group["lr"] = step
     data = TensorDataset(torch.from_numpy(rows), torch.from_numpy(targets))
     data.targets = targets.tolist()
     task = benchmark_from_datasets(train=[as_classification_dataset(data)]).train_stream[0]
@@ -101,7 +103,7 @@ def main() -> None:
         with np.load(order["file"], allow_pickle=False) as held:
             arrays = dict(held)
         if order["do"] == "learn":
-            learn(strategy, arrays["rows"], arrays["targets"])
+            learn(strategy, arrays["rows"], arrays["targets"], order["step"])
             tasks += 1
         else:
             np.savez(order["into"], scores=answer(strategy, arrays["rows"]))
