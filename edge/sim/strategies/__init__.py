@@ -9,7 +9,7 @@ from ...lazy import lazy_names
 
 if TYPE_CHECKING:
     from .comparison import StrategyReport, compare_strategies
-    from .kinds import STRATEGIES, StrategyKind
+    from .kinds import STRATEGIES, StrategyKind, left_out
     from .report import figure_row, ranking_rows, write_strategies
     from .small_tasks import SMALL_TASKS, small_stream
     from .strategy import (
@@ -28,7 +28,7 @@ else:
         __name__,
         {
             "comparison": ("StrategyReport", "compare_strategies"),
-            "kinds": ("STRATEGIES", "StrategyKind"),
+            "kinds": ("STRATEGIES", "StrategyKind", "left_out"),
             "report": ("figure_row", "ranking_rows", "write_strategies"),
             "small_tasks": ("SMALL_TASKS", "small_stream"),
             "strategy": (
@@ -63,6 +63,7 @@ __all__ = [
     "TrainingDivergedError",
     "compare_strategies",
     "figure_row",
+    "left_out",
     "ranking_rows",
     "run_strategy",
     "small_stream",
