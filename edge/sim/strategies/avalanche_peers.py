@@ -122,6 +122,8 @@ class _Process:
                 encoding="utf-8",
             )
         except OSError as error:
+            self._log.close()
+            self._folder.cleanup()
             raise ChildProcessError(
                 f"starting {python}: {error.strerror}; correct {PYTHON_VARIABLE}"
             ) from error

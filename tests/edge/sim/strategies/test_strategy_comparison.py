@@ -201,7 +201,7 @@ def test_an_unwritable_folder_is_an_error_with_a_hint(tmp_path) -> None:
     ("text", "error", "hint"),
     [
         ('stream = "nevis"\norders = 2', "its own data", "leave out"),
-        ('stream = "domain"', "domain", "docs/howto/simulate.md"),
+        ('stream = "domain"', "Invalid enum value 'domain'", "did you mean 'domains'?"),
         ("orderz = 2", "orderz", "did you mean 'orders'?"),
         ("held_out = 0.9", "held_out", "docs/howto/simulate.md"),
         ('stream = "domains"', "needs 2 domains", r"add [domains.NAME]"),
