@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         TrainingDivergedError,
     )
     from .streams import STREAMS, StreamSource
-    from .summary import StrategyLine, StreamSummary, summarise_strategies
+    from .summary import ComparedStream, StrategyLine, summarise_strategies
     from .trial import StrategyOutcome, run_strategy
 else:
     __getattr__ = lazy_names(
@@ -40,7 +40,7 @@ else:
                 "TrainingDivergedError",
             ),
             "streams": ("STREAMS", "StreamSource"),
-            "summary": ("StrategyLine", "StreamSummary", "summarise_strategies"),
+            "summary": ("StrategyLine", "ComparedStream", "summarise_strategies"),
             "trial": ("StrategyOutcome", "run_strategy"),
         },
     )
@@ -49,6 +49,7 @@ __all__ = [
     "SMALL_TASKS",
     "STRATEGIES",
     "STREAMS",
+    "ComparedStream",
     "LabelledPart",
     "Strategy",
     "StrategyKind",
@@ -57,7 +58,6 @@ __all__ = [
     "StrategyReport",
     "StreamShape",
     "StreamSource",
-    "StreamSummary",
     "StreamTask",
     "TaskStream",
     "TrainingDivergedError",

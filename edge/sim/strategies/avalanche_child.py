@@ -9,7 +9,7 @@ import os
 import sys
 import time
 import warnings
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import torch
@@ -59,7 +59,10 @@ def begin(settings: dict[str, Any]) -> Any:
 
 
 def learn(strategy: Any, rows: np.ndarray, targets: np.ndarray, step: float) -> None:
-    """Train on a task with a step of descent."""
+    """Train on a task with a step of descent; momentum of the task before is dropped, as by our own
+    strategies."""
+    if strategy.optimizer is not None:
+        strategy.optimizer.state.clear()
     for group in getattr(strategy.optimizer, "param_groups", ()):
         group["lr"] = step
     data = TensorDataset(torch.from_numpy(rows), torch.from_numpy(targets))
@@ -90,6 +93,12 @@ def kept(strategy: Any, settings: dict[str, Any], tasks: int) -> int:
     }[settings["strategy"]]
 
 
+def reply(answers: TextIO, **figures: float) -> None:
+    """Answer an order."""
+    answers.write(json.dumps(figures) + "\n")
+    answers.flush()
+
+
 def main() -> None:
     """Carry out orders until standard input ends."""
     warnings.filterwarnings("ignore")
@@ -97,7 +106,7 @@ def main() -> None:
     os.dup2(2, 1)  # What Avalanche prints is no answer.
     settings, tasks = json.loads(sys.stdin.readline()), 0
     strategy = begin(settings)
-    print(json.dumps({"cpu_s": time.process_time(), "nbytes": 0}), file=answers, flush=True)
+    reply(answers, cpu_s=time.process_time(), nbytes=0)
     for line in sys.stdin:
         order, begun = json.loads(line), time.process_time()
         with np.load(order["file"], allow_pickle=False) as held:
@@ -107,11 +116,8 @@ def main() -> None:
             tasks += 1
         else:
             np.savez(order["into"], scores=answer(strategy, arrays["rows"]))
-        spent = {
-            "cpu_s": time.process_time() - begun,
-            "nbytes": kept(strategy, settings, tasks),
-        }
-        print(json.dumps(spent), file=answers, flush=True)
+        spent_s = time.process_time() - begun
+        reply(answers, cpu_s=spent_s, nbytes=kept(strategy, settings, tasks))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from .avalanche_peers import AVALANCHE, avalanche_python, missing_avalanche
 from .kinds import STRATEGIES, StrategyKind, left_out
 from .saved_outcomes import SavedOutcomes
 from .scenario_streams import plan_streams
-from .summary import StreamSummary, summarise_strategies
+from .summary import ComparedStream, summarise_strategies
 from .trial import StrategyOutcome, failed_outcome, run_strategy
 
 Advance = Callable[[str, int, int], None]
@@ -26,7 +26,7 @@ class StrategyReport:
 
     title: str
     outcomes: tuple[StrategyOutcome, ...] = field(repr=False)
-    streams: tuple[StreamSummary, ...]
+    streams: tuple[ComparedStream, ...]
     resumed: int = 0
     remarks: tuple[str, ...] = ()
     file: Path | None = None
