@@ -35,6 +35,7 @@ NAMES = {
     "public": "benchmarks.public.run",
     "scale": "benchmarks.scale.run",
     "select": "benchmarks.selection.run",
+    "strategies": "benchmarks.strategies.run",
     "unlearn": "benchmarks.unlearn.run",
 }
 # Counts that `run` of a benchmark takes in addition to the data.
@@ -56,6 +57,7 @@ QUICK = (
     "public",
     "scale",
     "select",
+    "strategies",
     "trust",
 )
 # Benchmarks whose `run` can use some of its data sets or parts only.
@@ -67,6 +69,7 @@ SETS = (
     "machines",
     "scale",
     "select",
+    "strategies",
     "trust",
     "unlearn",
 )

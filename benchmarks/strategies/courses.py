@@ -1,5 +1,6 @@
 """Runs a strategy through the variants of a world; tasks that variants share are learned once."""
 
+import math
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from copy import deepcopy
@@ -15,6 +16,7 @@ from edge.sim.strategies import (
     StreamShape,
     TaskStream,
     TrainingDivergedError,
+    current_rows,
 )
 
 Key = tuple[Hashable, ...]
@@ -35,7 +37,8 @@ is chosen.  Floats differ by rounding."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CourseOutcome:
-    """The result of one variant.  matrix: right answers after each task (rows) on each (columns).
+    """The result of one variant.  matrix: right answers after each task (rows) on each (columns),
+    NaN where it is not learned yet or means nothing any more.
     cpu_s, answer_s: CPU seconds of learning and of answering all tests once.  diverged: why there
     is no result."""
 
@@ -52,14 +55,14 @@ class CourseOutcome:
     @property
     def final(self) -> float:
         """The mean accuracy over all tasks after the last one."""
-        return float(np.mean(self.matrix[-1]))
+        return float(np.nanmean(self.matrix[-1]))
 
     @property
     def forgetting(self) -> float:
         """The mean loss of each task but the last since its best (Chaudhry et al. 2018)."""
         table = np.asarray(self.matrix)
-        lost = [table[at:-1, at].max() - table[-1, at] for at in range(len(table) - 1)]
-        return float(np.mean(lost)) if lost else 0.0
+        lost = [np.nanmax(table[at:-1, at]) - table[-1, at] for at in range(len(table) - 1)]
+        return float(np.nanmean(lost)) if lost else 0.0
 
 
 class RememberedGrowth:
@@ -187,12 +190,12 @@ def _run_stream(
             states[place] = _Known(strategy, taken, {}, 0.0)
         known = states[place]
         cpu_s += known.cpu_s
-        for tested in stream.tasks:
+        for number, tested in enumerate(stream.tasks[: at + 1]):
             if tested.name not in known.right:
                 began = time.process_time()
-                known.right[tested.name] = _accuracy(known.strategy, tested)
+                known.right[tested.name] = _accuracy(known.strategy, stream, number, at)
                 known.answer_s += time.process_time() - began
-        matrix.append(tuple(known.right[one.name] for one in stream.tasks))
+        matrix.append(tuple(known.right.get(one.name, math.nan) for one in stream.tasks))
     assert known is not None  # every stream has tasks
     return CourseOutcome(
         strategy=name,
@@ -206,7 +209,13 @@ def _run_stream(
     )
 
 
-def _accuracy(strategy: Strategy, task: Any) -> float:
-    test = task.test
+def _accuracy(strategy: Strategy, stream: TaskStream, number: int, after: int) -> float:
+    """Return the share of right answers to a task after a later one, where labels still mean the
+    same."""
+    test = stream.tasks[number].test
+    if stream.replaces:
+        test = test.select(np.flatnonzero(current_rows(stream, number, after)))
+    if not len(test):
+        return math.nan
     found = strategy.answer(test.features, test.domains).argmax(axis=1)
     return float((found == test.targets).mean())

@@ -14,10 +14,13 @@ SCALINGS: Final = ("raw", "centred", "standard")
 """How columns are scaled: all alike, less their mean in the first task, or also by
 their deviation there."""
 
-_SGD: Final[Mapping[str, tuple[Any, ...]]] = {"rate": RATES, "epochs": EPOCHS}
+_SGD: Final[Mapping[str, tuple[Any, ...]]] = {
+    "rate": RATES,
+    "epochs": EPOCHS,
+    "scaling": ("centred", "standard"),
+}
 _ADAM: Final[Mapping[str, tuple[Any, ...]]] = {
     "rate": ADAM_RATES,
-    "epochs": EPOCHS,
     "scaling": SCALINGS,
 }
 _TAPS: Final[Mapping[str, tuple[Any, ...]]] = {
@@ -27,25 +30,26 @@ _TAPS: Final[Mapping[str, tuple[Any, ...]]] = {
 
 GRIDS: Final[Mapping[str, Mapping[str, tuple[Any, ...]]]] = {
     "naive": _SGD,
-    "naive, refresh": _SGD | {"refresh": (1e-4, 1e-3, 1e-2)},
+    "naive, refresh": {**_SGD, "refresh": (1e-3, 1e-2)},
     "replay": _SGD,
-    "replay, refresh": _SGD | {"refresh": (1e-4, 1e-3, 1e-2)},
+    "replay, refresh": {**_SGD, "refresh": (1e-3, 1e-2)},
     "replay, balanced": _SGD,
     "replay, selected": _SGD,
-    "der++": _SGD | {"outputs": (0.1, 0.5)},
-    "ewc": _SGD | {"strength": (10.0, 100.0, 1000.0)},
-    "ewc, refresh": _SGD | {"strength": (10.0, 100.0, 1000.0), "refresh": (1e-3,)},
-    "si": _SGD | {"strength": (1.0, 10.0, 100.0)},
-    "lwf": _SGD | {"strength": (1.0, 3.0, 10.0)},
+    "replay, adaptive": _SGD,
+    "der++": {**_SGD, "outputs": (0.1, 0.5)},
+    "ewc": {**_SGD, "strength": (10.0, 100.0, 1000.0)},
+    "ewc, refresh": {**_SGD, "strength": (10.0, 100.0, 1000.0), "refresh": (1e-3,)},
+    "si": {**_SGD, "strength": (1.0, 10.0, 100.0)},
+    "lwf": {**_SGD, "strength": (1.0, 3.0, 10.0)},
     "ncm": _TAPS,
     "slda": {"shrinkage": (1e-4, 1e-2, 0.1, 0.3), "scaling": SCALINGS},
     "ridge": {"penalty": (0.03, 0.1, 0.3, 1.0), "scaling": SCALINGS},
     "ranpac": {"taps": ("final", "all"), "scaling": SCALINGS},
     "aper": _ADAM,
-    "lae": _ADAM | {"keep": (0.99, 0.999)},
-    "mos": _ADAM | {"merge": (0.01, 0.1)},
+    "lae": _ADAM,
+    "mos": _ADAM,
     "tricks": _ADAM,
-    "joint": {"rate": RATES, "epochs": (10, 30)},
+    "joint": {"rate": RATES, "epochs": (10, 30), "scaling": ("centred", "standard")},
 }
 """Candidates of every setting, by strategy; those without an entry have none to tune."""
 

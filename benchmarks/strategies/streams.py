@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.sim import load_mnist, load_optdigits
-from edge.sim.strategies import LabelledPart, StreamTask, TaskStream
+from edge.sim.adaptation import LabelledRows
+from edge.sim.strategies import (
+    STREAMS,
+    LabelledPart,
+    StreamSource,
+    StreamTask,
+    TaskStream,
+    small_stream,
+)
 
 from ..continual.data import PACS, ContinualSamples, load_pacs, missing
 
@@ -20,6 +28,8 @@ CLASSES_A_TASK: Final = 2
 """Digits that arrive together, as in the usual split of MNIST."""
 ORDERS: Final = 3
 """Orders of classes, one for each seed."""
+SMALL_ROWS: Final = 1_000
+"""Rows of each small task at most, so that the largest do not decide the cost."""
 FOLD: Final = 5
 """Every fifth training row validates settings."""
 
@@ -60,6 +70,34 @@ def small_digits(_data: Path | None = None) -> tuple[TaskStream, ...]:
     return _digit_streams("small digits", held.images.reshape(len(held), -1), held.labels)
 
 
+def small_tasks(_data: Path | None = None) -> tuple[TaskStream, ...]:
+    """Return the harness's stream of unlike small tasks, with three splits."""
+    return tuple(
+        replace(small_stream("small tasks", TEST_SHARE, SMALL_ROWS, seed)[0], variant=f"{seed}")
+        for seed in range(ORDERS)
+    )
+
+
+def releases(_data: Path | None = None) -> tuple[TaskStream, ...]:
+    """Return the harness's stream of releases over the shipped digits, in three orders."""
+    held = load_mnist()
+    rows = LabelledRows(held.images.reshape(len(held), -1), held.labels)
+    return tuple(
+        STREAMS["releases"](
+            StreamSource(
+                world="releases",
+                domains={"digits": rows},
+                labels=tuple("0123456789"),
+                spans=((0, rows.features.shape[1]),),
+                order=order,
+                held_out=TEST_SHARE,
+                seed=order,
+            )
+        )
+        for order in range(ORDERS)
+    )
+
+
 def missing_pacs(data: Path | None) -> str:
     """Name the missing files of PACS, or return an empty text."""
     return missing(data, *PACS)
@@ -73,11 +111,20 @@ def validation(stream: TaskStream) -> TaskStream:
         tasks.append(
             StreamTask(
                 task.name,
-                _part(task.train, np.sort(order[len(order) // FOLD :])),
-                _part(task.train, np.sort(order[: len(order) // FOLD])),
+                take(task.train, np.sort(order[len(order) // FOLD :])),
+                take(task.train, np.sort(order[: len(order) // FOLD])),
             )
         )
     return replace(stream, tasks=tuple(tasks))
+
+
+def join(parts: Sequence[LabelledPart]) -> LabelledPart:
+    """Return the rows of several parts as one."""
+    return LabelledPart(
+        np.concatenate([one.features for one in parts]),
+        np.concatenate([one.targets for one in parts]),
+        np.concatenate([one.domains for one in parts]),
+    )
 
 
 def _digit_streams(
@@ -108,8 +155,8 @@ def _digit_tasks(
         own = np.isin(whole.targets, classes[at : at + CLASSES_A_TASK])
         yield StreamTask(
             f"digits {' '.join(map(str, classes[at : at + CLASSES_A_TASK]))}",
-            _part(whole, np.flatnonzero(own & ~held)),
-            _part(whole, np.flatnonzero(own & held)),
+            take(whole, np.flatnonzero(own & ~held)),
+            take(whole, np.flatnonzero(own & held)),
         )
 
 
@@ -123,7 +170,7 @@ def _orders(count: int) -> Iterator[tuple[int, ...]]:
 def _task(samples: ContinualSamples, name: str, own: NDArray[np.bool_]) -> StreamTask:
     whole = LabelledPart(samples.features, samples.label, samples.domain)
     train, held = (np.intersect1d(np.flatnonzero(own), p) for p in (samples.train, samples.held))
-    return StreamTask(name, _part(whole, train), _part(whole, held))
+    return StreamTask(name, take(whole, train), take(whole, held))
 
 
 def _stream(
@@ -139,5 +186,6 @@ def _stream(
     )
 
 
-def _part(whole: LabelledPart, rows: Rows) -> LabelledPart:
+def take(whole: LabelledPart, rows: Rows) -> LabelledPart:
+    """Return some of the rows."""
     return LabelledPart(whole.features[rows], whole.targets[rows], whole.domains[rows])

@@ -9,6 +9,7 @@ from ...lazy import lazy_names
 
 if TYPE_CHECKING:
     from .comparison import StrategyReport, compare_strategies
+    from .few_shot import Tricks
     from .kinds import STRATEGIES, StrategyKind, left_out
     from .report import figure_row, ranking_rows, write_strategies
     from .small_tasks import SMALL_TASKS, small_stream
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
         TaskStream,
         TrainingDivergedError,
     )
-    from .streams import STREAMS, StreamSource
+    from .streams import STREAMS, StreamSource, current_rows
     from .summary import ComparedStream, StrategyLine, summarise_strategies
     from .trial import StrategyOutcome, run_strategy
 else:
@@ -28,6 +29,7 @@ else:
         __name__,
         {
             "comparison": ("StrategyReport", "compare_strategies"),
+            "few_shot": ("Tricks",),
             "kinds": ("STRATEGIES", "StrategyKind", "left_out"),
             "report": ("figure_row", "ranking_rows", "write_strategies"),
             "small_tasks": ("SMALL_TASKS", "small_stream"),
@@ -39,8 +41,8 @@ else:
                 "TaskStream",
                 "TrainingDivergedError",
             ),
-            "streams": ("STREAMS", "StreamSource"),
-            "summary": ("StrategyLine", "ComparedStream", "summarise_strategies"),
+            "streams": ("STREAMS", "StreamSource", "current_rows"),
+            "summary": ("ComparedStream", "StrategyLine", "summarise_strategies"),
             "trial": ("StrategyOutcome", "run_strategy"),
         },
     )
@@ -61,7 +63,9 @@ __all__ = [
     "StreamTask",
     "TaskStream",
     "TrainingDivergedError",
+    "Tricks",
     "compare_strategies",
+    "current_rows",
     "figure_row",
     "left_out",
     "ranking_rows",

@@ -28,6 +28,9 @@ FLOAT: Final = 4
 """Bytes of a number in float32."""
 LEVEL_MAX: Final = 255
 """The largest feature."""
+LEAST_SPREAD: Final = 0.5
+"""Share of the mean deviation that a column's own counts as, at least.  Chosen by hand; effect not
+measured."""
 ROW_NUMBERS: Final = 3 * 8
 """Bytes of a kept row's target, domain and random key."""
 
@@ -63,13 +66,16 @@ class Preparation:
     def fit(cls, features: Bytes, shape: StreamShape, taps: Taps, scaling: Scaling) -> Self:
         """Return the preparation for the first task's features [n, width].
 
-        A deviation counts one level more than it is, so that constant columns stay finite.
+        A deviation counts as half of the mean one and a level, at least: columns that are constant
+        in the first task may vary in the next.
         """
         columns = columns_of(shape, taps)
         known = features[:, :columns].astype(np.float32)
         alike = np.full(columns, 1 / LEVEL_MAX, np.float32)
         if scaling == "standard":
-            return cls(columns, known.mean(axis=0), 1 / (known.std(axis=0) + 1))
+            spread = known.std(axis=0)
+            least = 1 + LEAST_SPREAD * spread.mean()
+            return cls(columns, known.mean(axis=0), 1 / np.maximum(spread, least))
         centre = known.mean(axis=0) if scaling == "centred" else np.zeros_like(alike)
         return cls(columns, centre, alike)
 
@@ -88,7 +94,7 @@ class MaskedStrategy(ABC):
     def __init__(self, shape: StreamShape, seed: int) -> None:
         self._shape = shape
         self._seed = seed
-        self._random = np.random.default_rng(seed)
+        self.random = np.random.default_rng(seed)
         self._taught = np.zeros((shape.domains, shape.labels), np.bool_)
 
     @property

@@ -42,12 +42,13 @@ class ClosedForm(MaskedStrategy):
             self._preparation = Preparation.fit(
                 part.features, self._shape, self._taps, self._scaling
             )
-        self._add(self._rows(part.features), part.targets)
+        self._add(self.rows_of(part.features), part.targets)
 
     def _add(self, rows: Floats, targets: Targets) -> None:
         raise NotImplementedError
 
-    def _rows(self, features: Bytes) -> Floats:
+    def rows_of(self, features: Bytes) -> Floats:
+        """Return rows float32 [n, columns], after all transforms."""
         assert self._preparation is not None  # a task with rows was learned
         return self._preparation(features)
 
@@ -71,7 +72,7 @@ class NearestMean(ClosedForm):
         self.sums += one_hot(targets, self._shape.labels).T @ rows
 
     def _scores(self, features: Bytes) -> Floats:
-        return unit_rows(self._rows(features)) @ unit_rows(self.sums).T
+        return unit_rows(self.rows_of(features)) @ unit_rows(self.sums).T
 
     def _end(self, gone: Targets) -> None:
         self.sums[gone] = 0
@@ -136,7 +137,7 @@ class StreamingLda(ClosedForm):
         self.weights[-1] = -0.5 * np.einsum("ij,ji->i", self.means, solved)
 
     def _scores(self, features: Bytes) -> Floats:
-        return np.asarray(self._rows(features) @ self.weights[:-1] + self.weights[-1], np.float32)
+        return np.asarray(self.rows_of(features) @ self.weights[:-1] + self.weights[-1], np.float32)
 
     def _end(self, gone: Targets) -> None:
         self.means[gone] = 0
@@ -198,7 +199,7 @@ class StreamingRidge(ClosedForm):
         self.weights[-1] = usual - mean @ self.weights[:-1]
 
     def _scores(self, features: Bytes) -> Floats:
-        return np.asarray(self._rows(features) @ self.weights[:-1] + self.weights[-1], np.float32)
+        return np.asarray(self.rows_of(features) @ self.weights[:-1] + self.weights[-1], np.float32)
 
     def _end(self, gone: Targets) -> None:
         self.products[:, gone] = 0
@@ -224,7 +225,7 @@ class RanPac(StreamingRidge):
     ) -> None:
         self._width = width
         super().__init__(shape, seed, taps=taps, scaling=scaling)
-        drawn = self._random.standard_normal((self._columns, width))
+        drawn = self.random.standard_normal((self._columns, width))
         self.projection = drawn.astype(np.float32)
         self._begin(width)
 
@@ -232,18 +233,19 @@ class RanPac(StreamingRidge):
     def _numbers(self) -> int:
         return super()._numbers + int(self.projection.size)
 
-    def _rows(self, features: Bytes) -> Floats:
-        return np.maximum(super()._rows(features) @ self.projection, 0)
+    def rows_of(self, features: Bytes) -> Floats:
+        """Return rows float32 [n, columns], after all transforms."""
+        return np.maximum(super().rows_of(features) @ self.projection, 0)
 
     def _add(self, rows: Floats, targets: Targets) -> None:
-        order = self._random.permutation(len(rows))
+        order = self.random.permutation(len(rows))
         rows, wanted = rows[order], one_hot(targets[order], self._shape.labels)
         self.gram += rows.T @ rows
         self.products += rows.T @ wanted
-        penalty = self._chosen(rows, wanted)
+        penalty = self.choose_penalty(rows, wanted)
         self.weights[:-1] = solve_ridge(self.gram, self.products, penalty=0.0, added=penalty)
 
-    def _chosen(self, rows: Floats, wanted: Floats) -> float:
+    def choose_penalty(self, rows: Floats, wanted: Floats) -> float:
         """Return the penalty with the least squared error on the last fifth of the rows; all
         candidates from one decomposition."""
         fitted = int(len(rows) * (1 - VALIDATED))

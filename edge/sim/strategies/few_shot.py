@@ -91,9 +91,9 @@ class BagOfTricks(AdapterStrategy):
         return adapter_numbers(self._columns) + int(self.sums.size)
 
     def _learn(self, part: LabelledPart) -> None:
-        rows = self._rows(part.features)
+        rows = self.rows_of(part.features)
         if self.adapter is None:
-            start = LowRank.start(self._columns, self._random)
+            start = LowRank.start(self._columns, self.random)
             begun = self._pretrained(rows, start) if self._tricks.pretrained else start
             self.adapter = self._first(rows, part.targets, begun)
         elif self._tricks.tuned:
@@ -103,7 +103,7 @@ class BagOfTricks(AdapterStrategy):
 
     def _scores(self, features: Bytes) -> Floats:
         assert self.adapter is not None  # a task with rows was learned
-        return unit_rows(self.adapter(self._rows(features))) @ unit_rows(self.sums).T
+        return unit_rows(self.adapter(self.rows_of(features))) @ unit_rows(self.sums).T
 
     def _end(self, gone: Targets) -> None:
         self.sums[gone] = 0
@@ -116,7 +116,7 @@ class BagOfTricks(AdapterStrategy):
             views = [self._embedded(self._view(inputs[at]), leaves) for _ in range(2)]
             return functional.cross_entropy(views[0] @ views[1].T / HEAT, torch.arange(len(at)))
 
-        descend(leaves, loss, len(rows), self._random, rate=self._rate, epochs=self._epochs)
+        descend(leaves, loss, len(rows), self.random, rate=self._rate, epochs=self._epochs)
         return LowRank(*(as_array(leaf) for leaf in leaves))
 
     def _first(self, rows: Floats, targets: Targets, start: LowRank) -> LowRank:
@@ -141,7 +141,7 @@ class BagOfTricks(AdapterStrategy):
             return value
 
         trained = [*leaves, *(() if tricks.assigned else (head,)), quarters]
-        descend(trained, loss, len(rows), self._random, rate=self._rate, epochs=self._epochs)
+        descend(trained, loss, len(rows), self.random, rate=self._rate, epochs=self._epochs)
         return LowRank(*(as_array(leaf) for leaf in leaves))
 
     def _later(self, rows: Floats, targets: Targets, before: LowRank) -> LowRank:
@@ -166,7 +166,7 @@ class BagOfTricks(AdapterStrategy):
             leaves,
             loss,
             len(rows),
-            self._random,
+            self.random,
             rate=TUNED_RATE * self._rate,
             epochs=TUNED_PASSES,
             stepped=rewind if self._tricks.subnet else None,
@@ -177,9 +177,9 @@ class BagOfTricks(AdapterStrategy):
         """Return the prototypes that the first task is trained with [labels + pseudo, columns]."""
         count = self._shape.labels + pseudo
         if self._tricks.assigned:
-            return torch.from_numpy(equal_angles(count, self._columns, self._random))
+            return torch.from_numpy(equal_angles(count, self._columns, self.random))
         sums = one_hot(targets, self._shape.labels).T @ rows
-        drawn = self._random.standard_normal((pseudo, self._columns)).astype(np.float32)
+        drawn = self.random.standard_normal((pseudo, self._columns)).astype(np.float32)
         head = torch.from_numpy(np.concatenate([unit_rows(sums), unit_rows(drawn)]))
         return head.requires_grad_()
 
@@ -191,24 +191,24 @@ class BagOfTricks(AdapterStrategy):
         self, inputs: Tensor, wanted: Tensor, pairs: Sequence[tuple[int, int]]
     ) -> tuple[Tensor, Tensor]:
         """Return the means of two rows of different labels, and the pseudo-classes of them."""
-        numbers = self._random.integers(len(pairs), size=BATCH // 2)
+        numbers = self.random.integers(len(pairs), size=BATCH // 2)
         rows = []
         for number in numbers.tolist():
             ends = [np.flatnonzero(wanted.numpy() == label) for label in pairs[number]]
-            rows.append([int(self._random.choice(end)) for end in ends])
+            rows.append([int(self.random.choice(end)) for end in ends])
         at = torch.tensor(rows)
         label = torch.from_numpy(numbers) + self._shape.labels
         return (inputs[at[:, 0]] + inputs[at[:, 1]]) / 2, label
 
     def _blanked(self, rows: Tensor, leaves: Sequence[Tensor], quarters: Tensor) -> Tensor:
         """Return the loss of naming the quarter of the columns that is blanked."""
-        label = torch.from_numpy(self._random.integers(QUARTERS, size=len(rows)))
+        label = torch.from_numpy(self.random.integers(QUARTERS, size=len(rows)))
         place = torch.arange(self._columns) * QUARTERS // self._columns
         found = self._embedded(rows * (place != label[:, None]), leaves) @ quarters
         return functional.cross_entropy(found, label)
 
     def _view(self, rows: Tensor) -> Tensor:
-        kept = torch.from_numpy(self._random.random(tuple(rows.shape)) >= DROPPED)
+        kept = torch.from_numpy(self.random.random(tuple(rows.shape)) >= DROPPED)
         return rows * kept
 
     def _embedded(self, rows: Tensor, leaves: Sequence[Tensor]) -> Tensor:
@@ -228,8 +228,8 @@ def supervised_contrast(embedded: Tensor, targets: Tensor) -> Tensor:
 
 
 def equal_angles(count: int, columns: int, random: np.random.Generator) -> Floats:
-    """Return unit rows float32 [count, columns] at equal angles to each other: a simplex where there
-    are columns enough, directions at random otherwise."""
+    """Return unit rows float32 [count, columns] at equal angles to each other: a simplex where
+    there are columns enough, directions at random otherwise."""
     if count > columns:
         return unit_rows(random.standard_normal((count, columns)).astype(np.float32))
     axes, _ = np.linalg.qr(random.standard_normal((columns, count)))

@@ -10,10 +10,9 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
 
-from ...core import ConfigError
+from ...core import ConfigError, selected_rows
 from ...extras import install_command
 from .closed_form import NearestMean, RanPac, StreamingLda, StreamingRidge
-from .memory import herded_rows
 from .product import RuntimeStrategy
 from .regularised import ElasticWeights, LearningWithoutForgetting, SynapticIntelligence
 from .strategy import Strategy, StreamShape
@@ -57,7 +56,8 @@ STRATEGIES: Final[Mapping[str, StrategyKind]] = {
     "replay": Replay,
     "replay, refresh": partial(Replay, refresh=REFRESH),
     "replay, balanced": partial(Replay, choice="balanced"),
-    "replay, selected": partial(Replay, choice=herded_rows),
+    "replay, selected": partial(Replay, choice=partial(selected_rows, "herding")),
+    "replay, adaptive": partial(Replay, choice=partial(selected_rows, "adaptive")),
     "der++": partial(Replay, outputs=0.5),
     "ewc": ElasticWeights,
     "ewc, refresh": partial(ElasticWeights, refresh=REFRESH),

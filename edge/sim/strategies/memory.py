@@ -7,7 +7,6 @@ from typing import Final, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .arithmetic import unit_rows
 from .base import FLOAT, ROW_NUMBERS
 from .strategy import Bytes, Floats, LabelledPart, Targets
 
@@ -88,27 +87,6 @@ def kept_rows(
         return np.sort(np.argsort(memory.keys, kind="stable")[:capacity])
     rank = _ranks(memory.targets, memory.keys)
     return np.sort(np.lexsort((memory.keys, rank))[:capacity])
-
-
-def herded_rows(
-    features: Bytes, targets: Targets, capacity: int, _seed: int = 0
-) -> NDArray[np.intp]:
-    """Return the rows whose mean comes closest to the mean of their target (herding; Welling 2009,
-    as in iCaRL, Rebuffi et al. 2017, algorithm 4), `capacity` of each target."""
-    found = []
-    for target in np.unique(targets):
-        own = np.flatnonzero(targets == target)
-        rows = unit_rows(features[own].astype(np.float32))
-        mean, total = rows.mean(axis=0), np.zeros(rows.shape[1], np.float32)
-        free = np.ones(len(own), np.bool_)
-        for count in range(1, min(capacity, len(own)) + 1):
-            # |mean - (total + row) / count|^2, without the parts that are equal for all rows.
-            gaps = (rows @ (total - count * mean)) * 2 + np.square(rows).sum(axis=1)
-            best = int(np.where(free, gaps, np.inf).argmin())
-            free[best] = False
-            total += rows[best]
-            found.append(int(own[best]))
-    return np.sort(np.asarray(found, np.intp))
 
 
 def memory_bytes(capacity: int, columns: int, logits: int = 0) -> int:

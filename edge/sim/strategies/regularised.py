@@ -41,22 +41,24 @@ class ElasticWeights(NaiveFineTuning):
         super().__init__(
             shape, seed, rate=rate, epochs=epochs, taps=taps, scaling=scaling, refresh=refresh
         )
-        self._strength = strength
+        self.strength = strength
         self.stiffness = np.zeros_like(self.weights)
         self.moment = np.zeros_like(self.weights)
 
-    def _stepped(self, gradient: Floats, moved: Floats, step: np.float32) -> None:
-        pull = np.float32(2 * self._strength) * step
+    def stepped(self, _gradient: Floats, _moved: Floats, step: np.float32) -> None:
+        """Pull the weights back."""
+        pull = np.float32(2 * self.strength) * step
         self.weights += pull * self.moment
         self.weights /= 1 + pull * self.stiffness
 
-    def _finish(self, task: Batch, part: LabelledPart) -> None:
+    def finish(self, task: Batch, _part: LabelledPart) -> None:
+        """Note the importance of the weights for this task."""
         importance = self._importance(task)
         self.stiffness += importance
         self.moment += importance * self.weights
 
     def _importance(self, task: Batch) -> Floats:
-        return self._information(task)
+        return self.information(task)
 
     def _end(self, gone: Targets) -> None:
         super()._end(gone)
@@ -98,19 +100,21 @@ class SynapticIntelligence(ElasticWeights):
         self.path = np.zeros_like(self.weights)
 
     def _train(self, task: Batch) -> None:
-        self._start = self.weights.copy()
+        self.start = self.weights.copy()
         super()._train(task)
 
-    def _stepped(self, gradient: Floats, moved: Floats, step: np.float32) -> None:
+    def stepped(self, gradient: Floats, moved: Floats, step: np.float32) -> None:
+        """Pull the weights back."""
         self.path -= gradient * moved
-        super()._stepped(gradient, moved, step)
+        super().stepped(gradient, moved, step)
 
-    def _finish(self, task: Batch, part: LabelledPart) -> None:
-        gained = self.path / (np.square(self.weights - self._start) + np.float32(DAMPING))
+    def finish(self, _task: Batch, _part: LabelledPart) -> None:
+        """Note the importance of the weights for this task."""
+        gained = self.path / (np.square(self.weights - self.start) + np.float32(DAMPING))
         self.stiffness += np.maximum(gained, 0)
         self.moment = self.stiffness * self.weights
         self.path[:] = 0
-        del self._start
+        del self.start
 
 
 class LearningWithoutForgetting(NaiveFineTuning):
@@ -132,30 +136,32 @@ class LearningWithoutForgetting(NaiveFineTuning):
         super().__init__(
             shape, seed, rate=rate, epochs=epochs, taps=taps, scaling=scaling, refresh=refresh
         )
-        self._strength = strength
+        self.strength = strength
         self._before = np.zeros(shape.labels, np.bool_)
-        self._old: Floats | None = None
+        self.old: Floats | None = None
 
     def _train(self, task: Batch) -> None:
-        self._old = self.weights.copy() if self._before.any() else None
+        self.old = self.weights.copy() if self._before.any() else None
         super()._train(task)
-        self._old = None
+        self.old = None
 
-    def _errors(self, batch: Batch) -> Floats:
-        errors = super()._errors(batch)
-        if self._old is None:
+    def errors_of(self, batch: Batch) -> Floats:
+        """Add the distance from the old answers."""
+        errors = super().errors_of(batch)
+        if self.old is None:
             return errors
         heat = np.float32(TEMPERATURE)
-        kept = softmax(batch.rows @ self._old / heat, self._before[None, :])
+        kept = softmax(batch.rows @ self.old / heat, self._before[None, :])
         found = softmax(batch.rows @ self.weights / heat, self._before[None, :])
-        scale = np.float32(self._strength) * heat / np.float32(len(kept))
+        scale = np.float32(self.strength) * heat / np.float32(len(kept))
         return np.asarray(errors + scale * (found - kept), np.float32)
 
     @property
     def _memory_bytes(self) -> int:
         return self._before.nbytes
 
-    def _finish(self, task: Batch, part: LabelledPart) -> None:
+    def finish(self, _task: Batch, _part: LabelledPart) -> None:
+        """Note the importance of the weights for this task."""
         self._before = self.known.copy()
 
     def _end(self, gone: Targets) -> None:

@@ -82,7 +82,7 @@ class ModelSurgery(AdapterStrategy):
         scaling: Scaling = "standard",
     ) -> None:
         super().__init__(shape, seed, rate=rate, epochs=epochs, taps=taps, scaling=scaling)
-        self._merge = merge
+        self.merging = merge
         self.adapters: list[LowRank] = []
         none = np.zeros((0, self._columns), np.float32)
         self.classes = TaskClasses(
@@ -100,7 +100,7 @@ class ModelSurgery(AdapterStrategy):
         return TASKS_MAX * adapter_numbers(self._columns) + classes * (4 * self._columns + 5)
 
     def _learn(self, part: LabelledPart) -> None:
-        rows = self._rows(part.features)
+        rows = self.rows_of(part.features)
         task = min(len(self.adapters), TASKS_MAX - 1)
         labels, places = np.unique(part.targets, return_inverse=True)
         old = self.classes.select(
@@ -127,7 +127,7 @@ class ModelSurgery(AdapterStrategy):
         self, rows: Floats, old: TaskClasses, places: NDArray[np.intp], count: int
     ) -> tuple[LowRank, Floats]:
         """Train an adapter and the head's columns of a task's classes, merging at every step."""
-        leaves = LowRank.start(self._columns, self._random).leaves()
+        leaves = LowRank.start(self._columns, self.random).leaves()
         fresh = np.zeros((self._columns + 1, count), np.float32)
         head = torch.from_numpy(np.concatenate([old.head, fresh], axis=1)).requires_grad_()
         inputs = torch.from_numpy(rows)
@@ -147,13 +147,13 @@ class ModelSurgery(AdapterStrategy):
         def merge() -> None:
             with torch.no_grad():
                 for leaf, mean in zip(leaves, means, strict=True):
-                    leaf.lerp_(mean, self._merge)
+                    leaf.lerp_(mean, self.merging)
 
         descend(
             [*leaves, head],
             loss,
             len(rows),
-            self._random,
+            self.random,
             rate=self._rate,
             epochs=self._epochs,
             stepped=merge if means else None,
@@ -166,19 +166,19 @@ class ModelSurgery(AdapterStrategy):
         places = np.repeat(np.arange(len(classes.labels)), DRAWN)
         head = torch.from_numpy(classes.head.copy()).requires_grad_()
         wanted = torch.from_numpy(places)
-        noise = self._random.standard_normal((len(places), self._columns)).astype(np.float32)
+        noise = self.random.standard_normal((len(places), self._columns)).astype(np.float32)
         drawn = torch.from_numpy(classes.means[places] + classes.spreads[places] * noise)
 
         def loss(at: Tensor) -> Tensor:
             return functional.cross_entropy(drawn[at] @ head[:-1] + head[-1], wanted[at])
 
-        descend([head], loss, len(places), self._random, rate=self._rate, epochs=ALIGNED)
+        descend([head], loss, len(places), self.random, rate=self._rate, epochs=ALIGNED)
         classes.head[:] = as_array(head)
 
     def retrieve(self, rows: Floats) -> tuple[Targets, Floats]:
         """Return the task whose adapter answers each row [n], and the logits that it leads to."""
         classes = self.classes
-        task = classes.tasks[self._frozen(rows).argmax(axis=1)]
+        task = classes.tasks[self.frozen_scores(rows).argmax(axis=1)]
         logits = np.zeros((len(rows), len(classes.labels)), np.float32)
         moving = np.arange(len(rows))
         for _ in range(ROUNDS_MAX):
@@ -193,17 +193,17 @@ class ModelSurgery(AdapterStrategy):
             task[moving] = classes.tasks[logits[moving].argmax(axis=1)]
         return task, logits
 
-    def _frozen(self, rows: Floats) -> Floats:
+    def frozen_scores(self, rows: Floats) -> Floats:
         """Return cosines with the prototypes of frozen features [n, classes]."""
         return unit_rows(rows) @ unit_rows(self.classes.sums).T
 
     def _scored(self, features: Bytes, domains: Targets | None) -> Floats:
-        rows, classes = self._rows(features), self.classes
+        rows, classes = self.rows_of(features), self.classes
         allowed = self._allowed(len(rows), domains)[:, classes.labels]
         _, logits = self.retrieve(rows)
         tasks = np.float32(len(self.adapters))
         found = softmax(logits, allowed) + softmax(
-            COSINE_SCALE * tasks * self._frozen(rows), allowed
+            COSINE_SCALE * tasks * self.frozen_scores(rows), allowed
         )
         scores = np.zeros((len(rows), self._shape.labels), np.float32)
         for at, label in enumerate(classes.labels):

@@ -99,18 +99,20 @@ class NaiveFineTuning(MaskedStrategy):
     def _learn(self, part: LabelledPart) -> None:
         if self._preparation is None:
             self._preparation = self._prepared(part.features)
-        batch = self._batch(part.features, part.targets, part.domains)
+        batch = self.batch_of(part.features, part.targets, part.domains)
         self._train(batch)
-        self._finish(batch, part)
+        self.finish(batch, part)
 
     def _prepared(self, features: Bytes) -> Preparation:
         return Preparation.fit(features, self._shape, self._taps, self._scaling)
 
-    def _batch(self, features: Bytes, targets: Targets, domains: Targets) -> Batch:
+    def batch_of(self, features: Bytes, targets: Targets, domains: Targets) -> Batch:
+        """Return rows of a task as one batch."""
         allowed = self._allowed(len(targets), domains)
-        return Batch(self._rows(features), one_hot(targets, self._shape.labels), allowed)
+        return Batch(self.rows_of(features), one_hot(targets, self._shape.labels), allowed)
 
-    def _rows(self, features: Bytes) -> Floats:
+    def rows_of(self, features: Bytes) -> Floats:
+        """Return prepared rows float32 [n, columns + 1], the last column is one."""
         assert self._preparation is not None  # a task with rows was learned
         ones = np.ones((len(features), 1), np.float32)
         return np.concatenate([self._preparation(features), ones], axis=1)
@@ -121,37 +123,37 @@ class NaiveFineTuning(MaskedStrategy):
         step = np.float32(self._rate * RATE_SCALE / energy)
         pace = np.zeros_like(self.weights)
         for _ in range(self._epochs):
-            order = self._random.permutation(len(task.rows))
+            order = self.random.permutation(len(task.rows))
             for at in range(0, len(order), BATCH):
                 batch = task.take(order[at : at + BATCH])
                 if self._refresh:
                     self.unlearn(batch)
-                gradient = self._gradient(batch)
+                gradient = self.gradient_of(batch)
                 pace *= MOMENTUM
                 pace -= step * (gradient + DECAY * self.weights)
                 self.weights += pace
-                self._stepped(gradient, pace, step)
+                self.stepped(gradient, pace, step)
         if self._refresh:
-            self.fisher = REFRESH_KEPT * self.fisher + self._information(task)
+            self.fisher = REFRESH_KEPT * self.fisher + self.information(task)
 
     def unlearn(self, batch: Batch) -> None:
         """Go up the loss of a batch (refresh learning)."""
-        ascent = batch.rows.T @ self._errors(batch)
+        ascent = batch.rows.T @ self.errors_of(batch)
         size = np.linalg.norm(self.weights) / (np.linalg.norm(ascent) + 1e-20)
-        noise = self._random.standard_normal(ascent.shape).astype(np.float32)
+        noise = self.random.standard_normal(ascent.shape).astype(np.float32)
         moved = size * ascent + np.float32(REFRESH_NOISE) * noise
         self.weights += np.float32(self._refresh) * moved / (1 + REFRESH_FISHER * self.fisher)
 
-    def _gradient(self, batch: Batch) -> Floats:
+    def gradient_of(self, batch: Batch) -> Floats:
         """Return the gradient of the loss of a step, without weight decay."""
-        return batch.rows.T @ self._errors(batch)
+        return batch.rows.T @ self.errors_of(batch)
 
-    def _errors(self, batch: Batch) -> Floats:
+    def errors_of(self, batch: Batch) -> Floats:
         """Return the gradient of the mean cross-entropy by the scores [n, labels]."""
         found = softmax(batch.rows @ self.weights, batch.allowed)
         return np.asarray((found - batch.wanted) / np.float32(len(found)), np.float32)
 
-    def _information(self, task: Batch) -> Floats:
+    def information(self, task: Batch) -> Floats:
         """Return the diagonal of the Fisher information [columns + 1, labels]: the mean square of
         the gradient over rows, and over labels as the model expects them."""
         found = softmax(task.rows @ self.weights, task.allowed)
@@ -159,14 +161,14 @@ class NaiveFineTuning(MaskedStrategy):
             len(found)
         )
 
-    def _stepped(self, gradient: Floats, moved: Floats, step: np.float32) -> None:
+    def stepped(self, _gradient: Floats, _moved: Floats, _step: np.float32) -> None:
         """Follow a step: penalties pull here."""
 
-    def _finish(self, task: Batch, part: LabelledPart) -> None:
+    def finish(self, _task: Batch, _part: LabelledPart) -> None:
         """Note what later tasks need of this one."""
 
     def _scores(self, features: Bytes) -> Floats:
-        return self._rows(features) @ self.weights
+        return self.rows_of(features) @ self.weights
 
     def _end(self, gone: Targets) -> None:
         self.weights[:, gone] = 0
@@ -197,40 +199,42 @@ class Replay(NaiveFineTuning):
         super().__init__(
             shape, seed, rate=rate, epochs=epochs, taps=taps, scaling=scaling, refresh=refresh
         )
-        self._capacity, self._choice, self._outputs = capacity, choice, outputs
+        self._capacity, self._choice, self.outputs = capacity, choice, outputs
         self.memory = ReplayMemory.empty(shape.columns, shape.labels if outputs else 0)
 
     @property
     def _memory_bytes(self) -> int:
-        logits = self._shape.labels if self._outputs else 0
+        logits = self._shape.labels if self.outputs else 0
         return memory_bytes(self._capacity, self._shape.columns, logits)
 
     def _train(self, task: Batch) -> None:
         memory = self.memory
-        self._replayed = (
-            self._batch(memory.features, memory.targets, memory.domains) if len(memory) else None
+        self.replayed = (
+            self.batch_of(memory.features, memory.targets, memory.domains) if len(memory) else None
         )
         super()._train(task)
-        self._replayed = None
+        self.replayed = None
 
-    _replayed: Batch | None = None
+    replayed: Batch | None = None
 
-    def _gradient(self, batch: Batch) -> Floats:
-        gradient = super()._gradient(batch)
-        if self._replayed is None:
+    def gradient_of(self, batch: Batch) -> Floats:
+        """Add the gradient of as many rows of the memory."""
+        gradient = super().gradient_of(batch)
+        if self.replayed is None:
             return gradient
-        at = self._random.integers(len(self.memory), size=BATCH)
-        drawn = self._replayed.take(at)
-        errors = self._errors(drawn)
-        if self._outputs:
+        at = self.random.integers(len(self.memory), size=BATCH)
+        drawn = self.replayed.take(at)
+        errors = self.errors_of(drawn)
+        if self.outputs:
             apart = drawn.rows @ self.weights - self.memory.logits[at]
-            errors += np.float32(self._outputs / len(at)) * apart
+            errors += np.float32(self.outputs / len(at)) * apart
         return np.asarray(gradient + drawn.rows.T @ errors, np.float32)
 
-    def _finish(self, task: Batch, part: LabelledPart) -> None:
+    def finish(self, task: Batch, part: LabelledPart) -> None:
+        """Choose what the memory keeps."""
         scores = task.rows @ self.weights
-        logits = scores if self._outputs else np.zeros((len(part), 0), np.float32)
-        pool = self.memory.joined(part, self._random.random(len(part)), logits)
+        logits = scores if self.outputs else np.zeros((len(part), 0), np.float32)
+        pool = self.memory.joined(part, self.random.random(len(part)), logits)
         self.memory = pool.select(kept_rows(pool, self._capacity, self._choice, self._seed))
 
     def _end(self, gone: Targets) -> None:
@@ -265,7 +269,7 @@ class JointTraining(NaiveFineTuning):
         self.memory = memory = self.memory.joined(part, np.zeros(len(part)), zeros)
         self._preparation = self._prepared(memory.features)
         self.weights[:] = 0
-        self._train(self._batch(memory.features, memory.targets, memory.domains))
+        self._train(self.batch_of(memory.features, memory.targets, memory.domains))
 
     def _end(self, gone: Targets) -> None:
         super()._end(gone)
