@@ -65,7 +65,7 @@ def learn(strategy: Any, rows: np.ndarray, targets: np.ndarray, step: float) -> 
         strategy.optimizer.state.clear()
     for group in getattr(strategy.optimizer, "param_groups", ()):
         group["lr"] = step
-    data = TensorDataset(torch.from_numpy(rows), torch.from_numpy(targets))
+    data: Any = TensorDataset(torch.from_numpy(rows), torch.from_numpy(targets))
     data.targets = targets.tolist()
     task = benchmark_from_datasets(train=[as_classification_dataset(data)]).train_stream[0]
     strategy.train(task)
@@ -82,15 +82,16 @@ def answer(strategy: Any, rows: np.ndarray) -> np.ndarray:
 
 def kept(strategy: Any, settings: dict[str, Any], tasks: int) -> int:
     """Return the bytes that a strategy keeps: of Avalanche's own state, by its documentation."""
-    weights = FLOAT * sum(one.numel() for one in strategy.model.parameters())
+    weights: int = FLOAT * sum(one.numel() for one in strategy.model.parameters())
     columns, labels = settings["columns"], settings["labels"]
-    return {
+    found: int = {
         "naive": weights,
         "replay": weights + settings["capacity"] * (FLOAT * columns + 2 * FLOAT),
         "ewc": weights * (1 + 2 * tasks),
         "si": 4 * weights,
         "slda": FLOAT * (2 * columns * columns + labels * columns + labels),
     }[settings["strategy"]]
+    return found
 
 
 def reply(answers: TextIO, **figures: float) -> None:

@@ -28,6 +28,8 @@ from .memory import CAPACITY
 from .strategy import Bytes, Floats, LabelledPart, StreamShape
 from .trained import BATCH, DECAY, EPOCHS, MOMENTUM, RATE_SCALE
 
+Arrays = Mapping[str, NDArray[Any]]
+
 PYTHON_VARIABLE: Final = "AURICLE_AVALANCHE_PYTHON"
 """Names the Python that has Avalanche."""
 PREFIX: Final = "avalanche: "
@@ -74,7 +76,7 @@ class AvalancheStrategy(MaskedStrategy):
             self._process = _Process(self._settings(rows.shape[1]))
         # The step follows the rows of each task, as that of `naive`, whose rows have a one more.
         energy = float(np.square(rows).sum(axis=1).mean()) + 1
-        arrays = {"rows": rows, "targets": part.targets}
+        arrays: Arrays = {"rows": rows, "targets": part.targets}
         self._process.order("learn", arrays, step=RATE * RATE_SCALE / energy)
         self.cpu_s_elsewhere = self._process.cpu_s
 
@@ -132,12 +134,10 @@ class _Process:
         self._say(settings)
         self.cpu_s = 0.0  # Imports are not learning.
 
-    def order(
-        self, what: str, arrays: Mapping[str, NDArray[Any]], **settings: float
-    ) -> dict[str, NDArray[Any]]:
+    def order(self, what: str, arrays: Arrays, **settings: float) -> dict[str, NDArray[Any]]:
         """Have an order carried out; return the arrays of its answer, none for `learn`."""
         given, into = (Path(self._folder.name) / f"{name}.npz" for name in ("given", "into"))
-        np.savez(given, **arrays)
+        np.savez(given, **dict(arrays))
         self._say({"do": what, "file": str(given), "into": str(into), **settings})
         if what == "learn":
             return {}

@@ -6,7 +6,7 @@ To add a task: one function and one entry of SMALL_TASKS.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +90,7 @@ def breast_cancer() -> SmallTask:
 def optdigits() -> SmallTask:
     """Return handwritten digits of eight by eight pixels (Alpaydin and Kaynak 1998)."""
     digits = load_optdigits()
-    pixels = digits.images.reshape(len(digits), -1) * (OPTDIGITS_MAX / 255)
+    pixels = digits.images.reshape(len(digits), -1).astype(np.float64) * (OPTDIGITS_MAX / 255)
     return SmallTask(
         year=1998, kind="digits", rows=pixels, targets=digits.labels, labels=tuple("0123456789")
     )
@@ -144,7 +144,8 @@ def terrain() -> SmallTask:
     and whether they lie in the west or in the east."""
     from matplotlib.cbook import get_sample_data
 
-    heights = np.asarray(get_sample_data("jacksboro_fault_dem.npz")["elevation"], np.float64)
+    held: Any = get_sample_data("jacksboro_fault_dem.npz")
+    heights = np.asarray(held["elevation"], np.float64)
     patches, high, wide = _patches(heights, TILE)
     targets = np.tile(np.arange(wide) * 2 // wide, high)
     return SmallTask(

@@ -102,7 +102,7 @@ def run_strategy(name: str, kind: StrategyKind, stream: TaskStream, seed: int) -
     try:
         return _Trial(name, kind, stream, seed).run()
     except DIVERGED as error:
-        failure = f"diverged: {error or type(error).__name__}"
+        failure = f"diverged: {str(error) or type(error).__name__}"
     except ChildProcessError as error:
         failure = f"failed: {error}"
     except _DivergedError as error:
@@ -181,7 +181,8 @@ class _Trial:
         learned last and has labels that nobody knows yet."""
         test = self._stream.tasks[task].test
         given = self._stream.task_given
-        if task > after and (given or not self._known.any(0)[test.targets].all()):
+        known = np.asarray(self._known.any(axis=0))
+        if task > after and (given or not known[test.targets].all()):
             return None
         begun = self._clock()
         scores = self._strategy.answer(test.features, test.domains if given else None)

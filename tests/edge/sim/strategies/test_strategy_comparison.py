@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,7 +119,7 @@ def test_a_misspelt_strategy_names_its_nearest(tmp_path) -> None:
 
 def test_finished_outcomes_are_not_run_again(tmp_path) -> None:
     """The same comparison runs nothing; a new seed or strategy runs alone; other data run all."""
-    kinds = {"counting": Counting}
+    kinds: dict[str, Any] = {"counting": Counting}
     scenario, out = load_own(tmp_path), tmp_path / "out"
     Counting.begun = 0
     first = compare_strategies(scenario, (1, 2), out, kinds=kinds)

@@ -175,7 +175,7 @@ def test_a_strategy_that_diverges_gives_its_reason(kind, reason) -> None:
 
 def test_the_first_import_is_not_learning() -> None:
     """What a strategy spends once in a process, as on importing torch, is in no figure."""
-    spent = []
+    spent: list[float] = []
 
     def slow(shape, seed):
         """Compute for half a second the first time."""
