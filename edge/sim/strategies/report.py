@@ -104,8 +104,8 @@ def _shown(stream: ComparedStream, name: str, *, several: bool) -> dict[str, Any
         "left_out": [f"Left out: {strategy}: {reason}" for strategy, reason in stream.failures],
         "lines": stream.lines,
         "names": stream.tasks,
-        "tasks_plot": draw_tasks(stream, name),
-        "compute_plot": draw_compute(stream, name),
+        "tasks_plot": draw_tasks(stream, name) if stream.lines else "",
+        "compute_plot": draw_compute(stream, name) if stream.lines else "",
         "tasks_sentence": "Each line is a strategy, the mean over the seeds"
         + ("; grey ones are the other strategies." if grey else "."),
         "rows": [figure_row(line) for line in stream.lines],

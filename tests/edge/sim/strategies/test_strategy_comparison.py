@@ -95,6 +95,17 @@ def test_a_strategy_that_diverges_is_left_out_and_the_others_go_on(tmp_path) -> 
     assert "bad: diverged: scores that are no finite numbers" in page
 
 
+def test_a_stream_on_which_every_strategy_diverges_has_a_report(tmp_path) -> None:
+    """The page names the reasons and draws nothing."""
+    report = compare_strategies(load_own(tmp_path), kinds={"bad": NotANumber})
+    assert report.streams[0].lines == ()
+    written = write_strategies(report, tmp_path / "out")
+    assert written.page is not None
+    page = written.page.read_text("utf-8")
+    assert "Left out: bad: diverged" in page
+    assert "<svg" not in page
+
+
 def test_what_this_installation_lacks_is_named_and_not_stored(tmp_path, monkeypatch) -> None:
     """A strategy without torch is left out with the command that installs it; with torch, the same
     comparison runs it."""
@@ -130,6 +141,9 @@ def test_finished_outcomes_are_not_run_again(tmp_path) -> None:
     more = compare_strategies(scenario, (1, 2, 3), out, kinds=kinds | TINY)
     assert Counting.begun == 3
     assert more.resumed == 2
+    orders = load_own(tmp_path, "orders = 2")
+    assert compare_strategies(orders, (1, 2), out, kinds=kinds).resumed == 2
+    assert Counting.begun == 5
     with np.load(tmp_path / "own.npz") as held:
         arrays = dict(held)
     arrays["features"][7] += 90
@@ -193,7 +207,7 @@ def test_the_files_hold_every_figure(tmp_path) -> None:
 def test_an_unwritable_folder_is_an_error_with_a_hint(tmp_path) -> None:
     """A file where the folder should be costs no trace back."""
     (tmp_path / "out").write_text("taken", "utf-8")
-    with pytest.raises(EdgeError, match="writing an outcome") as caught:
+    with pytest.raises(EdgeError, match="writing outcomes") as caught:
         compare_strategies(load_own(tmp_path), out=tmp_path / "out", kinds=TINY)
     assert caught.value.hint == "choose a writable folder"
 
