@@ -12,18 +12,16 @@ from ..lazy import lazy_names
 if TYPE_CHECKING:
     from .client import AnalysisClient, ask_analysis
     from .learned import Domain, Learned, read_learned, standardised
-    from .learning_curve import PENALTY
     from .named_mistakes import find_alike
-    from .suspicious import SuspiciousLabel, find_suspicious
+    from .suspicious import PENALTY, SuspiciousLabel, find_suspicious
 else:
     __getattr__ = lazy_names(
         __name__,
         {
             "client": ("AnalysisClient", "ask_analysis"),
             "learned": ("Domain", "Learned", "read_learned", "standardised"),
-            "learning_curve": ("PENALTY",),
             "named_mistakes": ("find_alike",),
-            "suspicious": ("SuspiciousLabel", "find_suspicious"),
+            "suspicious": ("PENALTY", "SuspiciousLabel", "find_suspicious"),
         },
     )
 

@@ -67,6 +67,13 @@ def test_a_scenario_file_gives_a_report(tmp_path, source):
     assert content["runs"][0]["settings"]["topology"] == "nsfnet"
 
 
+def test_jobs_change_no_figure_of_a_report():
+    """Two processes give the trials that one gives, in the order of the seeds."""
+    found = [simulate(SHORT, seeds=(4, 3), jobs=jobs).recordings for jobs in (1, 2)]
+    assert [one.seed for one in found[1]] == [4, 3]
+    assert [one.figures for one in found[0]] == [one.figures for one in found[1]]  # type: ignore[union-attr]
+
+
 def test_plain_data_names_links():
     """Events and changes name links as from-to."""
     data = trial_as_data(run_link_trial(SHORT, 1))
