@@ -17,6 +17,7 @@ NAMES = {
     "bridge": "benchmarks.bridge.run",
     "classes": "benchmarks.continual.classes",
     "console": "benchmarks.console.run",
+    "curriculum": "benchmarks.curriculum.run",
     "daemon": "benchmarks.daemon.run",
     "domains": "benchmarks.continual.domains",
     "exact": "benchmarks.exact.run",
@@ -50,6 +51,7 @@ COUNTS = {
 QUICK = (
     "adapt",
     "adapt-runtime",
+    "curriculum",
     "domains",
     "forecast",
     "forget",
