@@ -11,6 +11,7 @@ from .report import show, write
 # peers are slow to import.
 NAMES = {
     "acceptance": "benchmarks.growth.acceptance",
+    "active": "benchmarks.active.run",
     "adapt": "benchmarks.adapt.run",
     "adapt-runtime": "benchmarks.adapt_runtime.run",
     "audit": "benchmarks.audit.run",
@@ -46,6 +47,7 @@ COUNTS = {
 }
 # Benchmarks whose `run` can skip the slow part.
 QUICK = (
+    "active",
     "adapt",
     "adapt-runtime",
     "domains",
@@ -57,7 +59,17 @@ QUICK = (
     "trust",
 )
 # Benchmarks whose `run` can use some of its data sets or parts only.
-SETS = ("adapt", "adapt-runtime", "forecast", "forget", "machines", "scale", "trust", "unlearn")
+SETS = (
+    "active",
+    "adapt",
+    "adapt-runtime",
+    "forecast",
+    "forget",
+    "machines",
+    "scale",
+    "trust",
+    "unlearn",
+)
 # Benchmarks whose `run` can compare with a file from another machine.
 AGAINST = ("machines",)
 

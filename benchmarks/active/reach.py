@@ -93,7 +93,7 @@ def make_trial(known: LabelSet, seed: int) -> LabellingTrial:
     """Return a pool and test rows of a set, drawn from a seed."""
     own, test = known.split(np.random.default_rng(seed), POOL, TESTED)
     levels, label = known.levels[own], known.label[own]
-    features = PoolSpace.of(standardised(levels))
+    features = PoolSpace.of_levels(levels, ((0, levels.shape[1]),))
     described, first = features, np.zeros((len(own), 0), np.float32)
     others = batch_of(levels[:0], label[:0], label[:0], own[:0])
     if known.support is not None:
@@ -137,12 +137,6 @@ def batch_of(levels: Levels, label: Names, domain: Names, ids: NDArray[np.intp])
         tuple(map(str, label)),
         levels,
     )
-
-
-def standardised(levels: Levels) -> Floats:
-    """Return standardised columns."""
-    rows = levels.astype(np.float32)
-    return np.asarray((rows - rows.mean(axis=0)) / (rows.std(axis=0) + 1), np.float32)
 
 
 def reached(curves: Sequence[Sequence[float]]) -> float:
