@@ -53,7 +53,7 @@ def run(data: Path | None, *, quick: bool = False, sets: Sequence[str] = ()) -> 
     others = [one for one in cases if one.name not in DEVELOPED]
     rows += _gain_rows(others, "") + _gain_rows(developed, "developed_")
     notes += _notes(needed, developed)
-    return BenchmarkReport("active", tuple(rows), _summary(needed, others), tuple(notes))
+    return BenchmarkReport("active", tuple(rows), summarise(needed, others), tuple(notes))
 
 
 def _rows(name: str, needed: Mapping[str, float], suffix: str) -> list[BenchmarkRow]:
@@ -119,7 +119,7 @@ def _share(some: Sequence[GainCase], metric: str) -> BenchmarkRow:
     return BenchmarkRow("auricle", metric, fmean(one.right for one in some))
 
 
-def _summary(
+def summarise(
     needed: Mapping[str, Mapping[str, float]], cases: Sequence[GainCase]
 ) -> dict[str, float]:
     """Return figures of the sets that no choice was made on."""
