@@ -11,6 +11,7 @@ from .report import show, write
 # peers are slow to import.
 NAMES = {
     "acceptance": "benchmarks.growth.acceptance",
+    "active": "benchmarks.active.run",
     "adapt": "benchmarks.adapt.run",
     "adapt-runtime": "benchmarks.adapt_runtime.run",
     "audit": "benchmarks.audit.run",
@@ -49,6 +50,7 @@ COUNTS = {
 }
 # Benchmarks whose `run` can skip the slow part.
 QUICK = (
+    "active",
     "adapt",
     "adapt-runtime",
     "curriculum",
@@ -64,6 +66,7 @@ QUICK = (
 )
 # Benchmarks whose `run` can use some of its data sets or parts only.
 SETS = (
+    "active",
     "adapt",
     "adapt-runtime",
     "forecast",
