@@ -392,7 +392,7 @@ class AdaptedOpenings:
         made, basis = opening.adapter.adaptation, opening.adapter.basis
         places = made.logits(basis, basis.project(facts.features)).argmax(axis=1).tolist()
         right = sum(basis.labels[at] == one for at, one in zip(places, facts.labels, strict=True))
-        return right >= (FEW_RIGHT_MIN if few else RIGHT_MIN) * len(facts)
+        return bool(right >= (FEW_RIGHT_MIN if few else RIGHT_MIN) * len(facts))
 
     def _open(
         self, domain: str, event: Observation, basis: Basis, known: Knowledge

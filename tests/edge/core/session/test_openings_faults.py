@@ -83,13 +83,11 @@ def test_few_labels_that_contradict_adapted_answers_end_them(monkeypatch):
     """Adapted answers end with their first labels where these contradict them, until a forget
     request."""
     monkeypatch.setattr(openings, "MATCHED_FACTS_MIN", 2)
-    for wrong, adapted in ((0, True), (2, False)):
-        world, classes = taught(), drawn(120, 3)
-        first = stream(world, classes)
-        for at in (60, 61):
-            given = (classes[at] + (1 if wrong else 0)) % len(NAMES)
-            world.feed(Label(first[at].observation_id, NAMES[given]))
-        assert (stream(world, drawn(20, 5), start=200)[-1].adaptation is not None) == adapted
+    world, classes = taught(), drawn(120, 3)
+    first = stream(world, classes)
+    for at in (60, 61):
+        world.feed(Label(first[at].observation_id, NAMES[(classes[at] + 1) % len(NAMES)]))
+    assert stream(world, drawn(20, 5), start=200)[-1].adaptation is None
     selector = Selector(ids=frozenset({first[61].observation_id}))
     world.ask(ForgetRequest(request_id="r", selector=selector, requested_at_ns=300), Receipt)
     assert stream(world, drawn(60, 6), start=400)[-1].adaptation is not None
