@@ -19,6 +19,13 @@ _SGD: Final[Mapping[str, tuple[Any, ...]]] = {
     "epochs": EPOCHS,
     "scaling": ("centred", "standard"),
 }
+_FEWER: Final[Mapping[str, tuple[Any, ...]]] = {**_SGD, "rate": (0.01, 0.1)}
+"""Rates of strategies with a strength of their own to tune."""
+_REFRESHED: Final[Mapping[str, tuple[Any, ...]]] = {
+    **_FEWER,
+    "epochs": EPOCHS[1:],
+    "refresh": (1e-3, 1e-2),
+}
 _ADAM: Final[Mapping[str, tuple[Any, ...]]] = {
     "rate": ADAM_RATES,
     "scaling": SCALINGS,
@@ -30,17 +37,17 @@ _TAPS: Final[Mapping[str, tuple[Any, ...]]] = {
 
 GRIDS: Final[Mapping[str, Mapping[str, tuple[Any, ...]]]] = {
     "naive": _SGD,
-    "naive, refresh": {**_SGD, "refresh": (1e-3, 1e-2)},
+    "naive, refresh": _REFRESHED,
     "replay": _SGD,
-    "replay, refresh": {**_SGD, "refresh": (1e-3, 1e-2)},
+    "replay, refresh": _REFRESHED,
     "replay, balanced": _SGD,
     "replay, selected": _SGD,
     "replay, adaptive": _SGD,
-    "der++": {**_SGD, "outputs": (0.1, 0.5)},
-    "ewc": {**_SGD, "strength": (10.0, 100.0, 1000.0)},
-    "ewc, refresh": {**_SGD, "strength": (10.0, 100.0, 1000.0), "refresh": (1e-3,)},
-    "si": {**_SGD, "strength": (1.0, 10.0, 100.0)},
-    "lwf": {**_SGD, "strength": (1.0, 3.0, 10.0)},
+    "der++": {**_FEWER, "outputs": (0.1, 0.5)},
+    "ewc": {**_FEWER, "strength": (10.0, 100.0, 1000.0)},
+    "ewc, refresh": {**_REFRESHED, "strength": (10.0, 100.0, 1000.0)},
+    "si": {**_FEWER, "strength": (1.0, 10.0, 100.0)},
+    "lwf": {**_FEWER, "strength": (1.0, 3.0, 10.0)},
     "ncm": _TAPS,
     "slda": {"shrinkage": (1e-4, 1e-2, 0.1, 0.3), "scaling": SCALINGS},
     "ridge": {"penalty": (0.03, 0.1, 0.3, 1.0), "scaling": SCALINGS},

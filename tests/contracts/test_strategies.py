@@ -7,6 +7,7 @@ import gc
 from functools import partial
 from itertools import combinations
 from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,6 @@ from edge.sim import load_optdigits
 from edge.sim.strategies import (
     STRATEGIES,
     LabelledPart,
-    Strategy,
     StreamShape,
     TrainingDivergedError,
     left_out,
@@ -40,7 +40,7 @@ def refuse(job):
     return result_without_record(job, "not in this test")
 
 
-SMALLER = {"auricle": {"grow": refuse}, "ranpac": {"width": 200}}
+SMALLER: dict[str, dict[str, Any]] = {"auricle": {"grow": refuse}, "ranpac": {"width": 200}}
 """Settings that keep these tests fast."""
 MEMORIES = (
     "replay",
@@ -60,7 +60,7 @@ def name(request):
     return request.param
 
 
-def begin(name: str, shape: StreamShape = SHAPE, seed: int = 3, **settings) -> Strategy:
+def begin(name: str, shape: StreamShape = SHAPE, seed: int = 3, **settings: Any) -> Any:
     """Begin a strategy with settings that are fast enough for a test."""
     return STRATEGIES[name](shape, seed, **(SMALLER.get(name, {}) | settings))
 
@@ -71,7 +71,7 @@ def part(digits: tuple[int, ...], domain: int = 0, rows: np.ndarray = TRAIN) -> 
     return LabelledPart(PIXELS[own].copy(), DIGITS.labels[own].copy(), np.full(len(own), domain))
 
 
-def taught(name: str, **settings) -> Strategy:
+def taught(name: str, **settings: Any) -> Any:
     """A strategy that has learned all tasks."""
     strategy = begin(name, **settings)
     for task in TASKS:
@@ -297,6 +297,6 @@ def test_the_runtime_grows_by_its_own_rule():
 def test_settings_reach_the_kind():
     """A keyword of a table's entry overrides its default."""
     kind = partial(STRATEGIES["replay"], capacity=7)
-    strategy = kind(SHAPE, 1)
+    strategy: Any = kind(SHAPE, 1)
     strategy.learn(part((0, 1)))
     assert len(strategy.memory) == 7

@@ -14,6 +14,7 @@ from ...core import ConfigError
 from ...extras import install_command
 from ..options import PATH, json_option
 from ..views import common as views
+from ..views.curriculum import run_search
 
 COLUMNS_MAX: Final = 5
 """Protocols in one table, so that it fits a terminal of 100 columns."""
@@ -51,6 +52,11 @@ COLUMNS_MAX: Final = 5
     is_flag=True,
     help="Compare published methods of unlearning on the scenario's data instead.",
 )
+@click.option(
+    "--curriculum",
+    is_flag=True,
+    help="Search faults and drifts around the scenario for worlds that break it.",
+)
 @json_option
 def simulate(
     *,
@@ -61,6 +67,7 @@ def simulate(
     backend: str,
     data: Path | None,
     unlearn: bool,
+    curriculum: bool,
     as_json: bool,
 ) -> None:
     """Run a scenario with the production runtime and store, or compare policies or strategies,
@@ -78,6 +85,10 @@ def simulate(
         _compare_unlearners(loaded, seeds, out, as_json=as_json)
         return
     loaded = sim.load_scenario(scenario, data)
+    if curriculum:
+        with _steps() as progress:
+            run_search(loaded, seeds, out, progress, as_json=as_json)
+        return
     parallel = {"jobs": jobs, "backend": backend}
     if isinstance(loaded, sim.PolicyScenario):
         _compare_policies(loaded, seeds, out, as_json=as_json, **parallel)

@@ -93,7 +93,8 @@ def descend(
                     found = torch.autograd.grad(value, leaves, allow_unused=True)
                     rule.step(
                         [
-                            torch.zeros_like(leaf) if one is None else one
+                            # torch declares no None, which it returns for unused leaves.
+                            torch.zeros_like(leaf) if one is None else one  # type: ignore[redundant-expr]
                             for leaf, one in zip(leaves, found, strict=True)
                         ]
                     )
@@ -144,10 +145,10 @@ class AdapterStrategy(MaskedStrategy):
 
 
 class AdaptAndMerge(AdapterStrategy):
-    """APER, once ADAM (Zhou et al. 2025, section 4.2, algorithm 1, and the authors'
-    `construct_dual_branch_network`): an adapter is trained on the first task alone; then the
-    frozen and the adapted features side by side give the prototypes of all labels, answers are
-    cosines.  A first task of one label trains nothing: it answers as SimpleCIL then.
+    """APER, once ADAM (Zhou et al. 2025, and the authors' `construct_dual_branch_network`): an
+    adapter is trained on the first task alone; then the frozen and the adapted features side by
+    side give the prototypes of all labels, answers are cosines.  A first task of one label trains
+    nothing: it answers as SimpleCIL then.
     """
 
     def __init__(
@@ -203,7 +204,7 @@ class AdaptAndMerge(AdapterStrategy):
 
 
 class LearnAccumulateEnsemble(AdapterStrategy):
-    """LAE (Gao et al. 2023, section 4, and the authors' `MyModule`): an online adapter learns each
+    """LAE (Gao et al. 2023, and the authors' `MyModule`): an online adapter learns each
     task, over the task's own labels, the head alone first; from the second task on, an offline
     adapter follows it as a moving average at every step; the larger of both softmaxes answers.
     The calibration of speeds between kinds of adapters has no counterpart, with one kind.

@@ -55,7 +55,7 @@ class ClosedForm(MaskedStrategy):
 
 class NearestMean(ClosedForm):
     """NCM by cosine: the prototype of a label is the mean of its rows' features (SimpleCIL, Zhou et
-    al. 2025, section 4.1, and the authors' `replace_fc`).  A label that comes again adds to its
+    al. 2025, and the authors' `replace_fc`).  A label that comes again adds to its
     sum."""
 
     def __init__(
@@ -79,7 +79,7 @@ class NearestMean(ClosedForm):
 
 
 class StreamingLda(ClosedForm):
-    """Deep SLDA (Hayes and Kanan 2020, section 3): running means of labels and one running
+    """Deep SLDA (Hayes and Kanan 2020): running means of labels and one running
     covariance, each row against its label's mean so far; the inverse is shrunk to the identity.
 
     The running sums of a task's rows in one product equal those of row by row.  The first row of a
@@ -208,7 +208,7 @@ class StreamingRidge(ClosedForm):
 
 
 class RanPac(StreamingRidge):
-    """RanPAC (McDonnell et al. 2023, section 4, algorithm 1) without first-session tuning: ReLU of
+    """RanPAC (McDonnell et al. 2023) without first-session tuning: ReLU of
     a fixed random projection, then ridge regression from running sums; the penalty is the one with
     the smallest squared error on the last fifth of each new task (the authors'
     `optimise_ridge_parameter`).
@@ -235,7 +235,7 @@ class RanPac(StreamingRidge):
 
     def rows_of(self, features: Bytes) -> Floats:
         """Return rows float32 [n, columns], after all transforms."""
-        return np.maximum(super().rows_of(features) @ self.projection, 0)
+        return np.asarray(np.maximum(super().rows_of(features) @ self.projection, 0), np.float32)
 
     def _add(self, rows: Floats, targets: Targets) -> None:
         order = self.random.permutation(len(rows))

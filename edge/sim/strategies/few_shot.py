@@ -22,7 +22,7 @@ from .adapters import (
     descend,
 )
 from .arithmetic import one_hot, unit_rows
-from .base import Scaling
+from .base import Scaling, Taps
 from .strategy import Bytes, Floats, LabelledPart, StreamShape, Targets
 
 PSEUDO_MAX: Final = 20
@@ -44,8 +44,7 @@ effect not measured."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tricks:
-    """Switches of the eight tricks (Roy et al. 2024, sections on stability, adaptability and
-    training).
+    """Switches of the eight tricks (Roy et al. 2024).
 
     Stability: contrast: a supervised contrastive loss beside the cross-entropy; assigned: the
     prototypes of all labels are fixed beforehand, at equal angles; pseudo: mixtures of two labels
@@ -81,7 +80,7 @@ class BagOfTricks(AdapterStrategy):
         scaling: Scaling = "standard",
     ) -> None:
         self._tricks = tricks or DEFAULT_TRICKS
-        taps = "all" if self._tricks.wide else "final"
+        taps: Taps = "all" if self._tricks.wide else "final"
         super().__init__(shape, seed, rate=rate, epochs=epochs, taps=taps, scaling=scaling)
         self.adapter: LowRank | None = None
         self.sums = np.zeros((shape.labels, self._columns), np.float32)
@@ -216,7 +215,7 @@ class BagOfTricks(AdapterStrategy):
 
 
 def supervised_contrast(embedded: Tensor, targets: Tensor) -> Tensor:
-    """Return the supervised contrastive loss of unit rows (Khosla et al. 2020, equation 2); 0 where
+    """Return the supervised contrastive loss of unit rows (Khosla et al. 2020); 0 where
     no label comes twice."""
     near = embedded @ embedded.T / HEAT
     itself = torch.eye(len(near), dtype=torch.bool)

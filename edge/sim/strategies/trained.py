@@ -56,11 +56,11 @@ class Batch:
 class NaiveFineTuning(MaskedStrategy):
     """Trains on each task as it comes: softmax regression, SGD with momentum.
 
-    refresh: size of the step of refresh learning (Wang et al. 2024, section 4, and the authors'
-    `unlearn`); 0: none.  Before each step, the weights go up the gradient of the current batch's
-    loss, as a share of their own norm, divided by 1 + the Fisher information's share, with noise;
-    the step then relearns the batch.  The authors' code takes both in the opposite order, which
-    differs for the last batch of a task only.
+    refresh: size of the step of refresh learning (Wang et al. 2024, and the authors' `unlearn`); 0:
+    none.  Before each step, the weights go up the gradient of the current batch's loss, as a share
+    of their own norm, divided by 1 + the Fisher information's share, with noise; the step then
+    relearns the batch.  The authors' code takes both in the opposite order, which differs for the
+    last batch of a task only.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class Replay(NaiveFineTuning):
 
     choice: random (Chaudhry et al. 2019, reservoir sampling), balanced by label, or a selector.
     outputs: weight of the squared distance to the scores that a row had when it was kept, as in
-    DER++ (Buzzega et al. 2020, section 3.1), and the authors' `observe`; 0: none.
+    DER++ (Buzzega et al. 2020); 0: none.
     """
 
     def __init__(  # noqa: PLR0913 - settings are keywords, and the base's are among them
@@ -191,7 +191,7 @@ class Replay(NaiveFineTuning):
         choice: Choice | Selector = "random",
         outputs: float = 0.0,
         rate: float = 0.03,
-        epochs: int = EPOCHS,
+        epochs: int = 4 * EPOCHS,
         taps: Taps = "all",
         scaling: Scaling = "standard",
         refresh: float = 0.0,
@@ -252,7 +252,7 @@ class JointTraining(NaiveFineTuning):
         seed: int,
         *,
         rate: float = 0.03,
-        epochs: int = 2 * EPOCHS,
+        epochs: int = 6 * EPOCHS,
         taps: Taps = "all",
         scaling: Scaling = "standard",
     ) -> None:

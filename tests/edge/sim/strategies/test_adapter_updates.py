@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def part(*labels: int, count: int = 60, seed: int = 0) -> LabelledPart:
     return LabelledPart(features, targets, np.zeros(count, np.int64))
 
 
-def learned(kind, *tasks: tuple[int, ...], **settings):
+def learned(kind: Any, *tasks: tuple[int, ...], **settings: Any) -> Any:
     """A strategy that has learned some tasks."""
     strategy = kind(SHAPE, 1, **settings)
     for task in tasks:
@@ -80,7 +81,8 @@ def test_lae_follows_its_online_adapter_as_a_moving_average():
     + the rest of the new online one."""
     strategy = learned(LearnAccumulateEnsemble, (0, 1, 2), keep=0.9, epochs=2)
     before = strategy.online
-    assert strategy.offline is None
+    at_first = strategy.offline
+    assert at_first is None
     strategy.learn(part(3, 4, 5))
     assert not same(strategy.online, before)
     expected = 0.9 * before.up + 0.1 * strategy.online.up

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -29,7 +31,7 @@ def part(*labels: int, count: int = 30, seed: int = 0) -> LabelledPart:
     return LabelledPart(features, targets, np.zeros(count, np.int64))
 
 
-def learned(kind, *tasks: tuple[int, ...], **settings):
+def learned(kind: Any, *tasks: tuple[int, ...], **settings: Any) -> Any:
     """A strategy that has learned some tasks."""
     strategy = kind(SHAPE, 1, **settings)
     for task in tasks:
@@ -37,12 +39,12 @@ def learned(kind, *tasks: tuple[int, ...], **settings):
     return strategy
 
 
-def task_of(strategy, given: LabelledPart) -> Batch:
+def task_of(strategy: Any, given: LabelledPart) -> Any:
     """A part as a batch of a strategy that was taught its labels."""
     return strategy.batch_of(given.features, given.targets, given.domains)
 
 
-def loss_of(strategy, batch: Batch) -> float:
+def loss_of(strategy: Any, batch: Batch) -> float:
     """The mean cross-entropy of a batch."""
     found = softmax(batch.rows @ strategy.weights, batch.allowed)
     return float(-np.log((found * batch.wanted).sum(axis=1)).mean())
@@ -133,8 +135,10 @@ def test_ewc_forgets_less_than_naive_fine_tuning():
     moved = part(0, 1, count=200, seed=3)
     moved.features[:] = np.roll(moved.features, 1, axis=1)
     right = {}
-    for kind, settings in ((NaiveFineTuning, {}), (ElasticWeights, {"strength": 1e5})):
-        strategy = kind(SHAPE, 1, epochs=20, **settings)
+    for kind, strategy in (
+        (NaiveFineTuning, NaiveFineTuning(SHAPE, 1, epochs=20)),
+        (ElasticWeights, ElasticWeights(SHAPE, 1, epochs=20, strength=1e5)),
+    ):
         strategy.learn(part(0, 1, count=200))
         strategy.learn(moved)
         shown = part(0, 1, count=200, seed=9)
@@ -293,7 +297,9 @@ def test_ranpac_chooses_the_penalty_with_the_least_error():
         gram = (rows[:40].T @ rows[:40]).astype(np.float64) + penalty * np.eye(30)
         weights = np.linalg.solve(gram, rows[:40].T @ wanted[:40])
         errors[penalty] = np.square(rows[40:] @ weights - wanted[40:]).mean()
-    assert strategy.choose_penalty(rows, wanted) == pytest.approx(min(errors, key=errors.get))
+    assert strategy.choose_penalty(rows, wanted) == pytest.approx(
+        min(errors, key=errors.__getitem__)
+    )
 
 
 def test_ranpac_projects_and_rectifies():
