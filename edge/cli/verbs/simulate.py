@@ -74,13 +74,13 @@ def simulate(
     and write a report."""
     sim = _load_sim()
     seeds = seed or (1,)
+    if (unlearn or curriculum) and (jobs, backend) != (1, "loky"):
+        raise ConfigError(
+            "simulating with --unlearn or --curriculum: their runs follow one another, since each"
+            " is measured against those before it",
+            "leave out --jobs and --backend",
+        )
     if unlearn:
-        if (jobs, backend) != (1, "loky"):
-            raise ConfigError(
-                "comparing methods of unlearning: they run one after another, since their time is"
-                " measured against that of training again",
-                "leave out --jobs and --backend",
-            )
         loaded = sim.load_device_scenario(scenario, data)
         _compare_unlearners(loaded, seeds, out, as_json=as_json)
         return

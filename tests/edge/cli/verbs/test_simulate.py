@@ -36,12 +36,13 @@ def test_unknown_backends_are_refused(tmp_path):
     assert "loky" in result.output
 
 
+@pytest.mark.parametrize("what", ["--unlearn", "--curriculum"])
 @pytest.mark.parametrize("option", [("--jobs", "2"), ("--backend", "ray")])
-def test_methods_of_unlearning_refuse_to_run_in_parallel(tmp_path, option):
+def test_runs_that_follow_one_another_refuse_to_run_in_parallel(tmp_path, what, option):
     """An option without effect is an error that says why, not silence."""
-    result = run("simulate", tmp_path / "x.toml", "--unlearn", *option)
+    result = run("simulate", tmp_path / "x.toml", what, *option)
     assert result.exit_code == 1
-    assert "they run one after another" in result.stderr
+    assert "their runs follow one another" in result.stderr
     assert "leave out --jobs and --backend" in result.stderr
 
 
