@@ -11,12 +11,14 @@ from .report import show, write
 # peers are slow to import.
 NAMES = {
     "acceptance": "benchmarks.growth.acceptance",
+    "active": "benchmarks.active.run",
     "adapt": "benchmarks.adapt.run",
     "adapt-runtime": "benchmarks.adapt_runtime.run",
     "audit": "benchmarks.audit.run",
     "bridge": "benchmarks.bridge.run",
     "classes": "benchmarks.continual.classes",
     "console": "benchmarks.console.run",
+    "curriculum": "benchmarks.curriculum.run",
     "daemon": "benchmarks.daemon.run",
     "domains": "benchmarks.continual.domains",
     "exact": "benchmarks.exact.run",
@@ -48,8 +50,10 @@ COUNTS = {
 }
 # Benchmarks whose `run` can skip the slow part.
 QUICK = (
+    "active",
     "adapt",
     "adapt-runtime",
+    "curriculum",
     "domains",
     "forecast",
     "forget",
@@ -62,6 +66,7 @@ QUICK = (
 )
 # Benchmarks whose `run` can use some of its data sets or parts only.
 SETS = (
+    "active",
     "adapt",
     "adapt-runtime",
     "forecast",

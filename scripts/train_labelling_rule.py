@@ -206,9 +206,9 @@ def drawn_mixture(random: Random, *, support: bool) -> tuple[Table, Table | None
     own = values.astype(np.float32), np.where(noisy, random.integers(0, classes, 700), label)
     if not support:
         return own, None
-    moved = centres + random.normal(size=centres.shape) * random.uniform(0.3, 1.5) * apart / np.sqrt(
-        width
-    )
+    moved = centres + random.normal(size=centres.shape) * random.uniform(
+        0.3, 1.5
+    ) * apart / np.sqrt(width)
     label = random.choice(classes, 128)
     values = moved[label, random.integers(0, parts, 128)] + random.normal(size=(128, width))
     return own, (values.astype(np.float32), label)
@@ -277,8 +277,10 @@ def draw_classes(data: Path, seed: int, count: int) -> dict[str, list[Problem]]:
             group = classes.setdefault(f"{family}, {('easy', 'medium', 'hard')[level]}", [])
             if len(group) < count:
                 group.append(made)
-            full = [len(classes.get(f"{family}, {one}", ())) >= count for one in
-                    ("easy", "medium", "hard")]
+            full = [
+                len(classes.get(f"{family}, {one}", ())) >= count
+                for one in ("easy", "medium", "hard")
+            ]
             if all(full):
                 break
     return classes
@@ -315,7 +317,7 @@ class Trainer:
         for share, (name, losses) in zip(force / force.sum(), self._losses.items(), strict=True):
             worse = np.exp(SHARPENED * (losses - losses.max()))
             count = min(DRAWN, len(losses))
-            at = self._random.choice(len(losses), count, False, worse / worse.sum())
+            at = self._random.choice(len(losses), count, replace=False, p=worse / worse.sum())
             chosen += [(float(share) / count, name, int(one)) for one in at]
         slope = np.zeros_like(self.weights)
         for _ in range(PAIRS):
@@ -352,15 +354,21 @@ def train(data: Path, steps: int) -> tuple[Floats, dict[str, float]]:
         experts[name] = min(ways)
         better = [mean_losses({name: judged[name]}, one)[name] for one in (start, expert.weights)]
         own[name] = min(better) if name in judged else 0.0
-        print(f"expert  {name:22} {len(problems)} problems  {ways[0]:.3f} -> {ways[1]:.3f}", flush=True)
+        print(
+            f"expert  {name:22} {len(problems)} problems  {ways[0]:.3f} -> {ways[1]:.3f}",
+            flush=True,
+        )
     trainer = Trainer(classes, start, experts, len(classes))
     best, kept, worst = start, {}, np.inf
     for step in range(steps + 1):
         if step % 6 == 0:
             losses = mean_losses(judged, trainer.weights)
             regret = {name: loss - own[name] for name, loss in losses.items()}
-            print(f"step {step}: worst regret {max(regret.values()):.3f}, mean loss "
-                  f"{np.mean(list(losses.values())):.3f}", flush=True)
+            print(
+                f"step {step}: worst regret {max(regret.values()):.3f}, mean loss "
+                f"{np.mean(list(losses.values())):.3f}",
+                flush=True,
+            )
             if max(regret.values()) < worst:
                 best, kept, worst = trainer.weights.copy(), losses, max(regret.values())
         trainer.step()
@@ -386,7 +394,7 @@ def written(weights: Floats, losses: dict[str, float], steps: int) -> str:
         for name, row in zip(CONTEXTS, scaled_weights.tolist(), strict=True)
     )
     shown = "\n".join(f"    {name:22} {loss:.2f}" for name, loss in losses.items())
-    return f'''"""The weights of the learned labelling rule; written by `scripts/train_labelling_rule.py`.
+    return f'''"""The weights of the learned rule; written by `scripts/train_labelling_rule.py`.
 
 Seed {SEED}, {steps} steps.  Loss over that of random sampling, by class of problems, on problems of
 the development sets that the policy was not trained on:

@@ -51,6 +51,9 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/sim": frozenset(
         {"PIL", "joblib", "matplotlib", "msgspec", "numpy", "ray", "sklearn", "torchhd"}
     ),
+    "edge/sim/strategies": frozenset(
+        {"avalanche", "matplotlib", "msgspec", "numpy", "sklearn", "torch"}
+    ),
     "edge/sim/unlearning": frozenset({"msgspec", "numpy", "torch"}),
     "edge/backbone": frozenset({"numpy"}),
     "edge/pages": frozenset({"jinja2"}),

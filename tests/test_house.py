@@ -41,6 +41,7 @@ OTHER_CODE = ("benchmarks", "scripts", "tests")
 TEXT_SUFFIXES = frozenset({"", ".c", ".h", ".md", ".py", ".toml", ".yaml", ".yml"})
 # The name that a distribution is imported under, where the two differ.
 IMPORTED_AS = {
+    "avalanche-lib": "avalanche",
     "opencv-python-headless": "cv2",
     "paho-mqtt": "paho",
     "pillow": "PIL",

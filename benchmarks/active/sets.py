@@ -109,7 +109,9 @@ def _river(name: str, stream: str) -> Callable[[Path | None], LabelSet]:
 
         rows = list(getattr(datasets, stream)())
         values = np.array([[float(value) for value in row.values()] for row, _ in rows])
-        return LabelSet(name=name, levels=_levels(values), label=np.array([str(y) for _, y in rows]))
+        return LabelSet(
+            name=name, levels=_levels(values), label=np.array([str(y) for _, y in rows])
+        )
 
     return load
 

@@ -11,8 +11,9 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .client import AnalysisClient, ask_analysis
+    from .enough import expected_gain
     from .learned import Domain, Learned, read_learned, standardised
-    from .learning_curve import PENALTY
+    from .learning_curve import GAIN_LABELS, PENALTY, left_out_errors
     from .named_mistakes import find_alike
     from .suspicious import SuspiciousLabel, find_suspicious
 else:
@@ -20,22 +21,26 @@ else:
         __name__,
         {
             "client": ("AnalysisClient", "ask_analysis"),
+            "enough": ("expected_gain",),
             "learned": ("Domain", "Learned", "read_learned", "standardised"),
-            "learning_curve": ("PENALTY",),
+            "learning_curve": ("GAIN_LABELS", "PENALTY", "left_out_errors"),
             "named_mistakes": ("find_alike",),
             "suspicious": ("SuspiciousLabel", "find_suspicious"),
         },
     )
 
 __all__ = [
+    "GAIN_LABELS",
     "PENALTY",
     "AnalysisClient",
     "Domain",
     "Learned",
     "SuspiciousLabel",
     "ask_analysis",
+    "expected_gain",
     "find_alike",
     "find_suspicious",
+    "left_out_errors",
     "read_learned",
     "standardised",
 ]

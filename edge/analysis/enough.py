@@ -30,22 +30,23 @@ development sets."""
 SINGLE_POWER: Final = 0.414
 """Gain for each share of facts whose label was given once only."""
 
-GAIN_RANGE: Final = (0.2, 2.2)
+GAIN_RANGE: Final = (0.1, 2.4)
 """Shares of the expected gain between which eight of ten measured gains lay on development sets."""
 
-GAIN_NOISE: Final = 0.004
+GAIN_NOISE: Final = 0.005
 """Widens the range at both ends."""
 
 
 class Enough(msgspec.Struct, frozen=True, kw_only=True):
     """How well a concept is known.
 
-    domain: of the concept.  accuracy: share of its facts that are answered right when each is left out; low, high: its 95 %
-    interval (Wilson 1927).  facts: of the concept.  gain: expected rise of the domain's accuracy
-    with its next `GAIN_LABELS` labels, whichever they are; gain_low, gain_high: eight of ten
-    measured gains lay between these.  All three are equal for all concepts of a domain, and None
-    with too few facts to decide.  more: labels of this domain that probably gain a point; 0 if less
-    than a point is missing, None if that would take more than `MORE_MAX`, or with too few facts.
+    domain: of the concept.  accuracy: share of its facts that are answered right when each is left
+    out; low, high: its 95 % interval (Wilson 1927).  facts: of the concept.  gain: expected rise of
+    the domain's accuracy with its next `GAIN_LABELS` labels, whichever they are; gain_low,
+    gain_high: eight of ten measured gains lay between these.  All three are equal for all concepts
+    of a domain, and None with too few facts to decide.  more: labels of this domain that probably
+    gain a point; 0 if less than a point is missing, None if that would take more than `MORE_MAX`,
+    or with too few facts.
     advice: one sentence on the concept.  outlook: one sentence on the gain of its domain.
     """
 
@@ -152,9 +153,7 @@ def _alone(domain: str, facts: int) -> Enough:
     )
 
 
-def _outlook(
-    domain: str, expected: float | None, between: tuple[float, float] | None
-) -> str:
+def _outlook(domain: str, expected: float | None, between: tuple[float, float] | None) -> str:
     if expected is None or between is None:
         return f"{domain}: too few labels to predict the gain of more"
     low, high = (f"{100 * max(0.0, one):.1f}" for one in between)

@@ -36,7 +36,7 @@ threads = 1                # threads of the encoder
 [knowledge]
 file = "knowledge.db"      # the ledger, in the folder of this file
 facts_per_concept = 1000   # facts kept per (domain, label)
-keep = "newest"            # which: newest, random, herding, coverage or adaptive
+keep = "newest"            # which: newest, random, herding, coverage, adaptive or mixed
 
 [detector]
 false_alarm_rate = 0.01    # share of known samples, and windows, that may be reported as novel

@@ -17,6 +17,7 @@ from ..core import (
 )
 from .home import Home
 from .typos import KnownNames
+from .waiting_order import order_waiting
 
 RAW_ANSWER_BYTES_MAX: Final = 4 << 20
 """Largest raw input in an answer: four times the limit of `raw_inputs`; in base64 a third of
@@ -119,7 +120,9 @@ def waiting_labels(home: Home) -> WaitingLabels:
     order = heapq.nsmallest(LISTED_MAX, index.items(), key=lambda row: (-row[1].score, row[0]))
     flagged = (
         FlaggedObservation(key, one.stream, one.domain, one.captured_at_ns, one.score)
-        for key, one in order
+        for key, one in (
+            (key, index[key]) for key in order_waiting(home, [key for key, _ in order])
+        )
     )
     names = KnownNames.of(home.store.concepts())
     alarms = home.runtime.alarm_questions()

@@ -1,9 +1,7 @@
 """The schema of scenario files: strict and typed; docs/howto/simulate.md documents every key."""
 
-import difflib
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -11,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ..core import Config, ConfigError, limits
+from .scenario_hints import explain_invalid, suggest
 
 DATA_VARIABLE = "AURICLE_DATA"
 VECTOR = "vector"
@@ -261,6 +260,9 @@ SampledScenario = PolicyScenario | StrategyScenario
 
 AnyScenario = Scenario | LinkScenario | PolicyScenario | StrategyScenario
 
+KINDS: Final = (Scenario, LinkScenario, PolicyScenario, StrategyScenario)
+"""Every kind of scenario."""
+
 
 def load_scenario(
     path: str | os.PathLike[str], data: str | os.PathLike[str] | None = None
@@ -318,14 +320,8 @@ def _convert(content: object, kind: type[Kind], origin: str) -> Kind:
     try:
         return msgspec.convert(content, kind)
     except msgspec.ValidationError as error:
-        text = str(error)
-        unknown = re.search(r"unknown field `(.+?)`", text)
-        hint = "correct the value: docs/howto/simulate.md lists the values of each key"
-        if unknown and unknown[1] in set(_keys()):
-            hint = f"it belongs elsewhere; known at the top: {', '.join(kind.__struct_fields__)}"
-        elif unknown:
-            hint = suggest(unknown[1], _keys(kind))
-        raise ConfigError(f"reading {origin}: {text}", hint) from error
+        hint = explain_invalid(str(error), kind, KINDS)
+        raise ConfigError(f"reading {origin}: {error}", hint) from error
 
 
 def expand_variants(scenario: Scenario) -> tuple[tuple[str, Scenario], ...]:
@@ -338,13 +334,6 @@ def expand_variants(scenario: Scenario) -> tuple[tuple[str, Scenario], ...]:
     return tuple(
         (name, _varied(scenario, name, changes)) for name, changes in scenario.variants.items()
     )
-
-
-def suggest(found: str, known: Iterator[str] | Mapping[str, object] | tuple[str, ...]) -> str:
-    """Return a hint with the known word nearest to an unknown one."""
-    words = sorted(set(known))
-    nearest = difflib.get_close_matches(found, words, 1, cutoff=0)
-    return f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(words)}"
 
 
 def choose_names(
@@ -363,24 +352,6 @@ def choose_names(
                 suggest(name, tuple(table)),
             )
     return names
-
-
-SAMPLED: Final = (EncoderSpec, CorruptionSpec, DomainSpec)
-"""The tables of scenarios with samples."""
-TABLES: Final[Mapping[type[Struct], tuple[type[Struct], ...]]] = {
-    Scenario: (Scenario, *SAMPLED, DeviceSpec, PhaseSpec, ForgetSpec, FaultSpec),
-    LinkScenario: (LinkScenario, LinkSpec),
-    PolicyScenario: (PolicyScenario, *SAMPLED),
-    StrategyScenario: (StrategyScenario, StrategySpec, *SAMPLED),
-}
-"""The tables of each kind of scenario."""
-
-
-def _keys(kind: type[Struct] | None = None) -> Iterator[str]:
-    """Yield the keys of a kind of scenario, or of all."""
-    for tables in TABLES.values() if kind is None else (TABLES[kind],):
-        for table in tables:
-            yield from table.__struct_fields__
 
 
 def _varied(scenario: Scenario, name: str, changes: Mapping[str, Any]) -> Scenario:

@@ -105,7 +105,7 @@ def test_a_choice_of_the_largest_pool_takes_bounded_time(make):
     "name", ["answers", "coreset", "coverage", "learned", "typiclust", "uncertain coverage"]
 )
 def test_rules_that_diversify_visit_each_cloud_first(name):
-    """With as many labels as clouds, each cloud gets one; chance and uncertainty promise nothing."""
+    """With as many labels as clouds, each cloud gets one; the other rules promise nothing."""
     rows, kind = clouds()
     found = LABELLING_RULES[name](0).choose(pool(rows, answers=np.zeros((len(rows), 0))), 3)
     assert sorted(kind[list(found)]) == [0, 1, 2]

@@ -14,6 +14,7 @@ from ...core import ConfigError
 from ...extras import install_command
 from ..options import PATH, json_option
 from ..views import common as views
+from ..views.curriculum import run_search
 
 COLUMNS_MAX: Final = 5
 """Protocols in one table, so that it fits a terminal of 100 columns."""
@@ -51,6 +52,11 @@ COLUMNS_MAX: Final = 5
     is_flag=True,
     help="Compare published methods of unlearning on the scenario's data instead.",
 )
+@click.option(
+    "--curriculum",
+    is_flag=True,
+    help="Search faults and drifts around the scenario for worlds that break it.",
+)
 @json_option
 def simulate(
     *,
@@ -61,23 +67,28 @@ def simulate(
     backend: str,
     data: Path | None,
     unlearn: bool,
+    curriculum: bool,
     as_json: bool,
 ) -> None:
     """Run a scenario with the production runtime and store, or compare policies or strategies,
     and write a report."""
     sim = _load_sim()
     seeds = seed or (1,)
+    if (unlearn or curriculum) and (jobs, backend) != (1, "loky"):
+        raise ConfigError(
+            "simulating with --unlearn or --curriculum: their runs follow one another, since each"
+            " is measured against those before it",
+            "leave out --jobs and --backend",
+        )
     if unlearn:
-        if (jobs, backend) != (1, "loky"):
-            raise ConfigError(
-                "comparing methods of unlearning: they run one after another, since their time is"
-                " measured against that of training again",
-                "leave out --jobs and --backend",
-            )
         loaded = sim.load_device_scenario(scenario, data)
         _compare_unlearners(loaded, seeds, out, as_json=as_json)
         return
     loaded = sim.load_scenario(scenario, data)
+    if curriculum:
+        with _steps() as progress:
+            run_search(loaded, seeds, out, progress, as_json=as_json)
+        return
     parallel = {"jobs": jobs, "backend": backend}
     if isinstance(loaded, sim.PolicyScenario):
         _compare_policies(loaded, seeds, out, as_json=as_json, **parallel)

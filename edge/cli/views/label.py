@@ -31,20 +31,23 @@ HELP: Final = "type a label or its number, Enter to skip, q to quit"
 
 def read_labels(client: LabelClient, domain: str = "") -> None:
     """Ask about each lasting alarm; then show each waiting observation, read its label and send it,
-    until the last, q or ^D."""
+    until the last, q or ^D.  Each label changes which one is the most useful next."""
     found = client.waiting()
     if not answer_questions(client, found.alarms):
         return
     if not found.flagged:
         say("no observation waits for a label")
         return
-    labels, given = list(found.labels), 0
+    labels, given, waiting = list(found.labels), 0, list(found.flagged)
     say(f"{len(found.flagged)} observations wait for a label; {HELP}")
     chosen_domain = _confirm(domain, found.names.domains)
     if chosen_domain is None:
         return
-    for number, one in enumerate(found.flagged, 1):
-        _show(one, number, len(found.flagged))
+    shown: set[str] = set()
+    while waiting:
+        one = waiting.pop(0)
+        shown.add(one.id)
+        _show(one, len(shown), len(shown) + len(waiting))
         _show_sample(client, one.id)
         answer = _confirm(_read_label(labels), labels)
         if answer is None:
@@ -59,6 +62,8 @@ def read_labels(client: LabelClient, domain: str = "") -> None:
         given += 1
         if answer not in labels:
             labels.append(answer)
+        if waiting:
+            waiting = [one for one in client.waiting().flagged if one.id not in shown]
     say(f"{given} labelled")
 
 

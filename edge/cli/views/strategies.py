@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from ...sim.strategies import StrategyReport, StreamSummary, figure_row, ranking_rows
+from ...sim.strategies import ComparedStream, StrategyReport, figure_row, ranking_rows
 from . import common as views
 
 FIGURES: Final = ("strategy", "right at the end, %", "forgetting", "CPU s", "µs", "KiB")
@@ -54,7 +54,7 @@ def strategies_as_data(report: StrategyReport) -> dict[str, Any]:
     }
 
 
-def _show_stream(stream: StreamSummary) -> None:
+def _show_stream(stream: ComparedStream) -> None:
     seeds = len(stream.seeds)
     counted = f"{len(stream.tasks)} tasks, {seeds} {'seed' if seeds == 1 else 'seeds'}"
     views.say(f"\n{stream.world}, {stream.variant}: {counted}")

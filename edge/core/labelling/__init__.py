@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .kinds import LABELLING_RULES
+    from .kinds import DEFAULT_RULE, LABELLING_RULES
     from .learned import CONTEXTS, FEATURES, LearnedRule, PolicyState
     from .pool import LabellingPool, PoolSpace
     from .scores import score_candidates
@@ -14,7 +14,7 @@ else:
     __getattr__ = lazy_names(
         __name__,
         {
-            "kinds": ("LABELLING_RULES",),
+            "kinds": ("DEFAULT_RULE", "LABELLING_RULES"),
             "learned": ("CONTEXTS", "FEATURES", "LearnedRule", "PolicyState"),
             "pool": ("LabellingPool", "PoolSpace"),
             "scores": ("score_candidates",),
@@ -24,6 +24,7 @@ else:
 
 __all__ = [
     "CONTEXTS",
+    "DEFAULT_RULE",
     "FEATURES",
     "LABELLING_RULES",
     "LabellingPool",

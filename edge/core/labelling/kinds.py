@@ -24,3 +24,6 @@ LABELLING_RULES: Final[Mapping[str, Callable[[int], LabellingRule]]] = {
     "learned": LearnedRule,
 }
 """Each rule by its short name, made from a seed."""
+
+DEFAULT_RULE: Final = "learned"
+"""The rule that serves: measured in docs/explanation/labels.md."""

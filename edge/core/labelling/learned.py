@@ -2,9 +2,9 @@
 
 Trained offline by `scripts/train_labelling_rule.py` as in "Learning to Actively Learn: A Robust
 Approach" (Zhang, Jain & Jamieson 2020, abstract and section 1): adversarially over classes of
-problems of equal difficulty, so that one policy is nearly as good in each class as the best that was
-learned for this class alone.  Differences from the paper: a linear policy instead of a network, and
-evolution strategies instead of the policy gradient.
+problems of equal difficulty, so that one policy is nearly as good in each class as the best that
+was learned for this class alone.  Differences from the paper: a linear policy instead of a network,
+and evolution strategies instead of the policy gradient.
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,6 @@
 """The observations that a labelling rule chooses from, and how far they lie from each other."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -10,7 +11,7 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.intp]
 
 NEIGHBOURS: Final = 20
-"""Nearest observations whose mean distance measures density (Hacohen, Dekel & Weinshall 2022: 20)."""
+"""Nearest observations whose mean distance measures density (TypiClust, section 3: 20)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +39,17 @@ class PoolSpace:
         typical = -np.sqrt(near).mean(axis=1)
         scale = float(near.mean()) or 1.0
         return cls(rows, apart, typical, np.exp(apart * np.float32(-0.5 / scale)))
+
+    @classmethod
+    def of_levels(cls, levels: NDArray[np.uint8], slices: Sequence[tuple[int, int]]) -> Self:
+        """Measure features uint8 [n, width] by standardised columns, with equal weight for each of
+        the encoder's taps (start, stop)."""
+        rows = levels.astype(np.float32)
+        # One level of resolution, so that constant columns are not divided by zero.
+        rows = (rows - rows.mean(axis=0)) / (rows.std(axis=0) + 1)
+        for start, stop in slices:
+            rows[:, start:stop] /= np.float32(np.sqrt(stop - start))
+        return cls.of(np.asarray(rows, np.float32))
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

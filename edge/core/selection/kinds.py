@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .adaptive import adaptive
 from .coverage import coverage
 from .herding import herding
+from .mixed import mixed
 from .pool import FactPool, Rows
 from .ranked import newest, random
 
@@ -51,6 +52,7 @@ SELECTORS: Final[Mapping[str, FactSelector]] = {
     "herding": FactSelector(herding),
     "coverage": FactSelector(coverage),
     "adaptive": FactSelector(adaptive),
+    "mixed": FactSelector(mixed),
 }
 
 

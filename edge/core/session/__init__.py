@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from .assess import Assessor, BatchPrefetch, FeatureModel
     from .explanation import Explanation, Guess, explain, guess_each
     from .label_buffer import BufferedObservation, ServedAnswer
-
     from .openings import AdaptedDomain, AdaptedOpenings, OpeningRefit
     from .recalibration import StreamLevels, confirmed_alarm
     from .session_state import SessionState
@@ -21,7 +20,6 @@ else:
             "assess": ("Assessor", "BatchPrefetch", "FeatureModel"),
             "explanation": ("Explanation", "Guess", "explain", "guess_each"),
             "label_buffer": ("BufferedObservation", "ServedAnswer"),
-            
             "openings": ("AdaptedDomain", "AdaptedOpenings", "OpeningRefit"),
             "recalibration": ("StreamLevels", "confirmed_alarm"),
             "session_state": ("SessionState",),
@@ -44,10 +42,8 @@ __all__ = [
     "ServedAnswer",
     "SessionState",
     "StreamLevels",
-
     "confirmed_alarm",
     "explain",
     "guess_each",
     "posterior",
-
 ]

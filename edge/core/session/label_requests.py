@@ -1,10 +1,5 @@
-"""Active learning: which unlabelled observations of a novel domain to request labels for.
-
-Typical and diverse samples are chosen as in TypiClust (Hacohen, Dekel & Weinshall 2022, "Active
-learning on a budget: opposite strategies suit high and low budgets", section 3), but in the space
-of the answers that the nearest learned domains give: observations that are answered alike share
-their mistakes.  They are clustered into as many groups as there will be labels; from each cluster
-without a label, large ones first, the observation in the densest place is chosen.
+"""Active learning: when a label request is sent for a novel domain, and for which unlabelled
+observations.  `edge.core.labelling` holds the rules that choose them.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""Strategies of continual learning in the harness: for comparison only, none of them serves."""
+"""Strategies of continual learning on one harness: the table, streams and figures.
+
+For comparison only: none of them serves, and nothing here writes a knowledge file.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +12,7 @@ if TYPE_CHECKING:
     from .few_shot import Tricks
     from .kinds import STRATEGIES, StrategyKind, left_out
     from .report import figure_row, ranking_rows, write_strategies
-    from .small_tasks import small_stream
+    from .small_tasks import SMALL_TASKS, small_stream
     from .strategy import (
         LabelledPart,
         Strategy,
@@ -19,7 +22,8 @@ if TYPE_CHECKING:
         TrainingDivergedError,
     )
     from .streams import STREAMS, StreamSource, current_rows
-    from .summary import StreamSummary
+    from .summary import ComparedStream, StrategyLine, summarise_strategies
+    from .trial import StrategyOutcome, run_strategy
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -28,7 +32,7 @@ else:
             "few_shot": ("Tricks",),
             "kinds": ("STRATEGIES", "StrategyKind", "left_out"),
             "report": ("figure_row", "ranking_rows", "write_strategies"),
-            "small_tasks": ("small_stream",),
+            "small_tasks": ("SMALL_TASKS", "small_stream"),
             "strategy": (
                 "LabelledPart",
                 "Strategy",
@@ -38,20 +42,24 @@ else:
                 "TrainingDivergedError",
             ),
             "streams": ("STREAMS", "StreamSource", "current_rows"),
-            "summary": ("StreamSummary",),
+            "summary": ("ComparedStream", "StrategyLine", "summarise_strategies"),
+            "trial": ("StrategyOutcome", "run_strategy"),
         },
     )
 
 __all__ = [
+    "SMALL_TASKS",
     "STRATEGIES",
     "STREAMS",
+    "ComparedStream",
     "LabelledPart",
     "Strategy",
     "StrategyKind",
+    "StrategyLine",
+    "StrategyOutcome",
     "StrategyReport",
     "StreamShape",
     "StreamSource",
-    "StreamSummary",
     "StreamTask",
     "TaskStream",
     "TrainingDivergedError",
@@ -61,6 +69,8 @@ __all__ = [
     "figure_row",
     "left_out",
     "ranking_rows",
+    "run_strategy",
     "small_stream",
+    "summarise_strategies",
     "write_strategies",
 ]

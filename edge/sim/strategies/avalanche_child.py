@@ -9,7 +9,7 @@ import os
 import sys
 import time
 import warnings
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ def begin(settings: dict[str, Any]) -> Any:
     torch.nn.init.zeros_(model.bias)
     optimiser = torch.optim.SGD(
         model.parameters(),
-        lr=settings["step"],
+        lr=1.0,  # Each order sets its own.
         momentum=settings["momentum"],
         weight_decay=settings["decay"],
     )
@@ -58,9 +58,14 @@ def begin(settings: dict[str, Any]) -> Any:
     return kind(model=model, optimizer=optimiser, train_epochs=settings["epochs"], **shared, **own)
 
 
-def learn(strategy: Any, rows: np.ndarray, targets: np.ndarray) -> None:
-    """Train on a task."""
-    data = TensorDataset(torch.from_numpy(rows), torch.from_numpy(targets))
+def learn(strategy: Any, rows: np.ndarray, targets: np.ndarray, step: float) -> None:
+    """Train on a task with a step of descent; momentum of the task before is dropped, as by our own
+    strategies."""
+    if strategy.optimizer is not None:
+        strategy.optimizer.state.clear()
+    for group in getattr(strategy.optimizer, "param_groups", ()):
+        group["lr"] = step
+    data: Any = TensorDataset(torch.from_numpy(rows), torch.from_numpy(targets))
     data.targets = targets.tolist()
     task = benchmark_from_datasets(train=[as_classification_dataset(data)]).train_stream[0]
     strategy.train(task)
@@ -77,15 +82,22 @@ def answer(strategy: Any, rows: np.ndarray) -> np.ndarray:
 
 def kept(strategy: Any, settings: dict[str, Any], tasks: int) -> int:
     """Return the bytes that a strategy keeps: of Avalanche's own state, by its documentation."""
-    weights = FLOAT * sum(one.numel() for one in strategy.model.parameters())
+    weights: int = FLOAT * sum(one.numel() for one in strategy.model.parameters())
     columns, labels = settings["columns"], settings["labels"]
-    return {
+    found: int = {
         "naive": weights,
         "replay": weights + settings["capacity"] * (FLOAT * columns + 2 * FLOAT),
         "ewc": weights * (1 + 2 * tasks),
         "si": 4 * weights,
         "slda": FLOAT * (2 * columns * columns + labels * columns + labels),
     }[settings["strategy"]]
+    return found
+
+
+def reply(answers: TextIO, **figures: float) -> None:
+    """Answer an order."""
+    answers.write(json.dumps(figures) + "\n")
+    answers.flush()
 
 
 def main() -> None:
@@ -95,21 +107,18 @@ def main() -> None:
     os.dup2(2, 1)  # What Avalanche prints is no answer.
     settings, tasks = json.loads(sys.stdin.readline()), 0
     strategy = begin(settings)
-    print(json.dumps({"cpu_s": time.process_time(), "nbytes": 0}), file=answers, flush=True)
+    reply(answers, cpu_s=time.process_time(), nbytes=0)
     for line in sys.stdin:
         order, begun = json.loads(line), time.process_time()
         with np.load(order["file"], allow_pickle=False) as held:
             arrays = dict(held)
         if order["do"] == "learn":
-            learn(strategy, arrays["rows"], arrays["targets"])
+            learn(strategy, arrays["rows"], arrays["targets"], order["step"])
             tasks += 1
         else:
             np.savez(order["into"], scores=answer(strategy, arrays["rows"]))
-        spent = {
-            "cpu_s": time.process_time() - begun,
-            "nbytes": kept(strategy, settings, tasks),
-        }
-        print(json.dumps(spent), file=answers, flush=True)
+        spent_s = time.process_time() - begun
+        reply(answers, cpu_s=spent_s, nbytes=kept(strategy, settings, tasks))
 
 
 if __name__ == "__main__":

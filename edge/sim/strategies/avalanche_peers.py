@@ -28,6 +28,8 @@ from .memory import CAPACITY
 from .strategy import Bytes, Floats, LabelledPart, StreamShape
 from .trained import BATCH, DECAY, EPOCHS, MOMENTUM, RATE_SCALE
 
+Arrays = Mapping[str, NDArray[Any]]
+
 PYTHON_VARIABLE: Final = "AURICLE_AVALANCHE_PYTHON"
 """Names the Python that has Avalanche."""
 PREFIX: Final = "avalanche: "
@@ -71,26 +73,27 @@ class AvalancheStrategy(MaskedStrategy):
             self._preparation = Preparation.fit(part.features, self._shape, "all", "standard")
         rows = self._preparation(part.features)
         if self._process is None:
-            self._process = _Process(self._settings(rows))
-        self._process.order("learn", rows=rows, targets=part.targets)
+            self._process = _Process(self._settings(rows.shape[1]))
+        # The step follows the rows of each task, as that of `naive`, whose rows have a one more.
+        energy = float(np.square(rows).sum(axis=1).mean()) + 1
+        arrays: Arrays = {"rows": rows, "targets": part.targets}
+        self._process.order("learn", arrays, step=RATE * RATE_SCALE / energy)
         self.cpu_s_elsewhere = self._process.cpu_s
 
     def _scores(self, features: Bytes) -> Floats:
         assert self._process is not None  # a task was learned
         assert self._preparation is not None
-        found = self._process.order("answer", rows=self._preparation(features))
+        found = self._process.order("answer", {"rows": self._preparation(features)})
         self.cpu_s_elsewhere = self._process.cpu_s
         return np.asarray(found["scores"], np.float32)
 
-    def _settings(self, rows: Floats) -> dict[str, Any]:
-        """Return what the process needs to know; the step follows the rows, as that of `naive`."""
-        energy = float(np.square(rows).sum(axis=1).mean()) + 1
+    def _settings(self, columns: int) -> dict[str, Any]:
+        """Return what the process needs to know before the first task."""
         return {
             "strategy": self._strategy,
             "seed": self._seed,
-            "columns": rows.shape[1],
+            "columns": columns,
             "labels": self._shape.labels,
-            "step": RATE * RATE_SCALE / energy,
             "momentum": MOMENTUM,
             "decay": DECAY,
             "epochs": EPOCHS,
@@ -121,6 +124,8 @@ class _Process:
                 encoding="utf-8",
             )
         except OSError as error:
+            self._log.close()
+            self._folder.cleanup()
             raise ChildProcessError(
                 f"starting {python}: {error.strerror}; correct {PYTHON_VARIABLE}"
             ) from error
@@ -129,11 +134,11 @@ class _Process:
         self._say(settings)
         self.cpu_s = 0.0  # Imports are not learning.
 
-    def order(self, what: str, **arrays: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    def order(self, what: str, arrays: Arrays, **settings: float) -> dict[str, NDArray[Any]]:
         """Have an order carried out; return the arrays of its answer, none for `learn`."""
         given, into = (Path(self._folder.name) / f"{name}.npz" for name in ("given", "into"))
-        np.savez(given, **arrays)
-        self._say({"do": what, "file": str(given), "into": str(into)})
+        np.savez(given, **dict(arrays))
+        self._say({"do": what, "file": str(given), "into": str(into), **settings})
         if what == "learn":
             return {}
         with np.load(into, allow_pickle=False) as held:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ...plots import ALARM, FAINT, GOOD, INK, KNOWN, NEW, open_figure, render_svg
-from .summary import StrategyLine, StreamSummary
+from .summary import ComparedStream, StrategyLine
 
 MARKED: Final = ("auricle", "joint", "naive")
 """Strategies that always have a colour: the product's own, the upper and the lower bound."""
@@ -18,7 +18,7 @@ NAME_CHARS: Final = 16
 """Characters of a task's name below a plot."""
 
 
-def draw_tasks(stream: StreamSummary, name: str) -> str:
+def draw_tasks(stream: ComparedStream, name: str) -> str:
     """Draw the mean accuracy over the tasks learned so far, one line for each strategy, as SVG.
     name: makes the ids of the SVG unique on its page."""
     colours = colour_lines(stream.lines)
@@ -36,7 +36,7 @@ def draw_tasks(stream: StreamSummary, name: str) -> str:
         return render_svg(figure, f"{name}-tasks")
 
 
-def draw_compute(stream: StreamSummary, name: str) -> str:
+def draw_compute(stream: ComparedStream, name: str) -> str:
     """Draw that accuracy against the CPU seconds of learning so far, as SVG.  A ring marks the
     strategies that no other beats in both error and compute."""
     colours = colour_lines(stream.lines)

@@ -11,7 +11,7 @@ from .avalanche_peers import AVALANCHE, avalanche_python, missing_avalanche
 from .kinds import STRATEGIES, StrategyKind, left_out
 from .saved_outcomes import SavedOutcomes
 from .scenario_streams import plan_streams
-from .summary import StreamSummary, summarise_strategies
+from .summary import ComparedStream, summarise_strategies
 from .trial import StrategyOutcome, failed_outcome, run_strategy
 
 Advance = Callable[[str, int, int], None]
@@ -26,7 +26,7 @@ class StrategyReport:
 
     title: str
     outcomes: tuple[StrategyOutcome, ...] = field(repr=False)
-    streams: tuple[StreamSummary, ...]
+    streams: tuple[ComparedStream, ...]
     resumed: int = 0
     remarks: tuple[str, ...] = ()
     file: Path | None = None
@@ -62,8 +62,8 @@ def compare_strategies(
     # Without names, those of this table run.
     table = kinds if chosen in ((), "all", ("all",)) else everything
     names = choose_names(scenario.title, "names", chosen, table)
-    planned = plan_streams(scenario, tuple(dict.fromkeys(seeds)))
     saved = SavedOutcomes(scenario, out)
+    planned = plan_streams(scenario, tuple(dict.fromkeys(seeds)))
     tasks = [(name, stream, seed) for stream, seed in planned.streams for name in names]
     paths = [saved.path(stream, name, seed) for name, stream, seed in tasks]
     done = {at: found for at, path in enumerate(paths) if (found := saved.read(path))}
@@ -82,7 +82,7 @@ def compare_strategies(
         progress("comparing", len(done), len(tasks))
     for place, outcome in run_parallel(run_strategy, calls, jobs, backend):
         done[waiting[place]] = outcome
-        _store(saved, paths[waiting[place]], outcome)
+        saved.write(paths[waiting[place]], outcome)
         if progress is not None:
             progress("comparing", len(done), len(tasks))
     outcomes = tuple(done[at] for at in range(len(tasks)))
@@ -94,12 +94,3 @@ def compare_strategies(
         resumed=resumed,
         remarks=(*planned.remarks, *damaged),
     )
-
-
-def _store(saved: SavedOutcomes, path: Path | None, outcome: StrategyOutcome) -> None:
-    try:
-        saved.write(path, outcome)
-    except OSError as error:
-        raise ConfigError(
-            f"writing an outcome to {path}: {error.strerror}", "choose a writable folder"
-        ) from error

@@ -11,7 +11,7 @@ from ...pages import environment
 from ..sweep import write_file
 from .charts import colour_lines, draw_compute, draw_tasks
 from .comparison import StrategyReport
-from .summary import StrategyLine, StreamSummary
+from .summary import ComparedStream, StrategyLine
 
 STRATEGIES_FORMAT: Final = 1
 """Version of strategies.json; docs/howto/simulate.md describes it."""
@@ -81,7 +81,7 @@ def figure_row(line: StrategyLine) -> tuple[str, ...]:
     )
 
 
-def ranking_rows(stream: StreamSummary) -> list[tuple[str, ...]]:
+def ranking_rows(stream: ComparedStream) -> list[tuple[str, ...]]:
     """Return the rows of the ranking by error and compute."""
     return [
         (
@@ -95,7 +95,7 @@ def ranking_rows(stream: StreamSummary) -> list[tuple[str, ...]]:
     ]
 
 
-def _shown(stream: StreamSummary, name: str, *, several: bool) -> dict[str, Any]:
+def _shown(stream: ComparedStream, name: str, *, several: bool) -> dict[str, Any]:
     """Return what the page shows of a stream."""
     grey = len(stream.lines) > len(colour_lines(stream.lines))
     return {
@@ -104,8 +104,8 @@ def _shown(stream: StreamSummary, name: str, *, several: bool) -> dict[str, Any]
         "left_out": [f"Left out: {strategy}: {reason}" for strategy, reason in stream.failures],
         "lines": stream.lines,
         "names": stream.tasks,
-        "tasks_plot": draw_tasks(stream, name),
-        "compute_plot": draw_compute(stream, name),
+        "tasks_plot": draw_tasks(stream, name) if stream.lines else "",
+        "compute_plot": draw_compute(stream, name) if stream.lines else "",
         "tasks_sentence": "Each line is a strategy, the mean over the seeds"
         + ("; grey ones are the other strategies." if grey else "."),
         "rows": [figure_row(line) for line in stream.lines],
@@ -126,7 +126,7 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _plain(stream: StreamSummary) -> dict[str, Any]:
+def _plain(stream: ComparedStream) -> dict[str, Any]:
     """Return a stream as plain data."""
     return {
         "world": stream.world,

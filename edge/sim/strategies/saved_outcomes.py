@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from ...core import ConfigError
 from ..scenarios import StrategyScenario
 from ..sweep import write_file
 from .strategy import TaskStream
@@ -19,18 +20,24 @@ OUTCOME_FORMAT: Final = 1
 
 class SavedOutcomes:
     """The outcomes of a comparison, a file each, named by what they depend on: the scenario but
-    for its names, the data, this version, the strategy and the seed.  damaged: files that could
-    not be read, so that their strategies run again.
+    for its names and orders, the stream, this version, the strategy and the seed.  damaged: files
+    that could not be read, so that their strategies run again.
 
-    folder: None keeps nothing.
+    folder: None keeps nothing.  Raises ConfigError where it cannot be written to.
     """
 
     def __init__(self, scenario: StrategyScenario, folder: Path | None) -> None:
         self._folder = None if folder is None else folder / "outcomes"
-        spec = msgspec.structs.replace(scenario.strategies, names=())
+        # What more names and orders add has files of its own.
+        spec = msgspec.structs.replace(scenario.strategies, names=(), orders=1)
         plain = msgspec.structs.replace(scenario, strategies=spec)
         self._key = msgspec.json.encode((OUTCOME_FORMAT, _version(), plain), order="sorted")
         self.damaged: list[Path] = []
+        if self._folder is not None:
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise _unwritable(self._folder, error) from error
 
     def path(self, stream: TaskStream, strategy: str, seed: int) -> Path | None:
         """Return the file of an outcome, None without a folder."""
@@ -52,12 +59,20 @@ class SavedOutcomes:
             return None
 
     def write(self, path: Path | None, outcome: StrategyOutcome) -> None:
-        """Store an outcome atomically, but for one whose process failed: it may not the next
-        time."""
+        """Store an outcome atomically, but for one whose process failed: it may not the next time.
+
+        Raises ConfigError where it cannot be written.
+        """
         if path is None or outcome.failure.startswith("failed"):
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, msgspec.json.encode(outcome))
+        try:
+            write_file(path, msgspec.json.encode(outcome))
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"writing outcomes to {path}: {error.strerror}", "choose a writable folder")
 
 
 def digest_stream(stream: TaskStream) -> bytes:

@@ -6,7 +6,7 @@ To add a task: one function and one entry of SMALL_TASKS.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ TERTILES: Final = (1 / 3, 2 / 3)
 """Quantiles at which the progression of diabetes is cut into three classes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SmallTask:
     """Rows [n, up to 64] with the number of their label [n].  year: when the data were published,
     the order of the stream; kind: of the data; generated: made by a program, not measured."""
@@ -67,7 +67,9 @@ def _table(name: str, year: int) -> SmallTask:
 
     held = getattr(datasets, f"load_{name}")()
     labels = tuple(str(one) for one in held.target_names)
-    return SmallTask(year, "table", held.data, held.target.astype(np.int64), labels)
+    return SmallTask(
+        year=year, kind="table", rows=held.data, targets=held.target.astype(np.int64), labels=labels
+    )
 
 
 def iris() -> SmallTask:
@@ -88,8 +90,10 @@ def breast_cancer() -> SmallTask:
 def optdigits() -> SmallTask:
     """Return handwritten digits of eight by eight pixels (Alpaydin and Kaynak 1998)."""
     digits = load_optdigits()
-    pixels = digits.images.reshape(len(digits), -1) * (OPTDIGITS_MAX / 255)
-    return SmallTask(1998, "digits", pixels, digits.labels, tuple("0123456789"))
+    pixels = digits.images.reshape(len(digits), -1).astype(np.float64) * (OPTDIGITS_MAX / 255)
+    return SmallTask(
+        year=1998, kind="digits", rows=pixels, targets=digits.labels, labels=tuple("0123456789")
+    )
 
 
 def mnist() -> SmallTask:
@@ -97,7 +101,13 @@ def mnist() -> SmallTask:
     al. 1998)."""
     digits = load_mnist()
     inner = digits.images[:, 2:26, 2:26].astype(np.float64)
-    return SmallTask(1998, "digits", _reduced(inner), digits.labels, tuple("0123456789"))
+    return SmallTask(
+        year=1998,
+        kind="digits",
+        rows=_reduced(inner),
+        targets=digits.labels,
+        labels=tuple("0123456789"),
+    )
 
 
 def diabetes() -> SmallTask:
@@ -107,7 +117,13 @@ def diabetes() -> SmallTask:
 
     held = load_diabetes()
     targets = np.digitize(held.target, np.quantile(held.target, TERTILES))
-    return SmallTask(2004, "table", held.data, targets.astype(np.int64), ("slow", "middle", "fast"))
+    return SmallTask(
+        year=2004,
+        kind="table",
+        rows=held.data,
+        targets=targets.astype(np.int64),
+        labels=("slow", "middle", "fast"),
+    )
 
 
 def photographs() -> SmallTask:
@@ -120,7 +136,7 @@ def photographs() -> SmallTask:
     targets = np.repeat(np.arange(len(parts)), [high * wide for _, high, wide in parts])
     rows = np.concatenate([_spectra(patches) for patches, _, _ in parts])
     labels = tuple(Path(name).stem for name in held.filenames)
-    return SmallTask(2010, "textures", rows, targets, labels)
+    return SmallTask(year=2010, kind="textures", rows=rows, targets=targets, labels=labels)
 
 
 def terrain() -> SmallTask:
@@ -128,10 +144,13 @@ def terrain() -> SmallTask:
     and whether they lie in the west or in the east."""
     from matplotlib.cbook import get_sample_data
 
-    heights = np.asarray(get_sample_data("jacksboro_fault_dem.npz")["elevation"], np.float64)
+    held: Any = get_sample_data("jacksboro_fault_dem.npz")
+    heights = np.asarray(held["elevation"], np.float64)
     patches, high, wide = _patches(heights, TILE)
     targets = np.tile(np.arange(wide) * 2 // wide, high)
-    return SmallTask(2012, "textures", _spectra(patches), targets, ("west", "east"))
+    return SmallTask(
+        year=2012, kind="textures", rows=_spectra(patches), targets=targets, labels=("west", "east")
+    )
 
 
 def link_loads() -> SmallTask:
@@ -146,7 +165,9 @@ def link_loads() -> SmallTask:
     sixths = DAY_STEPS // LOAD_STEPS
     targets = np.repeat(np.tile(np.arange(sixths), DAYS - 1), LINKS)
     labels = tuple(f"from {24 // sixths * at} h" for at in range(sixths))
-    return SmallTask(2025, "sensors", shares, targets, labels, generated=True)
+    return SmallTask(
+        year=2025, kind="sensors", rows=shares, targets=targets, labels=labels, generated=True
+    )
 
 
 def tones() -> SmallTask:
@@ -169,7 +190,14 @@ def tones() -> SmallTask:
             power = np.abs(np.fft.rfft(heard * np.hanning(TONE_SAMPLES)))[1 : 2 * SMALL_COLUMNS + 1]
             rows.append(np.log1p(power.reshape(SMALL_COLUMNS, 2).sum(1)))
     targets = np.repeat(np.arange(len(shapes)), TONES_EACH)
-    return SmallTask(2025, "sounds", np.array(rows), targets, tuple(shapes), generated=True)
+    return SmallTask(
+        year=2025,
+        kind="sounds",
+        rows=np.array(rows),
+        targets=targets,
+        labels=tuple(shapes),
+        generated=True,
+    )
 
 
 SMALL_TASKS: Final[dict[str, Callable[[], SmallTask]]] = {

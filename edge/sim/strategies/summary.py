@@ -35,7 +35,7 @@ class StrategyLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StreamSummary:
+class ComparedStream:
     """All strategies on one stream.  tasks: their names by seed-independent order; lines: in the
     order of the table; failures: why strategies are left out."""
 
@@ -52,7 +52,7 @@ class StreamSummary:
         return tuple(sorted(self.lines, key=lambda line: (line.error, line.compute_s)))
 
 
-def summarise_strategies(outcomes: Iterable[StrategyOutcome]) -> tuple[StreamSummary, ...]:
+def summarise_strategies(outcomes: Iterable[StrategyOutcome]) -> tuple[ComparedStream, ...]:
     """Return a summary of each stream; figures are never averaged over streams.
 
     A strategy that failed with one seed is left out of that stream.
@@ -63,7 +63,7 @@ def summarise_strategies(outcomes: Iterable[StrategyOutcome]) -> tuple[StreamSum
     return tuple(_summarise(world, variant, found) for (world, variant), found in streams.items())
 
 
-def _summarise(world: str, variant: str, found: Sequence[StrategyOutcome]) -> StreamSummary:
+def _summarise(world: str, variant: str, found: Sequence[StrategyOutcome]) -> ComparedStream:
     names = tuple(dict.fromkeys(one.strategy for one in found))
     own = {name: [one for one in found if one.strategy == name] for name in names}
     failures = tuple(
@@ -73,7 +73,7 @@ def _summarise(world: str, variant: str, found: Sequence[StrategyOutcome]) -> St
     )
     left_out = {name for name, _ in failures}
     lines = [_line(name, own[name]) for name in names if name not in left_out]
-    return StreamSummary(
+    return ComparedStream(
         world=world,
         variant=variant,
         tasks=found[0].tasks,

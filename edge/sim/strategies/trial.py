@@ -102,7 +102,7 @@ def run_strategy(name: str, kind: StrategyKind, stream: TaskStream, seed: int) -
     try:
         return _Trial(name, kind, stream, seed).run()
     except DIVERGED as error:
-        failure = f"diverged: {error or type(error).__name__}"
+        failure = f"diverged: {str(error) or type(error).__name__}"
     except ChildProcessError as error:
         failure = f"failed: {error}"
     except _DivergedError as error:
@@ -127,13 +127,14 @@ class _Trial:
 
     def __init__(self, name: str, kind: StrategyKind, stream: TaskStream, seed: int) -> None:
         self._name, self._stream, self._seed = name, stream, seed
-        begun = time.process_time()
         shape = StreamShape(
             spans=stream.spans,
             labels=len(stream.labels),
             domains=len(stream.domains),
             task_given=stream.task_given,
         )
+        kind(shape, seed)  # Imports what it needs, which is not learning.
+        begun = time.process_time()
         self._strategy: Strategy = kind(shape, seed)
         self._begin_s = time.process_time() - begun
         self._known = np.zeros((len(stream.domains), len(stream.labels)), bool)
@@ -180,7 +181,8 @@ class _Trial:
         learned last and has labels that nobody knows yet."""
         test = self._stream.tasks[task].test
         given = self._stream.task_given
-        if task > after and (given or not self._known.any(0)[test.targets].all()):
+        known = np.asarray(self._known.any(axis=0))
+        if task > after and (given or not known[test.targets].all()):
             return None
         begun = self._clock()
         scores = self._strategy.answer(test.features, test.domains if given else None)

@@ -33,8 +33,8 @@ FORM_BYTES_MAX: Final = 1 << 20
 GROUP_MAX: Final = 1 << 31
 """Largest number of a group that is read from an address."""
 ENOUGH_SHOWN: Final = 12
-"""Labels, and domains, in "Have I labelled enough?", those with the most to gain.  Chosen by hand; effect not
-measured."""
+"""Labels, and domains, in "Have I labelled enough?", those with the most to gain.  Chosen by hand;
+effect not measured."""
 
 
 async def page(console: Console, request: Request) -> Response:

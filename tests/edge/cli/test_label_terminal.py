@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 import encoder
 from edge.commands.control_socket import send_to_daemon
 from edge.config.settings import SETTINGS
-from edge.core.events import Enrol
-from edge.core.facts import Fact
+from edge.core.events import Enrol, StoreLabelCandidates
+from edge.core.facts import Fact, LabelCandidate
 from edge.home.home import Home
 from edge.home.new_home import create_home
 from encoder.testing import tiny_card, tiny_payloads
@@ -268,3 +268,51 @@ def test_learning_at_a_terminal_asks_about_a_typo(tmp_path, answer, created):
         (one["domain"], one["label"]) for one in run_json("inspect", "--home", home)["concepts"]
     }
     assert (("hall", "nomral") in concepts) is created
+
+
+def test_the_end_shows_what_more_labels_gain(tmp_path):
+    """After the labels, the terminal names each domain with its expected gain, the new one too."""
+    home = vectors(tmp_path / "home")
+    with asking(home) as (daemon, wanted), Terminal("label", "--home", home) as person:
+        skip_alarm(person)
+        for number in range(2, 4):
+            person.until("label: ")
+            person.enter("dog")
+            person.until(f"{number}/")
+        person.until("label: ")
+        person.enter("q")
+        assert person.end() == 0, person.screen
+        shown = person.screen[person.screen.index("2 labelled") :]
+        assert "hall: the next 10 labels gain about 0.0 points of accuracy (0.0 to " in shown
+        assert f"{wanted['domain']}: too few labels to predict the gain of more" in shown
+        daemon.kill()
+
+
+def test_each_label_chooses_the_next_observation(tmp_path):
+    """After a label for one of two clouds, the other cloud comes next, though its observations
+    waited behind; what was skipped is not shown again."""
+    home = vectors(tmp_path / "home")
+    rows = clouds((7, 8), 6)
+    with Home(home) as opened:
+        waiting = tuple(
+            LabelCandidate(
+                observation_id=f"{'near' if at < 6 else 'far'}-{at}",
+                stream="cam",
+                subject="",
+                domain="yard",
+                captured_at_ns=at + 1,
+                score=1 / (1 + at),
+                features=np.asarray(row, np.uint8).tobytes(),
+            )
+            for at, row in enumerate(rows)
+        )
+        opened.store.apply(StoreLabelCandidates(waiting))
+    with Terminal("label", "--home", home) as person:
+        assert "1/12  near-0" in person.until("label: ")
+        person.enter("")
+        assert "2/12  near-1" in person.until("label: ")
+        person.enter("dog")
+        assert "3/12  far-" in person.until("label: ")
+        person.enter("q")
+        assert person.end() == 0, person.screen
+        assert person.screen.count("near-0\n") == 1

@@ -45,6 +45,42 @@ def test_a_key_of_another_table_gets_a_hint(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (
+            '[strategies]\nstream = "releasess"',
+            "did you mean 'releases'? known: classes, domains, nevis, releases",
+        ),
+        (
+            '[[phases]]\ndomain = "a"\norder = "shuffle"\n[domains.a]\nsource = "mnist"',
+            "did you mean 'shuffled'? known: by_class, shuffled",
+        ),
+        ('[links]\ntopology = "euro"', "did you mean 'euro28'? known: euro28, nsfnet"),
+        (
+            '[strategies]\n[domains.a]\nsource = "mnist"\ncorruptions = [{ kind = "nois" }]',
+            "did you mean 'noise'? known: blur, brightness, contrast, drift, jpeg, noise",
+        ),
+    ],
+)
+def test_an_unknown_choice_is_refused_with_all_choices(tmp_path, text, hint) -> None:
+    """A value that is none of a key's choices names them and the nearest, however deep the key."""
+    path = tmp_path / "choice.toml"
+    path.write_text(f'title = "x"\n{text}\n', "utf-8")
+    with pytest.raises(EdgeError, match="Invalid enum value") as caught:
+        load_scenario(path)
+    assert caught.value.hint == hint
+
+
+def test_an_unknown_key_is_compared_with_those_of_its_table(tmp_path) -> None:
+    """Keys of other tables are no suggestion, and the hint lists those of this one."""
+    path = tmp_path / "key.toml"
+    path.write_text('title = "x"\n[strategies]\norderz = 2\n', "utf-8")
+    with pytest.raises(EdgeError) as caught:
+        load_scenario(path)
+    assert caught.value.hint.startswith("did you mean 'orders'? known: names, stream, orders")
+
+
+@pytest.mark.parametrize(
     "content",
     [
         changed(title=7),

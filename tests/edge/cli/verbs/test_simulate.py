@@ -36,6 +36,16 @@ def test_unknown_backends_are_refused(tmp_path):
     assert "loky" in result.output
 
 
+@pytest.mark.parametrize("what", ["--unlearn", "--curriculum"])
+@pytest.mark.parametrize("option", [("--jobs", "2"), ("--backend", "ray")])
+def test_runs_that_follow_one_another_refuse_to_run_in_parallel(tmp_path, what, option):
+    """An option without effect is an error that says why, not silence."""
+    result = run("simulate", tmp_path / "x.toml", what, *option)
+    assert result.exit_code == 1
+    assert "their runs follow one another" in result.stderr
+    assert "leave out --jobs and --backend" in result.stderr
+
+
 def test_a_scenario_of_policies_shows_a_table_over_the_seeds(tmp_path):
     """Each policy has a row with mean ± sd, gains over the source, and a page is written."""
     scenario = write_scenario(tmp_path)

@@ -16,8 +16,8 @@ from edge.core.events import LabelRequest, StoreLabelCandidates
 from edge.core.knowledge.derive import derive_knowledge
 from edge.core.knowledge.knowledge import Knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
-from edge.core.session.label_buffer import BufferedObservation
 from edge.core.labelling import choose_candidates, score_candidates
+from edge.core.session.label_buffer import BufferedObservation
 from edge.core.session.label_requests import LabelRequests
 from edge.core.session.novel_domains import UnlabelledRow
 from edge.core.session.session_state import SessionState

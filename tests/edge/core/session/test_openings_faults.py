@@ -12,7 +12,7 @@ from edge.core.events import Decision, FitGeometry, ForgetRequest, Label
 from edge.core.facts import Selector
 from edge.core.receipt import Receipt
 from edge.core.runtime import Runtime
-from edge.core.session import OpeningRefit
+from edge.core.session import OpeningRefit, openings
 from tests.edge.core.session.adapted_worlds import (
     NAMES,
     WIDE,
@@ -48,13 +48,49 @@ def test_explanations_of_a_learned_domain_are_not_adapted():
     """Once labels have ended the adaptation, people see what decisions answer, too."""
     world, classes = taught(), drawn(80, 3)
     first = stream(world, classes)
-    for at in (-1, -2, -3, -4):
+    for at in range(60, 70):
         world.feed(Label(first[at].observation_id, NAMES[classes[at]]))
     after = stream(world, drawn(20, 5), start=200)
     assert all(one.adaptation is None for one in after)
     explained = [world.runtime.explain(one.observation_id) for one in after]
     assert all(one is not None and one.adaptation is None for one in explained)
     assert world.runtime.adapted_domains() == {}
+
+
+def labelled(count, wrong=0):
+    """Whether a stream is adapted to after labels, some of which contradict the adapted answers;
+    and after one more."""
+    world, classes = taught(), drawn(120, 3)
+    first = stream(world, classes)
+    for at in range(60, 60 + count):
+        given = classes[at] + 1 if at < 60 + wrong else classes[at]
+        world.feed(Label(first[at].observation_id, NAMES[given % len(NAMES)]))
+    found = [stream(world, drawn(20, 5), start=200)]
+    world.feed(Label(first[-1].observation_id, NAMES[classes[-1]]))
+    found.append(stream(world, drawn(20, 6), start=300))
+    return [one[-1].adaptation is not None for one in found]
+
+
+def test_adapted_answers_serve_while_they_match_the_labels():
+    """With more than few labels, up to three for each, adapted answers go on if three quarters of
+    the labels confirm them."""
+    assert labelled(7) == [True, True]
+    assert labelled(9) == [True, False]
+    assert labelled(7, wrong=3) == [False, False]
+
+
+def test_few_labels_that_contradict_adapted_answers_end_them(monkeypatch):
+    """Adapted answers end with their first labels where these contradict them, until a forget
+    request."""
+    monkeypatch.setattr(openings, "MATCHED_FACTS_MIN", 2)
+    world, classes = taught(), drawn(120, 3)
+    first = stream(world, classes)
+    for at in (60, 61):
+        world.feed(Label(first[at].observation_id, NAMES[(classes[at] + 1) % len(NAMES)]))
+    assert stream(world, drawn(20, 5), start=200)[-1].adaptation is None
+    selector = Selector(ids=frozenset({first[61].observation_id}))
+    world.ask(ForgetRequest(request_id="r", selector=selector, requested_at_ns=300), Receipt)
+    assert stream(world, drawn(60, 6), start=400)[-1].adaptation is not None
 
 
 def next_of(world, kind):

@@ -51,6 +51,28 @@ def test_figures_depend_on_the_arguments_alone() -> None:
     assert found[0] == found[1]
 
 
+def test_jobs_change_no_figure(tmp_path) -> None:
+    """Two processes give every figure but the times that one gives, in the same order."""
+    scenario = load_scenario(write_scenario(tmp_path))
+    assert isinstance(scenario, PolicyScenario)
+    found = [
+        [
+            (one.policy, one.stream, one.protocol, one.seed, one.accuracy, one.curve)
+            for one in compare_policies(scenario, (1, 2), jobs=jobs).outcomes
+        ]
+        for jobs in (1, 2)
+    ]
+    assert found[0] == found[1]
+
+
+def test_a_backend_that_is_missing_is_refused(tmp_path) -> None:
+    """A backend that does not exist is an error before anything runs."""
+    scenario = load_scenario(write_scenario(tmp_path))
+    assert isinstance(scenario, PolicyScenario)
+    with pytest.raises(EdgeError, match="loky or ray"):
+        compare_policies(scenario, backend="thread")  # type: ignore[arg-type]
+
+
 def test_a_line_counts_its_gains_against_the_source_of_the_same_seed() -> None:
     """Mean, worst stream and losses of a line follow from the outcomes."""
     made = outcomes("mean", "lame")

@@ -7,7 +7,7 @@ import pytest
 from edge import EdgeError, simulate
 from edge.sim.links.charts import choose_event
 from edge.sim.links.page import trial_as_data
-from edge.sim.links.trial import run_link_trial
+from edge.sim.links.trial import LinkTrial, run_link_trial
 from edge.sim.scenarios import LinkScenario, LinkSpec, load_scenario
 
 SHORT = LinkScenario("short", LinkSpec(days=2, quiet_days=1, double_share=0.5, horizons=(1, 6)))
@@ -65,6 +65,16 @@ def test_a_scenario_file_gives_a_report(tmp_path, source):
     assert [run["seed"] for run in content["runs"]] == [1, 2]
     assert content["runs"][0]["events"][0]["kind"] == "failure"
     assert content["runs"][0]["settings"]["topology"] == "nsfnet"
+
+
+def test_jobs_change_no_figure_of_a_report():
+    """Two processes give the trials that one gives, in the order of the seeds."""
+    one, two = (simulate(SHORT, seeds=(4, 3), jobs=jobs).recordings for jobs in (1, 2))
+    assert [trial.seed for trial in two] == [4, 3]
+    for alone, parallel in zip(one, two, strict=True):
+        assert isinstance(alone, LinkTrial)
+        assert isinstance(parallel, LinkTrial)
+        assert alone.figures == parallel.figures
 
 
 def test_plain_data_names_links():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.sim import StrategyScenario, load_scenario
 from tests.edge.sim.strategies.tiny_strategies import blob_source
 
 
@@ -28,3 +29,10 @@ def write_scenario(folder: Path, *lines: str, seed: int = 1) -> Path:
         "utf-8",
     )
     return path
+
+
+def load_own(folder: Path, *lines: str) -> StrategyScenario:
+    """That scenario, read."""
+    scenario = load_scenario(write_scenario(folder, *lines))
+    assert isinstance(scenario, StrategyScenario)
+    return scenario

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from edge.sim import StrategyScenario, load_scenario
 from edge.sim.strategies import compare_strategies, comparison, write_strategies
 from edge.sim.strategies.saved_outcomes import digest_stream
 from edge.sim.strategies.streams import STREAMS
-from tests.edge.sim.strategies.strategy_scenarios import write_scenario
+from tests.edge.sim.strategies.strategy_scenarios import load_own, write_scenario
 from tests.edge.sim.strategies.tiny_strategies import (
     TINY,
     NotANumber,
@@ -23,21 +23,15 @@ from tests.edge.sim.strategies.tiny_strategies import (
 )
 
 
-def loaded(folder: Path, *lines: str) -> StrategyScenario:
-    """That scenario, read."""
-    scenario = load_scenario(write_scenario(folder, *lines))
-    assert isinstance(scenario, StrategyScenario)
-    return scenario
-
-
 class Counting(Prototypes):
-    """Counts how often it is begun."""
+    """Counts how many streams it begins to learn."""
 
     begun = 0
 
-    def __init__(self, shape, seed) -> None:
-        type(self).begun += 1
-        super().__init__(shape, seed)
+    def learn(self, part, ended=frozenset()) -> None:
+        """Count where nothing was learned before."""
+        type(self).begun += not self.counts.any()
+        super().learn(part, ended)
 
 
 def figures(report):
@@ -47,7 +41,7 @@ def figures(report):
 
 def test_a_scenario_compares_strategies_on_own_features(tmp_path) -> None:
     """Each stream has a line for each strategy, with mean and spread over the seeds."""
-    report = compare_strategies(loaded(tmp_path, "orders = 2"), (1, 2, 3), kinds=TINY)
+    report = compare_strategies(load_own(tmp_path, "orders = 2"), (1, 2, 3), kinds=TINY)
     assert [(one.variant, one.seeds) for one in report.streams] == [
         ("order 1", (1, 2, 3)),
         ("order 2", (1, 2, 3)),
@@ -68,7 +62,7 @@ def test_a_scenario_compares_strategies_on_own_features(tmp_path) -> None:
 def test_the_ranking_is_by_error_and_marks_who_is_not_beaten(tmp_path) -> None:
     """The smallest error comes first; the frontier holds whoever nobody beats in both error and
     compute."""
-    (stream,) = compare_strategies(loaded(tmp_path), kinds=TINY).streams
+    (stream,) = compare_strategies(load_own(tmp_path), kinds=TINY).streams
     errors = [line.error for line in stream.ranking]
     assert errors == sorted(errors)
     for line in stream.lines:
@@ -83,7 +77,7 @@ def test_the_ranking_is_by_error_and_marks_who_is_not_beaten(tmp_path) -> None:
 
 def test_jobs_change_no_figure(tmp_path) -> None:
     """Two processes give what one gives, in the same order."""
-    scenario = loaded(tmp_path, 'stream = "classes"')
+    scenario = load_own(tmp_path, 'stream = "classes"')
     one, two = (compare_strategies(scenario, (1, 2), jobs=jobs, kinds=TINY) for jobs in (1, 2))
     assert figures(one) == figures(two)
 
@@ -91,7 +85,7 @@ def test_jobs_change_no_figure(tmp_path) -> None:
 def test_a_strategy_that_diverges_is_left_out_and_the_others_go_on(tmp_path) -> None:
     """The stream names it with its reason and seed; its figures are nowhere."""
     kinds = {"prototypes": Prototypes, "bad": NotANumber}
-    report = compare_strategies(loaded(tmp_path), (4,), kinds=kinds)
+    report = compare_strategies(load_own(tmp_path), (4,), kinds=kinds)
     (stream,) = report.streams
     assert [line.strategy for line in stream.lines] == ["prototypes"]
     assert stream.failures == (("bad", "diverged: scores that are no finite numbers (seed 4)"),)
@@ -101,12 +95,23 @@ def test_a_strategy_that_diverges_is_left_out_and_the_others_go_on(tmp_path) -> 
     assert "bad: diverged: scores that are no finite numbers" in page
 
 
+def test_a_stream_on_which_every_strategy_diverges_has_a_report(tmp_path) -> None:
+    """The page names the reasons and draws nothing."""
+    report = compare_strategies(load_own(tmp_path), kinds={"bad": NotANumber})
+    assert report.streams[0].lines == ()
+    written = write_strategies(report, tmp_path / "out")
+    assert written.page is not None
+    page = written.page.read_text("utf-8")
+    assert "Left out: bad: diverged" in page
+    assert "<svg" not in page
+
+
 def test_what_this_installation_lacks_is_named_and_not_stored(tmp_path, monkeypatch) -> None:
     """A strategy without torch is left out with the command that installs it; with torch, the same
     comparison runs it."""
     reason = "torch is not installed: pip install torch"
     monkeypatch.setattr(comparison, "left_out", lambda: {"newest": reason})
-    scenario, out = loaded(tmp_path), tmp_path / "out"
+    scenario, out = load_own(tmp_path), tmp_path / "out"
     (stream,) = compare_strategies(scenario, (1, 2), out, kinds=TINY).streams
     assert stream.failures == (("newest", f"{reason} (seed 1)"),)
     monkeypatch.undo()
@@ -117,7 +122,7 @@ def test_what_this_installation_lacks_is_named_and_not_stored(tmp_path, monkeypa
 
 def test_a_misspelt_strategy_names_its_nearest(tmp_path) -> None:
     """The error lists what is known and what was meant."""
-    scenario = loaded(tmp_path, 'names = ["prototyps"]')
+    scenario = load_own(tmp_path, 'names = ["prototyps"]')
     with pytest.raises(EdgeError, match="'prototyps'") as caught:
         compare_strategies(scenario, kinds=TINY)
     assert caught.value.hint == "did you mean 'prototypes'?"
@@ -125,8 +130,8 @@ def test_a_misspelt_strategy_names_its_nearest(tmp_path) -> None:
 
 def test_finished_outcomes_are_not_run_again(tmp_path) -> None:
     """The same comparison runs nothing; a new seed or strategy runs alone; other data run all."""
-    kinds = {"counting": Counting}
-    scenario, out = loaded(tmp_path), tmp_path / "out"
+    kinds: dict[str, Any] = {"counting": Counting}
+    scenario, out = load_own(tmp_path), tmp_path / "out"
     Counting.begun = 0
     first = compare_strategies(scenario, (1, 2), out, kinds=kinds)
     again = compare_strategies(scenario, (1, 2), out, kinds=kinds)
@@ -136,6 +141,9 @@ def test_finished_outcomes_are_not_run_again(tmp_path) -> None:
     more = compare_strategies(scenario, (1, 2, 3), out, kinds=kinds | TINY)
     assert Counting.begun == 3
     assert more.resumed == 2
+    orders = load_own(tmp_path, "orders = 2")
+    assert compare_strategies(orders, (1, 2), out, kinds=kinds).resumed == 2
+    assert Counting.begun == 5
     with np.load(tmp_path / "own.npz") as held:
         arrays = dict(held)
     arrays["features"][7] += 90
@@ -150,7 +158,7 @@ def test_finished_outcomes_are_not_run_again(tmp_path) -> None:
 def test_a_damaged_outcome_is_reported_and_run_again(tmp_path, content) -> None:
     """An empty, cut off or foreign file costs one run, and the report names it."""
     kinds = {"counting": Counting}
-    scenario, out = loaded(tmp_path), tmp_path / "out"
+    scenario, out = load_own(tmp_path), tmp_path / "out"
     first = compare_strategies(scenario, (1, 2), out, kinds=kinds)
     damaged = min((out / "outcomes").iterdir())
     damaged.write_bytes(content)
@@ -178,7 +186,7 @@ def test_the_key_of_an_outcome_depends_on_all_that_a_strategy_sees() -> None:
 def test_the_files_hold_every_figure(tmp_path) -> None:
     """strategies.json has figures, matrices and outcomes; the page two plots for each stream, the
     ranking and the matrices."""
-    report = compare_strategies(loaded(tmp_path, 'stream = "releases"'), (1, 2), kinds=TINY)
+    report = compare_strategies(load_own(tmp_path, 'stream = "releases"'), (1, 2), kinds=TINY)
     written = write_strategies(report, tmp_path / "out")
     assert written.file is not None
     assert written.page is not None
@@ -199,8 +207,8 @@ def test_the_files_hold_every_figure(tmp_path) -> None:
 def test_an_unwritable_folder_is_an_error_with_a_hint(tmp_path) -> None:
     """A file where the folder should be costs no trace back."""
     (tmp_path / "out").write_text("taken", "utf-8")
-    with pytest.raises(EdgeError, match="writing an outcome") as caught:
-        compare_strategies(loaded(tmp_path), out=tmp_path / "out", kinds=TINY)
+    with pytest.raises(EdgeError, match="writing outcomes") as caught:
+        compare_strategies(load_own(tmp_path), out=tmp_path / "out", kinds=TINY)
     assert caught.value.hint == "choose a writable folder"
 
 
@@ -208,7 +216,7 @@ def test_an_unwritable_folder_is_an_error_with_a_hint(tmp_path) -> None:
     ("text", "error", "hint"),
     [
         ('stream = "nevis"\norders = 2', "its own data", "leave out"),
-        ('stream = "domain"', "domain", "docs/howto/simulate.md"),
+        ('stream = "domain"', "Invalid enum value 'domain'", "did you mean 'domains'?"),
         ("orderz = 2", "orderz", "did you mean 'orders'?"),
         ("held_out = 0.9", "held_out", "docs/howto/simulate.md"),
         ('stream = "domains"', "needs 2 domains", r"add [domains.NAME]"),

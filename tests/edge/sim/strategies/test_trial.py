@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -170,6 +171,22 @@ def test_a_strategy_that_diverges_gives_its_reason(kind, reason) -> None:
     assert found.failure == reason
     assert found.matrix == ()
     assert found.seed == 3
+
+
+def test_the_first_import_is_not_learning() -> None:
+    """What a strategy spends once in a process, as on importing torch, is in no figure."""
+    spent: list[float] = []
+
+    def slow(shape, seed):
+        """Compute for half a second the first time."""
+        if not spent:
+            end = time.process_time() + 0.5
+            while time.process_time() < end:
+                pass
+            spent.append(end)
+        return Prototypes(shape, seed)
+
+    assert run_strategy("slow", slow, CLASSES, 0).compute_s < 0.4
 
 
 def test_compute_elsewhere_is_counted() -> None:

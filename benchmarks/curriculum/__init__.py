@@ -1,0 +1,1 @@
+"""Searches for worlds in which the runtime breaks or barely learns."""
