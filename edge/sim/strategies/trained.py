@@ -174,7 +174,7 @@ class NaiveFineTuning(MaskedStrategy):
         self.weights[:, gone] = 0
 
 
-class Replay(NaiveFineTuning):
+class ExperienceReplay(NaiveFineTuning):
     """Replay: each step also descends on as many rows of a memory of earlier tasks.
 
     choice: random (Chaudhry et al. 2019, reservoir sampling), balanced by label, or a selector.

@@ -16,7 +16,7 @@ from edge.sim.strategies.regularised import (
     SynapticIntelligence,
 )
 from edge.sim.strategies.strategy import LabelledPart, StreamShape
-from edge.sim.strategies.trained import Batch, NaiveFineTuning, Replay
+from edge.sim.strategies.trained import Batch, ExperienceReplay, NaiveFineTuning
 
 COLUMNS, LABELS = 6, 4
 SHAPE = StreamShape(spans=((0, COLUMNS),), labels=LABELS, domains=1)
@@ -229,7 +229,7 @@ def test_a_selector_chooses_what_is_kept():
 
 def test_der_pulls_to_the_scores_that_a_row_had():
     """With scores kept far above today's, the replayed gradient lifts all scores."""
-    strategy = learned(Replay, (0, 1), outputs=1.0)
+    strategy = learned(ExperienceReplay, (0, 1), outputs=1.0)
     strategy.replayed = task_of(strategy, part(0, 1))
     strategy.memory.logits[:] = 50.0
     strategy.outputs = 0.0
