@@ -213,7 +213,7 @@ class RanPac(StreamingRidge):
     """RanPAC (McDonnell et al. 2023) without first-session tuning: ReLU of
     a fixed random projection, then ridge regression from running sums; the penalty is the one with
     the smallest squared error on the last fifth of each new task (the authors'
-    `optimise_ridge_parameter`).
+    `optimise_ridge_parameter`), or one that is given, relative as that of the streaming ridge.
     """
 
     def __init__(
@@ -222,11 +222,11 @@ class RanPac(StreamingRidge):
         seed: int,
         *,
         width: int = WIDTH,
+        penalty: float | None = None,
         taps: Taps = "all",
         scaling: Scaling = "raw",
     ) -> None:
-        self._width = width
-        super().__init__(shape, seed, taps=taps, scaling=scaling)
+        super().__init__(shape, seed, penalty=penalty or 0.0, taps=taps, scaling=scaling)
         drawn = self.random.standard_normal((self._columns, width))
         self.projection = drawn.astype(np.float32)
         self._begin(width)
@@ -240,6 +240,9 @@ class RanPac(StreamingRidge):
         return np.asarray(np.maximum(super().rows_of(features) @ self.projection, 0), np.float32)
 
     def _add(self, rows: Floats, targets: Targets) -> None:
+        if self._penalty:
+            super()._add(rows, targets)
+            return
         order = self.random.permutation(len(rows))
         rows, wanted = rows[order], one_hot(targets[order], self._shape.labels)
         self.gram += rows.T @ rows

@@ -310,3 +310,17 @@ def test_ranpac_projects_and_rectifies():
     expected = np.maximum(shown / np.float32(255) @ strategy.projection, 0)
     assert np.allclose(strategy.rows_of(shown), expected, atol=1e-5)
     assert not np.array_equal(strategy.projection, other.projection)
+
+
+def test_ranpac_with_a_given_penalty_is_ridge_on_projected_rows():
+    """With a penalty, the weights are those of centred ridge regression on the projected rows."""
+    strategy = RanPac(SHAPE, 1, width=30, penalty=0.2)
+    given = part(0, 1)
+    strategy.learn(given)
+    rows = strategy.rows_of(given.features).astype(np.float64)
+    wanted = one_hot(given.targets, LABELS)
+    centred = rows - rows.mean(axis=0)
+    gram = centred.T @ centred
+    gram += 0.2 * np.trace(gram) / 30 * np.eye(30)
+    weights = np.linalg.solve(gram, centred.T @ (wanted - wanted.mean(axis=0)))
+    assert np.allclose(strategy.weights[:-1], weights, atol=1e-3)
