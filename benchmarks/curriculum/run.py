@@ -12,14 +12,14 @@ import numpy as np
 from sklearn.datasets import load_digits
 from threadpoolctl import threadpool_limits
 
+from edge.sim import Scenario, parse_scenario
 from edge.sim.curriculum import CurriculumLine, search_worlds
-from edge.sim.scenarios import Scenario, parse_scenario
 
 from ..report import BenchmarkReport, BenchmarkRow
 
 SEEDS: Final = (1, 2)
 """Seeds of teachers and worlds."""
-EPISODES: Final = 80
+EPISODES: Final = 60
 """Worlds of each curriculum; the first 25 come before the first mixture."""
 EPISODES_QUICK: Final = 40
 """Worlds of each curriculum in a quick run."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 
 import encoder
-from edge.sim.digits import load_optdigits
+from edge.sim import load_optdigits
 
 from ..continual.data import CIFAR, PACS, ContinualSamples, load_cifar, load_pacs, missing
 from ..ood.sets import MissingError

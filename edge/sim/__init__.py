@@ -31,7 +31,14 @@ if TYPE_CHECKING:
         step_of,
     )
     from .replay import cache_folder
-    from .scenarios import LinkScenario, LinkSpec, PolicyScenario, Scenario, load_scenario
+    from .scenarios import (
+        LinkScenario,
+        LinkSpec,
+        PolicyScenario,
+        Scenario,
+        load_scenario,
+        parse_scenario,
+    )
     from .simulated_worker import Grower, SimulatedWorker
     from .simulation import SimulationReport, simulate, write_link_report, write_report
     from .world import World, build_world
@@ -68,6 +75,7 @@ else:
                 "PolicyScenario",
                 "Scenario",
                 "load_scenario",
+                "parse_scenario",
             ),
             "simulated_worker": ("Grower", "SimulatedWorker"),
             "simulation": ("SimulationReport", "simulate", "write_link_report", "write_report"),
@@ -116,6 +124,7 @@ __all__ = [
     "measure_steps",
     "name_links",
     "no_faults",
+    "parse_scenario",
     "render_event_png",
     "run_link_trial",
     "run_scenario",
