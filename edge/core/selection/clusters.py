@@ -41,7 +41,7 @@ def cluster(points: Ints, pool: FactPool, count: int) -> tuple[Ints, Ints]:
 def _apart(rows: Reals, squares: Ints, centres: Reals) -> Ints:
     """Return the squared distances of rows from centres."""
     lengths = (centres * centres).sum(axis=1).astype(np.int64)
-    return squares[:, None] + lengths - 2 * (rows @ centres.T).astype(np.int64)
+    return np.asarray(squares[:, None] + lengths - 2 * (rows @ centres.T).astype(np.int64))
 
 
 def _begin(rows: Reals, squares: Ints, pool: FactPool, count: int) -> Rows:
