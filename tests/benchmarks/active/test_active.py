@@ -11,6 +11,7 @@ from benchmarks.active import run as active
 from benchmarks.active.gain import GainCase, fit_powers, gain_cases
 from benchmarks.active.reach import LABELS_MAX, budgets, labels_needed, make_trial, reached
 from benchmarks.active.sets import DEVELOPED, SETS, LabelSet, load_set
+from edge.core.labelling import LABELLING_RULES
 from tests.worlds import clouds
 
 WIDE = 12
@@ -122,12 +123,12 @@ def test_gains_are_measured_on_the_set():
 
 def test_the_summary_leaves_developed_and_trivial_sets_out():
     """Only sets that no choice was made on, and that three random labels do not solve, count."""
-    even = dict.fromkeys(active.LABELLING_RULES, 10.0)
+    even = dict.fromkeys(LABELLING_RULES, 10.0)
     needed = {
         DEVELOPED[0]: even | {"learned": 1.0},
         "wine": even | {"learned": 5.0},
         "cifar": even | {"learned": 9.0},
-        "phishing": dict.fromkeys(active.LABELLING_RULES, 2.0),
+        "phishing": dict.fromkeys(LABELLING_RULES, 2.0),
     }
     found = active.summarise(needed, [case(), case(measured=0.1), case(measured=0.0)])
     assert found["labels_over_random"] == pytest.approx(0.7)

@@ -132,6 +132,7 @@ def test_labels_for_a_gain_reach_it(rate):
     if gain.after(MORE_MAX) < GAIN:
         assert labels is None
         return
+    assert labels is not None
     assert gain.after(labels) >= GAIN - 1e-9
     assert gain.after(labels - 1) < GAIN
     assert math.isclose(gain.after(0), 0)
