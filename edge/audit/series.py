@@ -82,8 +82,11 @@ def receipt_finding(
     forgotten: Sequence[Mapping[str, Any]],
 ) -> Finding:
     """Compare the series of a receipt with twins of their kept samples.  No kept sample of any
-    series may lie in a forgotten time.  forgot: returns whether samples of a stream at a time were forgotten.
-    forgotten: the series of the receipt, as plain data."""
+    series may lie in a forgotten time.
+
+    forgot: returns whether samples of a stream at a time were forgotten.  forgotten: the series of
+    the receipt, as plain data.
+    """
     kept, states = keep_series(tracker), _states(tracker)
     ordered = sorted(forgotten, key=lambda one: (-int(one["samples"]), str(one["stream"])))
     left = sum(

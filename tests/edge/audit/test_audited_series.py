@@ -130,7 +130,7 @@ def test_a_series_that_starts_again_equals_a_twin_of_the_kept_samples(tmp_path: 
 def test_a_kept_sample_of_a_forgotten_time_is_found(tmp_path: Path) -> None:
     """In any series, also in one that the receipt does not name."""
     with Home(metered_home(tmp_path)) as home:
-        found = receipt_finding(home.runtime.series, lambda name, at: at == 5 * SECOND_NS, ())
+        found = receipt_finding(home.runtime.series, lambda _, at: at == 5 * SECOND_NS, ())
     assert found.outcome == "fails"
     assert "1 kept sample" in found.text
 
