@@ -14,7 +14,7 @@ TEXT_CHARS_MAX: Final = 200
 cells."""
 
 FACTS_PER_CONCEPT_MAX: Final = 1_000
-"""Default of `facts_per_concept`: newest facts kept per (domain, label)."""
+"""Default of `facts_per_concept`: facts kept per (domain, label)."""
 
 WINDOW_OBSERVATIONS_MAX: Final = 4_096
 """Observations buffered for a late label, over all streams."""

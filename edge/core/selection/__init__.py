@@ -4,7 +4,7 @@ Theory of operation.  A concept holds a bounded number of facts.  When more are 
 chooses those that stay; the others are evicted, which is recorded as ever.  The choice is a
 function of the facts at hand alone, in whole numbers, so that every machine chooses the same.
 Selectors that rank facts by a key of their own choose the same in any order of arrival.  Those that
-compare facts with each other can't take into account what left before.
+compare facts with each other cannot take into account what left before.
 """
 
 from typing import TYPE_CHECKING

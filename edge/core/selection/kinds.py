@@ -25,8 +25,9 @@ once, so that a choice, whose cost grows with the square of the capacity, is rar
 effect not measured."""
 
 BLOCK: Final = 2_048
-"""Facts that are compared with each other, at most: twice the default capacity.  More are divided
-by rank, so that memory and time grow with their number and not with its square."""
+"""Facts that are compared with each other, at most: twice the default capacity.  More are dealt out
+by rank, so that memory and time grow with their number and not with its square, and the facts of
+lowest rank in each part are those of lowest rank in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def keep_rows(name: str, pool: FactPool, capacity: int) -> Rows:
     order = np.argsort(pool.ranks, kind="stable")
     kept = []
     for number in range(blocks):
-        rows = np.sort(order[total * number // blocks : total * (number + 1) // blocks])
+        rows = np.sort(order[number::blocks])
         share = count * (number + 1) // blocks - count * number // blocks
         kept.append(rows[selector.keep(pool.select(rows), share)] if share else rows[:0])
     return np.sort(np.concatenate(kept))

@@ -105,3 +105,13 @@ def test_products_do_not_depend_on_the_order_of_addition(seed: int):
     rows: Any = np.random.default_rng(seed).integers(0, 256, (30, 700)).astype(np.uint8)
     pool = FactPool(rows, rank_ids(map(str, range(30))))
     assert np.array_equal(pool.products, pool.coordinates @ pool.coordinates.T)
+
+
+def test_a_mixed_choice_of_very_many_facts_holds_the_random_sample():
+    """What does not fit one comparison is divided; the sample is still that of all facts."""
+    count = 5_000
+    rows = np.random.default_rng(0).integers(0, 256, (count, 4), dtype=np.uint8)
+    pool = FactPool(rows, rank_ids(map(str, range(count))))
+    places = 400 - 400 // 16
+    sample = np.argsort(pool.ranks, kind="stable")[: places - places // 4 - 3]
+    assert set(sample.tolist()) <= set(keep_rows("mixed", pool, 400).tolist())
