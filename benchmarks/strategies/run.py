@@ -56,8 +56,9 @@ class MissingStreamError(Exception):
 def run(data: Path | None, *, quick: bool = False, sets: Sequence[str] = ()) -> BenchmarkReport:
     """Compare all strategies on all worlds or some; `tricks` is the ablation.
 
-    Quick: one seed, two orders, the table's settings, no growth, and no classes of PACS.  Cost in CPU
-    time: about a minute and a half for a quick run, about an hour for all.  Raises SystemExit for a world that does not exist.
+    Quick: one seed, two orders, the table's settings, no growth, and no classes of PACS.  Cost in
+    CPU time: about a minute and a half for a quick run, about an hour for all.  Raises SystemExit
+    for a world that does not exist.
     """
     unknown = [name for name in sets if name not in {*WORLDS, TRICKS}]
     if unknown:
