@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from ...growth import AdamW, deterministic
 from .arithmetic import one_hot, softmax, unit_rows
-from .base import FLOAT, MaskedStrategy, Preparation, Scaling, Taps, columns_of
+from .base import FLOAT, FeatureScaling, MaskedStrategy, Scaling, Taps, columns_of
 from .strategy import Bytes, Floats, LabelledPart, StreamShape, Targets
 
 RANK: Final = 16
@@ -119,7 +119,7 @@ class AdapterStrategy(MaskedStrategy):
         self._rate, self._epochs = rate, epochs
         self._taps, self._scaling = taps, scaling
         self._columns = columns_of(shape, taps)
-        self._preparation: Preparation | None = None
+        self._preparation: FeatureScaling | None = None
 
     @property
     def bytes_max(self) -> int | None:
@@ -134,7 +134,7 @@ class AdapterStrategy(MaskedStrategy):
     def rows_of(self, features: Bytes) -> Floats:
         """Return prepared rows float32 [n, columns]."""
         if self._preparation is None:
-            self._preparation = Preparation.fit(features, self._shape, self._taps, self._scaling)
+            self._preparation = FeatureScaling.fit(features, self._shape, self._taps, self._scaling)
         return self._preparation(features)
 
     def _competing(self, targets: Targets) -> Tensor:

@@ -51,7 +51,7 @@ def kept_arrays(value: object) -> Iterator[NDArray[Any]]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Preparation:
+class FeatureScaling:
     """Turns features into float32 rows: (features[:, :columns] - centre) * factor."""
 
     columns: int

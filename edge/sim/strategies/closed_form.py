@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from .arithmetic import one_hot, solve_ridge, unit_rows
-from .base import FLOAT, MaskedStrategy, Preparation, Scaling, Taps, columns_of
+from .base import FLOAT, FeatureScaling, MaskedStrategy, Scaling, Taps, columns_of
 from .strategy import Bytes, Floats, LabelledPart, StreamShape, Targets
 
 WIDTH: Final = 2_000
@@ -26,7 +26,7 @@ class ClosedForm(MaskedStrategy):
         super().__init__(shape, seed)
         self._taps, self._scaling = taps, scaling
         self._columns = columns_of(shape, taps)
-        self._preparation: Preparation | None = None
+        self._preparation: FeatureScaling | None = None
 
     @property
     def bytes_max(self) -> int | None:
@@ -40,7 +40,7 @@ class ClosedForm(MaskedStrategy):
 
     def _learn(self, part: LabelledPart) -> None:
         if self._preparation is None:
-            self._preparation = Preparation.fit(
+            self._preparation = FeatureScaling.fit(
                 part.features, self._shape, self._taps, self._scaling
             )
         self._add(self.rows_of(part.features), part.targets)

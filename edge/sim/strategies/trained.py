@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from .arithmetic import one_hot, softmax
 from .base import (
     FLOAT,
+    FeatureScaling,
     MaskedStrategy,
-    Preparation,
     Scaling,
     Taps,
     columns_of,
@@ -78,7 +78,7 @@ class NaiveFineTuning(MaskedStrategy):
         self._rate, self._epochs, self._refresh = rate, epochs, refresh
         self._taps, self._scaling = taps, scaling
         self._columns = columns_of(shape, taps)
-        self._preparation: Preparation | None = None
+        self._preparation: FeatureScaling | None = None
         self.weights = np.zeros((self._columns + 1, shape.labels), np.float32)
         self.fisher = np.zeros_like(self.weights) if refresh else np.zeros((0, 0), np.float32)
 
@@ -103,8 +103,8 @@ class NaiveFineTuning(MaskedStrategy):
         self._train(batch)
         self.finish(batch, part)
 
-    def _prepared(self, features: Bytes) -> Preparation:
-        return Preparation.fit(features, self._shape, self._taps, self._scaling)
+    def _prepared(self, features: Bytes) -> FeatureScaling:
+        return FeatureScaling.fit(features, self._shape, self._taps, self._scaling)
 
     def batch_of(self, features: Bytes, targets: Targets, domains: Targets) -> Batch:
         """Return rows of a task as one batch."""
