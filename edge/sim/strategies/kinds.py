@@ -81,5 +81,6 @@ def left_out() -> dict[str, str]:
     """Return the strategies that this installation cannot begin, with the reason."""
     if find_spec("torch") is not None:
         return {}
-    reason = f"it is trained with torch, which is not installed: {install_command('grow')}"
-    return dict.fromkeys(_TRAINED_WITH_TORCH, reason)
+    missing = f"with torch, which is not installed: {install_command('grow')}"
+    trained = dict.fromkeys(_TRAINED_WITH_TORCH, f"it is trained {missing}")
+    return {"auricle": f"it grows adaptors {missing}"} | trained

@@ -70,8 +70,11 @@ class ReplayMemory:
         )
 
     def without(self, gone: Targets) -> Self:
-        """Return a memory without the rows of some targets."""
-        return self.select(np.flatnonzero(~np.isin(self.targets, gone)))
+        """Return a memory without the rows of some targets, and with no score for them."""
+        made = self.select(np.flatnonzero(~np.isin(self.targets, gone)))
+        if made.logits.size:
+            made.logits[:, gone] = 0
+        return made
 
 
 def kept_rows(

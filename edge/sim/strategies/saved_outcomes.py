@@ -17,6 +17,12 @@ from .trial import StrategyOutcome
 OUTCOME_FORMAT: Final = 1
 """Part of each outcome's key: raised when the meaning of an outcome changes."""
 
+EDGE: Final = Path(__file__).parents[2]
+"""The folder of the package."""
+
+LEARNING: Final = ("core", "growth", "../hdc", "../nas")
+"""Folders whose code the runtime learns with."""
+
 
 class SavedOutcomes:
     """The outcomes of a comparison, a file each, named by what they depend on: the scenario but
@@ -91,11 +97,12 @@ def digest_stream(stream: TaskStream) -> bytes:
 
 @lru_cache(maxsize=1)
 def _version() -> str:
-    """Return the installed version and a digest of this folder's source: a strategy that was
+    """Return the installed version and a digest of the source that strategies run: one that was
     changed runs again."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
+    for folder in (Path(__file__).parent, *(EDGE / name for name in LEARNING)):
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.read_bytes())
     try:
         installed = version("auricle")
     except PackageNotFoundError:

@@ -324,3 +324,17 @@ def test_ranpac_with_a_given_penalty_is_ridge_on_projected_rows():
     gram += 0.2 * np.trace(gram) / 30 * np.eye(30)
     weights = np.linalg.solve(gram, centred.T @ (wanted - wanted.mean(axis=0)))
     assert np.allclose(strategy.weights[:-1], weights, atol=1e-3)
+
+
+def test_replayed_scores_keep_nothing_of_an_ended_label():
+    """DER++ pulls no row towards what an ended label meant."""
+    random = np.random.default_rng(0)
+    strategy = ExperienceReplay(StreamShape(spans=((0, 8),), labels=3, domains=1), 0, outputs=0.5)
+    rows, targets = random.integers(0, 255, (60, 8), dtype=np.uint8), np.repeat([0, 1], 30)
+    strategy.learn(LabelledPart(rows, targets, np.zeros(60, np.int64)))
+    assert strategy.memory.logits[:, 0].any()
+    none = np.zeros(0, np.int64)
+    strategy.learn(LabelledPart(rows[:0], none, none), frozenset({0}))
+    assert len(strategy.memory) == 30
+    assert not strategy.memory.logits[:, 0].any()
+    assert strategy.memory.logits[:, 1].any()
