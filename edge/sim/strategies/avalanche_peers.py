@@ -137,7 +137,7 @@ class _Process:
     def order(self, what: str, arrays: Arrays, **settings: float) -> dict[str, NDArray[Any]]:
         """Have an order carried out; return the arrays of its answer, none for `learn`."""
         given, into = (Path(self._folder.name) / f"{name}.npz" for name in ("given", "into"))
-        np.savez(given, **dict(arrays))
+        np.savez(given, allow_pickle=False, **arrays)
         self._say({"do": what, "file": str(given), "into": str(into), **settings})
         if what == "learn":
             return {}
