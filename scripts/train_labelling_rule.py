@@ -23,7 +23,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import datasets  # type: ignore[import-untyped]
+from sklearn import datasets
 
 from edge.core.labelling import CONTEXTS, FEATURES, LabellingPool, PolicyState, PoolSpace
 
@@ -317,8 +317,8 @@ class Trainer:
         for share, (name, losses) in zip(force / force.sum(), self._losses.items(), strict=True):
             worse = np.exp(SHARPENED * (losses - losses.max()))
             count = min(DRAWN, len(losses))
-            at = self._random.choice(len(losses), count, replace=False, p=worse / worse.sum())
-            chosen += [(float(share) / count, name, int(one)) for one in at]
+            drawn = self._random.choice(len(losses), count, replace=False, p=worse / worse.sum())
+            chosen += [(float(share) / count, name, int(one)) for one in drawn]
         slope = np.zeros_like(self.weights)
         for _ in range(PAIRS):
             noise = self._random.normal(size=self.weights.shape).astype(np.float32)

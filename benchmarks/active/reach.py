@@ -62,8 +62,8 @@ class LabellingTrial:
         rule = LABELLING_RULES[name](seed)
         labelled: list[int] = []
         waiting: list[int] = []
-        names, answers = (), self.first
-        found = []
+        names: tuple[str, ...] = ()
+        answers, found = self.first, []
         for size in budgets(len(self.label)):
             columns = {one: column for column, one in enumerate(names)}
             while len(labelled) < size:
@@ -124,11 +124,11 @@ def known_answers(others: FactBatch, levels: Levels) -> Iterator[Floats]:
     for name in names[np.argsort(-counts, kind="stable")]:
         own = np.flatnonzero(domains == name)
         rest = np.flatnonzero(domains != name)
-        parts = [
+        first, second = (
             batch_of(others.features[at], np.array(others.labels)[at], domains[at], at)
             for at in (own, rest)
-        ]
-        yield np.asarray(fit_adaptor(*parts).answer(levels))
+        )
+        yield np.asarray(fit_adaptor(first, second).answer(levels))
 
 
 def batch_of(levels: Levels, label: Names, domain: Names, ids: NDArray[np.intp]) -> FactBatch:

@@ -47,7 +47,8 @@ def run(data: Path | None, *, quick: bool = False, sets: Sequence[str] = ()) -> 
             continue
         needed[name] = labels_needed(known, tuple(LABELLING_RULES), 1 if quick else SEEDS)
         rows += _rows(name, needed[name], "")
-        rows += _batches(known, 1 if quick else SEEDS)
+        if known.support is not None:
+            rows += _batches(known, 1 if quick else SEEDS)
         cases += gain_cases(known, 2 if quick else DRAWS)
     developed = [one for one in cases if one.name in DEVELOPED]
     others = [one for one in cases if one.name not in DEVELOPED]
@@ -61,7 +62,8 @@ def _rows(name: str, needed: Mapping[str, float], suffix: str) -> list[Benchmark
 
 
 def _batches(known: LabelSet, seeds: int) -> list[BenchmarkRow]:
-    """Return the labels needed where they are chosen by requests of several."""
+    """Return the labels needed where they are chosen by requests of several, as in a domain that is
+    new while others are known."""
     needed = labels_needed(known, tuple(LABELLING_RULES), seeds, batch=REQUEST)
     return _rows(known.name, needed, f", {REQUEST} at once")
 

@@ -28,6 +28,7 @@ WINDOW: Final = 20
 
 Levels = NDArray[np.uint8]
 Names = NDArray[np.str_]
+Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -44,7 +45,7 @@ class LabelSet:
     support: tuple[Levels, Names, Names] | None = None
     apart: NDArray[np.bool_] | None = None
 
-    def split(self, random: np.random.Generator, pool: int, test: int) -> tuple[Levels, ...]:
+    def split(self, random: np.random.Generator, pool: int, test: int) -> tuple[Rows, Rows]:
         """Return row numbers of a pool and of test rows, at most so many each."""
         order = random.permutation(len(self.label))
         if self.apart is None:
@@ -94,7 +95,7 @@ def _cifar(data: Path | None) -> LabelSet:
 def _table(name: str, loader: str) -> Callable[[Path | None], LabelSet]:
     def load(_data: Path | None) -> LabelSet:
         package_folder("sklearn")
-        from sklearn import datasets  # type: ignore[import-untyped]
+        from sklearn import datasets
 
         values, label = getattr(datasets, loader)(return_X_y=True)
         return LabelSet(name=name, levels=_levels(values), label=label.astype(str))

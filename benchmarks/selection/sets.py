@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 
 import encoder
-from edge.sim.digits import load_optdigits
+from edge.sim import load_optdigits
 
 from ..continual.data import CIFAR, PACS, ContinualSamples, load_cifar, load_pacs, missing
 from ..ood.sets import MissingError
@@ -25,8 +26,11 @@ ELEC2_STEP: Final = 4
 ELEC2_LEARNED: Final = 0.7
 """Share of the market's time that is learned; what follows is answered."""
 
-DEVELOPMENT: Final = frozenset({"digits", "wine"})
-"""The sets on which choices were made: roots of levels as coordinates, the margin."""
+DEVELOPMENT: Final = frozenset({"breast_cancer", "cifar", "digits", "pacs", "wine"})
+"""The sets on which choices were made, pictures with seed 0 alone: roots of levels as coordinates,
+and the share of far facts.  The others confirm them."""
+CHANGED: Final = "digits_changed"
+"""The set whose labels change their meaning: reported apart, and in time order only."""
 
 
 def _pacs(data: Path | None, _seed: int) -> ContinualSamples:
@@ -43,6 +47,16 @@ def _digits(_data: Path | None, seed: int) -> ContinualSamples:
     """Return the digits of 13 writers, one after the other."""
     digits = load_optdigits()
     return _split(digits.images.reshape(len(digits), -1), digits.labels, _held(len(digits), seed))
+
+
+def _digits_changed(data: Path | None, seed: int) -> ContinualSamples:
+    """Return the digits, whose labels mean the next digit from the middle of the stream on; the
+    new meaning is asked for."""
+    found = _digits(data, seed)
+    label = found.label.copy()
+    label[found.train[len(found.train) // 2 :]] += 1
+    label[found.held] += 1
+    return replace(found, label=label % found.classes)
 
 
 def _elec2(data: Path | None, _seed: int) -> ContinualSamples:
@@ -102,5 +116,6 @@ SETS: Final[Mapping[str, Callable[[Path | None, int], ContinualSamples]]] = {
     "cifar": _cifar,
     "elec2": _elec2,
     "pacs": _pacs,
+    CHANGED: _digits_changed,
 }
 """The sets by name, with folder and seed; each raises MissingError where its data are missing."""

@@ -21,18 +21,9 @@ from edge.sim.strategies import (
 
 Key = tuple[Hashable, ...]
 
-SHARED: Final[Mapping[str, str]] = {
-    "auricle": "set",
-    "auricle, heads": "set",
-    "joint": "set",
-    "ncm": "set",
-    "ridge": "first",
-    "slda": "first",
-    "ranpac": "last",
-}
-"""What the state of a strategy depends on where each task is a domain, if not on the whole order:
-the set of tasks; also the first one, which scales the columns; or the last one, on which a penalty
-is chosen.  Floats differ by rounding."""
+SHARED: Final = frozenset({"auricle", "auricle, heads", "joint"})
+"""Strategies whose state depends on the set of tasks alone where each task is a domain; that of all
+others depends on the order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +112,8 @@ def run_course(
 ) -> list[CourseOutcome]:
     """Run one strategy with one seed through variants of one world.
 
-    share: whether states may be shared as SHARED says; prefixes always are.
+    share: whether the strategies of SHARED share the states of equal sets of tasks; the states of
+    equal beginnings always are.
     """
     first = streams[0]
     shape = StreamShape(
@@ -131,7 +123,7 @@ def run_course(
         task_given=first.task_given,
     )
     given = dict(settings or {}) | ({"grow": grow} if grow and name == "auricle" else {})
-    how = SHARED.get(name, "order") if share else "order"
+    free = share and name in SHARED
     states: dict[Key, _Known] = {}
     found = []
     for stream in streams:
@@ -143,7 +135,7 @@ def run_course(
                     seed,
                     begin=lambda: STRATEGIES[name](shape, seed, **given),
                     states=states,
-                    key=lambda names: _key(names, how),
+                    key=lambda names: (frozenset(names),) if free else names,
                     grow=grow,
                 )
             )
@@ -158,13 +150,6 @@ def run_course(
                 )
             )
     return found
-
-
-def _key(names: tuple[str, ...], how: str) -> Key:
-    if how == "order":
-        return names
-    ends: dict[str, Key] = {"set": (), "first": names[:1], "last": names[-1:]}
-    return (*ends[how], frozenset(names))
 
 
 def _run_stream(

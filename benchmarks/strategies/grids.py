@@ -51,7 +51,7 @@ GRIDS: Final[Mapping[str, Mapping[str, tuple[Any, ...]]]] = {
     "ncm": _TAPS,
     "slda": {"shrinkage": (1e-4, 1e-2, 0.1, 0.3), "scaling": SCALINGS},
     "ridge": {"penalty": (0.03, 0.1, 0.3, 1.0), "scaling": SCALINGS},
-    "ranpac": {"taps": ("final", "all"), "scaling": SCALINGS},
+    "ranpac": {"penalty": (None, 0.1, 0.3), "scaling": ("raw", "centred")},
     "aper": _ADAM,
     "lae": _ADAM,
     "mos": _ADAM,

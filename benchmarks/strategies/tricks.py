@@ -16,6 +16,8 @@ from .streams import digits, join, missing_pacs, pacs_classes, take
 TRICKS: Final = "tricks"
 SHOTS: Final = 5
 """Rows of each label of a later task: the usual five."""
+FIRST_ROWS: Final = 200
+"""Rows of each label of the first task at most: the rarest class of PACS has about as many."""
 FIRST: Final = 0.6
 """Share of the labels in the first task, with all their rows: the usual split of CIFAR-100."""
 NAMES: Final = (
@@ -70,8 +72,8 @@ def few_shot_streams(data: Path | None) -> dict[str, tuple[TaskStream, ...]]:
 
 
 def few_shot(stream: TaskStream, seed: int) -> TaskStream:
-    """Return a stream whose first task has most labels with all rows, and each later task one label
-    with five rows."""
+    """Return a stream whose first task has most labels with up to 200 rows each, and each later
+    task one label with five rows."""
     train = [task.train for task in stream.tasks]
     held = [task.test for task in stream.tasks]
     rows, tests = join(train), join(held)
@@ -81,7 +83,10 @@ def few_shot(stream: TaskStream, seed: int) -> TaskStream:
     tasks = []
     for labels in (order[:count], *([one] for one in order[count:])):
         own = np.flatnonzero(np.isin(rows.targets, labels))
-        chosen = own if len(labels) > 1 else random.choice(own, min(SHOTS, len(own)), replace=False)
+        most = FIRST_ROWS if len(labels) > 1 else SHOTS
+        chosen = np.concatenate(
+            [random.permutation(own[rows.targets[own] == one])[:most] for one in labels]
+        )
         test = np.flatnonzero(np.isin(tests.targets, labels))
         name = " ".join(stream.labels[one] for one in labels)
         tasks.append(StreamTask(name, take(rows, np.sort(chosen)), take(tests, test)))

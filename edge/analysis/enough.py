@@ -89,7 +89,7 @@ class ExpectedGain(msgspec.Struct, frozen=True):
 
 def how_much_more(learned: Learned) -> dict[str, Enough]:
     """Return by concept (domain/label) how well it is known."""
-    made = {}
+    made: dict[str, Enough] = {}
     for domain in learned.domains:
         others = tuple(one for one in learned.domains if one is not domain)
         made |= _of_domain(domain, others)

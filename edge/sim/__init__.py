@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         StrategySpec,
         load_device_scenario,
         load_scenario,
+        parse_scenario,
     )
     from .simulated_worker import Grower, SimulatedWorker
     from .simulation import SimulationReport, simulate, write_link_report, write_report
@@ -80,6 +81,7 @@ else:
                 "StrategySpec",
                 "load_device_scenario",
                 "load_scenario",
+                "parse_scenario",
             ),
             "simulated_worker": ("Grower", "SimulatedWorker"),
             "simulation": ("SimulationReport", "simulate", "write_link_report", "write_report"),
@@ -131,6 +133,7 @@ __all__ = [
     "measure_steps",
     "name_links",
     "no_faults",
+    "parse_scenario",
     "render_event_png",
     "run_link_trial",
     "run_scenario",

@@ -115,7 +115,7 @@ def test_rules_that_diversify_visit_each_cloud_first(name):
 def test_uncertain_rules_choose_the_least_certain_row(name):
     """The row with two equal best answers comes first."""
     rows, _ = clouds()
-    answers = np.tile(np.float32([1, 0, 0]), (len(rows), 1))
+    answers = np.tile(np.array([1, 0, 0], np.float32), (len(rows), 1))
     answers[17] = [0.5, 0.5, 0.5]
     assert LABELLING_RULES[name](0).choose(pool(rows, answers=answers), 1) == (17,)
 
@@ -130,7 +130,7 @@ def test_chance_follows_its_seed():
 def test_uncertain_coverage_prefers_doubtful_clouds():
     """Of two equal clouds, the one whose answers are uncertain is covered first."""
     rows, kind = clouds((20, 20))
-    answers = np.tile(np.float32([1, 0]), (len(rows), 1))
+    answers = np.tile(np.array([1, 0], np.float32), (len(rows), 1))
     answers[kind == 1] = 0.5
     (found,) = LABELLING_RULES["uncertain coverage"](0).choose(pool(rows, answers=answers), 1)
     assert kind[found] == 1

@@ -6,13 +6,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.core.config import Config
-from edge.core.events import Enrol, ForgetRequest, Relabel
+from edge.core.events import (
+    Enrol,
+    ForgetRequest,
+    Relabel,
+    Undo,
+    Undoable,
+)
 from edge.core.facts import Selector
 from edge.core.selection import SELECTORS
 from tests.properties.test_promises import Facts, Selectors, digest_of
-from tests.worlds import World
+from tests.properties.test_undo import SEEN, Actions
+from tests.worlds import World, fact, vector
 
 NAMES = st.sampled_from(list(SELECTORS))
+CAPACITIES = st.sampled_from((1, 2, 4, 16))
+"""With a margin at 16."""
 
 
 @given(Facts, st.randoms(use_true_random=False), st.integers(1, 4), NAMES)
@@ -81,3 +90,32 @@ def test_corrections_into_full_concepts_stay_exact(facts, capacity, keep):
     assert max(world.ledger.concepts().values(), default=0) <= capacity
     assert not any(label == "a" for _, label in world.ledger.concepts())
     assert world.runtime.digest() == world.derived()
+
+
+@settings(max_examples=60)
+@given(Facts, Actions, CAPACITIES, NAMES)
+def test_an_undo_brings_back_what_was_evicted(facts, action, capacity, keep):
+    """After an undo, facts, evictions and digest are those before the action, for any selector."""
+    config = Config(facts_per_concept=capacity, keep=keep, window=2, false_alarm_rate=0.3)
+    world = World(config=config)
+    world.feed(Enrol(tuple(facts)))
+    for number in range(SEEN):
+        world.observe(vector(100 + number), number)
+    before = (world.ledger.facts(), world.ledger.evictions(), world.runtime.digest())
+    world.feed(Undoable(action, "a", 5))
+    world.feed(Undo("a", 6))
+    assert (world.ledger.facts(), world.ledger.evictions(), world.runtime.digest()) == before
+
+
+@settings(max_examples=30)
+@given(CAPACITIES, NAMES)
+def test_what_stays_survives_a_crash(capacity, keep):
+    """A device that ends between two messages finds the same facts, and goes on as one that did
+    not."""
+    worlds = [World(config=Config(facts_per_concept=capacity, keep=keep)) for _ in range(2)]
+    for number in range(24):
+        for world in worlds:
+            world.feed(Enrol((fact(f"f{number:02}", at=number % 7, seed=number),)))
+        worlds[0].crash()
+    assert worlds[0].ledger.facts() == worlds[1].ledger.facts()
+    assert worlds[0].runtime.digest() == worlds[1].runtime.digest()

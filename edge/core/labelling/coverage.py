@@ -72,7 +72,7 @@ class Cover:
     def missing(self) -> Floats:
         """How much a label of each row would add to the similarity of each other row to its nearest
         labelled row: [n, n], the candidates first."""
-        return np.maximum(self._kernel - self._covered, 0)
+        return np.asarray(np.maximum(self._kernel - self._covered, 0))
 
 
 def of_largest(values: Floats) -> Floats:

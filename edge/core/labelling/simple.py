@@ -35,8 +35,7 @@ class SmallestMargin:
 
 
 class LargestEntropy:
-    """The largest entropy of the answers (Settles 2009, "Active learning literature survey",
-    section 3.1)."""
+    """The largest entropy of the answers (Settles 2009, "Active learning literature survey")."""
 
     def __init__(self, seed: int = 0) -> None:
         """seed: of the first choices, by chance, before any answers."""
@@ -49,7 +48,7 @@ class LargestEntropy:
 
 class FarthestRows:
     """Greedy k-centres (Sener & Savarese 2018, "Active learning for convolutional neural networks:
-    a core-set approach", algorithm 1), in the space of the features."""
+    a core-set approach"), in the space of the features."""
 
     def __init__(self, seed: int = 0) -> None:
         """seed: of the first row."""

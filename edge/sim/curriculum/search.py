@@ -73,7 +73,7 @@ def search_worlds(
     try:
         for name in teachers:
             teacher = TEACHERS[name](len(PARAMETERS), seed)
-            lines.append(_search(base, runner, teacher, name, episodes, progress))
+            lines.append(_search(base, runner, teacher, name, episodes, progress=progress))
     finally:
         runner.close()
     files = () if out is None else _write(base, lines, seed, out)

@@ -1,6 +1,7 @@
 """Low-rank adapters over frozen features, trained with torch, and the strategies that hold one for
 the first task (APER) or two that follow each other (LAE)."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -91,15 +92,14 @@ def descend(
                 value = loss(order[at : at + BATCH])
                 if value.requires_grad:
                     found = torch.autograd.grad(value, leaves, allow_unused=True)
-                    rule.step(
-                        [
-                            # torch declares no None, which it returns for unused leaves.
-                            torch.zeros_like(leaf) if one is None else one  # type: ignore[redundant-expr]
-                            for leaf, one in zip(leaves, found, strict=True)
-                        ]
-                    )
+                    rule.step([_or_zeros(*pair) for pair in zip(found, leaves, strict=True)])
                 if stepped is not None:
                     stepped()
+
+
+def _or_zeros(gradient: Tensor | None, leaf: Tensor) -> Tensor:
+    """Return a gradient, or zeros for a leaf that the loss does not use."""
+    return torch.zeros_like(leaf) if gradient is None else gradient
 
 
 class AdapterStrategy(MaskedStrategy):
@@ -113,7 +113,7 @@ class AdapterStrategy(MaskedStrategy):
         rate: float = 1e-3,
         epochs: int = EPOCHS,
         taps: Taps = "all",
-        scaling: Scaling = "standard",
+        scaling: Scaling = "centred",
     ) -> None:
         super().__init__(shape, seed)
         self._rate, self._epochs = rate, epochs
@@ -127,9 +127,9 @@ class AdapterStrategy(MaskedStrategy):
         return self._mask_bytes + (2 * self._columns + self._numbers) * FLOAT
 
     @property
+    @abstractmethod
     def _numbers(self) -> int:
         """Numbers that adapters, heads and prototypes have at most."""
-        raise NotImplementedError
 
     def rows_of(self, features: Bytes) -> Floats:
         """Return prepared rows float32 [n, columns]."""
@@ -159,7 +159,7 @@ class AdaptAndMerge(AdapterStrategy):
         rate: float = 1e-3,
         epochs: int = EPOCHS,
         taps: Taps = "all",
-        scaling: Scaling = "standard",
+        scaling: Scaling = "centred",
     ) -> None:
         super().__init__(shape, seed, rate=rate, epochs=epochs, taps=taps, scaling=scaling)
         self.adapter: LowRank | None = None
@@ -196,7 +196,7 @@ class AdaptAndMerge(AdapterStrategy):
         assert self.adapter is not None  # a task with rows was learned
         return np.concatenate([rows, self.adapter(rows)], axis=1)
 
-    def _scores(self, features: Bytes) -> Floats:
+    def _scored(self, features: Bytes, _domains: Targets | None) -> Floats:
         return unit_rows(self._merged(self.rows_of(features))) @ unit_rows(self.sums).T
 
     def _end(self, gone: Targets) -> None:
@@ -219,7 +219,7 @@ class LearnAccumulateEnsemble(AdapterStrategy):
         rate: float = 1e-3,
         epochs: int = EPOCHS,
         taps: Taps = "all",
-        scaling: Scaling = "standard",
+        scaling: Scaling = "centred",
     ) -> None:
         super().__init__(shape, seed, rate=rate, epochs=epochs, taps=taps, scaling=scaling)
         self._keep = keep

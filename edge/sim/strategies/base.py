@@ -154,14 +154,10 @@ class MaskedStrategy(ABC):
     def _learn(self, part: LabelledPart) -> None:
         """Learn a task that has rows."""
 
-    def _scored(self, features: Bytes, _domains: Targets | None) -> Floats:
+    @abstractmethod
+    def _scored(self, features: Bytes, domains: Targets | None) -> Floats:
         """Return a score for every label [n, labels]; those that may not be answered are
         ignored."""
-        return self._scores(features)
-
-    def _scores(self, features: Bytes) -> Floats:
-        """Return the scores of a strategy that does not look at domains."""
-        raise NotImplementedError
 
     def _end(self, gone: Targets) -> None:  # noqa: B027 - most have nothing else to drop
         """Drop what is kept of labels that ended."""

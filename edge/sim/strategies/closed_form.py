@@ -1,5 +1,6 @@
 """Strategies in closed form, from sums: NCM, streaming LDA, streaming ridge and RanPAC."""
 
+from abc import abstractmethod
 from typing import Final
 
 import numpy as np
@@ -33,9 +34,9 @@ class ClosedForm(MaskedStrategy):
         return self._mask_bytes + (2 * self._columns + self._numbers) * FLOAT
 
     @property
+    @abstractmethod
     def _numbers(self) -> int:
         """Numbers that the sums and the weights have."""
-        raise NotImplementedError
 
     def _learn(self, part: LabelledPart) -> None:
         if self._preparation is None:
@@ -44,8 +45,9 @@ class ClosedForm(MaskedStrategy):
             )
         self._add(self.rows_of(part.features), part.targets)
 
+    @abstractmethod
     def _add(self, rows: Floats, targets: Targets) -> None:
-        raise NotImplementedError
+        """Add the rows of a task to the sums."""
 
     def rows_of(self, features: Bytes) -> Floats:
         """Return rows float32 [n, columns], after all transforms."""
@@ -59,7 +61,7 @@ class NearestMean(ClosedForm):
     sum."""
 
     def __init__(
-        self, shape: StreamShape, seed: int, *, taps: Taps = "final", scaling: Scaling = "raw"
+        self, shape: StreamShape, seed: int, *, taps: Taps = "final", scaling: Scaling = "centred"
     ) -> None:
         super().__init__(shape, seed, taps=taps, scaling=scaling)
         self.sums = np.zeros((shape.labels, self._columns), np.float32)
@@ -71,7 +73,7 @@ class NearestMean(ClosedForm):
     def _add(self, rows: Floats, targets: Targets) -> None:
         self.sums += one_hot(targets, self._shape.labels).T @ rows
 
-    def _scores(self, features: Bytes) -> Floats:
+    def _scored(self, features: Bytes, _domains: Targets | None) -> Floats:
         return unit_rows(self.rows_of(features)) @ unit_rows(self.sums).T
 
     def _end(self, gone: Targets) -> None:
@@ -136,7 +138,7 @@ class StreamingLda(ClosedForm):
         self.weights[:-1] = solved
         self.weights[-1] = -0.5 * np.einsum("ij,ji->i", self.means, solved)
 
-    def _scores(self, features: Bytes) -> Floats:
+    def _scored(self, features: Bytes, _domains: Targets | None) -> Floats:
         return np.asarray(self.rows_of(features) @ self.weights[:-1] + self.weights[-1], np.float32)
 
     def _end(self, gone: Targets) -> None:
@@ -157,9 +159,9 @@ class StreamingRidge(ClosedForm):
         shape: StreamShape,
         seed: int,
         *,
-        penalty: float = 0.3,
+        penalty: float = 0.1,
         taps: Taps = "all",
-        scaling: Scaling = "standard",
+        scaling: Scaling = "raw",
     ) -> None:
         super().__init__(shape, seed, taps=taps, scaling=scaling)
         self._penalty = penalty
@@ -198,7 +200,7 @@ class StreamingRidge(ClosedForm):
         )
         self.weights[-1] = usual - mean @ self.weights[:-1]
 
-    def _scores(self, features: Bytes) -> Floats:
+    def _scored(self, features: Bytes, _domains: Targets | None) -> Floats:
         return np.asarray(self.rows_of(features) @ self.weights[:-1] + self.weights[-1], np.float32)
 
     def _end(self, gone: Targets) -> None:
@@ -211,7 +213,7 @@ class RanPac(StreamingRidge):
     """RanPAC (McDonnell et al. 2023) without first-session tuning: ReLU of
     a fixed random projection, then ridge regression from running sums; the penalty is the one with
     the smallest squared error on the last fifth of each new task (the authors'
-    `optimise_ridge_parameter`).
+    `optimise_ridge_parameter`), or one that is given, relative as that of the streaming ridge.
     """
 
     def __init__(
@@ -220,11 +222,11 @@ class RanPac(StreamingRidge):
         seed: int,
         *,
         width: int = WIDTH,
+        penalty: float | None = None,
         taps: Taps = "all",
         scaling: Scaling = "raw",
     ) -> None:
-        self._width = width
-        super().__init__(shape, seed, taps=taps, scaling=scaling)
+        super().__init__(shape, seed, penalty=penalty or 0.0, taps=taps, scaling=scaling)
         drawn = self.random.standard_normal((self._columns, width))
         self.projection = drawn.astype(np.float32)
         self._begin(width)
@@ -238,6 +240,9 @@ class RanPac(StreamingRidge):
         return np.asarray(np.maximum(super().rows_of(features) @ self.projection, 0), np.float32)
 
     def _add(self, rows: Floats, targets: Targets) -> None:
+        if self._penalty:
+            super()._add(rows, targets)
+            return
         order = self.random.permutation(len(rows))
         rows, wanted = rows[order], one_hot(targets[order], self._shape.labels)
         self.gram += rows.T @ rows

@@ -77,7 +77,7 @@ class BagOfTricks(AdapterStrategy):
         tricks: Tricks | None = None,
         rate: float = 1e-3,
         epochs: int = EPOCHS,
-        scaling: Scaling = "standard",
+        scaling: Scaling = "centred",
     ) -> None:
         self._tricks = tricks or DEFAULT_TRICKS
         taps: Taps = "all" if self._tricks.wide else "final"
@@ -100,7 +100,7 @@ class BagOfTricks(AdapterStrategy):
         adapted = unit_rows(self.adapter(rows))
         self.sums += one_hot(part.targets, self._shape.labels).T @ adapted
 
-    def _scores(self, features: Bytes) -> Floats:
+    def _scored(self, features: Bytes, _domains: Targets | None) -> Floats:
         assert self.adapter is not None  # a task with rows was learned
         return unit_rows(self.adapter(self.rows_of(features))) @ unit_rows(self.sums).T
 

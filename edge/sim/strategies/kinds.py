@@ -16,7 +16,7 @@ from .closed_form import NearestMean, RanPac, StreamingLda, StreamingRidge
 from .product import RuntimeStrategy
 from .regularised import ElasticWeights, LearningWithoutForgetting, SynapticIntelligence
 from .strategy import Strategy, StreamShape
-from .trained import JointTraining, NaiveFineTuning, Replay
+from .trained import ExperienceReplay, JointTraining, NaiveFineTuning
 
 StrategyKind = Callable[..., Strategy]
 """Begins a strategy from the shape of a stream and a seed; its settings are keywords."""
@@ -53,12 +53,12 @@ STRATEGIES: Final[Mapping[str, StrategyKind]] = {
     "auricle, heads": partial(RuntimeStrategy, growth=False),
     "naive": NaiveFineTuning,
     "naive, refresh": partial(NaiveFineTuning, refresh=REFRESH),
-    "replay": Replay,
-    "replay, refresh": partial(Replay, refresh=REFRESH),
-    "replay, balanced": partial(Replay, choice="balanced"),
-    "replay, selected": partial(Replay, choice=partial(selected_rows, "herding")),
-    "replay, adaptive": partial(Replay, choice=partial(selected_rows, "adaptive")),
-    "der++": partial(Replay, outputs=0.5),
+    "replay": ExperienceReplay,
+    "replay, refresh": partial(ExperienceReplay, refresh=REFRESH),
+    "replay, balanced": partial(ExperienceReplay, choice="balanced"),
+    "replay, selected": partial(ExperienceReplay, choice=partial(selected_rows, "herding")),
+    "replay, adaptive": partial(ExperienceReplay, choice=partial(selected_rows, "adaptive")),
+    "der++": partial(ExperienceReplay, outputs=0.5),
     "ewc": ElasticWeights,
     "ewc, refresh": partial(ElasticWeights, refresh=REFRESH),
     "si": SynapticIntelligence,

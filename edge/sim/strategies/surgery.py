@@ -79,7 +79,7 @@ class ModelSurgery(AdapterStrategy):
         rate: float = 1e-3,
         epochs: int = EPOCHS,
         taps: Taps = "all",
-        scaling: Scaling = "standard",
+        scaling: Scaling = "centred",
     ) -> None:
         super().__init__(shape, seed, rate=rate, epochs=epochs, taps=taps, scaling=scaling)
         self.merging = merge
@@ -181,16 +181,17 @@ class ModelSurgery(AdapterStrategy):
         task = classes.tasks[self.frozen_scores(rows).argmax(axis=1)]
         logits = np.zeros((len(rows), len(classes.labels)), np.float32)
         moving = np.arange(len(rows))
-        for _ in range(ROUNDS_MAX):
+        for turn in range(ROUNDS_MAX):
             for one in np.unique(task[moving]):
                 at = moving[task[moving] == one]
                 adapted = self.adapters[one](rows[at])
                 logits[at] = adapted @ classes.head[:-1] + classes.head[-1]
             named = classes.tasks[logits[moving].argmax(axis=1)]
-            moving = moving[named != task[moving]]
-            if not len(moving):
+            elsewhere = named != task[moving]
+            moving, named = moving[elsewhere], named[elsewhere]
+            if not len(moving) or turn == ROUNDS_MAX - 1:
                 break
-            task[moving] = classes.tasks[logits[moving].argmax(axis=1)]
+            task[moving] = named
         return task, logits
 
     def frozen_scores(self, rows: Floats) -> Floats:

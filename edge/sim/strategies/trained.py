@@ -167,14 +167,14 @@ class NaiveFineTuning(MaskedStrategy):
     def finish(self, _task: Batch, _part: LabelledPart) -> None:
         """Note what later tasks need of this one."""
 
-    def _scores(self, features: Bytes) -> Floats:
+    def _scored(self, features: Bytes, _domains: Targets | None) -> Floats:
         return self.rows_of(features) @ self.weights
 
     def _end(self, gone: Targets) -> None:
         self.weights[:, gone] = 0
 
 
-class Replay(NaiveFineTuning):
+class ExperienceReplay(NaiveFineTuning):
     """Replay: each step also descends on as many rows of a memory of earlier tasks.
 
     choice: random (Chaudhry et al. 2019, reservoir sampling), balanced by label, or a selector.

@@ -152,7 +152,7 @@ def test_without_rows_there_is_no_summary():
 
 
 def test_few_shot_streams_have_one_full_task():
-    """The first task has most labels with all rows; each later one a label with five rows."""
+    """The first task has most labels; each later one a label with five rows."""
     stream = TaskStream(
         world="toy",
         variant="v",

@@ -17,6 +17,7 @@ from tests.homes import run
 from tests.worlds import vector
 
 CAPACITY, SHOWN = 6, 16
+STDIN = '[streams.line]\nsource = "stdin"\n'
 
 
 def set_keep(home: Path, keep: str) -> None:
@@ -31,25 +32,23 @@ def set_keep(home: Path, keep: str) -> None:
 def test_a_daemon_keeps_what_the_setting_says(tmp_path: Path, keep: str):
     """Of labels given to a running daemon, a full concept keeps those that its selector names; a
     kill and a restart find the same facts, and the knowledge is derived from them."""
-    home = daemon_home(tmp_path / "home")
+    home = daemon_home(tmp_path / "home", STDIN)
     set_keep(home, keep)
     daemon = Process(home)
     rows = [vector(number) for number in range(SHOWN)]
+    shown: list[str] = []
     for number, row in enumerate(rows):
         values = [int(value) for value in row]
-        daemon.say(
-            json.dumps({"id": f"o{number}", "values": values, "captured_at_ns": 100 + number})
-        )
+        daemon.say(json.dumps({"values": values, "captured_at_ns": 100 + number}))
     for _ in rows:
-        while daemon.hear()["schema"] != "auricle/v1/decision":
+        while (message := daemon.hear())["schema"] != "auricle/v1/decision":
             continue
-    labels = [
-        {"observation_id": f"o{number}", "label": "a", "domain": "hall"} for number in range(SHOWN)
-    ]
+        shown.append(message["observation_id"])
+    labels = [{"observation_id": name, "label": "a", "domain": "hall"} for name in shown]
     answer = send_to_daemon(home, {"verb": "label-many", "id": "l1", "labels": labels})
     daemon.kill()
-    pool = FactPool(np.array(rows), rank_ids(f"o{number}" for number in range(SHOWN)))
-    kept = {f"o{row}" for row in keep_rows(keep, pool, CAPACITY).tolist()}
+    pool = FactPool(np.array(rows), rank_ids(shown))
+    kept = {shown[row] for row in keep_rows(keep, pool, CAPACITY).tolist()}
     assert answer["body"]["labelled"] == len(kept) == CAPACITY
     with Home(home) as opened:
         found = {name for batch in opened.store.batches("hall") for name in batch.ids}
@@ -63,7 +62,7 @@ def test_a_misspelt_selector_is_refused_with_the_nearest(tmp_path: Path):
     home = daemon_home(tmp_path / "home")
     Process(home).stop()
     set_keep(home, "coverge")
-    refused = run("status", "--home", home)
+    refused = run("inspect", "--home", home)
     assert refused.exit_code != 0
     assert "coverge" in refused.output
     assert "did you mean 'coverage'?" in refused.output

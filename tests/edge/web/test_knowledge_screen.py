@@ -209,9 +209,12 @@ def test_a_domain_with_a_hostile_name_is_renamed(seen):
 
 
 def test_enough_is_answered(seen):
-    """The question whether enough is labelled names each concept and what more labels give."""
+    """The question whether enough is labelled names each concept, and what the next labels of each
+    domain gain."""
     seen.goto("label")
     seen.page.get_by_role("link", name="Have I labelled enough?").click()
     row = seen.page.get_by_role("row", name="hall/ok")
     row.wait_for(timeout=60_000)
     assert "examples" in row.inner_text()
+    gains = seen.page.get_by_role("list", name="Expected gain of more labels").inner_text()
+    assert "hall: " in gains

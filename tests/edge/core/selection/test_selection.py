@@ -49,7 +49,8 @@ def test_herding_equals_its_definition_in_floats():
     rows = np.random.default_rng(1).integers(0, 256, (25, 6)).astype(np.uint8)
     pool = FactPool(rows, rank_ids(map(str, range(25))))
     points = pool.coordinates.astype(float)
-    mean, chosen = points.mean(axis=0), []
+    mean = points.mean(axis=0)
+    chosen: list[int] = []
     for number in range(1, 9):
         free = [row for row in range(25) if row not in chosen]
         away = [

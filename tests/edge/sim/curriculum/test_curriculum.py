@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -172,15 +173,13 @@ def test_the_command_line_keeps_found_worlds_that_run(
     of them, and a second search finds the same."""
     from edge.sim.curriculum import search
 
-    monkeypatch.setattr(search, "EPISODES", 6)
     monkeypatch.setattr(search, "CLIFF", 0.02)
     monkeypatch.setattr(search, "NEIGHBOURS", 1.0)
     scenario = tmp_path / "scenario.toml"
     scenario.write_text(scenario_text(base), "utf-8")
     arguments = ("simulate", scenario, "--curriculum", "--seed", "3", "--json", "--out")
-    monkeypatch.setattr(
-        search.search_worlds, "__kwdefaults__", {"episodes": 6, "teachers": ("random",)}
-    )
+    few = partial(search_worlds, episodes=4, teachers=("random",))
+    monkeypatch.setattr("edge.sim.curriculum.search_worlds", few)
     first = cli(*arguments, tmp_path / "one")
     assert first.exit_code == 0, first.output
     found = json.loads(first.output)
@@ -190,7 +189,7 @@ def test_the_command_line_keeps_found_worlds_that_run(
     ran = cli("simulate", found["worlds"][0], "--seed", "3", "--out", tmp_path / "run")
     assert ran.exit_code == 0, ran.output
     content = json.loads((tmp_path / "one" / "curriculum.json").read_text("utf-8"))
-    assert len(content["curricula"][0]["worlds"]) == 6
+    assert len(content["curricula"][0]["worlds"]) == 4
 
 
 def test_a_search_needs_a_scenario_that_runs_a_device(tmp_path: Path) -> None:

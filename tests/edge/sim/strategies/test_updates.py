@@ -16,7 +16,7 @@ from edge.sim.strategies.regularised import (
     SynapticIntelligence,
 )
 from edge.sim.strategies.strategy import LabelledPart, StreamShape
-from edge.sim.strategies.trained import Batch, NaiveFineTuning, Replay
+from edge.sim.strategies.trained import Batch, ExperienceReplay, NaiveFineTuning
 
 COLUMNS, LABELS = 6, 4
 SHAPE = StreamShape(spans=((0, COLUMNS),), labels=LABELS, domains=1)
@@ -229,7 +229,7 @@ def test_a_selector_chooses_what_is_kept():
 
 def test_der_pulls_to_the_scores_that_a_row_had():
     """With scores kept far above today's, the replayed gradient lifts all scores."""
-    strategy = learned(Replay, (0, 1), outputs=1.0)
+    strategy = learned(ExperienceReplay, (0, 1), outputs=1.0)
     strategy.replayed = task_of(strategy, part(0, 1))
     strategy.memory.logits[:] = 50.0
     strategy.outputs = 0.0
@@ -243,7 +243,7 @@ def test_der_pulls_to_the_scores_that_a_row_had():
 
 def test_prototypes_are_means_and_answers_cosines():
     """The nearest mean by cosine is answered, also for a label that comes in two tasks."""
-    strategy = learned(NearestMean, (0, 1), (1, 2))
+    strategy = learned(NearestMean, (0, 1), (1, 2), scaling="raw")
     rows = [part(0, 1), part(1, 2)]
     features = np.concatenate([one.features for one in rows]).astype(np.float64)
     targets = np.concatenate([one.targets for one in rows])
@@ -310,3 +310,17 @@ def test_ranpac_projects_and_rectifies():
     expected = np.maximum(shown / np.float32(255) @ strategy.projection, 0)
     assert np.allclose(strategy.rows_of(shown), expected, atol=1e-5)
     assert not np.array_equal(strategy.projection, other.projection)
+
+
+def test_ranpac_with_a_given_penalty_is_ridge_on_projected_rows():
+    """With a penalty, the weights are those of centred ridge regression on the projected rows."""
+    strategy = RanPac(SHAPE, 1, width=30, penalty=0.2)
+    given = part(0, 1)
+    strategy.learn(given)
+    rows = strategy.rows_of(given.features).astype(np.float64)
+    wanted = one_hot(given.targets, LABELS)
+    centred = rows - rows.mean(axis=0)
+    gram = centred.T @ centred
+    gram += 0.2 * np.trace(gram) / 30 * np.eye(30)
+    weights = np.linalg.solve(gram, centred.T @ (wanted - wanted.mean(axis=0)))
+    assert np.allclose(strategy.weights[:-1], weights, atol=1e-3)
