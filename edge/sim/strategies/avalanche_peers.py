@@ -25,7 +25,7 @@ from ...extras import install_command
 from .base import MaskedStrategy, Preparation
 from .kinds import StrategyKind
 from .memory import CAPACITY
-from .strategy import Bytes, Floats, LabelledPart, StreamShape
+from .strategy import Bytes, Floats, LabelledPart, StreamShape, Targets
 from .trained import BATCH, DECAY, EPOCHS, MOMENTUM, RATE_SCALE
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -80,7 +80,7 @@ class AvalancheStrategy(MaskedStrategy):
         self._process.order("learn", arrays, step=RATE * RATE_SCALE / energy)
         self.cpu_s_elsewhere = self._process.cpu_s
 
-    def _scores(self, features: Bytes) -> Floats:
+    def _scored(self, features: Bytes, _domains: Targets | None) -> Floats:
         assert self._process is not None  # a task was learned
         assert self._preparation is not None
         found = self._process.order("answer", {"rows": self._preparation(features)})
@@ -137,7 +137,7 @@ class _Process:
     def order(self, what: str, arrays: Arrays, **settings: float) -> dict[str, NDArray[Any]]:
         """Have an order carried out; return the arrays of its answer, none for `learn`."""
         given, into = (Path(self._folder.name) / f"{name}.npz" for name in ("given", "into"))
-        np.savez(given, **dict(arrays))
+        np.savez(given, allow_pickle=False, **arrays)
         self._say({"do": what, "file": str(given), "into": str(into), **settings})
         if what == "learn":
             return {}
