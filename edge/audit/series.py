@@ -81,20 +81,24 @@ def receipt_finding(
     forgot: Callable[[str, int], bool],
     forgotten: Sequence[Mapping[str, Any]],
 ) -> Finding:
-    """Compare the series of a receipt with twins of their kept samples, none of which may lie in a
-    forgotten time.  forgot: returns whether samples of a stream at a time were forgotten.
+    """Compare the series of a receipt with twins of their kept samples.  No kept sample of any
+    series may lie in a forgotten time.  forgot: returns whether samples of a stream at a time were forgotten.
     forgotten: the series of the receipt, as plain data."""
     kept, states = keep_series(tracker), _states(tracker)
     ordered = sorted(forgotten, key=lambda one: (-int(one["samples"]), str(one["stream"])))
-    results, left = list[bool | None](), 0
+    left = sum(
+        forgot(name, at)
+        for name, one in kept.items()
+        for block in one.samples
+        for at in block.times().tolist()
+    )
+    results = list[bool | None]()
     for one in ordered[:COMPARED_MAX]:
         name = str(one["stream"])
         if name not in kept:
             # Nothing is kept of it, so nothing can differ.
             results.append(name not in states)
             continue
-        times = (at for block in kept[name].samples for at in block.times().tolist())
-        left += sum(forgot(name, at) for at in times)
         twin = twin_state(tracker, name, kept[name], None)
         results.append(None if twin is None else same_state(states.get(name, {}), twin))
     count = sum(int(one["samples"]) for one in ordered)

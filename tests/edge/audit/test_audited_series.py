@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge.audit.audit import audit_receipt, rehearse
-from edge.audit.series import keep_series, rehearsed_finding
+from edge.audit.series import keep_series, receipt_finding, rehearsed_finding
 from edge.core.errors import ConfigError
 from edge.core.events import ForgetRequest, Observation
 from edge.core.facts import Selector
@@ -125,6 +125,14 @@ def test_a_series_that_starts_again_equals_a_twin_of_the_kept_samples(tmp_path: 
         assert [one.outcome for one in matched] == ["restarted"]
         other.forget(HOUR)
         assert rehearsed_finding(other, kept, HOUR, matched).outcome == "holds"
+
+
+def test_a_kept_sample_of_a_forgotten_time_is_found(tmp_path: Path) -> None:
+    """In any series, also in one that the receipt does not name."""
+    with Home(metered_home(tmp_path)) as home:
+        found = receipt_finding(home.runtime.series, lambda name, at: at == 5 * SECOND_NS, ())
+    assert found.outcome == "fails"
+    assert "1 kept sample" in found.text
 
 
 def test_a_request_that_matches_nothing_is_refused(tmp_path: Path) -> None:
