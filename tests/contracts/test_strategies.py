@@ -262,12 +262,12 @@ def test_no_two_entries_of_the_table_are_one_strategy():
 
 
 def test_without_torch_trained_adapters_are_left_out(monkeypatch):
-    """Without torch, those that train adapters are named with the command that adds it and raise a
-    clear error; all others, the runtime among them, begin and learn."""
+    """Without torch, those that train adapters or grow them are named with the command that adds
+    it, and those that need it raise a clear error; all others begin and learn."""
     monkeypatch.setattr("edge.sim.strategies.kinds.find_spec", lambda _name: None)
     monkeypatch.setattr("edge.sim.strategies.product.find_spec", lambda _name: None)
     missing = left_out()
-    assert set(missing) == {"aper", "lae", "mos", "tricks"}
+    assert set(missing) == {"auricle", "aper", "lae", "mos", "tricks"}
     assert all("[grow]" in reason for reason in missing.values())
     with pytest.raises(ConfigError, match="torch, which is not installed"):
         STRATEGIES["aper"](SHAPE, 1)

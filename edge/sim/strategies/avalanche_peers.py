@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...extras import install_command
-from .base import MaskedStrategy, Preparation
+from .base import FeatureScaling, MaskedStrategy
 from .kinds import StrategyKind
 from .memory import CAPACITY
 from .strategy import Bytes, Floats, LabelledPart, StreamShape, Targets
@@ -54,7 +54,7 @@ class AvalancheStrategy(MaskedStrategy):
     def __init__(self, shape: StreamShape, seed: int, *, strategy: str) -> None:
         super().__init__(shape, seed)
         self._strategy = strategy
-        self._preparation: Preparation | None = None
+        self._scaling: FeatureScaling | None = None
         self._process: _Process | None = None
         self.cpu_s_elsewhere = 0.0
 
@@ -69,9 +69,9 @@ class AvalancheStrategy(MaskedStrategy):
         return super().nbytes + (self._process.nbytes if self._process else 0)
 
     def _learn(self, part: LabelledPart) -> None:
-        if self._preparation is None:
-            self._preparation = Preparation.fit(part.features, self._shape, "all", "standard")
-        rows = self._preparation(part.features)
+        if self._scaling is None:
+            self._scaling = FeatureScaling.fit(part.features, self._shape, "all", "standard")
+        rows = self._scaling(part.features)
         if self._process is None:
             self._process = _Process(self._settings(rows.shape[1]))
         # The step follows the rows of each task, as that of `naive`, whose rows have a one more.
@@ -82,8 +82,8 @@ class AvalancheStrategy(MaskedStrategy):
 
     def _scored(self, features: Bytes, _domains: Targets | None) -> Floats:
         assert self._process is not None  # a task was learned
-        assert self._preparation is not None
-        found = self._process.order("answer", {"rows": self._preparation(features)})
+        assert self._scaling is not None
+        found = self._process.order("answer", {"rows": self._scaling(features)})
         self.cpu_s_elsewhere = self._process.cpu_s
         return np.asarray(found["scores"], np.float32)
 
