@@ -34,8 +34,10 @@ PYTHON_VARIABLE: Final = "AURICLE_AVALANCHE_PYTHON"
 """Names the Python that has Avalanche."""
 PREFIX: Final = "avalanche: "
 """Begins the names of its strategies."""
-RATE: Final = 0.03
-"""As that of `naive`."""
+RATES: Final = {"naive": 0.03, "replay": 0.03, "ewc": 0.01, "si": 0.01, "slda": 0.0}
+"""As those of our own strategies of the same name; SLDA takes no steps."""
+PASSES: Final = {"naive": 1, "replay": 4, "ewc": 4, "si": 4, "slda": 1}
+"""Passes in units of EPOCHS, as those of our own."""
 STRENGTH: Final = 1.0
 """Weight of the penalty of EWC and SI.  Chosen by hand; effect not measured."""
 SHRINKAGE: Final = 0.1
@@ -77,7 +79,7 @@ class AvalancheStrategy(MaskedStrategy):
         # The step follows the rows of each task, as that of `naive`, whose rows have a one more.
         energy = float(np.square(rows).sum(axis=1).mean()) + 1
         arrays: Arrays = {"rows": rows, "targets": part.targets}
-        self._process.order("learn", arrays, step=RATE * RATE_SCALE / energy)
+        self._process.order("learn", arrays, step=RATES[self._strategy] * RATE_SCALE / energy)
         self.cpu_s_elsewhere = self._process.cpu_s
 
     def _scored(self, features: Bytes, _domains: Targets | None) -> Floats:
@@ -96,7 +98,7 @@ class AvalancheStrategy(MaskedStrategy):
             "labels": self._shape.labels,
             "momentum": MOMENTUM,
             "decay": DECAY,
-            "epochs": EPOCHS,
+            "epochs": PASSES[self._strategy] * EPOCHS,
             "batch": BATCH,
             "capacity": CAPACITY,
             "strength": STRENGTH,
