@@ -202,5 +202,6 @@ def _accuracy(strategy: Strategy, stream: TaskStream, number: int, after: int) -
         test = test.select(np.flatnonzero(current_rows(stream, number, after)))
     if not len(test):
         return math.nan
-    found = strategy.answer(test.features, test.domains).argmax(axis=1)
+    domains = test.domains if stream.task_given else None
+    found = strategy.answer(test.features, domains).argmax(axis=1)
     return float((found == test.targets).mean())

@@ -179,7 +179,8 @@ class ExperienceReplay(NaiveFineTuning):
 
     choice: random (Chaudhry et al. 2019, reservoir sampling), balanced by label, or a selector.
     outputs: weight of the squared distance to the scores that a row had when it was kept, as in
-    DER++ (Buzzega et al. 2020); 0: none.
+    DER++ (Buzzega et al. 2020); 0: none.  Other than there, scores are those at the end of a row's
+    task, one draw serves both terms, and the squares are summed over labels.
     """
 
     def __init__(  # noqa: PLR0913 - settings are keywords, and the base's are among them
