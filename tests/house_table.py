@@ -52,7 +52,7 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
         {"PIL", "joblib", "matplotlib", "msgspec", "numpy", "ray", "sklearn", "torchhd"}
     ),
     "edge/sim/strategies": frozenset(
-        {"avalanche", "matplotlib", "msgspec", "numpy", "sklearn", "torch"}
+        {"avalanche", "matplotlib", "msgspec", "numpy", "sklearn", "threadpoolctl", "torch"}
     ),
     "edge/sim/unlearning": frozenset({"msgspec", "numpy", "torch"}),
     "edge/backbone": frozenset({"numpy"}),

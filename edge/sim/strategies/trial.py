@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from .kinds import StrategyKind
 from .strategy import (
@@ -97,10 +98,11 @@ def run_strategy(name: str, kind: StrategyKind, stream: TaskStream, seed: int) -
     It learns the tasks in order and answers all test parts after each.  Where the stream gives the
     task, only labels learned in a row's domain can be its answer.  A strategy that diverges, or
     whose own process fails, gives an outcome with the reason.  Figures other than times depend on
-    the arguments alone.
+    the arguments alone.  Linear algebra runs on one thread, so that CPU seconds compare.
     """
     try:
-        return _Trial(name, kind, stream, seed).run()
+        with threadpool_limits(1):
+            return _Trial(name, kind, stream, seed).run()
     except DIVERGED as error:
         failure = f"diverged: {str(error) or type(error).__name__}"
     except ChildProcessError as error:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from edge.sim.strategies import STREAMS, LabelledPart, StrategyOutcome, run_strategy
 from tests.edge.sim.strategies.tiny_strategies import (
@@ -54,6 +55,20 @@ def test_forgetting_counts_rows_that_keep_their_meaning() -> None:
     one = outcome(unchanged=unchanged)
     assert one.forgetting == 10.0
     assert one.final == 65.0
+
+
+def test_strategies_compute_on_one_thread() -> None:
+    """CPU seconds of strategies compare: linear algebra uses one thread while they run."""
+    counts = []
+
+    class Watched(Prototypes):
+        def learn(self, part, ended=frozenset()) -> None:
+            counts.extend(one["num_threads"] for one in threadpool_info())
+            super().learn(part, ended)
+
+    with threadpool_limits(2):
+        run_strategy("watched", Watched, CLASSES, 0)
+    assert set(counts) == {1}
 
 
 def test_the_matrix_is_that_of_a_plain_loop() -> None:
