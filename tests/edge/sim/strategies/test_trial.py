@@ -59,7 +59,7 @@ def test_forgetting_counts_rows_that_keep_their_meaning() -> None:
 
 def test_strategies_compute_on_one_thread() -> None:
     """CPU seconds of strategies compare: linear algebra uses one thread while they run."""
-    counts = []
+    counts: list[int] = []
 
     class Watched(Prototypes):
         def learn(self, part, ended=frozenset()) -> None:
