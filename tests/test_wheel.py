@@ -49,6 +49,7 @@ SIZE_MAX = 8_000_000
 EXTRAS = {
     "all",
     "assets",
+    "avalanche",
     "bench",
     "bridge",
     "camera",

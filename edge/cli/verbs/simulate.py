@@ -81,6 +81,11 @@ def simulate(
             "leave out --jobs and --backend",
         )
     if unlearn:
+        if find_spec("torch") is None:
+            raise ConfigError(
+                "comparing methods of unlearning: torch is not installed",
+                f"install the extra: {install_command('grow')}",
+            )
         loaded = sim.load_device_scenario(scenario, data)
         _compare_unlearners(loaded, seeds, out, as_json=as_json)
         return
@@ -160,11 +165,6 @@ def _steps() -> Iterator[Callable[[str, int, int], None]]:
 
 def _compare_unlearners(scenario: Any, seeds: tuple[int, ...], out: Path, *, as_json: bool) -> None:
     """Show how far each method is from training again, over all requests."""
-    if find_spec("torch") is None:
-        raise ConfigError(
-            "comparing methods of unlearning: torch is not installed",
-            f"install the extra: {install_command('grow')}",
-        )
     from ...sim.unlearning import compare_unlearners
 
     with _steps() as progress:

@@ -40,6 +40,13 @@ def counts(seen: Seen) -> Any:
     return answer["body"]["counts"]
 
 
+def standing(seen: Seen) -> bool:
+    """Whether no observation arrives for a second."""
+    before = counts(seen)
+    time.sleep(1)
+    return bool(counts(seen) == before)
+
+
 def open_list(seen: Seen, path: str) -> Any:
     """Open a list of the screen Label, and return its page."""
     seen.goto(path)
@@ -53,6 +60,8 @@ def test_fifty_real_pictures_take_effect_at_once(tmp_path, record_property):
     the enlarged view shows a picture, its chart and its nearest examples."""
     with browsing(picture_home(tmp_path / "h", arriving=30)) as seen:
         until(lambda: counts(seen)["recent"] + counts(seen)["waiting"] >= 150, 60)
+        # The list must not move between the first click and the last.
+        until(lambda: standing(seen), 60)
         page = open_list(seen, "label?state=recent&order=newest")
         until(lambda: page.evaluate(PICTURES_SHOWN))
         page.locator(".shot-pick").first.click()
