@@ -9,6 +9,7 @@ import pytest
 
 from edge.core.events import Enrol, ForgetRequest, Label, StoreLabelCandidates
 from edge.core.facts import Fact, LabelCandidate, Selector
+from edge.home import waiting_order
 from edge.home.home import Home
 from edge.home.labelling import waiting_labels
 from edge.home.new_home import create_home
@@ -122,3 +123,17 @@ def test_domains_keep_their_places(folder: Path):
         home.feed(Label("c0-1", "x", "yard"))
         assert listed(home)[1] == "o"
         assert order_waiting(home, ["o"]) == ["o"]
+
+
+def test_what_the_rule_does_not_pick_follows_in_the_order_of_the_requests(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Few are picked, since decisions wait meanwhile; none is lost."""
+    monkeypatch.setattr(waiting_order, "PICKED_MAX", 3)
+    with Home(folder) as home:
+        before = listed(home)[1:]
+        home.feed(Label("c0-0", "x", "yard"))
+        order = listed(home)
+        assert sorted(order) == sorted(before)
+        assert order[3:] == [key for key in before if key not in order[:3]]
+        assert order[:3] != before[:3]
