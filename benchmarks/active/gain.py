@@ -2,7 +2,7 @@
 
 So many labels of a set are drawn, and the gain predicted from these alone, as "Have I labelled
 enough?" does.  The measured gain is the mean over draws of ten more labels of the rise in accuracy
-of the product's adaptor on the same test rows: what somebody with exactly these labels may expect.
+of the product's adaptor on the same test rows: what a user with exactly these labels can expect.
 `fit_powers` chooses the constants of the prediction, on development sets only.
 """
 

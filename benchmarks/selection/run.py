@@ -133,7 +133,7 @@ def accuracy(samples: ContinualSamples, rows: Rows, seed: int) -> float:
 
 
 def auroc(samples: ContinualSamples, rows: Rows, seed: int) -> float:
-    """Return how well sketches are told from held-out samples of the other domains, which alone are
+    """Return the AUROC of sketches against held-out samples of the other domains, the only ones
     learned."""
     known = derive(samples, rows[samples.domain[rows] != NOVEL], seed)
     codes = known.geometry.project(samples.features[samples.held])

@@ -1,1 +1,1 @@
-"""Strategies of continual learning on the same streams: the runtime beside the published ones."""
+"""Strategies of continual learning on the same streams: the runtime against published ones."""

@@ -1,8 +1,8 @@
 """The order of observations that wait for a label: the most useful label first.
 
 Observations of a domain without labels keep the order of their label request.  Once a domain has
-labels, its observations are ordered by the labelling rule from all labels given so far, so that the
-order changes as somebody labels.  It is computed when it is read, and never stored.
+labels, the labelling rule orders its observations from all labels given so far: each label changes
+the order.  It is computed on reading and never stored.
 """
 
 from collections.abc import Iterator, Sequence

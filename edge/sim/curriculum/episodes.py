@@ -23,7 +23,8 @@ Cell = tuple[int, ...]
 """What happened in a world, coarsely: worlds of one cell are of one kind."""
 
 BINS: Final = 5
-"""Steps of each share in a cell, and most opened domains that are told apart.  Chosen by hand."""
+"""Bins of each share in a cell, and the largest number of opened domains with a cell of its own.
+Chosen by hand."""
 
 SHARES: Final = (
     "average_accuracy",

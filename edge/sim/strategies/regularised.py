@@ -161,7 +161,7 @@ class LearningWithoutForgetting(NaiveFineTuning):
         return self._before.nbytes
 
     def finish(self, _task: Batch, _part: LabelledPart) -> None:
-        """Note the importance of the weights for this task."""
+        """Note the labels that are known by now."""
         self._before = self.known.copy()
 
     def _end(self, gone: Targets) -> None:
