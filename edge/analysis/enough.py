@@ -149,7 +149,7 @@ def _alone(domain: str, facts: int) -> Enough:
         high=1.0,
         facts=facts,
         advice="label a second concept of this domain: one alone cannot be confused",
-        outlook=_outlook(domain, None, None),
+        outlook=f"{_outlook(domain, None, None)}; it has a single concept",
     )
 
 
