@@ -36,7 +36,7 @@ def fleet(tmp_path: Path) -> Iterator[Path]:
         folder = new_home(tmp_path / device)
         keys[device] = make_key(folder / f"{device}.key")
     with Home(tmp_path / "north") as home:
-        home.feed(Enrol(many("f", 32)))
+        home.feed(Enrol(many("fact-", 32)))
     with ExitStack() as running:
         broker = running.enter_context(Mosquitto(tmp_path / "broker"))
         for device, other in (DEVICES, DEVICES[::-1]):
@@ -80,7 +80,7 @@ def test_a_forget_names_the_other_devices_and_each_carries_its_order_out(fleet: 
         return {one.holds for one in held} == {"contribution", "bundle"}
 
     until(reported, "the report of the south")
-    receipt = ask(north, "forget", "f1", select={"ids": ["f3"]})
+    receipt = ask(north, "forget", "f1", select={"ids": ["fact-3"]})
     rest = "any other device that imported bundle 7 of maker"
     assert [(one["device"], one["holds"], one["sent"]) for one in receipt["devices"]] == [
         ("south", "contribution", True),
@@ -88,7 +88,7 @@ def test_a_forget_names_the_other_devices_and_each_carries_its_order_out(fleet: 
         (rest, "bundle", False),
     ]
     assert len({one["order_id"] for one in receipt["devices"]}) == 1
-    assert "f3" not in receipt["devices"][0]["order_id"]
+    assert "fact-3" not in receipt["devices"][0]["order_id"]
     until(lambda: not imported(south), "the bundle to be removed")
     until(lambda: not (south / "bundles/hall.bundle").exists(), "the file to be removed")
     with Home(north, writable=False) as home:
