@@ -3,6 +3,8 @@
 import argparse
 import importlib
 import os
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from .report import show, write
@@ -122,8 +124,18 @@ def main(arguments: list[str] | None = None) -> int:
     report = run(data, **counted, **flags, **sets, **files)
     print(show(report))
     if chosen.json:
-        write(report, chosen.json)
+        write(report, chosen.json, _command(chosen, counted | flags))
     return 0
+
+
+def _command(chosen: argparse.Namespace, given: Mapping[str, int | bool]) -> str:
+    """Return the command of a run, without the paths of this machine."""
+    words = ["python -m benchmarks", chosen.name]
+    words += ["--data DIR"] if chosen.data or os.environ.get("AURICLE_DATA") else []
+    for name, value in given.items():
+        words.append(f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}"))
+    words += [f"--sets {' '.join(map(shlex.quote, chosen.sets))}"] if chosen.sets else []
+    return " ".join(words)
 
 
 if __name__ == "__main__":
