@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from .growth_job import grow_adaptor
     from .optimisation import AdamW, deterministic
     from .search import sketch_task
-    from .torch_adaptors import torch_activate, torch_transform
+    from .torch_adaptors import torch_transform
+    from .torch_kinds import torch_activate
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -50,7 +51,8 @@ else:
             "growth_job": ("grow_adaptor",),
             "optimisation": ("AdamW", "deterministic"),
             "search": ("sketch_task",),
-            "torch_adaptors": ("torch_activate", "torch_transform"),
+            "torch_adaptors": ("torch_transform",),
+            "torch_kinds": ("torch_activate",),
         },
     )
 
