@@ -20,12 +20,12 @@ kernel      z_i = exp(-|x - x_i|^2) for at most `width` facts x_i of the domain,
             bandwidth is in the scale of the columns.  Landmarks are kept as bytes without training.
 hydra       z = h + a(x U0) V0 + h U1 V1 with h = x W, W [d, width] trained before the branches and
             then frozen; width 0: h = x.
-adapter     z_t = x_t + a(x_t U_t) V_t for each tap t, U_t [d_t, rank]; depth 2: another such adapter
+adapter     z_t = x_t + a(x_t U_t) V_t for each tap t, U_t [d_t, rank]; depth 2: another such one
             before it, on the columns before they are scaled.  adapter_direct: without x_t.
 adapter_parallel  z_t = x_t + a(c_t U_t) V_t, c_t the columns before they are scaled.
 sparse      z = x + x D, D [d, d] with depth x rank x d entries that are not zero.
-pool        z = x + x U_k V_k, or at rank 0 x (1 + g_k), with the one of depth modulators k whose key
-            has the largest cosine with x.
+pool        z = x + x U_k V_k, or at rank 0 x (1 + g_k), with the one of depth modulators k whose
+            key has the largest cosine with x.
 mhr, mhr_z, mhr_mu  z = x + a(x U) V, put together from an inventory of depth skills.
 mixture     z = x + a(x U) V' + sum over depth domains j of p_j a(x D_j) V_j, p = softmax(x F).
 """
@@ -64,8 +64,8 @@ class Blueprint:
 
     kind: one of KINDS.  taps: indices of the encoder's taps that it reads, ascending.  width:
     inputs of the head (0: all columns read; for a kernel an upper bound).  rank: width of the inner
-    layer, 0 without one.  activation: one of ACTIVATIONS.  depth: inner layers, or modulators, skills
-    or domains."""
+    layer, 0 without one.  activation: one of ACTIVATIONS.  depth: inner layers, or modulators,
+    skills or domains."""
 
     kind: str
     taps: tuple[int, ...]

@@ -18,8 +18,9 @@ _DEGREE: Final = 8
 
 
 def root(kernel: Floats) -> Floats:
-    root = np.linalg.cholesky(kernel + _JITTER * np.eye(len(kernel), dtype=np.float32))
-    return np.asarray(root, np.float32)
+    """Return a lower triangular root of a kernel float32 [n, n], which may be singular."""
+    found = np.linalg.cholesky(kernel + _JITTER * np.eye(len(kernel), dtype=np.float32))
+    return np.asarray(found, np.float32)
 
 
 def normalised(kernel: Floats) -> Floats:

@@ -19,8 +19,8 @@ SIZE_MIN: Final = 1_000
 # Step through a grid as a share of its length: the golden ratio spreads any number of picks evenly.
 _GOLDEN: Final = 0.618
 TURNS: Final = 96
-"""Blueprints of the kinds that take turns, beside those on the set of all taps: a tenth more scoring
-for the shipped encoder.  Chosen by hand; effect not measured."""
+"""Blueprints of the kinds that take turns, beside those on the set of all taps: a tenth more to
+score for the shipped encoder.  Chosen by hand; effect not measured."""
 SHAPES: Final = 3
 """Shapes of each kind that takes turns, on the set of all taps.  Chosen by hand; effect not
 measured."""

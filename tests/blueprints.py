@@ -41,7 +41,7 @@ VARIANTS: Final = (
     nas.Blueprint(kind="fusion", taps=EVERY, width=4, activation="relu"),
     nas.Blueprint(kind="hydra", taps=EVERY, width=5, rank=2, activation="none"),
     nas.Blueprint(kind="adapter", taps=EVERY, rank=2, activation="relu"),
-    nas.Blueprint(kind="adapter_direct", taps=EVERY, rank=2, activation="relu", depth=2),
+    nas.Blueprint(kind="adapter_direct", taps=EVERY, rank=3, activation="gelu", depth=2),
     nas.Blueprint(kind="pool", taps=EVERY, depth=2),
     nas.Blueprint(kind="sparse", taps=EVERY, rank=1, depth=1),
 )
