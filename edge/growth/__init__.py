@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         screen_candidates,
         split_holdout,
     )
-    from .adaptor_training import train_adaptor
+    from .adaptor_training import train_adaptor, train_by
     from .forecaster_training import (
         ForecastTrainingSet,
         make_training_set,
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     )
     from .growth_job import grow_adaptor
     from .optimisation import AdamW, deterministic
+    from .recipes.kinds import RECIPES, recipe_applies
+    from .recipes.plain import PlainRecipe
+    from .recipes.recipe import TrainingRecipe
     from .search import sketch_task
     from .torch_adaptors import torch_activate, torch_transform
 else:
@@ -39,7 +42,7 @@ else:
                 "screen_candidates",
                 "split_holdout",
             ),
-            "adaptor_training": ("train_adaptor",),
+            "adaptor_training": ("train_adaptor", "train_by"),
             "forecaster_training": (
                 "ForecastTrainingSet",
                 "make_training_set",
@@ -49,19 +52,26 @@ else:
             ),
             "growth_job": ("grow_adaptor",),
             "optimisation": ("AdamW", "deterministic"),
+            "recipes.kinds": ("RECIPES", "recipe_applies"),
+            "recipes.plain": ("PlainRecipe",),
+            "recipes.recipe": ("TrainingRecipe",),
             "search": ("sketch_task",),
             "torch_adaptors": ("torch_activate", "torch_transform"),
         },
     )
 
 __all__ = [
+    "RECIPES",
     "AdamW",
     "ForecastTrainingSet",
+    "PlainRecipe",
     "ScoredCandidate",
+    "TrainingRecipe",
     "deterministic",
     "grow_adaptor",
     "make_training_set",
     "predict_network",
+    "recipe_applies",
     "score_blueprint",
     "score_head",
     "screen_candidates",
@@ -71,6 +81,7 @@ __all__ = [
     "torch_adaptors",
     "torch_transform",
     "train_adaptor",
+    "train_by",
     "train_forecaster",
     "train_network",
 ]
