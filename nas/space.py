@@ -11,6 +11,7 @@ from typing import Final
 
 from .blueprint import Blueprint
 from .errors import NasError
+from .recipe_space import recipe_blueprints
 
 SIZE_MIN: Final = 1_000
 """Fewest blueprints of a space: about 1.6 s of scoring (docs/decisions/0006)."""
@@ -57,6 +58,7 @@ def enumerate_space(taps: int) -> Iterator[Blueprint]:
             if kind != "fusion" or len(chosen) > 1:
                 for shape in _spread(grid, place, min(share, len(grid))):
                     yield _blueprint(kind, chosen, shape)
+    yield from recipe_blueprints(taps)
 
 
 def _blueprint(kind: str, taps: tuple[int, ...], shape: _Shape) -> Blueprint:

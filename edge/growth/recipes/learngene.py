@@ -49,7 +49,7 @@ class LearngeneRecipe:
         with torch.no_grad():
             taught = torch_logits(deep.blueprint, teacher, task.sizes, task.facts.rows)
         line = descend(_line(deep), _line_loss(deep, taught), PLAIN_RATES)
-        return kept(task, task.train_plainly(_from_line(line, task.blueprint)))
+        return kept(task, task.train_plainly(from_line(line, task.blueprint)))
 
 
 def _like_layers(blueprint: nas.Blueprint) -> int:
@@ -84,7 +84,7 @@ def _line(task: TrainingTask) -> Tensors:
     return start
 
 
-def _from_line(line: Mapping[str, Tensor], blueprint: nas.Blueprint) -> Tensors:
+def from_line(line: Mapping[str, Tensor], blueprint: nas.Blueprint) -> Tensors:
     """Return the parameters of a blueprint of any depth."""
     made = dict(line)
     for name, numbers in _chains(blueprint):
@@ -99,7 +99,7 @@ def _line_loss(task: TrainingTask, taught: Tensor) -> Loss:
     facts = task.facts
 
     def loss(line: Mapping[str, Tensor]) -> Tensor:
-        made = _from_line(line, task.blueprint)
+        made = from_line(line, task.blueprint)
         scores = torch_logits(task.blueprint, made, task.sizes, facts.rows)
         apart = functional.kl_div(
             functional.log_softmax(scores, dim=1), expected, reduction="none"
