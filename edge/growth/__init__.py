@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         train_network,
     )
     from .growth_job import grow_adaptor
+    from .network_recipes import NETWORK_RECIPES
     from .optimisation import AdamW, deterministic
     from .recipes.kinds import RECIPES, recipe_applies
     from .recipes.plain import PlainRecipe
@@ -51,6 +52,7 @@ else:
                 "train_network",
             ),
             "growth_job": ("grow_adaptor",),
+            "network_recipes": ("NETWORK_RECIPES",),
             "optimisation": ("AdamW", "deterministic"),
             "recipes.kinds": ("RECIPES", "recipe_applies"),
             "recipes.plain": ("PlainRecipe",),
@@ -61,6 +63,7 @@ else:
     )
 
 __all__ = [
+    "NETWORK_RECIPES",
     "RECIPES",
     "AdamW",
     "ForecastTrainingSet",
