@@ -30,7 +30,7 @@ mhr, mhr_z, mhr_mu  z = x + a(x U) V, put together from an inventory of depth sk
 mixture     z = x + a(x U) V' + sum over depth domains j of p_j a(x D_j) V_j, p = softmax(x F).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 KINDS: Final = (
@@ -57,6 +57,25 @@ KINDS: Final = (
 
 ACTIVATIONS: Final = ("none", "relu", "gelu", "tanh")
 
+PLAIN: Final = "plain"
+"""The recipe of a blueprint that names none: its repr and its stored form leave it out, so that
+digests of adaptors from before there were recipes stay as they are."""
+
+RECIPES: Final = (
+    PLAIN,
+    "corda",
+    "corda-kept",
+    "learngene",
+    "guided",
+    "guided-untrained",
+    "rewarm",
+    "budget-free",
+    "warm-start",
+    "logit-swap",
+    "emulated",
+)
+"""The recipes that train parameters; `edge.growth.recipes` implements them."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class Blueprint:
@@ -65,7 +84,8 @@ class Blueprint:
     kind: one of KINDS.  taps: indices of the encoder's taps that it reads, ascending.  width:
     inputs of the head (0: all columns read; for a kernel an upper bound).  rank: width of the inner
     layer, 0 without one.  activation: one of ACTIVATIONS.  depth: inner layers, or modulators,
-    skills or domains."""
+    skills or domains.  recipe: one of RECIPES, how the parameters are trained; formula and cost do
+    not depend on it."""
 
     kind: str
     taps: tuple[int, ...]
@@ -73,6 +93,14 @@ class Blueprint:
     rank: int = 0
     activation: str = "none"
     depth: int = 1
+    recipe: str = PLAIN
+
+    def __repr__(self) -> str:
+        """Return the fields; a plain recipe is left out (see PLAIN)."""
+        named = [one.name for one in fields(self)]
+        if self.recipe == PLAIN:
+            named.remove("recipe")
+        return f"Blueprint({', '.join(f'{name}={getattr(self, name)!r}' for name in named)})"
 
     def __str__(self) -> str:
         """Return the kind and its details."""
@@ -87,6 +115,7 @@ class Blueprint:
         words += [f"rank {self.rank}"] if self.rank else []
         words += [self.activation] if self.activation != "none" else []
         words += [f"depth {self.depth}"] if self.depth != 1 else []
+        words += [f"recipe {self.recipe}"] if self.recipe != PLAIN else []
         return ", ".join(words)
 
 

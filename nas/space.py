@@ -11,6 +11,7 @@ from typing import Final
 
 from .blueprint import Blueprint
 from .errors import NasError
+from .recipe_space import recipe_blueprints
 from .search_kinds import SEARCH_KINDS, Shape
 
 SIZE_MIN: Final = 1_000
@@ -42,6 +43,7 @@ def enumerate_space(taps: int) -> Iterator[Blueprint]:
                 for shape in _spread(kind.grid, place, min(share, len(kind.grid))):
                     yield _blueprint(name, chosen, shape)
     yield from _turns(sets)
+    yield from recipe_blueprints(taps)
 
 
 def _turns(sets: tuple[tuple[int, ...], ...]) -> Iterator[Blueprint]:

@@ -181,7 +181,8 @@ def _sources() -> list[Path]:
     """Return the source files that determine the result of training."""
     trained, served = (Path(str(door.__file__)).parent for door in (growth, adaptors))
     return [
-        trained / "adaptor_training.py",
-        trained / "torch_adaptors.py",
+        *(trained / f"{name}.py" for name in ("adaptor_training", "torch_adaptors")),
+        *(trained / f"{name}.py" for name in ("training_set", "training_steps", "schedules")),
+        *sorted((trained / "recipes").glob("*.py")),
         *sorted(served.glob("*.py")),
     ]

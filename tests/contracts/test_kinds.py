@@ -1,4 +1,4 @@
-"""The contract of the kinds of adaptor, for every entry of the tables: search, serving, training."""
+"""The contract of the kinds of adaptor, for every entry of the tables."""
 
 from __future__ import annotations
 

@@ -18,17 +18,16 @@ from .denoising import denoising_loss, draw_mask
 from .recipe import PLAIN_RATES, TrainingTask
 
 DENOISED: Final = 128
-"""Most rows that the delta of the domain learns from: every entry is trained, at 10 ms a step for
-100 rows of 1,000 columns.  Chosen by hand; effect not measured."""
+"""Most rows that the delta of the domain learns from: they bound the time of a step, in which every
+entry is trained.  Chosen by hand; effect not measured."""
 
 
 def train_sparse(task: TrainingTask) -> dict[str, Floats]:
     """Train the delta of the task, and at depth 2 or more those of the domain, each with its own
     masks, and list their entries."""
-    losses = [(_task_losses(task), {TOP: task.start()[TOP]})]
+    parts = [_train_delta(task, _task_losses(task), {TOP: task.start()[TOP]})]
     for number in range(1, task.blueprint.depth):
-        losses.append((_domain_losses(task, number), {}))
-    parts = [_train_delta(task, *one) for one in losses]
+        parts += [_train_delta(task, _domain_losses(task, number), {})]
     return {
         name: np.concatenate([part[name] for part in parts]) for name in ("row", "column", "value")
     }
