@@ -6,7 +6,7 @@ The search is imported on first use, since serving needs only `Blueprint` and it
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from .blueprint import ACTIVATIONS, KINDS, AdaptorBudget, Blueprint, NoFit
+from .blueprint import ACTIVATIONS, KINDS, PLAIN, RECIPES, AdaptorBudget, Blueprint, NoFit
 from .errors import NasError
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 __all__ = [
     "ACTIVATIONS",
     "KINDS",
+    "PLAIN",
     "PROXIES",
+    "RECIPES",
     "AdaptorBudget",
     "AdaptorShape",
     "Blueprint",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .serialization import LazyArrays, pack_arrays, pack_data, unpack_arrays, unpack_data
     from .series_state import SeriesStateFile
     from .store import Store
+    from .stored_blueprint import StoredBlueprint, stored_form
     from .tables import TABLES_WITH_IDS, hash_id
 else:
     __getattr__ = lazy_names(
@@ -57,7 +58,7 @@ else:
                 "write_text",
             ),
             "file_copies": ("own_copies",),
-            "history_file": ("LABEL_KEPT", "HistoryEvent", "HistoryFile", "events_as_data"),
+            "history_file": ("HistoryEvent", "HistoryFile", "LABEL_KEPT", "events_as_data"),
             "network_weights": ("Weights", "read_weights", "shipped_weights", "write_weights"),
             "publications": (
                 "BundleVersion",
@@ -76,6 +77,7 @@ else:
             ),
             "series_state": ("SeriesStateFile",),
             "store": ("Store",),
+            "stored_blueprint": ("StoredBlueprint", "stored_form"),
             "tables": ("TABLES_WITH_IDS", "hash_id"),
         },
     )
@@ -101,6 +103,7 @@ __all__ = [
     "LogInUseError",
     "SeriesStateFile",
     "Store",
+    "StoredBlueprint",
     "Weights",
     "WriterLock",
     "copy_updated",
@@ -117,6 +120,7 @@ __all__ = [
     "replace_file",
     "run_steps",
     "shipped_weights",
+    "stored_form",
     "sync_folder",
     "transaction",
     "unpack_arrays",

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from nas import Blueprint
+from nas import RECIPES, Blueprint
 
 from ..errors import ModelMismatchError, StateCorruptError
 from ..facts import FactBatch
@@ -132,7 +132,7 @@ def build_transform(source: AdaptorRecord | tuple[Blueprint, Arrays], spans: Spa
 def transform_shapes(blueprint: Blueprint, spans: Spans) -> dict[str, tuple[int, ...]]:
     """Return the shapes of all arrays of a blueprint's transform, float32, by name.
 
-    Raises StateCorruptError for a kind or tap that does not exist.
+    Raises StateCorruptError for a kind, a tap or a recipe that does not exist.
     """
     known = blueprint.kind in KINDS and blueprint.taps
     if not known or not all(0 <= tap < len(spans) for tap in blueprint.taps):
@@ -140,6 +140,12 @@ def transform_shapes(blueprint: Blueprint, spans: Spans) -> dict[str, tuple[int,
             f"building an adaptor: expected a kind of {', '.join(KINDS)} on taps below "
             f"{len(spans)}, found {blueprint}",
             "use the program version and the encoder that it was trained with",
+        )
+    if blueprint.recipe not in RECIPES:
+        raise StateCorruptError(
+            f"building an adaptor: expected a recipe of {', '.join(RECIPES)}, "
+            f"found {blueprint.recipe!r}",
+            "use the program version that it was trained with",
         )
     sizes = tuple(stop - start for start, stop in (spans[tap] for tap in blueprint.taps))
     read = sum(sizes)
