@@ -20,6 +20,7 @@ from .quantiser import Granularity, Quantiser, freeze_quantiser
 if TYPE_CHECKING:
     from .description import describe_model
     from .onnx_writer import Graph, Node, Value, graph_bytes, onnx_around, onnx_bytes, opset_of
+    from .variants import at_side, cropped, flipped, side_by_side, with_taps
 
 __all__ = [
     "IMAGE_VERSION",
@@ -40,10 +41,13 @@ __all__ = [
     "Quantiser",
     "Tap",
     "Value",
+    "at_side",
     "calibrate",
     "capture_time",
+    "cropped",
     "cut_windows",
     "describe_model",
+    "flipped",
     "freeze_quantiser",
     "graph_bytes",
     "load_card",
@@ -55,8 +59,10 @@ __all__ = [
     "prepare_pixels",
     "save_card",
     "shipped_card",
+    "side_by_side",
     "thumbnail",
     "vector_card",
+    "with_taps",
 ]
 
 _MAKING = {
@@ -65,6 +71,7 @@ _MAKING = {
         ("Graph", "Node", "Value", "graph_bytes", "onnx_around", "onnx_bytes", "opset_of"),
         ".onnx_writer",
     ),
+    **dict.fromkeys(("at_side", "cropped", "flipped", "side_by_side", "with_taps"), ".variants"),
 }
 """Names that only making a card or a model needs, with their files: a device starts without."""
 
