@@ -19,6 +19,7 @@ from .quantiser import Granularity, Quantiser, freeze_quantiser
 
 if TYPE_CHECKING:
     from .description import describe_model
+    from .graph_surgery import joined, parts_of, renamed
     from .onnx_writer import Graph, Node, Value, graph_bytes, onnx_around, onnx_bytes, opset_of
     from .variants import at_side, cropped, flipped, side_by_side, with_taps
 
@@ -50,13 +51,16 @@ __all__ = [
     "flipped",
     "freeze_quantiser",
     "graph_bytes",
+    "joined",
     "load_card",
     "onnx_around",
     "onnx_bytes",
     "open_model",
     "opset_of",
+    "parts_of",
     "prepare_image",
     "prepare_pixels",
+    "renamed",
     "save_card",
     "shipped_card",
     "side_by_side",
@@ -66,6 +70,7 @@ __all__ = [
 ]
 
 _MAKING = {
+    **dict.fromkeys(("joined", "parts_of", "renamed"), ".graph_surgery"),
     "describe_model": ".description",
     **dict.fromkeys(
         ("Graph", "Node", "Value", "graph_bytes", "onnx_around", "onnx_bytes", "opset_of"),
