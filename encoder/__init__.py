@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .description import describe_model
     from .graph_surgery import joined, parts_of, renamed
     from .onnx_writer import Graph, Node, Value, graph_bytes, onnx_around, onnx_bytes, opset_of
-    from .variants import at_side, cropped, flipped, side_by_side, with_taps
+    from .variants import at_side, cropped, flipped, side_by_side, with_spread, with_taps
 
 __all__ = [
     "IMAGE_VERSION",
@@ -66,6 +66,7 @@ __all__ = [
     "side_by_side",
     "thumbnail",
     "vector_card",
+    "with_spread",
     "with_taps",
 ]
 
@@ -76,7 +77,9 @@ _MAKING = {
         ("Graph", "Node", "Value", "graph_bytes", "onnx_around", "onnx_bytes", "opset_of"),
         ".onnx_writer",
     ),
-    **dict.fromkeys(("at_side", "cropped", "flipped", "side_by_side", "with_taps"), ".variants"),
+    **dict.fromkeys(
+        ("at_side", "cropped", "flipped", "side_by_side", "with_spread", "with_taps"), ".variants"
+    ),
 }
 """Names that only making a card or a model needs, with their files: a device starts without."""
 

@@ -5,7 +5,7 @@ What the runtime infers by itself is dropped: shapes of inner values and annotat
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from .onnx_writer import fields_of, number_field, part_field
@@ -113,6 +113,33 @@ def cut(parts: OnnxParts, outputs: Iterable[str]) -> OnnxParts:
     return parts._replace(nodes=tuple(reversed(nodes)), weights=weights)
 
 
+def with_deviations(parts: OnnxParts, outputs: Mapping[str, str]) -> OnnxParts:
+    """Return the parts with more outputs: for each of `outputs`, a mean that a ReduceMean computes,
+    the standard deviation over the same values, under the name that it maps to.  Raises ValueError
+    for an output that is no such mean."""
+    made = {name: node for node in parts.nodes for name in node.outputs}
+    nodes = list(parts.nodes)
+    for mean, deviation in outputs.items():
+        node = made.get(mean)
+        if node is None or _operator(node) != b"ReduceMean":
+            raise ValueError(f"{mean!r} is no mean over positions")
+        values = node.inputs[0]
+        names = [
+            f"{deviation}/{step}" for step in ("squares", "mean", "square", "left", "variance")
+        ]
+        squares, of_squares, squared, left, variance = names
+        nodes += [
+            _plain("Mul", (values, values), squares),
+            node._replace(inputs=(squares, *node.inputs[1:]), outputs=(of_squares,)),
+            _plain("Mul", (mean, mean), squared),
+            _plain("Sub", (of_squares, squared), left),
+            # Rounding may leave less than nothing of a constant.
+            _plain("Relu", (left,), variance),
+            _plain("Sqrt", (variance,), deviation),
+        ]
+    return parts._replace(nodes=tuple(nodes))
+
+
 def joined(several: Sequence[OnnxParts]) -> OnnxParts:
     """Return several graphs, whose names differ, as one.  Raises ValueError for different operator
     sets."""
@@ -125,6 +152,14 @@ def joined(several: Sequence[OnnxParts]) -> OnnxParts:
         tuple(node for parts in several for node in parts.nodes),
         tuple(weight for parts in several for weight in parts.weights),
     )
+
+
+def _plain(operator: str, inputs: tuple[str, ...], output: str) -> OnnxNode:
+    return OnnxNode(inputs, (output,), part_field(4, operator.encode()))
+
+
+def _operator(node: OnnxNode) -> bytes:
+    return next((v for n, v in fields_of(node.rest) if n == 4 and isinstance(v, bytes)), b"")
 
 
 def _node(data: bytes) -> OnnxNode:
