@@ -19,6 +19,7 @@ from .quantiser import Granularity, Quantiser, freeze_quantiser
 
 if TYPE_CHECKING:
     from .description import describe_model
+    from .figures import EncoderFigures, shipped_figures
     from .graph_surgery import joined, parts_of, renamed
     from .onnx_writer import Graph, Node, Value, graph_bytes, onnx_around, onnx_bytes, opset_of
     from .variants import at_side, cropped, flipped, side_by_side, with_spread, with_taps
@@ -29,6 +30,7 @@ __all__ = [
     "Card",
     "CardError",
     "EncoderError",
+    "EncoderFigures",
     "Features",
     "Granularity",
     "Graph",
@@ -63,6 +65,7 @@ __all__ = [
     "renamed",
     "save_card",
     "shipped_card",
+    "shipped_figures",
     "side_by_side",
     "thumbnail",
     "vector_card",
@@ -71,6 +74,7 @@ __all__ = [
 ]
 
 _MAKING = {
+    **dict.fromkeys(("EncoderFigures", "shipped_figures"), ".figures"),
     **dict.fromkeys(("joined", "parts_of", "renamed"), ".graph_surgery"),
     "describe_model": ".description",
     **dict.fromkeys(
@@ -81,7 +85,8 @@ _MAKING = {
         ("at_side", "cropped", "flipped", "side_by_side", "with_spread", "with_taps"), ".variants"
     ),
 }
-"""Names that only making a card or a model needs, with their files: a device starts without."""
+"""Names that only making a card, a model or a home needs, with their files: a device starts
+without."""
 
 
 def __getattr__(name: str) -> Any:
