@@ -123,6 +123,18 @@ def ours(course: DomainOrder) -> tuple[list[BenchmarkRow], dict[str, float]]:
     return rows, {name: means[name] for name in kept}
 
 
+def heads_marks(course: DomainOrder, seed: int) -> Marks:
+    """Return accuracy and forgetting of the heads alone, with unknown domains at test time."""
+    return marks(_tables(course, seed, {})[0], course.orders, ordered=False)
+
+
+def grown_marks(course: DomainOrder, seed: int) -> Marks:
+    """Return accuracy and forgetting with adaptors that are grown once, after all domains."""
+    grown = {name: result.record for name, result in grow_all(course.samples, seed).items()}
+    records = {name: record for name, record in grown.items() if record is not None}
+    return marks(_tables(course, seed, records)[0], course.orders, ordered=False)
+
+
 def _tables(
     course: DomainOrder, seed: int, records: dict[str, AdaptorRecord]
 ) -> tuple[Right, Right, RuntimeOutcome]:

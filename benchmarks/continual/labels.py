@@ -136,10 +136,8 @@ def _answers(
     pacs: PacsLabels, new: int, known: tuple[int, ...], count: int, draw: int
 ) -> Iterator[tuple[str, str, float]]:
     """Yield part, method and accuracy on the new domain: official test, and other images."""
-    own, old = _drawn(pacs, new, known, count, draw)
-    official = np.flatnonzero(pacs.held & (pacs.domain == new))
-    others = np.setdiff1d(np.flatnonzero(~pacs.held & (pacs.domain == new)), own)
-    others = np.random.default_rng(draw).permutation(others)[:REST]
+    own, old = draw_labels(pacs, new, known, count, draw)
+    official, others = test_rows(pacs, own, new, draw)
     test = np.concatenate([official, others])
     task = LabelTask(
         pacs.values[own], pacs.label[own], pacs.values[old], pacs.label[old], pacs.values[test]
@@ -151,14 +149,28 @@ def _answers(
         yield "_rest", name, float(right[len(official) :].mean())
 
 
+def test_rows(pacs: PacsLabels, own: Ints, new: int, draw: int) -> tuple[Ints, Ints]:
+    """Return the rows of the new domain that are tested: official, and others without `own`."""
+    official = np.flatnonzero(pacs.held & (pacs.domain == new))
+    others = np.setdiff1d(np.flatnonzero(~pacs.held & (pacs.domain == new)), own)
+    return official, np.random.default_rng(draw).permutation(others)[:REST]
+
+
+def head_answers(pacs: PacsLabels, own: Ints, old: Ints, test: Ints) -> Ints:
+    """Return the labels of the head alone for the rows `test`."""
+    mine = _batch(pacs, own[:HEAD_FACTS_MAX])
+    theirs = _batch(pacs, old[:SUPPORT_FACTS_MAX])
+    alone = fit_adaptor(mine, theirs, None, pacs.spans)
+    return np.array(alone.labels, np.int64)[alone.answer(pacs.levels[test]).argmax(axis=1)]
+
+
 def _ours(
     pacs: PacsLabels, own: Ints, old: Ints, test: Ints, count: int
 ) -> Iterator[tuple[str, Ints]]:
     """Yield the labels from the head alone, and from the model after growth on the same facts."""
     mine = _batch(pacs, own[:HEAD_FACTS_MAX])
     theirs = _batch(pacs, old[:SUPPORT_FACTS_MAX])
-    alone = fit_adaptor(mine, theirs, None, pacs.spans)
-    head = np.array(alone.labels, np.int64)[alone.answer(pacs.levels[test]).argmax(axis=1)]
+    head = head_answers(pacs, own, old, test)
     yield "auricle", head
     if count not in GROWN_AT:
         return
@@ -185,9 +197,10 @@ def _ours(
     )
 
 
-def _drawn(
+def draw_labels(
     pacs: PacsLabels, new: int, known: tuple[int, ...], count: int, draw: int
 ) -> tuple[Ints, Ints]:
+    """Return the labelled rows of the new domain, `count` a class, and rows of the known ones."""
     order = np.random.default_rng(draw).permutation(np.flatnonzero(~pacs.held))
     mine = order[pacs.domain[order] == new]
     own = [mine[pacs.label[mine] == one][:count] for one in np.unique(pacs.label)]
