@@ -71,8 +71,9 @@ class Evidence:
         else one product with the directions and one with the facts.
         """
         unsure = leads(scores) < self.lead
-        if not unsure.any():
-            return scores
+        # A single sample, the usual case, is not worth a mask.
+        if scores.ndim == 1:
+            return scores + support(self.similarities(rows[None]))[0] if unsure else scores
         made = scores.copy()
         made[unsure] += support(self.similarities(rows[unsure]))
         return made
