@@ -58,7 +58,7 @@ class RuntimeViews:
             adapted = self._openings.guesses(found.domain, features[None], self.knowledge)
         if adapted is None:
             return made
-        return replace(made, guess=adapted[0][0], adaptation=adapted[1])
+        return replace(made, guess=adapted[0][0], adaptation=adapted[1], draft="")
 
     def observation(
         self, observation_id: str

@@ -5,7 +5,15 @@ from typing import Final
 import numpy as np
 
 from ..core import EdgeError
-from ..core.adaptors import Adaptor, FittedHead, KernelMachine, Transform
+from ..core.adaptors import (
+    LENGTH_MIN,
+    STRENGTH,
+    Adaptor,
+    Evidence,
+    FittedHead,
+    KernelMachine,
+    Transform,
+)
 from ..core.knowledge import PooledDiscriminant
 from .onnx_graph import GraphBuilder
 from .onnx_kinds import ONNX_KINDS
@@ -21,7 +29,9 @@ def add_adaptor(graph: GraphBuilder, adaptor: Adaptor, levels: str, width: int) 
         case FittedHead():
             rows = _transform(graph, adaptor.transform, levels, width)
             product = graph.matmul(rows, graph.hold(adaptor.weights))
-            return graph.add(product, graph.hold(adaptor.bias))
+            drafts = graph.add(product, graph.hold(adaptor.bias))
+            held = adaptor.evidence
+            return drafts if held is None else _revised(graph, held, rows, drafts)
         case KernelMachine():
             return _kernel(graph, adaptor, levels, width)
         case PooledDiscriminant():
@@ -33,6 +43,36 @@ def add_adaptor(graph: GraphBuilder, adaptor: Adaptor, levels: str, width: int) 
         f"writing ONNX: an adaptor of the type {type(adaptor).__name__} cannot be exported",
         "export a domain with facts of its own: --domain",
     )
+
+
+def _revised(graph: GraphBuilder, held: Evidence, rows: str, drafts: str) -> str:
+    """Return drafts [batch, labels] with the unsure ones revised by the nearest facts."""
+    moved = graph.sub(graph.matmul(rows, graph.hold(held.directions)), graph.hold(held.centre))
+    lengths = graph.op("Sqrt", graph.total(graph.mul(moved, moved), 1, keep=True))
+    unit = graph.op("Div", moved, graph.op("Max", lengths, graph.hold(LENGTH_MIN)))
+    found = graph.matmul(unit, graph.hold(held.facts.T))
+    stops = [*held.starts[1:].tolist(), len(held.facts)]
+    nearest = [
+        graph.reduce(
+            "ReduceMax",
+            graph.columns(found, np.arange(start, stop), len(held.facts)),
+            (1,),
+            keep=True,
+        )
+        for start, stop in zip(held.starts.tolist(), stops, strict=True)
+    ]
+    similar = graph.op("Concat", *nearest, axis=1)
+    most = graph.reduce("ReduceMax", similar, (1,), keep=True)
+    added = graph.mul(graph.sub(similar, most), graph.hold(STRENGTH))
+    best = graph.reduce("ReduceMax", drafts, (1,), keep=True)
+    # Every draft but the best; two equal ones have a lead of 0 in either case.
+    others = graph.op("Where", graph.op("Equal", drafts, best), graph.hold(-np.inf), drafts)
+    second = graph.reduce("ReduceMax", others, (1,), keep=True)
+    equal = graph.cast(graph.op("Equal", drafts, best), "float32")
+    single = graph.op("Equal", graph.total(equal, 1, keep=True), graph.hold(1.0))
+    lead = graph.op("Where", single, graph.sub(best, second), graph.hold(0.0))
+    unsure = graph.op("Less", lead, graph.hold(held.lead))
+    return graph.op("Where", unsure, graph.add(drafts, added), drafts)
 
 
 def _transform(graph: GraphBuilder, transform: Transform, levels: str, width: int) -> str:

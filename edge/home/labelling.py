@@ -91,6 +91,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     the nearest domain is novel; None if too few are held out to set one, or if it depends on the
     stream's recent past.  distribution: of the held-out scores of that domain.  learned: the label,
     if it is labelled.  adaptation: how the guess was adapted to a domain without labels, else None.
+    draft: what the head answered before the nearest facts revised or confirmed it, else empty.
     """
 
     kind: str
@@ -111,6 +112,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     stream: str = ""
     learned: str = ""
     adaptation: AppliedAdaptation | None = None
+    draft: str = ""
 
 
 def waiting_labels(home: Home) -> WaitingLabels:
@@ -168,6 +170,7 @@ def explain_observation(home: Home, observation_id: str) -> Explained:
         stream=found.stream,
         learned=one.label if isinstance(one, Fact) else "",
         adaptation=found.adaptation,
+        draft=found.draft,
     )
 
 

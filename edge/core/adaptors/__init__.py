@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .kinds.table import KINDS
     from .losses import INVERSE_TEMPERATURES, HoldoutScores, is_better, margins, tempered_losses
     from .record import SOLVED_KINDS, AdaptorRecord, PendingAdaptor, end_adaptors
+    from .retrieval import LENGTH_MIN, STRENGTH, Evidence, leads
     from .solved_arrays import consistent_facts, solve_arrays
     from .standardisation import LEVELS, Spans, Standardisation, standardise
 else:
@@ -55,6 +56,7 @@ else:
                 "tempered_losses",
             ),
             "record": ("AdaptorRecord", "PendingAdaptor", "SOLVED_KINDS", "end_adaptors"),
+            "retrieval": ("Evidence", "LENGTH_MIN", "STRENGTH", "leads"),
             "solved_arrays": ("consistent_facts", "solve_arrays"),
             "standardisation": ("LEVELS", "Spans", "Standardisation", "standardise"),
         },
@@ -63,10 +65,13 @@ else:
 __all__ = [
     "INVERSE_TEMPERATURES",
     "KINDS",
+    "LENGTH_MIN",
     "LEVELS",
     "SOLVED_KINDS",
+    "STRENGTH",
     "Adaptor",
     "AdaptorRecord",
+    "Evidence",
     "FittedHead",
     "HoldoutScores",
     "KernelMachine",
@@ -86,6 +91,7 @@ __all__ = [
     "fit_head",
     "fold_scores",
     "is_better",
+    "leads",
     "margins",
     "solve_adaptor",
     "solve_arrays",

@@ -7,7 +7,7 @@ measurements: docs/decisions/0007.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +21,7 @@ from .gram import Gram
 from .kinds import KINDS
 from .losses import grade_scores, is_better
 from .record import AdaptorRecord
+from .retrieval import Evidence, better_evidence
 from .standardisation import LEVELS, Spans, Standardisation, block_slices
 from .weighting import (
     OTHER_FACTS,
@@ -156,27 +157,37 @@ def transform_shapes(blueprint: Blueprint, spans: Spans) -> dict[str, tuple[int,
 class FittedHead:
     """A linear adaptor: scores = transform(features) @ weights + bias.
 
-    weights: float32 [out, labels]; bias: [labels].
+    weights: float32 [out, labels]; bias: [labels].  evidence: what unsure answers are revised by,
+    where that does better.
     """
 
     labels: tuple[str, ...]
     transform: Transform
     weights: Floats = field(repr=False)
     bias: Floats = field(repr=False)
+    evidence: Evidence | None = None
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the transform, weights and bias."""
-        return int(self.transform.nbytes + self.weights.nbytes + self.bias.nbytes)
+        """Bytes of the transform, weights, bias and evidence."""
+        held = self.evidence.nbytes if self.evidence is not None else 0
+        return int(self.transform.nbytes + self.weights.nbytes + self.bias.nbytes + held)
 
     @property
     def operations(self) -> int:
-        """Multiply-adds per sample."""
-        return int(self.transform.operations + self.weights.size)
+        """Multiply-adds per sample, of an unsure answer where these are revised."""
+        revised = self.evidence.operations if self.evidence is not None else 0
+        return int(self.transform.operations + self.weights.size + revised)
 
     def answer(self, features: NDArray[np.uint8]) -> Floats:
         """Score uint8 [..., width] features: float32 [..., labels], near 1 for a confident
         answer."""
+        rows = self.transform(features)
+        drafts = np.asarray(rows @ self.weights + self.bias)
+        return drafts if self.evidence is None else self.evidence.revise(rows, drafts)
+
+    def draft(self, features: NDArray[np.uint8]) -> Floats:
+        """Score features as `answer` does, before any revision."""
         return np.asarray(self.transform(features) @ self.weights + self.bias)
 
 
@@ -217,6 +228,17 @@ class HeadTrainingSet:
         weights = solve(self)
         bias = self.level - self.centre @ weights
         return FittedHead(self.labels, self._transform, weights, bias)
+
+    def revised(self) -> FittedHead:
+        """Solve the head, with evidence where that does better on own facts left out; see
+        `better_evidence`."""
+        solved = self.solve()
+        if {*self._own.labels} != {*self.labels}:
+            return solved
+        rows = np.concatenate([self._own_rows(at)[0] for at in block_slices(len(self._own))])
+        return replace(
+            solved, evidence=better_evidence(self._own, rows, self.left_out_scores(), self.labels)
+        )
 
     def chunks(self) -> Iterator[tuple[Floats, Floats]]:
         """Yield inputs float32 [n, out] and targets [n, labels] in parts, centred on their weighted
