@@ -5,15 +5,25 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .contribution_message import write_contribution
+    from .aggregator import AggregateOutcome, AggregatePlace, Aggregator
+    from .contribution_message import read_contribution, write_contribution
     from .member import FleetMember, ReceivedContribution
 else:
     __getattr__ = lazy_names(
         __name__,
         {
-            "contribution_message": ("write_contribution",),
+            "aggregator": ("AggregateOutcome", "AggregatePlace", "Aggregator"),
+            "contribution_message": ("read_contribution", "write_contribution"),
             "member": ("FleetMember", "ReceivedContribution"),
         },
     )
 
-__all__ = ["FleetMember", "ReceivedContribution", "write_contribution"]
+__all__ = [
+    "AggregateOutcome",
+    "AggregatePlace",
+    "Aggregator",
+    "FleetMember",
+    "ReceivedContribution",
+    "read_contribution",
+    "write_contribution",
+]

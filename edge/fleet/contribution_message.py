@@ -21,7 +21,8 @@ ARRAYS_BYTES_MAX: Final = 256 << 20
 
 class ContributionHeader(SignedManifest, frozen=True, kw_only=True, omit_defaults=True):
     """The manifest of a contribution.  arrays_bytes: decompressed size of its arrays.
-    geometry_version: 1 from releases that did not send it."""
+    geometry_version: 1 from releases that did not send it.  devices: whose facts are summed; 1 in the
+    messages of a device, which do not send it."""
 
     device: Text
     card: Text
@@ -32,6 +33,7 @@ class ContributionHeader(SignedManifest, frozen=True, kw_only=True, omit_default
     arrays_bytes: Count
     columns: Columns = ()
     geometry_version: Count = 1
+    devices: Count = 1
 
 
 def compress(one: Contribution) -> tuple[int, bytes]:
@@ -57,6 +59,7 @@ def write_contribution(
         arrays_bytes=size,
         columns=one.columns,
         geometry_version=one.geometry_version,
+        devices=one.devices,
     )
     return sign_file(HEAD, head, body, key)
 
@@ -66,13 +69,21 @@ def read_contribution(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Con
 
     keys: by device; if empty, no signature is required.  The sums are validated on adoption.
     """
+    return read_packed_contribution(raw, keys)[0]
+
+
+def read_packed_contribution(
+    raw: bytes, keys: "Mapping[str, Ed25519PublicKey]"
+) -> tuple[Contribution, tuple[int, bytes]]:
+    """Decode and verify a contribution as `read_contribution` does; return also its arrays as they
+    were compressed, with their size."""
     head, body = read_signed(HEAD, raw, ContributionHeader, lambda one: one.device, keys)
     arrays = _inflate(body, head.arrays_bytes)
     try:
         found = unpack_arrays(arrays) if arrays else {}
     except ValueError as error:
         raise EdgeError(f"reading sums of {head.device}: {error}", "send them again") from error
-    return Contribution(
+    made = Contribution(
         device=head.device,
         card=head.card,
         geometry=head.geometry,
@@ -82,7 +93,9 @@ def read_contribution(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Con
         arrays=found,
         columns=head.columns,
         geometry_version=head.geometry_version,
+        devices=head.devices,
     )
+    return made, (head.arrays_bytes, body)
 
 
 def _inflate(body: bytes, size: int) -> bytes:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
+    from .aggregate_file import AggregateFile, AppliedRow, ChildRow, OutlierRow, RefusalRow
     from .bundle_trials import BundleTrial, ImportedBundle
     from .candidate_index import CandidateEntry
     from .card_fingerprint import read_card_fingerprint
@@ -34,6 +35,13 @@ else:
     __getattr__ = lazy_names(
         __name__,
         {
+            "aggregate_file": (
+                "AggregateFile",
+                "AppliedRow",
+                "ChildRow",
+                "OutlierRow",
+                "RefusalRow",
+            ),
             "bundle_trials": ("BundleTrial", "ImportedBundle"),
             "candidate_index": ("CandidateEntry",),
             "card_fingerprint": ("read_card_fingerprint",),
@@ -57,7 +65,7 @@ else:
                 "write_text",
             ),
             "file_copies": ("own_copies",),
-            "history_file": ("LABEL_KEPT", "HistoryEvent", "HistoryFile", "events_as_data"),
+            "history_file": ("HistoryEvent", "HistoryFile", "LABEL_KEPT", "events_as_data"),
             "network_weights": ("Weights", "read_weights", "shipped_weights", "write_weights"),
             "publications": (
                 "BundleVersion",
@@ -85,10 +93,13 @@ __all__ = [
     "LABEL_KEPT",
     "SIDE_FILES",
     "TABLES_WITH_IDS",
+    "AggregateFile",
     "AnsweredCommand",
+    "AppliedRow",
     "BundleTrial",
     "BundleVersion",
     "CandidateEntry",
+    "ChildRow",
     "DigestKey",
     "ExportRecord",
     "ExportedPart",
@@ -99,6 +110,8 @@ __all__ = [
     "JournalEntry",
     "LazyArrays",
     "LogInUseError",
+    "OutlierRow",
+    "RefusalRow",
     "SeriesStateFile",
     "Store",
     "Weights",
