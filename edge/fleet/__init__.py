@@ -5,14 +5,32 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
+    from .aggregate_home import (
+        AggregateView,
+        aggregate_path,
+        aggregate_section,
+        describe_aggregate,
+        open_aggregator,
+        read_place,
+    )
     from .aggregator import AggregateOutcome, AggregatePlace, Aggregator
+    from .aggregator_service import AggregatorService
     from .contribution_message import read_contribution, write_contribution
     from .member import FleetMember, ReceivedContribution
 else:
     __getattr__ = lazy_names(
         __name__,
         {
+            "aggregate_home": (
+                "AggregateView",
+                "aggregate_path",
+                "aggregate_section",
+                "describe_aggregate",
+                "open_aggregator",
+                "read_place",
+            ),
             "aggregator": ("AggregateOutcome", "AggregatePlace", "Aggregator"),
+            "aggregator_service": ("AggregatorService",),
             "contribution_message": ("read_contribution", "write_contribution"),
             "member": ("FleetMember", "ReceivedContribution"),
         },
@@ -21,9 +39,16 @@ else:
 __all__ = [
     "AggregateOutcome",
     "AggregatePlace",
+    "AggregateView",
     "Aggregator",
+    "AggregatorService",
     "FleetMember",
     "ReceivedContribution",
+    "aggregate_path",
+    "aggregate_section",
+    "describe_aggregate",
+    "open_aggregator",
     "read_contribution",
+    "read_place",
     "write_contribution",
 ]

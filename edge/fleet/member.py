@@ -165,6 +165,7 @@ class FleetMember:
         # Column names are part of a contribution, but not of its content digest.
         content = "\n".join((made.content, *made.columns)) if made.samples else ""
         revision = publications.revision(content, self._context.now_ns(), seen[1])
+        publications.note_withdrawal(revision)
         self._derived = seen
         if revision != self._revision:
             self._message = write_contribution(replace(made, revision=revision), self._key, packed)
@@ -181,6 +182,7 @@ class FleetMember:
             return
         geometry = home.runtime.knowledge.geometry
         revision = home.store.publications.revision("", self._context.now_ns(), forgets)
+        home.store.publications.note_withdrawal(revision)
         empty = Contribution(
             device=self._device,
             card=home.model.card.fingerprint,

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .aggregate_file import AggregateFile, AppliedRow, ChildRow, OutlierRow, RefusalRow
+    from .aggregate_file import (
+        AggregateFile,
+        AppliedRow,
+        ChildRow,
+        OutlierRow,
+        RefusalRow,
+        RequestRow,
+        RequestVerb,
+        leave_request,
+    )
     from .bundle_trials import BundleTrial, ImportedBundle
     from .candidate_index import CandidateEntry
     from .card_fingerprint import read_card_fingerprint
@@ -25,7 +34,15 @@ if TYPE_CHECKING:
     from .file_copies import own_copies
     from .history_file import LABEL_KEPT, HistoryEvent, HistoryFile, events_as_data
     from .network_weights import Weights, read_weights, shipped_weights, write_weights
-    from .publications import EXPORTS_MAX, BundleVersion, ExportedPart, ExportRecord, HeldBundle
+    from .publications import (
+        EXPORTS_MAX,
+        AboveRow,
+        AppliedAbove,
+        BundleVersion,
+        ExportedPart,
+        ExportRecord,
+        HeldBundle,
+    )
     from .schema import run_steps
     from .serialization import LazyArrays, pack_arrays, pack_data, unpack_arrays, unpack_data
     from .series_state import SeriesStateFile
@@ -41,6 +58,9 @@ else:
                 "ChildRow",
                 "OutlierRow",
                 "RefusalRow",
+                "RequestRow",
+                "RequestVerb",
+                "leave_request",
             ),
             "bundle_trials": ("BundleTrial", "ImportedBundle"),
             "candidate_index": ("CandidateEntry",),
@@ -68,6 +88,8 @@ else:
             "history_file": ("HistoryEvent", "HistoryFile", "LABEL_KEPT", "events_as_data"),
             "network_weights": ("Weights", "read_weights", "shipped_weights", "write_weights"),
             "publications": (
+                "AboveRow",
+                "AppliedAbove",
                 "BundleVersion",
                 "EXPORTS_MAX",
                 "ExportRecord",
@@ -93,8 +115,10 @@ __all__ = [
     "LABEL_KEPT",
     "SIDE_FILES",
     "TABLES_WITH_IDS",
+    "AboveRow",
     "AggregateFile",
     "AnsweredCommand",
+    "AppliedAbove",
     "AppliedRow",
     "BundleTrial",
     "BundleVersion",
@@ -112,6 +136,8 @@ __all__ = [
     "LogInUseError",
     "OutlierRow",
     "RefusalRow",
+    "RequestRow",
+    "RequestVerb",
     "SeriesStateFile",
     "Store",
     "Weights",
@@ -120,6 +146,7 @@ __all__ = [
     "events_as_data",
     "guard_errors",
     "hash_id",
+    "leave_request",
     "open_database",
     "own_copies",
     "pack_arrays",

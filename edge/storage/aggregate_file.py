@@ -253,8 +253,7 @@ class AggregateFile:
     def replace_sums(
         self, device: str, packed: tuple[int, bytes] | None, offers: Iterable[ThresholdOffer]
     ) -> None:
-        """Write a child's arrays and the ranks of its thresholds, or delete them, in a transaction.
-        """
+        """Write a child's arrays and the ranks of its thresholds, or delete them, in a transaction."""
         self._db.execute("DELETE FROM offers WHERE device = ?", (device,))
         if packed is None:
             self._db.execute("DELETE FROM sums WHERE device = ?", (device,))
@@ -276,6 +275,12 @@ class AggregateFile:
             found[ThresholdOffer(*row[:5])] = row[5]
         return found
 
+    def concept_count(self) -> int:
+        """Count the concepts that any child has thresholds of."""
+        rows = self._rows("SELECT COUNT(*) FROM (SELECT DISTINCT domain, label FROM offers)")
+        domains = self._rows("SELECT COUNT(*) FROM (SELECT DISTINCT domain FROM offers)")
+        return int(rows[0][0]) - int(domains[0][0])
+
     # --- what waits, was refused, or is asked for -----------------------------------------------
 
     def wait(self, device: str, at_ns: int, payload: bytes) -> None:
@@ -286,7 +291,9 @@ class AggregateFile:
 
     def waiting(self) -> list[tuple[str, int]]:
         """Return the children with a message that waits, and since when, oldest first."""
-        return [(row[0], row[1]) for row in self._rows("SELECT device, at_ns FROM waiting ORDER BY 2")]
+        return [
+            (row[0], row[1]) for row in self._rows("SELECT device, at_ns FROM waiting ORDER BY 2")
+        ]
 
     def waiting_payload(self, device: str) -> bytes:
         """Return a message that waits; empty if there is none."""
@@ -312,6 +319,12 @@ class AggregateFile:
         """Return refusals, newest first."""
         query = "SELECT device, at_ns, reason FROM refusals ORDER BY number DESC LIMIT ?"
         return [_as(RefusalRow, row) for row in self._rows(query, (limit,))]
+
+    def last_refusal(self, device: str) -> str:
+        """Return why a child's last refused contribution was refused; empty if none was."""
+        query = "SELECT reason FROM refusals WHERE device = ? ORDER BY number DESC LIMIT 1"
+        rows = self._rows(query, (device,))
+        return str(rows[0][0]) if rows else ""
 
     def apply(self, row: AppliedRow) -> None:
         """Record that an aggregate has taken a revision in, in a transaction; the first time of a

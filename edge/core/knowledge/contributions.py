@@ -146,8 +146,10 @@ def pack_sums(
 def shrink_sums(array: NDArray[Any]) -> NDArray[Any]:
     """Return the same integers, little-endian, in the narrowest type that holds all of them."""
     low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
-    sizes = ("u1", "u2", "u4") if low >= 0 else ("i1", "i2", "i4")
-    kind = next((k for k in sizes if np.iinfo(k).min <= low and high <= np.iinfo(k).max), "i8")
+    size = next((n for n in (1, 2, 4) if -low <= 1 << 8 * n - 1 and high < 1 << 8 * n - 1), 8)
+    if low >= 0:
+        size = next((n for n in (1, 2, 4) if high < 1 << 8 * n), 8)
+    kind = f"{'u' if low >= 0 and size < 8 else 'i'}{size}"
     return np.ascontiguousarray(array, np.dtype(kind).newbyteorder("<"))
 
 
@@ -171,7 +173,9 @@ def read_contribution(contribution: Contribution, geometry: hdc.Geometry) -> Con
     """Parse a contribution that is not empty and fits the geometry; a text is the reason why it is
     invalid.  Cost: one pass over its arrays."""
     arrays = contribution.arrays
-    if sorted(set(arrays) - {RANKS}) != sorted(NAMES) or any(a.dtype.kind not in "iu" for a in arrays.values()):
+    if sorted(set(arrays) - {RANKS}) != sorted(NAMES) or any(
+        a.dtype.kind not in "iu" for a in arrays.values()
+    ):
         return f"its arrays must be {', '.join(NAMES)}, of whole numbers"
     try:
         names = concepts_of(arrays)

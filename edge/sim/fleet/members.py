@@ -7,6 +7,7 @@ and some are hostile.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final, Literal
 
 import numpy as np
@@ -237,8 +238,9 @@ class MemberTools:
     digits: Digits
 
     @staticmethod
+    @lru_cache(maxsize=1)
     def open() -> "MemberTools":
-        """Open them."""
+        """Open them, once in a process."""
         return MemberTools(digit_model(), load_optdigits())
 
 

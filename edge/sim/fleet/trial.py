@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...config import AggregateSettings
-from ...core import Contribution, Enrol, Fact, count_differing, digest_sums
+from ...core import Contribution, Fact, count_differing, digest_sums
 from ...fleet import AggregatePlace, Aggregator, read_contribution, write_contribution
 from ...storage import AggregateFile
 from ..harness import Progress
@@ -48,6 +48,7 @@ START_NS: Final = 1_700_000_000 * 10**9
 
 RATE: Final = 1_000_000.0
 """Messages a child may send in an hour: a simulation replays months in seconds."""
+
 
 @dataclass(slots=True)
 class Faults:
@@ -86,13 +87,15 @@ class SiteOutcome:
     reasons: dict[str, int]
     wrong: tuple[str, ...]
     faults: Faults
+    cpu_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetOutcome:
     """The result of a simulated fleet.  bits_differing: between the root's sums and those of one
     device that holds exactly the published facts.  contributed: members whose sums are in the root.
-    seconds: by part."""
+    seconds: by part.  cpu_seconds: of all processes, which other programs on the machine delay less.
+    """
 
     devices: int
     contributed: int
@@ -112,6 +115,7 @@ class FleetOutcome:
     faults: Faults
     wrong: tuple[str, ...]
     seconds: dict[str, float]
+    cpu_seconds: float
 
     @property
     def digest_equal(self) -> bool:
@@ -123,7 +127,7 @@ def simulate_fleet(
     devices: int, seed: int, jobs: int = 2, progress: Progress | None = None
 ) -> FleetOutcome:
     """Run a fleet of some devices.  Cost: about 10 ms for each device and process."""
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     world = make_world(seed)
     plan = _plan(devices, seed)
     tasks = [(name, numbers, seed, world) for name, numbers in plan]
@@ -148,7 +152,8 @@ def simulate_fleet(
         "regions and root": at_root - summed,
         "one device": time.perf_counter() - at_root,
     }
-    return _outcome(ordered, (root, alone), (regions, faults), times)
+    inside = time.process_time() - cpu_started if jobs > 1 else 0.0
+    return _outcome(ordered, (root, alone), (regions, faults), times, inside)
 
 
 def _plan(devices: int, seed: int) -> list[tuple[str, range]]:
@@ -164,7 +169,7 @@ def _plan(devices: int, seed: int) -> list[tuple[str, range]]:
 
 def run_site(name: str, numbers: range, seed: int, world: FleetWorld) -> SiteOutcome:
     """Build the devices of a site, deliver what they send, and sum it."""
-    tools = MemberTools.open()
+    started, tools = time.process_time(), MemberTools.open()
     domain = int(name.rpartition("-")[2]) % DOMAINS
     histories = [make_member(number, domain, seed, world, tools) for number in numbers]
     with TemporaryDirectory() as folder, _aggregator(Path(folder), name, world) as opened:
@@ -200,6 +205,7 @@ def run_site(name: str, numbers: range, seed: int, world: FleetWorld) -> SiteOut
         reasons=_count(reasons),
         wrong=wrong,
         faults=faults,
+        cpu_seconds=time.process_time() - started,
     )
 
 
@@ -311,6 +317,7 @@ def _outcome(
     ends: tuple[Contribution, Contribution],
     above: tuple[int, Faults],
     seconds: dict[str, float],
+    cpu_seconds: float,
 ) -> FleetOutcome:
     (root, alone), (regions, faults) = ends, above
     for site in sites:
@@ -335,6 +342,7 @@ def _outcome(
         faults=faults,
         wrong=tuple(one for site in sites for one in site.wrong),
         seconds=seconds,
+        cpu_seconds=cpu_seconds + sum(site.cpu_seconds for site in sites),
     )
 
 

@@ -1,0 +1,111 @@
+"""An aggregator in a home: its file beside the knowledge file, its geometry that of the home."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ..config import AggregateSettings, Settings, read_settings
+from ..core import ConfigError
+from ..home import Home
+from ..signing import public_key
+from ..storage import AggregateFile, ChildRow, OutlierRow, RefusalRow
+from .aggregator import AggregatePlace, Aggregator, LastSum
+
+FILE: Final = "aggregate.db"
+
+SHOWN_REFUSALS: Final = 50
+"""Refusals in a view, the newest.  Chosen by hand."""
+
+SHOWN_CHILDREN: Final = 100_000
+"""Children in a view, at most: more than the largest fleet that was simulated."""
+
+
+class AggregateView(msgspec.Struct, frozen=True, kw_only=True):
+    """What an aggregator holds, without any sums.  states: how many children are in each.
+    waiting: children with a message that waits for their rate, and since when."""
+
+    name: str
+    fleet: str
+    parent: str
+    revision: int
+    samples: int
+    devices: int
+    concepts: int
+    states: dict[str, int]
+    children: tuple[ChildRow, ...]
+    waiting: tuple[tuple[str, int], ...]
+    refusals: tuple[RefusalRow, ...]
+    outliers: tuple[OutlierRow, ...]
+
+
+def aggregate_path(home: Path) -> Path:
+    """Return the path of a home's aggregator file."""
+    return home / FILE
+
+
+def describe_aggregate(home: Path) -> AggregateView | None:
+    """Return what a home's aggregator holds; None if it has none.  Cost: one pass over the rows of
+    the children, none over their sums."""
+    path, settings = aggregate_path(home), read_settings(home).aggregate
+    if settings is None or not path.is_file():
+        return None
+    with AggregateFile(path, writable=False) as file:
+        children = tuple(
+            one for one, _ in zip(file.children(), range(SHOWN_CHILDREN), strict=False)
+        )
+        states: dict[str, int] = {}
+        for one in children:
+            states[one.state] = states.get(one.state, 0) + 1
+        body = file.meta("published")
+        last = msgspec.json.decode(body, type=LastSum) if body else LastSum()
+        return AggregateView(
+            name=settings.name,
+            fleet=settings.fleet,
+            parent=settings.parent,
+            revision=last.revision,
+            samples=sum(one.samples for one in children if one.state == "summed"),
+            devices=sum(one.devices for one in children if one.state == "summed"),
+            concepts=file.concept_count(),
+            states=states,
+            children=children,
+            waiting=tuple(file.waiting()),
+            refusals=tuple(file.refusals(SHOWN_REFUSALS)),
+            outliers=tuple(file.outliers()),
+        )
+
+
+@contextmanager
+def open_aggregator(home: Path) -> Iterator[Aggregator]:
+    """Open a home's aggregator without its broker.  Raises StateError while another process has it
+    open."""
+    settings = aggregate_section(read_settings(home))
+    keys = {one: public_key(text, one) for one, text in settings.keys.items()}
+    with AggregateFile(aggregate_path(home), writable=True) as file:
+        aggregator = Aggregator(file, read_place(home), settings, keys)
+        yield aggregator
+        aggregator.close()
+
+
+def read_place(home: Path) -> AggregatePlace:
+    """Return the card, the geometry and the columns of a home; raises ConfigError if its geometry
+    is not frozen yet, since sums under another one never fit."""
+    with Home(home, writable=False) as opened:
+        if opened.store.geometry() is None:
+            raise ConfigError(
+                f"starting the aggregator in {home}: it has no frozen geometry",
+                "import the bundle with the fleet's geometry: auricle bundle import",
+            )
+        geometry = opened.runtime.knowledge.geometry
+        return AggregatePlace(geometry, opened.model.card.fingerprint, opened.store.columns())
+
+
+def aggregate_section(settings: Settings) -> AggregateSettings:
+    if settings.aggregate is None:
+        raise ConfigError(
+            "starting the aggregator: the settings have no [aggregate]",
+            "add it with name and fleet; see docs/howto/fleet.md",
+        )
+    return settings.aggregate
