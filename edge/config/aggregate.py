@@ -21,8 +21,8 @@ class AggregateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     unsigned messages are refused.  publish_after_s: shortest time between two sums; a withdrawal is
     passed on at once.  queue_bytes_max: messages in memory that are not on the disk yet.
     payload_bytes_max, concepts_max, messages_per_hour: of each child; samples_max: of each device;
-    devices_max: devices that a child may be the sum of, more than 1 for aggregators.  check_after_s:
-    how often all children are compared.
+    devices_max: devices that a child may be the sum of, more than 1 for aggregators.
+    check_after_s: how often all children are compared.
     """
 
     name: Name

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -53,9 +54,7 @@ def describe_aggregate(home: Path) -> AggregateView | None:
     if settings is None or not path.is_file():
         return None
     with AggregateFile(path, writable=False) as file:
-        children = tuple(
-            one for one, _ in zip(file.children(), range(SHOWN_CHILDREN), strict=False)
-        )
+        children = tuple(islice(file.children(), SHOWN_CHILDREN))
         states: dict[str, int] = {}
         for one in children:
             states[one.state] = states.get(one.state, 0) + 1
@@ -103,6 +102,7 @@ def read_place(home: Path) -> AggregatePlace:
 
 
 def aggregate_section(settings: Settings) -> AggregateSettings:
+    """Return the section [aggregate]; raises ConfigError without one."""
     if settings.aggregate is None:
         raise ConfigError(
             "starting the aggregator: the settings have no [aggregate]",

@@ -135,14 +135,14 @@ class Aggregator:
     def _take(self, device: str, raw: bytes, now_ns: int) -> AggregateOutcome:
         if not self._settings.admits(device):
             return AggregateOutcome(device, "refused", "it is not among [aggregate] children")
+        if len(raw) > self._settings.payload_bytes_max:
+            return self._refuse(device, f"{len(raw)} bytes are too many", now_ns)
         try:
-            if len(raw) > self._settings.payload_bytes_max:
-                raise EdgeError(f"{len(raw)} bytes are too many", "")
             given, packed = read_packed_contribution(raw, self._keys)
-            if given.device != device:
-                raise EdgeError(f"the manifest names the device {given.device}", "")
         except EdgeError as error:
             return self._refuse(device, error.message, now_ns)
+        if given.device != device:
+            return self._refuse(device, f"the manifest names the device {given.device}", now_ns)
         tokens = self._tokens(device, now_ns)
         if given.samples and tokens < 1:
             self.file.wait(device, now_ns, raw)

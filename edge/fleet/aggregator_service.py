@@ -173,7 +173,7 @@ class AggregatorService:
     def _serve_requests(self) -> None:
         """Do what operators have asked for."""
         for one in self.aggregator.serve_requests(self._now_ns()):
-            log.warning(f"child_{one.verb}", device=one.device)
+            log.warning("request_done", verb=one.verb, device=one.device)
             if one.device:
                 self._changed = self._urgent = True
                 self._reports[one.device] = None

@@ -24,8 +24,8 @@ LEVEL: Final = 4
 
 class ContributionHeader(SignedManifest, frozen=True, kw_only=True, omit_defaults=True):
     """The manifest of a contribution.  arrays_bytes: decompressed size of its arrays.
-    geometry_version: 1 from releases that did not send it.  devices: whose facts are summed; 1 in the
-    messages of a device, which do not send it."""
+    geometry_version: 1 from releases that did not send it.  devices: how many devices' facts are
+    summed; a device does not send it."""
 
     device: Text
     card: Text

@@ -227,9 +227,9 @@ class AggregateFile:
 
     def put_child(self, row: ChildRow) -> None:
         """Write a child, in a transaction."""
-        marks = ", ".join("?" * len(row.__struct_fields__))
         self._db.execute(
-            f"INSERT OR REPLACE INTO children VALUES ({marks})", msgspec.structs.astuple(row)
+            "INSERT OR REPLACE INTO children VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            msgspec.structs.astuple(row),
         )
 
     def mark_published(self, own: int) -> None:
@@ -253,7 +253,7 @@ class AggregateFile:
     def replace_sums(
         self, device: str, packed: tuple[int, bytes] | None, offers: Iterable[ThresholdOffer]
     ) -> None:
-        """Write a child's arrays and the ranks of its thresholds, or delete them, in a transaction."""
+        """Write, or delete, a child's arrays with the ranks of its thresholds, in a transaction."""
         self._db.execute("DELETE FROM offers WHERE device = ?", (device,))
         if packed is None:
             self._db.execute("DELETE FROM sums WHERE device = ?", (device,))

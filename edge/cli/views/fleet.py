@@ -52,7 +52,7 @@ def show_simulation(one: "FleetOutcome") -> None:
         ),
         ("honest members reported as well", f"{one.reported_wrongly}", ""),
         (
-            "members in a state that their history forbids",
+            "members in a state that they may not have",
             f"{len(one.wrong)}",
             _tick(not one.wrong),
         ),

@@ -90,8 +90,7 @@ class FleetSums:
         gram = arrays["gram"]
         if self._gram is None:
             self._gram = np.zeros(len(gram), np.int64)
-        change = np.add if sign > 0 else np.subtract
-        change(self._gram, gram, out=self._gram, casting="same_kind")
+        _shift(self._gram, gram, sign)
 
     def _change(
         self, concept: Concept, count: int, row: tuple[NDArray[Any], ...], sign: int
@@ -102,9 +101,9 @@ class FleetSums:
             self._sums[concept] = found
         found.count += count
         assert found.count >= 0, "only what was added is subtracted"
-        change = np.add if sign > 0 else np.subtract
-        for held, part in zip((found.ones, found.values, found.features), row, strict=True):
-            change(held, part, out=held, casting="same_kind")
+        sums: tuple[NDArray[Any], ...] = (found.ones, found.values, found.features)
+        for held, part in zip(sums, row, strict=True):
+            _shift(held, part, sign)
         if not found.count:
             del self._sums[concept]
 
@@ -126,6 +125,12 @@ class FleetSums:
     def digest(self) -> str:
         """Return the hex SHA-256 of all sums; equal sums have equal ones, whatever their order."""
         return digest_sums(self.arrays() if self._sums else {})
+
+
+def _shift(held: NDArray[Any], part: NDArray[Any], sign: int) -> None:
+    """Add to whole numbers in place, or subtract from them; the types hold all that is accepted."""
+    change = np.add if sign > 0 else np.subtract
+    change(held, part, out=held, casting="same_kind")
 
 
 def digest_sums(arrays: Arrays) -> str:

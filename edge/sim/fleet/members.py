@@ -8,7 +8,7 @@ and some are hostile.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,8 +101,8 @@ class FleetWorld:
     """What all devices share.  geometry: packed, so that it travels to other processes.  other: a
     geometry that some devices still use."""
 
-    geometry: dict[str, NDArray[np.integer]]
-    other: dict[str, NDArray[np.integer]]
+    geometry: dict[str, NDArray[Any]]
+    other: dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,7 +124,7 @@ class FleetDevice:
     """A runtime over a ledger in memory, with the record of what it has published."""
 
     def __init__(
-        self, name: str, model: encoder.Model, geometry: dict[str, NDArray[np.integer]] | None
+        self, name: str, model: encoder.Model, geometry: dict[str, NDArray[Any]] | None
     ) -> None:
         self.name, self.ledger = name, MemoryLedger()
         if geometry is not None:
@@ -311,6 +311,6 @@ def _spoil(kind: MemberKind, one: Contribution) -> Contribution:
             return one
 
 
-def unpacked(geometry: dict[str, NDArray[np.integer]]) -> hdc.Geometry:
+def unpacked(geometry: dict[str, NDArray[Any]]) -> hdc.Geometry:
     """Return a geometry of a world."""
     return hdc.Geometry.unpack(geometry)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +94,7 @@ class SiteOutcome:
 class FleetOutcome:
     """The result of a simulated fleet.  bits_differing: between the root's sums and those of one
     device that holds exactly the published facts.  contributed: members whose sums are in the root.
-    seconds: by part.  cpu_seconds: of all processes, which other programs on the machine delay less.
+    seconds: by part.  cpu_seconds: of all processes; other programs on the machine delay it less.
     """
 
     devices: int
@@ -216,7 +216,7 @@ class _Opened:
     file: AggregateFile
     aggregator: Aggregator
 
-    def __enter__(self) -> "_Opened":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:
