@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .aggregator import AggregateOutcome, AggregatePlace, Aggregator
     from .aggregator_service import AggregatorService
     from .contribution_message import read_contribution, write_contribution
+    from .fleet_view import describe_fleet
     from .member import FleetMember, ReceivedContribution
 else:
     __getattr__ = lazy_names(
@@ -32,6 +33,7 @@ else:
             "aggregator": ("AggregateOutcome", "AggregatePlace", "Aggregator"),
             "aggregator_service": ("AggregatorService",),
             "contribution_message": ("read_contribution", "write_contribution"),
+            "fleet_view": ("describe_fleet",),
             "member": ("FleetMember", "ReceivedContribution"),
         },
     )
@@ -47,6 +49,7 @@ __all__ = [
     "aggregate_path",
     "aggregate_section",
     "describe_aggregate",
+    "describe_fleet",
     "open_aggregator",
     "read_contribution",
     "read_place",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import msgspec
 
@@ -12,13 +12,22 @@ from ..config import AggregateSettings, Settings, read_settings
 from ..core import ConfigError
 from ..home import Home
 from ..signing import public_key
-from ..storage import AggregateFile, ChildRow, OutlierRow, RefusalRow
+from ..storage import (
+    AggregateFile,
+    ChildRow,
+    ChildState,
+    OutlierRow,
+    RefusalRow,
+    has_aggregate,
+)
 from .aggregator import AggregatePlace, Aggregator, LastSum
 
 FILE: Final = "aggregate.db"
 
 SHOWN_REFUSALS: Final = 50
 """Refusals in a view, the newest.  Chosen by hand."""
+
+STATES: Final[tuple[ChildState, ...]] = get_args(ChildState)
 
 SHOWN_CHILDREN: Final = 100_000
 """Children in a view, at most: more than the largest fleet that was simulated."""
@@ -47,17 +56,17 @@ def aggregate_path(home: Path) -> Path:
     return home / FILE
 
 
-def describe_aggregate(home: Path) -> AggregateView | None:
-    """Return what a home's aggregator holds; None if it has none.  Cost: one pass over the rows of
-    the children, none over their sums."""
+def describe_aggregate(
+    home: Path, state: str = "", limit: int = SHOWN_CHILDREN
+) -> AggregateView | None:
+    """Return what a home's aggregator holds; None if it has none.  state: of the children that are
+    listed, empty for all.  Cost: one pass over the rows of the children, none over their sums."""
     path, settings = aggregate_path(home), read_settings(home).aggregate
-    if settings is None or not path.is_file():
+    if settings is None or not has_aggregate(path):
         return None
     with AggregateFile(path, writable=False) as file:
-        children = tuple(islice(file.children(), SHOWN_CHILDREN))
-        states: dict[str, int] = {}
-        for one in children:
-            states[one.state] = states.get(one.state, 0) + 1
+        listed = (one for one in file.children() if state in ("", one.state))
+        children = tuple(islice(listed, limit))
         body = file.meta("published")
         last = msgspec.json.decode(body, type=LastSum) if body else LastSum()
         return AggregateView(
@@ -65,10 +74,10 @@ def describe_aggregate(home: Path) -> AggregateView | None:
             fleet=settings.fleet,
             parent=settings.parent,
             revision=last.revision,
-            samples=sum(one.samples for one in children if one.state == "summed"),
-            devices=sum(one.devices for one in children if one.state == "summed"),
+            samples=file.sample_count(),
+            devices=file.count("summed")[1],
             concepts=file.concept_count(),
-            states=states,
+            states={one: count for one in STATES if (count := file.count(one)[0])},
             children=children,
             waiting=tuple(file.waiting()),
             refusals=tuple(file.refusals(SHOWN_REFUSALS)),

@@ -59,6 +59,8 @@ SAVED: Final = "saved"
 GEOMETRY: Final = "geometry"
 
 T = TypeVar("T")
+DROPPED: Final = "an operator has dropped this device"
+
 OutcomeState = Literal["summed", "withdrawn", "refused", "unchanged", "waiting"]
 
 
@@ -163,7 +165,7 @@ class Aggregator:
         """Decide on a contribution, and sum it."""
         device, child = given.device, self.file.child(given.device)
         if child is not None and child.state == "dropped":
-            return self._refuse(device, "an operator has dropped this device", now_ns)
+            return self._refuse(device, DROPPED, now_ns)
         held = {} if child is None else {device: self._held(child)}
         place = self.place
         review = review_contribution(given, held, place.geometry, place.card, place.columns)

@@ -17,7 +17,7 @@ from ..logs import log
 from ..mqtt import InboundMessage, Topics, encode_level
 from ..signing import load_key, public_key
 from ..storage import AggregateFile, AppliedRow
-from .aggregator import AggregateOutcome, AggregatePlace, Aggregator
+from .aggregator import DROPPED, AggregateOutcome, AggregatePlace, Aggregator
 from .applied import read_report, write_report
 from .contribution_message import write_contribution
 
@@ -211,8 +211,7 @@ class AggregatorService:
         root = self._topics.fleet_filter(self._settings.fleet, "applied")
         while self._reports and client.online:
             device = next(iter(self._reports))
-            child = self._file.child(device)
-            refused = self._file.last_refusal(device) if _is_refused(child) else ""
+            refused = self._reason(device)
             rows = self._file.applied(device)
             raw = write_report(self._settings.name, device, rows, refused, self._key)
             message_id = client.publish(root + encode_level(device), raw, retain=True)
@@ -221,6 +220,10 @@ class AggregatorService:
             del self._reports[device]
             self._sent[message_id] = device
 
-
-def _is_refused(child: Any) -> bool:
-    return child is None or child.state in ("refused", "dropped")
+    def _reason(self, device: str) -> str:
+        """Return why a child is not summed; empty if it is, or has withdrawn its sums."""
+        child = self._file.child(device)
+        if child is not None and child.state == "dropped":
+            return DROPPED
+        refused = child is None or child.state == "refused"
+        return self._file.last_refusal(device) if refused else ""

@@ -5,15 +5,15 @@ Disk grows with the number of children, memory does not: arrays are read one chi
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar
 
 import msgspec
 
-from ..core import StateError, ThresholdOffer
-from .database import WriterLock, guard_errors, open_database, transaction
+from ..core import ThresholdOffer
+from .database import WriterLock, connect, guard_errors, open_database, transaction
 from .schema import run_steps
 from .tables import put_meta
 
@@ -225,6 +225,11 @@ class AggregateFile:
         found = self._rows(query, (state,))[0]
         return int(found[0]), int(found[1])
 
+    def sample_count(self) -> int:
+        """Return the number of facts in the sum."""
+        query = "SELECT COALESCE(SUM(samples), 0) FROM children WHERE state = 'summed'"
+        return int(self._rows(query)[0][0])
+
     def put_child(self, row: ChildRow) -> None:
         """Write a child, in a transaction."""
         self._db.execute(
@@ -377,10 +382,17 @@ class AggregateFile:
             return self._db.execute(query, values).fetchall()
 
 
+def has_aggregate(path: Path) -> bool:
+    """Return whether an aggregator's file is there and laid out; one that has just been started
+    may still be empty."""
+    if not path.is_file():
+        return False
+    with guard_errors(path, "reading"), closing(connect(path, "mode=ro")) as db:
+        return bool(db.execute("PRAGMA user_version").fetchone()[0])
+
+
 def leave_request(path: Path, verb: RequestVerb, device: str, at_ns: int) -> int:
     """Ask whoever writes an aggregator's file to do something; return the request's number."""
-    if not path.is_file():
-        raise StateError(f"opening {path}: there is no such file", "start the aggregator first")
     db = open_database(path, writable=True, layout=Layout())
     try:
         with transaction(db, path, "asking the aggregator"):

@@ -31,6 +31,11 @@ DIGEST_BYTES: Final = 16
 WITHDRAWN: Final = "withdrawn"
 ABOVE: Final = "applied_above"
 
+REFUSED: Final = "fleet_refusals"
+
+REFUSALS_MAX: Final = 64
+"""Refused contributions remembered, the newest of each device: as many as are kept at all."""
+
 WITHDRAWALS_MAX: Final = 256
 """Withdrawals of contributions remembered, the newest.  Chosen by hand; effect not measured."""
 
@@ -68,6 +73,14 @@ class AppliedAbove(msgspec.Struct, frozen=True, array_like=True):
     aggregator: str = ""
     rows: tuple[AboveRow, ...] = ()
     refused: str = ""
+
+
+class FleetRefusal(msgspec.Struct, frozen=True, array_like=True):
+    """A contribution of another device that was refused, and why."""
+
+    device: str
+    at_ns: int
+    reason: str
 
 
 class Withdrawal(msgspec.Struct, frozen=True, array_like=True):
@@ -243,6 +256,21 @@ class Publications:
         """Return the last report of the aggregator that sums this device."""
         body = self._meta(ABOVE)
         return msgspec.json.decode(body, type=AppliedAbove) if body else AppliedAbove()
+
+    def note_refusal(self, device: str, at_ns: int, reason: str) -> None:
+        """Record that a device's newest contribution was refused; an empty reason: it was not."""
+        held = self.refusals()
+        others = [one for one in held if one.device != device]
+        if not reason and len(others) == len(held):
+            return
+        made = [*others, FleetRefusal(device, at_ns, reason)] if reason else others
+        with self._change("recording a refused contribution") as db:
+            put_meta(db, REFUSED, msgspec.json.encode(made[-REFUSALS_MAX:]))
+
+    def refusals(self) -> tuple[FleetRefusal, ...]:
+        """Return the refusals, oldest first."""
+        body = self._meta(REFUSED)
+        return msgspec.json.decode(body, type=tuple[FleetRefusal, ...]) if body else ()
 
     def _put_withdrawals(self, held: Sequence[Withdrawal]) -> None:
         with self._change("recording a withdrawal") as db:

@@ -5,12 +5,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-
 from ..core import Concept, Receipt, Selector
 from .digest_key import DigestKey
-from .publications import WITHDRAWN, Withdrawal
 from .receipt_rows import name_pattern, receipt_digest, receipt_from_body, veil_receipt
+from .receipt_times import decode_receipts
 
 HASHES_MAX: Final = 1_024
 """Hashes of names kept: of streams, and of the subjects and recordings of the last minutes."""
@@ -38,11 +36,7 @@ class ReceiptReads(ABC):
         """Return all receipts, oldest first, as `veiled` returns them.  When other devices have
         dropped something is known later than the receipt; the times so far are filled in."""
         rows = self._rows("SELECT body FROM receipts ORDER BY number")
-        meta = self._rows("SELECT value FROM meta WHERE name = ?", (WITHDRAWN,))
-        body = bytes(meta[0][0]) if meta else b""
-        held = msgspec.json.decode(body, type=tuple[Withdrawal, ...]) if body else ()
-        times = {one.order_id: one.dropped for one in held}
-        return tuple(_with_times(msgspec.json.decode(row[0]), times) for row in rows)
+        return tuple(decode_receipts(self._rows, (row[0] for row in rows)))
 
     def receipt_count(self) -> int:
         """Count the completed forget requests."""
@@ -83,12 +77,3 @@ class ReceiptReads(ABC):
     def key_digest(self, request_id: str, digest: str) -> str:
         """See `facts.Ledger`."""
         return receipt_digest(self._key, request_id, digest)
-
-
-def _with_times(receipt: dict[str, Any], times: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
-    """Return a receipt with the times at which its orders were carried out.  times: by order, then
-    by device."""
-    for one in receipt.get("devices", ()):
-        found = times.get(one["order_id"], {}).get(one["device"], 0)
-        one["dropped_at_ns"] = max(one.get("dropped_at_ns", 0), found)
-    return receipt

@@ -131,10 +131,10 @@ def check(*, home: Path, as_json: bool) -> None:
 def _request(home: Path, verb: "RequestVerb", device: str) -> None:
     """Let the running aggregator do something, or do it here if none runs."""
     from ...fleet import aggregate_path, open_aggregator
-    from ...storage import AggregateFile, leave_request
+    from ...storage import AggregateFile, has_aggregate, leave_request
 
     path = aggregate_path(home)
-    if not path.is_file():
+    if not has_aggregate(path):
         raise _missing(home)
     if device:
         with AggregateFile(path, writable=False) as held:

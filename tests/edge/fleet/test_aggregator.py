@@ -1,4 +1,4 @@
-"""An aggregator: whatever a network does to messages, the sum is that of the newest of each child."""
+"""An aggregator: whatever a network does, its sum is that of the newest message of each child."""
 
 from __future__ import annotations
 
@@ -94,9 +94,7 @@ def test_a_closed_aggregator_starts_from_its_saved_sum(tmp_path: Path):
         pass
 
 
-def test_a_failed_write_leaves_the_sum_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_failed_write_leaves_the_sum_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Nothing of a batch counts if its transaction fails, in memory neither."""
     with aggregating(tmp_path / "a.db") as one:
         one.receive([raw(A)], NOW_NS)

@@ -80,9 +80,7 @@ def tree(parts: Sequence[Contribution], cuts: Sequence[int]) -> Contribution:
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    order=st.permutations(range(len(LEAVES))), cuts=st.lists(st.integers(0, 9), max_size=6)
-)
+@given(order=st.permutations(range(len(LEAVES))), cuts=st.lists(st.integers(0, 9), max_size=6))
 def test_a_sum_is_the_same_in_any_tree_and_order(order: Sequence[int], cuts: Sequence[int]):
     """Sums, thresholds and ranks of a tree of any shape are those of one flat sum, bit for bit."""
     flat, grown = join(LEAVES), tree([LEAVES[at] for at in order], cuts)
@@ -169,6 +167,6 @@ def test_ranks_out_of_range_are_refused():
     """A rank above the most samples a threshold can have would win for ever."""
     made = join(LEAVES)
     ranks = made.arrays[RANKS].astype(np.int64)
-    for bad in (ranks + [[5_000, 0]], ranks - [[0, 1 << 60]], ranks[:, :1]):
+    for bad in (ranks + np.array([5_000, 0]), ranks - np.array([0, 1 << 60]), ranks[:, :1]):
         wrong = replace(made, arrays={**made.arrays, RANKS: bad})
         assert find_invalid_contribution(wrong, GEOMETRY) != ""
