@@ -195,6 +195,17 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
             "nas",
         }
     ),
+    "edge/sim/fleet": frozenset(
+        {
+            *_BASE,
+            "edge/config",
+            "edge/fleet",
+            "edge/sim",
+            "edge/storage",
+            "encoder",
+            "hdc",
+        }
+    ),
     "edge/demo": frozenset({*_BASE, "edge/sim", "edge/storage", "encoder", "hdc"}),
     "edge/cli": frozenset(
         {
@@ -209,6 +220,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
             "edge/datasets",
             "edge/demo",
             "edge/export",
+            "edge/fleet",
             "edge/home",
             "edge/logs.py",
             "edge/mqtt",

@@ -15,6 +15,7 @@ from .requests import (
     BundleRecordCommand,
     BundleRemoveCommand,
     ExplainCommand,
+    FleetCommand,
     ForgetPreviewCommand,
     GalleryCommand,
     HistoryCommand,
@@ -149,6 +150,14 @@ def _knowledge(request: Request, context: CommandContext) -> Iterator[tuple[str,
     from ..home import describe_knowledge
 
     yield from msgspec.to_builtins(describe_knowledge(open_home(request, context))).items()
+
+
+def _fleet(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    from ..fleet import describe_fleet
+
+    assert isinstance(request, FleetCommand)
+    found = describe_fleet(open_home(request, context), request.state)
+    yield from msgspec.to_builtins(found).items()
 
 
 def _agreeing(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
@@ -286,6 +295,7 @@ QUERIES: Final[dict[str, Callable[[Any, CommandContext], Iterator[tuple[str, Any
     "forget-preview": _forget_preview,
     "receipts": _receipts,
     "knowledge": _knowledge,
+    "fleet": _fleet,
     "actions": _list_actions,
     "keep-label": _keep_label,
     "kept-labels": _kept_labels,

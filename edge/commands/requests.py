@@ -380,6 +380,13 @@ class KnowledgeCommand(Request, frozen=True, tag="knowledge"):
     """Return the knowledge of the home: concepts, domains, adaptors, merges, geometry."""
 
 
+class FleetCommand(Request, frozen=True, tag="fleet"):
+    """Return what this device knows of its fleet, as a member and as an aggregator.  state: of the
+    aggregator's children that are listed, empty for all."""
+
+    state: Literal["", "summed", "withdrawn", "refused", "dropped"] = ""
+
+
 COMMANDS: Final[dict[str, type[Request]]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
@@ -420,6 +427,7 @@ LOCAL_COMMANDS: Final[dict[str, type[Request]]] = COMMANDS | {
         ForgetPreviewCommand,
         ReceiptsCommand,
         KnowledgeCommand,
+        FleetCommand,
         LabelManyCommand,
         AgreeingCommand,
         UnlabelCommand,

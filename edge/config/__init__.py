@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
+    from .aggregate import AggregateSettings
     from .commands import PREFIX, CommandSettings, KeyText, key_bytes
     from .device import HttpSettings, OutboxSettings
     from .editing import with_value
@@ -48,6 +49,7 @@ else:
     __getattr__ = lazy_names(
         __name__,
         {
+            "aggregate": ("AggregateSettings",),
             "commands": ("CommandSettings", "KeyText", "PREFIX", "key_bytes"),
             "device": ("HttpSettings", "OutboxSettings"),
             "editing": ("with_value",),
@@ -95,6 +97,7 @@ __all__ = [
     "SECONDS_MAX",
     "SETTINGS",
     "TEMPLATE",
+    "AggregateSettings",
     "BundleSettings",
     "CameraStream",
     "ColumnStream",

@@ -16,6 +16,7 @@ import msgspec
 from ..core import Config, ConfigError
 from ..core.anomaly import FALSE_ALARMS_PER_DAY
 from ..core.forecasting import HORIZONS
+from .aggregate import AggregateSettings
 from .commands import CommandSettings
 from .device import DeviceSettings, HttpSettings, OutboxSettings
 from .fleet import BundleSettings, FleetSettings
@@ -142,6 +143,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     forecast: ForecastSettings = ForecastSettings()
     commands: CommandSettings = CommandSettings()
     fleet: FleetSettings | None = None
+    aggregate: AggregateSettings | None = None
     bundles: BundleSettings = BundleSettings()
     device: DeviceSettings = DeviceSettings()
     mqtt: MqttSettings | None = None

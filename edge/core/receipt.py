@@ -82,12 +82,14 @@ class FileFound:
 @dataclass(frozen=True, slots=True)
 class DeviceOrder:
     """Another device that holds what the facts shaped, and the order to drop it.  sent: whether
-    the order is on its way."""
+    the order is on its way.  dropped_at_ns: when an aggregate took in the sums without the facts,
+    by its own clock; 0 until it has reported that."""
 
     device: str
     holds: DeviceHolding
     order_id: str
     sent: bool
+    dropped_at_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from . import daemon, homes, service
+    from .aggregator_process import open_aggregator_service
     from .benchmark import measure_machine
     from .check import CheckFinding, check_home, check_proposed
     from .daemon import Daemon
@@ -17,6 +18,7 @@ else:
     __getattr__ = lazy_names(
         __name__,
         {
+            "aggregator_process": ("open_aggregator_service",),
             "benchmark": ("measure_machine",),
             "check": ("CheckFinding", "check_home", "check_proposed"),
             "daemon": ("Daemon",),
@@ -39,6 +41,7 @@ __all__ = [
     "folder_of",
     "homes",
     "measure_machine",
+    "open_aggregator_service",
     "resolve_paths",
     "serve",
     "service",

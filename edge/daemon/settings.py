@@ -113,9 +113,12 @@ def topic_filters(settings: Settings, topics: Topics) -> list[str]:
     if any(not one.topic for one in streams):
         filters.add(topics.observe_filter())
     if settings.fleet is not None:
-        roots = [topics.fleet_filter(settings.fleet.name, one) for one in FLEET_PURPOSES]
+        fleet = settings.fleet.name
+        of_others = [one for one in FLEET_PURPOSES if one != "applied"]
+        roots = [topics.fleet_filter(fleet, one) for one in of_others]
         levels = [encode_level(device) for device in settings.fleet.devices]
         filters.update(root + level for root in roots for level in levels)
+        filters.add(topics.fleet_topic(fleet, "applied"))
     if settings.commands.enabled:
         filters.add(topics.command_filter())
     return sorted(filters)

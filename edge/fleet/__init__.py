@@ -5,15 +5,53 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .contribution_message import write_contribution
+    from .aggregate_home import (
+        AggregateView,
+        aggregate_path,
+        aggregate_section,
+        describe_aggregate,
+        open_aggregator,
+        read_place,
+    )
+    from .aggregator import AggregateOutcome, AggregatePlace, Aggregator
+    from .aggregator_service import AggregatorService
+    from .contribution_message import read_contribution, write_contribution
+    from .fleet_view import describe_fleet
     from .member import FleetMember, ReceivedContribution
 else:
     __getattr__ = lazy_names(
         __name__,
         {
-            "contribution_message": ("write_contribution",),
+            "aggregate_home": (
+                "AggregateView",
+                "aggregate_path",
+                "aggregate_section",
+                "describe_aggregate",
+                "open_aggregator",
+                "read_place",
+            ),
+            "aggregator": ("AggregateOutcome", "AggregatePlace", "Aggregator"),
+            "aggregator_service": ("AggregatorService",),
+            "contribution_message": ("read_contribution", "write_contribution"),
+            "fleet_view": ("describe_fleet",),
             "member": ("FleetMember", "ReceivedContribution"),
         },
     )
 
-__all__ = ["FleetMember", "ReceivedContribution", "write_contribution"]
+__all__ = [
+    "AggregateOutcome",
+    "AggregatePlace",
+    "AggregateView",
+    "Aggregator",
+    "AggregatorService",
+    "FleetMember",
+    "ReceivedContribution",
+    "aggregate_path",
+    "aggregate_section",
+    "describe_aggregate",
+    "describe_fleet",
+    "open_aggregator",
+    "read_contribution",
+    "read_place",
+    "write_contribution",
+]

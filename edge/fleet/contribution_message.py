@@ -18,10 +18,14 @@ HEAD: Final = b"auricle-contribution-1\n"
 ARRAYS_BYTES_MAX: Final = 256 << 20
 """Largest decompressed size.  Bounds memory; chosen by hand, effect not measured."""
 
+LEVEL: Final = 4
+"""Level of zlib: sums of 20 facts take half the time of the default level and 0.7 % more bytes."""
+
 
 class ContributionHeader(SignedManifest, frozen=True, kw_only=True, omit_defaults=True):
     """The manifest of a contribution.  arrays_bytes: decompressed size of its arrays.
-    geometry_version: 1 from releases that did not send it."""
+    geometry_version: 1 from releases that did not send it.  devices: how many devices' facts are
+    summed; a device does not send it."""
 
     device: Text
     card: Text
@@ -32,12 +36,13 @@ class ContributionHeader(SignedManifest, frozen=True, kw_only=True, omit_default
     arrays_bytes: Count
     columns: Columns = ()
     geometry_version: Count = 1
+    devices: Count = 1
 
 
 def compress(one: Contribution) -> tuple[int, bytes]:
     """Return the size of a contribution's arrays, and the arrays compressed."""
     arrays = pack_arrays(one.arrays) if one.samples else b""
-    return len(arrays), zlib.compress(arrays)
+    return len(arrays), zlib.compress(arrays, LEVEL)
 
 
 def write_contribution(
@@ -57,6 +62,7 @@ def write_contribution(
         arrays_bytes=size,
         columns=one.columns,
         geometry_version=one.geometry_version,
+        devices=one.devices,
     )
     return sign_file(HEAD, head, body, key)
 
@@ -66,13 +72,21 @@ def read_contribution(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Con
 
     keys: by device; if empty, no signature is required.  The sums are validated on adoption.
     """
+    return read_packed_contribution(raw, keys)[0]
+
+
+def read_packed_contribution(
+    raw: bytes, keys: "Mapping[str, Ed25519PublicKey]"
+) -> tuple[Contribution, tuple[int, bytes]]:
+    """Decode and verify a contribution as `read_contribution` does; return also its arrays as they
+    were compressed, with their size."""
     head, body = read_signed(HEAD, raw, ContributionHeader, lambda one: one.device, keys)
     arrays = _inflate(body, head.arrays_bytes)
     try:
         found = unpack_arrays(arrays) if arrays else {}
     except ValueError as error:
         raise EdgeError(f"reading sums of {head.device}: {error}", "send them again") from error
-    return Contribution(
+    made = Contribution(
         device=head.device,
         card=head.card,
         geometry=head.geometry,
@@ -82,7 +96,9 @@ def read_contribution(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Con
         arrays=found,
         columns=head.columns,
         geometry_version=head.geometry_version,
+        devices=head.devices,
     )
+    return made, (head.arrays_bytes, body)
 
 
 def _inflate(body: bytes, size: int) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ..config import FleetSettings
-from ..core import Contribution, EdgeError, Rejected, unnamed_side
+from ..core import Contribution, EdgeError, Rejected, review_contribution, unnamed_side
 from ..home import CommandContext, Home
 from ..logs import log
 from ..mqtt import InboundMessage, TopicAddress, Topics
@@ -93,6 +93,7 @@ class FleetMember:
             del self._waiting[received.device]
             self._refuse(received.device, f"the manifest names the device {found.device}")
             return
+        self._note_review(found)
         self._context.feed("", found)
         self._warn_unnamed(found)
         del self._waiting[received.device]
@@ -165,6 +166,7 @@ class FleetMember:
         # Column names are part of a contribution, but not of its content digest.
         content = "\n".join((made.content, *made.columns)) if made.samples else ""
         revision = publications.revision(content, self._context.now_ns(), seen[1])
+        publications.note_withdrawal(revision)
         self._derived = seen
         if revision != self._revision:
             self._message = write_contribution(replace(made, revision=revision), self._key, packed)
@@ -181,6 +183,7 @@ class FleetMember:
             return
         geometry = home.runtime.knowledge.geometry
         revision = home.store.publications.revision("", self._context.now_ns(), forgets)
+        home.store.publications.note_withdrawal(revision)
         empty = Contribution(
             device=self._device,
             card=home.model.card.fingerprint,
@@ -210,7 +213,22 @@ class FleetMember:
             if warning:
                 log.warning("columns_not_compared", device=found.device, reason=warning)
 
+    def _note_review(self, found: Contribution) -> None:
+        """Record whether a contribution is about to be refused, for people to see."""
+        slot = self._context.homes.get("")
+        home = slot.home if slot is not None else None
+        if home is None:
+            return
+        store, geometry = home.store, home.runtime.knowledge.geometry
+        place = geometry, home.model.card.fingerprint, store.columns()
+        review = review_contribution(found, store.contributions(), *place)
+        if review.stored is not None or review.rejection:
+            store.publications.note_refusal(found.device, self._context.now_ns(), review.rejection)
+
     def _refuse(self, device: str, reason: str) -> None:
+        slot = self._context.homes.get("")
+        if slot is not None and slot.home is not None:
+            slot.home.store.publications.note_refusal(device, self._context.now_ns(), reason[:500])
         log.warning("contribution_refused", device=device, reason=reason)
         hint = "see docs/howto/fleet.md"
         self._context.publish(Rejected(device, f"adopting sums of {device}: {reason}"[:500], hint))

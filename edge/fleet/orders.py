@@ -17,7 +17,8 @@ from ..home import CommandContext, Home
 from ..logs import log
 from ..mqtt import InboundMessage, TopicAddress
 from ..signing import Count, SignedManifest, Text, read_signed, sign_file
-from ..storage import EXPORTS_MAX, BundleVersion, HeldBundle
+from ..storage import EXPORTS_MAX, AboveRow, AppliedAbove, BundleVersion, HeldBundle
+from .applied import read_report
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -123,7 +124,10 @@ class FleetOrders:
     def receive(self, arrival: InboundMessage, address: TopicAddress) -> None:
         """Queue a report or an order of a listed device; the newest of each counts.  It is
         retained, so it comes again after a crash."""
-        if address.name == self._device or address.name not in self._settings.devices:
+        above = address.purpose == "applied" and address.name == self._device
+        if not above and (
+            address.name == self._device or address.name not in self._settings.devices
+        ):
             return
         if len(arrival.payload) > MESSAGE_BYTES_MAX:
             log.warning("order_refused", device=address.name, reason="it is too large")
@@ -134,7 +138,9 @@ class FleetOrders:
         """Take in what has arrived, carry orders out, and publish this device's own."""
         for (purpose, device), payload in tuple(self._waiting.items()):
             try:
-                if purpose == "holds":
+                if purpose == "applied":
+                    self._note_above(home, payload)
+                elif purpose == "holds":
                     self._note(home, device, payload)
                 else:
                     self._obey(home, device, payload)
@@ -157,6 +163,14 @@ class FleetOrders:
         before = [one for one in home.store.publications.holders() if one.device == device]
         if sorted(map(repr, held)) != sorted(map(repr, before)):
             home.store.publications.note_holder(device, held)
+
+    def _note_above(self, home: Home, payload: bytes) -> None:
+        """Record which aggregates have taken in which revision of this device."""
+        report = read_report(payload, self._device, self._keys)
+        rows = tuple(AboveRow(one.aggregate, one.revision, one.at_ns) for one in report.applied)
+        if report.refused:
+            log.warning("contribution_not_summed", by=report.device, reason=report.refused)
+        home.store.publications.note_above(AppliedAbove(report.device, rows, report.refused))
 
     def _obey(self, home: Home, device: str, payload: bytes) -> None:
         order, _ = read_signed(

@@ -26,10 +26,11 @@ NAMES_CACHED: Final = 2_048
 _RESERVED: Final = re.compile(r"[/+#%\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CAPITAL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
-FleetPurpose = Literal["contribution", "holds", "recall"]
-Purpose = Literal["observe", "command", "contribution", "holds", "recall", "other"]
-FLEET_PURPOSES: Final[tuple[FleetPurpose, ...]] = ("contribution", "holds", "recall")
-"""Messages among the members of a fleet: sums, what a member holds of others, bundles to drop."""
+FleetPurpose = Literal["contribution", "holds", "recall", "applied"]
+Purpose = Literal["observe", "command", "contribution", "holds", "recall", "applied", "other"]
+FLEET_PURPOSES: Final[tuple[FleetPurpose, ...]] = ("contribution", "holds", "recall", "applied")
+"""Messages among the members of a fleet: sums, what a member holds of others, bundles to drop, and
+what aggregators have summed of a member."""
 
 
 class TopicAddress(msgspec.Struct, frozen=True):

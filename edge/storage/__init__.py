@@ -5,6 +5,18 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
+    from .aggregate_file import (
+        AggregateFile,
+        AppliedRow,
+        ChildRow,
+        ChildState,
+        OutlierRow,
+        RefusalRow,
+        RequestRow,
+        RequestVerb,
+        has_aggregate,
+        leave_request,
+    )
     from .bundle_trials import BundleTrial, ImportedBundle
     from .candidate_index import CandidateEntry
     from .card_fingerprint import read_card_fingerprint
@@ -24,7 +36,16 @@ if TYPE_CHECKING:
     from .file_copies import own_copies
     from .history_file import LABEL_KEPT, HistoryEvent, HistoryFile, events_as_data
     from .network_weights import Weights, read_weights, shipped_weights, write_weights
-    from .publications import EXPORTS_MAX, BundleVersion, ExportedPart, ExportRecord, HeldBundle
+    from .publications import (
+        EXPORTS_MAX,
+        AboveRow,
+        AppliedAbove,
+        BundleVersion,
+        ExportedPart,
+        ExportRecord,
+        FleetRefusal,
+        HeldBundle,
+    )
     from .schema import run_steps
     from .serialization import LazyArrays, pack_arrays, pack_data, unpack_arrays, unpack_data
     from .series_state import SeriesStateFile
@@ -35,6 +56,18 @@ else:
     __getattr__ = lazy_names(
         __name__,
         {
+            "aggregate_file": (
+                "AggregateFile",
+                "AppliedRow",
+                "ChildRow",
+                "ChildState",
+                "OutlierRow",
+                "RefusalRow",
+                "RequestRow",
+                "RequestVerb",
+                "has_aggregate",
+                "leave_request",
+            ),
             "bundle_trials": ("BundleTrial", "ImportedBundle"),
             "candidate_index": ("CandidateEntry",),
             "card_fingerprint": ("read_card_fingerprint",),
@@ -61,10 +94,13 @@ else:
             "history_file": ("HistoryEvent", "HistoryFile", "LABEL_KEPT", "events_as_data"),
             "network_weights": ("Weights", "read_weights", "shipped_weights", "write_weights"),
             "publications": (
+                "AboveRow",
+                "AppliedAbove",
                 "BundleVersion",
                 "EXPORTS_MAX",
                 "ExportRecord",
                 "ExportedPart",
+                "FleetRefusal",
                 "HeldBundle",
             ),
             "schema": ("run_steps",),
@@ -87,13 +123,20 @@ __all__ = [
     "LABEL_KEPT",
     "SIDE_FILES",
     "TABLES_WITH_IDS",
+    "AboveRow",
+    "AggregateFile",
     "AnsweredCommand",
+    "AppliedAbove",
+    "AppliedRow",
     "BundleTrial",
     "BundleVersion",
     "CandidateEntry",
+    "ChildRow",
+    "ChildState",
     "DigestKey",
     "ExportRecord",
     "ExportedPart",
+    "FleetRefusal",
     "HeldBundle",
     "HistoryEvent",
     "HistoryFile",
@@ -101,6 +144,10 @@ __all__ = [
     "JournalEntry",
     "LazyArrays",
     "LogInUseError",
+    "OutlierRow",
+    "RefusalRow",
+    "RequestRow",
+    "RequestVerb",
     "SeriesStateFile",
     "Store",
     "StoredBlueprint",
@@ -109,7 +156,9 @@ __all__ = [
     "copy_updated",
     "events_as_data",
     "guard_errors",
+    "has_aggregate",
     "hash_id",
+    "leave_request",
     "open_database",
     "own_copies",
     "pack_arrays",

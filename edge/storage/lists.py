@@ -5,10 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
-
 from ..core import Concept, Selector
 from .fact_reads import RowReader
+from .receipt_times import decode_receipts
 from .tables import where_clause
 
 IDS_MAX: Final = 500
@@ -80,7 +79,7 @@ class Lists:
     def receipts(self, limit: int) -> list[dict[str, Any]]:
         """Return the newest receipts, newest first; see `StoreReader.receipts`."""
         rows = self._rows("SELECT body FROM receipts ORDER BY number DESC LIMIT ?", (limit,))
-        return [msgspec.json.decode(row[0]) for row in rows]
+        return decode_receipts(self._rows, (row[0] for row in rows))
 
     def learned(self, ids: Sequence[str]) -> set[str]:
         """Return those of the ids that are facts."""

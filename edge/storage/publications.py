@@ -28,6 +28,17 @@ LAST: Final = "contributed"
 DIGEST_BYTES: Final = 16
 """Length of a digest in `cohorts` and `exported_parts`; see `core.knowledge.cohorts`."""
 
+WITHDRAWN: Final = "withdrawn"
+ABOVE: Final = "applied_above"
+
+REFUSED: Final = "fleet_refusals"
+
+REFUSALS_MAX: Final = 64
+"""Refused contributions remembered, the newest of each device: as many as are kept at all."""
+
+WITHDRAWALS_MAX: Final = 256
+"""Withdrawals of contributions remembered, the newest.  Chosen by hand; effect not measured."""
+
 EXPORTS_MAX: Final = 256
 """Bundles remembered: one a day for most of a year.  Older ones cannot be recalled.  Chosen by
 hand."""
@@ -46,6 +57,39 @@ class LastRevision(msgspec.Struct, frozen=True, array_like=True):
     revision: int = 0
     content: str = ""
     forgets: int = 0
+
+
+class AboveRow(msgspec.Struct, frozen=True, array_like=True):
+    """An aggregate that has taken in a revision of this device, or a newer one, at a time."""
+
+    aggregate: str
+    revision: int
+    at_ns: int
+
+
+class AppliedAbove(msgspec.Struct, frozen=True, array_like=True):
+    """The last report of the aggregator that sums this device.  refused: why it does not."""
+
+    aggregator: str = ""
+    rows: tuple[AboveRow, ...] = ()
+    refused: str = ""
+
+
+class FleetRefusal(msgspec.Struct, frozen=True, array_like=True):
+    """A contribution of another device that was refused, and why."""
+
+    device: str
+    at_ns: int
+    reason: str
+
+
+class Withdrawal(msgspec.Struct, frozen=True, array_like=True):
+    """A forget request's order, the first revision without its facts, and when each aggregate took
+    that in."""
+
+    order_id: str
+    revision: int
+    dropped: dict[str, int] = {}
 
 
 class ExportedPart(msgspec.Struct, frozen=True):
@@ -162,7 +206,7 @@ class Publications:
     def content(self) -> tuple[dict[str, list[tuple[Any, ...]]], dict[str, bytes]]:
         """Return the rows of all tables, and the named values."""
         tables = {name: list(self._rows(f"SELECT * FROM {name}")) for name in TABLES}
-        return tables, {name: self._meta(name) for name in (KEY, LAST)}
+        return tables, {name: self._meta(name) for name in (KEY, LAST, WITHDRAWN, ABOVE)}
 
     def last(self) -> LastRevision:
         """Return the contribution last published."""
@@ -183,6 +227,54 @@ class Publications:
         with self._change("numbering the contribution of this device") as db:
             put_meta(db, LAST, msgspec.json.encode(LastRevision(revision, content, forgets)))
         return revision
+
+    def note_withdrawal(self, revision: int) -> None:
+        """Record that a revision holds none of the facts whose sums were ordered to be dropped."""
+        held = list(self.withdrawals())
+        known = {one.order_id for one in held}
+        orders = [row[0] for row in self._rows("SELECT order_id FROM recalls")]
+        added = [Withdrawal(order, revision) for order in orders if order not in known]
+        if added:
+            self._put_withdrawals([*held, *added])
+
+    def withdrawals(self) -> tuple[Withdrawal, ...]:
+        """Return the withdrawals of contributions, oldest first."""
+        body = self._meta(WITHDRAWN)
+        return msgspec.json.decode(body, type=tuple[Withdrawal, ...]) if body else ()
+
+    def note_above(self, report: AppliedAbove) -> None:
+        """Record what the aggregators above have taken in; the first time of each stays."""
+        if report == self.above():
+            return
+        held = [_with_times(one, report.rows) for one in self.withdrawals()]
+        with self._change("recording what aggregators have taken in") as db:
+            put_meta(db, ABOVE, msgspec.json.encode(report))
+            if held:
+                put_meta(db, WITHDRAWN, msgspec.json.encode(held))
+
+    def above(self) -> AppliedAbove:
+        """Return the last report of the aggregator that sums this device."""
+        body = self._meta(ABOVE)
+        return msgspec.json.decode(body, type=AppliedAbove) if body else AppliedAbove()
+
+    def note_refusal(self, device: str, at_ns: int, reason: str) -> None:
+        """Record that a device's newest contribution was refused; an empty reason: it was not."""
+        held = self.refusals()
+        others = [one for one in held if one.device != device]
+        if not reason and len(others) == len(held):
+            return
+        made = [*others, FleetRefusal(device, at_ns, reason)] if reason else others
+        with self._change("recording a refused contribution") as db:
+            put_meta(db, REFUSED, msgspec.json.encode(made[-REFUSALS_MAX:]))
+
+    def refusals(self) -> tuple[FleetRefusal, ...]:
+        """Return the refusals, oldest first."""
+        body = self._meta(REFUSED)
+        return msgspec.json.decode(body, type=tuple[FleetRefusal, ...]) if body else ()
+
+    def _put_withdrawals(self, held: Sequence[Withdrawal]) -> None:
+        with self._change("recording a withdrawal") as db:
+            put_meta(db, WITHDRAWN, msgspec.json.encode(held[-WITHDRAWALS_MAX:]))
 
     # --- other devices --------------------------------------------------------------------------
 
@@ -236,10 +328,12 @@ class Publications:
         made = []
         if given or shaped.contribution:
             holders = [one.device for one in self.holders() if one.holds == "contribution"]
+            holders += [one.aggregate for one in self.above().rows]
             unnamed = ["every device that adopts these sums"] if self.last().revision else []
+            times = next((one.dropped for one in self.withdrawals() if one.order_id == order), {})
             made += [
-                DeviceOrder(device, "contribution", order, self.sends)
-                for device in holders or unnamed
+                DeviceOrder(device, "contribution", order, self.sends, times.get(device, 0))
+                for device in dict.fromkeys(holders or unnamed)
             ]
         for number in numbers:
             made += self._bundle_orders(number, order)
@@ -287,6 +381,12 @@ class Publications:
     def _meta(self, name: str) -> bytes:
         rows = self._rows("SELECT value FROM meta WHERE name = ?", (name,))
         return bytes(rows[0][0]) if rows else b""
+
+
+def _with_times(one: Withdrawal, rows: Iterable[AboveRow]) -> Withdrawal:
+    """Return a withdrawal with the times at which aggregates took it in."""
+    times = {row.aggregate: row.at_ns for row in rows if row.revision >= one.revision}
+    return msgspec.structs.replace(one, dropped={**times, **one.dropped})
 
 
 def _write_cohorts(

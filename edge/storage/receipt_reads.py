@@ -5,11 +5,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-
 from ..core import Concept, Receipt, Selector
 from .digest_key import DigestKey
 from .receipt_rows import name_pattern, receipt_digest, receipt_from_body, veil_receipt
+from .receipt_times import decode_receipts
 
 HASHES_MAX: Final = 1_024
 """Hashes of names kept: of streams, and of the subjects and recordings of the last minutes."""
@@ -34,9 +33,10 @@ class ReceiptReads(ABC):
         """Return the rows of a query."""
 
     def receipts(self) -> tuple[dict[str, Any], ...]:
-        """Return all receipts, oldest first, as `veiled` returns them."""
+        """Return all receipts, oldest first, as `veiled` returns them.  When other devices have
+        dropped something is known later than the receipt; the times so far are filled in."""
         rows = self._rows("SELECT body FROM receipts ORDER BY number")
-        return tuple(msgspec.json.decode(row[0]) for row in rows)
+        return tuple(decode_receipts(self._rows, (row[0] for row in rows)))
 
     def receipt_count(self) -> int:
         """Count the completed forget requests."""

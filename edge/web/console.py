@@ -27,6 +27,7 @@ ROLE_OF: Final[dict[str, Role]] = {
             "candidates",
             "explain",
             "feed",
+            "fleet",
             "gallery",
             "health",
             "history",

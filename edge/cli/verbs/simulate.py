@@ -72,7 +72,7 @@ def simulate(
 ) -> None:
     """Run a scenario with the production runtime and store, or compare policies or strategies,
     and write a report."""
-    sim = _load_sim()
+    sim = load_sim()
     seeds = seed or (1,)
     if (unlearn or curriculum) and (jobs, backend) != (1, "loky"):
         raise ConfigError(
@@ -91,7 +91,7 @@ def simulate(
         return
     loaded = sim.load_scenario(scenario, data)
     if curriculum:
-        with _steps() as progress:
+        with steps() as progress:
             run_search(loaded, seeds, out, progress, as_json=as_json)
         return
     parallel = {"jobs": jobs, "backend": backend}
@@ -101,7 +101,7 @@ def simulate(
     if isinstance(loaded, sim.StrategyScenario):
         _compare_strategies(loaded, seeds, out, as_json=as_json, **parallel)
         return
-    with _steps() as progress:
+    with steps() as progress:
         report = sim.simulate(
             loaded, seeds=seeds, jobs=jobs, out=out, backend=backend, progress=progress
         )
@@ -132,7 +132,7 @@ def demo(*, story: str, out: Path) -> None:
     reader: a digit classifier meets a new scanner (domain shift), adapts, and
     forgets.  forecast: traffic of a network before and after a link fails.
     """
-    _load_sim()
+    load_sim()
     if story == "forecast":
         from ..views import show_forecast_demo
 
@@ -143,7 +143,7 @@ def demo(*, story: str, out: Path) -> None:
 
 
 @contextmanager
-def _steps() -> Iterator[Callable[[str, int, int], None]]:
+def steps() -> Iterator[Callable[[str, int, int], None]]:
     """Show a progress bar for each step, in a terminal."""
     columns = (
         TextColumn("{task.description}"),
@@ -167,7 +167,7 @@ def _compare_unlearners(scenario: Any, seeds: tuple[int, ...], out: Path, *, as_
     """Show how far each method is from training again, over all requests."""
     from ...sim.unlearning import compare_unlearners
 
-    with _steps() as progress:
+    with steps() as progress:
         report = compare_unlearners(scenario, seeds, out, progress=progress)
     if as_json:
         worst = {line.method: line.worst for line in report.lines}
@@ -198,7 +198,7 @@ def _compare_strategies(
     from ...sim.strategies import compare_strategies, write_strategies
     from ..views import show_strategies, strategies_as_data
 
-    with _steps() as progress:
+    with steps() as progress:
         report = compare_strategies(scenario, seeds, out, progress=progress, **parallel)
     report = write_strategies(report, out)
     if as_json:
@@ -213,7 +213,7 @@ def _compare_policies(
     """Show the accuracy of each policy by protocol, and its gains over the source."""
     from ...sim.adaptation import compare_policies, format_spread, split_protocols
 
-    with _steps() as progress:
+    with steps() as progress:
         report = compare_policies(scenario, seeds, out, progress, **parallel)
     if as_json:
         figures = {
@@ -275,7 +275,8 @@ def _show_report(report: Any) -> None:
     views.say(f"report {report.page}")
 
 
-def _load_sim() -> ModuleType:
+def load_sim() -> ModuleType:
+    """Return the simulator; raises ConfigError if the extra is not installed."""
     for name in ("jinja2", "joblib", "matplotlib", "sklearn"):
         if find_spec(name) is None:
             raise ConfigError(

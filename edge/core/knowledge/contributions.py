@@ -41,6 +41,17 @@ NAMES: Final = (
     "skews",
     "scores",
 )
+RANKS: Final = "ranks"
+"""A further array of sums of several contributions, which no device's own one has: int64 [held, 2],
+the held-out samples of the domain at the device that a row of thresholds is from, and a digest
+that breaks ties; see `fleet_sums`."""
+
+TIE_MAX: Final = (1 << 56) - 1
+"""Largest such digest: seven bytes."""
+
+GRAM_ROUNDING: Final = 1e-9
+"""Relative error allowed where squares of sums are compared as float64, which rounds at 1e-16."""
+
 THRESHOLD_MAX: Final = 1 << 40
 """Largest score, scale or threshold accepted; larger ones would overflow int64 where they are
 used."""
@@ -55,8 +66,9 @@ class Contribution:
 
     card: fingerprint of its encoder card.  geometry: fingerprint of its geometry, which covers
     `seed`; geometry_version: of the algorithm that fitted it.  samples: number of facts summed.
-    arrays: by the names in `NAMES`, integers of any width; empty if samples is 0.  columns: names
-    of the encoder's input columns, if the device has any.
+    arrays: by the names in `NAMES`, integers of any width, and `RANKS` in sums of several; empty if
+    samples is 0.  columns: names of the encoder's input columns, if the device has any.  devices:
+    how many devices' facts these are.
     """
 
     device: str
@@ -68,6 +80,7 @@ class Contribution:
     arrays: Arrays = field(default_factory=dict, repr=False)
     columns: tuple[str, ...] = ()
     geometry_version: int = 1
+    devices: int = 1
 
     @property
     def content(self) -> str:
@@ -133,8 +146,10 @@ def pack_sums(
 def shrink_sums(array: NDArray[Any]) -> NDArray[Any]:
     """Return the same integers, little-endian, in the narrowest type that holds all of them."""
     low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
-    sizes = ("u1", "u2", "u4") if low >= 0 else ("i1", "i2", "i4")
-    kind = next((k for k in sizes if np.iinfo(k).min <= low and high <= np.iinfo(k).max), "i8")
+    size = next((n for n in (1, 2, 4) if -low <= 1 << 8 * n - 1 and high < 1 << 8 * n - 1), 8)
+    if low >= 0:
+        size = next((n for n in (1, 2, 4) if high < 1 << 8 * n), 8)
+    kind = f"{'u' if low >= 0 and size < 8 else 'i'}{size}"
     return np.ascontiguousarray(array, np.dtype(kind).newbyteorder("<"))
 
 
@@ -158,7 +173,9 @@ def read_contribution(contribution: Contribution, geometry: hdc.Geometry) -> Con
     """Parse a contribution that is not empty and fits the geometry; a text is the reason why it is
     invalid.  Cost: one pass over its arrays."""
     arrays = contribution.arrays
-    if sorted(arrays) != sorted(NAMES) or any(a.dtype.kind not in "iu" for a in arrays.values()):
+    if sorted(set(arrays) - {RANKS}) != sorted(NAMES) or any(
+        a.dtype.kind not in "iu" for a in arrays.values()
+    ):
         return f"its arrays must be {', '.join(NAMES)}, of whole numbers"
     try:
         names = concepts_of(arrays)
@@ -225,7 +242,7 @@ def _shapes(arrays: Arrays, names: tuple[Concept, ...], geometry: hdc.Geometry) 
         "sizes": (domains,),
         "skews": (domains,),
         "scores": (int(arrays["sizes"].sum()),),
-    }
+    } | ({RANKS: (held, 2)} if RANKS in arrays else {})
     if concepts > limits.CONTRIBUTED_CONCEPTS_MAX:
         return f"it has {concepts} concepts, at most {limits.CONTRIBUTED_CONCEPTS_MAX} are accepted"
     for name, shape in expected.items():
@@ -244,19 +261,39 @@ def _ranges(arrays: Arrays, samples: int) -> str:
         "ones": (arrays["ones"] >= 0).all() and (arrays["ones"] <= each).all(),
         "sums": (np.abs(arrays["sums"].astype(np.float64)) <= COORDINATE_MAX * each).all(),
         "features": (arrays["features"] >= 0).all() and (arrays["features"] <= 255 * each).all(),
-        "gram": _within(arrays["gram"], 0, 255 * 255 * samples),
+        "gram": _within(arrays["gram"], 0, 255 * 255 * samples)
+        and _is_gram_of(arrays["gram"], arrays["features"], samples),
         "held": _within(held, 0, len(counts) - 1) and (np.diff(held.astype(np.int64)) > 0).all(),
         "scales": _within(arrays["scales"], -most, most) and (arrays["scales"][..., 1] > 0).all(),
         "usual": _within(arrays["usual"], -most, most)
         and (arrays["usual"][:, 0] >= 0).all()
         and ((arrays["usual"][:, 2] > 0) | (arrays["usual"][:, 0] == 0)).all(),
-        "sizes": _within(arrays["sizes"], 1, limits.CALIBRATION_FACTS_MAX),
+        "sizes": _within(arrays["sizes"], 1, min(samples, limits.CALIBRATION_FACTS_MAX)),
         "skews": _within(arrays["skews"], -most, most),
         "scores": _within(arrays["scores"], -most, most),
+        RANKS: _are_ranks(arrays.get(RANKS)),
     }
     return next(
         (f"{name} holds values that no facts sum up to" for name, one in checks.items() if not one),
         "",
+    )
+
+
+def _is_gram_of(gram: NDArray[Any], features: NDArray[Any], samples: int) -> bool:
+    """Return whether the squares of columns can be those of features 0 to 255 with these sums: at
+    least the square of the sum by the number of samples, and at most 255 times the sum."""
+    if not gram.size:
+        return True
+    sums = features.sum(axis=0, dtype=np.float64)
+    places = np.arange(1, len(sums) + 1)
+    squares = gram[places * (places + 1) // 2 - 1].astype(np.float64)
+    least = sums * sums / samples * (1 - GRAM_ROUNDING)
+    return bool((squares >= least).all() and (squares <= 255 * sums).all())
+
+
+def _are_ranks(ranks: NDArray[Any] | None) -> bool:
+    return ranks is None or (
+        _within(ranks[:, 0], 1, limits.CALIBRATION_FACTS_MAX) and _within(ranks[:, 1], 0, TIE_MAX)
     )
 
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from ..screen import Screen
-from . import first_run, forecast, forget, health, history, knowledge, label, now, why
+from . import first_run, fleet, forecast, forget, health, history, knowledge, label, now, why
 
 SCREENS: Final[tuple[Screen, ...]] = (
     now.SCREEN,
@@ -12,6 +12,7 @@ SCREENS: Final[tuple[Screen, ...]] = (
     why.SCREEN,
     history.SCREEN,
     forecast.SCREEN,
+    fleet.SCREEN,
     forget.SCREEN,
     health.SCREEN,
     first_run.SCREEN,

@@ -1,0 +1,120 @@
+"""An aggregator in a home: its file beside the knowledge file, its geometry that of the home."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Final, get_args
+
+import msgspec
+
+from ..config import AggregateSettings, Settings, read_settings
+from ..core import ConfigError
+from ..home import Home
+from ..signing import public_key
+from ..storage import (
+    AggregateFile,
+    ChildRow,
+    ChildState,
+    OutlierRow,
+    RefusalRow,
+    has_aggregate,
+)
+from .aggregator import AggregatePlace, Aggregator, LastSum
+
+FILE: Final = "aggregate.db"
+
+SHOWN_REFUSALS: Final = 50
+"""Refusals in a view, the newest.  Chosen by hand."""
+
+STATES: Final[tuple[ChildState, ...]] = get_args(ChildState)
+
+SHOWN_CHILDREN: Final = 100_000
+"""Children in a view, at most: more than the largest fleet that was simulated."""
+
+
+class AggregateView(msgspec.Struct, frozen=True, kw_only=True):
+    """What an aggregator holds, without any sums.  states: how many children are in each.
+    waiting: children with a message that waits for their rate, and since when."""
+
+    name: str
+    fleet: str
+    parent: str
+    revision: int
+    samples: int
+    devices: int
+    concepts: int
+    states: dict[str, int]
+    children: tuple[ChildRow, ...]
+    waiting: tuple[tuple[str, int], ...]
+    refusals: tuple[RefusalRow, ...]
+    outliers: tuple[OutlierRow, ...]
+
+
+def aggregate_path(home: Path) -> Path:
+    """Return the path of a home's aggregator file."""
+    return home / FILE
+
+
+def describe_aggregate(
+    home: Path, state: str = "", limit: int = SHOWN_CHILDREN
+) -> AggregateView | None:
+    """Return what a home's aggregator holds; None if it has none.  state: of the children that are
+    listed, empty for all.  Cost: one pass over the rows of the children, none over their sums."""
+    path, settings = aggregate_path(home), read_settings(home).aggregate
+    if settings is None or not has_aggregate(path):
+        return None
+    with AggregateFile(path, writable=False) as file:
+        listed = (one for one in file.children() if state in ("", one.state))
+        children = tuple(islice(listed, limit))
+        body = file.meta("published")
+        last = msgspec.json.decode(body, type=LastSum) if body else LastSum()
+        return AggregateView(
+            name=settings.name,
+            fleet=settings.fleet,
+            parent=settings.parent,
+            revision=last.revision,
+            samples=file.sample_count(),
+            devices=file.count("summed")[1],
+            concepts=file.concept_count(),
+            states={one: count for one in STATES if (count := file.count(one)[0])},
+            children=children,
+            waiting=tuple(file.waiting()),
+            refusals=tuple(file.refusals(SHOWN_REFUSALS)),
+            outliers=tuple(file.outliers()),
+        )
+
+
+@contextmanager
+def open_aggregator(home: Path) -> Iterator[Aggregator]:
+    """Open a home's aggregator without its broker.  Raises StateError while another process has it
+    open."""
+    settings = aggregate_section(read_settings(home))
+    keys = {one: public_key(text, one) for one, text in settings.keys.items()}
+    with AggregateFile(aggregate_path(home), writable=True) as file:
+        aggregator = Aggregator(file, read_place(home), settings, keys)
+        yield aggregator
+        aggregator.close()
+
+
+def read_place(home: Path) -> AggregatePlace:
+    """Return the card, the geometry and the columns of a home; raises ConfigError if its geometry
+    is not frozen yet, since sums under another one never fit."""
+    with Home(home, writable=False) as opened:
+        if opened.store.geometry() is None:
+            raise ConfigError(
+                f"starting the aggregator in {home}: it has no frozen geometry",
+                "import the bundle with the fleet's geometry: auricle bundle import",
+            )
+        geometry = opened.runtime.knowledge.geometry
+        return AggregatePlace(geometry, opened.model.card.fingerprint, opened.store.columns())
+
+
+def aggregate_section(settings: Settings) -> AggregateSettings:
+    """Return the section [aggregate]; raises ConfigError without one."""
+    if settings.aggregate is None:
+        raise ConfigError(
+            "starting the aggregator: the settings have no [aggregate]",
+            "add it with name and fleet; see docs/howto/fleet.md",
+        )
+    return settings.aggregate

@@ -1,0 +1,414 @@
+"""An aggregator: sums the contributions of many devices into one, and keeps one of each on disk.
+
+The sum in memory is a cache of the file: a newer contribution subtracts the one before and adds
+itself, exactly, so memory depends on the number of concepts alone.  What an aggregator publishes is
+a contribution like any other; it is a sum of its children's cohorts, so two of its revisions differ
+by no fact or by at least eight, as theirs do (`core.knowledge.cohorts`).
+"""
+
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
+
+import msgspec
+
+import hdc
+
+from ..config import AggregateSettings
+from ..core import (
+    Contribution,
+    EdgeError,
+    FleetSums,
+    MemberDistance,
+    MemberVotes,
+    Outlier,
+    ThresholdOffer,
+    ThresholdPart,
+    find_outliers,
+    join_thresholds,
+    limits,
+    review_contribution,
+    take_thresholds,
+    threshold_offers,
+)
+from ..storage import (
+    AggregateFile,
+    AppliedRow,
+    ChildRow,
+    OutlierRow,
+    RefusalRow,
+    RequestRow,
+    pack_arrays,
+    unpack_arrays,
+)
+from .contribution_message import read_packed_contribution
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+BURST: Final = 8.0
+"""Messages that a child may send at once, after an hour's rest: a start, a few labels, a forget
+request.  Chosen by hand; effect not measured."""
+
+HOUR_NS: Final = 3_600 * 10**9
+
+PUBLISHED: Final = "published"
+CHANGES: Final = "changes"
+SAVED: Final = "saved"
+GEOMETRY: Final = "geometry"
+
+T = TypeVar("T")
+DROPPED: Final = "an operator has dropped this device"
+
+OutcomeState = Literal["summed", "withdrawn", "refused", "unchanged", "waiting"]
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateOutcome:
+    """What became of a child's message.  reason: why it was refused, or waits."""
+
+    device: str
+    state: OutcomeState
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AggregatePlace:
+    """What sums must fit to be added: the home's geometry, its encoder card, and its columns."""
+
+    geometry: hdc.Geometry
+    card: str
+    columns: tuple[str, ...] = ()
+
+
+class LastSum(msgspec.Struct, frozen=True, array_like=True):
+    """The sum last published.  content: of it, empty without facts."""
+
+    revision: int = 0
+    content: str = ""
+
+
+class Aggregator:
+    """The sum of a file's children.  keys: public keys of the children; if empty, none is needed.
+
+    Every method that changes something has made it durable when it returns.
+    """
+
+    def __init__(
+        self,
+        file: AggregateFile,
+        place: AggregatePlace,
+        settings: AggregateSettings,
+        keys: "Mapping[str, Ed25519PublicKey]",
+    ) -> None:
+        self.file, self.place, self._settings, self._keys = file, place, settings, keys
+        self._sums, self._votes = FleetSums(place.geometry), MemberVotes()
+        self._changes = -1
+        self._begin()
+
+    @property
+    def sums(self) -> FleetSums:
+        """The running sum of all children."""
+        return self._sums
+
+    # --- messages of children -------------------------------------------------------------------
+
+    def receive(self, messages: Iterable[tuple[str, bytes]], now_ns: int) -> list[AggregateOutcome]:
+        """Take in messages, each with the device that its topic names, in one transaction.
+
+        A message beyond the rate of its device waits in the file, and only the newest of a device
+        does: a newer revision replaces an older one whole.  Withdrawals never wait.  Cost: linear
+        in the bytes of the messages and of what they replace.
+        """
+        return self._transact(
+            "summing contributions",
+            lambda: [self._take(device, raw, now_ns) for device, raw in messages],
+        )
+
+    def release(self, now_ns: int) -> list[AggregateOutcome]:
+        """Take in the messages that waited for their device's rate, as far as it allows."""
+        due = [one for one, _ in self.file.waiting() if self._tokens(one, now_ns) >= 1]
+        if not due:
+            return []
+        pairs = [(device, self.file.waiting_payload(device)) for device in due]
+        return self.receive(pairs, now_ns)
+
+    def _take(self, device: str, raw: bytes, now_ns: int) -> AggregateOutcome:
+        if not self._settings.admits(device):
+            return AggregateOutcome(device, "refused", "it is not among [aggregate] children")
+        if len(raw) > self._settings.payload_bytes_max:
+            return self._refuse(device, f"{len(raw)} bytes are too many", now_ns)
+        try:
+            given, packed = read_packed_contribution(raw, self._keys)
+        except EdgeError as error:
+            return self._refuse(device, error.message, now_ns)
+        if given.device != device:
+            return self._refuse(device, f"the manifest names the device {given.device}", now_ns)
+        tokens = self._tokens(device, now_ns)
+        if given.samples and tokens < 1:
+            self.file.wait(device, now_ns, raw)
+            return AggregateOutcome(device, "waiting", "it sends more often than it may")
+        self.file.stop_waiting(device)
+        return self._review(given, packed, tokens - 1, now_ns)
+
+    def _tokens(self, device: str, now_ns: int) -> float:
+        child = self.file.child(device)
+        if child is None:
+            return BURST
+        rested = max(0, now_ns - child.tokens_at_ns) / HOUR_NS
+        return min(BURST, child.tokens + rested * self._settings.messages_per_hour)
+
+    def _review(
+        self, given: Contribution, packed: tuple[int, bytes], tokens: float, now_ns: int
+    ) -> AggregateOutcome:
+        """Decide on a contribution, and sum it."""
+        device, child = given.device, self.file.child(given.device)
+        if child is not None and child.state == "dropped":
+            return self._refuse(device, DROPPED, now_ns)
+        held = {} if child is None else {device: self._held(child)}
+        place = self.place
+        review = review_contribution(given, held, place.geometry, place.card, place.columns)
+        stored, reason = review.stored, review.rejection
+        if stored is None and not reason:
+            return AggregateOutcome(device, "unchanged", review.detail)
+        if stored is not None and not reason:
+            reason = self._over_quota(stored, child)
+            stored = stored.without_sums if reason else stored
+        if stored is not None:
+            state = "refused" if reason else "summed" if stored.samples else "withdrawn"
+            row = ChildRow(
+                device=device,
+                state=state,  # type: ignore[arg-type]
+                revision=stored.revision,
+                samples=stored.samples,
+                devices=stored.devices if stored.samples else 0,
+                at_ns=now_ns,
+                tokens=tokens,
+                tokens_at_ns=now_ns,
+            )
+            self._replace(row, stored, packed)
+        if reason:
+            return self._refuse(device, reason, now_ns)
+        return AggregateOutcome(device, "summed" if given.samples else "withdrawn")
+
+    def _held(self, child: ChildRow) -> Contribution:
+        """Return a child's last contribution without its sums.  One that could not be used gives
+        way to one of the same revision that can: the geometry here may be another one by now."""
+        geometry = "" if child.state == "refused" else self.place.geometry.fingerprint
+        return Contribution(
+            device=child.device,
+            card=self.place.card,
+            geometry=geometry,
+            seed=self.place.geometry.seed,
+            revision=child.revision,
+            samples=child.samples,
+        )
+
+    def _over_quota(self, given: Contribution, child: ChildRow | None) -> str:
+        """Return which quota a contribution exceeds; empty if none."""
+        concepts, settings = len(given.arrays["counts"]) if given.samples else 0, self._settings
+        if given.devices > settings.devices_max:
+            return f"a sum of {given.devices} devices, at most {settings.devices_max}"
+        if given.samples > settings.samples_max * given.devices:
+            return f"{given.samples} facts, at most {settings.samples_max} for each device"
+        if concepts > settings.concepts_max:
+            return f"{concepts} concepts, at most {settings.concepts_max}"
+        before = child.samples if child is not None else 0
+        total = self._sums.samples - before + given.samples
+        if total > limits.CONTRIBUTED_SAMPLES_MAX:
+            return f"{total} facts in the sum, at most {limits.CONTRIBUTED_SAMPLES_MAX}"
+        return ""
+
+    def _replace(
+        self, row: ChildRow, given: Contribution | None, packed: tuple[int, bytes] | None = None
+    ) -> None:
+        """Subtract what a child had, add what it has now, and write both down.  packed: its arrays
+        as the child has compressed them."""
+        self._subtract(row.device)
+        if given is not None and given.samples:
+            self.file.replace_sums(row.device, packed, threshold_offers(given.arrays))
+            self._sums.change(given.arrays, 1)
+            self._votes.change(given.arrays, 1)
+        else:
+            self.file.replace_sums(row.device, None, ())
+        self.file.put_child(row)
+        if row.state != "refused":
+            name = self._settings.name
+            self.file.apply(AppliedRow(row.device, name, row.revision, row.at_ns))
+
+    def _subtract(self, device: str) -> None:
+        before = self.file.sums(device)
+        if before is not None:
+            arrays = unpack_arrays(zlib.decompress(before[1]))
+            self._sums.change(arrays, -1)
+            self._votes.change(arrays, -1)
+
+    def _refuse(self, device: str, reason: str, now_ns: int) -> AggregateOutcome:
+        self.file.refuse(RefusalRow(device, now_ns, reason[:500]))
+        return AggregateOutcome(device, "refused", reason)
+
+    # --- operators ------------------------------------------------------------------------------
+
+    def drop(self, device: str, now_ns: int) -> bool:
+        """Take a device's sums out, exactly, and accept none of it until `admit`; False if it is
+        unknown.  The sum is then that of a fleet that never had it."""
+        child = self.file.child(device)
+        if child is None:
+            return False
+        row = msgspec.structs.replace(
+            child, state="dropped", samples=0, devices=0, at_ns=now_ns, own=0
+        )
+
+        def act() -> None:
+            self._replace(row, None)
+            self.file.stop_waiting(device)
+
+        self._transact(f"dropping {device}", act)
+        self.file.shrink_log()
+        return True
+
+    def admit(self, device: str, now_ns: int) -> bool:
+        """Accept a dropped device again, from its next revision on; False if none is dropped."""
+        child = self.file.child(device)
+        if child is None or child.state != "dropped":
+            return False
+        # Refused, so that the revision which it already has counts if it comes again.
+        row = msgspec.structs.replace(child, state="refused", at_ns=now_ns)
+        self._transact(f"admitting {device}", lambda: self.file.put_child(row))
+        return True
+
+    def serve_requests(self, now_ns: int) -> list[RequestRow]:
+        """Do what operators have left in the file; return what it was."""
+        served = self.file.requests()
+        for one in served:
+            match one.verb:
+                case "drop":
+                    self.drop(one.device, now_ns)
+                case "admit":
+                    self.admit(one.device, now_ns)
+                case "check":
+                    self.check()
+            with self.file.change("finishing a request"):
+                self.file.finish_request(one.number)
+        return served
+
+    def check(self) -> list[Outlier]:
+        """Compare every child with the others, and record who is far from them.  Cost: one pass
+        over all stored contributions."""
+        found: dict[str, list[MemberDistance]] = {}
+        for device, (_, body) in self.file.every_sums():
+            arrays = unpack_arrays(zlib.decompress(body))
+            found[device] = list(self._votes.distances(arrays))
+        outliers = find_outliers(found)
+        with self.file.change("recording a check"):
+            self.file.put_outliers(
+                OutlierRow(one.device, *one.concept, one.spreads, one.share) for one in outliers
+            )
+        return outliers
+
+    # --- the sum --------------------------------------------------------------------------------
+
+    def contribution(self, now_ns: int) -> Contribution:
+        """Return the sum as a contribution, numbered durably; the same sum keeps its revision."""
+        counts, devices = self._sums.counts, self.file.count("summed")[1]
+        made = Contribution(
+            device=self._settings.name,
+            card=self.place.card,
+            geometry=self.place.geometry.fingerprint,
+            geometry_version=self.place.geometry.version,
+            seed=self.place.geometry.seed,
+            revision=0,
+            samples=self._sums.samples,
+            columns=self.place.columns,
+            devices=max(1, devices),
+        )
+        if counts:
+            chosen = self._chosen()
+            arrays = {**self._sums.arrays(), **join_thresholds(chosen, counts)}
+            made = replace(made, arrays=arrays)
+        return replace(made, revision=self._number(made, now_ns))
+
+    def _chosen(self) -> dict[ThresholdOffer, ThresholdPart]:
+        """Return the highest thresholds, of one child after the other."""
+        by_child: dict[str, list[ThresholdOffer]] = {}
+        for offer, device in self.file.best_offers().items():
+            by_child.setdefault(device, []).append(offer)
+        chosen: dict[ThresholdOffer, ThresholdPart] = {}
+        for device, offers in by_child.items():
+            packed = self.file.sums(device)
+            assert packed is not None, "offers are written and deleted with the sums"
+            chosen.update(take_thresholds(unpack_arrays(zlib.decompress(packed[1])), offers))
+        return chosen
+
+    def _number(self, made: Contribution, now_ns: int) -> int:
+        last = self.last()
+        content = f"{made.content} {made.devices}" if made.samples else ""
+        same = bool(last.revision) and last.content == content
+        revision = last.revision if same else max(last.revision + 1, now_ns // 10**9)
+        with self.file.change("numbering the sum"):
+            self.file.put_meta(PUBLISHED, msgspec.json.encode(LastSum(revision, content)))
+            self.file.mark_published(revision)
+        return revision
+
+    def last(self) -> LastSum:
+        """Return what was published last."""
+        body = self.file.meta(PUBLISHED)
+        return msgspec.json.decode(body, type=LastSum) if body else LastSum()
+
+    # --- the cache ------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Save the running sum, so that the next start need not read every child again."""
+        arrays = self._sums.arrays() if self._sums.counts else {}
+        with self.file.change("saving the sum"):
+            self.file.put_meta(SAVED, pack_arrays({**arrays, **self._votes.pack()}))
+            self.file.put_meta("saved_changes", str(self._changes).encode())
+
+    def _begin(self) -> None:
+        """Load or rebuild the running sum.  Sums of another geometry are taken out first."""
+        fingerprint = f"{self.place.card} {self.place.geometry.fingerprint}".encode()
+        if self.file.meta(GEOMETRY) not in (b"", fingerprint):
+            self._leave_geometry()
+        if self.file.meta(GEOMETRY) != fingerprint:
+            with self.file.change("noting the geometry"):
+                self.file.put_meta(GEOMETRY, fingerprint)
+        self._changes = int(self.file.meta(CHANGES) or b"0")
+        saved = self.file.meta(SAVED)
+        if saved and self.file.meta("saved_changes") == str(self._changes).encode():
+            arrays = unpack_arrays(saved)
+            self._votes = MemberVotes.unpack(arrays)
+            if "counts" in arrays:
+                self._sums.change(arrays, 1)
+        else:
+            self._rebuild()
+
+    def _rebuild(self) -> None:
+        self._sums, self._votes = FleetSums(self.place.geometry), MemberVotes()
+        for _, (_, body) in self.file.every_sums():
+            arrays = unpack_arrays(zlib.decompress(body))
+            self._sums.change(arrays, 1)
+            self._votes.change(arrays, 1)
+        self._changes = int(self.file.meta(CHANGES) or b"0")
+
+    def _leave_geometry(self) -> None:
+        """Take out all sums: they were made with another card or geometry than the one here."""
+        with self.file.change("leaving a geometry"):
+            for child in list(self.file.children()):
+                if child.state in ("summed", "withdrawn"):
+                    row = msgspec.structs.replace(child, state="refused", samples=0, devices=0)
+                    self.file.replace_sums(child.device, None, ())
+                    self.file.put_child(row)
+            self.file.put_meta(SAVED, b"")
+
+    def _transact(self, doing: str, act: Callable[[], T]) -> T:
+        """Run changes in one transaction; after a failure the sum is rebuilt from the file."""
+        try:
+            with self.file.change(doing):
+                done = act()
+                self.file.put_meta(CHANGES, str(self._changes + 1).encode())
+        except BaseException:
+            self._rebuild()
+            raise
+        self._changes += 1
+        return done

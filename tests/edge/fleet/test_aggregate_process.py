@@ -1,0 +1,133 @@
+"""A daemon and an aggregator in processes of their own: a receipt says when the sum dropped it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.core.events import Enrol, FitGeometry, StoreGeometry
+from edge.fleet.aggregate_home import describe_aggregate
+from edge.home.home import Home
+from edge.signing.keys import make_key
+from tests.brokers import Mosquitto, needs_mosquitto
+from tests.edge.fleet.test_member import many
+from tests.edge.fleet.test_two_daemons import ask, until
+from tests.homes import new_home, run, spawn
+
+pytestmark = needs_mosquitto
+
+MEMBER = """
+[device]
+name = "north"
+
+[mqtt]
+host = "127.0.0.1"
+port = {port}
+
+[commands]
+enabled = ["forget", "status"]
+
+[fleet]
+name = "hall"
+key = "north.key"
+publish_after_s = 0.2
+
+[fleet.keys]
+site = "{site}"
+
+[streams.belt]
+source = "topic"
+format = "json"
+"""
+
+AGGREGATOR = """
+[mqtt]
+host = "127.0.0.1"
+port = {port}
+
+[aggregate]
+name = "site"
+fleet = "hall"
+children = ["north"]
+key = "site.key"
+publish_after_s = 0.0
+
+[aggregate.keys]
+north = "{north}"
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """The homes of a member with facts and of an aggregator, with one geometry, and their
+    processes."""
+    north, site = new_home(tmp_path / "north"), new_home(tmp_path / "site")
+    keys = {name: make_key(tmp_path / name / f"{name}.key") for name in ("north", "site")}
+    with Home(north) as home:
+        home.feed(Enrol(many("fact-", 32)))
+        home.feed(FitGeometry())
+        geometry = home.store.geometry()
+    assert geometry is not None
+    with Home(site) as home:
+        home.store.apply(StoreGeometry(geometry))
+    with ExitStack() as running:
+        broker = running.enter_context(Mosquitto(tmp_path / "broker"))
+        for folder, text in ((north, MEMBER), (site, AGGREGATOR)):
+            path = folder / "auricle.toml"
+            made = text.format(port=broker.port, **keys)
+            path.write_text(path.read_text("utf-8") + made, "utf-8")
+        for words in (("run", "--home", north), ("fleet", "aggregate", "--home", site)):
+            process = spawn(*words)
+            running.callback(process.wait, 20)
+            running.callback(process.terminate)
+        yield north, site
+
+
+def holds(site: Path, samples: int) -> bool:
+    """Whether the aggregate has so many facts."""
+    found = describe_aggregate(site)
+    return found is not None and found.samples == samples
+
+
+def receipt_of(home: Path) -> dict[str, Any]:
+    """The newest receipt of a home with a daemon."""
+    return dict(ask(home, "receipts", f"r{time.monotonic_ns()}")["receipts"][0])
+
+
+def test_a_receipt_says_when_an_aggregate_dropped_the_sums(place: tuple[Path, Path]):
+    """After a forget request the aggregate loses the withdrawn cohort; the receipt names it, and
+    in time says when."""
+    north, site = place
+    until(lambda: holds(site, 32), "the first sums")
+    until(lambda: ask(north, "fleet", f"v{time.monotonic_ns()}")["member"]["above"], "a report")
+    before_ns = time.time_ns()
+    ask(north, "forget", "gone", select={"ids": ["fact-3"]})
+    until(lambda: holds(site, 24), "what remains")
+    (order,) = until(lambda: receipt_of(north)["devices"], "the order")
+    assert (order["device"], order["holds"], order["sent"]) == ("site", "contribution", True)
+    (order,) = until(
+        lambda: (
+            found
+            if (found := receipt_of(north)["devices"]) and found[0].get("dropped_at_ns")
+            else None
+        ),
+        "the time",
+    )
+    assert before_ns < order["dropped_at_ns"] < time.time_ns()
+
+    shown = run("fleet", "status", "--home", site, "--json")
+    assert shown.exit_code == 0, shown.output
+    assert json.loads(shown.stdout)["states"] == {"summed": 1}
+    dropped = run("fleet", "drop", "north", "--home", site)
+    assert dropped.exit_code == 0, dropped.output
+    until(lambda: holds(site, 0), "the drop")
+    told = until(
+        lambda: ask(north, "fleet", f"v{time.monotonic_ns()}")["member"]["refused"], "the reason"
+    )
+    assert "dropped" in told
