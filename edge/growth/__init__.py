@@ -17,8 +17,10 @@ if TYPE_CHECKING:
         split_holdout,
     )
     from .adaptor_training import train_adaptor
+    from .federated_gradients import AdaptorRows, forecaster_gradient
     from .forecaster_training import (
         ForecastTrainingSet,
+        initial_network,
         make_training_set,
         predict_network,
         train_forecaster,
@@ -40,8 +42,10 @@ else:
                 "split_holdout",
             ),
             "adaptor_training": ("train_adaptor",),
+            "federated_gradients": ("AdaptorRows", "forecaster_gradient"),
             "forecaster_training": (
                 "ForecastTrainingSet",
+                "initial_network",
                 "make_training_set",
                 "predict_network",
                 "train_forecaster",
@@ -56,10 +60,13 @@ else:
 
 __all__ = [
     "AdamW",
+    "AdaptorRows",
     "ForecastTrainingSet",
     "ScoredCandidate",
     "deterministic",
+    "forecaster_gradient",
     "grow_adaptor",
+    "initial_network",
     "make_training_set",
     "predict_network",
     "score_blueprint",

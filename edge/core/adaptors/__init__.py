@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .losses import INVERSE_TEMPERATURES, HoldoutScores, is_better, margins, tempered_losses
     from .record import SOLVED_KINDS, AdaptorRecord, PendingAdaptor, end_adaptors
     from .solved_arrays import consistent_facts, solve_arrays
-    from .standardisation import LEVELS, Spans, Standardisation, standardise
+    from .standardisation import LEVELS, Spans, Standardisation, balance_weights, standardise
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -56,7 +56,13 @@ else:
             ),
             "record": ("AdaptorRecord", "PendingAdaptor", "SOLVED_KINDS", "end_adaptors"),
             "solved_arrays": ("consistent_facts", "solve_arrays"),
-            "standardisation": ("LEVELS", "Spans", "Standardisation", "standardise"),
+            "standardisation": (
+                "LEVELS",
+                "Spans",
+                "Standardisation",
+                "balance_weights",
+                "standardise",
+            ),
         },
     )
 
@@ -76,6 +82,7 @@ __all__ = [
     "Standardisation",
     "Transform",
     "TunedKernels",
+    "balance_weights",
     "build_transform",
     "choose_landmarks",
     "consistent_facts",
