@@ -206,9 +206,7 @@ class AdaptorTask:
         }
 
 
-def label_accuracy(
-    model: Arrays, facts: LabelledFeatures, course: AdaptorCourse
-) -> float:
+def label_accuracy(model: Arrays, facts: LabelledFeatures, course: AdaptorCourse) -> float:
     """Return the share of facts whose label a fleet's model answers: one that was trained, or one
     solved from sums, which answers the label of the nearest
     concept of any domain."""

@@ -51,7 +51,7 @@ class LocalPlan:
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class LocalResult:
     """A device's answer.  examples: facts it trained on.  arrays: its model, or its sums.  loss:
-    mean loss over its first batches, before each step.  rate: of its last step."""
+    of the fleet's model on its first batch.  rate: of its last step."""
 
     device: str
     examples: int
@@ -92,9 +92,9 @@ def work_locally(
     rates = _Rates(plan, direction)
     loss = 0.0
     with np.errstate(over="ignore", invalid="ignore"):
-        for _ in range(plan.steps):
+        for step in range(plan.steps):
             found, gradient = task.gradient(current, plan.batch, random)
-            loss += found / plan.steps
+            loss = found if step == 0 else loss
             if plan.proximal:
                 gradient = add_scaled(gradient, difference(current, arrays), plan.proximal)
             moved = add_scaled(current, gradient, -rates.next(gradient))

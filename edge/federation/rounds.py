@@ -79,14 +79,13 @@ def run_rounds(
     return arrays
 
 
-def choose_devices(
-    devices: Sequence[str], share: float, seed: int, number: int
-) -> tuple[str, ...]:
+def choose_devices(devices: Sequence[str], share: float, seed: int, number: int) -> tuple[str, ...]:
     """Return the devices that take part in a round, sorted: those with the smallest hashes of seed,
     round and name."""
     count = max(1, math.ceil(share * len(devices)))
     by_hash = sorted(
-        devices, key=lambda one: hashlib.sha256(f"{seed}\n{number}\n{one}\nchosen".encode()).digest()
+        devices,
+        key=lambda one: hashlib.sha256(f"{seed}\n{number}\n{one}\nchosen".encode()).digest(),
     )
     return tuple(sorted(by_hash[:count]))
 

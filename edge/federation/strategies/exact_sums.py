@@ -45,8 +45,7 @@ class ExactSums(PlannedStrategy):
 def add_sums(several: Sequence[Arrays]) -> dict[str, NDArray[Any]]:
     """Return the sums over devices, int64."""
     return {
-        name: np.sum([one[name].astype(np.int64) for one in several], axis=0)
-        for name in several[0]
+        name: np.sum([one[name].astype(np.int64) for one in several], axis=0) for name in several[0]
     }
 
 
