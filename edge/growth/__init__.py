@@ -17,8 +17,10 @@ if TYPE_CHECKING:
         split_holdout,
     )
     from .adaptor_training import train_adaptor, train_by
+    from .federated_gradients import AdaptorRows, forecaster_gradient
     from .forecaster_training import (
         ForecastTrainingSet,
+        initial_network,
         make_training_set,
         predict_network,
         train_forecaster,
@@ -45,8 +47,10 @@ else:
                 "split_holdout",
             ),
             "adaptor_training": ("train_adaptor", "train_by"),
+            "federated_gradients": ("AdaptorRows", "forecaster_gradient"),
             "forecaster_training": (
                 "ForecastTrainingSet",
+                "initial_network",
                 "make_training_set",
                 "predict_network",
                 "train_forecaster",
@@ -68,12 +72,15 @@ __all__ = [
     "NETWORK_RECIPES",
     "RECIPES",
     "AdamW",
+    "AdaptorRows",
     "ForecastTrainingSet",
     "PlainRecipe",
     "ScoredCandidate",
     "TrainingRecipe",
     "deterministic",
+    "forecaster_gradient",
     "grow_adaptor",
+    "initial_network",
     "make_training_set",
     "predict_network",
     "recipe_applies",

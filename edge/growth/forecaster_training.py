@@ -200,6 +200,22 @@ def predict_network(
     return np.asarray(made.numpy())
 
 
+def initial_network(kind: str, seed: int) -> dict[str, Floats]:
+    """Return the random arrays that a training starts from.  kind: "cfc" or "gru"."""
+    return _start(kind, np.random.default_rng(seed))
+
+
+def network_loss(
+    kind: str,
+    weights: Weights,
+    corpus: Sequence[ForecastTrainingSet],
+    random: np.random.Generator,
+) -> Tensor:
+    """Return the Huber loss of a network on a batch of random windows, streams by their length."""
+    lengths = np.array([len(one.inputs) for one in corpus], np.float64)
+    return _loss(RUNS[kind], weights, _draw(corpus, lengths / lengths.sum(), random))
+
+
 def _relative_errors(
     kind: str, arrays: Mapping[str, NDArray[Any]], whole: ForecastTrainingSet, cut: int
 ) -> tuple[float, ...]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .record import SOLVED_KINDS, AdaptorRecord, PendingAdaptor, end_adaptors
     from .retrieval import LENGTH_MIN, STRENGTH, Evidence, leads
     from .solved_arrays import consistent_facts, solve_arrays
-    from .standardisation import LEVELS, Spans, Standardisation, standardise
+    from .standardisation import LEVELS, Spans, Standardisation, balance_weights, standardise
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -58,7 +58,13 @@ else:
             "record": ("AdaptorRecord", "PendingAdaptor", "SOLVED_KINDS", "end_adaptors"),
             "retrieval": ("Evidence", "LENGTH_MIN", "STRENGTH", "leads"),
             "solved_arrays": ("consistent_facts", "solve_arrays"),
-            "standardisation": ("LEVELS", "Spans", "Standardisation", "standardise"),
+            "standardisation": (
+                "LEVELS",
+                "Spans",
+                "Standardisation",
+                "balance_weights",
+                "standardise",
+            ),
         },
     )
 
@@ -81,6 +87,7 @@ __all__ = [
     "Standardisation",
     "Transform",
     "TunedKernels",
+    "balance_weights",
     "build_transform",
     "choose_landmarks",
     "consistent_facts",

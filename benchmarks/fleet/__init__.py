@@ -1,0 +1,1 @@
+"""A fleet: devices merged exactly, and models trained over devices."""
