@@ -13,8 +13,9 @@ import re
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 SOURCE = Path(__file__).resolve().parent.parent
@@ -23,6 +24,8 @@ VERDICTS = ("core", "default", "option", "peer", "loses")
 """The verdicts, in the order of the legend."""
 DASH = "–"
 """Stands for a figure that was not measured."""
+TAKES: dict[str, Callable[[list[float]], float]] = {"mean": fmean, "max": max, "min": min}
+"""What a figure of several rows may be."""
 INTRODUCTION = """\
 # Methods from papers
 
@@ -53,8 +56,10 @@ def load_papers(source: Path) -> list[dict[str, Any]]:
 
 def method_tables() -> dict[str, Mapping[str, Any]]:
     """Return the program's tables of methods by name."""
+    from edge.core.adaptors import KINDS
     from edge.core.labelling import LABELLING_RULES
     from edge.core.selection import SELECTORS
+    from edge.growth import RECIPES
     from edge.sim.adaptation import POLICIES
     from edge.sim.curriculum import TEACHERS
     from edge.sim.strategies import STRATEGIES
@@ -67,11 +72,14 @@ def method_tables() -> dict[str, Mapping[str, Any]]:
         "SELECTORS": SELECTORS,
         "LABELLING_RULES": LABELLING_RULES,
         "TEACHERS": TEACHERS,
+        "KINDS": KINDS,
+        "RECIPES": RECIPES,
     }
 
 
 def read_figure(source: Path, figure: Mapping[str, str]) -> float | None:
-    """Return a figure of a report: of its summary, or the mean of the rows of a method and metric.
+    """Return a figure of a report: of its summary, or of the rows of a method and a metric, or of
+    all metrics that start so; their mean, or as `take` says the largest or smallest.
 
     An empty method means all methods.  None if the report does not have it.
     """
@@ -85,9 +93,11 @@ def read_figure(source: Path, figure: Mapping[str, str]) -> float | None:
     values = [
         row["value"]
         for row in report["rows"]
-        if row["metric"] == figure["metric"] and figure["method"] in {"", row["method"]}
+        if figure["method"] in {"", row["method"]}
+        if row["metric"] == figure.get("metric", "")
+        or ("starts" in figure and row["metric"].startswith(figure["starts"]))
     ]
-    return sum(values) / len(values) if values else None
+    return TAKES[figure.get("take", "mean")](values) if values else None
 
 
 def format_figure(figure: Mapping[str, str], value: float) -> str:
