@@ -1,8 +1,8 @@
 """CorDA: a low-rank start that is oriented by the covariance of facts.
 
 A weight W times the covariance C of its inputs is decomposed, W C = U S V^T; with C divided out
-again, W = U S V^T C^-1.  Some components become the trained part, B A with B = U sqrt(S) and
-A = sqrt(S) V^T C^-1; the rest of W stays as it is.  (CorDA, Yang et al. 2024, abstract, and the
+again, W = U S V^T C^-1.  Some components become the trained part, B A with B = U S and
+A = V^T C^-1 up to a scale of each component; the rest of W stays as it is.  (CorDA, Yang et al. 2024, abstract, and the
 implementation by its authors in the library PEFT.)
 
 What there is to decompose here: for `lowrank` the identity, the map that its residual blocks add
@@ -82,8 +82,7 @@ def decompose(
     weights [outputs, columns]; with all components B A equals the weights."""
     left, sizes, right = np.linalg.svd(covariance.times(weights), full_matrices=False)
     chosen = slice(None, rank) if largest else slice(max(0, len(sizes) - rank), None)
-    roots = np.sqrt(sizes[chosen])
-    return left[:, chosen] * roots, covariance.divided(roots[:, None] * right[chosen])
+    return _balanced(left[:, chosen] * sizes[chosen], covariance.divided(right[chosen]))
 
 
 def decompose_identity(
@@ -102,8 +101,18 @@ def decompose_identity(
     few = rank - free
     part = slice(None, few) if largest else slice(known - few, None)
     directions = np.concatenate([covariance.directions[:, part], fresh], axis=1)
-    sizes = np.concatenate([covariance.values[part], np.full(free, covariance.damping)])
-    return directions * np.sqrt(sizes), (directions / np.sqrt(sizes)).T
+    return directions, directions.T
+
+
+def _balanced(outer: Doubles, inner: Doubles) -> tuple[Doubles, Doubles]:
+    """Return B and A with the same product and equal lengths of each component in both.
+
+    The authors give either side the root of S, and A also C^-1.  AdamW moves all numbers at the
+    same rate, so that very short rows of A would lose their start in the first step.
+    """
+    lengths = np.linalg.norm(inner, axis=1), np.linalg.norm(outer, axis=0)
+    scale = np.sqrt(np.maximum(lengths[0], 1e-300) / np.maximum(lengths[1], 1e-300))
+    return outer * scale, inner / scale[:, None]
 
 
 @dataclass(frozen=True, slots=True)
