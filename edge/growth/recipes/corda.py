@@ -29,6 +29,8 @@ Doubles = NDArray[np.float64]
 
 DAMPING: Final = 0.01
 """Added to the diagonal of the covariance, relative to its mean: the value in PEFT."""
+EMPTY: Final = 1e-30
+"""Length of a component that is rounding: where all weights are zero."""
 SCALE: Final = 8.0
 """Logits per unit of a ridge regression on labels: that of the search (nas/tangent.py)."""
 
@@ -110,9 +112,12 @@ def _balanced(outer: Doubles, inner: Doubles) -> tuple[Doubles, Doubles]:
     The authors give either side the root of S, and A also C^-1.  AdamW moves all numbers at the
     same rate, so that very short rows of A would lose their start in the first step.
     """
-    lengths = np.linalg.norm(inner, axis=1), np.linalg.norm(outer, axis=0)
-    scale = np.sqrt(np.maximum(lengths[0], 1e-300) / np.maximum(lengths[1], 1e-300))
-    return outer * scale, inner / scale[:, None]
+    inward, outward = np.linalg.norm(inner, axis=1), np.linalg.norm(outer, axis=0)
+    some = outward > EMPTY
+    scale = np.sqrt(inward[some] / outward[some])
+    even, turned = np.zeros_like(outer), np.zeros_like(inner)
+    even[:, some], turned[some] = outer[:, some] * scale, inner[some] / scale[:, None]
+    return even, turned
 
 
 @dataclass(frozen=True, slots=True)
