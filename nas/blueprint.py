@@ -18,6 +18,16 @@ random      z = the first `width` numbers of a(H S .. H S x), nothing trained: x
             use further blocks with other signs.
 kernel      z_i = exp(-|x - x_i|^2) for at most `width` facts x_i of the domain, the landmarks; the
             bandwidth is in the scale of the columns.  Landmarks are kept as bytes without training.
+hydra       z = h + a(x U0) V0 + h U1 V1 with h = x W, W [d, width] trained before the branches and
+            then frozen; width 0: h = x.
+adapter     z_t = x_t + a(x_t U_t) V_t for each tap t, U_t [d_t, rank]; depth 2: another such one
+            before it, on the columns before they are scaled.  adapter_direct: without x_t.
+adapter_parallel  z_t = x_t + a(c_t U_t) V_t, c_t the columns before they are scaled.
+sparse      z = x + x D, D [d, d] with depth x rank x d entries that are not zero.
+pool        z = x + x U_k V_k, or at rank 0 x (1 + g_k), with the one of depth modulators k whose
+            key has the largest cosine with x.
+mhr, mhr_z, mhr_mu  z = x + a(x U) V, put together from an inventory of depth skills.
+mixture     z = x + a(x U) V' + sum over depth domains j of p_j a(x D_j) V_j, p = softmax(x F).
 """
 
 from dataclasses import dataclass, fields
@@ -32,6 +42,16 @@ KINDS: Final = (
     "fusion",
     "random",
     "kernel",
+    "hydra",
+    "adapter",
+    "adapter_parallel",
+    "adapter_direct",
+    "sparse",
+    "pool",
+    "mhr",
+    "mhr_z",
+    "mhr_mu",
+    "mixture",
 )
 """The kinds of adaptor; `edge.core.adaptors` implements them."""
 
@@ -63,8 +83,9 @@ class Blueprint:
 
     kind: one of KINDS.  taps: indices of the encoder's taps that it reads, ascending.  width:
     inputs of the head (0: all columns read; for a kernel an upper bound).  rank: width of the inner
-    layer, 0 without one.  activation: one of ACTIVATIONS.  depth: inner layers.  recipe: one of
-    RECIPES, how the parameters are trained; formula and cost do not depend on it."""
+    layer, 0 without one.  activation: one of ACTIVATIONS.  depth: inner layers, or modulators,
+    skills or domains.  recipe: one of RECIPES, how the parameters are trained; formula and cost do
+    not depend on it."""
 
     kind: str
     taps: tuple[int, ...]

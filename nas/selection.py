@@ -12,6 +12,7 @@ from .blueprint import AdaptorBudget, Blueprint, NoFit
 from .cost import Cost, DeviceSpeed, budget_excess, count_cost
 from .errors import NasError
 from .proxies import PROXIES, BuildNetwork
+from .search_kinds import SEARCH_KINDS
 from .sketch import TaskSketch
 from .space import enumerate_space
 from .tangent import rescore
@@ -43,9 +44,11 @@ class SearchChoice:
         return self.ranking[0]
 
     def shortlist(self, count: int) -> tuple[Blueprint, ...]:
-        """Return at most `count`: the best of each kind first, then the next best overall."""
-        firsts = {one.kind: one for one in reversed(self.ranking)}
-        heads = [one for one in self.ranking if firsts[one.kind] == one]
+        """Return at most `count`: the best of each family of kinds first, then the next best
+        overall."""
+        family = {one: SEARCH_KINDS[one.kind].family for one in self.ranking}
+        firsts = {family[one]: one for one in reversed(self.ranking)}
+        heads = [one for one in self.ranking if firsts[family[one]] == one]
         rest = [one for one in self.ranking[:count] if one not in heads]
         return tuple([*heads, *rest][:count])
 

@@ -10,16 +10,15 @@ A layer of w units is sampled as w Gaussian directions of its kernel, the same f
 so that narrow layers lose accuracy as they would, and comparisons are paired.
 """
 
-from collections.abc import Callable, Sequence
-from functools import cache
-from math import factorial
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from numpy.polynomial.hermite_e import hermegauss, hermeval
 from numpy.typing import NDArray
 
 from .blueprint import Blueprint
+from .duals import dual, normalised, root
+from .search_kinds import SEARCH_KINDS
 from .sketch import TaskSketch, sample
 
 Floats = NDArray[np.float32]
@@ -38,20 +37,6 @@ INVERSE_TEMPERATURE: Final = 8.0
 """Logits per unit of a score, which is near 1 for a confident prediction.  Chosen by hand; effect
 not measured."""
 
-TRAINED: Final = {
-    "linear": 0.2,
-    "lowrank": 0.2,
-    "sliced": 0.2,
-    "bottleneck": 0.75,
-    "fusion": 0.2,
-}
-"""Share of the tangent kernel by kind, which models how far a short training moves a network
-(docs/decisions/0006)."""
-
-_JITTER: Final = np.float32(1e-3)
-# Hermite polynomials of an activation; the energy of the rest goes to the last term.  Chosen by
-# hand; effect not measured.
-_DEGREE: Final = 8
 # Widest layer of the space: random features of 4,096 columns.
 _WIDTH_MAX: Final = 4_096
 
@@ -82,6 +67,8 @@ class TangentKernels:
     """Kernels of blueprints on the facts of a sketch, from one product matrix per tap.
 
     Consecutive blueprints with the same taps share their intermediate results.
+
+    plain: kernel of the columns read.
     """
 
     def __init__(self, sketch: TaskSketch, seed: int) -> None:
@@ -95,74 +82,65 @@ class TangentKernels:
         self._directions = random.standard_normal((count, _WIDTH_MAX), np.float32)
         self._samples: dict[int, Floats] = {}
         self._taps: tuple[int, ...] = ()
-        self._plain = self._products[0]
+        self.plain = self._products[0]
         self._duals: dict[str, tuple[Floats, Floats]] = {}
         self._roots: dict[str, Floats] = {}
+        self._tap_roots: dict[tuple[int, str], Floats] = {}
 
     def of(self, blueprint: Blueprint) -> Floats:
         """Return the kernel float32 [n, n] of a blueprint after training, with a mean diagonal of
         1."""
         if blueprint.taps != self._taps:
             self._taps, self._duals, self._roots = blueprint.taps, {}, {}
-            self._plain = _normalised(
-                np.sum([self._products[tap] for tap in blueprint.taps], axis=0)
-            )
-        if blueprint.kind == "none":
-            return self._plain
-        if blueprint.kind == "kernel":
-            return self._gaussian(self._plain)
-        if blueprint.kind == "random":
-            return _normalised(self._random_features(blueprint.activation, blueprint.width))
-        start, tangent = self._trained(blueprint)
-        share = np.float32(TRAINED[blueprint.kind])
-        return (1 - share) * _normalised(start) + share * _normalised(tangent)
+            self.plain = normalised(np.sum([self._products[tap] for tap in blueprint.taps], axis=0))
+        return SEARCH_KINDS[blueprint.kind].kernel(blueprint, self)
 
-    def _gaussian(self, plain: Floats) -> Floats:
+    def gaussian(self) -> Floats:
         """Return the Gaussian kernel of the domain's own facts, 0 between own and other facts."""
-        lengths = np.diag(plain)
-        distances = np.maximum(lengths[:, None] + lengths - 2 * plain, np.float32(0))
+        lengths = np.diag(self.plain)
+        distances = np.maximum(lengths[:, None] + lengths - 2 * self.plain, np.float32(0))
         median = np.maximum(np.median(distances[self._own, :][:, self._own]), np.float32(1e-12))
         same = np.equal.outer(self._own, self._own)
         return np.asarray(np.where(same, np.exp(-distances / median), np.float32(0)))
 
-    def _trained(self, blueprint: Blueprint) -> tuple[Floats, Floats]:
-        """Return the kernel before training, and the tangent kernel."""
-        plain, activation = self._plain, blueprint.activation
-        if blueprint.kind == "linear":
-            return self._random_features("none", blueprint.width), plain
-        if blueprint.kind in {"lowrank", "sliced"}:
-            return plain, blueprint.depth * self._random_features(activation, blueprint.rank)
-        if blueprint.kind == "fusion":
-            parts = [self._products[t] / np.float32(self._columns[t]) for t in blueprint.taps]
-            even = _normalised(np.sum(parts, axis=0))
-            value, slope = _dual(even, activation)
-            return self._sampled(_root(value), blueprint.width), even * slope
-        tangent = plain * self._dual(activation)[1]
-        start = self._random_features(activation, blueprint.rank)
-        for _ in range(blueprint.depth):
-            value, slope = _dual(start, activation)
-            tangent = (tangent + start) * slope
-            start = self._sampled(_root(value), blueprint.width)
-        return start, tangent
+    def even_taps(self) -> Floats:
+        """Return the kernel of the columns read, with the same energy per column of each tap."""
+        parts = [self._products[t] / np.float32(self._columns[t]) for t in self._taps]
+        return normalised(np.sum(parts, axis=0))
 
-    def _dual(self, activation: str) -> tuple[Floats, Floats]:
+    def dual(self, activation: str) -> tuple[Floats, Floats]:
         """Return the kernels of an activation's values and slopes on the columns read."""
         if activation not in self._duals:
-            self._duals[activation] = _dual(self._plain, activation)
+            self._duals[activation] = dual(self.plain, activation)
         return self._duals[activation]
 
-    def _random_features(self, activation: str, width: int) -> Floats:
+    def random_features(self, activation: str, width: int) -> Floats:
         """Return the kernel of `width` random features with an activation, on the columns read."""
         if activation not in self._roots:
-            self._roots[activation] = _root(self._dual(activation)[0])
-        return self._sampled(self._roots[activation], width)
+            self._roots[activation] = root(self.dual(activation)[0])
+        return self.sampled(self._roots[activation], width)
 
-    def _sampled(self, root: Floats, width: int) -> Floats:
+    def tap_features(self, activation: str, width: int) -> list[Floats]:
+        """Return the kernel of `width` random features of each tap read, by itself."""
+        for tap in self._taps:
+            if (tap, activation) not in self._tap_roots:
+                value = dual(normalised(self._products[tap]), activation)[0]
+                self._tap_roots[tap, activation] = root(value)
+        return [self.sampled(self._tap_roots[tap, activation], width) for tap in self._taps]
+
+    def same_choice(self, count: int) -> Floats:
+        """Return 1 where two facts match the same of `count` random directions best, else 0."""
+        if "none" not in self._roots:
+            self._roots["none"] = root(self.dual("none")[0])
+        chosen = (self._roots["none"] @ self._directions[:, :count]).argmax(axis=1)
+        return np.equal.outer(chosen, chosen).astype(np.float32)
+
+    def sampled(self, kernel_root: Floats, width: int) -> Floats:
         """Return the kernel of `width` random features, given a root of the kernel in the limit."""
         if width not in self._samples:
             directions = self._directions[:, :width]
             self._samples[width] = directions @ directions.T / np.float32(width)
-        return np.asarray(root @ self._samples[width] @ root.T)
+        return np.asarray(kernel_root @ self._samples[width] @ kernel_root.T)
 
 
 class LeaveOneOutScorer:
@@ -216,51 +194,3 @@ class LeaveOneOutScorer:
         inverse = np.linalg.inv(centred[:own, :own] - across[:, :own])
         errors = inverse @ (weighted[:own] - across[:, own:]) / np.diag(inverse)[:, None]
         return np.asarray(self._targets_centred[:own] - errors)
-
-
-def _root(kernel: Floats) -> Floats:
-    root = np.linalg.cholesky(kernel + _JITTER * np.eye(len(kernel), dtype=np.float32))
-    return np.asarray(root, np.float32)
-
-
-def _normalised(kernel: Floats) -> Floats:
-    """Scale a kernel to a mean diagonal of 1."""
-    mean = np.maximum(np.trace(kernel) / np.float32(len(kernel)), np.float32(1e-12))
-    return np.asarray(kernel / mean)
-
-
-def _dual(kernel: Floats, activation: str) -> tuple[Floats, Floats]:
-    """Return the kernels of an activation's values and slopes for inputs with this kernel."""
-    if activation == "none":
-        return kernel, np.ones_like(kernel)
-    lengths = np.sqrt(np.maximum(np.diag(kernel), np.float32(1e-12)))
-    scale = np.outer(lengths, lengths)
-    angle = np.clip(kernel / scale, np.float32(-1), np.float32(1))
-    powers = _energies(activation)
-    value, slope = np.full_like(kernel, powers[-1]), np.zeros_like(kernel)
-    for energy in powers[-2::-1]:
-        slope = np.asarray(slope * angle + value, np.float32)
-        value = np.asarray(value * angle + energy, np.float32)
-    return value * scale, slope
-
-
-@cache
-def _energies(activation: str) -> Floats:
-    """Return the energy of an activation by Hermite polynomial; they sum to 1, with the rest in the
-    last."""
-    points, weights = hermegauss(80)
-    values = _ACTIVATIONS[activation](points)
-    weights = weights / weights.sum()
-    energy = (weights * values * values).sum()
-    parts = [
-        (weights * values * hermeval(points, one)).sum() ** 2 / factorial(order)
-        for order, one in enumerate(np.eye(_DEGREE))
-    ]
-    return np.array([*parts, max(0.0, energy - sum(parts))], np.float32) / np.float32(energy)
-
-
-_ACTIVATIONS: Final[dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]]] = {
-    "relu": lambda x: np.maximum(x, 0.0),
-    "tanh": np.tanh,
-    "gelu": lambda x: 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))),
-}

@@ -27,6 +27,10 @@ from .tasks import SearchTask, list_space
 
 SEED = 0
 """Of splits and training.  Any would do."""
+UNTRAINED = ("centre", "factor", "penalty", "K")
+"""Arrays that no gradient reaches: the scaling, a kernel's penalty, the keys of a pool."""
+PLACES = ("row", "column")
+"""Arrays of whole numbers: where the entries of a sparse delta are."""
 WIDTH_MAX = 4_096
 """At least as many random directions as any candidate uses."""
 
@@ -122,10 +126,14 @@ def build_network(blueprint: nas.Blueprint, sizes: tuple[int, ...], seed: int) -
     )
     spans = tuple(pairwise(ends))
     random = np.random.default_rng(seed)
-    parameters = {}
+    parameters, fixed = {}, {"factor": torch.ones(sum(sizes))}
     for name, shape in sorted(transform_shapes(whole, spans).items()):
-        if name not in {"centre", "factor", "penalty"}:
-            drawn = random.standard_normal(shape) / np.sqrt(shape[0])
+        drawn = random.standard_normal(shape) / np.sqrt(shape[0])
+        if name in PLACES:
+            fixed[name] = torch.from_numpy(random.integers(0, sum(sizes), shape))
+        elif name in UNTRAINED:
+            fixed.setdefault(name, torch.from_numpy(drawn.astype(np.float32)))
+        else:
             parameters[name] = torch.from_numpy(drawn.astype(np.float32)).requires_grad_()
 
     def forward(given: dict[str, Tensor], rows: Tensor) -> Tensor:
@@ -137,7 +145,7 @@ def build_network(blueprint: nas.Blueprint, sizes: tuple[int, ...], seed: int) -
         if blueprint.kind == "kernel":
             drawn = _directions(sum(sizes), seed)[:, : blueprint.width].to(rows.dtype)
             return torch.cos(rows @ drawn + torch.arange(blueprint.width) % 4 * (torch.pi / 2))
-        return torch_transform(whole, given, sizes, rows)
+        return torch_transform(whole, {**fixed, **given}, sizes, rows)
 
     return nas.ProxyNetwork(parameters, forward)
 

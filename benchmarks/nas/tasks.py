@@ -5,6 +5,7 @@ At most 210 facts of the domain are for training; the rest, 1,500 at most, is he
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -77,30 +78,33 @@ class _TapSet:
     domain: NDArray[np.int64]
 
 
-def load_tasks(data: Path | None) -> tuple[list[SearchTask], list[str]]:
-    """Load all available tasks, and a note for each missing one."""
+def load_tasks(data: Path | None, draw: int = 0) -> tuple[list[SearchTask], list[str]]:
+    """Load all available tasks, and a note for each missing one.  draw: which of many random
+    choices of facts."""
     tasks, notes = [], []
     if data is not None and all((data / name).is_file() for name in PACS):
         pacs = _pacs(data)
-        tasks += [_task(pacs, new, count) for new, count in PACS_LABELS]
+        tasks += [_task(pacs, (new, count), draw) for new, count in PACS_LABELS]
     else:
         notes.append(f"skipped PACS: needs --data with {' and '.join(PACS)}")
     if data is not None and (data / CIFAR).is_file():
         cifar = _cifar(data)
-        tasks += [_task(cifar, 0, count) for count in CIFAR_LABELS]
+        tasks += [_task(cifar, (0, count), draw) for count in CIFAR_LABELS]
     else:
         notes.append(f"skipped CIFAR: needs --data with {CIFAR}")
     digits = _digits()
-    tasks += [_task(digits, new, count) for new, count in DIGITS_LABELS]
+    tasks += [_task(digits, (new, count), draw) for new, count in DIGITS_LABELS]
     return tasks, notes
 
 
+@cache
 def _pacs(data: Path) -> _TapSet:
     final, stages = (np.load(data / name) for name in PACS)
     taps = [final["features"], *(stages[f"stage{number}"] for number in range(1, 8))]
     return _quantised("pacs", taps, final["label"], final["domain"])
 
 
+@cache
 def _cifar(data: Path) -> _TapSet:
     """One tap and no other domains."""
     held = np.load(data / CIFAR)
@@ -117,6 +121,7 @@ def _quantised(
     return _TapSet(name, spans, frozen.quantise(values), _whole(label), _whole(domain))
 
 
+@cache
 def _digits() -> _TapSet:
     """MNIST (shipped) and optdigits (scikit-learn) through the shipped encoder, all taps."""
     parts = list(_encoded())
@@ -137,9 +142,11 @@ def _encoded() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
             yield np.stack([model.encode(image).values for image in some.images]), some.labels
 
 
-def _task(source: _TapSet, new: int, count: int) -> SearchTask:
-    """Draw `count` labels per class of the new domain, with a fixed seed."""
-    order = np.random.default_rng(count).permutation(len(source.label))
+def _task(source: _TapSet, wanted: tuple[int, int], draw: int) -> SearchTask:
+    """Draw facts with a fixed seed.  wanted: the new domain, and its labels per class."""
+    new, count = wanted
+    seed = [count, draw] if draw else count
+    order = np.random.default_rng(seed).permutation(len(source.label))
     mine = order[source.domain[order] == new]
     label = source.label[mine]
     taught = np.concatenate([mine[label == one][:count] for one in np.unique(label)])

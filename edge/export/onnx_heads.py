@@ -1,20 +1,17 @@
 """Adaptors as ONNX: the same arithmetic as in `edge/core/adaptors`, on levels as float32."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from ..core import EdgeError
-from ..core.adaptors import KINDS, Adaptor, FittedHead, KernelMachine, Transform
+from ..core.adaptors import Adaptor, FittedHead, KernelMachine, Transform
 from ..core.knowledge import PooledDiscriminant
 from .onnx_graph import GraphBuilder
+from .onnx_kinds import ONNX_KINDS
 
 WHOLE_MAX: Final = (1 << 15) - 1
 """See `WHOLE_MAX` in edge/core/adaptors/kernel.py: the answer there is rounded the same way."""
-
-_GELU: Final = float(np.float32(np.sqrt(2 / np.pi)))
 
 
 def add_adaptor(graph: GraphBuilder, adaptor: Adaptor, levels: str, width: int) -> str:
@@ -43,82 +40,7 @@ def _transform(graph: GraphBuilder, transform: Transform, levels: str, width: in
     chosen = graph.columns(levels, transform.columns, width)
     rows = graph.sub(graph.op("Sqrt", chosen), graph.hold(transform.arrays["centre"]))
     rows = graph.mul(rows, graph.hold(transform.arrays["factor"]))
-    return _KINDS[transform.blueprint.kind](graph, transform, rows)
-
-
-def _same(_graph: GraphBuilder, _transform: Transform, rows: str) -> str:
-    return rows
-
-
-def _linear(graph: GraphBuilder, transform: Transform, rows: str) -> str:
-    return graph.matmul(rows, graph.hold(transform.arrays["W"]))
-
-
-def _low_rank(graph: GraphBuilder, transform: Transform, rows: str) -> str:
-    for layer in range(transform.blueprint.depth):
-        inner = graph.matmul(rows, graph.hold(transform.arrays[f"U{layer}"]))
-        active = _activate(graph, transform.blueprint.activation, inner)
-        rows = graph.add(rows, graph.matmul(active, graph.hold(transform.arrays[f"V{layer}"])))
-    return rows
-
-
-def _bottleneck(graph: GraphBuilder, transform: Transform, rows: str) -> str:
-    for layer in range(transform.blueprint.depth + 1):
-        inner = graph.matmul(rows, graph.hold(transform.arrays[f"W{layer}"]))
-        rows = _activate(graph, transform.blueprint.activation, inner)
-    return rows
-
-
-def _fusion(graph: GraphBuilder, transform: Transform, rows: str) -> str:
-    arrays, sizes = transform.arrays, transform.sizes
-    if transform.blueprint.rank:
-        inner = graph.op("Relu", graph.matmul(rows, graph.hold(arrays["G"])))
-        gates = graph.op("Softmax", graph.matmul(inner, graph.hold(arrays["F"])), axis=-1)
-    else:
-        gates = graph.op("Softmax", graph.hold(arrays["g"][None]), axis=-1)
-    fused, at = "", 0
-    for tap, size in enumerate(sizes):
-        part = graph.columns(rows, np.arange(at, at + size), sum(sizes))
-        made = graph.matmul(part, graph.hold(arrays[f"W{tap}"]))
-        gate = graph.op("Gather", gates, graph.hold([tap], "int64"), axis=1)
-        made = graph.mul(gate, made)
-        fused = graph.add(fused, made) if fused else made
-        at += size
-    return _activate(graph, transform.blueprint.activation, fused)
-
-
-def _random(graph: GraphBuilder, transform: Transform, rows: str) -> str:
-    """Random features are one matrix, which their code gives for the columns of the identity."""
-    size = sum(transform.sizes)
-    kind, plain = KINDS["random"], replace(transform.blueprint, activation="none")
-    matrix = kind.apply(plain, {}, transform.sizes, np.eye(size, dtype=np.float32))
-    mixed = graph.matmul(rows, graph.hold(matrix))
-    return _activate(graph, transform.blueprint.activation, mixed)
-
-
-_KINDS: Final[Mapping[str, Callable[[GraphBuilder, Transform, str], str]]] = {
-    "none": _same,
-    "linear": _linear,
-    "lowrank": _low_rank,
-    "sliced": _low_rank,
-    "bottleneck": _bottleneck,
-    "fusion": _fusion,
-    "random": _random,
-    "kernel": _same,
-}
-
-
-def _activate(graph: GraphBuilder, name: str, value: str) -> str:
-    if name == "relu":
-        return graph.op("Relu", value)
-    if name == "tanh":
-        return graph.op("Tanh", value)
-    if name == "gelu":
-        cube = graph.mul(graph.mul(graph.mul(graph.hold(0.044715), value), value), value)
-        inner = graph.mul(graph.hold(_GELU), graph.add(value, cube))
-        half = graph.mul(graph.add(graph.op("Tanh", inner), graph.hold(1.0)), graph.hold(0.5))
-        return graph.mul(value, half)
-    return value
+    return ONNX_KINDS[transform.blueprint.kind](graph, transform, rows)
 
 
 def _kernel(graph: GraphBuilder, machine: KernelMachine, levels: str, width: int) -> str:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from .recipes.plain import PlainRecipe
     from .recipes.recipe import TrainingRecipe
     from .search import sketch_task
-    from .torch_adaptors import torch_activate, torch_transform
+    from .torch_adaptors import torch_transform
+    from .torch_kinds import torch_activate
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -58,7 +59,8 @@ else:
             "recipes.plain": ("PlainRecipe",),
             "recipes.recipe": ("TrainingRecipe",),
             "search": ("sketch_task",),
-            "torch_adaptors": ("torch_activate", "torch_transform"),
+            "torch_adaptors": ("torch_transform",),
+            "torch_kinds": ("torch_activate",),
         },
     )
 

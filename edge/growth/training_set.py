@@ -30,6 +30,7 @@ class AdaptorTrainingSet:
     slices: number of the slice of each fact, int64 [n], of a `sliced` blueprint.  domains: int64
     [n], 0 for own facts, 1 and up for other domains by name.  ages: int64 [n], rank of each fact by
     time of capture, 0 for the oldest; facts of the same or unknown time by the hash of their id.
+    factor: float32 [read], the scaling of the columns that the rows have.
     """
 
     rows: Tensor
@@ -38,6 +39,7 @@ class AdaptorTrainingSet:
     slices: Tensor
     domains: Tensor
     ages: Tensor
+    factor: Tensor
     labels: int
 
     @property
@@ -88,6 +90,7 @@ def make_adaptor_training_set(
         slices=torch.tensor([_slice_of(one, blueprint.depth) for one in ids]),
         domains=torch.from_numpy(domains.astype(np.int64)),
         ages=torch.from_numpy(_ages(times, ids)),
+        factor=torch.from_numpy(standard.factor[columns]),
         labels=len(labels),
     )
 

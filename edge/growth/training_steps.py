@@ -13,7 +13,7 @@ from torch.nn import functional
 import nas
 
 from .optimisation import AdamW
-from .torch_adaptors import torch_logits, torch_transform
+from .torch_adaptors import torch_logits
 from .training_set import AdaptorTrainingSet
 
 STEPS: Final = 24
@@ -93,14 +93,3 @@ def descend(
                     value.copy_(before)
             break
     return {name: value.detach() for name, value in parameters.items()}
-
-
-def out_columns(
-    blueprint: nas.Blueprint, parameters: Mapping[str, Tensor], sizes: tuple[int, ...]
-) -> int:
-    """Return the number of inputs of the head."""
-    if blueprint.width:
-        return blueprint.width
-    with torch.no_grad():
-        rows = torch.zeros(1, sum(sizes))
-        return torch_transform(blueprint, parameters, sizes, rows).shape[1]

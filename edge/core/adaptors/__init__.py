@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .crossfit import cross_scores, fold_scores
     from .head import FittedHead, Transform, build_transform, transform_shapes
     from .kernel import KernelMachine, Landmarks, TunedKernels, choose_landmarks, tune_kernel
-    from .kinds import KINDS
+    from .kinds.table import KINDS
     from .losses import INVERSE_TEMPERATURES, HoldoutScores, is_better, margins, tempered_losses
     from .record import SOLVED_KINDS, AdaptorRecord, PendingAdaptor, end_adaptors
     from .solved_arrays import consistent_facts, solve_arrays
@@ -46,7 +46,7 @@ else:
                 "choose_landmarks",
                 "tune_kernel",
             ),
-            "kinds": ("KINDS",),
+            "kinds.table": ("KINDS",),
             "losses": (
                 "HoldoutScores",
                 "INVERSE_TEMPERATURES",

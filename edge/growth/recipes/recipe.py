@@ -19,7 +19,6 @@ from ..training_steps import (
     descend,
     initial_parameters,
     initial_top,
-    out_columns,
 )
 
 PLAIN_RATES: Final = (1.0,) * STEPS
@@ -40,7 +39,7 @@ class TrainingTask:
     def start(self) -> Tensors:
         """Draw the parameters, and the temporary classifier on top of them."""
         drawn = initial_parameters(self.shapes, self.seed)
-        out = out_columns(self.blueprint, drawn, self.sizes)
+        out = self.blueprint.width or sum(self.sizes)
         return {**drawn, TOP: initial_top(out, self.facts.labels, self.seed)}
 
     def loss(self, facts: AdaptorTrainingSet | None = None) -> Loss:

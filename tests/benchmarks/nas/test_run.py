@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from benchmarks.nas.run import (
     points_lost,
     summarise,
 )
+from tests.blueprints import BLUEPRINTS
 
 
 def test_agreement_is_one_for_the_truth_and_minus_one_for_its_reverse():
@@ -74,9 +77,9 @@ def test_networks_have_the_width_of_their_blueprint(kind):
     torch = pytest.importorskip("torch")
     from benchmarks.nas.ground_truth import build_network
 
-    width = {"none": 0, "lowrank": 0, "sliced": 0}.get(kind, 6)
-    rank = {"lowrank": 2, "sliced": 2, "bottleneck": 3, "fusion": 2}.get(kind, 0)
-    blueprint = nas.Blueprint(kind=kind, taps=(1, 3), width=width, rank=rank, activation="relu")
+    example = BLUEPRINTS[kind]
+    width = 6 if example.width else 0
+    blueprint = replace(example, taps=(1, 3), width=width, rank=min(3, example.rank))
     network = build_network(blueprint, (4, 5), 0)
     rows = torch.from_numpy(np.random.default_rng(1).standard_normal((12, 9), np.float32))
     columns = network.forward(network.parameters, rows)
