@@ -141,17 +141,27 @@ def with_deviations(parts: OnnxParts, outputs: Mapping[str, str]) -> OnnxParts:
 
 
 def joined(several: Sequence[OnnxParts]) -> OnnxParts:
-    """Return several graphs, whose names differ, as one.  Raises ValueError for different operator
-    sets."""
-    first = several[0]
-    if any(set(parts.opsets) != set(first.opsets) for parts in several):
-        raise ValueError("graphs of different operator sets")
+    """Return several graphs, whose names differ, as one.  Raises ValueError for operator sets of
+    different versions."""
+    opsets: dict[bytes, bytes] = {}
+    for one in (one for parts in several for one in parts.opsets):
+        domain, version = _opset(one)
+        if _opset(opsets.setdefault(domain, one))[1] != version:
+            raise ValueError("graphs of different operator sets")
     return OnnxParts(
         max(parts.version for parts in several),
-        first.opsets,
+        tuple(opsets.values()),
         tuple(node for parts in several for node in parts.nodes),
         tuple(weight for parts in several for weight in parts.weights),
     )
+
+
+def _opset(data: bytes) -> tuple[bytes, int]:
+    """Return domain and version of an operator set; ONNX's own domain has two names."""
+    found = dict(fields_of(data))
+    domain, version = found.get(1, b""), found.get(2, 0)
+    named = domain if isinstance(domain, bytes) and domain != b"ai.onnx" else b""
+    return named, version if isinstance(version, int) else 0
 
 
 def _plain(operator: str, inputs: tuple[str, ...], output: str) -> OnnxNode:

@@ -40,7 +40,7 @@ def at_side(card: Card, side: int, folder: Path) -> Card:
     encoder of pictures that does."""
     _require_pictures(card)
     parts = cut(parts_of(_model_of(card)), [tap.output for tap in card.taps])
-    data = onnx_around(parts.data(), _outside(card, (side, side), ()))
+    data = onnx_around(parts.data(), _outside(card, (side, side), (), _ranks(card)))
     made = _resized(card, side, side)
     return _written(replace(made, name=f"{card.name}-{side}"), data, folder)
 
@@ -113,7 +113,9 @@ def with_taps(card: Card, names: Sequence[str], folder: Path) -> Card:
         quantiser=_columns_of([card], [taps]),
     )
     parts = cut(parts_of(_model_of(card)), [tap.output for tap in taps])
-    return _written(made, onnx_around(parts.data(), _outside(made, _open_sizes(made), ())), folder)
+    ranks = dict(zip(held, _ranks(card), strict=True))
+    outside = _outside(made, _open_sizes(made), (), [ranks[tap.name] for tap in taps])
+    return _written(made, onnx_around(parts.data(), outside), folder)
 
 
 def with_spread(card: Card, names: Sequence[str], folder: Path) -> Card:
@@ -140,7 +142,10 @@ def with_spread(card: Card, names: Sequence[str], folder: Path) -> Card:
             f"adding the spread of taps {list(names)} to card {card.name!r}: {error}",
             "name taps that are a mean over height and width",
         ) from error
-    return _written(made, onnx_around(parts.data(), _outside(made, _open_sizes(made), ())), folder)
+    ranks = dict(zip(held, _ranks(card), strict=True))
+    several = [*ranks.values(), *(ranks[name] for name in names)]
+    outside = _outside(made, _open_sizes(made), (), several)
+    return _written(made, onnx_around(parts.data(), outside), folder)
 
 
 def side_by_side(cards: Sequence[Card], folder: Path) -> Card:
@@ -181,7 +186,9 @@ def side_by_side(cards: Sequence[Card], folder: Path) -> Card:
         base = joined(parts).data()
     except ValueError as error:
         raise _unusable(made, error) from error
-    return _written(made, onnx_around(base, _outside(made, _open_sizes(made), ())), folder)
+    ranks = [rank for card in cards for rank in _ranks(card)]
+    outside = _outside(made, _open_sizes(made), (), ranks)
+    return _written(made, onnx_around(base, outside), folder)
 
 
 def _averaged(
@@ -204,20 +211,25 @@ def _averaged(
         total = f"{tap.output}/sum"
         nodes.append(Node("ReduceSum", (_INNER + tap.output, "batch"), total))
         nodes.append(Node("Mul", (total, "share"), tap.output))
-    outside = _outside(card, sizes, nodes)
+    outside = _outside(card, sizes, nodes, _ranks(card))
     return onnx_around(base, outside._replace(weights=weights, before=before))
 
 
-def _outside(card: Card, sizes: tuple[int, ...], nodes: Sequence[Node]) -> Graph:
+def _outside(
+    card: Card, sizes: tuple[int, ...], nodes: Sequence[Node], ranks: Sequence[int]
+) -> Graph:
     """Return the graph that declares the input of `card`, with these sizes of its axes H and W, and
-    an output for each tap."""
+    an output for each tap, with its number of axes."""
     places = dict(zip("HW", sizes, strict=False))
     shape = tuple(
         places.get(axis, size)
         for axis, size in zip(card.input.layout[1:], card.input.shape[1:], strict=True)
     )
     given = Value(card.input.name, shape, card.input.dtype)
-    results = [Value(tap.output, (tap.width,)) for tap in card.taps]
+    results = [
+        Value(tap.output, tuple(tap.width if axis == tap.axis else -1 for axis in range(1, rank)))
+        for tap, rank in zip(card.taps, ranks, strict=True)
+    ]
     return Graph(nodes, {}, [given], results)
 
 
@@ -289,16 +301,17 @@ def _columns_of(cards: Sequence[Card], taps: Sequence[Sequence[Tap]]) -> Quantis
 
 
 def _model_of(card: Card) -> bytes:
-    """Return the verified file of a card whose taps are rows [batch, width]."""
-    with open_model(card) as opened:
-        if any(rank != 2 for rank in opened.tap_ranks()) or not opened.tap_ranks():
-            raise CardError(
-                f"changing encoder {card.name!r}: expected outputs [batch, width], found maps",
-                "export it with a mean over height and width",
-            )
+    """Return the verified file of a card.  Raises as `open_model`."""
+    open_model(card).close()
     assert card.folder is not None  # open_model
     assert card.file is not None
     return read_model(Path(card.folder, card.file))
+
+
+def _ranks(card: Card) -> tuple[int, ...]:
+    """Return the number of axes of each tap's output.  Raises as `open_model`."""
+    with open_model(card) as opened:
+        return opened.tap_ranks()
 
 
 def _written(card: Card, data: bytes, folder: Path) -> Card:

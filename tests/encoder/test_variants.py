@@ -142,6 +142,17 @@ def test_windows_have_no_mirror_image(tmp_path) -> None:
     assert measured(both, *tiny_payloads(2, kind="window")).shape == (2, 80)
 
 
+def test_the_shipped_front_end_for_sound_can_stand_beside_another(tmp_path) -> None:
+    """Its outputs have an axis more than those of pictures."""
+    sound = load_card(SHIPPED["log_mel"])
+    part = replace(with_taps(sound, ("spread",), tmp_path / "part"), name="part")
+    window = np.random.default_rng(0).uniform(-0.5, 0.5, (16_000, 1)).astype(np.float32)
+    both, whole = (
+        measured(card, window)[0] for card in (side_by_side([sound, part], tmp_path / "b"), sound)
+    )
+    assert np.array_equal(both, np.concatenate([whole, whole[64:128]]))
+
+
 def test_the_default_of_new_homes_is_contained_in_the_one_with_spread(lite0, picture) -> None:
     """Its taps are the first ones of efficientnet_lite0_spread, bit for bit."""
     with open_model(lite0) as one, open_model("efficientnet_lite0_spread") as other:
