@@ -8,6 +8,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -21,8 +22,20 @@ from torch import Tensor
 import nas
 from edge import growth
 from edge.core import FactBatch, GrowthJob, adaptors, select_rows
-from edge.core.adaptors import build_transform, solve_adaptor, standardise, transform_shapes
-from edge.growth import score_blueprint, split_holdout, torch_activate, torch_transform
+from edge.core.adaptors import (
+    HoldoutScores,
+    build_transform,
+    solve_adaptor,
+    standardise,
+    transform_shapes,
+)
+from edge.growth import (
+    choose_candidate,
+    score_blueprint,
+    split_holdout,
+    torch_activate,
+    torch_transform,
+)
 
 from .tasks import SearchTask, list_space
 
@@ -93,9 +106,25 @@ def grade(
     return np.asarray(answers == sought)
 
 
-def run_fits(task: SearchTask, few: Sequence[nas.Blueprint]) -> tuple[NDArray[np.float64], float]:
-    """Cross-fit blueprints on the domain's facts as growth does; returns the loss of each and the
-    CPU seconds."""
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedList:
+    """Held-out results of blueprints of a short list, as growth fits them; CPU seconds."""
+
+    held_out: tuple[HoldoutScores, ...]
+    seconds: float
+
+    @property
+    def accuracies(self) -> list[float]:
+        """The accuracy of each."""
+        return [one.accuracy for one in self.held_out]
+
+    def choose(self, count: int) -> int:
+        """Return the place of the one that growth chooses of the first ones."""
+        return choose_candidate(self.held_out[:count])
+
+
+def run_fits(task: SearchTask, few: Sequence[nas.Blueprint]) -> FittedList:
+    """Cross-fit blueprints on the domain's facts as growth does."""
     open_budget = nas.AdaptorBudget(1 << 40, 1 << 40, 1e9)
     job = GrowthJob(
         id="fits",
@@ -109,9 +138,8 @@ def run_fits(task: SearchTask, few: Sequence[nas.Blueprint]) -> tuple[NDArray[np
     )
     started = time.process_time()
     parts = split_holdout(job.own, job.others)
-    scored = [score_blueprint(one, growth.train_adaptor, job, parts) for one in few]
-    losses = np.array([one.held_out.loss.mean() for one in scored])
-    return losses, time.process_time() - started
+    scored = [score_blueprint(one, growth.train_adaptor, job, parts).held_out for one in few]
+    return FittedList(tuple(scored), time.process_time() - started)
 
 
 def build_network(blueprint: nas.Blueprint, sizes: tuple[int, ...], seed: int) -> nas.ProxyNetwork:

@@ -67,7 +67,7 @@ def list_space(taps: int) -> list[nas.Blueprint]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _TapSet:
+class TapSet:
     """Rows with all taps, quantised, with label and domain numbers."""
 
     name: str
@@ -95,13 +95,23 @@ def load_tasks(data: Path | None) -> tuple[list[SearchTask], list[str]]:
     return tasks, notes
 
 
-def _pacs(data: Path) -> _TapSet:
+def load_tap_sets(data: Path | None) -> list[TapSet]:
+    """Load PACS and CIFAR, each if its files are there."""
+    found = []
+    if data is not None and all((data / name).is_file() for name in PACS):
+        found.append(_pacs(data))
+    if data is not None and (data / CIFAR).is_file():
+        found.append(_cifar(data))
+    return found
+
+
+def _pacs(data: Path) -> TapSet:
     final, stages = (np.load(data / name) for name in PACS)
     taps = [final["features"], *(stages[f"stage{number}"] for number in range(1, 8))]
     return _quantised("pacs", taps, final["label"], final["domain"])
 
 
-def _cifar(data: Path) -> _TapSet:
+def _cifar(data: Path) -> TapSet:
     """One tap and no other domains."""
     held = np.load(data / CIFAR)
     return _quantised("cifar", [held["features"]], held["label"], np.zeros(len(held["label"])))
@@ -109,15 +119,15 @@ def _cifar(data: Path) -> _TapSet:
 
 def _quantised(
     name: str, taps: list[NDArray[np.floating]], label: object, domain: object
-) -> _TapSet:
+) -> TapSet:
     edges = np.cumsum([0, *(tap.shape[1] for tap in taps)]).tolist()
     spans = tuple(pairwise(edges))
     values = np.concatenate(taps, axis=1).astype(np.float32)
     frozen = encoder.freeze_quantiser(values[::10], tuple(slice(*span) for span in spans))
-    return _TapSet(name, spans, frozen.quantise(values), _whole(label), _whole(domain))
+    return TapSet(name, spans, frozen.quantise(values), _whole(label), _whole(domain))
 
 
-def _digits() -> _TapSet:
+def _digits() -> TapSet:
     """MNIST (shipped) and optdigits (scikit-learn) through the shipped encoder, all taps."""
     parts = list(_encoded())
     features = np.concatenate([rows for rows, _ in parts])
@@ -126,7 +136,7 @@ def _digits() -> _TapSet:
     with encoder.open_model("efficientnet_lite0") as model:
         widths = [tap.width for tap in model.card.taps]
     spans = tuple(pairwise(np.cumsum([0, *widths]).tolist()))
-    return _TapSet("digits", spans, features, label, domain)
+    return TapSet("digits", spans, features, label, domain)
 
 
 def _encoded() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
@@ -137,7 +147,7 @@ def _encoded() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
             yield np.stack([model.encode(image).values for image in some.images]), some.labels
 
 
-def _task(source: _TapSet, new: int, count: int) -> SearchTask:
+def _task(source: TapSet, new: int, count: int) -> SearchTask:
     """Draw `count` labels per class of the new domain, with a fixed seed."""
     order = np.random.default_rng(count).permutation(len(source.label))
     mine = order[source.domain[order] == new]
@@ -155,7 +165,7 @@ def _task(source: _TapSet, new: int, count: int) -> SearchTask:
     )
 
 
-def _facts(source: _TapSet, rows: NDArray[np.int64]) -> FactBatch:
+def _facts(source: TapSet, rows: NDArray[np.int64]) -> FactBatch:
     rows = np.sort(rows)
     return untimed_batch(
         tuple(f"{row:05}" for row in rows),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from . import torch_adaptors
     from .acceptance import (
         ScoredCandidate,
+        choose_candidate,
         score_blueprint,
         score_head,
         screen_candidates,
@@ -34,6 +35,7 @@ else:
         {
             "acceptance": (
                 "ScoredCandidate",
+                "choose_candidate",
                 "score_blueprint",
                 "score_head",
                 "screen_candidates",
@@ -58,6 +60,7 @@ __all__ = [
     "AdamW",
     "ForecastTrainingSet",
     "ScoredCandidate",
+    "choose_candidate",
     "deterministic",
     "grow_adaptor",
     "make_training_set",

@@ -36,6 +36,15 @@ class HoldoutScores:
         """Share of correct predictions."""
         return float(self.correct.mean())
 
+    @property
+    def expected(self) -> float:
+        """Share of correct predictions to expect: the mean probability given to the labels."""
+        return float(np.exp(-self.loss).mean())
+
+    def select(self, rows: Bools) -> "HoldoutScores":
+        """Return the results on some of the facts: bool [held out]."""
+        return HoldoutScores(self.correct[rows], self.loss[rows], self.margin[rows])
+
 
 def is_better(
     one: HoldoutScores,
