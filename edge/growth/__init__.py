@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from .growth_job import grow_adaptor
     from .optimisation import AdamW, deterministic
-    from .search import sketch_task
+    from .search import record_scores, sketch_task
     from .torch_adaptors import torch_activate, torch_transform
 else:
     __getattr__ = lazy_names(
@@ -51,7 +51,7 @@ else:
             ),
             "growth_job": ("grow_adaptor",),
             "optimisation": ("AdamW", "deterministic"),
-            "search": ("sketch_task",),
+            "search": ("record_scores", "sketch_task"),
             "torch_adaptors": ("torch_activate", "torch_transform"),
         },
     )
@@ -65,6 +65,7 @@ __all__ = [
     "grow_adaptor",
     "make_training_set",
     "predict_network",
+    "record_scores",
     "score_blueprint",
     "score_head",
     "screen_candidates",

@@ -16,7 +16,7 @@ BLUEPRINTS = [
     Blueprint(kind="random", taps=(0, 1, 2), width=64, activation="relu"),
     Blueprint(kind="kernel", taps=(0, 1), width=32),
 ]
-WITHOUT_NETWORK = {"random", "parameters", "macs", "tangent"}
+WITHOUT_NETWORK = {"random", "parameters", "macs", "tangent", "smoothed"}
 
 
 @pytest.fixture(params=list(PROXIES))
