@@ -10,6 +10,7 @@ from .blueprint import ACTIVATIONS, KINDS, PLAIN, RECIPES, AdaptorBudget, Bluepr
 from .errors import NasError
 
 if TYPE_CHECKING:
+    from .bidirectional import TaskScores, design_blueprint, score_bidirectional, without_facts
     from .cost import AdaptorShape, Cost, DeviceSpeed, count_cost, fit_device, probe_blueprints
     from .halving import HalvingRound, successive_halving
     from .proxies import PROXIES, BuildNetwork, Proxy, ProxyNetwork
@@ -36,21 +37,28 @@ __all__ = [
     "Proxy",
     "ProxyNetwork",
     "SearchChoice",
+    "TaskScores",
     "TaskSketch",
     "combine",
     "count_cost",
+    "design_blueprint",
     "enumerate_space",
     "fit_device",
     "probe_blueprints",
+    "score_bidirectional",
     "search",
     "successive_halving",
     "with_measured_recipe",
+    "without_facts",
 ]
 
 _LAZY: Final = (
     dict.fromkeys(
         ("Cost", "DeviceSpeed", "AdaptorShape", "count_cost", "fit_device", "probe_blueprints"),
         "cost",
+    )
+    | dict.fromkeys(
+        ("TaskScores", "design_blueprint", "score_bidirectional", "without_facts"), "bidirectional"
     )
     | dict.fromkeys(("HalvingRound", "successive_halving"), "halving")
     | dict.fromkeys(("PROXIES", "BuildNetwork", "ProxyNetwork", "Proxy"), "proxies")

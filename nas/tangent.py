@@ -20,47 +20,69 @@ from .blueprint import Blueprint
 from .duals import dual, normalised, root
 from .search_kinds import SEARCH_KINDS
 from .sketch import TaskSketch, sample
+from .smoothing import smooth
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
 FACTS: Final = (96, 48)
 """Facts of the domain and of the others: 160 and 80 gain 0.005 in Kendall's tau at three times the
 cost (docs/decisions/0006)."""
-FACTS_RESCORED: Final = (256, 128)
-"""The same when the best are rescored.  Chosen by hand; docs/decisions/0006 has the gain."""
-
-RESCORED: Final = 24
-"""Blueprints that are rescored: docs/decisions/0006 has the gain.  Chosen by hand."""
+DRAWS: Final = 2
+"""Draws of facts and of directions that are scored: of one, two and three, chosen on seven
+development tasks (docs/decisions/0022)."""
 RIDGE: Final = 0.3
 """Penalty relative to the mean energy of a fact: that of the heads."""
 INVERSE_TEMPERATURE: Final = 8.0
 """Logits per unit of a score, which is near 1 for a confident prediction.  Chosen by hand; effect
 not measured."""
 
+SHARPNESSES: Final = (2.0, 4.0, 8.0, 16.0, 32.0)
+"""Candidate logits per unit of a score for the probabilities of labels: the middle ones of
+edge.core.adaptors.losses, in larger steps.  Chosen by hand; effect not measured."""
+
 # Widest layer of the space: random features of 4,096 columns.
 _WIDTH_MAX: Final = 4_096
 
 
-def score(blueprints: Sequence[Blueprint], sketch: TaskSketch, seed: int) -> NDArray[np.float64]:
+def score(blueprints: Sequence[Blueprint], sketch: TaskSketch, seed: int) -> Doubles:
     """Score blueprints by minus the leave-one-out cross-entropy of facts of the domain: float64
     [n].
 
     Uses at most FACTS of the domain and of the others, labels included.  Cost: about ten products
     and one inverse of matrices of that size per blueprint.
     """
+    return measure(blueprints, sketch, seed)[0]
+
+
+def measure(blueprints: Sequence[Blueprint], sketch: TaskSketch, seed: int) -> Doubles:
+    """Measure the leave-one-out predictions of blueprints in three ways: float64 [3, n], as
+    `LeaveOneOutScorer.measure` returns them.  Facts and cost as for `score`."""
     few = sample(sketch, *FACTS, seed)
     kernels, scorer = TangentKernels(few, seed), LeaveOneOutScorer(few)
-    return np.array([scorer.score(kernels.of(blueprint)) for blueprint in blueprints])
+    return np.array([scorer.measure(kernels.of(blueprint)) for blueprint in blueprints]).T
 
 
-def rescore(ranking: Sequence[Blueprint], sketch: TaskSketch, seed: int) -> list[Blueprint]:
-    """Reorder the best RESCORED of a ranking, with more facts, by the alignment of leave-one-out
-    predictions with the labels; the rest keeps its order."""
-    few = sample(sketch, *FACTS_RESCORED, seed)
-    kernels, scorer = TangentKernels(few, seed), LeaveOneOutScorer(few)
-    best = list(ranking[:RESCORED])
-    aligned = np.array([scorer.align(kernels.of(blueprint)) for blueprint in best])
-    return [*(best[place] for place in np.argsort(-aligned, kind="stable")), *ranking[RESCORED:]]
+def score_smoothed(
+    blueprints: Sequence[Blueprint], sketch: TaskSketch, seed: int
+) -> tuple[Doubles, Doubles]:
+    """Return the expected rank of blueprints, 0 to 1, and its standard deviation: two float64 [n].
+
+    The mean rank by three measures in DRAWS draws of facts and directions, smoothed over designs.
+    A measure alone misranks some kinds: the cross-entropy those of high variance, the cosine small
+    ones.  Cost: DRAWS times that of `score`, and one inverse of a matrix [n, n].
+    """
+    draws = [measure(blueprints, sketch, DRAWS * seed + draw) for draw in range(DRAWS)]
+    ranks = [rank_scores(one) for one in np.mean(draws, axis=0)]
+    return smooth(blueprints, len(sketch.spans), np.mean(ranks, axis=0))
+
+
+def rank_scores(scores: Doubles) -> Doubles:
+    """Return the ranks of scores [n] from 0 to 1.  Ties share a rank, and NaN ranks last."""
+    known = np.nan_to_num(scores, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+    _, places, counts = np.unique(known, return_inverse=True, return_counts=True)
+    middles = np.cumsum(counts) - (counts + 1) / 2
+    return np.asarray(middles[places] / max(1, len(scores) - 1))
 
 
 class TangentKernels:
@@ -156,25 +178,35 @@ class LeaveOneOutScorer:
         one_hot = np.eye(sketch.shape.classes, dtype=np.float32)[sketch.targets]
         self._targets_centred = one_hot - self._share @ one_hot
 
-    def score(self, kernel: Floats) -> float:
-        """Return minus the mean leave-one-out cross-entropy of the domain's facts."""
-        logits = self._left_out(kernel) * np.float32(INVERSE_TEMPERATURE)
-        top = logits.max(axis=1)
-        total = np.log(np.exp(logits - top[:, None]).sum(axis=1)) + top
-        correct = logits[np.arange(len(logits)), self._targets]
-        return float((correct - total).mean())
+    def measure(self, kernel: Floats) -> tuple[float, float, float]:
+        """Return three measures of the leave-one-out predictions of the domain's facts, higher is
+        better.
 
-    def align(self, kernel: Floats) -> float:
-        """Return the cosine between leave-one-out predictions and labels, both centred; their scale
-        has no effect.
-
-        Cortes, Mohri & Rostamizadeh 2012, definition 4, for predictions in place of kernels.
+        Minus their mean cross-entropy.  The cosine between predictions and labels, both centred
+        (Cortes, Mohri & Rostamizadeh 2012, definition 4, for predictions in place of kernels),
+        which the scale of the predictions does not change.  The mean probability of the labels at
+        the sharpness of least cross-entropy: the accuracy to expect, see
+        `edge.core.adaptors.is_better`.
         """
         scores = self._left_out(kernel)
-        scores = scores - scores.mean(axis=1, keepdims=True)
+        losses = self._cross_entropies(scores)
+        means = losses.mean(axis=1)
+        likely = np.exp(-losses[means.argmin()]).mean()
+        plain = means[SHARPNESSES.index(INVERSE_TEMPERATURE)]
+        return -float(plain), self._align(scores), float(likely)
+
+    def _cross_entropies(self, scores: Floats) -> Floats:
+        """Return the cross-entropies at each sharpness: [sharpnesses, facts]."""
+        scores = scores - scores.max(axis=1, keepdims=True)
+        logits = scores * np.array(SHARPNESSES, np.float32)[:, None, None]
+        correct = logits[:, np.arange(len(scores)), self._targets]
+        return np.asarray(np.log(np.exp(logits).sum(axis=2)) - correct)
+
+    def _align(self, scores: Floats) -> float:
+        apart = scores - scores.mean(axis=1, keepdims=True)
         labels = np.eye(scores.shape[1])[self._targets] - 1 / scores.shape[1]
-        lengths = np.linalg.norm(scores) * np.linalg.norm(labels)
-        return float((scores * labels).sum() / max(lengths, 1e-12))
+        lengths = np.linalg.norm(apart) * np.linalg.norm(labels)
+        return float((apart * labels).sum() / max(lengths, 1e-12))
 
     def _left_out(self, kernel: Floats) -> Floats:
         """Return the scores of each own fact by the ridge regression without it: [own, classes].

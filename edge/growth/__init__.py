@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from . import torch_adaptors
     from .acceptance import (
         ScoredCandidate,
+        choose_candidate,
         score_blueprint,
         score_head,
         screen_candidates,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from .recipes.kinds import RECIPES, recipe_applies
     from .recipes.plain import PlainRecipe
     from .recipes.recipe import TrainingRecipe
-    from .search import sketch_task
+    from .search import record_scores, sketch_task
     from .torch_adaptors import torch_transform
     from .torch_kinds import torch_activate
 else:
@@ -41,6 +42,7 @@ else:
         {
             "acceptance": (
                 "ScoredCandidate",
+                "choose_candidate",
                 "score_blueprint",
                 "score_head",
                 "screen_candidates",
@@ -62,7 +64,7 @@ else:
             "recipes.kinds": ("RECIPES", "recipe_applies"),
             "recipes.plain": ("PlainRecipe",),
             "recipes.recipe": ("TrainingRecipe",),
-            "search": ("sketch_task",),
+            "search": ("record_scores", "sketch_task"),
             "torch_adaptors": ("torch_transform",),
             "torch_kinds": ("torch_activate",),
         },
@@ -77,6 +79,7 @@ __all__ = [
     "PlainRecipe",
     "ScoredCandidate",
     "TrainingRecipe",
+    "choose_candidate",
     "deterministic",
     "forecaster_gradient",
     "grow_adaptor",
@@ -84,6 +87,7 @@ __all__ = [
     "make_training_set",
     "predict_network",
     "recipe_applies",
+    "record_scores",
     "score_blueprint",
     "score_head",
     "screen_candidates",

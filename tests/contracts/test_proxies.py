@@ -8,7 +8,7 @@ from tests.blueprints import BLUEPRINTS as BY_KIND
 from tests.nas.sketches import build, sketch
 
 BLUEPRINTS = list(BY_KIND.values())
-WITHOUT_NETWORK = {"random", "parameters", "macs", "tangent"}
+WITHOUT_NETWORK = {"random", "parameters", "macs", "tangent", "smoothed"}
 
 
 @pytest.fixture(params=list(PROXIES))
