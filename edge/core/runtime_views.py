@@ -57,8 +57,23 @@ class RuntimeViews:
         if not isinstance(found, Fact):
             adapted = self._openings.guesses(found.domain, features[None], self.knowledge)
         if adapted is None:
-            return made
+            return self._learned_unlabelled(made, found, features)
         return replace(made, guess=adapted[0][0], adaptation=adapted[1], draft="")
+
+    def _learned_unlabelled(
+        self,
+        made: Explanation,
+        found: Fact | BufferedObservation | LabelCandidate,
+        features: NDArray[np.uint8],
+    ) -> Explanation:
+        """Return an explanation with the guess of a head that learns from unlabelled observations,
+        where one answers."""
+        if made.known is False or self.config.adaptation == "off":
+            return made
+        learned = self._openings.few.guesses(found.domain, features[None], self.knowledge)
+        if learned is None:
+            return made
+        return replace(made, guess=learned[0][0], unlabelled=learned[1], draft="")
 
     def observation(
         self, observation_id: str
@@ -96,12 +111,22 @@ class RuntimeViews:
             if adapted is not None:
                 for place, guess in zip(at, adapted[0], strict=True):
                     made[place] = replace(made[place], guess=guess)
+                continue
+            learned = self._openings.few.guesses(domain, features[at], self.knowledge)
+            for place, guess in zip(at, learned[0] if learned is not None else (), strict=False):
+                if made[place].known is not False:
+                    made[place] = replace(made[place], guess=guess)
         return codes, made
 
     @property
     def answers_version(self) -> int:
         """A number that changes with everything that `guesses` follows from."""
-        return self._session.version + self._refits_accepted + self._openings.version
+        return (
+            self._session.version
+            + self._refits_accepted
+            + self._openings.version
+            + self._openings.few.version
+        )
 
     def adapted_domains(self) -> dict[str, AdaptedDomain]:
         """Return how each domain without labels is adapted to, by name."""

@@ -92,6 +92,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     stream's recent past.  distribution: of the held-out scores of that domain.  learned: the label,
     if it is labelled.  adaptation: how the guess was adapted to a domain without labels, else None.
     draft: what the head answered before the nearest facts revised or confirmed it, else empty.
+    unlabelled: observations without a label that the answering head has learned from.
     """
 
     kind: str
@@ -113,6 +114,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     learned: str = ""
     adaptation: AppliedAdaptation | None = None
     draft: str = ""
+    unlabelled: int = 0
 
 
 def waiting_labels(home: Home) -> WaitingLabels:
@@ -171,6 +173,7 @@ def explain_observation(home: Home, observation_id: str) -> Explained:
         learned=one.label if isinstance(one, Fact) else "",
         adaptation=found.adaptation,
         draft=found.draft,
+        unlabelled=found.unlabelled,
     )
 
 

@@ -16,13 +16,8 @@ if TYPE_CHECKING:
     from .basis_refit import DOMAINS_MAX, BasisRefit
     from .kept_rows import ROWS_MAX
     from .label_order import LabelOrder
-    from .opening import (
-        ID_BYTES,
-        IDS_MAX,
-        OPENING_BYTES_MAX,
-        AdaptedAnswer,
-        OpeningAdapter,
-    )
+    from .opening import ID_BYTES, IDS_MAX, OPENING_BYTES_MAX, AdaptedAnswer, OpeningAdapter
+    from .pseudo_facts import learn_unlabelled
     from .ridge import RidgeSums
     from .solving import Adaptation, adapt, unadapted
 else:
@@ -34,12 +29,13 @@ else:
             "kept_rows": ("ROWS_MAX",),
             "label_order": ("LabelOrder",),
             "opening": (
-                "ID_BYTES",
-                "IDS_MAX",
-                "OPENING_BYTES_MAX",
                 "AdaptedAnswer",
+                "IDS_MAX",
+                "ID_BYTES",
+                "OPENING_BYTES_MAX",
                 "OpeningAdapter",
             ),
+            "pseudo_facts": ("learn_unlabelled",),
             "ridge": ("RidgeSums",),
             "solving": ("Adaptation", "adapt", "unadapted"),
         },
@@ -61,5 +57,6 @@ __all__ = [
     "RidgeSums",
     "adapt",
     "build_basis",
+    "learn_unlabelled",
     "unadapted",
 ]

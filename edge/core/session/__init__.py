@@ -7,6 +7,7 @@ from ...lazy import lazy_names
 if TYPE_CHECKING:
     from .assess import Assessor, BatchPrefetch, FeatureModel
     from .explanation import Explanation, Guess, explain, guess_each
+    from .few_labels import FewLabelsRefit
     from .label_buffer import BufferedObservation, ServedAnswer
     from .openings import AdaptedDomain, AdaptedOpenings, OpeningRefit
     from .recalibration import StreamLevels, confirmed_alarm
@@ -19,6 +20,7 @@ else:
         {
             "assess": ("Assessor", "BatchPrefetch", "FeatureModel"),
             "explanation": ("Explanation", "Guess", "explain", "guess_each"),
+            "few_labels": ("FewLabelsRefit",),
             "label_buffer": ("BufferedObservation", "ServedAnswer"),
             "openings": ("AdaptedDomain", "AdaptedOpenings", "OpeningRefit"),
             "recalibration": ("StreamLevels", "confirmed_alarm"),
@@ -36,6 +38,7 @@ __all__ = [
     "BufferedObservation",
     "Explanation",
     "FeatureModel",
+    "FewLabelsRefit",
     "Guess",
     "KnowledgeSnapshot",
     "OpeningRefit",
