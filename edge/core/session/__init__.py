@@ -7,7 +7,7 @@ from ...lazy import lazy_names
 if TYPE_CHECKING:
     from .assess import Assessor, BatchPrefetch, FeatureModel
     from .explanation import Explanation, Guess, explain, guess_each
-    from .few_labels import FewLabelsRefit
+    from .few_labels import FACTS_A_LABEL_MAX, FewLabelsRefit
     from .label_buffer import BufferedObservation, ServedAnswer
     from .openings import AdaptedDomain, AdaptedOpenings, OpeningRefit
     from .recalibration import StreamLevels, confirmed_alarm
@@ -20,7 +20,7 @@ else:
         {
             "assess": ("Assessor", "BatchPrefetch", "FeatureModel"),
             "explanation": ("Explanation", "Guess", "explain", "guess_each"),
-            "few_labels": ("FewLabelsRefit",),
+            "few_labels": ("FACTS_A_LABEL_MAX", "FewLabelsRefit"),
             "label_buffer": ("BufferedObservation", "ServedAnswer"),
             "openings": ("AdaptedDomain", "AdaptedOpenings", "OpeningRefit"),
             "recalibration": ("StreamLevels", "confirmed_alarm"),
@@ -31,6 +31,7 @@ else:
     )
 
 __all__ = [
+    "FACTS_A_LABEL_MAX",
     "AdaptedDomain",
     "AdaptedOpenings",
     "Assessor",
