@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 import hdc
 
+from . import limits
 from .config import Config
 from .events import AlarmQuestion
 from .facts import Fact, LabelCandidate, Ledger, Selector
@@ -15,16 +16,21 @@ from .knowledge import Knowledge
 from .learning import Learner
 from .recalibration import CalibrationStatus, ObservedRate
 from .session import (
+    COLUMN_ROWS_MIN,
     AdaptedDomain,
     AdaptedOpenings,
     BufferedObservation,
     Explanation,
     Guess,
+    LabelColumn,
     ServedAnswer,
     SessionState,
     StreamLevels,
     explain,
+    find_columns,
     guess_each,
+    known_answers,
+    unpack_rows,
 )
 
 
@@ -117,6 +123,22 @@ class RuntimeViews:
                 if made[place].known is not False:
                     made[place] = replace(made[place], guess=guess)
         return codes, made
+
+    def label_columns(self) -> tuple[LabelColumn, ...]:
+        """Return the clusters of the unlabelled observations of every domain that a stream has
+        opened, which one label each names; see `find_columns`.  Cost: some ten milliseconds for a
+        domain of 256 observations."""
+        found: list[LabelColumn] = []
+        for domain in sorted(self._session.novel_domains.names) if self.knowledge.domains else ():
+            rows = self._session.novel_domains.rows(domain)
+            buffered = [key for key in rows if key in self._session.label_buffer]
+            if len(buffered) < COLUMN_ROWS_MIN:
+                continue
+            features = unpack_rows(rows[key] for key in buffered)
+            facts = self._ledger.sample(limits.NOVEL_DOMAIN_OBSERVATIONS_MAX, (domain,))
+            answers = known_answers(domain, features, self.knowledge)
+            found += find_columns(domain, buffered, features, facts, answers)
+        return tuple(found)
 
     @property
     def answers_version(self) -> int:

@@ -14,6 +14,7 @@ from ...lazy import lazy_names
 if TYPE_CHECKING:
     from .basis import Basis, KnownDomain, build_basis
     from .basis_refit import DOMAINS_MAX, BasisRefit
+    from .centring import SHARPNESS, softmax
     from .kept_rows import ROWS_MAX
     from .label_order import LabelOrder
     from .opening import ID_BYTES, IDS_MAX, OPENING_BYTES_MAX, AdaptedAnswer, OpeningAdapter
@@ -26,6 +27,7 @@ else:
         {
             "basis": ("Basis", "KnownDomain", "build_basis"),
             "basis_refit": ("BasisRefit", "DOMAINS_MAX"),
+            "centring": ("SHARPNESS", "softmax"),
             "kept_rows": ("ROWS_MAX",),
             "label_order": ("LabelOrder",),
             "opening": (
@@ -47,6 +49,7 @@ __all__ = [
     "ID_BYTES",
     "OPENING_BYTES_MAX",
     "ROWS_MAX",
+    "SHARPNESS",
     "Adaptation",
     "AdaptedAnswer",
     "Basis",
@@ -58,5 +61,6 @@ __all__ = [
     "adapt",
     "build_basis",
     "learn_unlabelled",
+    "softmax",
     "unadapted",
 ]
