@@ -130,7 +130,8 @@ def _rows(methods: Mapping[str, Found], metric: str) -> tuple[list[BenchmarkRow]
     best = {
         peer: max((n for n in means if n.startswith(peer)), key=means.__getitem__) for peer in PEERS
     }
-    for shown, name in {one: one for one in ("auricle", AFTER, "auricle grown")} | best.items():
+    ours = {one: one for one in ("auricle", AFTER, "auricle grown")}
+    for shown, name in (ours | best).items():
         if name in means:
             rows.append(BenchmarkRow(shown, metric, means[name]))
             rows += [

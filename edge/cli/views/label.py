@@ -30,8 +30,9 @@ HELP: Final = "type a label or its number, Enter to skip, q to quit"
 
 
 def read_labels(client: LabelClient, domain: str = "") -> None:
-    """Ask about each lasting alarm, and for the name of each cluster without one; then show each waiting observation, read its label and send it,
-    until the last, q or ^D.  Each label changes which one is the most useful next."""
+    """Ask about each lasting alarm, and for the name of each cluster without one; then show each
+    waiting observation, read its label and send it, until the last, q or ^D.  Each label changes
+    which one is the most useful next."""
     found = client.waiting()
     if not (answer_questions(client, found.alarms) and _name_columns(client, found, domain)):
         return

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..adaptation import SHARPNESS, softmax
-from ..adaptors import LEVELS, principal_directions
+from ..adaptors import LEVELS, Adaptor, FittedHead, principal_directions
 from ..facts import FactBatch
 from ..knowledge import Knowledge
 
@@ -33,6 +33,9 @@ COLUMNS_MAX: Final = 24
 
 SAMPLES_SHOWN: Final = 6
 """Samples that stand for a column, the nearest to its centre first: one row of pictures."""
+
+WAITING_MIN: Final = 3
+"""Fewest samples of a column that is offered: a single one is an outlier.  Chosen by hand."""
 
 DIRECTIONS: Final = 32
 """Principal directions that samples are compared in.  Chosen by hand; effect not measured."""
@@ -51,6 +54,9 @@ by hand; effect not measured."""
 POINTS_APART: Final = 1e-6
 """Squared distance of a unit row from its centre up to which it is at the centre."""
 
+NONE_SCORE: Final = 0.5
+"""Score of none of the known labels: half way between a wrong and a right answer of a head."""
+
 STEP: Final = 0.1
 """Added to the deviation of a column of features, in roots of levels: smaller ones are rounding."""
 
@@ -65,6 +71,7 @@ class LabelColumn:
     count: of unlabelled samples.  samples: ids of a few of these, the nearest to the centre first.
     label: its name, of the facts among its samples; empty without one, or with several.  nearest:
     the known label that the samples are most like, with the mean likelihood of it, up to 1.
+    members: ids of all its samples.
     """
 
     domain: str
@@ -77,8 +84,9 @@ class LabelColumn:
 
     @property
     def waits(self) -> bool:
-        """Whether a name helps: it has none, and no known label explains it."""
-        return not self.label and self.likelihood < EXPLAINED_MIN
+        """Whether a name helps: it has none, its samples are not very few, and no known label
+        explains them."""
+        return not self.label and self.likelihood < EXPLAINED_MIN and self.count >= WAITING_MIN
 
 
 def find_columns(
@@ -129,8 +137,12 @@ def find_columns(
 def known_answers(
     domain: str, rows: NDArray[np.uint8], known: Knowledge
 ) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    """Return the known labels, and their probabilities for samples uint8 [n, width], [n, labels]:
-    the mean of the learned domains with most facts other than the samples' own."""
+    """Return the known labels, and their probabilities for samples uint8 [n, width], [n, labels].
+
+    By the learned domains with most facts other than the samples' own, in the mean; heads are
+    centred on the samples, since a new camera or sensor moves all of them.  What is left to one is
+    the probability of none of these labels.
+    """
     counts = Counter[str]()
     for (name, _), count in known.own.counts.items():
         counts[name] += count
@@ -140,8 +152,20 @@ def known_answers(
     scores = np.zeros((len(rows), len(labels)))
     for one in adaptors:
         at = [labels.index(label) for label in one.labels]
-        scores[:, at] += one.answer(rows) / len(adaptors)
-    return labels, softmax(SHARPNESS * scores) if labels else scores
+        scores[:, at] += _centred(one, rows) / len(adaptors)
+    if not labels:
+        return labels, scores
+    none = np.full((len(rows), 1), NONE_SCORE)
+    return labels, softmax(SHARPNESS * np.concatenate([scores, none], axis=1))[:, :-1]
+
+
+def _centred(adaptor: Adaptor, rows: NDArray[np.uint8]) -> Floats:
+    """Return the scores [n, labels] of samples, centred on these where a head answers."""
+    if not isinstance(adaptor, FittedHead):
+        return adaptor.answer(rows)
+    transform = adaptor.transform
+    centre = LEVELS[rows].mean(axis=0)[transform.columns]
+    return np.asarray(transform(rows, centre) @ adaptor.weights + adaptor.bias)
 
 
 def _points(rows: NDArray[np.uint8]) -> Floats:
