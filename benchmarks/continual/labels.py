@@ -37,7 +37,7 @@ GROWN_AT = (5, 10, 20, 50)
 DRAWS = 3
 """Draws of the labelled rows, for a mean and a range."""
 UNLABELLED = 1_024
-"""Rows of the new domain without labels, none of them tested: as many as the runtime learns from."""
+"""Rows of the new domain without labels, none of them tested: as many as are learned from."""
 REST = 600
 """Rows that are tested: a standard error of about 2 points."""
 DOMAINS = ("photo", "art", "cartoon", "sketch")
