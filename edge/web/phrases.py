@@ -52,6 +52,15 @@ def revised(draft: str, guess: str) -> str:
     return f"The head was unsure and said {draft}; the nearest labelled examples say {guess}."
 
 
+def learned_unlabelled(unlabelled: int) -> str:
+    """Return from how many observations without a label the answering head has learned, as a
+    sentence; "" if from none."""
+    if not unlabelled:
+        return ""
+    count = plural(unlabelled, "unlabelled observation")
+    return f"This domain has few labels yet; its head has learned from {count} too."
+
+
 def agreement(agree: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """Return how many waiting observations are now classified as each label."""
     return tuple(_agrees(one) for one in agree if one["waiting"])

@@ -41,6 +41,9 @@ def show_explained(explained: Explained) -> None:
             f"  adapted to {made.samples:,} unlabelled samples of this domain,"
             f" {made.strength:.0%} of the measured shift"
         )
+    if explained.unlabelled:
+        count = f"{explained.unlabelled:,} unlabelled observations"
+        say(f"  few labels here: the head has learned from {count} too")
     if explained.draft:
         say(f"  the head was unsure: {_revised(explained)}")
     if explained.columns:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .kernel import KernelMachine, Landmarks, TunedKernels, choose_landmarks, tune_kernel
     from .kinds.table import KINDS
     from .losses import INVERSE_TEMPERATURES, HoldoutScores, is_better, margins, tempered_losses
+    from .principal import principal_directions
     from .record import SOLVED_KINDS, AdaptorRecord, PendingAdaptor, end_adaptors
     from .retrieval import LENGTH_MIN, STRENGTH, Evidence, leads
     from .solved_arrays import consistent_facts, solve_arrays
@@ -55,6 +56,7 @@ else:
                 "margins",
                 "tempered_losses",
             ),
+            "principal": ("principal_directions",),
             "record": ("AdaptorRecord", "PendingAdaptor", "SOLVED_KINDS", "end_adaptors"),
             "retrieval": ("Evidence", "LENGTH_MIN", "STRENGTH", "leads"),
             "solved_arrays": ("consistent_facts", "solve_arrays"),
@@ -100,6 +102,7 @@ __all__ = [
     "is_better",
     "leads",
     "margins",
+    "principal_directions",
     "solve_adaptor",
     "solve_arrays",
     "standardise",

@@ -82,6 +82,17 @@ def fit_head(own: FactBatch, others: FactBatch, spans: Spans) -> FittedHead:
     return _plain_training_set(own, others, standardise(own, others, spans), spans).solve()
 
 
+def head_training_set(
+    own: FactBatch, others: FactBatch, spans: Spans, record: AdaptorRecord | None
+) -> HeadTrainingSet:
+    """Return what the head of a domain is solved from; see `fit_adaptor`.  record: of a kind with a
+    head, or None."""
+    standard = standardise(own, others, spans)
+    if record is None:
+        return _plain_training_set(own, others, standard, spans)
+    return HeadTrainingSet(build_transform(record, spans), own, others, standard)
+
+
 def fit_better_kernel(own: FactBatch, others: FactBatch, spans: Spans) -> KernelMachine | None:
     """Fit the kernel that serves a domain by default; None where the head does."""
     made = fit_adaptor(own, others, None, spans)

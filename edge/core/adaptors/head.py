@@ -195,6 +195,8 @@ class HeadTrainingSet:
     """The transformed facts that a head is solved from, those of its own domain first.
 
     labels: of all facts, sorted.  weight: of a fact of another domain, relative to an own fact.
+    penalty: relative to the mean energy of a row.  centre, level: weighted means of the inputs and
+    targets.
     Within both parts, facts of rare labels weigh more (`class_weights`) if that does better on own
     facts left out.
     """
@@ -203,14 +205,14 @@ class HeadTrainingSet:
         self, transform: Transform, own: FactBatch, others: FactBatch, standard: Standardisation
     ) -> None:
         self.labels = tuple(sorted({*own.labels, *others.labels}))
-        self._transform, self._own, self._others = transform, own, others
+        self.transform, self._own, self._others = transform, own, others
         self._standard = standard
         self._centres = standard.centres[:, transform.columns]
         self.own_weights = np.ones(len(own), np.float32)
         self._other_weights = np.ones(len(others), np.float32)
         self._judges = lowest_hashes(own.ids)
         self._residuals: NDArray[np.floating] | None = None
-        self.weight, self._penalty = self._choose_weights()
+        self.weight, self.penalty = self._choose_weights()
         self._choose_class_weights()
         self.centre, self.level = self._weighted_means()
 
@@ -218,16 +220,21 @@ class HeadTrainingSet:
         return len(self._own) + len(self._others)
 
     @property
+    def row_weights(self) -> Floats:
+        """The weights of all rows [n], in the order of `all_rows`."""
+        return np.concatenate([self.own_weights, self._other_weights * np.float32(self.weight)])
+
+    @property
     def ridge(self) -> float:
         """The penalty relative to the energy of all weighted rows."""
-        return self._penalty / (len(self._own) + self.weight * len(self._others))
+        return self.penalty / (len(self._own) + self.weight * len(self._others))
 
     def solve(self) -> FittedHead:
         """Solve the head; see `solve_head`."""
-        solve = _solve_dual if len(self) <= DUAL_MAX * self._transform.out else _solve_primal
+        solve = _solve_dual if len(self) <= DUAL_MAX * self.transform.out else _solve_primal
         weights = solve(self)
         bias = self.level - self.centre @ weights
-        return FittedHead(self.labels, self._transform, weights, bias)
+        return FittedHead(self.labels, self.transform, weights, bias)
 
     def revised(self) -> FittedHead:
         """Solve the head, with evidence where that does better on own facts left out; see
@@ -268,11 +275,11 @@ class HeadTrainingSet:
     def _own_rows(self, part: slice | NDArray[np.intp]) -> tuple[Floats, Floats]:
         labels = self._own.labels
         chosen = labels[part] if isinstance(part, slice) else [labels[row] for row in part.tolist()]
-        return self._transform(self._own.features[part]), self._targets(chosen)
+        return self.transform(self._own.features[part]), self._targets(chosen)
 
     def _other_rows(self, part: slice) -> tuple[Floats, Floats]:
         centres = self._centres[self._standard.numbers[part]]
-        rows = self._transform(self._others.features[part], centres)
+        rows = self.transform(self._others.features[part], centres)
         return rows, self._targets(self._others.labels[part])
 
     def _targets(self, labels: Sequence[str]) -> Floats:
@@ -281,7 +288,7 @@ class HeadTrainingSet:
 
     def _weighted_means(self) -> tuple[Floats, Floats]:
         """Return the weighted means of inputs and targets."""
-        total, mean, level = 0.0, np.zeros(self._transform.out), np.zeros(len(self.labels))
+        total, mean, level = 0.0, np.zeros(self.transform.out), np.zeros(len(self.labels))
         for rows, targets, weights in self._parts():
             total += float(weights.sum(dtype=np.float64))
             mean += weights.astype(np.float64) @ rows
@@ -319,7 +326,7 @@ class HeadTrainingSet:
         plain = self.left_out_scores()
         kept = self.own_weights, self._other_weights, self._residuals
         self.own_weights, self._other_weights = weights, class_weights(self._others.labels)
-        self._choose_ridge(self.weight, (self._penalty,))
+        self._choose_ridge(self.weight, (self.penalty,))
         weighted = grade_scores(self.left_out_scores(), targets)
         counted = np.sqrt(weights[self._judges])
         if not is_better(weighted, grade_scores(plain, targets), weights=counted):

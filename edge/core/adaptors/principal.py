@@ -15,9 +15,9 @@ SUBSPACE_SPARE: Final = 16
 Floats = NDArray[np.float32]
 
 
-def principal_directions(rows: Floats, most: int) -> Floats:
+def principal_directions(rows: Floats, most: int, rounds: int = SUBSPACE_ROUNDS) -> Floats:
     """Return orthonormal principal directions of rows [n, width], about their mean: float32 [width,
-    directions], at most `most`; of narrow rows, all axes of their space.
+    directions], at most `most`; of narrow rows, all axes of their space.  rounds: of the iteration.
 
     Subspace iteration from fixed starting directions (Halko et al. 2011, "Finding structure with
     randomness", algorithm 4.4), so that the result depends on the rows alone.
@@ -28,7 +28,7 @@ def principal_directions(rows: Floats, most: int) -> Floats:
     mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
     count = min(most + SUBSPACE_SPARE, width)
     found = np.random.default_rng(0).standard_normal((width, count)).astype(np.float32)
-    for _ in range(SUBSPACE_ROUNDS):
+    for _ in range(rounds):
         found, _ = np.linalg.qr(_scatter(rows, mean, found))
     small = found.T @ _scatter(rows, mean, found)
     _, vectors = np.linalg.eigh((small + small.T).astype(np.float64))

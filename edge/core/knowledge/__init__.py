@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .geometry_refit import GeometryRefit
     from .knowledge import WAITING_FACTS_MIN, Knowledge
     from .moments import Moments, PooledAnswers, PooledDiscriminant
-    from .refits import Changes, HeadRefit, Refit, ThresholdsRefit
+    from .refits import Changes, HeadRefit, Refit, ThresholdsRefit, training_facts
     from .relearning import relearn_backwards
 else:
     __getattr__ = lazy_names(
@@ -41,7 +41,7 @@ else:
             "geometry_refit": ("GeometryRefit",),
             "knowledge": ("Knowledge", "WAITING_FACTS_MIN"),
             "moments": ("Moments", "PooledAnswers", "PooledDiscriminant"),
-            "refits": ("Changes", "HeadRefit", "Refit", "ThresholdsRefit"),
+            "refits": ("Changes", "HeadRefit", "Refit", "ThresholdsRefit", "training_facts"),
             "relearning": ("relearn_backwards",),
         },
     )
@@ -73,4 +73,5 @@ __all__ = [
     "fit_geometry",
     "relearn_backwards",
     "review_contribution",
+    "training_facts",
 ]

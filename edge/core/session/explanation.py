@@ -81,6 +81,7 @@ class Explanation:
     example, empty without facts.  columns: those that differ most from `compared` facts of that
     concept first.  adaptation: how the guess was adapted to a domain without labels, else None.
     draft: the answer of an unsure head, which the nearest facts have revised or confirmed, else "".
+    unlabelled: observations without a label that the answering head has learned from.
     """
 
     stream: str = ""
@@ -96,6 +97,7 @@ class Explanation:
     columns: tuple[ComparedColumn, ...] = ()
     adaptation: AppliedAdaptation | None = None
     draft: str = ""
+    unlabelled: int = 0
 
 
 def guess_each(
