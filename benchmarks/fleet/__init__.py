@@ -1,0 +1,1 @@
+"""Fleets: thousands of devices summed exactly, an aggregator's memory, hostile members."""
