@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,7 +181,7 @@ def test_what_cannot_be_read_is_refused_and_changes_nothing(
         ({"children": ("b",)}, "not among"),
     ],
 )
-def test_quotas_bound_a_child(tmp_path: Path, changes: dict[str, object], reason: str):
+def test_quotas_bound_a_child(tmp_path: Path, changes: dict[str, Any], reason: str):
     """A child beyond its quota is refused whole, with the number."""
     with aggregating(tmp_path / "a.db", **changes) as one:
         (outcome,) = one.receive([raw(A)], NOW_NS)
