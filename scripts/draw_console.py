@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -26,7 +27,17 @@ from benchmarks.console.daemon import ask, decided, observe, wait_for_daemon, wa
 from benchmarks.console.pages import ConsoleProcess
 from benchmarks.daemon.fixture import AURICLE, daemon_command, running
 from edge.backbone import STEP_S, simulate_links
+from edge.config import AggregateSettings
+from edge.fleet import (
+    AggregatePlace,
+    Aggregator,
+    aggregate_path,
+    read_contribution,
+    write_contribution,
+)
 from edge.sim import Digits, DigitSampler, load_mnist, load_optdigits
+from edge.sim.fleet import MemberTools, make_member, make_world, unpacked
+from edge.storage import AggregateFile
 from edge.web.screens import SCREENS
 
 EXAMPLES, KNOWN, NEW = 30, 60, 60
@@ -62,7 +73,19 @@ format = "image"
 [streams.links]
 source = "http"
 kind = "series"
+
+[fleet]
+name = "yard"
+devices = ["yard-2"]
+
+[aggregate]
+name = "yard"
+fleet = "hall"
+parent = "region"
 """
+
+MEMBERS = 14
+"""Devices of the fleet that the aggregator sums; three of them are refused, dropped and gone."""
 
 
 def main(folder: Path, wanted: list[str]) -> None:
@@ -70,6 +93,7 @@ def main(folder: Path, wanted: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
         home = make_home(Path(place))
+        fill_aggregate(home)
         with running(daemon_command(home), Path(place) / "daemon.log"):
             wait_for_daemon(home)
             feed_streams(home)
@@ -94,6 +118,26 @@ def make_home(folder: Path) -> Path:
     text = (home / "auricle.toml").read_text("utf-8").replace("raw = false", "raw = true ")
     (home / "auricle.toml").write_text(text + SETTINGS, "utf-8")
     return home
+
+
+def fill_aggregate(home: Path) -> None:
+    """Let the home's aggregator sum a fleet, and drop one of its members."""
+    world, tools, now_ns = make_world(1), MemberTools.open(), time.time_ns()
+    place = AggregatePlace(unpacked(world.geometry), tools.model.card.fingerprint)
+    settings = AggregateSettings(name="yard", fleet="hall", parent="region")
+    histories = (make_member(number, 0, 1, world, tools) for number in range(10 * MEMBERS))
+    kept = [one for one in histories if one.kind in ("steady", "poisoner")][:MEMBERS]
+    made = [read_contribution(one.messages[0], {}) for one in kept]
+    first, second, third = (one.device for one in kept[:3])
+    changes = {first: {"card": "0" * 64}, third: {"samples": 0, "arrays": {}}}
+    with AggregateFile(aggregate_path(home), writable=True) as file:
+        aggregator = Aggregator(file, place, settings, {})
+        for one in made:
+            sent = replace(one, **changes.get(one.device, {}))
+            aggregator.receive([(one.device, write_contribution(sent, None))], now_ns)
+        aggregator.check()
+        aggregator.drop(second, now_ns)
+        aggregator.contribution(now_ns)
 
 
 def pictures(digits: Digits) -> Iterable[tuple[bytes, str]]:

@@ -57,7 +57,7 @@ def empty(device: str, revision: int) -> tuple[str, bytes]:
 
 def settings(**changes: Any) -> AggregateSettings:
     """Settings of an aggregator that takes what comes."""
-    usual = {"name": "site", "fleet": "hall", "messages_per_hour": 1_000_000.0}
+    usual: dict[str, Any] = {"name": "site", "fleet": "hall", "messages_per_hour": 1_000_000.0}
     return AggregateSettings(**(usual | changes))
 
 

@@ -1,1 +1,1 @@
-"""A fleet: devices merged exactly, and models trained over devices."""
+"""Fleets: thousands of devices summed exactly, hostile members, and training over devices."""

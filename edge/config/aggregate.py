@@ -20,7 +20,8 @@ class AggregateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     the home.  keys: public keys of the children, and of the aggregator above; if any is given,
     unsigned messages are refused.  publish_after_s: shortest time between two sums; a withdrawal is
     passed on at once.  queue_bytes_max: messages in memory that are not on the disk yet.
-    payload_bytes_max, concepts_max, messages_per_hour: of each child; samples_max: of each device;
+    payload_bytes_max, concepts_max, messages_per_hour: of each child; facts_per_concept: of each
+    device, as in [knowledge], so that no member outweighs one whose concepts are full;
     devices_max: devices that a child may be the sum of, more than 1 for aggregators.
     check_after_s: how often all children are compared.
     """
@@ -37,7 +38,9 @@ class AggregateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     concepts_max: Annotated[int, msgspec.Meta(ge=1, le=core_limits.CONTRIBUTED_CONCEPTS_MAX)] = (
         core_limits.CONTRIBUTED_CONCEPTS_MAX
     )
-    samples_max: Annotated[int, msgspec.Meta(ge=1, le=core_limits.CONTRIBUTED_SAMPLES_MAX)] = 65_536
+    facts_per_concept: Annotated[
+        int, msgspec.Meta(ge=1, le=core_limits.CONTRIBUTED_SAMPLES_MAX)
+    ] = core_limits.FACTS_PER_CONCEPT_MAX
     devices_max: Annotated[int, msgspec.Meta(ge=1, le=1 << 24)] = 1
     messages_per_hour: Annotated[float, msgspec.Meta(gt=0, le=1_000_000)] = 60.0
     check_after_s: Annotated[float, msgspec.Meta(ge=1, le=31_536_000)] = 3_600.0

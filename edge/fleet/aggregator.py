@@ -210,8 +210,10 @@ class Aggregator:
         concepts, settings = len(given.arrays["counts"]) if given.samples else 0, self._settings
         if given.devices > settings.devices_max:
             return f"a sum of {given.devices} devices, at most {settings.devices_max}"
-        if given.samples > settings.samples_max * given.devices:
-            return f"{given.samples} facts, at most {settings.samples_max} for each device"
+        most = settings.facts_per_concept
+        found = int(given.arrays["counts"].max()) if given.samples else 0
+        if found > most * given.devices:
+            return f"{found} facts of one concept, at most {most} for each device"
         if concepts > settings.concepts_max:
             return f"{concepts} concepts, at most {settings.concepts_max}"
         before = child.samples if child is not None else 0

@@ -23,7 +23,11 @@ def show_simulation(one: "FleetOutcome") -> None:
     """Show a simulated fleet: each line with the number that decides it."""
     faults = one.faults
     outdated = {"other card": "card", "other geometry": "geometry", "other version": "version"}
-    hostile = {"impossible": "no facts sum up", "greedy": "facts, at most", "impostor": "manifest"}
+    hostile = {
+        "impossible": "no facts sum up",
+        "greedy": "facts of one concept",
+        "impostor": "manifest",
+    }
     rows = [
         ("devices with a ledger of their own", f"{one.devices:,}", ""),
         (

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
@@ -175,12 +176,12 @@ def test_what_cannot_be_read_is_refused_and_changes_nothing(
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"samples_max": 15}, "16 facts, at most 15"),
+        ({"facts_per_concept": 7}, "8 facts of one concept, at most 7"),
         ({"concepts_max": 1}, "2 concepts, at most 1"),
         ({"children": ("b",)}, "not among"),
     ],
 )
-def test_quotas_bound_a_child(tmp_path: Path, changes: dict[str, object], reason: str):
+def test_quotas_bound_a_child(tmp_path: Path, changes: dict[str, Any], reason: str):
     """A child beyond its quota is refused whole, with the number."""
     with aggregating(tmp_path / "a.db", **changes) as one:
         (outcome,) = one.receive([raw(A)], NOW_NS)
@@ -192,9 +193,9 @@ def test_quotas_bound_a_child(tmp_path: Path, changes: dict[str, object], reason
 def test_a_device_cannot_pass_for_many(tmp_path: Path):
     """The quota of facts is for each device; who is a sum of many must be allowed to be."""
     many = raw(A, devices=1_000)
-    with aggregating(tmp_path / "a.db", samples_max=15) as one:
+    with aggregating(tmp_path / "a.db", facts_per_concept=7) as one:
         assert "a sum of 1000 devices" in one.receive([many], NOW_NS)[0].reason
-    with aggregating(tmp_path / "b.db", samples_max=15, devices_max=1_000) as two:
+    with aggregating(tmp_path / "b.db", facts_per_concept=7, devices_max=1_000) as two:
         assert two.receive([many], NOW_NS)[0].state == "summed"
         assert two.contribution(NOW_NS).devices == 1_000
 

@@ -1,0 +1,92 @@
+"""`auricle fleet`: what it prints, and what it says where something is missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edge.core.events import Enrol, FitGeometry
+from edge.home.home import Home
+from tests.aggregates import NOW_NS, aggregating, raw, sent
+from tests.edge.fleet.test_member import many
+from tests.homes import new_home, run
+
+AGGREGATE = '\n[aggregate]\nname = "site"\nfleet = "hall"\n'
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with a frozen geometry and an aggregator that holds three children."""
+    from edge.fleet.aggregate_home import read_place
+
+    folder = new_home(tmp_path / "home")
+    with Home(folder) as opened:
+        opened.feed(Enrol(many("fact-", 32)))
+        opened.feed(FitGeometry())
+    path = folder / "auricle.toml"
+    path.write_text(path.read_text("utf-8") + AGGREGATE, "utf-8")
+    place = read_place(folder)
+    fingerprint = place.geometry.fingerprint
+    with aggregating(folder / "aggregate.db", place=place) as one:
+        for name in "abc":
+            message = raw(sent(name), geometry=fingerprint, geometry_version=place.geometry.version)
+            outcome = one.receive([message], NOW_NS)[0]
+            assert outcome.state in ("summed", "refused"), outcome
+    return folder
+
+
+def test_a_fleet_is_simulated(tmp_path: Path):
+    """A small fleet: exit status 0, and the numbers as JSON."""
+    pytest.importorskip("joblib")
+    found = run("fleet", "simulate", "--devices", 24, "--jobs", 1, "--json")
+    assert found.exit_code == 0, found.output
+    shown = json.loads(found.stdout)
+    assert shown["digest_equal"] is True
+    assert shown["bits_differing"] == 0
+    table = run("fleet", "simulate", "--devices", 24, "--jobs", 1)
+    assert "bits that differ from one device that holds these facts\t0\t✓" in table.output
+
+
+def test_a_home_without_an_aggregator_says_what_to_do(tmp_path: Path):
+    """Every verb names what is missing and how to get it."""
+    folder = new_home(tmp_path / "home")
+    for words in (("status",), ("drop", "x"), ("admit", "x"), ("check",)):
+        found = run("fleet", *words, "--home", folder)
+        assert found.exit_code == 1
+        assert "it has none" in found.output
+        assert "auricle fleet aggregate" in found.output
+    found = run("fleet", "aggregate", "--home", folder)
+    assert found.exit_code == 1
+    assert "no [aggregate]" in found.output
+
+
+def test_an_aggregator_needs_a_broker_and_a_geometry(tmp_path: Path):
+    """Sums under a geometry that is not frozen would never fit."""
+    folder = new_home(tmp_path / "home")
+    path = folder / "auricle.toml"
+    path.write_text(path.read_text("utf-8") + AGGREGATE, "utf-8")
+    found = run("fleet", "aggregate", "--home", folder)
+    assert found.exit_code == 1
+    assert "no [mqtt]" in found.output
+    path.write_text(path.read_text("utf-8") + '\n[mqtt]\nhost = "127.0.0.1"\n', "utf-8")
+    found = run("fleet", "aggregate", "--home", folder)
+    assert found.exit_code == 1
+    assert "no frozen geometry" in found.output
+
+
+def test_children_are_listed_dropped_and_admitted(home: Path):
+    """Without a running aggregator the verbs act themselves."""
+    shown = run("fleet", "status", "--all", "--home", home)
+    assert shown.exit_code == 0, shown.output
+    assert "no child is far from the others" in shown.output
+    unknown = run("fleet", "drop", "nobody", "--home", home)
+    assert unknown.exit_code == 1
+    assert "it has never contributed here" in unknown.output
+    dropped = run("fleet", "drop", "a", "--home", home)
+    assert dropped.exit_code == 0, dropped.output
+    found = json.loads(run("fleet", "status", "--home", home, "--json").stdout)
+    assert found["states"]["dropped"] == 1
+    assert run("fleet", "admit", "a", "--home", home).exit_code == 0
+    assert run("fleet", "check", "--home", home).exit_code == 0
