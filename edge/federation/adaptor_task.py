@@ -136,8 +136,8 @@ def plan_adaptor(
     count = sum(int(one["count"][0]) for one in statistics.values())
     if not count or len(labels) < 2:
         raise EdgeError(
-            f"training over devices: expected facts with 2 labels or more, found {count} facts with "
-            f"{len(labels)}",
+            f"training over devices: expected facts with 2 labels or more, found {count} facts "
+            f"with {len(labels)}",
             "choose a domain that the devices have learned",
         )
     levels, roots = (

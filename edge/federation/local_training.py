@@ -82,8 +82,8 @@ def work_locally(
     """Do a round's work on a device.
 
     arrays: the fleet's model.  direction: the fleet's last update, empty if there is none or the
-    plan's rule does not read it.  Deterministic by seed, round and the device's name.  Cost: `steps`
-    gradients.
+    plan's rule does not read it.  Deterministic by seed, round and the device's name.  Cost:
+    `steps` gradients.
     """
     if plan.work == "sums":
         return LocalResult(device=device, examples=task.examples, arrays=task.sums())

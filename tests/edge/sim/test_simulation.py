@@ -247,7 +247,7 @@ def test_a_missing_ray_names_the_extra(features: Path, monkeypatch) -> None:
 
     from edge import EdgeError
 
-    monkeypatch.setitem(sys.modules, "ray.util.joblib", None)
+    monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(EdgeError) as caught:
         simulate(small(features), backend="ray")
     assert install_command("cluster") in caught.value.hint
