@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 import nas
-from edge.core.events import Enrol
+from edge.core.events import Enrol, ForgetRequest
+from edge.core.facts import Selector
+from edge.core.receipt import Receipt
 from edge.federation import TrainingOrder, TrainingSubject
 from edge.federation.strategies.strategy import FederatedSettings
 from edge.home.home import Home
@@ -17,9 +19,7 @@ from tests.homes import new_home
 from tests.worlds import clouds, fact
 
 DOMAIN = "hall"
-SUBJECT = TrainingSubject(
-    domain=DOMAIN, blueprint=nas.Blueprint(kind="lowrank", taps=(0,), rank=2)
-)
+SUBJECT = TrainingSubject(domain=DOMAIN, blueprint=nas.Blueprint(kind="lowrank", taps=(0,), rank=2))
 ORDER = TrainingOrder(
     subject=SUBJECT, strategy="fedavg", rounds=3, settings=FederatedSettings(steps=4, batch=8)
 )
@@ -58,16 +58,20 @@ START = {"w": np.zeros(4, np.float32)}
 TASKS = {"north": BowlTask(1.0), "south": BowlTask(2.0, 30), "west": BowlTask(3.0)}
 
 
+def forget(home: Home, fact_id: str) -> Receipt:
+    """Forget a fact in a home."""
+    request = ForgetRequest(request_id=fact_id, selector=Selector(ids=frozenset({fact_id})))
+    return next(one for one in home.feed(request) if isinstance(one, Receipt))
+
+
 def teach_homes(folder: Path, names: tuple[str, ...] = ("north", "south", "west")) -> list[Path]:
     """Homes that have learned two labels of a hall, each a little different."""
     paths = []
     for number, name in enumerate(names):
         path = new_home(folder / name)
         settings = path / "auricle.toml"
-        settings.write_text(
-            settings.read_text("utf-8") + f'\n[device]\nname = "{name}"\n', "utf-8"
-        )
-        rows = np.clip(clouds((1, 2), 12).astype(int) + number, 0, 255).astype(np.uint8)
+        settings.write_text(settings.read_text("utf-8") + f'\n[device]\nname = "{name}"\n', "utf-8")
+        rows = np.clip(np.array(clouds((1, 2), 12), int) + number, 0, 255).astype(np.uint8)
         facts = (
             replace(fact(f"{name}-{n}", "ab"[n // 12], DOMAIN, n), features=row.tobytes())
             for n, row in enumerate(rows)

@@ -66,7 +66,7 @@ class LabelledFeatures:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class AdaptorCourse:
-    """What all devices agree on: the blueprint, the taps, the concepts of the fleet, sorted, and the
+    """What devices agree on: the blueprint, the taps, the concepts of the fleet, sorted, and the
     standardisation, float32 [read]."""
 
     blueprint: nas.Blueprint

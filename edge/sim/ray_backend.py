@@ -25,9 +25,8 @@ def run_on_ray(
         ray.init(include_dashboard=False, log_to_driver=False)
     waiting: list[Any] = []
     try:
-        # One thread for each task, as in this machine's processes.
-        threads = {"env_vars": {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}}
-        remote = ray.remote(num_cpus=1, max_retries=RETRIES, runtime_env=threads)(_placed)
+        # Ray sets OMP_NUM_THREADS to the cores of a task: one.
+        remote = ray.remote(num_cpus=1, max_retries=RETRIES)(_placed)
         waiting = [remote.remote(work, place, task) for place, task in enumerate(tasks)]
         while waiting:
             done, waiting = ray.wait(waiting, num_returns=1)

@@ -119,9 +119,7 @@ def test_sums_are_those_of_one_device():
     assert (plan.work, strategy.done) == ("sums", False)
     found = [work_locally(name, task, plan, START, {}) for name, task in TASKS.items()]
     made = strategy.aggregate(START, found)
-    whole = {
-        name: np.sum([one.arrays[name] for one in found], axis=0) for name in found[0].arrays
-    }
+    whole = {name: np.sum([one.arrays[name] for one in found], axis=0) for name in found[0].arrays}
     alone = ExactSums(SETTINGS).aggregate(
         START, [LocalResult(device="all", examples=1, arrays=whole)]
     )
