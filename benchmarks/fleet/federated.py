@@ -7,7 +7,7 @@ seconds to start; `tests/edge/federation` shows that the engine gives the same b
 Flower's own FedAvg.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,8 +90,8 @@ def federated_rows(
 ) -> tuple[list[BenchmarkRow], dict[str, float], list[str]]:
     """Return rows, summary figures and notes; about ten minutes of one core, a tenth if quick.
 
-    quick: one seed, digits alone, 20 rounds, three rates.  Figures that cannot be measured here are left out,
-    and a note says why.
+    quick: one seed, digits alone, 20 rounds, three rates.  Figures that cannot be measured here are
+    left out, and a note says why.
     """
     notes: list[str] = []
     summary: dict[str, float] = {}
@@ -164,12 +164,16 @@ def compare_strategies(
         "sums_minus_fedavg_equal_bytes_points": 100
         * (sums.accuracy[0] - anchor.at_bytes(sums.sent[0])),
         "sums_minus_fedavg_last_round_points": 100 * (sums.accuracy[0] - anchor.accuracy[-1]),
-        "rounds_ratio": anchor.rounds_to(target) / curves["fedhyper-relative"].rounds_to(target),
+        "rounds_ratio": anchor.rounds_to(target) / curves["fedhyper"].rounds_to(target),
+        "relative_rounds_ratio": anchor.rounds_to(target)
+        / curves["fedhyper-relative"].rounds_to(target),
     }
     return rows, figures
 
 
-def sweep_rates(prepared: PreparedFleet, seed: int) -> tuple[list[BenchmarkRow], dict[str, float]]:
+def sweep_rates(
+    prepared: PreparedFleet, seed: int, factors: Sequence[float] = FACTORS
+) -> tuple[list[BenchmarkRow], dict[str, float]]:
     """Return accuracies over initial rates, and by strategy the points that the worst one is below
     the best."""
     name, rows, lost = prepared.fleet.name, [], {}

@@ -73,7 +73,7 @@ class FederatedTask(Protocol):
         """Return loss and gradient, float32 by the names of `arrays`, on a random batch."""
 
     def sums(self) -> dict[str, NDArray[Any]]:
-        """Return the exact sums of its facts, int64; empty for a task without any."""
+        """Return the exact sums of its facts, integers of any width."""
 
 
 def work_locally(
