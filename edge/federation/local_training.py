@@ -21,8 +21,8 @@ HYPER_BOUND: Final = 10.0
 """Client-side rates stay between the initial rate over this and times this: the value of the
 authors' code."""
 RELATIVE_STEP: Final = 0.3
-"""Change of the logarithm of a rate for two gradients in the same direction.  Chosen on PACS by
-domain; docs/explanation/federated.md has the measurement."""
+"""Change of the logarithm of a rate for two gradients in the same direction.  Chosen by
+hand; effect not measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
