@@ -88,6 +88,8 @@ SETS = (
     "trust",
     "unlearn",
 )
+# Benchmarks whose `run` can spread its work over a Ray cluster.
+BACKENDS = ("domains", "nas")
 # Benchmarks whose `run` can compare with a file from another machine.
 AGAINST = ("machines",)
 
@@ -107,6 +109,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--against", type=Path, help="digests of another machine, for machines: see --digests-only"
+    )
+    parser.add_argument(
+        "--backend",
+        choices=("loky", "ray"),
+        default="loky",
+        help=f"where to run in parallel, for {', '.join(BACKENDS)}; ray needs the extra cluster",
     )
     parser.add_argument(
         "--digests-only", action="store_true", help="print this machine's digests, for machines"
@@ -129,7 +137,8 @@ def main(arguments: list[str] | None = None) -> int:
     sets = {"sets": chosen.sets} if chosen.sets and chosen.name in SETS else {}
     files = {"against": chosen.against} if chosen.against and chosen.name in AGAINST else {}
     run = importlib.import_module(NAMES[chosen.name]).run
-    report = run(data, **counted, **flags, **sets, **files)
+    backend = {"backend": chosen.backend} if chosen.name in BACKENDS else {}
+    report = run(data, **counted, **flags, **sets, **files, **backend)
     print(show(report))
     if chosen.json:
         write(report, chosen.json, _command(chosen, counted | flags))

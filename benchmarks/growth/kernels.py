@@ -148,9 +148,7 @@ def _trial(rows: Rows, count: int, seed: int, *, meaning: bool) -> KernelTrial:
     fresh = order[count : count + FRESH_MAX]
     fresh = fresh[np.isin(label[fresh], known)]
     nothing = untimed_batch((), (), (), np.zeros((0, rows.features.shape[1]), np.uint8))
-    blueprint = nas.Blueprint(
-        kind="kernel", taps=tuple(range(len(rows.spans))), width=KERNEL_WIDTH
-    )
+    blueprint = nas.Blueprint(kind="kernel", taps=tuple(range(len(rows.spans))), width=KERNEL_WIDTH)
     arrays = train_adaptor(blueprint, own, nothing, rows.spans, 0)
     transform = build_transform((blueprint, arrays), rows.spans)
     kernel = solve_adaptor(transform, own, nothing, standardise(own, nothing, rows.spans))

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nas
+from edge.sim import Backend, require_backend, run_parallel
 
 from ..report import BenchmarkReport, BenchmarkRow
 from .tasks import SearchTask, list_space, load_tasks
@@ -77,18 +78,25 @@ class _Evaluated:
     ranks: NDArray[np.float64]
 
 
-def run(data: Path | None) -> BenchmarkReport:
+def run(data: Path | None, *, backend: Backend = "loky") -> BenchmarkReport:
     """Run all tasks, spread over the cores: some five minutes of CPU, a few with cached ground
     truth.
 
-    The cache is the folder AURICLE_CACHE, else one in the temporary folder.
+    The cache is the folder AURICLE_CACHE, else one in the temporary folder.  backend: "ray" for a
+    Ray cluster, whose nodes cache for themselves.
     """
     # One thread per process: on many small matrices threads only wait for each other.
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     folder = Path(os.environ.get("AURICLE_CACHE", Path(tempfile.gettempdir()) / "auricle-cache"))
     tasks, notes = load_tasks(data)
-    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
-        found = list(pool.map(evaluate_task, tasks, [folder] * len(tasks)))
+    if backend == "ray":
+        require_backend(backend)
+        calls = [(task, folder) for task in tasks]
+        done = dict(run_parallel(evaluate_task, calls, len(tasks), backend))
+        found = [done[place] for place in range(len(tasks))]
+    else:
+        with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+            found = list(pool.map(evaluate_task, tasks, [folder] * len(tasks)))
     for one in found:
         add_bidirectional(one, [other for other in found if other is not one])
     outcomes = [one.outcome for one in found]

@@ -17,7 +17,7 @@ from .verbs import bundle as cli_bundle
 from .verbs import change as cli_change
 from .verbs import command as cli_command
 from .verbs import encoder as cli_encoder
-from .verbs import fleet as cli_fleet
+from .verbs import fleet_train as cli_fleet_train
 from .verbs import forecast as cli_forecast
 from .verbs import grow as cli_grow
 from .verbs import run as cli_run
@@ -192,7 +192,7 @@ for verb in (
     cli_command.command,
     cli_command.keygen,
     cli_bundle.bundle,
-    cli_fleet.fleet,
+    cli_fleet_train.fleet,
     inspect,
     cli_grow.adaptors,
     cli_grow.rollback,

@@ -10,17 +10,26 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .adaptor_task import AdaptorTask, LabelledFeatures, label_accuracy, plan_adaptor
+    from .arrays import byte_count
     from .devices import (
         AdaptorDevice,
         ForecasterDevice,
         InProcessFleet,
         TrainingSubject,
+        device_names,
         open_home_device,
         open_recording_device,
     )
     from .engine import simulate_fleet
     from .fleet_training import TrainedFleet, TrainingOrder, train_fleet
-    from .flower_app import make_client_app, make_server_app, open_node
+    from .flower_app import (
+        make_client_app,
+        make_server_app,
+        open_node,
+        require_flower,
+        unpack_record,
+    )
+    from .local_training import LocalPlan, work_locally
     from .return_path import FleetBundle, export_trained, leave_fleet
     from .rounds import InProcessExchange, run_rounds
     from .strategies.kinds import FEDERATED_STRATEGIES
@@ -31,17 +40,26 @@ else:
         __name__,
         {
             "adaptor_task": ("AdaptorTask", "LabelledFeatures", "label_accuracy", "plan_adaptor"),
+            "arrays": ("byte_count",),
             "devices": (
                 "AdaptorDevice",
                 "ForecasterDevice",
                 "InProcessFleet",
                 "TrainingSubject",
+                "device_names",
                 "open_home_device",
                 "open_recording_device",
             ),
             "engine": ("simulate_fleet",),
             "fleet_training": ("TrainedFleet", "TrainingOrder", "train_fleet"),
-            "flower_app": ("make_client_app", "make_server_app", "open_node"),
+            "flower_app": (
+                "make_client_app",
+                "make_server_app",
+                "open_node",
+                "require_flower",
+                "unpack_record",
+            ),
+            "local_training": ("LocalPlan", "work_locally"),
             "return_path": ("FleetBundle", "export_trained", "leave_fleet"),
             "rounds": ("InProcessExchange", "run_rounds"),
             "strategies.kinds": ("FEDERATED_STRATEGIES",),
@@ -61,9 +79,12 @@ __all__ = [
     "InProcessFleet",
     "LabelledFeatures",
     "LeaveReceipt",
+    "LocalPlan",
     "TrainedFleet",
     "TrainingOrder",
     "TrainingSubject",
+    "byte_count",
+    "device_names",
     "export_trained",
     "label_accuracy",
     "leave_fleet",
@@ -73,8 +94,11 @@ __all__ = [
     "open_node",
     "open_recording_device",
     "plan_adaptor",
+    "require_flower",
     "run_rounds",
     "simulate_fleet",
     "train_fleet",
+    "unpack_record",
+    "work_locally",
     "write_trained",
 ]

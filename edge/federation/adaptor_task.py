@@ -17,7 +17,7 @@ import nas
 
 from ..core import EdgeError
 from ..core.adaptors import LEVELS, SOLVED_KINDS, Spans, balance_weights, transform_shapes
-from ..core.knowledge import Moments
+from ..core.knowledge import Moments, shrink_sums
 from .arrays import Arrays
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class LabelledFeatures:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class AdaptorCourse:
-    """What all devices agree on: the blueprint, the taps, the concepts of the fleet, sorted, and the
+    """What devices agree on: the blueprint, the taps, the concepts of the fleet, sorted, and the
     standardisation, float32 [read]."""
 
     blueprint: nas.Blueprint
@@ -136,8 +136,8 @@ def plan_adaptor(
     count = sum(int(one["count"][0]) for one in statistics.values())
     if not count or len(labels) < 2:
         raise EdgeError(
-            f"training over devices: expected facts with 2 labels or more, found {count} facts with "
-            f"{len(labels)}",
+            f"training over devices: expected facts with 2 labels or more, found {count} facts "
+            f"with {len(labels)}",
             "choose a domain that the devices have learned",
         )
     levels, roots = (
@@ -190,7 +190,8 @@ class AdaptorTask:
         return loss, dict(found)
 
     def sums(self) -> dict[str, NDArray[Any]]:
-        """Return counts and sums by concept and the Gram matrix, of the first tap's columns."""
+        """Return counts and sums by concept and the Gram matrix, of the first tap's columns, in the
+        narrowest types, as contributions travel."""
         start, stop = self._course.spans[0]
         moments = Moments(stop - start)
         first, concepts = self._facts.features[:, start:stop], self._facts.concepts
@@ -199,11 +200,12 @@ class AdaptorTask:
         zero = np.zeros(moments.columns, np.int64)
         counts = [moments.counts.get(one, 0) for one in self._course.concepts]
         features = [moments.sums.get(one, zero) for one in self._course.concepts]
-        return {
+        made = {
             "counts": np.array(counts, np.int64),
             "features": np.array(features),
             "gram": moments.gram[np.tril_indices(len(moments.gram))],
         }
+        return {name: shrink_sums(array) for name, array in made.items()}
 
 
 def label_accuracy(model: Arrays, facts: LabelledFeatures, course: AdaptorCourse) -> float:

@@ -158,10 +158,7 @@ def plan_course(subject: TrainingSubject, introductions: Sequence[Introduction])
     names = [one.device for one in introductions]
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice or not names:
-        raise EdgeError(
-            f"training over devices: expected devices of different names, found {names}",
-            "give each device a name of its own, [device] name in auricle.toml",
-        )
+        raise _not_different(names)
     if subject.forecaster:
         return ForecasterCourse(subject.forecaster)
     first = introductions[0]
@@ -215,6 +212,18 @@ def open_home_device(folder: Path, subject: TrainingSubject) -> AdaptorDevice:
     )
 
 
+def device_names(paths: Sequence[Path], subject: TrainingSubject) -> dict[str, Path]:
+    """Return the names of the devices at these paths, as they train; raises EdgeError if two are
+    equal."""
+    made: dict[str, Path] = {}
+    for path in paths:
+        name = path.stem if subject.forecaster else open_home_device(path, subject).name
+        if name in made:
+            raise _not_different([*made, name])
+        made[name] = path
+    return made
+
+
 def open_recording_device(path: Path) -> ForecasterDevice:
     """Return a recording, a CSV, as a device named after the file; loads torch."""
     import hashlib
@@ -226,6 +235,13 @@ def open_recording_device(path: Path) -> ForecasterDevice:
     made = make_training_set(recording.values, recording.elapsed_s)
     digest = hashlib.sha256(recording.values.tobytes()).hexdigest()
     return ForecasterDevice(path.stem, [made], digest)
+
+
+def _not_different(names: Sequence[str]) -> EdgeError:
+    return EdgeError(
+        f"training over devices: expected devices of different names, found {', '.join(names)}",
+        "give each device a name of its own: [device] name in auricle.toml, or the file's name",
+    )
 
 
 def _frequent(rows: NDArray[np.uint8], labels: Sequence[str]) -> NDArray[np.intp]:

@@ -111,8 +111,8 @@ def make_server_app(
     """Return a `flwr.serverapp.ServerApp` that trains.
 
     order: without one it is read from the run's configuration (docs/howto/fleet.md).  done: called
-    with the outcome; without it the outcome is written to the folder `out` of that configuration.  devices: wait for so many
-    nodes; `devices` of the configuration otherwise.
+    with the outcome; without it the outcome is written to the folder `out` of that
+    configuration.  devices: wait for so many nodes, if the configuration has no `devices`.
     """
     require_flower()
     from flwr.serverapp import ServerApp

@@ -21,8 +21,8 @@ HYPER_BOUND: Final = 10.0
 """Client-side rates stay between the initial rate over this and times this: the value of the
 authors' code."""
 RELATIVE_STEP: Final = 0.3
-"""Change of the logarithm of a rate for two gradients in the same direction.  Chosen on PACS by
-domain; docs/explanation/federated.md has the measurement."""
+"""Change of the logarithm of a rate for two gradients in the same direction.  Chosen by
+hand; effect not measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ class FederatedTask(Protocol):
         """Return loss and gradient, float32 by the names of `arrays`, on a random batch."""
 
     def sums(self) -> dict[str, NDArray[Any]]:
-        """Return the exact sums of its facts, int64; empty for a task without any."""
+        """Return the exact sums of its facts, integers of any width."""
 
 
 def work_locally(
@@ -82,8 +82,8 @@ def work_locally(
     """Do a round's work on a device.
 
     arrays: the fleet's model.  direction: the fleet's last update, empty if there is none or the
-    plan's rule does not read it.  Deterministic by seed, round and the device's name.  Cost: `steps`
-    gradients.
+    plan's rule does not read it.  Deterministic by seed, round and the device's name.  Cost:
+    `steps` gradients.
     """
     if plan.work == "sums":
         return LocalResult(device=device, examples=task.examples, arrays=task.sums())

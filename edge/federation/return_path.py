@@ -1,4 +1,4 @@
-"""The way of a training's result back to devices: a signed bundle on trial; and a member's way out."""
+"""A training's result as a signed bundle for devices, on trial; and how a member leaves."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +34,8 @@ SUMS: Final = (
     " [fleet] devices"
 )
 TRAINED: Final = (
-    "trained again without this member, from the same seed: the model is bit for bit that of a fleet"
-    " that never had it"
+    "trained again without this member, from the same seed: the model is bit for bit that of a"
+    " fleet that never had it"
 )
 
 
@@ -83,9 +83,6 @@ def export_trained(
             record_fleet_bundle(opened, version, manifest.digest, contents)
     write_manifest(folder, msgspec.structs.replace(manifest, bundles=(*manifest.bundles, version)))
     return FleetBundle(body, version)
-
-
-Train = "Callable[[Sequence[Path], TrainingOrder], TrainedFleet]"
 
 
 def leave_fleet(

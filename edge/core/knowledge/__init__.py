@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         conflicting_contributions,
         find_invalid_contribution,
         review_contribution,
+        shrink_sums,
     )
     from .derive import derive_knowledge
     from .digest import DigestInputs, DigestRefit
@@ -34,6 +35,7 @@ else:
                 "conflicting_contributions",
                 "find_invalid_contribution",
                 "review_contribution",
+                "shrink_sums",
             ),
             "derive": ("derive_knowledge",),
             "digest": ("DigestInputs", "DigestRefit"),
@@ -73,5 +75,6 @@ __all__ = [
     "fit_geometry",
     "relearn_backwards",
     "review_contribution",
+    "shrink_sums",
     "training_facts",
 ]

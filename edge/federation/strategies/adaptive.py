@@ -20,8 +20,8 @@ TAU: Final = 1e-3
 
 
 class FedAdam(PlannedStrategy):
-    """Adam on the server (Reddi et al. 2021, "Adaptive federated optimization", algorithm 2, without
-    bias correction, as there)."""
+    """Adam on the server (Reddi et al. 2021, "Adaptive federated optimization", algorithm 2:
+    without bias correction)."""
 
     def __init__(self, settings: FederatedSettings) -> None:
         super().__init__(settings)

@@ -17,9 +17,9 @@ class ExactSums(PlannedStrategy):
     """Adds the devices' integer sums and solves a linear discriminant from them, as devices do with
     contributions (docs/howto/fleet.md).
 
-    Sums: counts int64 [concepts], features int64 [concepts, columns], gram int64, the lower half of the
-    sums of products of columns.  The result is bit for bit that of one device with all facts, in
-    any order; after one round nothing is left to do.
+    Sums, integers: counts [concepts], features [concepts, columns], gram, the lower half
+    of the sums of products of columns.  The result is bit for bit that of one device with all
+    facts, in any order; after one round nothing is left to do.
     """
 
     def __init__(self, settings: FederatedSettings) -> None:

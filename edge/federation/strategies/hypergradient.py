@@ -20,15 +20,16 @@ GLOBAL_MIN: Final = -0.8
 """Lowest sum of global hypergradients, so that the global rate is at least 0.2: the authors'
 value."""
 GLOBAL_MAX: Final = 4.0
-"""Highest sum of global hypergradients, so that the global rate is at most 5: the authors' value."""
+"""Highest sum of global hypergradients, so that the global rate is at most 5: the authors'
+value."""
 SERVER_BOUND: Final = 10.0
-"""Local rates set by the server stay between the initial rate over this and times this: the authors'
-0.001 to 0.1 around their 0.01."""
+"""Local rates set by the server stay between the initial rate over this and times this: the
+authors' 0.001 to 0.1 around their 0.01."""
 RETRY: Final = 0.1
-"""Factor of the rate after a round that is taken back.  Chosen on PACS by domain."""
+"""Factor of the rate after a round that is taken back.  Chosen by hand; effect not measured."""
 LOSS_RISE: Final = 1.5
-"""Rise of the devices' loss, over the lowest so far, that takes the rounds since back.  Chosen on
-PACS by domain."""
+"""Rise of the devices' loss, over the lowest so far, that takes the rounds since back.  Chosen by
+hand; effect not measured."""
 RATE_SPAN: Final = 1e4
 """Rates stay between the initial rate over this and times this: twice the orders of magnitude that
 an initial rate may be wrong by."""
