@@ -71,9 +71,7 @@ class TaskScores:
     facts: tuple[str, ...] = field(default=(), repr=False)
 
 
-def without_facts(
-    history: Sequence[TaskScores], ids: AbstractSet[str]
-) -> tuple[TaskScores, ...]:
+def without_facts(history: Sequence[TaskScores], ids: AbstractSet[str]) -> tuple[TaskScores, ...]:
     """Return the scores that none of these facts had a say in."""
     return tuple(one for one in history if ids.isdisjoint(one.facts))
 
@@ -117,7 +115,9 @@ def design_blueprint(
     return blueprints[int(apart.argmin())]
 
 
-def _designs(blueprints: Sequence[Blueprint], taps: int, proxies: Sequence[float] | Doubles) -> Doubles:
+def _designs(
+    blueprints: Sequence[Blueprint], taps: int, proxies: Sequence[float] | Doubles
+) -> Doubles:
     column = np.asarray(proxies, np.float64)[:, None]
     return np.concatenate([describe(blueprints, taps), column], axis=1)
 

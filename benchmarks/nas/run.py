@@ -237,7 +237,9 @@ def summarise(outcomes: list[SearchOutcome]) -> dict[str, float]:
         "halving_regret_points": _mean([one.regrets["halving"] for one in outcomes]),
         "independent_regret_points": _mean([one.independent[OURS] for one in outcomes]),
         "independent_fits_regret_points": _mean([one.independent[GROWN] for one in outcomes]),
-        "independent_halving_regret_points": _mean([one.independent["halving"] for one in outcomes]),
+        "independent_halving_regret_points": _mean(
+            [one.independent["halving"] for one in outcomes]
+        ),
         "bidirectional_regret_points": _mean([one.regrets[BIDIRECTIONAL[0]] for one in outcomes]),
         "fleet_regret_points": _mean([one.regrets[BIDIRECTIONAL[2]] for one in outcomes]),
         "search_s": max(one.search_s for one in outcomes),

@@ -37,7 +37,8 @@ def test_a_job_searches_by_the_scores_of_earlier_growths():
     assert set(known.facts) <= informed.facts
     assert not set(known.facts) & set(made.own.ids)
     own = split_holdout(made.own, made.others).own
-    plain, first, again = (propose_blueprints(one, own, DEVICE) for one in (made, informed, informed))
+    plain, first, again = (
+        propose_blueprints(one, own, DEVICE) for one in (made, informed, informed)
+    )
     assert first.blueprints == again.blueprints
     assert first.scores != plain.scores
-
