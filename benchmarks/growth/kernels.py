@@ -190,7 +190,7 @@ def _right(
     adaptor: Adaptor, features: NDArray[np.uint8], sought: NDArray[np.str_]
 ) -> NDArray[np.float64]:
     answers = np.array(adaptor.labels)[adaptor.answer(features).argmax(axis=1)]
-    return (answers == sought).astype(np.float64)
+    return np.asarray(answers == sought, np.float64)
 
 
 def _facts(rows: Rows, label: NDArray[np.int64], taken: NDArray[np.int64]) -> FactBatch:
