@@ -201,7 +201,7 @@ class LinearisedProxy:
 
 def _fit(gram: Doubles, scores: Doubles, penalty: float) -> tuple[float, Doubles, Doubles, float]:
     """Return penalty, weights, inverse and mean squared leave-one-out error of a ridge fit."""
-    inverse = np.linalg.inv(gram + penalty * np.eye(len(gram)))
+    inverse = np.asarray(np.linalg.inv(gram + penalty * np.eye(len(gram))), np.float64)
     weights = inverse @ scores
     return penalty, weights, inverse, float(np.square(weights / np.diag(inverse)).mean())
 

@@ -145,7 +145,7 @@ def _of_network(evaluate: Callable[[ProxyBatch], float]) -> Proxy:
         if build is None:
             raise NasError(
                 "scoring networks: expected a function that builds them, found None",
-                "pass `build`, or use smoothed, tangent, parameters, macs or random",
+                "pass `build`, or use proxies without networks: smoothed, tangent, parameters",
             )
         few = sample(sketch, BATCH_FACTS, 0, seed)
         return np.array([evaluate(_batch(one, few, build, seed)) for one in blueprints], np.float64)

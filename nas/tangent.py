@@ -52,7 +52,7 @@ def score(blueprints: Sequence[Blueprint], sketch: TaskSketch, seed: int) -> Dou
     Uses at most FACTS of the domain and of the others, labels included.  Cost: about ten products
     and one inverse of matrices of that size per blueprint.
     """
-    return measure(blueprints, sketch, seed)[0]
+    return np.asarray(measure(blueprints, sketch, seed)[0], np.float64)
 
 
 def measure(blueprints: Sequence[Blueprint], sketch: TaskSketch, seed: int) -> Doubles:

@@ -43,8 +43,8 @@ class GrowthJob:
         """Ids of all facts that have a say in the result: those that the job holds features of, and
         those that shaped the records and the scores in it.  Forgetting one cancels it."""
         records = (r for r in (self.incumbent, *self.reusable) if r is not None)
-        shaped = (i for one in (*records, *self.history) for i in one.facts)
-        return frozenset((*self.own.ids, *self.others.ids, *shaped))
+        shaped = [*(one.facts for one in records), *(one.facts for one in self.history)]
+        return frozenset((*self.own.ids, *self.others.ids, *(i for ids in shaped for i in ids)))
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

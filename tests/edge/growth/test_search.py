@@ -6,7 +6,7 @@ import pytest
 from edge.core.adaptors import HoldoutScores
 from edge.growth import grow_adaptor, record_scores, split_holdout
 from edge.growth.acceptance import choose_candidate
-from edge.growth.search import propose_blueprints
+from edge.growth.search import SearchProposal, propose_blueprints
 from tests.edge.growth.jobs import DEVICE, facts, job
 
 pytest.importorskip("torch")
@@ -40,5 +40,8 @@ def test_a_job_searches_by_the_scores_of_earlier_growths():
     plain, first, again = (
         propose_blueprints(one, own, DEVICE) for one in (made, informed, informed)
     )
+    assert isinstance(plain, SearchProposal)
+    assert isinstance(first, SearchProposal)
+    assert isinstance(again, SearchProposal)
     assert first.blueprints == again.blueprints
     assert first.scores != plain.scores
