@@ -20,7 +20,7 @@ import nas
 from ..nas.tasks import load_tasks
 from ..report import BenchmarkReport, BenchmarkRow
 from .sound_tasks import load_sound_tasks
-from .trial import KindOutcome, Method, list_methods, try_methods
+from .trial import KindMethod, KindOutcome, list_methods, try_methods
 
 BUDGETS: Final = (1 << 18, 1 << 20)
 """Bytes of an adaptor with its head."""
@@ -86,7 +86,7 @@ def report(found: Sequence[KindOutcome], notes: Sequence[str]) -> BenchmarkRepor
 
 
 def mean_gain(
-    found: Sequence[KindOutcome], method: Method, task: str, nbytes: int
+    found: Sequence[KindOutcome], method: KindMethod, task: str, nbytes: int
 ) -> tuple[float, float, float]:
     """Return the points gained over the head and their standard error, over all draws, and the
     seconds of training; NaN without results.
