@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .cost import AdaptorShape, Cost, DeviceSpeed, count_cost, fit_device, probe_blueprints
     from .halving import HalvingRound, successive_halving
     from .proxies import PROXIES, BuildNetwork, Proxy, ProxyNetwork
+    from .recipe_space import with_measured_recipe
     from .selection import SearchChoice, combine, search
     from .sketch import TaskSketch
     from .space import enumerate_space
@@ -43,6 +44,7 @@ __all__ = [
     "probe_blueprints",
     "search",
     "successive_halving",
+    "with_measured_recipe",
 ]
 
 _LAZY: Final = (
@@ -54,6 +56,7 @@ _LAZY: Final = (
     | dict.fromkeys(("PROXIES", "BuildNetwork", "ProxyNetwork", "Proxy"), "proxies")
     | dict.fromkeys(("SearchChoice", "combine", "search"), "selection")
     | {"TaskSketch": "sketch", "enumerate_space": "space"}
+    | {"with_measured_recipe": "recipe_space"}
 )
 
 

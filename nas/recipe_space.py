@@ -5,9 +5,10 @@ slower; growth compares the ones on its shortlist on held-out facts.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
-from .blueprint import Blueprint
+from .blueprint import PLAIN, Blueprint
 
 _Shape = tuple[str, int, int, str, int]
 _SHAPES: Final[dict[str, tuple[_Shape, ...]]] = {
@@ -26,6 +27,17 @@ _SHAPES: Final[dict[str, tuple[_Shape, ...]]] = {
 not measured."""
 _TAPS_MIN: Final = {"emulated": 2}
 """Fewest taps of recipes that need more than one: `edge.growth.recipes` has the reasons."""
+MEASURED: Final = {"linear": "corda"}
+"""Recipes that were better than plain training of the same blueprint on every task they were tried
+on (docs/explanation/recipes.md), by kind: growth trains by them."""
+
+
+def with_measured_recipe(blueprint: Blueprint) -> Blueprint:
+    """Return a plain blueprint with the recipe that growth trains its kind by; any other as it
+    is."""
+    if blueprint.recipe != PLAIN:
+        return blueprint
+    return replace(blueprint, recipe=MEASURED.get(blueprint.kind, PLAIN))
 
 
 def recipe_blueprints(taps: int) -> Iterator[Blueprint]:

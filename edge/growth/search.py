@@ -59,7 +59,8 @@ def propose_blueprints(
     chosen = _chosen(found, len(own), job.spans)
     fitting = f"{len(found.ranking)} of {found.considered} blueprints fit the budget"
     lines = (fitting, *(f"{one}: score {scores[one]:.4g}" for one in chosen))
-    return SearchProposal(chosen, tuple(scores[one] for one in chosen), lines)
+    trained = tuple(map(nas.with_measured_recipe, chosen))
+    return SearchProposal(trained, tuple(scores[one] for one in chosen), lines)
 
 
 def _chosen(found: nas.SearchChoice, facts: int, spans: Spans) -> tuple[nas.Blueprint, ...]:

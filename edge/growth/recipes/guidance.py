@@ -53,7 +53,7 @@ class GuidedRecipe:
     step."""
 
     trained: bool
-    kinds: tuple[str, ...] = ("linear", "bottleneck", "fusion")
+    kinds: tuple[str, ...] = ("linear", "lowrank", "bottleneck", "fusion")
 
     def applies(self, blueprint: nas.Blueprint) -> bool:
         """See `TrainingRecipe`: always."""

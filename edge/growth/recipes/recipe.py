@@ -69,8 +69,9 @@ class TrainingTask:
 class TrainingRecipe(Protocol):
     """A way to train the parameters of a blueprint, as a pure function of facts and seed."""
 
-    kinds: tuple[str, ...]
-    """Kinds of adaptor that it trains."""
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of adaptor that it trains."""
 
     def applies(self, blueprint: nas.Blueprint) -> bool:
         """Return whether it trains this blueprint, which is of one of its kinds."""

@@ -7,7 +7,7 @@ import pytest
 
 import nas
 from edge.core.adaptors import standardise
-from edge.core.facts import stack_facts
+from edge.core.facts import Fact, stack_facts
 from tests.contracts.test_adaptors import OTHERS, OWN, SPANS
 
 pytest.importorskip("torch", reason="torch is not installed")
@@ -20,7 +20,7 @@ from edge.growth.training_set import AdaptorTrainingSet, make_adaptor_training_s
 SMALL = SPANS[0][1]
 
 
-def known(others: list) -> AdaptorTrainingSet:
+def known(others: list[Fact]) -> AdaptorTrainingSet:
     """The facts as a recipe gets them."""
     one = nas.Blueprint(kind="linear", taps=(0, 1, 2), width=6)
     own, rest = stack_facts(OWN), stack_facts(others)
