@@ -24,8 +24,8 @@ from .trial import KindMethod, KindOutcome, list_methods, try_methods
 
 BUDGETS: Final = (1 << 18, 1 << 20)
 """Bytes of an adaptor with its head."""
-DRAWS: Final = 3
-"""Choices of facts: three tell a gain from the luck of a draw."""
+DRAWS: Final = 2
+"""Choices of facts: on sketches the second halved most gains of the first."""
 CLEAR: Final = 2.0
 """Standard errors of a gain that is more than luck for one method on one task."""
 QUICK_TASKS: Final = 2
@@ -35,8 +35,8 @@ QUICK_TASKS: Final = 2
 def run(
     data: Path | None, *, quick: bool = False, sets: Sequence[str] | None = None
 ) -> BenchmarkReport:
-    """Run all tasks, or those whose names start with one of `sets`, spread over the cores: half an
-    hour of processor time; a quick run two minutes."""
+    """Run all tasks, or those whose names start with one of `sets`, spread over the cores: a
+    quarter of an hour of processor time; a quick run two minutes."""
     # One thread per process: on many small matrices threads only wait for each other.
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     draws, budgets = (1, BUDGETS[1:]) if quick else (DRAWS, BUDGETS)
