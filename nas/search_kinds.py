@@ -77,8 +77,20 @@ class SearchKind(Protocol):
         """Return the kernel after training, float32 [n, n], with a mean diagonal of 1."""
 
 
+class _Modelled(Protocol):
+    """What `TrainedKind` completes."""
+
+    share: float
+
+    def numbers(self, blueprint: Blueprint, sizes: Sizes) -> int:
+        """Return the number of trained numbers."""
+
+    def parts(self, blueprint: Blueprint, kernels: "TangentKernels") -> tuple[Floats, Floats]:
+        """Return the kernel before training, and the tangent kernel."""
+
+
 class TrainedKind:
-    """Base of the kinds that are trained by gradients.
+    """Base of the kinds that are trained by gradients; they have the methods of `_Modelled`.
 
     share: of the tangent kernel in the scored one, which models how far a short training moves a
     network (docs/decisions/0006).
@@ -88,24 +100,16 @@ class TrainedKind:
     taps_min = 1
     share = 0.2
 
-    def work(self, blueprint: Blueprint, sizes: Sizes) -> Work:
+    def work(self: _Modelled, blueprint: Blueprint, sizes: Sizes) -> Work:
         """See `SearchKind`: one multiply-add per trained number."""
         count = self.numbers(blueprint, sizes)
         return Work(numbers=count, products=count, calls=2 * (blueprint.depth + 1))
 
-    def numbers(self, blueprint: Blueprint, sizes: Sizes) -> int:
-        """Return the number of trained numbers."""
-        raise NotImplementedError
-
-    def kernel(self, blueprint: Blueprint, kernels: "TangentKernels") -> Floats:
+    def kernel(self: _Modelled, blueprint: Blueprint, kernels: "TangentKernels") -> Floats:
         """See `SearchKind`."""
         start, tangent = self.parts(blueprint, kernels)
         share = np.float32(self.share)
         return (1 - share) * normalised(start) + share * normalised(tangent)
-
-    def parts(self, blueprint: Blueprint, kernels: "TangentKernels") -> tuple[Floats, Floats]:
-        """Return the kernel before training, and the tangent kernel."""
-        raise NotImplementedError
 
 
 class NoneKind:
@@ -198,10 +202,14 @@ class FusionKind(TrainedKind):
 
     def work(self, blueprint: Blueprint, sizes: Sizes) -> Work:
         """See `SearchKind`."""
+        count = self.numbers(blueprint, sizes)
+        return Work(numbers=count, products=count, calls=2 * len(sizes) + 2)
+
+    def numbers(self, blueprint: Blueprint, sizes: Sizes) -> int:
+        """See `TrainedKind`."""
         read, rank = sum(sizes), blueprint.rank
         gates = (read + len(sizes)) * rank if rank else len(sizes)
-        count = read * blueprint.width + gates
-        return Work(numbers=count, products=count, calls=2 * len(sizes) + 2)
+        return read * blueprint.width + gates
 
     def parts(self, blueprint: Blueprint, kernels: "TangentKernels") -> tuple[Floats, Floats]:
         """See `TrainedKind`."""
@@ -288,15 +296,19 @@ class TapKind(TrainedKind):
     def work(self, blueprint: Blueprint, sizes: Sizes) -> Work:
         """See `SearchKind`: a division and a product per column for an adapter before the
         scaling."""
-        count, before = 2 * blueprint.depth * sum(sizes) * blueprint.rank, blueprint.depth - 1
+        count = self.numbers(blueprint, sizes)
         calls = 4 * blueprint.depth * len(sizes)
-        additions = 2 * before * sum(sizes)
+        additions = 2 * (blueprint.depth - 1) * sum(sizes)
         return Work(numbers=count, products=count, additions=additions, calls=calls)
+
+    def numbers(self, blueprint: Blueprint, sizes: Sizes) -> int:
+        """See `TrainedKind`."""
+        return 2 * blueprint.depth * sum(sizes) * blueprint.rank
 
     def parts(self, blueprint: Blueprint, kernels: "TangentKernels") -> tuple[Floats, Floats]:
         """See `TrainedKind`."""
         features = kernels.tap_features(blueprint.activation, blueprint.rank)
-        return kernels.plain, blueprint.depth * np.sum(features, axis=0)
+        return kernels.plain, blueprint.depth * features
 
 
 class ParallelTapKind(TapKind):
@@ -306,8 +318,8 @@ class ParallelTapKind(TapKind):
 
     def work(self, blueprint: Blueprint, sizes: Sizes) -> Work:
         """See `SearchKind`: a division per column."""
-        count, read = 2 * sum(sizes) * blueprint.rank, sum(sizes)
-        return Work(numbers=count, products=count, additions=read, calls=5 * len(sizes))
+        count = self.numbers(blueprint, sizes)
+        return Work(numbers=count, products=count, additions=sum(sizes), calls=5 * len(sizes))
 
 
 class DirectTapKind(TapKind):
@@ -317,9 +329,7 @@ class DirectTapKind(TapKind):
 
     def parts(self, blueprint: Blueprint, kernels: "TangentKernels") -> tuple[Floats, Floats]:
         """See `TrainedKind`: after the first layer of each tap, the second is linear."""
-        features = np.sum(
-            kernels.tap_features(blueprint.activation, blueprint.rank), axis=0, dtype=np.float32
-        )
+        features = kernels.tap_features(blueprint.activation, blueprint.rank)
         return features, features + kernels.plain * kernels.dual(blueprint.activation)[1]
 
 
@@ -333,8 +343,12 @@ class SparseKind(TrainedKind):
 
     def work(self, blueprint: Blueprint, sizes: Sizes) -> Work:
         """See `SearchKind`: each entry is stored with its two places."""
-        count = blueprint.depth * blueprint.rank * sum(sizes)
-        return Work(numbers=3 * count, products=count, calls=12)
+        count = self.numbers(blueprint, sizes)
+        return Work(numbers=count, products=count // 3, calls=12)
+
+    def numbers(self, blueprint: Blueprint, sizes: Sizes) -> int:
+        """See `TrainedKind`."""
+        return 3 * blueprint.depth * blueprint.rank * sum(sizes)
 
     def parts(self, blueprint: Blueprint, kernels: "TangentKernels") -> tuple[Floats, Floats]:
         """See `TrainedKind`."""
@@ -351,9 +365,12 @@ class PoolKind(TrainedKind):
 
     def work(self, blueprint: Blueprint, sizes: Sizes) -> Work:
         """See `SearchKind`: all keys, and the modulator that is chosen."""
-        each = sum(sizes) * (2 * blueprint.rank or 1)
-        keys = sum(sizes) * blueprint.depth
-        return Work(numbers=keys + blueprint.depth * each, products=keys + each, calls=12)
+        products = sum(sizes) * (blueprint.depth + (2 * blueprint.rank or 1))
+        return Work(numbers=self.numbers(blueprint, sizes), products=products, calls=12)
+
+    def numbers(self, blueprint: Blueprint, sizes: Sizes) -> int:
+        """See `TrainedKind`: a key and a modulator, so many times."""
+        return sum(sizes) * blueprint.depth * (1 + (2 * blueprint.rank or 1))
 
     def parts(self, blueprint: Blueprint, kernels: "TangentKernels") -> tuple[Floats, Floats]:
         """See `TrainedKind`."""
@@ -372,8 +389,12 @@ class RoutedKind(TrainedKind):
 
     def work(self, blueprint: Blueprint, sizes: Sizes) -> Work:
         """See `SearchKind`."""
-        count = 2 * sum(sizes) * blueprint.rank
+        count = self.numbers(blueprint, sizes)
         return Work(numbers=count, products=count, calls=4)
+
+    def numbers(self, blueprint: Blueprint, sizes: Sizes) -> int:
+        """See `TrainedKind`."""
+        return 2 * sum(sizes) * blueprint.rank
 
     def parts(self, blueprint: Blueprint, kernels: "TangentKernels") -> tuple[Floats, Floats]:
         """See `TrainedKind`."""
@@ -395,9 +416,12 @@ class MixtureKind(TrainedKind):
 
     def work(self, blueprint: Blueprint, sizes: Sizes) -> Work:
         """See `SearchKind`."""
-        each = blueprint.depth + 1
-        count = sum(sizes) * each * (2 * blueprint.rank + 1)
-        return Work(numbers=count, products=count, calls=4 * each + 6)
+        count = self.numbers(blueprint, sizes)
+        return Work(numbers=count, products=count, calls=4 * (blueprint.depth + 1) + 6)
+
+    def numbers(self, blueprint: Blueprint, sizes: Sizes) -> int:
+        """See `TrainedKind`."""
+        return sum(sizes) * (blueprint.depth + 1) * (2 * blueprint.rank + 1)
 
     def parts(self, blueprint: Blueprint, kernels: "TangentKernels") -> tuple[Floats, Floats]:
         """See `TrainedKind`: the gate's tangent is that of the columns."""

@@ -142,20 +142,21 @@ class TangentKernels:
             self._roots[activation] = root(self.dual(activation)[0])
         return self.sampled(self._roots[activation], width)
 
-    def tap_features(self, activation: str, width: int) -> list[Floats]:
-        """Return the kernel of `width` random features of each tap read, by itself."""
+    def tap_features(self, activation: str, width: int) -> Floats:
+        """Return the sum of the kernels of `width` random features of each tap read."""
         for tap in self._taps:
             if (tap, activation) not in self._tap_roots:
                 value = dual(normalised(self._products[tap]), activation)[0]
                 self._tap_roots[tap, activation] = root(value)
-        return [self.sampled(self._tap_roots[tap, activation], width) for tap in self._taps]
+        roots = [self._tap_roots[tap, activation] for tap in self._taps]
+        return np.asarray(np.sum([self.sampled(one, width) for one in roots], axis=0), np.float32)
 
     def same_choice(self, count: int) -> Floats:
         """Return 1 where two facts match the same of `count` random directions best, else 0."""
         if "none" not in self._roots:
             self._roots["none"] = root(self.dual("none")[0])
         chosen = (self._roots["none"] @ self._directions[:, :count]).argmax(axis=1)
-        return np.equal.outer(chosen, chosen).astype(np.float32)
+        return np.asarray(np.equal.outer(chosen, chosen), np.float32)
 
     def sampled(self, kernel_root: Floats, width: int) -> Floats:
         """Return the kernel of `width` random features, given a root of the kernel in the limit."""

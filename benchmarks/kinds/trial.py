@@ -1,8 +1,8 @@
 """One kind or recipe on one task: its shape chosen by held-out facts, judged by others."""
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -53,7 +53,7 @@ class KindOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class KindMethod:
     """A row of the benchmark: a kind under plain training, or a recipe with the kinds it trains."""
 
     name: str
@@ -66,26 +66,26 @@ class Method:
         return (blueprint.kind, blueprint.recipe) == (self.name, nas.PLAIN)
 
 
-def list_methods() -> tuple[Method, ...]:
+def list_methods() -> tuple[KindMethod, ...]:
     """Return every kind but the head alone, and every recipe but the plain one."""
-    kinds = (Method(kind, recipe=False) for kind in nas.KINDS if kind != "none")
-    return (*kinds, *(Method(one, recipe=True) for one in nas.RECIPES if one != nas.PLAIN))
+    kinds = (KindMethod(kind, recipe=False) for kind in nas.KINDS if kind != "none")
+    return (*kinds, *(KindMethod(one, recipe=True) for one in nas.RECIPES if one != nas.PLAIN))
 
 
 def try_methods(
-    task: SearchTask, draw: int, methods: Sequence[Method], budgets: Sequence[int]
+    task: SearchTask, draw: int, methods: Sequence[KindMethod], budgets: Sequence[int]
 ) -> list[KindOutcome]:
     """Judge every method on a task within every budget of bytes."""
     right = _correct(fit_head(task.own, task.others, task.spans), task)
     space = list(nas.enumerate_space(len(task.spans)))
     found: list[KindOutcome] = []
     for method in methods:
-        trial = _Trial(task, [one for one in space if method.trains(one)])
+        trial = KindTrial(task, [one for one in space if method.trains(one)])
         found += [_outcome(trial, method, (draw, nbytes), right) for nbytes in budgets]
     return found
 
 
-class _Trial:
+class KindTrial:
     """The shapes of one method on one task; each is trained once for all budgets."""
 
     def __init__(self, task: SearchTask, shapes: Sequence[nas.Blueprint]) -> None:
@@ -106,8 +106,8 @@ class _Trial:
         if not fitting:
             return None
         places = np.linspace(0, len(fitting) - 1, min(SHAPES, len(fitting))).round().astype(int)
-        tried = [fitting[place][1] for place in places]
-        return min(tried, key=self._loss)
+        tried = [fitting[place][1] for place in places.tolist()]
+        return min(tried, key=self._loss, default=None)
 
     def judge(self, blueprint: nas.Blueprint) -> tuple[Bools, float]:
         """Return which of the held-out facts a shape answers, and the seconds of its training."""
@@ -127,34 +127,36 @@ class _Trial:
         return self._losses[blueprint]
 
 
-def _outcome(trial: _Trial, method: Method, place: tuple[int, int], head: Bools) -> KindOutcome:
-    def made(blueprint: str, numbers: Iterator[float], failure: str = "") -> KindOutcome:
-        accuracy, error, seconds = numbers
-        return KindOutcome(
-            method=method.name,
-            task=trial.task.name,
-            draw=place[0],
-            nbytes=place[1],
-            blueprint=blueprint,
-            accuracy=accuracy,
-            head=float(head.mean()),
-            error=error,
-            seconds=seconds,
-            failure=failure,
-        )
-
-    nothing = [float("nan")] * 3
+def _outcome(
+    trial: KindTrial, method: KindMethod, place: tuple[int, int], head: Bools
+) -> KindOutcome:
+    blank = KindOutcome(
+        method=method.name,
+        task=trial.task.name,
+        draw=place[0],
+        nbytes=place[1],
+        blueprint="",
+        accuracy=float("nan"),
+        head=float(head.mean()),
+        error=float("nan"),
+        seconds=float("nan"),
+    )
     try:
         with np.errstate(all="ignore"):
             chosen = trial.choose(place[1])
             if chosen is None:
-                return made("", iter(nothing), f"no shape fits {place[1]} bytes")
+                return replace(blank, failure=f"no shape fits {place[1]} bytes")
             right, seconds = trial.judge(chosen)
     except OVERFLOW as error:
-        return made("", iter(nothing), f"left out, its numbers overflow ({error})")
+        return replace(blank, failure=f"left out, its numbers overflow ({error})")
     better = right.astype(np.float64) - head
-    numbers = float(right.mean()), float(better.std() / np.sqrt(len(better))), seconds
-    return made(str(chosen), iter(numbers))
+    return replace(
+        blank,
+        blueprint=str(chosen),
+        accuracy=float(right.mean()),
+        error=float(better.std() / np.sqrt(len(better))),
+        seconds=seconds,
+    )
 
 
 def _fit(blueprint: nas.Blueprint, task: SearchTask, own: FactBatch) -> tuple[Adaptor, float]:

@@ -3,7 +3,7 @@
 At most 210 facts of the domain are for training; the rest, 1,500 at most, is held out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -20,6 +20,8 @@ from edge.sim import load_mnist, load_optdigits
 
 Spans = tuple[tuple[int, int], ...]
 
+SOURCES = ("pacs", "cifar", "digits")
+"""What tasks are drawn from."""
 SPACE_STEP = 4
 """Each fourth candidate is trained: the whole space takes four times as long."""
 OTHER_FACTS = 100
@@ -78,22 +80,30 @@ class TapSet:
     domain: NDArray[np.int64]
 
 
-def load_tasks(data: Path | None, draw: int = 0) -> tuple[list[SearchTask], list[str]]:
+def load_tasks(
+    data: Path | None, draw: int = 0, sources: Collection[str] = SOURCES
+) -> tuple[list[SearchTask], list[str]]:
     """Load all available tasks, and a note for each missing one.  draw: which of many random
-    choices of facts."""
-    tasks, notes = [], []
-    if data is not None and all((data / name).is_file() for name in PACS):
+    choices of facts.  sources: of SOURCES, the first words of the names of their tasks."""
+    tasks: list[SearchTask] = []
+    notes: list[str] = []
+    if "pacs" not in sources:
+        pass
+    elif data is not None and all((data / name).is_file() for name in PACS):
         pacs = _pacs(data)
         tasks += [_task(pacs, (new, count), draw) for new, count in PACS_LABELS]
     else:
         notes.append(f"skipped PACS: needs --data with {' and '.join(PACS)}")
-    if data is not None and (data / CIFAR).is_file():
+    if "cifar" not in sources:
+        pass
+    elif data is not None and (data / CIFAR).is_file():
         cifar = _cifar(data)
         tasks += [_task(cifar, (0, count), draw) for count in CIFAR_LABELS]
     else:
         notes.append(f"skipped CIFAR: needs --data with {CIFAR}")
-    digits = _digits()
-    tasks += [_task(digits, (new, count), draw) for new, count in DIGITS_LABELS]
+    if "digits" in sources:
+        digits = _digits()
+        tasks += [_task(digits, (new, count), draw) for new, count in DIGITS_LABELS]
     return tasks, notes
 
 

@@ -34,14 +34,12 @@ class TorchKind(Protocol):
 class _ByColumns:
     """Base of the kinds whose scores are computed from all columns."""
 
-    def columns(
-        self, blueprint: nas.Blueprint, parameters: Parameters, sizes: Sizes, rows: Tensor
-    ) -> Tensor:
-        """See `TorchKind`."""
-        raise NotImplementedError
-
     def logits(
-        self, blueprint: nas.Blueprint, parameters: Parameters, sizes: Sizes, rows: Tensor
+        self: TorchKind,
+        blueprint: nas.Blueprint,
+        parameters: Parameters,
+        sizes: Sizes,
+        rows: Tensor,
     ) -> Tensor:
         """See `TorchKind`."""
         return self.columns(blueprint, parameters, sizes, rows) @ parameters["top"]

@@ -42,6 +42,7 @@ def drawn(blueprint: nas.Blueprint, seed: int) -> dict[str, np.ndarray]:
 @pytest.fixture(params=TRAINED, ids=str)
 def trained(request) -> nas.Blueprint:
     """Each kind that is trained, and further shapes."""
+    assert isinstance(request.param, nas.Blueprint)
     return request.param
 
 

@@ -81,7 +81,7 @@ def _pulled(loss: Loss, facts: AdaptorTrainingSet) -> Loss:
         matched = keys[choose_keys(keys.detach(), facts.rows)]
         cosines = (facts.rows * matched).sum(dim=1) / lengths
         pull = (cosines * facts.weights).sum() / facts.weights.sum()
-        return loss(parameters) - PULL * pull
+        return torch.sub(loss(parameters), pull, alpha=PULL)
 
     return pulled
 

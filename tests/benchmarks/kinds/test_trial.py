@@ -16,6 +16,7 @@ pytest.importorskip("torch")
 from benchmarks.kinds import trial
 from benchmarks.kinds.run import report, summarise
 from benchmarks.nas.tasks import SearchTask
+from edge.growth import train_adaptor
 
 FRESH = stack_facts(facts("home", 7))
 TASK = SearchTask(
@@ -26,14 +27,14 @@ TASK = SearchTask(
     held=FRESH.features,
     sought=np.array(FRESH.labels),
 )
-LOWRANK = trial.Method("lowrank", recipe=False)
+LOWRANK = trial.KindMethod("lowrank", recipe=False)
 
 
-def outcome(method: str, gain: float, error: float, **changed: object) -> trial.KindOutcome:
+def outcome(method: str, gain: float, error: float, task: str = "a") -> trial.KindOutcome:
     """The result of a method that is so much better than a head of 50 %."""
-    made = trial.KindOutcome(
+    return trial.KindOutcome(
         method=method,
-        task="a",
+        task=task,
         draw=0,
         nbytes=1 << 20,
         blueprint=method,
@@ -42,7 +43,6 @@ def outcome(method: str, gain: float, error: float, **changed: object) -> trial.
         error=error,
         seconds=0.1,
     )
-    return replace(made, **changed)
 
 
 def test_every_kind_and_recipe_is_a_method():
@@ -67,10 +67,9 @@ def test_a_method_that_diverges_is_left_out_and_reported(monkeypatch):
     """Arrays that overflow give no figures but a note with the reason."""
 
     def overflowing(blueprint, own, others, spans, seed):
-        arrays = train(blueprint, own, others, spans, seed)
+        arrays = train_adaptor(blueprint, own, others, spans, seed)
         return {name: array * np.float32(1e30) for name, array in arrays.items()}
 
-    train = trial.train_adaptor
     monkeypatch.setattr(trial, "train_adaptor", overflowing)
     found = trial.try_methods(TASK, 0, [LOWRANK], [1 << 20])
     assert "left out, its numbers overflow" in found[0].failure
@@ -87,7 +86,7 @@ def test_winners_are_ahead_by_more_than_the_error():
         outcome("lowrank", -0.1, 0.02, task="b"),
         outcome("linear", 0.05, 0.02),
         outcome("sparse", 0.01, 0.02),
-        outcome("pool", 0.9, 0.02, failure="left out"),
+        replace(outcome("pool", 0.9, 0.02), failure="left out"),
     ]
     summary = summarise(found)
     assert summary["winners"] == 2
@@ -99,7 +98,9 @@ def test_winners_are_ahead_by_more_than_the_error():
 
 def test_gains_are_means_over_draws():
     """Two draws of a task are one figure."""
-    rows = report([outcome("pool", 0.02, 0.01), outcome("pool", 0.04, 0.01, draw=1)], []).rows
+    rows = report(
+        [outcome("pool", 0.02, 0.01), replace(outcome("pool", 0.04, 0.01), draw=1)], []
+    ).rows
     values = {(row.method, row.metric): row.value for row in rows}
     assert values["pool", "gain_a_1024KiB"] == pytest.approx(3)
     assert values["pool", "error_a_1024KiB"] == pytest.approx(1)

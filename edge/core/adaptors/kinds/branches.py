@@ -77,7 +77,8 @@ class TapAdaptor(MatrixKind):
         tap, span = place
         if blueprint.depth > 1:
             factor = arrays["factor"][span]
-            inner = activate(blueprint.activation, (columns / factor) @ arrays[f"B{tap}"])
+            raw = np.asarray(columns / factor, np.float32)
+            inner = activate(blueprint.activation, raw @ arrays[f"B{tap}"])
             added = inner @ arrays[f"{self.up}b{tap}"] * factor
             columns = columns + added if self.residual else added
         inner = activate(blueprint.activation, columns @ arrays[f"U{tap}"])
@@ -111,7 +112,7 @@ class ParallelTapAdaptor(MatrixKind):
         made, at = rows.copy(), 0
         for tap, size in enumerate(sizes):
             span = slice(at, at + size)
-            raw = rows[..., span] / arrays["factor"][span]
+            raw = np.asarray(rows[..., span] / arrays["factor"][span], np.float32)
             inner = activate(blueprint.activation, raw @ arrays[f"U{tap}"])
             made[..., span] += inner @ arrays[f"V{tap}"]
             at += size
