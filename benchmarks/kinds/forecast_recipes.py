@@ -37,6 +37,7 @@ STEPS_MAX: Final = 6_000
 SHARE: Final = 0.8
 """Share of a recording that is learned: that of `auricle train`."""
 PLAIN: Final = "plain"
+"""The recipe of today's training, the rival of all others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

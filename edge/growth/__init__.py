@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .optimisation import AdamW, deterministic
     from .recipes.kinds import RECIPES, recipe_applies
     from .recipes.plain import PlainRecipe
-    from .recipes.recipe import TrainingRecipe
+    from .recipes.recipe import AdaptorRecipe
     from .search import sketch_task
     from .torch_adaptors import torch_transform
     from .torch_kinds import torch_activate
@@ -57,7 +57,7 @@ else:
             "optimisation": ("AdamW", "deterministic"),
             "recipes.kinds": ("RECIPES", "recipe_applies"),
             "recipes.plain": ("PlainRecipe",),
-            "recipes.recipe": ("TrainingRecipe",),
+            "recipes.recipe": ("AdaptorRecipe",),
             "search": ("sketch_task",),
             "torch_adaptors": ("torch_transform",),
             "torch_kinds": ("torch_activate",),
@@ -68,10 +68,10 @@ __all__ = [
     "NETWORK_RECIPES",
     "RECIPES",
     "AdamW",
+    "AdaptorRecipe",
     "ForecastTrainingSet",
     "PlainRecipe",
     "ScoredCandidate",
-    "TrainingRecipe",
     "deterministic",
     "grow_adaptor",
     "make_training_set",
