@@ -36,6 +36,7 @@ NAMES = {
     "machines": "benchmarks.machines.run",
     "nas": "benchmarks.nas.run",
     "labels": "benchmarks.continual.labels",
+    "network-recipes": "benchmarks.kinds.forecast_recipes",
     "online": "benchmarks.online.run",
     "ood": "benchmarks.ood.run",
     "trust": "benchmarks.trust.run",

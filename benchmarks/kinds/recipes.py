@@ -13,7 +13,7 @@ import numpy as np
 
 import nas
 from edge.core.adaptors import Adaptor, build_transform, fit_head, solve_adaptor, standardise
-from edge.growth import RECIPES, PlainRecipe, TrainingRecipe, recipe_applies, train_by
+from edge.growth import RECIPES, AdaptorRecipe, PlainRecipe, recipe_applies, train_by
 
 from ..nas.tasks import SearchTask
 
@@ -91,7 +91,7 @@ def _blueprints(task: SearchTask) -> list[nas.Blueprint]:
     return [one for one in made if one.kind != "fusion" or len(taps) > 1]
 
 
-def _rivals(blueprint: nas.Blueprint) -> dict[str, TrainingRecipe]:
+def _rivals(blueprint: nas.Blueprint) -> dict[str, AdaptorRecipe]:
     """Return the recipes that train a blueprint, and longer plain training."""
     names = [
         name
@@ -103,7 +103,7 @@ def _rivals(blueprint: nas.Blueprint) -> dict[str, TrainingRecipe]:
 
 
 def measure(
-    blueprint: nas.Blueprint, task: SearchTask, recipe: TrainingRecipe, seed: int
+    blueprint: nas.Blueprint, task: SearchTask, recipe: AdaptorRecipe, seed: int
 ) -> tuple[float, float]:
     """Train a blueprint on the domain's facts: accuracy on held-out facts, CPU seconds."""
     started = time.process_time()

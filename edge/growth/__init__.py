@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .optimisation import AdamW, deterministic
     from .recipes.kinds import RECIPES, recipe_applies
     from .recipes.plain import PlainRecipe
-    from .recipes.recipe import TrainingRecipe
+    from .recipes.recipe import AdaptorRecipe
     from .search import record_scores, sketch_task
     from .torch_adaptors import torch_transform
     from .torch_kinds import torch_activate
@@ -63,7 +63,7 @@ else:
             "optimisation": ("AdamW", "deterministic"),
             "recipes.kinds": ("RECIPES", "recipe_applies"),
             "recipes.plain": ("PlainRecipe",),
-            "recipes.recipe": ("TrainingRecipe",),
+            "recipes.recipe": ("AdaptorRecipe",),
             "search": ("record_scores", "sketch_task"),
             "torch_adaptors": ("torch_transform",),
             "torch_kinds": ("torch_activate",),
@@ -74,11 +74,11 @@ __all__ = [
     "NETWORK_RECIPES",
     "RECIPES",
     "AdamW",
+    "AdaptorRecipe",
     "AdaptorRows",
     "ForecastTrainingSet",
     "PlainRecipe",
     "ScoredCandidate",
-    "TrainingRecipe",
     "choose_candidate",
     "deterministic",
     "forecaster_gradient",

@@ -12,7 +12,7 @@ from ..core.adaptors import (
     transform_shapes,
 )
 from .optimisation import deterministic
-from .recipes import RECIPES, TrainingRecipe, TrainingTask, recipe_applies
+from .recipes import RECIPES, AdaptorRecipe, TrainingTask, recipe_applies
 from .training_set import make_adaptor_training_set
 from .training_steps import Floats
 
@@ -41,7 +41,7 @@ def train_adaptor(
 
 
 def train_by(
-    recipe: TrainingRecipe,
+    recipe: AdaptorRecipe,
     blueprint: nas.Blueprint,
     facts: tuple[FactBatch, FactBatch],
     spans: Spans,

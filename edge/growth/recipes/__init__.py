@@ -7,15 +7,15 @@ from ...lazy import lazy_names
 if TYPE_CHECKING:
     from .kinds import RECIPES, recipe_applies
     from .plain import PlainRecipe
-    from .recipe import TrainingRecipe, TrainingTask
+    from .recipe import AdaptorRecipe, TrainingTask
 else:
     __getattr__ = lazy_names(
         __name__,
         {
             "kinds": ("RECIPES", "recipe_applies"),
             "plain": ("PlainRecipe",),
-            "recipe": ("TrainingRecipe", "TrainingTask"),
+            "recipe": ("AdaptorRecipe", "TrainingTask"),
         },
     )
 
-__all__ = ["RECIPES", "PlainRecipe", "TrainingRecipe", "TrainingTask", "recipe_applies"]
+__all__ = ["RECIPES", "AdaptorRecipe", "PlainRecipe", "TrainingTask", "recipe_applies"]

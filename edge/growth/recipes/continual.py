@@ -42,12 +42,12 @@ class ContinualRecipe:
     kinds: tuple[str, ...] = KINDS
 
     def applies(self, blueprint: nas.Blueprint) -> bool:
-        """See `TrainingRecipe`: always."""
+        """See `AdaptorRecipe`: always."""
         del blueprint
         return True
 
     def train(self, task: TrainingTask) -> dict[str, Floats]:
-        """See `TrainingRecipe`."""
+        """See `AdaptorRecipe`."""
         old = task.split()[0]
         first, second = self._rates()
         parameters = task.start()

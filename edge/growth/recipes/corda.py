@@ -134,14 +134,14 @@ class CordaRecipe:
     kinds: tuple[str, ...]
 
     def applies(self, blueprint: nas.Blueprint) -> bool:
-        """See `TrainingRecipe`: one block without an activation, since the start must be equal to
+        """See `AdaptorRecipe`: one block without an activation, since the start must be equal to
         the identity; half of its rank holds the start."""
         if blueprint.kind == "linear":
             return True
         return blueprint.depth == 1 and blueprint.activation == "none" and blueprint.rank > 1
 
     def train(self, task: TrainingTask) -> dict[str, Floats]:
-        """See `TrainingRecipe`."""
+        """See `AdaptorRecipe`."""
         facts = task.facts
         chosen = facts.own if self.largest or bool(facts.own.all()) else ~facts.own
         covariance = measure_covariance(facts.rows[chosen].numpy())

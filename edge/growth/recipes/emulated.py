@@ -47,11 +47,11 @@ class EmulatedRecipe:
     kinds: tuple[str, ...] = ("linear",)
 
     def applies(self, blueprint: nas.Blueprint) -> bool:
-        """See `TrainingRecipe`: a small model needs a tap of its own."""
+        """See `AdaptorRecipe`: a small model needs a tap of its own."""
         return len(blueprint.taps) > 1
 
     def train(self, task: TrainingTask) -> dict[str, Floats]:
-        """See `TrainingRecipe`."""
+        """See `AdaptorRecipe`."""
         whole = emulated_map(task.facts, task.sizes[0])
         if task.blueprint.width <= whole.shape[1]:
             left, sizes, _ = np.linalg.svd(whole.astype(np.float64), full_matrices=False)

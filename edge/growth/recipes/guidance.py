@@ -56,12 +56,12 @@ class GuidedRecipe:
     kinds: tuple[str, ...] = ("linear", "lowrank", "bottleneck", "fusion")
 
     def applies(self, blueprint: nas.Blueprint) -> bool:
-        """See `TrainingRecipe`: always."""
+        """See `AdaptorRecipe`: always."""
         del blueprint
         return True
 
     def train(self, task: TrainingTask) -> dict[str, Floats]:
-        """See `TrainingRecipe`."""
+        """See `AdaptorRecipe`."""
         guides = self._guides(task)
         plain, rows = task.loss(), task.facts.rows
         layers = _layers(task.blueprint)

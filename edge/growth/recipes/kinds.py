@@ -13,10 +13,10 @@ from .guidance import GuidedRecipe
 from .learngene import LearngeneRecipe
 from .logit_swap import LogitSwapRecipe
 from .plain import PlainRecipe
-from .recipe import TrainingRecipe
+from .recipe import AdaptorRecipe
 from .warm_start import WarmStartRecipe
 
-RECIPES: Final[Mapping[str, TrainingRecipe]] = {
+RECIPES: Final[Mapping[str, AdaptorRecipe]] = {
     nas.PLAIN: PlainRecipe(),
     "corda": CordaRecipe(largest=True, kinds=("linear", "lowrank")),
     "corda-kept": CordaRecipe(largest=False, kinds=("lowrank",)),

@@ -39,11 +39,11 @@ class LearngeneRecipe:
     kinds: tuple[str, ...] = ("lowrank", "bottleneck")
 
     def applies(self, blueprint: nas.Blueprint) -> bool:
-        """See `TrainingRecipe`: two layers or more of the same shape."""
+        """See `AdaptorRecipe`: two layers or more of the same shape."""
         return _like_layers(blueprint) > 1
 
     def train(self, task: TrainingTask) -> dict[str, Floats]:
-        """See `TrainingRecipe`."""
+        """See `AdaptorRecipe`."""
         deep = _at_depth(task, LAYERS)
         teacher = deep.train_plainly()
         with torch.no_grad():

@@ -43,12 +43,12 @@ class LogitSwapRecipe:
     kinds: tuple[str, ...] = KINDS
 
     def applies(self, blueprint: nas.Blueprint) -> bool:
-        """See `TrainingRecipe`: always."""
+        """See `AdaptorRecipe`: always."""
         del blueprint
         return True
 
     def train(self, task: TrainingTask) -> dict[str, Floats]:
-        """See `TrainingRecipe`."""
+        """See `AdaptorRecipe`."""
         old, facts = task.split()[0], task.facts
         parameters = task.start()
         if len(old.rows):

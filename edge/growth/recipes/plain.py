@@ -22,12 +22,12 @@ class PlainRecipe:
     kinds: tuple[str, ...] = TRAINED_KINDS
 
     def applies(self, blueprint: nas.Blueprint) -> bool:
-        """See `TrainingRecipe`: always."""
+        """See `AdaptorRecipe`: always."""
         del blueprint
         return True
 
     def train(self, task: TrainingTask) -> dict[str, Floats]:
-        """See `TrainingRecipe`."""
+        """See `AdaptorRecipe`."""
         if task.blueprint.kind in STAGED:
             return STAGED[task.blueprint.kind](task)
         return kept(task, descend(task.start(), task.loss(), (1.0,) * self.steps))

@@ -66,7 +66,7 @@ class TrainingTask:
         return facts.part(old), facts.part(~old)
 
 
-class TrainingRecipe(Protocol):
+class AdaptorRecipe(Protocol):
     """A way to train the parameters of a blueprint, as a pure function of facts and seed."""
 
     @property

@@ -27,12 +27,12 @@ class WarmStartRecipe:
     kinds: tuple[str, ...] = KINDS
 
     def applies(self, blueprint: nas.Blueprint) -> bool:
-        """See `TrainingRecipe`: always."""
+        """See `AdaptorRecipe`: always."""
         del blueprint
         return True
 
     def train(self, task: TrainingTask) -> dict[str, Floats]:
-        """See `TrainingRecipe`."""
+        """See `AdaptorRecipe`."""
         old, new = task.split()
         parameters = task.start()
         if len(old.rows):
