@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 FIGURES = Path(__file__).with_name("models") / "figures.toml"
-"""Written by scripts/write_encoder_figures.py from a report of `python -m benchmarks encoders`."""
+"""Written by scripts/write_encoder_figures.py from a report of `python -m
+benchmarks encoders --quick`."""
 
 
 class EncoderFigures(NamedTuple):
     """Measured figures of a shipped encoder of pictures, fractions of 1.
 
-    accuracy: on PACS after its four domains, domain unknown, by heads alone.  labels10: in a new
-    domain of PACS with ten labels a class.  time_ratio: of a picture on one thread, in times of
-    `efficientnet_lite0`.  mib: size of the file."""
+    On every third picture of PACS, by heads alone: accuracy, after its four domains, domain
+    unknown; labels10, with ten labels a class in a new domain, photos known.  time_ratio: of a
+    picture on one thread, in times of `efficientnet_lite0`.  mib: size of the file."""
 
     accuracy: float
     labels10: float

@@ -1,4 +1,4 @@
-"""Write encoder/models/figures.toml, which `auricle init` shows, from a report of the benchmark.
+r"""Write encoder/models/figures.toml, which `auricle init` shows, from a report of the benchmark.
 
 python -m benchmarks encoders --data DIR --json REPORT.json
 python scripts/write_encoder_figures.py REPORT.json
@@ -19,13 +19,6 @@ NAMES = {
     "lite2": "efficientnet_lite2",
 }
 """Shipped encoders by their names in the report."""
-METRICS = {
-    "accuracy": "domains_accuracy",
-    "labels10": "labels10",
-    "time_ratio": "time_ratio",
-    "mib": "mib",
-}
-"""Metrics of the report by their names in the file."""
 DIGITS = 4
 """Places after the point: tenths of a point, and one more for rounding."""
 
@@ -40,8 +33,7 @@ def figures_text(report: dict[str, object]) -> str:
         if (name, "labels10") in found:
             lines += ["", f"[{shipped}]"]
             lines += [
-                f"{key} = {round(found[name, METRICS[key]], DIGITS)}"
-                for key in EncoderFigures._fields
+                f"{key} = {round(found[name, key], DIGITS)}" for key in EncoderFigures._fields
             ]
     return "\n".join(lines) + "\n"
 

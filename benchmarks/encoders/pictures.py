@@ -25,15 +25,19 @@ Pixels = NDArray[np.uint8]
 Source = Callable[[int], object]
 
 
-def pacs_samples(card: Card, data: Path) -> ContinualSamples:
-    """Return the pictures of PACS through an encoder, with the official split of its features."""
+def pacs_samples(card: Card, data: Path, step: int = 1) -> ContinualSamples:
+    """Return the pictures of PACS, one in `step`, through an encoder, with the official split."""
     with np.load(data / PICTURES, allow_pickle=False) as held:
         blob, offsets = held["blob"], held["offsets"]
         label, domain, split = (held[key].astype(np.int64) for key in ("label", "domain", "split"))
+    rows = np.arange(0, len(label), step)
     features = _encoded(
-        card, "clean", len(label), lambda row: blob[offsets[row] : offsets[row + 1]].tobytes()
+        card,
+        "clean" if step == 1 else f"clean-{step}",
+        len(rows),
+        lambda place: blob[offsets[rows[place]] : offsets[rows[place] + 1]].tobytes(),
     )
-    return _samples(card, features, label, domain, split == 1)
+    return _samples(card, features, label[rows], domain[rows], split[rows] == 1)
 
 
 def digit_samples(card: Card) -> ContinualSamples:

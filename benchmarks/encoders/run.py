@@ -1,7 +1,7 @@
 """Encoders compared under the product's settings: accuracy, novelty, time and size.
 
 Per encoder: PACS domain after domain with unknown domains at test time, in all 24 orders, by heads
-alone (`domains_accuracy`, `domains_forgetting`), and for the default and the best ones with
+alone (`accuracy`, `forgetting`), and for the default and the best ones with
 adaptors grown once (`grown_accuracy`, `grown_forgetting`); PACS class after class; ten labels a
 class in art, cartoon or sketch with photos known; novelty with one domain known; MNIST and
 optdigits domain after domain; processor time of a picture on one thread, measured in turns, and the
@@ -13,7 +13,7 @@ of the default and of that last one.  Accuracies are those with adaptors where t
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -26,12 +26,13 @@ from ..adapt.pictures import PICTURES
 from ..continual import classes as cl_classes
 from ..continual import labels as cl_labels
 from ..continual.data import ContinualSamples, missing
-from ..continual.domains import DomainOrder, grown_marks, heads_marks, plan
+from ..continual.domains import grown_marks, heads_marks, plan
 from ..ood.sets import FeatureSet
 from ..ood.trials import OodTask, run_trial
 from ..report import BenchmarkReport, BenchmarkRow
 from .forms import FORMS, QUICK
 from .pictures import digit_samples, mebibytes, pacs_samples, picture_times
+from .screening import LABELS, NEW, STEP, label_rows, screened
 from .sounds import sound_rows
 
 DEFAULT = "lite0"
@@ -41,12 +42,8 @@ TIGHT, LOOSE = 1.2, 2.0
 aim)."""
 SEEDS = (0, 1, 2)
 """Hypervectors and adaptors, for a mean."""
-LABELS = 10
-"""Labels a class: where a person is likely to stop."""
 DRAWS = 3
 """Draws of the labelled rows, for a mean."""
-NEW = (1, 2, 3)
-"""Domains of PACS that are new after photo: art, cartoon, sketch."""
 TRIALS = 2
 """Seeds of a novelty trial for each domain."""
 
@@ -63,7 +60,7 @@ class EncoderResult:
     @property
     def accuracy(self) -> float:
         """The accuracy with adaptors where they were grown, else by heads alone."""
-        return self.figures.get("grown_accuracy", self.figures["domains_accuracy"])
+        return self.figures.get("grown_accuracy", self.figures["accuracy"])
 
 
 def run(
@@ -72,8 +69,8 @@ def run(
     """Run all encoders; some three hours on one core the first time, most of it adaptors and
     encoding PACS (two minutes an encoder, cached for later runs).
 
-    quick: four encoders, one seed, heads alone, no digits and no sounds; ten minutes with cached
-    features.  sets: names in FORMS instead.
+    quick: four encoders on every third picture, see screening.py; some ten minutes.  sets: names in
+    FORMS instead.
     """
     note = missing(data, PICTURES)
     if note or data is None:
@@ -83,28 +80,27 @@ def run(
     with tempfile.TemporaryDirectory(prefix="encoders-") as folder:
         cards = {name: FORMS[name](Path(folder, name)) for name in names}
         times = picture_times(cards, data)
-        seeds = SEEDS[:1] if quick else SEEDS
         results = []
         for name, card in cards.items():
             figures = _size(card, times[name], times[DEFAULT])
-            figures |= measure(card, data, seeds, digits=not quick)
+            figures |= screened(pacs_samples(card, data, STEP)) if quick else measure(card, data)
             results.append(EncoderResult(name=name, figures=figures))
         if not quick:
             results = [_with_adaptors(one, results, cards, data) for one in results]
     rows = [BenchmarkRow(one.name, *pair) for one in results for pair in one.figures.items()]
-    sounds, notes = ([], []) if quick else sound_rows()
+    sounds, notes = ([], ["quick: one picture in three"]) if quick else sound_rows()
     return BenchmarkReport("encoders", (*rows, *sounds), summarise(results), tuple(notes))
 
 
-def measure(card: Card, data: Path, seeds: Sequence[int], *, digits: bool) -> Found:
+def measure(card: Card, data: Path) -> Found:
     """Return the figures of an encoder by heads alone."""
     samples = pacs_samples(card, data)
-    found = dict(_domains(samples, seeds, "domains"))
-    found |= _classes(samples)
-    found |= ten_labels(samples)
-    found |= novelty(samples, card)
-    if digits:
-        found |= dict(_domains(digit_samples(card), seeds, "digits"))
+    found = _classes(samples) | ten_labels(samples) | novelty(samples, card)
+    for prefix, several in (("", samples), ("digits_", digit_samples(card))):
+        course = plan(several)
+        marks = [heads_marks(course, seed) for seed in SEEDS]
+        found[f"{prefix}accuracy"] = fmean(mark for mark, _ in marks)
+        found[f"{prefix}forgetting"] = fmean(mark for _, mark in marks)
     return found
 
 
@@ -132,14 +128,7 @@ def summarise(results: Sequence[EncoderResult]) -> Found:
 def ten_labels(samples: ContinualSamples) -> Found:
     """Return the accuracy with ten labels a class in a new domain, photos known, by the head: on
     its part of the official test, and on other pictures of it."""
-    pacs = cl_labels.PacsLabels(
-        values=np.empty((len(samples.label), 0), np.float32),
-        levels=samples.features,
-        label=samples.label,
-        domain=samples.domain,
-        held=np.isin(np.arange(len(samples.label)), samples.held),
-        spans=samples.spans,
-    )
+    pacs = label_rows(samples)
     official: list[float] = []
     rest: list[float] = []
     for new in NEW:
@@ -193,15 +182,6 @@ def _with_adaptors(
         "grown_forgetting": fmean(mark for _, mark in found),
     }
     return EncoderResult(name=one.name, figures={**one.figures, **grown})
-
-
-def _domains(
-    samples: ContinualSamples, seeds: Sequence[int], prefix: str
-) -> Iterator[tuple[str, float]]:
-    course: DomainOrder = plan(samples)
-    found = [heads_marks(course, seed) for seed in seeds]
-    yield f"{prefix}_accuracy", fmean(mark for mark, _ in found)
-    yield f"{prefix}_forgetting", fmean(mark for _, mark in found)
 
 
 def _classes(samples: ContinualSamples) -> Found:

@@ -117,7 +117,7 @@ def _form_of(
     if len(made) != 1:
         raise ConfigError(
             f"varying encoder {card.name}: expected one change, found {' '.join(made) or 'none'}",
-            "give one of --side, --crops, --flip, --taps, --spread, --beside; several: call by call",
+            "give one of --side, --crops, --flip, --taps, --spread or --beside a call",
         )
     return next(iter(made.values()))()
 
