@@ -208,7 +208,7 @@ def _unlabelled(pacs: PacsLabels, own: Ints, old: Ints, test: Ints, rows: Ints) 
     made = learn_unlabelled(mine, theirs, levels, pacs.spans) if few else None
     serving = made or alone
     labels: Ints = np.array(serving.labels, np.int64)
-    return labels[serving.answer(pacs.levels[test]).argmax(axis=1)]
+    return np.asarray(labels[serving.answer(pacs.levels[test]).argmax(axis=1)])
 
 
 def _drawn(

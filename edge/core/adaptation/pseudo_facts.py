@@ -51,8 +51,9 @@ def learn_unlabelled(
     own, others, record: as in `fit_adaptor`.  rows: uint8 [n, width], at least one, in an order
     that does not count.  The result follows from the sets of facts and samples.  A head that
     unlabelled samples help was measured to be the rule, so that left-out facts must speak against
-    it.  Cost: the principal directions of all rows, and twelve solutions of a system of `DIRECTIONS_MAX` equations: 2 to 7 s with
-    1,900 rows of 2,064 columns on one core of an overloaded machine.
+    it.  Cost: the principal directions of all rows, and twelve solutions of a system of
+    `DIRECTIONS_MAX` equations: 2 to 7 s with 1,900 rows of 2,064 columns on one core of an
+    overloaded machine.
     """
     training_set = head_training_set(own, others, spans, record)
     labels = training_set.labels
@@ -112,8 +113,8 @@ def _is_worse(
     labels: tuple[str, ...],
 ) -> bool:
     """Return whether unlabelled samples make the answers to facts left out worse: fewer are right,
-    or their loss is larger by a standard error.  facts: inputs, targets and weights of all rows, own
-    ones first."""
+    or their loss is larger by a standard error.  facts: inputs, targets and weights of all rows,
+    own ones first."""
     inputs, targets, weights = facts
     folds = fold_facts(own)
     alone, both = np.zeros((len(own), len(labels))), np.zeros((len(own), len(labels)))
