@@ -228,7 +228,8 @@ def _unlabelled(pacs: PacsLabels, own: Ints, old: Ints, test: Ints, rows: Ints) 
     levels = pacs.levels[np.sort(rows)]
     made = learn_unlabelled(mine, theirs, levels, pacs.spans) if few else None
     serving = made or alone
-    return np.array(serving.labels, np.int64)[serving.answer(pacs.levels[test]).argmax(axis=1)]
+    labels: Ints = np.array(serving.labels, np.int64)
+    return np.asarray(labels[serving.answer(pacs.levels[test]).argmax(axis=1)])
 
 
 def draw_labels(

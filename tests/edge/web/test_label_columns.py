@@ -8,7 +8,7 @@ import os
 from edge.commands import send_to_daemon
 from edge.commands.requests import CandidatesCommand
 from tests.browsers import browsing, needs_browser, until
-from tests.edge.web.test_now import SECOND_NS, samples, timed_home
+from tests.drifts import SECOND_NS, samples, timed_home
 
 pytestmark = needs_browser
 

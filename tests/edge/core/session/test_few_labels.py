@@ -98,7 +98,7 @@ def test_folds_deal_out_every_label():
         assert counts.tolist() == [2] * 5
 
 
-def world(a_label: int = 8, **config: str) -> World:
+def world(a_label: int = 8, policy: str = "auto") -> World:
     """A runtime that has learned so many facts of each label."""
     levels, labels = samples(8 * 4 * a_label, 1)
     facts, counts = [], dict.fromkeys(LABELS, 0)
@@ -107,7 +107,14 @@ def world(a_label: int = 8, **config: str) -> World:
             counts[label] += 1
             made = fact(f"fact{at:04}", label, "home", at, width=WIDTH)
             facts.append(replace(made, features=row.tobytes()))
-    return World(facts, width=WIDTH, config=Config(**config) if config else None)
+    return World(facts, width=WIDTH, config=Config(adaptation=policy))
+
+
+def unlabelled(one: World, key: str) -> int:
+    """From how many unlabelled observations the head has learned that answers one of them."""
+    found = one.runtime.explain(key)
+    assert found is not None
+    return found.unlabelled
 
 
 def watch(one: World, count: int, seed: int = 5, start: int = 1) -> list[Decision]:
@@ -126,7 +133,7 @@ def test_the_runtime_answers_with_what_it_has_seen():
     and explanations alike."""
     one = world()
     watch(one, ROWS_MIN - 1)
-    assert one.runtime.explain(f"cam:{ROWS_MIN - 1}").unlabelled == 0
+    assert unlabelled(one, f"cam:{ROWS_MIN - 1}") == 0
     decisions = watch(one, 60, 6, ROWS_MIN)
     for decision in decisions[-20:]:
         found = one.runtime.explain(decision.observation_id)
@@ -142,26 +149,26 @@ def test_many_labels_end_it():
     """Beyond the largest number of facts a label, the head of the facts answers."""
     one = world(FACTS_A_LABEL_MAX + 1)
     watch(one, ROWS_MIN + 20)
-    assert one.runtime.explain("cam:5").unlabelled == 0
+    assert unlabelled(one, "cam:5") == 0
 
 
 def test_the_policy_off_ends_it():
     """With adaptation off, nothing is learned without a label."""
-    one = world(adaptation="off")
+    one = world(policy="off")
     watch(one, ROWS_MIN + 20)
-    assert one.runtime.explain("cam:5").unlabelled == 0
+    assert unlabelled(one, "cam:5") == 0
 
 
 def test_a_label_counts_at_once():
     """After a label the head is solved again, with it."""
     one = world()
     watch(one, ROWS_MIN + 20)
-    before = one.runtime.explain("cam:5").unlabelled
+    before = unlabelled(one, "cam:5")
     assert before >= ROWS_MIN
     one.feed(Label("cam:7", "a"))
-    assert one.runtime.explain("cam:5").unlabelled == 0
+    assert unlabelled(one, "cam:5") == 0
     watch(one, ROWS_MIN, 9, ROWS_MIN + 21)
-    assert one.runtime.explain("cam:150").unlabelled > before
+    assert unlabelled(one, "cam:150") > before
 
 
 @pytest.mark.parametrize("named", ["ids", "stream"])
