@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     )
     from .simulated_worker import Grower, SimulatedWorker
     from .simulation import SimulationReport, simulate, write_link_report, write_report
+    from .sweep import run_parallel
     from .world import World, build_world
 else:
     __getattr__ = lazy_names(
@@ -85,6 +86,7 @@ else:
             ),
             "simulated_worker": ("Grower", "SimulatedWorker"),
             "simulation": ("SimulationReport", "simulate", "write_link_report", "write_report"),
+            "sweep": ("run_parallel",),
             "world": ("World", "build_world"),
         },
     )
@@ -136,6 +138,7 @@ __all__ = [
     "parse_scenario",
     "render_event_png",
     "run_link_trial",
+    "run_parallel",
     "run_scenario",
     "simulate",
     "step_of",
