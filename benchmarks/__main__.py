@@ -3,6 +3,8 @@
 import argparse
 import importlib
 import os
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from .report import show, write
@@ -21,6 +23,7 @@ NAMES = {
     "curriculum": "benchmarks.curriculum.run",
     "daemon": "benchmarks.daemon.run",
     "domains": "benchmarks.continual.domains",
+    "encoders": "benchmarks.encoders.run",
     "exact": "benchmarks.exact.run",
     "faults": "benchmarks.faults.run",
     "fleet": "benchmarks.fleet.run",
@@ -29,6 +32,7 @@ NAMES = {
     "growth": "benchmarks.growth.run",
     "heads": "benchmarks.continual.heads",
     "hotpath": "benchmarks.hotpath.run",
+    "kinds": "benchmarks.kinds.run",
     "machines": "benchmarks.machines.run",
     "nas": "benchmarks.nas.run",
     "labels": "benchmarks.continual.labels",
@@ -56,9 +60,11 @@ QUICK = (
     "adapt-runtime",
     "curriculum",
     "domains",
+    "encoders",
     "fleet",
     "forecast",
     "forget",
+    "kinds",
     "labels",
     "public",
     "scale",
@@ -71,8 +77,10 @@ SETS = (
     "active",
     "adapt",
     "adapt-runtime",
+    "encoders",
     "forecast",
     "forget",
+    "kinds",
     "machines",
     "scale",
     "select",
@@ -80,6 +88,8 @@ SETS = (
     "trust",
     "unlearn",
 )
+# Benchmarks whose `run` can spread its work over a Ray cluster.
+BACKENDS = ("domains", "nas")
 # Benchmarks whose `run` can compare with a file from another machine.
 AGAINST = ("machines",)
 
@@ -99,6 +109,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--against", type=Path, help="digests of another machine, for machines: see --digests-only"
+    )
+    parser.add_argument(
+        "--backend",
+        choices=("loky", "ray"),
+        default="loky",
+        help=f"where to run in parallel, for {', '.join(BACKENDS)}; ray needs the extra cluster",
     )
     parser.add_argument(
         "--digests-only", action="store_true", help="print this machine's digests, for machines"
@@ -121,11 +137,22 @@ def main(arguments: list[str] | None = None) -> int:
     sets = {"sets": chosen.sets} if chosen.sets and chosen.name in SETS else {}
     files = {"against": chosen.against} if chosen.against and chosen.name in AGAINST else {}
     run = importlib.import_module(NAMES[chosen.name]).run
-    report = run(data, **counted, **flags, **sets, **files)
+    backend = {"backend": chosen.backend} if chosen.name in BACKENDS else {}
+    report = run(data, **counted, **flags, **sets, **files, **backend)
     print(show(report))
     if chosen.json:
-        write(report, chosen.json)
+        write(report, chosen.json, _command(chosen, counted | flags))
     return 0
+
+
+def _command(chosen: argparse.Namespace, given: Mapping[str, int | bool]) -> str:
+    """Return the command of a run, without the paths of this machine."""
+    words = ["python -m benchmarks", chosen.name]
+    words += ["--data DIR"] if chosen.data or os.environ.get("AURICLE_DATA") else []
+    for name, value in given.items():
+        words.append(f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}"))
+    words += [f"--sets {' '.join(map(shlex.quote, chosen.sets))}"] if chosen.sets else []
+    return " ".join(words)
 
 
 if __name__ == "__main__":

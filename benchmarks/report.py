@@ -52,10 +52,11 @@ def show(report: BenchmarkReport) -> str:
     return "\n".join([report.name, *lines, *report.notes])
 
 
-def write(report: BenchmarkReport, path: Path) -> None:
-    """Write the report as JSON, atomically."""
+def write(report: BenchmarkReport, path: Path, command: str = "") -> None:
+    """Write the report as JSON, atomically.  command: the one that gives the report again."""
     content = {
         "name": report.name,
+        "command": command,
         "machine": machine(),
         "rows": [
             {"method": row.method, "metric": row.metric, "value": row.value} for row in report.rows

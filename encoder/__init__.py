@@ -19,7 +19,10 @@ from .quantiser import Granularity, Quantiser, freeze_quantiser
 
 if TYPE_CHECKING:
     from .description import describe_model
+    from .figures import EncoderFigures, shipped_figures
+    from .graph_surgery import joined, parts_of, renamed
     from .onnx_writer import Graph, Node, Value, graph_bytes, onnx_around, onnx_bytes, opset_of
+    from .variants import at_side, cropped, flipped, side_by_side, with_spread, with_taps
 
 __all__ = [
     "IMAGE_VERSION",
@@ -27,6 +30,7 @@ __all__ = [
     "Card",
     "CardError",
     "EncoderError",
+    "EncoderFigures",
     "Features",
     "Granularity",
     "Graph",
@@ -40,33 +44,49 @@ __all__ = [
     "Quantiser",
     "Tap",
     "Value",
+    "at_side",
     "calibrate",
     "capture_time",
+    "cropped",
     "cut_windows",
     "describe_model",
+    "flipped",
     "freeze_quantiser",
     "graph_bytes",
+    "joined",
     "load_card",
     "onnx_around",
     "onnx_bytes",
     "open_model",
     "opset_of",
+    "parts_of",
     "prepare_image",
     "prepare_pixels",
+    "renamed",
     "save_card",
     "shipped_card",
+    "shipped_figures",
+    "side_by_side",
     "thumbnail",
     "vector_card",
+    "with_spread",
+    "with_taps",
 ]
 
 _MAKING = {
+    **dict.fromkeys(("EncoderFigures", "shipped_figures"), ".figures"),
+    **dict.fromkeys(("joined", "parts_of", "renamed"), ".graph_surgery"),
     "describe_model": ".description",
     **dict.fromkeys(
         ("Graph", "Node", "Value", "graph_bytes", "onnx_around", "onnx_bytes", "opset_of"),
         ".onnx_writer",
     ),
+    **dict.fromkeys(
+        ("at_side", "cropped", "flipped", "side_by_side", "with_spread", "with_taps"), ".variants"
+    ),
 }
-"""Names that only making a card or a model needs, with their files: a device starts without."""
+"""Names that only making a card, a model or a home needs, with their files: a device starts
+without."""
 
 
 def __getattr__(name: str) -> Any:

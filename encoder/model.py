@@ -24,7 +24,13 @@ from .session import OnnxSession, check_ports, probe_shape, run_taps, widths_dec
 
 SHIPPED: Mapping[str, Path] = {
     name: Path(__file__).with_name("models") / name / "card.toml"
-    for name in ("efficientnet_lite0", "log_mel")
+    for name in (
+        "efficientnet_lite0",
+        "efficientnet_lite0_spread",
+        "efficientnet_lite1",
+        "efficientnet_lite2",
+        "log_mel",
+    )
 }
 """The cards of the models in the package, by name."""
 

@@ -69,7 +69,9 @@ def onnx_bytes(
 
 def graph_bytes(graph: Graph) -> bytes:
     """Return the ONNX file of a graph."""
-    return _model(graph, b"", _part(8, _part(1, b"") + _number(2, _OPSET)), _IR_VERSION)
+    return _model(
+        graph, b"", part_field(8, part_field(1, b"") + number_field(2, _OPSET)), _IR_VERSION
+    )
 
 
 def onnx_around(base: bytes, graph: Graph) -> bytes:
@@ -81,21 +83,21 @@ def onnx_around(base: bytes, graph: Graph) -> bytes:
     ValueError if `base` is not a well-formed ONNX file without functions and training.
     """
     version, inside, opsets = _IR_VERSION, b"", []
-    for number, value in _fields(base):
+    for number, value in fields_of(base):
         if number == 1 and isinstance(value, int):
             version = max(version, value)
         elif number == 7 and isinstance(value, bytes):
             inside = value
         elif number == 8 and isinstance(value, bytes):
-            opsets.append(_part(8, value))
+            opsets.append(part_field(8, value))
         elif number in (20, 25):
             raise ValueError("an ONNX file with training or functions")
     if not inside or not opsets:
         raise ValueError("an ONNX file without a graph")
     # Nodes, weights, types of values, annotations of quantised ones, sparse weights.
     kept = (
-        _part(number, value)
-        for number, value in _fields(inside)
+        part_field(number, value)
+        for number, value in fields_of(inside)
         if number in (1, 5, 13, 14, 15) and isinstance(value, bytes)
     )
     return _model(graph, b"".join(kept), b"".join(opsets), version)
@@ -103,9 +105,9 @@ def onnx_around(base: bytes, graph: Graph) -> bytes:
 
 def opset_of(model: bytes) -> int:
     """Return the version of ONNX's own operators in a file.  Raises ValueError without one."""
-    for number, value in _fields(model):
+    for number, value in fields_of(model):
         if number == 8 and isinstance(value, bytes):
-            found = dict(_fields(value))
+            found = dict(fields_of(value))
             if not found.get(1) or found[1] == b"ai.onnx":
                 return int(found[2])
     raise ValueError("an ONNX file without a version of its operators")
@@ -114,67 +116,77 @@ def opset_of(model: bytes) -> int:
 def _model(graph: Graph, base: bytes, opsets: bytes, version: int) -> bytes:
     inner = b"".join(
         (
-            *(_part(1, _node(node)) for node in graph.before),
+            *(part_field(1, _node(node)) for node in graph.before),
             base,
-            *(_part(1, _node(node)) for node in graph.nodes),
-            _part(2, b"graph"),
-            *(_part(5, _tensor(name, values)) for name, values in graph.weights.items()),
-            *(_part(11, _value(one)) for one in graph.given),
-            *(_part(12, _value(result)) for result in graph.results),
+            *(part_field(1, _node(node)) for node in graph.nodes),
+            part_field(2, b"graph"),
+            *(part_field(5, _tensor(name, values)) for name, values in graph.weights.items()),
+            *(part_field(11, _value(one)) for one in graph.given),
+            *(part_field(12, _value(result)) for result in graph.results),
         )
     )
     facts = (
-        _part(14, _part(1, name.encode()) + _part(2, text.encode()))
+        part_field(14, part_field(1, name.encode()) + part_field(2, text.encode()))
         for name, text in graph.facts.items()
     )
-    return _number(1, version) + _part(2, b"auricle") + _part(7, inner) + opsets + b"".join(facts)
+    return (
+        number_field(1, version)
+        + part_field(2, b"auricle")
+        + part_field(7, inner)
+        + opsets
+        + b"".join(facts)
+    )
 
 
 def _node(node: Node) -> bytes:
     return b"".join(
         (
-            *(_part(1, name.encode()) for name in node.inputs),
-            _part(2, node.output.encode()),
-            _part(4, node.operator.encode()),
-            *(_part(5, _attribute(name, values)) for name, values in node.numbers),
+            *(part_field(1, name.encode()) for name in node.inputs),
+            part_field(2, node.output.encode()),
+            part_field(4, node.operator.encode()),
+            *(part_field(5, _attribute(name, values)) for name, values in node.numbers),
         )
     )
 
 
 def _tensor(name: str, values: NDArray[np.generic]) -> bytes:
-    dims = b"".join(_number(1, size) for size in values.shape)
+    dims = b"".join(number_field(1, size) for size in values.shape)
     if values.dtype.kind == "U":
-        texts = b"".join(_part(6, str(text).encode()) for text in values.ravel())
-        return dims + _number(2, _STRING) + texts + _part(8, name.encode())
+        texts = b"".join(part_field(6, str(text).encode()) for text in values.ravel())
+        return dims + number_field(2, _STRING) + texts + part_field(8, name.encode())
     data = values.astype(values.dtype.newbyteorder("<")).tobytes()
-    kind = _number(2, _TYPES[values.dtype.name])
-    return dims + kind + _part(8, name.encode()) + _part(9, data)
+    kind = number_field(2, _TYPES[values.dtype.name])
+    return dims + kind + part_field(8, name.encode()) + part_field(9, data)
 
 
 def _value(value: Value) -> bytes:
     named = enumerate(value.shape)
     sizes = b"".join(
-        _part(1, _number(1, size) if size >= 0 else _part(2, f"size{place}".encode()))
+        part_field(
+            1, number_field(1, size) if size >= 0 else part_field(2, f"size{place}".encode())
+        )
         for place, size in named
     )
-    dims = _part(1, _part(2, b"batch")) + sizes
+    dims = part_field(1, part_field(2, b"batch")) + sizes
     kind = _STRING if value.dtype == _TYPE_OF_TEXT else _TYPES[value.dtype]
-    tensor = _number(1, kind) + _part(2, dims)
-    return _part(1, value.name.encode()) + _part(2, _part(1, tensor))
+    tensor = number_field(1, kind) + part_field(2, dims)
+    return part_field(1, value.name.encode()) + part_field(2, part_field(1, tensor))
 
 
 def _attribute(name: str, values: Sequence[int] | int) -> bytes:
-    named = _part(1, name.encode())
+    named = part_field(1, name.encode())
     if isinstance(values, int):
-        return named + _number(3, values) + _number(20, _INT)
-    return named + b"".join(_number(8, v) for v in values) + _number(20, _INTS)
+        return named + number_field(3, values) + number_field(20, _INT)
+    return named + b"".join(number_field(8, v) for v in values) + number_field(20, _INTS)
 
 
-def _part(number: int, data: bytes) -> bytes:
+def part_field(number: int, data: bytes) -> bytes:
+    """Return a field of a message that holds bytes, text or another message."""
     return _varint(number << 3 | 2) + _varint(len(data)) + data
 
 
-def _number(number: int, value: int) -> bytes:
+def number_field(number: int, value: int) -> bytes:
+    """Return a field of a message that holds a whole number."""
     return _varint(number << 3) + _varint(value)
 
 
@@ -187,7 +199,7 @@ def _varint(value: int) -> bytes:
     return bytes([*groups, value])
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+def fields_of(data: bytes) -> Iterator[tuple[int, int | bytes]]:
     """Yield the number and the value of every field of a message.  Raises ValueError for damaged
     data."""
     at = 0

@@ -6,13 +6,15 @@ The search is imported on first use, since serving needs only `Blueprint` and it
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from .blueprint import ACTIVATIONS, KINDS, AdaptorBudget, Blueprint, NoFit
+from .blueprint import ACTIVATIONS, KINDS, PLAIN, RECIPES, AdaptorBudget, Blueprint, NoFit
 from .errors import NasError
 
 if TYPE_CHECKING:
+    from .bidirectional import TaskScores, design_blueprint, score_bidirectional, without_facts
     from .cost import AdaptorShape, Cost, DeviceSpeed, count_cost, fit_device, probe_blueprints
     from .halving import HalvingRound, successive_halving
     from .proxies import PROXIES, BuildNetwork, Proxy, ProxyNetwork
+    from .recipe_space import with_measured_recipe
     from .selection import SearchChoice, combine, search
     from .sketch import TaskSketch
     from .space import enumerate_space
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 __all__ = [
     "ACTIVATIONS",
     "KINDS",
+    "PLAIN",
     "PROXIES",
+    "RECIPES",
     "AdaptorBudget",
     "AdaptorShape",
     "Blueprint",
@@ -33,14 +37,19 @@ __all__ = [
     "Proxy",
     "ProxyNetwork",
     "SearchChoice",
+    "TaskScores",
     "TaskSketch",
     "combine",
     "count_cost",
+    "design_blueprint",
     "enumerate_space",
     "fit_device",
     "probe_blueprints",
+    "score_bidirectional",
     "search",
     "successive_halving",
+    "with_measured_recipe",
+    "without_facts",
 ]
 
 _LAZY: Final = (
@@ -48,10 +57,14 @@ _LAZY: Final = (
         ("Cost", "DeviceSpeed", "AdaptorShape", "count_cost", "fit_device", "probe_blueprints"),
         "cost",
     )
+    | dict.fromkeys(
+        ("TaskScores", "design_blueprint", "score_bidirectional", "without_facts"), "bidirectional"
+    )
     | dict.fromkeys(("HalvingRound", "successive_halving"), "halving")
     | dict.fromkeys(("PROXIES", "BuildNetwork", "ProxyNetwork", "Proxy"), "proxies")
     | dict.fromkeys(("SearchChoice", "combine", "search"), "selection")
     | {"TaskSketch": "sketch", "enumerate_space": "space"}
+    | {"with_measured_recipe": "recipe_space"}
 )
 
 

@@ -18,9 +18,19 @@ random      z = the first `width` numbers of a(H S .. H S x), nothing trained: x
             use further blocks with other signs.
 kernel      z_i = exp(-|x - x_i|^2) for at most `width` facts x_i of the domain, the landmarks; the
             bandwidth is in the scale of the columns.  Landmarks are kept as bytes without training.
+hydra       z = h + a(x U0) V0 + h U1 V1 with h = x W, W [d, width] trained before the branches and
+            then frozen; width 0: h = x.
+adapter     z_t = x_t + a(x_t U_t) V_t for each tap t, U_t [d_t, rank]; depth 2: another such one
+            before it, on the columns before they are scaled.  adapter_direct: without x_t.
+adapter_parallel  z_t = x_t + a(c_t U_t) V_t, c_t the columns before they are scaled.
+sparse      z = x + x D, D [d, d] with depth x rank x d entries that are not zero.
+pool        z = x + x U_k V_k, or at rank 0 x (1 + g_k), with the one of depth modulators k whose
+            key has the largest cosine with x.
+mhr, mhr_z, mhr_mu  z = x + a(x U) V, put together from an inventory of depth skills.
+mixture     z = x + a(x U) V' + sum over depth domains j of p_j a(x D_j) V_j, p = softmax(x F).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 KINDS: Final = (
@@ -32,10 +42,39 @@ KINDS: Final = (
     "fusion",
     "random",
     "kernel",
+    "hydra",
+    "adapter",
+    "adapter_parallel",
+    "adapter_direct",
+    "sparse",
+    "pool",
+    "mhr",
+    "mhr_z",
+    "mhr_mu",
+    "mixture",
 )
 """The kinds of adaptor; `edge.core.adaptors` implements them."""
 
 ACTIVATIONS: Final = ("none", "relu", "gelu", "tanh")
+
+PLAIN: Final = "plain"
+"""The recipe of a blueprint that names none: its repr and its stored form leave it out, so that
+digests of adaptors from before there were recipes stay as they are."""
+
+RECIPES: Final = (
+    PLAIN,
+    "corda",
+    "corda-kept",
+    "learngene",
+    "guided",
+    "guided-untrained",
+    "rewarm",
+    "budget-free",
+    "warm-start",
+    "logit-swap",
+    "emulated",
+)
+"""The recipes that train parameters; `edge.growth.recipes` implements them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -44,7 +83,9 @@ class Blueprint:
 
     kind: one of KINDS.  taps: indices of the encoder's taps that it reads, ascending.  width:
     inputs of the head (0: all columns read; for a kernel an upper bound).  rank: width of the inner
-    layer, 0 without one.  activation: one of ACTIVATIONS.  depth: inner layers."""
+    layer, 0 without one.  activation: one of ACTIVATIONS.  depth: inner layers, or modulators,
+    skills or domains.  recipe: one of RECIPES, how the parameters are trained; formula and cost do
+    not depend on it."""
 
     kind: str
     taps: tuple[int, ...]
@@ -52,6 +93,14 @@ class Blueprint:
     rank: int = 0
     activation: str = "none"
     depth: int = 1
+    recipe: str = PLAIN
+
+    def __repr__(self) -> str:
+        """Return the fields; a plain recipe is left out (see PLAIN)."""
+        named = [one.name for one in fields(self)]
+        if self.recipe == PLAIN:
+            named.remove("recipe")
+        return f"Blueprint({', '.join(f'{name}={getattr(self, name)!r}' for name in named)})"
 
     def __str__(self) -> str:
         """Return the kind and its details."""
@@ -66,6 +115,7 @@ class Blueprint:
         words += [f"rank {self.rank}"] if self.rank else []
         words += [self.activation] if self.activation != "none" else []
         words += [f"depth {self.depth}"] if self.depth != 1 else []
+        words += [f"recipe {self.recipe}"] if self.recipe != PLAIN else []
         return ", ".join(words)
 
 

@@ -14,11 +14,12 @@ import numpy as np
 
 from .blueprint import AdaptorBudget, Blueprint
 from .errors import NasError
+from .search_kinds import SEARCH_KINDS
 
 NUMBER_BYTES: Final = 4
 """Bytes of a float32."""
-BLOCK_LANDMARKS: Final = 64
-"""Landmarks of a kernel that are compared in one pass: BLOCK of edge/core/adaptors/kernel.py."""
+CALLS: Final = 4
+"""Passes over an array of any adaptor: root, centre and factor of the columns, and the head."""
 TERMS: Final = 4
 """Fields of DeviceSpeed, the coefficients of a fit."""
 
@@ -72,51 +73,18 @@ class DeviceSpeed:
 
 def count_cost(blueprint: Blueprint, shape: AdaptorShape) -> Cost:
     """Return the cost of a blueprint on a task of this shape."""
-    read = sum(shape.columns[tap] for tap in blueprint.taps)
-    if blueprint.kind == "kernel":
-        return _kernel_cost(blueprint.width, read, shape.classes)
-    trained = count_trained(blueprint, read)
+    sizes = tuple(shape.columns[tap] for tap in blueprint.taps)
+    read = sum(sizes)
+    work = SEARCH_KINDS[blueprint.kind].work(blueprint, sizes)
     head = (blueprint.width or read) * shape.classes
-    additions, calls = read, 4
-    if blueprint.kind == "random":
-        additions += _hadamard_additions(blueprint, read)
-        calls += 2 * blueprint.depth
-    elif blueprint.kind == "fusion":
-        calls += 2 * len(blueprint.taps) + 2
-    elif blueprint.kind != "none":
-        calls += 2 * (blueprint.depth + 1)
-    nbytes = NUMBER_BYTES * (trained + 2 * read + head + shape.classes)
-    return Cost(nbytes, trained + head, additions, calls)
-
-
-def _kernel_cost(width: int, read: int, classes: int) -> Cost:
-    """Return the cost of a kernel: landmarks at a byte per column, their lengths and sums, weights,
-    scales, penalty."""
-    size, head = width * read, width * classes
-    nbytes = size + NUMBER_BYTES * (2 * width + head + classes + 2 * read + 1)
-    return Cost(nbytes, size + head, read, 6 + 2 * -(-width // BLOCK_LANDMARKS), size)
-
-
-def count_trained(blueprint: Blueprint, read: int) -> int:
-    """Return the number of trained parameters of a blueprint that reads so many columns."""
-    width, rank, depth, taps = blueprint.width, blueprint.rank, blueprint.depth, blueprint.taps
-    if blueprint.kind == "linear":
-        return read * width
-    if blueprint.kind in {"lowrank", "sliced"}:
-        return 2 * depth * read * rank
-    if blueprint.kind == "bottleneck":
-        return read * rank + rank * width + (depth - 1) * width * width
-    if blueprint.kind == "fusion":
-        gates = (read + len(taps)) * rank if rank else len(taps)
-        return read * width + gates
-    return 0
-
-
-def _hadamard_additions(blueprint: Blueprint, read: int) -> int:
-    """Return the additions of the Hadamard transforms of random features."""
-    levels = max(1, (read - 1).bit_length())
-    blocks = -(-blueprint.width // (1 << levels))
-    return blueprint.depth * blocks * (1 << levels) * levels
+    numbers = work.numbers + 2 * read + head + shape.classes
+    return Cost(
+        nbytes=NUMBER_BYTES * numbers + work.nbytes,
+        products=work.products + head,
+        additions=work.additions + read,
+        calls=work.calls + CALLS,
+        conversions=work.conversions,
+    )
 
 
 def budget_excess(cost: Cost, budget: AdaptorBudget, device: DeviceSpeed) -> str | None:

@@ -127,6 +127,15 @@ def score_tangent(
     return tangent.score(blueprints, sketch, seed)
 
 
+def score_smoothed(
+    blueprints: Sequence[Blueprint], sketch: TaskSketch, build: BuildNetwork | None, seed: int
+) -> Scores:
+    """Score by three measures of leave-one-out predictions in two draws, smoothed over designs: see
+    `tangent.score_smoothed`."""
+    del build
+    return tangent.score_smoothed(blueprints, sketch, seed)[0]
+
+
 def _of_network(evaluate: Callable[[ProxyBatch], float]) -> Proxy:
     """Make a proxy from a function of one network."""
 
@@ -136,7 +145,7 @@ def _of_network(evaluate: Callable[[ProxyBatch], float]) -> Proxy:
         if build is None:
             raise NasError(
                 "scoring networks: expected a function that builds them, found None",
-                "pass `build`, or use proxies without networks: tangent, parameters, macs, random",
+                "pass `build`, or use smoothed, tangent, parameters, macs or random",
             )
         few = sample(sketch, BATCH_FACTS, 0, seed)
         return np.array([evaluate(_batch(one, few, build, seed)) for one in blueprints], np.float64)
@@ -274,5 +283,6 @@ PROXIES: Final[dict[str, Proxy]] = {
     "ntk_condition": _of_network(condition_tangent),
     "spectral": _of_network(measure_spectrum),
     "tangent": score_tangent,
+    "smoothed": score_smoothed,
 }
 """Zero-shot proxies by name."""

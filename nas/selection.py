@@ -12,16 +12,16 @@ from .blueprint import AdaptorBudget, Blueprint, NoFit
 from .cost import Cost, DeviceSpeed, budget_excess, count_cost
 from .errors import NasError
 from .proxies import PROXIES, BuildNetwork
+from .search_kinds import SEARCH_KINDS
 from .sketch import TaskSketch
 from .space import enumerate_space
-from .tangent import rescore
+from .tangent import rank_scores
 
 LABELS_MIN: Final = 2
 """Fewest labels of a domain: with one there is nothing to predict."""
 
-DEFAULT_PROXIES: Final[Mapping[str, float]] = {"tangent": 1.0, "parameters": 0.25}
-"""Default proxies with their weights: a quarter of the rank by parameters gains 0.04 in Kendall's
-tau (docs/decisions/0006)."""
+DEFAULT_PROXIES: Final[Mapping[str, float]] = {"smoothed": 1.0}
+"""Default proxies with their weights (docs/decisions/0022)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,8 +29,7 @@ class SearchChoice:
     """The result of a search.
 
     ranking: blueprints within the budget, best first.  scores: 0 to 1, one per place of the
-    ranking, descending even where the rescoring changed the order; comparable within one search
-    only.  considered: size of the space.
+    ranking, descending; comparable within one search only.  considered: size of the space.
     """
 
     ranking: tuple[Blueprint, ...] = field(repr=False)
@@ -43,9 +42,11 @@ class SearchChoice:
         return self.ranking[0]
 
     def shortlist(self, count: int) -> tuple[Blueprint, ...]:
-        """Return at most `count`: the best of each kind first, then the next best overall."""
-        firsts = {one.kind: one for one in reversed(self.ranking)}
-        heads = [one for one in self.ranking if firsts[one.kind] == one]
+        """Return at most `count`: the best of each family of kinds first, then the next best
+        overall."""
+        family = {one: SEARCH_KINDS[one.kind].family for one in self.ranking}
+        firsts = {family[one]: one for one in reversed(self.ranking)}
+        heads = [one for one in self.ranking if firsts[family[one]] == one]
         rest = [one for one in self.ranking[:count] if one not in heads]
         return tuple([*heads, *rest][:count])
 
@@ -61,10 +62,10 @@ def search(
 ) -> SearchChoice | NoFit:
     """Rank the whole space for a task without training; blueprints over the budget are left out.
 
-    proxies: names of PROXIES with weights.  If `tangent` is among them, the best are rescored with
-    more facts.  build: builds networks for the proxies that need them.  The same arguments give the
-    same choice.  Raises NasError for unknown proxies.  Cost: the default ranks the space of eight
-    taps in about 1.6 s of one thread; other proxies build every network.
+    proxies: names of PROXIES with weights.  build: builds networks for the proxies that need them.
+    The same arguments give the same choice.  Raises NasError for unknown proxies.  Cost: the
+    default ranks the space of eight taps in about 3 s of one thread; other proxies build every
+    network.
     """
     if not proxies or not set(proxies) <= set(PROXIES):
         raise NasError(
@@ -83,8 +84,6 @@ def search(
     found = {name: PROXIES[name](fitting, sketch, build, seed) for name in proxies}
     scores = combine(found, proxies)
     ranking = [fitting[place] for place in np.argsort(-scores, kind="stable")]
-    if "tangent" in proxies:
-        ranking = rescore(ranking, sketch, seed)
     return SearchChoice(tuple(ranking), tuple(np.sort(scores)[::-1].tolist()), len(space))
 
 
@@ -94,16 +93,8 @@ def combine(
     """Combine scores of proxies, higher is better, into float64 [n] from 0 to 1: the weighted mean
     of their ranks (Borda 1781).  Ties share a rank, and NaN ranks last."""
     total = sum(weights.values())
-    ranks = [weights[name] / total * _ranks(each) for name, each in scores.items()]
+    ranks = [weights[name] / total * rank_scores(each) for name, each in scores.items()]
     return np.asarray(np.sum(ranks, axis=0))
-
-
-def _ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ranks from 0 to 1."""
-    known = np.nan_to_num(scores, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
-    _, places, counts = np.unique(known, return_inverse=True, return_counts=True)
-    middles = np.cumsum(counts) - (counts + 1) / 2
-    return np.asarray(middles[places] / max(1, len(scores) - 1))
 
 
 def _no_fit_reason(

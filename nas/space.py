@@ -5,40 +5,26 @@ the stages by depth.  Each tap set is combined with some shapes of each kind; to
 the whole grid of the kind."""
 
 from collections.abc import Iterator
-from itertools import count, product
+from itertools import count
 from math import gcd
 from typing import Final
 
 from .blueprint import Blueprint
 from .errors import NasError
+from .recipe_space import recipe_blueprints
+from .search_kinds import SEARCH_KINDS, Shape
 
 SIZE_MIN: Final = 1_000
 """Fewest blueprints of a space: about 1.6 s of scoring (docs/decisions/0006)."""
 
 # Step through a grid as a share of its length: the golden ratio spreads any number of picks evenly.
 _GOLDEN: Final = 0.618
-# Sizes in steps of a factor of about 1.4, up to the largest that a budget of 8 MiB allows.  Chosen
-# by hand; effect not measured.
-_RANKS: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
-# As _RANKS, for the inputs of the head.
-_WIDTHS: Final = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-# Further widths of random features, which store no matrix.
-_WIDE: Final = (768, 1_024, 1_536, 2_048, 3_072, 4_096)
-# Landmarks: 1, 3 and 8 MiB of 2,064 columns (docs/decisions/0011).
-_LANDMARKS: Final = (480, 1_536, 3_840)
-_ACTIVATIONS: Final = ("relu", "gelu", "tanh")
-
-_Shape = tuple[int, int, str, int]
-_GRIDS: Final[dict[str, tuple[_Shape, ...]]] = {
-    "linear": tuple(product((4, 8, *_WIDTHS), (0,), ("none",), (1,))),
-    "lowrank": tuple(product((0,), _RANKS, ("none", *_ACTIVATIONS), (1, 2, 3))),
-    "sliced": tuple(product((0,), (16, 64), ("relu",), (4,))),
-    "bottleneck": tuple(product(_WIDTHS, _RANKS[3:], _ACTIVATIONS, (1, 2, 3))),
-    "fusion": tuple(product(_WIDTHS, (0, 4, 16), ("none", *_ACTIVATIONS), (1,))),
-    "random": tuple(product((*_WIDTHS[2:], *_WIDE), (0,), _ACTIVATIONS, (1, 2, 3))),
-    "kernel": tuple(product(_LANDMARKS, (0,), ("none",), (1,))),
-}
-"""(width, rank, activation, depth) of every kind but `none`."""
+TURNS: Final = 96
+"""Blueprints of the kinds that take turns, beside those on the set of all taps: a tenth more to
+score for the shipped encoder.  Chosen by hand; effect not measured."""
+SHAPES: Final = 3
+"""Shapes of each kind that takes turns, on the set of all taps.  Chosen by hand; effect not
+measured."""
 
 
 def enumerate_space(taps: int) -> Iterator[Blueprint]:
@@ -52,14 +38,33 @@ def enumerate_space(taps: int) -> Iterator[Blueprint]:
     sets = tap_sets(taps)
     share = _shapes_per_set(len(sets), sum(len(chosen) == 1 for chosen in sets))
     for place, chosen in enumerate(sets):
-        yield Blueprint(kind="none", taps=chosen)
-        for kind, grid in _GRIDS.items():
-            if kind != "fusion" or len(chosen) > 1:
-                for shape in _spread(grid, place, min(share, len(grid))):
-                    yield _blueprint(kind, chosen, shape)
+        for name, kind in SEARCH_KINDS.items():
+            if kind.place != "turns" and len(chosen) >= kind.taps_min:
+                for shape in _spread(kind.grid, place, min(share, len(kind.grid))):
+                    yield _blueprint(name, chosen, shape)
+    yield from _turns(sets)
+    yield from recipe_blueprints(taps)
 
 
-def _blueprint(kind: str, taps: tuple[int, ...], shape: _Shape) -> Blueprint:
+def _turns(sets: tuple[tuple[int, ...], ...]) -> Iterator[Blueprint]:
+    """Yield the blueprints of the kinds that take turns, each once.
+
+    They come after all others, so that they displace none.
+    """
+    names = [name for name, kind in SEARCH_KINDS.items() if kind.place == "turns"]
+    *some, every = sets
+    turns = min(TURNS, 2 * len(some))
+    for number in range(turns):
+        name = names[number % len(names)]
+        shape = next(_spread(SEARCH_KINDS[name].grid, number // len(names), 1))
+        yield _blueprint(name, some[number * len(some) // turns], shape)
+    for name in names:
+        grid = SEARCH_KINDS[name].grid
+        for shape in _spread(grid, 0, min(SHAPES, len(grid))):
+            yield _blueprint(name, every, shape)
+
+
+def _blueprint(kind: str, taps: tuple[int, ...], shape: Shape) -> Blueprint:
     width, rank, activation, depth = shape
     return Blueprint(
         kind=kind, taps=taps, width=width, rank=rank, activation=activation, depth=depth
@@ -79,17 +84,22 @@ def tap_sets(taps: int) -> tuple[tuple[int, ...], ...]:
 def _shapes_per_set(sets: int, single: int) -> int:
     """Return the shapes of each kind per tap set: the fewest that fill the space.
 
-    Without the kind `sliced`, whose few shapes come on top and displace none of the others.
+    Without the kinds whose few shapes come on top and displace none of the others.
     """
+    grids = {
+        name: kind.grid
+        for name, kind in SEARCH_KINDS.items()
+        if kind.place == "grid" and name != "none"
+    }
 
     def size(share: int) -> int:
-        used = {kind: min(share, len(grid)) for kind, grid in _GRIDS.items() if kind != "sliced"}
+        used = {name: min(share, len(grid)) for name, grid in grids.items()}
         return sets * (1 + sum(used.values())) - single * used["fusion"]
 
     return next(share for share in count(1) if size(share) >= SIZE_MIN)
 
 
-def _spread(grid: tuple[_Shape, ...], place: int, share: int) -> Iterator[_Shape]:
+def _spread(grid: tuple[Shape, ...], place: int, share: int) -> Iterator[Shape]:
     """Yield `share` shapes, continuing after the previous tap set, in steps spread over the
     grid."""
     step = round(len(grid) * _GOLDEN)

@@ -1,11 +1,14 @@
 """Compare int8 forms of the shipped encoder with its float32 form on real images.
 
-    python scripts/compare_encoders.py FLOAT.onnx INT8.onnx [INT8.onnx ...] [--data DIR] [--count N]
+    python scripts/compare_encoders.py FLOAT.onnx INT8.onnx [INT8.onnx ...] [--name NAME]
+        [--data DIR] [--count N]
 
 prints, for each int8 file, the mean cosine of every tap with that of the float32 file, the lowest
 single one of `features`, the mean of `features` per PACS domain, and the median time of one image
 on one thread; then, for the shipped card, the share of values that its quantiser clips in each tap.
-DIR holds pacs_webp65.npz (see docs/howto/encoder.md); it is AURICLE_DATA if left out.
+DIR holds pacs_webp65.npz (see docs/howto/encoder.md); it is AURICLE_DATA if left out.  NAME is the
+shipped encoder whose forms the files are; its taps of spread, which the float file lacks, are left
+out of the first table.
 """
 
 from __future__ import annotations
@@ -24,9 +27,10 @@ from encoder import SHIPPED, Card, Model, describe_model, load_card, open_model
 
 Images = list[bytes]
 Matrix = NDArray[np.float32]
+Pictures = tuple[Images, NDArray[np.int64]]
 
 
-def read_images(folder: Path, count: int, seed: int = 0) -> tuple[Images, NDArray[np.int64]]:
+def read_images(folder: Path, count: int, seed: int = 0) -> Pictures:
     """`count` images of each domain as WebP bytes, and their domain numbers."""
     with np.load(folder / "pacs_webp65.npz", allow_pickle=False) as archive:
         blob, offsets, domain = archive["blob"], archive["offsets"], archive["domain"]
@@ -40,13 +44,14 @@ def read_images(folder: Path, count: int, seed: int = 0) -> tuple[Images, NDArra
     return [blob[offsets[row] : offsets[row + 1]].tobytes() for row in rows], domain[rows]
 
 
-def card_for(path: Path) -> Card:
-    """The shipped card's preparation and taps, for another file."""
-    shipped = load_card(SHIPPED["efficientnet_lite0"])
+def card_for(path: Path, name: str) -> Card:
+    """The shipped card's preparation and its taps without those of spread, for another file."""
+    shipped = load_card(SHIPPED[name])
+    taps = tuple(tap for tap in shipped.taps if not tap.name.endswith("_spread"))
     drawn = describe_model(
-        path, preparation=shipped.preparation, outputs=[tap.output for tap in shipped.taps]
+        path, preparation=shipped.preparation, outputs=[tap.output for tap in taps]
     )
-    return replace(drawn, taps=shipped.taps)
+    return replace(drawn, taps=taps)
 
 
 def cosines(one: Matrix, other: Matrix) -> NDArray[np.float64]:
@@ -68,10 +73,10 @@ def median_ms(models: Sequence[Model], images: Images, rounds: int = 20) -> list
     return [float(np.median(taken)) for taken in times]
 
 
-def compare(reference: Path, others: Sequence[Path], folder: Path, count: int) -> None:
+def compare(reference: Path, others: Sequence[Path], name: str, pictures: Pictures) -> None:
     """Print the table."""
-    images, domain = read_images(folder, count)
-    cards = [card_for(path) for path in (reference, *others)]
+    images, domain = pictures
+    cards = [card_for(path, name) for path in (reference, *others)]
     models = [open_model(card) for card in cards]
     features = [model.measure(images) for model in models]
     times = median_ms(models, images)
@@ -86,10 +91,9 @@ def compare(reference: Path, others: Sequence[Path], folder: Path, count: int) -
         print(f"| {path.parent.name}/{path.name} | " + " | ".join(cells) + " |")
 
 
-def report_clipping(folder: Path, count: int) -> None:
+def report_clipping(name: str, images: Images) -> None:
     """Print the share of values that the shipped quantiser clips, and its own cosine."""
-    images, _ = read_images(folder, count)
-    with open_model("efficientnet_lite0") as model:
+    with open_model(name) as model:
         features = model.measure(images)
         quantiser = model.card.quantiser
         if quantiser is None:
@@ -107,6 +111,8 @@ if __name__ == "__main__":
     parser.add_argument("others", type=Path, nargs="+", help="int8 files")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("AURICLE_DATA", ".")))
     parser.add_argument("--count", type=int, default=200, help="images of each domain")
+    parser.add_argument("--name", default="efficientnet_lite0", help="the shipped encoder")
     given = parser.parse_args()
-    compare(given.reference, given.others, given.data, given.count)
-    report_clipping(given.data, given.count)
+    read = read_images(given.data, given.count)
+    compare(given.reference, given.others, given.name, read)
+    report_clipping(given.name, read[0])

@@ -43,6 +43,7 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge/outbox": frozenset({"msgspec"}),
     "edge/home": frozenset({"msgspec", "numpy"}),
     "edge/bundles": frozenset({"cryptography", "msgspec", "numpy"}),
+    "edge/federation": frozenset({"cryptography", "flwr", "msgspec", "numpy", "ray"}),
     "edge/fleet": frozenset({"cryptography", "msgspec"}),
     "edge/commands": frozenset({"cryptography", "msgspec", "paho"}),
     "edge/analysis": frozenset({"msgspec", "numpy"}),
@@ -121,6 +122,17 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
             "edge/storage",
             "encoder",
             "hdc",
+        }
+    ),
+    "edge/federation": frozenset(
+        {
+            *_BASE,
+            "edge/bundles",
+            "edge/datasets",
+            "edge/growth",
+            "edge/home",
+            "edge/storage",
+            "nas",
         }
     ),
     "edge/commands": frozenset(
@@ -221,6 +233,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
             "edge/demo",
             "edge/export",
             "edge/fleet",
+            "edge/federation",
             "edge/home",
             "edge/logs.py",
             "edge/mqtt",

@@ -79,13 +79,13 @@ def encode_pictures(
     def part(name: str, rows: NDArray[np.intp], change: Callable[[Bytes, int], Bytes]) -> Bytes:
         nonlocal model
         path = cache / f"{name}.npz"
-        known = _read_cached(path, len(rows), card.width)
+        known = read_cached(path, len(rows), card.width)
         if known is not None:
             return known
         model = model or encoder.open_model(card)
         print(f"encoding {len(rows)} pictures, {name}", file=sys.stderr, flush=True)
         made = np.stack([model.encode(change(pictures.pixels(r), r)).values for r in rows.tolist()])
-        _write_cached(path, made)
+        write_cached(path, made)
         return np.asarray(made, np.uint8)
 
     whole = part("clean", np.arange(len(pictures.label)), lambda pixels, _: pixels)
@@ -118,7 +118,7 @@ def _corrupter(kind: str, level: int) -> Callable[[Bytes, int], Bytes]:
     return change
 
 
-def _read_cached(path: Path, count: int, width: int) -> Bytes | None:
+def read_cached(path: Path, count: int, width: int) -> Bytes | None:
     """Return cached features, or None where the file is missing, damaged or of another shape."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
@@ -129,7 +129,8 @@ def _read_cached(path: Path, count: int, width: int) -> Bytes | None:
     return np.asarray(found, np.uint8) if fits else None
 
 
-def _write_cached(path: Path, features: Bytes) -> None:
+def write_cached(path: Path, features: Bytes) -> None:
+    """Write features to a file of the cache, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.{os.getpid()}.npz")
     np.savez(partial, features=features)

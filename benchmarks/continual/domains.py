@@ -8,7 +8,7 @@ per set of domains.  Every peer uses its best preparation and strength, chosen o
 The end-to-end half, without boundaries, is benchmarks/continual/domains_stream.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import combinations, permutations
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 from benchmarks.continual import closed_form as cl_closed
 from benchmarks.continual import gradient as cl_sgd
 from edge.core.adaptors import AdaptorRecord
+from edge.sim import Backend, require_backend, run_parallel
 
 from ..report import BenchmarkReport, BenchmarkRow
 from .accuracy import Marks, Order, accuracies, marks, rows_of
@@ -37,6 +38,7 @@ MANY = (4, 100, 1_000)
 
 Sets = tuple[frozenset[int], ...]
 Right = dict[frozenset[int], dict[int, float]]
+PeerMeasurement = Callable[["DomainOrder", dict[str, ContinualView], str], Iterator[BenchmarkRow]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,11 +57,13 @@ class DomainOrder:
         return self.samples.domain[self.samples.held]
 
 
-def run(data: Path | None, *, quick: bool = False) -> BenchmarkReport:
+def run(data: Path | None, *, quick: bool = False, backend: Backend = "loky") -> BenchmarkReport:
     """Run everything; about half an hour on one core, a third of it end to end.
 
-    quick: the runtime's rows with given boundaries only, without peers.
+    quick: the runtime's rows with given boundaries only, without peers.  backend: "ray" spreads
+    peers and end-to-end runs over a Ray cluster; here they run one after the other.
     """
+    require_backend(backend)
     note = missing(data, *PACS)
     if note or data is None:
         return BenchmarkReport("domains", (), {}, (note,))
@@ -71,9 +75,11 @@ def run(data: Path | None, *, quick: bool = False) -> BenchmarkReport:
             "domains", tuple(rows), summary, ("peers and the end-to-end half left out",)
         )
     given = views(course.samples)
-    rows += [row for name in cl_closed.PEERS for row in closed(course, given, name)]
-    rows += [row for name in cl_sgd.PEERS for row in gradual(course, given, name)]
-    streams = run_streams(data, STREAM_SEEDS)
+    peers = [(closed, course, given, name) for name in cl_closed.PEERS]
+    peers += [(gradual, course, given, name) for name in cl_sgd.PEERS]
+    found = dict(run_parallel(_peer_rows, peers, 1, backend))
+    rows += [row for place in range(len(peers)) for row in found[place]]
+    streams = run_streams(data, STREAM_SEEDS, backend=backend)
     rows += [BenchmarkRow(OURS, name, value) for name, value in streams.items()]
     named = ("end_to_end_accuracy", "end_to_end_forgetting", "domains_found_error")
     summary |= {name: streams[name] for name in named}
@@ -121,6 +127,18 @@ def ours(course: DomainOrder) -> tuple[list[BenchmarkRow], dict[str, float]]:
         rows += [BenchmarkRow(OURS, *pair) for pair in routing_cost(course.samples, count).items()]
     kept = ("routing_accuracy", "routing_accuracy_window16", "adaptor_bytes_mean")
     return rows, {name: means[name] for name in kept}
+
+
+def heads_marks(course: DomainOrder, seed: int) -> Marks:
+    """Return accuracy and forgetting of the heads alone, with unknown domains at test time."""
+    return marks(_tables(course, seed, {})[0], course.orders, ordered=False)
+
+
+def grown_marks(course: DomainOrder, seed: int) -> Marks:
+    """Return accuracy and forgetting with adaptors that are grown once, after all domains."""
+    grown = {name: result.record for name, result in grow_all(course.samples, seed).items()}
+    records = {name: record for name, record in grown.items() if record is not None}
+    return marks(_tables(course, seed, records)[0], course.orders, ordered=False)
 
 
 def _tables(
@@ -184,6 +202,12 @@ def gradual(
         }
         found.append(marks(table, course.orders, ordered=True))
     yield from rows_of(f"{name} ({way})", found)
+
+
+def _peer_rows(
+    measure: PeerMeasurement, course: DomainOrder, given: dict[str, ContinualView], name: str
+) -> list[BenchmarkRow]:
+    return list(measure(course, given, name))
 
 
 def own_figures(rows: list[BenchmarkRow]) -> dict[str, float]:

@@ -40,6 +40,7 @@ from edge.core import (
     StoreGeometry,
     Tick,
 )
+from edge.sim import Backend, run_parallel
 
 FILES = ("pacs_efficientnet_lite0.npz", "pacs_efficientnet_lite0_stages.npz")
 DOMAINS = 4
@@ -104,7 +105,11 @@ class StreamRun:
 
 
 def run_streams(
-    data: Path, seeds: Sequence[int] = (0, 1, 2), orders: Sequence[Order] = ()
+    data: Path,
+    seeds: Sequence[int] = (0, 1, 2),
+    orders: Sequence[Order] = (),
+    *,
+    backend: Backend = "loky",
 ) -> dict[str, float]:
     """Run all 24 orders (or the given ones) with each seed and return the mean figures.
 
@@ -113,7 +118,9 @@ def run_streams(
     """
     pacs = load_pacs(data)
     chosen = tuple(orders) or tuple(permutations(range(DOMAINS)))
-    stays = [run_stream(pacs, order, seed) for order in chosen for seed in seeds]
+    calls = [(pacs, order, seed) for order in chosen for seed in seeds]
+    done = dict(run_parallel(run_stream, calls, 1, backend))
+    stays = [done[place] for place in range(len(calls))]
     return summarise(stays) | {"told_all_labels_accuracy": labelled_accuracy(pacs)}
 
 

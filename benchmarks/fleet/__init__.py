@@ -1,1 +1,1 @@
-"""Fleets: thousands of devices summed exactly, an aggregator's memory, hostile members."""
+"""Fleets: thousands of devices summed exactly, hostile members, and training over devices."""

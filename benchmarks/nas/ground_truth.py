@@ -8,9 +8,11 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,22 +22,40 @@ from torch import Tensor
 import nas
 from edge import growth
 from edge.core import FactBatch, GrowthJob, adaptors, select_rows
-from edge.core.adaptors import build_transform, solve_adaptor, standardise, transform_shapes
-from edge.growth import score_blueprint, split_holdout, torch_activate, torch_transform
+from edge.core.adaptors import (
+    HoldoutScores,
+    build_transform,
+    solve_adaptor,
+    standardise,
+    transform_shapes,
+)
+from edge.growth import (
+    choose_candidate,
+    score_blueprint,
+    split_holdout,
+    torch_activate,
+    torch_transform,
+)
 
 from .tasks import SearchTask, list_space
 
+Kept = TypeVar("Kept", np.float64, np.bool_)
 SEED = 0
 """Of splits and training.  Any would do."""
+UNTRAINED = ("centre", "factor", "penalty", "K")
+"""Arrays that no gradient reaches: the scaling, a kernel's penalty, the keys of a pool."""
+PLACES = ("row", "column")
+"""Arrays of whole numbers: where the entries of a sparse delta are."""
 WIDTH_MAX = 4_096
 """At least as many random directions as any candidate uses."""
 
 
-def find_truth(task: SearchTask, folder: Path) -> NDArray[np.float64]:
-    """Return the held-out accuracy of every blueprint of `list_space`."""
+def find_truth(task: SearchTask, folder: Path) -> NDArray[np.bool_]:
+    """Return whether each blueprint of `list_space` answers each held-out fact correctly: bool
+    [blueprints, held]."""
     space = list_space(len(task.spans))
 
-    def train_all() -> NDArray[np.float64]:
+    def train_all() -> NDArray[np.bool_]:
         return np.array([measure(one, task) for one in space])
 
     return _cached(folder / f"nas-{task.name}-{_key(task, space)}.npy", train_all)
@@ -55,7 +75,8 @@ def run_halving(task: SearchTask, folder: Path) -> tuple[int, float]:
         features, sought = task.own.features[judging], np.array(task.own.labels)[judging]
 
         def train(blueprint: nas.Blueprint, facts: int) -> float:
-            return grade(blueprint, task, _some(task.own, lessons[:facts]), features, sought)
+            own = _some(task.own, lessons[:facts])
+            return float(grade(blueprint, task, own, features, sought).mean())
 
         started = time.process_time()
         found = nas.successive_halving(space, train, len(lessons), max(1, len(lessons) // 4))
@@ -66,8 +87,8 @@ def run_halving(task: SearchTask, folder: Path) -> tuple[int, float]:
     return int(place), float(seconds)
 
 
-def measure(blueprint: nas.Blueprint, task: SearchTask) -> float:
-    """Train a blueprint on the domain's facts, and score it on held-out facts: 0 to 1."""
+def measure(blueprint: nas.Blueprint, task: SearchTask) -> NDArray[np.bool_]:
+    """Train a blueprint on the domain's facts; return which held-out facts it answers correctly."""
     return grade(blueprint, task, task.own, task.held, task.sought)
 
 
@@ -77,20 +98,37 @@ def grade(
     own: FactBatch,
     features: NDArray[np.uint8],
     sought: NDArray[np.str_],
-) -> float:
-    """Train a blueprint on facts of the domain, and score it on others: 0 to 1."""
+) -> NDArray[np.bool_]:
+    """Train a blueprint on facts of the domain; return which of other facts it answers
+    correctly."""
     arrays = growth.train_adaptor(blueprint, own, task.others, task.spans, SEED)
     standard = standardise(own, task.others, task.spans)
     fitted = solve_adaptor(
         build_transform((blueprint, arrays), task.spans), own, task.others, standard
     )
     answers = np.array(fitted.labels)[fitted.answer(features).argmax(axis=1)]
-    return float((answers == sought).mean())
+    return np.asarray(answers == sought)
 
 
-def run_fits(task: SearchTask, few: Sequence[nas.Blueprint]) -> tuple[NDArray[np.float64], float]:
-    """Cross-fit blueprints on the domain's facts as growth does; returns the loss of each and the
-    CPU seconds."""
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedList:
+    """Held-out results of blueprints of a short list, as growth fits them; CPU seconds."""
+
+    held_out: tuple[HoldoutScores, ...]
+    seconds: float
+
+    @property
+    def accuracies(self) -> list[float]:
+        """The accuracy of each."""
+        return [one.accuracy for one in self.held_out]
+
+    def choose(self, count: int) -> int:
+        """Return the place of the one that growth chooses of the first ones."""
+        return choose_candidate(self.held_out[:count])
+
+
+def run_fits(task: SearchTask, few: Sequence[nas.Blueprint]) -> FittedList:
+    """Cross-fit blueprints on the domain's facts as growth does."""
     open_budget = nas.AdaptorBudget(1 << 40, 1 << 40, 1e9)
     job = GrowthJob(
         id="fits",
@@ -104,9 +142,8 @@ def run_fits(task: SearchTask, few: Sequence[nas.Blueprint]) -> tuple[NDArray[np
     )
     started = time.process_time()
     parts = split_holdout(job.own, job.others)
-    scored = [score_blueprint(one, growth.train_adaptor, job, parts) for one in few]
-    losses = np.array([one.held_out.loss.mean() for one in scored])
-    return losses, time.process_time() - started
+    scored = [score_blueprint(one, growth.train_adaptor, job, parts).held_out for one in few]
+    return FittedList(tuple(scored), time.process_time() - started)
 
 
 def build_network(blueprint: nas.Blueprint, sizes: tuple[int, ...], seed: int) -> nas.ProxyNetwork:
@@ -122,10 +159,14 @@ def build_network(blueprint: nas.Blueprint, sizes: tuple[int, ...], seed: int) -
     )
     spans = tuple(pairwise(ends))
     random = np.random.default_rng(seed)
-    parameters = {}
+    parameters, fixed = {}, {"factor": torch.ones(sum(sizes))}
     for name, shape in sorted(transform_shapes(whole, spans).items()):
-        if name not in {"centre", "factor", "penalty"}:
-            drawn = random.standard_normal(shape) / np.sqrt(shape[0])
+        drawn = random.standard_normal(shape) / np.sqrt(shape[0])
+        if name in PLACES:
+            fixed[name] = torch.from_numpy(random.integers(0, sum(sizes), shape))
+        elif name in UNTRAINED:
+            fixed.setdefault(name, torch.from_numpy(drawn.astype(np.float32)))
+        else:
             parameters[name] = torch.from_numpy(drawn.astype(np.float32)).requires_grad_()
 
     def forward(given: dict[str, Tensor], rows: Tensor) -> Tensor:
@@ -137,7 +178,7 @@ def build_network(blueprint: nas.Blueprint, sizes: tuple[int, ...], seed: int) -
         if blueprint.kind == "kernel":
             drawn = _directions(sum(sizes), seed)[:, : blueprint.width].to(rows.dtype)
             return torch.cos(rows @ drawn + torch.arange(blueprint.width) % 4 * (torch.pi / 2))
-        return torch_transform(whole, given, sizes, rows)
+        return torch_transform(whole, {**fixed, **given}, sizes, rows)
 
     return nas.ProxyNetwork(parameters, forward)
 
@@ -150,10 +191,10 @@ def _directions(read: int, seed: int) -> Tensor:
     return torch.from_numpy(random.standard_normal((read, WIDTH_MAX), np.float32) / read**0.5)
 
 
-def _cached(path: Path, make: Callable[[], NDArray[np.float64]]) -> NDArray[np.float64]:
+def _cached(path: Path, make: Callable[[], NDArray[Kept]]) -> NDArray[Kept]:
     """Read numbers from a file, or compute and write them atomically."""
     if path.is_file():
-        found: NDArray[np.float64] = np.load(path, allow_pickle=False)
+        found: NDArray[Kept] = np.load(path, allow_pickle=False)
         return found
     made = make()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -181,7 +222,8 @@ def _sources() -> list[Path]:
     """Return the source files that determine the result of training."""
     trained, served = (Path(str(door.__file__)).parent for door in (growth, adaptors))
     return [
-        trained / "adaptor_training.py",
-        trained / "torch_adaptors.py",
+        *(trained / f"{name}.py" for name in ("adaptor_training", "torch_adaptors")),
+        *(trained / f"{name}.py" for name in ("training_set", "training_steps", "schedules")),
+        *sorted((trained / "recipes").glob("*.py")),
         *sorted(served.glob("*.py")),
     ]

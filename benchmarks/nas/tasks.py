@@ -5,6 +5,7 @@ At most 210 facts of the domain are for training; the rest, 1,500 at most, is he
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def list_space(taps: int) -> list[nas.Blueprint]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _TapSet:
+class TapSet:
     """Rows with all taps, quantised, with label and domain numbers."""
 
     name: str
@@ -77,31 +78,44 @@ class _TapSet:
     domain: NDArray[np.int64]
 
 
-def load_tasks(data: Path | None) -> tuple[list[SearchTask], list[str]]:
-    """Load all available tasks, and a note for each missing one."""
+def load_tasks(data: Path | None, draw: int = 0) -> tuple[list[SearchTask], list[str]]:
+    """Load all available tasks, and a note for each missing one.  draw: which of many random
+    choices of facts."""
     tasks, notes = [], []
     if data is not None and all((data / name).is_file() for name in PACS):
         pacs = _pacs(data)
-        tasks += [_task(pacs, new, count) for new, count in PACS_LABELS]
+        tasks += [_task(pacs, (new, count), draw) for new, count in PACS_LABELS]
     else:
         notes.append(f"skipped PACS: needs --data with {' and '.join(PACS)}")
     if data is not None and (data / CIFAR).is_file():
         cifar = _cifar(data)
-        tasks += [_task(cifar, 0, count) for count in CIFAR_LABELS]
+        tasks += [_task(cifar, (0, count), draw) for count in CIFAR_LABELS]
     else:
         notes.append(f"skipped CIFAR: needs --data with {CIFAR}")
     digits = _digits()
-    tasks += [_task(digits, new, count) for new, count in DIGITS_LABELS]
+    tasks += [_task(digits, (new, count), draw) for new, count in DIGITS_LABELS]
     return tasks, notes
 
 
-def _pacs(data: Path) -> _TapSet:
+def load_tap_sets(data: Path | None) -> list[TapSet]:
+    """Load PACS and CIFAR, each if its files are there."""
+    found = []
+    if data is not None and all((data / name).is_file() for name in PACS):
+        found.append(_pacs(data))
+    if data is not None and (data / CIFAR).is_file():
+        found.append(_cifar(data))
+    return found
+
+
+@cache
+def _pacs(data: Path) -> TapSet:
     final, stages = (np.load(data / name) for name in PACS)
     taps = [final["features"], *(stages[f"stage{number}"] for number in range(1, 8))]
     return _quantised("pacs", taps, final["label"], final["domain"])
 
 
-def _cifar(data: Path) -> _TapSet:
+@cache
+def _cifar(data: Path) -> TapSet:
     """One tap and no other domains."""
     held = np.load(data / CIFAR)
     return _quantised("cifar", [held["features"]], held["label"], np.zeros(len(held["label"])))
@@ -109,15 +123,16 @@ def _cifar(data: Path) -> _TapSet:
 
 def _quantised(
     name: str, taps: list[NDArray[np.floating]], label: object, domain: object
-) -> _TapSet:
+) -> TapSet:
     edges = np.cumsum([0, *(tap.shape[1] for tap in taps)]).tolist()
     spans = tuple(pairwise(edges))
     values = np.concatenate(taps, axis=1).astype(np.float32)
     frozen = encoder.freeze_quantiser(values[::10], tuple(slice(*span) for span in spans))
-    return _TapSet(name, spans, frozen.quantise(values), _whole(label), _whole(domain))
+    return TapSet(name, spans, frozen.quantise(values), _whole(label), _whole(domain))
 
 
-def _digits() -> _TapSet:
+@cache
+def _digits() -> TapSet:
     """MNIST (shipped) and optdigits (scikit-learn) through the shipped encoder, all taps."""
     parts = list(_encoded())
     features = np.concatenate([rows for rows, _ in parts])
@@ -126,7 +141,7 @@ def _digits() -> _TapSet:
     with encoder.open_model("efficientnet_lite0") as model:
         widths = [tap.width for tap in model.card.taps]
     spans = tuple(pairwise(np.cumsum([0, *widths]).tolist()))
-    return _TapSet("digits", spans, features, label, domain)
+    return TapSet("digits", spans, features, label, domain)
 
 
 def _encoded() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
@@ -137,9 +152,11 @@ def _encoded() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
             yield np.stack([model.encode(image).values for image in some.images]), some.labels
 
 
-def _task(source: _TapSet, new: int, count: int) -> SearchTask:
-    """Draw `count` labels per class of the new domain, with a fixed seed."""
-    order = np.random.default_rng(count).permutation(len(source.label))
+def _task(source: TapSet, wanted: tuple[int, int], draw: int) -> SearchTask:
+    """Draw facts with a fixed seed.  wanted: the new domain, and its labels per class."""
+    new, count = wanted
+    seed = [count, draw] if draw else count
+    order = np.random.default_rng(seed).permutation(len(source.label))
     mine = order[source.domain[order] == new]
     label = source.label[mine]
     taught = np.concatenate([mine[label == one][:count] for one in np.unique(label)])
@@ -155,7 +172,7 @@ def _task(source: _TapSet, new: int, count: int) -> SearchTask:
     )
 
 
-def _facts(source: _TapSet, rows: NDArray[np.int64]) -> FactBatch:
+def _facts(source: TapSet, rows: NDArray[np.int64]) -> FactBatch:
     rows = np.sort(rows)
     return untimed_batch(
         tuple(f"{row:05}" for row in rows),

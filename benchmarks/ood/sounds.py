@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import encoder
+from encoder import Card
 
 from .sets import FeatureSet, installed_folder, package_folder, single_tap
 
@@ -41,7 +42,7 @@ RATE_HZ = 16_000
 """The rate of the shipped encoder `log_mel`."""
 
 
-def prompts() -> FeatureSet:
+def prompts(card: Card | None = None) -> FeatureSet:
     """Return spoken prompts of a telephone exchange at 8 kHz: another speaker; the label is the
     folder (digits, letters, phrases)."""
     root = installed_folder(
@@ -53,10 +54,10 @@ def prompts() -> FeatureSet:
             kind = path.parent.name
             label = SPELT.index(kind) + 1 if kind in SPELT else 0
             made.append((read_recording(path), label, domain))
-    return _sound_set("sound_prompts", made, (0, 1, 2, 3))
+    return _sound_set("sound_prompts", made, (0, 1, 2, 3), card)
 
 
-def letters() -> FeatureSet:
+def letters(card: Card | None = None) -> FeatureSet:
     """Return spoken letters and syllables of many languages: another language and speaker."""
     root = installed_folder("/usr/share/klettres", "klettres-data")
     made, domain = [], 0
@@ -67,10 +68,10 @@ def letters() -> FeatureSet:
                 (read_recording(path), int(path.parent.name == "syllab"), domain) for path in paths
             ]
             domain += 1
-    return _sound_set("sound_letters", made, tuple(range(min(4, domain))))
+    return _sound_set("sound_letters", made, tuple(range(min(4, domain))), card)
 
 
-def instruments() -> FeatureSet:
+def instruments(card: Card | None = None) -> FeatureSet:
     """Return samples of instruments: another group of instruments; the label is the kind."""
     root = installed_folder("/usr/share/sonic-pi/samples", "sonic-pi-samples")
     made = []
@@ -80,12 +81,16 @@ def instruments() -> FeatureSet:
                 (read_recording(path), label, domain)
                 for path in sorted(root.glob(f"{kind}_*.flac"))
             ]
-    return _sound_set("sound_instruments", made, (0, 1, 2, 3))
+    return _sound_set("sound_instruments", made, (0, 1, 2, 3), card)
 
 
-def _sound_set(name: str, recordings: Iterable[Recording], sources: tuple[int, ...]) -> FeatureSet:
+def _sound_set(
+    name: str, recordings: Iterable[Recording], sources: tuple[int, ...], chosen: Card | None
+) -> FeatureSet:
+    """Return windows through an encoder, by default `log_mel`; a card without a quantiser leaves it
+    to the set."""
     rows, label, domain, group = [], [], [], []
-    with encoder.open_model("log_mel") as opened:
+    with encoder.open_model(chosen or "log_mel") as opened:
         card = opened.card
         for number, (samples, kind, where) in enumerate(recordings):
             windows = _windows(samples, card)
@@ -95,7 +100,7 @@ def _sound_set(name: str, recordings: Iterable[Recording], sources: tuple[int, .
                 domain += [where] * len(windows)
                 group += [number] * len(windows)
     edges = np.cumsum([0, *(tap.width for tap in card.taps)]).tolist()
-    assert card.quantiser is not None
+    frozen = card.quantiser
     made = single_tap(
         name,
         np.concatenate(rows),
@@ -108,7 +113,7 @@ def _sound_set(name: str, recordings: Iterable[Recording], sources: tuple[int, .
         made,
         slices=tuple(pairwise(edges)),
         group=np.asarray(group, dtype=np.int64),
-        frozen=(card.quantiser.scale, card.quantiser.zero.astype(np.int64)),
+        frozen=None if frozen is None else (frozen.scale, frozen.zero.astype(np.int64)),
     )
 
 

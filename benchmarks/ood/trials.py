@@ -64,8 +64,8 @@ class Judged:
     labels: NDArray[np.int64]
 
 
-def run_trial(known: FeatureSet, task: OodTask) -> OodTrial:
-    """Enrol, score and decide; the same rows for every method."""
+def run_trial(known: FeatureSet, task: OodTask, *, peers: bool = True) -> OodTrial:
+    """Enrol, score and decide; the same rows for every method.  peers: False for ours alone."""
     random = np.random.default_rng([task.seed, task.source])
     enrolled, rest = _split(known, task, random)
     new = {
@@ -76,7 +76,9 @@ def run_trial(known: FeatureSet, task: OodTask) -> OodTrial:
     scores, ours = _ours(known, enrolled, queries)
     _, labels = np.unique(known.label[enrolled], return_inverse=True)
     values = known.values.astype(np.float64)
-    scored = {OURS: scores} | peer_scores(values[enrolled], labels, values[queries], known.slices)
+    scored = {OURS: scores}
+    if peers:
+        scored |= peer_scores(values[enrolled], labels, values[queries], known.slices)
     edges = np.cumsum([0, len(rest), *(len(rows) for rows in new.values())])
     parts = {d: slice(*edges[n : n + 2]) for n, d in enumerate([task.source, *new])}
     trial = OodTrial(name=known.name, task=task, auroc={}, fpr95={})

@@ -6,6 +6,7 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .exchange import export_bundle, import_bundle, read_record, record_bundle, write_record
+    from .fleet_adaptor import FleetAdaptor, export_fleet_adaptor, record_fleet_bundle
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -16,8 +17,18 @@ else:
                 "read_record",
                 "record_bundle",
                 "write_record",
-            )
+            ),
+            "fleet_adaptor": ("FleetAdaptor", "export_fleet_adaptor", "record_fleet_bundle"),
         },
     )
 
-__all__ = ["export_bundle", "import_bundle", "read_record", "record_bundle", "write_record"]
+__all__ = [
+    "FleetAdaptor",
+    "export_bundle",
+    "export_fleet_adaptor",
+    "import_bundle",
+    "read_record",
+    "record_bundle",
+    "record_fleet_bundle",
+    "write_record",
+]

@@ -8,12 +8,11 @@ import msgspec
 from numpy.typing import NDArray
 
 import hdc
-import nas
 
 from ..core import Contribution, EdgeError
 from ..core.adaptors import AdaptorRecord
 from ..signing import Columns, Count, SignedManifest, Text, read_signed, sign_file
-from ..storage import pack_arrays, unpack_arrays
+from ..storage import StoredBlueprint, pack_arrays, stored_form, unpack_arrays
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -32,7 +31,7 @@ class BundleAdaptor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """An adaptor in a bundle, without its arrays."""
 
     domain: Text
-    blueprint: nas.Blueprint
+    blueprint: StoredBlueprint
     own: Count
     seed: Count
     accuracy: float | None
@@ -122,7 +121,7 @@ def manifest_entry(record: AdaptorRecord) -> BundleAdaptor:
     accuracy, incumbent = (record.accuracy, record.incumbent) if known else (None, None)
     return BundleAdaptor(
         domain=record.domain,
-        blueprint=record.blueprint,
+        blueprint=stored_form(record.blueprint),
         own=record.own,
         seed=record.seed,
         accuracy=accuracy,
@@ -137,7 +136,7 @@ def _record(one: BundleAdaptor, arrays: Arrays) -> AdaptorRecord:
     return AdaptorRecord(
         domain=one.domain,
         version=0,
-        blueprint=one.blueprint,
+        blueprint=one.blueprint.blueprint,
         arrays=arrays,
         facts=(),
         own=one.own,

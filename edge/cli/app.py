@@ -17,7 +17,7 @@ from .verbs import bundle as cli_bundle
 from .verbs import change as cli_change
 from .verbs import command as cli_command
 from .verbs import encoder as cli_encoder
-from .verbs import fleet as cli_fleet
+from .verbs import fleet_train as cli_fleet_train
 from .verbs import forecast as cli_forecast
 from .verbs import grow as cli_grow
 from .verbs import run as cli_run
@@ -28,6 +28,7 @@ from .verbs import undo as cli_undo
 from .verbs import watch as cli_watch
 from .verbs import web as cli_web
 from .views import common as views
+from .views import encoders as encoder_views
 from .views import growth as growth_views
 
 
@@ -62,11 +63,14 @@ def init(*, folder: Path, encoder_card: str, vectors: Path | None, as_json: bool
         (None, (), ()) if vectors is None else actions.vector_card_from(vectors)
     )
     path = create_home(folder, card, encoder_card, columns)
+    others = encoder_views.other_encoders(encoder_card) if card is None else {}
     if as_json:
-        views.show_json({"settings": str(path), "skipped": skipped})
+        figures = {name: one._asdict() for name, one in others.items()}
+        views.show_json({"settings": str(path), "skipped": skipped, "encoders": figures})
         return
     views.show_skipped(skipped)
     views.say(f"created {path}; next: auricle learn --home {folder} EXAMPLES")
+    encoder_views.show_other_encoders(others)
 
 
 @click.command
@@ -188,7 +192,7 @@ for verb in (
     cli_command.command,
     cli_command.keygen,
     cli_bundle.bundle,
-    cli_fleet.fleet,
+    cli_fleet_train.fleet,
     inspect,
     cli_grow.adaptors,
     cli_grow.rollback,

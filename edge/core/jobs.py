@@ -16,7 +16,8 @@ class GrowthJob:
     the encoder's taps.  incumbent: the record that serves the domain now, if any; the head alone
     always competes.  reusable: records that serve other domains; one that does as well is reused
     instead of a new one.  blueprint: train this one again, without a search and without a test: a
-    forget has ended the adaptor that it was accepted as.
+    forget has ended the adaptor that it was accepted as.  history: scores of earlier growths to
+    search by (`nas.score_bidirectional`); none by default, since the result then depends on them.
     """
 
     id: str
@@ -30,6 +31,7 @@ class GrowthJob:
     incumbent: AdaptorRecord | None = None
     reusable: tuple[AdaptorRecord, ...] = ()
     blueprint: nas.Blueprint | None = None
+    history: "tuple[nas.TaskScores, ...]" = ()
 
     @property
     def solved(self) -> bool:
@@ -39,9 +41,10 @@ class GrowthJob:
     @property
     def facts(self) -> frozenset[str]:
         """Ids of all facts that have a say in the result: those that the job holds features of, and
-        those that shaped the records in it.  Forgetting one cancels it."""
+        those that shaped the records and the scores in it.  Forgetting one cancels it."""
         records = (r for r in (self.incumbent, *self.reusable) if r is not None)
-        return frozenset((*self.own.ids, *self.others.ids, *(i for r in records for i in r.facts)))
+        shaped = (i for one in (*records, *self.history) for i in one.facts)
+        return frozenset((*self.own.ids, *self.others.ids, *shaped))
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

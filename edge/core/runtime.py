@@ -48,6 +48,7 @@ from .forecasting import SeriesTracker, State
 from .forgetting import RuntimeForgetting, tap_spans
 from .knowledge import (
     NOTHING_PUBLISHED,
+    Changes,
     Contribution,
     DigestRefit,
     GeometryFitter,
@@ -70,6 +71,7 @@ from .session import (
     Assessor,
     BatchPrefetch,
     FeatureModel,
+    FewLabelsRefit,
     KnowledgeSnapshot,
     OpeningRefit,
     SessionState,
@@ -185,10 +187,14 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         """Return a part of the knowledge, or of the adaptation to opened domains, to fit in the
         background; pass it to `prepare` and `accept`."""
         found = super().next_refit()
-        return found if found or self.erasing else self._openings.next_refit()
+        if found or self.erasing:
+            return found
+        return self._openings.next_refit() or self._openings.few.next_refit(self.knowledge)
 
     def prepare(self, refit: Refit) -> bool:
         """Let a refit take what it needs once its facts are read; False if it has to be dropped."""
+        if isinstance(refit, FewLabelsRefit):
+            return refit.prepare(Changes())
         return isinstance(refit, BasisRefit | OpeningRefit) or super().prepare(refit)
 
     def accept(self, refit: Refit, *, solved: bool) -> None:
@@ -199,6 +205,9 @@ class Runtime(RuntimeForgetting, RuntimeViews):
             return
         self._prefetched.clear()
         self._refits_accepted += 1
+        if isinstance(refit, FewLabelsRefit):
+            self._openings.few.accept(refit, solved=solved)
+            return
         if isinstance(refit, BasisRefit | OpeningRefit):
             self._openings.accept(refit, solved=solved)
             return

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 import hdc
 
+from . import limits
 from .config import Config
 from .events import AlarmQuestion
 from .facts import Fact, LabelCandidate, Ledger, Selector
@@ -15,16 +16,21 @@ from .knowledge import Knowledge
 from .learning import Learner
 from .recalibration import CalibrationStatus, ObservedRate
 from .session import (
+    COLUMN_ROWS_MIN,
     AdaptedDomain,
     AdaptedOpenings,
     BufferedObservation,
     Explanation,
     Guess,
+    LabelColumn,
     ServedAnswer,
     SessionState,
     StreamLevels,
     explain,
+    find_columns,
     guess_each,
+    known_answers,
+    unpack_rows,
 )
 
 
@@ -57,8 +63,23 @@ class RuntimeViews:
         if not isinstance(found, Fact):
             adapted = self._openings.guesses(found.domain, features[None], self.knowledge)
         if adapted is None:
+            return self._learned_unlabelled(made, found, features)
+        return replace(made, guess=adapted[0][0], adaptation=adapted[1], draft="")
+
+    def _learned_unlabelled(
+        self,
+        made: Explanation,
+        found: Fact | BufferedObservation | LabelCandidate,
+        features: NDArray[np.uint8],
+    ) -> Explanation:
+        """Return an explanation with the guess of a head that learns from unlabelled observations,
+        where one answers."""
+        if made.known is False or self.config.adaptation == "off":
             return made
-        return replace(made, guess=adapted[0][0], adaptation=adapted[1])
+        learned = self._openings.few.guesses(found.domain, features[None], self.knowledge)
+        if learned is None:
+            return made
+        return replace(made, guess=learned[0][0], unlabelled=learned[1], draft="")
 
     def observation(
         self, observation_id: str
@@ -96,12 +117,38 @@ class RuntimeViews:
             if adapted is not None:
                 for place, guess in zip(at, adapted[0], strict=True):
                     made[place] = replace(made[place], guess=guess)
+                continue
+            learned = self._openings.few.guesses(domain, features[at], self.knowledge)
+            for place, guess in zip(at, learned[0] if learned is not None else (), strict=False):
+                if made[place].known is not False:
+                    made[place] = replace(made[place], guess=guess)
         return codes, made
+
+    def label_columns(self) -> tuple[LabelColumn, ...]:
+        """Return the clusters of the unlabelled observations of every domain that a stream has
+        opened, which one label each names; see `find_columns`.  Cost: some ten milliseconds for a
+        domain of 256 observations."""
+        found: list[LabelColumn] = []
+        for domain in sorted(self._session.novel_domains.names) if self.knowledge.domains else ():
+            rows = self._session.novel_domains.rows(domain)
+            buffered = [key for key in rows if key in self._session.label_buffer]
+            if len(buffered) < COLUMN_ROWS_MIN:
+                continue
+            features = unpack_rows(rows[key] for key in buffered)
+            facts = self._ledger.sample(limits.NOVEL_DOMAIN_OBSERVATIONS_MAX, (domain,))
+            answers = known_answers(domain, features, self.knowledge)
+            found += find_columns(domain, buffered, features, facts, answers)
+        return tuple(found)
 
     @property
     def answers_version(self) -> int:
         """A number that changes with everything that `guesses` follows from."""
-        return self._session.version + self._refits_accepted + self._openings.version
+        return (
+            self._session.version
+            + self._refits_accepted
+            + self._openings.version
+            + self._openings.few.version
+        )
 
     def adapted_domains(self) -> dict[str, AdaptedDomain]:
         """Return how each domain without labels is adapted to, by name."""

@@ -1,20 +1,25 @@
 """Adaptors as ONNX: the same arithmetic as in `edge/core/adaptors`, on levels as float32."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from ..core import EdgeError
-from ..core.adaptors import KINDS, Adaptor, FittedHead, KernelMachine, Transform
+from ..core.adaptors import (
+    LENGTH_MIN,
+    STRENGTH,
+    Adaptor,
+    Evidence,
+    FittedHead,
+    KernelMachine,
+    Transform,
+)
 from ..core.knowledge import PooledDiscriminant
 from .onnx_graph import GraphBuilder
+from .onnx_kinds import ONNX_KINDS
 
 WHOLE_MAX: Final = (1 << 15) - 1
 """See `WHOLE_MAX` in edge/core/adaptors/kernel.py: the answer there is rounded the same way."""
-
-_GELU: Final = float(np.float32(np.sqrt(2 / np.pi)))
 
 
 def add_adaptor(graph: GraphBuilder, adaptor: Adaptor, levels: str, width: int) -> str:
@@ -24,7 +29,9 @@ def add_adaptor(graph: GraphBuilder, adaptor: Adaptor, levels: str, width: int) 
         case FittedHead():
             rows = _transform(graph, adaptor.transform, levels, width)
             product = graph.matmul(rows, graph.hold(adaptor.weights))
-            return graph.add(product, graph.hold(adaptor.bias))
+            drafts = graph.add(product, graph.hold(adaptor.bias))
+            held = adaptor.evidence
+            return drafts if held is None else _revised(graph, held, rows, drafts)
         case KernelMachine():
             return _kernel(graph, adaptor, levels, width)
         case PooledDiscriminant():
@@ -38,87 +45,42 @@ def add_adaptor(graph: GraphBuilder, adaptor: Adaptor, levels: str, width: int) 
     )
 
 
+def _revised(graph: GraphBuilder, held: Evidence, rows: str, drafts: str) -> str:
+    """Return drafts [batch, labels] with the unsure ones revised by the nearest facts."""
+    moved = graph.sub(graph.matmul(rows, graph.hold(held.directions)), graph.hold(held.centre))
+    lengths = graph.op("Sqrt", graph.total(graph.mul(moved, moved), 1, keep=True))
+    unit = graph.op("Div", moved, graph.op("Max", lengths, graph.hold(LENGTH_MIN)))
+    found = graph.matmul(unit, graph.hold(held.facts.T))
+    stops = [*held.starts[1:].tolist(), len(held.facts)]
+    nearest = [
+        graph.reduce(
+            "ReduceMax",
+            graph.columns(found, np.arange(start, stop), len(held.facts)),
+            (1,),
+            keep=True,
+        )
+        for start, stop in zip(held.starts.tolist(), stops, strict=True)
+    ]
+    similar = graph.op("Concat", *nearest, axis=1)
+    most = graph.reduce("ReduceMax", similar, (1,), keep=True)
+    added = graph.mul(graph.sub(similar, most), graph.hold(STRENGTH))
+    best = graph.reduce("ReduceMax", drafts, (1,), keep=True)
+    # Every draft but the best; two equal ones have a lead of 0 in either case.
+    others = graph.op("Where", graph.op("Equal", drafts, best), graph.hold(-np.inf), drafts)
+    second = graph.reduce("ReduceMax", others, (1,), keep=True)
+    equal = graph.cast(graph.op("Equal", drafts, best), "float32")
+    single = graph.op("Equal", graph.total(equal, 1, keep=True), graph.hold(1.0))
+    lead = graph.op("Where", single, graph.sub(best, second), graph.hold(0.0))
+    unsure = graph.op("Less", lead, graph.hold(held.lead))
+    return graph.op("Where", unsure, graph.add(drafts, added), drafts)
+
+
 def _transform(graph: GraphBuilder, transform: Transform, levels: str, width: int) -> str:
     """Return kind((root(levels) - centre) * factor), float32 [batch, out]."""
     chosen = graph.columns(levels, transform.columns, width)
     rows = graph.sub(graph.op("Sqrt", chosen), graph.hold(transform.arrays["centre"]))
     rows = graph.mul(rows, graph.hold(transform.arrays["factor"]))
-    return _KINDS[transform.blueprint.kind](graph, transform, rows)
-
-
-def _same(_graph: GraphBuilder, _transform: Transform, rows: str) -> str:
-    return rows
-
-
-def _linear(graph: GraphBuilder, transform: Transform, rows: str) -> str:
-    return graph.matmul(rows, graph.hold(transform.arrays["W"]))
-
-
-def _low_rank(graph: GraphBuilder, transform: Transform, rows: str) -> str:
-    for layer in range(transform.blueprint.depth):
-        inner = graph.matmul(rows, graph.hold(transform.arrays[f"U{layer}"]))
-        active = _activate(graph, transform.blueprint.activation, inner)
-        rows = graph.add(rows, graph.matmul(active, graph.hold(transform.arrays[f"V{layer}"])))
-    return rows
-
-
-def _bottleneck(graph: GraphBuilder, transform: Transform, rows: str) -> str:
-    for layer in range(transform.blueprint.depth + 1):
-        inner = graph.matmul(rows, graph.hold(transform.arrays[f"W{layer}"]))
-        rows = _activate(graph, transform.blueprint.activation, inner)
-    return rows
-
-
-def _fusion(graph: GraphBuilder, transform: Transform, rows: str) -> str:
-    arrays, sizes = transform.arrays, transform.sizes
-    if transform.blueprint.rank:
-        inner = graph.op("Relu", graph.matmul(rows, graph.hold(arrays["G"])))
-        gates = graph.op("Softmax", graph.matmul(inner, graph.hold(arrays["F"])), axis=-1)
-    else:
-        gates = graph.op("Softmax", graph.hold(arrays["g"][None]), axis=-1)
-    fused, at = "", 0
-    for tap, size in enumerate(sizes):
-        part = graph.columns(rows, np.arange(at, at + size), sum(sizes))
-        made = graph.matmul(part, graph.hold(arrays[f"W{tap}"]))
-        gate = graph.op("Gather", gates, graph.hold([tap], "int64"), axis=1)
-        made = graph.mul(gate, made)
-        fused = graph.add(fused, made) if fused else made
-        at += size
-    return _activate(graph, transform.blueprint.activation, fused)
-
-
-def _random(graph: GraphBuilder, transform: Transform, rows: str) -> str:
-    """Random features are one matrix, which their code gives for the columns of the identity."""
-    size = sum(transform.sizes)
-    kind, plain = KINDS["random"], replace(transform.blueprint, activation="none")
-    matrix = kind.apply(plain, {}, transform.sizes, np.eye(size, dtype=np.float32))
-    mixed = graph.matmul(rows, graph.hold(matrix))
-    return _activate(graph, transform.blueprint.activation, mixed)
-
-
-_KINDS: Final[Mapping[str, Callable[[GraphBuilder, Transform, str], str]]] = {
-    "none": _same,
-    "linear": _linear,
-    "lowrank": _low_rank,
-    "sliced": _low_rank,
-    "bottleneck": _bottleneck,
-    "fusion": _fusion,
-    "random": _random,
-    "kernel": _same,
-}
-
-
-def _activate(graph: GraphBuilder, name: str, value: str) -> str:
-    if name == "relu":
-        return graph.op("Relu", value)
-    if name == "tanh":
-        return graph.op("Tanh", value)
-    if name == "gelu":
-        cube = graph.mul(graph.mul(graph.mul(graph.hold(0.044715), value), value), value)
-        inner = graph.mul(graph.hold(_GELU), graph.add(value, cube))
-        half = graph.mul(graph.add(graph.op("Tanh", inner), graph.hold(1.0)), graph.hold(0.5))
-        return graph.mul(value, half)
-    return value
+    return ONNX_KINDS[transform.blueprint.kind](graph, transform, rows)
 
 
 def _kernel(graph: GraphBuilder, machine: KernelMachine, levels: str, width: int) -> str:

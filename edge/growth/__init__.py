@@ -11,57 +11,83 @@ if TYPE_CHECKING:
     from . import torch_adaptors
     from .acceptance import (
         ScoredCandidate,
+        choose_candidate,
         score_blueprint,
         score_head,
         screen_candidates,
         split_holdout,
     )
-    from .adaptor_training import train_adaptor
+    from .adaptor_training import train_adaptor, train_by
+    from .federated_gradients import AdaptorRows, forecaster_gradient
     from .forecaster_training import (
         ForecastTrainingSet,
+        initial_network,
         make_training_set,
         predict_network,
         train_forecaster,
         train_network,
     )
     from .growth_job import grow_adaptor
+    from .network_recipes import NETWORK_RECIPES
     from .optimisation import AdamW, deterministic
-    from .search import sketch_task
-    from .torch_adaptors import torch_activate, torch_transform
+    from .recipes.kinds import RECIPES, recipe_applies
+    from .recipes.plain import PlainRecipe
+    from .recipes.recipe import TrainingRecipe
+    from .search import record_scores, sketch_task
+    from .torch_adaptors import torch_transform
+    from .torch_kinds import torch_activate
 else:
     __getattr__ = lazy_names(
         __name__,
         {
             "acceptance": (
                 "ScoredCandidate",
+                "choose_candidate",
                 "score_blueprint",
                 "score_head",
                 "screen_candidates",
                 "split_holdout",
             ),
-            "adaptor_training": ("train_adaptor",),
+            "adaptor_training": ("train_adaptor", "train_by"),
+            "federated_gradients": ("AdaptorRows", "forecaster_gradient"),
             "forecaster_training": (
                 "ForecastTrainingSet",
+                "initial_network",
                 "make_training_set",
                 "predict_network",
                 "train_forecaster",
                 "train_network",
             ),
             "growth_job": ("grow_adaptor",),
+            "network_recipes": ("NETWORK_RECIPES",),
             "optimisation": ("AdamW", "deterministic"),
-            "search": ("sketch_task",),
-            "torch_adaptors": ("torch_activate", "torch_transform"),
+            "recipes.kinds": ("RECIPES", "recipe_applies"),
+            "recipes.plain": ("PlainRecipe",),
+            "recipes.recipe": ("TrainingRecipe",),
+            "search": ("record_scores", "sketch_task"),
+            "torch_adaptors": ("torch_transform",),
+            "torch_kinds": ("torch_activate",),
         },
     )
 
 __all__ = [
+    "NETWORK_RECIPES",
+    "RECIPES",
     "AdamW",
+    "AdaptorRows",
     "ForecastTrainingSet",
+    "PlainRecipe",
     "ScoredCandidate",
+    "TrainingRecipe",
+    "choose_candidate",
     "deterministic",
+    "forecaster_gradient",
     "grow_adaptor",
+    "initial_network",
     "make_training_set",
     "predict_network",
+    "recipe_applies",
+    "record_scores",
     "score_blueprint",
     "score_head",
     "screen_candidates",
@@ -71,6 +97,7 @@ __all__ = [
     "torch_adaptors",
     "torch_transform",
     "train_adaptor",
+    "train_by",
     "train_forecaster",
     "train_network",
 ]

@@ -7,6 +7,7 @@ the inputs, sample by sample, so that training and serving cannot differ.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +22,7 @@ from ..core.forecasting import (
     ForecasterTrainingResult,
     JumpCorrectedHistory,
 )
+from .network_recipes import NETWORK_RECIPES, NetworkRecipe
 from .optimisation import deterministic
 
 HELD_OUT: Final = 0.2
@@ -69,8 +71,14 @@ def train_forecaster(job: ForecasterTrainingJob) -> ForecasterTrainingResult:
     """Train on the first four fifths of a recording and evaluate on the rest.
 
     The network is returned only if its mean error over all horizons is below that of the initial
-    one.  Bit-equal on one machine for the same job.  Cost: about 20 ms a round.
+    one.  Bit-equal on one machine for the same job.  Raises ValueError for an unknown recipe.
+    Cost: about 20 ms a round.
     """
+    if job.recipe not in NETWORK_RECIPES:
+        raise ValueError(
+            f"training a network: expected a recipe of {', '.join(NETWORK_RECIPES)}, "
+            f"found {job.recipe!r}"
+        )
     whole = make_training_set(job.values, job.elapsed_s, job.period or None)
     cut = int(len(job.values) * (1 - HELD_OUT))
     first = ForecastTrainingSet(whole.inputs[:cut], whole.ratios[:cut], whole.targets[:cut])
@@ -78,7 +86,10 @@ def train_forecaster(job: ForecasterTrainingJob) -> ForecasterTrainingResult:
         return ForecasterTrainingResult(
             {}, "nothing in the recording moves for long enough to learn from"
         )
-    made = train_network(job.kind, [first], [1.0], job.rounds, job.seed, start=job.start)
+    recipe = NETWORK_RECIPES[job.recipe]
+    made = train_network(
+        job.kind, [first], [1.0], job.rounds, job.seed, start=job.start, recipe=recipe
+    )
     own, start = (_relative_errors(job.kind, arrays, whole, cut) for arrays in (made, job.start))
     if not sum(own) < sum(start):
         return ForecasterTrainingResult(
@@ -133,31 +144,48 @@ def train_network(
     seed: int,
     *,
     start: Mapping[str, NDArray[Any]] | None = None,
+    recipe: NetworkRecipe = NETWORK_RECIPES["plain"],
 ) -> dict[str, Floats]:
     """Train a network; return its arrays, with the names of `cells` and `readout.*`.
 
     kind: "cfc" or "gru".  shares: relative frequency of windows from each stream; every stream must
     be longer than WINDOW.  steps: of AdamW with a cosine schedule, on the Huber loss (Huber 1964).
-    start: initial arrays, trained at a quarter of the rate; random ones by default.  Bit-equal on
-    one machine for the same arguments.  Cost: about 20 ms a step.
+    start: initial arrays, trained at a quarter of the rate; random ones by default.  recipe: other
+    schedules, and windows in order of time.  Bit-equal on one machine for the same arguments.
+    Cost: about 20 ms a step.
     """
     random = np.random.default_rng(seed)
-    first = _start(kind, random) if start is None else start
+    # Sorted: gradients are clipped by a sum over all arrays, which a file may hold in any order.
+    first = _start(kind, random) if start is None else dict(sorted(start.items()))
     parameters = {name: torch.from_numpy(a.astype(np.float32)) for name, a in first.items()}
     leaves = [value.requires_grad_() for value in parameters.values()]
     rate = RATE if start is None else RATE / 4
     optimiser = torch.optim.AdamW(leaves, lr=rate, weight_decay=1e-4)
-    rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    rates = _schedule(optimiser, recipe, steps)
     chances = np.asarray(shares, np.float64) / np.sum(shares)
     with deterministic():
-        for _ in range(steps):
+        for step in range(steps):
             optimiser.zero_grad()
-            loss = _loss(RUNS[kind], parameters, _draw(corpus, chances, random))
-            torch.autograd.backward(loss)
+            ranges = partial(recipe.window_range, step=step, steps=steps)
+            batch = _draw(corpus, chances, random, ranges)
+            torch.autograd.backward(_loss(RUNS[kind], parameters, batch))
+            for name, value in parameters.items():
+                # The optimiser skips a parameter without a gradient.
+                value.grad = None if recipe.frozen(name, step, steps) else value.grad
             torch.nn.utils.clip_grad_norm_(leaves, GRADIENT_MAX, error_if_nonfinite=True)
             optimiser.step()
             rates.step()
     return {name: value.detach().numpy().copy() for name, value in parameters.items()}
+
+
+def _schedule(
+    optimiser: torch.optim.Optimizer, recipe: NetworkRecipe, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    rates = recipe.rates(steps)
+    if rates is None:
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    # The scheduler asks for the rate after the last step, too.
+    return torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: (*rates, rates[-1])[step])
 
 
 def predict_network(
@@ -170,6 +198,22 @@ def predict_network(
     with torch.no_grad():
         made = RUNS[kind](weights, torch.from_numpy(stream.inputs), torch.from_numpy(ratios))
     return np.asarray(made.numpy())
+
+
+def initial_network(kind: str, seed: int) -> dict[str, Floats]:
+    """Return the random arrays that a training starts from.  kind: "cfc" or "gru"."""
+    return _start(kind, np.random.default_rng(seed))
+
+
+def network_loss(
+    kind: str,
+    weights: Weights,
+    corpus: Sequence[ForecastTrainingSet],
+    random: np.random.Generator,
+) -> Tensor:
+    """Return the Huber loss of a network on a batch of random windows, streams by their length."""
+    lengths = np.array([len(one.inputs) for one in corpus], np.float64)
+    return _loss(RUNS[kind], weights, _draw(corpus, lengths / lengths.sum(), random))
 
 
 def _relative_errors(
@@ -204,7 +248,10 @@ def _start(kind: str, random: np.random.Generator) -> dict[str, Floats]:
 
 
 def _draw(
-    corpus: Sequence[ForecastTrainingSet], chances: NDArray[np.float64], random: np.random.Generator
+    corpus: Sequence[ForecastTrainingSet],
+    chances: NDArray[np.float64],
+    random: np.random.Generator,
+    window_range: Callable[..., tuple[int, int]],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draw windows of random streams, channels and starts: inputs [window, batch, features], ratios
     [window, batch], targets [window, batch, horizons]."""
@@ -213,7 +260,7 @@ def _draw(
     targets = np.empty((WINDOW, BATCH, len(SEASON_STEPS)), np.float32)
     for row, number in enumerate(random.choice(len(corpus), BATCH, p=chances)):
         one = corpus[number]
-        start = random.integers(len(one.inputs) - WINDOW)
+        start = random.integers(*window_range(len(one.inputs) - WINDOW, random=random))
         channel = random.integers(one.inputs.shape[1])
         part = slice(start, start + WINDOW)
         inputs[:, row] = one.inputs[part, channel]

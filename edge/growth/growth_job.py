@@ -19,6 +19,7 @@ from ..core.adaptors import AdaptorRecord, fit_adaptor, is_better
 from .acceptance import (
     HoldoutSplit,
     ScoredCandidate,
+    choose_candidate,
     contradicted_labels,
     score_blueprint,
     score_default,
@@ -41,8 +42,8 @@ HELD_MIN: Final = 8
 measured."""
 
 REUSE_EVIDENCE: Final = 1.64
-"""Standard errors by which the best candidate's loss must be below that of another domain's adaptor
-to be trained instead: the usual one-sided 5 %."""
+"""Standard errors by which the best candidate must be better than another domain's adaptor to be
+trained instead: the usual one-sided 5 %."""
 
 NAMED: Final = 10
 """Facts listed as worth checking: as many as fit a few lines."""
@@ -61,9 +62,9 @@ def grow_adaptor(job: GrowthJob, device: nas.DeviceSpeed | None = None) -> Growt
     """Search, train and test an adaptor for a domain; the same job and device give the same result.
 
     Every fact of the domain is held out once (cross-validation over folds by id hash within each
-    label).  The best candidate is accepted only if selecting the best, on other facts than it is
-    evaluated on, predicts more held-out facts correctly than the incumbent with a loss smaller by
-    more than a standard error.
+    label).  The chosen candidate is accepted only if choosing one, on other facts than it is
+    evaluated on, is expected to answer more held-out facts correctly than the incumbent, by more
+    than a standard error (`edge.core.adaptors.is_better`).
     device: speed of the serving device, for the latency budget; measured here by default.  Bad
     facts raise nothing: a single label, too few facts, contradicting labels and a budget too small
     for any blueprint give a result with a reason.  A job that names a blueprint only trains that
@@ -143,7 +144,7 @@ def _decide(
     result = _result(job, trace, "")
     result = replace(result, accuracy=best.accuracy, incumbent=serving.accuracy)
     change = f"{best.blueprint.kind}: {serving.accuracy:.1%} to {best.accuracy:.1%} held out"
-    if not significant or best.accuracy <= serving.accuracy:
+    if not significant:
         return replace(result, reason=f"{change}, no more than chance explains")
     record = _record(job, parts, best, serving)
     if not _stays_finite(record, job):
@@ -154,14 +155,14 @@ def _decide(
 def _choose(scored: list[ScoredCandidate], serving: ScoredCandidate) -> ScoredCandidate:
     """Return the best candidate, or a record of another domain that does as well without
     training."""
-    best = min(scored, key=lambda one: float(one.held_out.loss.sum()))
+    best = scored[choose_candidate([one.held_out for one in scored])]
     reusable = [
         one
         for one in scored
         if one.record and not is_better(best.held_out, one.held_out, REUSE_EVIDENCE)
     ]
     reusable = [one for one in reusable if is_better(one.held_out, serving.held_out)]
-    return min(reusable, key=lambda one: float(one.held_out.loss.sum()), default=best)
+    return max(reusable, key=lambda one: one.held_out.expected, default=best)
 
 
 def _record(

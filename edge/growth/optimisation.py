@@ -43,14 +43,15 @@ class AdamW:
         self._steps = 0
 
     @torch.no_grad()
-    def step(self, gradients: Sequence[Tensor]) -> None:
-        """Take one step with the gradients, one per leaf."""
+    def step(self, gradients: Sequence[Tensor], scale: float = 1.0) -> None:
+        """Take one step with the gradients, one per leaf.  scale: of the learning rate."""
         self._steps += 1
-        size = self._rate / (1 - BETA_1**self._steps)
+        rate = self._rate * scale
+        size = rate / (1 - BETA_1**self._steps)
         root = (1 - BETA_2**self._steps) ** 0.5
         rows = zip(self._leaves, self._means, self._squares, gradients, strict=True)
         for leaf, mean, square, gradient in rows:
-            leaf.mul_(1 - self._rate * self._decay)
+            leaf.mul_(1 - rate * self._decay)
             mean.lerp_(gradient, 1 - BETA_1)
             square.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)
             leaf.addcdiv_(mean, (square.sqrt() / root).add_(EPSILON), value=-size)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import nas
 
-from ..core import Adaptor, FactBatch, GrowthJob
+from ..core import Adaptor, FactBatch, GrowthJob, GrowthResult
 from ..core.adaptors import (
     LEVELS,
     SOLVED_KINDS,
@@ -24,8 +24,8 @@ from ..core.adaptors import (
 )
 
 CANDIDATES: Final = 6
-"""Blueprints on the shortlist: three, six and twelve lose 1.3, 1.1 and 1.1 points to the best of
-the space (docs/decisions/0012)."""
+"""Blueprints on the shortlist: docs/decisions/0012 and 0022 have the points that three, six and
+twelve lose to the best of the space."""
 TIMINGS: Final = 5
 """Repetitions of a timing, of which the fastest counts.  Chosen by hand; effect not measured."""
 SUPPORT_FACTS: Final = 512
@@ -55,11 +55,40 @@ def propose_blueprints(
     found = nas.search(sketch_task(own, job.others, job.spans), job.budget, device, job.seed)
     if isinstance(found, nas.NoFit):
         return found
+    if job.history:
+        found = _by_history(found, job)
     scores = dict(zip(found.ranking, found.scores, strict=True))
     chosen = _chosen(found, len(own), job.spans)
     fitting = f"{len(found.ranking)} of {found.considered} blueprints fit the budget"
     lines = (fitting, *(f"{one}: score {scores[one]:.4g}" for one in chosen))
-    return SearchProposal(chosen, tuple(scores[one] for one in chosen), lines)
+    trained = tuple(map(nas.with_measured_recipe, chosen))
+    return SearchProposal(trained, tuple(scores[one] for one in chosen), lines)
+
+
+def record_scores(job: GrowthJob, result: GrowthResult) -> nas.TaskScores:
+    """Return the scores of a growth, as a later job's `history` takes them.
+
+    A home keeps none: they derive from facts, so they would have to go with them, and no choice by
+    them was better than without (docs/decisions/0022).
+    """
+    blueprints, proxies, accuracies = zip(*result.candidates, strict=True)
+    return nas.TaskScores(
+        blueprints=blueprints,
+        taps=len(job.spans),
+        proxies=proxies,
+        accuracies=accuracies,
+        facts=tuple(sorted(job.facts)),
+    )
+
+
+def _by_history(found: nas.SearchChoice, job: GrowthJob) -> nas.SearchChoice:
+    """Order a ranking by bidirectional learning from the scores of earlier growths."""
+    scores = nas.score_bidirectional(
+        found.ranking, len(job.spans), np.array(found.scores), job.history
+    )
+    order = np.argsort(-scores, kind="stable").tolist()
+    ranking = tuple(found.ranking[place] for place in order)
+    return nas.SearchChoice(ranking, tuple(scores[order].tolist()), found.considered)
 
 
 def _chosen(found: nas.SearchChoice, facts: int, spans: Spans) -> tuple[nas.Blueprint, ...]:

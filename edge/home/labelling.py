@@ -27,6 +27,9 @@ RAW_ANSWER_BYTES_MAX: Final = 4 << 20
 LISTED_MAX: Final = 256
 """Observations in the answer to `candidates`, which may go over MQTT: a message of 50 KB."""
 
+COLUMNS_LISTED: Final = 24
+"""Unnamed columns in the answer to `candidates`: 5 KB.  Chosen by hand."""
+
 BINS: Final = 40
 """Bars of the distribution of scores.  Chosen by hand; effect not measured."""
 
@@ -44,14 +47,29 @@ class FlaggedObservation(msgspec.Struct, frozen=True):
     score: float
 
 
+class UnnamedColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """A cluster of unlabelled observations that one label names.  count: of them.  samples: ids of
+    a few, the nearest to the centre first; a label of the first is the name.  nearest: the known
+    label that they are most like, with its mean likelihood, up to 1.  kind: of the encoder."""
+
+    domain: str
+    kind: str
+    count: int
+    samples: tuple[str, ...]
+    nearest: str
+    likelihood: float
+
+
 class WaitingLabels(msgspec.Struct, frozen=True):
     """Observations that wait for a label, the most valuable first; labels and domains in use.
-    alarms: questions about lasting alarms that wait for an answer."""
+    alarms: questions about lasting alarms that wait for an answer.  columns: clusters without a
+    name, those that are least like a known label first."""
 
     flagged: tuple[FlaggedObservation, ...]
     labels: tuple[str, ...]
     domains: tuple[str, ...] = ()
     alarms: tuple[AlarmQuestion, ...] = ()
+    columns: tuple[UnnamedColumn, ...] = ()
 
     @property
     def names(self) -> KnownNames:
@@ -91,6 +109,8 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     the nearest domain is novel; None if too few are held out to set one, or if it depends on the
     stream's recent past.  distribution: of the held-out scores of that domain.  learned: the label,
     if it is labelled.  adaptation: how the guess was adapted to a domain without labels, else None.
+    draft: what the head answered before the nearest facts revised or confirmed it, else empty.
+    unlabelled: observations without a label that the answering head has learned from.
     """
 
     kind: str
@@ -111,6 +131,8 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     stream: str = ""
     learned: str = ""
     adaptation: AppliedAdaptation | None = None
+    draft: str = ""
+    unlabelled: int = 0
 
 
 def waiting_labels(home: Home) -> WaitingLabels:
@@ -126,7 +148,25 @@ def waiting_labels(home: Home) -> WaitingLabels:
     )
     names = KnownNames.of(home.store.concepts())
     alarms = home.runtime.alarm_questions()
-    return WaitingLabels(tuple(flagged), names.labels, names.domains, alarms)
+    return WaitingLabels(tuple(flagged), names.labels, names.domains, alarms, unnamed_columns(home))
+
+
+def unnamed_columns(home: Home) -> tuple[UnnamedColumn, ...]:
+    """Return the clusters of unlabelled observations that a name helps, at most `COLUMNS_LISTED`,
+    those that are least like a known label first."""
+    found = [one for one in home.runtime.label_columns() if one.waits]
+    found.sort(key=lambda one: (one.likelihood, one.domain, one.samples))
+    return tuple(
+        UnnamedColumn(
+            domain=one.domain,
+            kind=home.model.card.kind,
+            count=one.count,
+            samples=one.samples,
+            nearest=one.nearest,
+            likelihood=round(one.likelihood, 3),
+        )
+        for one in found[:COLUMNS_LISTED]
+    )
 
 
 def column_names(home: Home) -> tuple[str, ...]:
@@ -168,6 +208,8 @@ def explain_observation(home: Home, observation_id: str) -> Explained:
         stream=found.stream,
         learned=one.label if isinstance(one, Fact) else "",
         adaptation=found.adaptation,
+        draft=found.draft,
+        unlabelled=found.unlabelled,
     )
 
 

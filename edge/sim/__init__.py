@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     )
     from .simulated_worker import Grower, SimulatedWorker
     from .simulation import SimulationReport, simulate, write_link_report, write_report
-    from .sweep import run_parallel
+    from .sweep import Backend, require_backend, run_parallel
     from .world import World, build_world
 else:
     __getattr__ = lazy_names(
@@ -86,7 +86,7 @@ else:
             ),
             "simulated_worker": ("Grower", "SimulatedWorker"),
             "simulation": ("SimulationReport", "simulate", "write_link_report", "write_report"),
-            "sweep": ("run_parallel",),
+            "sweep": ("Backend", "require_backend", "run_parallel"),
             "world": ("World", "build_world"),
         },
     )
@@ -94,6 +94,7 @@ else:
 __all__ = [
     "DIGITS",
     "SEVERITIES",
+    "Backend",
     "BrokenPromiseError",
     "DecisionStep",
     "DigitSampler",
@@ -137,6 +138,7 @@ __all__ = [
     "no_faults",
     "parse_scenario",
     "render_event_png",
+    "require_backend",
     "run_link_trial",
     "run_parallel",
     "run_scenario",

@@ -16,6 +16,7 @@ import encoder
 from ..core import ConfigError
 from ..extras import install_command
 from .harness import Progress, run_scenario
+from .ray_backend import run_on_ray
 from .recording import RunRecording
 from .replay import Encoded, FeatureCache, encode_timed, payload_key
 from .samples import read_samples
@@ -167,21 +168,18 @@ def _run(job: _Job, progress: Progress | None) -> RunRecording:
 def run_parallel(
     work: Any, tasks: Sequence[tuple[Any, ...]], jobs: int, backend: Backend = "loky"
 ) -> Iterator[tuple[int, Any]]:
-    """Yield (place, result) in order of completion; in this process for one job or task."""
+    """Yield (place, result) in order of completion; in this process for one job or task.  jobs: of
+    this machine; on Ray every free core of the cluster takes a task."""
     if backend == "loky" and (jobs == 1 or len(tasks) <= 1):
         yield from ((place, work(*task)) for place, task in enumerate(tasks))
         return
-    from joblib import Parallel, delayed, effective_n_jobs, parallel_config
+    if backend == "ray":
+        yield from run_on_ray(work, tasks)
+        return
+    from joblib import Parallel, delayed
 
     calls = [delayed(_placed)(work, place, task) for place, task in enumerate(tasks)]
-    if backend == "loky":
-        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
-        return
-    # Ray's joblib backend returns results only together, so tasks run in rounds.
-    with parallel_config(backend="ray"):
-        size = effective_n_jobs(jobs)
-        for at in range(0, len(calls), size):
-            yield from Parallel(n_jobs=jobs)(calls[at : at + size])
+    yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
 
 
 def _placed(work: Any, place: int, task: tuple[Any, ...]) -> tuple[int, Any]:
@@ -197,13 +195,12 @@ def require_backend(backend: str) -> None:
         )
     if backend == "ray":
         try:
-            from ray.util.joblib import register_ray
+            import ray  # noqa: F401 - only whether it is there
         except ImportError as error:
             raise ConfigError(
                 "simulating with the backend ray: ray is not installed",
                 f"install the extra: {install_command('cluster')}",
             ) from error
-        register_ray()
 
 
 def _read_run(job: _Job) -> RunRecording | None:

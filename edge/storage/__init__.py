@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .serialization import LazyArrays, pack_arrays, pack_data, unpack_arrays, unpack_data
     from .series_state import SeriesStateFile
     from .store import Store
+    from .stored_blueprint import StoredBlueprint, stored_form
     from .tables import TABLES_WITH_IDS, hash_id
 else:
     __getattr__ = lazy_names(
@@ -112,6 +113,7 @@ else:
             ),
             "series_state": ("SeriesStateFile",),
             "store": ("Store",),
+            "stored_blueprint": ("StoredBlueprint", "stored_form"),
             "tables": ("TABLES_WITH_IDS", "hash_id"),
         },
     )
@@ -148,6 +150,7 @@ __all__ = [
     "RequestVerb",
     "SeriesStateFile",
     "Store",
+    "StoredBlueprint",
     "Weights",
     "WriterLock",
     "copy_updated",
@@ -166,6 +169,7 @@ __all__ = [
     "replace_file",
     "run_steps",
     "shipped_weights",
+    "stored_form",
     "sync_folder",
     "transaction",
     "unpack_arrays",

@@ -5,11 +5,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-import msgspec
-
-import nas
-
 from ..core.adaptors import PendingAdaptor
+from .stored_blueprint import decode_blueprint
 
 COLUMNS: Final = "domain, version, blueprint, seed"
 
@@ -41,5 +38,5 @@ def pending_from_row(row: Sequence[Any]) -> PendingAdaptor:
     """Return the pending adaptor of a row of COLUMNS; raises ValueError for an invalid
     blueprint."""
     domain, version, blueprint, seed = row
-    found = msgspec.json.decode(blueprint, type=nas.Blueprint)
+    found = decode_blueprint(blueprint)
     return PendingAdaptor(domain=domain, version=version, blueprint=found, seed=seed)

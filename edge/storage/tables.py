@@ -14,8 +14,6 @@ from typing import Any, Final
 import msgspec
 from numpy.typing import NDArray
 
-import nas
-
 from ..core import (
     Contribution,
     DomainMerge,
@@ -29,6 +27,7 @@ from ..core import limits as core_limits
 from ..core.adaptors import AdaptorRecord
 from .pending_adaptors import drop_pending, keep_blueprints
 from .serialization import LazyArrays, pack_arrays, unpack_arrays
+from .stored_blueprint import decode_blueprint, encode_blueprint
 
 FACT_COLUMNS: Final = (
     "id, stream, domain, label, captured_at_ns, features, subject, revision, recording"
@@ -162,7 +161,7 @@ def insert_adaptor(db: sqlite3.Connection, record: AdaptorRecord) -> None:
         (
             record.domain,
             record.version,
-            msgspec.json.encode(record.blueprint).decode(),
+            encode_blueprint(record.blueprint),
             pack_arrays(record.arrays),
             record.own,
             record.seed,
@@ -218,7 +217,7 @@ def adaptor_from_row(
     return AdaptorRecord(
         domain=domain,
         version=version,
-        blueprint=msgspec.json.decode(blueprint, type=nas.Blueprint),
+        blueprint=decode_blueprint(blueprint),
         arrays=arrays,
         facts=tuple(facts),
         own=own,

@@ -42,6 +42,25 @@ def adapted(adaptation: Mapping[str, Any] | None) -> str:
     )
 
 
+def revised(draft: str, guess: str) -> str:
+    """Return how the nearest facts changed the answer of an unsure head, as a sentence; "" if they
+    were not asked."""
+    if not draft:
+        return ""
+    if draft == guess:
+        return f"The head was unsure; the nearest labelled examples confirm {draft}."
+    return f"The head was unsure and said {draft}; the nearest labelled examples say {guess}."
+
+
+def learned_unlabelled(unlabelled: int) -> str:
+    """Return from how many observations without a label the answering head has learned, as a
+    sentence; "" if from none."""
+    if not unlabelled:
+        return ""
+    count = plural(unlabelled, "unlabelled observation")
+    return f"This domain has few labels yet; its head has learned from {count} too."
+
+
 def agreement(agree: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """Return how many waiting observations are now classified as each label."""
     return tuple(_agrees(one) for one in agree if one["waiting"])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 
 import pytest
 
 from benchmarks.__main__ import AGAINST, COUNTS, NAMES, QUICK, SETS, main
+from benchmarks.report import BenchmarkReport
 
 
 @pytest.mark.parametrize("name", sorted({*COUNTS, *QUICK, *SETS}))
@@ -26,3 +28,15 @@ def test_an_unknown_benchmark_is_refused(capsys):
     with pytest.raises(SystemExit):
         main(["fault"])
     assert "faults" in capsys.readouterr().err
+
+
+def test_a_report_names_the_command_that_gives_it_again(tmp_path, monkeypatch):
+    """The file has the command with its options, and DIR for the folder of data."""
+    module = importlib.import_module(NAMES["select"])
+    empty = BenchmarkReport("select", (), {})
+    monkeypatch.setattr(module, "run", lambda _data, **_options: empty)
+    path = tmp_path / "report.json"
+    given = ["select", "--quick", "--data", str(tmp_path), "--sets", "wine", "breast cancer"]
+    assert main([*given, "--json", str(path)]) == 0
+    command = json.loads(path.read_text("utf-8"))["command"]
+    assert command == "python -m benchmarks select --data DIR --quick --sets wine 'breast cancer'"

@@ -15,23 +15,12 @@ from edge.core.adaptors.record import AdaptorRecord
 from edge.core.adaptors.standardisation import standardise
 from edge.core.errors import ModelMismatchError, StateCorruptError
 from edge.core.facts import Fact, FactBatch, stack_facts, untimed_batch
+from tests.blueprints import BLUEPRINTS
 from tests.worlds import clouds
 
 SPANS = ((0, 8), (8, 12), (12, 16))
 WIDTH = SPANS[-1][1]
 LABELS = ("a", "b", "c")
-BLUEPRINTS = {
-    "none": nas.Blueprint(kind="none", taps=(0, 1, 2)),
-    "linear": nas.Blueprint(kind="linear", taps=(0, 2), width=6),
-    "lowrank": nas.Blueprint(kind="lowrank", taps=(0, 1, 2), rank=3, activation="relu", depth=2),
-    "sliced": nas.Blueprint(kind="sliced", taps=(0, 1, 2), rank=3, activation="relu", depth=4),
-    "bottleneck": nas.Blueprint(
-        kind="bottleneck", taps=(0, 1, 2), width=24, rank=12, activation="tanh", depth=2
-    ),
-    "fusion": nas.Blueprint(kind="fusion", taps=(0, 1, 2), width=12, rank=4, activation="none"),
-    "random": nas.Blueprint(kind="random", taps=(0, 1, 2), width=40, activation="relu", depth=2),
-    "kernel": nas.Blueprint(kind="kernel", taps=(0, 1, 2), width=24),
-}
 
 
 def facts(domain: str, seed: int, count: int = 12, labels: tuple[str, ...] = LABELS) -> list[Fact]:

@@ -3,20 +3,12 @@
 import numpy as np
 import pytest
 
-from nas import PROXIES, Blueprint, NasError
+from nas import PROXIES, NasError
+from tests.blueprints import BLUEPRINTS as BY_KIND
 from tests.nas.sketches import build, sketch
 
-BLUEPRINTS = [
-    Blueprint(kind="none", taps=(0, 1, 2)),
-    Blueprint(kind="linear", taps=(0,), width=8),
-    Blueprint(kind="lowrank", taps=(1, 2), rank=2, activation="relu"),
-    Blueprint(kind="sliced", taps=(1, 2), rank=2, activation="relu", depth=4),
-    Blueprint(kind="bottleneck", taps=(0, 1), width=16, rank=8, activation="tanh", depth=2),
-    Blueprint(kind="fusion", taps=(0, 2), width=8, rank=4, activation="gelu"),
-    Blueprint(kind="random", taps=(0, 1, 2), width=64, activation="relu"),
-    Blueprint(kind="kernel", taps=(0, 1), width=32),
-]
-WITHOUT_NETWORK = {"random", "parameters", "macs", "tangent"}
+BLUEPRINTS = list(BY_KIND.values())
+WITHOUT_NETWORK = {"random", "parameters", "macs", "tangent", "smoothed"}
 
 
 @pytest.fixture(params=list(PROXIES))

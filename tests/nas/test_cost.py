@@ -61,6 +61,38 @@ def test_bytes_and_products_are_counted(blueprint, trained):
     assert cost.operations == cost.products + cost.additions
 
 
+@pytest.mark.parametrize(
+    ("blueprint", "numbers", "products"),
+    [
+        (Blueprint(kind="hydra", taps=(0, 1), rank=2), 4 * 32, 4 * 32),
+        (Blueprint(kind="hydra", taps=(0, 1), width=5, rank=2), 80 + 32 + 30, 80 + 32 + 30),
+        (Blueprint(kind="adapter", taps=(0, 1), rank=2, depth=2), 4 * 32, 4 * 32),
+        (Blueprint(kind="adapter_parallel", taps=(0, 1), rank=2), 2 * 32, 2 * 32),
+        (Blueprint(kind="sparse", taps=(0, 1), rank=2, depth=2), 3 * 64, 64),
+        (Blueprint(kind="pool", taps=(0, 1), rank=2, depth=3), 48 + 3 * 64, 48 + 64),
+        (Blueprint(kind="pool", taps=(0, 1), depth=3), 48 + 48, 48 + 16),
+        (Blueprint(kind="mhr", taps=(0, 1), rank=2, depth=4), 64, 64),
+        (Blueprint(kind="mixture", taps=(0, 1), rank=2, depth=2), 3 * 64 + 48, 3 * 64 + 48),
+    ],
+    ids=str,
+)
+def test_numbers_that_are_stored_and_those_that_are_multiplied(blueprint, numbers, products):
+    """A pool stores all modulators and uses one; an entry of a sparse delta has two places."""
+    cost = count_cost(blueprint, SHAPE)
+    head = (blueprint.width or 16) * 3
+    assert cost.nbytes == 4 * (numbers + 2 * 16 + head + 3)
+    assert cost.products == products + head
+
+
+def test_columns_in_their_own_units_are_divided():
+    """An adapter before the scaling of its tap divides, and multiplies again, every column."""
+    costs = [
+        count_cost(Blueprint(kind=kind, taps=(0, 1), rank=2, depth=depth), SHAPE).additions
+        for kind, depth in (("adapter", 1), ("adapter_parallel", 1), ("adapter", 2))
+    ]
+    assert costs == [16, 32, 48]
+
+
 def test_hadamard_transforms_are_additions():
     """40 random features of 16 columns take three blocks, two rounds and four levels each."""
     cost = count_cost(

@@ -1,7 +1,8 @@
 """`auricle encoder`: cards and quantisers for other ONNX models."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
@@ -67,6 +68,58 @@ def calibrate(
         made, skipped = actions.calibrate_card(model, data, granularity, tick, rate_hz)
     encoder.save_card(made, target)
     _show(made, target, skipped, as_json=as_json)
+
+
+@encoder_verbs.command
+@click.argument("source", metavar="CARD", help="A card, or the name of a shipped encoder.")
+@click.option("--out", type=PATH, required=True, help="New folder for model.onnx and card.toml.")
+@click.option("--side", type=int, help="Pictures of N x N pixels; with --crops: cut from these.")
+@click.option("--crops", type=int, help="Average N crops of the card's size.")
+@click.option("--flip", is_flag=True, help="Average a picture and its mirror image.")
+@click.option("--taps", metavar="NAMES", help="Only these taps: `stage5,stage4` ends early.")
+@click.option("--spread", metavar="NAMES", help="Add the spread of these taps; calibrate next.")
+@click.option("--beside", metavar="CARD", help="Add the taps of a second encoder.")
+@json_option
+def vary(*, source: str, out: Path, as_json: bool, **wanted: Any) -> None:
+    """Write another form of an encoder: one kind of change at a time."""
+    if out.exists():
+        raise ConfigError(f"writing an encoder to {out}: it exists already", "choose another --out")
+    given = encoder.load_card(encoder.SHIPPED.get(source, source))
+    _show(_form_of(given, out, **wanted), out / "card.toml", (), as_json=as_json)
+
+
+def _form_of(
+    card: encoder.Card,
+    out: Path,
+    *,
+    side: int | None,
+    crops: int | None,
+    flip: bool,
+    taps: str | None,
+    spread: str | None,
+    beside: str | None,
+) -> encoder.Card:
+    """Return the form that the options name."""
+    made: dict[str, Callable[[], encoder.Card]] = {}
+    if crops is not None:
+        made["--crops"] = lambda: encoder.cropped(card, side or 0, crops, out)
+    elif side is not None:
+        made["--side"] = lambda: encoder.at_side(card, side, out)
+    if flip:
+        made["--flip"] = lambda: encoder.flipped(card, out)
+    if taps is not None:
+        made["--taps"] = lambda: encoder.with_taps(card, taps.split(","), out)
+    if spread is not None:
+        made["--spread"] = lambda: encoder.with_spread(card, spread.split(","), out)
+    if beside is not None:
+        second = encoder.load_card(encoder.SHIPPED.get(beside, beside))
+        made["--beside"] = lambda: encoder.side_by_side([card, second], out)
+    if len(made) != 1:
+        raise ConfigError(
+            f"varying encoder {card.name}: expected one change, found {' '.join(made) or 'none'}",
+            "give one of --side, --crops, --flip, --taps, --spread, --beside; several: call by call",
+        )
+    return next(iter(made.values()))()
 
 
 @encoder_verbs.command

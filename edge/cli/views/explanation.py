@@ -41,10 +41,21 @@ def show_explained(explained: Explained) -> None:
             f"  adapted to {made.samples:,} unlabelled samples of this domain,"
             f" {made.strength:.0%} of the measured shift"
         )
+    if explained.unlabelled:
+        count = f"{explained.unlabelled:,} unlabelled observations"
+        say(f"  few labels here: the head has learned from {count} too")
+    if explained.draft:
+        say(f"  the head was unsure: {_revised(explained)}")
     if explained.columns:
         _show_columns(explained)
     for number, one in enumerate(explained.examples):
         say(f"  {'' if number else 'nearest':8}{_example(one)}")
+
+
+def _revised(explained: Explained) -> str:
+    if explained.draft == explained.guess:
+        return f"the nearest labelled examples confirm {explained.draft}"
+    return f"it said {explained.draft}, the nearest labelled examples say {explained.guess}"
 
 
 def _example(one: KnownExample) -> str:

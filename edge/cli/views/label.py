@@ -12,7 +12,7 @@ from rich.text import Text
 import encoder
 
 from ...core import EdgeError
-from ...home import Explained, FlaggedObservation, likely_typo
+from ...home import Explained, FlaggedObservation, WaitingLabels, likely_typo
 from ..label_client import LabelClient
 from ..name_prompt import choose_name
 from .alarms import answer_questions
@@ -30,10 +30,11 @@ HELP: Final = "type a label or its number, Enter to skip, q to quit"
 
 
 def read_labels(client: LabelClient, domain: str = "") -> None:
-    """Ask about each lasting alarm; then show each waiting observation, read its label and send it,
-    until the last, q or ^D.  Each label changes which one is the most useful next."""
+    """Ask about each lasting alarm, and for the name of each cluster without one; then show each
+    waiting observation, read its label and send it, until the last, q or ^D.  Each label changes
+    which one is the most useful next."""
     found = client.waiting()
-    if not answer_questions(client, found.alarms):
+    if not (answer_questions(client, found.alarms) and _name_columns(client, found, domain)):
         return
     if not found.flagged:
         say("no observation waits for a label")
@@ -65,6 +66,33 @@ def read_labels(client: LabelClient, domain: str = "") -> None:
         if waiting:
             waiting = [one for one in client.waiting().flagged if one.id not in shown]
     say(f"{given} labelled")
+
+
+def _name_columns(client: LabelClient, found: WaitingLabels, domain: str) -> bool:
+    """Ask for a name of each cluster without one, by its first observation; False to end."""
+    if not found.columns:
+        return True
+    labels = list(found.labels)
+    say(f"{len(found.columns)} clusters of unlabelled observations have no name; {HELP}")
+    for number, one in enumerate(found.columns, 1):
+        say(f"cluster {number}/{len(found.columns)}  {one.count} observations", style="bold")
+        say(f"  in {one.domain}, most like {one.nearest} ({one.likelihood:.0%})")
+        say(f"  among them {', '.join(one.samples)}")
+        _show_sample(client, one.samples[0])
+        answer = _confirm(_read_label(labels), labels)
+        if answer is None:
+            return False
+        if not answer:
+            continue
+        try:
+            said = client.label(one.samples[0], answer, domain or one.domain)
+        except EdgeError as error:
+            show_error(error.message, error.hint)
+            continue
+        say(f"  {said}", style="green")
+        if answer not in labels:
+            labels.append(answer)
+    return True
 
 
 def show_outlooks(found: Mapping[str, Mapping[str, Any]]) -> None:

@@ -14,15 +14,11 @@ from ...lazy import lazy_names
 if TYPE_CHECKING:
     from .basis import Basis, KnownDomain, build_basis
     from .basis_refit import DOMAINS_MAX, BasisRefit
+    from .centring import SHARPNESS, softmax
     from .kept_rows import ROWS_MAX
     from .label_order import LabelOrder
-    from .opening import (
-        ID_BYTES,
-        IDS_MAX,
-        OPENING_BYTES_MAX,
-        AdaptedAnswer,
-        OpeningAdapter,
-    )
+    from .opening import ID_BYTES, IDS_MAX, OPENING_BYTES_MAX, AdaptedAnswer, OpeningAdapter
+    from .pseudo_facts import learn_unlabelled
     from .ridge import RidgeSums
     from .solving import Adaptation, adapt, unadapted
 else:
@@ -31,15 +27,17 @@ else:
         {
             "basis": ("Basis", "KnownDomain", "build_basis"),
             "basis_refit": ("BasisRefit", "DOMAINS_MAX"),
+            "centring": ("SHARPNESS", "softmax"),
             "kept_rows": ("ROWS_MAX",),
             "label_order": ("LabelOrder",),
             "opening": (
-                "ID_BYTES",
-                "IDS_MAX",
-                "OPENING_BYTES_MAX",
                 "AdaptedAnswer",
+                "IDS_MAX",
+                "ID_BYTES",
+                "OPENING_BYTES_MAX",
                 "OpeningAdapter",
             ),
+            "pseudo_facts": ("learn_unlabelled",),
             "ridge": ("RidgeSums",),
             "solving": ("Adaptation", "adapt", "unadapted"),
         },
@@ -51,6 +49,7 @@ __all__ = [
     "ID_BYTES",
     "OPENING_BYTES_MAX",
     "ROWS_MAX",
+    "SHARPNESS",
     "Adaptation",
     "AdaptedAnswer",
     "Basis",
@@ -61,5 +60,7 @@ __all__ = [
     "RidgeSums",
     "adapt",
     "build_basis",
+    "learn_unlabelled",
+    "softmax",
     "unadapted",
 ]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..adaptors import FittedHead, KernelMachine
+from ..adaptors.principal import principal_directions
 from ..adaptors.standardisation import LEVELS, block_slices
 from ..adaptors.weighting import lowest_hashes
 from ..facts import FactBatch
@@ -27,13 +28,6 @@ BASIS_FACTS_MAX: Final = 4_096
 PRECISION_RIDGE: Final = 0.1
 """Added to the covariance within classes, relative to the mean variance of a direction: few facts
 say little about the small ones.  Chosen by hand; effect not measured."""
-
-SUBSPACE_ROUNDS: Final = 4
-"""Rounds of subspace iteration: enough for the leading directions, which need not be exact.  Chosen
-by hand; effect not measured."""
-
-SUBSPACE_SPARE: Final = 16
-"""Directions iterated beyond those kept (Halko et al. 2011, section 4.3).  Chosen by hand."""
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -153,7 +147,7 @@ def build_basis(domains: Sequence[KnownDomain]) -> Basis:
     centred_bias = np.mean([bias for _, bias in aligned], axis=0)
     moved = [((centre - c) * f) @ w for c, f, (w, _) in zip(centres, factors, aligned, strict=True)]
     rows, owners = _centred_rows(domains, centres, factor, labels)
-    directions = principal_directions(rows)
+    directions = principal_directions(rows, DIRECTIONS_MAX)
     both = np.concatenate([factor[:, None] * directions, weights], axis=1)
     # By columns: a product with one row then takes 14 us in place of 20.
     projection = np.asfortranarray(both, np.float32)
@@ -231,29 +225,3 @@ def _centred_rows(
             rows[start : start + len(block)] = (block - centre) * factor
             start += len(block)
     return rows, np.array(owners, np.intp)
-
-
-def principal_directions(rows: Floats, most: int = DIRECTIONS_MAX) -> Floats:
-    """Return orthonormal principal directions of rows [n, width], about their mean: float32 [width,
-    directions]; of narrow rows, all axes of their space.
-
-    Subspace iteration from fixed starting directions (Halko et al. 2011, "Finding structure with
-    randomness", algorithm 4.4), so that the result depends on the rows alone.
-    """
-    width = rows.shape[1]
-    if width <= most:
-        return np.eye(width, dtype=np.float32)
-    mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
-    count = min(most + SUBSPACE_SPARE, width)
-    found = np.random.default_rng(0).standard_normal((width, count)).astype(np.float32)
-    for _ in range(SUBSPACE_ROUNDS):
-        found, _ = np.linalg.qr(_scatter(rows, mean, found))
-    small = found.T @ _scatter(rows, mean, found)
-    _, vectors = np.linalg.eigh((small + small.T).astype(np.float64))
-    return np.asarray(found @ vectors[:, ::-1][:, :most].astype(np.float32), np.float32)
-
-
-def _scatter(rows: Floats, mean: Floats, directions: Floats) -> Floats:
-    """Return the scatter matrix of rows about their mean times directions [width, d]."""
-    moved = rows @ directions - mean @ directions
-    return np.asarray(rows.T @ moved - np.outer(mean, moved.sum(axis=0)), np.float32)

@@ -21,13 +21,23 @@ class RidgeSums:
     products: Doubles = field(repr=False)
 
     @classmethod
-    def of(cls, inputs: Doubles, targets: Doubles) -> Self:
-        """Sum inputs [n, inputs] and targets [n, targets]."""
+    def of(
+        cls,
+        inputs: Doubles,
+        targets: NDArray[np.floating],
+        weights: NDArray[np.floating] | None = None,
+    ) -> Self:
+        """Sum inputs [n, inputs] and targets [n, targets].  weights: of the rows [n], 1 each by
+        default."""
         rows = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
-        return cls(rows.T @ rows, rows.T @ targets)
+        weighted = rows if weights is None else rows * weights[:, None]
+        return cls(weighted.T @ rows, weighted.T @ targets)
 
     def __add__(self, other: "RidgeSums") -> "RidgeSums":
         return RidgeSums(self.gram + other.gram, self.products + other.products)
+
+    def __sub__(self, other: "RidgeSums") -> "RidgeSums":
+        return RidgeSums(self.gram - other.gram, self.products - other.products)
 
     @property
     def energy(self) -> float:

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from .crossfit import cross_scores, fold_scores
     from .head import FittedHead, Transform, build_transform, transform_shapes
     from .kernel import KernelMachine, Landmarks, TunedKernels, choose_landmarks, tune_kernel
-    from .kinds import KINDS
+    from .kinds.table import KINDS
     from .losses import INVERSE_TEMPERATURES, HoldoutScores, is_better, margins, tempered_losses
+    from .principal import principal_directions
     from .record import SOLVED_KINDS, AdaptorRecord, PendingAdaptor, end_adaptors
+    from .retrieval import LENGTH_MIN, STRENGTH, Evidence, leads
     from .solved_arrays import consistent_facts, solve_arrays
-    from .standardisation import LEVELS, Spans, Standardisation, standardise
+    from .standardisation import LEVELS, Spans, Standardisation, balance_weights, standardise
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -46,7 +48,7 @@ else:
                 "choose_landmarks",
                 "tune_kernel",
             ),
-            "kinds": ("KINDS",),
+            "kinds.table": ("KINDS",),
             "losses": (
                 "HoldoutScores",
                 "INVERSE_TEMPERATURES",
@@ -54,19 +56,30 @@ else:
                 "margins",
                 "tempered_losses",
             ),
+            "principal": ("principal_directions",),
             "record": ("AdaptorRecord", "PendingAdaptor", "SOLVED_KINDS", "end_adaptors"),
+            "retrieval": ("Evidence", "LENGTH_MIN", "STRENGTH", "leads"),
             "solved_arrays": ("consistent_facts", "solve_arrays"),
-            "standardisation": ("LEVELS", "Spans", "Standardisation", "standardise"),
+            "standardisation": (
+                "LEVELS",
+                "Spans",
+                "Standardisation",
+                "balance_weights",
+                "standardise",
+            ),
         },
     )
 
 __all__ = [
     "INVERSE_TEMPERATURES",
     "KINDS",
+    "LENGTH_MIN",
     "LEVELS",
     "SOLVED_KINDS",
+    "STRENGTH",
     "Adaptor",
     "AdaptorRecord",
+    "Evidence",
     "FittedHead",
     "HoldoutScores",
     "KernelMachine",
@@ -76,6 +89,7 @@ __all__ = [
     "Standardisation",
     "Transform",
     "TunedKernels",
+    "balance_weights",
     "build_transform",
     "choose_landmarks",
     "consistent_facts",
@@ -86,7 +100,9 @@ __all__ = [
     "fit_head",
     "fold_scores",
     "is_better",
+    "leads",
     "margins",
+    "principal_directions",
     "solve_adaptor",
     "solve_arrays",
     "standardise",

@@ -2,6 +2,7 @@
 
 `fit_adaptor` solves a domain's adaptor from its facts: on the transform of the domain's record, or
 without a record the default, a head on the standardised features or a small kernel if that does
+better on facts left out.  A head's unsure answers are revised by the nearest facts where that does
 better on facts left out.  To add a kind of transform: one class and one line in `kinds.KINDS`.
 """
 
@@ -63,11 +64,14 @@ def fit_adaptor(
     spans = spans or ((0, own.features.shape[1]),)
     standard = standardise(own, others, spans)
     if record is not None:
-        return solve_adaptor(build_transform(record, spans), own, others, standard)
+        transform = build_transform(record, spans)
+        if record.blueprint.kind != KIND:
+            return HeadTrainingSet(transform, own, others, standard).revised()
+        return solve_kernel(transform, own)
     training_set = _plain_training_set(own, others, standard, spans)
     try:
         kernel = _better_kernel(training_set, own, standard, spans, tuned)
-        return training_set.solve() if kernel is None else solve_kernel(kernel, own)
+        return training_set.revised() if kernel is None else solve_kernel(kernel, own)
     except np.linalg.LinAlgError:
         # Rounding may leave a kernel of nearly equal facts singular; the head's system never is.
         return training_set.solve()
@@ -76,6 +80,17 @@ def fit_adaptor(
 def fit_head(own: FactBatch, others: FactBatch, spans: Spans) -> FittedHead:
     """Fit the head alone, also where a kernel is the default; see `fit_adaptor`."""
     return _plain_training_set(own, others, standardise(own, others, spans), spans).solve()
+
+
+def head_training_set(
+    own: FactBatch, others: FactBatch, spans: Spans, record: AdaptorRecord | None
+) -> HeadTrainingSet:
+    """Return what the head of a domain is solved from; see `fit_adaptor`.  record: of a kind with a
+    head, or None."""
+    standard = standardise(own, others, spans)
+    if record is None:
+        return _plain_training_set(own, others, standard, spans)
+    return HeadTrainingSet(build_transform(record, spans), own, others, standard)
 
 
 def fit_better_kernel(own: FactBatch, others: FactBatch, spans: Spans) -> KernelMachine | None:

@@ -7,13 +7,13 @@ measurements: docs/decisions/0007.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas import Blueprint
+from nas import RECIPES, Blueprint
 
 from ..errors import ModelMismatchError, StateCorruptError
 from ..facts import FactBatch
@@ -21,6 +21,7 @@ from .gram import Gram
 from .kinds import KINDS
 from .losses import grade_scores, is_better
 from .record import AdaptorRecord
+from .retrieval import Evidence, better_evidence
 from .standardisation import LEVELS, Spans, Standardisation, block_slices
 from .weighting import (
     OTHER_FACTS,
@@ -132,7 +133,7 @@ def build_transform(source: AdaptorRecord | tuple[Blueprint, Arrays], spans: Spa
 def transform_shapes(blueprint: Blueprint, spans: Spans) -> dict[str, tuple[int, ...]]:
     """Return the shapes of all arrays of a blueprint's transform, float32, by name.
 
-    Raises StateCorruptError for a kind or tap that does not exist.
+    Raises StateCorruptError for a kind, a tap or a recipe that does not exist.
     """
     known = blueprint.kind in KINDS and blueprint.taps
     if not known or not all(0 <= tap < len(spans) for tap in blueprint.taps):
@@ -140,6 +141,12 @@ def transform_shapes(blueprint: Blueprint, spans: Spans) -> dict[str, tuple[int,
             f"building an adaptor: expected a kind of {', '.join(KINDS)} on taps below "
             f"{len(spans)}, found {blueprint}",
             "use the program version and the encoder that it was trained with",
+        )
+    if blueprint.recipe not in RECIPES:
+        raise StateCorruptError(
+            f"building an adaptor: expected a recipe of {', '.join(RECIPES)}, "
+            f"found {blueprint.recipe!r}",
+            "use the program version that it was trained with",
         )
     sizes = tuple(stop - start for start, stop in (spans[tap] for tap in blueprint.taps))
     read = sum(sizes)
@@ -150,27 +157,37 @@ def transform_shapes(blueprint: Blueprint, spans: Spans) -> dict[str, tuple[int,
 class FittedHead:
     """A linear adaptor: scores = transform(features) @ weights + bias.
 
-    weights: float32 [out, labels]; bias: [labels].
+    weights: float32 [out, labels]; bias: [labels].  evidence: what unsure answers are revised by,
+    where that does better.
     """
 
     labels: tuple[str, ...]
     transform: Transform
     weights: Floats = field(repr=False)
     bias: Floats = field(repr=False)
+    evidence: Evidence | None = None
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the transform, weights and bias."""
-        return int(self.transform.nbytes + self.weights.nbytes + self.bias.nbytes)
+        """Bytes of the transform, weights, bias and evidence."""
+        held = self.evidence.nbytes if self.evidence is not None else 0
+        return int(self.transform.nbytes + self.weights.nbytes + self.bias.nbytes + held)
 
     @property
     def operations(self) -> int:
-        """Multiply-adds per sample."""
-        return int(self.transform.operations + self.weights.size)
+        """Multiply-adds per sample, of an unsure answer where these are revised."""
+        revised = self.evidence.operations if self.evidence is not None else 0
+        return int(self.transform.operations + self.weights.size + revised)
 
     def answer(self, features: NDArray[np.uint8]) -> Floats:
         """Score uint8 [..., width] features: float32 [..., labels], near 1 for a confident
         answer."""
+        rows = self.transform(features)
+        drafts = np.asarray(rows @ self.weights + self.bias)
+        return drafts if self.evidence is None else self.evidence.revise(rows, drafts)
+
+    def draft(self, features: NDArray[np.uint8]) -> Floats:
+        """Score features as `answer` does, before any revision."""
         return np.asarray(self.transform(features) @ self.weights + self.bias)
 
 
@@ -178,6 +195,8 @@ class HeadTrainingSet:
     """The transformed facts that a head is solved from, those of its own domain first.
 
     labels: of all facts, sorted.  weight: of a fact of another domain, relative to an own fact.
+    penalty: relative to the mean energy of a row.  centre, level: weighted means of the inputs and
+    targets.
     Within both parts, facts of rare labels weigh more (`class_weights`) if that does better on own
     facts left out.
     """
@@ -186,14 +205,14 @@ class HeadTrainingSet:
         self, transform: Transform, own: FactBatch, others: FactBatch, standard: Standardisation
     ) -> None:
         self.labels = tuple(sorted({*own.labels, *others.labels}))
-        self._transform, self._own, self._others = transform, own, others
+        self.transform, self._own, self._others = transform, own, others
         self._standard = standard
         self._centres = standard.centres[:, transform.columns]
         self.own_weights = np.ones(len(own), np.float32)
         self._other_weights = np.ones(len(others), np.float32)
         self._judges = lowest_hashes(own.ids)
         self._residuals: NDArray[np.floating] | None = None
-        self.weight, self._penalty = self._choose_weights()
+        self.weight, self.penalty = self._choose_weights()
         self._choose_class_weights()
         self.centre, self.level = self._weighted_means()
 
@@ -201,16 +220,32 @@ class HeadTrainingSet:
         return len(self._own) + len(self._others)
 
     @property
+    def row_weights(self) -> Floats:
+        """The weights of all rows [n], in the order of `all_rows`."""
+        return np.concatenate([self.own_weights, self._other_weights * np.float32(self.weight)])
+
+    @property
     def ridge(self) -> float:
         """The penalty relative to the energy of all weighted rows."""
-        return self._penalty / (len(self._own) + self.weight * len(self._others))
+        return self.penalty / (len(self._own) + self.weight * len(self._others))
 
     def solve(self) -> FittedHead:
         """Solve the head; see `solve_head`."""
-        solve = _solve_dual if len(self) <= DUAL_MAX * self._transform.out else _solve_primal
+        solve = _solve_dual if len(self) <= DUAL_MAX * self.transform.out else _solve_primal
         weights = solve(self)
         bias = self.level - self.centre @ weights
-        return FittedHead(self.labels, self._transform, weights, bias)
+        return FittedHead(self.labels, self.transform, weights, bias)
+
+    def revised(self) -> FittedHead:
+        """Solve the head, with evidence where that does better on own facts left out; see
+        `better_evidence`."""
+        solved = self.solve()
+        if {*self._own.labels} != {*self.labels}:
+            return solved
+        rows = np.concatenate([self._own_rows(at)[0] for at in block_slices(len(self._own))])
+        return replace(
+            solved, evidence=better_evidence(self._own, rows, self.left_out_scores(), self.labels)
+        )
 
     def chunks(self) -> Iterator[tuple[Floats, Floats]]:
         """Yield inputs float32 [n, out] and targets [n, labels] in parts, centred on their weighted
@@ -240,11 +275,11 @@ class HeadTrainingSet:
     def _own_rows(self, part: slice | NDArray[np.intp]) -> tuple[Floats, Floats]:
         labels = self._own.labels
         chosen = labels[part] if isinstance(part, slice) else [labels[row] for row in part.tolist()]
-        return self._transform(self._own.features[part]), self._targets(chosen)
+        return self.transform(self._own.features[part]), self._targets(chosen)
 
     def _other_rows(self, part: slice) -> tuple[Floats, Floats]:
         centres = self._centres[self._standard.numbers[part]]
-        rows = self._transform(self._others.features[part], centres)
+        rows = self.transform(self._others.features[part], centres)
         return rows, self._targets(self._others.labels[part])
 
     def _targets(self, labels: Sequence[str]) -> Floats:
@@ -253,7 +288,7 @@ class HeadTrainingSet:
 
     def _weighted_means(self) -> tuple[Floats, Floats]:
         """Return the weighted means of inputs and targets."""
-        total, mean, level = 0.0, np.zeros(self._transform.out), np.zeros(len(self.labels))
+        total, mean, level = 0.0, np.zeros(self.transform.out), np.zeros(len(self.labels))
         for rows, targets, weights in self._parts():
             total += float(weights.sum(dtype=np.float64))
             mean += weights.astype(np.float64) @ rows
@@ -291,7 +326,7 @@ class HeadTrainingSet:
         plain = self.left_out_scores()
         kept = self.own_weights, self._other_weights, self._residuals
         self.own_weights, self._other_weights = weights, class_weights(self._others.labels)
-        self._choose_ridge(self.weight, (self._penalty,))
+        self._choose_ridge(self.weight, (self.penalty,))
         weighted = grade_scores(self.left_out_scores(), targets)
         counted = np.sqrt(weights[self._judges])
         if not is_better(weighted, grade_scores(plain, targets), weights=counted):

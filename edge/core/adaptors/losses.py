@@ -10,9 +10,10 @@ INVERSE_TEMPERATURES: Final = tuple(2.0 ** (power / 2) for power in range(-2, 13
 """Candidate logits per unit of a score, from 0.5 to 64: kinds differ in the confidence of their
 scores."""
 EVIDENCE_MIN: Final = 1.0
-"""Standard errors by which a loss must be smaller.  A candidate that is worse by u of them passes
-with probability Phi(-1 - u) at most, so that the expected harm, u Phi(-1 - u), stays below 0.04
-standard errors: docs/decisions/0015."""
+"""Standard errors by which the expected right answers must be more: docs/decisions/0022."""
+FLIPPED: Final = 1.0
+"""The gain of a fact that goes from certainly wrong to certainly right: its square is added to the
+variance, so that less than one fact is never evidence (docs/decisions/0022)."""
 
 Bools = NDArray[np.bool_]
 Doubles = NDArray[np.float64]
@@ -35,6 +36,15 @@ class HoldoutScores:
         """Share of correct predictions."""
         return float(self.correct.mean())
 
+    @property
+    def expected(self) -> float:
+        """Share of correct predictions to expect: the mean probability given to the labels."""
+        return float(np.exp(-self.loss).mean())
+
+    def select(self, rows: Bools) -> "HoldoutScores":
+        """Return the results on some of the facts: bool [held out]."""
+        return HoldoutScores(self.correct[rows], self.loss[rows], self.margin[rows])
+
 
 def is_better(
     one: HoldoutScores,
@@ -42,16 +52,17 @@ def is_better(
     evidence: float = EVIDENCE_MIN,
     weights: NDArray[np.floating] | None = None,
 ) -> bool:
-    """Return whether one has more correct predictions and a loss that is smaller by more than
-    `evidence` standard errors.  weights: of the facts [held out], 1 each by default.
+    """Return whether one is expected to answer more facts correctly, by more than `evidence`
+    standard errors.  weights: of the facts [held out], 1 each by default.
 
-    A paired comparison of the loss of every fact, while McNemar's test uses only the facts that one
-    of the two gets right.
+    A paired comparison of the probabilities that both give to the label of every fact: their sum is
+    the number of right answers to expect, with less chance in it than the number counted, and
+    bounded for every fact, while a few facts can decide the sum of cross-entropies.  McNemar's test
+    uses only the facts that one of the two gets right.
     """
     counted = np.ones(len(one.loss)) if weights is None else weights
-    gaps = counted * (other.loss - one.loss)
-    more = counted @ one.correct > counted @ other.correct
-    return bool(more and gaps.sum() > evidence * np.sqrt(np.square(gaps).sum()))
+    gains = counted * (np.exp(-one.loss) - np.exp(-other.loss))
+    return bool(gains.sum() > evidence * np.sqrt(FLIPPED**2 + np.square(gains).sum()))
 
 
 def tempered_losses(scores: Doubles, targets: NDArray[np.int64]) -> Doubles:

@@ -59,8 +59,13 @@ def lowest_hashes(ids: Sequence[str], count: int = OWN_PENALTY_FACTS) -> NDArray
     or less changes one of these rows at most."""
     if len(ids) <= count:
         return np.arange(len(ids))
+    return np.sort(hash_order(ids)[:count])
+
+
+def hash_order(ids: Sequence[str]) -> NDArray[np.intp]:
+    """Return all rows in the order of the hashes of their ids."""
     hashes = [hashlib.blake2b(one.encode(), digest_size=8).hexdigest() for one in ids]
-    return np.sort(np.argsort(np.array(hashes), kind="stable")[:count])
+    return np.argsort(np.array(hashes), kind="stable")
 
 
 def class_weights(labels: Sequence[str]) -> Floats:

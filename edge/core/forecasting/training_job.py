@@ -22,7 +22,8 @@ class ForecasterTrainingJob:
 
     kind: "cfc" or "gru".  start: initial arrays.  values: float64 [steps, channels], NaN where
     missing; elapsed_s: float64 [steps], seconds since the previous sample.  period: steps of a
-    season, 0 where unknown.  rounds: training steps.
+    season, 0 where unknown.  rounds: training steps.  recipe: a name of `edge.growth`'s
+    NETWORK_RECIPES.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class ForecasterTrainingJob:
     period: int
     seed: int
     rounds: int
+    recipe: str = "plain"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

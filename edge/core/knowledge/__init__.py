@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         conflicting_contributions,
         find_invalid_contribution,
         review_contribution,
+        shrink_sums,
     )
     from .derive import derive_knowledge
     from .digest import DigestInputs, DigestRefit
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from .geometry_refit import GeometryRefit
     from .knowledge import WAITING_FACTS_MIN, Knowledge
     from .moments import Moments, PooledAnswers, PooledDiscriminant
-    from .refits import Changes, HeadRefit, Refit, ThresholdsRefit
+    from .refits import Changes, HeadRefit, Refit, ThresholdsRefit, training_facts
     from .relearning import relearn_backwards
 else:
     __getattr__ = lazy_names(
@@ -34,6 +35,7 @@ else:
                 "conflicting_contributions",
                 "find_invalid_contribution",
                 "review_contribution",
+                "shrink_sums",
             ),
             "derive": ("derive_knowledge",),
             "digest": ("DigestInputs", "DigestRefit"),
@@ -41,7 +43,7 @@ else:
             "geometry_refit": ("GeometryRefit",),
             "knowledge": ("Knowledge", "WAITING_FACTS_MIN"),
             "moments": ("Moments", "PooledAnswers", "PooledDiscriminant"),
-            "refits": ("Changes", "HeadRefit", "Refit", "ThresholdsRefit"),
+            "refits": ("Changes", "HeadRefit", "Refit", "ThresholdsRefit", "training_facts"),
             "relearning": ("relearn_backwards",),
         },
     )
@@ -73,4 +75,6 @@ __all__ = [
     "fit_geometry",
     "relearn_backwards",
     "review_contribution",
+    "shrink_sums",
+    "training_facts",
 ]

@@ -17,12 +17,20 @@ from numpy.typing import NDArray
 import hdc
 from nas import Blueprint
 
-from ..adaptors import Adaptor, AdaptorRecord, FittedHead, KernelMachine, Landmarks, Transform
+from ..adaptors import (
+    Adaptor,
+    AdaptorRecord,
+    Evidence,
+    FittedHead,
+    KernelMachine,
+    Landmarks,
+    Transform,
+)
 from ..facts import Concept, Derived, Ledger, SampleScope
 from ..router import Router
 from .refits import HeadRefit, RouterRefit
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Part of every key: raise it when the same facts give other thresholds, router or adaptors, or
 when the fields of one of `KINDS` change."""
 
@@ -32,7 +40,7 @@ STRUCTURE: Final = "structure"
 KINDS: Final[Mapping[str, type]] = {
     one.__name__: one
     for one in (
-        *(Blueprint, FittedHead, KernelMachine, Landmarks, Transform),
+        *(Blueprint, Evidence, FittedHead, KernelMachine, Landmarks, Transform),
         *(Router, SampleScope, hdc.Calibration, hdc.Exemplars),
         *(hdc.SwitchStatistics, hdc.TimeStatistics),
     )

@@ -7,7 +7,10 @@ from ...lazy import lazy_names
 if TYPE_CHECKING:
     from .assess import Assessor, BatchPrefetch, FeatureModel
     from .explanation import Explanation, Guess, explain, guess_each
+    from .few_labels import FACTS_A_LABEL_MAX, FewLabelsRefit
     from .label_buffer import BufferedObservation, ServedAnswer
+    from .label_columns import COLUMN_ROWS_MIN, LabelColumn, find_columns, known_answers
+    from .novel_domains import unpack_rows
     from .openings import AdaptedDomain, AdaptedOpenings, OpeningRefit
     from .recalibration import StreamLevels, confirmed_alarm
     from .session_state import SessionState
@@ -19,7 +22,10 @@ else:
         {
             "assess": ("Assessor", "BatchPrefetch", "FeatureModel"),
             "explanation": ("Explanation", "Guess", "explain", "guess_each"),
+            "few_labels": ("FACTS_A_LABEL_MAX", "FewLabelsRefit"),
             "label_buffer": ("BufferedObservation", "ServedAnswer"),
+            "label_columns": ("COLUMN_ROWS_MIN", "LabelColumn", "find_columns", "known_answers"),
+            "novel_domains": ("unpack_rows",),
             "openings": ("AdaptedDomain", "AdaptedOpenings", "OpeningRefit"),
             "recalibration": ("StreamLevels", "confirmed_alarm"),
             "session_state": ("SessionState",),
@@ -29,6 +35,8 @@ else:
     )
 
 __all__ = [
+    "COLUMN_ROWS_MIN",
+    "FACTS_A_LABEL_MAX",
     "AdaptedDomain",
     "AdaptedOpenings",
     "Assessor",
@@ -36,14 +44,19 @@ __all__ = [
     "BufferedObservation",
     "Explanation",
     "FeatureModel",
+    "FewLabelsRefit",
     "Guess",
     "KnowledgeSnapshot",
+    "LabelColumn",
     "OpeningRefit",
     "ServedAnswer",
     "SessionState",
     "StreamLevels",
     "confirmed_alarm",
     "explain",
+    "find_columns",
     "guess_each",
+    "known_answers",
     "posterior",
+    "unpack_rows",
 ]

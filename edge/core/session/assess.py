@@ -91,7 +91,7 @@ class PrefetchedAssessment:
 
 class Assessor:
     """Decides observations and updates their streams.  session, levels, openings: updated in
-    place.  openings: adapt to opened domains; None: nothing does."""
+    place.  openings: adapt to opened domains and to those with few labels; None: nothing does."""
 
     def __init__(
         self,
@@ -153,7 +153,7 @@ class Assessor:
         domain = _route(stream, made.verdict, known, logits)
         # In an opened domain the adapted answer comes below, once the stream has not left it.
         adapts = self._adapts(stream, known)
-        guess = "" if adapts else _answer(made, domain, features, known)
+        guess = "" if adapts else self._answer(made, domain, features, known)
         buffered = _buffered(event, features, made.placement.domain, guess, made.verdict.p_value)
         session.label_buffer.add(key, buffered)
         alarm_domain = self._alarms.update(stream, window, known, reference)
@@ -161,7 +161,7 @@ class Assessor:
             stream.alarm_domain = alarm_domain
         adapted = self._adapted(event, features, made, known)
         if adapts or adapted is not None:
-            guess = adapted[0] if adapted else _answer(made, domain, features, known)
+            guess = adapted[0] if adapted else self._answer(made, domain, features, known)
             session.label_buffer.note_guess(key, guess)
         observed, verdict = level.observed(self._config.false_alarm_rate), made.verdict
         yield Decision(
@@ -189,6 +189,16 @@ class Assessor:
         if stream.alarmed:
             yield from self._requests.update(event.stream, stream, known)
         yield from self._recalibrate(event, made, window, known)
+
+    def _answer(
+        self, made: SampleAssessment, domain: str, features: Features, known: Knowledge
+    ) -> str:
+        """Answer with the head that learns from unlabelled observations where there is one."""
+        if self._openings is not None and made.verdict.known is not False:
+            found = self._openings.few.answer(domain, features, known)
+            if found is not None:
+                return found
+        return _answer(made, domain, features, known)
 
     def _adapts(self, stream: StreamState, known: Knowledge) -> bool:
         """Return whether a stream is in a domain that adapted answers serve."""

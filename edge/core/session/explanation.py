@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import hdc
 
+from ..adaptors import Adaptor, FittedHead, leads
 from ..events import AppliedAdaptation
 from ..facts import Fact, Ledger, Selector, stack_facts
 from ..knowledge import Concept, Knowledge
@@ -79,6 +80,8 @@ class Explanation:
     first.  nearest_domain: whose thresholds count.  domain, label: the concept of the nearest
     example, empty without facts.  columns: those that differ most from `compared` facts of that
     concept first.  adaptation: how the guess was adapted to a domain without labels, else None.
+    draft: the answer of an unsure head, which the nearest facts have revised or confirmed, else "".
+    unlabelled: observations without a label that the answering head has learned from.
     """
 
     stream: str = ""
@@ -93,6 +96,8 @@ class Explanation:
     examples: tuple[KnownExample, ...] = ()
     columns: tuple[ComparedColumn, ...] = ()
     adaptation: AppliedAdaptation | None = None
+    draft: str = ""
+    unlabelled: int = 0
 
 
 def guess_each(
@@ -139,10 +144,13 @@ def explain(
     codes = known.geometry.project(features[None])
     compared = hdc.compare(codes, known.memory, known.calibration())
     verdict = hdc.decide(compared, known.memory, known.calibration(), rate)
+    draft = ""
     if verdict.known is False:
         guess = mix_experts(compared.nearest(), features, known)
     else:
-        guess = answer_known(verdict, known.route(verdict, features), features, known)
+        routed = known.route(verdict, features)
+        guess = answer_known(verdict, routed, features, known)
+        draft = _draft(known.adaptor(routed), features)
     order = [compared.keys[at] for at in np.argsort(compared.common, kind="stable").tolist()]
     nearest = (verdict.domain, verdict.label)
     searched = [key for key in dict.fromkeys((nearest, *order)) if known.own.counts.get(key)]
@@ -161,7 +169,18 @@ def explain(
         compared=len(facts),
         examples=examples,
         columns=_compared_columns(features, facts),
+        draft=draft,
     )
+
+
+def _draft(adaptor: Adaptor, features: NDArray[np.uint8]) -> str:
+    """Return the answer of a head to features uint8 [width] that its nearest facts revise or
+    confirm; empty where the head is sure of it, or answers by itself."""
+    if not isinstance(adaptor, FittedHead) or adaptor.evidence is None:
+        return ""
+    scores = adaptor.draft(features)
+    unsure = bool(leads(scores) < adaptor.evidence.lead)
+    return adaptor.labels[int(scores.argmax())] if unsure else ""
 
 
 def _facts(ledger: Ledger, concept: Concept, without: frozenset[str]) -> Iterator[Fact]:

@@ -133,6 +133,9 @@ class LabelBuffer:
         """Return all buffered observations, oldest first."""
         return tuple(self._buffered.items())
 
+    def __contains__(self, observation_id: object) -> bool:
+        return observation_id in self._buffered
+
     def __len__(self) -> int:
         return len(self._buffered)
 

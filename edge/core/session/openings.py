@@ -4,7 +4,6 @@ Session state, bounded: at most `limits.NOVEL_DOMAINS_MAX` domains.  A restart, 
 forget request lets a domain start again from the observations that the session still holds of it.
 """
 
-import hashlib
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -15,10 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import limits
 from ..adaptation import (
     DOMAINS_MAX,
-    ID_BYTES,
     IDS_MAX,
     Adaptation,
     Basis,
@@ -30,16 +27,11 @@ from ..adaptors.standardisation import LEVELS
 from ..events import AppliedAdaptation, Observation
 from ..facts import Concept, Ledger, Selector
 from ..knowledge import WAITING_FACTS_MIN, Changes, Knowledge
+from .few_labels import FewLabelHeads
 from .label_buffer import BufferedObservation
 from .novel_domains import UnlabelledRow, unpack_rows
+from .row_origins import RowOrigins, hashed
 from .session_state import SessionState
-
-NAMES_MAX: Final = limits.RECALIBRATION_KEYS_MAX
-"""Streams, subjects and recordings noted for an opened domain, each; with more, a forget request
-that names any drops it."""
-
-KINDS: Final = ("stream", "subject", "recording")
-"""What is noted of each row's origin."""
 
 FEW_LABELS_SHARE: Final = 0.5
 """Facts of an opened domain for each label of the known domains, up to which the adapted answer
@@ -80,36 +72,6 @@ STYLE_ROWS_MIN: Final = 8
 NOTHING: Final[AbstractSet[str]] = frozenset()
 
 
-@dataclass(slots=True)
-class RowNames:
-    """The streams, subjects and recordings of rows, as hashes, and the times; bounded."""
-
-    names: dict[str, set[bytes]] = field(default_factory=lambda: {kind: set() for kind in KINDS})
-    from_ns: int = 0
-    until_ns: int = 0
-
-    def add(self, event: Observation | BufferedObservation) -> None:
-        """Note the origin of a row."""
-        for kind, seen in self.names.items():
-            if len(seen) <= NAMES_MAX:
-                seen.add(_hashed(getattr(event, kind)))
-        at = event.captured_at_ns
-        self.from_ns, self.until_ns = min(self.from_ns or at, at), max(self.until_ns, at + 1)
-
-    def may_match(self, selector: Selector) -> bool:
-        """Return whether a selector may match one of the rows.  When in doubt, True: what is
-        dropped is learned again."""
-        if selector.domain is not None or selector.label is not None:
-            return False
-        for kind, seen in self.names.items():
-            asked = getattr(selector, kind)
-            if asked is not None and _hashed(asked) not in seen and len(seen) <= NAMES_MAX:
-                return False
-        late = selector.from_ns is not None and self.until_ns <= selector.from_ns
-        early = selector.until_ns is not None and self.from_ns >= selector.until_ns
-        return not (late or early)
-
-
 @dataclass(slots=True, eq=False)
 class AdaptedOpening:
     """One opened domain under adaptation.  ids: hashes of the ids of its rows, newest last; a few
@@ -118,12 +80,12 @@ class AdaptedOpening:
 
     adapter: OpeningAdapter
     ids: deque[bytes] = field(default_factory=lambda: deque(maxlen=IDS_MAX))
-    names: RowNames = field(default_factory=RowNames)
+    names: RowOrigins = field(default_factory=RowOrigins)
     order: bool = False
 
     def holds(self, selector: Selector) -> bool:
         """Return whether a forget request may reach one of the rows."""
-        if selector.ids is not None and set(self.ids).isdisjoint(map(_hashed, selector.ids)):
+        if selector.ids is not None and set(self.ids).isdisjoint(map(hashed, selector.ids)):
             return False
         return self.names.may_match(selector)
 
@@ -172,12 +134,13 @@ class AdaptedOpenings:
     """The opened domains under adaptation by name, with the basis that they share.
 
     ledger: read only.  session: holds the rows that an opened domain starts from.  version: counts
-    changes of what `guesses` follows from.
+    changes of what `guesses` follows from.  few: heads that take over once a domain has labels.
     """
 
     def __init__(self, ledger: Ledger, session: SessionState) -> None:
         self._ledger = ledger
         self._session = session
+        self.few = FewLabelHeads(ledger, session)
         self._openings: dict[str, AdaptedOpening] = {}
         self._fitted: BasisRefit | None = None
         self._wanted: BasisRefit | None = None
@@ -213,7 +176,7 @@ class AdaptedOpenings:
         if opening is None:
             return None
         found = opening.adapter.observe(features)
-        opening.ids.append(_hashed(event.key))
+        opening.ids.append(hashed(event.key))
         opening.names.add(event)
         opening.order = found.order
         labels = opening.adapter.basis.labels
@@ -271,8 +234,10 @@ class AdaptedOpenings:
                 self._wanted, self._version = None, -1
 
     def holds(self, selector: Selector) -> bool:
-        """Return whether a forget request may reach a row of an opened domain."""
-        return any(opening.holds(selector) for opening in self._openings.values())
+        """Return whether a forget request may reach a row of an opened domain, or one that a head
+        has learned from without a label."""
+        opened = any(opening.holds(selector) for opening in self._openings.values())
+        return opened or self.few.holds(selector)
 
     def forget(self) -> None:
         """Drop everything: it may stem from forgotten facts or observations.  What is left of both
@@ -280,6 +245,7 @@ class AdaptedOpenings:
         self._fitted = self._wanted = None
         self._version = self._served_version = -1
         self._ended = NOTHING
+        self.few.forget()
         self._drop()
 
     def _ready(self, domain: str, event: Observation, known: Knowledge) -> AdaptedOpening | None:
@@ -416,7 +382,7 @@ class AdaptedOpenings:
             for key, held, buffered in self._rows_of(domain):
                 if key != event.key:
                     rows.append(held)
-                    made.ids.append(_hashed(key))
+                    made.ids.append(hashed(key))
                     made.names.add(buffered)
         if rows:
             made.adapter.extend(unpack_rows(rows))
@@ -470,7 +436,3 @@ def _facts(known: Knowledge) -> Counter[str]:
 
 def _applied(made: Adaptation, *, order: bool) -> AppliedAdaptation:
     return AppliedAdaptation(strength=round(made.strength, 3), samples=made.count, order=order)
-
-
-def _hashed(name: str) -> bytes:
-    return hashlib.blake2b(name.encode(), digest_size=ID_BYTES).digest()

@@ -14,9 +14,14 @@ from ...lazy import lazy_names
 
 if TYPE_CHECKING:
     from .search import CurriculumLine, CurriculumReport, search_worlds
+    from .teachers import TEACHERS
 else:
     __getattr__ = lazy_names(
-        __name__, {"search": ("CurriculumLine", "CurriculumReport", "search_worlds")}
+        __name__,
+        {
+            "search": ("CurriculumLine", "CurriculumReport", "search_worlds"),
+            "teachers": ("TEACHERS",),
+        },
     )
 
-__all__ = ["CurriculumLine", "CurriculumReport", "search_worlds"]
+__all__ = ["TEACHERS", "CurriculumLine", "CurriculumReport", "search_worlds"]

@@ -21,6 +21,7 @@ from ..observations import (
     SELECTED_MAX,
     STATES,
     View,
+    bars_of,
     groups_of,
     ids_of,
 )
@@ -30,6 +31,8 @@ KEYS: Final = 9
 """Labels with a key of their own: 1 to 9."""
 FORM_BYTES_MAX: Final = 1 << 20
 """Bytes of a form: as much as the daemon reads in one request."""
+COLUMNS_SHOWN: Final = 4
+"""Clusters to name on the page, those least like a known label.  Chosen by hand."""
 GROUP_MAX: Final = 1 << 31
 """Largest number of a group that is read from an address."""
 ENOUGH_SHOWN: Final = 12
@@ -47,12 +50,16 @@ async def page(console: Console, request: Request) -> Response:
         counts[one["label"]] = counts.get(one["label"], 0) + one["facts"]
     used = sorted(gallery["labels"], key=lambda name: (-counts.get(name, 0), name))
     status = await console.ask("status")
+    columns = (await console.ask("candidates", home=view.home))["columns"][:COLUMNS_SHOWN]
+    vectors = [key for one in columns if one["kind"] == "vector" for key in one["samples"]]
     return console.render(
         "label.html",
         view=view,
         states=STATES,
         orders=ORDERS,
         gallery=gallery,
+        columns=columns,
+        bars=await bars_of(console, view.home, vectors),
         groups=await groups_of(console, view, gallery["items"]),
         keyed=used[:KEYS],
         labels=used,

@@ -54,6 +54,8 @@ async def _explained(console: Console, home: str, observation_id: str) -> dict[s
         "home": home,
         "verdict": phrases.verdict(found),
         "adapted": phrases.adapted(found["adaptation"]),
+        "learned_too": phrases.learned_unlabelled(found["unlabelled"]),
+        "revised": phrases.revised(found["draft"], found["guess"]),
         "place": _place(found),
         "caption": _caption(found, heard),
         "chart": chart,

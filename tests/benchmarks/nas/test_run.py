@@ -1,16 +1,22 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import nas
 from benchmarks.nas.run import (
+    BIDIRECTIONAL,
     GROWN,
     OURS,
-    TANGENT,
     SearchOutcome,
     agreement,
+    independent_loss,
     points_lost,
     summarise,
 )
+from tests.blueprints import BLUEPRINTS
+
+TANGENT = "tangent"
 
 
 def test_agreement_is_one_for_the_truth_and_minus_one_for_its_reverse():
@@ -46,14 +52,30 @@ def test_regret_is_in_points():
     assert points_lost(np.array([0.5, 0.75]), 0) == pytest.approx(25)
 
 
+def test_luck_on_the_facts_is_no_regret():
+    """Of equally good blueprints none loses on other facts, though the best of them looks lucky."""
+    right = np.random.default_rng(0).random((200, 1_000)) < 0.8
+    assert points_lost(right.mean(axis=1), 0) > 1.5
+    assert abs(independent_loss(right, 0)) < points_lost(right.mean(axis=1), 0) / 2
+    worse = np.concatenate([right, np.zeros((1, 1_000), bool)])
+    assert independent_loss(worse, 200) == pytest.approx(80, abs=3)
+
+
 def test_the_summary_has_its_keys_and_counts_the_best_rival():
     """The best baseline is the proxy of the highest mean, ours left out."""
     taus = dict.fromkeys(nas.PROXIES, 0.1) | {"zico": 0.4, TANGENT: 0.9, OURS: 0.8}
     regrets = dict.fromkeys(taus, 2.0) | {"halving": 1.0, OURS: 0.5, GROWN: 0.3}
+    regrets |= dict.fromkeys(BIDIRECTIONAL, 3.0)
     found = summarise(
         [
             SearchOutcome(
-                task="a", taus=taus, regrets=regrets, search_s=1.0, halving_s=30.0, fits_s=8.0
+                task="a",
+                taus=taus,
+                regrets=regrets,
+                independent={name: value - 0.7 for name, value in regrets.items()},
+                search_s=1.0,
+                halving_s=30.0,
+                fits_s=8.0,
             )
         ]
     )
@@ -61,6 +83,8 @@ def test_the_summary_has_its_keys_and_counts_the_best_rival():
     assert found["best_baseline_tau"] == 0.4
     assert found["regret_points"] == 0.5
     assert found["fits_regret_points"] == 0.3
+    assert found["independent_regret_points"] == pytest.approx(-0.2)
+    assert found["bidirectional_regret_points"] == 3.0
     assert found["fits_s"] == pytest.approx(4)  # six of the twelve that were fitted
     assert found["halving_regret_points"] == 1.0
     assert found["search_s"] == 1.0
@@ -74,9 +98,9 @@ def test_networks_have_the_width_of_their_blueprint(kind):
     torch = pytest.importorskip("torch")
     from benchmarks.nas.ground_truth import build_network
 
-    width = {"none": 0, "lowrank": 0, "sliced": 0}.get(kind, 6)
-    rank = {"lowrank": 2, "sliced": 2, "bottleneck": 3, "fusion": 2}.get(kind, 0)
-    blueprint = nas.Blueprint(kind=kind, taps=(1, 3), width=width, rank=rank, activation="relu")
+    example = BLUEPRINTS[kind]
+    width = 6 if example.width else 0
+    blueprint = replace(example, taps=(1, 3), width=width, rank=min(3, example.rank))
     network = build_network(blueprint, (4, 5), 0)
     rows = torch.from_numpy(np.random.default_rng(1).standard_normal((12, 9), np.float32))
     columns = network.forward(network.parameters, rows)

@@ -31,11 +31,13 @@ from edge.core import (
     Runtime,
     StoreAdaptor,
 )
+from edge.core.adaptors.head import FittedHead
 from edge.core.adaptors.kinds import KINDS
 from edge.core.errors import EdgeError
 from edge.export import DecisionRequest, export_decision
 from encoder.testing import tiny_card, tiny_payloads
 from tests.contracts.test_adaptors import record
+from tests.edge.core.adaptors.test_retrieval import spots
 from tests.homes import learned_home, new_home, run
 from tests.worlds import clouds, whole_number_model
 
@@ -161,6 +163,30 @@ def test_vectors_are_answered_as_by_the_runtime(domains: int, tmp_path: Path) ->
     payloads = [row.astype(np.float32) for row in (*near, *noise)]
     path = exported(learned, tmp_path)
     assert require_equal(learned, path, payloads, np.array(payloads)) > 5
+
+
+def test_unsure_answers_are_revised_as_by_the_runtime(tmp_path: Path) -> None:
+    """Where the nearest facts revise a head, they do so in the file."""
+    rows, fresh = spots(900, 1), spots(60, 7).features
+    facts = [
+        Fact(
+            id=key,
+            stream="s",
+            domain="home",
+            label=label,
+            captured_at_ns=at,
+            features=row.tobytes(),
+        )
+        for at, (key, label, row) in enumerate(
+            zip(rows.ids, rows.labels, rows.features, strict=True)
+        )
+    ]
+    learned = Learned(whole_number_model(rows.features.shape[1]), facts)
+    served = learned.known.adaptor("home")
+    assert isinstance(served, FittedHead)
+    assert served.evidence is not None
+    payloads = [row.astype(np.float32) for row in fresh]
+    require_equal(learned, exported(learned, tmp_path), payloads, np.array(payloads))
 
 
 def test_a_domain_with_many_labels(tmp_path: Path) -> None:

@@ -3,62 +3,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import numpy as np
 import pytest
-
-import nas
-from edge.core.adaptors.kinds import KINDS
 
 torch = pytest.importorskip("torch")
 
-from edge.growth import torch_adaptors as networks  # noqa: E402 - skipped without torch
 from edge.growth.optimisation import AdamW  # noqa: E402 - skipped without torch
-
-SIZES = (5, 3)
-BLUEPRINTS = [
-    nas.Blueprint(kind="linear", taps=(0, 1), width=4),
-    nas.Blueprint(kind="lowrank", taps=(0, 1), rank=2, activation="gelu", depth=2),
-    nas.Blueprint(kind="sliced", taps=(0, 1), rank=2, activation="relu", depth=4),
-    nas.Blueprint(kind="bottleneck", taps=(0, 1), width=6, rank=3, activation="tanh", depth=3),
-    nas.Blueprint(kind="fusion", taps=(0, 1), width=4, activation="relu"),
-    nas.Blueprint(kind="fusion", taps=(0, 1), width=4, rank=2, activation="none"),
-]
-
-
-@pytest.mark.parametrize("blueprint", BLUEPRINTS, ids=lambda one: f"{one.kind}{one.rank}")
-def test_serving_equals_training(blueprint):
-    """The formulas in torch and in numpy give the same columns."""
-    random = np.random.default_rng(1)
-    shapes = KINDS[blueprint.kind].shapes(blueprint, SIZES)
-    arrays = {n: random.standard_normal(s).astype(np.float32) for n, s in shapes.items()}
-    rows = random.standard_normal((7, sum(SIZES))).astype(np.float32)
-    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    trained = networks.torch_transform(blueprint, tensors, SIZES, torch.from_numpy(rows)).numpy()
-    served = KINDS[blueprint.kind].apply(blueprint, arrays, SIZES, rows)
-    np.testing.assert_allclose(served, trained, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("blueprint", BLUEPRINTS, ids=lambda one: f"{one.kind}{one.rank}")
-def test_short_and_long_products_agree(blueprint):
-    """Scores and gradients equal those of the columns times the top, up to rounding."""
-    random = np.random.default_rng(2)
-    shapes = KINDS[blueprint.kind].shapes(blueprint, SIZES)
-    width = blueprint.width or sum(SIZES)
-    shapes = {**shapes, "top": (width, 3)}
-    drawn = {n: random.standard_normal(s).astype(np.float32) for n, s in shapes.items()}
-    rows = torch.from_numpy(random.standard_normal((7, sum(SIZES))).astype(np.float32))
-    found = []
-    for way in (networks.torch_logits, _long_way):
-        leaves = {name: torch.tensor(array, requires_grad=True) for name, array in drawn.items()}
-        scores = way(blueprint, leaves, SIZES, rows)
-        slopes = torch.autograd.grad(scores.square().sum(), list(leaves.values()))
-        found.append([scores.detach(), *slopes])
-    for short, long in zip(*found, strict=True):
-        torch.testing.assert_close(short, long, rtol=1e-3, atol=1e-2)
-
-
-def _long_way(blueprint, leaves, sizes, rows):
-    return networks.torch_transform(blueprint, leaves, sizes, rows) @ leaves["top"]
 
 
 def test_steps_equal_those_of_torch():

@@ -40,6 +40,7 @@ WAIT_S = 60.0
 BLUEPRINTS = {
     "kernel": nas.Blueprint(kind="kernel", taps=(0,), width=128),
     "lowrank": nas.Blueprint(kind="lowrank", taps=(0,), rank=8, activation="relu", depth=1),
+    "recipe": nas.Blueprint(kind="lowrank", taps=(0,), rank=8, depth=2, recipe="learngene"),
 }
 
 

@@ -151,3 +151,10 @@ def test_calibration_says_what_is_missing():
 def test_a_share_keeps_its_zeros(share, digits, text):
     """Only zeros after the point are left out."""
     assert percent(share, digits) == f"{text}\u202f%"
+
+
+def test_a_revised_answer_is_told():
+    """A draft that the nearest examples revise or confirm has a sentence, a sure one has none."""
+    assert phrases.revised("", "cat") == ""
+    assert phrases.revised("cat", "cat").endswith("confirm cat.")
+    assert "said cat; the nearest labelled examples say dog" in phrases.revised("cat", "dog")

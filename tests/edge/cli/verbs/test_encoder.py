@@ -59,3 +59,42 @@ def test_a_foreign_model_gets_a_card(tmp_path):
     card = encoder.load_card(made["card"])
     assert {tap.output for tap in card.taps} == {tap.output for tap in shipped.taps}
     assert card.quantiser is None
+
+
+def test_an_encoder_is_varied(tmp_path):
+    """Early taps of a shipped encoder make an encoder of their own, and a home can use it."""
+    out = tmp_path / "early"
+    made = run_json(
+        "encoder", "vary", "efficientnet_lite0", "--taps", "stage3,stage2", "--out", out
+    )
+    card = encoder.load_card(made["card"])
+    assert [tap.name for tap in card.taps] == ["stage3", "stage2"]
+    assert made["fingerprint"] == card.fingerprint
+    assert run("init", tmp_path / "home", "--encoder", out / "card.toml").exit_code == 0
+    result = run("encoder", "vary", out / "card.toml", "--flip", "--out", out)
+    assert "exists already" in result.stderr
+    both = run_json(
+        "encoder", "vary", out / "card.toml", "--beside", made["card"], "--out", tmp_path / "both"
+    )
+    assert encoder.load_card(both["card"]).width == 2 * card.width
+
+
+def test_one_change_at_a_time(tmp_path):
+    """None or two changes are refused, and nothing is written."""
+    for changes in ((), ("--flip", "--side", "192")):
+        result = run("encoder", "vary", "efficientnet_lite0", *changes, "--out", tmp_path / "new")
+        assert result.exit_code == 1
+        assert "one change" in result.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_new_home_says_what_other_encoders_give(tmp_path):
+    """One line for pictures, none for sound; the figures are those of the package."""
+    result = run("init", tmp_path / "pictures", "--encoder", "efficientnet_lite1")
+    (line,) = [one for one in result.stdout.splitlines() if one.startswith("other encoders")]
+    assert "efficientnet_lite0 " in line
+    assert "times the time" in line
+    found = run_json("init", tmp_path / "again")["encoders"]
+    assert next(iter(found)) == "efficientnet_lite0"
+    assert found["efficientnet_lite1"] == encoder.shipped_figures()["efficientnet_lite1"]._asdict()
+    assert "other encoders" not in run("init", tmp_path / "ears", "--encoder", "log_mel").stdout

@@ -145,6 +145,32 @@ def test_labels_go_through_a_running_daemon(daemon):
     assert given["id"]
 
 
+def test_clusters_are_named_by_one_label(daemon):
+    """Clusters without a name come first; a label of the first observation is the name, and Enter
+    skips one."""
+    folder, requests, replies = daemon
+    cluster = {
+        "kind": "vector",
+        "count": 9,
+        "nearest": "7",
+        "likelihood": 0.4,
+        "domain": "domain-2",
+    }
+    columns = [cluster | {"samples": ["cam:4", "cam:6"]}, cluster | {"samples": ["cam:5"]}]
+    waiting = {"flagged": [], "labels": ["7"], "columns": columns}
+    replies |= {"status": fine(snapshot()), "candidates": fine(waiting), "label": fine({})}
+    replies["explain"] = {"done": False, "reason": "it does not wait"}
+    result = run("label", "--home", folder, answer="\nfan\nyes\n")
+    assert result.exit_code == 0, result.output
+    assert "2 clusters of unlabelled observations have no name" in result.output
+    assert "in domain-2, most like 7 (40%)" in result.output
+    assert "among them cam:4, cam:6" in result.output
+    given = [one for one in requests if one.get("label")]
+    assert [(one["observation_id"], one["label"], one["domain"]) for one in given] == [
+        ("cam:5", "fan", "domain-2")
+    ]
+
+
 def test_a_refusal_of_the_daemon_is_reported(daemon):
     """The error has the reason and the hint of the daemon."""
     folder, _, replies = daemon

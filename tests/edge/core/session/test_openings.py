@@ -8,7 +8,7 @@ from edge.core.facts import Selector
 from edge.core.pending_forgets import AdvanceForget
 from edge.core.receipt import Receipt
 from edge.core.runtime import Runtime
-from edge.core.session.openings import NAMES_MAX, RowNames
+from edge.core.session.row_origins import NAMES_MAX, RowOrigins
 from tests.edge.core.session.adapted_worlds import (
     NAMES,
     WIDE,
@@ -122,7 +122,7 @@ def test_a_forget_request_drops_what_it_reaches():
 
 def test_a_row_is_matched_by_name_time_or_id():
     """A selector reaches an opened domain by any name of its rows, and not by another."""
-    names = RowNames()
+    names = RowOrigins()
     names.add(Observation(stream="s", sequence=1, captured_at_ns=10, payload=0, subject="eve"))
     assert names.may_match(Selector(subject="eve"))
     assert names.may_match(Selector(stream="s", from_ns=10, until_ns=11))
@@ -133,7 +133,7 @@ def test_a_row_is_matched_by_name_time_or_id():
 
 def test_more_names_than_are_noted_match_any():
     """Where more subjects were seen than are noted, every subject is reached."""
-    names = RowNames()
+    names = RowOrigins()
     for at in range(NAMES_MAX + 2):
         names.add(
             Observation(stream="s", sequence=at, captured_at_ns=at, payload=0, subject=f"p{at}")

@@ -1,68 +1,19 @@
-"""The kinds of adaptor: functions from standardised columns to the inputs of the head.
+"""The kinds of adaptor that growth began with.  The formulas are those of `nas.Blueprint`."""
 
-The formulas are those of `nas.Blueprint`.  To add a kind: one class here and one line in KINDS.
-"""
-
-from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nas import Blueprint
 
-from .hadamard import hadamard_mix
-
-Floats = NDArray[np.float32]
-Arrays = Mapping[str, NDArray[Any]]
-Sizes = tuple[int, ...]
-Shapes = dict[str, tuple[int, ...]]
-
-_GELU: Final = np.float32(np.sqrt(2 / np.pi))
+from ..hadamard import hadamard_mix
+from .kind import Arrays, Floats, MatrixKind, Shapes, Sizes, activate
 
 SEED: Final = 1
 """The seed of all random features: equal on every device, so that no matrix is stored."""
 
 
-class AdaptorKind(Protocol):
-    """A kind of adaptor: its parameters, its formula, its cost.  sizes: columns of each tap."""
-
-    def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
-        """Name the trained parameters, all float32, with their shapes."""
-
-    def apply(self, blueprint: Blueprint, arrays: Arrays, sizes: Sizes, rows: Floats) -> Floats:
-        """Transform standardised rows float32 [..., read] to float32 [..., out]."""
-
-    def operations(self, blueprint: Blueprint, sizes: Sizes) -> int:
-        """Multiply-adds per row."""
-
-
-def activate(name: str, values: Floats) -> Floats:
-    """Apply an activation; gelu in its tanh form (Hendrycks & Gimpel 2016)."""
-    if name == "relu":
-        return np.maximum(values, np.float32(0))
-    if name == "tanh":
-        return np.tanh(values)
-    if name == "gelu":
-        inner = _GELU * (values + np.float32(0.044715) * values * values * values)
-        return np.asarray(values * (np.tanh(inner) + np.float32(1)) * np.float32(0.5))
-    return values
-
-
-class _Matrices:
-    """Base of kinds that only multiply by their trained matrices."""
-
-    def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
-        """See `AdaptorKind`; none by default."""
-        del blueprint, sizes
-        return {}
-
-    def operations(self, blueprint: Blueprint, sizes: Sizes) -> int:
-        """See `AdaptorKind`: one multiply-add per parameter."""
-        return sum(int(np.prod(shape)) for shape in self.shapes(blueprint, sizes).values())
-
-
-class IdentityAdaptor(_Matrices):
+class IdentityAdaptor(MatrixKind):
     """The columns unchanged: the head alone."""
 
     def apply(self, blueprint: Blueprint, arrays: Arrays, sizes: Sizes, rows: Floats) -> Floats:
@@ -71,7 +22,7 @@ class IdentityAdaptor(_Matrices):
         return rows
 
 
-class LinearAdaptor(_Matrices):
+class LinearAdaptor(MatrixKind):
     """A linear map to a few columns: rows @ W."""
 
     def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
@@ -84,7 +35,7 @@ class LinearAdaptor(_Matrices):
         return np.asarray(rows @ arrays["W"], np.float32)
 
 
-class LowRankAdaptor(_Matrices):
+class LowRankAdaptor(MatrixKind):
     """Residual blocks: rows + a(rows @ U) @ V (Houlsby et al. 2019, section 2.1)."""
 
     def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
@@ -109,7 +60,7 @@ class SlicedAdaptor(LowRankAdaptor):
     2024, section 3): computed as `LowRankAdaptor`, trained otherwise (`edge/growth`)."""
 
 
-class BottleneckAdaptor(_Matrices):
+class BottleneckAdaptor(MatrixKind):
     """A small network with a narrow first layer."""
 
     def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
@@ -126,7 +77,7 @@ class BottleneckAdaptor(_Matrices):
         return rows
 
 
-class FusionAdaptor(_Matrices):
+class FusionAdaptor(MatrixKind):
     """A gated sum over the taps, each projected to the same number of columns."""
 
     def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
@@ -178,7 +129,7 @@ class RandomFeatureAdaptor:
         return blueprint.depth * blocks * (1 << levels) * levels
 
 
-class KernelAdaptor(_Matrices):
+class KernelAdaptor(MatrixKind):
     """The scaled columns, which the kernel machine compares with facts (`kernel.py`)."""
 
     def shapes(self, blueprint: Blueprint, sizes: Sizes) -> Shapes:
@@ -195,15 +146,3 @@ class KernelAdaptor(_Matrices):
         """See `AdaptorKind`: none before the comparison with landmarks."""
         del blueprint, sizes
         return 0
-
-
-KINDS: Final[Mapping[str, AdaptorKind]] = {
-    "none": IdentityAdaptor(),
-    "linear": LinearAdaptor(),
-    "lowrank": LowRankAdaptor(),
-    "sliced": SlicedAdaptor(),
-    "bottleneck": BottleneckAdaptor(),
-    "fusion": FusionAdaptor(),
-    "random": RandomFeatureAdaptor(),
-    "kernel": KernelAdaptor(),
-}

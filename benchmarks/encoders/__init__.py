@@ -1,0 +1,1 @@
+"""Encoders compared: accuracy, novelty, time and size of each, under the product's settings."""

@@ -1,0 +1,1 @@
+"""Every kind of adaptor and every training recipe against the head alone."""

@@ -1,0 +1,184 @@
+"""Heads of domains with few labels: unlabelled observations help, labels and forget requests count
+at once, and nothing of a forgotten observation is left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge.core.adaptation.pseudo_facts import fold_facts, learn_unlabelled
+from edge.core.adaptors.adaptor import fit_head
+from edge.core.adaptors.head import FittedHead
+from edge.core.config import Config
+from edge.core.events import Decision, ForgetRequest, Label, Observation
+from edge.core.facts import FactBatch, Selector, select_rows, stack_facts, untimed_batch
+from edge.core.session.few_labels import FACTS_A_LABEL_MAX, ROWS_MIN
+from tests.worlds import World, fact
+
+WIDTH = 512
+SPANS = ((0, WIDTH),)
+NOTHING = stack_facts([])
+LABELS = "abcd"
+
+
+def samples(count: int, seed: int) -> tuple[NDArray[np.uint8], list[str]]:
+    """Samples of four labels: clusters that many samples show, and that few facts miss, since most
+    columns are noise."""
+    random = np.random.default_rng(seed)
+    centres = np.random.default_rng(0).standard_normal((4, WIDTH))
+    number = random.integers(4, size=count)
+    strength = random.uniform(0.2, 0.5, (count, 1))
+    rows = centres[number] * strength + random.standard_normal((count, WIDTH))
+    levels = np.clip(np.square(11 + rows), 0, 255).astype(np.uint8)
+    return levels, [LABELS[one] for one in number]
+
+
+def batch(levels: NDArray[np.uint8], labels: list[str]) -> FactBatch:
+    """Samples as facts of one domain."""
+    ids = tuple(f"f{at:04}" for at in range(len(levels)))
+    return untimed_batch(ids, ("home",) * len(ids), tuple(labels), levels)
+
+
+def right(made: FittedHead, levels: NDArray[np.uint8], labels: list[str]) -> float:
+    """Share of right answers."""
+    best = made.answer(levels).argmax(axis=1).tolist()
+    return float(np.mean([made.labels[at] == one for at, one in zip(best, labels, strict=True)]))
+
+
+def test_unlabelled_samples_help():
+    """With a few facts a label, hundreds of samples without any make the head better."""
+    gains = []
+    for seed in range(4):
+        own, (fresh, labels) = batch(*samples(24, seed)), samples(400, 50 + seed)
+        made = learn_unlabelled(own, NOTHING, samples(500, 90 + seed)[0], SPANS)
+        alone = right(fit_head(own, NOTHING, SPANS), fresh, labels)
+        gains.append(right(made, fresh, labels) - alone if made is not None else 0.0)
+    assert np.mean(gains) > 0.02
+    assert min(gains) > -0.04
+
+
+def test_the_result_follows_from_sets():
+    """A fact that was there and is gone leaves nothing, bit for bit."""
+    own, rows = batch(*samples(32, 1)), samples(200, 2)[0]
+    made = learn_unlabelled(select_rows(own, np.arange(31)), NOTHING, rows, SPANS)
+    again = learn_unlabelled(batch(own.features[:31], list(own.labels[:31])), NOTHING, rows, SPANS)
+    assert made is not None
+    assert again is not None
+    assert np.array_equal(made.weights, again.weights)
+    assert np.array_equal(made.bias, again.bias)
+
+
+def test_it_stays_off_where_it_is_worse():
+    """Samples of something else altogether, which mislead left-out facts, are not learned from."""
+    own = batch(*samples(80, 3))
+    wrong = np.concatenate([255 - own.features, np.roll(own.features, 7, axis=1)] * 4)
+    made = learn_unlabelled(own, NOTHING, wrong, SPANS)
+    fresh, labels = samples(400, 60)
+    if made is not None:
+        assert (
+            right(made, fresh, labels) > right(fit_head(own, NOTHING, SPANS), fresh, labels) - 0.03
+        )
+
+
+def test_one_label_is_nothing_to_learn():
+    """With one label there is no head to improve."""
+    own = batch(samples(20, 1)[0], ["a"] * 20)
+    assert learn_unlabelled(own, NOTHING, samples(200, 2)[0], SPANS) is None
+
+
+def test_folds_deal_out_every_label():
+    """The facts of a label are in as many folds as possible, whatever their order."""
+    own = batch(samples(20, 1)[0], list("ab" * 10))
+    folds = fold_facts(own)
+    for label in "ab":
+        counts = np.bincount(folds[[one == label for one in own.labels]], minlength=5)
+        assert counts.tolist() == [2] * 5
+
+
+def world(a_label: int = 8, **config: str) -> World:
+    """A runtime that has learned so many facts of each label."""
+    levels, labels = samples(8 * 4 * a_label, 1)
+    facts, counts = [], dict.fromkeys(LABELS, 0)
+    for at, (row, label) in enumerate(zip(levels, labels, strict=True)):
+        if counts[label] < a_label:
+            counts[label] += 1
+            made = fact(f"fact{at:04}", label, "home", at, width=WIDTH)
+            facts.append(replace(made, features=row.tobytes()))
+    return World(facts, width=WIDTH, config=Config(**config) if config else None)
+
+
+def watch(one: World, count: int, seed: int = 5, start: int = 1) -> list[Decision]:
+    """Feed samples to one stream and return the decisions."""
+    found = []
+    for at, row in enumerate(samples(count, seed)[0]):
+        event = Observation(
+            stream="cam", sequence=start + at, captured_at_ns=start + at, payload=row
+        )
+        found += [made for made in one.feed(event) if isinstance(made, Decision)]
+    return found
+
+
+def test_the_runtime_answers_with_what_it_has_seen():
+    """Once enough observations were seen, the head that learned from them answers decisions, tiles
+    and explanations alike."""
+    one = world()
+    watch(one, ROWS_MIN - 1)
+    assert one.runtime.explain(f"cam:{ROWS_MIN - 1}").unlabelled == 0
+    decisions = watch(one, 60, 6, ROWS_MIN)
+    for decision in decisions[-20:]:
+        found = one.runtime.explain(decision.observation_id)
+        assert found is not None
+        if found.known is not False and found.guess == decision.guess:
+            assert found.unlabelled >= ROWS_MIN
+    row = samples(1, 8)[0]
+    (guess,) = one.runtime.guesses(row, ["home"])[1]
+    assert guess.guess in LABELS
+
+
+def test_many_labels_end_it():
+    """Beyond the largest number of facts a label, the head of the facts answers."""
+    one = world(FACTS_A_LABEL_MAX + 1)
+    watch(one, ROWS_MIN + 20)
+    assert one.runtime.explain("cam:5").unlabelled == 0
+
+
+def test_the_policy_off_ends_it():
+    """With adaptation off, nothing is learned without a label."""
+    one = world(adaptation="off")
+    watch(one, ROWS_MIN + 20)
+    assert one.runtime.explain("cam:5").unlabelled == 0
+
+
+def test_a_label_counts_at_once():
+    """After a label the head is solved again, with it."""
+    one = world()
+    watch(one, ROWS_MIN + 20)
+    before = one.runtime.explain("cam:5").unlabelled
+    assert before >= ROWS_MIN
+    one.feed(Label("cam:7", "a"))
+    assert one.runtime.explain("cam:5").unlabelled == 0
+    watch(one, ROWS_MIN, 9, ROWS_MIN + 21)
+    assert one.runtime.explain("cam:150").unlabelled > before
+
+
+@pytest.mark.parametrize("named", ["ids", "stream"])
+def test_a_forgotten_observation_leaves_nothing(named: str):
+    """A forget request finds what a head has learned from without a label; after it the answers are
+    those of a twin that never saw it."""
+    one, twin = world(), world()
+    watch(one, ROWS_MIN + 40)
+    chosen = Selector(ids=frozenset(("cam:3",))) if named == "ids" else Selector(stream="cam")
+    assert one.runtime.holds_traces(chosen)
+    assert not one.runtime.holds_traces(Selector(stream="other"))
+    assert not one.runtime.holds_traces(Selector(ids=frozenset(("cam:9999",))))
+    one.feed(ForgetRequest(request_id="r", selector=chosen))
+    assert not one.runtime.holds_traces(chosen)
+    again = one.runtime.explain("cam:5")
+    assert again is None or not again.unlabelled
+    if named == "stream":
+        after = [decision.guess for decision in watch(one, ROWS_MIN + 40, 7, 1_001)]
+        never = [decision.guess for decision in watch(twin, ROWS_MIN + 40, 7, 1_001)]
+        assert after == never

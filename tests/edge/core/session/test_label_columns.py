@@ -1,0 +1,148 @@
+"""Label columns: clusters of an opened domain, named by a fact among their samples, and nothing
+else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.core.events import ForgetRequest, Label
+from edge.core.facts import Selector, stack_facts
+from edge.core.session.label_columns import (
+    COLUMN_ROWS_MIN,
+    COLUMNS_MAX,
+    EXPLAINED_MIN,
+    SAMPLES_SHOWN,
+    LabelColumn,
+    find_columns,
+)
+from tests.edge.core.session.adapted_worlds import drawn, stream, taught
+from tests.worlds import World, clouds, fact
+
+WIDTH = 16
+NOTHING = stack_facts([])
+
+
+def columns(centres=(1, 2, 3, 4), count=16, facts=NOTHING, sure=0.5) -> tuple[LabelColumn, ...]:
+    """Columns of clouds around some centres, whose first half looks like `a`, the rest like `b`."""
+    rows = np.array(clouds(centres, count, width=WIDTH))
+    ids = [f"o{at:03}" for at in range(len(rows))]
+    likely = np.full((len(rows), 2), 1 - sure)
+    likely[: len(rows) // 2, 0] = likely[len(rows) // 2 :, 1] = sure
+    return find_columns("yard", ids, rows, facts, (("a", "b"), likely))
+
+
+def test_clusters_become_columns():
+    """Clouds are columns of one cloud each, with samples of theirs, and all samples are in one."""
+    found = columns(sure=0.6)
+    for one in found:
+        clouds_of = {int(key[1:]) // 16 for key in one.members}
+        assert len(clouds_of) == 1
+        assert set(one.samples) <= one.members
+        assert len(one.samples) == min(one.count, SAMPLES_SHOWN)
+        assert one.likelihood == pytest.approx(0.6)
+        assert one.nearest == ("a" if clouds_of <= {0, 1} else "b")
+        assert one.waits
+    assert sum(one.count for one in found) == 64
+
+
+def test_what_a_known_label_explains_needs_no_name():
+    """With a likely known label a column keeps that; one less likely waits."""
+    assert not any(one.waits for one in columns(sure=EXPLAINED_MIN + 0.01))
+    assert all(one.waits for one in columns(sure=EXPLAINED_MIN - 0.1))
+
+
+def test_a_fact_names_its_column_alone():
+    """A column with one label among its facts has that name; with two it has none."""
+    rows = clouds((1, 2, 3, 4), 16, width=WIDTH)
+    for labels, expected in ((("new",), "new"), (("new", "new"), "new"), (("new", "old"), "")):
+        made = [
+            replace(fact(f"f{at}", label, "yard", width=WIDTH), features=rows[at].tobytes())
+            for at, label in enumerate(labels)
+        ]
+        found = columns(facts=stack_facts(made))
+        assert {one.label for one in found} - {""} == ({expected} - {""})
+        holder = next(one for one in found if "o000" in one.members)
+        assert holder.label == expected
+
+
+def test_few_samples_have_no_columns():
+    """Below the least number there are none, and without known labels neither."""
+    assert columns((1,), COLUMN_ROWS_MIN - 1) == ()
+    rows = np.array(clouds((1, 2), 20, width=WIDTH))
+    none = ((), np.zeros((40, 0)))
+    assert find_columns("yard", [str(at) for at in range(40)], rows, NOTHING, none) == ()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(COLUMN_ROWS_MIN, 120), st.integers(0, 1_000), st.booleans())
+def test_every_sample_is_in_one_column(count: int, seed: int, same: bool):
+    """Whatever the samples, equal ones among them: each is in exactly one column, which are few."""
+    rows = np.random.default_rng(seed).integers(0, 256, (count, WIDTH), np.uint8)
+    if same:
+        rows[:] = rows[0]
+    likely = np.random.default_rng(seed + 1).dirichlet(np.ones(3), count)
+    ids = [f"{at:04}" for at in range(count)]
+    found = find_columns("yard", ids, rows, NOTHING, (("a", "b", "c"), likely))
+    assert sorted(key for one in found for key in one.members) == ids
+    assert 1 <= len(found) <= COLUMNS_MAX
+    again = find_columns("yard", ids, rows, NOTHING, (("a", "b", "c"), likely))
+    assert found == again
+
+
+def opened() -> tuple[World, tuple[LabelColumn, ...]]:
+    """A world whose stream has opened a domain, and its columns."""
+    world = taught()
+    stream(world, drawn(160, 3))
+    found = world.runtime.label_columns()
+    assert found
+    return world, found
+
+
+def test_an_opened_domain_has_columns():
+    """The runtime groups what it holds of a domain without labels."""
+    world, found = opened()
+    names = {one.domain for one in found}
+    assert names.isdisjoint(world.runtime.knowledge.domains)
+    held = {key for key, _ in world.runtime.recent()}
+    assert all(one.members <= held for one in found)
+
+
+def test_a_label_names_a_column():
+    """A label of a column's first sample becomes a fact, the only one, and the column has its name;
+    the label is the person's, the column nobody's: the ledger holds one fact more."""
+    world, found = opened()
+    chosen = max(found, key=lambda one: one.count)
+    before = sum(world.runtime.knowledge.own.counts.values())
+    world.feed(Label(chosen.samples[0], "never seen", chosen.domain))
+    assert sum(world.runtime.knowledge.own.counts.values()) == before + 1
+    named = [one for one in world.runtime.label_columns() if one.label == "never seen"]
+    assert len(named) == 1
+    assert len(named[0].members & chosen.members) > 0
+    assert not named[0].waits
+
+
+def test_a_forgotten_sample_leaves_its_column():
+    """After a forget request the sample is in no column, and the others are those of any world that
+    holds the same samples."""
+    world, found = opened()
+    gone = found[0].samples[0]
+    world.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset((gone,)))))
+    after = world.runtime.label_columns()
+    assert all(gone not in one.members for one in after)
+    twin = taught()
+    stream(twin, drawn(160, 3))
+    twin.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset((gone,)))))
+    assert after == twin.runtime.label_columns()
+
+
+def test_forgetting_a_name_takes_it_back():
+    """Once the fact that names a column is forgotten, no column has the name."""
+    world, found = opened()
+    world.feed(Label(found[0].samples[0], "never seen", found[0].domain))
+    world.feed(ForgetRequest(request_id="r", selector=Selector(label="never seen")))
+    assert "never seen" not in {one.label for one in world.runtime.label_columns()}

@@ -1,0 +1,16 @@
+"""What the shipped encoders were measured to give."""
+
+from __future__ import annotations
+
+from encoder import SHIPPED, load_card, shipped_figures
+
+
+def test_every_shipped_encoder_of_pictures_has_figures() -> None:
+    """Each is measured, the default in times of itself, and the size is the file's."""
+    found = shipped_figures()
+    assert set(found) == {name for name, path in SHIPPED.items() if load_card(path).kind == "image"}
+    assert found["efficientnet_lite0"].time_ratio == 1.0
+    for name, figures in found.items():
+        assert 0.5 < figures.labels10 < figures.accuracy < 1
+        size = SHIPPED[name].with_name("model.onnx").stat().st_size / 2**20
+        assert abs(figures.mib - size) < 0.01
