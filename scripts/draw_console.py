@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -129,7 +130,10 @@ def fill_aggregate(home: Path) -> None:
     kept = [one for one in histories if one.kind in ("steady", "poisoner")][:MEMBERS]
     made = [read_contribution(one.messages[0], {}) for one in kept]
     first, second, third = (one.device for one in kept[:3])
-    changes = {first: {"card": "0" * 64}, third: {"samples": 0, "arrays": {}}}
+    changes: dict[str, dict[str, Any]] = {
+        first: {"card": "0" * 64},
+        third: {"samples": 0, "arrays": {}},
+    }
     with AggregateFile(aggregate_path(home), writable=True) as file:
         aggregator = Aggregator(file, place, settings, {})
         for one in made:

@@ -240,6 +240,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
             "edge/plots",
             "edge/signing",
             "edge/sim",
+            "edge/sim/fleet",
             "edge/sources",
             "edge/storage",
             "edge/web",

@@ -12,16 +12,21 @@ from edge.core import Contribution, MemberVotes, find_outliers
 from edge.fleet import read_contribution
 from edge.sim.fleet import FleetWorld, MemberTools, make_member, make_world
 
+Attack = Literal["swapped labels", "random bits", "shifted features", "half of the facts"]
+
 MEMBERS: Final = 160
 """Members of a site."""
 SHARES: Final = (0.01, 0.1, 0.2, 0.3, 0.4)
 """Shares of hostile members."""
-ATTACKS: Final = ("swapped labels", "random bits", "shifted features", "half of the facts")
+ATTACKS: Final[tuple[Attack, ...]] = (
+    "swapped labels",
+    "random bits",
+    "shifted features",
+    "half of the facts",
+)
 """What hostile members send; with the last one only half of a concept's facts are wrong."""
 SEEDS: Final = (3, 4, 5)
 """Seeds of the worlds; the threshold of the comparison was chosen on the worlds 1 and 2."""
-
-Attack = Literal["swapped labels", "random bits", "shifted features", "half of the facts"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ def measure_attacks(*, quick: bool = False) -> Iterator[HostileOutcome]:
     for attack in ATTACKS:
         for share in shares:
             rows = [
-                check_attack(members, attack, share, seed)  # type: ignore[arg-type]
+                check_attack(members, attack, share, seed)
                 for members, seed in zip(honest, seeds, strict=True)
             ]
             means = np.mean(rows, axis=0).tolist()

@@ -31,7 +31,7 @@ PAGE_KIB: Final = 4
 """KiB of a page in /proc/PID/statm on Linux x86-64 and arm64."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AggregatorCost:
     """What an aggregator takes.  rss_mib: above that of the process before the first message.
     start_s: of the next start without a saved sum."""
@@ -77,7 +77,14 @@ def measure_here(children: int) -> AggregatorCost:
             Aggregator(file, place, settings, {})
         start_s = time.process_time() - began
         disk = path.stat().st_size / 2**20
-    return AggregatorCost(children, after - before, disk, nbytes / 2**20, spent, start_s)
+    return AggregatorCost(
+        children=children,
+        rss_mib=after - before,
+        disk_mib=disk,
+        bytes_in_mib=nbytes / 2**20,
+        seconds=spent,
+        start_s=start_s,
+    )
 
 
 def batches(parts: list[Contribution], children: int) -> Iterator[list[tuple[str, bytes]]]:

@@ -52,6 +52,7 @@ BURST: Final = 8.0
 request.  Chosen by hand; effect not measured."""
 
 HOUR_NS: Final = 3_600 * 10**9
+"""Nanoseconds in an hour."""
 
 PUBLISHED: Final = "published"
 CHANGES: Final = "changes"

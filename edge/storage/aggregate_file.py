@@ -85,7 +85,7 @@ RequestVerb = Literal["drop", "admit", "check"]
 T = TypeVar("T")
 
 
-class Layout:
+class AggregateLayout:
     """The layout of the file, for `open_database`."""
 
     APPLICATION_ID = 0x41554147
@@ -99,10 +99,10 @@ class Layout:
     @staticmethod
     def migrate(db: sqlite3.Connection, found: int) -> None:
         """Bring a file from version `found` to the newest."""
-        run_steps(db, MIGRATIONS, found, Layout.APPLICATION_ID)
+        run_steps(db, MIGRATIONS, found, AggregateLayout.APPLICATION_ID)
 
 
-class ChildRow(msgspec.Struct, frozen=True, array_like=True):
+class ChildRow(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """A child.  at_ns: when the revision was applied.  own: the aggregate's own revision that first
     takes it in, 0 until there is one.  tokens: messages that it may send now, as of tokens_at_ns.
     """
@@ -164,7 +164,7 @@ class AggregateFile:
         self.path, self.writable = path, writable
         self._lock = WriterLock(path) if writable else None
         try:
-            self._db = open_database(path, writable=writable, layout=Layout())
+            self._db = open_database(path, writable=writable, layout=AggregateLayout())
         except BaseException:
             if self._lock is not None:
                 self._lock.release()
@@ -393,7 +393,7 @@ def has_aggregate(path: Path) -> bool:
 
 def leave_request(path: Path, verb: RequestVerb, device: str, at_ns: int) -> int:
     """Ask whoever writes an aggregator's file to do something; return the request's number."""
-    db = open_database(path, writable=True, layout=Layout())
+    db = open_database(path, writable=True, layout=AggregateLayout())
     try:
         with transaction(db, path, "asking the aggregator"):
             added = db.execute(

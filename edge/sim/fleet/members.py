@@ -34,7 +34,7 @@ from ...core import (
     StoreGeometry,
 )
 from ...fleet import write_contribution
-from ..digits import DIGITS, Digits, load_optdigits
+from .. import DIGITS, Digits, load_optdigits
 
 MemberKind = Literal[
     "steady",
@@ -120,7 +120,7 @@ class MemberHistory:
     features: NDArray[np.uint8]
 
 
-class FleetDevice:
+class ContributingDevice:
     """A runtime over a ledger in memory, with the record of what it has published."""
 
     def __init__(
@@ -180,7 +180,7 @@ def make_world(seed: int) -> FleetWorld:
     made = []
     for which in (0, 1):
         random = np.random.default_rng([seed, which])
-        founder = FleetDevice("founder", model, None)
+        founder = ContributingDevice("founder", model, None)
         rows = random.choice(len(digits), GEOMETRY_FACTS, replace=False)
         founder.learn(_facts(f"founder{which}", digits, rows, which, random))
         founder.fit_geometry()
@@ -199,7 +199,7 @@ def make_member(
     kind: MemberKind = kinds[place] if place < len(kinds) else "steady"
     name = f"device-{number:05d}"
     geometry = world.other if kind == "other geometry" else world.geometry
-    device = FleetDevice(name, tools.model, geometry)
+    device = ContributingDevice(name, tools.model, geometry)
     facts = _draw_facts(name, domain, random, tools, swapped=kind == "poisoner")
     device.learn(facts)
     revision = FIRST_REVISION + int(random.integers(1_000))

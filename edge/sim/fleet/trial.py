@@ -18,13 +18,12 @@ from ...config import AggregateSettings
 from ...core import Contribution, Fact, count_differing, digest_sums
 from ...fleet import AggregatePlace, Aggregator, read_contribution, write_contribution
 from ...storage import AggregateFile
-from ..harness import Progress
-from ..sweep import run_parallel
+from .. import Progress, run_parallel
 from .deliveries import Message, deliver
 from .members import (
     DOMAINS,
     REFUSED,
-    FleetDevice,
+    ContributingDevice,
     FleetWorld,
     MemberHistory,
     MemberTools,
@@ -43,6 +42,8 @@ BATCH: Final = 64
 """Messages that an aggregator takes in with one transaction."""
 
 HOUR_NS: Final = 3_600 * 10**9
+"""Nanoseconds in an hour, between two batches."""
+
 START_NS: Final = 1_700_000_000 * 10**9
 """When the fleet starts: the revision of an aggregate follows this clock."""
 
@@ -50,7 +51,7 @@ RATE: Final = 1_000_000.0
 """Messages a child may send in an hour: a simulation replays months in seconds."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Faults:
     """What went wrong on the way."""
 
@@ -295,7 +296,7 @@ def _sum_level(
 
 def _one_device(sites: Sequence[SiteOutcome], world: FleetWorld) -> Contribution:
     """Return the contribution of one device that learns exactly the published facts."""
-    device = FleetDevice("alone", MemberTools.open().model, world.geometry)
+    device = ContributingDevice("alone", MemberTools.open().model, world.geometry)
     for site in sites:
         rows = zip(site.domains, site.labels, site.features, strict=True)
         device.learn(

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from edge.core.events import Enrol, FitGeometry
+from edge.core.events import Enrol, FitGeometry, StoreGeometry
 from edge.home.home import Home
-from tests.aggregates import NOW_NS, aggregating, raw, sent
+from tests.aggregates import NOW_NS, aggregating, raw
 from tests.edge.fleet.test_member import many
 from tests.homes import new_home, run
+from tests.worlds import World
 
 AGGREGATE = '\n[aggregate]\nname = "site"\nfleet = "hall"\n'
 
@@ -28,12 +29,14 @@ def home(tmp_path: Path) -> Path:
     path = folder / "auricle.toml"
     path.write_text(path.read_text("utf-8") + AGGREGATE, "utf-8")
     place = read_place(folder)
-    fingerprint = place.geometry.fingerprint
     with aggregating(folder / "aggregate.db", place=place) as one:
         for name in "abc":
-            message = raw(sent(name), geometry=fingerprint, geometry_version=place.geometry.version)
-            outcome = one.receive([message], NOW_NS)[0]
-            assert outcome.state in ("summed", "refused"), outcome
+            world = World()
+            world.ledger.apply(StoreGeometry(place.geometry.pack()))
+            world.crash()
+            world.feed(Enrol(many(f"{name}-", 32)))
+            message = raw(world.runtime.contribute(name, 1).contribution)
+            assert one.receive([message], NOW_NS)[0].state == "summed"
     return folder
 
 
