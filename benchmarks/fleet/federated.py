@@ -35,7 +35,7 @@ from .ray_sweep import ray_equal
 BLUEPRINT = nas.Blueprint(kind="lowrank", taps=(0,), rank=8)
 """What is trained: the smallest of the ranks that growth tries."""
 RATE = 0.1
-"""Best rate of FedAvg among .003, .01, .03, .1, .3 and 1 on the held-out facts of seed 0, 30 rounds:
+"""Best rate of FedAvg among .003, .01, .03, .1, .3, 1 on the held-out facts of seed 0, 30 rounds:
 this favours what is trained over sums."""
 ROUNDS = 50
 """Rounds of a training, as in the issue's comparison."""
