@@ -121,7 +121,8 @@ def make_server_app(
 
     def main(grid: Any, context: Any) -> None:
         given = order if order is not None else order_from(context.run_config)
-        count = int(dict(context.run_config).get("devices", devices))
+        configured: Mapping[str, Any] = context.run_config
+        count = int(configured.get("devices", devices))
         trained = train_fleet(FlowerFleet(grid, count), given)
         if done is not None:
             done(trained)
