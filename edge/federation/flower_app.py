@@ -141,11 +141,8 @@ def order_from(run_config: Mapping[str, Any]) -> TrainingOrder:
     subject = {name: given[name] for name in ("domain", "forecaster") if given.get(name)}
     names = ("rate", "steps", "batch", "seed", "share", "proximal", "server_rate")
     settings = {one: given[key] for one in names if (key := one.replace("_", "-")) in given}
-    content = {
-        "subject": subject,
-        "settings": settings,
-        **{name: given[name] for name in ("strategy", "rounds") if name in given},
-    }
+    content: dict[str, Any] = {"subject": subject, "settings": settings}
+    content |= {name: given[name] for name in ("strategy", "rounds") if name in given}
     try:
         return msgspec.convert(content, TrainingOrder)
     except msgspec.ValidationError as error:
