@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.sim import parse_scenario, simulate
+from edge.sim import RunRecording, SimulationReport, parse_scenario, simulate
 
 SEEDS = (1, 2, 3, 4)
 """Runs of the sweep."""
@@ -32,11 +32,11 @@ def ray_equal() -> tuple[bool, str]:
                 "phases": [{"domain": "a", "enrol": 60, "observations": 40, "label_fraction": 0.5}],
             }
         )
-        found = [
-            [(one.seed, one.metrics, one.digest) for one in report.recordings]
-            for report in (
-                simulate(scenario, SEEDS, backend="loky"),
-                simulate(scenario, SEEDS, backend="ray"),
-            )
-        ]
-    return found[0] == found[1], ""
+        alone, spread = (simulate(scenario, SEEDS, backend=name) for name in ("loky", "ray"))
+    return _figures(alone) == _figures(spread), ""
+
+
+def _figures(report: SimulationReport) -> list[tuple[int, object, str]]:
+    """Return seed, metrics and digest of every run."""
+    runs = [one for one in report.recordings if isinstance(one, RunRecording)]
+    return [(one.seed, one.metrics, one.digest) for one in runs]

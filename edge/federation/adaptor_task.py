@@ -213,12 +213,11 @@ def label_accuracy(model: Arrays, facts: LabelledFeatures, course: AdaptorCourse
     solved from sums, which answers the label of the nearest
     concept of any domain."""
     if TOP in model:
-        scores = AdaptorTask(facts, course).rows.score(model)
-        names = course.labels
+        scores, names = AdaptorTask(facts, course).rows.score(model), course.labels
     else:
         start, stop = course.spans[0]
         rows = facts.features[:, start:stop] * model["factor"]
-        scores = rows @ model["weights"] + model["bias"]
+        scores = np.asarray(rows @ model["weights"] + model["bias"], np.float32)
         names = tuple(label for _, label in course.concepts)
     answers = np.array(names)[scores.argmax(axis=1)]
     return float((answers == np.array(facts.labels)).mean())

@@ -121,7 +121,8 @@ def make_server_app(
 
     def main(grid: Any, context: Any) -> None:
         given = order if order is not None else order_from(context.run_config)
-        count = int(dict(context.run_config).get("devices", devices))
+        configured: Mapping[str, Any] = context.run_config
+        count = int(configured.get("devices", devices))
         trained = train_fleet(FlowerFleet(grid, count), given)
         if done is not None:
             done(trained)
@@ -140,11 +141,8 @@ def order_from(run_config: Mapping[str, Any]) -> TrainingOrder:
     subject = {name: given[name] for name in ("domain", "forecaster") if given.get(name)}
     names = ("rate", "steps", "batch", "seed", "share", "proximal", "server_rate")
     settings = {one: given[key] for one in names if (key := one.replace("_", "-")) in given}
-    content = {
-        "subject": subject,
-        "settings": settings,
-        **{name: given[name] for name in ("strategy", "rounds") if name in given},
-    }
+    content: dict[str, Any] = {"subject": subject, "settings": settings}
+    content |= {name: given[name] for name in ("strategy", "rounds") if name in given}
     try:
         return msgspec.convert(content, TrainingOrder)
     except msgspec.ValidationError as error:
