@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
-    from . import alarms, bridge, common, forecast, growth, label, status
+    from . import alarms, bridge, common, encoders, forecast, growth, label, status
     from .common import show_error
     from .demo import show_demo
     from .demo_forecast import show_forecast_demo
@@ -25,6 +25,7 @@ __all__ = [
     "alarms",
     "bridge",
     "common",
+    "encoders",
     "forecast",
     "growth",
     "label",
