@@ -10,6 +10,8 @@ from ..options import PATH, home_option, json_option
 from ..views import common as views
 from .fleet import fleet
 
+__all__ = ["fleet"]
+
 STRATEGIES = (
     "fedavg",
     "fedprox",
