@@ -10,9 +10,11 @@ from .blueprint import ACTIVATIONS, KINDS, Blueprint
 
 Doubles = NDArray[np.float64]
 
-# Largest width, rank and depth of the space: they scale the description to about 1.
+# Largest width of the space: it scales the description to about 1.
 _WIDTH_MAX: Final = 4_096
+# Largest rank of the space, for the same reason.
 _RANK_MAX: Final = 128
+# Largest depth of the space, for the same reason.
 _DEPTH_MAX: Final = 4
 
 

@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import encoder
-from edge.federation import LabelledFeatures
-from edge.sim.adaptation import digits_world
-from edge.sim.adaptation.protocols import Change
+from edge.federation import DeviceFacts
+from edge.sim.adaptation import Change, digits_world
 
 PACS_FILE = "pacs_efficientnet_lite0.npz"
 CONCENTRATION = 0.3
@@ -31,8 +30,8 @@ class DividedFleet:
 
     name: str
     spans: tuple[tuple[int, int], ...]
-    devices: dict[str, LabelledFeatures]
-    held: LabelledFeatures = field(repr=False)
+    devices: dict[str, DeviceFacts]
+    held: DeviceFacts = field(repr=False)
 
 
 def divided_fleets(data: Path, seed: int) -> list[DividedFleet]:
@@ -62,8 +61,8 @@ def divided_fleets(data: Path, seed: int) -> list[DividedFleet]:
 
 def _facts(
     features: NDArray[np.uint8], labels: NDArray[np.str_], domains: NDArray[np.str_], rows: Rows
-) -> LabelledFeatures:
-    return LabelledFeatures(
+) -> DeviceFacts:
+    return DeviceFacts(
         features=features[rows],
         labels=tuple(map(str, labels[rows])),
         domains=tuple(map(str, domains[rows])),

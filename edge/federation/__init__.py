@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .adaptor_task import AdaptorTask, LabelledFeatures, label_accuracy, plan_adaptor
+    from .adaptor_task import AdaptorTask, DeviceFacts, label_accuracy, plan_adaptor
     from .arrays import byte_count
     from .devices import (
         AdaptorDevice,
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         InProcessFleet,
         TrainingSubject,
         device_names,
+        lowrank_blueprint,
         open_home_device,
         open_recording_device,
     )
@@ -39,7 +40,7 @@ else:
     __getattr__ = lazy_names(
         __name__,
         {
-            "adaptor_task": ("AdaptorTask", "LabelledFeatures", "label_accuracy", "plan_adaptor"),
+            "adaptor_task": ("AdaptorTask", "DeviceFacts", "label_accuracy", "plan_adaptor"),
             "arrays": ("byte_count",),
             "devices": (
                 "AdaptorDevice",
@@ -47,6 +48,7 @@ else:
                 "InProcessFleet",
                 "TrainingSubject",
                 "device_names",
+                "lowrank_blueprint",
                 "open_home_device",
                 "open_recording_device",
             ),
@@ -72,12 +74,12 @@ __all__ = [
     "FEDERATED_STRATEGIES",
     "AdaptorDevice",
     "AdaptorTask",
+    "DeviceFacts",
     "FederatedSettings",
     "FleetBundle",
     "ForecasterDevice",
     "InProcessExchange",
     "InProcessFleet",
-    "LabelledFeatures",
     "LeaveReceipt",
     "LocalPlan",
     "TrainedFleet",
@@ -88,6 +90,7 @@ __all__ = [
     "export_trained",
     "label_accuracy",
     "leave_fleet",
+    "lowrank_blueprint",
     "make_client_app",
     "make_server_app",
     "open_home_device",

@@ -39,7 +39,7 @@ Concept = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class LabelledFeatures:
+class DeviceFacts:
     """Facts as columns: uint8 [n, width] with a label and a domain each."""
 
     features: NDArray[np.uint8] = field(repr=False)
@@ -123,7 +123,7 @@ def plan_adaptor(
 ) -> AdaptorCourse:
     """Return what all devices agree on.
 
-    statistics: by device, as `LabelledFeatures.statistics`.  Raises EdgeError for a blueprint that
+    statistics: by device, as `DeviceFacts.statistics`.  Raises EdgeError for a blueprint that
     is not trained, and without facts or a second label.
     """
     if blueprint.kind in SOLVED_KINDS:
@@ -159,7 +159,7 @@ def plan_adaptor(
 class AdaptorTask:
     """The part of one device in training an adaptor."""
 
-    def __init__(self, facts: LabelledFeatures, course: AdaptorCourse) -> None:
+    def __init__(self, facts: DeviceFacts, course: AdaptorCourse) -> None:
         self._facts, self._course = facts, course
         numbers = {label: at for at, label in enumerate(course.labels)}
         self._targets = np.array([numbers[label] for label in facts.labels], np.int64)
@@ -208,7 +208,7 @@ class AdaptorTask:
         return {name: shrink_sums(array) for name, array in made.items()}
 
 
-def label_accuracy(model: Arrays, facts: LabelledFeatures, course: AdaptorCourse) -> float:
+def label_accuracy(model: Arrays, facts: DeviceFacts, course: AdaptorCourse) -> float:
     """Return the share of facts whose label a fleet's model answers: one that was trained, or one
     solved from sums, which answers the label of the nearest
     concept of any domain."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import nas
 
 from ..core import EdgeError, limits
-from .adaptor_task import AdaptorCourse, AdaptorTask, LabelledFeatures, plan_adaptor
+from .adaptor_task import AdaptorCourse, AdaptorTask, DeviceFacts, plan_adaptor
 from .arrays import Arrays
 from .forecaster_task import ForecasterTask
 from .local_training import FederatedTask
@@ -27,12 +27,17 @@ NO_STATISTICS: Arrays = {}
 """The statistics of devices that need none."""
 
 
+def lowrank_blueprint(rank: int) -> nas.Blueprint:
+    """Return the adaptor that is trained by default: a low-rank layer on the final features."""
+    return nas.Blueprint(kind="lowrank", taps=(0,), rank=rank)
+
+
 class TrainingSubject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is trained: an adaptor of a domain, or, with a kind of forecaster ("cfc", "gru"), a
     forecasting network."""
 
     domain: str = ""
-    blueprint: nas.Blueprint = nas.Blueprint(kind="lowrank", taps=(0,), rank=8)
+    blueprint: nas.Blueprint = lowrank_blueprint(8)
     forecaster: str = ""
 
 
@@ -98,7 +103,7 @@ class AdaptorDevice:
     """A device with labelled facts of a domain.  spans: columns of its encoder's taps."""
 
     name: str
-    facts: LabelledFeatures
+    facts: DeviceFacts
     spans: tuple[tuple[int, int], ...]
     card: str = ""
     digest: str = ""
@@ -203,9 +208,7 @@ def open_home_device(folder: Path, subject: TrainingSubject) -> AdaptorDevice:
     digest = hashlib.sha256("\n".join(chosen).encode() + rows[kept].tobytes()).hexdigest()
     return AdaptorDevice(
         name,
-        LabelledFeatures(
-            features=rows[kept], labels=chosen, domains=(subject.domain,) * len(chosen)
-        ),
+        DeviceFacts(features=rows[kept], labels=chosen, domains=(subject.domain,) * len(chosen)),
         tuple((part.start, part.stop) for part in card.slices),
         card.fingerprint,
         digest,

@@ -213,7 +213,8 @@ def network_loss(
 ) -> Tensor:
     """Return the Huber loss of a network on a batch of random windows, streams by their length."""
     lengths = np.array([len(one.inputs) for one in corpus], np.float64)
-    return _loss(RUNS[kind], weights, _draw(corpus, lengths / lengths.sum(), random))
+    anywhere = partial(NETWORK_RECIPES["plain"].window_range, step=0, steps=1)
+    return _loss(RUNS[kind], weights, _draw(corpus, lengths / lengths.sum(), random, anywhere))
 
 
 def _relative_errors(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -91,7 +92,7 @@ def test_part_of_the_devices_may_take_part(name: str):
     """With a third of the devices in each round, all of them are chosen sooner or later."""
     chosen: set[str] = set()
 
-    def note(number: int, arrays: object, results: list[LocalResult]) -> None:
+    def note(number: int, arrays: object, results: Sequence[LocalResult]) -> None:
         assert len(results) == 1
         chosen.update(one.device for one in results)
 

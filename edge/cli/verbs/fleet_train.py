@@ -10,7 +10,7 @@ from ..options import PATH, home_option, json_option
 from ..views import common as views
 from .fleet import fleet
 
-__all__ = ["fleet"]
+__all__ = ["export_adaptor", "fleet", "leave", "train"]
 
 STRATEGIES = (
     "fedavg",
@@ -68,13 +68,12 @@ def train(
     as_json: bool,
 ) -> None:
     """Train an adaptor or a forecaster over devices, in Flower's simulation engine."""
-    import nas
-
     from ...federation import (
         FederatedSettings,
         TrainingOrder,
         TrainingSubject,
         device_names,
+        lowrank_blueprint,
         simulate_fleet,
         write_trained,
     )
@@ -86,7 +85,7 @@ def train(
         )
     if out.exists():
         raise ConfigError(f"training over devices: {out} exists already", "choose another folder")
-    blueprint = nas.Blueprint(kind="lowrank", taps=(0,), rank=rank)
+    blueprint = lowrank_blueprint(rank)
     order = TrainingOrder(
         subject=TrainingSubject(domain=domain, blueprint=blueprint, forecaster=forecaster or ""),
         strategy=strategy,

@@ -21,6 +21,7 @@ from edge.federation import (
     open_home_device,
     train_fleet,
 )
+from edge.federation.adaptor_task import AdaptorCourse
 from edge.federation.devices import device_names, open_recording_device
 from edge.growth.forecaster_training import make_training_set
 from edge.home.home import Home
@@ -41,6 +42,7 @@ def test_an_adaptor_is_trained_over_homes(tmp_path: Path):
     again = train_fleet(fleet_of(paths[::-1]), order)
     assert made.digest == again.digest
     assert made.members == {"north": 24, "south": 24, "west": 24}
+    assert isinstance(made.course, AdaptorCourse)
     for path in paths:
         assert label_accuracy(made.model, open_home_device(path, SUBJECT).facts, made.course) > 0.9
     assert [one.number for one in made.rounds] == list(range(1, 7))

@@ -19,7 +19,7 @@ from tests.edge.sim.test_simulation import features, metrics_of, small
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (extra cluster)")
 
-assert features
+assert features is not None
 SEEDS = (1, 2, 3, 4)
 STORE_BYTES = 80 << 20
 """Of Ray's shared memory per node: its smallest is 75 MiB."""
@@ -82,7 +82,7 @@ def test_an_interrupted_sweep_resumes(cluster: Any, features: Path, tmp_path: Pa
 def test_a_node_killed_in_the_middle_loses_nothing(cluster: Any, features: Path, tmp_path: Path):
     """Its tasks run again on the other one, and later sweeps have the same metrics."""
     other = next(node for node in cluster.list_all_nodes() if not node.head)
-    found = []
+    found: list[tuple[int, int]] = []
     for place, number in run_parallel(mark, [(str(tmp_path), at) for at in range(3)], 1, "ray"):
         if not found:
             cluster.remove_node(other, allow_graceful=False)
