@@ -236,9 +236,8 @@ class Aggregator:
         else:
             self.file.replace_sums(row.device, None, ())
         self.file.put_child(row)
-        if row.state != "refused":
-            name = self._settings.name
-            self.file.apply(AppliedRow(row.device, name, row.revision, row.at_ns))
+        # Also where it is refused: from then on nothing older of the device is held here.
+        self.file.apply(AppliedRow(row.device, self._settings.name, row.revision, row.at_ns))
 
     def _subtract(self, device: str) -> None:
         before = self.file.sums(device)

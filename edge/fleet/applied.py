@@ -26,7 +26,7 @@ REPORT_BYTES_MAX: Final = 64 << 10
 
 
 class Applied(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """An aggregate that has taken in a revision, or a newer one, at a time."""
+    """An aggregate that holds nothing older of a child than this revision, since a time."""
 
     aggregate: Text
     revision: Count
