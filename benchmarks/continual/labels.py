@@ -182,7 +182,8 @@ def head_answers(pacs: PacsLabels, own: Ints, old: Ints, test: Ints) -> Ints:
     mine = _batch(pacs, own[:HEAD_FACTS_MAX])
     theirs = _batch(pacs, old[:SUPPORT_FACTS_MAX])
     alone = fit_adaptor(mine, theirs, None, pacs.spans)
-    found: Ints = np.array(alone.labels, np.int64)[alone.answer(pacs.levels[test]).argmax(axis=1)]
+    labels: Ints = np.array(alone.labels, np.int64)
+    found: Ints = labels[alone.answer(pacs.levels[test]).argmax(axis=1)]
     return found
 
 
