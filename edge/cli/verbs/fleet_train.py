@@ -40,7 +40,8 @@ STRATEGIES = (
     type=click.Choice(STRATEGIES),
     default="fedhyper-relative",
     show_default=True,
-    help="How models are joined.",
+    metavar="NAME",
+    help=f"How models are joined: {', '.join(STRATEGIES)}.",
 )
 @click.option(
     "--rounds",
