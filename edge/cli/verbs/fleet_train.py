@@ -36,14 +36,51 @@ STRATEGIES = (
     help="Train a forecaster instead; DEVICES are then CSV recordings.",
 )
 @click.option(
-    "--strategy", type=click.Choice(STRATEGIES), default="fedhyper-relative", show_default=True
+    "--strategy",
+    type=click.Choice(STRATEGIES),
+    default="fedhyper-relative",
+    show_default=True,
+    metavar="NAME",
+    help=f"How models are joined: {', '.join(STRATEGIES)}.",
 )
-@click.option("--rounds", type=click.IntRange(1, 10_000), default=20, show_default=True)
-@click.option("--rate", type=click.FloatRange(1e-6, 1e3), default=0.1, show_default=True)
-@click.option("--steps", type=click.IntRange(1, 10_000), default=10, show_default=True)
-@click.option("--batch", type=click.IntRange(1, 4_096), default=32, show_default=True)
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
-@click.option("--share", type=click.FloatRange(0.01, 1.0), default=1.0, show_default=True)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 10_000),
+    default=20,
+    show_default=True,
+    help="Rounds of training.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(1e-6, 1e3),
+    default=0.1,
+    show_default=True,
+    help="Initial learning rate.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(1, 10_000),
+    default=10,
+    show_default=True,
+    help="Steps of a device in a round.",
+)
+@click.option(
+    "--batch", type=click.IntRange(1, 4_096), default=32, show_default=True, help="Facts in a step."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of all randomness.",
+)
+@click.option(
+    "--share",
+    type=click.FloatRange(0.01, 1.0),
+    default=1.0,
+    show_default=True,
+    help="Share of devices in a round.",
+)
 @click.option(
     "--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Parallel processes."
 )
@@ -116,8 +153,16 @@ def train(
     "--counter", type=int, help="Above that of every earlier bundle; default: seconds since 1970."
 )
 @home_option
+@json_option
 def export_adaptor(
-    *, folder: Path, file: Path, key: Path, publisher: str, counter: int | None, home: Path
+    *,
+    folder: Path,
+    file: Path,
+    key: Path,
+    publisher: str,
+    counter: int | None,
+    home: Path,
+    as_json: bool,
 ) -> None:
     """Write the adaptor that a fleet trained to a signed bundle, for `auricle bundle import`."""
     from ...federation import export_trained
@@ -130,6 +175,9 @@ def export_adaptor(
     version = BundleVersion(publisher or key.stem, counter or at_ns // 10**9)
     made = export_trained(folder, home, load_key(key), version, at_ns)
     write_bytes(file, made.body)
+    if as_json:
+        views.show_json({"file": str(file), "counter": version.counter})
+        return
     views.say(f"{file}: {len(made.body)} bytes, counter {version.counter}")
 
 

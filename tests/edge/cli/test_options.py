@@ -28,6 +28,8 @@ def test_every_verb_on_a_home_takes_home_and_json():
     assert without == {
         "auricle demo",
         "auricle init",
+        "auricle fleet train",
+        "auricle fleet leave",
         "auricle simulate",
         "auricle encoder card",
         "auricle encoder calibrate",
