@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .blueprint import ACTIVATIONS, KINDS, Blueprint
+from .blueprint import ACTIVATIONS, KINDS, RECIPES, Blueprint
 
 Doubles = NDArray[np.float64]
 
@@ -21,7 +21,7 @@ _DEPTH_MAX: Final = 4
 def describe(blueprints: Sequence[Blueprint], taps: int) -> Doubles:
     """Describe blueprints for an encoder of so many taps by numbers from 0 to 1: float64 [n, d].
 
-    One column a kind and an activation, sizes on a logarithmic scale, how many taps are read and
+    One column a kind, an activation and a recipe, sizes on a logarithmic scale, how many taps are read and
     which.  d does not depend on the encoder, so that designs for different encoders compare.
     """
     return np.array([_describe(one, taps) for one in blueprints])
@@ -38,6 +38,7 @@ def _describe(one: Blueprint, taps: int) -> list[float]:
     return [
         *(float(one.kind == kind) for kind in KINDS),
         *(float(one.activation == name) for name in ACTIVATIONS),
+        *(float(one.recipe == name) for name in RECIPES),
         float(np.log2(1 + one.width) / np.log2(1 + _WIDTH_MAX)),
         float(np.log2(1 + one.rank) / np.log2(1 + _RANK_MAX)),
         one.depth / _DEPTH_MAX,

@@ -264,7 +264,13 @@ def test_commands_of_the_loop_and_of_the_home(office: Office):
     assert set(health) < set(office.ask("status", "s").body)
     (head,) = office.ask("adaptors", "a").body["adaptors"]
     assert (head["domain"], head["facts"]) == ("home", 8)
-    waiting = {"flagged": (), "labels": ("a", "b"), "domains": ("home",), "alarms": ()}
+    waiting = {
+        "flagged": (),
+        "columns": (),
+        "labels": ("a", "b"),
+        "domains": ("home",),
+        "alarms": (),
+    }
     assert office.ask("candidates", "w").body == waiting
     result = office.ask("rollback", "k", domain="home")
     assert (result.done, "no adaptor serves there" in result.reason) == (False, True)
