@@ -56,6 +56,7 @@ EXTRAS = {
     "camera",
     "cluster",
     "docs",
+    "fleet",
     "grow",
     "industrial",
     "lint",
