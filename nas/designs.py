@@ -22,7 +22,8 @@ def describe(blueprints: Sequence[Blueprint], taps: int) -> Doubles:
     """Describe blueprints for an encoder of so many taps by numbers from 0 to 1: float64 [n, d].
 
     One column a kind, an activation and a recipe, sizes on a logarithmic scale, how many taps are
-    read and which.  d does not depend on the encoder, so that designs for different encoders compare.
+    read and which.  d does not depend on the encoder, so that designs for different encoders
+    compare.
     """
     return np.array([_describe(one, taps) for one in blueprints])
 
