@@ -206,7 +206,7 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         self._prefetched.clear()
         self._refits_accepted += 1
         if isinstance(refit, FewLabelsRefit):
-            self._openings.few.accept(refit, solved=solved)
+            self._openings.few.accept(refit, self.knowledge, solved=solved)
             return
         if isinstance(refit, BasisRefit | OpeningRefit):
             self._openings.accept(refit, solved=solved)

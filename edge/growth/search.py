@@ -57,12 +57,12 @@ def propose_blueprints(
         return found
     if job.history:
         found = _by_history(found, job)
+    fitting = f"{len(found.ranking)} of {found.considered} blueprints fit the budget"
+    found = _as_trained(found)
     scores = dict(zip(found.ranking, found.scores, strict=True))
     chosen = _chosen(found, len(own), job.spans)
-    fitting = f"{len(found.ranking)} of {found.considered} blueprints fit the budget"
     lines = (fitting, *(f"{one}: score {scores[one]:.4g}" for one in chosen))
-    trained = tuple(map(nas.with_measured_recipe, chosen))
-    return SearchProposal(trained, tuple(scores[one] for one in chosen), lines)
+    return SearchProposal(chosen, tuple(scores[one] for one in chosen), lines)
 
 
 def record_scores(job: GrowthJob, result: GrowthResult) -> nas.TaskScores:
@@ -89,6 +89,15 @@ def _by_history(found: nas.SearchChoice, job: GrowthJob) -> nas.SearchChoice:
     order = np.argsort(-scores, kind="stable").tolist()
     ranking = tuple(found.ranking[place] for place in order)
     return nas.SearchChoice(ranking, tuple(scores[order].tolist()), found.considered)
+
+
+def _as_trained(found: nas.SearchChoice) -> nas.SearchChoice:
+    """Return a ranking with the recipes that growth trains by, each blueprint once, at its best
+    place: the space has some with such a recipe already."""
+    scores: dict[nas.Blueprint, float] = {}
+    for one, score in zip(found.ranking, found.scores, strict=True):
+        scores.setdefault(nas.with_measured_recipe(one), score)
+    return nas.SearchChoice(tuple(scores), tuple(scores.values()), found.considered)
 
 
 def _chosen(found: nas.SearchChoice, facts: int, spans: Spans) -> tuple[nas.Blueprint, ...]:

@@ -106,9 +106,11 @@ class FewLabelsRefit:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Learned:
     """What was last solved for a domain.  head: None where unlabelled observations do not help.
-    ids: hashes of their ids; origins: of the observations."""
+    record: of the trained adaptor that it is solved on.  ids: hashes of the observations' ids;
+    origins: of the observations."""
 
     head: FittedHead | None
+    record: AdaptorRecord | None
     ids: frozenset[bytes] = field(repr=False)
     origins: RowOrigins = field(repr=False)
 
@@ -178,42 +180,78 @@ class FewLabelHeads:
                     break
         return self._wanted
 
-    def accept(self, refit: FewLabelsRefit, *, solved: bool) -> None:
-        """Take in a head solved in the background, if facts and observations are still those."""
+    def accept(self, refit: FewLabelsRefit, known: Knowledge, *, solved: bool) -> None:
+        """Take in a head solved in the background, if facts, adaptors and observations are still
+        those."""
+        self._check(known)
         if refit is not self._wanted:
             return
         self._wanted = None
-        if solved and refit.contents == self._ledger.contents():
+        if solved:
             self._take(refit)
 
     def holds(self, selector: Selector) -> bool:
-        """Return whether a forget request may reach an observation that a head has learned from."""
-        return any(one.holds(selector) for one in self._learned.values())
+        """Return whether a forget request may reach an observation that a head has learned from, or
+        that one is being solved with: these may have left the label buffer since."""
+        solving = self._wanted is not None and _learned(self._wanted).holds(selector)
+        return solving or any(one.holds(selector) for one in self._learned.values())
 
     def forget(self) -> None:
         """Drop everything: it may stem from forgotten facts or observations.  What is left of both
         is learned again."""
         self._learned.clear()
         self._due.clear()
-        self._wanted, self._version, self._contents, self._few = None, -1, {}, NOTHING
+        self._wanted, self._version = None, -1
+        self._contents, self._few = {}, NOTHING
         self.version += 1
 
     def _check(self, known: Knowledge) -> None:
-        """Drop what new facts have outdated."""
+        """Drop what new facts, facts of other devices and trained adaptors have outdated."""
+        self._drop_replaced()
         if self._version == self._session.version and not known.dropped.pending:
             return
         self._version = self._session.version
         contents = NOTHING_LEARNED if known.dropped.pending else self._ledger.contents()
-        if contents == self._contents:
+        few = frozenset(_few_labels(known)) if contents else NOTHING
+        if (contents, few) == (self._contents, self._few):
             return
-        self._contents = dict(contents)
-        self._few = frozenset(_few_labels(known)) if contents else NOTHING
-        if self._learned or self._wanted is not None:
-            self.version += 1
-        # What had enough observations before has them still.
-        again = [name for name in self._learned if name in self._few]
-        self._learned.clear()
-        self._due, self._wanted = dict.fromkeys(again), None
+        self._contents, self._few = dict(contents), few
+        for name in self._seen.keys() - few:
+            del self._seen[name]
+        self._drop(frozenset((*self._learned, *self._solving)))
+        self._due = {name: None for name in self._due if name in few}
+
+    def _drop_replaced(self) -> None:
+        """Drop what was solved on a trained adaptor that serves no more, or before there was
+        one."""
+        found = {name: one.record for name, one in self._learned.items()}
+        if self._wanted is not None:
+            found[self._wanted.domain] = self._wanted.record
+        self._drop(
+            frozenset(
+                name for name, record in found.items() if _key(record) != _key(self._newest(name))
+            )
+        )
+
+    def _drop(self, domains: AbstractSet[str]) -> None:
+        """Drop heads, and solve them again: there are observations enough."""
+        if not domains:
+            return
+        for name in domains:
+            self._learned.pop(name, None)
+        if not domains.isdisjoint(self._solving):
+            self._wanted = None
+        self._due |= dict.fromkeys(sorted(domains))
+        self.version += 1
+
+    @property
+    def _solving(self) -> tuple[str, ...]:
+        return () if self._wanted is None else (self._wanted.domain,)
+
+    def _newest(self, domain: str) -> AdaptorRecord | None:
+        """Return the trained adaptor that serves a domain."""
+        versions = self._ledger.adaptors().get(domain, ())
+        return versions[0] if versions else None
 
     def _solve_soon(self, domain: str, known: Knowledge) -> None:
         """Solve a head now where decisions wait for nothing, else in the background."""
@@ -235,11 +273,10 @@ class FewLabelHeads:
         origins = RowOrigins()
         for _, one in held:
             origins.add(one)
-        versions = self._ledger.adaptors().get(domain, ())
         return FewLabelsRefit(
             domain=domain,
             learned=known.learned,
-            record=versions[0] if versions else None,
+            record=self._newest(domain),
             spans=known.geometry.slices,
             rows={key: one.features for key, one in held},
             origins=origins,
@@ -253,9 +290,7 @@ class FewLabelHeads:
 
     def _take(self, refit: FewLabelsRefit) -> None:
         self._learned.pop(refit.domain, None)
-        self._learned[refit.domain] = _Learned(
-            refit.made, frozenset(map(hashed, refit.rows)), refit.origins
-        )
+        self._learned[refit.domain] = _learned(refit)
         while len(self._learned) > DOMAINS_MAX:
             del self._learned[next(iter(self._learned))]
         self._seen[refit.domain] = len(refit.rows)
@@ -264,6 +299,17 @@ class FewLabelHeads:
 
 NOTHING_LEARNED: Final[Mapping[Concept, str]] = {}
 """The contents of a ledger while a forget request is carried out."""
+
+
+def _learned(refit: FewLabelsRefit) -> _Learned:
+    """Return what a refit has learned, or learns, and from which observations."""
+    ids = frozenset(map(hashed, refit.rows))
+    return _Learned(refit.made, refit.record, ids, refit.origins)
+
+
+def _key(record: AdaptorRecord | None) -> tuple[object, ...]:
+    """Return what tells the trained adaptors of a domain apart, without reading their arrays."""
+    return () if record is None else (record.version, record.blueprint, record.seed)
 
 
 def _few_labels(known: Knowledge) -> Iterator[str]:

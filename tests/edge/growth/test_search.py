@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import nas
 from edge.core.adaptors import HoldoutScores
 from edge.growth import grow_adaptor, record_scores, split_holdout
 from edge.growth.acceptance import choose_candidate
@@ -45,3 +46,17 @@ def test_a_job_searches_by_the_scores_of_earlier_growths():
     assert isinstance(again, SearchProposal)
     assert first.blueprints == again.blueprints
     assert first.scores != plain.scores
+
+
+def test_no_blueprint_is_trained_twice(monkeypatch):
+    """A plain blueprint and the same with the recipe that growth trains its kind by are one."""
+    plain = nas.Blueprint(kind="linear", taps=(0,), width=32)
+    other = nas.Blueprint(kind="lowrank", taps=(0,), rank=4)
+    ranking = (plain, nas.with_measured_recipe(plain), other)
+    choice = nas.SearchChoice(ranking, (3.0, 2.0, 1.0), 3)
+    monkeypatch.setattr(nas, "search", lambda *_: choice)
+    made = job(facts("home", 1, 60))
+    found = propose_blueprints(made, made.own, DEVICE)
+    assert isinstance(found, SearchProposal)
+    assert found.blueprints == (nas.with_measured_recipe(plain), other)
+    assert found.scores == (3.0, 1.0)

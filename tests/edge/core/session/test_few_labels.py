@@ -9,13 +9,24 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import nas
 from edge.core.adaptation.pseudo_facts import fold_facts, learn_unlabelled
 from edge.core.adaptors.adaptor import fit_head
 from edge.core.adaptors.head import FittedHead
+from edge.core.adaptors.record import AdaptorRecord
 from edge.core.config import Config
-from edge.core.events import Decision, ForgetRequest, Label, Observation
+from edge.core.events import (
+    Decision,
+    ForgetRequest,
+    Label,
+    Observation,
+    RemoveAdaptor,
+    StoreAdaptor,
+)
 from edge.core.facts import FactBatch, Selector, select_rows, stack_facts, untimed_batch
-from edge.core.session.few_labels import FACTS_A_LABEL_MAX, ROWS_MIN
+from edge.core.knowledge import Refit
+from edge.core.runtime import Runtime
+from edge.core.session.few_labels import FACTS_A_LABEL_MAX, ROWS_MIN, FewLabelsRefit
 from tests.worlds import World, fact
 
 WIDTH = 512
@@ -189,3 +200,96 @@ def test_a_forgotten_observation_leaves_nothing(named: str):
         after = [decision.guess for decision in watch(one, ROWS_MIN + 40, 7, 1_001)]
         never = [decision.guess for decision in watch(twin, ROWS_MIN + 40, 7, 1_001)]
         assert after == never
+
+
+def deferred(one: World) -> World:
+    """The same world, whose parts are solved beside serving."""
+    one.runtime = Runtime(one.config, one.model, one.ledger, deferring=True)
+    return one
+
+
+def solved(refit: Refit, one: World) -> Refit:
+    """A refit, computed and not yet accepted."""
+    refit.gather(one.ledger)
+    if one.runtime.prepare(refit):
+        refit.solve()
+    return refit
+
+
+def being_solved(one: World) -> FewLabelsRefit:
+    """The next head that learns from observations; everything before it is fitted."""
+    while not isinstance(refit := one.runtime.next_refit(), FewLabelsRefit):
+        assert refit is not None
+        one.runtime.accept(solved(refit, one), solved=True)
+    return refit
+
+
+def test_a_forget_request_finds_what_is_being_solved():
+    """An observation that has left the label buffer, and that a head is being solved with, can be
+    forgotten; that head never serves."""
+    one = deferred(world())
+    watch(one, ROWS_MIN + 40)
+    refit = being_solved(one)
+    chosen = Selector(ids=frozenset(("cam:3",)))
+    one.runtime._session.label_buffer.drop(("cam:3",))
+    assert one.runtime.holds_traces(chosen)
+    one.feed(ForgetRequest(request_id="r", selector=chosen))
+    one.runtime.accept(solved(refit, one), solved=True)
+    assert not one.runtime.holds_traces(chosen)
+    assert unlabelled(one, "cam:5") == 0
+
+
+def test_labels_do_not_put_off_what_is_due():
+    """A label while the first head of a domain is being solved, or is due, lets it be solved with
+    that label, not after as many observations again."""
+    for solving in (True, False):
+        one = deferred(world())
+        watch(one, ROWS_MIN + 40)
+        first = being_solved(one) if solving else None
+        one.feed(Label("cam:7", "a"))
+        watch(one, 1, 6, ROWS_MIN + 41)
+        if first is not None:
+            one.runtime.accept(solved(first, one), solved=True)
+        again = solved(being_solved(one), one)
+        assert again is not first
+        one.runtime.accept(again, solved=True)
+        assert unlabelled(one, "cam:5") >= ROWS_MIN
+
+
+@pytest.mark.parametrize("solving", [False, True])
+def test_a_trained_adaptor_takes_over_at_once(solving: bool):
+    """A head that was solved before an adaptor was installed, or is being solved, serves no more;
+    nor does the one on an adaptor that was removed again."""
+    one = deferred(world())
+    watch(one, ROWS_MIN + 40)
+    refit = solved(being_solved(one), one)
+    if not solving:
+        one.runtime.accept(refit, solved=True)
+        assert unlabelled(one, "cam:5")
+    one.ledger.apply(StoreAdaptor(record(one)))
+    one.runtime.knowledge.refit("home")
+    if solving:
+        one.runtime.accept(refit, solved=True)
+    assert unlabelled(one, "cam:5") == 0
+    again = being_solved(one)
+    assert again.record is not None
+    one.runtime.accept(solved(again, one), solved=True)
+    one.ledger.apply(RemoveAdaptor("home", 1))
+    one.runtime.knowledge.refit("home")
+    assert unlabelled(one, "cam:5") == 0
+    assert being_solved(one).record is None
+
+
+def record(one: World) -> AdaptorRecord:
+    """A trained adaptor of the domain."""
+    return AdaptorRecord(
+        domain="home",
+        version=1,
+        blueprint=nas.Blueprint(kind="none", taps=(0,)),
+        arrays={"centre": np.zeros(WIDTH, np.float32), "factor": np.ones(WIDTH, np.float32)},
+        facts=one.ledger.select(Selector(domain="home")),
+        own=32,
+        seed=0,
+        accuracy=0.9,
+        incumbent=0.8,
+    )
