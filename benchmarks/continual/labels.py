@@ -153,7 +153,7 @@ def _answers(
         pacs.values[own], pacs.label[own], pacs.values[old], pacs.label[old], pacs.values[test]
     )
     ours = _ours(pacs, own, old, test, count)
-    seen = _unlabelled(pacs, own, old, test, unlabelled)
+    seen = unlabelled_answers(pacs, own, old, test, unlabelled)
     answered = {**dict(ours), AFTER: seen, **peer_answers(task, pacs.spans)}
     for name, found in answered.items():
         right = found == pacs.label[test]
@@ -220,7 +220,7 @@ def _ours(
     )
 
 
-def _unlabelled(pacs: PacsLabels, own: Ints, old: Ints, test: Ints, rows: Ints) -> Ints:
+def unlabelled_answers(pacs: PacsLabels, own: Ints, old: Ints, test: Ints, rows: Ints) -> Ints:
     """Return the labels from the head that has learned from unlabelled rows too, or from the
     default where that stays off."""
     mine, theirs = _batch(pacs, own[:HEAD_FACTS_MAX]), _batch(pacs, old[:SUPPORT_FACTS_MAX])

@@ -13,6 +13,7 @@ of the default and of that last one.  Accuracies are those with adaptors where t
 """
 
 import tempfile
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,21 +127,26 @@ def summarise(results: Sequence[EncoderResult]) -> Found:
 
 
 def ten_labels(samples: ContinualSamples) -> Found:
-    """Return the accuracy with ten labels a class in a new domain, photos known, by the head: on
-    its part of the official test, and on other pictures of it."""
+    """Return the accuracy with ten labels a class in a new domain, photos known, by the head, and
+    by one that learns from unlabelled pictures too: on its part of the official test, and on other
+    pictures of it."""
     pacs = label_rows(samples)
-    official: list[float] = []
-    rest: list[float] = []
+    marks: dict[str, list[float]] = defaultdict(list)
     for new in NEW:
         for draw in range(DRAWS):
             own, old = cl_labels.draw_labels(pacs, new, (cl_labels.PHOTO,), LABELS, draw)
             tests = cl_labels.test_rows(pacs, own, new, draw)
             test = np.concatenate(tests)
-            answered = cl_labels.head_answers(pacs, own, old, test)
-            right = answered == samples.label[test]
-            official.append(float(right[: len(tests[0])].mean()))
-            rest.append(float(right[len(tests[0]) :].mean()))
-    return {"labels10": fmean(official), "labels10_rest": fmean(rest)}
+            unlabelled = cl_labels.unlabelled_rows(pacs, own, new, draw)
+            answered = {
+                "": cl_labels.head_answers(pacs, own, old, test),
+                "_unlabelled": cl_labels.unlabelled_answers(pacs, own, old, test, unlabelled),
+            }
+            for name, found in answered.items():
+                right = found == samples.label[test]
+                marks[f"labels10{name}"].append(float(right[: len(tests[0])].mean()))
+                marks[f"labels10{name}_rest"].append(float(right[len(tests[0]) :].mean()))
+    return {name: fmean(values) for name, values in marks.items()}
 
 
 def novelty(samples: ContinualSamples, card: Card) -> Found:
