@@ -9,7 +9,13 @@ if TYPE_CHECKING:
     from .explanation import Explanation, Guess, explain, guess_each
     from .few_labels import FACTS_A_LABEL_MAX, FewLabelsRefit
     from .label_buffer import BufferedObservation, ServedAnswer
-    from .label_columns import COLUMN_ROWS_MIN, LabelColumn, find_columns, known_answers
+    from .label_columns import (
+        COLUMN_DOMAINS_MAX,
+        COLUMN_ROWS_MIN,
+        LabelColumn,
+        find_columns,
+        known_answers,
+    )
     from .novel_domains import unpack_rows
     from .openings import AdaptedDomain, AdaptedOpenings, OpeningRefit
     from .recalibration import StreamLevels, confirmed_alarm
@@ -24,7 +30,13 @@ else:
             "explanation": ("Explanation", "Guess", "explain", "guess_each"),
             "few_labels": ("FACTS_A_LABEL_MAX", "FewLabelsRefit"),
             "label_buffer": ("BufferedObservation", "ServedAnswer"),
-            "label_columns": ("COLUMN_ROWS_MIN", "LabelColumn", "find_columns", "known_answers"),
+            "label_columns": (
+                "COLUMN_DOMAINS_MAX",
+                "COLUMN_ROWS_MIN",
+                "LabelColumn",
+                "find_columns",
+                "known_answers",
+            ),
             "novel_domains": ("unpack_rows",),
             "openings": ("AdaptedDomain", "AdaptedOpenings", "OpeningRefit"),
             "recalibration": ("StreamLevels", "confirmed_alarm"),
@@ -35,6 +47,7 @@ else:
     )
 
 __all__ = [
+    "COLUMN_DOMAINS_MAX",
     "COLUMN_ROWS_MIN",
     "FACTS_A_LABEL_MAX",
     "AdaptedDomain",

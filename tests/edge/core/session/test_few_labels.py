@@ -231,7 +231,7 @@ def test_a_forget_request_finds_what_is_being_solved():
     watch(one, ROWS_MIN + 40)
     refit = being_solved(one)
     chosen = Selector(ids=frozenset(("cam:3",)))
-    one.runtime._session.label_buffer.drop(("cam:3",))
+    one.runtime._session.label_buffer.drop(("cam:3",))  # noqa: SLF001 (else thousands of samples)
     assert one.runtime.holds_traces(chosen)
     one.feed(ForgetRequest(request_id="r", selector=chosen))
     one.runtime.accept(solved(refit, one), solved=True)

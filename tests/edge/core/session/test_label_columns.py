@@ -3,6 +3,7 @@ else."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.core.events import ForgetRequest, Label
+from edge.core.events import Enrol, ForgetRequest, Label
 from edge.core.facts import Selector, stack_facts
 from edge.core.session.label_columns import (
+    COLUMN_DOMAINS_MAX,
     COLUMN_ROWS_MIN,
     COLUMNS_MAX,
     EXPLAINED_MIN,
@@ -20,6 +22,7 @@ from edge.core.session.label_columns import (
     LabelColumn,
     find_columns,
 )
+from edge.core.session.novel_domains import UnlabelledRow, unpack_rows
 from tests.edge.core.session.adapted_worlds import drawn, stream, taught
 from tests.worlds import World, clouds, fact
 
@@ -146,3 +149,28 @@ def test_forgetting_a_name_takes_it_back():
     world.feed(Label(found[0].samples[0], "never seen", found[0].domain))
     world.feed(ForgetRequest(request_id="r", selector=Selector(label="never seen")))
     assert "never seen" not in {one.label for one in world.runtime.label_columns()}
+
+
+def test_decisions_wait_for_the_columns_of_some_domains_only():
+    """With many opened domains a few are grouped, those without a label first, so that each has its
+    turn."""
+    world = taught()
+    stream(world, drawn(160, 3))
+    session = world.runtime._session  # noqa: SLF001 (opening so many takes thousands of samples)
+    (opened,) = {one.domain for one in world.runtime.label_columns()}
+    held = dict(session.novel_domains.rows(opened))
+    names = [f"opened-{number}" for number in range(COLUMN_DOMAINS_MAX + 2)]
+    for name in names:
+        for key, row in held.items():
+            session.novel_domains.add(name, key, row)
+    shown = {one.domain for one in world.runtime.label_columns()}
+    assert len(shown) == COLUMN_DOMAINS_MAX
+    for domain in shown:
+        world.feed(Enrol((fact(f"named-{domain}", "a", domain, width=width_of(held)),)))
+    later = {one.domain for one in world.runtime.label_columns()}
+    assert {opened, *names} - shown <= later
+
+
+def width_of(rows: Mapping[str, UnlabelledRow]) -> int:
+    """The columns of observations."""
+    return unpack_rows(rows.values()).shape[1]
