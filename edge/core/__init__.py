@@ -121,6 +121,7 @@ if TYPE_CHECKING:
     from .knowledge.contributions import (
         Contribution,
         Publication,
+        count_facts,
         find_invalid_contribution,
         review_contribution,
     )
@@ -307,6 +308,7 @@ else:
             "knowledge.contributions": (
                 "Contribution",
                 "Publication",
+                "count_facts",
                 "find_invalid_contribution",
                 "review_contribution",
             ),
@@ -518,6 +520,7 @@ __all__ = [
     "admit",
     "columns_differ",
     "count_differing",
+    "count_facts",
     "derive_arrays",
     "derive_knowledge",
     "digest_content",

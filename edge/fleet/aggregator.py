@@ -25,6 +25,7 @@ from ..core import (
     Outlier,
     ThresholdOffer,
     ThresholdPart,
+    count_facts,
     find_outliers,
     join_thresholds,
     limits,
@@ -42,7 +43,7 @@ from ..storage import (
     pack_arrays,
     unpack_arrays,
 )
-from .contribution_message import read_packed_contribution
+from .contribution_message import read_packed_contribution, read_revision
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -105,7 +106,7 @@ class Aggregator:
     ) -> None:
         self.file, self.place, self._settings, self._keys = file, place, settings, keys
         self._sums, self._votes = FleetSums(place.geometry), MemberVotes()
-        self._changes = -1
+        self._changes, self._saved = -1, True
         self._begin()
 
     @property
@@ -132,8 +133,8 @@ class Aggregator:
         due = [one for one, _ in self.file.waiting() if self._tokens(one, now_ns) >= 1]
         if not due:
             return []
-        pairs = [(device, self.file.waiting_payload(device)) for device in due]
-        return self.receive(pairs, now_ns)
+        # One after the other: together they would take memory for every child.
+        return self.receive(((one, self.file.waiting_payload(one)) for one in due), now_ns)
 
     def _take(self, device: str, raw: bytes, now_ns: int) -> AggregateOutcome:
         if not self._settings.admits(device):
@@ -146,18 +147,28 @@ class Aggregator:
             return self._refuse(device, error.message, now_ns)
         if given.device != device:
             return self._refuse(device, f"the manifest names the device {given.device}", now_ns)
-        tokens = self._tokens(device, now_ns)
+        tokens, waits = self._tokens(device, now_ns), self._waiting_revision(device)
+        if given.samples and given.revision < waits:
+            return AggregateOutcome(device, "unchanged", f"revision {waits} waits already")
         if given.samples and tokens < 1:
             self.file.wait(device, now_ns, raw)
             return AggregateOutcome(device, "waiting", "it sends more often than it may")
-        self.file.stop_waiting(device)
+        if given.revision >= waits:
+            self.file.stop_waiting(device)
         return self._review(given, packed, tokens - 1, now_ns)
+
+    def _waiting_revision(self, device: str) -> int:
+        raw = self.file.waiting_payload(device)
+        return read_revision(raw, device, self._keys) if raw else -1
 
     def _tokens(self, device: str, now_ns: int) -> float:
         child = self.file.child(device)
         if child is None:
             return BURST
-        rested = max(0, now_ns - child.tokens_at_ns) / HOUR_NS
+        if now_ns < child.tokens_at_ns:
+            # The clock was set back: without this a child would wait until it is there again.
+            return BURST
+        rested = (now_ns - child.tokens_at_ns) / HOUR_NS
         return min(BURST, child.tokens + rested * self._settings.messages_per_hour)
 
     def _review(
@@ -166,6 +177,7 @@ class Aggregator:
         """Decide on a contribution, and sum it."""
         device, child = given.device, self.file.child(given.device)
         if child is not None and child.state == "dropped":
+            self._note_dropped(child, given.revision, now_ns)
             return self._refuse(device, DROPPED, now_ns)
         held = {} if child is None else {device: self._held(child)}
         place = self.place
@@ -192,6 +204,14 @@ class Aggregator:
         if reason:
             return self._refuse(device, reason, now_ns)
         return AggregateOutcome(device, "summed" if given.samples else "withdrawn")
+
+    def _note_dropped(self, child: ChildRow, revision: int, now_ns: int) -> None:
+        """Keep the newest revision of a dropped device: once it is admitted, an older one may hold
+        facts that it has forgotten meanwhile."""
+        if revision > child.revision:
+            self.file.put_child(msgspec.structs.replace(child, revision=revision, own=0))
+            applied = AppliedRow(child.device, self._settings.name, revision, now_ns)
+            self.file.apply(applied)
 
     def _held(self, child: ChildRow) -> Contribution:
         """Return a child's last contribution without its sums.  One that could not be used gives
@@ -221,7 +241,24 @@ class Aggregator:
         total = self._sums.samples - before + given.samples
         if total > limits.CONTRIBUTED_SAMPLES_MAX:
             return f"{total} facts in the sum, at most {limits.CONTRIBUTED_SAMPLES_MAX}"
+        found = self._concepts_with(given)
+        if found > limits.CONTRIBUTED_CONCEPTS_MAX:
+            most = limits.CONTRIBUTED_CONCEPTS_MAX
+            return f"{found} concepts in the sum, at most {most}; one with more is refused above"
         return ""
+
+    def _concepts_with(self, given: Contribution) -> int:
+        """Return how many concepts the sum has once a contribution replaces its device's."""
+        if not given.samples:
+            return 0
+        counts = self._sums.counts
+        concepts = set(counts) | set(count_facts(given.arrays))
+        before = self.file.sums(given.device) if len(concepts) > len(counts) else None
+        if before is not None:
+            held = count_facts(unpack_arrays(zlib.decompress(before[1])))
+            gone = {one for one, count in held.items() if counts[one] == count}
+            concepts -= gone - set(count_facts(given.arrays))
+        return len(concepts)
 
     def _replace(
         self, row: ChildRow, given: Contribution | None, packed: tuple[int, bytes] | None = None
@@ -366,6 +403,7 @@ class Aggregator:
         with self.file.change("saving the sum"):
             self.file.put_meta(SAVED, pack_arrays({**arrays, **self._votes.pack()}))
             self.file.put_meta("saved_changes", str(self._changes).encode())
+        self._saved = True
 
     def _begin(self) -> None:
         """Load or rebuild the running sum.  Sums of another geometry are taken out first."""
@@ -409,8 +447,12 @@ class Aggregator:
             with self.file.change(doing):
                 done = act()
                 self.file.put_meta(CHANGES, str(self._changes + 1).encode())
+                if self._saved:
+                    # It still holds what may be withdrawn now.
+                    self.file.put_meta(SAVED, b"")
         except BaseException:
             self._rebuild()
             raise
         self._changes += 1
+        self._saved = False
         return done

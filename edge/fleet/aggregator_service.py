@@ -19,7 +19,7 @@ from ..signing import load_key, public_key
 from ..storage import AggregateFile, AppliedRow
 from .aggregator import DROPPED, AggregateOutcome, AggregatePlace, Aggregator
 from .applied import read_report, write_report
-from .contribution_message import write_contribution
+from .contribution_message import read_revision, write_contribution
 
 PUMP_S: Final = 0.2
 """Longest wait for messages before timers are checked.  Chosen by hand."""
@@ -54,17 +54,27 @@ class AggregatorClient(Protocol):
 
 @dataclass(slots=True)
 class _Queue:
-    """The newest message of each child, and the tickets to acknowledge once it is durable."""
+    """The newest message of each child, and the tickets to acknowledge once it is durable.
 
-    payloads: dict[str, bytes] = field(default_factory=dict)
+    payloads: by device, and whether it can be read: one that cannot is refused, and must not take
+    the place of one that can.  revisions: of those that can.
+    """
+
+    payloads: dict[tuple[str, bool], bytes] = field(default_factory=dict)
+    revisions: dict[str, int] = field(default_factory=dict)
     tickets: list[int] = field(default_factory=list)
     nbytes: int = 0
 
-    def put(self, device: str, payload: bytes, ticket: int) -> None:
-        """Queue a message in place of the child's older one."""
-        self.nbytes += len(payload) - len(self.payloads.pop(device, b""))
-        self.payloads[device] = payload
+    def put(self, device: str, payload: bytes, revision: int, ticket: int) -> None:
+        """Queue a message in place of the child's older one; revision: -1 if it cannot be read."""
         self.tickets.append(ticket)
+        if revision >= 0 and revision < self.revisions.get(device, 0):
+            return
+        place = device, revision >= 0
+        self.nbytes += len(payload) - len(self.payloads.pop(place, b""))
+        self.payloads[place] = payload
+        if revision >= 0:
+            self.revisions[device] = revision
 
 
 class AggregatorService:
@@ -115,7 +125,8 @@ class AggregatorService:
         elif address.purpose == "contribution" and here and self._settings.admits(address.name):
             # One byte more than is allowed is refused as well, and takes no memory.
             payload = arrival.payload[: self._settings.payload_bytes_max + 1]
-            self._queue.put(address.name, payload, arrival.ticket)
+            revision = read_revision(payload, address.name, self._keys)
+            self._queue.put(address.name, payload, revision, arrival.ticket)
             if self._queue.nbytes > self._settings.queue_bytes_max:
                 self._take(client)
         else:
@@ -137,7 +148,8 @@ class AggregatorService:
         """Sum what is queued, then acknowledge it."""
         queue, self._queue = self._queue, _Queue()
         if queue.payloads:
-            self._note(self.aggregator.receive(queue.payloads.items(), self._now_ns()))
+            pairs = ((device, payload) for (device, _), payload in queue.payloads.items())
+            self._note(self.aggregator.receive(pairs, self._now_ns()))
         for ticket in queue.tickets:
             client.acknowledge(ticket)
 

@@ -14,7 +14,7 @@ from ..mqtt import InboundMessage, TopicAddress, Topics
 from ..signing import load_key, public_key
 from .background_contribution import BackgroundContribution
 from .contribution_message import read_contribution, write_contribution
-from .orders import FleetChannel, FleetOrders, Retained
+from .orders import OWN_SUMS, FleetChannel, FleetOrders, Retained
 
 DELAY_FACTOR_MAX: Final = 10
 """A contribution is published after this many times `publish_after_s`, even if facts keep changing.
@@ -93,7 +93,12 @@ class FleetMember:
             del self._waiting[received.device]
             self._refuse(received.device, f"the manifest names the device {found.device}")
             return
-        self._note_review(found)
+        if self._is_of_own_sums(found):
+            # Without its sums it still replaces an earlier revision.
+            self._refuse(received.device, OWN_SUMS)
+            found = found.without_sums
+        else:
+            self._note_review(found)
         self._context.feed("", found)
         self._warn_unnamed(found)
         del self._waiting[received.device]
@@ -212,6 +217,13 @@ class FleetMember:
             warning = unnamed_side(slot.home.store.columns(), found.columns)
             if warning:
                 log.warning("columns_not_compared", device=found.device, reason=warning)
+
+    def _is_of_own_sums(self, found: Contribution) -> bool:
+        slot = self._context.homes.get("")
+        home = slot.home if slot is not None else None
+        if home is None or not found.samples:
+            return False
+        return found.device in home.store.publications.summed_by()
 
     def _note_review(self, found: Contribution) -> None:
         """Record whether a contribution is about to be refused, for people to see."""

@@ -7,6 +7,7 @@ and each member that imported the bundle removes it.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import msgspec
@@ -102,6 +103,10 @@ class Retained:
             self._connection = connection
 
 
+OWN_SUMS: Final = "it is a sum that holds this device's own sums: its facts would count twice"
+"""Why a member does not use an aggregate."""
+
+
 class FleetOrders:
     """Reports and orders of one member.  messages: its report and its order.  key: signs its own.
     keys: of the other members, by device; if empty, theirs need no signature."""
@@ -170,7 +175,16 @@ class FleetOrders:
         rows = tuple(AboveRow(one.aggregate, one.revision, one.at_ns) for one in report.applied)
         if report.refused:
             log.warning("contribution_not_summed", by=report.device, reason=report.refused)
-        home.store.publications.note_above(AppliedAbove(report.device, rows, report.refused))
+        publications = home.store.publications
+        publications.note_above(AppliedAbove(report.device, rows, report.refused))
+        for device in sorted(publications.summed_by() & set(self._settings.devices)):
+            held = home.store.contributions().get(device)
+            if held is not None and held.samples:
+                publications.note_refusal(device, self._context.now_ns(), OWN_SUMS)
+                log.warning("contribution_refused", device=device, reason=OWN_SUMS)
+                # The aggregate's revision after this one holds this device, and is refused too.
+                empty = replace(held.without_sums, revision=held.revision + 1)
+                self._context.feed("", empty)
 
     def _obey(self, home: Home, device: str, payload: bytes) -> None:
         order, _ = read_signed(

@@ -20,6 +20,9 @@ from .tables import put_meta
 REFUSALS_MAX: Final = 1_000
 """Refusals kept, the newest.  Chosen by hand; effect not measured."""
 
+REFUSALS_OF_ONE_MAX: Final = 8
+"""Refusals kept of one child, so that it cannot push out those of the others.  Chosen by hand."""
+
 MIGRATIONS: Final = [
     """
     CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -310,13 +313,20 @@ class AggregateFile:
         self._db.execute("DELETE FROM waiting WHERE device = ?", (device,))
 
     def refuse(self, row: RefusalRow) -> None:
-        """Record a refusal, in a transaction; the newest `REFUSALS_MAX` are kept."""
+        """Record a refusal, in a transaction; the newest `REFUSALS_MAX` are kept, and
+        `REFUSALS_OF_ONE_MAX` of a child."""
         self._db.execute(
             "INSERT INTO refusals (device, at_ns, reason) VALUES (?, ?, ?)",
             msgspec.structs.astuple(row),
         )
         self._db.execute(
-            "DELETE FROM refusals WHERE number <= (SELECT MAX(number) FROM refusals) - ?",
+            "DELETE FROM refusals WHERE number IN (SELECT number FROM refusals WHERE device = ?"
+            " ORDER BY number DESC LIMIT -1 OFFSET ?)",
+            (row.device, REFUSALS_OF_ONE_MAX),
+        )
+        self._db.execute(
+            "DELETE FROM refusals WHERE number IN (SELECT number FROM refusals"
+            " ORDER BY number DESC LIMIT -1 OFFSET ?)",
             (REFUSALS_MAX,),
         )
 

@@ -257,6 +257,14 @@ class Publications:
         body = self._meta(ABOVE)
         return msgspec.json.decode(body, type=AppliedAbove) if body else AppliedAbove()
 
+    def summed_by(self) -> frozenset[str]:
+        """Return the aggregates that hold this device's sums: to adopt one would count its facts
+        twice."""
+        above = self.above()
+        if above.refused or not self.last().content:
+            return frozenset()
+        return frozenset(one.aggregate for one in above.rows)
+
     def note_refusal(self, device: str, at_ns: int, reason: str) -> None:
         """Record that a device's newest contribution was refused; an empty reason: it was not."""
         held = self.refusals()

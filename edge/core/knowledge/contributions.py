@@ -174,9 +174,9 @@ def read_contribution(contribution: Contribution, geometry: hdc.Geometry) -> Con
     invalid.  Cost: one pass over its arrays."""
     arrays = contribution.arrays
     if sorted(set(arrays) - {RANKS}) != sorted(NAMES) or any(
-        a.dtype.kind not in "iu" for a in arrays.values()
+        a.dtype.kind not in "iu" or not np.can_cast(a.dtype, np.int64) for a in arrays.values()
     ):
-        return f"its arrays must be {', '.join(NAMES)}, of whole numbers"
+        return f"its arrays must be {', '.join(NAMES)}, of whole numbers that fit int64"
     try:
         names = concepts_of(arrays)
         wrong = _shapes(arrays, names, geometry) or _ranges(arrays, contribution.samples)
@@ -271,7 +271,7 @@ def _ranges(arrays: Arrays, samples: int) -> str:
         "sizes": _within(arrays["sizes"], 1, min(samples, limits.CALIBRATION_FACTS_MAX)),
         "skews": _within(arrays["skews"], -most, most),
         "scores": _within(arrays["scores"], -most, most),
-        RANKS: _are_ranks(arrays.get(RANKS)),
+        RANKS: _are_ranks(arrays.get(RANKS), samples),
     }
     return next(
         (f"{name} holds values that no facts sum up to" for name, one in checks.items() if not one),
@@ -291,10 +291,10 @@ def _is_gram_of(gram: NDArray[Any], features: NDArray[Any], samples: int) -> boo
     return bool((squares >= least).all() and (squares <= 255 * sums).all())
 
 
-def _are_ranks(ranks: NDArray[Any] | None) -> bool:
-    return ranks is None or (
-        _within(ranks[:, 0], 1, limits.CALIBRATION_FACTS_MAX) and _within(ranks[:, 1], 0, TIE_MAX)
-    )
+def _are_ranks(ranks: NDArray[Any] | None, samples: int) -> bool:
+    """Return whether these can be ranks: no device held out more facts than the sum has."""
+    most = min(samples, limits.CALIBRATION_FACTS_MAX)
+    return ranks is None or (_within(ranks[:, 0], 1, most) and _within(ranks[:, 1], 0, TIE_MAX))
 
 
 def _within(array: NDArray[Any], low: int, high: int) -> bool:

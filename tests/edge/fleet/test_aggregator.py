@@ -244,7 +244,8 @@ def test_a_dropped_child_is_as_if_it_had_never_been_there(tmp_path: Path):
         assert not one.drop("nobody", NOW_NS)
         assert not one.admit("a", NOW_NS)
         assert one.admit("c", NOW_NS)
-        assert one.receive([raw(C)], NOW_NS)[0].state == "summed"
+        assert one.receive([raw(C)], NOW_NS)[0].state == "unchanged"
+        assert one.receive([newer], NOW_NS)[0].state == "summed"
         assert one.sums.digest() == digest_of(A, B, C)
 
 

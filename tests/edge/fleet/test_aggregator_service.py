@@ -252,3 +252,12 @@ def test_it_subscribes_to_its_children_and_to_its_own_reports(desk: Desk):
     assert desk.open(children=("x/y",), parent="").service.filters == [
         "auricle/v1/fleet/hall/contribution/x%2Fy"
     ]
+
+
+def test_an_older_message_that_comes_late_does_not_displace_the_newest(desk: Desk):
+    """All are acknowledged, so what the queue lets go of is gone: it must be the older one."""
+    newest = sent("a", 5, seed=4)
+    desk.open().bring(raw(newest), raw(A), ("a", b"garbage"))
+    assert len(desk.wire.tickets) == 3
+    assert desk.service.aggregator.sums.digest() == digest_of(newest)
+    assert len(desk.file.refusals()) == 1

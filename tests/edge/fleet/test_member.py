@@ -16,6 +16,7 @@ from edge.config.commands import CommandSettings
 from edge.config.fleet import FleetSettings
 from edge.core.events import Enrol, ForgetRequest, Rejected
 from edge.core.facts import Fact, Selector
+from edge.fleet.applied import write_report
 from edge.fleet.contribution_message import read_contribution, write_contribution
 from edge.fleet.member import FleetMember, ReceivedContribution
 from edge.home.home import Home
@@ -23,6 +24,7 @@ from edge.home.transfer import restore_home
 from edge.mqtt.packets import InboundMessage
 from edge.mqtt.topics import TopicAddress, Topics
 from edge.signing.keys import load_key, make_key
+from edge.storage.aggregate_file import AppliedRow
 from edge.storage.publications import LastRevision
 from edge.storage.tables import put_meta
 from tests.edge.commands.contexts import NOW, Office
@@ -319,3 +321,31 @@ def test_a_member_keeps_the_geometry_that_it_shares(tmp_path: Path):
     office.ask("forget", "c2", select={"ids": ["f2"]}, refit_geometry=True)
     assert office.home.runtime.knowledge.geometry.fingerprint != shared
     office.home.close()
+
+
+def test_a_sum_that_holds_the_own_sums_is_not_used(place: Place):
+    """Adopted before the report says that it holds them, it goes; so does every later revision,
+    until the own sums are withdrawn."""
+    place.join()
+    place.maintain(0.0)
+    assert place.bring(write_contribution(replace(GIFT, devices=9), None)) is not None
+    assert place.office.home.runtime.knowledge.contributing == ("b",)
+    own = read_contribution(place.sums[-1][1], {})
+    assert own.samples
+    rows = (AppliedRow("a", "site", own.revision, NOW), AppliedRow("a", "b", own.revision, NOW))
+    report = write_report("b", "a", rows, "", None)
+    arrival = InboundMessage(topic="t", payload=report, retained=True, ticket=4)
+    place.member.receive(arrival, TopicAddress("applied", "a", "f"))
+    place.maintain(1.0)
+    assert place.office.home.runtime.knowledge.contributing == ()
+    assert "twice" in place.office.home.store.publications.refusals()[0].reason
+    place.office.context.published.clear()
+    place.bring(write_contribution(replace(GIFT, devices=9, revision=20), None))
+    assert "twice" in str(place.office.context.published[0])
+    assert place.office.home.runtime.knowledge.contributing == ()
+    refused = write_report("b", "a", rows, "an operator has dropped this device", None)
+    arrival = InboundMessage(topic="t", payload=refused, retained=True, ticket=5)
+    place.member.receive(arrival, TopicAddress("applied", "a", "f"))
+    place.maintain(2.0)
+    place.bring(write_contribution(replace(GIFT, devices=9, revision=21), None))
+    assert place.office.home.runtime.knowledge.contributing == ("b",)
