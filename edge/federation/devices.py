@@ -174,6 +174,13 @@ def plan_course(subject: TrainingSubject, introductions: Sequence[Introduction])
                 f"{first.device} {first.card[:12]}",
                 "let all devices use one encoder card",
             )
+        sizes = {name: value.shape for name, value in one.statistics.items()}
+        if sizes != {name: value.shape for name, value in first.statistics.items()}:
+            raise EdgeError(
+                f"training over devices: the sums of {one.device} have the shapes {sizes}, which "
+                f"are not those of {first.device}",
+                "let all devices run the same release",
+            )
     concepts = {concept for one in introductions for concept in one.concepts}
     statistics = {one.device: one.statistics for one in introductions}
     return plan_adaptor(subject.blueprint, first.spans, concepts, statistics)

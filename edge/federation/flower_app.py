@@ -95,8 +95,7 @@ def make_client_app(open_device: OpenDevice) -> Any:
         made = work_locally(
             device.name, device.task(course), plan, arrays["model"], arrays["direction"]
         )
-        text = msgspec.json.encode((made.device, made.examples, made.loss, made.rate)).decode()
-        return _reply(message, made.arrays, {"result": text})
+        return _reply(message, made.arrays, {"result": pack_result(made)})
 
     app.query()(introduce)
     app.train()(work)
@@ -258,19 +257,35 @@ class _FlowerExchange:
         nodes = [self._nodes[one] for one in devices]
         made = []
         for reply in self._fleet._send("train", nodes, content):  # noqa: SLF001 - its other half
-            device, examples, loss, rate = msgspec.json.decode(
-                _text(reply, "result"), type=tuple[str, int, float, float]
-            )
-            made.append(
-                LocalResult(
-                    device=device,
-                    examples=examples,
-                    arrays=unpack_record(reply.content["arrays"]),
-                    loss=loss,
-                    rate=rate,
-                )
-            )
+            arrays = unpack_record(reply.content["arrays"])
+            made.append(unpack_result(_text(reply, "result"), arrays))
         return made
+
+
+def pack_result(made: LocalResult) -> str:
+    """Return a result without its arrays as text.  JSON has no numbers that are not finite, which
+    the loss of a model that diverges is: they travel in hexadecimal."""
+    numbers = float(made.loss).hex(), float(made.rate).hex()
+    return msgspec.json.encode((made.device, made.examples, *numbers)).decode()
+
+
+def unpack_result(text: str, arrays: Arrays) -> LocalResult:
+    """Return a result from its text and its arrays; raises EdgeError for other text."""
+    try:
+        kind = tuple[str, int, str, str]
+        device, examples, loss, rate = msgspec.json.decode(text, type=kind)
+        return LocalResult(
+            device=device,
+            examples=examples,
+            arrays=arrays,
+            loss=float.fromhex(loss),
+            rate=float.fromhex(rate),
+        )
+    except (msgspec.DecodeError, ValueError, OverflowError) as error:
+        raise EdgeError(
+            f"training over devices: a device's answer cannot be read: {error}",
+            "let all devices run the same release",
+        ) from error
 
 
 def unpack_record(record: Any) -> dict[str, NDArray[Any]]:

@@ -94,11 +94,14 @@ def leave_fleet(
 ) -> LeaveReceipt:
     """Train again without a member, from the same seed, into a new folder; write the receipt.
 
-    The other members' facts are used as they are now.  Raises EdgeError for an unknown member, and
-    if it was the last one.
+    The other members' facts are used as they are now.  Raises EdgeError for an unknown member, if
+    it was the last one, and if the folder exists.
     """
     manifest, _ = read_trained(folder)
     paths = _without(manifest, member)
+    if out.exists():
+        # Before the training, which takes minutes.
+        raise EdgeError(f"leaving the fleet: {out} exists already", "choose a new folder")
     trained = train(list(paths.values()), manifest.order)
     fresh = write_trained(out, trained, paths)
     receipt = LeaveReceipt(

@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+import numpy as np
+
 from ..core import EdgeError
 from .arrays import Arrays, are_finite
 from .local_training import FederatedTask, LocalPlan, LocalResult, work_locally
@@ -55,8 +57,9 @@ def run_rounds(
     """Train over the devices; return the fleet's model.
 
     A round's results are used in the order of the devices' names, so that neither their arrival nor
-    the engine changes a bit.  Results that are not finite are left out.  Ends early if the strategy
-    is done.  Raises EdgeError without devices, and for a result that does not fit the model.
+    the engine changes a bit.  Results that are not finite are left out, and so is a next model that
+    is not.  Ends early if the strategy is done.  Raises EdgeError without devices, for a result
+    that does not fit the model or the other sums, and unless each chosen device answers once.
     """
     if not exchange.devices:
         raise EdgeError("training over devices: there is no device", "name at least one")
@@ -66,12 +69,16 @@ def run_rounds(
         plan = strategy.plan(number, len(chosen))
         found = exchange.work(chosen, plan, arrays, strategy.direction)
         results = sorted(found, key=lambda one: one.device)
-        if plan.work == "train":
-            for one in results:
+        require_answers(results, chosen)
+        for one in results:
+            if plan.work == "train":
                 require_fit(one, arrays)
+            else:
+                require_sums(one, results[0])
         usable = [one for one in results if one.examples > 0 and are_finite(one.arrays)]
         if usable:
-            arrays = strategy.aggregate(arrays, usable)
+            made = strategy.aggregate(arrays, usable)
+            arrays = made if are_finite(made) else arrays
         if observe is not None:
             observe(number, arrays, results)
         if strategy.done:
@@ -88,6 +95,34 @@ def choose_devices(devices: Sequence[str], share: float, seed: int, number: int)
         key=lambda one: hashlib.sha256(f"{seed}\n{number}\n{one}\nchosen".encode()).digest(),
     )
     return tuple(sorted(by_hash[:count]))
+
+
+def require_answers(results: Sequence[LocalResult], chosen: Sequence[str]) -> None:
+    """Raise EdgeError unless each chosen device has answered once, under its own name."""
+    found = [one.device for one in results]
+    if found != sorted(chosen):
+        raise EdgeError(
+            f"training over devices: expected one answer of each of {', '.join(chosen)}, found "
+            f"{', '.join(found) or 'none'}",
+            "find the node that answers under another device's name",
+        )
+
+
+def require_sums(result: LocalResult, first: LocalResult) -> None:
+    """Raise EdgeError for sums with other names or shapes than another device's, or that are not
+    whole numbers of at least 0 that fit int64."""
+    expected = {name: value.shape for name, value in first.arrays.items()}
+    found = {name: value.shape for name, value in result.arrays.items()}
+    whole = all(
+        value.dtype.kind in "iu" and np.can_cast(value.dtype, np.int64) and (value >= 0).all()
+        for value in result.arrays.values()
+    )
+    if expected != found or not whole:
+        raise EdgeError(
+            f"training over devices: the sums of {result.device} do not fit those of "
+            f"{first.device}: expected whole numbers of shapes {expected}, found {found}",
+            "let all devices run the same release with the same settings",
+        )
 
 
 def require_fit(result: LocalResult, arrays: Arrays) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...core import ConfigError
+from ...core import ConfigError, limits
 from ..options import PATH, VerbGroup, home_option, json_option
 from ..views import common as views
 
@@ -29,7 +29,9 @@ def bundle() -> None:
     "--publisher", default="", help="Name of the key in [bundles.keys]; default: its file name."
 )
 @click.option(
-    "--counter", type=int, help="Above that of every earlier bundle; default: seconds since 1970."
+    "--counter",
+    type=click.IntRange(1, limits.COUNT_MAX),
+    help="Above that of every earlier bundle; default: seconds since 1970.",
 )
 @home_option
 def export_file(*, file: Path, key: Path, publisher: str, counter: int | None, home: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ...core import ConfigError
+from ...core import ConfigError, limits
 from ..options import PATH, home_option, json_option
 from ..views import common as views
 from .fleet import fleet
@@ -150,7 +150,9 @@ def train(
     "--publisher", default="", help="Name of the key in [bundles.keys]; default: its file name."
 )
 @click.option(
-    "--counter", type=int, help="Above that of every earlier bundle; default: seconds since 1970."
+    "--counter",
+    type=click.IntRange(1, limits.COUNT_MAX),
+    help="Above that of every earlier bundle; default: seconds since 1970.",
 )
 @home_option
 @json_option

@@ -18,7 +18,8 @@ from edge.federation import (
     simulate_fleet,
     train_fleet,
 )
-from edge.federation.flower_app import open_node, order_from
+from edge.federation.flower_app import open_node, order_from, pack_result, unpack_result
+from edge.federation.local_training import LocalResult
 from edge.home.home import Home
 from tests.federations import ORDER, SUBJECT, forget, teach_homes
 
@@ -108,3 +109,18 @@ def test_facts_that_change_meanwhile_end_the_training(tmp_path: Path):
     with Home(path) as home:
         forget(home, "north-3")
     assert _remembered(context) != open_home_device(path, SUBJECT).digest
+
+
+@pytest.mark.parametrize("loss", [0.1, float("inf"), float("nan")])
+def test_a_loss_that_is_not_finite_reaches_the_server(loss: float):
+    """A model that diverges has one; JSON has no such numbers."""
+    made = LocalResult(device="north", examples=9, arrays={}, loss=loss, rate=0.3)
+    found = unpack_result(pack_result(made), {})
+    assert (found.device, found.examples, found.rate) == ("north", 9, 0.3)
+    np.testing.assert_equal(found.loss, loss)
+
+
+def test_an_answer_that_cannot_be_read_is_an_error():
+    """With what to do."""
+    with pytest.raises(EdgeError, match="cannot be read"):
+        unpack_result('["north", 9, "loud", "0x1p0"]', {})

@@ -121,12 +121,18 @@ def test_a_member_that_left_was_never_there(trained: TrainedHomes):
         assert np.array_equal(record.arrays["U0"], never.model["U0"])
 
 
+def _never(_paths: object, _order: object) -> TrainedFleet:
+    raise AssertionError("a folder that exists is found before the training, which takes minutes")
+
+
 def test_wrong_members_and_folders_are_refused(trained: TrainedHomes):
     """An unknown member, the last member, a folder that exists, damaged arrays."""
     with pytest.raises(EdgeError, match="expected one of north, south, west"):
         trained.leave("east", trained.folder / "x")
     with pytest.raises(EdgeError, match="exists"):
         trained.leave("west", trained.out)
+    with pytest.raises(EdgeError, match="exists"):
+        leave_fleet(trained.out, "west", trained.out, NOW, _never)
     alone = trained.folder / "alone"
     write_trained(alone, train_here(trained.paths[:1], ORDER), {"north": trained.paths[0]})
     with pytest.raises(EdgeError, match="no other member"):
