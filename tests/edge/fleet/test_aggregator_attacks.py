@@ -13,7 +13,6 @@ import pytest
 
 from edge.core import limits
 from edge.core.knowledge.contributions import RANKS, count_facts
-from edge.fleet import aggregator as aggregator_module
 from edge.fleet.aggregator import BURST
 from edge.signing.keys import load_key, make_key, public_key
 from tests.aggregates import HOUR_NS, NOW_NS, aggregating, digest_of, empty, raw, sent
@@ -65,7 +64,7 @@ def test_what_a_dropped_device_withdrew_stays_out_when_it_is_admitted(tmp_path: 
 
 def test_one_child_cannot_fill_the_sums_concepts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A sum with more concepts than are accepted would be refused whole by everybody above."""
-    monkeypatch.setattr(aggregator_module.limits, "CONTRIBUTED_CONCEPTS_MAX", 3)
+    monkeypatch.setattr(limits, "CONTRIBUTED_CONCEPTS_MAX", 3)
     with aggregating(tmp_path / "a.db") as one:
         one.receive([raw(A)], NOW_NS)
         outcome = one.receive([raw(sent("c", labels="cd"))], NOW_NS)[0]
@@ -133,14 +132,17 @@ def test_messages_that_waited_are_read_one_after_the_other(
         assert len(one.file.waiting()) == 3
         log: list[str] = []
         read, change = one.file.waiting_payload, one.file.put_child
-        monkeypatch.setattr(
-            one.file,
-            "waiting_payload",
-            lambda device: (log.append(f"read {device}"), read(device))[1],
-        )
-        monkeypatch.setattr(
-            one.file, "put_child", lambda row: (log.append(f"done {row.device}"), change(row))[1]
-        )
+
+        def reading(device: str) -> Any:
+            log.append(f"read {device}")
+            return read(device)
+
+        def changing(row: Any) -> Any:
+            log.append(f"done {row.device}")
+            return change(row)
+
+        monkeypatch.setattr(one.file, "waiting_payload", reading)
+        monkeypatch.setattr(one.file, "put_child", changing)
         one.release(NOW_NS + HOUR_NS)
         assert log.index("done a") < log.index("read b")
         assert one.file.waiting() == []

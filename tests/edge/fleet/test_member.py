@@ -323,13 +323,18 @@ def test_a_member_keeps_the_geometry_that_it_shares(tmp_path: Path):
     office.home.close()
 
 
+def adopted(place: Place) -> tuple[str, ...]:
+    """The devices whose sums are in the knowledge."""
+    return place.office.home.runtime.knowledge.contributing
+
+
 def test_a_sum_that_holds_the_own_sums_is_not_used(place: Place):
     """Adopted before the report says that it holds them, it goes; so does every later revision,
     until the own sums are withdrawn."""
     place.join()
     place.maintain(0.0)
     assert place.bring(write_contribution(replace(GIFT, devices=9), None)) is not None
-    assert place.office.home.runtime.knowledge.contributing == ("b",)
+    assert adopted(place) == ("b",)
     own = read_contribution(place.sums[-1][1], {})
     assert own.samples
     rows = (AppliedRow("a", "site", own.revision, NOW), AppliedRow("a", "b", own.revision, NOW))
@@ -337,15 +342,15 @@ def test_a_sum_that_holds_the_own_sums_is_not_used(place: Place):
     arrival = InboundMessage(topic="t", payload=report, retained=True, ticket=4)
     place.member.receive(arrival, TopicAddress("applied", "a", "f"))
     place.maintain(1.0)
-    assert place.office.home.runtime.knowledge.contributing == ()
+    assert adopted(place) == ()
     assert "twice" in place.office.home.store.publications.refusals()[0].reason
     place.office.context.published.clear()
     place.bring(write_contribution(replace(GIFT, devices=9, revision=20), None))
     assert "twice" in str(place.office.context.published[0])
-    assert place.office.home.runtime.knowledge.contributing == ()
+    assert adopted(place) == ()
     refused = write_report("b", "a", rows, "an operator has dropped this device", None)
     arrival = InboundMessage(topic="t", payload=refused, retained=True, ticket=5)
     place.member.receive(arrival, TopicAddress("applied", "a", "f"))
     place.maintain(2.0)
     place.bring(write_contribution(replace(GIFT, devices=9, revision=21), None))
-    assert place.office.home.runtime.knowledge.contributing == ("b",)
+    assert adopted(place) == ("b",)
