@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from .card import Card, Tap
 from .card_file import save_card
-from .errors import CardError
+from .checks import SIDE_MAX
+from .errors import CardError, ModelError
 from .graph_surgery import cut, joined, parts_of, renamed, with_deviations
 from .model import open_model
 from .onnx_file import digest_of, read_model
@@ -39,6 +40,7 @@ def at_side(card: Card, side: int, folder: Path) -> Card:
     and means do.  Cost per picture: about the square of the side.  Raises CardError unless it is an
     encoder of pictures that does."""
     _require_pictures(card)
+    _require_side(card, side)
     parts = cut(parts_of(_model_of(card)), [tap.output for tap in card.taps])
     data = onnx_around(parts.data(), _outside(card, (side, side), (), _ranks(card)))
     made = _resized(card, side, side)
@@ -70,6 +72,7 @@ def cropped(card: Card, side: int, count: int, folder: Path) -> Card:
     picture: `count` times the graph.  Raises CardError for another count, for a side below that of
     the card, and as `at_side`."""
     _require_pictures(card)
+    _require_side(card, side)
     height, width = _sizes(card)
     if not 2 <= count <= CROPS_MAX or side < max(height, width):
         raise CardError(
@@ -99,8 +102,9 @@ def with_taps(card: Card, names: Sequence[str], folder: Path) -> Card:
 
     Layers that none of them needs are left out, so that early taps cost less (early exit).  Raises
     CardError if the card lacks one of the taps, or none is named."""
+    _require_graph(card)
     held = {tap.name: tap for tap in card.taps}
-    if not names or not set(names) <= set(held) or card.file is None:
+    if not names or not set(names) <= set(held):
         raise CardError(
             f"choosing taps {list(names)} of card {card.name!r}: it has {', '.join(held)}",
             "name one or more of them",
@@ -125,8 +129,9 @@ def with_spread(card: Card, names: Sequence[str], folder: Path) -> Card:
     Returns its card, without a quantiser: the ranges of the new taps are not known yet (see
     `calibrate`).  Cost per picture: under a hundredth of the graph.  Raises CardError for a tap
     that the card lacks or that is no mean."""
-    held = {tap.name: tap for tap in card.taps}
-    if not names or not set(names) <= set(held) or card.file is None:
+    _require_graph(card)
+    held, names = {tap.name: tap for tap in card.taps}, tuple(dict.fromkeys(names))
+    if not names or not set(names) <= set(held):
         raise CardError(
             f"adding the spread of taps {list(names)} to card {card.name!r}: it has "
             f"{', '.join(held)}",
@@ -156,6 +161,7 @@ def side_by_side(cards: Sequence[Card], folder: Path) -> Card:
     cards prepare a measurement alike, and ModelError as `open_model`."""
     first = cards[0]
     for card in cards:
+        _require_graph(card)
         if (card.kind, card.input, card.preparation) != (
             first.kind,
             first.input,
@@ -243,6 +249,26 @@ def _require_pictures(card: Card) -> None:
     )
 
 
+def _require_graph(card: Card) -> None:
+    """Raise CardError for a card of vectors, which has no graph to change."""
+    if card.file is None:
+        raise CardError(
+            f"changing card {card.name!r}: expected an encoder with an ONNX file, found kind "
+            f"{card.kind!r} without one",
+            "give the card of an encoder of pictures or sounds",
+        )
+
+
+def _require_side(card: Card, side: int) -> None:
+    """Raise CardError for a side that no picture has."""
+    if not 1 <= side <= SIDE_MAX:
+        raise CardError(
+            f"changing the pictures of card {card.name!r}: expected a side of 1 to {SIDE_MAX} "
+            f"pixels, found {side}",
+            "choose another side; with crops, one larger than the pictures of the card",
+        )
+
+
 def _sizes(card: Card) -> tuple[int, int]:
     """Return height and width of a prepared picture."""
     found = card.preparation.crop or card.preparation.resize
@@ -315,14 +341,22 @@ def _ranks(card: Card) -> tuple[int, ...]:
 
 
 def _written(card: Card, data: bytes, folder: Path) -> Card:
-    """Write model.onnx and card.toml; return the card with its file, which was run once."""
+    """Write model.onnx and card.toml; return the card with its file, which was run once.  A file
+    that does not run is removed again."""
+    new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "model.onnx"
     path.write_bytes(data)
     made = replace(
         card, file=path.name, sha256=digest_of(data, path), notes=(), folder=str(folder.resolve())
     )
-    open_model(made).close()
+    try:
+        open_model(made).close()
+    except (CardError, ModelError):
+        path.unlink()
+        if new:
+            folder.rmdir()
+        raise
     save_card(made, folder / "card.toml")
     return made
 

@@ -11,12 +11,15 @@ from encoder import (
     SHIPPED,
     Card,
     CardError,
+    ModelError,
     at_side,
     cropped,
     flipped,
     load_card,
     open_model,
     side_by_side,
+    variants,
+    vector_card,
     with_spread,
     with_taps,
 )
@@ -157,3 +160,41 @@ def test_the_default_of_new_homes_is_contained_in_the_one_with_spread(lite0, pic
     """Its taps are the first ones of efficientnet_lite0_spread, bit for bit."""
     with open_model(lite0) as one, open_model("efficientnet_lite0_spread") as other:
         assert np.array_equal(one.encode(picture).values, other.encode(picture).values[:2064])
+
+
+@pytest.mark.parametrize("side", [-5, 0, 100_000])
+def test_a_side_that_no_picture_has_is_refused(lite0, tmp_path, side: int) -> None:
+    """The error names the sides that there are, and nothing is written."""
+    with pytest.raises(CardError, match="a side of 1 to"):
+        at_side(lite0, side, tmp_path / "new")
+    with pytest.raises(CardError, match="a side of 1 to"):
+        cropped(lite0, side, 5, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_vectors_have_no_graph_to_change(tmp_path) -> None:
+    """A card without an ONNX file is refused by every change, with the reason."""
+    card = vector_card(8)
+    changes = (
+        lambda folder: side_by_side([card, card], folder),
+        lambda folder: with_taps(card, ["features"], folder),
+        lambda folder: with_spread(card, ["features"], folder),
+    )
+    for change in changes:
+        with pytest.raises(CardError, match="an ONNX file"):
+            change(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_tap_named_twice_gets_one_spread(lite0, tmp_path) -> None:
+    """As naming it twice keeps it once."""
+    made = with_spread(lite0, ["stage3", "stage3"], tmp_path / "spread")
+    assert [tap.name for tap in made.taps if tap.name.endswith("_spread")] == ["stage3_spread"]
+
+
+def test_a_form_that_does_not_run_leaves_nothing(lite0, tmp_path, monkeypatch) -> None:
+    """Otherwise the next try would find the folder."""
+    monkeypatch.setattr(variants, "onnx_around", lambda *_: b"no graph")
+    with pytest.raises(ModelError):
+        flipped(lite0, tmp_path / "flip")
+    assert not (tmp_path / "flip").exists()

@@ -74,7 +74,7 @@ def calibrate(
 @click.argument("source", metavar="CARD", help="A card, or the name of a shipped encoder.")
 @click.option("--out", type=PATH, required=True, help="New folder for model.onnx and card.toml.")
 @click.option("--side", type=int, help="Pictures of N x N pixels; with --crops: cut from these.")
-@click.option("--crops", type=int, help="Average N crops of the card's size.")
+@click.option("--crops", type=int, help="Average N crops of the card's size; with --side.")
 @click.option("--flip", is_flag=True, help="Average a picture and its mirror image.")
 @click.option("--taps", metavar="NAMES", help="Only these taps: `stage5,stage4` ends early.")
 @click.option("--spread", metavar="NAMES", help="Add the spread of these taps; calibrate next.")
@@ -101,8 +101,14 @@ def _form_of(
 ) -> encoder.Card:
     """Return the form that the options name."""
     made: dict[str, Callable[[], encoder.Card]] = {}
-    if crops is not None:
-        made["--crops"] = lambda: encoder.cropped(card, side or 0, crops, out)
+    if crops is not None and side is None:
+        raise ConfigError(
+            f"varying encoder {card.name}: expected the side of the pictures that --crops are cut "
+            "from, found none",
+            "give --side too, larger than the pictures of the card",
+        )
+    if crops is not None and side is not None:
+        made["--crops"] = lambda: encoder.cropped(card, side, crops, out)
     elif side is not None:
         made["--side"] = lambda: encoder.at_side(card, side, out)
     if flip:

@@ -85,6 +85,8 @@ def test_one_change_at_a_time(tmp_path):
         result = run("encoder", "vary", "efficientnet_lite0", *changes, "--out", tmp_path / "new")
         assert result.exit_code == 1
         assert "one change" in result.stderr
+    result = run("encoder", "vary", "efficientnet_lite0", "--crops", 5, "--out", tmp_path / "new")
+    assert "give --side too" in result.stderr
     assert not (tmp_path / "new").exists()
 
 

@@ -293,3 +293,12 @@ def record(one: World) -> AdaptorRecord:
         accuracy=0.9,
         incumbent=0.8,
     )
+
+
+def test_facts_of_another_device_end_it():
+    """Once another device has facts of the domain, the sums of both answer, as after a restart."""
+    one = world()
+    watch(one, ROWS_MIN + 40)
+    assert unlabelled(one, "cam:5")
+    one.feed(world(9).runtime.contribute("other", 1).contribution)
+    assert unlabelled(one, "cam:5") == 0

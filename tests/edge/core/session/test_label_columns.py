@@ -173,4 +173,4 @@ def test_decisions_wait_for_the_columns_of_some_domains_only():
 
 def width_of(rows: Mapping[str, UnlabelledRow]) -> int:
     """The columns of observations."""
-    return int(unpack_rows(rows.values()).shape[1])
+    return len(unpack_rows(rows.values())[0])
