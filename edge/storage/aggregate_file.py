@@ -84,7 +84,7 @@ ChildState = Literal["summed", "withdrawn", "refused", "dropped"]
 """Of a child: its sums count; it has sent an empty contribution; its newest revision cannot be
 used; an operator has dropped it."""
 
-RequestVerb = Literal["drop", "admit", "check"]
+RequestVerb = Literal["drop", "admit", "reset", "check"]
 T = TypeVar("T")
 
 
@@ -350,6 +350,10 @@ class AggregateFile:
             " WHERE excluded.revision > revision",
             msgspec.structs.astuple(row),
         )
+
+    def forget_applied(self, device: str) -> None:
+        """Delete which aggregates have taken a child's revisions in, in a transaction."""
+        self._db.execute("DELETE FROM applied WHERE device = ?", (device,))
 
     def applied(self, device: str) -> list[AppliedRow]:
         """Return which aggregates have taken a child's revisions in, the first one first."""

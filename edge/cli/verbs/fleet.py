@@ -116,11 +116,16 @@ def drop(*, device: str, home: Path, as_json: bool) -> None:
 
 @fleet.command
 @click.argument("device", help="Name of a dropped child.")
+@click.option(
+    "--reset",
+    is_flag=True,
+    help="Accept any revision: the newest was not the device's own, or its home was lost.",
+)
 @home_option
 @json_option
-def admit(*, device: str, home: Path, as_json: bool) -> None:
+def admit(*, device: str, reset: bool, home: Path, as_json: bool) -> None:
     """Accept the contributions of a dropped device again."""
-    _request(home, "admit", device)
+    _request(home, "reset" if reset else "admit", device)
     if as_json:
         views.show_json({"device": device, "done": "admit"})
         return

@@ -116,3 +116,12 @@ def test_verbs_answer_as_json(home: Path):
     for verb in ("drop", "admit"):
         shown = run("fleet", verb, "a", "--home", home, "--json")
         assert json.loads(shown.stdout) == {"device": "a", "done": verb}
+
+
+def test_a_device_is_admitted_from_any_revision_on(home: Path):
+    """For a device whose revision was forged."""
+    assert run("fleet", "drop", "a", "--home", home).exit_code == 0
+    assert run("fleet", "admit", "a", "--reset", "--home", home).exit_code == 0
+    found = describe_aggregate(home)
+    assert found is not None
+    assert found.children[0].revision == 0
