@@ -95,3 +95,12 @@ def test_a_full_disk_changes_nothing(tmp_path: Path):
         assert one.receive([raw(sent("c"))], NOW_NS)[0].state == "summed"
         assert one.receive([empty("a", 2)], NOW_NS)[0].state == "withdrawn"
         assert one.sums.digest() == stored_sum(one)
+
+
+def test_only_the_owner_reads_the_sums(tmp_path: Path):
+    """As with the knowledge file; the log and its index as well."""
+    with aggregating(tmp_path / "a.db") as one:
+        one.receive([raw(sent("a"))], NOW_NS)
+        modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+        assert len(modes) == 4
+        assert set(modes.values()) == {0o600}
