@@ -35,7 +35,8 @@ SHOWN_CHILDREN: Final = 100_000
 
 class AggregateView(msgspec.Struct, frozen=True, kw_only=True):
     """What an aggregator holds, without any sums.  states: how many children are in each.
-    waiting: children with a message that waits for their rate, and since when."""
+    waiting: children with a message that waits for their rate, and since when.  waiting_count,
+    far_count: how many children wait, and are far from the others: the lists may be cut."""
 
     name: str
     fleet: str
@@ -49,6 +50,8 @@ class AggregateView(msgspec.Struct, frozen=True, kw_only=True):
     waiting: tuple[tuple[str, int], ...]
     refusals: tuple[RefusalRow, ...]
     outliers: tuple[OutlierRow, ...]
+    waiting_count: int
+    far_count: int
 
 
 def aggregate_path(home: Path) -> Path:
@@ -59,14 +62,18 @@ def aggregate_path(home: Path) -> Path:
 def describe_aggregate(
     home: Path, state: str = "", limit: int = SHOWN_CHILDREN
 ) -> AggregateView | None:
-    """Return what a home's aggregator holds; None if it has none.  state: of the children that are
-    listed, empty for all.  Cost: one pass over the rows of the children, none over their sums."""
+    """Return what a home's aggregator holds; None if it has none.
+
+    state: of the children that are listed, empty for all.  limit: of children, of those that wait,
+    and of outliers.  Cost: one pass over the rows of the children, none over their sums.
+    """
     path, settings = aggregate_path(home), read_settings(home).aggregate
     if settings is None or not has_aggregate(path):
         return None
     with AggregateFile(path, writable=False) as file:
         listed = (one for one in file.children() if state in ("", one.state))
         children = tuple(islice(listed, limit))
+        waiting, outliers = file.waiting(), file.outliers()
         body = file.meta("published")
         last = msgspec.json.decode(body, type=LastSum) if body else LastSum()
         return AggregateView(
@@ -79,9 +86,11 @@ def describe_aggregate(
             concepts=file.concept_count(),
             states={one: count for one in STATES if (count := file.count(one)[0])},
             children=children,
-            waiting=tuple(file.waiting()),
+            waiting=tuple(waiting[:limit]),
             refusals=tuple(file.refusals(SHOWN_REFUSALS)),
-            outliers=tuple(file.outliers()),
+            outliers=tuple(outliers[:limit]),
+            waiting_count=len(waiting),
+            far_count=len({one.device for one in outliers}),
         )
 
 

@@ -307,14 +307,25 @@ class Aggregator:
         self.file.shrink_log()
         return True
 
-    def admit(self, device: str, now_ns: int) -> bool:
-        """Accept a dropped device again, from its next revision on; False if none is dropped."""
+    def admit(self, device: str, now_ns: int, *, reset: bool = False) -> bool:
+        """Accept a dropped device again, from its newest revision on; False if none is dropped.
+
+        reset: from any revision on, since the newest was not the device's own.
+        """
         child = self.file.child(device)
         if child is None or child.state != "dropped":
             return False
         # Refused, so that the revision which it already has counts if it comes again.
         row = msgspec.structs.replace(child, state="refused", at_ns=now_ns)
-        self._transact(f"admitting {device}", lambda: self.file.put_child(row))
+        if reset:
+            row = msgspec.structs.replace(row, revision=0)
+
+        def act() -> None:
+            if reset:
+                self.file.forget_applied(device)
+            self.file.put_child(row)
+
+        self._transact(f"admitting {device}", act)
         return True
 
     def serve_requests(self, now_ns: int) -> list[RequestRow]:
@@ -326,6 +337,8 @@ class Aggregator:
                     self.drop(one.device, now_ns)
                 case "admit":
                     self.admit(one.device, now_ns)
+                case "reset":
+                    self.admit(one.device, now_ns, reset=True)
                 case "check":
                     self.check()
             with self.file.change("finishing a request"):

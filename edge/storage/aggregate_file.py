@@ -14,6 +14,7 @@ import msgspec
 
 from ..core import ThresholdOffer
 from .database import WriterLock, connect, guard_errors, open_database, transaction
+from .durable_files import PRIVATE
 from .schema import run_steps
 from .tables import put_meta
 
@@ -84,7 +85,7 @@ ChildState = Literal["summed", "withdrawn", "refused", "dropped"]
 """Of a child: its sums count; it has sent an empty contribution; its newest revision cannot be
 used; an operator has dropped it."""
 
-RequestVerb = Literal["drop", "admit", "check"]
+RequestVerb = Literal["drop", "admit", "reset", "check"]
 T = TypeVar("T")
 
 
@@ -168,6 +169,8 @@ class AggregateFile:
         self._lock = WriterLock(path) if writable else None
         try:
             self._db = open_database(path, writable=writable, layout=AggregateLayout())
+            if writable:
+                _make_private(path)
         except BaseException:
             if self._lock is not None:
                 self._lock.release()
@@ -351,6 +354,10 @@ class AggregateFile:
             msgspec.structs.astuple(row),
         )
 
+    def forget_applied(self, device: str) -> None:
+        """Delete which aggregates have taken a child's revisions in, in a transaction."""
+        self._db.execute("DELETE FROM applied WHERE device = ?", (device,))
+
     def applied(self, device: str) -> list[AppliedRow]:
         """Return which aggregates have taken a child's revisions in, the first one first."""
         query = "SELECT * FROM applied WHERE device = ? ORDER BY revision DESC, at_ns, aggregate"
@@ -390,6 +397,16 @@ class AggregateFile:
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         with guard_errors(self.path, "reading"):
             return self._db.execute(query, values).fetchall()
+
+
+def _make_private(path: Path) -> None:
+    """Let only its owner read a file and its log, before any sums are in them; SQLite gives a later
+    log the mode of the file."""
+    with guard_errors(path, "protecting"):
+        for end in ("", "-wal", "-shm"):
+            one = path.with_name(path.name + end)
+            if one.exists():
+                one.chmod(PRIVATE)
 
 
 def has_aggregate(path: Path) -> bool:

@@ -34,7 +34,13 @@ def fleet() -> None:
     show_default=True,
     help="How many devices.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=1,
+    show_default=True,
+    help="Seed of devices and network.",
+)
 @click.option(
     "--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Parallel processes."
 )
@@ -98,18 +104,31 @@ def status(*, home: Path, every: bool, as_json: bool) -> None:
 @fleet.command
 @click.argument("device", help="Name of a child.")
 @home_option
-def drop(*, device: str, home: Path) -> None:
+@json_option
+def drop(*, device: str, home: Path, as_json: bool) -> None:
     """Take a device's sums out of the aggregate, exactly, and accept no more of it."""
     _request(home, "drop", device)
+    if as_json:
+        views.show_json({"device": device, "done": "drop"})
+        return
     views.say(f"{device}: dropped; the sum is that of a fleet that never had it")
 
 
 @fleet.command
 @click.argument("device", help="Name of a dropped child.")
+@click.option(
+    "--reset",
+    is_flag=True,
+    help="Accept any revision: the newest was not the device's own, or its home was lost.",
+)
 @home_option
-def admit(*, device: str, home: Path) -> None:
+@json_option
+def admit(*, device: str, reset: bool, home: Path, as_json: bool) -> None:
     """Accept the contributions of a dropped device again."""
-    _request(home, "admit", device)
+    _request(home, "reset" if reset else "admit", device)
+    if as_json:
+        views.show_json({"device": device, "done": "admit"})
+        return
     views.say(f"{device}: admitted; its sums count when it sends them again")
 
 

@@ -181,3 +181,20 @@ def test_garbage_under_a_devices_name_changes_nothing(tmp_path: Path):
         assert one.sums.digest() == digest_of(A)
         one.receive([("a", write_contribution(A2, key))], NOW_NS)
         assert one.sums.digest() == digest_of(A2)
+
+
+def test_a_forged_revision_can_be_taken_back(tmp_path: Path):
+    """Without keys anyone can number a device's sums so high that its own never count; an operator
+    drops the device and admits it from any revision on."""
+    with aggregating(tmp_path / "a.db") as one:
+        one.receive([raw(B, device="a", revision=limits.COUNT_MAX)], NOW_NS)
+        assert one.receive([raw(A2)], NOW_NS)[0].state == "unchanged"
+        one.drop("a", NOW_NS)
+        one.admit("a", NOW_NS)
+        assert one.receive([raw(A2)], NOW_NS)[0].state == "unchanged"
+        one.drop("a", NOW_NS)
+        assert one.admit("a", NOW_NS, reset=True)
+        assert one.file.applied("a") == []
+        assert one.receive([raw(A2)], NOW_NS)[0].state == "summed"
+        assert one.file.applied("a")[0].revision == 2
+        assert one.sums.digest() == digest_of(A2)

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from edge.core.events import Enrol, FitGeometry, StoreGeometry
+from edge.fleet.aggregate_home import describe_aggregate
 from edge.home.home import Home
+from edge.storage.aggregate_file import AggregateFile, ChildRow, OutlierRow
 from tests.aggregates import NOW_NS, aggregating, raw
 from tests.edge.fleet.test_member import many
 from tests.homes import new_home, run
@@ -93,3 +95,33 @@ def test_children_are_listed_dropped_and_admitted(home: Path):
     assert found["states"]["dropped"] == 1
     assert run("fleet", "admit", "a", "--home", home).exit_code == 0
     assert run("fleet", "check", "--home", home).exit_code == 0
+
+
+def test_a_view_of_many_children_is_bounded(home: Path):
+    """A page shows so many of each list, and counts all of them."""
+    with AggregateFile(home / "aggregate.db", writable=True) as file, file.change("filling"):
+        for number in range(300):
+            file.put_child(ChildRow(device=f"m{number}", state="withdrawn", revision=1))
+            file.wait(f"m{number}", NOW_NS, b"x")
+        file.put_outliers(OutlierRow(f"m{n}", "hall", "a", 9.0, 0.1) for n in range(300))
+    found = describe_aggregate(home, limit=200)
+    assert found is not None
+    assert [len(one) for one in (found.children, found.waiting, found.outliers)] == [200] * 3
+    assert (found.waiting_count, found.far_count) == (300, 300)
+    assert found.states == {"summed": 3, "withdrawn": 300}
+
+
+def test_verbs_answer_as_json(home: Path):
+    """For programs."""
+    for verb in ("drop", "admit"):
+        shown = run("fleet", verb, "a", "--home", home, "--json")
+        assert json.loads(shown.stdout) == {"device": "a", "done": verb}
+
+
+def test_a_device_is_admitted_from_any_revision_on(home: Path):
+    """For a device whose revision was forged."""
+    assert run("fleet", "drop", "a", "--home", home).exit_code == 0
+    assert run("fleet", "admit", "a", "--reset", "--home", home).exit_code == 0
+    found = describe_aggregate(home)
+    assert found is not None
+    assert found.children[0].revision == 0
