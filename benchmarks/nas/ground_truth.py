@@ -178,7 +178,12 @@ def build_network(blueprint: nas.Blueprint, sizes: tuple[int, ...], seed: int) -
         if blueprint.kind == "kernel":
             drawn = _directions(sum(sizes), seed)[:, : blueprint.width].to(rows.dtype)
             return torch.cos(rows @ drawn + torch.arange(blueprint.width) % 4 * (torch.pi / 2))
-        return torch_transform(whole, {**fixed, **given}, sizes, rows)
+        # Places are whole numbers; the other arrays that are not trained follow the rows.
+        kept = {
+            name: value.to(rows.dtype) if value.is_floating_point() else value
+            for name, value in fixed.items()
+        }
+        return torch_transform(whole, {**kept, **given}, sizes, rows)
 
     return nas.ProxyNetwork(parameters, forward)
 

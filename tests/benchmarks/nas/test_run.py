@@ -15,6 +15,7 @@ from benchmarks.nas.run import (
     summarise,
 )
 from tests.blueprints import BLUEPRINTS
+from tests.nas.sketches import sketch
 
 TANGENT = "tangent"
 
@@ -108,3 +109,14 @@ def test_networks_have_the_width_of_their_blueprint(kind):
     if network.parameters:
         gradients = torch.autograd.grad(columns.sum(), list(network.parameters.values()))
         assert any(each.abs().sum() > 0 for each in gradients)
+
+
+@pytest.mark.parametrize("kind", sorted(set(BLUEPRINTS) - {"none", "random", "kernel"}))
+@pytest.mark.parametrize("proxy", ["synflow", "grad_norm"])
+def test_proxies_score_the_network_of_every_kind(kind, proxy):
+    """Also in double precision, in which synflow computes."""
+    from benchmarks.nas.ground_truth import build_network
+
+    (score,) = nas.PROXIES[proxy]([BLUEPRINTS[kind]], sketch(), build_network, 0)
+    assert np.isfinite(score)
+    assert score > 0
