@@ -124,7 +124,7 @@ def paper_row(source: Path, paper: Mapping[str, Any]) -> str:
         value = read_figure(source, figure)
         if value is not None:
             figures.append(format_figure(figure, value))
-    measured = "; ".join(figures) or DASH
+    measured = "; ".join(figures) or paper.get("note", DASH)
     verdict = f"**{paper['verdict']}**: {paper['where']} ([comparison]({paper['page']}))"
     cells = (
         f"{paper['title']} ({paper['read']})",
@@ -167,14 +167,24 @@ def _first_sentence(value: Any) -> str:
     return re.split(r"(?<!al)\. (?=[A-Z])", text)[0].rstrip(".").replace("|", "\\|")
 
 
-def _reports(source: Path) -> list[str]:
+def has_report(source: Path, name: str) -> bool:
+    """Return whether the page has a report of a benchmark."""
+    return (source / FOLDER / "results" / f"{name}.json").is_file()
+
+
+def _reports(source: Path, papers: list[dict[str, Any]]) -> list[str]:
+    """Return a line for each report, and for each that papers name and nobody has run."""
     lines = []
     for path in sorted((source / FOLDER / "results").glob("*.json")):
         report = json.loads(path.read_text("utf-8"))
         machine = report["machine"]
         where = f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}"
         lines.append(f"| `{report['command']}` | {where} |")
-    return lines
+    named = {one["report"] for paper in papers for one in paper.get("figures", ())}
+    missing = sorted(name for name in named if not has_report(source, name))
+    return lines + [
+        f"| `python -m benchmarks {name}` | not run for this page |" for name in missing
+    ]
 
 
 def write_page(source: Path) -> str:
@@ -198,7 +208,14 @@ def write_page(source: Path) -> str:
         "",
     ]
     lines += ["| entry | what it is |", "| --- | --- |", *other_rows(papers)]
-    lines += ["", "## Reports", "", "| command | machine |", "| --- | --- |", *_reports(source)]
+    lines += [
+        "",
+        "## Reports",
+        "",
+        "| command | machine |",
+        "| --- | --- |",
+        *_reports(source, papers),
+    ]
     return "\n".join(lines) + "\n"
 
 
