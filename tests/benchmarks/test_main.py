@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from benchmarks.__main__ import AGAINST, COUNTS, NAMES, QUICK, SETS, main
+from benchmarks.__main__ import AGAINST, BACKENDS, COUNTS, NAMES, QUICK, SETS, main
 from benchmarks.report import BenchmarkReport
 
 
@@ -20,6 +20,7 @@ def test_options_are_arguments_of_the_benchmark(name):
     offered |= {"quick"} if name in QUICK else set()
     offered |= {"sets"} if name in SETS else set()
     offered |= {"against"} if name in AGAINST else set()
+    offered |= {"backend"} if name in BACKENDS else set()
     assert taken - {"_data", "data", "seed", "folder"} == offered
 
 

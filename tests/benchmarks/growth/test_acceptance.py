@@ -26,7 +26,7 @@ def test_a_trial_of_each_kind_is_run(monkeypatch):
     monkeypatch.setattr(acceptance, "SIZES", (60,))
     report = acceptance.run(None, trials=1)
     assert {row.method for row in report.rows} == {acceptance.OURS, acceptance.EXACT}
-    assert {row.metric for row in report.rows} == {
+    assert {row.metric for row in report.rows} >= {
         "accepted_of_noise_60",
         "accepted_of_much_alike_60",
         "accepted_and_worse_60",
