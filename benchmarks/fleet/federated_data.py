@@ -17,7 +17,7 @@ call strongly non-iid (Hsu et al. 2019 measure .05 to 100)."""
 DEVICES = 8
 """Devices of each fleet.  Two of each domain in PACS."""
 DIGIT_CHANGES = ("gain", "noise", "shift")
-"""Sensors of digits, beside the plain one."""
+"""Changes of the sensor that scans the digits; one device has the unchanged sensor."""
 DEVICE_FACTS_MIN = 8
 """Fewest facts of a device: smaller ones take no part."""
 

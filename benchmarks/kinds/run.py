@@ -1,8 +1,8 @@
 """Every kind of adaptor and every training recipe against the head alone, under equal bytes.
 
 On the six tasks of `nas` and on sound: a new domain with few labels.  Each method chooses one of a
-few of its shapes by a fold of the given facts; held-out facts judge.  The facts are drawn anew in
-every draw.  A winner is ahead of the head on at least one task by more than the standard error of
+few of its shapes on one fold of the given facts and is scored on held-out facts.  Each draw takes
+other facts.  A winner is ahead of the head on at least one task by more than the standard error of
 the difference, paired by fact.
 """
 
