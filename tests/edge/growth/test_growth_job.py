@@ -13,6 +13,7 @@ from edge.core.facts import stack_facts
 pytest.importorskip("torch")
 
 from edge.growth import growth_job as growing
+from edge.growth import training_steps
 from edge.growth.acceptance import (
     ScoredCandidate,
     contradicted_labels,
@@ -224,7 +225,7 @@ def test_training_on_constant_rows_stays_finite():
 def test_diverging_candidates_are_left_out_and_logged(monkeypatch, rate):
     """When losses overflow, trained candidates are left out and logged, the others are evaluated,
     and all arrays stay finite."""
-    monkeypatch.setattr("edge.growth.training_steps.RATE", rate)
+    monkeypatch.setattr(training_steps, "RATE", rate)
     arrays = train_adaptor(
         nas.Blueprint(kind="linear", taps=(0, 1), width=4),
         stack_facts(facts("home", 1, 40)),
