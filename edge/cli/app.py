@@ -7,7 +7,7 @@ import click
 
 from ..daemon import HERE
 from ..datasets import NamedColumns
-from ..home import Home, KnownNames, actions, create_home
+from ..home import DEFAULT_ENCODER, Home, KnownNames, actions, create_home
 from ..home import growth as growing
 from .name_prompt import confirm_name
 from .options import PATH, VerbGroup, home_option, json_option, rate_option, yes_option
@@ -47,7 +47,7 @@ def app() -> None:
 @click.option(
     "--encoder",
     "encoder_card",
-    default="efficientnet_lite0",
+    default=DEFAULT_ENCODER,
     show_default=True,
     help="Name of a shipped encoder, or path of a card.",
 )

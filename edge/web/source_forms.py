@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from ..home import DEFAULT_ENCODER
 from .client import AskError
 
 FOLDERS_MAX: Final = 200
@@ -22,8 +23,6 @@ IMAGES: Final = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm"}
 )
 """Suffixes of image files that a folder source reads (docs/reference/cli.md)."""
-
-Encoder = Literal["efficientnet_lite0", "log_mel", "vectors"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +40,13 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceForm:
-    """A source.  encoder: of a new home; "vectors": made from the table in the field `table`.
-    series: its samples are forecast, and nothing is labelled."""
+    """A source.  encoder: the name of that of a new home; "vectors": made from the table in the
+    field `table`.  series: its samples are forecast, and nothing is labelled."""
 
     name: str
     title: str
     text: str
-    encoder: Encoder
+    encoder: str
     fields: tuple[Field, ...]
     series: bool = False
 
@@ -80,14 +79,14 @@ FORMS: Final = (
         name="folder",
         title="Pictures in a folder",
         text="A camera or a program saves pictures into a folder.",
-        encoder="efficientnet_lite0",
+        encoder=DEFAULT_ENCODER,
         fields=(FOLDER,),
     ),
     SourceForm(
         name="camera",
         title="A camera",
         text="A camera on this device, or a video stream with a URL.",
-        encoder="efficientnet_lite0",
+        encoder=DEFAULT_ENCODER,
         fields=(
             Field(
                 name="device",
@@ -117,7 +116,7 @@ FORMS: Final = (
         name="topic-images",
         title="Pictures over MQTT",
         text="Snapshots on a topic, as Frigate and others publish them.",
-        encoder="efficientnet_lite0",
+        encoder=DEFAULT_ENCODER,
         fields=BROKER,
     ),
     SourceForm(
