@@ -1,6 +1,6 @@
 """Frozen ONNX encoders: turn measurements into uint8 features, as a model card describes.
 
-Example: `open_model("efficientnet_lite0").encode(Path("photo.jpg").read_bytes())`.  Importing this
+Example: `open_model().encode(Path("photo.jpg").read_bytes())`.  Importing this
 package loads neither onnxruntime nor Pillow."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from .card import IMAGE_VERSION, Card, Input, Kind, Preparation, Tap, vector_car
 from .card_file import load_card, save_card
 from .errors import CardError, EncoderError, ModelError, PayloadError
 from .exif import capture_time
-from .model import SHIPPED, Features, Model, calibrate, open_model, shipped_card
+from .model import DEFAULT_ENCODER, SHIPPED, Features, Model, calibrate, open_model, shipped_card
 from .preparation import prepare_image, prepare_pixels, thumbnail
 from .quantiser import Granularity, Quantiser, freeze_quantiser
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .variants import at_side, cropped, flipped, side_by_side, with_spread, with_taps
 
 __all__ = [
+    "DEFAULT_ENCODER",
     "IMAGE_VERSION",
     "SHIPPED",
     "Card",

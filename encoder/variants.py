@@ -127,8 +127,10 @@ def with_spread(card: Card, names: Sequence[str], folder: Path) -> Card:
     deviation of its values over the picture, where the tap itself is their mean.
 
     Returns its card, without a quantiser: the ranges of the new taps are not known yet (see
-    `calibrate`).  Cost per picture: under a hundredth of the graph.  Raises CardError for a tap
-    that the card lacks or that is no mean."""
+    `calibrate`).  The last tap of `card` stays the last: the detector whitens that one, and on PACS
+    the mean of the last stage detects novelty better than its spread does (docs/howto/encoder.md).
+    Cost per picture: under a hundredth of the graph.  Raises CardError for a tap that the card
+    lacks or that is no mean."""
     _require_graph(card)
     held, names = {tap.name: tap for tap in card.taps}, tuple(dict.fromkeys(names))
     if not names or not set(names) <= set(held):
@@ -138,7 +140,9 @@ def with_spread(card: Card, names: Sequence[str], folder: Path) -> Card:
             "name one or more of them",
         )
     more = [replace(held[name], name=f"{name}_spread", output=f"{name}_spread") for name in names]
-    made = replace(card, name=f"{card.name}_spread", taps=(*card.taps, *more), quantiser=None)
+    taps = (*card.taps[:-1], *more, card.taps[-1])
+    made = replace(card, name=f"{card.name}_spread", taps=taps, quantiser=None)
+    declared = replace(made, taps=(*card.taps, *more))
     parts = cut(parts_of(_model_of(card)), [tap.output for tap in card.taps])
     try:
         parts = with_deviations(parts, {held[name].output: f"{name}_spread" for name in names})
@@ -149,7 +153,7 @@ def with_spread(card: Card, names: Sequence[str], folder: Path) -> Card:
         ) from error
     ranks = dict(zip(held, _ranks(card), strict=True))
     several = [*ranks.values(), *(ranks[name] for name in names)]
-    outside = _outside(made, _open_sizes(made), (), several)
+    outside = _outside(declared, _open_sizes(made), (), several)
     return _written(made, onnx_around(parts.data(), outside), folder)
 
 

@@ -32,8 +32,8 @@ _RANKS: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 _WIDTHS: Final = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 # Further widths of random features, which store no matrix.
 _WIDE: Final = (768, 1_024, 1_536, 2_048, 3_072, 4_096)
-# Landmarks: 1, 3 and 8 MiB of 2,064 columns (docs/decisions/0011).
-_LANDMARKS: Final = (480, 1_536, 2_944, 3_840)
+# Landmarks: 1, 3 and 8 MiB of 2,064 columns, and 8 MiB of 2,688 (docs/decisions/0011).
+_LANDMARKS: Final = (480, 1_536, 2_880, 3_840)
 _TRAINED: Final = ACTIVATIONS[1:]
 # Ranks of the kinds that take turns, three for each: within 256 KiB, 1 MiB and 2 MiB of all taps of
 # the shipped encoder.

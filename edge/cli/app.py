@@ -5,9 +5,11 @@ from pathlib import Path
 
 import click
 
+from encoder import DEFAULT_ENCODER
+
 from ..daemon import HERE
 from ..datasets import NamedColumns
-from ..home import DEFAULT_ENCODER, Home, KnownNames, actions, create_home
+from ..home import Home, KnownNames, actions, create_home
 from ..home import growth as growing
 from .name_prompt import confirm_name
 from .options import PATH, VerbGroup, home_option, json_option, rate_option, yes_option

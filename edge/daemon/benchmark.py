@@ -20,9 +20,6 @@ import encoder
 from ..core import Config, Enrol, Event, Fact, FitGeometry, MemoryLedger, Observation, Runtime
 from .health import rss_bytes
 
-ENCODER: Final = "efficientnet_lite0"
-"""The encoder of `auricle init`."""
-
 CAMERA: Final = (480, 640)
 """Height and width of the JPEG: what a webcam sends if nothing is set."""
 
@@ -90,7 +87,7 @@ def measure_machine() -> Iterator[BenchFigure]:
 
     Reads no home and writes nothing.
     """
-    with encoder.open_model(ENCODER) as model:
+    with encoder.open_model(encoder.DEFAULT_ENCODER) as model:
         yield from _encoding(model)
         card = model.card
         image = _LearnedRuntime(_Replay(card))

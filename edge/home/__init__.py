@@ -55,7 +55,7 @@ if TYPE_CHECKING:
         raw_input,
         waiting_labels,
     )
-    from .new_home import DEFAULT_ENCODER, create_home
+    from .new_home import create_home
     from .process_memory import keep_memory_small, return_free_memory, tune_garbage_collector
     from .raw_inputs import window_of
     from .similar_groups import group_rows
@@ -116,7 +116,7 @@ else:
                 "raw_input",
                 "waiting_labels",
             ),
-            "new_home": ("DEFAULT_ENCODER", "create_home"),
+            "new_home": ("create_home",),
             "process_memory": ("keep_memory_small", "return_free_memory", "tune_garbage_collector"),
             "raw_inputs": ("window_of",),
             "similar_groups": ("group_rows",),
@@ -130,7 +130,6 @@ else:
 __all__ = [
     "BUNDLE_FOLDER",
     "DEFAULT",
-    "DEFAULT_ENCODER",
     "OUTBOX",
     "AdaptorSummary",
     "AgreementCount",

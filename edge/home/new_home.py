@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Final
 
 import encoder
 
@@ -12,10 +11,6 @@ from ..config import SETTINGS, TEMPLATE, EncoderSettings, Settings
 from ..core import ConfigError
 from ..storage import Store, remove_file, write_text
 from .input_model import VECTOR_CARD, open_encoder
-
-DEFAULT_ENCODER: Final = "efficientnet_lite0_spread"
-"""The encoder of pictures of a new home: the best within 1.2 times the time of
-`efficientnet_lite0`, with few labels and with many (docs/howto/encoder.md, larger encoders)."""
 
 
 def create_home(

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from encoder import DEFAULT_ENCODER
+
 from ..core import Config, ConfigError, limits
 from .scenario_hints import explain_invalid, suggest
 
@@ -30,7 +32,7 @@ class EncoderSpec(Struct, frozen=True, forbid_unknown_fields=True):
     for features; then the quantiser is fitted to the first domain's samples, with one scale per tap
     or per channel (granularity)."""
 
-    model: Text = "efficientnet_lite0"
+    model: Text = DEFAULT_ENCODER
     granularity: Literal["tap", "channel"] = "tap"
 
 

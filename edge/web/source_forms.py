@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from ..home import DEFAULT_ENCODER
 from .client import AskError
 
 FOLDERS_MAX: Final = 200
@@ -25,6 +24,9 @@ IMAGES: Final = frozenset(
 """Suffixes of image files that a folder source reads (docs/reference/cli.md)."""
 
 
+Encoder = Literal["default", "log_mel", "vectors"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Field:
     """A field of a form.  kind: text, folder, file or number; choices: values with their titles."""
@@ -40,13 +42,13 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceForm:
-    """A source.  encoder: the name of that of a new home; "vectors": made from the table in the
-    field `table`.  series: its samples are forecast, and nothing is labelled."""
+    """A source.  encoder: of a new home; "default": that of pictures; "vectors": made from the
+    table in the field `table`.  series: its samples are forecast, and nothing is labelled."""
 
     name: str
     title: str
     text: str
-    encoder: str
+    encoder: Encoder
     fields: tuple[Field, ...]
     series: bool = False
 
@@ -79,14 +81,14 @@ FORMS: Final = (
         name="folder",
         title="Pictures in a folder",
         text="A camera or a program saves pictures into a folder.",
-        encoder=DEFAULT_ENCODER,
+        encoder="default",
         fields=(FOLDER,),
     ),
     SourceForm(
         name="camera",
         title="A camera",
         text="A camera on this device, or a video stream with a URL.",
-        encoder=DEFAULT_ENCODER,
+        encoder="default",
         fields=(
             Field(
                 name="device",
@@ -116,7 +118,7 @@ FORMS: Final = (
         name="topic-images",
         title="Pictures over MQTT",
         text="Snapshots on a topic, as Frigate and others publish them.",
-        encoder=DEFAULT_ENCODER,
+        encoder="default",
         fields=BROKER,
     ),
     SourceForm(

@@ -26,6 +26,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from encoder import DEFAULT_ENCODER
+
 from ...core import Decision, GrowthJob, GrowthResult, Receipt
 from ...demo import (
     DEMO_TITLE,
@@ -48,7 +50,6 @@ from ...worker import Worker
 from .common import console as terminal
 
 COMMAND: Final = "auricle"
-ENCODER: Final = "efficientnet_lite0"
 # Twice the default of [growth], since a demonstration that ends without an adaptor shows nothing.
 WORKER_MIB_MAX: Final = 2_048
 WORKER_SECONDS_MAX: Final = 120.0  # the default of [growth]
@@ -77,9 +78,9 @@ def show_demo(out: Path, plan: DemoPlan | None = None, console: Console = termin
     """
     began = time.monotonic()
     folder = free_folder(out)
-    create_home(folder, None, ENCODER)
+    create_home(folder, None, DEFAULT_ENCODER)
     console.print(Text(f"Auricle: {DEMO_TITLE[0].lower()}{DEMO_TITLE[1:]}", "bold"))
-    console.print(f"Encoder {ENCODER}, frozen; no network; all numbers are measured now.")
+    console.print(f"Encoder {DEFAULT_ENCODER}, frozen; no network; all numbers are measured now.")
     with Home(folder) as home:
         screen = _Screen(console)
         events = run_demo(

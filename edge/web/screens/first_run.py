@@ -112,7 +112,7 @@ async def _make_home(console: Console, form: SourceForm, given: dict[str, str]) 
     words = ["init", str(console.folder), "--json"]
     if form.encoder == "vectors":
         words += ["--vectors", given["table"]]
-    else:
+    elif form.encoder != "default":
         words += ["--encoder", form.encoder]
     await _run(console, words, 60.0)
     if given["keep"]:
