@@ -7,8 +7,6 @@ from typing import Final
 import encoder
 from encoder import Card
 
-DEFAULT: Final = "efficientnet_lite0"
-"""The encoder of a new home unless another is named."""
 PLAIN: Final = ("features", *(f"stage{number}" for number in range(1, 8)))
 """The taps of the default: what Lite1 and Lite2 have without those of spread."""
 
@@ -36,8 +34,8 @@ def pair(one: str, other: str, side: int) -> MakeForm:
 
 
 LITE0, WIDE, LITE1, LITE2 = (
-    DEFAULT,
-    "efficientnet_lite0_spread",
+    "efficientnet_lite0",
+    encoder.DEFAULT_ENCODER,
     "efficientnet_lite1",
     "efficientnet_lite2",
 )
@@ -45,6 +43,7 @@ LITE0, WIDE, LITE1, LITE2 = (
 FORMS: Final[Mapping[str, MakeForm]] = {
     "lite0": shipped(LITE0),
     "lite0 spread": shipped(WIDE),
+    "lite0 spread at 224": at(WIDE, 224),
     "lite0 at 192": at(LITE0, 192),
     "lite0 to stage5": lambda folder: encoder.with_taps(
         encoder.shipped_card(LITE0), ("stage5", "stage4", "stage3", "stage2", "stage1"), folder
@@ -63,8 +62,8 @@ FORMS: Final[Mapping[str, MakeForm]] = {
     "lite0 + lite1 at 208": pair(WIDE, LITE1, 208),
     "lite0 + lite2 at 192": pair(WIDE, LITE2, 192),
 }
-"""By the name in the report; a name without a number is at the resolution of its training.
+"""By the name in the report; a name without a number is at the resolution that it is shipped for.
 `spread` and all forms of Lite1 and Lite2 but `plain` have the taps of spread."""
 
 QUICK: Final = ("lite0", "lite0 spread", "lite1 at 208", "lite0 + lite1 at 208")
-"""The default, the rivals within 1.2 times its time, and the best within twice."""
+"""The reference, the default, the rivals within 1.2 times its time, and the best within twice."""
