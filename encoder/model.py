@@ -36,7 +36,7 @@ SHIPPED: Mapping[str, Path] = {
 
 DEFAULT_ENCODER: Final = "efficientnet_lite0_spread"
 """The encoder of pictures unless another is chosen: the most accurate one within 1.2 times the time
-of `efficientnet_lite0` (docs/howto/encoder.md, larger encoders)."""
+of `efficientnet_lite0` (docs/howto/encoder.md, other encoders)."""
 
 
 def shipped_card(name: str, fingerprint: str = "") -> Card:

@@ -16,10 +16,11 @@ from sklearn.datasets import load_digits
 
 import nas
 from edge.core import GrowthJob, untimed_batch
-from edge.core.adaptors import build_transform, is_better, solve_adaptor, standardise
+from edge.core.adaptors import build_transform, solve_adaptor, standardise
 from edge.growth import (
     ScoredCandidate,
     choose_candidate,
+    is_accepted,
     score_blueprint,
     score_head,
     screen_candidates,
@@ -159,7 +160,7 @@ def _test(
     parts = split_holdout(job.own, job.others)
     scored = [score_blueprint(one, train_adaptor, job, parts) for one in tried]
     best = max(scored, key=lambda one: one.accuracy)
-    ours = is_better(screen_candidates(scored, parts), serving.held_out)
+    ours = is_accepted(screen_candidates(scored, parts), serving.held_out)
     return ours, _mcnemar(best.held_out.correct, serving.held_out.correct) < DOUBT / len(scored)
 
 

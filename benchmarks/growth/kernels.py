@@ -24,11 +24,10 @@ from edge.core.adaptors import (
     build_transform,
     fit_better_kernel,
     fit_head,
-    is_better,
     solve_adaptor,
     standardise,
 )
-from edge.growth import score_blueprint, score_head, split_holdout, train_adaptor
+from edge.growth import is_accepted, score_blueprint, score_head, split_holdout, train_adaptor
 
 from ..nas.tasks import load_tap_sets
 from ..ood.sets import MissingError, keel_rows, package_folder
@@ -176,7 +175,7 @@ def _trial(rows: KernelSet, count: int, seed: int, *, meaning: bool) -> KernelTr
         meaning=meaning,
         gain=float(gains.mean()),
         error=float(gains.std() / len(gains) ** 0.5),
-        grown=is_better(tried.held_out, score_head(job, parts).held_out),
+        grown=is_accepted(tried.held_out, score_head(job, parts).held_out),
         served=default is not None if has_room(own) else None,
     )
 

@@ -177,9 +177,9 @@ def add_bidirectional(one: _Evaluated, others: Sequence[_Evaluated]) -> None:
 
 def rank(sketch: nas.TaskSketch, space: list[nas.Blueprint]) -> nas.SearchChoice:
     """Search without limits; keep the blueprints of the trained space."""
-    choice = nas.search(sketch, OPEN, DEVICE)
+    choice, trained = nas.search(sketch, OPEN, DEVICE), set(space)
     assert isinstance(choice, nas.SearchChoice)
-    kept = [pair for pair in zip(choice.ranking, choice.scores, strict=True) if pair[0] in space]
+    kept = [pair for pair in zip(choice.ranking, choice.scores, strict=True) if pair[0] in trained]
     ranking, scores = zip(*kept, strict=True)
     return nas.SearchChoice(ranking, scores, choice.considered)
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .acceptance import (
         ScoredCandidate,
         choose_candidate,
+        is_accepted,
         score_blueprint,
         score_head,
         screen_candidates,
@@ -43,6 +44,7 @@ else:
             "acceptance": (
                 "ScoredCandidate",
                 "choose_candidate",
+                "is_accepted",
                 "score_blueprint",
                 "score_head",
                 "screen_candidates",
@@ -84,6 +86,7 @@ __all__ = [
     "forecaster_gradient",
     "grow_adaptor",
     "initial_network",
+    "is_accepted",
     "make_training_set",
     "predict_network",
     "recipe_applies",

@@ -40,6 +40,10 @@ OTHER_FACTS: Final = 512
 CONTRADICTED: Final = -0.4
 """Margin, of scores near 1 for a confident prediction, below which a label is worth checking.
 Chosen by hand; effect not measured."""
+ACCEPTANCE_EVIDENCE: Final = 0.4
+"""Standard errors by which an adaptor must be better than what serves.  Its folds train on three
+quarters of the facts, which costs a kernel more than a head, so that one standard error accepts 79
+instead of 84 of 100 better kernels, and as many worse ones (docs/decisions/0022)."""
 UNTRAINED: Final = ("none", "random")
 
 Bools = NDArray[np.bool_]
@@ -217,6 +221,11 @@ def screen_candidates(scored: Sequence[ScoredCandidate], parts: HoldoutSplit) ->
         best = scored[choose_candidate([one.held_out.select(~at) for one in scored])].held_out
         correct[at], loss[at], margin[at] = best.correct[at], best.loss[at], best.margin[at]
     return HoldoutScores(correct, loss, margin)
+
+
+def is_accepted(found: HoldoutScores, serving: HoldoutScores) -> bool:
+    """Return whether what was found serves from now on: `is_better` by ACCEPTANCE_EVIDENCE."""
+    return is_better(found, serving, ACCEPTANCE_EVIDENCE)
 
 
 def contradicted_labels(scores: HoldoutScores, parts: HoldoutSplit) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from .acceptance import (
     ScoredCandidate,
     choose_candidate,
     contradicted_labels,
+    is_accepted,
     score_blueprint,
     score_default,
     score_head,
@@ -64,7 +65,7 @@ def grow_adaptor(job: GrowthJob, device: nas.DeviceSpeed | None = None) -> Growt
     Every fact of the domain is held out once (cross-validation over folds by id hash within each
     label).  The chosen candidate is accepted only if choosing one, on other facts than it is
     evaluated on, is expected to answer more held-out facts correctly than the incumbent, by more
-    than a standard error (`edge.core.adaptors.is_better`).
+    than the test allows (`is_accepted`).
     device: speed of the serving device, for the latency budget; measured here by default.  Bad
     facts raise nothing: a single label, too few facts, contradicting labels and a budget too small
     for any blueprint give a result with a reason.  A job that names a blueprint only trains that
@@ -137,10 +138,10 @@ def _decide(
     scored: list[ScoredCandidate],
 ) -> GrowthResult:
     best = _choose(scored, serving)
-    significant = is_better(screen_candidates(scored, parts), serving.held_out)
+    significant = is_accepted(screen_candidates(scored, parts), serving.held_out)
     head = serving if job.incumbent is None else score_head(job, parts)
     if head is not serving and head.accuracy >= best.accuracy:
-        best, significant = head, is_better(head.held_out, serving.held_out)
+        best, significant = head, is_accepted(head.held_out, serving.held_out)
     result = _result(job, trace, "")
     result = replace(result, accuracy=best.accuracy, incumbent=serving.accuracy)
     change = f"{best.blueprint.kind}: {serving.accuracy:.1%} to {best.accuracy:.1%} held out"

@@ -12,8 +12,8 @@ scores."""
 EVIDENCE_MIN: Final = 1.0
 """Standard errors by which the expected right answers must be more: docs/decisions/0022."""
 FLIPPED: Final = 1.0
-"""The gain of a fact that goes from certainly wrong to certainly right: its square is added to the
-variance, so that less than one fact is never evidence (docs/decisions/0022)."""
+"""The gain of a fact that goes from certainly wrong to certainly right: less is never evidence
+(docs/decisions/0022)."""
 
 Bools = NDArray[np.bool_]
 Doubles = NDArray[np.float64]
@@ -52,8 +52,8 @@ def is_better(
     evidence: float = EVIDENCE_MIN,
     weights: NDArray[np.floating] | None = None,
 ) -> bool:
-    """Return whether one is expected to answer more facts correctly, by more than `evidence`
-    standard errors.  weights: of the facts [held out], 1 each by default.
+    """Return whether one is expected to answer more facts correctly: by more than FLIPPED of them,
+    and more than `evidence` standard errors.  weights: of the facts [held out], 1 each by default.
 
     A paired comparison of the probabilities that both give to the label of every fact: their sum is
     the number of right answers to expect, with less chance in it than the number counted, and
@@ -62,7 +62,7 @@ def is_better(
     """
     counted = np.ones(len(one.loss)) if weights is None else weights
     gains = counted * (np.exp(-one.loss) - np.exp(-other.loss))
-    return bool(gains.sum() > evidence * np.sqrt(FLIPPED**2 + np.square(gains).sum()))
+    return bool(gains.sum() > max(FLIPPED, evidence * float(np.sqrt(np.square(gains).sum()))))
 
 
 def tempered_losses(scores: Doubles, targets: NDArray[np.int64]) -> Doubles:
