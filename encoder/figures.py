@@ -1,4 +1,4 @@
-"""What the shipped encoders of pictures were measured to give, so that one can be chosen."""
+"""What encoders of pictures were measured to give, so that one can be chosen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ benchmarks encoders --quick`."""
 
 
 class EncoderFigures(NamedTuple):
-    """Measured figures of a shipped encoder of pictures, fractions of 1.
+    """Measured figures of an encoder of pictures, fractions of 1.
 
     On every third picture of PACS, by heads alone: accuracy, after its four domains, domain
     unknown; labels10, with ten labels a class in a new domain, photos known.  time_ratio: of a
@@ -25,7 +25,8 @@ class EncoderFigures(NamedTuple):
 
 
 def shipped_figures() -> dict[str, EncoderFigures]:
-    """Return the figures by the name of the encoder, the fastest first."""
+    """Return the figures of the shipped encoders, and of two of them side by side (`side_by_side`),
+    by name, the fastest first."""
     held = tomllib.loads(FIGURES.read_text(encoding="utf-8"))
     made = {
         name: EncoderFigures(*(float(table[key]) for key in EncoderFigures._fields))

@@ -17,8 +17,9 @@ NAMES = {
     "lite0 spread": "efficientnet_lite0_spread",
     "lite1": "efficientnet_lite1",
     "lite2": "efficientnet_lite2",
+    "lite0 + lite1 at 216": "efficientnet_lite0_spread and efficientnet_lite1 side by side at 216",
 }
-"""Shipped encoders by their names in the report."""
+"""Shipped encoders, and the best two of them side by side, by their names in the report."""
 DIGITS = 4
 """Places after the point: tenths of a point, and one more for rounding."""
 
@@ -31,7 +32,7 @@ def figures_text(report: dict[str, object]) -> str:
     lines = ["# Measured by `python -m benchmarks encoders`; see encoder/figures.py for the keys."]
     for name, shipped in NAMES.items():
         if (name, "labels10") in found:
-            lines += ["", f"[{shipped}]"]
+            lines += ["", f"[{shipped if shipped.isidentifier() else json.dumps(shipped)}]"]
             lines += [
                 f"{key} = {round(found[name, key], DIGITS)}" for key in EncoderFigures._fields
             ]

@@ -1,4 +1,6 @@
-"""What other shipped encoders give, beside the one that a home has."""
+"""What other encoders give, beside the one that a home has."""
+
+from typing import Final
 
 import encoder
 from encoder import EncoderFigures
@@ -6,9 +8,14 @@ from encoder import EncoderFigures
 from .common import say
 
 
+GAIN_MIN: Final = 0.005
+"""Least gain of accuracy that is reported, with all labels or with ten a class: the standard error
+of the figures."""
+
+
 def other_encoders(chosen: str) -> dict[str, EncoderFigures]:
-    """Return the figures of the shipped encoders of pictures, that of the home first, the others
-    from the fastest on; nothing if the home's own has none."""
+    """Return the figures of the encoders of pictures, that of the home first, the others from the
+    fastest on; nothing if the home's own has none."""
     found = encoder.shipped_figures()
     if chosen not in found:
         return {}
@@ -16,16 +23,20 @@ def other_encoders(chosen: str) -> dict[str, EncoderFigures]:
 
 
 def show_other_encoders(figures: dict[str, EncoderFigures]) -> None:
-    """Print one line, if there are larger ones: points of accuracy that they gain, and their
-    time."""
+    """Print one line: points of accuracy that others gain, and their time.  Those that gain nothing
+    are left out."""
     if not figures:
         return
     (name, own), *others = figures.items()
-    larger = [pair for pair in others if pair[1].time_ratio > own.time_ratio]
-    if larger:
-        gains = "; ".join(_gain(*pair, own) for pair in larger)
+    better = [
+        (other, figures)
+        for other, figures in others
+        if max(figures.accuracy - own.accuracy, figures.labels10 - own.labels10) >= GAIN_MIN
+    ]
+    if better:
+        gains = "; ".join(_gain(*pair, own) for pair in better)
         say(
-            f"larger encoders, compared with {name} on PACS (all labels / 10 a class): {gains}",
+            f"other encoders, compared with {name} on PACS (all labels / 10 a class): {gains}",
             "dim",
         )
 
