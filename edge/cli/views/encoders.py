@@ -7,7 +7,6 @@ from encoder import EncoderFigures
 
 from .common import say
 
-
 GAIN_MIN: Final = 0.005
 """Least gain of accuracy that is reported, with all labels or with ten a class: the standard error
 of the figures."""
