@@ -21,6 +21,7 @@ from edge.federation import (
     FederatedSettings,
     InProcessExchange,
     LocalPlan,
+    RoundResults,
     byte_count,
     label_accuracy,
     plan_adaptor,
@@ -202,10 +203,10 @@ def train(
     curve = TrainingCurve()
     down = 0.0
 
-    def observe(number: int, model: Mapping[str, Any], results: Any) -> None:
+    def observe(number: int, model: Mapping[str, Any], used: RoundResults) -> None:
         nonlocal down
         del number
-        largest = max(byte_count(one.arrays) for one in results)
+        largest = max(byte_count(one.arrays) for one in used.results)
         down += byte_count(model) + byte_count(strategy.direction) + largest
         curve.sent.append(down)
         curve.accuracy.append(prepared.accuracy(model))

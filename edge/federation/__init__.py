@@ -11,6 +11,7 @@ from ..lazy import lazy_names
 if TYPE_CHECKING:
     from .adaptor_task import AdaptorTask, DeviceFacts, label_accuracy, plan_adaptor
     from .arrays import byte_count
+    from .bounds import RoundResults
     from .devices import (
         AdaptorDevice,
         ForecasterDevice,
@@ -42,6 +43,7 @@ else:
         {
             "adaptor_task": ("AdaptorTask", "DeviceFacts", "label_accuracy", "plan_adaptor"),
             "arrays": ("byte_count",),
+            "bounds": ("RoundResults",),
             "devices": (
                 "AdaptorDevice",
                 "ForecasterDevice",
@@ -82,6 +84,7 @@ __all__ = [
     "InProcessFleet",
     "LeaveReceipt",
     "LocalPlan",
+    "RoundResults",
     "TrainedFleet",
     "TrainingOrder",
     "TrainingSubject",

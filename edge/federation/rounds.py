@@ -9,11 +9,12 @@ import numpy as np
 
 from ..core import EdgeError
 from .arrays import Arrays, are_finite
+from .bounds import RoundResults, bound_results
 from .local_training import FederatedTask, LocalPlan, LocalResult, work_locally
 from .strategies.strategy import FederatedStrategy
 
-Observe = Callable[[int, Arrays, Sequence[LocalResult]], None]
-"""Called after each round with its number, the fleet's model and the devices' results."""
+Observe = Callable[[int, Arrays, RoundResults], None]
+"""Called after each round with its number, the fleet's model and what the devices sent."""
 
 
 class Exchange(Protocol):
@@ -57,9 +58,10 @@ def run_rounds(
     """Train over the devices; return the fleet's model.
 
     A round's results are used in the order of the devices' names, so that neither their arrival nor
-    the engine changes a bit.  Results that are not finite are left out, and so is a next model that
-    is not.  Ends early if the strategy is done.  Raises EdgeError without devices, for a result
-    that does not fit the model or the other sums, and unless each chosen device answers once.
+    the engine changes a bit.  Results that no device can mean are left out, long updates shortened
+    (`bound_results`), and a next model that is not finite is not used.  Ends early if the strategy
+    is done.  Raises EdgeError without devices, for a result that does not fit the model or the
+    other sums, and unless each chosen device answers once.
     """
     if not exchange.devices:
         raise EdgeError("training over devices: there is no device", "name at least one")
@@ -75,12 +77,14 @@ def run_rounds(
                 require_fit(one, arrays)
             else:
                 require_sums(one, results[0])
-        usable = [one for one in results if one.examples > 0 and are_finite(one.arrays)]
-        if usable:
-            made = strategy.aggregate(arrays, usable)
+        used = RoundResults(results=tuple(results))
+        if plan.work == "train":
+            used = bound_results(arrays, results, strategy.bound)
+        if used.results:
+            made = strategy.aggregate(arrays, used.results)
             arrays = made if are_finite(made) else arrays
         if observe is not None:
-            observe(number, arrays, results)
+            observe(number, arrays, used)
         if strategy.done:
             break
     return arrays

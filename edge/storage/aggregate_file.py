@@ -79,7 +79,18 @@ MIGRATIONS: Final = [
         at_ns INTEGER NOT NULL
     );
     """,
+    """
+    CREATE TABLE members (member INTEGER PRIMARY KEY, device TEXT NOT NULL);
+    CREATE INDEX members_by_device ON members (device);
+    CREATE TABLE clashes (device TEXT PRIMARY KEY, other TEXT NOT NULL);
+    DELETE FROM sums;
+    DELETE FROM offers;
+    DELETE FROM meta WHERE name = 'saved';
+    UPDATE children SET state = 'refused', samples = 0, devices = 0 WHERE state = 'summed';
+    """,
 ]
+"""The second step knows whose facts a sum holds; earlier files do not, so their children count
+again when their messages, which the broker retains, arrive at the next start."""
 
 ChildState = Literal["summed", "withdrawn", "refused", "dropped"]
 """Of a child: its sums count; it has sent an empty contribution; its newest revision cannot be
@@ -291,6 +302,41 @@ class AggregateFile:
         rows = self._rows("SELECT COUNT(*) FROM (SELECT DISTINCT domain, label FROM offers)")
         domains = self._rows("SELECT COUNT(*) FROM (SELECT DISTINCT domain FROM offers)")
         return int(rows[0][0]) - int(domains[0][0])
+
+    # --- whose facts a child's sums hold --------------------------------------------------------
+
+    def replace_members(self, device: str, members: Iterable[int]) -> None:
+        """Write the numbers of the devices in a child's sums, in a transaction; what clashed with
+        the numbers that it had before may be tried again."""
+        self._db.execute("DELETE FROM members WHERE device = ?", (device,))
+        self._db.executemany(
+            "INSERT INTO members VALUES (?, ?)", ((member, device) for member in members)
+        )
+        self._db.execute("DELETE FROM clashes WHERE device = ? OR other = ?", (device, device))
+
+    def members(self) -> list[int]:
+        """Return the numbers of all devices in the sum, sorted."""
+        return [row[0] for row in self._rows("SELECT member FROM members ORDER BY member")]
+
+    def sharing(self, device: str, members: Iterable[int]) -> tuple[str, int]:
+        """Return which other child's sums hold most of these devices too, and how many; an empty
+        name if none does."""
+        query = (
+            "SELECT device, COUNT(*) FROM members JOIN json_each(?) ON member = value"
+            " WHERE device != ? GROUP BY device ORDER BY 2 DESC, 1 LIMIT 1"
+        )
+        rows = self._rows(query, (msgspec.json.encode(list(members)).decode(), device))
+        return (str(rows[0][0]), int(rows[0][1])) if rows else ("", 0)
+
+    def put_clash(self, device: str, other: str) -> None:
+        """Note that a child waits because another one's sums hold the same devices, in a
+        transaction."""
+        self._db.execute("INSERT OR REPLACE INTO clashes VALUES (?, ?)", (device, other))
+
+    def clash(self, device: str) -> str:
+        """Return the child whose sums a child's waiting message clashes with; empty if none."""
+        rows = self._rows("SELECT other FROM clashes WHERE device = ?", (device,))
+        return str(rows[0][0]) if rows else ""
 
     # --- what waits, was refused, or is asked for -----------------------------------------------
 

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from ..arrays import Arrays
 from ..local_training import LocalPlan, LocalResult
 
 NO_ARRAYS: Arrays = {}
 """The direction of strategies that send none."""
+BOUND: Final = 3.0
+"""Greatest length of a device's update, over the median of the round: `python -m benchmarks fleet`
+counts how many honest ones it shortens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +20,9 @@ class FederatedSettings:
 
     rate: learning rate on the devices.  steps, batch: of gradient descent on a device in a round.
     seed: of all randomness.  share: of the devices that take part in each round.  proximal: weight
-    of FedProx's proximal term.  server_rate: step of FedAdam on the server.
+    of FedProx's proximal term.  server_rate: step of FedAdam on the server.  bound: greatest length
+    of a device's update, over the median of the round; 0: any.  trim: share of the devices that
+    the trimmed mean leaves out on each side.
     """
 
     rate: float = 0.1
@@ -27,6 +32,8 @@ class FederatedSettings:
     share: float = 1.0
     proximal: float = 0.1
     server_rate: float = 0.03
+    bound: float = BOUND
+    trim: float = 0.3
 
 
 class FederatedStrategy(Protocol):
@@ -39,6 +46,10 @@ class FederatedStrategy(Protocol):
     @property
     def seed(self) -> int:
         """Seed of all randomness."""
+
+    @property
+    def bound(self) -> float:
+        """Greatest length of a device's update, over the median of the round; 0: any."""
 
     @property
     def done(self) -> bool:
@@ -70,6 +81,11 @@ class PlannedStrategy:
     def seed(self) -> int:
         """Seed of all randomness."""
         return self.settings.seed
+
+    @property
+    def bound(self) -> float:
+        """Greatest length of a device's update, over the median of the round; 0: any."""
+        return self.settings.bound
 
     @property
     def done(self) -> bool:

@@ -15,9 +15,9 @@ from edge.core.events import Enrol, FitGeometry, StoreGeometry
 from edge.fleet.aggregate_home import describe_aggregate
 from edge.home.home import Home
 from edge.storage.aggregate_file import AggregateFile, ChildRow, OutlierRow
+from tests import workers
 from tests.aggregates import NOW_NS, aggregating, raw
 from tests.edge.fleet.test_member import many
-from tests import workers
 from tests.homes import new_home, run, spawn
 from tests.worlds import World
 
