@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -52,6 +53,7 @@ from ..storage import (
     Store,
     read_weights,
     shipped_weights,
+    unpack_arrays,
 )
 from ..worker import Worker
 from .background_fit import BackgroundFitter
@@ -383,9 +385,11 @@ class Home:
     def reopen(self) -> None:
         """Derive everything from the file again; growth in progress is lost, series continue."""
         self._stop_growing()
-        series, issued = self.runtime.series, self.runtime.issued
+        series, issued, network = self.runtime.series, self.runtime.issued, self._network
         self.runtime = self._open_runtime()
-        self.runtime.series = series
+        # With another network series start again, since their states belong to the one before.
+        if self._network == network:
+            self.runtime.series = series
         waiting = {one.request_id for one in self.runtime.pending_forgets()}
         self.runtime.issued = {key: one for key, one in issued.items() if key not in waiting}
         self.gallery = Gallery(self.store, self.model.card.kind)
@@ -491,9 +495,11 @@ class Home:
 
     def _open_runtime(self) -> Runtime:
         config = replace(self.settings.config(), alarm_outputs=self._outputs)
-        own = self.settings.forecast.weights
-        # The shipped ones are read with the first series: most homes have none.
-        weights = read_weights(self.folder / own) if own else LazyArrays(shipped_weights)
+        own, brought = self.settings.forecast.weights, self.store.trials.network()
+        self._network = (brought.publisher, brought.counter) if brought and not own else ("", 0)
+        # Shipped ones and those of a bundle are read with the first series: most homes have none.
+        read = shipped_weights if brought is None else partial(unpack_arrays, brought.body)
+        weights = read_weights(self.folder / own) if own else LazyArrays(read)
         return Runtime(config, self.model, self.store, weights, deferring=self._deferring)
 
     def _apply(self, effects: tuple[Effect, ...], *, observed: bool) -> Iterator[Message]:
