@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .aggregate_file import (
         AggregateFile,
         AppliedRow,
+        ChildPage,
         ChildRow,
         ChildState,
         OutlierRow,
@@ -66,6 +67,7 @@ else:
             "aggregate_file": (
                 "AggregateFile",
                 "AppliedRow",
+                "ChildPage",
                 "ChildRow",
                 "ChildState",
                 "OutlierRow",
@@ -145,6 +147,7 @@ __all__ = [
     "BundleTrial",
     "BundleVersion",
     "CandidateEntry",
+    "ChildPage",
     "ChildRow",
     "ChildState",
     "DigestKey",

@@ -133,6 +133,16 @@ class ChildRow(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     tokens_at_ns: int = 0
 
 
+class ChildPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Which children are listed.  state: theirs, empty for all.  find: part of their names, in any
+    case of ASCII letters.  limit: most of them; offset: so many before."""
+
+    state: str = ""
+    find: str = ""
+    limit: int = 100_000
+    offset: int = 0
+
+
 class RefusalRow(msgspec.Struct, frozen=True, array_like=True):
     """A contribution that was refused, and why."""
 
@@ -235,6 +245,15 @@ class AggregateFile:
         """Yield the children by name."""
         for row in self._db.execute("SELECT * FROM children ORDER BY device"):
             yield _as(ChildRow, row)
+
+    def list_children(self, page: "ChildPage") -> tuple[list[ChildRow], int]:
+        """Return a page of the children by name, and how many there are on all pages."""
+        where = " WHERE (? IN ('', state)) AND (? = '' OR instr(lower(device), lower(?)) > 0)"
+        values = (page.state, page.find, page.find)
+        query = f"SELECT * FROM children{where} ORDER BY device LIMIT ? OFFSET ?"
+        rows = self._rows(query, (*values, page.limit, page.offset))
+        total = self._rows(f"SELECT COUNT(*) FROM children{where}", values)[0][0]
+        return [_as(ChildRow, row) for row in rows], int(total)
 
     def count(self, state: ChildState) -> tuple[int, int]:
         """Return how many children are in a state, and of how many devices."""

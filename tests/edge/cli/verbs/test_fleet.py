@@ -14,7 +14,7 @@ import pytest
 from edge.core.events import Enrol, FitGeometry, StoreGeometry
 from edge.fleet.aggregate_home import describe_aggregate
 from edge.home.home import Home
-from edge.storage.aggregate_file import AggregateFile, ChildRow, OutlierRow
+from edge.storage.aggregate_file import AggregateFile, ChildPage, ChildRow, OutlierRow
 from tests import workers
 from tests.aggregates import NOW_NS, aggregating, raw
 from tests.edge.fleet.test_member import many
@@ -146,11 +146,15 @@ def test_a_view_of_many_children_is_bounded(home: Path):
             file.put_child(ChildRow(device=f"m{number}", state="withdrawn", revision=1))
             file.wait(f"m{number}", NOW_NS, b"x")
         file.put_outliers(OutlierRow(f"m{n}", "hall", "a", 9.0, 0.1) for n in range(300))
-    found = describe_aggregate(home, limit=200)
+    found = describe_aggregate(home, ChildPage(limit=200))
     assert found is not None
     assert [len(one) for one in (found.children, found.waiting, found.outliers)] == [200] * 3
     assert (found.waiting_count, found.far_count) == (300, 300)
     assert found.states == {"summed": 3, "withdrawn": 300}
+    last = describe_aggregate(home, ChildPage(state="withdrawn", find="M29", limit=5, offset=5))
+    assert last is not None
+    assert [one.device for one in last.children] == [f"m{n}" for n in (294, 295, 296, 297, 298)]
+    assert (last.listed, last.offset) == (11, 5)
 
 
 def test_verbs_answer_as_json(home: Path):
