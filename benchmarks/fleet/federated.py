@@ -2,7 +2,7 @@
 
 Every strategy trains the same adaptor (lowrank, rank 8) with the same batches; steps and batch are
 the defaults.  The
-rounds run in this process, since each of the some 80 trainings would take Flower's engine ten
+rounds run in this process, since each of the some 230 trainings would take Flower's engine ten
 seconds to start; `tests/edge/federation` shows that the engine gives the same bits.  The anchor is
 Flower's own FedAvg.
 """
@@ -49,10 +49,25 @@ SEEDS = (0, 1)
 """Of partitions and batches."""
 SHOWN = (1, 5, 10, 20, 50)
 """Rounds whose accuracy is reported."""
-TRAINED = ("fedavg", "fedprox", "fedadam", "fedhyper", "fedhyper-relative")
-"""Strategies of the table; the parts of FedHyper are measured in the sweep over rates."""
-SWEPT = ("fedavg", "fedhyper", "fedhyper-relative")
-"""Strategies of the sweep over rates."""
+TRAINED = (
+    "fedavg",
+    "fedprox",
+    "fedadam",
+    "fedmedian",
+    "fedtrimmed",
+    "fedhyper",
+    "fedhyper-relative",
+)
+"""Strategies of the table."""
+SWEPT = (
+    "fedavg",
+    "fedhyper",
+    "fedhyper-global",
+    "fedhyper-server",
+    "fedhyper-client",
+    "fedhyper-relative",
+)
+"""Strategies of the sweep over rates: the parts of FedHyper are measured there."""
 FACTORS = (0.01, 0.1, 0.316, 1.0, 3.16, 10.0, 100.0)
 """Initial rates over the best one: four orders of magnitude."""
 TARGET = 0.99
@@ -93,7 +108,7 @@ class TrainingCurve:
 def federated_rows(
     data: Path | None, *, quick: bool = False
 ) -> tuple[list[BenchmarkRow], dict[str, float], list[str]]:
-    """Return rows, summary figures and notes; about ten minutes of one core, a tenth if quick.
+    """Return rows, summary figures and notes; about twenty minutes of one core, a tenth if quick.
 
     quick: one seed, digits alone, 20 rounds, three rates.  Figures that cannot be measured here are
     left out, and a note says why.

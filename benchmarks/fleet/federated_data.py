@@ -34,13 +34,16 @@ class DividedFleet:
     held: DeviceFacts = field(repr=False)
 
 
-def divided_fleets(data: Path, seed: int) -> list[DividedFleet]:
-    """Return both sets, each by domain and by label."""
+def divided_fleets(data: Path, seed: int, count: int = DEVICES) -> list[DividedFleet]:
+    """Return both sets over so many devices, each by domain and by label."""
     made = []
     for name, features, labels, domains, held in (_pacs(data), _digits(seed)):
         spans = ((0, features.shape[1]),)
         train, test = np.flatnonzero(~held), np.flatnonzero(held)
-        ways = {"domain": _by_domain(train, domains, seed), "label": _by_label(train, labels, seed)}
+        ways = {
+            "domain": _by_domain(train, domains, seed, count),
+            "label": _by_label(train, labels, seed, count),
+        }
         names = np.array([f"domain-{one}" for one in domains])
         for way, parts in ways.items():
             devices = {
@@ -95,11 +98,11 @@ def _digits(seed: int) -> Set:
     return "digits", features, labels, domains.astype(np.int64), random.random(len(domains)) < 1 / 3
 
 
-def _by_domain(rows: Rows, domains: NDArray[np.int64], seed: int) -> list[Rows]:
+def _by_domain(rows: Rows, domains: NDArray[np.int64], seed: int, count: int) -> list[Rows]:
     """Give each device facts of one domain."""
     random = np.random.default_rng(seed)
     several = np.unique(domains)
-    each = DEVICES // len(several)
+    each = count // len(several)
     parts = []
     for domain in several:
         own = random.permutation(rows[domains[rows] == domain])
@@ -107,13 +110,13 @@ def _by_domain(rows: Rows, domains: NDArray[np.int64], seed: int) -> list[Rows]:
     return parts
 
 
-def _by_label(rows: Rows, labels: NDArray[np.str_], seed: int) -> list[Rows]:
+def _by_label(rows: Rows, labels: NDArray[np.str_], seed: int, count: int) -> list[Rows]:
     """Divide each label over the devices in shares drawn from a Dirichlet distribution."""
     random = np.random.default_rng(seed)
-    parts: list[list[int]] = [[] for _ in range(DEVICES)]
+    parts: list[list[int]] = [[] for _ in range(count)]
     for label in np.unique(labels):
         own = random.permutation(rows[labels[rows] == label])
-        shares = random.dirichlet(np.full(DEVICES, CONCENTRATION))
+        shares = random.dirichlet(np.full(count, CONCENTRATION))
         cuts = np.rint(np.cumsum(shares)[:-1] * len(own)).astype(int)
         for part, chosen in zip(parts, np.split(own, cuts), strict=True):
             part.extend(chosen.tolist())

@@ -37,10 +37,10 @@ class RoundResults:
 def bound_results(current: Arrays, results: Sequence[LocalResult], bound: float) -> RoundResults:
     """Return the results of a round that count.
 
-    bound: greatest length of an update, over the median (Sun et al. 2019, "Can you really backdoor
-    federated learning?", abstract, clip the norm; the median as its scale is ours); 0: any length.
-    Numbers that are not finite and numbers of facts that no device has are refused in any case.
-    Cost: one pass over each model.
+    bound: greatest length of an update times its number of facts, over the median of the round (Sun
+    et al. 2019, "Can you really backdoor federated learning?", abstract, clip the length; the
+    median as its scale, and the facts, are ours); 0: any.  Numbers that are not finite and numbers
+    of facts that no device has are refused in any case.  Cost: one pass over each model.
     """
     refused = {one.device: reason for one in results if (reason := _impossible(one))}
     usable = [one for one in results if one.device not in refused]
@@ -50,8 +50,10 @@ def bound_results(current: Arrays, results: Sequence[LocalResult], bound: float)
     norms = [inner_product(one, one) ** 0.5 for one in updates]
     usual = float(np.median(norms))
     facts = WEIGHT_MAX * float(np.median([one.examples for one in usable]))
+    weights = [min(facts, float(one.examples)) for one in usable]
+    most = bound * float(np.median(np.multiply(norms, weights)))
     kept, bounded = [], []
-    for one, update, norm in zip(usable, updates, norms, strict=True):
+    for one, update, norm, weight in zip(usable, updates, norms, weights, strict=True):
         if norm > REFUSED_NORM * usual:
             refused[one.device] = (
                 f"its update is {norm:.3g} long, the median of the round {usual:.3g}; at most"
@@ -59,10 +61,10 @@ def bound_results(current: Arrays, results: Sequence[LocalResult], bound: float)
             )
             continue
         made = one
-        if norm > bound * usual:
-            made = replace(made, arrays=add_scaled(current, update, bound * usual / norm))
-        if one.examples > facts:
-            made = replace(made, examples=int(facts))
+        if norm * weight > most:
+            made = replace(made, arrays=add_scaled(current, update, most / (norm * weight)))
+        if one.examples > weight:
+            made = replace(made, examples=int(weight))
         kept.append(made)
         bounded += [] if made is one else [one.device]
     return RoundResults(results=tuple(kept), bounded=tuple(bounded), refused=refused)

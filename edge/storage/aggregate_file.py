@@ -15,7 +15,7 @@ import msgspec
 from ..core import ThresholdOffer
 from .database import WriterLock, connect, guard_errors, open_database, transaction
 from .durable_files import PRIVATE
-from .schema import run_steps
+from .schema import MigratedLayout
 from .tables import put_meta
 
 REFUSALS_MAX: Final = 1_000
@@ -92,6 +92,15 @@ MIGRATIONS: Final = [
 """The second step knows whose facts a sum holds; earlier files do not, so their children count
 again when their messages, which the broker retains, arrive at the next start."""
 
+MATCHING: Final = """
+    SELECT COUNT(*) FROM children
+    WHERE ? IN ('', state) AND (? = '' OR instr(lower(device), lower(?)) > 0)
+"""
+"""Counts the children of a state, and with a part of the name, given twice; empty for all."""
+
+LISTED: Final = MATCHING.replace("COUNT(*)", "*") + " ORDER BY device LIMIT ? OFFSET ?"
+"""Lists them."""
+
 ChildState = Literal["summed", "withdrawn", "refused", "dropped"]
 """Of a child: its sums count; it has sent an empty contribution; its newest revision cannot be
 used; an operator has dropped it."""
@@ -100,21 +109,8 @@ RequestVerb = Literal["drop", "admit", "reset", "check"]
 T = TypeVar("T")
 
 
-class AggregateLayout:
-    """The layout of the file, for `open_database`."""
-
-    APPLICATION_ID = 0x41554147
-    """'AUAG' in the SQLite header."""
-
-    @staticmethod
-    def version() -> int:
-        """Return the newest version."""
-        return len(MIGRATIONS)
-
-    @staticmethod
-    def migrate(db: sqlite3.Connection, found: int) -> None:
-        """Bring a file from version `found` to the newest."""
-        run_steps(db, MIGRATIONS, found, AggregateLayout.APPLICATION_ID)
+LAYOUT: Final = MigratedLayout(0x41554147, MIGRATIONS)
+"""Of the file; the application id is 'AUAG'."""
 
 
 class ChildRow(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -189,7 +185,7 @@ class AggregateFile:
         self.path, self.writable = path, writable
         self._lock = WriterLock(path) if writable else None
         try:
-            self._db = open_database(path, writable=writable, layout=AggregateLayout())
+            self._db = open_database(path, writable=writable, layout=LAYOUT)
             if writable:
                 _make_private(path)
         except BaseException:
@@ -248,12 +244,9 @@ class AggregateFile:
 
     def list_children(self, page: "ChildPage") -> tuple[list[ChildRow], int]:
         """Return a page of the children by name, and how many there are on all pages."""
-        where = " WHERE (? IN ('', state)) AND (? = '' OR instr(lower(device), lower(?)) > 0)"
         values = (page.state, page.find, page.find)
-        query = f"SELECT * FROM children{where} ORDER BY device LIMIT ? OFFSET ?"
-        rows = self._rows(query, (*values, page.limit, page.offset))
-        total = self._rows(f"SELECT COUNT(*) FROM children{where}", values)[0][0]
-        return [_as(ChildRow, row) for row in rows], int(total)
+        rows = self._rows(LISTED, (*values, page.limit, page.offset))
+        return [_as(ChildRow, row) for row in rows], int(self._rows(MATCHING, values)[0][0])
 
     def count(self, state: ChildState) -> tuple[int, int]:
         """Return how many children are in a state, and of how many devices."""
@@ -485,7 +478,7 @@ def has_aggregate(path: Path) -> bool:
 
 def leave_request(path: Path, verb: RequestVerb, device: str, at_ns: int) -> int:
     """Ask whoever writes an aggregator's file to do something; return the request's number."""
-    db = open_database(path, writable=True, layout=AggregateLayout())
+    db = open_database(path, writable=True, layout=LAYOUT)
     try:
         with transaction(db, path, "asking the aggregator"):
             added = db.execute(

@@ -9,9 +9,10 @@ from ..local_training import LocalPlan, LocalResult
 
 NO_ARRAYS: Arrays = {}
 """The direction of strategies that send none."""
-BOUND: Final = 3.0
-"""Greatest length of a device's update, over the median of the round: `python -m benchmarks fleet`
-counts how many honest ones it shortens."""
+BOUND: Final = 2.0
+"""Greatest length of a device's update times its facts, over the median of the round.  Of 1, 1.5, 2
+and 3 on digits by label, 20 devices: 2 costs nothing where all are honest and shortens four a
+round; 1 keeps 6 to 27 points more with 20 and 30 % reversed updates, and costs .8."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +22,8 @@ class FederatedSettings:
     rate: learning rate on the devices.  steps, batch: of gradient descent on a device in a round.
     seed: of all randomness.  share: of the devices that take part in each round.  proximal: weight
     of FedProx's proximal term.  server_rate: step of FedAdam on the server.  bound: greatest length
-    of a device's update, over the median of the round; 0: any.  trim: share of the devices that
-    the trimmed mean leaves out on each side.
+    of a device's update times its facts, over the median of the round; 0: any.  trim: share of the
+    devices that the trimmed mean leaves out on each side.
     """
 
     rate: float = 0.1
@@ -49,7 +50,7 @@ class FederatedStrategy(Protocol):
 
     @property
     def bound(self) -> float:
-        """Greatest length of a device's update, over the median of the round; 0: any."""
+        """Greatest length of a device's update times its facts, over the median; 0: any."""
 
     @property
     def done(self) -> bool:
@@ -84,7 +85,7 @@ class PlannedStrategy:
 
     @property
     def bound(self) -> float:
-        """Greatest length of a device's update, over the median of the round; 0: any."""
+        """Greatest length of a device's update times its facts, over the median; 0: any."""
         return self.settings.bound
 
     @property

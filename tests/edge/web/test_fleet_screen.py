@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from benchmarks.console.browser import PHONE
+from edge.pages import number
 from edge.storage.aggregate_file import AggregateFile, ChildRow, ChildState, OutlierRow, RefusalRow
 from tests.aggregates import aggregating, empty, raw, sent
 from tests.browsers import browsing, needs_browser
@@ -70,20 +71,20 @@ def fill(path: Path) -> None:
     """Ten thousand children in all states; some wait, are refused or far from the others."""
     now_ns = time.time_ns()
     with AggregateFile(path, writable=True) as file, file.change("filling"):
-        for number in range(MANY):
-            name, state = f"press-{number:05}", STATES[number % len(STATES)]
+        for at in range(MANY):
+            name, state = f"press-{at:05}", STATES[at % len(STATES)]
             held = state == "summed"
             file.put_child(
                 ChildRow(
                     device=name,
                     state=state,
-                    revision=1_700_000_000 + number,
+                    revision=1_700_000_000 + at,
                     samples=20 * held,
                     devices=int(held),
-                    at_ns=now_ns - number * 10**10,
+                    at_ns=now_ns - at * 10**10,
                 )
             )
-            if number % 40 == 0:
+            if at % 40 == 0:
                 file.wait(name, now_ns, b"x")
             if state == "refused":
                 file.refuse(RefusalRow(name, now_ns, "they are of the encoder card 000000000000"))
@@ -102,11 +103,11 @@ def test_ten_thousand_children_are_paged_and_found(tmp_path: Path) -> None:
         table = page.get_by_role("region", name="Children", exact=True)
         assert table.get_by_role("row").count() == 1 + 100
         assert time.monotonic() - began < 5
-        page.get_by_text("1 to 100 of 10 000").wait_for()
+        page.get_by_text(f"1 to 100 of {number(MANY)}").wait_for()
         page.get_by_role("link", name="Later").click()
-        page.get_by_text("101 to 200 of 10 000").wait_for()
+        page.get_by_text(f"101 to 200 of {number(MANY)}").wait_for()
         page.get_by_role("link", name="Last").click()
-        page.get_by_text("9 901 to 10 000 of 10 000").wait_for()
+        page.get_by_text(f"{number(9_901)} to {number(MANY)}").wait_for()
         assert page.get_by_role("link", name="Later").count() == 0
         page.get_by_role("searchbox").fill("PRESS-0777")
         page.get_by_role("button", name="Find").click()
