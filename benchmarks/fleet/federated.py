@@ -8,7 +8,7 @@ Flower's own FedAvg.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from ..report import BenchmarkRow
 from .federated_data import PACS_FILE, DividedFleet, divided_fleets
 from .flower_anchor import flower_available, flower_fedavg
 from .ray_sweep import ray_equal
+from .training_cache import cached
 
 BLUEPRINT = nas.Blueprint(kind="lowrank", taps=(0,), rank=8)
 """What is trained: the smallest of the ranks that growth tries."""
@@ -59,15 +60,12 @@ TRAINED = (
     "fedhyper-relative",
 )
 """Strategies of the table."""
-SWEPT = (
-    "fedavg",
-    "fedhyper",
-    "fedhyper-global",
-    "fedhyper-server",
-    "fedhyper-client",
-    "fedhyper-relative",
-)
-"""Strategies of the sweep over rates: the parts of FedHyper are measured there."""
+SWEPT = ("fedavg", "fedhyper", "fedhyper-relative")
+"""Strategies of the sweep over rates."""
+PARTS = ("fedhyper-global", "fedhyper-server", "fedhyper-client")
+"""Parts of FedHyper alone, over fewer rates."""
+PART_FACTORS = (0.1, 1.0, 10.0)
+"""Their initial rates over the best one."""
 FACTORS = (0.01, 0.1, 0.316, 1.0, 3.16, 10.0, 100.0)
 """Initial rates over the best one: four orders of magnitude."""
 TARGET = 0.99
@@ -198,9 +196,9 @@ def sweep_rates(
     """Return accuracies over initial rates, and by strategy the points that the worst one is below
     the best."""
     name, rows, lost = prepared.fleet.name, [], {}
-    for method in SWEPT:
+    for method in (*SWEPT, *PARTS):
         found = []
-        for factor in factors:
+        for factor in factors if method in SWEPT else PART_FACTORS:
             settings = FederatedSettings(rate=RATE * factor, seed=seed)
             reached = train(prepared, method, settings, SWEEP_ROUNDS).accuracy[-1]
             found.append(reached)
@@ -213,7 +211,14 @@ def sweep_rates(
 def train(
     prepared: PreparedFleet, method: str, settings: FederatedSettings, rounds: int
 ) -> TrainingCurve:
-    """Train with a strategy of our table."""
+    """Train with a strategy of our table, or take the result of an earlier time."""
+    key = (prepared.fleet.name, prepared.fleet.digest, method, settings, rounds)
+    return TrainingCurve(**cached(key, lambda: asdict(_train(prepared, method, settings, rounds))))
+
+
+def _train(
+    prepared: PreparedFleet, method: str, settings: FederatedSettings, rounds: int
+) -> TrainingCurve:
     strategy = FEDERATED_STRATEGIES[method](settings)
     curve = TrainingCurve()
     down = 0.0
@@ -232,7 +237,14 @@ def train(
 
 
 def _anchor(prepared: PreparedFleet, settings: FederatedSettings, rounds: int) -> TrainingCurve:
-    """Train with Flower's own FedAvg."""
+    """Train with Flower's own FedAvg, or take the result of an earlier time."""
+    import flwr
+
+    key = (flwr.__version__, prepared.fleet.name, prepared.fleet.digest, settings, rounds)
+    return TrainingCurve(**cached(key, lambda: asdict(_flower(prepared, settings, rounds))))
+
+
+def _flower(prepared: PreparedFleet, settings: FederatedSettings, rounds: int) -> TrainingCurve:
     curve = TrainingCurve()
     start = prepared.course.start(settings.seed)
 

@@ -1,6 +1,8 @@
 """PACS and digits spread over devices: by domain, and by label (Dirichlet)."""
 
+import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,7 @@ DEVICE_FACTS_MIN = 8
 Rows = NDArray[np.intp]
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class DividedFleet:
     """A data set over devices.  devices: facts by name.  held: facts that no device has."""
 
@@ -32,6 +34,15 @@ class DividedFleet:
     spans: tuple[tuple[int, int], ...]
     devices: dict[str, DeviceFacts]
     held: DeviceFacts = field(repr=False)
+
+    @cached_property
+    def digest(self) -> str:
+        """Hex SHA-256 of all facts, by device."""
+        state = hashlib.sha256()
+        for name, facts in (*sorted(self.devices.items()), ("", self.held)):
+            state.update(f"{name} {facts.labels} {facts.domains}".encode())
+            state.update(facts.features.tobytes())
+        return state.hexdigest()
 
 
 def divided_fleets(data: Path, seed: int, count: int = DEVICES) -> list[DividedFleet]:
