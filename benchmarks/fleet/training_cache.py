@@ -1,4 +1,4 @@
-"""Trainings that were measured before, so that a benchmark which was cut off goes on where it ended.
+"""Trainings that were measured before, so that a benchmark that was cut off goes on from there.
 
 The folder is AURICLE_CACHE, else one in the temporary folder.  A result counts only for the very
 same code of strategies, devices and data.

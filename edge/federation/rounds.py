@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..core import EdgeError
+from ..core import EdgeError, limits
 from .arrays import Arrays, are_finite
 from .bounds import RoundResults, bound_results
 from .local_training import FederatedTask, LocalPlan, LocalResult, work_locally
@@ -113,8 +113,9 @@ def require_answers(results: Sequence[LocalResult], chosen: Sequence[str]) -> No
 
 
 def require_sums(result: LocalResult, first: LocalResult) -> None:
-    """Raise EdgeError for sums with other names or shapes than another device's, or that are not
-    whole numbers of at least 0 that fit int64."""
+    """Raise EdgeError for sums with other names or shapes than another device's, or that no facts
+    sum up to: whole numbers of at least 0, at most 255 a fact and column, its square for products,
+    so that no sum of devices overflows."""
     expected = {name: value.shape for name, value in first.arrays.items()}
     found = {name: value.shape for name, value in result.arrays.items()}
     whole = all(
@@ -126,6 +127,20 @@ def require_sums(result: LocalResult, first: LocalResult) -> None:
             f"training over devices: the sums of {result.device} do not fit those of "
             f"{first.device}: expected whole numbers of shapes {expected}, found {found}",
             "let all devices run the same release with the same settings",
+        )
+    counts = result.arrays["counts"].astype(np.int64)
+    facts = int(min(counts.sum(), limits.CONTRIBUTED_SAMPLES_MAX + 1))
+    most = {
+        "counts": limits.CONTRIBUTED_SAMPLES_MAX,
+        "features": 255 * counts[:, None],
+        "gram": 255 * 255 * facts,
+    }
+    if facts > limits.CONTRIBUTED_SAMPLES_MAX or any(
+        (value > most[name]).any() for name, value in result.arrays.items()
+    ):
+        raise EdgeError(
+            f"training over devices: no {facts} facts sum up to the sums of {result.device}",
+            "leave the device out",
         )
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core import EdgeError
 from ..arrays import Arrays
 from ..local_training import LocalResult
-from .strategy import PlannedStrategy
+from .strategy import FederatedSettings, PlannedStrategy
 
 
 class FedMedian(PlannedStrategy):
@@ -26,6 +27,15 @@ class FedMedian(PlannedStrategy):
 class FedTrimmedMean(PlannedStrategy):
     """The mean of the models in each coordinate without the largest and the smallest values, a
     share `trim` of each (Yin et al. 2018, abstract; as in Flower's FedTrimmedAvg)."""
+
+    def __init__(self, settings: FederatedSettings) -> None:
+        super().__init__(settings)
+        if not 0 <= settings.trim < 0.5:
+            raise EdgeError(
+                f"training over devices: expected a trim of at least 0 and below 0.5, found"
+                f" {settings.trim}",
+                "leave it out for 0.3",
+            )
 
     def aggregate(self, current: Arrays, results: Sequence[LocalResult]) -> Arrays:
         """Return the trimmed mean of the models."""
