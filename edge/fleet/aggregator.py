@@ -247,6 +247,9 @@ class Aggregator:
         concepts, settings = len(given.arrays["counts"]) if given.samples else 0, self._settings
         if given.devices > settings.devices_max:
             return f"a sum of {given.devices} devices, at most {settings.devices_max}"
+        if settings.devices_max == 1 and MEMBERS in given.arrays:
+            # It could name another child as its only member, and keep that one out.
+            return "a sum that names its devices, where each child is one device"
         most = settings.facts_per_concept
         found = int(given.arrays["counts"].max()) if given.samples else 0
         if found > most * given.devices:

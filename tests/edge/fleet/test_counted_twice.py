@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from edge.core.knowledge.contributions import MEMBERS, Contribution
@@ -130,3 +131,44 @@ def test_a_number_for_each_device_takes_eight_bytes(tmp_path: Path):
         assert root.contribution(NOW_NS).devices == 10_000
         twice = root.receive([raw(as_sum(B, [f"device-{n}" for n in range(9_999)], "b"))], NOW_NS)
         assert "9999 devices that are in the sums of north" in twice[0].reason
+
+
+def test_a_device_cannot_claim_another_ones_number(tmp_path: Path):
+    """Where children are devices, none may pass for a sum of one other: it would keep that one
+    out.  Numbers that are not sorted, twice, or too many are refused as well."""
+    with aggregating(tmp_path / "s.db") as one:
+        claim = as_sum(A, ["b"])
+        assert "where each child is one device" in one.receive([raw(claim)], NOW_NS)[0].reason
+        assert one.receive([raw(B)], NOW_NS)[0].state == "summed"
+    with aggregating(tmp_path / "r.db", name="root", devices_max=9) as root:
+        good = as_sum(A, ["x", "y", "z"])
+        numbers = good.arrays[MEMBERS]
+        for wrong, devices in (
+            (numbers[::-1], 3),
+            (numbers[[0, 0, 1]], 3),
+            (numbers, 2),
+            (-numbers[::-1], 3),
+            (numbers << 8, 3),
+            (numbers.reshape(3, 1), 3),
+        ):
+            bad = replace(good, arrays={**good.arrays, MEMBERS: wrong}, devices=devices)
+            (out,) = root.receive([raw(bad)], NOW_NS)
+            assert (out.state, "member" in out.reason) == ("refused", True), out
+        assert root.receive([raw(good)], NOW_NS)[0].state == "summed"
+
+
+def test_a_site_that_takes_in_another_ones_device_loses_its_place_alone(tmp_path: Path):
+    """A newer sum that clashes replaces its older one with nothing; the other site is untouched."""
+    north, south = (
+        site(tmp_path / f"{name}.db", name, part) for name, part in (("north", A), ("south", C))
+    )
+    with aggregating(tmp_path / "r.db", name="root", devices_max=9) as root:
+        root.receive([north, south], NOW_NS)
+        with aggregating(tmp_path / "south.db", name="south") as below:
+            below.receive([raw(A)], NOW_NS)
+            later = "south", write_contribution(below.contribution(NOW_NS + 10**9), None)
+        assert root.receive([later], NOW_NS)[0].state == "refused"
+        assert root.sums.digest() == digest_of(A)
+        assert root.receive([later], NOW_NS)[0].state == "refused"
+        assert root.receive([south], NOW_NS)[0].state == "unchanged"
+        assert len(root.file.waiting()) == 1
