@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -48,12 +47,8 @@ from ..core import (
 from ..mqtt import BundleTrialReport
 from ..storage import (
     HistoryFile,
-    LazyArrays,
     SeriesStateFile,
     Store,
-    read_weights,
-    shipped_weights,
-    unpack_arrays,
 )
 from ..worker import Worker
 from .background_fit import BackgroundFitter
@@ -66,6 +61,7 @@ from .raw_inputs import RawInputs
 from .receipt_completer import ReceiptCompleter
 from .series_replay import SeriesReplay
 from .series_trail import SeriesTrail
+from .serving_network import choose_network
 
 HISTORY: Final = "history.db"
 """The record of what happened, in the home's folder."""
@@ -495,11 +491,7 @@ class Home:
 
     def _open_runtime(self) -> Runtime:
         config = replace(self.settings.config(), alarm_outputs=self._outputs)
-        own, brought = self.settings.forecast.weights, self.store.trials.network()
-        self._network = (brought.publisher, brought.counter) if brought and not own else ("", 0)
-        # Shipped ones and those of a bundle are read with the first series: most homes have none.
-        read = shipped_weights if brought is None else partial(unpack_arrays, brought.body)
-        weights = read_weights(self.folder / own) if own else LazyArrays(read)
+        weights, self._network = choose_network(self.folder, self.settings, self.store)
         return Runtime(config, self.model, self.store, weights, deferring=self._deferring)
 
     def _apply(self, effects: tuple[Effect, ...], *, observed: bool) -> Iterator[Message]:
