@@ -127,7 +127,7 @@ if TYPE_CHECKING:
         find_invalid_contribution,
     )
     from .knowledge.derive import derive_knowledge
-    from .knowledge.fleet_members import member_number, members_of, twice_reason
+    from .knowledge.fleet_members import member_number, members_of, pack_members, twice_reason
     from .knowledge.fleet_sums import (
         FleetSums,
         ThresholdOffer,
@@ -316,7 +316,12 @@ else:
                 "find_invalid_contribution",
             ),
             "knowledge.derive": ("derive_knowledge",),
-            "knowledge.fleet_members": ("member_number", "members_of", "twice_reason"),
+            "knowledge.fleet_members": (
+                "member_number",
+                "members_of",
+                "pack_members",
+                "twice_reason",
+            ),
             "knowledge.fleet_sums": (
                 "FleetSums",
                 "ThresholdOffer",
@@ -553,6 +558,7 @@ __all__ = [
     "members_of",
     "missing_text",
     "mixture_scores",
+    "pack_members",
     "rank_ids",
     "rank_number",
     "result_without_record",

@@ -28,7 +28,7 @@ class TrainingOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     settings: FederatedSettings = FederatedSettings()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundReport:
     """A round: the devices whose results count, their mean loss, and bytes sent to and from them.
     bounded: devices whose update was shortened or whose number of facts was cut.  refused: devices
@@ -89,7 +89,15 @@ def train_fleet(fleet: Fleet, order: TrainingOrder, observe: Observe | None = No
         down = len(results) * (byte_count(model) + byte_count(strategy.direction))
         up = sum(byte_count(one.arrays) for one in results)
         names = tuple(one.device for one in results)
-        reports.append(RoundReport(number, names, loss, down + up, used.bounded, used.refused))
+        report = RoundReport(
+            number=number,
+            devices=names,
+            loss=loss,
+            sent_bytes=down + up,
+            bounded=used.bounded,
+            refused=used.refused,
+        )
+        reports.append(report)
         if observe is not None:
             observe(number, model, used)
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import msgspec
-import numpy as np
 
 import hdc
 
@@ -32,6 +31,7 @@ from ..core import (
     join_thresholds,
     limits,
     members_of,
+    pack_members,
     review_contribution,
     take_thresholds,
     threshold_offers,
@@ -404,8 +404,8 @@ class Aggregator:
         )
         if counts:
             chosen = self._chosen()
-            members = {MEMBERS: np.array(self.file.members(), np.int64)}
-            arrays = {**self._sums.arrays(), **join_thresholds(chosen, counts), **members}
+            members, thresholds = pack_members(self.file.members()), join_thresholds(chosen, counts)
+            arrays = {**self._sums.arrays(), **thresholds, **members}
             made = replace(made, arrays=arrays)
         return replace(made, revision=self._number(made, now_ns))
 

@@ -7,7 +7,7 @@ knows a name and the geometry can tell whether that device takes part.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -35,6 +35,11 @@ def members_of(one: Contribution) -> NDArray[np.int64]:
     if carried is None:
         return np.array([member_number(one.device, one.geometry)], np.int64)
     return np.asarray(carried, np.int64)
+
+
+def pack_members(numbers: Sequence[int]) -> dict[str, NDArray[np.int64]]:
+    """Return the array that names the devices of a sum.  numbers: theirs, sorted."""
+    return {MEMBERS: np.array(numbers, np.int64)}
 
 
 def counted_twice(given: Contribution, held: Mapping[str, Contribution]) -> str:
