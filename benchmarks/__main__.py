@@ -79,6 +79,7 @@ SETS = (
     "adapt",
     "adapt-runtime",
     "encoders",
+    "fleet",
     "forecast",
     "forget",
     "kinds",

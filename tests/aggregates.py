@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edge.config.aggregate import AggregateSettings
 from edge.core.facts import Fact
-from edge.core.knowledge.contributions import Contribution
+from edge.core.knowledge.contributions import MEMBERS, RANKS, Contribution
+from edge.core.knowledge.fleet_members import member_number
 from edge.core.knowledge.fleet_sums import FleetSums
 from edge.fleet.aggregator import AggregatePlace, Aggregator
 from edge.fleet.contribution_message import write_contribution
@@ -77,3 +80,12 @@ def digest_of(*parts: Contribution) -> str:
         if one.samples:
             sums.change(one.arrays, 1)
     return sums.digest()
+
+
+def as_sum(one: Contribution, members: Sequence[str], device: str = "") -> Contribution:
+    """The same facts as the sum of some devices, as an aggregator publishes it."""
+    held = one.arrays["held"]
+    ranks = np.tile(np.array([1, 5], np.int64), (len(held), 1))
+    numbers = np.array(sorted(member_number(name, one.geometry) for name in members), np.int64)
+    arrays = {**one.arrays, RANKS: ranks, MEMBERS: numbers}
+    return replace(one, device=device or one.device, arrays=arrays, devices=len(members))

@@ -2,13 +2,13 @@
 
 Every strategy trains the same adaptor (lowrank, rank 8) with the same batches; steps and batch are
 the defaults.  The
-rounds run in this process, since each of the some 80 trainings would take Flower's engine ten
+rounds run in this process, since each of the some 150 trainings would take Flower's engine ten
 seconds to start; `tests/edge/federation` shows that the engine gives the same bits.  The anchor is
 Flower's own FedAvg.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from edge.federation import (
     FederatedSettings,
     InProcessExchange,
     LocalPlan,
+    RoundResults,
     byte_count,
     label_accuracy,
     plan_adaptor,
@@ -31,6 +32,7 @@ from ..report import BenchmarkRow
 from .federated_data import PACS_FILE, DividedFleet, divided_fleets
 from .flower_anchor import flower_available, flower_fedavg
 from .ray_sweep import ray_equal
+from .training_cache import cached
 
 BLUEPRINT = nas.Blueprint(kind="lowrank", taps=(0,), rank=8)
 """What is trained: the smallest of the ranks that growth tries."""
@@ -48,10 +50,24 @@ SEEDS = (0, 1)
 """Of partitions and batches."""
 SHOWN = (1, 5, 10, 20, 50)
 """Rounds whose accuracy is reported."""
-TRAINED = ("fedavg", "fedprox", "fedadam", "fedhyper", "fedhyper-relative")
-"""Strategies of the table; the parts of FedHyper are measured in the sweep over rates."""
+TRAINED = (
+    "fedavg",
+    "fedprox",
+    "fedadam",
+    "fedmedian",
+    "fedtrimmed",
+    "fedhyper",
+    "fedhyper-relative",
+)
+"""Strategies of the table."""
 SWEPT = ("fedavg", "fedhyper", "fedhyper-relative")
 """Strategies of the sweep over rates."""
+PARTS = ("fedhyper-global", "fedhyper-server", "fedhyper-client")
+"""Parts of FedHyper alone, over fewer rates."""
+PART_FACTORS = (0.1, 1.0, 10.0)
+"""Their initial rates over the best one."""
+UNSWEPT = "pacs by label"
+"""The fleet whose rates are not swept, for its time."""
 FACTORS = (0.01, 0.1, 0.316, 1.0, 3.16, 10.0, 100.0)
 """Initial rates over the best one: four orders of magnitude."""
 TARGET = 0.99
@@ -94,7 +110,8 @@ def federated_rows(
 ) -> tuple[list[BenchmarkRow], dict[str, float], list[str]]:
     """Return rows, summary figures and notes; about ten minutes of one core, a tenth if quick.
 
-    quick: one seed, digits alone, 20 rounds, three rates.  Figures that cannot be measured here are
+    PACS takes ten times as long as digits: one seed, and rates by domain alone.  quick: one seed,
+    digits alone, 20 rounds, three rates.  Figures that cannot be measured here are
     left out, and a note says why.
     """
     notes: list[str] = []
@@ -112,13 +129,14 @@ def federated_rows(
     rates: list[dict[str, float]] = []
     for seed in seeds:
         for fleet in divided_fleets(data, seed):
-            if quick and not fleet.name.startswith("digits"):
+            small = fleet.name.startswith("digits")
+            if not small and (quick or seed != seeds[0]):
                 continue
             prepared = prepare(fleet)
             made, figures = compare_strategies(prepared, seed, rounds)
             rows += made
             found.append(figures)
-            if seed == seeds[0]:
+            if seed == seeds[0] and fleet.name != UNSWEPT:
                 factors = FACTORS[::3] if quick else FACTORS
                 swept, lost = sweep_rates(prepared, seed, factors)
                 rows += swept
@@ -182,9 +200,9 @@ def sweep_rates(
     """Return accuracies over initial rates, and by strategy the points that the worst one is below
     the best."""
     name, rows, lost = prepared.fleet.name, [], {}
-    for method in SWEPT:
+    for method in (*SWEPT, *PARTS):
         found = []
-        for factor in factors:
+        for factor in factors if method in SWEPT else PART_FACTORS:
             settings = FederatedSettings(rate=RATE * factor, seed=seed)
             reached = train(prepared, method, settings, SWEEP_ROUNDS).accuracy[-1]
             found.append(reached)
@@ -197,15 +215,22 @@ def sweep_rates(
 def train(
     prepared: PreparedFleet, method: str, settings: FederatedSettings, rounds: int
 ) -> TrainingCurve:
-    """Train with a strategy of our table."""
+    """Train with a strategy of our table, or take the result of an earlier time."""
+    key = (prepared.fleet.name, prepared.fleet.digest, method, settings, rounds)
+    return TrainingCurve(**cached(key, lambda: asdict(_train(prepared, method, settings, rounds))))
+
+
+def _train(
+    prepared: PreparedFleet, method: str, settings: FederatedSettings, rounds: int
+) -> TrainingCurve:
     strategy = FEDERATED_STRATEGIES[method](settings)
     curve = TrainingCurve()
     down = 0.0
 
-    def observe(number: int, model: Mapping[str, Any], results: Any) -> None:
+    def observe(number: int, model: Mapping[str, Any], used: RoundResults) -> None:
         nonlocal down
         del number
-        largest = max(byte_count(one.arrays) for one in results)
+        largest = max(byte_count(one.arrays) for one in used.results)
         down += byte_count(model) + byte_count(strategy.direction) + largest
         curve.sent.append(down)
         curve.accuracy.append(prepared.accuracy(model))
@@ -216,7 +241,14 @@ def train(
 
 
 def _anchor(prepared: PreparedFleet, settings: FederatedSettings, rounds: int) -> TrainingCurve:
-    """Train with Flower's own FedAvg."""
+    """Train with Flower's own FedAvg, or take the result of an earlier time."""
+    import flwr
+
+    key = (flwr.__version__, prepared.fleet.name, prepared.fleet.digest, settings, rounds)
+    return TrainingCurve(**cached(key, lambda: asdict(_flower(prepared, settings, rounds))))
+
+
+def _flower(prepared: PreparedFleet, settings: FederatedSettings, rounds: int) -> TrainingCurve:
     curve = TrainingCurve()
     start = prepared.course.start(settings.seed)
 

@@ -1,6 +1,8 @@
 """PACS and digits spread over devices: by domain, and by label (Dirichlet)."""
 
+import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,7 @@ DEVICE_FACTS_MIN = 8
 Rows = NDArray[np.intp]
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class DividedFleet:
     """A data set over devices.  devices: facts by name.  held: facts that no device has."""
 
@@ -33,14 +35,26 @@ class DividedFleet:
     devices: dict[str, DeviceFacts]
     held: DeviceFacts = field(repr=False)
 
+    @cached_property
+    def digest(self) -> str:
+        """Hex SHA-256 of all facts, by device."""
+        state = hashlib.sha256()
+        for name, facts in (*sorted(self.devices.items()), ("", self.held)):
+            state.update(f"{name} {facts.labels} {facts.domains}".encode())
+            state.update(facts.features.tobytes())
+        return state.hexdigest()
 
-def divided_fleets(data: Path, seed: int) -> list[DividedFleet]:
-    """Return both sets, each by domain and by label."""
+
+def divided_fleets(data: Path, seed: int, count: int = DEVICES) -> list[DividedFleet]:
+    """Return both sets over so many devices, each by domain and by label."""
     made = []
     for name, features, labels, domains, held in (_pacs(data), _digits(seed)):
         spans = ((0, features.shape[1]),)
         train, test = np.flatnonzero(~held), np.flatnonzero(held)
-        ways = {"domain": _by_domain(train, domains, seed), "label": _by_label(train, labels, seed)}
+        ways = {
+            "domain": _by_domain(train, domains, seed, count),
+            "label": _by_label(train, labels, seed, count),
+        }
         names = np.array([f"domain-{one}" for one in domains])
         for way, parts in ways.items():
             devices = {
@@ -95,11 +109,11 @@ def _digits(seed: int) -> Set:
     return "digits", features, labels, domains.astype(np.int64), random.random(len(domains)) < 1 / 3
 
 
-def _by_domain(rows: Rows, domains: NDArray[np.int64], seed: int) -> list[Rows]:
+def _by_domain(rows: Rows, domains: NDArray[np.int64], seed: int, count: int) -> list[Rows]:
     """Give each device facts of one domain."""
     random = np.random.default_rng(seed)
     several = np.unique(domains)
-    each = DEVICES // len(several)
+    each = count // len(several)
     parts = []
     for domain in several:
         own = random.permutation(rows[domains[rows] == domain])
@@ -107,13 +121,13 @@ def _by_domain(rows: Rows, domains: NDArray[np.int64], seed: int) -> list[Rows]:
     return parts
 
 
-def _by_label(rows: Rows, labels: NDArray[np.str_], seed: int) -> list[Rows]:
+def _by_label(rows: Rows, labels: NDArray[np.str_], seed: int, count: int) -> list[Rows]:
     """Divide each label over the devices in shares drawn from a Dirichlet distribution."""
     random = np.random.default_rng(seed)
-    parts: list[list[int]] = [[] for _ in range(DEVICES)]
+    parts: list[list[int]] = [[] for _ in range(count)]
     for label in np.unique(labels):
         own = random.permutation(rows[labels[rows] == label])
-        shares = random.dirichlet(np.full(DEVICES, CONCENTRATION))
+        shares = random.dirichlet(np.full(count, CONCENTRATION))
         cuts = np.rint(np.cumsum(shares)[:-1] * len(own)).astype(int)
         for part, chosen in zip(parts, np.split(own, cuts), strict=True):
             part.extend(chosen.tolist())

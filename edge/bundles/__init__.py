@@ -6,7 +6,12 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .exchange import export_bundle, import_bundle, read_record, record_bundle, write_record
-    from .fleet_adaptor import FleetAdaptor, export_fleet_adaptor, record_fleet_bundle
+    from .fleet_adaptor import (
+        FleetAdaptor,
+        export_fleet_adaptor,
+        export_fleet_forecaster,
+        record_fleet_bundle,
+    )
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -18,7 +23,12 @@ else:
                 "record_bundle",
                 "write_record",
             ),
-            "fleet_adaptor": ("FleetAdaptor", "export_fleet_adaptor", "record_fleet_bundle"),
+            "fleet_adaptor": (
+                "FleetAdaptor",
+                "export_fleet_adaptor",
+                "export_fleet_forecaster",
+                "record_fleet_bundle",
+            ),
         },
     )
 
@@ -26,6 +36,7 @@ __all__ = [
     "FleetAdaptor",
     "export_bundle",
     "export_fleet_adaptor",
+    "export_fleet_forecaster",
     "import_bundle",
     "read_record",
     "record_bundle",

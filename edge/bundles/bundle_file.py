@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ HEAD: Final = b"auricle-bundle-1\n"
 FILE_BYTES_MAX: Final = 256 << 20
 """Largest bundle that is read.  Bounds memory; chosen by hand, effect not measured."""
 
+NETWORK: Final = "network"
+"""Prefix of a forecaster's arrays."""
+
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -43,7 +46,8 @@ class BundleHead(SignedManifest, frozen=True, kw_only=True):
 
     publisher: name of the signing key.  counter: rises with each bundle of a publisher.  device,
     revision, samples: of the contribution.  columns: names of the encoder's input columns; empty if
-    the publisher has none.
+    the publisher has none.  forecaster: kind of the forecasting network in a bundle that holds
+    nothing else; card and geometry then say nothing.
     """
 
     publisher: Text
@@ -57,16 +61,26 @@ class BundleHead(SignedManifest, frozen=True, kw_only=True):
     samples: Count
     adaptors: tuple[BundleAdaptor, ...] = ()
     columns: Columns = ()
+    forecaster: Literal["", "cfc", "gru"] = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Bundle:
-    """A verified bundle.  records: adaptors, without the ids of the facts that trained them."""
+    """A verified bundle.  geometry: None in a bundle with a forecaster.  records: adaptors, without
+    the ids of the facts that trained them.  network: arrays of a forecaster, float32, not checked
+    yet."""
 
     head: BundleHead
-    geometry: hdc.Geometry
+    geometry: hdc.Geometry | None
     contribution: Contribution
     records: tuple[AdaptorRecord, ...] = field(default=())
+    network: Arrays = field(default_factory=dict, repr=False)
+
+
+def write_forecaster_bundle(head: BundleHead, network: Arrays, key: "Ed25519PrivateKey") -> bytes:
+    """Encode and sign a bundle with a forecasting network alone."""
+    arrays = {f"{NETWORK}/{name}": array for name, array in network.items()}
+    return sign_file(HEAD, head, pack_arrays(arrays), key)
 
 
 def write_bundle(
@@ -94,9 +108,12 @@ def read_bundle(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Bundle:
         for name, array in unpack_arrays(body).items():
             part, _, rest = name.partition("/")
             parts.setdefault(part, {})[rest] = array
-        geometry = hdc.Geometry.unpack(parts.pop("geometry", {}))
+        network = parts.pop(NETWORK, {})
+        geometry = None if head.forecaster else hdc.Geometry.unpack(parts.pop("geometry", {}))
     except (ValueError, hdc.HdcError) as error:
         raise EdgeError(f"reading the bundle: {error}", "export it again") from error
+    if bool(head.forecaster) != bool(network) or (network and (parts or head.adaptors)):
+        raise EdgeError("reading the bundle: its arrays are not those of its manifest", "")
     sums = parts.pop("sums", {})
     contribution = Contribution(
         device=head.device,
@@ -107,12 +124,18 @@ def read_bundle(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Bundle:
         samples=head.samples,
         arrays=sums,
         columns=head.columns,
-        geometry_version=geometry.version,
+        geometry_version=geometry.version if geometry else 1,
     )
     records = tuple(
         _record(one, parts.get(f"adaptor {at}", {})) for at, one in enumerate(head.adaptors)
     )
-    return Bundle(head, geometry, contribution, records)
+    return Bundle(
+        head=head,
+        geometry=geometry,
+        contribution=contribution,
+        records=records,
+        network=network,
+    )
 
 
 def manifest_entry(record: AdaptorRecord) -> BundleAdaptor:

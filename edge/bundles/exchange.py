@@ -16,7 +16,14 @@ from ..core.knowledge import find_invalid_contribution
 from ..home import BUNDLE_FOLDER, Home
 from ..mqtt import BundleTrialReport
 from ..signing import public_key
-from ..storage import BundleTrial, BundleVersion, ExportRecord, write_bytes
+from ..storage import (
+    BundleTrial,
+    BundleVersion,
+    ExportRecord,
+    find_invalid_network,
+    is_liquid,
+    write_bytes,
+)
 from .bundle_file import (
     FILE_BYTES_MAX,
     Bundle,
@@ -122,6 +129,7 @@ def import_bundle(home: Home, name: str, now_ns: int) -> BundleTrialReport:
     """Import a bundle from the home's folder `bundles` on trial; raises EdgeError with the reason.
 
     Adaptors are imported for domains with facts in this home, from which their heads are solved.
+    A forecaster serves at once; series start again, since their states belong to a network.
     """
     if home.trial is not None:
         raise StateError(
@@ -129,6 +137,8 @@ def import_bundle(home: Home, name: str, now_ns: int) -> BundleTrialReport:
         )
     bundle = read_bundle(_file(home.folder, name), _keys(home))
     _check(home, bundle)
+    if bundle.geometry is None:
+        return _import_forecaster(home, name, bundle, now_ns)
     head, known = bundle.head, home.runtime.knowledge
     own = head.device == home.settings.device.known_as
     contribution = bundle.contribution if head.samples and not own else None
@@ -150,6 +160,28 @@ def import_bundle(home: Home, name: str, now_ns: int) -> BundleTrialReport:
     home.reopen()
     unnamed = unnamed_side(home.store.columns(), head.columns)
     return msgspec.structs.replace(home.trial_state(), reason=unnamed and f"(warning: {unnamed})")
+
+
+def _import_forecaster(home: Home, name: str, bundle: Bundle, now_ns: int) -> BundleTrialReport:
+    """Import a forecasting network on trial."""
+    if home.settings.forecast.weights:
+        raise EdgeError(
+            f"importing {name}: it is a forecaster, and [forecast] weights names another one",
+            "remove weights from auricle.toml",
+        )
+    arrays = dict(bundle.network)
+    wrong = find_invalid_network(arrays)
+    if not wrong and is_liquid(arrays) != (bundle.head.forecaster == "cfc"):
+        wrong = f"another network than the {bundle.head.forecaster} of its manifest"
+    if wrong:
+        raise EdgeError(f"importing {name}: expected a network, found {wrong}", "export it again")
+    head = bundle.head
+    trial = BundleTrial(
+        bundle=name, publisher=head.publisher, counter=head.counter, started_at_ns=now_ns
+    )
+    home.store.trials.begin_network(trial, arrays, head.device)
+    home.reopen()
+    return home.trial_state()
 
 
 def _file(folder: Path, name: str) -> bytes:
@@ -179,6 +211,14 @@ def _check(home: Home, bundle: Bundle) -> None:
     """Raise EdgeError for a bundle that does not fit this home, or is not newer."""
     head, geometry, card = bundle.head, bundle.geometry, home.model.card
     newest = home.store.trials.counter(head.publisher)
+    if head.counter <= newest:
+        raise EdgeError(
+            f"importing the bundle: its counter {head.counter} is not above {newest}, the last one "
+            f"imported from {head.publisher}",
+            "export it again, with a higher --counter",
+        )
+    if geometry is None:
+        return
     if head.card != card.fingerprint:
         raise EdgeError(
             f"importing the bundle: it was made with the encoder card {head.card[:12]}, this home "
@@ -190,12 +230,6 @@ def _check(home: Home, bundle: Bundle) -> None:
         raise EdgeError(
             f"importing the bundle: {wrong}",
             "import a bundle with the same columns, in the same order",
-        )
-    if head.counter <= newest:
-        raise EdgeError(
-            f"importing the bundle: its counter {head.counter} is not above {newest}, the last one "
-            f"imported from {head.publisher}",
-            "export it again, with a higher --counter",
         )
     wrong = _find_mismatch(home, bundle, geometry)
     if wrong:

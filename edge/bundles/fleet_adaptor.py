@@ -1,4 +1,5 @@
-"""An adaptor that a fleet trained, as a bundle of its own: without sums, and without facts."""
+"""What a fleet trained, as a bundle of its own: an adaptor or a forecaster, without sums, and
+without facts."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,8 +12,8 @@ import nas
 from ..core import StateError, digest_content
 from ..core.adaptors import AdaptorRecord
 from ..home import Home
-from ..storage import BundleVersion, ExportedPart, ExportRecord
-from .bundle_file import BundleHead, manifest_entry, write_bundle
+from ..storage import BundleVersion, ExportedPart, ExportRecord, is_liquid
+from .bundle_file import BundleHead, manifest_entry, write_bundle, write_forecaster_bundle
 from .exported_parts import geometry_part
 
 if TYPE_CHECKING:
@@ -66,6 +67,29 @@ def export_fleet_adaptor(
     body = write_bundle(head, known.geometry, {}, (record,), key)
     _record(home, version, [] if part is None else [part])
     return body
+
+
+def export_fleet_forecaster(
+    home: Home,
+    network: Mapping[str, NDArray[Any]],
+    key: "Ed25519PrivateKey",
+    version: BundleVersion,
+    now_ns: int,
+) -> bytes:
+    """Return a signed bundle with a forecasting network, and nothing of the home but its name."""
+    head = BundleHead(
+        publisher=version.publisher,
+        counter=version.counter,
+        made_at_ns=now_ns,
+        card=home.model.card.fingerprint,
+        geometry=home.runtime.knowledge.geometry.fingerprint,
+        seed=home.runtime.config.seed,
+        device=home.settings.device.known_as,
+        revision=version.counter,
+        samples=0,
+        forecaster="cfc" if is_liquid(network) else "gru",
+    )
+    return write_forecaster_bundle(head, network, key)
 
 
 def record_fleet_bundle(

@@ -36,8 +36,10 @@ def main() -> None:
 
                 app(prog_name="auricle")
     except KeyboardInterrupt:
+        # While the verbs are imported: nothing has begun.
         from .error_report import INTERRUPTED
 
+        sys.stderr.write("error: interrupted\n")
         sys.exit(INTERRUPTED)
 
 

@@ -9,7 +9,7 @@ import click
 
 from firmware_bridge import BridgeError
 
-from ..core import EXPECTED_ERRORS
+from ..core import EXPECTED_ERRORS, limits
 from ..daemon import HERE
 from ..datasets import RATE_HZ
 from .error_report import report_errors
@@ -96,3 +96,26 @@ rate_option = click.option(
 folder_argument = click.argument(
     "path", type=PATH, default=HERE, help="A home's folder, or its auricle.toml."
 )
+key_option = click.option("--key", type=PATH, required=True, help="The publisher's private key.")
+publisher_option = click.option(
+    "--publisher", default="", help="Name of the key in [bundles.keys]; default: its file name."
+)
+counter_option = click.option(
+    "--counter",
+    type=click.IntRange(1, limits.COUNT_MAX),
+    help="Above that of every earlier bundle; default: seconds since 1970.",
+)
+
+
+def count_option(name: str, default: int, most: int | None, text: str, least: int = 1) -> Any:
+    """Return an option for a whole number within bounds, whose default its help shows."""
+    kind = click.IntRange(least, most)
+    return click.option(name, type=kind, default=default, show_default=True, help=text)
+
+
+jobs_option = count_option("--jobs", 2, None, "Parallel processes.")
+
+
+def seed_option(default: int, text: str) -> Any:
+    """Return an option for a seed of all randomness."""
+    return count_option("--seed", default, 2**32 - 1, text, 0)

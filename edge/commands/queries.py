@@ -156,7 +156,8 @@ def _fleet(request: Request, context: CommandContext) -> Iterator[tuple[str, Any
     from ..fleet import describe_fleet
 
     assert isinstance(request, FleetCommand)
-    found = describe_fleet(open_home(request, context), request.state)
+    home = open_home(request, context)
+    found = describe_fleet(home, request.state, request.find, request.offset)
     yield from msgspec.to_builtins(found).items()
 
 

@@ -381,10 +381,13 @@ class KnowledgeCommand(Request, frozen=True, tag="knowledge"):
 
 
 class FleetCommand(Request, frozen=True, tag="fleet"):
-    """Return what this device knows of its fleet, as a member and as an aggregator.  state: of the
-    aggregator's children that are listed, empty for all."""
+    """Return what this device knows of its fleet, as a member and as an aggregator.  state, find:
+    of the aggregator's children that are listed, and a part of their names; empty for all.  offset:
+    so many of them before."""
 
     state: Literal["", "summed", "withdrawn", "refused", "dropped"] = ""
+    find: NameOrEmpty = ""
+    offset: Annotated[int, msgspec.Meta(ge=0, le=core_limits.COUNT_MAX)] = 0
 
 
 COMMANDS: Final[dict[str, type[Request]]] = {

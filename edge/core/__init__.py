@@ -118,14 +118,16 @@ if TYPE_CHECKING:
     from .forgetting import tap_spans
     from .jobs import GrowthJob, GrowthResult
     from .knowledge.cohorts import CohortPlan, Published, digest_content, may_be_exported
+    from .knowledge.contribution_review import review_contribution
     from .knowledge.contributions import (
+        MEMBERS,
         Contribution,
         Publication,
         count_facts,
         find_invalid_contribution,
-        review_contribution,
     )
     from .knowledge.derive import derive_knowledge
+    from .knowledge.fleet_members import member_number, members_of, pack_members, twice_reason
     from .knowledge.fleet_sums import (
         FleetSums,
         ThresholdOffer,
@@ -305,14 +307,21 @@ else:
             "forgetting": ("tap_spans",),
             "jobs": ("GrowthJob", "GrowthResult"),
             "knowledge.cohorts": ("CohortPlan", "Published", "digest_content", "may_be_exported"),
+            "knowledge.contribution_review": ("review_contribution",),
             "knowledge.contributions": (
                 "Contribution",
+                "MEMBERS",
                 "Publication",
                 "count_facts",
                 "find_invalid_contribution",
-                "review_contribution",
             ),
             "knowledge.derive": ("derive_knowledge",),
+            "knowledge.fleet_members": (
+                "member_number",
+                "members_of",
+                "pack_members",
+                "twice_reason",
+            ),
             "knowledge.fleet_sums": (
                 "FleetSums",
                 "ThresholdOffer",
@@ -389,6 +398,7 @@ __all__ = [
     "EXPERTS",
     "FALSE_REFUSALS_MAX",
     "HEAD_FACTS_MAX",
+    "MEMBERS",
     "NAMING_HINT",
     "NEAR_MAX",
     "NOVELTY_SPREAD",
@@ -544,8 +554,11 @@ __all__ = [
     "match_columns",
     "may_be_exported",
     "may_cover",
+    "member_number",
+    "members_of",
     "missing_text",
     "mixture_scores",
+    "pack_members",
     "rank_ids",
     "rank_number",
     "result_without_record",
@@ -563,6 +576,7 @@ __all__ = [
     "tap_spans",
     "threshold_offers",
     "train_again",
+    "twice_reason",
     "unnamed_side",
     "untimed_batch",
     "wilson_interval",

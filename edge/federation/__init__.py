@@ -10,7 +10,8 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .adaptor_task import AdaptorTask, DeviceFacts, label_accuracy, plan_adaptor
-    from .arrays import byte_count
+    from .arrays import add_scaled, byte_count, difference
+    from .bounds import RoundResults
     from .devices import (
         AdaptorDevice,
         ForecasterDevice,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
         require_flower,
         unpack_record,
     )
-    from .local_training import LocalPlan, work_locally
+    from .local_training import LocalPlan, LocalResult, work_locally
     from .return_path import FleetBundle, export_trained, leave_fleet
     from .rounds import InProcessExchange, run_rounds
     from .strategies.kinds import FEDERATED_STRATEGIES
@@ -41,7 +42,8 @@ else:
         __name__,
         {
             "adaptor_task": ("AdaptorTask", "DeviceFacts", "label_accuracy", "plan_adaptor"),
-            "arrays": ("byte_count",),
+            "arrays": ("add_scaled", "byte_count", "difference"),
+            "bounds": ("RoundResults",),
             "devices": (
                 "AdaptorDevice",
                 "ForecasterDevice",
@@ -61,7 +63,7 @@ else:
                 "require_flower",
                 "unpack_record",
             ),
-            "local_training": ("LocalPlan", "work_locally"),
+            "local_training": ("LocalPlan", "LocalResult", "work_locally"),
             "return_path": ("FleetBundle", "export_trained", "leave_fleet"),
             "rounds": ("InProcessExchange", "run_rounds"),
             "strategies.kinds": ("FEDERATED_STRATEGIES",),
@@ -82,11 +84,15 @@ __all__ = [
     "InProcessFleet",
     "LeaveReceipt",
     "LocalPlan",
+    "LocalResult",
+    "RoundResults",
     "TrainedFleet",
     "TrainingOrder",
     "TrainingSubject",
+    "add_scaled",
     "byte_count",
     "device_names",
+    "difference",
     "export_trained",
     "label_accuracy",
     "leave_fleet",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import nas
 
-from ..core import EdgeError
+from ..core import EdgeError, limits
 from ..core.adaptors import LEVELS, SOLVED_KINDS, Spans, balance_weights, transform_shapes
 from ..core.knowledge import Moments, shrink_sums
 from .arrays import Arrays
@@ -28,6 +28,8 @@ TOP: Final = "top"
 model and is left out of the adaptor, whose head each device solves from its own facts."""
 ROOT_SCALE: Final = 1 << 20
 """Fixed point of roots of levels: 24 bits for at most 16, so that 2^39 facts fit."""
+LEVEL_MAX: Final = 255
+"""Largest level of a quantised feature."""
 STEP: Final = 0.1
 """Added to a column's deviation, as in the standardisation of adaptors on one device."""
 ROOTS: Final = np.rint(LEVELS.astype(np.float64) * ROOT_SCALE).astype(np.int64)
@@ -154,6 +156,25 @@ def plan_adaptor(
         centre=mean[columns].astype(np.float32),
         factor=factor[columns].astype(np.float32),
     )
+
+
+def find_impossible_statistics(statistics: Arrays) -> str:
+    """Return which of a device's sums no facts sum up to; empty if all can be meant.
+
+    So what one device says of its columns is bounded by its number of facts, and nothing overflows.
+    """
+    if any(one.dtype.kind not in "iu" or one.dtype.itemsize > 8 for one in statistics.values()):
+        return "they are not whole numbers"
+    count = int(statistics["count"].sum()) if "count" in statistics else 0
+    if not 0 < count <= limits.CONTRIBUTED_SAMPLES_MAX:
+        return f"{count} facts, expected 1 to {limits.CONTRIBUTED_SAMPLES_MAX}"
+    levels, roots = (statistics[name].astype(np.float64) for name in ("levels", "roots"))
+    if (levels < 0).any() or (levels > LEVEL_MAX * count).any():
+        return f"levels outside 0 to {LEVEL_MAX} for each fact"
+    # The square of a mean is at most the mean of the squares.
+    if (roots < 0).any() or ((roots / ROOT_SCALE / count) ** 2 > levels / count + STEP).any():
+        return "roots of other levels"
+    return ""
 
 
 class AdaptorTask:

@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 import nas
 
 from ..core import EdgeError, limits
-from .adaptor_task import AdaptorCourse, AdaptorTask, DeviceFacts, plan_adaptor
+from .adaptor_task import (
+    AdaptorCourse,
+    AdaptorTask,
+    DeviceFacts,
+    find_impossible_statistics,
+    plan_adaptor,
+)
 from .arrays import Arrays
 from .forecaster_task import ForecasterTask
 from .local_training import FederatedTask
@@ -180,6 +186,12 @@ def plan_course(subject: TrainingSubject, introductions: Sequence[Introduction])
                 f"training over devices: the sums of {one.device} have the shapes {sizes}, which "
                 f"are not those of {first.device}",
                 "let all devices run the same release",
+            )
+        wrong = find_impossible_statistics(one.statistics)
+        if wrong:
+            raise EdgeError(
+                f"training over devices: the sums of {one.device} are those of no facts: {wrong}",
+                "leave the device out",
             )
     concepts = {concept for one in introductions for concept in one.concepts}
     statistics = {one.device: one.statistics for one in introductions}

@@ -1,15 +1,15 @@
 """A whole training over devices: introductions, rounds, and what came of it."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
 
 from ..core import EdgeError
 from .arrays import Arrays, byte_count
+from .bounds import RoundResults
 from .devices import Course, Fleet, TrainingSubject, plan_course
-from .local_training import LocalResult
 from .rounds import Observe, run_rounds
 from .strategies import FEDERATED_STRATEGIES, FederatedSettings, FederatedStrategy
 
@@ -28,14 +28,18 @@ class TrainingOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     settings: FederatedSettings = FederatedSettings()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundReport:
-    """A round: the devices that answered, their mean loss, and bytes sent to and from all."""
+    """A round: the devices whose results count, their mean loss, and bytes sent to and from them.
+    bounded: devices whose update was shortened or whose number of facts was cut.  refused: devices
+    whose result was left out, and why."""
 
     number: int
     devices: tuple[str, ...]
     loss: float
     sent_bytes: int
+    bounded: tuple[str, ...] = ()
+    refused: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -77,16 +81,25 @@ def train_fleet(fleet: Fleet, order: TrainingOrder, observe: Observe | None = No
     members: dict[str, int] = {}
     reports: list[RoundReport] = []
 
-    def note(number: int, model: Arrays, results: Sequence[LocalResult]) -> None:
+    def note(number: int, model: Arrays, used: RoundResults) -> None:
+        results = used.results
         members.update({one.device: one.examples for one in results})
         total = sum(one.examples for one in results)
         loss = sum(one.loss * one.examples for one in results) / max(1, total)
         down = len(results) * (byte_count(model) + byte_count(strategy.direction))
         up = sum(byte_count(one.arrays) for one in results)
         names = tuple(one.device for one in results)
-        reports.append(RoundReport(number, names, loss, down + up))
+        report = RoundReport(
+            number=number,
+            devices=names,
+            loss=loss,
+            sent_bytes=down + up,
+            bounded=used.bounded,
+            refused=used.refused,
+        )
+        reports.append(report)
         if observe is not None:
-            observe(number, model, results)
+            observe(number, model, used)
 
     model = run_rounds(
         strategy, course.start(order.settings.seed), fleet.exchange(course), order.rounds, note

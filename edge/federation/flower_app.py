@@ -6,6 +6,7 @@ a round's work.  The same rounds run in one process (`InProcessFleet`), with the
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +31,7 @@ from .devices import (
 )
 from .fleet_training import TrainedFleet, TrainingOrder, train_fleet
 from .local_training import LocalPlan, LocalResult, work_locally
+from .strategies import FederatedSettings
 
 if TYPE_CHECKING:
     from .rounds import Exchange
@@ -138,7 +140,7 @@ def order_from(run_config: Mapping[str, Any]) -> TrainingOrder:
     """Return an order from a run's configuration; raises EdgeError for a wrong value."""
     given = dict(run_config)
     subject = {name: given[name] for name in ("domain", "forecaster") if given.get(name)}
-    names = ("rate", "steps", "batch", "seed", "share", "proximal", "server_rate")
+    names = [one.name for one in fields(FederatedSettings)]
     settings = {one: given[key] for one in names if (key := one.replace("_", "-")) in given}
     content: dict[str, Any] = {"subject": subject, "settings": settings}
     content |= {name: given[name] for name in ("strategy", "rounds") if name in given}

@@ -118,9 +118,9 @@ class _Rates:
 
     fixed: as planned.  hyper: FedHyper's client-side rate, FedHyper-CL in the authors' code: the
     rate grows with the inner product of successive updates, and with that of an update and the
-    fleet's last one.  relative: the same with the cosine of successive gradients in place of inner
-    products, so that it does not depend on the scale of loss or parameters (after Baydin et al.
-    2018, "Online learning rate adaptation with hypergradient descent", the multiplicative rule).
+    fleet's last one.  relative: with the cosine of successive gradients in place of inner products,
+    so that it does not depend on the scale of loss or parameters (after Baydin et al. 2018, "Online
+    learning rate adaptation with hypergradient descent", the multiplicative rule).
     """
 
     def __init__(self, plan: LocalPlan, direction: Arrays) -> None:

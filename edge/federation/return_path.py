@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from ..bundles import FleetAdaptor, export_fleet_adaptor, record_fleet_bundle
+from ..bundles import (
+    FleetAdaptor,
+    export_fleet_adaptor,
+    export_fleet_forecaster,
+    record_fleet_bundle,
+)
 from ..core import EdgeError
 from ..storage import BundleVersion, write_bytes
 from .adaptor_task import AdaptorCourse
+from .arrays import Arrays
 from .devices import open_home_device
 from .engine import simulate_fleet
 from .fleet_training import TrainedFleet, TrainingOrder
@@ -50,27 +56,41 @@ class FleetBundle:
 def export_trained(
     folder: Path, home: Path, key: "Ed25519PrivateKey", version: BundleVersion, now_ns: int
 ) -> FleetBundle:
-    """Return a signed bundle with a training's adaptor and the geometry of a home.
+    """Return a signed bundle with a training's adaptor and the geometry of a home, or with its
+    forecaster alone.
 
-    The bundle holds no sums.  It is recorded first in every member's home that is named in the
-    training, so that a forget request there names the bundle, and in the training's manifest.
-    Raises EdgeError for a forecaster, and where the geometry may not leave the home.
+    The bundle holds no sums.  An adaptor's is recorded first in every member's home that is named
+    in the training, so that a forget request there names the bundle; either in the training's
+    manifest, for `leave`.  Raises EdgeError where the geometry may not leave the home.
     """
     from ..home import Home
 
     manifest, arrays = read_trained(folder)
     course = course_of(manifest, arrays)
-    if not isinstance(course, AdaptorCourse):
-        raise EdgeError(
-            "exporting the training: a bundle holds adaptors, and this is a forecaster",
-            "copy its weights: `[streams.NAME] weights` names a .safetensors file",
-        )
-    subject, order = manifest.order.subject, manifest.order
     model = {name: value for name, value in arrays.items() if "/" not in name}
+    if isinstance(course, AdaptorCourse):
+        body = _export_adaptor(manifest, course.transform(model), home, (key, version, now_ns))
+    else:
+        with Home(home, writable=False) as opened:
+            body = export_fleet_forecaster(opened, model, key, version, now_ns)
+    write_manifest(folder, msgspec.structs.replace(manifest, bundles=(*manifest.bundles, version)))
+    return FleetBundle(body, version)
+
+
+def _export_adaptor(
+    manifest: TrainedManifest,
+    arrays: Arrays,
+    home: Path,
+    signing: "tuple[Ed25519PrivateKey, BundleVersion, int]",
+) -> bytes:
+    """Return the bundle of an adaptor, recorded in the home and in those of the members."""
+    from ..home import Home
+
+    subject, order, (key, version, now_ns) = manifest.order.subject, manifest.order, signing
     made = FleetAdaptor(
         domain=subject.domain,
         blueprint=subject.blueprint,
-        arrays=course.transform(model),
+        arrays=arrays,
         own=sum(manifest.members.values()),
         seed=order.settings.seed,
     )
@@ -81,8 +101,7 @@ def export_trained(
         with Home(Path(path)) as opened:
             contents = {row.tobytes() for row in device.facts.features}
             record_fleet_bundle(opened, version, manifest.digest, contents)
-    write_manifest(folder, msgspec.structs.replace(manifest, bundles=(*manifest.bundles, version)))
-    return FleetBundle(body, version)
+    return body
 
 
 def leave_fleet(

@@ -7,13 +7,14 @@ from typing import Protocol
 
 import numpy as np
 
-from ..core import EdgeError
+from ..core import EdgeError, limits
 from .arrays import Arrays, are_finite
+from .bounds import RoundResults, bound_results
 from .local_training import FederatedTask, LocalPlan, LocalResult, work_locally
 from .strategies.strategy import FederatedStrategy
 
-Observe = Callable[[int, Arrays, Sequence[LocalResult]], None]
-"""Called after each round with its number, the fleet's model and the devices' results."""
+Observe = Callable[[int, Arrays, RoundResults], None]
+"""Called after each round with its number, the fleet's model and what the devices sent."""
 
 
 class Exchange(Protocol):
@@ -57,9 +58,10 @@ def run_rounds(
     """Train over the devices; return the fleet's model.
 
     A round's results are used in the order of the devices' names, so that neither their arrival nor
-    the engine changes a bit.  Results that are not finite are left out, and so is a next model that
-    is not.  Ends early if the strategy is done.  Raises EdgeError without devices, for a result
-    that does not fit the model or the other sums, and unless each chosen device answers once.
+    the engine changes a bit.  Results that no device can mean are left out, long updates shortened
+    (`bound_results`), and a next model that is not finite is not used.  Ends early if the strategy
+    is done.  Raises EdgeError without devices, for a result that does not fit the model or the
+    other sums, and unless each chosen device answers once.
     """
     if not exchange.devices:
         raise EdgeError("training over devices: there is no device", "name at least one")
@@ -75,12 +77,14 @@ def run_rounds(
                 require_fit(one, arrays)
             else:
                 require_sums(one, results[0])
-        usable = [one for one in results if one.examples > 0 and are_finite(one.arrays)]
-        if usable:
-            made = strategy.aggregate(arrays, usable)
+        used = RoundResults(results=tuple(results))
+        if plan.work == "train":
+            used = bound_results(arrays, results, strategy.bound)
+        if used.results:
+            made = strategy.aggregate(arrays, used.results)
             arrays = made if are_finite(made) else arrays
         if observe is not None:
-            observe(number, arrays, results)
+            observe(number, arrays, used)
         if strategy.done:
             break
     return arrays
@@ -109,8 +113,9 @@ def require_answers(results: Sequence[LocalResult], chosen: Sequence[str]) -> No
 
 
 def require_sums(result: LocalResult, first: LocalResult) -> None:
-    """Raise EdgeError for sums with other names or shapes than another device's, or that are not
-    whole numbers of at least 0 that fit int64."""
+    """Raise EdgeError for sums with other names or shapes than another device's, or that no facts
+    sum up to: whole numbers of at least 0, at most 255 a fact and column, its square for products,
+    so that no sum of devices overflows."""
     expected = {name: value.shape for name, value in first.arrays.items()}
     found = {name: value.shape for name, value in result.arrays.items()}
     whole = all(
@@ -122,6 +127,20 @@ def require_sums(result: LocalResult, first: LocalResult) -> None:
             f"training over devices: the sums of {result.device} do not fit those of "
             f"{first.device}: expected whole numbers of shapes {expected}, found {found}",
             "let all devices run the same release with the same settings",
+        )
+    counts = result.arrays["counts"].astype(np.int64)
+    facts = int(min(counts.sum(), limits.CONTRIBUTED_SAMPLES_MAX + 1))
+    most = {
+        "counts": limits.CONTRIBUTED_SAMPLES_MAX,
+        "features": 255 * counts[:, None],
+        "gram": 255 * 255 * facts,
+    }
+    if facts > limits.CONTRIBUTED_SAMPLES_MAX or any(
+        (value > most[name]).any() for name, value in result.arrays.items()
+    ):
+        raise EdgeError(
+            f"training over devices: no {facts} facts sum up to the sums of {result.device}",
+            "leave the device out",
         )
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Final, get_args
 
@@ -14,6 +13,7 @@ from ..home import Home
 from ..signing import public_key
 from ..storage import (
     AggregateFile,
+    ChildPage,
     ChildRow,
     ChildState,
     OutlierRow,
@@ -29,14 +29,16 @@ SHOWN_REFUSALS: Final = 50
 
 STATES: Final[tuple[ChildState, ...]] = get_args(ChildState)
 
-SHOWN_CHILDREN: Final = 100_000
-"""Children in a view, at most: more than the largest fleet that was simulated."""
+ALL: Final = ChildPage()
+"""Every child, up to more than the largest fleet that was simulated."""
 
 
 class AggregateView(msgspec.Struct, frozen=True, kw_only=True):
     """What an aggregator holds, without any sums.  states: how many children are in each.
     waiting: children with a message that waits for their rate, and since when.  waiting_count,
-    far_count: how many children wait, and are far from the others: the lists may be cut."""
+    far_count: how many children wait, and are far from the others: the lists may be cut.  listed:
+    how many children match what was asked for; offset: so many of them before the first shown;
+    limit: most that are shown."""
 
     name: str
     fleet: str
@@ -52,6 +54,9 @@ class AggregateView(msgspec.Struct, frozen=True, kw_only=True):
     outliers: tuple[OutlierRow, ...]
     waiting_count: int
     far_count: int
+    listed: int
+    offset: int
+    limit: int
 
 
 def aggregate_path(home: Path) -> Path:
@@ -59,20 +64,17 @@ def aggregate_path(home: Path) -> Path:
     return home / FILE
 
 
-def describe_aggregate(
-    home: Path, state: str = "", limit: int = SHOWN_CHILDREN
-) -> AggregateView | None:
+def describe_aggregate(home: Path, page: ChildPage = ALL) -> AggregateView | None:
     """Return what a home's aggregator holds; None if it has none.
 
-    state: of the children that are listed, empty for all.  limit: of children, of those that wait,
-    and of outliers.  Cost: one pass over the rows of the children, none over their sums.
+    page: the children that are listed; its limit is that of those that wait and of outliers, too.
+    Cost: one pass over the rows of the children, none over their sums.
     """
     path, settings = aggregate_path(home), read_settings(home).aggregate
     if settings is None or not has_aggregate(path):
         return None
     with AggregateFile(path, writable=False) as file:
-        listed = (one for one in file.children() if state in ("", one.state))
-        children = tuple(islice(listed, limit))
+        children, listed = file.list_children(page)
         waiting, outliers = file.waiting(), file.outliers()
         body = file.meta("published")
         last = msgspec.json.decode(body, type=LastSum) if body else LastSum()
@@ -85,12 +87,15 @@ def describe_aggregate(
             devices=file.count("summed")[1],
             concepts=file.concept_count(),
             states={one: count for one in STATES if (count := file.count(one)[0])},
-            children=children,
-            waiting=tuple(waiting[:limit]),
+            children=tuple(children),
+            waiting=tuple(waiting[: page.limit]),
             refusals=tuple(file.refusals(SHOWN_REFUSALS)),
-            outliers=tuple(outliers[:limit]),
+            outliers=tuple(outliers[: page.limit]),
             waiting_count=len(waiting),
             far_count=len({one.device for one in outliers}),
+            listed=listed,
+            offset=page.offset,
+            limit=page.limit,
         )
 
 

@@ -17,6 +17,7 @@ import hdc
 
 from ..config import AggregateSettings
 from ..core import (
+    MEMBERS,
     Contribution,
     EdgeError,
     FleetSums,
@@ -29,9 +30,12 @@ from ..core import (
     find_outliers,
     join_thresholds,
     limits,
+    members_of,
+    pack_members,
     review_contribution,
     take_thresholds,
     threshold_offers,
+    twice_reason,
 )
 from ..storage import (
     AggregateFile,
@@ -130,7 +134,11 @@ class Aggregator:
 
     def release(self, now_ns: int) -> list[AggregateOutcome]:
         """Take in the messages that waited for their device's rate, as far as it allows."""
-        due = [one for one, _ in self.file.waiting() if self._tokens(one, now_ns) >= 1]
+        due = [
+            one
+            for one, _ in self.file.waiting()
+            if self._tokens(one, now_ns) >= 1 and not self.file.clash(one)
+        ]
         if not due:
             return []
         # One after the other: together they would take memory for every child.
@@ -155,7 +163,11 @@ class Aggregator:
             return AggregateOutcome(device, "waiting", "it sends more often than it may")
         if given.revision >= waits:
             self.file.stop_waiting(device)
-        return self._review(given, packed, tokens - 1, now_ns)
+        outcome = self._review(given, packed, tokens - 1, now_ns)
+        if self.file.clash(device):
+            # Kept, and tried again once the other child's sums have changed.
+            self.file.wait(device, now_ns, raw)
+        return outcome
 
     def _waiting_revision(self, device: str) -> int:
         raw = self.file.waiting_payload(device)
@@ -182,11 +194,13 @@ class Aggregator:
         held = {} if child is None else {device: self._held(child)}
         place = self.place
         review = review_contribution(given, held, place.geometry, place.card, place.columns)
-        stored, reason = review.stored, review.rejection
+        stored, reason, clash = review.stored, review.rejection, ""
         if stored is None and not reason:
             return AggregateOutcome(device, "unchanged", review.detail)
         if stored is not None and not reason:
             reason = self._over_quota(stored, child)
+            clash, twice = ("", "") if reason else self._counted_twice(stored)
+            reason = reason or twice
             stored = stored.without_sums if reason else stored
         if stored is not None:
             state = "refused" if reason else "summed" if stored.samples else "withdrawn"
@@ -201,6 +215,8 @@ class Aggregator:
                 tokens_at_ns=now_ns,
             )
             self._replace(row, stored, packed)
+            if clash:
+                self.file.put_clash(device, clash)
         if reason:
             return self._refuse(device, reason, now_ns)
         return AggregateOutcome(device, "summed" if given.samples else "withdrawn")
@@ -231,6 +247,9 @@ class Aggregator:
         concepts, settings = len(given.arrays["counts"]) if given.samples else 0, self._settings
         if given.devices > settings.devices_max:
             return f"a sum of {given.devices} devices, at most {settings.devices_max}"
+        if settings.devices_max == 1 and MEMBERS in given.arrays:
+            # It could name another child as its only member, and keep that one out.
+            return "a sum that names its devices, where each child is one device"
         most = settings.facts_per_concept
         found = int(given.arrays["counts"].max()) if given.samples else 0
         if found > most * given.devices:
@@ -246,6 +265,12 @@ class Aggregator:
             most = limits.CONTRIBUTED_CONCEPTS_MAX
             return f"{found} concepts in the sum, at most {most}; one with more is refused above"
         return ""
+
+    def _counted_twice(self, given: Contribution) -> tuple[str, str]:
+        """Return the other child whose sums hold the same devices, and the reason; empty if none
+        does.  The sum holds each device once, whatever the order."""
+        other, shared = self.file.sharing(given.device, members_of(given).tolist())
+        return (other, twice_reason(shared, other)) if other else ("", "")
 
     def _concepts_with(self, given: Contribution) -> int:
         """Return how many concepts the sum has once a contribution replaces its device's."""
@@ -268,10 +293,12 @@ class Aggregator:
         self._subtract(row.device)
         if given is not None and given.samples:
             self.file.replace_sums(row.device, packed, threshold_offers(given.arrays))
+            self.file.replace_members(row.device, members_of(given).tolist())
             self._sums.change(given.arrays, 1)
             self._votes.change(given.arrays, 1)
         else:
             self.file.replace_sums(row.device, None, ())
+            self.file.replace_members(row.device, ())
         self.file.put_child(row)
         # Also where it is refused: from then on nothing older of the device is held here.
         self.file.apply(AppliedRow(row.device, self._settings.name, row.revision, row.at_ns))
@@ -377,7 +404,8 @@ class Aggregator:
         )
         if counts:
             chosen = self._chosen()
-            arrays = {**self._sums.arrays(), **join_thresholds(chosen, counts)}
+            members, thresholds = pack_members(self.file.members()), join_thresholds(chosen, counts)
+            arrays = {**self._sums.arrays(), **thresholds, **members}
             made = replace(made, arrays=arrays)
         return replace(made, revision=self._number(made, now_ns))
 
@@ -395,7 +423,7 @@ class Aggregator:
 
     def _number(self, made: Contribution, now_ns: int) -> int:
         last = self.last()
-        content = f"{made.content} {made.devices}" if made.samples else ""
+        content = made.content if made.samples else ""
         same = bool(last.revision) and last.content == content
         revision = last.revision if same else max(last.revision + 1, now_ns // 10**9)
         with self.file.change("numbering the sum"):
@@ -451,6 +479,7 @@ class Aggregator:
                 if child.state in ("summed", "withdrawn"):
                     row = msgspec.structs.replace(child, state="refused", samples=0, devices=0)
                     self.file.replace_sums(child.device, None, ())
+                    self.file.replace_members(child.device, ())
                     self.file.put_child(row)
             self.file.put_meta(SAVED, b"")
 

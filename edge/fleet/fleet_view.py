@@ -5,10 +5,10 @@ from typing import Final
 import msgspec
 
 from ..home import Home
-from ..storage import FleetRefusal
+from ..storage import ChildPage, FleetRefusal
 from .aggregate_home import AggregateView, describe_aggregate
 
-CHILDREN_SHOWN: Final = 200
+CHILDREN_SHOWN: Final = 100
 """Children of an aggregator in one view.  Chosen by hand."""
 
 
@@ -56,10 +56,12 @@ class FleetView(msgspec.Struct, frozen=True, kw_only=True):
     aggregate: AggregateView | None
 
 
-def describe_fleet(home: Home, state: str = "") -> FleetView:
-    """Return what a home knows of its fleet.  state: of the aggregator's children that are listed,
-    empty for all.  Cost: reads no sums, but the names of adopted contributions."""
-    aggregate = describe_aggregate(home.folder, state, CHILDREN_SHOWN)
+def describe_fleet(home: Home, state: str = "", find: str = "", offset: int = 0) -> FleetView:
+    """Return what a home knows of its fleet.  state, find: of the aggregator's children that are
+    listed, and a part of their names; empty for all.  offset: so many of them before.  Cost: reads
+    no sums, but the names of adopted contributions."""
+    page = ChildPage(state=state, find=find, offset=offset, limit=CHILDREN_SHOWN)
+    aggregate = describe_aggregate(home.folder, page)
     return FleetView(member=_membership(home), aggregate=aggregate)
 
 

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Final
 
 from ..config import FleetSettings
-from ..core import Contribution, EdgeError, Rejected, review_contribution, unnamed_side
+from ..core import (
+    Contribution,
+    EdgeError,
+    Rejected,
+    member_number,
+    members_of,
+    review_contribution,
+    unnamed_side,
+)
 from ..home import CommandContext, Home
 from ..logs import log
 from ..mqtt import InboundMessage, TopicAddress, Topics
@@ -223,7 +231,8 @@ class FleetMember:
         home = slot.home if slot is not None else None
         if home is None or not found.samples:
             return False
-        return found.device in home.store.publications.summed_by()
+        own = member_number(self._device, found.geometry)
+        return found.device in home.store.publications.summed_by() or own in members_of(found)
 
     def _note_review(self, found: Contribution) -> None:
         """Record whether a contribution is about to be refused, for people to see."""

@@ -47,11 +47,8 @@ from ..core import (
 from ..mqtt import BundleTrialReport
 from ..storage import (
     HistoryFile,
-    LazyArrays,
     SeriesStateFile,
     Store,
-    read_weights,
-    shipped_weights,
 )
 from ..worker import Worker
 from .background_fit import BackgroundFitter
@@ -64,6 +61,7 @@ from .raw_inputs import RawInputs
 from .receipt_completer import ReceiptCompleter
 from .series_replay import SeriesReplay
 from .series_trail import SeriesTrail
+from .serving_network import choose_network
 
 HISTORY: Final = "history.db"
 """The record of what happened, in the home's folder."""
@@ -383,9 +381,11 @@ class Home:
     def reopen(self) -> None:
         """Derive everything from the file again; growth in progress is lost, series continue."""
         self._stop_growing()
-        series, issued = self.runtime.series, self.runtime.issued
+        series, issued, network = self.runtime.series, self.runtime.issued, self._network
         self.runtime = self._open_runtime()
-        self.runtime.series = series
+        # With another network series start again, since their states belong to the one before.
+        if self._network == network:
+            self.runtime.series = series
         waiting = {one.request_id for one in self.runtime.pending_forgets()}
         self.runtime.issued = {key: one for key, one in issued.items() if key not in waiting}
         self.gallery = Gallery(self.store, self.model.card.kind)
@@ -491,9 +491,7 @@ class Home:
 
     def _open_runtime(self) -> Runtime:
         config = replace(self.settings.config(), alarm_outputs=self._outputs)
-        own = self.settings.forecast.weights
-        # The shipped ones are read with the first series: most homes have none.
-        weights = read_weights(self.folder / own) if own else LazyArrays(shipped_weights)
+        weights, self._network = choose_network(self.folder, self.settings, self.store)
         return Runtime(config, self.model, self.store, weights, deferring=self._deferring)
 
     def _apply(self, effects: tuple[Effect, ...], *, observed: bool) -> Iterator[Message]:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     )
     from .simulated_worker import Grower, SimulatedWorker
     from .simulation import SimulationReport, simulate, write_link_report, write_report
-    from .sweep import Backend, require_backend, run_parallel
+    from .sweep import Backend, require_backend, run_parallel, write_file
     from .world import World, build_world
 else:
     __getattr__ = lazy_names(
@@ -86,7 +86,7 @@ else:
             ),
             "simulated_worker": ("Grower", "SimulatedWorker"),
             "simulation": ("SimulationReport", "simulate", "write_link_report", "write_report"),
-            "sweep": ("Backend", "require_backend", "run_parallel"),
+            "sweep": ("Backend", "require_backend", "run_parallel", "write_file"),
             "world": ("World", "build_world"),
         },
     )
@@ -147,6 +147,7 @@ __all__ = [
     "steps_to_convergence",
     "tabulate_routing",
     "time_stage",
+    "write_file",
     "write_link_report",
     "write_report",
 ]

@@ -2,9 +2,13 @@
 
 import hashlib
 import os
+import signal
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -179,7 +183,35 @@ def run_parallel(
     from joblib import Parallel, delayed
 
     calls = [delayed(_placed)(work, place, task) for place, task in enumerate(tasks)]
-    yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
+    results: Any = iter(())
+    try:
+        with _interrupts_blocked():
+            results = Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
+        for one in results:  # noqa: UP028 - closing it below must warn nobody
+            yield one
+    finally:
+        with warnings.catch_warnings():
+            # Tasks that were cancelled: whoever stops here has asked for that.
+            warnings.simplefilter("ignore", UserWarning)
+            del results
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Start processes that never see SIGINT.
+
+    A terminal sends it to the whole group, and a worker would print a traceback of its own; this
+    process ends them.  A mask is inherited from the first instruction on, by replacements too,
+    since the threads that start those inherit it as well.  One that arrives meanwhile is raised at
+    the end.
+    """
+    # joblib starts this tracker as well, whose start unblocks SIGINT whatever the mask was.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _placed(work: Any, place: int, task: tuple[Any, ...]) -> tuple[int, Any]:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .aggregate_file import (
         AggregateFile,
         AppliedRow,
+        ChildPage,
         ChildRow,
         ChildState,
         OutlierRow,
@@ -35,7 +36,14 @@ if TYPE_CHECKING:
     )
     from .file_copies import own_copies
     from .history_file import LABEL_KEPT, HistoryEvent, HistoryFile, events_as_data
-    from .network_weights import Weights, read_weights, shipped_weights, write_weights
+    from .network_weights import (
+        Weights,
+        find_invalid_network,
+        is_liquid,
+        read_weights,
+        shipped_weights,
+        write_weights,
+    )
     from .publications import (
         EXPORTS_MAX,
         AboveRow,
@@ -59,6 +67,7 @@ else:
             "aggregate_file": (
                 "AggregateFile",
                 "AppliedRow",
+                "ChildPage",
                 "ChildRow",
                 "ChildState",
                 "OutlierRow",
@@ -92,7 +101,14 @@ else:
             ),
             "file_copies": ("own_copies",),
             "history_file": ("HistoryEvent", "HistoryFile", "LABEL_KEPT", "events_as_data"),
-            "network_weights": ("Weights", "read_weights", "shipped_weights", "write_weights"),
+            "network_weights": (
+                "Weights",
+                "find_invalid_network",
+                "is_liquid",
+                "read_weights",
+                "shipped_weights",
+                "write_weights",
+            ),
             "publications": (
                 "AboveRow",
                 "AppliedAbove",
@@ -131,6 +147,7 @@ __all__ = [
     "BundleTrial",
     "BundleVersion",
     "CandidateEntry",
+    "ChildPage",
     "ChildRow",
     "ChildState",
     "DigestKey",
@@ -155,9 +172,11 @@ __all__ = [
     "WriterLock",
     "copy_updated",
     "events_as_data",
+    "find_invalid_network",
     "guard_errors",
     "has_aggregate",
     "hash_id",
+    "is_liquid",
     "leave_request",
     "open_database",
     "own_copies",

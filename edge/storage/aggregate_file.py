@@ -15,7 +15,7 @@ import msgspec
 from ..core import ThresholdOffer
 from .database import WriterLock, connect, guard_errors, open_database, transaction
 from .durable_files import PRIVATE
-from .schema import run_steps
+from .schema import MigratedLayout
 from .tables import put_meta
 
 REFUSALS_MAX: Final = 1_000
@@ -79,7 +79,27 @@ MIGRATIONS: Final = [
         at_ns INTEGER NOT NULL
     );
     """,
+    """
+    CREATE TABLE members (member INTEGER PRIMARY KEY, device TEXT NOT NULL);
+    CREATE INDEX members_by_device ON members (device);
+    CREATE TABLE clashes (device TEXT PRIMARY KEY, other TEXT NOT NULL);
+    DELETE FROM sums;
+    DELETE FROM offers;
+    DELETE FROM meta WHERE name = 'saved';
+    UPDATE children SET state = 'refused', samples = 0, devices = 0 WHERE state = 'summed';
+    """,
 ]
+"""The second step knows whose facts a sum holds; earlier files do not, so their children count
+again when their messages, which the broker retains, arrive at the next start."""
+
+MATCHING: Final = """
+    SELECT COUNT(*) FROM children
+    WHERE ? IN ('', state) AND (? = '' OR instr(lower(device), lower(?)) > 0)
+"""
+"""Counts the children of a state, and with a part of the name, given twice; empty for all."""
+
+LISTED: Final = MATCHING.replace("COUNT(*)", "*") + " ORDER BY device LIMIT ? OFFSET ?"
+"""Lists them."""
 
 ChildState = Literal["summed", "withdrawn", "refused", "dropped"]
 """Of a child: its sums count; it has sent an empty contribution; its newest revision cannot be
@@ -89,21 +109,8 @@ RequestVerb = Literal["drop", "admit", "reset", "check"]
 T = TypeVar("T")
 
 
-class AggregateLayout:
-    """The layout of the file, for `open_database`."""
-
-    APPLICATION_ID = 0x41554147
-    """'AUAG' in the SQLite header."""
-
-    @staticmethod
-    def version() -> int:
-        """Return the newest version."""
-        return len(MIGRATIONS)
-
-    @staticmethod
-    def migrate(db: sqlite3.Connection, found: int) -> None:
-        """Bring a file from version `found` to the newest."""
-        run_steps(db, MIGRATIONS, found, AggregateLayout.APPLICATION_ID)
+LAYOUT: Final = MigratedLayout(0x41554147, MIGRATIONS)
+"""Of the file; the application id is 'AUAG'."""
 
 
 class ChildRow(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -120,6 +127,16 @@ class ChildRow(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     own: int = 0
     tokens: float = 0.0
     tokens_at_ns: int = 0
+
+
+class ChildPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Which children are listed.  state: theirs, empty for all.  find: part of their names, in any
+    case of ASCII letters.  limit: most of them; offset: so many before."""
+
+    state: str = ""
+    find: str = ""
+    limit: int = 100_000
+    offset: int = 0
 
 
 class RefusalRow(msgspec.Struct, frozen=True, array_like=True):
@@ -168,7 +185,7 @@ class AggregateFile:
         self.path, self.writable = path, writable
         self._lock = WriterLock(path) if writable else None
         try:
-            self._db = open_database(path, writable=writable, layout=AggregateLayout())
+            self._db = open_database(path, writable=writable, layout=LAYOUT)
             if writable:
                 _make_private(path)
         except BaseException:
@@ -224,6 +241,12 @@ class AggregateFile:
         """Yield the children by name."""
         for row in self._db.execute("SELECT * FROM children ORDER BY device"):
             yield _as(ChildRow, row)
+
+    def list_children(self, page: "ChildPage") -> tuple[list[ChildRow], int]:
+        """Return a page of the children by name, and how many there are on all pages."""
+        values = (page.state, page.find, page.find)
+        rows = self._rows(LISTED, (*values, page.limit, page.offset))
+        return [_as(ChildRow, row) for row in rows], int(self._rows(MATCHING, values)[0][0])
 
     def count(self, state: ChildState) -> tuple[int, int]:
         """Return how many children are in a state, and of how many devices."""
@@ -291,6 +314,41 @@ class AggregateFile:
         rows = self._rows("SELECT COUNT(*) FROM (SELECT DISTINCT domain, label FROM offers)")
         domains = self._rows("SELECT COUNT(*) FROM (SELECT DISTINCT domain FROM offers)")
         return int(rows[0][0]) - int(domains[0][0])
+
+    # --- whose facts a child's sums hold --------------------------------------------------------
+
+    def replace_members(self, device: str, members: Iterable[int]) -> None:
+        """Write the numbers of the devices in a child's sums, in a transaction; what clashed with
+        the numbers that it had before may be tried again."""
+        self._db.execute("DELETE FROM members WHERE device = ?", (device,))
+        self._db.executemany(
+            "INSERT INTO members VALUES (?, ?)", ((member, device) for member in members)
+        )
+        self._db.execute("DELETE FROM clashes WHERE device = ? OR other = ?", (device, device))
+
+    def members(self) -> list[int]:
+        """Return the numbers of all devices in the sum, sorted."""
+        return [row[0] for row in self._rows("SELECT member FROM members ORDER BY member")]
+
+    def sharing(self, device: str, members: Iterable[int]) -> tuple[str, int]:
+        """Return which other child's sums hold most of these devices too, and how many; an empty
+        name if none does."""
+        query = (
+            "SELECT device, COUNT(*) FROM members JOIN json_each(?) ON member = value"
+            " WHERE device != ? GROUP BY device ORDER BY 2 DESC, 1 LIMIT 1"
+        )
+        rows = self._rows(query, (msgspec.json.encode(list(members)).decode(), device))
+        return (str(rows[0][0]), int(rows[0][1])) if rows else ("", 0)
+
+    def put_clash(self, device: str, other: str) -> None:
+        """Note that a child waits because another one's sums hold the same devices, in a
+        transaction."""
+        self._db.execute("INSERT OR REPLACE INTO clashes VALUES (?, ?)", (device, other))
+
+    def clash(self, device: str) -> str:
+        """Return the child whose sums a child's waiting message clashes with; empty if none."""
+        rows = self._rows("SELECT other FROM clashes WHERE device = ?", (device,))
+        return str(rows[0][0]) if rows else ""
 
     # --- what waits, was refused, or is asked for -----------------------------------------------
 
@@ -420,7 +478,7 @@ def has_aggregate(path: Path) -> bool:
 
 def leave_request(path: Path, verb: RequestVerb, device: str, at_ns: int) -> int:
     """Ask whoever writes an aggregator's file to do something; return the request's number."""
-    db = open_database(path, writable=True, layout=AggregateLayout())
+    db = open_database(path, writable=True, layout=LAYOUT)
     try:
         with transaction(db, path, "asking the aggregator"):
             added = db.execute(

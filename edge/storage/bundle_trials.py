@@ -26,6 +26,11 @@ BEFORE: Final = "trial_before"
 """Key in `meta` of the replaced geometry: empty if there was none, absent if the geometry was
 fitted again during the trial; the newer one then stays."""
 
+NETWORK: Final = "bundle_network"
+NETWORK_BEFORE: Final = "bundle_network_before"
+"""Keys in `meta` of the forecasting network that a bundle brought, and, during a trial, of the one
+that it replaced: empty if there was none."""
+
 COUNTERS: Final = "bundle_counters"
 INSTALLED: Final = "bundle_installed"
 """Key in `meta` of the version of the bundle that was kept last."""
@@ -50,6 +55,14 @@ class BundleTrial(msgspec.Struct, frozen=True, kw_only=True):
     def version(self) -> str:
         """Publisher and counter, which name one bundle."""
         return f"{self.publisher} {self.counter}"
+
+
+class BundleNetwork(msgspec.Struct, frozen=True, array_like=True):
+    """A forecasting network that a bundle brought.  body: its arrays, as by `pack_arrays`."""
+
+    publisher: str
+    counter: int
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +95,23 @@ class BundleTrials:
         """Return the version of the bundle that was kept last, '' for none."""
         return (self._meta(INSTALLED) or b"").decode()
 
+    def network(self) -> BundleNetwork | None:
+        """Return the forecasting network that a bundle brought, if any."""
+        return _network(self._meta(NETWORK))
+
+    def begin_network(self, trial: BundleTrial, arrays: dict[str, Any], maker: str) -> None:
+        """Import a bundle with a forecasting network, and keep the one before.  maker: the device
+        that exported it."""
+        counters = self._counters() | {trial.publisher: trial.counter}
+        made = BundleNetwork(trial.publisher, trial.counter, pack_arrays(arrays))
+        before = self._meta(NETWORK) or b""
+        with self._change("beginning a trial") as db:
+            tables.put_meta(db, NETWORK_BEFORE, before)
+            tables.put_meta(db, NETWORK, msgspec.msgpack.encode(made))
+            _note_import(db, trial, maker)
+            tables.put_meta(db, COUNTERS, msgspec.json.encode(counters))
+            tables.put_meta(db, TRIAL, msgspec.json.encode(trial))
+
     def begin(
         self,
         trial: BundleTrial,
@@ -104,11 +134,7 @@ class BundleTrials:
                     (contribution.device,),
                 )
                 tables.store_contribution(db, contribution)
-            number = db.execute(
-                "INSERT INTO imported_bundles (name, publisher, counter, device, revision)"
-                " VALUES (?, ?, ?, ?, ?)",
-                (trial.bundle, trial.publisher, trial.counter, maker, trial.revision),
-            ).lastrowid
+            number = _note_import(db, trial, maker)
             for record in records:
                 tables.insert_adaptor(db, record)
                 db.execute(
@@ -138,6 +164,9 @@ class BundleTrials:
                 tables.put_meta(db, "geometry_sha256", hashlib.sha256(before).digest())
             elif before is not None:
                 db.execute("DELETE FROM meta WHERE name IN ('geometry', 'geometry_sha256')")
+            network = self._meta(NETWORK_BEFORE)
+            if network is not None:
+                _put_or_delete(db, NETWORK, network or None)
             for domain, version in trial.versions if trial else ():
                 tables.delete_adaptor(db, domain, version)
             given = db.execute(
@@ -161,8 +190,8 @@ class BundleTrials:
         return [ImportedBundle(*row) for row in rows]
 
     def remove(self, one: ImportedBundle) -> None:
-        """Remove the adaptors and the sums of a bundle that is not on trial.  The geometry stays:
-        all facts here are compared under it."""
+        """Remove the adaptors, the sums and the network of a bundle that is not on trial.  The
+        geometry stays: all facts here are compared under it."""
         where = (one.publisher, one.counter)
         rows = self._rows(
             "SELECT number, device, revision FROM imported_bundles"
@@ -177,6 +206,10 @@ class BundleTrials:
                     (device, revision),
                 )
                 db.execute("DELETE FROM imported_bundles WHERE number = ?", (number,))
+            for name, left in ((NETWORK, None), (NETWORK_BEFORE, b"")):
+                held = _network(self._meta(name))
+                if held is not None and (held.publisher, held.counter) == where:
+                    _put_or_delete(db, name, left)
             tables.delete_orphaned_ids(db)
             tables.put_meta(db, "unscrubbed", b"1")
 
@@ -191,4 +224,24 @@ class BundleTrials:
 
 def _end(db: sqlite3.Connection) -> None:
     db.execute("DELETE FROM replaced_contributions")
-    db.execute("DELETE FROM meta WHERE name IN (?, ?)", (TRIAL, BEFORE))
+    db.execute("DELETE FROM meta WHERE name IN (?, ?, ?)", (TRIAL, BEFORE, NETWORK_BEFORE))
+
+
+def _note_import(db: sqlite3.Connection, trial: BundleTrial, maker: str) -> int | None:
+    """Note an imported bundle; return its number."""
+    return db.execute(
+        "INSERT INTO imported_bundles (name, publisher, counter, device, revision)"
+        " VALUES (?, ?, ?, ?, ?)",
+        (trial.bundle, trial.publisher, trial.counter, maker, trial.revision),
+    ).lastrowid
+
+
+def _put_or_delete(db: sqlite3.Connection, name: str, value: bytes | None) -> None:
+    if value is None:
+        db.execute("DELETE FROM meta WHERE name = ?", (name,))
+    else:
+        tables.put_meta(db, name, value)
+
+
+def _network(body: bytes | None) -> BundleNetwork | None:
+    return msgspec.msgpack.decode(body, type=BundleNetwork) if body else None

@@ -20,7 +20,7 @@ import msgspec
 from ..core import StateCorruptError, StateError, StateVersionError
 from .database import open_database, transaction
 from .durable_files import remove_file
-from .schema import run_steps
+from .schema import MigratedLayout
 
 EVENTS_MAX: Final = 20_000
 """Events kept: at a hundred a day more than half a year, in about five megabytes."""
@@ -64,21 +64,8 @@ MIGRATIONS: Final = [
 ]
 
 
-class Layout:
-    """The layout of the file, for `open_database`."""
-
-    APPLICATION_ID = 0x41554849
-    """'AUHI' in the SQLite header."""
-
-    @staticmethod
-    def version() -> int:
-        """Return the newest version."""
-        return len(MIGRATIONS)
-
-    @staticmethod
-    def migrate(db: sqlite3.Connection, found: int) -> None:
-        """Bring a file from version `found` to the newest."""
-        run_steps(db, MIGRATIONS, found, Layout.APPLICATION_ID)
+LAYOUT: Final = MigratedLayout(0x41554849, MIGRATIONS)
+"""Of the file; the application id is 'AUHI'."""
 
 
 class HistoryEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -271,7 +258,7 @@ class HistoryFile:
         return self._db
 
     def _connect(self) -> sqlite3.Connection:
-        db = open_database(self.path, writable=self._writable, layout=Layout)
+        db = open_database(self.path, writable=self._writable, layout=LAYOUT)
         try:
             if self._writable:
                 self.path.chmod(0o600)

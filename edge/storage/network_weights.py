@@ -1,12 +1,13 @@
 """Weights of trained forecasting networks: shipped with the package, or from a user's file."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import StateError
+from ..core import EdgeError, StateError
 from .durable_files import write_files
 from .serialization import pack_arrays, unpack_arrays
 
@@ -26,6 +27,34 @@ def shipped_weights(kind: str = "cfc") -> Weights:
     return unpack_arrays(path.read_bytes())
 
 
+def is_liquid(arrays: Mapping[str, Any]) -> bool:
+    """Return whether a network's core is liquid (CfC); otherwise it is a GRU."""
+    return "ff1.weight" in arrays
+
+
+def find_invalid_network(arrays: Weights) -> str:
+    """Return why arrays are not those of a network that serves, finite floats that take the inputs
+    of `History` and read out every horizon; empty if they are."""
+    from ..core.forecasting import CELLS, INPUTS, SEASON_STEPS
+
+    if sum(one.nbytes for one in arrays.values()) > BYTES_MAX:
+        return f"more than {BYTES_MAX >> 20} MiB"
+    if not arrays or not all(a.dtype.kind == "f" and np.isfinite(a).all() for a in arrays.values()):
+        return "arrays that are not finite floats"
+    try:
+        cell = CELLS["cfc" if is_liquid(arrays) else "gru"](arrays, 1)
+        wanted = len(SEASON_STEPS), cell.state.shape[1]
+        found = [arrays[n].shape for n in ("readout.weight", "readout.bias") if n in arrays]
+        if found != [wanted, wanted[:1]]:
+            return f"readouts of shape {found}, not {wanted}"
+        cell.step(np.zeros((1, len(INPUTS)), np.float32))
+    except EdgeError as error:
+        return error.message
+    except (KeyError, ValueError, IndexError) as error:
+        return f"a network without the {len(INPUTS)} expected inputs ({error})"
+    return ""
+
+
 def read_weights(path: Path) -> Weights:
     """Return the float arrays of a user's weights file; raises StateError for any other file."""
     try:
@@ -37,26 +66,10 @@ def read_weights(path: Path) -> Weights:
         raise _unread(path, str(error).split("\n")[0]) from error
     if size > BYTES_MAX:
         raise _unread(path, f"{size:,} bytes")
-    if not arrays or not all(a.dtype.kind == "f" and np.isfinite(a).all() for a in arrays.values()):
-        raise _unread(path, "arrays that are not finite floats")
-    _require_forecaster(path, arrays)
+    wrong = find_invalid_network(arrays)
+    if wrong:
+        raise _unread(path, wrong)
     return arrays
-
-
-def _require_forecaster(path: Path, arrays: Weights) -> None:
-    """Raise StateError unless the network takes the inputs of `History` and reads out every
-    horizon."""
-    from ..core.forecasting import CELLS, INPUTS, SEASON_STEPS
-
-    cell = CELLS["cfc" if "ff1.weight" in arrays else "gru"](arrays, 1)
-    wanted = len(SEASON_STEPS), cell.state.shape[1]
-    found = [arrays[n].shape for n in ("readout.weight", "readout.bias") if n in arrays]
-    if found != [wanted, wanted[:1]]:
-        raise _unread(path, f"readouts of shape {found}, not {wanted}")
-    try:
-        cell.step(np.zeros((1, len(INPUTS)), np.float32))
-    except ValueError as error:
-        raise _unread(path, f"a network without the {len(INPUTS)} expected inputs") from error
 
 
 def _unread(path: Path, found: str) -> StateError:

@@ -316,6 +316,22 @@ def add_functions(db: sqlite3.Connection) -> None:
     db.create_aggregate("digest_of", len(_FIELDS), _DigestOf)  # type: ignore[arg-type]
 
 
+class MigratedLayout:
+    """The layout of a file of its own, for `open_database`: its application id in the SQLite
+    header, and the steps of SQL from an empty file to the newest version."""
+
+    def __init__(self, application_id: int, migrations: Sequence[str]) -> None:
+        self.APPLICATION_ID, self._migrations = application_id, migrations
+
+    def version(self) -> int:
+        """Return the newest version."""
+        return len(self._migrations)
+
+    def migrate(self, db: sqlite3.Connection, found: int) -> None:
+        """Bring a file from version `found` to the newest."""
+        run_steps(db, self._migrations, found, self.APPLICATION_ID)
+
+
 def run_steps(
     db: sqlite3.Connection, migrations: Sequence[str], found: int, application_id: int
 ) -> None:

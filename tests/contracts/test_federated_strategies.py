@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from edge.federation import FEDERATED_STRATEGIES, FederatedSettings, InProcessExchange, run_rounds
-from edge.federation.local_training import LocalResult, work_locally
+from edge.federation.bounds import RoundResults
+from edge.federation.local_training import work_locally
 from tests.federations import START, TASKS
 
 every = pytest.mark.parametrize("name", FEDERATED_STRATEGIES)
@@ -92,9 +92,9 @@ def test_part_of_the_devices_may_take_part(name: str):
     """With a third of the devices in each round, all of them are chosen sooner or later."""
     chosen: set[str] = set()
 
-    def note(number: int, arrays: object, results: Sequence[LocalResult]) -> None:
-        assert len(results) == 1
-        chosen.update(one.device for one in results)
+    def note(number: int, arrays: object, used: RoundResults) -> None:
+        assert len(used.results) == 1
+        chosen.update(one.device for one in used.results)
 
     strategy = FEDERATED_STRATEGIES[name](FederatedSettings(share=0.3))
     run_rounds(strategy, START, InProcessExchange(TASKS), 20, note)

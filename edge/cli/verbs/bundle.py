@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...core import ConfigError, limits
-from ..options import PATH, VerbGroup, home_option, json_option
+from ...core import ConfigError
+from ..options import (
+    PATH,
+    VerbGroup,
+    counter_option,
+    home_option,
+    json_option,
+    key_option,
+    publisher_option,
+)
 from ..views import common as views
 
 if TYPE_CHECKING:
@@ -24,15 +32,9 @@ def bundle() -> None:
 
 @bundle.command("export")
 @click.argument("file", type=PATH, help="The new file.")
-@click.option("--key", type=PATH, required=True, help="The publisher's private key.")
-@click.option(
-    "--publisher", default="", help="Name of the key in [bundles.keys]; default: its file name."
-)
-@click.option(
-    "--counter",
-    type=click.IntRange(1, limits.COUNT_MAX),
-    help="Above that of every earlier bundle; default: seconds since 1970.",
-)
+@key_option
+@publisher_option
+@counter_option
 @home_option
 def export_file(*, file: Path, key: Path, publisher: str, counter: int | None, home: Path) -> None:
     """Write geometry, sums and serving adaptors to one signed file."""

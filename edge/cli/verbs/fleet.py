@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from ...core import ConfigError, StateError
-from ..options import VerbGroup, home_option, json_option
+from ..options import (
+    VerbGroup,
+    count_option,
+    home_option,
+    jobs_option,
+    json_option,
+    seed_option,
+)
 from ..views import common as views
 from .simulate import load_sim, steps
 
@@ -27,23 +34,9 @@ def fleet() -> None:
 
 
 @fleet.command
-@click.option(
-    "--devices",
-    type=click.IntRange(8, 100_000),
-    default=10_000,
-    show_default=True,
-    help="How many devices.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    default=1,
-    show_default=True,
-    help="Seed of devices and network.",
-)
-@click.option(
-    "--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Parallel processes."
-)
+@count_option("--devices", 10_000, 100_000, "How many devices.", 8)
+@seed_option(1, "Seed of devices and network.")
+@jobs_option
 @json_option
 def simulate(*, devices: int, seed: int, jobs: int, as_json: bool) -> None:
     """Sum simulated devices over a bad network, and compare with one device that holds what they

@@ -5,8 +5,18 @@ from pathlib import Path
 
 import click
 
-from ...core import ConfigError, limits
-from ..options import PATH, home_option, json_option
+from ...core import ConfigError
+from ..options import (
+    PATH,
+    count_option,
+    counter_option,
+    home_option,
+    jobs_option,
+    json_option,
+    key_option,
+    publisher_option,
+    seed_option,
+)
 from ..views import common as views
 from .fleet import fleet
 
@@ -16,6 +26,8 @@ STRATEGIES = (
     "fedavg",
     "fedprox",
     "fedadam",
+    "fedmedian",
+    "fedtrimmed",
     "fedhyper",
     "fedhyper-global",
     "fedhyper-server",
@@ -29,7 +41,7 @@ STRATEGIES = (
 @click.argument("devices", type=PATH, nargs=-1, required=True, help="Homes, one for each device.")
 @click.option("--out", type=PATH, required=True, help="New folder for the result.")
 @click.option("--domain", default="", help="The domain whose adaptor is trained.")
-@click.option("--rank", type=click.IntRange(1, 256), default=8, help="Rank of the adaptor: 8.")
+@count_option("--rank", 8, 256, "Rank of the adaptor.")
 @click.option(
     "--forecaster",
     type=click.Choice(["cfc", "gru"]),
@@ -43,13 +55,7 @@ STRATEGIES = (
     metavar="NAME",
     help=f"How models are joined: {', '.join(STRATEGIES)}.",
 )
-@click.option(
-    "--rounds",
-    type=click.IntRange(1, 10_000),
-    default=20,
-    show_default=True,
-    help="Rounds of training.",
-)
+@count_option("--rounds", 20, 10_000, "Rounds of training.")
 @click.option(
     "--rate",
     type=click.FloatRange(1e-6, 1e3),
@@ -57,23 +63,9 @@ STRATEGIES = (
     show_default=True,
     help="Initial learning rate.",
 )
-@click.option(
-    "--steps",
-    type=click.IntRange(1, 10_000),
-    default=10,
-    show_default=True,
-    help="Steps of a device in a round.",
-)
-@click.option(
-    "--batch", type=click.IntRange(1, 4_096), default=32, show_default=True, help="Facts in a step."
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    default=0,
-    show_default=True,
-    help="Seed of all randomness.",
-)
+@count_option("--steps", 10, 10_000, "Steps of a device in a round.")
+@count_option("--batch", 32, 4_096, "Facts in a step.")
+@seed_option(0, "Seed of all randomness.")
 @click.option(
     "--share",
     type=click.FloatRange(0.01, 1.0),
@@ -82,8 +74,13 @@ STRATEGIES = (
     help="Share of devices in a round.",
 )
 @click.option(
-    "--jobs", type=click.IntRange(min=1), default=2, show_default=True, help="Parallel processes."
+    "--bound",
+    type=click.FloatRange(0, 1e6),
+    default=2.0,
+    show_default=True,
+    help="Longest update of a device times its facts, over the median; 0: any.",
 )
+@jobs_option
 @click.option("--ray", "address", default="", help="Address of a Ray cluster; auto: this one's.")
 @json_option
 def train(
@@ -100,6 +97,7 @@ def train(
     batch: int,
     seed: int,
     share: float,
+    bound: float,
     jobs: int,
     address: str,
     as_json: bool,
@@ -127,7 +125,9 @@ def train(
         subject=TrainingSubject(domain=domain, blueprint=blueprint, forecaster=forecaster or ""),
         strategy=strategy,
         rounds=rounds,
-        settings=FederatedSettings(rate=rate, steps=steps, batch=batch, seed=seed, share=share),
+        settings=FederatedSettings(
+            rate=rate, steps=steps, batch=batch, seed=seed, share=share, bound=bound
+        ),
     )
     paths = device_names([one.resolve() for one in devices], order.subject)
     trained = simulate_fleet(list(paths.values()), order, jobs, address)
@@ -136,24 +136,32 @@ def train(
         views.show_json({"folder": str(out), "digest": manifest.digest, "members": trained.members})
         return
     views.show_table(
-        ("round", "devices", "loss", "bytes"),
-        ((r.number, len(r.devices), f"{r.loss:.4f}", r.sent_bytes) for r in trained.rounds),
+        ("round", "devices", "bounded", "refused", "loss", "bytes"),
+        (
+            (
+                one.number,
+                len(one.devices),
+                len(one.bounded),
+                len(one.refused),
+                f"{one.loss:.4f}",
+                one.sent_bytes,
+            )
+            for one in trained.rounds
+        ),
     )
+    for device, reason in {
+        d: why for one in trained.rounds for d, why in one.refused.items()
+    }.items():
+        views.say(f"refused: {device}: {reason}")
     views.say(f"{out}: {sum(trained.members.values())} facts of {len(trained.members)} devices")
 
 
 @fleet.command("export")
 @click.argument("folder", type=PATH, help="The folder of a training.")
 @click.argument("file", type=PATH, help="The new bundle.")
-@click.option("--key", type=PATH, required=True, help="The publisher's private key.")
-@click.option(
-    "--publisher", default="", help="Name of the key in [bundles.keys]; default: its file name."
-)
-@click.option(
-    "--counter",
-    type=click.IntRange(1, limits.COUNT_MAX),
-    help="Above that of every earlier bundle; default: seconds since 1970.",
-)
+@key_option
+@publisher_option
+@counter_option
 @home_option
 @json_option
 def export_adaptor(

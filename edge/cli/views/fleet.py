@@ -20,7 +20,8 @@ def fleet_as_data(outcome: "FleetOutcome") -> dict[str, Any]:
 
 
 def show_simulation(one: "FleetOutcome") -> None:
-    """Show a simulated fleet: each line with the number that decides it."""
+    """Show a simulated fleet: each promise with the number that decides it.  The comparison that
+    finds poisoners is an estimate, and no promise: it has no tick."""
     faults = one.faults
     outdated = {"other card": "card", "other geometry": "geometry", "other version": "version"}
     hostile = {
@@ -50,11 +51,10 @@ def show_simulation(one: "FleetOutcome") -> None:
             rows.append((f"{what}: {kind}; members / refusals", f"{count} / {refused}", done))
     rows += [
         (
-            "hostile: poisoners; found by comparison / members",
-            f"{one.poisoners_found} / {one.poisoners}",
-            _tick(one.poisoners_found == one.poisoners),
+            "hostile: poisoners; found by comparison / members, honest reported as well",
+            f"{one.poisoners_found} / {one.poisoners}, {one.reported_wrongly}",
+            "",
         ),
-        ("honest members reported as well", f"{one.reported_wrongly}", ""),
         (
             "members in a state that they may not have",
             f"{len(one.wrong)}",

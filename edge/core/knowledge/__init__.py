@@ -6,13 +6,13 @@ from ...lazy import lazy_names
 
 if TYPE_CHECKING:
     from .cohorts import NOTHING_PUBLISHED, CohortPlan, Published, digest_content
+    from .contribution_review import review_contribution
     from .contributions import (
         Concept,
         Contribution,
         Publication,
         conflicting_contributions,
         find_invalid_contribution,
-        review_contribution,
         shrink_sums,
     )
     from .derive import derive_knowledge
@@ -28,13 +28,13 @@ else:
         __name__,
         {
             "cohorts": ("CohortPlan", "NOTHING_PUBLISHED", "Published", "digest_content"),
+            "contribution_review": ("review_contribution",),
             "contributions": (
                 "Concept",
                 "Contribution",
                 "Publication",
                 "conflicting_contributions",
                 "find_invalid_contribution",
-                "review_contribution",
                 "shrink_sums",
             ),
             "derive": ("derive_knowledge",),

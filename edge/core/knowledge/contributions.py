@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import hdc
 
 from .. import limits
-from ..columns import columns_differ, unnamed_side
+from ..columns import columns_differ
 from ..facts import Ledger
 from .cohorts import CohortPlan
 from .moments import GRAM_COLUMNS_MAX, Moments
@@ -46,8 +46,12 @@ RANKS: Final = "ranks"
 the held-out samples of the domain at the device that a row of thresholds is from, and a digest
 that breaks ties; see `fleet_sums`."""
 
+MEMBERS: Final = "members"
+"""A further array of sums of several contributions: int64 [devices], the sorted numbers of the
+devices whose facts these are; see `fleet_members`."""
+
 TIE_MAX: Final = (1 << 56) - 1
-"""Largest such digest: seven bytes."""
+"""Largest digest in `RANKS` and `MEMBERS`: seven bytes."""
 
 GRAM_ROUNDING: Final = 1e-9
 """Relative error allowed where squares of sums are compared as float64, which rounds at 1e-16."""
@@ -66,9 +70,9 @@ class Contribution:
 
     card: fingerprint of its encoder card.  geometry: fingerprint of its geometry, which covers
     `seed`; geometry_version: of the algorithm that fitted it.  samples: number of facts summed.
-    arrays: by the names in `NAMES`, integers of any width, and `RANKS` in sums of several; empty if
-    samples is 0.  columns: names of the encoder's input columns, if the device has any.  devices:
-    how many devices' facts these are.
+    arrays: by the names in `NAMES`, integers of any width, and `RANKS` and `MEMBERS` in sums of
+    several; empty if samples is 0.  columns: names of the encoder's input columns, if the device
+    has any.  devices: how many devices' facts these are.
     """
 
     device: str
@@ -173,13 +177,17 @@ def read_contribution(contribution: Contribution, geometry: hdc.Geometry) -> Con
     """Parse a contribution that is not empty and fits the geometry; a text is the reason why it is
     invalid.  Cost: one pass over its arrays."""
     arrays = contribution.arrays
-    if sorted(set(arrays) - {RANKS}) != sorted(NAMES) or any(
+    if set(arrays) not in ({*NAMES}, {*NAMES, RANKS, MEMBERS}) or any(
         a.dtype.kind not in "iu" or not np.can_cast(a.dtype, np.int64) for a in arrays.values()
     ):
         return f"its arrays must be {', '.join(NAMES)}, of whole numbers that fit int64"
     try:
         names = concepts_of(arrays)
-        wrong = _shapes(arrays, names, geometry) or _ranges(arrays, contribution.samples)
+        wrong = (
+            _shapes(arrays, names, geometry)
+            or _ranges(arrays, contribution.samples)
+            or _wrong_members(arrays.get(MEMBERS), contribution.devices)
+        )
         if wrong:
             return wrong
         packed_memory = {
@@ -297,6 +305,17 @@ def _are_ranks(ranks: NDArray[Any] | None, samples: int) -> bool:
     return ranks is None or (_within(ranks[:, 0], 1, most) and _within(ranks[:, 1], 0, TIE_MAX))
 
 
+def _wrong_members(members: NDArray[Any] | None, devices: int) -> str:
+    """Return why these are not the numbers of so many devices; empty if they are."""
+    found = 1 if members is None else len(members)
+    if found != devices:
+        return f"it names {found} members, and is of {devices} devices"
+    rising = members is None or (np.diff(members.astype(np.int64)) > 0).all()
+    if members is None or (members.ndim == 1 and rising and _within(members, 0, TIE_MAX)):
+        return ""
+    return "its members must be sorted numbers of seven bytes, each once"
+
+
 def _within(array: NDArray[Any], low: int, high: int) -> bool:
     return not array.size or bool(array.min() >= low and array.max() <= high)
 
@@ -343,70 +362,6 @@ def merge_thresholds(
         if blank
         else near,
     )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ContributionReview:
-    """Whether a contribution is stored, and the answer to its device.
-
-    stored: the contribution to keep, without sums if they cannot be used; None changes nothing.
-    rejection: why the sums are not used; empty if they are.  detail: of the acknowledgement.
-    hint: how to correct a rejected one.
-    """
-
-    stored: Contribution | None
-    rejection: str = ""
-    hint: str = ""
-    detail: str = ""
-
-
-def review_contribution(
-    given: Contribution,
-    held: Mapping[str, Contribution],
-    geometry: hdc.Geometry,
-    card: str,
-    columns: tuple[str, ...],
-) -> ContributionReview:
-    """Decide whether a contribution replaces the one held of its device.
-
-    held: by device.  card, columns: of the own ledger.  A newer revision replaces the one before
-    even if it cannot be used itself: the replaced one may hold facts that were forgotten there.  An
-    older or equal one changes nothing, however often it arrives.
-    """
-    before = held.get(given.device)
-    if not given.replaces(before, geometry):
-        return ContributionReview(None, detail=f"revision {given.revision} is not newer")
-    if before is None and len(held) >= limits.CONTRIBUTIONS_MAX:
-        many = f"those of {len(held)} devices are held already"
-        return ContributionReview(None, many, "take a device out of the fleet, or merge ledgers")
-    wrong = _mismatch(given, geometry, card) or columns_differ(columns, given.columns)
-    if wrong:
-        gone = "; its earlier sums are removed" if before is not None and before.samples else ""
-        hint = "give it the card, the geometry and the columns used here"
-        return ContributionReview(given.without_sums, wrong + gone, hint)
-    invalid = find_invalid_contribution(given, geometry) if given.samples else ""
-    if invalid:
-        return ContributionReview(None, invalid, "nothing was changed")
-    unnamed = unnamed_side(columns, given.columns)
-    detail = f"revision {given.revision}" + (f"; {unnamed}" if unnamed else "")
-    return ContributionReview(given, detail=detail)
-
-
-def _mismatch(given: Contribution, here: hdc.Geometry, card: str) -> str:
-    """Return why sums cannot be added to those held here; empty if they can."""
-    if given.card != card:
-        return f"they are of the encoder card {given.card[:12]}, the one here is {card[:12]}"
-    if given.seed != here.seed:
-        return f"they were projected with seed {given.seed}, the one here is {here.seed}"
-    if given.geometry == here.fingerprint:
-        return ""
-    found, expected = given.geometry[:12], here.fingerprint[:12]
-    if given.geometry_version != here.version:
-        return (
-            f"they were made with the geometry {found} of version {given.geometry_version}, the one"
-            f" here, {expected}, has version {here.version}"
-        )
-    return f"they were made with the geometry {found}, the one here is {expected}"
 
 
 def conflicting_contributions(contributing: Iterable[str], ledger: Ledger) -> str:

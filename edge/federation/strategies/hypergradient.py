@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from ..arrays import Arrays, add_scaled, difference, inner_product
+from ..arrays import Arrays, add_scaled, cosine, difference, inner_product
 from ..local_training import LocalPlan, LocalResult
 from .averaging import average
 from .strategy import NO_ARRAYS, FederatedSettings, PlannedStrategy
@@ -28,8 +28,13 @@ authors' 0.001 to 0.1 around their 0.01."""
 RETRY: Final = 0.1
 """Factor of the rate after a round that is taken back.  Chosen by hand; effect not measured."""
 LOSS_RISE: Final = 1.5
-"""Rise of the devices' loss, over the lowest so far, that takes the rounds since back.  Chosen by
-hand; effect not measured."""
+"""Rise of the devices' loss, over the lowest so far, that takes the rounds since back if it is also
+above the loss of the start.  Without the second condition late rounds were taken back by chance:
+batches of few facts have losses near zero that vary by more than half."""
+GLOBAL_STEP: Final = 0.5
+"""Change of the logarithm of the server's factor for two mean updates in the same direction."""
+SMALLEST: Final = 1e-300
+"""In place of a rate of 0, which has no logarithm."""
 RATE_SPAN: Final = 1e4
 """Rates stay between the initial rate over this and times this: twice the orders of magnitude that
 an initial rate may be wrong by."""
@@ -124,15 +129,19 @@ class FedHyper(FedHyperGlobal):
 class FedHyperRelative(PlannedStrategy):
     """Our variant of FedHyper for initial rates that may be wrong by orders of magnitude.
 
-    Three changes.  Hypergradients are cosines, so that they do not depend on the scale of loss and
-    parameters.  The rate that devices end a round with is carried into the next, as the geometric
-    mean over devices.  A round after which the devices' loss has risen by half is taken back: the
-    fleet returns to the model of the lowest loss with a tenth of the rate.
+    Hypergradients are cosines, so that they do not depend on the scale of loss and parameters:
+    those of successive gradients move the rate on the devices, as in FedHyper-CL, those of
+    successive mean updates a factor on the server, as in FedHyper-G.  The rate that devices end a
+    round with is carried into the next.  A round after which the loss is half above the lowest, and
+    above that of the start, is taken back: the fleet returns to the model of the lowest loss with a
+    tenth of the rate.  Rate and loss of the fleet are medians, so that few devices cannot set them.
     """
 
     def __init__(self, settings: FederatedSettings) -> None:
         super().__init__(settings)
         self._rate = settings.rate
+        self._factor, self._start_loss = 1.0, 0.0
+        self._last: Arrays = NO_ARRAYS
         self._best: tuple[float, Arrays, float] | None = None
 
     def plan(self, number: int, devices: int) -> LocalPlan:
@@ -141,19 +150,26 @@ class FedHyperRelative(PlannedStrategy):
 
     def aggregate(self, current: Arrays, results: Sequence[LocalResult]) -> Arrays:
         """Return the weighted mean of the models, or the best model so far."""
-        weights = np.array([one.examples for one in results], np.float64)
-        loss = float(np.average([one.loss for one in results], weights=weights))
-        if self._best is not None and not loss <= LOSS_RISE * self._best[0]:
-            _, kept, rate = self._best
+        losses = [one.loss if np.isfinite(one.loss) else np.inf for one in results]
+        loss = float(np.median(losses))
+        if self._best is None:
+            self._start_loss = loss
+        elif loss > max(LOSS_RISE * self._best[0], self._start_loss):
+            lowest, kept, rate = self._best
             self._rate = max(RETRY * min(rate, self._rate), self.settings.rate / RATE_SPAN)
-            self._best = (self._best[0], kept, self._rate)
+            self._best, self._last = (lowest, kept, self._rate), NO_ARRAYS
             return kept
-        logs = [np.log(max(one.rate, 1e-300)) for one in results]
         if self._best is None or loss < self._best[0]:
             self._best = (loss, current, self._rate)
         low, high = self.settings.rate / RATE_SPAN, self.settings.rate * RATE_SPAN
-        self._rate = float(min(high, max(low, np.exp(np.average(logs, weights=weights)))))
-        return average(results)
+        logs = [np.log(max(one.rate, SMALLEST)) for one in results]
+        self._rate = min(high, max(low, float(np.exp(np.median(logs)))))
+        update = difference(average(results), current)
+        if self._last:
+            self._factor *= float(np.exp(GLOBAL_STEP * cosine(self._last, update)))
+            self._factor = min(1 + GLOBAL_MAX, max(1 + GLOBAL_MIN, self._factor))
+        self._last = update
+        return add_scaled(current, update, self._factor)
 
 
 def _bounded(value: float) -> float:

@@ -13,6 +13,7 @@ from .hypergradient import (
     FedHyperRelative,
     FedHyperServer,
 )
+from .robust import FedMedian, FedTrimmedMean
 from .strategy import FederatedSettings, FederatedStrategy
 
 FEDERATED_STRATEGIES: Final[dict[str, Callable[[FederatedSettings], FederatedStrategy]]] = {
@@ -20,6 +21,8 @@ FEDERATED_STRATEGIES: Final[dict[str, Callable[[FederatedSettings], FederatedStr
     "fedavg": FedAvg,
     "fedprox": FedProx,
     "fedadam": FedAdam,
+    "fedmedian": FedMedian,
+    "fedtrimmed": FedTrimmedMean,
     "fedhyper": FedHyper,
     "fedhyper-global": FedHyperGlobal,
     "fedhyper-server": FedHyperServer,

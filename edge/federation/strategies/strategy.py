@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from ..arrays import Arrays
 from ..local_training import LocalPlan, LocalResult
 
 NO_ARRAYS: Arrays = {}
 """The direction of strategies that send none."""
+BOUND: Final = 2.0
+"""Greatest length of a device's update times its facts, over the median of the round.  Of 1, 1.5, 2
+and 3 on digits by label, 20 devices: 2 costs nothing where all are honest and shortens four a
+round; 1 keeps 6 to 27 points more with 20 and 30 % reversed updates, and costs .8."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +21,9 @@ class FederatedSettings:
 
     rate: learning rate on the devices.  steps, batch: of gradient descent on a device in a round.
     seed: of all randomness.  share: of the devices that take part in each round.  proximal: weight
-    of FedProx's proximal term.  server_rate: step of FedAdam on the server.
+    of FedProx's proximal term.  server_rate: step of FedAdam on the server.  bound: greatest length
+    of a device's update times its facts, over the median of the round; 0: any.  trim: share of the
+    devices that the trimmed mean leaves out on each side.
     """
 
     rate: float = 0.1
@@ -27,6 +33,8 @@ class FederatedSettings:
     share: float = 1.0
     proximal: float = 0.1
     server_rate: float = 0.03
+    bound: float = BOUND
+    trim: float = 0.3
 
 
 class FederatedStrategy(Protocol):
@@ -39,6 +47,10 @@ class FederatedStrategy(Protocol):
     @property
     def seed(self) -> int:
         """Seed of all randomness."""
+
+    @property
+    def bound(self) -> float:
+        """Greatest length of a device's update times its facts, over the median; 0: any."""
 
     @property
     def done(self) -> bool:
@@ -70,6 +82,11 @@ class PlannedStrategy:
     def seed(self) -> int:
         """Seed of all randomness."""
         return self.settings.seed
+
+    @property
+    def bound(self) -> float:
+        """Greatest length of a device's update times its facts, over the median; 0: any."""
+        return self.settings.bound
 
     @property
     def done(self) -> bool:

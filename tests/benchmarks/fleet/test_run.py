@@ -8,7 +8,7 @@ pytest.importorskip("sklearn.datasets")
 
 from benchmarks.fleet.hostile import ATTACKS, check_attack, honest_members, spoil
 from benchmarks.fleet.memory import measure_here
-from benchmarks.fleet.run import summarise
+from benchmarks.fleet.run import summarise_costs, summarise_fleet
 from edge.core.knowledge.contributions import find_invalid_contribution
 from edge.sim.fleet.members import MemberTools, make_world, unpacked
 from edge.sim.fleet.trial import simulate_fleet
@@ -17,7 +17,7 @@ from edge.sim.fleet.trial import simulate_fleet
 def test_the_summary_says_what_was_measured():
     """Every figure of the summary is a number; equal digests count as one."""
     outcome = simulate_fleet(40, 3, 1)
-    summary = summarise(outcome, [measure_here(20)], [])
+    summary = summarise_fleet(outcome) | summarise_costs([measure_here(20)])
     assert summary["devices"] == 40
     assert summary["digest_equal"] == 1.0
     assert summary["bytes_per_device"] > 1_000

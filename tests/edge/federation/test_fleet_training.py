@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,7 +23,12 @@ from edge.federation import (
     train_fleet,
 )
 from edge.federation.adaptor_task import AdaptorCourse
-from edge.federation.devices import device_names, open_recording_device
+from edge.federation.devices import (
+    AdaptorDevice,
+    Introduction,
+    device_names,
+    open_recording_device,
+)
 from edge.growth.forecaster_training import make_training_set
 from edge.home.home import Home
 from tests.federations import DOMAIN, ORDER, SUBJECT, forget, teach_homes
@@ -70,6 +76,23 @@ def test_a_label_with_few_facts_takes_no_part(tmp_path: Path):
         open_home_device(path, TrainingSubject(domain="elsewhere"))
 
 
+class LyingDevice:
+    """A device that tells other sums of its columns than those of its facts."""
+
+    def __init__(self, device: AdaptorDevice, changes: dict[str, Any]) -> None:
+        self.device, self.changes = device, changes
+        self.name, self.digest = device.name, device.digest
+
+    def introduce(self) -> Introduction:
+        """With the changed sums."""
+        made = self.device.introduce()
+        return replace(made, statistics={**made.statistics, **self.changes})
+
+    def task(self, course: Any) -> Any:
+        """The device's own."""
+        return self.device.task(course)
+
+
 def test_devices_that_do_not_fit_are_refused(tmp_path: Path):
     """Equal names, another encoder card, a blueprint that is not trained, one label alone."""
     paths = teach_homes(tmp_path, ("north", "south"))
@@ -80,6 +103,15 @@ def test_devices_that_do_not_fit_are_refused(tmp_path: Path):
         device_names([paths[0], paths[0]], SUBJECT)
     with pytest.raises(EdgeError, match="encoder card"):
         train_fleet(InProcessFleet([north, replace(south, card="other")]), ORDER)
+    for name, value, why in (
+        ("count", np.array([1 << 40]), "facts, expected 1 to"),
+        ("levels", np.full(8, -1), "levels outside 0 to 255"),
+        ("roots", np.full(8, 1 << 40), "roots of other levels"),
+        ("roots", np.full(8, 0.5), "not whole numbers"),
+    ):
+        lying = LyingDevice(south, {name: value})
+        with pytest.raises(EdgeError, match=why):
+            train_fleet(InProcessFleet([north, lying]), ORDER)
     solved = msgspec.structs.replace(SUBJECT, blueprint=nas.Blueprint(kind="none", taps=(0,)))
     with pytest.raises(EdgeError, match="solved, not trained"):
         train_fleet(InProcessFleet([north]), msgspec.structs.replace(ORDER, subject=solved))

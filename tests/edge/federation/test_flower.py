@@ -20,6 +20,7 @@ from edge.federation import (
 )
 from edge.federation.flower_app import open_node, order_from, pack_result, unpack_result
 from edge.federation.local_training import LocalResult
+from edge.federation.strategies.strategy import FederatedSettings
 from edge.home.home import Home
 from tests.federations import ORDER, SUBJECT, forget, teach_homes
 
@@ -52,30 +53,46 @@ def test_a_node_without_a_home_says_what_to_pass():
         open_node({}, SUBJECT)
 
 
-def test_flowers_average_is_ours():
+def test_flowers_averages_are_ours():
     """Equal within float32's rounding: Flower sums in float32, we in float64."""
     pytest.importorskip("flwr")
     require_flower()
     from flwr.app import Array, ArrayRecord, MetricRecord, RecordDict
-    from flwr.serverapp.strategy import FedAvg
+    from flwr.serverapp.strategy import FedAvg, FedTrimmedAvg
+    from flwr.serverapp.strategy import FedMedian as TheirMedian
 
     from edge.federation.local_training import LocalResult
     from edge.federation.strategies.averaging import average
+    from edge.federation.strategies.robust import FedMedian, FedTrimmedMean
 
     random = np.random.default_rng(0)
-    results, replies = [], []
-    for number in range(5):
-        arrays = {"w": random.normal(size=(7, 3)).astype(np.float32)}
-        results.append(LocalResult(device=str(number), examples=number + 1, arrays=arrays))
+    results = [
+        LocalResult(
+            device=str(number),
+            examples=number + 1,
+            arrays={"w": random.normal(size=(7, 3)).astype(np.float32)},
+        )
+        for number in range(5)
+    ]
+
+    def reply(one: LocalResult) -> SimpleNamespace:
+        """A device's reply, anew for each strategy: some take the arrays out of it."""
         content = RecordDict(
             {
-                "arrays": ArrayRecord({"w": Array(arrays["w"])}),
-                "metrics": MetricRecord({"num-examples": number + 1}),
+                "arrays": ArrayRecord({"w": Array(one.arrays["w"])}),
+                "metrics": MetricRecord({"num-examples": one.examples}),
             }
         )
-        replies.append(SimpleNamespace(content=content, has_error=lambda: False))
-    theirs, _ = FedAvg().aggregate_train(1, replies)
-    assert np.allclose(average(results)["w"], theirs["w"].numpy(), rtol=1e-6, atol=1e-6)
+        return SimpleNamespace(content=content, has_error=lambda: False)
+
+    trimmed = FedTrimmedMean(FederatedSettings(trim=0.2))
+    for ours, theirs in (
+        (average(results), FedAvg()),
+        (FedMedian(FederatedSettings()).aggregate({}, results), TheirMedian()),
+        (trimmed.aggregate({}, results), FedTrimmedAvg(beta=0.2)),
+    ):
+        found, _ = theirs.aggregate_train(1, [reply(one) for one in results])
+        assert np.allclose(ours["w"], found["w"].numpy(), rtol=1e-6, atol=1e-6)
 
 
 def test_flowers_engine_gives_the_bits_of_one_process(tmp_path: Path):

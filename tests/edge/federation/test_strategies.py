@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from edge.core.errors import EdgeError
 from edge.federation.local_training import LocalPlan, LocalResult, work_locally
 from edge.federation.strategies.adaptive import TAU, FedAdam
 from edge.federation.strategies.averaging import FedAvg, FedProx
@@ -18,6 +21,7 @@ from edge.federation.strategies.hypergradient import (
     FedHyperRelative,
     FedHyperServer,
 )
+from edge.federation.strategies.robust import FedMedian, FedTrimmedMean
 from edge.federation.strategies.strategy import FederatedSettings
 from tests.federations import START, TASKS, BowlTask
 
@@ -110,6 +114,34 @@ def test_the_relative_variant_carries_rates_and_takes_a_bad_round_back():
     kept = strategy.aggregate(good, [result([900, 900], loss=90.0, rate=0.2)])
     assert kept["w"].tolist() == [0, 0]
     assert strategy.plan(3, 1).rate == pytest.approx(0.01)
+
+
+def test_the_median_and_the_trimmed_mean_leave_the_ends_out():
+    """In each coordinate, whatever the numbers of facts."""
+    several = [result([at, -at], 10**at, str(at)) for at in (0, 1, 2, 3, 100)]
+    assert FedMedian(SETTINGS).aggregate(ZERO, several)["w"].tolist() == [2, -2]
+    trimmed = FedTrimmedMean(replace(SETTINGS, trim=0.2)).aggregate(ZERO, several)
+    assert trimmed["w"].tolist() == [2, -2]
+    with pytest.raises(EdgeError, match="at least 0 and below"):
+        FedTrimmedMean(replace(SETTINGS, trim=0.5))
+    two = [result([1, 3]), result([2, 5], device="b")]
+    for strategy in (FedMedian(SETTINGS), FedTrimmedMean(replace(SETTINGS, trim=0.4))):
+        assert strategy.aggregate(ZERO, two)["w"].tolist() == [1.5, 4]
+
+
+def test_the_relative_variant_goes_farther_where_updates_agree():
+    """Its factor on the server grows with the cosine of successive mean updates, within bounds, and
+    falls where they oppose each other."""
+    strategy, model = FedHyperRelative(SETTINGS), ZERO
+    steps = []
+    for sign in (1, 1, 1, 1, 1, 1, -1):
+        made = {"w": model["w"] + np.array([sign, 0], np.float32)}
+        given = [LocalResult(device="a", examples=1, arrays=made, loss=1.0, rate=0.1)]
+        before, model = model, strategy.aggregate(model, given)
+        steps.append(float(model["w"][0] - before["w"][0]))
+    assert steps[:3] == pytest.approx([1, np.exp(0.5), np.exp(1.0)], rel=1e-5)
+    assert steps[5] == 1 + GLOBAL_MAX
+    assert steps[6] == pytest.approx(-(1 + GLOBAL_MAX) * np.exp(-0.5), rel=1e-5)
 
 
 def test_sums_are_those_of_one_device():

@@ -25,6 +25,7 @@ from tests.aggregates import (
     NOW_NS,
     PLACE,
     aggregating,
+    as_sum,
     digest_of,
     empty,
     raw,
@@ -192,10 +193,12 @@ def test_quotas_bound_a_child(tmp_path: Path, changes: dict[str, Any], reason: s
 
 def test_a_device_cannot_pass_for_many(tmp_path: Path):
     """The quota of facts is for each device; who is a sum of many must be allowed to be."""
-    many = raw(A, devices=1_000)
+    many = raw(as_sum(A, [f"device-{number}" for number in range(1_000)]))
     with aggregating(tmp_path / "a.db", facts_per_concept=7) as one:
         assert "a sum of 1000 devices" in one.receive([many], NOW_NS)[0].reason
     with aggregating(tmp_path / "b.db", facts_per_concept=7, devices_max=1_000) as two:
+        claimed = two.receive([raw(A, devices=1_000)], NOW_NS)[0]
+        assert claimed.reason == "it names 1 members, and is of 1000 devices"
         assert two.receive([many], NOW_NS)[0].state == "summed"
         assert two.contribution(NOW_NS).devices == 1_000
 

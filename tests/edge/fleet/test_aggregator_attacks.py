@@ -15,7 +15,7 @@ from edge.core import limits
 from edge.core.knowledge.contributions import RANKS, count_facts
 from edge.fleet.aggregator import BURST
 from edge.signing.keys import load_key, make_key, public_key
-from tests.aggregates import HOUR_NS, NOW_NS, aggregating, digest_of, empty, raw, sent
+from tests.aggregates import HOUR_NS, NOW_NS, aggregating, as_sum, digest_of, empty, raw, sent
 
 A, B = sent("a"), sent("b")
 A2, A3 = sent("a", 2, seed=5), sent("a", 3, seed=6)
@@ -107,7 +107,8 @@ def test_no_device_claims_more_held_out_samples_than_facts():
     held = len(A.arrays["held"])
     for samples, reason in ((A.samples, ""), (A.samples + 1, "ranks holds")):
         ranks = np.tile(np.array([samples, 5], np.int64), (held, 1))
-        given = replace(A, arrays={**A.arrays, RANKS: ranks})
+        given = as_sum(A, ["a"])
+        given = replace(given, arrays={**given.arrays, RANKS: ranks})
         assert find_invalid_contribution(given, PLACE.geometry).startswith(reason)
         assert bool(find_invalid_contribution(given, PLACE.geometry)) == bool(reason)
 

@@ -27,6 +27,7 @@ from edge.signing.keys import load_key, make_key
 from edge.storage.aggregate_file import AppliedRow
 from edge.storage.publications import LastRevision
 from edge.storage.tables import put_meta
+from tests.aggregates import as_sum
 from tests.edge.commands.contexts import NOW, Office
 from tests.homes import new_home
 from tests.worlds import World, fact
@@ -328,12 +329,27 @@ def adopted(place: Place) -> tuple[str, ...]:
     return place.office.home.runtime.knowledge.contributing
 
 
-def test_a_sum_that_holds_the_own_sums_is_not_used(place: Place):
+SUM = as_sum(GIFT, [f"other-{number}" for number in range(9)])
+"""Of devices that this one knows nothing of."""
+
+
+def test_a_sum_that_names_this_device_is_not_used(place: Place):
+    """The numbers of its devices are in it, so no report is needed; a later one without it is."""
+    place.join()
+    place.maintain(0.0)
+    place.bring(write_contribution(as_sum(GIFT, ["x", "a"]), None))
+    assert adopted(place) == ()
+    assert "twice" in str(place.office.context.published[0])
+    place.bring(write_contribution(replace(SUM, revision=GIFT.revision + 1), None))
+    assert adopted(place) == ("b",)
+
+
+def test_a_sum_that_a_report_calls_the_own_is_not_used(place: Place):
     """Adopted before the report says that it holds them, it goes; so does every later revision,
     until the own sums are withdrawn."""
     place.join()
     place.maintain(0.0)
-    assert place.bring(write_contribution(replace(GIFT, devices=9), None)) is not None
+    assert place.bring(write_contribution(SUM, None)) is not None
     assert adopted(place) == ("b",)
     own = read_contribution(place.sums[-1][1], {})
     assert own.samples
@@ -345,12 +361,12 @@ def test_a_sum_that_holds_the_own_sums_is_not_used(place: Place):
     assert adopted(place) == ()
     assert "twice" in place.office.home.store.publications.refusals()[0].reason
     place.office.context.published.clear()
-    place.bring(write_contribution(replace(GIFT, devices=9, revision=20), None))
+    place.bring(write_contribution(replace(SUM, revision=20), None))
     assert "twice" in str(place.office.context.published[0])
     assert adopted(place) == ()
     refused = write_report("b", "a", rows, "an operator has dropped this device", None)
     arrival = InboundMessage(topic="t", payload=refused, retained=True, ticket=5)
     place.member.receive(arrival, TopicAddress("applied", "a", "f"))
     place.maintain(2.0)
-    place.bring(write_contribution(replace(GIFT, devices=9, revision=21), None))
+    place.bring(write_contribution(replace(SUM, revision=21), None))
     assert adopted(place) == ("b",)

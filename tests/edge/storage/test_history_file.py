@@ -11,6 +11,7 @@ import pytest
 from edge.core.errors import StateError
 from edge.storage import history_file
 from edge.storage.history_file import HistoryEvent, HistoryFile, events_as_data
+from edge.storage.schema import MigratedLayout
 
 
 def event(number: int, kind: str = "alarm", stream: str = "door", ids: tuple[str, ...] = ()):
@@ -161,7 +162,9 @@ def test_a_home_that_is_open_for_reading_writes_nothing(tmp_path: Path):
 def test_a_newer_layout_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A file of a newer program is not replaced."""
     path = tmp_path / "h.db"
-    monkeypatch.setattr(history_file, "MIGRATIONS", [*history_file.MIGRATIONS, "SELECT 1;"])
+    steps = [*history_file.MIGRATIONS, "SELECT 1;"]
+    layout = MigratedLayout(history_file.LAYOUT.APPLICATION_ID, steps)
+    monkeypatch.setattr(history_file, "LAYOUT", layout)
     newer = HistoryFile(path, writable=True)
     newer.append([event(1)])
     newer.close()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
+from benchmarks.console.browser import PHONE
+from edge.pages import number
+from edge.storage.aggregate_file import AggregateFile, ChildRow, ChildState, OutlierRow, RefusalRow
 from tests.aggregates import aggregating, empty, raw, sent
 from tests.browsers import browsing, needs_browser
 from tests.daemons import daemon_home
@@ -56,3 +60,64 @@ def test_a_device_in_no_fleet_says_how_to_join_one(tmp_path) -> None:
     with browsing(daemon_home(tmp_path / "home", STREAM)) as seen:
         seen.goto("fleet")
         seen.page.get_by_text("This device is in no fleet").wait_for()
+
+
+MANY = 10_000
+STATES: tuple[ChildState, ...] = ("summed",) * 17 + ("withdrawn", "refused", "dropped")
+"""Of twenty children each."""
+
+
+def fill(path: Path) -> None:
+    """Ten thousand children in all states; some wait, are refused or far from the others."""
+    now_ns = time.time_ns()
+    with AggregateFile(path, writable=True) as file, file.change("filling"):
+        for at in range(MANY):
+            name, state = f"press-{at:05}", STATES[at % len(STATES)]
+            held = state == "summed"
+            file.put_child(
+                ChildRow(
+                    device=name,
+                    state=state,
+                    revision=1_700_000_000 + at,
+                    samples=20 * held,
+                    devices=int(held),
+                    at_ns=now_ns - at * 10**10,
+                )
+            )
+            if at % 40 == 0:
+                file.wait(name, now_ns, b"x")
+            if state == "refused":
+                file.refuse(RefusalRow(name, now_ns, "they are of the encoder card 000000000000"))
+        file.put_outliers(OutlierRow(f"press-{n:05}", "hall", "a", 9.0, 0.1) for n in range(300))
+
+
+def test_ten_thousand_children_are_paged_and_found(tmp_path: Path) -> None:
+    """A page shows a hundred; the next, the last and a name are a click away, and each page comes
+    in a second; nothing is wider than a phone."""
+    home = daemon_home(tmp_path / "home", STREAM + ROLES, facts=20)
+    fill(home / "aggregate.db")
+    with browsing(home) as seen:
+        began = time.monotonic()
+        seen.goto("fleet")
+        page = seen.page
+        table = page.get_by_role("region", name="Children", exact=True)
+        assert table.get_by_role("row").count() == 1 + 100
+        assert time.monotonic() - began < 5
+        page.get_by_text(f"1 to 100 of {number(MANY)}").wait_for()
+        page.get_by_role("link", name="Later").click()
+        page.get_by_text(f"101 to 200 of {number(MANY)}").wait_for()
+        page.get_by_role("link", name="Last").click()
+        page.get_by_text(f"{number(9_901)} to {number(MANY)}").wait_for()
+        assert page.get_by_role("link", name="Later").count() == 0
+        page.get_by_role("searchbox").fill("PRESS-0777")
+        page.get_by_role("button", name="Find").click()
+        table.get_by_role("row", name="press-07777").wait_for()
+        assert table.get_by_role("row").count() == 1 + 10
+        page.get_by_role("link", name="dropped 500").click()
+        table.get_by_role("row", name="press-07779").wait_for()
+        assert table.get_by_role("row").count() == 1 + 1
+        page.get_by_role("link", name="All").click()
+        table.get_by_role("row", name="press-00000").wait_for()
+        page.set_viewport_size(PHONE)
+        wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert page.evaluate(wide) <= 0

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -10,10 +14,11 @@ import pytest
 from edge.core.events import Enrol, FitGeometry, StoreGeometry
 from edge.fleet.aggregate_home import describe_aggregate
 from edge.home.home import Home
-from edge.storage.aggregate_file import AggregateFile, ChildRow, OutlierRow
+from edge.storage.aggregate_file import AggregateFile, ChildPage, ChildRow, OutlierRow
+from tests import workers
 from tests.aggregates import NOW_NS, aggregating, raw
 from tests.edge.fleet.test_member import many
-from tests.homes import new_home, run
+from tests.homes import new_home, run, spawn
 from tests.worlds import World
 
 AGGREGATE = '\n[aggregate]\nname = "site"\nfleet = "hall"\n'
@@ -52,6 +57,43 @@ def test_a_fleet_is_simulated(tmp_path: Path):
     assert shown["bits_differing"] == 0
     table = run("fleet", "simulate", "--devices", 24, "--jobs", 1)
     assert "bits that differ from one device that holds these facts\t0\t✓" in table.output
+
+
+def simulators_of(process: subprocess.Popen[str], count: int) -> list[int]:
+    """The ids of the processes that simulate, as soon as there are so many."""
+    until = time.monotonic() + 60
+    while True:
+        found = []
+        for task in Path(f"/proc/{process.pid}/task").iterdir():
+            for child in (task / "children").read_text("ascii").split():
+                words = Path(f"/proc/{child}/cmdline")
+                if words.exists() and b"popen_loky" in words.read_bytes():
+                    found.append(int(child))
+        if len(found) >= count:
+            return found
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.15, 0.5, 3.0])
+def test_an_interrupt_of_a_simulation_is_one_line(delay_s: float):
+    """Ctrl-C reaches the whole group, while its processes start and while they work: one line,
+    status 130, and none of them is left."""
+    pytest.importorskip("joblib")
+
+    def listen() -> None:
+        # A test run in the background would hand its deafness to Ctrl-C down.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.setsid()
+
+    process = spawn("fleet", "simulate", "--devices", 4000, "--jobs", 2, preexec_fn=listen)
+    simulators = simulators_of(process, 2)
+    time.sleep(delay_s)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert err == "error: interrupted: reported results are kept, the rest is undone\n"
+    assert all(workers.gone(one) for one in simulators)
 
 
 def test_a_home_without_an_aggregator_says_what_to_do(tmp_path: Path):
@@ -104,11 +146,15 @@ def test_a_view_of_many_children_is_bounded(home: Path):
             file.put_child(ChildRow(device=f"m{number}", state="withdrawn", revision=1))
             file.wait(f"m{number}", NOW_NS, b"x")
         file.put_outliers(OutlierRow(f"m{n}", "hall", "a", 9.0, 0.1) for n in range(300))
-    found = describe_aggregate(home, limit=200)
+    found = describe_aggregate(home, ChildPage(limit=200))
     assert found is not None
     assert [len(one) for one in (found.children, found.waiting, found.outliers)] == [200] * 3
     assert (found.waiting_count, found.far_count) == (300, 300)
     assert found.states == {"summed": 3, "withdrawn": 300}
+    last = describe_aggregate(home, ChildPage(state="withdrawn", find="M29", limit=5, offset=5))
+    assert last is not None
+    assert [one.device for one in last.children] == [f"m{n}" for n in (294, 295, 296, 297, 298)]
+    assert (last.listed, last.offset) == (11, 5)
 
 
 def test_verbs_answer_as_json(home: Path):

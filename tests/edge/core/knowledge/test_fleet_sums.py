@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from edge.core.facts import Fact
 from edge.core.knowledge.contributions import (
+    MEMBERS,
     NAMES,
     RANKS,
     Contribution,
     find_invalid_contribution,
 )
+from edge.core.knowledge.fleet_members import members_of
 from edge.core.knowledge.fleet_sums import (
     FleetSums,
     ThresholdOffer,
@@ -65,7 +67,8 @@ def join(parts: Sequence[Contribution]) -> Contribution:
     chosen: dict[ThresholdOffer, ThresholdPart] = {}
     for offer, part in best.values():
         chosen.update(take_thresholds(part.arrays, [offer]))
-    arrays = {**sums.arrays(), **join_thresholds(chosen, sums.counts)}
+    members = np.sort(np.concatenate([members_of(part) for part in parts]))
+    arrays = {**sums.arrays(), **join_thresholds(chosen, sums.counts), MEMBERS: members}
     made = replace(parts[0], device="sum", samples=sums.samples, arrays=arrays)
     return replace(made, devices=sum(part.devices for part in parts))
 
@@ -92,7 +95,7 @@ def test_a_sum_is_the_same_in_any_tree_and_order(order: Sequence[int], cuts: Seq
 def test_a_sum_of_contributions_is_accepted_as_one():
     """It has the arrays of a contribution, and the ranks of its thresholds."""
     made = join(LEAVES)
-    assert sorted(made.arrays) == sorted((*NAMES, RANKS))
+    assert sorted(made.arrays) == sorted((*NAMES, RANKS, MEMBERS))
     assert made.samples == sum(one.samples for one in LEAVES)
     listener = World()
     listener.feed(made)
