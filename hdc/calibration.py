@@ -123,6 +123,7 @@ class Calibration:
     exemplar_scales: int64 [keys, 2, 2], mean and deviation of the distances to the nearest one.
     in_time: how held-out scores vary in time, for domains whose samples have a known order.
     switches: how their displacements do.
+    _noted: what decisions found, see `noted`.
     """
 
     keys: tuple[Key, ...]
@@ -137,6 +138,12 @@ class Calibration:
     switches: dict[str, SwitchStatistics] = field(default_factory=dict)
     _view: list[_MemoryView] = field(default_factory=list)
     _references: dict[Key, ReferenceScores] = field(default_factory=dict)
+    _noted: dict[tuple[str, float], Any] = field(default_factory=dict)
+
+    @property
+    def noted(self) -> dict[tuple[str, float], Any]:
+        """What a decision in a domain at a rate finds each time, kept here by the detector."""
+        return self._noted
 
     def scales_for(self, memory: Memory) -> Ints:
         """Return scales int64 [concepts, blocks, 2] for the memory's columns.  Concepts that the

@@ -16,7 +16,7 @@ from .memory import Key, Memory
 from .native import is_native
 from .normal import upper_tail
 from .switches import RAISED_SCORE
-from .time_statistics import Level, TimeStatistics, in_words, sample_p_value, window_score
+from .time_statistics import Level, TimeStatistics, in_words, sample_p_value, window_scores
 
 # With more concepts than MANY, all blocks are compared only for the SHORTLIST nearest by
 # hypervector.  Both bound the time of a verdict; chosen by hand, effect not measured.
@@ -296,7 +296,7 @@ def verdict_at(
     deviation = (score - reference.centre) / reference.spread if reference else 0.0
     statistics = calibration.in_time.get(key[0])
     if statistics is not None and (level or reference):
-        start = level(key[0], statistics) if level else statistics.initial()
+        start = level(key[0], statistics) if level else statistics.initial
         p_value = sample_p_value(statistics, deviation, start, rate)
     else:
         held = calibration.scores.get(key[0], _NO_SCORES)
@@ -377,33 +377,39 @@ def detect_window(
     for verdict in verdicts:
         key = verdict.domain, verdict.label
         labels[key] = labels.get(key, 0) + 1
-    domains: dict[str, int] = {}
-    for (name, _), count in labels.items():
-        domains[name] = domains.get(name, 0) + count
-    most = max(domains.values())
-    domain = min(name for name, count in domains.items() if count == most)
+    domain = _most_frequent(labels)
     statistics = calibration.in_time.get(domain)
     if statistics is None:
         score, p_value = _independent(verdicts, labels, domain, calibration)
     else:
-        start = statistics.initial() if level is None else level(domain, statistics)
+        start = statistics.initial if level is None else level(domain, statistics)
         deviations, shares = [one.deviation for one in verdicts], 0.0
         for key in sorted(labels):
             share = labels[key] / len(verdicts)
             shares += share * share
-        score = window_score(statistics, deviations, shares, start)
+        score, if_certain = window_scores(statistics, deviations, shares, start)
         p_value = upper_tail(score)
         switches = calibration.switches.get(domain)
-        sure = Level(start.centre, 0.0, start.window_variance)
         if (
             change is not None
             and switches is not None
-            and window_score(statistics, deviations, shares, sure) > RAISED_SCORE
+            and if_certain > RAISED_SCORE
             and (found := change()) is not None
         ):
             p_value = min(p_value, switches.p_value(found, rate))
     shortfall = find_shortfall(domain, calibration, rate)
     return WindowVerdict(None if shortfall else p_value > rate, domain, score, p_value, shortfall)
+
+
+def _most_frequent(labels: Mapping[Key, int]) -> str:
+    """Return the domain of most samples, of several the first by name."""
+    domains: dict[str, int] = {}
+    for (name, _), count in labels.items():
+        domains[name] = domains.get(name, 0) + count
+    if len(domains) == 1:
+        return next(iter(domains))
+    most = max(domains.values())
+    return min(name for name, count in domains.items() if count == most)
 
 
 def _independent(
@@ -442,6 +448,14 @@ def _tail(score: float, skew: float) -> float:
 
 def find_shortfall(domain: str, calibration: Calibration, rate: float) -> NotAttainable | None:
     """Return why a domain's calibration cannot support a false-alarm rate; None if it can."""
+    held, place = calibration.noted, (domain, rate)
+    if place not in held:
+        held[place] = _compute_shortfall(domain, calibration, rate)
+    found: NotAttainable | None = held[place]
+    return found
+
+
+def _compute_shortfall(domain: str, calibration: Calibration, rate: float) -> NotAttainable | None:
     needed = ceil(1 / rate) - 1
     held = len(calibration.scores.get(domain, _NO_SCORES))
     statistics = calibration.in_time.get(domain)
@@ -463,6 +477,14 @@ def _find_doubt(domain: str, score: int, calibration: Calibration) -> NotAttaina
     """Return why a sample with this score may be of an unknown class; None if it is near enough."""
     if score <= calibration.doubts.get(domain, score):
         return None
+    held, place = calibration.noted, (domain, 0.0)
+    if place not in held:
+        held[place] = _describe_doubt(domain, calibration)
+    found: NotAttainable | None = held[place]
+    return found
+
+
+def _describe_doubt(domain: str, calibration: Calibration) -> NotAttainable:
     found = len(calibration.scores[domain])
     labels = sum(name == domain for name, _ in calibration.keys)
     reason = (

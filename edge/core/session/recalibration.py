@@ -150,7 +150,7 @@ class StreamLevel:
 
     def level(self, domain: str, statistics: hdc.TimeStatistics) -> hdc.Level:
         """Return the level of this stream's scores in a domain."""
-        start, spread = statistics.initial(), statistics.spread
+        start, spread = statistics.initial, statistics.spread
         centre = self._base(domain, start.centre) + max(self.offset, 0.0) * spread
         variance = start.variance
         if self.uncertainty is not None:
@@ -212,7 +212,7 @@ class StreamLevel:
             )
         )
         if self.uncertainty is None:
-            self.uncertainty = statistics.initial().variance / statistics.spread / statistics.spread
+            self.uncertainty = statistics.initial.variance / statistics.spread / statistics.spread
         if len(self._waiting) > self.length:
             self._follow(statistics)
             oldest = self._waiting.popleft()
@@ -232,7 +232,7 @@ class StreamLevel:
 
     def _follow(self, statistics: hdc.TimeStatistics) -> None:
         """Let the level follow the observation that has waited longest."""
-        start = statistics.initial().variance / statistics.spread / statistics.spread
+        start = statistics.initial.variance / statistics.spread / statistics.spread
         drift = start / max(1, statistics.block_samples)
         self.uncertainty = min((self.uncertainty or start) + drift, start)
         if self.asked is not None or any(one.far for one in self._waiting):
