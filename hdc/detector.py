@@ -7,13 +7,13 @@ from math import ceil, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from . import native
 from .calibration import ENOUGH, Calibration
 from .errors import ConceptError
 from .geometry import Codes
 from .integers import ONE, Ints, combine, combine_shifted
 from .joint import ScoredSamples, join_one_score, join_scores
 from .memory import Key, Memory
-from .native import is_native
 from .normal import upper_tail
 from .switches import RAISED_SCORE
 from .time_statistics import Level, TimeStatistics, in_words, sample_p_value, window_scores
@@ -84,7 +84,9 @@ class Comparison:
 
     keys: the concepts compared, sorted; columns: theirs in the memory, None for all.  distances:
     int64 [concepts, blocks].  common: int64 [concepts], novelty with one scale for all concepts;
-    own: novelty with each concept's own scale.
+    own: novelty with each concept's own scale.  novelties: what `nearest` returns, None if it is
+    still to be found.  joint: the calibration compared with, the joint score and its place in
+    `keys`, None likewise.
     """
 
     codes: Codes
@@ -93,9 +95,13 @@ class Comparison:
     distances: Ints
     common: Ints
     own: Ints
+    novelties: dict[str, int] | None = None
+    joint: tuple[Calibration, int, int] | None = None
 
     def nearest(self) -> dict[str, int]:
         """Return the sample's novelty to each domain compared, 1,024 a deviation."""
+        if self.novelties is not None:
+            return self.novelties
         found: dict[str, int] = {}
         for (domain, _), score in zip(self.keys, self.common.tolist(), strict=True):
             if score < found.get(domain, _FAR):
@@ -121,6 +127,47 @@ def detect(codes: Codes, memory: Memory, calibration: Calibration, rate: float =
     ConceptError.
     """
     return decide(compare(codes, memory, calibration), memory, calibration, rate)
+
+
+def examine(
+    features: NDArray[np.uint8], memory: Memory, calibration: Calibration
+) -> Comparison:
+    """Code one sample uint8 [width] and compute `compare` of it.  In C, what `nearest` and `decide`
+    find comes in the same pass.  Raises as `project` and `compare` do."""
+    made = _examine_in_c(features, memory, calibration)
+    return made or compare(memory.geometry.project(features), memory, calibration)
+
+
+def _examine_in_c(
+    features: NDArray[np.uint8], memory: Memory, calibration: Calibration
+) -> Comparison | None:
+    """Compute `examine` in C, None if it cannot."""
+    keys, geometry, kernel = memory.keys, memory.geometry, native.KERNEL
+    fits = features.dtype == np.uint8 and features.shape == (geometry.width,)
+    if kernel is None or not fits or not 0 < len(keys) <= MANY:
+        return None
+    layout = calibration.layout_for(memory)
+    if layout is None:
+        return None
+    count, parts = len(keys), memory.parts
+    blocks = 1 + len(geometry.blocks)
+    bits = np.empty((1, geometry.words), dtype=np.uint64)
+    values = np.empty((1, geometry.values), dtype=np.int64)
+    size = count * blocks
+    made = np.empty(size + 2 * count + 2 + len(parts), dtype=np.int64)
+    if not kernel.decide(layout, np.ascontiguousarray(features), bits, values, made):
+        return None
+    score, place, *novelties = made[size + 2 * count :].tolist()
+    return Comparison(
+        codes=Codes(bits, values),
+        keys=keys,
+        columns=None,
+        distances=made[:size].reshape(count, blocks),
+        common=made[size : size + count],
+        own=made[size + count : size + 2 * count],
+        novelties=dict(zip(parts, novelties, strict=True)),
+        joint=(calibration, score, place),
+    )
 
 
 def compare(codes: Codes, memory: Memory, calibration: Calibration) -> Comparison:
@@ -156,7 +203,7 @@ def detect_each(
     keys = memory.keys
     if len(keys) > MANY or len(codes) < 2 or not keys:
         # In C each sample by itself is faster.
-        shared = len(keys) > MANY and len(codes) > 1 and not is_native()
+        shared = len(keys) > MANY and len(codes) > 1 and not native.is_native()
         found = (
             _compare_shortlists(codes, memory, calibration)
             if shared
@@ -224,6 +271,9 @@ def decide(
 
     level: see `verdict_at`.
     """
+    if compared.joint is not None and compared.joint[0] is calibration:
+        _, score, place = compared.joint
+        return verdict_at(compared.keys[place], score, calibration, rate, level)
     # The domain is chosen with one scale for all concepts: with separate scales, domains with a
     # wide deviation would claim the samples of others.  The label and the novelty within the
     # domain use each concept's own scale.

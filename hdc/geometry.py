@@ -364,7 +364,7 @@ class Geometry:
 
     def _project_in_c(self, rows: NDArray[np.uint8]) -> Codes | None:
         """Compute `project` in C, None if it cannot."""
-        kernel, layout = native.KERNEL, self._layout
+        kernel, layout = native.KERNEL, self.layout
         if kernel is None or layout is None:
             return None
         bits = np.empty((len(rows), self.words), dtype=np.uint64)
@@ -374,7 +374,8 @@ class Geometry:
         return Codes(bits, values) if exact else None
 
     @cached_property
-    def _layout(self) -> GeometryLayout | None:
+    def layout(self) -> GeometryLayout | None:
+        """The geometry laid out for C; None if C cannot serve it."""
         tap = self.slices[0]
         size = padded_width(tap[1] - tap[0])
         run = max(size, _RUN)

@@ -18,6 +18,7 @@ from .layouts import MemoryLayout, lay_memory, with_rows
 
 Key = tuple[str, str]
 Indices = NDArray[np.intp]
+Reals = NDArray[np.float64]
 Fold = tuple[Indices, NDArray[np.bool_]]
 """Rows to score, and a mask of the rows that are left out with them."""
 
@@ -28,6 +29,8 @@ _SCREENED = 512
 """Concepts left by a first pass over a quarter of the bits.  Chosen by hand; effect not
 measured."""
 
+
+RESIDUALS = 128  # columns whose products C adds at a time; RESIDUALS in level.h
 
 _SPARE = 64
 """Bytes of working memory beyond the coordinates of a sample."""
@@ -57,15 +60,23 @@ class _Concept:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Residuals:
-    """Samples less the means of their nearest concepts.
+    """Single samples less the means of their nearest concepts.
 
-    blocks: float64 [n, width], whole numbers, one for each fitted block.  columns: [n], of these
-    concepts.  counts: int64 [n], the samples in each.
+    columns: [n], of these concepts.  counts: int64 [n], the samples in each.
     """
 
-    blocks: tuple[NDArray[np.float64], ...]
+    memory: "Memory" = field(repr=False)
+    codes: tuple[Codes, ...] = field(repr=False)
     columns: Indices
     counts: Ints
+
+    def blocks(self) -> tuple[Reals, ...]:
+        """Return the residuals float64 [n, width], whole numbers, for each fitted block."""
+        return self.memory.residual_blocks(self.codes, self.columns)
+
+    def products(self) -> Reals:
+        """Return the inner products of the residuals, float64 [blocks, n, n]."""
+        return self.memory.residual_products(self.codes, self.columns)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -122,6 +133,11 @@ class Memory:
     def parts(self) -> Mapping[str, slice]:
         """The columns of each domain; they are adjacent because keys are sorted."""
         return self._derived().parts
+
+    @property
+    def layout(self) -> MemoryLayout | None:
+        """The prototypes laid out for C; None if C cannot serve them."""
+        return self._derived().layout
 
     @property
     def counts(self) -> dict[Key, int]:
@@ -257,24 +273,49 @@ class Memory:
         size = count * blocks
         return made[:size].reshape(count, blocks), made[size : size + count], made[size + count :]
 
-    def residuals(self, codes: Codes, domain: str, scores: Ints | None = None) -> Residuals:
-        """Return samples less the means of their nearest concepts of one domain.
+    def residuals(
+        self, codes: Iterable[Codes], domain: str, scores: Ints | None = None
+    ) -> Residuals:
+        """Return single samples, at least one, less the means of their nearest concepts of one domain.
 
         scores: of the samples as `score` returns them, if they are known already.  Concepts of
         fewer than `MEAN_SAMPLES_MIN` samples are left out if there are larger ones.
         """
-        part, derived = self.parts[domain], self._derived()
+        part, derived, rows = self.parts[domain], self._derived(), tuple(codes)
         counts = np.asarray([self._concepts[key].count for key in derived.keys[part]])
         kept = np.flatnonzero(counts >= min(MEAN_SAMPLES_MIN, int(counts.max())))
         columns = kept + part.start
-        near = self.score(codes, only=columns) if scores is None else scores[:, columns]
+        if scores is None:
+            near = self.score(Codes.concat(rows), only=columns)
+        else:
+            near = scores[:, columns]
         nearest = kept[near.argmin(axis=1)]
-        columns = nearest + part.start
-        rows = codes.values.astype(np.float64)
+        return Residuals(self, rows, nearest + part.start, counts[nearest])
+
+    def residual_blocks(self, codes: Sequence[Codes], columns: Indices) -> tuple[Reals, ...]:
+        """Return single samples less the means of the concepts at `columns`: float64 [n, width],
+        whole numbers, for each fitted block."""
+        rows = np.concatenate([one.values for one in codes]).astype(np.float64)
         blocks = tuple(rows[:, slice(*span)] for span in self.geometry.spans)
-        for block, means in zip(blocks, derived.held, strict=True):
+        for block, means in zip(blocks, self._derived().held, strict=True):
             np.subtract(block, means[columns], out=block)
-        return Residuals(blocks, columns, counts[nearest])
+        return blocks
+
+    def residual_products(self, codes: Sequence[Codes], columns: Indices) -> Reals:
+        """Return the inner products of the rows of each of `residual_blocks`, float64 [blocks, n,
+        n]: sums of whole numbers, exact below 2^53."""
+        kernel, layout, count = native.KERNEL, self.layout, len(codes)
+        made = np.empty((len(self.geometry.blocks), count, count), dtype=np.float64)
+        if kernel is not None and layout is not None and made.size:
+            for one in codes:
+                self._check(one)
+            rows = tuple(np.ascontiguousarray(one.values, dtype=np.int64) for one in codes)
+            work = np.empty(RESIDUALS * count, dtype=np.float64)
+            if kernel.products(layout, rows, columns, made, work):
+                return made
+        for at, block in enumerate(self.residual_blocks(codes, columns)):
+            np.matmul(block, block.T, out=made[at])
+        return made
 
     def distances_held_out(
         self,

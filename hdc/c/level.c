@@ -466,6 +466,86 @@ static int exemplars(const native_exemplars *held, const int64_t *columns, const
         || (plane_left && nearest_plane >= 4503599627370496.0);
 }
 
+/* --- residuals -------------------------------------------------------------------------------- */
+
+/* Writes columns of a sample less a mean; returns the largest absolute number. */
+static int64_t residual(const int64_t *values, const void *means, int wide, int64_t at,
+                        int64_t count, double *made)
+{
+    const uint16_t *narrow = (const uint16_t *)means + at;
+    const int32_t *whole = (const int32_t *)means + at;
+    int64_t low = 0, high = 0;
+    for (int64_t k = 0; k < count; k++) {
+        int64_t apart = values[k] - (wide ? (int64_t)whole[k] : (int64_t)narrow[k]);
+        low = apart < low ? apart : low;
+        high = apart > high ? apart : high;
+        made[k] = (double)apart;
+    }
+    return high > -low ? high : -low;
+}
+
+static double product(const double *p, const double *q, int64_t count)
+{
+    double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t k = 0; k < count; k++) {
+        sum += p[k] * q[k];
+    }
+    return sum;
+}
+
+/* Adds the products of rows [count][RESIDUALS] to the lower triangle of made. */
+static void add_products(const double *rows, int64_t count, int64_t width, double *made)
+{
+    for (int64_t i = 0; i < count; i++) {
+        for (int64_t j = 0; j <= i; j++) {
+            made[i * count + j] += product(rows + i * RESIDUALS, rows + j * RESIDUALS, width);
+        }
+    }
+}
+
+static int block_products(const void *means, int wide, int64_t width, const int64_t *const *samples,
+                          int64_t start, const int64_t *columns, int64_t count, double *made,
+                          double *work)
+{
+    int64_t most = 0;
+    memset(made, 0, (size_t)(count * count) * sizeof *made);
+    for (int64_t at = 0; at < width; at += RESIDUALS) {
+        int64_t part = width - at < RESIDUALS ? width - at : RESIDUALS;
+        for (int64_t i = 0; i < count; i++) {
+            int64_t largest = residual(samples[i] + start + at, means, wide,
+                                       columns[i] * width + at, part, work + i * RESIDUALS);
+            most = largest > most ? largest : most;
+        }
+        add_products(work, count, part, made);
+    }
+    for (int64_t i = 0; i < count; i++) {
+        for (int64_t j = 0; j < i; j++) {
+            made[j * count + i] = made[i * count + j];
+        }
+    }
+    /* Sums of whole numbers up to 2^53 are exact in any order. */
+    return (double)most * (double)most * (double)width >= 9007199254740992.0;
+}
+
+static int products(const native_memory *m, const int64_t *const *samples, const int64_t *columns,
+                    int64_t count, double *made, double *work)
+{
+    int64_t start = 0;
+    int inexact = 0;
+    const void *means[] = {m->columns_means, m->plane_means, m->norms_means};
+    const int64_t widths[] = {m->columns, m->plane, m->norms};
+    for (int k = 0; k < 3; k++) {
+        if (widths[k]) {
+            inexact |= block_products(means[k], k || m->wide, widths[k], samples, start, columns,
+                                      count, made, work);
+            start += widths[k];
+            made += count * count;
+        }
+    }
+    return inexact;
+}
+
 #define NAMED(level) native_##level
 #define LEVEL(level) NAMED(level)
 #define TEXT(level) #level
@@ -473,5 +553,5 @@ static int exemplars(const native_exemplars *held, const int64_t *columns, const
 
 const native_level LEVEL(AURICLE_LEVEL) = {
     QUOTED(AURICLE_LEVEL), byte_products, work_of, project, distances, scores, nearest, joint,
-    exemplars,
+    exemplars, products,
 };

@@ -106,7 +106,7 @@ def test_verdicts_on_fitted_knowledge_are_those_of_numpy(kernel, taps, width):
         for fact in facts:
             memory.add(*fact)
         calibration = hdc.calibrate(memory, facts)
-    assert geometry._layout is not None  # noqa: SLF001 - numpy did not have to serve
+    assert geometry.layout is not None, "numpy did not have to serve"
     strange = np.random.default_rng(1).integers(0, 256, (20, width), dtype=np.uint8)
     for row in np.concatenate([rows[:40], strange]):
         found, code = both(kernel, partial(geometry.project, row))
@@ -196,7 +196,7 @@ def test_threads_share_a_geometry_and_a_memory(kernel):
 def test_short_arrays_are_refused(kernel):
     """An array that is too small for a call is an error, not a read beyond its end."""
     geometry, rows, _ = fitted(((0, 160),), 160)
-    layout = geometry._layout  # noqa: SLF001 - a call that hdc itself never makes
+    layout = geometry.layout
     assert layout is not None
     bits, values = np.empty(geometry.words, np.uint64), np.empty(geometry.values, np.int64)
     work = np.empty(layout.work_bytes, np.uint8)

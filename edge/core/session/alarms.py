@@ -251,7 +251,7 @@ class Alarms:
         self, rows: Sequence[SampleAssessment], domain: str, reference: ReferenceModel
     ) -> float:
         """Return the shift of observations from a domain, 1 or more if they are separate."""
-        codes = hdc.Codes.concat([one.codes for one in rows])
+        codes = [one.codes for one in rows]
         recordings = [one.origin.recording for one in rows]
         scores = reference.known_scores([one.compared for one in rows])
         return reference.shift(codes, domain, recordings, scores)

@@ -262,9 +262,9 @@ class Assessor:
     ) -> tuple[SampleAssessment, Floats]:
         """Return a sample compared with the reference model, and the router's logits."""
         logits = known.router().logits(features) if known.routes else NO_LOGITS
-        codes, origin = known.geometry.project(features[None]), _origin(event, known, logits)
-        assess, key = self._session.assess, event.key
-        return assess(key, codes, known, reference, origin=origin, level=level.level), logits
+        origin, assess = _origin(event, known, logits), self._session.assess
+        made = assess(event.key, features, known, reference, origin=origin, level=level.level)
+        return made, logits
 
     def _at_level(
         self, made: SampleAssessment, known: Knowledge, level: StreamLevel

@@ -52,8 +52,8 @@ def show(
             ),
         )
         session.novel_domains.add(NEW, key, UnlabelledRow("a", raw))
-        codes = known.geometry.project(np.asarray(values, np.uint8))
-        stream.push(session.assess(key, codes, known, session.reference_model(known)))
+        shown = np.asarray(values, np.uint8)
+        stream.push(session.assess(key, shown, known, session.reference_model(known)))
     stream.alarm_domain = NEW
 
 
