@@ -45,6 +45,7 @@ from .memory import Memory, Residuals
 from .native import PRODUCT_WIDTH_MAX, byte_products, is_native, native_path
 from .neighbours import Exemplars
 from .normal import normal_quantile
+from .spread import terms_of
 from .switches import LEAD, SwitchStatistics
 from .time_blocks import BLOCKS, TimeOrder, order_in_time
 from .time_statistics import (
@@ -112,6 +113,7 @@ __all__ = [
     "order_in_time",
     "permute",
     "random_vectors",
+    "terms_of",
     "similarity",
     "variance_of_windows",
 ]

@@ -1,10 +1,11 @@
 """Novelty detection at a set false-alarm rate: verdicts on single samples and on windows."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from math import ceil, sqrt
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from . import native
@@ -32,8 +33,7 @@ LevelOf = Callable[[str, TimeStatistics], Level]
 """Returns the level of a stream's scores in a domain."""
 
 
-@dataclass(frozen=True, slots=True)
-class NotAttainable:
+class NotAttainable(msgspec.Struct, frozen=True):
     """The decision needs `needed` calibration samples, and there are `found`."""
 
     reason: str
@@ -41,8 +41,7 @@ class NotAttainable:
     found: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict on one sample.
 
     `known` is None if the calibration cannot support the rate, or if the sample is `doubtful`: too
@@ -63,8 +62,7 @@ class Verdict:
     doubtful: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class WindowVerdict:
+class WindowVerdict(msgspec.Struct, frozen=True):
     """The verdict on a window of samples.
 
     `score` is the mean deviation in standard errors, `p_value` its tail probability among known
@@ -78,8 +76,7 @@ class WindowVerdict:
     shortfall: NotAttainable | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The distances of one sample to the concepts of a memory, computed once for all uses.
 
     keys: the concepts compared, sorted; columns: theirs in the memory, None for all.  distances:
@@ -433,10 +430,8 @@ def detect_window(
         score, p_value = _independent(verdicts, labels, domain, calibration)
     else:
         start = statistics.initial if level is None else level(domain, statistics)
-        deviations, shares = [one.deviation for one in verdicts], 0.0
-        for key in sorted(labels):
-            share = labels[key] / len(verdicts)
-            shares += share * share
+        deviations = [one.deviation for one in verdicts]
+        shares = sum([count * count for count in labels.values()]) / len(verdicts) ** 2
         score, if_certain = window_scores(statistics, deviations, shares, start)
         p_value = upper_tail(score)
         switches = calibration.switches.get(domain)

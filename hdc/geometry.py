@@ -24,6 +24,7 @@ from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -198,8 +199,7 @@ def _flips(seed: int, padded: int, rounds: int, width: int) -> NDArray[np.float3
     return flips
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Codes:
+class Codes(msgspec.Struct, frozen=True, eq=False):
     """A batch of coded samples.  Indexing and slicing return batches; iterating yields batches of
     one.
 

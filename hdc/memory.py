@@ -15,6 +15,7 @@ from .errors import ConceptError, DimensionError, FormatError
 from .geometry import WORD_BITS, Codes, Geometry, Words, pack, unpack, update_fingerprint
 from .integers import Ints, all_ones, combine, mean
 from .layouts import MemoryLayout, lay_memory, with_rows
+from .spread import TERMS, terms_of
 
 Key = tuple[str, str]
 Indices = NDArray[np.intp]
@@ -74,9 +75,10 @@ class Residuals:
         """Return the residuals float64 [n, width], whole numbers, for each fitted block."""
         return self.memory.residual_blocks(self.codes, self.columns)
 
-    def products(self) -> Reals:
-        """Return the inner products of the residuals, float64 [blocks, n, n]."""
-        return self.memory.residual_products(self.codes, self.columns)
+    def terms(self) -> Reals:
+        """Return what the inner products of the residuals amount to, float64 [blocks, 5]; see
+        `terms_of`."""
+        return self.memory.residual_terms(self.codes, self.columns)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -123,6 +125,7 @@ class Memory:
     _concepts: dict[Key, _Concept] = field(default_factory=dict)
     _prototypes: _Prototypes | None = None
     _changed: set[Key] = field(default_factory=set)
+    _large: dict[str, tuple[Indices, Ints]] = field(default_factory=dict)
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -281,16 +284,25 @@ class Memory:
         scores: of the samples as `score` returns them, if they are known already.  Concepts of
         fewer than `MEAN_SAMPLES_MIN` samples are left out if there are larger ones.
         """
-        part, derived, rows = self.parts[domain], self._derived(), tuple(codes)
-        counts = np.asarray([self._concepts[key].count for key in derived.keys[part]])
-        kept = np.flatnonzero(counts >= min(MEAN_SAMPLES_MIN, int(counts.max())))
-        columns = kept + part.start
+        rows = tuple(codes)
+        columns, counts = self._larger(domain)
         if scores is None:
             near = self.score(Codes.concat(rows), only=columns)
         else:
             near = scores[:, columns]
-        nearest = kept[near.argmin(axis=1)]
-        return Residuals(self, rows, nearest + part.start, counts[nearest])
+        nearest = near.argmin(axis=1)
+        return Residuals(self, rows, columns[nearest], counts[nearest])
+
+    def _larger(self, domain: str) -> tuple[Indices, Ints]:
+        """Return the columns of a domain's concepts of at least `MEAN_SAMPLES_MIN` samples, of all
+        if there are none, and their numbers of samples."""
+        derived = self._derived()
+        if domain not in self._large:
+            part = derived.parts[domain]
+            counts = np.asarray([self._concepts[key].count for key in derived.keys[part]])
+            kept = np.flatnonzero(counts >= min(MEAN_SAMPLES_MIN, int(counts.max())))
+            self._large[domain] = kept + part.start, counts[kept]
+        return self._large[domain]
 
     def residual_blocks(self, codes: Sequence[Codes], columns: Indices) -> tuple[Reals, ...]:
         """Return single samples less the means of the concepts at `columns`: float64 [n, width],
@@ -301,21 +313,19 @@ class Memory:
             np.subtract(block, means[columns], out=block)
         return blocks
 
-    def residual_products(self, codes: Sequence[Codes], columns: Indices) -> Reals:
-        """Return the inner products of the rows of each of `residual_blocks`, float64 [blocks, n,
-        n]: sums of whole numbers, exact below 2^53."""
+    def residual_terms(self, codes: Sequence[Codes], columns: Indices) -> Reals:
+        """Return `terms_of` the inner products of the rows of each of `residual_blocks`."""
         kernel, layout, count = native.KERNEL, self.layout, len(codes)
-        made = np.empty((len(self.geometry.blocks), count, count), dtype=np.float64)
-        if kernel is not None and layout is not None and made.size:
-            for one in codes:
-                self._check(one)
-            rows = tuple(np.ascontiguousarray(one.values, dtype=np.int64) for one in codes)
-            work = np.empty(RESIDUALS * count, dtype=np.float64)
-            if kernel.products(layout, rows, columns, made, work):
+        blocks = len(self.geometry.blocks)
+        if kernel is not None and layout is not None:
+            made = np.empty((blocks, TERMS), dtype=np.float64)
+            work = np.empty(count * (RESIDUALS + count + 1), dtype=np.float64)
+            rows = tuple([one.values for one in codes])
+            if kernel.spread(layout, rows, columns, made, work):
                 return made
-        for at, block in enumerate(self.residual_blocks(codes, columns)):
-            np.matmul(block, block.T, out=made[at])
-        return made
+        rows_of_blocks = self.residual_blocks(codes, columns)
+        products = [block @ block.T for block in rows_of_blocks]
+        return terms_of(np.asarray(products).reshape(blocks, count, count))
 
     def distances_held_out(
         self,
@@ -524,7 +534,7 @@ class Memory:
         """Return the prototypes of all concepts; those of changed concepts are computed now."""
         if self._prototypes is None or self._changed:
             self._prototypes = self._update(self._prototypes)
-            self._changed = set()
+            self._changed, self._large = set(), {}
         return self._prototypes
 
     def _update(self, before: _Prototypes | None) -> _Prototypes:

@@ -65,7 +65,7 @@ class Kernel:
     join: Callable[..., int]
     work: Callable[..., int]
     decide: Callable[..., int]
-    products: Callable[..., int]
+    spread: Callable[..., int]
 
 
 def kernels() -> tuple[Kernel, ...]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil, isqrt, sqrt
 
+import msgspec
 import numpy as np
 
 from .blocks import Packed
@@ -142,8 +143,7 @@ def in_words(samples: int, pace_ns: int) -> str:
     return str(samples)
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(msgspec.Struct, frozen=True):
     """The level of a stream's scores, in standard deviations, and the variance of what is not known
     of it.
 

@@ -524,12 +524,45 @@ static int block_products(const void *means, int wide, int64_t width, const int6
             made[j * count + i] = made[i * count + j];
         }
     }
-    /* Sums of whole numbers up to 2^53 are exact in any order. */
-    return (double)most * (double)most * (double)width >= 9007199254740992.0;
+    /* Sums of all products, whole numbers, are exact in any order up to 2^53. */
+    return (double)most * (double)most * (double)width * (double)(count * count)
+        >= 9007199254740992.0;
 }
 
-static int products(const native_memory *m, const int64_t *const *samples, const int64_t *columns,
-                    int64_t count, double *made, double *work)
+/* Sums up products [count][count] as `terms_of` in spread.py does, in the same order. */
+static void sum_up(const double *products, int64_t count, double *means, double *made)
+{
+    double trace = 0.0, all = 0.0, total = 0.0, beside = 0.0, squares = 0.0, own = 0.0;
+    for (int64_t i = 0; i < count; i++) {
+        double sum = 0.0;
+        for (int64_t j = 0; j < count; j++) {
+            sum += products[i * count + j];
+        }
+        means[i] = sum / (double)count;
+        all += sum;
+        trace += products[i * count + i];
+    }
+    double mean = all / (double)count / (double)count;
+    for (int64_t i = 0; i < count; i++) {
+        double apart = means[i] - mean;
+        for (int64_t j = 0; j < count; j++) {
+            double centred = products[i * count + j] - means[j] - apart;
+            double square = centred * centred;
+            squares += square;
+            if (j == i) {
+                total += centred;
+                own += square;
+            }
+            if (j == i + 1) {
+                beside += centred;
+            }
+        }
+    }
+    made[0] = trace, made[1] = all, made[2] = total, made[3] = beside, made[4] = squares - own;
+}
+
+static int spread(const native_memory *m, const int64_t *const *samples, const int64_t *columns,
+                  int64_t count, double *made, double *work)
 {
     int64_t start = 0;
     int inexact = 0;
@@ -537,10 +570,12 @@ static int products(const native_memory *m, const int64_t *const *samples, const
     const int64_t widths[] = {m->columns, m->plane, m->norms};
     for (int k = 0; k < 3; k++) {
         if (widths[k]) {
+            double *products = work + RESIDUALS * count;
             inexact |= block_products(means[k], k || m->wide, widths[k], samples, start, columns,
-                                      count, made, work);
+                                      count, products, work);
+            sum_up(products, count, products + count * count, made);
             start += widths[k];
-            made += count * count;
+            made += SPREAD_TERMS;
         }
     }
     return inexact;
@@ -553,5 +588,5 @@ static int products(const native_memory *m, const int64_t *const *samples, const
 
 const native_level LEVEL(AURICLE_LEVEL) = {
     QUOTED(AURICLE_LEVEL), byte_products, work_of, project, distances, scores, nearest, joint,
-    exemplars, products,
+    exemplars, spread,
 };

@@ -11,6 +11,7 @@
 #define SMALL (1 << 24)   /* coordinates below: squares of differences add up below 2^64 */
 #define EXACT_ROOT 94906265u /* the root of 2^53 */
 #define RESIDUALS 128      /* columns whose products are added at a time: they stay in the cache */
+#define SPREAD_TERMS 5     /* the numbers in which spread.py sums residuals up */
 
 /* A geometry.  Offsets of the blocks' coordinates follow from their widths. */
 typedef struct {
@@ -88,10 +89,10 @@ typedef struct {
     /* Writes the distances to the nearest exemplars but `without`, -1 where none is left. */
     int (*exemplars)(const native_exemplars *held, const int64_t *columns, const int64_t *plane,
                      int64_t without, int64_t *made, void *work);
-    /* Writes the inner products [blocks - 1][count][count] of samples less the means of a concept
-     * each.  work: RESIDUALS doubles for each sample. */
-    int (*products)(const native_memory *memory, const int64_t *const *samples,
-                    const int64_t *columns, int64_t count, double *made, double *work);
+    /* Writes the SPREAD_TERMS [blocks - 1][SPREAD_TERMS] of samples less the means of a concept each
+     * (spread.py).  work: RESIDUALS + count + 1 doubles for each sample. */
+    int (*spread)(const native_memory *memory, const int64_t *const *samples,
+                  const int64_t *columns, int64_t count, double *made, double *work);
 } native_level;
 
 extern const native_level native_portable;

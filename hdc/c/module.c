@@ -498,8 +498,8 @@ static PyObject *decide(PyObject *self, PyObject *const *args, Py_ssize_t count)
     return result(&all, inexact >= 0, inexact);
 }
 
-/* products(memory, samples, columns, made, work): samples: a tuple of coordinates. */
-static PyObject *products(PyObject *self, PyObject *const *args, Py_ssize_t count)
+/* spread(memory, samples, columns, made, work): samples: a tuple of coordinates. */
+static PyObject *spread(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     buffers all = {.count = 0};
     const native_memory *m;
@@ -514,8 +514,8 @@ static PyObject *products(PyObject *self, PyObject *const *args, Py_ssize_t coun
     if (rows < 0) {
         PyErr_SetString(PyExc_TypeError, "expected a tuple of samples");
     } else if ((m = in(&all, args[0], sizeof *m)) && (columns = in(&all, args[2], 8 * rows))
-               && (made = out(&all, args[3], 8 * rows * rows * ((Py_ssize_t)m->blocks - 1)))
-               && (work = out(&all, args[4], 8 * RESIDUALS * rows))
+               && (made = out(&all, args[3], 8 * SPREAD_TERMS * ((Py_ssize_t)m->blocks - 1)))
+               && (work = out(&all, args[4], 8 * rows * (RESIDUALS + rows + 1)))
                && (samples = PyMem_Calloc((size_t)rows + 1, sizeof *samples))) {
         inexact = 0;
         for (Py_ssize_t row = 0; row < rows && inexact >= 0; row++) {
@@ -527,7 +527,7 @@ static PyObject *products(PyObject *self, PyObject *const *args, Py_ssize_t coun
             release(&one);
         }
         if (!inexact) {
-            inexact = level_of(self)->products(m, samples, columns, rows, made, work);
+            inexact = level_of(self)->spread(m, samples, columns, rows, made, work);
         }
     }
     PyMem_Free(samples);
@@ -552,7 +552,7 @@ static PyObject *work(PyObject *self, PyObject *const *args, Py_ssize_t count)
 static PyMethodDef methods[] = {
     METHOD(byte_products), METHOD(project),   METHOD(distances), METHOD(compare),
     METHOD(nearest),       METHOD(exemplars), METHOD(join),      METHOD(work),
-    METHOD(decide),        METHOD(products),
+    METHOD(decide),        METHOD(spread),
 };
 
 /* Adds an instruction set to the dictionary of all; returns 0 after an error. */

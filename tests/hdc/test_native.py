@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 import hdc
 from hdc import native
-from hdc.layouts import ExemplarsLayout, GeometryLayout, MemoryLayout, lay_geometry
+from hdc.layouts import DecisionLayout, ExemplarsLayout, GeometryLayout, MemoryLayout, lay_geometry
 from scripts import build_native
 from tests import natives
 from tests.natives import both, computing_with, load
@@ -70,6 +70,18 @@ def test_codes_distances_and_scores_are_those_of_numpy(kernel, seed):
 def test_nearest_exemplars_are_those_of_numpy(kernel, seed):
     """Exemplars of any number and width, and samples beyond the exact range."""
     natives.check_exemplars(kernel, seed)
+
+
+@given(seed=SEEDS)
+def test_a_decision_in_one_call_is_that_of_numpy(kernel, seed):
+    """Codes, distances, novelties, the score and its concept, and the verdict."""
+    natives.check_decisions(kernel, seed)
+
+
+@given(seed=SEEDS)
+def test_sums_over_residuals_are_those_of_numpy(kernel, seed):
+    """The sums from which it follows whether a window has moved."""
+    natives.check_spread(kernel, seed)
 
 
 @given(seed=SEEDS)
@@ -213,6 +225,7 @@ def test_the_layouts_are_those_of_the_module(source, tmp_path):
     assert module.INTERFACE == native.INTERFACE
     found = (module.GEOMETRY_BYTES, module.MEMORY_BYTES, module.EXEMPLARS_BYTES)
     assert found == tuple(map(sizeof, (GeometryLayout, MemoryLayout, ExemplarsLayout)))
+    assert module.DECISION_BYTES == sizeof(DecisionLayout)
 
 
 def test_the_path_is_named(kernel, monkeypatch):

@@ -228,7 +228,7 @@ class Alarms:
         """
         if window is None:
             return None
-        opened = stream.window_domain in self._novel
+        opened = len(self._novel) > 0 and stream.window_domain in self._novel
         if stream.due and (opened or window.known is None):
             spans = (stream.length + stream.half, SETTLED_WINDOWS * stream.length)
             fits = [self._fits(stream.recent[-span:], stream.domain, reference) for span in spans]

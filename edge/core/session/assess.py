@@ -6,10 +6,10 @@ Samples that are novel to their nearest domain are answered by a mixture of expe
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -61,7 +61,7 @@ UNNAMED: Final = (np.ndarray, bytes, list, tuple)
 NAMED: Final = (NamedValues, Mapping)
 """Payloads of numbers by name."""
 
-NO_LOGITS: Final[Floats] = np.empty(0, np.float32)
+NO_LOGITS: Final[tuple[float, ...]] = ()
 """The router's logits without facts."""
 
 
@@ -76,17 +76,16 @@ class FeatureModel(Protocol):
         """Turn a payload into uint8 features; raises encoder.EncoderError for a bad one."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PrefetchedAssessment:
+class PrefetchedAssessment(msgspec.Struct, frozen=True, eq=False):
     """An observation assessed before its turn; valid while its reference model is in use.
 
-    features: uint8 [width].  logits: of the router, float32 [domains].
+    features: uint8 [width].  logits: of the router, [domains].
     """
 
     features: Features
     reference: ReferenceModel
     assessment: SampleAssessment
-    logits: Floats
+    logits: Sequence[float]
 
 
 class Assessor:
@@ -113,7 +112,7 @@ class Assessor:
         """Assess observations, at least one, as far as that does not depend on earlier ones."""
         features, reference = np.stack(rows), self._session.reference_model(known)
         codes = known.geometry.project(features)
-        logits = known.router().logits(features) if known.routes else features[:, :0]
+        logits = (known.router().logits(features) if known.routes else features[:, :0]).tolist()
         origins = [_origin(event, known, row) for event, row in zip(events, logits, strict=True)]
         keys = [event.key for event in events]
         made = self._session.assess_batch(keys, codes, known, reference, origins)
@@ -259,9 +258,9 @@ class Assessor:
         known: Knowledge,
         reference: ReferenceModel,
         level: StreamLevel,
-    ) -> tuple[SampleAssessment, Floats]:
+    ) -> tuple[SampleAssessment, Sequence[float]]:
         """Return a sample compared with the reference model, and the router's logits."""
-        logits = known.router().logits(features) if known.routes else NO_LOGITS
+        logits = known.router().logits(features).tolist() if known.routes else NO_LOGITS
         origin, assess = _origin(event, known, logits), self._session.assess
         made = assess(event.key, features, known, reference, origin=origin, level=level.level)
         return made, logits
@@ -319,13 +318,15 @@ class Assessor:
         return hdc.detect_window(verdicts, known.calibration(), rate, level.level, change)
 
 
-def _origin(event: Observation, known: Knowledge, logits: Floats) -> SampleOrigin:
+def _origin(event: Observation, known: Knowledge, logits: Sequence[float]) -> SampleOrigin:
     """Return the origin of an observation.  logits: of the router, empty without facts."""
     routed = route_penalties(known.router().domains, logits) if len(logits) > 1 else {}
     return SampleOrigin(routed, event.recording or event.subject)
 
 
-def _route(stream: StreamState, verdict: hdc.Verdict, known: Knowledge, logits: Floats) -> str:
+def _route(
+    stream: StreamState, verdict: hdc.Verdict, known: Knowledge, logits: Sequence[float]
+) -> str:
     """Return the domain of a sample: filtered over its stream, or the nearest if it is novel.
 
     The router covers domains with facts here.  Where the nearest concept is known only by other

@@ -145,8 +145,7 @@ class ReferenceModel:
             codes = hdc.Codes.concat(residuals.codes)
             return (self._separation(codes, residuals.columns, domain) - 1) / (needed - 1)
         # All that follows needs only inner products of residuals, which are sums of whole numbers.
-        products, shares = _unit_products(residuals, recordings)
-        found = _moved(products, shares, _uncertainty(residuals))
+        found = _moved(residuals, recordings)
         # `sum` adds floats with compensation from Python 3.12 on.
         return fsum(moved for moved, _ in found) / fsum(chance for _, chance in found)
 
@@ -177,6 +176,9 @@ class NovelDomains:
 
     def __contains__(self, name: object) -> bool:
         return name in self._rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
     @property
     def names(self) -> frozenset[str]:
@@ -316,74 +318,77 @@ def _log_ratios(
     return np.asarray(np.log((1 + far) / (1 + near)))
 
 
-def _unit_products(residuals: hdc.Residuals, recordings: Sequence[str]) -> tuple[Reals, Reals]:
-    """Return inner products [blocks, units, units] of means of residuals by recording where at
-    least `RECORDINGS_MIN` are known, else of the residuals themselves; and the share of the samples
-    in each, [units]."""
-    names = list(dict.fromkeys(recordings))
-    count = len(recordings)
-    if "" in names or len(names) < RECORDINGS_MIN:
-        return residuals.products(), np.full(count, 1 / count)
-    owner = np.array([names.index(name) for name in recordings])
-    means = [
-        np.stack([rows[owner == at].mean(axis=0) for at in range(len(names))])
-        for rows in residuals.blocks()
-    ]
-    return np.stack([rows @ rows.T for rows in means]), np.bincount(owner) / count
-
-
 def _uncertainty(residuals: hdc.Residuals) -> float:
     """Return the squared error of a mean of concept means: for each concept, its squared share of
     the samples over the samples behind it."""
-    shares = np.bincount(residuals.columns) / len(residuals.columns)
+    columns, size = residuals.columns.tolist(), len(residuals.columns)
+    shares = dict.fromkeys(columns, 0)
+    for column in columns:
+        shares[column] += 1
     # Each of a concept's samples adds its part of the squared share.
-    return float((shares[residuals.columns] / residuals.counts).mean())
-
-
-def _moved(products: Reals, shares: Reals, uncertainty: float) -> list[tuple[float, float]]:
-    """Return, for each block, how far the mean of consecutive rows lies from 0, and how far chance
-    may move it: both squared, over the squared length of single rows.
-
-    products: inner products of the rows, [blocks, n, n].  shares: weights of the rows, [n].
-    uncertainty: squared error of the mean of concept means.
-    """
-    count = products.shape[1]
-    # One unit of resolution, so that constant columns are not divided by zero.
-    lengths = (products.diagonal(axis1=1, axis2=2) @ shares + 1).tolist()
-    moved = (products @ shares @ shares).tolist()
-    means = products.sum(axis=2) / count
-    centred = products - means[:, None]
-    centred -= (means - means.sum(axis=1, keepdims=True) / count)[:, :, None]
-    own = centred.diagonal(axis1=1, axis2=2)
-    flat = centred.reshape(len(centred), -1)
-    found = zip(
-        own.sum(axis=1).tolist(),
-        centred.diagonal(1, axis1=1, axis2=2).sum(axis=1).tolist(),
-        (np.vecdot(flat, flat) - np.vecdot(own, own)).tolist(),
-        strict=True,
-    )
-    made = []
-    for length, shift, (total, beside, crossed) in zip(lengths, moved, found, strict=True):
-        # Few facts explain a shift of their own spread, however far the samples lie.
-        unsure = uncertainty * min(1.0, total / count / length)
-        rows = _CentredRows(count, total, beside, crossed)
-        made.append((shift / length, _chance(rows, unsure)))
-    return made
+    pairs = zip(columns, residuals.counts.tolist(), strict=True)
+    return fsum([shares[column] / count for column, count in pairs]) / size / size
 
 
 @dataclass(frozen=True, slots=True)
-class _CentredRows:
-    """What chance may do to the mean of consecutive, centred rows follows from: their number, the
-    sum of their squared lengths, the sum of the products of neighbours, and the sum of the squares
-    of all products of two."""
+class _Spread:
+    """What the mean of `count` consecutive rows follows from.
+
+    length: mean squared length of a row.  shift: squared length of the mean.  total, beside,
+    crossed: of the rows less their mean, the sums of the squared lengths, of the products of
+    neighbours, and of the squared products of two different rows.
+    """
 
     count: int
+    length: float
+    shift: float
     total: float
     beside: float
     crossed: float
 
 
-def _chance(rows: _CentredRows, uncertainty: float) -> float:
+def _moved(residuals: hdc.Residuals, recordings: Sequence[str]) -> list[tuple[float, float]]:
+    """Return, for each block, how far the mean of residuals lies from 0, and how far chance may
+    move it: both squared, over the squared length of single rows.
+
+    Where at least `RECORDINGS_MIN` recordings are known, their means count as rows.
+    """
+    names, uncertainty = list(dict.fromkeys(recordings)), _uncertainty(residuals)
+    if "" in names or len(names) < RECORDINGS_MIN:
+        spreads = _spreads(residuals.terms(), len(recordings))
+    else:
+        spreads = _spreads_of_recordings(residuals.blocks(), [names.index(n) for n in recordings])
+    made = []
+    for one in spreads:
+        # One unit of resolution, so that constant columns are not divided by zero.
+        length = one.length + 1
+        # Few facts explain a shift of their own spread, however far the samples lie.
+        unsure = uncertainty * min(1.0, one.total / one.count / length)
+        made.append((one.shift / length, _chance(one, unsure)))
+    return made
+
+
+def _spreads(terms: Reals, count: int) -> Iterator[_Spread]:
+    """Yield the spread of equally weighted rows in each block.  terms: of `hdc.Residuals`."""
+    for trace, every, total, beside, crossed in terms.tolist():
+        yield _Spread(count, trace / count, every / count / count, total, beside, crossed)
+
+
+def _spreads_of_recordings(blocks: Sequence[Reals], owners: Sequence[int]) -> Iterator[_Spread]:
+    """Yield the spread of the means of recordings in each block [n, width], each weighted by its
+    samples.  owners: of the recordings, [n]."""
+    owner = np.array(owners)
+    shares = np.bincount(owner) / len(owner)
+    count = len(shares)
+    for rows in blocks:
+        means = np.stack([rows[owner == at].mean(axis=0) for at in range(count)])
+        products = means @ means.T
+        _, _, total, beside, crossed = hdc.terms_of(products[None])[0].tolist()
+        length, shift = float(np.diagonal(products) @ shares), float(shares @ products @ shares)
+        yield _Spread(count, length, shift, total, beside, crossed)
+
+
+def _chance(rows: _Spread, uncertainty: float) -> float:
     """Return the squared shift, over the squared spread, up to which consecutive rows are taken for
     unmoved.  uncertainty: squared error of the mean that they are compared with."""
     count, total = rows.count, rows.total
@@ -395,7 +400,7 @@ def _chance(rows: _CentredRows, uncertainty: float) -> float:
     return max(SHIFT_MIN + expected, expected * (1 + CHANCE_DEVIATIONS * relative))
 
 
-def _independent(rows: _CentredRows) -> float:
+def _independent(rows: _Spread) -> float:
     """Return how many independent samples centred, consecutive rows are worth: n (1 - r) / (1 + r),
     where r is the correlation of neighbours (Bartlett 1946)."""
     count = rows.count

@@ -64,8 +64,7 @@ NORMAL_95: Final = 1.96
 """Half of a 95 % interval, in standard deviations of the normal distribution."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedObservation:
+class JudgedObservation(msgspec.Struct, frozen=True, kw_only=True):
     """An observation that waits for a window's delay before the level follows it.
 
     key, captured_at_ns, subject, recording: as in `Observation`.  deviation: in within-block
@@ -170,12 +169,12 @@ class StreamLevel:
         if verdict is made.verdict:
             return made
         if made.placement is made.verdict:
-            return replace(made, verdict=verdict, placement=verdict)
+            return msgspec.structs.replace(made, verdict=verdict, placement=verdict)
         same = made.placement.domain == made.verdict.domain
         placed = (
             hdc.at_level(made.placement, calibration, self.level, rate) if same else made.placement
         )
-        return replace(made, verdict=verdict, placement=placed)
+        return msgspec.structs.replace(made, verdict=verdict, placement=placed)
 
     def observe(
         self,

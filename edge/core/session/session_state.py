@@ -42,10 +42,12 @@ class SessionState:
         if self._promoted_version != self.version:
             self.novel_domains.promote(known, self._config)
             self._promoted_version = self.version
-        if self._novel_names - self.novel_domains.names:
-            # Windows that refer to a dropped novel domain must be assessed again.
-            self.version += 1
-        self._novel_names = self.novel_domains.names
+        if self._novel_names or len(self.novel_domains):
+            names = self.novel_domains.names
+            if self._novel_names - names:
+                # Windows that refer to a dropped novel domain must be assessed again.
+                self.version += 1
+            self._novel_names = names
         return self.novel_domains.reference_model(known, self.version)
 
     def assess(

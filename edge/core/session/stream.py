@@ -12,6 +12,7 @@ from itertools import pairwise
 from math import log1p
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,6 +53,9 @@ MIXED_CHANGES: Final = 4
 """Changes between decisive observations, within the kept windows, that make a stream mixed: a
 stream that visits a domain and returns makes two.  Chosen by hand; effect not measured."""
 
+FARTHEST: Final = 1 << 62
+"""Above every novelty."""
+
 ROUNDING: Final = 1e-3
 """Margin, far above the rounding error of a float32 log-probability."""
 
@@ -59,15 +63,14 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class SampleOrigin:
+class SampleOrigin(msgspec.Struct, frozen=True):
     """What is known of an observation besides its codes.
 
     routed: the router's preference among the learned domains (see `route_penalties`).  recording:
     the recording that the observation is a part of, or else its subject; "" if unknown.
     """
 
-    routed: Mapping[str, int] = field(default_factory=dict)
+    routed: Mapping[str, int] = msgspec.field(default_factory=dict)
     recording: str = ""
 
 
@@ -75,8 +78,7 @@ NOWHERE: Final = SampleOrigin()
 """The origin of an observation of which nothing is known."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class SampleAssessment:
+class SampleAssessment(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """One observation compared with the reference model.
 
     verdict: against the learned domains.  placement: the same with novel domains included.
@@ -86,21 +88,24 @@ class SampleAssessment:
     """
 
     key: str
-    codes: hdc.Codes = field(repr=False)
+    codes: hdc.Codes
     verdict: hdc.Verdict
     placement: hdc.Verdict
     novelties: Mapping[str, int]
-    learned_novelties: Mapping[str, int] = field(default_factory=dict)
+    learned_novelties: Mapping[str, int] = msgspec.field(default_factory=dict)
     origin: SampleOrigin = NOWHERE
-    compared: hdc.Comparison | None = field(default=None, repr=False)
+    compared: hdc.Comparison | None = None
 
     @property
     def decisive_domain(self) -> str:
         """The domain that the observation alone decides for, "" if it is in doubt."""
-        least, *others = sorted(self.novelties.values())
-        if others and others[0] < least + DECISIVE:
-            return ""
-        return min(self.novelties, key=self.novelties.__getitem__)
+        nearest, least, second = "", FARTHEST, FARTHEST
+        for name, novelty in self.novelties.items():
+            if novelty < least:
+                nearest, least, second = name, novelty, least
+            elif novelty < second:
+                second = novelty
+        return "" if second < least + DECISIVE else nearest
 
     @property
     def is_novel(self) -> bool:
@@ -156,28 +161,20 @@ class DomainVotes:
         for name, novelty in newest.items():
             leads[name] += farther - novelty + oldest[name]
 
-    def including(self, novelties: Mapping[str, int]) -> "DomainVotes":
-        """Return the vote with one observation more."""
-        made = DomainVotes()
-        made._leads, made._counts = dict(self._leads), dict(self._counts)
-        made.add(novelties)
-        return made
-
-    def leader(self, own: Mapping[str, int] | None = None) -> str:
-        """Return the nearest domain; ties go to the first by name.
-
-        own: novelties of one of the observations, which then counts `OWN_WEIGHT` times more.
-        """
-        leads = self._leads
-        if len(leads) == 1:
-            return next(iter(leads))
-        if own:
-            farthest = max(own.values())
-            extra = {name: OWN_WEIGHT * (farthest - novelty) for name, novelty in own.items()}
-            return _largest({name: lead + extra.get(name, 0) for name, lead in leads.items()})
+    def leader(self) -> str:
+        """Return the nearest domain; ties go to the first by name."""
         if not self._leader:
-            self._leader = _largest(leads)
+            self._leader = _largest(self._leads)
         return self._leader
+
+    def leader_with(self, weighted: Iterable[tuple[Mapping[str, int], int]]) -> str:
+        """Return the nearest domain if observations count so many times more."""
+        leads = dict(self._leads)
+        for novelties, weight in weighted:
+            farthest = max(novelties.values())
+            for name, novelty in novelties.items():
+                leads[name] = leads.get(name, 0) + weight * (farthest - novelty)
+        return _largest(leads)
 
 
 class DomainFilter:
@@ -190,7 +187,7 @@ class DomainFilter:
     def __init__(self, length: int) -> None:
         self._length = length
         self._domains: tuple[str, ...] = ()
-        self._rows: deque[Floats] = deque(maxlen=length)
+        self._rows: deque[Sequence[float]] = deque(maxlen=length)
         self.clear()
 
     def clear(self) -> None:
@@ -198,8 +195,8 @@ class DomainFilter:
         self._rows.clear()
         self._last_first, self._run = -1, 0
 
-    def update(self, domains: tuple[str, ...], logits: Floats) -> str:
-        """Add the router's logits float32 [domains] of an observation and return its domain.
+    def update(self, domains: tuple[str, ...], logits: Sequence[float]) -> str:
+        """Add the router's logits [domains] of an observation and return its domain.
 
         Logits of other domains are dropped.  The filter runs only where it can change the result:
         not where all kept observations agree, nor where the newest outweighs any past.
@@ -208,13 +205,12 @@ class DomainFilter:
             self.clear()
             self._domains = domains
         self._rows.append(logits)
-        values: list[float] = logits.tolist()
-        first = values.index(max(values))
+        first = logits.index(max(logits))
         self._run = self._run + 1 if first == self._last_first else 1
         self._last_first = first
-        if self._run >= len(self._rows) or _is_decisive(values, first):
+        if self._run >= len(self._rows) or _is_decisive(logits, first):
             return domains[first]
-        return domains[int(posterior(np.stack(self._rows)).argmax())]
+        return domains[int(posterior(np.array(self._rows, np.float32)).argmax())]
 
 
 def posterior(window: Floats) -> Floats:
@@ -243,11 +239,12 @@ def posterior(window: Floats) -> Floats:
     return np.asarray((shares * belief).sum(axis=0) / shares.sum(), np.float32)
 
 
-def route_penalties(domains: tuple[str, ...], logits: Floats) -> dict[str, int]:
+def route_penalties(domains: tuple[str, ...], logits: Sequence[float]) -> dict[str, int]:
     """Return how much less likely than the most likely domain the router finds each: a factor of e
     counts as one spread of novelty, at most `ROUTE_MAX`."""
-    behind = (logits.max() - logits).tolist()
-    found = [min(ROUTE_MAX, int(lead * SPREAD)) for lead in behind]
+    most, beyond = max(logits), ROUTE_MAX / SPREAD
+    behind = [most - one for one in logits]
+    found = [int(lead * SPREAD) if lead < beyond else ROUTE_MAX for lead in behind]
     return dict(zip(domains, found, strict=True))
 
 
@@ -257,8 +254,8 @@ def apply_route(novelties: Mapping[str, int], routed: Mapping[str, int]) -> Mapp
     shared = [name for name in novelties if name in routed]
     if len(shared) < 2:
         return novelties
-    least = min(novelties[name] for name in shared)
-    preferred = min(routed[name] for name in shared)
+    least = min([novelties[name] for name in shared])
+    preferred = min([routed[name] for name in shared])
     return {
         name: least + routed[name] - preferred if name in routed else value
         for name, value in novelties.items()
@@ -428,11 +425,12 @@ class StreamState:
         kept, half = self._kept, self.length // 2
         if len(kept) <= half:
             return None
-        one, votes = kept[-1 - half], self._window_votes
+        one = kept[-1 - half]
+        counted = [(one.novelties, OWN_WEIGHT)]
         if 2 * half == self.length < len(kept):
             # As many observations before it as after it.
-            votes = votes.including(kept[-1 - self.length].novelties)
-        return one, votes.leader(one.novelties)
+            counted.append((kept[-1 - self.length].novelties, 1))
+        return one, self._window_votes.leader_with(counted)
 
     def settled(self) -> SampleAssessment | None:
         """Return the newest observation with `SETTLED_WINDOWS` after it; None until one has."""
@@ -526,15 +524,21 @@ class StreamStates:
 
 
 def _largest(leads: Mapping[str, int]) -> str:
+    if len(leads) == 1:
+        return next(iter(leads))
     most = max(leads.values())
-    return min([name for name, lead in leads.items() if lead == most])
+    found = [name for name, lead in leads.items() if lead == most]
+    return found[0] if len(found) == 1 else min(found)
 
 
-def _is_decisive(logits: list[float], first: int) -> bool:
+def _is_decisive(logits: Sequence[float], first: int) -> bool:
     """True if the first domain wins whatever came before: its lead exceeds the largest prior
     log-odds that the highest stay rate allows."""
-    others = logits[:first] + logits[first + 1 :]
-    return not others or logits[first] - max(others) > _decisive_lead(len(logits))
+    if len(logits) == 1:
+        return True
+    others = [*logits]
+    del others[first]
+    return logits[first] - max(others) > _decisive_lead(len(logits))
 
 
 @cache
