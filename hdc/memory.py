@@ -317,8 +317,10 @@ class Memory:
         """Return `terms_of` the inner products of the rows of each of `residual_blocks`."""
         kernel, layout, count = native.KERNEL, self.layout, len(codes)
         blocks = len(self.geometry.blocks)
+        made = np.empty((blocks, TERMS), dtype=np.float64)
+        if not blocks:
+            return made
         if kernel is not None and layout is not None:
-            made = np.empty((blocks, TERMS), dtype=np.float64)
             work = np.empty(count * (RESIDUALS + count + 1), dtype=np.float64)
             rows = tuple([one.values for one in codes])
             if kernel.spread(layout, rows, columns, made, work):
