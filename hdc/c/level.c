@@ -494,12 +494,32 @@ static double product(const double *p, const double *q, int64_t count)
     return sum;
 }
 
+/* Adds the products of a row with four rows. */
+static void four_products(const double *p, const double *q, int64_t count, double *made)
+{
+    const double *q1 = q + RESIDUALS, *q2 = q1 + RESIDUALS, *q3 = q2 + RESIDUALS;
+    double a = 0.0, b = 0.0, c = 0.0, d = 0.0;
+#pragma omp simd reduction(+ : a, b, c, d)
+    for (int64_t k = 0; k < count; k++) {
+        a += p[k] * q[k];
+        b += p[k] * q1[k];
+        c += p[k] * q2[k];
+        d += p[k] * q3[k];
+    }
+    made[0] += a, made[1] += b, made[2] += c, made[3] += d;
+}
+
 /* Adds the products of rows [count][RESIDUALS] to the lower triangle of made. */
 static void add_products(const double *rows, int64_t count, int64_t width, double *made)
 {
     for (int64_t i = 0; i < count; i++) {
-        for (int64_t j = 0; j <= i; j++) {
-            made[i * count + j] += product(rows + i * RESIDUALS, rows + j * RESIDUALS, width);
+        const double *row = rows + i * RESIDUALS;
+        int64_t j = 0;
+        for (; j + 4 <= i + 1; j += 4) {
+            four_products(row, rows + j * RESIDUALS, width, made + i * count + j);
+        }
+        for (; j <= i; j++) {
+            made[i * count + j] += product(row, rows + j * RESIDUALS, width);
         }
     }
 }
