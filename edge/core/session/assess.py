@@ -61,8 +61,16 @@ UNNAMED: Final = (np.ndarray, bytes, list, tuple)
 NAMED: Final = (NamedValues, Mapping)
 """Payloads of numbers by name."""
 
-NO_LOGITS: Final[tuple[float, ...]] = ()
-"""The router's logits without facts."""
+
+class Route(msgspec.Struct, frozen=True):
+    """The router's logits of an observation, for its domains."""
+
+    domains: tuple[str, ...]
+    logits: Sequence[float]
+
+
+NO_ROUTE: Final = Route((), ())
+"""What a router says without facts."""
 
 
 class FeatureModel(Protocol):
@@ -79,13 +87,13 @@ class FeatureModel(Protocol):
 class PrefetchedAssessment(msgspec.Struct, frozen=True, eq=False):
     """An observation assessed before its turn; valid while its reference model is in use.
 
-    features: uint8 [width].  logits: of the router, [domains].
+    features: uint8 [width].
     """
 
     features: Features
     reference: ReferenceModel
     assessment: SampleAssessment
-    logits: Sequence[float]
+    route: Route
 
 
 class Assessor:
@@ -112,11 +120,13 @@ class Assessor:
         """Assess observations, at least one, as far as that does not depend on earlier ones."""
         features, reference = np.stack(rows), self._session.reference_model(known)
         codes = known.geometry.project(features)
-        logits = (known.router().logits(features) if known.routes else features[:, :0]).tolist()
-        origins = [_origin(event, known, row) for event, row in zip(events, logits, strict=True)]
+        router = known.router() if known.routes else None
+        logits = (router.logits(features) if router is not None else features[:, :0]).tolist()
+        routes = [Route(router.domains, row) if router else NO_ROUTE for row in logits]
+        origins = [_origin(event, row) for event, row in zip(events, routes, strict=True)]
         keys = [event.key for event in events]
         made = self._session.assess_batch(keys, codes, known, reference, origins)
-        found = zip(rows, made, logits, strict=True)
+        found = zip(rows, made, routes, strict=True)
         return [PrefetchedAssessment(row, reference, one, route) for row, one, route in found]
 
     def assess(
@@ -144,12 +154,12 @@ class Assessor:
         level = self._levels.get(event.stream)
         self._refresh(stream, known, reference, level)
         if ahead is not None and ahead.reference is reference:
-            made, logits = self._at_level(ahead.assessment, known, level), ahead.logits
+            made, route = self._at_level(ahead.assessment, known, level), ahead.route
         else:
-            made, logits = self._compare(event, features, known, reference, level)
+            made, route = self._compare(event, features, known, reference, level)
         stream.push(made)
         window = self._detect_drift(stream, known, level)
-        domain = _route(stream, made.verdict, known, logits)
+        domain = _route(stream, made.verdict, known, route)
         # In an opened domain the adapted answer comes below, once the stream has not left it.
         adapts = self._adapts(stream, known)
         guess = "" if adapts else self._answer(made, domain, features, known)
@@ -258,12 +268,15 @@ class Assessor:
         known: Knowledge,
         reference: ReferenceModel,
         level: StreamLevel,
-    ) -> tuple[SampleAssessment, Sequence[float]]:
-        """Return a sample compared with the reference model, and the router's logits."""
-        logits = known.router().logits(features).tolist() if known.routes else NO_LOGITS
-        origin, assess = _origin(event, known, logits), self._session.assess
+    ) -> tuple[SampleAssessment, Route]:
+        """Return a sample compared with the reference model, and what the router says of it."""
+        route, assess = NO_ROUTE, self._session.assess
+        if known.routes:
+            router = known.router()
+            route = Route(router.domains, router.logits(features).tolist())
+        origin = _origin(event, route)
         made = assess(event.key, features, known, reference, origin=origin, level=level.level)
-        return made, logits
+        return made, route
 
     def _at_level(
         self, made: SampleAssessment, known: Knowledge, level: StreamLevel
@@ -318,14 +331,14 @@ class Assessor:
         return hdc.detect_window(verdicts, known.calibration(), rate, level.level, change)
 
 
-def _origin(event: Observation, known: Knowledge, logits: Sequence[float]) -> SampleOrigin:
-    """Return the origin of an observation.  logits: of the router, empty without facts."""
-    routed = route_penalties(known.router().domains, logits) if len(logits) > 1 else {}
+def _origin(event: Observation, route: Route) -> SampleOrigin:
+    """Return the origin of an observation."""
+    routed = route_penalties(route.domains, route.logits) if len(route.logits) > 1 else {}
     return SampleOrigin(routed, event.recording or event.subject)
 
 
 def _route(
-    stream: StreamState, verdict: hdc.Verdict, known: Knowledge, logits: Sequence[float]
+    stream: StreamState, verdict: hdc.Verdict, known: Knowledge, route: Route
 ) -> str:
     """Return the domain of a sample: filtered over its stream, or the nearest if it is novel.
 
@@ -334,7 +347,7 @@ def _route(
     """
     if not known.is_routed(verdict.domain, verdict.label):
         return verdict.domain
-    routed = stream.domain_filter.update(known.router().domains, logits)
+    routed = stream.domain_filter.update(route.domains, route.logits)
     return verdict.domain if verdict.known is False else routed
 
 

@@ -57,6 +57,11 @@ ALARM_GAIN: Final = 0.5
 STORED_STEP: Final = 64
 """The offset is stored again after it has moved this far, a sixteenth of its bound: few writes."""
 
+STORED_APART: Final = 32
+"""Observations between two records of a moving offset: two default windows.  On a stream that mixes
+domains the offset moves by `STORED_STEP` every seventh observation, and each record is a
+transaction."""
+
 STORED_SAMPLES: Final = 256
 """Counts are stored again after so many observations.  A crash loses no more."""
 
@@ -132,6 +137,8 @@ class StreamLevel:
     asked: AlarmQuestion | None = None
     _during: AlarmCounts = field(default_factory=AlarmCounts)
     _waiting: deque[JudgedObservation] = field(default_factory=deque)
+    _waiting_far: int = 0
+    _waiting_outside: int = 0
     _closed: bool = False
     _outside: int = 0
     _inside: int = 0
@@ -150,8 +157,11 @@ class StreamLevel:
     def level(self, domain: str, statistics: hdc.TimeStatistics) -> hdc.Level:
         """Return the level of this stream's scores in a domain."""
         start, spread = statistics.initial, statistics.spread
-        centre = self._base(domain, start.centre) + max(self.offset, 0.0) * spread
-        variance = start.variance
+        centre, variance = start.centre, start.variance
+        if self.confirmed:
+            centre = self._base(domain, centre)
+        if self.offset > 0:
+            centre += self.offset * spread
         if self.uncertainty is not None:
             variance = min(variance, self.uncertainty * spread * spread)
         windows = self.trail.window_variance(statistics.pace_ns)
@@ -198,6 +208,8 @@ class StreamLevel:
         base = self._base(verdict.domain, statistics.level / hdc.ONE)
         far = window.score > FAR_LIMITS * hdc.normal_quantile(rate)
         outside = window.known is False
+        self._waiting_far += far
+        self._waiting_outside += outside
         self._waiting.append(
             JudgedObservation(
                 key=event.key,
@@ -215,6 +227,8 @@ class StreamLevel:
         if len(self._waiting) > self.length:
             self._follow(statistics)
             oldest = self._waiting.popleft()
+            self._waiting_far -= oldest.far
+            self._waiting_outside -= oldest.outside
             self._record(oldest)
             (self._during if self.asked else self.counts).add(novel=oldest.novel)
             if self.asked is None:
@@ -234,11 +248,11 @@ class StreamLevel:
         start = statistics.initial.variance / statistics.spread / statistics.spread
         drift = start / max(1, statistics.block_samples)
         self.uncertainty = min((self.uncertainty or start) + drift, start)
-        if self.asked is not None or any(one.far for one in self._waiting):
+        if self.asked is not None or self._waiting_far:
             return
         alike = statistics.correlation / hdc.ONE
         gain = self.uncertainty / (self.uncertainty + (1 + alike) / (1 - alike))
-        outside = any(one.outside for one in self._waiting)
+        outside = self._waiting_outside > 0
         oldest = self._waiting[0]
         apart = min(max(oldest.deviation - self.offset, -INNOVATION_MAX), INNOVATION_MAX)
         step = min(max(gain * apart, -STEP_MAX), STEP_MAX) * (ALARM_GAIN if outside else 1)
@@ -293,7 +307,7 @@ class StreamLevel:
         """Drop the newest observations, and the question about them; it is asked again once the
         alarm has lasted for another window."""
         self.asked, self._during, self._closed = None, AlarmCounts(), False
-        self._outside = self._inside = 0
+        self._outside = self._inside = self._waiting_far = self._waiting_outside = 0
         self._waiting.clear()
 
     def confirm(self, alarm: ConfirmedAlarm) -> None:
@@ -367,8 +381,9 @@ class StreamLevel:
     def changed_record(self, geometry: str) -> Recalibration | None:
         """Return what is stored if it has changed enough since the last time, otherwise None."""
         offset, samples = self._stored
-        moved = abs(self._whole_offset - offset)
-        if moved < STORED_STEP and self.counts.samples - samples < STORED_SAMPLES:
+        fresh = self.counts.samples - samples
+        moved = abs(self._whole_offset - offset) >= STORED_STEP and fresh >= STORED_APART
+        if not moved and fresh < STORED_SAMPLES:
             return None
         self._stored = self._whole_offset, self.counts.samples
         return self.record(geometry)
