@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 import hdc
 from edge.core import limits
@@ -120,7 +121,7 @@ def test_learned_domains_answer_where_only_openings_are_near():
     renewed_requests = renewed(requests_of(session), stream, known)[LabelRequest]
     alone = StreamState(length=4, alarm_domain=NEW)
     for glance in stream.recent:
-        alone.push(replace(glance, novelties={NEW: 5}))
+        alone.push(structs.replace(glance, novelties={NEW: 5}))
     assert renewed(requests_of(session), alone, known)[LabelRequest] == renewed_requests
 
 

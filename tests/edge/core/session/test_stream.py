@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 import hdc
 from edge.core import limits
 from edge.core.session.stream import (
+    OWN_WEIGHT,
     STAY_RATES,
     DomainFilter,
     DomainVotes,
