@@ -1,6 +1,6 @@
 """Novelty detection at a set false-alarm rate: verdicts on single samples and on windows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import ceil, sqrt
 
 import msgspec
@@ -407,6 +407,7 @@ def detect_window(
     rate: float = 0.01,
     level: LevelOf | None = None,
     change: Callable[[], Ints | None] | None = None,
+    labels: Mapping[Key, int] | None = None,
 ) -> WindowVerdict:
     """Return the verdict on a window of at least one sample of one stream, with any mix of labels.
 
@@ -415,15 +416,12 @@ def detect_window(
     that of real windows, and they are compared with the level that `level` returns for the domain,
     by default that of enrolment.  change: returns that from the observations before, see
     `switches.changes`, None if there are too few; a significant one counts if the window is above
-    its level at all.  Otherwise it is 1/n of the window plus, per concept, 1/n of the calibration
+    its level at all.  labels: how many of the verdicts name each concept, if that is known already.  Otherwise it is 1/n of the window plus, per concept, 1/n of the calibration
     samples behind its reference score, and skewness is corrected (Hall 1992).
     """
     if not verdicts:
         raise ConceptError("detecting expects a window of samples, found none", "give at least one")
-    labels: dict[Key, int] = {}
-    for verdict in verdicts:
-        key = verdict.domain, verdict.label
-        labels[key] = labels.get(key, 0) + 1
+    labels = _count_labels(verdicts) if labels is None else labels
     domain = _most_frequent(labels)
     statistics = calibration.in_time.get(domain)
     if statistics is None:
@@ -444,6 +442,14 @@ def detect_window(
             p_value = min(p_value, switches.p_value(found, rate))
     shortfall = find_shortfall(domain, calibration, rate)
     return WindowVerdict(None if shortfall else p_value > rate, domain, score, p_value, shortfall)
+
+
+def _count_labels(verdicts: Iterable[Verdict]) -> dict[Key, int]:
+    labels: dict[Key, int] = {}
+    for verdict in verdicts:
+        key = verdict.domain, verdict.label
+        labels[key] = labels.get(key, 0) + 1
+    return labels
 
 
 def _most_frequent(labels: Mapping[Key, int]) -> str:

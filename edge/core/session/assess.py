@@ -304,7 +304,7 @@ class Assessor:
             window,
             statistics,
             self._config.false_alarm_rate,
-            half_window=lambda: self._judge(stream.window[-stream.half :], known, level),
+            half_window=lambda: self._judge_half(stream, known, level),
         )
         record = level.changed_record(known.geometry.fingerprint)
         if record is not None:
@@ -317,18 +317,23 @@ class Assessor:
     ) -> hdc.WindowVerdict | None:
         if not stream.full:
             return None
-        change = partial(stream.change, known.memory)
-        return self._judge(stream.window, known, level, change)
+        verdicts, rate = [one.verdict for one in stream.window], self._config.false_alarm_rate
+        return hdc.detect_window(
+            verdicts,
+            known.calibration(),
+            rate,
+            level.level,
+            change=partial(stream.change, known.memory),
+            labels=stream.window_labels,
+        )
 
-    def _judge(
-        self,
-        window: Sequence[SampleAssessment],
-        known: Knowledge,
-        level: StreamLevel,
-        change: Callable[[], NDArray[np.int64] | None] | None = None,
+    def _judge_half(
+        self, stream: StreamState, known: Knowledge, level: StreamLevel
     ) -> hdc.WindowVerdict:
-        verdicts, rate = [one.verdict for one in window], self._config.false_alarm_rate
-        return hdc.detect_window(verdicts, known.calibration(), rate, level.level, change)
+        """Return the verdict on the newer half of a window."""
+        verdicts = [one.verdict for one in stream.window[-stream.half :]]
+        rate = self._config.false_alarm_rate
+        return hdc.detect_window(verdicts, known.calibration(), rate, level.level)
 
 
 def _origin(event: Observation, route: Route) -> SampleOrigin:

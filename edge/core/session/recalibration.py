@@ -147,6 +147,7 @@ class StreamLevel:
     _from_ns: int = 0
     _until_ns: int = 0
     _stored: tuple[int, int] = (0, 0)
+    _observed: tuple[tuple[int, int, int, float], ObservedRate] | None = None
 
     @property
     def _half(self) -> int:
@@ -405,15 +406,10 @@ class StreamLevel:
         counts = self.counts
         if not counts.samples:
             return None
-        low, high = wilson_interval(counts.alarms / counts.samples, effective_count(counts))
-        return ObservedRate(
-            chosen=rate,
-            samples=counts.samples,
-            alarms=counts.alarms,
-            rate=counts.alarms / counts.samples,
-            low=low,
-            high=high,
-        )
+        found = self._observed
+        if found is None or found[0] != (counts.samples, counts.alarms, counts.changes, rate):
+            self._observed = found = _observed_rate(counts, rate)
+        return found[1]
 
 
 class StreamLevels:
@@ -575,6 +571,23 @@ def rebased(alarm: ConfirmedAlarm, known: Knowledge) -> ConfirmedAlarm:
     statistics = calibration.in_time.get(alarm.domain)
     enrolled = statistics.level if statistics is not None else 0
     return replace(alarm, level=max(enrolled, total // len(found)))
+
+
+def _observed_rate(
+    counts: AlarmCounts, rate: float
+) -> tuple[tuple[int, int, int, float], ObservedRate]:
+    """Return the rate that counts show, and what it follows from."""
+    share = counts.alarms / counts.samples
+    low, high = wilson_interval(share, effective_count(counts))
+    made = ObservedRate(
+        chosen=rate,
+        samples=counts.samples,
+        alarms=counts.alarms,
+        rate=share,
+        low=low,
+        high=high,
+    )
+    return (counts.samples, counts.alarms, counts.changes, rate), made
 
 
 def effective_count(counts: AlarmCounts) -> float:

@@ -285,6 +285,7 @@ class StreamState:
     _decided: list[str] = field(default_factory=list)
     _seen: int = 0
     _window_votes: DomainVotes = field(default_factory=DomainVotes)
+    _labels: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Create filter and tracker for this window length."""
@@ -329,6 +330,11 @@ class StreamState:
         return tuple(self._kept[-self.length :])
 
     @property
+    def window_labels(self) -> Mapping[tuple[str, str], int]:
+        """How many observations of the window are nearest to each concept."""
+        return self._labels
+
+    @property
     def drifted_samples(self) -> tuple[SampleAssessment, ...]:
         """The observations since the drift began: all windows outside, less half of the first."""
         return self.recent[-self.outside_count - self.half :]
@@ -371,10 +377,20 @@ class StreamState:
         self._decided.append(assessment.decisive_domain)
         if len(kept) > self.length:
             self._window_votes.slide(assessment.novelties, kept[-1 - self.length].novelties)
+            self._uncount(kept[-1 - self.length].verdict)
         else:
             self._window_votes.add(assessment.novelties)
+        key = assessment.verdict.domain, assessment.verdict.label
+        self._labels[key] = self._labels.get(key, 0) + 1
         if len(kept) > KEPT_WINDOWS * self.length:
             del kept[0], self._decided[0]
+
+    def _uncount(self, verdict: hdc.Verdict) -> None:
+        key, left = (verdict.domain, verdict.label), self._labels
+        if left[key] == 1:
+            del left[key]
+        else:
+            left[key] -= 1
 
     def follow(self, domains: Container[str]) -> tuple[str, int]:
         """Track the stream's domain with the newest observation; return the domain that it has
@@ -459,6 +475,7 @@ class StreamState:
 
     def _empty(self) -> None:
         self._kept, self._decided, self._window_votes = [], [], DomainVotes()
+        self._labels = {}
 
 
 def nearest_domain(run: Iterable[SampleAssessment], own: SampleAssessment | None = None) -> str:
