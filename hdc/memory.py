@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -98,12 +100,22 @@ class _Prototypes:
     layout: MemoryLayout | None
 
     @cached_property
+    def places(self) -> dict[Key, int]:
+        """The column of each concept."""
+        return {key: place for place, key in enumerate(self.keys)}
+
+    @cached_property
     def means(self) -> tuple[NDArray[np.floating], ...]:
         """The means of each block, for numpy."""
         pairs = zip(self.held, self.numbers, strict=True)
         return tuple(
             np.ascontiguousarray(held).astype(number, copy=False) for held, number in pairs
         )
+
+    def with_places(self, places: dict[Key, int]) -> "_Prototypes":
+        """Return the same with the columns of its concepts, which are known already."""
+        self.__dict__["places"] = places
+        return self
 
     @cached_property
     def work_bytes(self) -> int:
@@ -126,6 +138,7 @@ class Memory:
     _prototypes: _Prototypes | None = None
     _changed: set[Key] = field(default_factory=set)
     _large: dict[str, tuple[Indices, Ints]] = field(default_factory=dict)
+    _counts: Mapping[Key, int] | None = None
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -143,9 +156,13 @@ class Memory:
         return self._derived().layout
 
     @property
-    def counts(self) -> dict[Key, int]:
-        """The number of samples in each concept."""
-        return {key: self._concepts[key].count for key in self.keys}
+    def counts(self) -> Mapping[Key, int]:
+        """The number of samples in each concept, in the order of `keys`; stays as it is when the
+        memory changes."""
+        keys = self.keys
+        if self._counts is None:
+            self._counts = MappingProxyType({key: self._concepts[key].count for key in keys})
+        return self._counts
 
     def add(self, domain: str, label: str, codes: Codes) -> None:
         """Add the samples `codes` [n] to the concept (domain, label)."""
@@ -536,7 +553,7 @@ class Memory:
         """Return the prototypes of all concepts; those of changed concepts are computed now."""
         if self._prototypes is None or self._changed:
             self._prototypes = self._update(self._prototypes)
-            self._changed, self._large = set(), {}
+            self._changed, self._large, self._counts = set(), {}, None
         return self._prototypes
 
     def _update(self, before: _Prototypes | None) -> _Prototypes:
@@ -544,7 +561,7 @@ class Memory:
 
         The tuple of keys is the same object while the set of concepts is the same.
         """
-        at = {key: place for place, key in enumerate(before.keys)} if before else {}
+        at = before.places if before else {}
         if before is not None and all(
             (one in at) == (one in self._concepts) for one in self._changed
         ):
@@ -596,13 +613,14 @@ class Memory:
             layout = with_rows(before.layout, places, bits, blocks)
             if layout is None:
                 return None
-            return replace(before, bits=layout.held[0], held=layout.means, layout=layout)
+            made = replace(before, bits=layout.held[0], held=layout.means, layout=layout)
+            return made.with_places(before.places)
         every = before.bits.copy()
         every[places] = bits
         held = tuple(part.copy() for part in before.held)
         for part, rows in zip(held, blocks, strict=True):
             part[places] = rows
-        return replace(before, bits=every, held=held)
+        return replace(before, bits=every, held=held).with_places(before.places)
 
     def _rows(self, keys: tuple[Key, ...], places: list[int]) -> tuple[Words, Ints]:
         """Return the majority bits and the means of some concepts."""
@@ -621,10 +639,12 @@ def _counts(concept: _Concept) -> NDArray[np.int32]:
 
 def _parts_of(keys: tuple[Key, ...]) -> dict[str, slice]:
     """Return the columns of each domain."""
-    parts: dict[str, slice] = {}
+    starts: dict[str, int] = {}
     for at, (domain, _) in enumerate(keys):
-        parts[domain] = slice(parts[domain].start if domain in parts else at, at + 1)
-    return parts
+        if domain not in starts:
+            starts[domain] = at
+    edges = [*starts.values(), len(keys)]
+    return {name: slice(*ends) for name, ends in zip(starts, pairwise(edges), strict=True)}
 
 
 def _hamming(held: Words, query: Words) -> Ints:

@@ -108,7 +108,7 @@ class Router:
         weights, bias = self._folded
         made = np.matmul(row.astype(np.float32), weights)
         made += bias
-        if len(self.landmarks) and _lead(made.tolist()) < self.sure_lead:
+        if len(self.landmarks) and _leads(made[None])[0] < self.sure_lead:
             standard = np.subtract(row, self.centre, dtype=np.float32)
             standard *= self.factor
             made += (_kernel(standard[None], self.landmarks, self.gamma) @ self.votes)[0]
@@ -121,6 +121,11 @@ class Router:
         weights = self.factor.astype(np.float64)[:, None] * self.weights
         bias = self.bias - self.centre.astype(np.float64) @ weights
         return weights.astype(np.float32), bias.astype(np.float32)
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """The place of each domain."""
+        return {name: place for place, name in enumerate(self.domains)}
 
     @cached_property
     def _scale(self) -> np.float32:
@@ -351,17 +356,6 @@ def _sure_lead(margins: Floats) -> float:
     `HOPELESS_SHARE` of the facts."""
     hopeless = int(HOPELESS_SHARE * len(margins))
     return max(0.0, -float(np.partition(margins, hopeless)[hopeless])) + 1e-6
-
-
-def _lead(found: list[float]) -> float:
-    """Return the lead of the first of at least two domains over the second."""
-    most, second = found[0], -np.inf
-    for one in found[1:]:
-        if one > most:
-            most, second = one, most
-        elif one > second:
-            second = one
-    return most - second
 
 
 def _leads(found: Floats) -> Floats:

@@ -187,8 +187,11 @@ class Alarms:
 
     def _has_labels(self, domain: str, known: Knowledge) -> bool:
         """Return whether a novel domain has so many facts that its alarm may end."""
-        counts = known.own.counts
-        return sum(counts[key] for key in counts if key[0] == domain) >= LABELS_MIN
+        own = known.own
+        if domain not in own.parts:
+            return False
+        counts = own.counts
+        return sum([counts[key] for key in own.keys[own.parts[domain]]]) >= LABELS_MIN
 
     def _check(self, stream: StreamState, known: Knowledge, reference: ReferenceModel) -> bool:
         """Open a domain if the drifted samples are separate from all near ones, and return whether

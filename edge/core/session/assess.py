@@ -30,6 +30,7 @@ from ..events import (
 )
 from ..facts import Ledger
 from ..knowledge import Knowledge
+from ..router import Router
 from .alarms import Alarms
 from .label_buffer import BufferedObservation
 from .label_requests import LabelRequests
@@ -37,12 +38,7 @@ from .novel_domains import ReferenceModel
 from .openings import AdaptedOpenings
 from .recalibration import StreamLevel, StreamLevels
 from .session_state import SessionState
-from .stream import (
-    SampleAssessment,
-    SampleOrigin,
-    StreamState,
-    route_penalties,
-)
+from .stream import NO_ROUTE, Route, SampleAssessment, SampleOrigin, StreamState
 
 EXPERTS: Final = 3
 """Nearest domains whose adaptors answer together.  Chosen by hand; docs/explanation/streams.md has
@@ -60,17 +56,6 @@ UNNAMED: Final = (np.ndarray, bytes, list, tuple)
 
 NAMED: Final = (NamedValues, Mapping)
 """Payloads of numbers by name."""
-
-
-class Route(msgspec.Struct, frozen=True):
-    """The router's logits of an observation, for its domains."""
-
-    domains: tuple[str, ...]
-    logits: Sequence[float]
-
-
-NO_ROUTE: Final = Route((), ())
-"""What a router says without facts."""
 
 
 class FeatureModel(Protocol):
@@ -121,8 +106,8 @@ class Assessor:
         features, reference = np.stack(rows), self._session.reference_model(known)
         codes = known.geometry.project(features)
         router = known.router() if known.routes else None
-        logits = (router.logits(features) if router is not None else features[:, :0]).tolist()
-        routes = [Route(router.domains, row) if router else NO_ROUTE for row in logits]
+        logits = router.logits(features) if router is not None else features[:, :0]
+        routes = [_route_of(router, row) if router else NO_ROUTE for row in logits]
         origins = [_origin(event, row) for event, row in zip(events, routes, strict=True)]
         keys = [event.key for event in events]
         made = self._session.assess_batch(keys, codes, known, reference, origins)
@@ -273,7 +258,7 @@ class Assessor:
         route, assess = NO_ROUTE, self._session.assess
         if known.routes:
             router = known.router()
-            route = Route(router.domains, router.logits(features).tolist())
+            route = _route_of(router, router.logits(features))
         origin = _origin(event, route)
         made = assess(event.key, features, known, reference, origin=origin, level=level.level)
         return made, route
@@ -336,10 +321,14 @@ class Assessor:
         return hdc.detect_window(verdicts, known.calibration(), rate, level.level)
 
 
+def _route_of(router: Router, row: Floats) -> Route:
+    """Return what a router says with these logits [domains]."""
+    return Route(router.domains, router.places, row, row.tolist())
+
+
 def _origin(event: Observation, route: Route) -> SampleOrigin:
     """Return the origin of an observation."""
-    routed = route_penalties(route.domains, route.logits) if len(route.logits) > 1 else {}
-    return SampleOrigin(routed, event.recording or event.subject)
+    return SampleOrigin(route, event.recording or event.subject)
 
 
 def _route(
@@ -352,7 +341,7 @@ def _route(
     """
     if not known.is_routed(verdict.domain, verdict.label):
         return verdict.domain
-    routed = stream.domain_filter.update(route.domains, route.logits)
+    routed = stream.domain_filter.update(route)
     return verdict.domain if verdict.known is False else routed
 
 

@@ -63,14 +63,31 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
-class SampleOrigin(msgspec.Struct, frozen=True):
-    """What is known of an observation besides its codes.
+class Route(msgspec.Struct, frozen=True, eq=False):
+    """What the router says of an observation.
 
-    routed: the router's preference among the learned domains (see `route_penalties`).  recording:
-    the recording that the observation is a part of, or else its subject; "" if unknown.
+    domains: all that it covers; places: of each, its place among them.  row: their logits, float32
+    [domains]; logits: the same as numbers.
     """
 
-    routed: Mapping[str, int] = msgspec.field(default_factory=dict)
+    domains: tuple[str, ...]
+    places: Mapping[str, int]
+    row: Floats
+    logits: Sequence[float]
+
+
+NO_ROUTE: Final = Route((), {}, np.empty(0, np.float32), ())
+"""What a router says without facts."""
+
+
+class SampleOrigin(msgspec.Struct, frozen=True, eq=False):
+    """What is known of an observation besides its codes.
+
+    route: the router's preference among the learned domains.  recording: the recording that the
+    observation is a part of, or else its subject; "" if unknown.
+    """
+
+    route: Route = NO_ROUTE
     recording: str = ""
 
 
@@ -187,7 +204,7 @@ class DomainFilter:
     def __init__(self, length: int) -> None:
         self._length = length
         self._domains: tuple[str, ...] = ()
-        self._rows: deque[Sequence[float]] = deque(maxlen=length)
+        self._rows: deque[Floats] = deque(maxlen=length)
         self.clear()
 
     def clear(self) -> None:
@@ -195,22 +212,23 @@ class DomainFilter:
         self._rows.clear()
         self._last_first, self._run = -1, 0
 
-    def update(self, domains: tuple[str, ...], logits: Sequence[float]) -> str:
-        """Add the router's logits [domains] of an observation and return its domain.
+    def update(self, route: Route) -> str:
+        """Add what the router says of an observation and return its domain.
 
         Logits of other domains are dropped.  The filter runs only where it can change the result:
         not where all kept observations agree, nor where the newest outweighs any past.
         """
-        if domains != self._domains:
+        domains, logits = route.domains, route.logits
+        if domains is not self._domains and domains != self._domains:
             self.clear()
             self._domains = domains
-        self._rows.append(logits)
+        self._rows.append(route.row)
         first = logits.index(max(logits))
         self._run = self._run + 1 if first == self._last_first else 1
         self._last_first = first
         if self._run >= len(self._rows) or _is_decisive(logits, first):
             return domains[first]
-        return domains[int(posterior(np.array(self._rows, np.float32)).argmax())]
+        return domains[int(posterior(np.stack(self._rows)).argmax())]
 
 
 def posterior(window: Floats) -> Floats:
@@ -239,27 +257,23 @@ def posterior(window: Floats) -> Floats:
     return np.asarray((shares * belief).sum(axis=0) / shares.sum(), np.float32)
 
 
-def route_penalties(domains: tuple[str, ...], logits: Sequence[float]) -> dict[str, int]:
-    """Return how much less likely than the most likely domain the router finds each: a factor of e
-    counts as one spread of novelty, at most `ROUTE_MAX`."""
-    most, beyond = max(logits), ROUTE_MAX / SPREAD
-    behind = [most - one for one in logits]
-    found = [int(lead * SPREAD) if lead < beyond else ROUTE_MAX for lead in behind]
-    return dict(zip(domains, found, strict=True))
-
-
-def apply_route(novelties: Mapping[str, int], routed: Mapping[str, int]) -> Mapping[str, int]:
+def apply_route(novelties: Mapping[str, int], route: Route) -> Mapping[str, int]:
     """Return novelties in which the router decides among the domains it covers: the nearest of them
-    keeps its distance from all others, and goes to the domain that the router prefers."""
-    shared = [name for name in novelties if name in routed]
+    keeps its distance from all others, and goes to the domain that the router prefers.
+
+    A factor of e by which a domain is less likely than the likeliest counts as one spread of
+    novelty, at most `ROUTE_MAX`.
+    """
+    places, logits = route.places, route.logits
+    shared = [name for name in novelties if name in places]
     if len(shared) < 2:
         return novelties
-    least = min([novelties[name] for name in shared])
-    preferred = min([routed[name] for name in shared])
-    return {
-        name: least + routed[name] - preferred if name in routed else value
-        for name, value in novelties.items()
-    }
+    most, beyond = max(logits), ROUTE_MAX / SPREAD
+    behind = [most - logits[places[name]] for name in shared]
+    penalties = [int(lead * SPREAD) if lead < beyond else ROUTE_MAX for lead in behind]
+    nearest = min([novelties[name] for name in shared]) - min(penalties)
+    moved = zip(shared, penalties, strict=True)
+    return {**novelties, **{name: nearest + penalty for name, penalty in moved}}
 
 
 @dataclass(slots=True, kw_only=True)
