@@ -113,7 +113,7 @@ __all__ = [
     "order_in_time",
     "permute",
     "random_vectors",
-    "terms_of",
     "similarity",
+    "terms_of",
     "variance_of_windows",
 ]

@@ -126,9 +126,7 @@ def detect(codes: Codes, memory: Memory, calibration: Calibration, rate: float =
     return decide(compare(codes, memory, calibration), memory, calibration, rate)
 
 
-def examine(
-    features: NDArray[np.uint8], memory: Memory, calibration: Calibration
-) -> Comparison:
+def examine(features: NDArray[np.uint8], memory: Memory, calibration: Calibration) -> Comparison:
     """Code one sample uint8 [width] and compute `compare` of it.  In C, what `nearest` and `decide`
     find comes in the same pass.  Raises as `project` and `compare` do."""
     made = _examine_in_c(features, memory, calibration)
@@ -416,8 +414,9 @@ def detect_window(
     that of real windows, and they are compared with the level that `level` returns for the domain,
     by default that of enrolment.  change: returns that from the observations before, see
     `switches.changes`, None if there are too few; a significant one counts if the window is above
-    its level at all.  labels: how many of the verdicts name each concept, if that is known already.  Otherwise it is 1/n of the window plus, per concept, 1/n of the calibration
-    samples behind its reference score, and skewness is corrected (Hall 1992).
+    its level at all.  Otherwise it is 1/n of the window plus, per concept, 1/n of the calibration
+    samples behind its reference score, and skewness is corrected (Hall 1992).  labels: how many of
+    the verdicts name each concept, if that is known already.
     """
     if not verdicts:
         raise ConceptError("detecting expects a window of samples, found none", "give at least one")

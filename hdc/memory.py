@@ -3,8 +3,6 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -14,23 +12,18 @@ from numpy.typing import NDArray
 from . import native
 from .blocks import AnyBlock, Packed
 from .errors import ConceptError, DimensionError, FormatError
-from .geometry import WORD_BITS, Codes, Geometry, Words, pack, unpack, update_fingerprint
-from .integers import Ints, all_ones, combine, mean
+from .geometry import Codes, Geometry, Words, pack, unpack, update_fingerprint
+from .integers import Ints, combine, mean
 from .layouts import MemoryLayout, lay_memory, with_rows
+from .prototypes import SCREENED, Indices, Key, Prototypes, hamming, least, parts_of
 from .spread import TERMS, terms_of
 
-Key = tuple[str, str]
-Indices = NDArray[np.intp]
 Reals = NDArray[np.float64]
 Fold = tuple[Indices, NDArray[np.bool_]]
 """Rows to score, and a mask of the rows that are left out with them."""
 
 PLANE = 2  # the plane's place among a concept's distances, after bits and columns
 _CHUNK = 255  # the most bits that a uint8 can count
-
-_SCREENED = 512
-"""Concepts left by a first pass over a quarter of the bits.  Chosen by hand; effect not
-measured."""
 
 
 RESIDUALS = 128  # columns whose products C adds at a time; RESIDUALS in level.h
@@ -83,59 +76,13 @@ class Residuals:
         return self.memory.residual_terms(self.codes, self.columns)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _Prototypes:
-    """Class prototypes, derived from the sums.
-
-    keys: sorted.  parts: the columns of each domain.  bits: majority bits uint64 [c, words].
-    held: the means of each block, whole numbers in any type.  numbers: the types in which numpy
-    compares them.  layout: all for C, None if it cannot serve.
-    """
-
-    keys: tuple[Key, ...]
-    parts: dict[str, slice]
-    bits: Words
-    held: tuple[NDArray[np.number], ...]
-    numbers: tuple[type[np.floating], ...]
-    layout: MemoryLayout | None
-
-    @cached_property
-    def places(self) -> dict[Key, int]:
-        """The column of each concept."""
-        return {key: place for place, key in enumerate(self.keys)}
-
-    @cached_property
-    def means(self) -> tuple[NDArray[np.floating], ...]:
-        """The means of each block, for numpy."""
-        pairs = zip(self.held, self.numbers, strict=True)
-        return tuple(
-            np.ascontiguousarray(held).astype(number, copy=False) for held, number in pairs
-        )
-
-    def with_places(self, places: dict[Key, int]) -> "_Prototypes":
-        """Return the same with the columns of its concepts, which are known already."""
-        self.__dict__["places"] = places
-        return self
-
-    @cached_property
-    def work_bytes(self) -> int:
-        """The working memory of `nearest` in C: places, distances, and their histogram."""
-        bits = WORD_BITS * int(self.bits.shape[1])
-        return 8 * _SCREENED + 4 * (len(self.keys) + bits + 1)
-
-    @cached_property
-    def quarter(self) -> Words:
-        """The first quarter of the words, to screen many concepts."""
-        return np.ascontiguousarray(self.bits[:, : max(1, self.bits.shape[1] // 4)])
-
-
 @dataclass(slots=True)
 class Memory:
     """Concepts by (domain, label), each the integer sum of its samples' codes."""
 
     geometry: Geometry
     _concepts: dict[Key, _Concept] = field(default_factory=dict)
-    _prototypes: _Prototypes | None = None
+    _prototypes: Prototypes | None = None
     _changed: set[Key] = field(default_factory=set)
     _large: dict[str, tuple[Indices, Ints]] = field(default_factory=dict)
     _counts: Mapping[Key, int] | None = None
@@ -220,12 +167,12 @@ class Memory:
             native.KERNEL.nearest(prototypes.layout, np.ascontiguousarray(query), work, found)
             return found
         columns = None
-        if len(prototypes.keys) > _SCREENED:
+        if len(prototypes.keys) > SCREENED:
             # A quarter of the bits rules out nearly all of very many concepts.
             part = prototypes.quarter.shape[1]
-            columns = _least(_hamming(prototypes.quarter, query[:part]), _SCREENED)
+            columns = least(hamming(prototypes.quarter, query[:part]), SCREENED)
         held = prototypes.bits if columns is None else prototypes.bits[columns]
-        best = _least(_hamming(held, query), count)
+        best = least(hamming(held, query), count)
         return best if columns is None else columns[best]
 
     def distances(self, codes: Codes, only: Indices | None = None) -> Ints:
@@ -238,7 +185,7 @@ class Memory:
             return made
         if len(codes) == 1:
             held = prototypes.bits if only is None else prototypes.bits[only]
-            made[0, :, 0] = _hamming(held, codes.bits[0])
+            made[0, :, 0] = hamming(held, codes.bits[0])
             for index, (block, span) in enumerate(self._blocks(), start=1):
                 means = prototypes.means[index - 1]
                 row = codes.values[0, slice(*span)].astype(means.dtype)
@@ -296,7 +243,7 @@ class Memory:
     def residuals(
         self, codes: Iterable[Codes], domain: str, scores: Ints | None = None
     ) -> Residuals:
-        """Return single samples, at least one, less the means of their nearest concepts of one domain.
+        """Return single samples, at least one, less the means of their nearest concepts of a domain.
 
         scores: of the samples as `score` returns them, if they are known already.  Concepts of
         fewer than `MEAN_SAMPLES_MIN` samples are left out if there are larger ones.
@@ -549,14 +496,14 @@ class Memory:
             raise ConceptError(f"no concept {key} in the memory", "add samples of it first")
         return self._concepts[key]
 
-    def _derived(self) -> _Prototypes:
+    def _derived(self) -> Prototypes:
         """Return the prototypes of all concepts; those of changed concepts are computed now."""
         if self._prototypes is None or self._changed:
             self._prototypes = self._update(self._prototypes)
             self._changed, self._large, self._counts = set(), {}, None
         return self._prototypes
 
-    def _update(self, before: _Prototypes | None) -> _Prototypes:
+    def _update(self, before: Prototypes | None) -> Prototypes:
         """Compute the prototypes of changed concepts, and copy those of the others from `before`.
 
         The tuple of keys is the same object while the set of concepts is the same.
@@ -583,28 +530,26 @@ class Memory:
         bits[stale], means[stale] = self._rows(keys, stale)
         return self._laid_out(keys, bits, tuple(means[:, slice(*s)] for s in self.geometry.spans))
 
-    def _laid_out(
-        self, keys: tuple[Key, ...], bits: Words, blocks: tuple[Ints, ...]
-    ) -> _Prototypes:
+    def _laid_out(self, keys: tuple[Key, ...], bits: Words, blocks: tuple[Ints, ...]) -> Prototypes:
         geometry = self.geometry
         numbers = tuple(block.number for block, _ in self._blocks())
         every = (geometry.columns, geometry.plane, geometry.norms)
-        layout = lay_memory(every, geometry.votes, bits, blocks, _SCREENED)
+        layout = lay_memory(every, geometry.votes, bits, blocks, SCREENED)
         if layout is not None:
             held = layout.means
         else:
             pairs = zip(blocks, numbers, strict=True)
             held = tuple(part.astype(number) for part, number in pairs)
-        return _Prototypes(
+        return Prototypes(
             keys=keys,
-            parts=_parts_of(keys),
+            parts=parts_of(keys),
             bits=bits,
             held=held,
             numbers=numbers,
             layout=layout,
         )
 
-    def _with_rows(self, before: _Prototypes, places: list[int]) -> _Prototypes | None:
+    def _with_rows(self, before: Prototypes, places: list[int]) -> Prototypes | None:
         """Return prototypes of the same concepts with those at `places` computed again; None if
         their layout has to change."""
         bits, means = self._rows(before.keys, places)
@@ -635,30 +580,3 @@ class Memory:
 
 def _counts(concept: _Concept) -> NDArray[np.int32]:
     return concept.ones.astype(np.int32, copy=False)
-
-
-def _parts_of(keys: tuple[Key, ...]) -> dict[str, slice]:
-    """Return the columns of each domain."""
-    starts: dict[str, int] = {}
-    for at, (domain, _) in enumerate(keys):
-        if domain not in starts:
-            starts[domain] = at
-    edges = [*starts.values(), len(keys)]
-    return {name: slice(*ends) for name, ends in zip(starts, pairwise(edges), strict=True)}
-
-
-def _hamming(held: Words, query: Words) -> Ints:
-    """Return the Hamming distances of rows [c, words] to one query [words], int64 [c]."""
-    counts = np.empty(len(held), dtype=np.int64)
-    ones = all_ones(len(query))
-    for at in range(0, len(held), _CHUNK):
-        differing = np.bitwise_count(held[at : at + _CHUNK] ^ query)
-        # At most 64 bits differ per word: the product is exact, and faster than a sum.
-        counts[at : at + _CHUNK] = differing.astype(np.float32) @ ones
-    return counts
-
-
-def _least(values: Ints, count: int) -> Indices:
-    """Return the places of the least values, ascending; of equal values the first ones."""
-    order = values * len(values) + np.arange(len(values))
-    return np.sort(order.argpartition(count)[:count])

@@ -32,15 +32,16 @@ _TAIL: Final = (
     0.6726432239776713,
     -0.6717940840566886,
 )
-"""Coefficients of log(erfc(x) / t) + x^2 as a polynomial in 2 t - 1, t = 2 / (2 + x), x >= 0, the highest power first (the
-form of Schonfelder 1978): it interpolates at 22 Chebyshev nodes, solved with 60 digits.  The error
-is below 1e-13."""
+"""Coefficients of log(erfc(x) / t) + x^2 as a polynomial in 2 t - 1, t = 2 / (2 + x), x >= 0 (the
+form of Schonfelder 1978), the highest power first: it interpolates at 22 Chebyshev nodes, solved
+with 60 digits.  The error is below 1e-13."""
 
 _LOG2_HIGH: Final = 0.693147180559663  # of log 2, in 41 bits: products with 2^11 are exact
 _LOG2_LOW: Final = 2.8235290563031577e-13  # the rest of it
 
 _INVERSE_FACTORIALS: Final = tuple(1 / factorial(term) for term in reversed(range(14)))
-"""The exponential series, the highest power first: up to half of log 2, the next term is below 2^-56."""
+"""The exponential series, the highest power first: up to half of log 2, the next term is below
+2^-56."""
 
 _SMALLEST: Final = -745.2  # the exponential of less is zero in float64
 

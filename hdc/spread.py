@@ -1,8 +1,9 @@
-"""How samples lie around the means of their nearest concepts: the sums from which it follows whether
-their own mean has moved.
+"""How samples lie around the means of their nearest concepts: the sums from which it follows
+whether their own mean has moved.
 
-Residuals are whole numbers, and so are their inner products, whose sums are exact in any order below
-2^53.  What is divided is summed in a fixed order, so that C finds the same numbers, to the bit.
+Residuals are whole numbers, and so are their inner products, whose sums are exact in any order
+below 2^53.  What is divided is summed in a fixed order, so that C finds the same numbers, to the
+bit.
 """
 
 import numpy as np

@@ -187,7 +187,8 @@ def window_scores(
     clip = statistics.clip / ONE + level.centre - statistics.level / ONE
     total = 0.0
     for deviation in deviations:
-        total += clip if clip < deviation else deviation
+        # A call of `min` would take three times as long.
+        total += clip if clip < deviation else deviation  # noqa: FURB136 - see above
     size = len(deviations)
     measured = level.window_variance * WINDOW / size
     own = max(statistics.window_variance_of(size), measured)

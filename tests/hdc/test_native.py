@@ -225,7 +225,7 @@ def test_the_layouts_are_those_of_the_module(source, tmp_path):
     assert module.INTERFACE == native.INTERFACE
     found = (module.GEOMETRY_BYTES, module.MEMORY_BYTES, module.EXEMPLARS_BYTES)
     assert found == tuple(map(sizeof, (GeometryLayout, MemoryLayout, ExemplarsLayout)))
-    assert module.DECISION_BYTES == sizeof(DecisionLayout)
+    assert sizeof(DecisionLayout) == module.DECISION_BYTES
 
 
 def test_the_path_is_named(kernel, monkeypatch):

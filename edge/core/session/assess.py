@@ -5,7 +5,7 @@ product costs less than many small ones; `Assessor` then decides each in turn, g
 Samples that are novel to their nearest domain are answered by a mixture of experts.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -331,9 +331,7 @@ def _origin(event: Observation, route: Route) -> SampleOrigin:
     return SampleOrigin(route, event.recording or event.subject)
 
 
-def _route(
-    stream: StreamState, verdict: hdc.Verdict, known: Knowledge, route: Route
-) -> str:
+def _route(stream: StreamState, verdict: hdc.Verdict, known: Knowledge, route: Route) -> str:
     """Return the domain of a sample: filtered over its stream, or the nearest if it is novel.
 
     The router covers domains with facts here.  Where the nearest concept is known only by other

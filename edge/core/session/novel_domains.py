@@ -127,9 +127,9 @@ class ReferenceModel:
         recordings: Sequence[str],
         scores: Ints | None = None,
     ) -> float:
-        """Return how far the mean of consecutive single samples, at least two, has moved from a domain:
-        the squared shift over the squared spread of single samples, in multiples of what an
-        unmoved domain may reach.
+        """Return how far the mean of consecutive single samples, at least two, has moved from a
+        domain: the squared shift over the squared spread of single samples, in multiples of what
+        an unmoved domain may reach.
 
         Each sample is compared with its nearest concept, so that the mix of labels does not count.
         The mean of n independent residuals has 1/n of their squared length (Bai & Saranadasa 1996,
