@@ -21,6 +21,7 @@ from .detector import (
     detect,
     detect_each,
     detect_window,
+    examine,
     find_shortfall,
     known_limit,
     novelty,
@@ -44,6 +45,7 @@ from .memory import Memory, Residuals
 from .native import PRODUCT_WIDTH_MAX, byte_products, is_native, native_path
 from .neighbours import Exemplars
 from .normal import normal_quantile
+from .spread import terms_of
 from .switches import LEAD, SwitchStatistics
 from .time_blocks import BLOCKS, TimeOrder, order_in_time
 from .time_statistics import (
@@ -97,6 +99,7 @@ __all__ = [
     "detect_each",
     "detect_window",
     "empty_exemplars",
+    "examine",
     "find_shortfall",
     "fit_geometry",
     "identity_geometry",
@@ -111,5 +114,6 @@ __all__ = [
     "permute",
     "random_vectors",
     "similarity",
+    "terms_of",
     "variance_of_windows",
 ]

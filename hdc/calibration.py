@@ -17,6 +17,7 @@ from .blocks import Packed
 from .geometry import Codes, Geometry, Joined, fingerprint_of, keys_of
 from .integers import ONE, Ints, mean, offsets, root
 from .joint import HeldOutSamples, NearestExemplars, ScoredSamples, join_scores
+from .layouts import DecisionLayout, MemoryLayout, lay_decision, with_memory
 from .memory import Key, Memory
 from .neighbours import (
     Exemplars,
@@ -100,7 +101,8 @@ class _MemoryView:
     places: each concept's row in the calibration, None if the calibration does not cover it.
     both: int64 [1 + concepts, blocks, 2], the geometry's scales and each concept's own.
     shifted: see `Calibration.offsets_and_deviations`.
-    parts: cache of `Calibration.domain_part`.
+    parts: cache of `Calibration.domain_part`.  decision: the layout of `Calibration.layout_for`, as
+    a list of one once it is known, and the prototypes that it was made for.
     """
 
     keys: tuple[Key, ...]
@@ -108,6 +110,12 @@ class _MemoryView:
     both: Ints
     shifted: tuple[Ints, Ints]
     parts: dict[str, DomainPart] = field(default_factory=dict)
+    decision: list[DecisionLayout | None] = field(default_factory=list)
+    prototypes: list[MemoryLayout] = field(default_factory=list)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Copies and pickles are laid out again for the process in use."""
+        return _MemoryView, (self.keys, self.places, self.both, self.shifted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -123,6 +131,7 @@ class Calibration:
     exemplar_scales: int64 [keys, 2, 2], mean and deviation of the distances to the nearest one.
     in_time: how held-out scores vary in time, for domains whose samples have a known order.
     switches: how their displacements do.
+    _noted: what decisions found, see `noted`.
     """
 
     keys: tuple[Key, ...]
@@ -137,6 +146,12 @@ class Calibration:
     switches: dict[str, SwitchStatistics] = field(default_factory=dict)
     _view: list[_MemoryView] = field(default_factory=list)
     _references: dict[Key, ReferenceScores] = field(default_factory=dict)
+    _noted: dict[tuple[str, float], Any] = field(default_factory=dict)
+
+    @property
+    def noted(self) -> dict[tuple[str, float], Any]:
+        """What a decision in a domain at a rate finds each time, kept here by the detector."""
+        return self._noted
 
     def scales_for(self, memory: Memory) -> Ints:
         """Return scales int64 [concepts, blocks, 2] for the memory's columns.  Concepts that the
@@ -174,6 +189,30 @@ class Calibration:
             exemplars = self.exemplars_for(memory, range(own.start, own.stop))
             view.parts[domain] = own, view.both[1:][own], exemplars
         return view.parts[domain]
+
+    def layout_for(self, memory: Memory) -> DecisionLayout | None:
+        """Return geometry, memory and this calibration laid out for C; None if C cannot serve
+        them."""
+        view, prototypes = self._view_of(memory), memory.layout
+        if view.decision and (view.decision[0] is None or view.prototypes[0] is prototypes):
+            return view.decision[0]
+        geometry = memory.geometry.layout
+        if geometry is None or prototypes is None:
+            return None
+        made = view.decision[0] if view.decision else self._lay_out(memory)
+        if made is not None:
+            made = with_memory(made, geometry, prototypes)
+        view.decision[:], view.prototypes[:] = [made], [prototypes]
+        return made
+
+    def _lay_out(self, memory: Memory) -> DecisionLayout | None:
+        near = self.exemplars_for(memory, range(len(memory.keys)))
+        layouts = near.layouts if near is not None else ()
+        if layouts is None:
+            return None
+        held = (layouts, near.scales) if near is not None else None
+        votes = memory.geometry.votes, memory.geometry.exemplar_votes
+        return lay_decision(self.all_scales(memory), memory.parts, held, votes)
 
     @property
     def reference_scores(self) -> Mapping[Key, ReferenceScores]:

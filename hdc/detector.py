@@ -1,22 +1,23 @@
 """Novelty detection at a set false-alarm rate: verdicts on single samples and on windows."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import ceil, sqrt
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from . import native
 from .calibration import ENOUGH, Calibration
 from .errors import ConceptError
 from .geometry import Codes
 from .integers import ONE, Ints, combine, combine_shifted
 from .joint import ScoredSamples, join_one_score, join_scores
 from .memory import Key, Memory
-from .native import is_native
 from .normal import upper_tail
 from .switches import RAISED_SCORE
-from .time_statistics import Level, TimeStatistics, in_words, sample_p_value, window_score
+from .time_statistics import Level, TimeStatistics, in_words, sample_p_value, window_scores
 
 # With more concepts than MANY, all blocks are compared only for the SHORTLIST nearest by
 # hypervector.  Both bound the time of a verdict; chosen by hand, effect not measured.
@@ -32,8 +33,7 @@ LevelOf = Callable[[str, TimeStatistics], Level]
 """Returns the level of a stream's scores in a domain."""
 
 
-@dataclass(frozen=True, slots=True)
-class NotAttainable:
+class NotAttainable(msgspec.Struct, frozen=True):
     """The decision needs `needed` calibration samples, and there are `found`."""
 
     reason: str
@@ -41,8 +41,7 @@ class NotAttainable:
     found: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict on one sample.
 
     `known` is None if the calibration cannot support the rate, or if the sample is `doubtful`: too
@@ -63,8 +62,7 @@ class Verdict:
     doubtful: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class WindowVerdict:
+class WindowVerdict(msgspec.Struct, frozen=True):
     """The verdict on a window of samples.
 
     `score` is the mean deviation in standard errors, `p_value` its tail probability among known
@@ -78,13 +76,14 @@ class WindowVerdict:
     shortfall: NotAttainable | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The distances of one sample to the concepts of a memory, computed once for all uses.
 
     keys: the concepts compared, sorted; columns: theirs in the memory, None for all.  distances:
     int64 [concepts, blocks].  common: int64 [concepts], novelty with one scale for all concepts;
-    own: novelty with each concept's own scale.
+    own: novelty with each concept's own scale.  novelties: what `nearest` returns, None if it is
+    still to be found.  joint: the calibration compared with, the joint score and its place in
+    `keys`, None likewise.
     """
 
     codes: Codes
@@ -93,9 +92,13 @@ class Comparison:
     distances: Ints
     common: Ints
     own: Ints
+    novelties: dict[str, int] | None = None
+    joint: tuple[Calibration, int, int] | None = None
 
     def nearest(self) -> dict[str, int]:
         """Return the sample's novelty to each domain compared, 1,024 a deviation."""
+        if self.novelties is not None:
+            return self.novelties
         found: dict[str, int] = {}
         for (domain, _), score in zip(self.keys, self.common.tolist(), strict=True):
             if score < found.get(domain, _FAR):
@@ -121,6 +124,45 @@ def detect(codes: Codes, memory: Memory, calibration: Calibration, rate: float =
     ConceptError.
     """
     return decide(compare(codes, memory, calibration), memory, calibration, rate)
+
+
+def examine(features: NDArray[np.uint8], memory: Memory, calibration: Calibration) -> Comparison:
+    """Code one sample uint8 [width] and compute `compare` of it.  In C, what `nearest` and `decide`
+    find comes in the same pass.  Raises as `project` and `compare` do."""
+    made = _examine_in_c(features, memory, calibration)
+    return made or compare(memory.geometry.project(features), memory, calibration)
+
+
+def _examine_in_c(
+    features: NDArray[np.uint8], memory: Memory, calibration: Calibration
+) -> Comparison | None:
+    """Compute `examine` in C, None if it cannot."""
+    keys, geometry, kernel = memory.keys, memory.geometry, native.KERNEL
+    fits = features.dtype == np.uint8 and features.shape == (geometry.width,)
+    if kernel is None or not fits or not 0 < len(keys) <= MANY:
+        return None
+    layout = calibration.layout_for(memory)
+    if layout is None:
+        return None
+    count, parts = len(keys), memory.parts
+    blocks = 1 + len(geometry.blocks)
+    bits = np.empty((1, geometry.words), dtype=np.uint64)
+    values = np.empty((1, geometry.values), dtype=np.int64)
+    size = count * blocks
+    made = np.empty(size + 2 * count + 2 + len(parts), dtype=np.int64)
+    if not kernel.decide(layout, np.ascontiguousarray(features), bits, values, made):
+        return None
+    score, place, *novelties = made[size + 2 * count :].tolist()
+    return Comparison(
+        codes=Codes(bits, values),
+        keys=keys,
+        columns=None,
+        distances=made[:size].reshape(count, blocks),
+        common=made[size : size + count],
+        own=made[size + count : size + 2 * count],
+        novelties=dict(zip(parts, novelties, strict=True)),
+        joint=(calibration, score, place),
+    )
 
 
 def compare(codes: Codes, memory: Memory, calibration: Calibration) -> Comparison:
@@ -156,7 +198,7 @@ def detect_each(
     keys = memory.keys
     if len(keys) > MANY or len(codes) < 2 or not keys:
         # In C each sample by itself is faster.
-        shared = len(keys) > MANY and len(codes) > 1 and not is_native()
+        shared = len(keys) > MANY and len(codes) > 1 and not native.is_native()
         found = (
             _compare_shortlists(codes, memory, calibration)
             if shared
@@ -224,6 +266,9 @@ def decide(
 
     level: see `verdict_at`.
     """
+    if compared.joint is not None and compared.joint[0] is calibration:
+        _, score, place = compared.joint
+        return verdict_at(compared.keys[place], score, calibration, rate, level)
     # The domain is chosen with one scale for all concepts: with separate scales, domains with a
     # wide deviation would claim the samples of others.  The label and the novelty within the
     # domain use each concept's own scale.
@@ -296,7 +341,7 @@ def verdict_at(
     deviation = (score - reference.centre) / reference.spread if reference else 0.0
     statistics = calibration.in_time.get(key[0])
     if statistics is not None and (level or reference):
-        start = level(key[0], statistics) if level else statistics.initial()
+        start = level(key[0], statistics) if level else statistics.initial
         p_value = sample_p_value(statistics, deviation, start, rate)
     else:
         held = calibration.scores.get(key[0], _NO_SCORES)
@@ -360,6 +405,7 @@ def detect_window(
     rate: float = 0.01,
     level: LevelOf | None = None,
     change: Callable[[], Ints | None] | None = None,
+    labels: Mapping[Key, int] | None = None,
 ) -> WindowVerdict:
     """Return the verdict on a window of at least one sample of one stream, with any mix of labels.
 
@@ -369,41 +415,51 @@ def detect_window(
     by default that of enrolment.  change: returns that from the observations before, see
     `switches.changes`, None if there are too few; a significant one counts if the window is above
     its level at all.  Otherwise it is 1/n of the window plus, per concept, 1/n of the calibration
-    samples behind its reference score, and skewness is corrected (Hall 1992).
+    samples behind its reference score, and skewness is corrected (Hall 1992).  labels: how many of
+    the verdicts name each concept, if that is known already.
     """
     if not verdicts:
         raise ConceptError("detecting expects a window of samples, found none", "give at least one")
-    labels: dict[Key, int] = {}
-    for verdict in verdicts:
-        key = verdict.domain, verdict.label
-        labels[key] = labels.get(key, 0) + 1
-    domains: dict[str, int] = {}
-    for (name, _), count in labels.items():
-        domains[name] = domains.get(name, 0) + count
-    most = max(domains.values())
-    domain = min(name for name, count in domains.items() if count == most)
+    labels = _count_labels(verdicts) if labels is None else labels
+    domain = _most_frequent(labels)
     statistics = calibration.in_time.get(domain)
     if statistics is None:
         score, p_value = _independent(verdicts, labels, domain, calibration)
     else:
-        start = statistics.initial() if level is None else level(domain, statistics)
-        deviations, shares = [one.deviation for one in verdicts], 0.0
-        for key in sorted(labels):
-            share = labels[key] / len(verdicts)
-            shares += share * share
-        score = window_score(statistics, deviations, shares, start)
+        start = statistics.initial if level is None else level(domain, statistics)
+        deviations = [one.deviation for one in verdicts]
+        shares = sum([count * count for count in labels.values()]) / len(verdicts) ** 2
+        score, if_certain = window_scores(statistics, deviations, shares, start)
         p_value = upper_tail(score)
         switches = calibration.switches.get(domain)
-        sure = Level(start.centre, 0.0, start.window_variance)
         if (
             change is not None
             and switches is not None
-            and window_score(statistics, deviations, shares, sure) > RAISED_SCORE
+            and if_certain > RAISED_SCORE
             and (found := change()) is not None
         ):
             p_value = min(p_value, switches.p_value(found, rate))
     shortfall = find_shortfall(domain, calibration, rate)
     return WindowVerdict(None if shortfall else p_value > rate, domain, score, p_value, shortfall)
+
+
+def _count_labels(verdicts: Iterable[Verdict]) -> dict[Key, int]:
+    labels: dict[Key, int] = {}
+    for verdict in verdicts:
+        key = verdict.domain, verdict.label
+        labels[key] = labels.get(key, 0) + 1
+    return labels
+
+
+def _most_frequent(labels: Mapping[Key, int]) -> str:
+    """Return the domain of most samples, of several the first by name."""
+    domains: dict[str, int] = {}
+    for (name, _), count in labels.items():
+        domains[name] = domains.get(name, 0) + count
+    if len(domains) == 1:
+        return next(iter(domains))
+    most = max(domains.values())
+    return min(name for name, count in domains.items() if count == most)
 
 
 def _independent(
@@ -442,6 +498,14 @@ def _tail(score: float, skew: float) -> float:
 
 def find_shortfall(domain: str, calibration: Calibration, rate: float) -> NotAttainable | None:
     """Return why a domain's calibration cannot support a false-alarm rate; None if it can."""
+    held, place = calibration.noted, (domain, rate)
+    if place not in held:
+        held[place] = _compute_shortfall(domain, calibration, rate)
+    found: NotAttainable | None = held[place]
+    return found
+
+
+def _compute_shortfall(domain: str, calibration: Calibration, rate: float) -> NotAttainable | None:
     needed = ceil(1 / rate) - 1
     held = len(calibration.scores.get(domain, _NO_SCORES))
     statistics = calibration.in_time.get(domain)
@@ -463,6 +527,14 @@ def _find_doubt(domain: str, score: int, calibration: Calibration) -> NotAttaina
     """Return why a sample with this score may be of an unknown class; None if it is near enough."""
     if score <= calibration.doubts.get(domain, score):
         return None
+    held, place = calibration.noted, (domain, 0.0)
+    if place not in held:
+        held[place] = _describe_doubt(domain, calibration)
+    found: NotAttainable | None = held[place]
+    return found
+
+
+def _describe_doubt(domain: str, calibration: Calibration) -> NotAttainable:
     found = len(calibration.scores[domain])
     labels = sum(name == domain for name, _ in calibration.keys)
     reason = (

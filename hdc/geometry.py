@@ -24,6 +24,7 @@ from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -198,8 +199,7 @@ def _flips(seed: int, padded: int, rounds: int, width: int) -> NDArray[np.float3
     return flips
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Codes:
+class Codes(msgspec.Struct, frozen=True, eq=False):
     """A batch of coded samples.  Indexing and slicing return batches; iterating yields batches of
     one.
 
@@ -364,7 +364,7 @@ class Geometry:
 
     def _project_in_c(self, rows: NDArray[np.uint8]) -> Codes | None:
         """Compute `project` in C, None if it cannot."""
-        kernel, layout = native.KERNEL, self._layout
+        kernel, layout = native.KERNEL, self.layout
         if kernel is None or layout is None:
             return None
         bits = np.empty((len(rows), self.words), dtype=np.uint64)
@@ -374,7 +374,8 @@ class Geometry:
         return Codes(bits, values) if exact else None
 
     @cached_property
-    def _layout(self) -> GeometryLayout | None:
+    def layout(self) -> GeometryLayout | None:
+        """The geometry laid out for C; None if C cannot serve it."""
         tap = self.slices[0]
         size = padded_width(tap[1] - tap[0])
         run = max(size, _RUN)

@@ -5,8 +5,8 @@ laid out (None), and a call whose numbers leave the range returns False; numpy t
 results do not depend on which path runs, to the bit.
 """
 
-from collections.abc import Callable
-from ctypes import Structure, c_int64, c_uint8, c_uint32, c_void_p
+from collections.abc import Callable, Mapping
+from ctypes import Structure, addressof, c_int64, c_uint8, c_uint32, c_void_p
 from typing import Any, Final
 
 import numpy as np
@@ -123,6 +123,18 @@ class ExemplarsLayout(Structure):
         *((name, c_uint32) for name in ("plane_count", "plane_width")),
     )
     held: list[Array]
+
+
+class DecisionLayout(Structure):
+    """`native_decision` in level.h; `held` keeps what it points to."""
+
+    _fields_ = (
+        *((name, c_void_p) for name in ("geometry", "memory", "scales", "starts")),
+        *((name, c_void_p) for name in ("exemplars", "near_scales", "votes", "near_votes")),
+        ("domains", c_uint32),
+        ("has_exemplars", c_uint32),
+    )
+    held: list[object]
 
 
 def lay_geometry(
@@ -351,6 +363,42 @@ def lay_exemplars(
     held: list[Array] = [np.ascontiguousarray(part) for part in both]
     made = ExemplarsLayout(address(held[0]), address(held[1]), *held[0].shape, *held[1].shape)
     made.held = held
+    return made
+
+
+def lay_decision(
+    scales: Ints,
+    parts: Mapping[str, slice],
+    near: tuple[tuple[ExemplarsLayout | None, ...], Ints] | None,
+    votes: tuple[Ints, Ints],
+) -> DecisionLayout:
+    """Lay out what decisions read besides geometry and memory, which `with_memory` adds.
+
+    scales: int64 [1 + concepts, blocks, 2].  parts: the concepts of each domain, all in order.
+    near: exemplars of each concept, with scales int64 [concepts, 2, 2]; None if the geometry keeps
+    none.  votes: of the blocks and of exemplars.
+    """
+    starts = np.asarray([0, *(part.stop for part in parts.values())], dtype=np.int64)
+    arrays = [np.ascontiguousarray(one, dtype=np.int64) for one in (scales, starts, *votes)]
+    layouts, near_scales = near or ((), np.empty(0, dtype=np.int64))
+    pointers = [0 if one is None else addressof(one) for one in layouts]
+    arrays += [np.asarray(pointers, dtype=np.uintp), np.ascontiguousarray(near_scales)]
+    made = DecisionLayout(domains=len(parts), has_exemplars=int(near is not None))
+    for name, array in zip(
+        ("scales", "starts", "votes", "near_votes", "exemplars", "near_scales"), arrays, strict=True
+    ):
+        setattr(made, name, address(array))
+    made.held = [*arrays, layouts]
+    return made
+
+
+def with_memory(
+    layout: DecisionLayout, geometry: GeometryLayout, memory: MemoryLayout
+) -> DecisionLayout:
+    """Return a layout for the prototypes of a memory, whose concepts are those of the layout."""
+    made = DecisionLayout.from_buffer_copy(layout)
+    made.geometry, made.memory = addressof(geometry), addressof(memory)
+    made.held = [*layout.held, geometry, memory]
     return made
 
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,22 +12,21 @@ from numpy.typing import NDArray
 from . import native
 from .blocks import AnyBlock, Packed
 from .errors import ConceptError, DimensionError, FormatError
-from .geometry import WORD_BITS, Codes, Geometry, Words, pack, unpack, update_fingerprint
-from .integers import Ints, all_ones, combine, mean
+from .geometry import Codes, Geometry, Words, pack, unpack, update_fingerprint
+from .integers import Ints, combine, mean
 from .layouts import MemoryLayout, lay_memory, with_rows
+from .prototypes import SCREENED, Indices, Key, Prototypes, hamming, least, parts_of
+from .spread import TERMS, terms_of
 
-Key = tuple[str, str]
-Indices = NDArray[np.intp]
+Reals = NDArray[np.float64]
 Fold = tuple[Indices, NDArray[np.bool_]]
 """Rows to score, and a mask of the rows that are left out with them."""
 
 PLANE = 2  # the plane's place among a concept's distances, after bits and columns
 _CHUNK = 255  # the most bits that a uint8 can count
 
-_SCREENED = 512
-"""Concepts left by a first pass over a quarter of the bits.  Chosen by hand; effect not
-measured."""
 
+RESIDUALS = 128  # columns whose products C adds at a time; RESIDUALS in level.h
 
 _SPARE = 64
 """Bytes of working memory beyond the coordinates of a sample."""
@@ -57,51 +56,24 @@ class _Concept:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Residuals:
-    """Samples less the means of their nearest concepts.
+    """Single samples less the means of their nearest concepts.
 
-    blocks: float64 [n, width], whole numbers, one for each fitted block.  columns: [n], of these
-    concepts.  counts: int64 [n], the samples in each.
+    columns: [n], of these concepts.  counts: int64 [n], the samples in each.
     """
 
-    blocks: tuple[NDArray[np.float64], ...]
+    memory: "Memory" = field(repr=False)
+    codes: tuple[Codes, ...] = field(repr=False)
     columns: Indices
     counts: Ints
 
+    def blocks(self) -> tuple[Reals, ...]:
+        """Return the residuals float64 [n, width], whole numbers, for each fitted block."""
+        return self.memory.residual_blocks(self.codes, self.columns)
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _Prototypes:
-    """Class prototypes, derived from the sums.
-
-    keys: sorted.  parts: the columns of each domain.  bits: majority bits uint64 [c, words].
-    held: the means of each block, whole numbers in any type.  numbers: the types in which numpy
-    compares them.  layout: all for C, None if it cannot serve.
-    """
-
-    keys: tuple[Key, ...]
-    parts: dict[str, slice]
-    bits: Words
-    held: tuple[NDArray[np.number], ...]
-    numbers: tuple[type[np.floating], ...]
-    layout: MemoryLayout | None
-
-    @cached_property
-    def means(self) -> tuple[NDArray[np.floating], ...]:
-        """The means of each block, for numpy."""
-        pairs = zip(self.held, self.numbers, strict=True)
-        return tuple(
-            np.ascontiguousarray(held).astype(number, copy=False) for held, number in pairs
-        )
-
-    @cached_property
-    def work_bytes(self) -> int:
-        """The working memory of `nearest` in C: places, distances, and their histogram."""
-        bits = WORD_BITS * int(self.bits.shape[1])
-        return 8 * _SCREENED + 4 * (len(self.keys) + bits + 1)
-
-    @cached_property
-    def quarter(self) -> Words:
-        """The first quarter of the words, to screen many concepts."""
-        return np.ascontiguousarray(self.bits[:, : max(1, self.bits.shape[1] // 4)])
+    def terms(self) -> Reals:
+        """Return what the inner products of the residuals amount to, float64 [blocks, 5]; see
+        `terms_of`."""
+        return self.memory.residual_terms(self.codes, self.columns)
 
 
 @dataclass(slots=True)
@@ -110,8 +82,10 @@ class Memory:
 
     geometry: Geometry
     _concepts: dict[Key, _Concept] = field(default_factory=dict)
-    _prototypes: _Prototypes | None = None
+    _prototypes: Prototypes | None = None
     _changed: set[Key] = field(default_factory=set)
+    _large: dict[str, tuple[Indices, Ints]] = field(default_factory=dict)
+    _counts: Mapping[Key, int] | None = None
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -124,9 +98,18 @@ class Memory:
         return self._derived().parts
 
     @property
-    def counts(self) -> dict[Key, int]:
-        """The number of samples in each concept."""
-        return {key: self._concepts[key].count for key in self.keys}
+    def layout(self) -> MemoryLayout | None:
+        """The prototypes laid out for C; None if C cannot serve them."""
+        return self._derived().layout
+
+    @property
+    def counts(self) -> Mapping[Key, int]:
+        """The number of samples in each concept, in the order of `keys`; stays as it is when the
+        memory changes."""
+        keys = self.keys
+        if self._counts is None:
+            self._counts = MappingProxyType({key: self._concepts[key].count for key in keys})
+        return self._counts
 
     def add(self, domain: str, label: str, codes: Codes) -> None:
         """Add the samples `codes` [n] to the concept (domain, label)."""
@@ -184,12 +167,12 @@ class Memory:
             native.KERNEL.nearest(prototypes.layout, np.ascontiguousarray(query), work, found)
             return found
         columns = None
-        if len(prototypes.keys) > _SCREENED:
+        if len(prototypes.keys) > SCREENED:
             # A quarter of the bits rules out nearly all of very many concepts.
             part = prototypes.quarter.shape[1]
-            columns = _least(_hamming(prototypes.quarter, query[:part]), _SCREENED)
+            columns = least(hamming(prototypes.quarter, query[:part]), SCREENED)
         held = prototypes.bits if columns is None else prototypes.bits[columns]
-        best = _least(_hamming(held, query), count)
+        best = least(hamming(held, query), count)
         return best if columns is None else columns[best]
 
     def distances(self, codes: Codes, only: Indices | None = None) -> Ints:
@@ -202,7 +185,7 @@ class Memory:
             return made
         if len(codes) == 1:
             held = prototypes.bits if only is None else prototypes.bits[only]
-            made[0, :, 0] = _hamming(held, codes.bits[0])
+            made[0, :, 0] = hamming(held, codes.bits[0])
             for index, (block, span) in enumerate(self._blocks(), start=1):
                 means = prototypes.means[index - 1]
                 row = codes.values[0, slice(*span)].astype(means.dtype)
@@ -257,24 +240,58 @@ class Memory:
         size = count * blocks
         return made[:size].reshape(count, blocks), made[size : size + count], made[size + count :]
 
-    def residuals(self, codes: Codes, domain: str, scores: Ints | None = None) -> Residuals:
-        """Return samples less the means of their nearest concepts of one domain.
+    def residuals(
+        self, codes: Iterable[Codes], domain: str, scores: Ints | None = None
+    ) -> Residuals:
+        """Return single samples, at least one, less the means of their nearest concepts of a domain.
 
         scores: of the samples as `score` returns them, if they are known already.  Concepts of
         fewer than `MEAN_SAMPLES_MIN` samples are left out if there are larger ones.
         """
-        part, derived = self.parts[domain], self._derived()
-        counts = np.asarray([self._concepts[key].count for key in derived.keys[part]])
-        kept = np.flatnonzero(counts >= min(MEAN_SAMPLES_MIN, int(counts.max())))
-        columns = kept + part.start
-        near = self.score(codes, only=columns) if scores is None else scores[:, columns]
-        nearest = kept[near.argmin(axis=1)]
-        columns = nearest + part.start
-        rows = codes.values.astype(np.float64)
+        rows = tuple(codes)
+        columns, counts = self._larger(domain)
+        if scores is None:
+            near = self.score(Codes.concat(rows), only=columns)
+        else:
+            near = scores[:, columns]
+        nearest = near.argmin(axis=1)
+        return Residuals(self, rows, columns[nearest], counts[nearest])
+
+    def _larger(self, domain: str) -> tuple[Indices, Ints]:
+        """Return the columns of a domain's concepts of at least `MEAN_SAMPLES_MIN` samples, of all
+        if there are none, and their numbers of samples."""
+        derived = self._derived()
+        if domain not in self._large:
+            part = derived.parts[domain]
+            counts = np.asarray([self._concepts[key].count for key in derived.keys[part]])
+            kept = np.flatnonzero(counts >= min(MEAN_SAMPLES_MIN, int(counts.max())))
+            self._large[domain] = kept + part.start, counts[kept]
+        return self._large[domain]
+
+    def residual_blocks(self, codes: Sequence[Codes], columns: Indices) -> tuple[Reals, ...]:
+        """Return single samples less the means of the concepts at `columns`: float64 [n, width],
+        whole numbers, for each fitted block."""
+        rows = np.concatenate([one.values for one in codes]).astype(np.float64)
         blocks = tuple(rows[:, slice(*span)] for span in self.geometry.spans)
-        for block, means in zip(blocks, derived.held, strict=True):
+        for block, means in zip(blocks, self._derived().held, strict=True):
             np.subtract(block, means[columns], out=block)
-        return Residuals(blocks, columns, counts[nearest])
+        return blocks
+
+    def residual_terms(self, codes: Sequence[Codes], columns: Indices) -> Reals:
+        """Return `terms_of` the inner products of the rows of each of `residual_blocks`."""
+        kernel, layout, count = native.KERNEL, self.layout, len(codes)
+        blocks = len(self.geometry.blocks)
+        made = np.empty((blocks, TERMS), dtype=np.float64)
+        if not blocks:
+            return made
+        if kernel is not None and layout is not None:
+            work = np.empty(count * (RESIDUALS + count + 1), dtype=np.float64)
+            rows = tuple([one.values for one in codes])
+            if kernel.spread(layout, rows, columns, made, work):
+                return made
+        rows_of_blocks = self.residual_blocks(codes, columns)
+        products = [block @ block.T for block in rows_of_blocks]
+        return terms_of(np.asarray(products).reshape(blocks, count, count))
 
     def distances_held_out(
         self,
@@ -479,19 +496,19 @@ class Memory:
             raise ConceptError(f"no concept {key} in the memory", "add samples of it first")
         return self._concepts[key]
 
-    def _derived(self) -> _Prototypes:
+    def _derived(self) -> Prototypes:
         """Return the prototypes of all concepts; those of changed concepts are computed now."""
         if self._prototypes is None or self._changed:
             self._prototypes = self._update(self._prototypes)
-            self._changed = set()
+            self._changed, self._large, self._counts = set(), {}, None
         return self._prototypes
 
-    def _update(self, before: _Prototypes | None) -> _Prototypes:
+    def _update(self, before: Prototypes | None) -> Prototypes:
         """Compute the prototypes of changed concepts, and copy those of the others from `before`.
 
         The tuple of keys is the same object while the set of concepts is the same.
         """
-        at = {key: place for place, key in enumerate(before.keys)} if before else {}
+        at = before.places if before else {}
         if before is not None and all(
             (one in at) == (one in self._concepts) for one in self._changed
         ):
@@ -513,28 +530,26 @@ class Memory:
         bits[stale], means[stale] = self._rows(keys, stale)
         return self._laid_out(keys, bits, tuple(means[:, slice(*s)] for s in self.geometry.spans))
 
-    def _laid_out(
-        self, keys: tuple[Key, ...], bits: Words, blocks: tuple[Ints, ...]
-    ) -> _Prototypes:
+    def _laid_out(self, keys: tuple[Key, ...], bits: Words, blocks: tuple[Ints, ...]) -> Prototypes:
         geometry = self.geometry
         numbers = tuple(block.number for block, _ in self._blocks())
         every = (geometry.columns, geometry.plane, geometry.norms)
-        layout = lay_memory(every, geometry.votes, bits, blocks, _SCREENED)
+        layout = lay_memory(every, geometry.votes, bits, blocks, SCREENED)
         if layout is not None:
             held = layout.means
         else:
             pairs = zip(blocks, numbers, strict=True)
             held = tuple(part.astype(number) for part, number in pairs)
-        return _Prototypes(
+        return Prototypes(
             keys=keys,
-            parts=_parts_of(keys),
+            parts=parts_of(keys),
             bits=bits,
             held=held,
             numbers=numbers,
             layout=layout,
         )
 
-    def _with_rows(self, before: _Prototypes, places: list[int]) -> _Prototypes | None:
+    def _with_rows(self, before: Prototypes, places: list[int]) -> Prototypes | None:
         """Return prototypes of the same concepts with those at `places` computed again; None if
         their layout has to change."""
         bits, means = self._rows(before.keys, places)
@@ -543,13 +558,14 @@ class Memory:
             layout = with_rows(before.layout, places, bits, blocks)
             if layout is None:
                 return None
-            return replace(before, bits=layout.held[0], held=layout.means, layout=layout)
+            made = replace(before, bits=layout.held[0], held=layout.means, layout=layout)
+            return made.with_places(before.places)
         every = before.bits.copy()
         every[places] = bits
         held = tuple(part.copy() for part in before.held)
         for part, rows in zip(held, blocks, strict=True):
             part[places] = rows
-        return replace(before, bits=every, held=held)
+        return replace(before, bits=every, held=held).with_places(before.places)
 
     def _rows(self, keys: tuple[Key, ...], places: list[int]) -> tuple[Words, Ints]:
         """Return the majority bits and the means of some concepts."""
@@ -564,28 +580,3 @@ class Memory:
 
 def _counts(concept: _Concept) -> NDArray[np.int32]:
     return concept.ones.astype(np.int32, copy=False)
-
-
-def _parts_of(keys: tuple[Key, ...]) -> dict[str, slice]:
-    """Return the columns of each domain."""
-    parts: dict[str, slice] = {}
-    for at, (domain, _) in enumerate(keys):
-        parts[domain] = slice(parts[domain].start if domain in parts else at, at + 1)
-    return parts
-
-
-def _hamming(held: Words, query: Words) -> Ints:
-    """Return the Hamming distances of rows [c, words] to one query [words], int64 [c]."""
-    counts = np.empty(len(held), dtype=np.int64)
-    ones = all_ones(len(query))
-    for at in range(0, len(held), _CHUNK):
-        differing = np.bitwise_count(held[at : at + _CHUNK] ^ query)
-        # At most 64 bits differ per word: the product is exact, and faster than a sum.
-        counts[at : at + _CHUNK] = differing.astype(np.float32) @ ones
-    return counts
-
-
-def _least(values: Ints, count: int) -> Indices:
-    """Return the places of the least values, ascending; of equal values the first ones."""
-    order = values * len(values) + np.arange(len(values))
-    return np.sort(order.argpartition(count)[:count])

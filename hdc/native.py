@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .errors import DimensionError
 
-INTERFACE: Final = 3
+INTERFACE: Final = 4
 """The version of the arguments and layouts in level.h; a module of another one is not used."""
 
 LEVELS: dict[str, dict[str, Callable[..., int]]] = {}
@@ -64,6 +64,8 @@ class Kernel:
     exemplars: Callable[..., int]
     join: Callable[..., int]
     work: Callable[..., int]
+    decide: Callable[..., int]
+    spread: Callable[..., int]
 
 
 def kernels() -> tuple[Kernel, ...]:

@@ -29,6 +29,7 @@ from hdc.integers import Ints, combine
 from hdc.joint import NearestExemplars, ScoredSamples, join_one_score
 from hdc.memory import Memory
 from hdc.neighbours import Exemplars, coordinates, nearest, nearest_to_one
+from hdc.spread import TERMS
 
 Result = TypeVar("Result")
 WIDTHS = (1, 2, 3, 7, 8, 9, 24, 31, 33, 63, 64, 65, 127, 128, 129, 200, 255, 257, 700, 1280, 2064)
@@ -277,11 +278,52 @@ def check_products(kernel: native.Kernel, seed: int) -> None:
         assert np.array_equal(made, expected)
 
 
+def check_decisions(kernel: native.Kernel, seed: int) -> None:
+    """Compare what one call finds of a sample with what coding, comparing and joining find."""
+    random = np.random.default_rng(seed)
+    case = case_of(random)
+    geometry, memory = case.geometry, Memory(case.geometry)
+    sizes = random.integers(1, 6, int(random.integers(1, 9))).tolist()
+    with computing_with(None):
+        facts = []
+        for number, size in enumerate(sizes):
+            rows = random.integers(0, 256, (size, geometry.width), dtype=np.uint8)
+            facts.append((f"domain {number % 3}", f"{number:04}", geometry.project(rows)))
+            memory.add(*facts[-1])
+        known = facts[: int(random.integers(0, len(facts) + 1))]
+        calibration = hdc.calibrate(memory, known, exemplars=random.random() < 0.8)
+    for row in case.rows:
+        found, expected = both(kernel, partial(hdc.examine, row, memory, calibration))
+        assert np.array_equal(found.codes.bits, expected.codes.bits)
+        assert np.array_equal(found.codes.values, expected.codes.values)
+        for name in ("distances", "common", "own"):
+            assert np.array_equal(getattr(found, name), getattr(expected, name))
+        assert found.nearest() == expected.nearest()
+        with computing_with(None):
+            verdict = hdc.decide(expected, memory, calibration)
+        assert hdc.decide(found, memory, calibration) == verdict
+
+
+def check_spread(kernel: native.Kernel, seed: int) -> None:
+    """Compare the sums over residuals of consecutive samples."""
+    random = np.random.default_rng(seed)
+    case = case_of(random)
+    with computing_with(None):
+        codes = list(case.geometry.project(case.rows))
+    if not codes:
+        return
+    columns = random.integers(0, len(case.memory.keys), len(codes)).astype(np.intp)
+    memory = Memory.unpack(case.geometry, case.memory.pack())
+    found, expected = both(kernel, partial(memory.residual_terms, codes, columns))
+    assert found.shape == (len(case.geometry.blocks), TERMS)
+    assert np.array_equal(found, expected)
+
+
 def _largest(memory: Memory) -> int:
     return int(max(np.abs(part).max() for part in memory._derived().held))  # noqa: SLF001
 
 
-CHECKS = (check, check_exemplars, check_joint, check_products)
+CHECKS = (check, check_exemplars, check_joint, check_products, check_decisions, check_spread)
 
 
 def main(path: str, seeds: str) -> None:

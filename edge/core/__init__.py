@@ -188,7 +188,7 @@ if TYPE_CHECKING:
     from .session.assess import EXPERTS, NOVELTY_SPREAD, FeatureModel, mixture_scores
     from .session.explanation import Explanation, KnownExample
     from .session.label_buffer import BufferedObservation
-    from .session.recalibration import AlarmCounts, effective_count, wilson_interval
+    from .session.observed_rate import AlarmCounts, effective_count, wilson_interval
     from .session.snapshot import KnowledgeSnapshot
     from .validation import find_invalid_fact
 else:
@@ -382,7 +382,7 @@ else:
             "session.assess": ("EXPERTS", "FeatureModel", "NOVELTY_SPREAD", "mixture_scores"),
             "session.explanation": ("Explanation", "KnownExample"),
             "session.label_buffer": ("BufferedObservation",),
-            "session.recalibration": ("AlarmCounts", "effective_count", "wilson_interval"),
+            "session.observed_rate": ("AlarmCounts", "effective_count", "wilson_interval"),
             "session.snapshot": ("KnowledgeSnapshot",),
             "validation": ("find_invalid_fact",),
         },

@@ -466,6 +466,141 @@ static int exemplars(const native_exemplars *held, const int64_t *columns, const
         || (plane_left && nearest_plane >= 4503599627370496.0);
 }
 
+/* --- residuals -------------------------------------------------------------------------------- */
+
+/* Writes columns of a sample less a mean; returns the largest absolute number. */
+static int64_t residual(const int64_t *values, const void *means, int wide, int64_t at,
+                        int64_t count, double *made)
+{
+    const uint16_t *narrow = (const uint16_t *)means + at;
+    const int32_t *whole = (const int32_t *)means + at;
+    int64_t low = 0, high = 0;
+    for (int64_t k = 0; k < count; k++) {
+        int64_t apart = values[k] - (wide ? (int64_t)whole[k] : (int64_t)narrow[k]);
+        low = apart < low ? apart : low;
+        high = apart > high ? apart : high;
+        made[k] = (double)apart;
+    }
+    return high > -low ? high : -low;
+}
+
+static double product(const double *p, const double *q, int64_t count)
+{
+    double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t k = 0; k < count; k++) {
+        sum += p[k] * q[k];
+    }
+    return sum;
+}
+
+/* Adds the products of a row with four rows. */
+static void four_products(const double *p, const double *q, int64_t count, double *made)
+{
+    const double *q1 = q + RESIDUALS, *q2 = q1 + RESIDUALS, *q3 = q2 + RESIDUALS;
+    double a = 0.0, b = 0.0, c = 0.0, d = 0.0;
+#pragma omp simd reduction(+ : a, b, c, d)
+    for (int64_t k = 0; k < count; k++) {
+        a += p[k] * q[k];
+        b += p[k] * q1[k];
+        c += p[k] * q2[k];
+        d += p[k] * q3[k];
+    }
+    made[0] += a, made[1] += b, made[2] += c, made[3] += d;
+}
+
+/* Adds the products of rows [count][RESIDUALS] to the lower triangle of made. */
+static void add_products(const double *rows, int64_t count, int64_t width, double *made)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const double *row = rows + i * RESIDUALS;
+        int64_t j = 0;
+        for (; j + 4 <= i + 1; j += 4) {
+            four_products(row, rows + j * RESIDUALS, width, made + i * count + j);
+        }
+        for (; j <= i; j++) {
+            made[i * count + j] += product(row, rows + j * RESIDUALS, width);
+        }
+    }
+}
+
+static int block_products(const void *means, int wide, int64_t width, const int64_t *const *samples,
+                          int64_t start, const int64_t *columns, int64_t count, double *made,
+                          double *work)
+{
+    int64_t most = 0;
+    memset(made, 0, (size_t)(count * count) * sizeof *made);
+    for (int64_t at = 0; at < width; at += RESIDUALS) {
+        int64_t part = width - at < RESIDUALS ? width - at : RESIDUALS;
+        for (int64_t i = 0; i < count; i++) {
+            int64_t largest = residual(samples[i] + start + at, means, wide,
+                                       columns[i] * width + at, part, work + i * RESIDUALS);
+            most = largest > most ? largest : most;
+        }
+        add_products(work, count, part, made);
+    }
+    for (int64_t i = 0; i < count; i++) {
+        for (int64_t j = 0; j < i; j++) {
+            made[j * count + i] = made[i * count + j];
+        }
+    }
+    /* Sums of all products, whole numbers, are exact in any order up to 2^53. */
+    return (double)most * (double)most * (double)width * (double)(count * count)
+        >= 9007199254740992.0;
+}
+
+/* Sums up products [count][count] as `terms_of` in spread.py does, in the same order. */
+static void sum_up(const double *products, int64_t count, double *means, double *made)
+{
+    double trace = 0.0, all = 0.0, total = 0.0, beside = 0.0, squares = 0.0, own = 0.0;
+    for (int64_t i = 0; i < count; i++) {
+        double sum = 0.0;
+        for (int64_t j = 0; j < count; j++) {
+            sum += products[i * count + j];
+        }
+        means[i] = sum / (double)count;
+        all += sum;
+        trace += products[i * count + i];
+    }
+    double mean = all / (double)count / (double)count;
+    for (int64_t i = 0; i < count; i++) {
+        double apart = means[i] - mean;
+        for (int64_t j = 0; j < count; j++) {
+            double centred = products[i * count + j] - means[j] - apart;
+            double square = centred * centred;
+            squares += square;
+            if (j == i) {
+                total += centred;
+                own += square;
+            }
+            if (j == i + 1) {
+                beside += centred;
+            }
+        }
+    }
+    made[0] = trace, made[1] = all, made[2] = total, made[3] = beside, made[4] = squares - own;
+}
+
+static int spread(const native_memory *m, const int64_t *const *samples, const int64_t *columns,
+                  int64_t count, double *made, double *work)
+{
+    int64_t start = 0;
+    int inexact = 0;
+    const void *means[] = {m->columns_means, m->plane_means, m->norms_means};
+    const int64_t widths[] = {m->columns, m->plane, m->norms};
+    for (int k = 0; k < 3; k++) {
+        if (widths[k]) {
+            double *products = work + RESIDUALS * count;
+            inexact |= block_products(means[k], k || m->wide, widths[k], samples, start, columns,
+                                      count, products, work);
+            sum_up(products, count, products + count * count, made);
+            start += widths[k];
+            made += SPREAD_TERMS;
+        }
+    }
+    return inexact;
+}
+
 #define NAMED(level) native_##level
 #define LEVEL(level) NAMED(level)
 #define TEXT(level) #level
@@ -473,5 +608,5 @@ static int exemplars(const native_exemplars *held, const int64_t *columns, const
 
 const native_level LEVEL(AURICLE_LEVEL) = {
     QUOTED(AURICLE_LEVEL), byte_products, work_of, project, distances, scores, nearest, joint,
-    exemplars,
+    exemplars, spread,
 };

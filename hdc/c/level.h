@@ -5,11 +5,13 @@
 
 #include "auricle_kernel.h"
 
-#define INTERFACE 3       /* INTERFACE in native.py: raise both with the layouts below */
+#define INTERFACE 4       /* INTERFACE in native.py: raise both with the layouts below */
 #define BLOCKS_MAX 4u     /* bits, columns, plane, norms */
 #define INEXACT 1         /* a number leaves the range in which C and numpy agree */
 #define SMALL (1 << 24)   /* coordinates below: squares of differences add up below 2^64 */
 #define EXACT_ROOT 94906265u /* the root of 2^53 */
+#define RESIDUALS 128      /* columns whose products are added at a time: they stay in the cache */
+#define SPREAD_TERMS 5     /* the numbers in which spread.py sums residuals up */
 
 /* A geometry.  Offsets of the blocks' coordinates follow from their widths. */
 typedef struct {
@@ -54,6 +56,18 @@ typedef struct {
     const int64_t *nearest, *nearest_scales, *nearest_votes;
 } native_joint;
 
+/* All that a decision on a sample reads. */
+typedef struct {
+    const native_geometry *geometry;
+    const native_memory *memory;
+    const int64_t *scales;                     /* [1 + concepts][blocks][2], the common ones first */
+    const int64_t *starts;                     /* [domains + 1], the first concept of each */
+    const native_exemplars *const *exemplars;  /* [concepts], NULL where one has none */
+    const int64_t *near_scales;                /* [concepts][2][2] */
+    const int64_t *votes, *near_votes;         /* [blocks], [2] */
+    uint32_t domains, has_exemplars;
+} native_decision;
+
 typedef struct {
     const char *name;
     void (*byte_products)(const uint8_t *rows, const uint8_t *one, int64_t count, int64_t width,
@@ -75,6 +89,10 @@ typedef struct {
     /* Writes the distances to the nearest exemplars but `without`, -1 where none is left. */
     int (*exemplars)(const native_exemplars *held, const int64_t *columns, const int64_t *plane,
                      int64_t without, int64_t *made, void *work);
+    /* Writes the SPREAD_TERMS [blocks - 1][SPREAD_TERMS] of samples less the means of a concept each
+     * (spread.py).  work: RESIDUALS + count + 1 doubles for each sample. */
+    int (*spread)(const native_memory *memory, const int64_t *const *samples,
+                  const int64_t *columns, int64_t count, double *made, double *work);
 } native_level;
 
 extern const native_level native_portable;

@@ -288,7 +288,8 @@ typedef struct {
     Py_ssize_t concepts;
     const int64_t *distances, *scores, *scales, *near_scales, *columns, *plane;
     Py_ssize_t columns_width, plane_width;
-    PyObject *layouts;
+    PyObject *layouts;                        /* a tuple, or NULL: */
+    const native_exemplars *const *exemplars; /* [concepts] */
     void *work;
     int64_t *made;
 } joining;
@@ -324,15 +325,22 @@ static int read_joining(joining *j, buffers *all, PyObject *const *args)
  * -1 with an exception. */
 static int nearest_in(const native_level *level, const joining *j, Py_ssize_t at, int64_t *made)
 {
-    PyObject *layout = PyTuple_GetItem(j->layouts, at);
-    made[0] = made[1] = -1;
-    if (!layout || layout == Py_None) {
-        return layout ? 0 : -1;
-    }
     buffers one = {.count = 0};
-    const native_exemplars *held = in(&one, layout, sizeof *held);
-    int inexact = held ? INEXACT : -1;
-    if (held && (Py_ssize_t)held->columns_width == j->columns_width
+    const native_exemplars *held;
+    made[0] = made[1] = -1;
+    if (j->layouts) {
+        PyObject *layout = PyTuple_GetItem(j->layouts, at);
+        if (!layout || layout == Py_None) {
+            return layout ? 0 : -1;
+        }
+        if (!(held = in(&one, layout, sizeof *held))) {
+            return -1;
+        }
+    } else if (!(held = j->exemplars[at])) {
+        return 0;
+    }
+    int inexact = INEXACT;
+    if ((Py_ssize_t)held->columns_width == j->columns_width
         && (Py_ssize_t)held->plane_width == j->plane_width) {
         inexact = level->exemplars(held, j->columns, j->plane, -1, made, j->work);
     }
@@ -384,7 +392,7 @@ static int lowest(const native_level *level, joining *j)
 static PyObject *join(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     buffers all = {.count = 0};
-    joining j;
+    joining j = {.exemplars = NULL};
     int inexact = -1;
     if (!expects(count, 11)) {
         return NULL;
@@ -394,6 +402,135 @@ static PyObject *join(PyObject *self, PyObject *const *args, Py_ssize_t count)
     } else if (!PyErr_Occurred()) {
         PyErr_SetString(PyExc_TypeError, "expected a tuple of layouts");
     }
+    return result(&all, inexact >= 0, inexact);
+}
+
+/* Finds the lowest joint score among the concepts of the domain of the nearest one.  common, own:
+ * novelty [concepts]; apart: distances; made: the score, the concept, then the lowest common score
+ * of each domain.  Returns as nearest_in. */
+static int domain_lowest(const native_level *level, const native_decision *d, const int64_t *apart,
+                         const int64_t *values, void *work, int64_t *made)
+{
+    const native_memory *m = d->memory;
+    const int64_t blocks = m->blocks, *common = apart + m->concepts * blocks;
+    const int64_t *own = common + m->concepts;
+    uint32_t nearest = 0;
+    for (uint32_t one = 0; one < d->domains; one++) {
+        int64_t least = INT64_MAX;
+        for (int64_t i = d->starts[one]; i < d->starts[one + 1]; i++) {
+            least = common[i] < least ? common[i] : least;
+        }
+        made[2 + one] = least;
+        nearest = least < made[2 + nearest] ? one : nearest;
+    }
+    int64_t first = d->starts[nearest], count = d->starts[nearest + 1] - first;
+    if (!d->has_exemplars) {
+        made[1] = first;
+        for (int64_t i = first; i < first + count; i++) {
+            made[1] = own[i] < own[made[1]] ? i : made[1];
+        }
+        made[0] = own[made[1]];
+        return 0;
+    }
+    joining j = {
+        .terms = {.blocks = m->blocks, .votes = d->votes, .nearest_votes = d->near_votes},
+        .concepts = (Py_ssize_t)count,
+        .distances = apart + first * blocks,
+        .scores = own + first,
+        .scales = d->scales + 2 * blocks * (1 + first),
+        .near_scales = d->near_scales + 4 * first,
+        .columns = values,
+        .plane = values + m->columns,
+        .columns_width = (Py_ssize_t)m->columns,
+        .plane_width = (Py_ssize_t)m->plane - 1,
+        .exemplars = d->exemplars + first,
+        .work = work,
+        .made = made,
+    };
+    int inexact = lowest(level, &j);
+    made[1] += first;
+    return inexact;
+}
+
+/* decide(decision, features, bits, values, made): codes one sample, compares it with all concepts,
+ * and finds its concept.  made holds the distances [concepts][blocks], the novelty on the common
+ * scales and on each concept's own [concepts] each, the joint score, its concept, and the lowest
+ * novelty on the common scales of each domain. */
+static PyObject *decide(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    buffers all = {.count = 0};
+    const native_level *level = level_of(self);
+    const native_decision *d;
+    const uint8_t *features;
+    uint64_t *bits;
+    int64_t *values, *made;
+    int inexact = -1;
+    if (!expects(count, 5)) {
+        return NULL;
+    }
+    if ((d = in(&all, args[0], sizeof *d))
+        && (features = in(&all, args[1], (Py_ssize_t)d->geometry->width))
+        && (bits = out(&all, args[2], (Py_ssize_t)(d->geometry->tap.bits / 8)))
+        && (values = out(&all, args[3], 8 * (Py_ssize_t)d->geometry->values))) {
+        const native_memory *m = d->memory;
+        Py_ssize_t concepts = (Py_ssize_t)m->concepts, blocks = (Py_ssize_t)m->blocks;
+        Py_ssize_t needed = 4 * (Py_ssize_t)d->geometry->values + 8;
+        if ((Py_ssize_t)d->geometry->work_bytes > needed) {
+            needed = (Py_ssize_t)d->geometry->work_bytes;
+        }
+        void *work = PyMem_Malloc((size_t)needed);
+        if (!work) {
+            PyErr_NoMemory();
+        } else if ((made = out(&all, args[4],
+                               8 * (concepts * (blocks + 2) + 2 + (Py_ssize_t)d->domains)))) {
+            int64_t *common = made + concepts * blocks;
+            inexact = level->project(d->geometry, features, 1, bits, values, work)
+                || level->distances(m, bits, values, NULL, concepts, made, work)
+                || level->scores(m, made, d->scales, 0, NULL, concepts, common)
+                || level->scores(m, made, d->scales + 2 * blocks, 1, NULL, concepts,
+                                 common + concepts);
+            if (!inexact) {
+                inexact = domain_lowest(level, d, made, values, work, common + 2 * concepts);
+            }
+        }
+        PyMem_Free(work);
+    }
+    return result(&all, inexact >= 0, inexact);
+}
+
+/* spread(memory, samples, columns, made, work): samples: a tuple of coordinates. */
+static PyObject *spread(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    buffers all = {.count = 0};
+    const native_memory *m;
+    const int64_t *columns;
+    const int64_t **samples = NULL;
+    double *made, *work;
+    int inexact = -1;
+    if (!expects(count, 5)) {
+        return NULL;
+    }
+    Py_ssize_t rows = PyTuple_Check(args[1]) ? PyTuple_Size(args[1]) : -1;
+    if (rows < 0) {
+        PyErr_SetString(PyExc_TypeError, "expected a tuple of samples");
+    } else if ((m = in(&all, args[0], sizeof *m)) && (columns = in(&all, args[2], 8 * rows))
+               && (made = out(&all, args[3], 8 * SPREAD_TERMS * ((Py_ssize_t)m->blocks - 1)))
+               && (work = out(&all, args[4], 8 * rows * (RESIDUALS + rows + 1)))
+               && (samples = PyMem_Calloc((size_t)rows + 1, sizeof *samples))) {
+        inexact = 0;
+        for (Py_ssize_t row = 0; row < rows && inexact >= 0; row++) {
+            buffers one = {.count = 0};
+            Py_ssize_t values = (Py_ssize_t)m->columns + m->plane + m->norms;
+            /* The tuple keeps the array: its memory stays where it is. */
+            samples[row] = in(&one, PyTuple_GetItem(args[1], row), 8 * values);
+            inexact |= samples[row] ? columns[row] < 0 || columns[row] >= m->concepts : -1;
+            release(&one);
+        }
+        if (!inexact) {
+            inexact = level_of(self)->spread(m, samples, columns, rows, made, work);
+        }
+    }
+    PyMem_Free(samples);
     return result(&all, inexact >= 0, inexact);
 }
 
@@ -415,6 +552,7 @@ static PyObject *work(PyObject *self, PyObject *const *args, Py_ssize_t count)
 static PyMethodDef methods[] = {
     METHOD(byte_products), METHOD(project),   METHOD(distances), METHOD(compare),
     METHOD(nearest),       METHOD(exemplars), METHOD(join),      METHOD(work),
+    METHOD(decide),        METHOD(spread),
 };
 
 /* Adds an instruction set to the dictionary of all; returns 0 after an error. */
@@ -463,7 +601,8 @@ static int fill(PyObject *module)
         && PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) == 0
         && PyModule_AddIntConstant(module, "GEOMETRY_BYTES", sizeof(native_geometry)) == 0
         && PyModule_AddIntConstant(module, "MEMORY_BYTES", sizeof(native_memory)) == 0
-        && PyModule_AddIntConstant(module, "EXEMPLARS_BYTES", sizeof(native_exemplars)) == 0;
+        && PyModule_AddIntConstant(module, "EXEMPLARS_BYTES", sizeof(native_exemplars)) == 0
+        && PyModule_AddIntConstant(module, "DECISION_BYTES", sizeof(native_decision)) == 0;
     Py_XDECREF(all);
     return done ? 0 : -1;
 }

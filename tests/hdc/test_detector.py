@@ -6,6 +6,7 @@ from math import erfc, sqrt
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 import hdc
 from hdc import ConceptError, native
@@ -62,7 +63,9 @@ def test_a_window_is_judged_by_the_mean_of_its_deviations() -> None:
 
 def test_a_window_of_two_domains_is_in_the_first_by_name() -> None:
     """Where as many samples are of either, names decide, not the order they came in."""
-    given = [replace(verdict_at(("home", "cat"), 100, made_up(), 0.2), domain=d) for d in "zaza"]
+    given = [
+        structs.replace(verdict_at(("home", "cat"), 100, made_up(), 0.2), domain=d) for d in "zaza"
+    ]
     assert hdc.detect_window(given, made_up(), 0.2).domain == "a"
     assert hdc.detect_window(given[::-1], made_up(), 0.2).domain == "a"
 

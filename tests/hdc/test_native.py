@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 import hdc
 from hdc import native
-from hdc.layouts import ExemplarsLayout, GeometryLayout, MemoryLayout, lay_geometry
+from hdc.layouts import DecisionLayout, ExemplarsLayout, GeometryLayout, MemoryLayout, lay_geometry
 from scripts import build_native
 from tests import natives
 from tests.natives import both, computing_with, load
@@ -73,6 +73,18 @@ def test_nearest_exemplars_are_those_of_numpy(kernel, seed):
 
 
 @given(seed=SEEDS)
+def test_a_decision_in_one_call_is_that_of_numpy(kernel, seed):
+    """Codes, distances, novelties, the score and its concept, and the verdict."""
+    natives.check_decisions(kernel, seed)
+
+
+@given(seed=SEEDS)
+def test_sums_over_residuals_are_those_of_numpy(kernel, seed):
+    """The sums from which it follows whether a window has moved."""
+    natives.check_spread(kernel, seed)
+
+
+@given(seed=SEEDS)
 def test_joint_scores_are_those_of_numpy(kernel, seed):
     """The lowest joint score and its concept, for any distances, scales and exemplars."""
     natives.check_joint(kernel, seed)
@@ -106,7 +118,7 @@ def test_verdicts_on_fitted_knowledge_are_those_of_numpy(kernel, taps, width):
         for fact in facts:
             memory.add(*fact)
         calibration = hdc.calibrate(memory, facts)
-    assert geometry._layout is not None  # noqa: SLF001 - numpy did not have to serve
+    assert geometry.layout is not None, "numpy did not have to serve"
     strange = np.random.default_rng(1).integers(0, 256, (20, width), dtype=np.uint8)
     for row in np.concatenate([rows[:40], strange]):
         found, code = both(kernel, partial(geometry.project, row))
@@ -196,7 +208,7 @@ def test_threads_share_a_geometry_and_a_memory(kernel):
 def test_short_arrays_are_refused(kernel):
     """An array that is too small for a call is an error, not a read beyond its end."""
     geometry, rows, _ = fitted(((0, 160),), 160)
-    layout = geometry._layout  # noqa: SLF001 - a call that hdc itself never makes
+    layout = geometry.layout
     assert layout is not None
     bits, values = np.empty(geometry.words, np.uint64), np.empty(geometry.values, np.int64)
     work = np.empty(layout.work_bytes, np.uint8)
@@ -213,6 +225,7 @@ def test_the_layouts_are_those_of_the_module(source, tmp_path):
     assert module.INTERFACE == native.INTERFACE
     found = (module.GEOMETRY_BYTES, module.MEMORY_BYTES, module.EXEMPLARS_BYTES)
     assert found == tuple(map(sizeof, (GeometryLayout, MemoryLayout, ExemplarsLayout)))
+    assert sizeof(DecisionLayout) == module.DECISION_BYTES
 
 
 def test_the_path_is_named(kernel, monkeypatch):

@@ -168,7 +168,7 @@ def test_a_verdict_at_a_level_is_the_verdict_moved_there():
     memory, calibration = learned(rows, np.arange(1, 401))
 
     def level(_domain: str, statistics: hdc.TimeStatistics) -> hdc.Level:
-        return hdc.Level(statistics.initial().centre + 0.4, 0.1)
+        return hdc.Level(statistics.initial.centre + 0.4, 0.1)
 
     for row in series(60, 2):
         compared = hdc.compare(memory.geometry.project(row), memory, calibration)

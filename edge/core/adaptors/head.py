@@ -8,6 +8,7 @@ measurements: docs/decisions/0007.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -43,6 +44,9 @@ Floats = NDArray[np.float32]
 DUAL_MAX: Final = 0.75
 """Facts per column up to which the dual is solved: at that ratio in half the time and twice the
 memory of the primal."""
+
+PLAIN: Final = "none"
+"""The kind that leaves the standardised columns as they are."""
 
 WEIGHTS_APART: Final = 0.1
 """Least range of class weights worth a choice.  Chosen by hand; effect not measured."""
@@ -87,16 +91,21 @@ class Transform:
         centre: [..., read], the column means of the features' domain; by default those of the
         adaptor's domain.  Raises ModelMismatchError for another width or dtype.
         """
+        rows = self.levels(features)
+        rows -= self.arrays["centre"] if centre is None else centre
+        rows *= self.arrays["factor"]
+        return KINDS[self.blueprint.kind].apply(self.blueprint, self.arrays, self.sizes, rows)
+
+    def levels(self, features: NDArray[np.uint8]) -> Floats:
+        """Return root(features[columns]), float32 [..., read], of uint8 [..., width].  Raises
+        ModelMismatchError for another width or dtype."""
         if features.dtype != np.uint8 or features.shape[-1:] != (self.encoded,):
             raise ModelMismatchError(
                 f"adapting features: expected uint8 [..., {self.encoded}], "
                 f"found {features.dtype} {list(features.shape)}",
                 "use the encoder whose features the adaptor was trained on",
             )
-        rows = LEVELS.take(features if self.whole else features[..., self.columns])
-        rows -= self.arrays["centre"] if centre is None else centre
-        rows *= self.arrays["factor"]
-        return KINDS[self.blueprint.kind].apply(self.blueprint, self.arrays, self.sizes, rows)
+        return LEVELS.take(features if self.whole else features[..., self.columns])
 
 
 def build_transform(source: AdaptorRecord | tuple[Blueprint, Arrays], spans: Spans) -> Transform:
@@ -153,7 +162,7 @@ def transform_shapes(blueprint: Blueprint, spans: Spans) -> dict[str, tuple[int,
     return {"centre": (read,), "factor": (read,), **KINDS[blueprint.kind].shapes(blueprint, sizes)}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class FittedHead:
     """A linear adaptor: scores = transform(features) @ weights + bias.
 
@@ -182,13 +191,31 @@ class FittedHead:
     def answer(self, features: NDArray[np.uint8]) -> Floats:
         """Score uint8 [..., width] features: float32 [..., labels], near 1 for a confident
         answer."""
+        if self.evidence is None:
+            return self.draft(features)
         rows = self.transform(features)
-        drafts = np.asarray(rows @ self.weights + self.bias)
-        return drafts if self.evidence is None else self.evidence.revise(rows, drafts)
+        return self.evidence.revise(rows, np.asarray(rows @ self.weights + self.bias))
 
     def draft(self, features: NDArray[np.uint8]) -> Floats:
         """Score features as `answer` does, before any revision."""
-        return np.asarray(self.transform(features) @ self.weights + self.bias)
+        if self._folded is None:
+            return np.asarray(self.transform(features) @ self.weights + self.bias)
+        weights, bias = self._folded
+        made = np.matmul(self.transform.levels(features), weights)
+        made += bias
+        return made
+
+    @cached_property
+    def _folded(self) -> tuple[Floats, Floats] | None:
+        """Weights and bias for columns that are not standardised, where the transform does nothing
+        else."""
+        if self.transform.blueprint.kind != PLAIN:
+            return None
+        arrays = self.transform.arrays
+        weights = arrays["factor"].astype(np.float64)[:, None] * self.weights
+        bias = self.bias - arrays["centre"].astype(np.float64) @ weights
+        # Column by column, each label's sum runs through memory in order: half the time.
+        return np.asfortranarray(weights, np.float32), bias.astype(np.float32)
 
 
 class HeadTrainingSet:

@@ -187,8 +187,11 @@ class Alarms:
 
     def _has_labels(self, domain: str, known: Knowledge) -> bool:
         """Return whether a novel domain has so many facts that its alarm may end."""
-        counts = known.own.counts
-        return sum(counts[key] for key in counts if key[0] == domain) >= LABELS_MIN
+        own = known.own
+        if domain not in own.parts:
+            return False
+        counts = own.counts
+        return sum([counts[key] for key in own.keys[own.parts[domain]]]) >= LABELS_MIN
 
     def _check(self, stream: StreamState, known: Knowledge, reference: ReferenceModel) -> bool:
         """Open a domain if the drifted samples are separate from all near ones, and return whether
@@ -228,7 +231,7 @@ class Alarms:
         """
         if window is None:
             return None
-        opened = stream.window_domain in self._novel
+        opened = len(self._novel) > 0 and stream.window_domain in self._novel
         if stream.due and (opened or window.known is None):
             spans = (stream.length + stream.half, SETTLED_WINDOWS * stream.length)
             fits = [self._fits(stream.recent[-span:], stream.domain, reference) for span in spans]
@@ -251,7 +254,7 @@ class Alarms:
         self, rows: Sequence[SampleAssessment], domain: str, reference: ReferenceModel
     ) -> float:
         """Return the shift of observations from a domain, 1 or more if they are separate."""
-        codes = hdc.Codes.concat([one.codes for one in rows])
+        codes = [one.codes for one in rows]
         recordings = [one.origin.recording for one in rows]
         scores = reference.known_scores([one.compared for one in rows])
         return reference.shift(codes, domain, recordings, scores)

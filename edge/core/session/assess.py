@@ -5,11 +5,11 @@ product costs less than many small ones; `Assessor` then decides each in turn, g
 Samples that are novel to their nearest domain are answered by a mixture of experts.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +30,7 @@ from ..events import (
 )
 from ..facts import Ledger
 from ..knowledge import Knowledge
+from ..router import Router
 from .alarms import Alarms
 from .label_buffer import BufferedObservation
 from .label_requests import LabelRequests
@@ -37,12 +38,7 @@ from .novel_domains import ReferenceModel
 from .openings import AdaptedOpenings
 from .recalibration import StreamLevel, StreamLevels
 from .session_state import SessionState
-from .stream import (
-    SampleAssessment,
-    SampleOrigin,
-    StreamState,
-    route_penalties,
-)
+from .stream import NO_ROUTE, Route, SampleAssessment, SampleOrigin, StreamState
 
 EXPERTS: Final = 3
 """Nearest domains whose adaptors answer together.  Chosen by hand; docs/explanation/streams.md has
@@ -61,9 +57,6 @@ UNNAMED: Final = (np.ndarray, bytes, list, tuple)
 NAMED: Final = (NamedValues, Mapping)
 """Payloads of numbers by name."""
 
-NO_LOGITS: Final[Floats] = np.empty(0, np.float32)
-"""The router's logits without facts."""
-
 
 class FeatureModel(Protocol):
     """The runtime's interface to an encoder: `encoder.Model`, or one that replays features."""
@@ -76,17 +69,16 @@ class FeatureModel(Protocol):
         """Turn a payload into uint8 features; raises encoder.EncoderError for a bad one."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PrefetchedAssessment:
+class PrefetchedAssessment(msgspec.Struct, frozen=True, eq=False):
     """An observation assessed before its turn; valid while its reference model is in use.
 
-    features: uint8 [width].  logits: of the router, float32 [domains].
+    features: uint8 [width].
     """
 
     features: Features
     reference: ReferenceModel
     assessment: SampleAssessment
-    logits: Floats
+    route: Route
 
 
 class Assessor:
@@ -113,11 +105,13 @@ class Assessor:
         """Assess observations, at least one, as far as that does not depend on earlier ones."""
         features, reference = np.stack(rows), self._session.reference_model(known)
         codes = known.geometry.project(features)
-        logits = known.router().logits(features) if known.routes else features[:, :0]
-        origins = [_origin(event, known, row) for event, row in zip(events, logits, strict=True)]
+        router = known.router() if known.routes else None
+        logits = router.logits(features) if router is not None else features[:, :0]
+        routes = [_route_of(router, row) if router else NO_ROUTE for row in logits]
+        origins = [_origin(event, row) for event, row in zip(events, routes, strict=True)]
         keys = [event.key for event in events]
         made = self._session.assess_batch(keys, codes, known, reference, origins)
-        found = zip(rows, made, logits, strict=True)
+        found = zip(rows, made, routes, strict=True)
         return [PrefetchedAssessment(row, reference, one, route) for row, one, route in found]
 
     def assess(
@@ -145,12 +139,12 @@ class Assessor:
         level = self._levels.get(event.stream)
         self._refresh(stream, known, reference, level)
         if ahead is not None and ahead.reference is reference:
-            made, logits = self._at_level(ahead.assessment, known, level), ahead.logits
+            made, route = self._at_level(ahead.assessment, known, level), ahead.route
         else:
-            made, logits = self._compare(event, features, known, reference, level)
+            made, route = self._compare(event, features, known, reference, level)
         stream.push(made)
         window = self._detect_drift(stream, known, level)
-        domain = _route(stream, made.verdict, known, logits)
+        domain = _route(stream, made.verdict, known, route)
         # In an opened domain the adapted answer comes below, once the stream has not left it.
         adapts = self._adapts(stream, known)
         guess = "" if adapts else self._answer(made, domain, features, known)
@@ -259,12 +253,15 @@ class Assessor:
         known: Knowledge,
         reference: ReferenceModel,
         level: StreamLevel,
-    ) -> tuple[SampleAssessment, Floats]:
-        """Return a sample compared with the reference model, and the router's logits."""
-        logits = known.router().logits(features) if known.routes else NO_LOGITS
-        codes, origin = known.geometry.project(features[None]), _origin(event, known, logits)
-        assess, key = self._session.assess, event.key
-        return assess(key, codes, known, reference, origin=origin, level=level.level), logits
+    ) -> tuple[SampleAssessment, Route]:
+        """Return a sample compared with the reference model, and what the router says of it."""
+        route, assess = NO_ROUTE, self._session.assess
+        if known.routes:
+            router = known.router()
+            route = _route_of(router, router.logits(features))
+        origin = _origin(event, route)
+        made = assess(event.key, features, known, reference, origin=origin, level=level.level)
+        return made, route
 
     def _at_level(
         self, made: SampleAssessment, known: Knowledge, level: StreamLevel
@@ -292,7 +289,7 @@ class Assessor:
             window,
             statistics,
             self._config.false_alarm_rate,
-            half_window=lambda: self._judge(stream.window[-stream.half :], known, level),
+            half_window=lambda: self._judge_half(stream, known, level),
         )
         record = level.changed_record(known.geometry.fingerprint)
         if record is not None:
@@ -305,27 +302,36 @@ class Assessor:
     ) -> hdc.WindowVerdict | None:
         if not stream.full:
             return None
-        change = partial(stream.change, known.memory)
-        return self._judge(stream.window, known, level, change)
+        verdicts, rate = [one.verdict for one in stream.window], self._config.false_alarm_rate
+        return hdc.detect_window(
+            verdicts,
+            known.calibration(),
+            rate,
+            level.level,
+            change=partial(stream.change, known.memory),
+            labels=stream.window_labels,
+        )
 
-    def _judge(
-        self,
-        window: Sequence[SampleAssessment],
-        known: Knowledge,
-        level: StreamLevel,
-        change: Callable[[], NDArray[np.int64] | None] | None = None,
+    def _judge_half(
+        self, stream: StreamState, known: Knowledge, level: StreamLevel
     ) -> hdc.WindowVerdict:
-        verdicts, rate = [one.verdict for one in window], self._config.false_alarm_rate
-        return hdc.detect_window(verdicts, known.calibration(), rate, level.level, change)
+        """Return the verdict on the newer half of a window."""
+        verdicts = [one.verdict for one in stream.window[-stream.half :]]
+        rate = self._config.false_alarm_rate
+        return hdc.detect_window(verdicts, known.calibration(), rate, level.level)
 
 
-def _origin(event: Observation, known: Knowledge, logits: Floats) -> SampleOrigin:
-    """Return the origin of an observation.  logits: of the router, empty without facts."""
-    routed = route_penalties(known.router().domains, logits) if len(logits) > 1 else {}
-    return SampleOrigin(routed, event.recording or event.subject)
+def _route_of(router: Router, row: Floats) -> Route:
+    """Return what a router says with these logits [domains]."""
+    return Route(router.domains, router.places, row, row.tolist())
 
 
-def _route(stream: StreamState, verdict: hdc.Verdict, known: Knowledge, logits: Floats) -> str:
+def _origin(event: Observation, route: Route) -> SampleOrigin:
+    """Return the origin of an observation."""
+    return SampleOrigin(route, event.recording or event.subject)
+
+
+def _route(stream: StreamState, verdict: hdc.Verdict, known: Knowledge, route: Route) -> str:
     """Return the domain of a sample: filtered over its stream, or the nearest if it is novel.
 
     The router covers domains with facts here.  Where the nearest concept is known only by other
@@ -333,7 +339,7 @@ def _route(stream: StreamState, verdict: hdc.Verdict, known: Knowledge, logits: 
     """
     if not known.is_routed(verdict.domain, verdict.label):
         return verdict.domain
-    routed = stream.domain_filter.update(known.router().domains, logits)
+    routed = stream.domain_filter.update(route)
     return verdict.domain if verdict.known is False else routed
 
 

@@ -224,6 +224,8 @@ class FewLabelHeads:
     def _drop_replaced(self) -> None:
         """Drop what was solved on a trained adaptor that serves no more, or before there was
         one."""
+        if not self._learned and self._wanted is None:
+            return
         found = {name: one.record for name, one in self._learned.items()}
         if self._wanted is not None:
             found[self._wanted.domain] = self._wanted.record

@@ -6,8 +6,11 @@ Both are bounded and session state: a crash may lose them.
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from .. import limits
 
@@ -20,8 +23,7 @@ RUN_MAX: Final = limits.DRIFT_WINDOW_MAX
 each of its observations is filed where its stream was."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BufferedObservation:
+class BufferedObservation(msgspec.Struct, frozen=True, kw_only=True):
     """An observation that can still be labelled.
 
     domain: used for a label that names none.  features: uint8, as bytes.  guess, p_value: of the
@@ -32,23 +34,14 @@ class BufferedObservation:
     subject: str
     captured_at_ns: int
     domain: str
-    features: bytes = field(repr=False)
+    features: bytes
     guess: str = ""
     p_value: float = 1.0
     recording: str = ""
 
     def in_domain(self, domain: str) -> "BufferedObservation":
         """Return the observation assigned to another domain."""
-        return BufferedObservation(
-            stream=self.stream,
-            subject=self.subject,
-            captured_at_ns=self.captured_at_ns,
-            domain=domain,
-            features=self.features,
-            guess=self.guess,
-            p_value=self.p_value,
-            recording=self.recording,
-        )
+        return replace(self, domain=domain)
 
 
 class LabelBuffer:

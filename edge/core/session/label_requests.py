@@ -3,8 +3,9 @@ observations.  `edge.core.labelling` holds the rules that choose them.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from .. import limits
 from ..events import LabelRequest, Message, StoreLabelCandidates, UnlabelledObservation

@@ -94,14 +94,16 @@ class ReferenceModel:
     calibration: hdc.Calibration
     learned: NDArray[np.intp] | None = None
 
-    def compare(self, codes: hdc.Codes, known: Knowledge) -> tuple[hdc.Comparison, hdc.Comparison]:
-        """Compare one sample with the learned domains, and with novel ones included; distances are
-        computed once if both comparisons cover all concepts."""
-        every = hdc.compare(codes, self.memory, self.calibration)
+    def compare(
+        self, features: NDArray[np.uint8], known: Knowledge
+    ) -> tuple[hdc.Comparison, hdc.Comparison]:
+        """Compare one sample uint8 [width] with the learned domains, and with novel ones included;
+        distances are computed once if both comparisons cover all concepts."""
+        every = hdc.examine(features, self.memory, self.calibration)
         if self.learned is None:
             return every, every
         if every.columns is not None:
-            return hdc.compare(codes, known.memory, known.calibration()), every
+            return hdc.compare(every.codes, known.memory, known.calibration()), every
         return every.restricted_to(known.memory.keys, self.learned), every
 
     def known_scores(self, compared: Sequence[hdc.Comparison | None]) -> Ints | None:
@@ -120,14 +122,14 @@ class ReferenceModel:
 
     def shift(
         self,
-        samples: hdc.Codes,
+        samples: Iterable[hdc.Codes],
         domain: str,
         recordings: Sequence[str],
         scores: Ints | None = None,
     ) -> float:
-        """Return how far the mean of consecutive samples, at least two, has moved from a domain:
-        the squared shift over the squared spread of single samples, in multiples of what an
-        unmoved domain may reach.
+        """Return how far the mean of consecutive single samples, at least two, has moved from a
+        domain: the squared shift over the squared spread of single samples, in multiples of what
+        an unmoved domain may reach.
 
         Each sample is compared with its nearest concept, so that the mix of labels does not count.
         The mean of n independent residuals has 1/n of their squared length (Bai & Saranadasa 1996,
@@ -137,14 +139,13 @@ class ReferenceModel:
         scores: see `known_scores`.
         """
         residuals = self.memory.residuals(samples, domain, scores)
-        if not residuals.blocks:
+        if not self.memory.geometry.blocks:
             held = sum(n for (name, _), n in self.memory.counts.items() if name == domain)
             needed = SEPARATION_MIN if held > YOUNG_SAMPLES else YOUNG_SEPARATION_MIN
-            return (self._separation(samples, residuals.columns, domain) - 1) / (needed - 1)
-        units, shares = _units(residuals.blocks, recordings)
-        uncertainty = _uncertainty(residuals)
+            codes = hdc.Codes.concat(residuals.codes)
+            return (self._separation(codes, residuals.columns, domain) - 1) / (needed - 1)
         # All that follows needs only inner products of residuals, which are sums of whole numbers.
-        found = [_moved(rows @ rows.T, shares, uncertainty) for rows in units]
+        found = _moved(residuals, recordings)
         # `sum` adds floats with compensation from Python 3.12 on.
         return fsum(moved for moved, _ in found) / fsum(chance for _, chance in found)
 
@@ -175,6 +176,9 @@ class NovelDomains:
 
     def __contains__(self, name: object) -> bool:
         return name in self._rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
     @property
     def names(self) -> frozenset[str]:
@@ -314,72 +318,96 @@ def _log_ratios(
     return np.asarray(np.log((1 + far) / (1 + near)))
 
 
-def _units(blocks: Sequence[Reals], recordings: Sequence[str]) -> tuple[Sequence[Reals], Reals]:
-    """Return means of residuals [units, values] by recording where at least `RECORDINGS_MIN` are
-    known, else the residuals themselves; and the share of the samples in each, [units]."""
-    names = list(dict.fromkeys(recordings))
-    count = len(recordings)
-    if "" in names or len(names) < RECORDINGS_MIN:
-        return blocks, np.full(count, 1 / count)
-    owner = np.array([names.index(name) for name in recordings])
-    means = [
-        np.stack([rows[owner == at].mean(axis=0) for at in range(len(names))]) for rows in blocks
-    ]
-    return means, np.bincount(owner) / count
-
-
 def _uncertainty(residuals: hdc.Residuals) -> float:
     """Return the squared error of a mean of concept means: for each concept, its squared share of
     the samples over the samples behind it."""
-    shares = np.bincount(residuals.columns) / len(residuals.columns)
+    columns, size = residuals.columns.tolist(), len(residuals.columns)
+    shares = dict.fromkeys(columns, 0)
+    for column in columns:
+        shares[column] += 1
     # Each of a concept's samples adds its part of the squared share.
-    return float((shares[residuals.columns] / residuals.counts).mean())
+    pairs = zip(columns, residuals.counts.tolist(), strict=True)
+    return fsum([shares[column] / count for column, count in pairs]) / size / size
 
 
-def _moved(products: Reals, shares: Reals, uncertainty: float) -> tuple[float, float]:
-    """Return how far the mean of consecutive rows lies from 0, and how far chance may move it: both
-    squared, over the squared length of single rows.
+@dataclass(frozen=True, slots=True)
+class _Spread:
+    """What the mean of `count` consecutive rows follows from.
 
-    products: inner products of the rows, [n, n].  shares: weights of the rows, [n].  uncertainty:
-    squared error of the mean of concept means.
+    length: mean squared length of a row.  shift: squared length of the mean.  total, beside,
+    crossed: of the rows less their mean, the sums of the squared lengths, of the products of
+    neighbours, and of the squared products of two different rows.
     """
-    # One unit of resolution, so that constant columns are not divided by zero.
-    length = float(np.diagonal(products) @ shares) + 1
-    means = products.sum(axis=1) / len(products)
-    centred = products - means
-    centred -= means[:, None] - means.sum() / len(products)
-    # Few facts explain a shift of their own spread, however far the samples lie.
-    spread = float(np.trace(centred)) / len(centred) / length
-    chance = _chance(centred, uncertainty * min(1.0, spread))
-    return float(shares @ products @ shares) / length, chance
+
+    count: int
+    length: float
+    shift: float
+    total: float
+    beside: float
+    crossed: float
 
 
-def _chance(products: Reals, uncertainty: float) -> float:
+def _moved(residuals: hdc.Residuals, recordings: Sequence[str]) -> list[tuple[float, float]]:
+    """Return, for each block, how far the mean of residuals lies from 0, and how far chance may
+    move it: both squared, over the squared length of single rows.
+
+    Where at least `RECORDINGS_MIN` recordings are known, their means count as rows.
+    """
+    names, uncertainty = list(dict.fromkeys(recordings)), _uncertainty(residuals)
+    if "" in names or len(names) < RECORDINGS_MIN:
+        spreads = _spreads(residuals.terms(), len(recordings))
+    else:
+        spreads = _spreads_of_recordings(residuals.blocks(), [names.index(n) for n in recordings])
+    made = []
+    for one in spreads:
+        # One unit of resolution, so that constant columns are not divided by zero.
+        length = one.length + 1
+        # Few facts explain a shift of their own spread, however far the samples lie.
+        unsure = uncertainty * min(1.0, one.total / one.count / length)
+        made.append((one.shift / length, _chance(one, unsure)))
+    return made
+
+
+def _spreads(terms: Reals, count: int) -> Iterator[_Spread]:
+    """Yield the spread of equally weighted rows in each block.  terms: of `hdc.Residuals`."""
+    for trace, every, total, beside, crossed in terms.tolist():
+        yield _Spread(count, trace / count, every / count / count, total, beside, crossed)
+
+
+def _spreads_of_recordings(blocks: Sequence[Reals], owners: Sequence[int]) -> Iterator[_Spread]:
+    """Yield the spread of the means of recordings in each block [n, width], each weighted by its
+    samples.  owners: of the recordings, [n]."""
+    owner = np.array(owners)
+    shares = np.bincount(owner) / len(owner)
+    count = len(shares)
+    for rows in blocks:
+        means = np.stack([rows[owner == at].mean(axis=0) for at in range(count)])
+        products = means @ means.T
+        _, _, total, beside, crossed = hdc.terms_of(products[None])[0].tolist()
+        length, shift = float(np.diagonal(products) @ shares), float(shares @ products @ shares)
+        yield _Spread(count, length, shift, total, beside, crossed)
+
+
+def _chance(rows: _Spread, uncertainty: float) -> float:
     """Return the squared shift, over the squared spread, up to which consecutive rows are taken for
-    unmoved.
-
-    products: inner products of the centred rows, [n, n].  uncertainty: squared error of the mean
-    that they are compared with.
-    """
-    count, lengths = len(products), np.diagonal(products)
-    total = float(lengths.sum())
-    expected = 1 / _independent(products, total) + uncertainty
-    crossed = float(np.vdot(products, products) - lengths @ lengths) / (count * (count - 1))
+    unmoved.  uncertainty: squared error of the mean that they are compared with."""
+    count, total = rows.count, rows.total
+    expected = 1 / _independent(rows) + uncertainty
     # The squared length of a mean varies by 2 / effective dimension (Bai & Saranadasa 1996).
     # Rows around their own mean have products of -total / n / (n - 1) on average.
-    crossed = max(0.0, crossed - (total / count / (count - 1)) ** 2)
-    relative = sqrt(2 * crossed) / (total / count) if total > 0 else 0.0
+    crossed = rows.crossed / (count * (count - 1)) - (total / count / (count - 1)) ** 2
+    relative = sqrt(2 * max(0.0, crossed)) / (total / count) if total > 0 else 0.0
     return max(SHIFT_MIN + expected, expected * (1 + CHANCE_DEVIATIONS * relative))
 
 
-def _independent(products: Reals, total: float) -> float:
+def _independent(rows: _Spread) -> float:
     """Return how many independent samples centred, consecutive rows are worth: n (1 - r) / (1 + r),
-    where r is the correlation of neighbours (Bartlett 1946).  total: their squared lengths."""
-    count = len(products)
-    if count < 3 or total <= 0:
+    where r is the correlation of neighbours (Bartlett 1946)."""
+    count = rows.count
+    if count < 3 or rows.total <= 0:
         return count
     # The correlation of independent rows around their own mean is -1 / n.
-    correlation = float(np.trace(products, offset=1)) / total + 1 / count
+    correlation = rows.beside / rows.total + 1 / count
     correlation = min(max(correlation, 0.0), CORRELATION_MAX)
     return count * (1 - correlation) / (1 + correlation)
 

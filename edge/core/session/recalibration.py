@@ -10,7 +10,6 @@ by a Kalman filter (Harvey 1989, section 2.3).
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from math import sqrt
 from typing import Final
 
 import msgspec
@@ -33,6 +32,7 @@ from ..recalibration import (
     may_cover,
 )
 from .label_buffer import LabelBuffer
+from .observed_rate import AlarmCounts, observed_rate
 from .stream import SampleAssessment
 from .trail import ScoreTrail
 
@@ -57,15 +57,16 @@ ALARM_GAIN: Final = 0.5
 STORED_STEP: Final = 64
 """The offset is stored again after it has moved this far, a sixteenth of its bound: few writes."""
 
+STORED_APART: Final = 32
+"""Observations between two records of a moving offset: two default windows.  On a stream that mixes
+domains the offset moves by `STORED_STEP` every seventh observation, and each record is a
+transaction."""
+
 STORED_SAMPLES: Final = 256
 """Counts are stored again after so many observations.  A crash loses no more."""
 
-NORMAL_95: Final = 1.96
-"""Half of a 95 % interval, in standard deviations of the normal distribution."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedObservation:
+class JudgedObservation(msgspec.Struct, frozen=True, kw_only=True):
     """An observation that waits for a window's delay before the level follows it.
 
     key, captured_at_ns, subject, recording: as in `Observation`.  deviation: in within-block
@@ -81,36 +82,6 @@ class JudgedObservation:
     novel: bool
     outside: bool
     far: bool
-
-
-@dataclass(slots=True)
-class AlarmCounts:
-    """Counts of observations, of those reported as novel, and of changes between the two."""
-
-    samples: int = 0
-    alarms: int = 0
-    changes: int = 0
-    last: bool = False
-
-    def add(self, *, novel: bool) -> None:
-        """Count one observation."""
-        self.changes += self.samples > 0 and novel != self.last
-        self.samples += 1
-        self.alarms += novel
-        self.last = novel
-
-    def merge(self, other: "AlarmCounts") -> None:
-        """Add the counts of later observations."""
-        self.samples += other.samples
-        self.alarms += other.alarms
-        self.changes += other.changes
-
-    def subtract(self, counts: tuple[int, int, int]) -> None:
-        """Subtract samples, alarms and changes, as far as they are still counted."""
-        samples, alarms, changes = counts
-        self.samples = max(0, self.samples - samples)
-        self.alarms = min(self.samples, max(0, self.alarms - alarms))
-        self.changes = min(self.samples, max(0, self.changes - changes))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -133,6 +104,8 @@ class StreamLevel:
     asked: AlarmQuestion | None = None
     _during: AlarmCounts = field(default_factory=AlarmCounts)
     _waiting: deque[JudgedObservation] = field(default_factory=deque)
+    _waiting_far: int = 0
+    _waiting_outside: int = 0
     _closed: bool = False
     _outside: int = 0
     _inside: int = 0
@@ -141,6 +114,7 @@ class StreamLevel:
     _from_ns: int = 0
     _until_ns: int = 0
     _stored: tuple[int, int] = (0, 0)
+    _observed: tuple[tuple[int, int, int, float], ObservedRate] | None = None
 
     @property
     def _half(self) -> int:
@@ -150,9 +124,12 @@ class StreamLevel:
 
     def level(self, domain: str, statistics: hdc.TimeStatistics) -> hdc.Level:
         """Return the level of this stream's scores in a domain."""
-        start, spread = statistics.initial(), statistics.spread
-        centre = self._base(domain, start.centre) + max(self.offset, 0.0) * spread
-        variance = start.variance
+        start, spread = statistics.initial, statistics.spread
+        centre, variance = start.centre, start.variance
+        if self.confirmed:
+            centre = self._base(domain, centre)
+        if self.offset > 0:
+            centre += self.offset * spread
         if self.uncertainty is not None:
             variance = min(variance, self.uncertainty * spread * spread)
         windows = self.trail.window_variance(statistics.pace_ns)
@@ -170,12 +147,12 @@ class StreamLevel:
         if verdict is made.verdict:
             return made
         if made.placement is made.verdict:
-            return replace(made, verdict=verdict, placement=verdict)
+            return msgspec.structs.replace(made, verdict=verdict, placement=verdict)
         same = made.placement.domain == made.verdict.domain
         placed = (
             hdc.at_level(made.placement, calibration, self.level, rate) if same else made.placement
         )
-        return replace(made, verdict=verdict, placement=placed)
+        return msgspec.structs.replace(made, verdict=verdict, placement=placed)
 
     def observe(
         self,
@@ -199,6 +176,8 @@ class StreamLevel:
         base = self._base(verdict.domain, statistics.level / hdc.ONE)
         far = window.score > FAR_LIMITS * hdc.normal_quantile(rate)
         outside = window.known is False
+        self._waiting_far += far
+        self._waiting_outside += outside
         self._waiting.append(
             JudgedObservation(
                 key=event.key,
@@ -212,10 +191,12 @@ class StreamLevel:
             )
         )
         if self.uncertainty is None:
-            self.uncertainty = statistics.initial().variance / statistics.spread / statistics.spread
+            self.uncertainty = statistics.initial.variance / statistics.spread / statistics.spread
         if len(self._waiting) > self.length:
             self._follow(statistics)
             oldest = self._waiting.popleft()
+            self._waiting_far -= oldest.far
+            self._waiting_outside -= oldest.outside
             self._record(oldest)
             (self._during if self.asked else self.counts).add(novel=oldest.novel)
             if self.asked is None:
@@ -232,14 +213,14 @@ class StreamLevel:
 
     def _follow(self, statistics: hdc.TimeStatistics) -> None:
         """Let the level follow the observation that has waited longest."""
-        start = statistics.initial().variance / statistics.spread / statistics.spread
+        start = statistics.initial.variance / statistics.spread / statistics.spread
         drift = start / max(1, statistics.block_samples)
         self.uncertainty = min((self.uncertainty or start) + drift, start)
-        if self.asked is not None or any(one.far for one in self._waiting):
+        if self.asked is not None or self._waiting_far:
             return
         alike = statistics.correlation / hdc.ONE
         gain = self.uncertainty / (self.uncertainty + (1 + alike) / (1 - alike))
-        outside = any(one.outside for one in self._waiting)
+        outside = self._waiting_outside > 0
         oldest = self._waiting[0]
         apart = min(max(oldest.deviation - self.offset, -INNOVATION_MAX), INNOVATION_MAX)
         step = min(max(gain * apart, -STEP_MAX), STEP_MAX) * (ALARM_GAIN if outside else 1)
@@ -294,7 +275,7 @@ class StreamLevel:
         """Drop the newest observations, and the question about them; it is asked again once the
         alarm has lasted for another window."""
         self.asked, self._during, self._closed = None, AlarmCounts(), False
-        self._outside = self._inside = 0
+        self._outside = self._inside = self._waiting_far = self._waiting_outside = 0
         self._waiting.clear()
 
     def confirm(self, alarm: ConfirmedAlarm) -> None:
@@ -368,8 +349,9 @@ class StreamLevel:
     def changed_record(self, geometry: str) -> Recalibration | None:
         """Return what is stored if it has changed enough since the last time, otherwise None."""
         offset, samples = self._stored
-        moved = abs(self._whole_offset - offset)
-        if moved < STORED_STEP and self.counts.samples - samples < STORED_SAMPLES:
+        fresh = self.counts.samples - samples
+        moved = abs(self._whole_offset - offset) >= STORED_STEP and fresh >= STORED_APART
+        if not moved and fresh < STORED_SAMPLES:
             return None
         self._stored = self._whole_offset, self.counts.samples
         return self.record(geometry)
@@ -391,15 +373,10 @@ class StreamLevel:
         counts = self.counts
         if not counts.samples:
             return None
-        low, high = wilson_interval(counts.alarms / counts.samples, effective_count(counts))
-        return ObservedRate(
-            chosen=rate,
-            samples=counts.samples,
-            alarms=counts.alarms,
-            rate=counts.alarms / counts.samples,
-            low=low,
-            high=high,
-        )
+        found = self._observed
+        if found is None or found[0] != (counts.samples, counts.alarms, counts.changes, rate):
+            self._observed = found = observed_rate(counts, rate)
+        return found[1]
 
 
 class StreamLevels:
@@ -561,25 +538,6 @@ def rebased(alarm: ConfirmedAlarm, known: Knowledge) -> ConfirmedAlarm:
     statistics = calibration.in_time.get(alarm.domain)
     enrolled = statistics.level if statistics is not None else 0
     return replace(alarm, level=max(enrolled, total // len(found)))
-
-
-def effective_count(counts: AlarmCounts) -> float:
-    """Return how many independent observations the counts amount to: those of a two-state Markov
-    chain with as many changes (Bartlett 1946)."""
-    share = counts.alarms / counts.samples
-    expected = 2 * counts.samples * share * (1 - share)
-    alike = min(max(1 - counts.changes / expected, 0.0), 0.99) if expected else 0.0
-    return max(1.0, counts.samples * (1 - alike) / (1 + alike))
-
-
-def wilson_interval(share: float, count: float) -> tuple[float, float]:
-    """Return the 95 % interval of a share that was observed on `count` observations (Wilson
-    1927)."""
-    square = NORMAL_95**2
-    centre = share + square / (2 * count)
-    half = NORMAL_95 * sqrt(share * (1 - share) / count + square / (4 * count**2))
-    whole = 1 + square / count
-    return max(0.0, (centre - half) / whole), min(1.0, (centre + half) / whole)
 
 
 def _tracked(level: StreamLevel) -> bool:

@@ -6,6 +6,9 @@ route and answer of the next observation do not depend on it.
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 import hdc
 
 from ..config import Config
@@ -39,16 +42,18 @@ class SessionState:
         if self._promoted_version != self.version:
             self.novel_domains.promote(known, self._config)
             self._promoted_version = self.version
-        if self._novel_names - self.novel_domains.names:
-            # Windows that refer to a dropped novel domain must be assessed again.
-            self.version += 1
-        self._novel_names = self.novel_domains.names
+        if self._novel_names or len(self.novel_domains):
+            names = self.novel_domains.names
+            if self._novel_names - names:
+                # Windows that refer to a dropped novel domain must be assessed again.
+                self.version += 1
+            self._novel_names = names
         return self.novel_domains.reference_model(known, self.version)
 
     def assess(
         self,
         key: str,
-        codes: hdc.Codes,
+        features: NDArray[np.uint8],
         known: Knowledge,
         reference: ReferenceModel,
         origin: SampleOrigin = NOWHERE,
@@ -56,10 +61,10 @@ class SessionState:
     ) -> SampleAssessment:
         """Compare one observation with the learned domains, and with the novel ones included.
 
-        level: of its stream's scores; by default that of enrolment.
+        features: uint8 [width].  level: of its stream's scores; by default that of enrolment.
         """
         rate, calibration = self._config.false_alarm_rate, known.calibration()
-        learned, every = reference.compare(codes, known)
+        learned, every = reference.compare(features, known)
         verdict = placement = hdc.decide(learned, known.memory, calibration, rate, level)
         novelties = learned_novelties = learned.nearest()
         if every is not learned:
@@ -69,10 +74,10 @@ class SessionState:
                 placement = hdc.at_level(placement, calibration, level, rate)
         return SampleAssessment(
             key=key,
-            codes=codes,
+            codes=every.codes,
             verdict=verdict,
             placement=placement,
-            novelties=apply_route(novelties, origin.routed),
+            novelties=apply_route(novelties, origin.route),
             learned_novelties=learned_novelties,
             origin=origin,
             compared=every,
@@ -114,7 +119,7 @@ class SessionState:
                     codes=own.codes,
                     verdict=verdict,
                     placement=placement,
-                    novelties=apply_route(novelties, origin.routed),
+                    novelties=apply_route(novelties, origin.route),
                     learned_novelties=learned_novelties,
                     origin=origin,
                     compared=whole,

@@ -12,6 +12,7 @@ from itertools import pairwise
 from math import log1p
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,6 +53,9 @@ MIXED_CHANGES: Final = 4
 """Changes between decisive observations, within the kept windows, that make a stream mixed: a
 stream that visits a domain and returns makes two.  Chosen by hand; effect not measured."""
 
+FARTHEST: Final = 1 << 62
+"""Above every novelty."""
+
 ROUNDING: Final = 1e-3
 """Margin, far above the rounding error of a float32 log-probability."""
 
@@ -59,15 +63,31 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class SampleOrigin:
-    """What is known of an observation besides its codes.
+class Route(msgspec.Struct, frozen=True, eq=False):
+    """What the router says of an observation.
 
-    routed: the router's preference among the learned domains (see `route_penalties`).  recording:
-    the recording that the observation is a part of, or else its subject; "" if unknown.
+    domains: all that it covers; places: of each, its place among them.  row: their logits, float32
+    [domains]; logits: the same as numbers.
     """
 
-    routed: Mapping[str, int] = field(default_factory=dict)
+    domains: tuple[str, ...]
+    places: Mapping[str, int]
+    row: Floats
+    logits: Sequence[float]
+
+
+NO_ROUTE: Final = Route((), {}, np.empty(0, np.float32), ())
+"""What a router says without facts."""
+
+
+class SampleOrigin(msgspec.Struct, frozen=True, eq=False):
+    """What is known of an observation besides its codes.
+
+    route: the router's preference among the learned domains.  recording: the recording that the
+    observation is a part of, or else its subject; "" if unknown.
+    """
+
+    route: Route = NO_ROUTE
     recording: str = ""
 
 
@@ -75,8 +95,7 @@ NOWHERE: Final = SampleOrigin()
 """The origin of an observation of which nothing is known."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class SampleAssessment:
+class SampleAssessment(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """One observation compared with the reference model.
 
     verdict: against the learned domains.  placement: the same with novel domains included.
@@ -86,21 +105,24 @@ class SampleAssessment:
     """
 
     key: str
-    codes: hdc.Codes = field(repr=False)
+    codes: hdc.Codes
     verdict: hdc.Verdict
     placement: hdc.Verdict
     novelties: Mapping[str, int]
-    learned_novelties: Mapping[str, int] = field(default_factory=dict)
+    learned_novelties: Mapping[str, int] = msgspec.field(default_factory=dict)
     origin: SampleOrigin = NOWHERE
-    compared: hdc.Comparison | None = field(default=None, repr=False)
+    compared: hdc.Comparison | None = None
 
     @property
     def decisive_domain(self) -> str:
         """The domain that the observation alone decides for, "" if it is in doubt."""
-        least, *others = sorted(self.novelties.values())
-        if others and others[0] < least + DECISIVE:
-            return ""
-        return min(self.novelties, key=self.novelties.__getitem__)
+        nearest, least, second = "", FARTHEST, FARTHEST
+        for name, novelty in self.novelties.items():
+            if novelty < least:
+                nearest, least, second = name, novelty, least
+            elif novelty < second:
+                second = novelty
+        return "" if second < least + DECISIVE else nearest
 
     @property
     def is_novel(self) -> bool:
@@ -156,28 +178,20 @@ class DomainVotes:
         for name, novelty in newest.items():
             leads[name] += farther - novelty + oldest[name]
 
-    def including(self, novelties: Mapping[str, int]) -> "DomainVotes":
-        """Return the vote with one observation more."""
-        made = DomainVotes()
-        made._leads, made._counts = dict(self._leads), dict(self._counts)
-        made.add(novelties)
-        return made
-
-    def leader(self, own: Mapping[str, int] | None = None) -> str:
-        """Return the nearest domain; ties go to the first by name.
-
-        own: novelties of one of the observations, which then counts `OWN_WEIGHT` times more.
-        """
-        leads = self._leads
-        if len(leads) == 1:
-            return next(iter(leads))
-        if own:
-            farthest = max(own.values())
-            extra = {name: OWN_WEIGHT * (farthest - novelty) for name, novelty in own.items()}
-            return _largest({name: lead + extra.get(name, 0) for name, lead in leads.items()})
+    def leader(self) -> str:
+        """Return the nearest domain; ties go to the first by name."""
         if not self._leader:
-            self._leader = _largest(leads)
+            self._leader = _largest(self._leads)
         return self._leader
+
+    def leader_with(self, weighted: Iterable[tuple[Mapping[str, int], int]]) -> str:
+        """Return the nearest domain if observations count so many times more."""
+        leads = dict(self._leads)
+        for novelties, weight in weighted:
+            farthest = max(novelties.values())
+            for name, novelty in novelties.items():
+                leads[name] = leads.get(name, 0) + weight * (farthest - novelty)
+        return _largest(leads)
 
 
 class DomainFilter:
@@ -198,21 +212,21 @@ class DomainFilter:
         self._rows.clear()
         self._last_first, self._run = -1, 0
 
-    def update(self, domains: tuple[str, ...], logits: Floats) -> str:
-        """Add the router's logits float32 [domains] of an observation and return its domain.
+    def update(self, route: Route) -> str:
+        """Add what the router says of an observation and return its domain.
 
         Logits of other domains are dropped.  The filter runs only where it can change the result:
         not where all kept observations agree, nor where the newest outweighs any past.
         """
-        if domains != self._domains:
+        domains, logits = route.domains, route.logits
+        if domains is not self._domains and domains != self._domains:
             self.clear()
             self._domains = domains
-        self._rows.append(logits)
-        values: list[float] = logits.tolist()
-        first = values.index(max(values))
+        self._rows.append(route.row)
+        first = logits.index(max(logits))
         self._run = self._run + 1 if first == self._last_first else 1
         self._last_first = first
-        if self._run >= len(self._rows) or _is_decisive(values, first):
+        if self._run >= len(self._rows) or _is_decisive(logits, first):
             return domains[first]
         return domains[int(posterior(np.stack(self._rows)).argmax())]
 
@@ -243,26 +257,23 @@ def posterior(window: Floats) -> Floats:
     return np.asarray((shares * belief).sum(axis=0) / shares.sum(), np.float32)
 
 
-def route_penalties(domains: tuple[str, ...], logits: Floats) -> dict[str, int]:
-    """Return how much less likely than the most likely domain the router finds each: a factor of e
-    counts as one spread of novelty, at most `ROUTE_MAX`."""
-    behind = (logits.max() - logits).tolist()
-    found = [min(ROUTE_MAX, int(lead * SPREAD)) for lead in behind]
-    return dict(zip(domains, found, strict=True))
-
-
-def apply_route(novelties: Mapping[str, int], routed: Mapping[str, int]) -> Mapping[str, int]:
+def apply_route(novelties: Mapping[str, int], route: Route) -> Mapping[str, int]:
     """Return novelties in which the router decides among the domains it covers: the nearest of them
-    keeps its distance from all others, and goes to the domain that the router prefers."""
-    shared = [name for name in novelties if name in routed]
+    keeps its distance from all others, and goes to the domain that the router prefers.
+
+    A factor of e by which a domain is less likely than the likeliest counts as one spread of
+    novelty, at most `ROUTE_MAX`.
+    """
+    places, logits = route.places, route.logits
+    shared = [name for name in novelties if name in places]
     if len(shared) < 2:
         return novelties
-    least = min(novelties[name] for name in shared)
-    preferred = min(routed[name] for name in shared)
-    return {
-        name: least + routed[name] - preferred if name in routed else value
-        for name, value in novelties.items()
-    }
+    most, beyond = max(logits), ROUTE_MAX / SPREAD
+    behind = [most - logits[places[name]] for name in shared]
+    penalties = [int(lead * SPREAD) if lead < beyond else ROUTE_MAX for lead in behind]
+    nearest = min([novelties[name] for name in shared]) - min(penalties)
+    moved = zip(shared, penalties, strict=True)
+    return {**novelties, **{name: nearest + penalty for name, penalty in moved}}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -288,6 +299,7 @@ class StreamState:
     _decided: list[str] = field(default_factory=list)
     _seen: int = 0
     _window_votes: DomainVotes = field(default_factory=DomainVotes)
+    _labels: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Create filter and tracker for this window length."""
@@ -332,6 +344,11 @@ class StreamState:
         return tuple(self._kept[-self.length :])
 
     @property
+    def window_labels(self) -> Mapping[tuple[str, str], int]:
+        """How many observations of the window are nearest to each concept."""
+        return self._labels
+
+    @property
     def drifted_samples(self) -> tuple[SampleAssessment, ...]:
         """The observations since the drift began: all windows outside, less half of the first."""
         return self.recent[-self.outside_count - self.half :]
@@ -374,10 +391,20 @@ class StreamState:
         self._decided.append(assessment.decisive_domain)
         if len(kept) > self.length:
             self._window_votes.slide(assessment.novelties, kept[-1 - self.length].novelties)
+            self._uncount(kept[-1 - self.length].verdict)
         else:
             self._window_votes.add(assessment.novelties)
+        key = assessment.verdict.domain, assessment.verdict.label
+        self._labels[key] = self._labels.get(key, 0) + 1
         if len(kept) > KEPT_WINDOWS * self.length:
             del kept[0], self._decided[0]
+
+    def _uncount(self, verdict: hdc.Verdict) -> None:
+        key, left = (verdict.domain, verdict.label), self._labels
+        if left[key] == 1:
+            del left[key]
+        else:
+            left[key] -= 1
 
     def follow(self, domains: Container[str]) -> tuple[str, int]:
         """Track the stream's domain with the newest observation; return the domain that it has
@@ -428,11 +455,12 @@ class StreamState:
         kept, half = self._kept, self.length // 2
         if len(kept) <= half:
             return None
-        one, votes = kept[-1 - half], self._window_votes
+        one = kept[-1 - half]
+        counted = [(one.novelties, OWN_WEIGHT)]
         if 2 * half == self.length < len(kept):
             # As many observations before it as after it.
-            votes = votes.including(kept[-1 - self.length].novelties)
-        return one, votes.leader(one.novelties)
+            counted.append((kept[-1 - self.length].novelties, 1))
+        return one, self._window_votes.leader_with(counted)
 
     def settled(self) -> SampleAssessment | None:
         """Return the newest observation with `SETTLED_WINDOWS` after it; None until one has."""
@@ -461,6 +489,7 @@ class StreamState:
 
     def _empty(self) -> None:
         self._kept, self._decided, self._window_votes = [], [], DomainVotes()
+        self._labels = {}
 
 
 def nearest_domain(run: Iterable[SampleAssessment], own: SampleAssessment | None = None) -> str:
@@ -526,15 +555,21 @@ class StreamStates:
 
 
 def _largest(leads: Mapping[str, int]) -> str:
+    if len(leads) == 1:
+        return next(iter(leads))
     most = max(leads.values())
-    return min([name for name, lead in leads.items() if lead == most])
+    found = [name for name, lead in leads.items() if lead == most]
+    return found[0] if len(found) == 1 else min(found)
 
 
-def _is_decisive(logits: list[float], first: int) -> bool:
+def _is_decisive(logits: Sequence[float], first: int) -> bool:
     """True if the first domain wins whatever came before: its lead exceeds the largest prior
     log-odds that the highest stay rate allows."""
-    others = logits[:first] + logits[first + 1 :]
-    return not others or logits[first] - max(others) > _decisive_lead(len(logits))
+    if len(logits) == 1:
+        return True
+    others = [*logits]
+    del others[first]
+    return logits[first] - max(others) > _decisive_lead(len(logits))
 
 
 @cache

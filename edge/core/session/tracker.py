@@ -45,22 +45,26 @@ class DomainTracker:
         """Add an observation's novelty to each domain; return the domain that the stream has moved
         to, "" if it has not.  The mover calls `enter` or `dismiss`."""
         self.age += 1
-        own = novelties.get(self.domain)
+        domain, evidence, since = self.domain, self._evidence, self._since
+        own = novelties.get(domain)
         if own is None:
             own = max(novelties.values())
         for name, novelty in novelties.items():
-            if name == self.domain:
+            if name == domain:
                 continue
-            gain = max(-EVIDENCE_MAX, min(EVIDENCE_MAX, own - novelty))
-            total = self._evidence.get(name, 0) + gain
-            self._evidence[name] = max(0, total)
-            self._since[name] = self._since.get(name, 0) + 1 if total > 0 else 0
-        ready = [
-            name
-            for name, total in self._evidence.items()
-            if total >= MARGIN and self._since[name] >= self.length
-        ]
-        return max(sorted(ready), key=self._evidence.__getitem__) if ready else ""
+            gain = own - novelty
+            if gain > EVIDENCE_MAX:
+                gain = EVIDENCE_MAX
+            elif gain < -EVIDENCE_MAX:
+                gain = -EVIDENCE_MAX
+            total = evidence.get(name, 0) + gain
+            if total > 0:
+                evidence[name], since[name] = total, since.get(name, 0) + 1
+            else:
+                evidence[name] = since[name] = 0
+        ready = [name for name, total in evidence.items() if total >= MARGIN]
+        ready = [name for name in ready if since[name] >= self.length]
+        return max(sorted(ready), key=evidence.__getitem__) if ready else ""
 
     @property
     def steady(self) -> bool:

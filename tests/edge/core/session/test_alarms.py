@@ -42,8 +42,7 @@ def show(
     alarms, found = Alarms(config, session), []
     for at, values in enumerate(clouds((centre,), count, seed=77, width=WIDE)):
         reference = session.reference_model(known)
-        codes = known.geometry.project(values)
-        stream.push(session.assess(str(at), codes, known, reference))
+        stream.push(session.assess(str(at), values, known, reference))
         verdicts = [glance.verdict for glance in stream.window]
         window = hdc.detect_window(verdicts, known.calibration()) if stream.full else None
         turned = alarms.update(stream, window, known, reference)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 import hdc
 from edge.core import limits
@@ -52,8 +53,8 @@ def show(
             ),
         )
         session.novel_domains.add(NEW, key, UnlabelledRow("a", raw))
-        codes = known.geometry.project(np.asarray(values, np.uint8))
-        stream.push(session.assess(key, codes, known, session.reference_model(known)))
+        shown = np.asarray(values, np.uint8)
+        stream.push(session.assess(key, shown, known, session.reference_model(known)))
     stream.alarm_domain = NEW
 
 
@@ -120,7 +121,7 @@ def test_learned_domains_answer_where_only_openings_are_near():
     renewed_requests = renewed(requests_of(session), stream, known)[LabelRequest]
     alone = StreamState(length=4, alarm_domain=NEW)
     for glance in stream.recent:
-        alone.push(replace(glance, novelties={NEW: 5}))
+        alone.push(structs.replace(glance, novelties={NEW: 5}))
     assert renewed(requests_of(session), alone, known)[LabelRequest] == renewed_requests
 
 

@@ -54,8 +54,9 @@ def test_an_opening_is_recognised():
     opened(openings, "domain-2", 7)
     reference = openings.reference_model(knowledge, 0)
     for centre, name in ((7, "domain-2"), (1, "home")):
-        codes = knowledge.geometry.project(clouds((centre,), 1, seed=9, width=WIDE)[0])
-        found = reference.compare(codes, knowledge)[1].nearest()
+        shown = clouds((centre,), 1, seed=9, width=WIDE)[0]
+        codes = knowledge.geometry.project(shown)
+        found = reference.compare(shown, knowledge)[1].nearest()
         assert min(found, key=found.__getitem__) == name
         assert hdc.detect(codes, reference.memory, reference.calibration).domain == name
 

@@ -110,7 +110,7 @@ def largest_absorbed(world: World) -> float:
     the bound of the level plus the limit of a window, in within-block deviations."""
     statistics = world.runtime.knowledge.calibration().in_time["home"]
     spread = statistics.spread
-    variance = statistics.window_variance_of(16) + statistics.initial().variance
+    variance = statistics.window_variance_of(16) + statistics.initial.variance
     return OFFSET_MAX + hdc.normal_quantile(0.01) * float(np.sqrt(variance)) / spread
 
 

@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 import hdc
 from edge.core import limits
 from edge.core.session.stream import (
+    OWN_WEIGHT,
     STAY_RATES,
     DomainFilter,
     DomainVotes,
+    Route,
     SampleAssessment,
     StreamState,
     StreamStates,
@@ -116,7 +118,8 @@ def test_incremental_votes_equal_votes_from_scratch(nears, gone):
     for look in looks[: -len(left)]:
         standing.remove(look.novelties)
     assert standing.leader() == nearest_domain(left)
-    assert standing.leader(left[-1].novelties) == nearest_domain(left, left[-1])
+    weighted = [(left[-1].novelties, OWN_WEIGHT)]
+    assert standing.leader_with(weighted) == nearest_domain(left, left[-1])
 
 
 @given(
@@ -166,6 +169,12 @@ def test_clearing_drops_all_windows():
     streams.clear()
     assert stream.window == ()
     assert stream.alarmed
+
+
+def route(names: tuple[str, ...], row: np.ndarray) -> Route:
+    """What a router says with these logits."""
+    places = {name: place for place, name in enumerate(names)}
+    return Route(names, places, row, row.tolist())
 
 
 def say(domain: int, sure: float = 0.7, domains: int = 3) -> np.ndarray:
@@ -220,7 +229,7 @@ def test_a_trail_follows_its_window(result, length):
     for domain, sure in result:
         rows.append(say(domain, sure))
         found = posterior(np.array(rows[-length:]))
-        where = trail.update(names, rows[-1])
+        where = trail.update(route(names, rows[-1]))
         assert found[names.index(where)] >= found.max() * (1 - 1e-5)
 
 
@@ -232,12 +241,12 @@ def test_a_sure_sample_decides_alone():
         window[-1] = [0, 0, np.log(times * ahead)]
         assert posterior(window).argmax() == place
         trail = DomainFilter(16)
-        assert [trail.update(("0", "1", "2"), row) for row in window][-1] == str(place)
+        assert [trail.update(route(("0", "1", "2"), row)) for row in window][-1] == str(place)
 
 
 def test_other_domains_start_a_new_trail():
     """Logits of another set of domains are dropped."""
     trail = DomainFilter(4)
     for _ in range(4):
-        trail.update(("a", "b", "c"), say(0, 0.99))
-    assert trail.update(("a", "b", "d"), say(2, 0.5)) == "d"
+        trail.update(route(("a", "b", "c"), say(0, 0.99)))
+    assert trail.update(route(("a", "b", "d"), say(2, 0.5))) == "d"

@@ -118,7 +118,7 @@ def test_a_slow_attack_on_few_labels_ends_in_a_lasting_alarm():
     world = World(facts, width=WIDTH, config=Config(growth=False))
     world.feed(FitGeometry())
     statistics = world.runtime.knowledge.calibration().in_time["home"]
-    uncertain = statistics.initial().variance / statistics.spread**2
+    uncertain = statistics.initial.variance / statistics.spread**2
     widest = OFFSET_MAX + hdc.normal_quantile(0.01) * float(np.sqrt(1 + uncertain))
     top = shift_for(world, widest + 0.4)
     stream = Stream(world)
