@@ -1,6 +1,7 @@
 """Label requests of a home: the observations that wait for a label, and explanations of them."""
 
 import heapq
+from itertools import groupby
 from typing import Final
 
 import msgspec
@@ -152,10 +153,15 @@ def waiting_labels(home: Home) -> WaitingLabels:
 
 
 def unnamed_columns(home: Home) -> tuple[UnnamedColumn, ...]:
-    """Return the clusters of unlabelled observations that a name helps, at most `COLUMNS_LISTED`,
-    those that are least like a known label first."""
-    found = [one for one in home.runtime.label_columns() if one.waits]
-    found.sort(key=lambda one: (one.likelihood, one.domain, one.samples))
+    """Return the clusters of unlabelled observations that a name helps, at most `COLUMNS_LISTED`:
+    the domains in turn, and in each the kinds in turn; see `find_columns`."""
+    waiting = [one for one in home.runtime.label_columns() if one.waits]
+    ranked = [
+        (rank, one.likelihood, one.domain, one)
+        for _, found in groupby(waiting, key=lambda one: one.domain)
+        for rank, one in enumerate(found)
+    ]
+    ranked.sort(key=lambda row: row[:3])
     return tuple(
         UnnamedColumn(
             domain=one.domain,
@@ -165,7 +171,7 @@ def unnamed_columns(home: Home) -> tuple[UnnamedColumn, ...]:
             nearest=one.nearest,
             likelihood=round(one.likelihood, 3),
         )
-        for one in found[:COLUMNS_LISTED]
+        for *_, one in ranked[:COLUMNS_LISTED]
     )
 
 

@@ -87,10 +87,14 @@ class LabelColumn:
     members: frozenset[str] = field(repr=False)
 
     @property
+    def settled(self) -> bool:
+        """Whether it has a name, or a known label explains it."""
+        return bool(self.label) or self.likelihood >= EXPLAINED_MIN
+
+    @property
     def waits(self) -> bool:
-        """Whether a name helps: it has none, its samples are not very few, and no known label
-        explains them."""
-        return not self.label and self.likelihood < EXPLAINED_MIN and self.count >= WAITING_MIN
+        """Whether a name helps: it is not settled, and its samples are not very few."""
+        return not self.settled and self.count >= WAITING_MIN
 
 
 def find_columns(
@@ -100,7 +104,9 @@ def find_columns(
     facts: FactBatch,
     answers: tuple[Sequence[str], NDArray[np.floating]],
 ) -> tuple[LabelColumn, ...]:
-    """Group the unlabelled samples of a domain into columns, those that most need a name first.
+    """Group the unlabelled samples of a domain into columns, those to name first: each next one is
+    the one least like those before it, like those with a name and those that a known label
+    explains, so that one kind is not offered twice before every other kind was offered.
 
     ids, rows: uint8 [n, width].  facts: of the domain, grouped with them.  answers: known labels,
     and their probabilities for every sample, [n, labels].  Empty for fewer than `COLUMN_ROWS_MIN`
@@ -116,7 +122,8 @@ def find_columns(
     starts = [points[: len(ids)][nearest == one].mean(axis=0) for one in np.unique(nearest)]
     count = min(COLUMNS_MAX, max(len(starts), len(ids) // ROWS_A_COLUMN))
     member, centres = _grown(points, np.array(starts), count)
-    made = []
+    made: list[LabelColumn] = []
+    middles = []
     for number in range(len(centres)):
         at = np.flatnonzero(member[: len(ids)] == number)
         if not len(at):
@@ -124,6 +131,7 @@ def find_columns(
         named = np.flatnonzero(member[len(ids) :] == number).tolist()
         order = at[np.argsort(_squared(points[at], centres[number : number + 1])[:, 0])]
         shares = likely[at].mean(axis=0)
+        middles.append(points[at].mean(axis=0))
         made.append(
             LabelColumn(
                 domain=domain,
@@ -135,7 +143,25 @@ def find_columns(
                 members=frozenset(ids[row] for row in at.tolist()),
             )
         )
-    return tuple(sorted(made, key=lambda one: (bool(one.label), one.likelihood, one.samples)))
+    return _ordered(made, np.array(middles))
+
+
+def _ordered(columns: Sequence[LabelColumn], middles: Floats) -> tuple[LabelColumn, ...]:
+    """Return those that wait, each next one the least like the settled ones and those before it,
+    then the others.  middles: mean of the samples of each, [columns, k]."""
+    lengths = np.linalg.norm(middles, axis=1, keepdims=True)
+    directions = middles / np.maximum(lengths, np.float32(1e-6))
+    alike = directions @ directions.T
+    left = sorted(range(len(columns)), key=lambda at: (columns[at].likelihood, columns[at].samples))
+    others = [at for at in left if not columns[at].waits]
+    before = [at for at in others if columns[at].settled]
+    left = [at for at in left if columns[at].waits]
+    order: list[int] = []
+    while left:
+        likeness = alike[np.ix_(left, before)].max(axis=1) if before else np.zeros(len(left))
+        order.append(left.pop(int(likeness.argmin())))
+        before.append(order[-1])
+    return tuple(columns[at] for at in order + others)
 
 
 def known_answers(
