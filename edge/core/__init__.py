@@ -186,6 +186,7 @@ if TYPE_CHECKING:
     from .session.assess import EXPERTS, NOVELTY_SPREAD, FeatureModel, mixture_scores
     from .session.explanation import Explanation, KnownExample
     from .session.label_buffer import BufferedObservation
+    from .session.label_columns import ColumnSearch, LabelColumn
     from .session.recalibration import AlarmCounts, effective_count, wilson_interval
     from .session.snapshot import KnowledgeSnapshot
     from .validation import find_invalid_fact
@@ -373,6 +374,7 @@ else:
             "session.assess": ("EXPERTS", "FeatureModel", "NOVELTY_SPREAD", "mixture_scores"),
             "session.explanation": ("Explanation", "KnownExample"),
             "session.label_buffer": ("BufferedObservation",),
+            "session.label_columns": ("ColumnSearch", "LabelColumn"),
             "session.recalibration": ("AlarmCounts", "effective_count", "wilson_interval"),
             "session.snapshot": ("KnowledgeSnapshot",),
             "validation": ("find_invalid_fact",),
@@ -415,6 +417,7 @@ __all__ = [
     "ChangePoint",
     "CohortPlan",
     "ColumnMatch",
+    "ColumnSearch",
     "CompleteForget",
     "Concept",
     "Config",
@@ -459,6 +462,7 @@ __all__ = [
     "KnownExample",
     "Label",
     "LabelCandidate",
+    "LabelColumn",
     "LabelMany",
     "LabelRequest",
     "Ledger",
