@@ -268,6 +268,7 @@ async def _shown(
         {
             "done": bool(result.get("done")),
             "html": html.decode(),
+            "label": result.get("label", ""),
             "labelled": result.get("ids", []),
             "gone": result.get("gone", []),
         },

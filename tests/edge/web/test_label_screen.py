@@ -33,6 +33,7 @@ IN_VIEW = """[...document.querySelectorAll(".shot")].some((one) => {
 
 STREAMS = {
     "mouse": 24,
+    "new": 4,
     "quick": 6,
     "keys": 24,
     "range": 400,
@@ -45,7 +46,7 @@ STREAMS = {
     "hostile": 12,
     "plain": 6,
     "bad": 4,
-    "bulk": 9_470,
+    "bulk": 9_466,
 }
 """How many observations wait in the stream of each test: 10,000 together."""
 
@@ -127,6 +128,23 @@ def test_select_label_and_undo_by_mouse(seen):
     result(page, "Undone")
     until(lambda: page.locator(".shot").count() == 24)
     assert total("mouse", seen) == 24
+
+
+def test_a_new_label_has_a_key_at_once(seen):
+    """A label that is given for the first time joins the labels with a key without a reload, in the
+    tray and in the dialog, and its key labels the next observation."""
+    page = open_label(seen, "new")
+    page.locator(".shot-pick").first.click()
+    label_as(page, "brand new")
+    result(page, "1 labelled brand new")
+    chip = page.locator("button[data-key]", has_text="brand new")
+    key = chip.get_attribute("data-key")
+    assert page.locator("dialog [data-label-it='brand new']").count() == 1
+    assert page.locator("#label-names option[value='brand new']").count() == 1
+    page.locator("input[name=id]").first.focus()
+    page.keyboard.press(key)
+    until(lambda: total("new", seen) == 2)
+    assert page.locator("button[data-key]", has_text="brand new").count() == 1
 
 
 def test_a_tile_that_is_pressed_stays(seen):
