@@ -201,7 +201,13 @@
   };
   const refresh = async () => {
     const seen = pages().filter((page) => inView(page, 200));
-    for (const page of pages()) if (!seen.includes(page)) unload(page);
+    for (const page of pages()) {
+      if (seen.includes(page)) continue;
+      unload(page);
+      // The observer reports changes only: a page near the view would stay empty.
+      near.unobserve(page);
+      near.observe(page);
+    }
     await Promise.all(seen.map(load));
   };
   // What other people label, and new observations, change the list.

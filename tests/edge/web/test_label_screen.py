@@ -150,6 +150,8 @@ def test_a_new_label_has_a_key_at_once(seen):
 def test_a_tile_that_is_pressed_stays(seen):
     """Tiles that arrive between press and release take no effect on the press."""
     page = open_label(seen, "mouse")
+    until(lambda: page.locator("#shots").get_attribute("data-busy") != "1")
+    page.wait_for_timeout(500)  # groups that have just been found move tiles
     tile = page.locator(".shot").nth(2)
     name = tile.locator("input[name=id]").get_attribute("value")
     box = tile.locator(".shot-pick").bounding_box()
@@ -160,6 +162,18 @@ def test_a_tile_that_is_pressed_stays(seen):
     page.wait_for_timeout(500)
     page.mouse.up()
     until(lambda: page.locator(f"input[name=id][value='{name}']").is_checked())
+
+
+def test_tiles_near_the_view_come_back_after_an_action(seen):
+    """An action empties the parts of the list that are out of view; those near it are filled again,
+    so that who scrolls on sees tiles."""
+    page = open_label(seen, "range")
+    second = page.locator(".shot-page").nth(1)
+    first = second.locator(".shot").first
+    first.wait_for(state="attached")
+    first.evaluate("(one) => { one.before = true; }")
+    page.evaluate("document.body.dispatchEvent(new CustomEvent('auricle:changed'))")
+    until(lambda: second.locator(".shot").count() and not first.evaluate("(one) => one.before"))
 
 
 def test_the_keyboard_is_enough(seen):
