@@ -18,11 +18,19 @@ from ..core import (
     Rejected,
     Undoable,
 )
-from ..home import AgreementCount, CommandContext, Home, KnownNames
+from ..home import (
+    AgreementCount,
+    ColumnFinder,
+    CommandContext,
+    Home,
+    KnownNames,
+    unnamed_columns,
+)
 from ..mqtt import Response
 from .parsing import Refusal
 from .queries import QUERIES, open_home
 from .requests import (
+    ColumnsCommand,
     ConfirmCommand,
     ForgetCommand,
     GrowCommand,
@@ -46,6 +54,9 @@ Undone = (
     | RollbackCommand
 )
 """Commands that can be undone, with `LabelManyCommand`."""
+
+NOT_FOUND: Final = "grouping observations failed: a bug, see the log", "reload the page"
+"""Why clusters are not listed, and what to do."""
 
 MS_PER_S: Final = 1_000  # milliseconds in a second
 
@@ -74,6 +85,23 @@ class LabelledMany:
         return msgspec.structs.replace(self.response, body=self.response.body | found)
 
 
+@dataclass(slots=True)
+class ListedColumns:
+    """The answer to `columns`, complete once a thread has found them."""
+
+    home: Home
+    request: ColumnsCommand
+    finder: ColumnFinder
+
+    def answer(self) -> Response:
+        """Return the answer, once the finder is not active any more."""
+        if self.finder.found is None:
+            return refused(self.request.verb, Refusal(*NOT_FOUND, self.request.id))
+        found = unnamed_columns(self.home, self.finder.found)
+        body = {"columns": [msgspec.to_builtins(one) for one in found]}
+        return Response(verb=self.request.verb, id=self.request.id, done=True, body=body)
+
+
 def refused(verb: str, refusal: Refusal) -> Response:
     """Return the answer to a command that is refused."""
     return Response(verb=verb, id=refusal.id, done=False, reason=refusal.reason, hint=refusal.hint)
@@ -88,9 +116,12 @@ def completed(request: Request, home: Home) -> Request:
     return request
 
 
-def carry_out(request: Request, context: CommandContext) -> Response | LabelledMany:
+def carry_out(request: Request, context: CommandContext) -> Response | LabelledMany | ListedColumns:
     """Carry out a completed command of an open home, or one that reads."""
     match request:
+        case ColumnsCommand():
+            home = open_home(request, context)
+            return ListedColumns(home, request, ColumnFinder(home.runtime.column_searches()))
         case LabelManyCommand():
             return _label_many(request, context)
         case UndoCommand():

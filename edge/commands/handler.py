@@ -17,7 +17,7 @@ from ..home import CommandContext, Home
 from ..logs import log
 from ..mqtt import FLEET_PURPOSES, InboundMessage, Response, TopicAddress, Topics
 from ..storage import AnsweredCommand, JournalEntry
-from .changes import LabelledMany, carry_out, completed, refused
+from .changes import LabelledMany, ListedColumns, carry_out, completed, refused
 from .command_events import command_event
 from .parsing import CommandParser, ParsedCommand, Refusal, no_home, parse_command
 from .queries import open_home
@@ -103,6 +103,7 @@ class CommandHandler:
         self._topics, self._context, self._member = topics, context, member
         self._failed: dict[str, str] = {}
         self._counting: deque[tuple[PendingCommand, Request, JournalEntry, LabelledMany]] = deque()
+        self._listing: deque[tuple[PendingCommand, ListedColumns]] = deque()
 
     def receive(
         self, arrival: InboundMessage, address: TopicAddress
@@ -155,10 +156,7 @@ class CommandHandler:
             self._answer(order, refused(order.verb, refusal), kept=False)
             return
         if request.verb in FRESH:
-            answer = carry_out(request, context)
-            assert isinstance(answer, Response), "only `label-many` is answered later"
-            self._note(request, answer, context.now_ns())
-            self._answer(order, answer, kept=False)
+            self._execute_fresh(order, request)
             return
         home = open_home(request, context)
         at_ns = context.now_ns()
@@ -176,14 +174,31 @@ class CommandHandler:
         if isinstance(response, LabelledMany):
             self._counting.append((order, request, command, response))
             return
+        assert isinstance(response, Response), "only commands that are not recorded are listed"
         self._record(home, command, response)
         self._note(request, response, at_ns)
         again = found is not None
         self._answer(order, msgspec.structs.replace(response, repeated=again), kept=True)
 
+    def _execute_fresh(self, order: PendingCommand, request: Request) -> None:
+        """Execute a command without a journal entry, and answer it unless a thread works on it."""
+        answer = carry_out(request, self._context)
+        if isinstance(answer, ListedColumns):
+            self._listing.append((order, answer))
+            if len(self._listing) == 1:
+                self._find_next()
+            return
+        assert isinstance(answer, Response), "only `label-many` is counted"
+        self._note(request, answer, self._context.now_ns())
+        self._answer(order, answer, kept=False)
+
     def advance(self) -> bool:
-        """Continue the counts for answers to `label-many`, for a few milliseconds; True while there
-        is more to count."""
+        """Continue the counts for answers to `label-many`, for a few milliseconds, and send the
+        answers to `columns` that are complete; True while there is more to count."""
+        while self._listing and not self._listing[0][1].finder.active:
+            order, listed = self._listing.popleft()
+            self._answer(order, listed.answer(), kept=False)
+            self._find_next()
         if not self._counting:
             return False
         order, request, command, labelled = self._counting[0]
@@ -199,6 +214,16 @@ class CommandHandler:
             self._note(request, response, command.at_ns)
             self._answer(order, response, kept=True)
         return bool(self._counting)
+
+    def _find_next(self) -> None:
+        """Start the next thread; one at a time, so that pages cannot take all processors."""
+        if self._listing:
+            self._listing[0][1].finder.start()
+
+    @property
+    def waits(self) -> bool:
+        """Whether a thread works on an answer, which `advance` sends then."""
+        return bool(self._listing)
 
     @staticmethod
     def labelled(order: "PendingCommand | ReceivedContribution") -> frozenset[str]:

@@ -154,6 +154,10 @@ class KeptLabel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     label: Name
 
 
+class ColumnsCommand(Request, frozen=True, tag="columns"):
+    """List the clusters of unlabelled observations that one label each names."""
+
+
 class KeptLabelsCommand(Request, frozen=True, tag="kept-labels"):
     """List those of some labels that a person has checked and kept."""
 
@@ -426,6 +430,7 @@ LOCAL_COMMANDS: Final[dict[str, type[Request]]] = COMMANDS | {
         FeedCommand,
         HistoryCommand,
         GalleryCommand,
+        ColumnsCommand,
         SeriesCommand,
         ForgetPreviewCommand,
         ReceiptsCommand,

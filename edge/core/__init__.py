@@ -188,6 +188,7 @@ if TYPE_CHECKING:
     from .session.assess import EXPERTS, NOVELTY_SPREAD, FeatureModel, mixture_scores
     from .session.explanation import Explanation, KnownExample
     from .session.label_buffer import BufferedObservation
+    from .session.label_columns import ColumnSearch, LabelColumn
     from .session.observed_rate import AlarmCounts, effective_count, wilson_interval
     from .session.snapshot import KnowledgeSnapshot
     from .validation import find_invalid_fact
@@ -382,6 +383,7 @@ else:
             "session.assess": ("EXPERTS", "FeatureModel", "NOVELTY_SPREAD", "mixture_scores"),
             "session.explanation": ("Explanation", "KnownExample"),
             "session.label_buffer": ("BufferedObservation",),
+            "session.label_columns": ("ColumnSearch", "LabelColumn"),
             "session.observed_rate": ("AlarmCounts", "effective_count", "wilson_interval"),
             "session.snapshot": ("KnowledgeSnapshot",),
             "validation": ("find_invalid_fact",),
@@ -425,6 +427,7 @@ __all__ = [
     "ChangePoint",
     "CohortPlan",
     "ColumnMatch",
+    "ColumnSearch",
     "CompleteForget",
     "Concept",
     "Config",
@@ -469,6 +472,7 @@ __all__ = [
     "KnownExample",
     "Label",
     "LabelCandidate",
+    "LabelColumn",
     "LabelMany",
     "LabelRequest",
     "Ledger",

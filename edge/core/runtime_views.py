@@ -22,16 +22,16 @@ from .session import (
     AdaptedDomain,
     AdaptedOpenings,
     BufferedObservation,
+    ColumnSearch,
     Explanation,
     Guess,
     LabelColumn,
     ServedAnswer,
     SessionState,
     StreamLevels,
+    column_experts,
     explain,
-    find_columns,
     guess_each,
-    known_answers,
     unpack_rows,
 )
 
@@ -128,11 +128,14 @@ class RuntimeViews:
 
     def label_columns(self) -> tuple[LabelColumn, ...]:
         """Return the clusters of the unlabelled observations of domains that streams have opened,
-        which one label each names; see `find_columns`.
+        which one label each names; see `find_columns`.  Cost: see `ColumnSearch.find`, for each
+        domain."""
+        return tuple(one for search in self.column_searches() for one in search.find())
 
-        Of `COLUMN_DOMAINS_MAX` domains, so that decisions do not wait longer: those with the fewest
-        labels, then those with most observations.  Cost: some ten milliseconds for each with 256
-        observations."""
+    def column_searches(self) -> tuple[ColumnSearch, ...]:
+        """Return what the clusters of these domains follow from, `COLUMN_DOMAINS_MAX` of them:
+        those with the fewest labels, then those with most observations.  Cost: about a millisecond
+        for each with 256 observations."""
         opened = self._session.novel_domains
         held = {
             name: [key for key in opened.rows(name) if key in self._session.label_buffer]
@@ -141,14 +144,16 @@ class RuntimeViews:
         enough = [name for name, keys in held.items() if len(keys) >= COLUMN_ROWS_MIN]
         labels = Counter(domain for domain, _ in self.knowledge.own.counts)
         enough.sort(key=lambda name: (labels[name], -len(held[name]), name))
-        found: list[LabelColumn] = []
-        for domain in sorted(enough[:COLUMN_DOMAINS_MAX]):
-            rows, buffered = opened.rows(domain), held[domain]
-            features = unpack_rows(rows[key] for key in buffered)
-            facts = self._ledger.sample(limits.NOVEL_DOMAIN_OBSERVATIONS_MAX, (domain,))
-            answers = known_answers(domain, features, self.knowledge)
-            found += find_columns(domain, buffered, features, facts, answers)
-        return tuple(found)
+        return tuple(
+            ColumnSearch(
+                domain=domain,
+                ids=tuple(held[domain]),
+                rows=unpack_rows(opened.rows(domain)[key] for key in held[domain]),
+                facts=self._ledger.sample(limits.NOVEL_DOMAIN_OBSERVATIONS_MAX, (domain,)),
+                experts=column_experts(domain, self.knowledge),
+            )
+            for domain in sorted(enough[:COLUMN_DOMAINS_MAX])
+        )
 
     @property
     def answers_version(self) -> int:

@@ -207,22 +207,24 @@ def _growth(at_ns: int, one: GrowthReport) -> HistoryEvent:
 
 def _request(at_ns: int, one: LabelRequest) -> HistoryEvent:
     count = len(one.observation_ids)
+    are = f"observation of {one.stream} is" if count == 1 else f"observations of {one.stream} are"
     return HistoryEvent(
         at_ns=at_ns,
         kind="label-request",
         stream=one.stream,
         domain=one.domain,
-        text=f"{count} observations of {one.stream} are worth a label ({one.domain})",
+        text=f"{count:,} {are} worth a label ({one.domain})",
         fields={"count": count},
         observation_ids=one.observation_ids,
     )
 
 
 def _receipt(at_ns: int, one: Receipt) -> HistoryEvent:
+    facts = "fact was" if one.facts_forgotten == 1 else "facts were"
     return HistoryEvent(
         at_ns=at_ns,
         kind="receipt",
-        text=f"{one.facts_forgotten} facts were forgotten",
+        text=f"{one.facts_forgotten:,} {facts} forgotten",
         fields={
             "request_id": one.request_id,
             "facts": one.facts_forgotten,
@@ -257,7 +259,8 @@ def _merge(at_ns: int, one: Acknowledgement) -> HistoryEvent:
 
 def _gap(at_ns: int, one: OutboxGap) -> HistoryEvent:
     most = "at most " if one.reason == "crash" else ""
-    text = f"{most}{one.count:,} messages were lost: {one.reason}"
+    lost = "1 message was lost" if one.count == 1 else f"{one.count:,} messages were lost"
+    text = f"{most}{lost}: {one.reason}"
     return HistoryEvent(at_ns=at_ns, kind="gap", text=text, fields=msgspec.to_builtins(one))
 
 

@@ -122,6 +122,10 @@ class CommandPort(Protocol):
     def advance(self) -> bool:
         """Continue answers that take longer than a turn; True while there is any."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether a thread works on an answer, which `advance` sends then."""
+
     def execute(self, command: Any) -> None:
         """Execute a command and answer it."""
 
@@ -195,8 +199,7 @@ class Loop:
         guessing = [slot.guess() for slot in self.homes.values()]
         if any(guessing):
             wait_s = min(wait_s, GUESS_WAIT_S)
-        if self.handler is not None and self.handler.advance():
-            wait_s = 0.0
+        wait_s = min(wait_s, self._advance_answers())
         if self._advance_forgets():
             wait_s = 0.0
         self.connection.pump(0.0 if len(self.inbox) else wait_s, reading=not self.inbox.crowded)
@@ -351,6 +354,12 @@ class Loop:
         if reason:
             handler.refuse(command, reason)
             self.connection.acknowledge(arrival.ticket)
+
+    def _advance_answers(self) -> float:
+        """Continue answers that take longer than a turn; return how long the next turn may wait."""
+        if self.handler is None:
+            return WAIT_S
+        return 0.0 if self.handler.advance() else REFIT_WAIT_S if self.handler.waits else WAIT_S
 
     def _advance_forgets(self) -> bool:
         """Continue the forget requests that are pending; True while facts are being erased."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .alike import Alike, find_alike_facts
     from .bundle_trial import BUNDLE_FOLDER
     from .chosen_settings import choose_policy, choose_rate
+    from .column_finder import ColumnFinder
     from .command_context import CommandContext
     from .console_views import describe_knowledge, observation_values, preview_forget
     from .device_port import (
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
         WaitingLabels,
         explain_observation,
         raw_input,
+        unnamed_columns,
         waiting_labels,
     )
     from .new_home import create_home
@@ -82,6 +84,7 @@ else:
             "alike": ("Alike", "find_alike_facts"),
             "bundle_trial": ("BUNDLE_FOLDER",),
             "chosen_settings": ("choose_policy", "choose_rate"),
+            "column_finder": ("ColumnFinder",),
             "command_context": ("CommandContext",),
             "console_views": ("describe_knowledge", "observation_values", "preview_forget"),
             "device_port": (
@@ -114,6 +117,7 @@ else:
                 "WaitingLabels",
                 "explain_observation",
                 "raw_input",
+                "unnamed_columns",
                 "waiting_labels",
             ),
             "new_home": ("create_home",),
@@ -137,6 +141,7 @@ __all__ = [
     "Attachment",
     "Beat",
     "Column",
+    "ColumnFinder",
     "CommandContext",
     "DoneAction",
     "Explained",
@@ -191,6 +196,7 @@ __all__ = [
     "train_on_recording",
     "transfer",
     "tune_garbage_collector",
+    "unnamed_columns",
     "verify_home",
     "waiting_labels",
     "warning_of",

@@ -1,6 +1,8 @@
 """Label requests of a home: the observations that wait for a label, and explanations of them."""
 
 import heapq
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Final
 
 import msgspec
@@ -14,6 +16,7 @@ from ..core import (
     Explanation,
     Fact,
     KnownExample,
+    LabelColumn,
 )
 from .home import Home
 from .typos import KnownNames
@@ -151,11 +154,27 @@ def waiting_labels(home: Home) -> WaitingLabels:
     return WaitingLabels(tuple(flagged), names.labels, names.domains, alarms, unnamed_columns(home))
 
 
-def unnamed_columns(home: Home) -> tuple[UnnamedColumn, ...]:
-    """Return the clusters of unlabelled observations that a name helps, at most `COLUMNS_LISTED`,
-    those that are least like a known label first."""
-    found = [one for one in home.runtime.label_columns() if one.waits]
-    found.sort(key=lambda one: (one.likelihood, one.domain, one.samples))
+def unnamed_columns(
+    home: Home, columns: Sequence[LabelColumn] | None = None
+) -> tuple[UnnamedColumn, ...]:
+    """Return the clusters of unlabelled observations that a name helps, at most `COLUMNS_LISTED`:
+    the domains in turn, and in each the kinds in turn; see `find_columns`.
+
+    columns: found a short time ago; those of observations that have left since are left out.  None:
+    they are found now.
+    """
+    found = home.runtime.label_columns() if columns is None else columns
+    waiting = [
+        one
+        for one in found
+        if one.waits and all(home.runtime.buffered(key) is not None for key in one.samples)
+    ]
+    ranked = [
+        (rank, one.likelihood, one.domain, one)
+        for _, found in groupby(waiting, key=lambda one: one.domain)
+        for rank, one in enumerate(found)
+    ]
+    ranked.sort(key=lambda row: row[:3])
     return tuple(
         UnnamedColumn(
             domain=one.domain,
@@ -165,7 +184,7 @@ def unnamed_columns(home: Home) -> tuple[UnnamedColumn, ...]:
             nearest=one.nearest,
             likelihood=round(one.likelihood, 3),
         )
-        for one in found[:COLUMNS_LISTED]
+        for *_, one in ranked[:COLUMNS_LISTED]
     )
 
 

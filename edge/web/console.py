@@ -24,7 +24,7 @@ ROLE_OF: Final[dict[str, Role]] = {
             "actions",
             "adaptors",
             "agreeing",
-            "candidates",
+            "columns",
             "explain",
             "feed",
             "fleet",

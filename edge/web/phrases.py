@@ -38,7 +38,7 @@ def adapted(adaptation: Mapping[str, Any] | None) -> str:
     return (
         "This domain has few or no labels yet; its answers are adapted to"
         f" {plural(adaptation['samples'], 'unlabelled observation')}{order}"
-        f" ({adaptation['strength']:.0%} of the measured shift)."
+        f" ({percent(adaptation['strength'], 0)} of the measured shift)."
     )
 
 

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from .label_columns import (
         COLUMN_DOMAINS_MAX,
         COLUMN_ROWS_MIN,
+        ColumnSearch,
         LabelColumn,
+        column_experts,
         find_columns,
-        known_answers,
     )
     from .novel_domains import unpack_rows
     from .openings import AdaptedDomain, AdaptedOpenings, OpeningRefit
@@ -33,9 +34,10 @@ else:
             "label_columns": (
                 "COLUMN_DOMAINS_MAX",
                 "COLUMN_ROWS_MIN",
+                "ColumnSearch",
                 "LabelColumn",
+                "column_experts",
                 "find_columns",
-                "known_answers",
             ),
             "novel_domains": ("unpack_rows",),
             "openings": ("AdaptedDomain", "AdaptedOpenings", "OpeningRefit"),
@@ -55,6 +57,7 @@ __all__ = [
     "Assessor",
     "BatchPrefetch",
     "BufferedObservation",
+    "ColumnSearch",
     "Explanation",
     "FeatureModel",
     "FewLabelsRefit",
@@ -65,11 +68,11 @@ __all__ = [
     "ServedAnswer",
     "SessionState",
     "StreamLevels",
+    "column_experts",
     "confirmed_alarm",
     "explain",
     "find_columns",
     "guess_each",
-    "known_answers",
     "posterior",
     "unpack_rows",
 ]

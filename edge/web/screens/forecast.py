@@ -89,6 +89,7 @@ def _values(shown: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
         "shown": shown,
         "drawn": _drawn(shown),
+        "numbered": numbered(shown),
         "coverage": coverage_rows(shown),
         "forecast_rows": _forecast_rows(shown),
         "sample_rows": _sample_rows(shown),
@@ -105,17 +106,22 @@ def _drawn(shown: Mapping[str, Any]) -> dict[str, Any]:
     most = max(1, NUMBERS_MAX // each)
     kept = ("channels", "at_ns", "values", "horizons", "regime", "change_points", "anomalies")
     made = {name: shown[name] for name in kept}
-    # Seconds: a script's numbers hold nanoseconds since 1970 to 256 ns only.
-    made["at_s"] = [at / 1e9 for at in made.pop("at_ns")]
+    forecasts = shown["forecasts"][-most:]
+    made["numbered"] = numbered(shown)
+    at_ns = made.pop("at_ns")
+    if made["numbered"]:
+        made["at_s"] = list(range(1 - len(at_ns), 1))
+        made_at = list(range(1 - len(forecasts), 1))
+        ahead = [[start + one for one in shown["horizons"]] for start in made_at]
+        made |= {"change_points": [], "anomalies": []}
+    else:
+        # Seconds: a script's numbers hold nanoseconds since 1970 to 256 ns only.
+        made["at_s"] = [at / 1e9 for at in at_ns]
+        made_at = [one["made_at_ns"] / 1e9 for one in forecasts]
+        ahead = [[at / 1e9 for at in one["at_ns"]] for one in forecasts]
     made["forecasts"] = [
-        {
-            "made_at_s": one["made_at_ns"] / 1e9,
-            "at_s": [at / 1e9 for at in one["at_ns"]],
-            "point": one["point"],
-            "low": one["low"],
-            "high": one["high"],
-        }
-        for one in shown["forecasts"][-most:]
+        {"made_at_s": start, "at_s": at} | {name: one[name] for name in ("point", "low", "high")}
+        for one, start, at in zip(forecasts, made_at, ahead, strict=True)
     ]
     for name in ("change_points", "anomalies"):
         made[name] = [
@@ -124,6 +130,12 @@ def _drawn(shown: Mapping[str, Any]) -> dict[str, Any]:
             for one in made[name]
         ]
     return made
+
+
+def numbered(shown: Mapping[str, Any]) -> bool:
+    """Return whether the samples have no times of their own, as the rows of a table without times,
+    which all get that of their file: a chart then counts samples up to 0, the newest."""
+    return 2 * len(set(shown["at_ns"])) < len(shown["at_ns"])
 
 
 def coverage_rows(shown: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ KEYS: Final = 9
 FORM_BYTES_MAX: Final = 1 << 20
 """Bytes of a form: as much as the daemon reads in one request."""
 COLUMNS_SHOWN: Final = 4
-"""Clusters to name on the page, those least like a known label.  Chosen by hand."""
+"""Clusters to name on the page: as many as a row has room for.  Chosen by hand."""
 GROUP_MAX: Final = 1 << 31
 """Largest number of a group that is read from an address."""
 ENOUGH_SHOWN: Final = 12
@@ -50,7 +50,7 @@ async def page(console: Console, request: Request) -> Response:
         counts[one["label"]] = counts.get(one["label"], 0) + one["facts"]
     used = sorted(gallery["labels"], key=lambda name: (-counts.get(name, 0), name))
     status = await console.ask("status")
-    columns = (await console.ask("candidates", home=view.home))["columns"][:COLUMNS_SHOWN]
+    columns = (await console.ask("columns", home=view.home))["columns"][:COLUMNS_SHOWN]
     vectors = [key for one in columns if one["kind"] == "vector" for key in one["samples"]]
     return console.render(
         "label.html",
@@ -268,6 +268,7 @@ async def _shown(
         {
             "done": bool(result.get("done")),
             "html": html.decode(),
+            "label": result.get("label", ""),
             "labelled": result.get("ids", []),
             "gone": result.get("gone", []),
         },

@@ -159,7 +159,7 @@ def card_of(
         limit=limit,
         picture=str(decision["observation_id"]) if decision is not None else "",
         rate_chosen=rate_chosen,
-        trouble=tuple(_trouble(stream, decision)),
+        trouble=tuple(_trouble(stream, decision, home)),
         channels=tuple(series["channels"]) if series else (),
         policy=str(home.get("adaptation", "")) if stream["degraded"] else "",
     )
@@ -190,13 +190,19 @@ def _state(stream: dict[str, Any], decision: dict[str, Any] | None) -> tuple[str
     return ("good", "known") if decision["known"] else ("new", "new")
 
 
-def _trouble(stream: dict[str, Any], decision: dict[str, Any] | None) -> Iterable[str]:
+def _trouble(
+    stream: dict[str, Any], decision: dict[str, Any] | None, home: dict[str, Any]
+) -> Iterable[str]:
     if stream["problem"]:
         yield f"The source is not working: {stream['problem']}"
     if stream["input_problem"]:
         yield f"Measurements are rejected: {stream['input_problem']}"
     if decision is not None and decision["known"] is None and decision["reason"]:
-        yield f"Out-of-distribution detection is not ready: {decision['reason']}"
+        calibrations = home.get("calibration", ())
+        if calibrations and not any(one["shortfall"] for one in calibrations):
+            yield "Out-of-distribution detection became ready after the newest measurement."
+        else:
+            yield f"Out-of-distribution detection is not ready: {decision['reason']}"
     if decision is not None and decision.get("provisional"):
         parts = [one for one in decision["provisional"] if one != "judgement"]
         derived = f"these are derived again: {', '.join(parts)}"

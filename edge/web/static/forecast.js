@@ -34,7 +34,7 @@
   const soft = (name, share) => `color-mix(in srgb, ${colour(name)} ${share}%, transparent)`;
 
   const number = (value) => value == null ? "–" : Number(value.toPrecision(4)).toLocaleString("en");
-  const clock = (at) => new Date(at * 1000).toLocaleString([], { dateStyle: "short", timeStyle: "medium" });
+  const clock = (at) => shown.numbered ? `sample ${at}` : new Date(at * 1000).toLocaleString([], { dateStyle: "short", timeStyle: "medium" });
 
   // Columns of a chart: times, measured, past forecast with its interval, newest forecast with its.
   const columns = (channel) => {
@@ -89,6 +89,7 @@
       ctx.beginPath(); ctx.moveTo(x - size, top); ctx.lineTo(x + size, top); ctx.lineTo(x, top + 1.6 * size); ctx.fill();
     }
     ctx.globalAlpha = 1;
+    if (shown.numbered) { ctx.restore(); return; }
     const states = shown.change_points.length ? shown.change_points : [{ at_s: shown.at_s[0], regime: shown.regime }];
     const changes = states.map((one) => [one.at_s, one.regime])
       .filter(([, regime], place, all) => !place || all[place - 1][1] !== regime);
@@ -128,9 +129,9 @@
     height: HEIGHT,
     legend: { show: false },
     cursor: { sync: { key: "forecast" }, points: { size: 6 }, drag: { x: false, y: false } },
-    scales: { x: { time: true, range: (u, low, high) => [from(low), high] }, y: { range: (u, low, high) => uPlot.rangeNum(low ?? 0, high ?? 1, 0.08, true) } },
+    scales: { x: { time: !shown.numbered, range: (u, low, high) => [from(low), high] }, y: { range: (u, low, high) => uPlot.rangeNum(low ?? 0, high ?? 1, 0.08, true) } },
     axes: [
-      { stroke: () => colour("faint"), grid: { stroke: () => colour("grid"), width: 1 }, ticks: { show: false }, space: 80, values: TIMES },
+      { stroke: () => colour("faint"), grid: { stroke: () => colour("grid"), width: 1 }, ticks: { show: false }, space: 80, ...(shown.numbered ? {} : { values: TIMES }) },
       { stroke: () => colour("faint"), grid: { stroke: () => colour("grid"), width: 1 }, ticks: { show: false }, size: 56 },
     ],
     series: [

@@ -17,6 +17,7 @@
   const MOST = Number(grid.dataset.most);
   const FAR_PX = 1600; // Pages are kept for two windows around the one in view.
   const SETTLE_MS = 120; // A page that is scrolled past faster is not fetched.
+  const KEYS_MAX = 9;
   const WATCH_MS = 2500; // How soon what others label leaves the page.
   const STORE = `auricle.label.${value("home")}`;
   const VIEW = ["home", "state", "stream", "guess", "order"].map(value).join("\n");
@@ -200,7 +201,13 @@
   };
   const refresh = async () => {
     const seen = pages().filter((page) => inView(page, 200));
-    for (const page of pages()) if (!seen.includes(page)) unload(page);
+    for (const page of pages()) {
+      if (seen.includes(page)) continue;
+      unload(page);
+      // The observer reports changes only: a page near the view would stay empty.
+      near.unobserve(page);
+      near.observe(page);
+    }
     await Promise.all(seen.map(load));
   };
   // What other people label, and new observations, change the list.
@@ -270,7 +277,24 @@
       form.removeAttribute("aria-busy");
     }
   };
+  // A new label gets a key and is offered, without a reload.
+  const offer = (label) => {
+    const names = by("label-names");
+    if ([...names.options].some((one) => one.value === label)) return;
+    names.append(Object.assign(document.createElement("option"), { value: label }));
+    const key = form.querySelectorAll("button[data-key]").length + 1;
+    if (key > KEYS_MAX) return;
+    for (const [row, fields, data] of [[form.querySelector(".tray-keys"), { name: "key_label", value: label }, { key }], [dialog.querySelector(".tray-keys"), { type: "button" }, { labelIt: label }]]) {
+      const chip = Object.assign(document.createElement("button"), { className: "chip", ...fields });
+      Object.assign(chip.dataset, data);
+      const shownKey = Object.assign(document.createElement("kbd"), { textContent: key });
+      shownKey.setAttribute("aria-hidden", "true");
+      chip.append(shownKey, " ", Object.assign(document.createElement("span"), { className: "cut", dir: "auto", textContent: label }));
+      row.append(chip);
+    }
+  };
   const settle = async (found, from) => {
+    if (found.labelled.length && found.label) offer(found.label);
     const at = boxes().findIndex((box) => box === document.activeElement || found.labelled.includes(box.value));
     for (const id of [...found.labelled, ...found.gone]) {
       selected.delete(id);

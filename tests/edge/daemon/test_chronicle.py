@@ -4,9 +4,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from edge.core.domain_merges import DomainMerge
-from edge.core.events import Acknowledgement
-from edge.daemon.chronicle import Chronicle
+from edge.core.events import Acknowledgement, LabelRequest
+from edge.daemon.chronicle import Chronicle, _request
 from edge.daemon.recent_messages import RecentMessages
 from edge.storage.history_file import HistoryFile
 
@@ -28,3 +30,17 @@ def test_a_merge_of_domains_is_an_event_that_a_forget_erases(tmp_path: Path) -> 
     history.erase([merge.id])
     assert history.read() == ()
     history.close()
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (1, "1 observation of gate is worth a label (yard)"),
+        (1_200, "1,200 observations of gate are worth a label (yard)"),
+    ],
+)
+def test_a_count_and_its_noun_agree(count: int, text: str) -> None:
+    """One observation is not "1 observations"."""
+    ids = tuple(map(str, range(count)))
+    request = LabelRequest(stream="gate", domain="yard", observation_ids=ids)
+    assert _request(1, request).text == text

@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.console.browser import PHONE
 from edge.commands import send_to_daemon
+from edge.web.screens.forecast import _drawn, numbered
 from tests.browsers import Seen, browsing, drain, needs_browser, until
 from tests.daemons import daemon_home
 
@@ -128,3 +129,19 @@ def test_the_page_fits_a_phone_and_refuses_unknown_series(seen: Seen) -> None:
     assert width <= PHONE["width"]
     seen.goto("forecast?stream=<i>none</i>")
     assert "no sample has arrived" in seen.page.locator("main").inner_text()
+
+
+def test_samples_without_times_are_counted(seen: Seen) -> None:
+    """Rows of a table without times all get that of their file: charts count samples up to 0, the
+    newest, with the forecasts ahead of it."""
+    shown = series(seen)
+    assert not numbered(shown)
+    assert _drawn(shown)["at_s"][-1] == shown["at_ns"][-1] / 1e9
+    same = shown | {"at_ns": [5] * len(shown["at_ns"])}
+    drawn = _drawn(same)
+    assert drawn["numbered"]
+    assert drawn["at_s"] == list(range(1 - len(shown["at_ns"]), 1))
+    newest = drawn["forecasts"][-1]
+    assert newest["made_at_s"] == 0
+    assert newest["at_s"] == list(shown["horizons"])
+    assert [one["made_at_s"] for one in drawn["forecasts"]][-2:] == [-1, 0]

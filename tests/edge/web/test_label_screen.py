@@ -33,6 +33,7 @@ IN_VIEW = """[...document.querySelectorAll(".shot")].some((one) => {
 
 STREAMS = {
     "mouse": 24,
+    "new": 4,
     "quick": 6,
     "keys": 24,
     "range": 400,
@@ -45,7 +46,7 @@ STREAMS = {
     "hostile": 12,
     "plain": 6,
     "bad": 4,
-    "bulk": 9_470,
+    "bulk": 9_466,
 }
 """How many observations wait in the stream of each test: 10,000 together."""
 
@@ -129,9 +130,28 @@ def test_select_label_and_undo_by_mouse(seen):
     assert total("mouse", seen) == 24
 
 
+def test_a_new_label_has_a_key_at_once(seen):
+    """A label that is given for the first time joins the labels with a key without a reload, in the
+    tray and in the dialog, and its key labels the next observation."""
+    page = open_label(seen, "new")
+    page.locator(".shot-pick").first.click()
+    label_as(page, "brand new")
+    result(page, "1 labelled brand new")
+    chip = page.locator("button[data-key]", has_text="brand new")
+    key = chip.get_attribute("data-key")
+    assert page.locator("dialog [data-label-it='brand new']").count() == 1
+    assert page.locator("#label-names option[value='brand new']").count() == 1
+    page.locator("input[name=id]").first.focus()
+    page.keyboard.press(key)
+    until(lambda: total("new", seen) == 2)
+    assert page.locator("button[data-key]", has_text="brand new").count() == 1
+
+
 def test_a_tile_that_is_pressed_stays(seen):
     """Tiles that arrive between press and release take no effect on the press."""
     page = open_label(seen, "mouse")
+    until(lambda: page.locator("#shots").get_attribute("data-busy") != "1")
+    page.wait_for_timeout(500)  # groups that have just been found move tiles
     tile = page.locator(".shot").nth(2)
     name = tile.locator("input[name=id]").get_attribute("value")
     box = tile.locator(".shot-pick").bounding_box()
@@ -142,6 +162,18 @@ def test_a_tile_that_is_pressed_stays(seen):
     page.wait_for_timeout(500)
     page.mouse.up()
     until(lambda: page.locator(f"input[name=id][value='{name}']").is_checked())
+
+
+def test_tiles_near_the_view_come_back_after_an_action(seen):
+    """An action empties the parts of the list that are out of view; those near it are filled again,
+    so that who scrolls on sees tiles."""
+    page = open_label(seen, "range")
+    second = page.locator(".shot-page").nth(1)
+    first = second.locator(".shot").first
+    first.wait_for(state="attached")
+    first.evaluate("(one) => { one.before = true; }")
+    page.evaluate("document.body.dispatchEvent(new CustomEvent('auricle:changed'))")
+    until(lambda: second.locator(".shot").count() and not first.evaluate("(one) => one.before"))
 
 
 def test_the_keyboard_is_enough(seen):

@@ -8,6 +8,8 @@ import signal
 
 import pytest
 
+from edge.web.live import StreamNews
+from edge.web.screens.now import card_of
 from tests.browsers import Seen, browsing, needs_browser, until
 from tests.daemons import Process, daemon_home
 from tests.drifts import SECOND_NS, SHIFT, samples, timed_home
@@ -111,7 +113,7 @@ def test_a_lasting_alarm_is_answered_in_one_click(tmp_path, harmless) -> None:
         seen.page.get_by_role("button", name=button).click()
         said = "counts as normal" if harmless else "the alarm stays"
         seen.page.locator("#toasts").get_by_text(said).wait_for()
-        until(lambda: "This alarm has persisted" not in main(seen))
+        until(lambda: "This alarm persists" not in main(seen))
 
 
 def test_a_domain_without_labels_shows_what_it_is_adapted_to(tmp_path) -> None:
@@ -159,7 +161,7 @@ def test_a_viewer_sees_a_question_without_buttons(tmp_path) -> None:
     """Who may only look is not offered what would be refused; screens of owners are not listed."""
     with browsing(timed_home(tmp_path / "home"), role="viewer") as seen:
         ask_about_an_alarm(seen)
-        seen.page.get_by_text("This alarm has persisted").wait_for()
+        seen.page.get_by_text("This alarm persists").wait_for()
         assert seen.page.get_by_role("button", name="Harmless").count() == 0
         assert seen.page.get_by_role("link", name="Forget").count() == 0
         seen.goto("first-run")
@@ -235,3 +237,25 @@ def test_keys_theme_and_explanations(tmp_path) -> None:
         assert page.evaluate(ground) == dark
         page.reload()
         assert page.evaluate(ground) == dark
+
+
+@pytest.mark.parametrize(
+    ("shortfall", "text"),
+    [("99 samples are needed", "is not ready: too few"), ("", "became ready after")],
+)
+def test_a_card_says_when_detection_became_ready(shortfall: str, text: str) -> None:
+    """The newest decision may be from before enough was labelled."""
+    stream = {
+        "name": "gate",
+        "kind": "sample",
+        "problem": "",
+        "input_problem": "",
+        "alarmed": False,
+        "decided": 1,
+        "dropped": 0,
+        "degraded": False,
+    }
+    decision = {"observation_id": "o", "known": None, "reason": "too few", "p_value": 1.0}
+    home = {"calibration": [{"domain": "yard", "shortfall": shortfall}]}
+    (trouble,) = card_of(stream, StreamNews(decision), home).trouble
+    assert text in trouble

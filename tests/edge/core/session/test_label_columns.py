@@ -59,6 +59,26 @@ def test_what_a_known_label_explains_needs_no_name():
     assert all(one.waits for one in columns(sure=EXPLAINED_MIN - 0.1))
 
 
+def test_each_kind_is_offered_before_one_is_offered_again():
+    """Three kinds in nine clusters, three each: the first three clusters offered are of three
+    kinds; where one kind has a name, the two others come first."""
+    towards = np.eye(3, WIDTH) * 90
+    rows = np.array(clouds([0] * 9, 18, spread=3, width=WIDTH), np.int64)
+    kinds = np.repeat(np.arange(9) % 3, 18)
+    apart = np.repeat(np.random.default_rng(4).normal(0, 14, (9, WIDTH)), 18, axis=0)
+    seen = np.clip(120 + towards[kinds] + apart + rows % 3, 0, 255).astype(np.uint8)
+    ids = [f"o{at:03}" for at in range(len(seen))]
+    answers = ("a",), np.array([0.3, 0.5, 0.6])[kinds][:, None]
+
+    def offered(facts=NOTHING) -> list[int]:
+        found = find_columns("yard", ids, seen, facts, answers)
+        return [int(kinds[int(one.samples[0][1:])]) for one in found if one.waits]
+
+    assert set(offered()[:3]) == {0, 1, 2}
+    named = stack_facts([replace(fact("n", "b", "yard"), features=seen[0].tobytes())])
+    assert set(offered(named)[:2]) == {1, 2}
+
+
 def test_a_fact_names_its_column_alone():
     """A column with one label among its facts has that name; with two it has none."""
     rows = clouds((1, 2, 3, 4), 16, width=WIDTH)
