@@ -323,10 +323,11 @@ def make_card(folder: Path, name: str, images: Sequence[Pixels]) -> Card:
         draft = replace(with_spread(draft, NETWORKS[name].spread, folder), name=draft.name)
     with open_model(draft) as model:
         card = calibrate(model, images, granularity="tap")
-    if NETWORKS[name].served and size == (NETWORKS[name].side,) * 2:
+    served = NETWORKS[name].served
+    if served is not None and size == (NETWORKS[name].side,) * 2:
         # The padding stays that of the smaller side: exported anew for 248 pixels, the network pads
         # its maps of odd sizes elsewhere and loses 1.5 points on a third of PACS.
-        card = replace(at_side(card, NETWORKS[name].served, folder), name=card.name)
+        card = replace(at_side(card, served, folder), name=card.name)
     save_card(card, folder / "card.toml")
     return card
 

@@ -43,7 +43,7 @@ Chosen by hand; effect not measured."""
 ACCEPTANCE_EVIDENCE: Final = 0.4
 """Standard errors by which an adaptor must be better than what serves.  Its folds train on three
 quarters of the facts, which costs a kernel more than a head, so that one standard error accepts 79
-instead of 84 of 100 better kernels, and as many worse ones (docs/decisions/0022)."""
+instead of 83 of 100 better kernels, and as many worse ones (docs/decisions/0022)."""
 UNTRAINED: Final = ("none", "random")
 
 Bools = NDArray[np.bool_]
