@@ -382,6 +382,9 @@ def test_hostile_names_are_text(seen):
     assert [done[name] for name in HOSTILE] == list(HOSTILE)
     open_label(seen, "hostile")
     assert page.title() == "Label · Auricle"
+    for path in ("label?state=labelled", "knowledge"):
+        page.goto(seen.console.address + path)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
     for name in HOSTILE:
         page.goto(seen.console.address + "label?state=labelled&stream=hostile")
         box = page.locator(f"input[name=id][value={quoted(name)}]")
