@@ -15,6 +15,7 @@ from edge import Store
 from edge.config.settings import EncoderSettings, Settings, read_settings
 from edge.core.errors import ConfigError, ModelMismatchError, StateError
 from edge.core.events import (
+    Acknowledgement,
     Decision,
     Enrol,
     ForgetRequest,
@@ -315,8 +316,9 @@ def test_labels_that_a_full_disk_refused_can_be_given_again(tmp_path, monkeypatc
             with pytest.raises(StateError, match="full"):
                 home.feed(event)
         (answer,) = home.feed(event)
+        assert isinstance(answer, Acknowledgement)
         assert answer.count == 2
-        assert home.store.get("s:0").label == "a"
+        assert home.store.concepts() == {("domain-1", "a"): 1, ("domain-1", "b"): 1}
         request = ForgetRequest(request_id="r", selector=Selector(stream="s"), requested_at_ns=1)
         with monkeypatch.context() as patch:
             patch.setattr(home.store, "apply", full)
