@@ -13,7 +13,7 @@ from .console import Console
 
 FITTED_FROM: Final = 100
 """Examples from which the geometry is fitted: as many as the first alarms at 1 % need (`CERTAIN` in
-screens/first_run.py).  A fit then takes a tenth of a second, for which decisions wait."""
+screens/first_run.py).  A fit then takes 0.15 s, for which decisions wait."""
 
 
 async def fit_first_geometry(console: Console, home: str) -> bool:
