@@ -82,6 +82,7 @@ def label_event(at_ns: int, label: str, domain: str, count: int) -> HistoryEvent
 
 
 _PLAIN = {
+    "fit-geometry": "The geometry was fitted to the labelled facts",
     "pause": "Deciding was paused",
     "resume": "Deciding was resumed",
     "reload": "The settings were read again",

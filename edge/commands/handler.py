@@ -37,8 +37,9 @@ FRESH: Final = frozenset({"adaptors", "candidates", "status", "health"}) | (
     LOCAL_COMMANDS.keys() - COMMANDS.keys() - {"label-many", "unlabel", "undo"}
 )
 """Commands without a journal entry: a repeated one gets a new answer.  They only read, except
-`keep-label`, which may be repeated, `false-alarm-rate` and `adaptation`, which open the home and
-its journal again, and `bundle-record` and `bundle-remove`, which refuse to do the same twice."""
+`keep-label` and `fit-geometry`, which may be repeated, `false-alarm-rate` and `adaptation`, which
+open the home and its journal again, and `bundle-record` and `bundle-remove`, which refuse to do the
+same twice."""
 
 COUNT_S: Final = 0.004
 """Longest count of agreeing observations in one turn of the loop: as long as its decisions may take
@@ -237,7 +238,7 @@ class CommandHandler:
     @staticmethod
     def changes(order: "PendingCommand | ReceivedContribution") -> bool:
         """Return whether a command does more than read."""
-        reads = FRESH - {"keep-label"}
+        reads = FRESH - {"keep-label", "fit-geometry"}
         return not (isinstance(order, PendingCommand) and order.verb in reads)
 
     def maintain(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ..core import EdgeError, StateError
+from ..core import EdgeError, FitGeometry, StateError
 from ..home import CommandContext, Home
 from .requests import (
     AgreeingCommand,
@@ -231,6 +231,17 @@ def _reload(_request: Request, context: CommandContext) -> Iterator[tuple[str, A
     yield "did", list(context.reload())
 
 
+def _fit_geometry(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
+    home = open_home(request, context)
+    if home.shares_geometry:
+        raise StateError(
+            "fitting the geometry: sums of other devices depend on it",
+            "a member of a fleet keeps the geometry that all members share",
+        )
+    context.feed(request.home, FitGeometry())
+    yield "facts", sum(home.store.concepts().values())
+
+
 def _choose_rate(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     from ..home import choose_rate
 
@@ -305,6 +316,7 @@ QUERIES: Final[dict[str, Callable[[Any, CommandContext], Iterator[tuple[str, Any
     "health": _health,
     "rebirth": _rebirth,
     "reload": _reload,
+    "fit-geometry": _fit_geometry,
     "false-alarm-rate": _choose_rate,
     "adaptation": _choose_policy,
     "pause": _pause,

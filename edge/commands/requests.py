@@ -314,6 +314,10 @@ class RateCommand(Request, frozen=True, tag="false-alarm-rate"):
     rate: Annotated[float, msgspec.Meta(gt=0, lt=0.5)]
 
 
+class FitGeometryCommand(Request, frozen=True, tag="fit-geometry"):
+    """Fit the geometry of a home to its facts, and derive the knowledge again."""
+
+
 class PolicyCommand(Request, frozen=True, tag="adaptation"):
     """Choose the policy of adaptation in the settings file, and read the settings again."""
 
@@ -425,6 +429,7 @@ LOCAL_COMMANDS: Final[dict[str, type[Request]]] = COMMANDS | {
         ExplainCommand,
         RawCommand,
         RateCommand,
+        FitGeometryCommand,
         PolicyCommand,
         ValuesCommand,
         FeedCommand,

@@ -161,6 +161,15 @@ class Runtime(RuntimeForgetting, RuntimeViews):
             Tick: self._tick,
         }
 
+    def continue_from(self, failed: "Runtime", event: Event) -> None:
+        """Buffer what another runtime had buffered as an event could not be stored: if it gave
+        labels, so that they can be given again.  After other events nothing is kept, since one that
+        forgets may have failed on its way."""
+        asked = event.event if isinstance(event, Undoable) else event
+        if isinstance(asked, Label | LabelMany):
+            for key, one in failed.recent():
+                self._session.label_buffer.add(key, one)
+
     def handle(self, event: Event) -> tuple[Effect, ...]:
         """Handle one event; invalid input changes nothing and yields Publish(Rejected)."""
         if not isinstance(event, Observation):  # an observation changes no facts

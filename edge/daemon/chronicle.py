@@ -158,7 +158,7 @@ def _question(_at_ns: int, one: AlarmQuestion) -> HistoryEvent:
         kind="alarm-question",
         stream=one.stream,
         domain=one.domain,
-        text=f"The alarm of {one.stream} has lasted: is it a harmless change of {one.domain}?",
+        text=f"The alarm of {one.stream} persists: is it a harmless change of {one.domain}?",
         fields={"from_ns": one.from_ns, "shift": one.shift},
         observation_ids=(one.alarm_id, *one.observation_ids),
     )

@@ -59,7 +59,8 @@ class AdaptedDomainView(msgspec.Struct, frozen=True, kw_only=True):
 
 class KnowledgeView(msgspec.Struct, frozen=True, kw_only=True):
     """The knowledge of a home.  merges: of domains that the runtime made by itself, newest first,
-    with the number of facts that moved.  geometry: version and short fingerprint of the frozen one.
+    with the number of facts that moved.  geometry: version and short fingerprint of the frozen one,
+    and whether it was fitted to facts.
     devices: whose sums are included.  evictions: facts that full concepts have dropped.  adapted:
     domains without labels that answers are adapted to.  adaptation: the policy."""
 
@@ -128,7 +129,11 @@ def describe_knowledge(home: Home) -> KnowledgeView:
         domains=tuple(_domains(home, counts, adaptors)),
         adaptors=adaptors,
         merges=tuple(_merge(one) for one in reversed(store.domain_merges())),
-        geometry={"version": geometry.version, "fingerprint": geometry.fingerprint[:12]},
+        geometry={
+            "version": geometry.version,
+            "fingerprint": geometry.fingerprint[:12],
+            "fitted": store.geometry() is not None,
+        },
         facts=sum(counts.values()),
         facts_per_concept=runtime.config.facts_per_concept,
         keep=runtime.config.keep,

@@ -192,7 +192,9 @@ class Home:
         """Open the runtime again after an event that failed; return the error to raise."""
         if self.trial is not None and isinstance(error, StateCorruptError):
             self.end_trial(f"its content cannot be used: {error.message}")
+        before = self.runtime
         self.reopen()
+        self.runtime.continue_from(before, event)
         if isinstance(event, AdvanceForget):
             self.forget_problem = f"{error.message}; {error.hint}"
         if isinstance(event, ForgetRequest) and event.request_id in self._pending:

@@ -44,6 +44,7 @@ ROLE_OF: Final[dict[str, Role]] = {
     **dict.fromkeys(
         (
             "confirm",
+            "fit-geometry",
             "keep-label",
             "label",
             "label-many",

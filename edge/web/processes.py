@@ -122,10 +122,10 @@ class Programs:
         return self._daemon is not None and self._daemon.poll() is None
 
     def daemon_log(self) -> str:
-        """Return the last lines of that daemon's log."""
+        """Return the last lines of that daemon's log, the newest first."""
         with suppress(OSError):
             text = (self._folder / "console" / "daemon.log").read_text("utf-8", "replace")
-            return "\n".join(text.splitlines()[-20:])
+            return "\n".join(text.splitlines()[:-21:-1])
         return ""
 
     async def stop(self) -> None:

@@ -35,6 +35,12 @@ WINDOWS: Final = (120, 360)
 """Newest samples that a chart shows, or all: five and fifteen days of hourly ones.  Chosen by
 hand."""
 
+NOTHING_YET: Final = "no sample has arrived since the start"
+"""What the daemon says of a series without samples (edge/commands/queries.py)."""
+
+NEXT_ONE: Final = "What was learned is kept, and the charts begin with the next sample."
+"""What follows for a person."""
+
 ROWS: Final = 24
 """Newest samples in the table.  Chosen by hand; effect not measured."""
 
@@ -79,6 +85,8 @@ async def _read(console: Console, stream: str, home: str) -> tuple[Mapping[str, 
     except DaemonOfflineError:
         raise
     except AskError as error:
+        if NOTHING_YET in error.reason:
+            return None, f"{error.reason.partition(': ')[2].capitalize()}. {NEXT_ONE}"
         return None, f"{error.reason}. {error.hint}".rstrip(". ") + "."
 
 

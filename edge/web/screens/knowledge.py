@@ -167,6 +167,14 @@ async def separate(console: Console, request: Request) -> Response:
     return console.done("The two domains are separate again.", to="knowledge", undo_id=undo_id)
 
 
+async def fit(console: Console, request: Request) -> Response:
+    """Fit the geometry to the examples of today."""
+    body = await console.ask("fit-geometry", home=field(request, "home"))
+    return console.done(
+        f"The geometry was fitted to {plural(body['facts'], 'example')}.", to="knowledge"
+    )
+
+
 async def grow(console: Console, request: Request) -> Response:
     """Search and train an adaptor for a domain now."""
     domain = field(request, "domain")
@@ -285,6 +293,7 @@ SCREEN: Final = Screen(
         Route("POST", "knowledge-preview", preview, "labeller"),
         Route("POST", "knowledge-rename", rename, "labeller"),
         Route("POST", "knowledge-separate", separate, "labeller"),
+        Route("POST", "knowledge-fit", fit, "owner"),
         Route("POST", "knowledge-grow", grow, "owner"),
         Route("POST", "knowledge-roll-back", roll_back, "owner"),
     ),

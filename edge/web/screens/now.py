@@ -85,7 +85,7 @@ async def confirm(console: Console, request: Request) -> Response:
     text = (
         f"{stream}: the present state now counts as normal, and the alarm has ended."
         if harmless
-        else f"{stream}: the alarm stays active, and its question is closed."
+        else f"{stream}: this counts as a real change; the alarm stays, and its question is closed."
     )
     return console.done(text, undo_id=str(body.get("undo_id", "")))
 

@@ -86,7 +86,7 @@ def test_clusters_are_found_beside_the_loop(desk: Desk, monkeypatch: pytest.Monk
     go_on.set()
     desk.turn_until(4)
     assert threads == {"columns"}
-    assert not desk.handler.waits
+    assert not desk.handler.advance()
     for answer in desk.answers[1:]:
         assert [tuple(one["samples"]) for one in answer["body"]["columns"]] == wanted
 

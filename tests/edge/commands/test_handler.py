@@ -106,6 +106,22 @@ def test_raw_inputs_and_explanations_stay_on_the_machine(office: Office):
         assert (result.done, f"there is no command {verb!r}" in result.reason) == (False, True)
 
 
+def test_a_geometry_is_fitted_on_request(office: Office):
+    """A home that was taught fact by fact has no geometry; the command fits it, each time, and a
+    member of a fleet is refused."""
+    assert not local(office, "knowledge")["body"]["geometry"]["fitted"]
+    before = office.home.runtime.digest()
+    for _ in range(2):
+        assert local(office, "fit-geometry")["body"] == {"facts": 8}
+        assert local(office, "knowledge")["body"]["geometry"]["fitted"]
+    assert office.home.runtime.digest() != before
+    shares = property(lambda _home: True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(office.home), "shares_geometry", shares)
+        refused = local(office, "fit-geometry")
+    assert "other devices" in refused["reason"]
+
+
 def test_an_explanation_names_columns_as_the_home_does(office: Office):
     """Columns are c1, c2, ... until the home has names for them."""
     flag(office, b"")

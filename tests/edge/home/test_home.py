@@ -15,15 +15,19 @@ from edge import Store
 from edge.config.settings import EncoderSettings, Settings, read_settings
 from edge.core.errors import ConfigError, ModelMismatchError, StateError
 from edge.core.events import (
+    Acknowledgement,
     Decision,
     Enrol,
     ForgetRequest,
     GrowRequest,
     GrowthReport,
+    Label,
+    LabelMany,
     Message,
     Observation,
     Rejected,
     Tick,
+    Undoable,
 )
 from edge.core.facts import Selector
 from edge.core.receipt import Receipt
@@ -291,6 +295,36 @@ def test_a_full_disk_at_storing_an_adaptor_loses_nothing(growing):
     db.execute("PRAGMA max_page_count = 100000")
     growing.feed(GrowRequest("home"))
     assert tended(growing)[0].state == "serving"
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_labels_that_a_full_disk_refused_can_be_given_again(tmp_path, monkeypatch, recorded):
+    """A label that could not be stored leaves the label buffer as it was: with room again, the same
+    label is learned.  A forget request that fails keeps nothing in the buffer."""
+    labels = LabelMany((Label("s:0", "a"), Label("s:1", "b")))
+    event = Undoable(labels, "u", 9) if recorded else labels
+    with Home(new_home(tmp_path / "home")) as home:
+        for number in range(3):
+            row = vector(number)
+            home.feed(Observation(stream="s", sequence=number, captured_at_ns=9, payload=row))
+
+        def full(_effect: object) -> None:
+            raise StateError("storing: the disk is full", "free space")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(home.store, "apply", full)
+            with pytest.raises(StateError, match="full"):
+                home.feed(event)
+        (answer,) = home.feed(event)
+        assert isinstance(answer, Acknowledgement)
+        assert answer.count == 2
+        assert home.store.concepts() == {("domain-1", "a"): 1, ("domain-1", "b"): 1}
+        request = ForgetRequest(request_id="r", selector=Selector(stream="s"), requested_at_ns=1)
+        with monkeypatch.context() as patch:
+            patch.setattr(home.store, "apply", full)
+            with pytest.raises(StateError, match="full"):
+                home.feed(request)
+        assert home.runtime.recent() == ()
 
 
 def test_forgetting_stops_a_worker_that_holds_the_facts(growing):

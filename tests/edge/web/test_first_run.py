@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from edge.commands import send_to_daemon
+from edge.commands.requests import KnowledgeCommand
 from edge.sim import load_mnist
 from tests.browsers import browsing, needs_browser, until
 
@@ -61,6 +63,9 @@ def test_a_new_user_reaches_an_alarm_by_mouse(tmp_path, monkeypatch) -> None:
         card = page.locator("article", has_text="folder")
         card.get_by_text("new", exact=True).wait_for(timeout=START_MS)
         assert "zero" in card.inner_text()
+        # Taught by mouse alone, it has a fitted geometry.
+        answer = send_to_daemon(seen.folder, KnowledgeCommand(id="k"))
+        assert answer["body"]["geometry"]["fitted"]
 
 
 def test_a_mistake_is_shown_at_its_field_and_makes_nothing(tmp_path) -> None:

@@ -128,7 +128,7 @@ def test_the_page_fits_a_phone_and_refuses_unknown_series(seen: Seen) -> None:
     width = seen.page.evaluate("document.documentElement.scrollWidth")
     assert width <= PHONE["width"]
     seen.goto("forecast?stream=<i>none</i>")
-    assert "no sample has arrived" in seen.page.locator("main").inner_text()
+    assert "No sample has arrived since the start." in seen.page.locator("main").inner_text()
 
 
 def test_samples_without_times_are_counted(seen: Seen) -> None:

@@ -149,9 +149,7 @@ def test_a_new_label_has_a_key_at_once(seen):
 
 def test_a_tile_that_is_pressed_stays(seen):
     """Tiles that arrive between press and release take no effect on the press."""
-    page = open_label(seen, "mouse")
-    until(lambda: page.locator("#shots").get_attribute("data-busy") != "1")
-    page.wait_for_timeout(500)  # groups that have just been found move tiles
+    page = open_label(seen, "mouse", "&order=newest")  # groups that are found later move tiles
     tile = page.locator(".shot").nth(2)
     name = tile.locator("input[name=id]").get_attribute("value")
     box = tile.locator(".shot-pick").bounding_box()
@@ -382,6 +380,9 @@ def test_hostile_names_are_text(seen):
     assert [done[name] for name in HOSTILE] == list(HOSTILE)
     open_label(seen, "hostile")
     assert page.title() == "Label · Auricle"
+    for path in ("label?state=labelled", "knowledge"):
+        page.goto(seen.console.address + path)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
     for name in HOSTILE:
         page.goto(seen.console.address + "label?state=labelled&stream=hostile")
         box = page.locator(f"input[name=id][value={quoted(name)}]")
