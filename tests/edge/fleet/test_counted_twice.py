@@ -173,8 +173,11 @@ def test_a_site_that_takes_in_another_ones_device_loses_its_place_alone(tmp_path
         assert root.receive([later], NOW_NS)[0].state == "refused"
         assert root.sums.digest() == digest_of(A)
         assert root.receive([later], NOW_NS)[0].state == "refused"
-        assert root.receive([south], NOW_NS)[0].state == "unchanged"
-        assert len(root.file.waiting()) == 1
+        waits = root.file.waiting_payload("south")
+        assert waits == later[1]
+        for old in (south, empty("south", 1)):
+            assert root.receive([old], NOW_NS)[0].state == "unchanged"
+            assert root.file.waiting_payload("south") == waits
 
 
 def test_a_file_of_before_takes_its_children_in_again(tmp_path: Path):
