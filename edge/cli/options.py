@@ -1,9 +1,10 @@
 """The group class, options and value types that verbs share."""
 
+from collections.abc import Callable
 from datetime import datetime
 from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -15,6 +16,8 @@ from ..datasets import RATE_HZ
 from .error_report import report_errors
 
 PATH = click.Path(path_type=Path)
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
 class VerbGroup(click.Group):
@@ -107,7 +110,9 @@ counter_option = click.option(
 )
 
 
-def count_option(name: str, default: int, most: int | None, text: str, least: int = 1) -> Any:
+def count_option(
+    name: str, default: int, most: int | None, text: str, least: int = 1
+) -> Callable[[Verb], Verb]:
     """Return an option for a whole number within bounds, whose default its help shows."""
     kind = click.IntRange(least, most)
     return click.option(name, type=kind, default=default, show_default=True, help=text)
@@ -116,6 +121,6 @@ def count_option(name: str, default: int, most: int | None, text: str, least: in
 jobs_option = count_option("--jobs", 2, None, "Parallel processes.")
 
 
-def seed_option(default: int, text: str) -> Any:
+def seed_option(default: int, text: str) -> Callable[[Verb], Verb]:
     """Return an option for a seed of all randomness."""
     return count_option("--seed", default, 2**32 - 1, text, 0)

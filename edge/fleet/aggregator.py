@@ -163,11 +163,7 @@ class Aggregator:
             return AggregateOutcome(device, "waiting", "it sends more often than it may")
         if given.revision >= waits:
             self.file.stop_waiting(device)
-        outcome = self._review(given, packed, tokens - 1, now_ns)
-        if self.file.clash(device):
-            # Kept, and tried again once the other child's sums have changed.
-            self.file.wait(device, now_ns, raw)
-        return outcome
+        return self._review(given, packed, tokens - 1, now_ns, raw)
 
     def _waiting_revision(self, device: str) -> int:
         raw = self.file.waiting_payload(device)
@@ -184,9 +180,9 @@ class Aggregator:
         return min(BURST, child.tokens + rested * self._settings.messages_per_hour)
 
     def _review(
-        self, given: Contribution, packed: tuple[int, bytes], tokens: float, now_ns: int
+        self, given: Contribution, packed: tuple[int, bytes], tokens: float, now_ns: int, raw: bytes
     ) -> AggregateOutcome:
-        """Decide on a contribution, and sum it."""
+        """Decide on a contribution, and sum it.  raw: the message."""
         device, child = given.device, self.file.child(given.device)
         if child is not None and child.state == "dropped":
             self._note_dropped(child, given.revision, now_ns)
@@ -216,7 +212,9 @@ class Aggregator:
             )
             self._replace(row, stored, packed)
             if clash:
+                # Kept, and tried again once the other child's sums have changed.
                 self.file.put_clash(device, clash)
+                self.file.wait(device, now_ns, raw)
         if reason:
             return self._refuse(device, reason, now_ns)
         return AggregateOutcome(device, "summed" if given.samples else "withdrawn")

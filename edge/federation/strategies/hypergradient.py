@@ -33,6 +33,13 @@ above the loss of the start.  Without the second condition late rounds were take
 batches of few facts have losses near zero that vary by more than half."""
 GLOBAL_STEP: Final = 0.5
 """Change of the logarithm of the server's factor for two mean updates in the same direction."""
+FITTED: Final = 0.4
+"""Share of the loss of the start below which the server's step shrinks with the loss: what fits
+already is only fitted more closely.  None, .1, .2 and .4 on digits, seeds 2 and 3, 50 rounds: 85.5,
+85.8, 86.1 and 86.6 %; none and .4 on PACS: 87.6 and 87.1."""
+CEILING: Final = 0.5
+"""Share of a rate that failed which rates reach after it.  Without it, fleets of small devices ran
+into the same failure every five rounds, and ended with it if it was the last one."""
 SMALLEST: Final = 1e-300
 """In place of a rate of 0, which has no logarithm."""
 RATE_SPAN: Final = 1e4
@@ -134,13 +141,16 @@ class FedHyperRelative(PlannedStrategy):
     successive mean updates a factor on the server, as in FedHyper-G.  The rate that devices end a
     round with is carried into the next.  A round after which the loss is half above the lowest, and
     above that of the start, is taken back: the fleet returns to the model of the lowest loss with a
-    tenth of the rate.  Rate and loss of the fleet are medians, so that few devices cannot set them.
+    tenth of the rate, which stays below half of the one that failed from then on.  Once most of the
+    loss is gone, the step on the server shrinks with what is left.  Rate and loss of the fleet are
+    medians, so that few devices cannot set them.
     """
 
     def __init__(self, settings: FederatedSettings) -> None:
         super().__init__(settings)
         self._rate = settings.rate
         self._factor, self._start_loss = 1.0, 0.0
+        self._high = settings.rate * RATE_SPAN
         self._last: Arrays = NO_ARRAYS
         self._best: tuple[float, Arrays, float] | None = None
 
@@ -156,20 +166,22 @@ class FedHyperRelative(PlannedStrategy):
             self._start_loss = loss
         elif loss > max(LOSS_RISE * self._best[0], self._start_loss):
             lowest, kept, rate = self._best
+            self._high, self._factor = CEILING * self._rate, min(1.0, self._factor)
             self._rate = max(RETRY * min(rate, self._rate), self.settings.rate / RATE_SPAN)
             self._best, self._last = (lowest, kept, self._rate), NO_ARRAYS
             return kept
         if self._best is None or loss < self._best[0]:
             self._best = (loss, current, self._rate)
-        low, high = self.settings.rate / RATE_SPAN, self.settings.rate * RATE_SPAN
+        low = self.settings.rate / RATE_SPAN
         logs = [np.log(max(one.rate, SMALLEST)) for one in results]
-        self._rate = min(high, max(low, float(np.exp(np.median(logs)))))
+        self._rate = max(low, min(self._high, float(np.exp(np.median(logs)))))
         update = difference(average(results), current)
         if self._last:
             self._factor *= float(np.exp(GLOBAL_STEP * cosine(self._last, update)))
             self._factor = min(1 + GLOBAL_MAX, max(1 + GLOBAL_MIN, self._factor))
         self._last = update
-        return add_scaled(current, update, self._factor)
+        fitted = min(1.0, loss / (FITTED * self._start_loss)) if self._start_loss > 0 else 1.0
+        return add_scaled(current, update, self._factor * fitted)
 
 
 def _bounded(value: float) -> float:

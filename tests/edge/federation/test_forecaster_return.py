@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ class Recordings:
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recordings]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
     """One training for all tests; each takes a home of its own."""
     return Recordings(tmp_path_factory.mktemp("recordings"))
 

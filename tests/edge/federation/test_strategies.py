@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -132,7 +134,8 @@ def test_the_median_and_the_trimmed_mean_leave_the_ends_out():
 def test_the_relative_variant_goes_farther_where_updates_agree():
     """Its factor on the server grows with the cosine of successive mean updates, within bounds, and
     falls where they oppose each other."""
-    strategy, model = FedHyperRelative(SETTINGS), ZERO
+    strategy = FedHyperRelative(SETTINGS)
+    model: Mapping[str, Any] = ZERO
     steps = []
     for sign in (1, 1, 1, 1, 1, 1, -1):
         made = {"w": model["w"] + np.array([sign, 0], np.float32)}

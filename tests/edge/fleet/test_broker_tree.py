@@ -199,3 +199,26 @@ def test_what_is_refused_is_reported_to_the_device(tree: Tree):
     tree.say(site, raw(sent("old"), card="0" * 64))
     tree.until(lambda: (found := tree.report(site, "old")) and "card" in found.refused)
     assert not tree.root.service.aggregator.sums.samples
+
+
+def test_a_child_of_two_sites_counts_once_over_real_brokers(tree: Tree):
+    """A device that publishes at both sites: the region refuses the second one's sum and tells it
+    why; once the first site drops the device, the second one's sum counts by itself."""
+    first, second = SITES
+    one, shared, other = sent("one"), sent("shared"), sent("other", labels="bc")
+    tree.say(first, raw(one))
+    tree.say(first, raw(shared))
+    tree.until(lambda: tree.root_sums() == digest_of(one, shared))
+    tree.say(second, raw(shared))
+    tree.say(second, raw(other))
+
+    def refused() -> str:
+        """Why the region refuses the second site."""
+        return tree.region.service.aggregator.file.last_refusal(second)
+
+    tree.until(lambda: f"in the sums of {first} as well" in refused())
+    assert tree.root_sums() == digest_of(one, shared)
+    at = next(node for node in tree.nodes if node.path.name == f"{first}.db")
+    leave_request(at.path, "drop", "shared", time.time_ns())
+    tree.until(lambda: tree.root_sums() == digest_of(one, shared, other))
+    tree.until(lambda: (made := tree.published()) and made.devices == 3)

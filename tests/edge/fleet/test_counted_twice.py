@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
 from edge.core.knowledge.contributions import MEMBERS, Contribution
 from edge.core.knowledge.fleet_members import counted_twice, member_number, members_of
 from edge.fleet.contribution_message import read_contribution, write_contribution
+from edge.storage.aggregate_file import LAYOUT, MIGRATIONS
+from edge.storage.schema import MigratedLayout
 from tests.aggregates import NOW_NS, PLACE, aggregating, as_sum, digest_of, empty, raw, sent
 from tests.worlds import World
 
@@ -170,5 +173,27 @@ def test_a_site_that_takes_in_another_ones_device_loses_its_place_alone(tmp_path
         assert root.receive([later], NOW_NS)[0].state == "refused"
         assert root.sums.digest() == digest_of(A)
         assert root.receive([later], NOW_NS)[0].state == "refused"
-        assert root.receive([south], NOW_NS)[0].state == "unchanged"
-        assert len(root.file.waiting()) == 1
+        waits = root.file.waiting_payload("south")
+        assert waits == later[1]
+        for old in (south, empty("south", 1)):
+            assert root.receive([old], NOW_NS)[0].state == "unchanged"
+            assert root.file.waiting_payload("south") == waits
+
+
+def test_a_file_of_before_takes_its_children_in_again(tmp_path: Path):
+    """It does not know whose facts its sums hold: the messages that the broker retains count anew,
+    of the same revision too."""
+    path = tmp_path / "a.db"
+    first = MigratedLayout(LAYOUT.APPLICATION_ID, MIGRATIONS[:1])
+    with sqlite3.connect(path) as db:
+        first.migrate(db, 0)
+        db.execute("INSERT INTO children VALUES ('a', 'summed', 1, 16, 1, 0, 5, 1.0, 0)")
+        db.execute("INSERT INTO sums VALUES ('a', 1, x'00')")
+    db.close()
+    with aggregating(path) as one:
+        child = one.file.child("a")
+        assert child is not None
+        assert child.state == "refused"
+        assert not one.sums.samples
+        assert one.receive([raw(A)], NOW_NS)[0].state == "summed"
+        assert one.contribution(NOW_NS).devices == 1
