@@ -7,6 +7,7 @@ get when each is held out; a p-value is a rank among them (Vovk et al. 2005).
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -94,7 +95,7 @@ class ReferenceScores:
 DomainPart = tuple[slice, Ints, NearestExemplars | None]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class _MemoryView:
     """A calibration laid out in the order of a memory's concepts.
 
@@ -115,7 +116,8 @@ class _MemoryView:
 
     def __reduce__(self) -> tuple[object, ...]:
         """Copies and pickles are laid out again for the process in use."""
-        return _MemoryView, (self.keys, self.places, self.both, self.shifted)
+        given = {"keys": self.keys, "places": self.places}
+        return partial(_MemoryView, **given, both=self.both, shifted=self.shifted), ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -268,7 +270,7 @@ class Calibration:
             scales = both[1:]
             pair = np.stack([np.broadcast_to(default, scales.shape), scales])
             shifted = offsets(pair), np.ascontiguousarray(pair[..., 1])
-            self._view[:] = [_MemoryView(keys, places, both, shifted)]
+            self._view[:] = [_MemoryView(keys=keys, places=places, both=both, shifted=shifted)]
         return self._view[0]
 
 
