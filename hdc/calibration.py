@@ -19,7 +19,7 @@ from .geometry import Codes, Geometry, Joined, fingerprint_of, keys_of
 from .integers import ONE, Ints, mean, offsets, root
 from .joint import HeldOutSamples, NearestExemplars, ScoredSamples, join_scores
 from .layouts import DecisionLayout, MemoryLayout, lay_decision, with_memory
-from .memory import Key, Memory
+from .memory import Memory
 from .neighbours import (
     Exemplars,
     choose,
@@ -28,6 +28,7 @@ from .neighbours import (
     nearest,
     pack_exemplars,
 )
+from .prototypes import Key
 from .rank_means import smooth
 from .switches import SwitchStatistics, displacements, switch_statistics
 from .time_blocks import TimeOrder, nearest_without_blocks
@@ -116,8 +117,10 @@ class _MemoryView:
 
     def __reduce__(self) -> tuple[object, ...]:
         """Copies and pickles are laid out again for the process in use."""
-        given = {"keys": self.keys, "places": self.places}
-        return partial(_MemoryView, **given, both=self.both, shifted=self.shifted), ()
+        make = partial(
+            _MemoryView, keys=self.keys, places=self.places, both=self.both, shifted=self.shifted
+        )
+        return make, ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -203,7 +203,7 @@ class FittedHead:
         weights, bias = self._folded
         made = np.matmul(self.transform.levels(features), weights)
         made += bias
-        return made
+        return np.asarray(made)
 
     @cached_property
     def _folded(self) -> tuple[Floats, Floats] | None:
