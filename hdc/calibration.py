@@ -103,8 +103,8 @@ class _MemoryView:
     places: each concept's row in the calibration, None if the calibration does not cover it.
     both: int64 [1 + concepts, blocks, 2], the geometry's scales and each concept's own.
     shifted: see `Calibration.offsets_and_deviations`.
-    parts: cache of `Calibration.domain_part`.  decision: the layout of `Calibration.layout_for`, as
-    a list of one once it is known, and the prototypes that it was made for.
+    parts: cache of `Calibration.domain_part`.  laid_out, decision: the layout of `_lay_out` and
+    that of `layout_for`, as lists of one once they are known; prototypes: those of the latter.
     """
 
     keys: tuple[Key, ...]
@@ -112,7 +112,8 @@ class _MemoryView:
     both: Ints
     shifted: tuple[Ints, Ints]
     parts: dict[str, DomainPart] = field(default_factory=dict)
-    decision: list[DecisionLayout | None] = field(default_factory=list)
+    laid_out: list[DecisionLayout | None] = field(default_factory=list)
+    decision: list[DecisionLayout] = field(default_factory=list)
     prototypes: list[MemoryLayout] = field(default_factory=list)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -199,14 +200,16 @@ class Calibration:
         """Return geometry, memory and this calibration laid out for C; None if C cannot serve
         them."""
         view, prototypes = self._view_of(memory), memory.layout
-        if view.decision and (view.decision[0] is None or view.prototypes[0] is prototypes):
+        if view.prototypes and view.prototypes[0] is prototypes:
             return view.decision[0]
         geometry = memory.geometry.layout
         if geometry is None or prototypes is None:
             return None
-        made = view.decision[0] if view.decision else self._lay_out(memory)
-        if made is not None:
-            made = with_memory(made, geometry, prototypes)
+        if not view.laid_out:
+            view.laid_out.append(self._lay_out(memory))
+        if view.laid_out[0] is None:
+            return None
+        made = with_memory(view.laid_out[0], geometry, prototypes)
         view.decision[:], view.prototypes[:] = [made], [prototypes]
         return made
 
