@@ -7,6 +7,7 @@ get when each is held out; a p-value is a rank among them (Vovk et al. 2005).
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -18,7 +19,7 @@ from .geometry import Codes, Geometry, Joined, fingerprint_of, keys_of
 from .integers import ONE, Ints, mean, offsets, root
 from .joint import HeldOutSamples, NearestExemplars, ScoredSamples, join_scores
 from .layouts import DecisionLayout, MemoryLayout, lay_decision, with_memory
-from .memory import Key, Memory
+from .memory import Memory
 from .neighbours import (
     Exemplars,
     choose,
@@ -27,6 +28,7 @@ from .neighbours import (
     nearest,
     pack_exemplars,
 )
+from .prototypes import Key
 from .rank_means import smooth
 from .switches import SwitchStatistics, displacements, switch_statistics
 from .time_blocks import TimeOrder, nearest_without_blocks
@@ -94,15 +96,15 @@ class ReferenceScores:
 DomainPart = tuple[slice, Ints, NearestExemplars | None]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class _MemoryView:
     """A calibration laid out in the order of a memory's concepts.
 
     places: each concept's row in the calibration, None if the calibration does not cover it.
     both: int64 [1 + concepts, blocks, 2], the geometry's scales and each concept's own.
     shifted: see `Calibration.offsets_and_deviations`.
-    parts: cache of `Calibration.domain_part`.  decision: the layout of `Calibration.layout_for`, as
-    a list of one once it is known, and the prototypes that it was made for.
+    parts: cache of `Calibration.domain_part`.  laid_out, decision: the layout of `_lay_out` and
+    that of `layout_for`, as lists of one once they are known; prototypes: those of the latter.
     """
 
     keys: tuple[Key, ...]
@@ -110,12 +112,16 @@ class _MemoryView:
     both: Ints
     shifted: tuple[Ints, Ints]
     parts: dict[str, DomainPart] = field(default_factory=dict)
-    decision: list[DecisionLayout | None] = field(default_factory=list)
+    laid_out: list[DecisionLayout | None] = field(default_factory=list)
+    decision: list[DecisionLayout] = field(default_factory=list)
     prototypes: list[MemoryLayout] = field(default_factory=list)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Copies and pickles are laid out again for the process in use."""
-        return _MemoryView, (self.keys, self.places, self.both, self.shifted)
+        make = partial(
+            _MemoryView, keys=self.keys, places=self.places, both=self.both, shifted=self.shifted
+        )
+        return make, ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -194,14 +200,16 @@ class Calibration:
         """Return geometry, memory and this calibration laid out for C; None if C cannot serve
         them."""
         view, prototypes = self._view_of(memory), memory.layout
-        if view.decision and (view.decision[0] is None or view.prototypes[0] is prototypes):
+        if view.prototypes and view.prototypes[0] is prototypes:
             return view.decision[0]
         geometry = memory.geometry.layout
         if geometry is None or prototypes is None:
             return None
-        made = view.decision[0] if view.decision else self._lay_out(memory)
-        if made is not None:
-            made = with_memory(made, geometry, prototypes)
+        if not view.laid_out:
+            view.laid_out.append(self._lay_out(memory))
+        if view.laid_out[0] is None:
+            return None
+        made = with_memory(view.laid_out[0], geometry, prototypes)
         view.decision[:], view.prototypes[:] = [made], [prototypes]
         return made
 
@@ -268,7 +276,7 @@ class Calibration:
             scales = both[1:]
             pair = np.stack([np.broadcast_to(default, scales.shape), scales])
             shifted = offsets(pair), np.ascontiguousarray(pair[..., 1])
-            self._view[:] = [_MemoryView(keys, places, both, shifted)]
+            self._view[:] = [_MemoryView(keys=keys, places=places, both=both, shifted=shifted)]
         return self._view[0]
 
 

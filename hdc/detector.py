@@ -14,8 +14,9 @@ from .errors import ConceptError
 from .geometry import Codes
 from .integers import ONE, Ints, combine, combine_shifted
 from .joint import ScoredSamples, join_one_score, join_scores
-from .memory import Key, Memory
+from .memory import Memory
 from .normal import upper_tail
+from .prototypes import Key
 from .switches import RAISED_SCORE
 from .time_statistics import Level, TimeStatistics, in_words, sample_p_value, window_scores
 

@@ -398,7 +398,7 @@ def with_memory(
     """Return a layout for the prototypes of a memory, whose concepts are those of the layout."""
     made = DecisionLayout.from_buffer_copy(layout)
     made.geometry, made.memory = addressof(geometry), addressof(memory)
-    made.held = [*layout.held, geometry, memory]
+    made.held = [layout, geometry, memory]
     return made
 
 

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -30,10 +29,6 @@ RESIDUALS = 128  # columns whose products C adds at a time; RESIDUALS in level.h
 
 _SPARE = 64
 """Bytes of working memory beyond the coordinates of a sample."""
-
-MEAN_SAMPLES_MIN = 2
-"""Fewest samples whose mean can show that others have moved: a single one has no spread."""
-
 
 _COUNTERS = (np.uint8, np.uint16, np.int32)
 """Types of counts of set bits, smallest first; a concept uses the first that holds its samples."""
@@ -84,8 +79,6 @@ class Memory:
     _concepts: dict[Key, _Concept] = field(default_factory=dict)
     _prototypes: Prototypes | None = None
     _changed: set[Key] = field(default_factory=set)
-    _large: dict[str, tuple[Indices, Ints]] = field(default_factory=dict)
-    _counts: Mapping[Key, int] | None = None
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -106,10 +99,7 @@ class Memory:
     def counts(self) -> Mapping[Key, int]:
         """The number of samples in each concept, in the order of `keys`; stays as it is when the
         memory changes."""
-        keys = self.keys
-        if self._counts is None:
-            self._counts = MappingProxyType({key: self._concepts[key].count for key in keys})
-        return self._counts
+        return self._derived().count_of
 
     def add(self, domain: str, label: str, codes: Codes) -> None:
         """Add the samples `codes` [n] to the concept (domain, label)."""
@@ -243,30 +233,19 @@ class Memory:
     def residuals(
         self, codes: Iterable[Codes], domain: str, scores: Ints | None = None
     ) -> Residuals:
-        """Return single samples, at least one, less the means of their nearest concepts of a domain.
+        """Return samples, one each, less the means of their nearest concepts of one domain.
 
         scores: of the samples as `score` returns them, if they are known already.  Concepts of
         fewer than `MEAN_SAMPLES_MIN` samples are left out if there are larger ones.
         """
         rows = tuple(codes)
-        columns, counts = self._larger(domain)
+        columns, counts = self._derived().larger(domain)
         if scores is None:
             near = self.score(Codes.concat(rows), only=columns)
         else:
             near = scores[:, columns]
         nearest = near.argmin(axis=1)
         return Residuals(self, rows, columns[nearest], counts[nearest])
-
-    def _larger(self, domain: str) -> tuple[Indices, Ints]:
-        """Return the columns of a domain's concepts of at least `MEAN_SAMPLES_MIN` samples, of all
-        if there are none, and their numbers of samples."""
-        derived = self._derived()
-        if domain not in self._large:
-            part = derived.parts[domain]
-            counts = np.asarray([self._concepts[key].count for key in derived.keys[part]])
-            kept = np.flatnonzero(counts >= min(MEAN_SAMPLES_MIN, int(counts.max())))
-            self._large[domain] = kept + part.start, counts[kept]
-        return self._large[domain]
 
     def residual_blocks(self, codes: Sequence[Codes], columns: Indices) -> tuple[Reals, ...]:
         """Return single samples less the means of the concepts at `columns`: float64 [n, width],
@@ -500,7 +479,7 @@ class Memory:
         """Return the prototypes of all concepts; those of changed concepts are computed now."""
         if self._prototypes is None or self._changed:
             self._prototypes = self._update(self._prototypes)
-            self._changed, self._large, self._counts = set(), {}, None
+            self._changed = set()
         return self._prototypes
 
     def _update(self, before: Prototypes | None) -> Prototypes:
@@ -547,25 +526,30 @@ class Memory:
             held=held,
             numbers=numbers,
             layout=layout,
+            counts=tuple([self._concepts[key].count for key in keys]),
         )
 
     def _with_rows(self, before: Prototypes, places: list[int]) -> Prototypes | None:
         """Return prototypes of the same concepts with those at `places` computed again; None if
         their layout has to change."""
         bits, means = self._rows(before.keys, places)
+        counts = [*before.counts]
+        for place in places:
+            counts[place] = self._concepts[before.keys[place]].count
+        changed = replace(before, counts=tuple(counts))
         blocks = tuple(means[:, slice(*span)] for span in self.geometry.spans)
         if before.layout is not None:
             layout = with_rows(before.layout, places, bits, blocks)
             if layout is None:
                 return None
-            made = replace(before, bits=layout.held[0], held=layout.means, layout=layout)
+            made = replace(changed, bits=layout.held[0], held=layout.means, layout=layout)
             return made.with_places(before.places)
         every = before.bits.copy()
         every[places] = bits
         held = tuple(part.copy() for part in before.held)
         for part, rows in zip(held, blocks, strict=True):
             part[places] = rows
-        return replace(before, bits=every, held=held).with_places(before.places)
+        return replace(changed, bits=every, held=held).with_places(before.places)
 
     def _rows(self, keys: tuple[Key, ...], places: list[int]) -> tuple[Words, Ints]:
         """Return the majority bits and the means of some concepts."""

@@ -1,8 +1,10 @@
 """Class prototypes, derived from the sums of a memory, and the nearest of them by their bits."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,9 @@ from .layouts import MemoryLayout
 
 Key = tuple[str, str]
 Indices = NDArray[np.intp]
+
+MEAN_SAMPLES_MIN = 2
+"""Fewest samples whose mean can show that others have moved: a single one has no spread."""
 
 _CHUNK = 255  # rows compared at a time.  Chosen by hand; effect not measured
 
@@ -27,7 +32,7 @@ class Prototypes:
 
     keys: sorted.  parts: the columns of each domain.  bits: majority bits uint64 [c, words].
     held: the means of each block, whole numbers in any type.  numbers: the types in which numpy
-    compares them.  layout: all for C, None if it cannot serve.
+    compares them.  layout: all for C, None if it cannot serve.  counts: the samples in each.
     """
 
     keys: tuple[Key, ...]
@@ -36,6 +41,26 @@ class Prototypes:
     held: tuple[NDArray[np.number], ...]
     numbers: tuple[type[np.floating], ...]
     layout: MemoryLayout | None
+    counts: tuple[int, ...]
+
+    @cached_property
+    def count_of(self) -> Mapping[Key, int]:
+        """The number of samples in each concept."""
+        return MappingProxyType(dict(zip(self.keys, self.counts, strict=True)))
+
+    @cached_property
+    def _large(self) -> dict[str, tuple[Indices, Ints]]:
+        return {}
+
+    def larger(self, domain: str) -> tuple[Indices, Ints]:
+        """Return the columns of a domain's concepts of at least `MEAN_SAMPLES_MIN` samples, of all
+        if there are none, and their numbers of samples."""
+        if domain not in self._large:
+            part = self.parts[domain]
+            counts = np.asarray(self.counts[part], dtype=np.int64)
+            kept = np.flatnonzero(counts >= min(MEAN_SAMPLES_MIN, int(counts.max())))
+            self._large[domain] = kept + part.start, counts[kept]
+        return self._large[domain]
 
     @cached_property
     def places(self) -> dict[Key, int]:

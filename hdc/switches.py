@@ -15,8 +15,9 @@ import numpy as np
 from .blocks import Packed
 from .geometry import Codes
 from .integers import ONE, Ints, log2, mean
-from .memory import Key, Memory
+from .memory import Memory
 from .normal import normal_quantile
+from .prototypes import Key
 from .time_blocks import TimeOrder
 from .time_statistics import WINDOW
 

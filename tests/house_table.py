@@ -13,7 +13,7 @@ ROOMS: Final = ("edge", "encoder", "firmware_bridge", "hdc", "nas")
 # Third-party packages, by import name.
 THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "encoder": frozenset({"PIL", "numpy", "onnxruntime"}),
-    "hdc": frozenset({"numpy"}),
+    "hdc": frozenset({"msgspec", "numpy"}),
     "nas": frozenset({"numpy", "torch"}),
     "firmware_bridge": frozenset({"cobs", "numpy", "serial"}),
     "edge": frozenset(),

@@ -113,7 +113,7 @@ class Router:
             standard *= self.factor
             made += (_kernel(standard[None], self.landmarks, self.gamma) @ self.votes)[0]
         made *= self._scale
-        return made
+        return np.asarray(made)
 
     @cached_property
     def _folded(self) -> tuple[Floats, Floats]:

@@ -147,7 +147,7 @@ def test_a_window_at_the_centre_of_its_concept_is_known() -> None:
     made = hdc.calibrate(memory, facts)
     skewed = replace(made, skews={"home": -2048})
     found = hdc.detect(memory.geometry.project(draw(3, 1)), memory, made, 0.05)
-    middle = [replace(found, deviation=-8.0)] * 16
+    middle = [structs.replace(found, deviation=-8.0)] * 16
     assert hdc.detect_window(middle, skewed, 0.05).known is True
 
 

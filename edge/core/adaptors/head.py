@@ -191,10 +191,10 @@ class FittedHead:
     def answer(self, features: NDArray[np.uint8]) -> Floats:
         """Score uint8 [..., width] features: float32 [..., labels], near 1 for a confident
         answer."""
+        drafts = self.draft(features)
         if self.evidence is None:
-            return self.draft(features)
-        rows = self.transform(features)
-        return self.evidence.revise(rows, np.asarray(rows @ self.weights + self.bias))
+            return drafts
+        return self.evidence.revise(self.transform(features), drafts)
 
     def draft(self, features: NDArray[np.uint8]) -> Floats:
         """Score features as `answer` does, before any revision."""
@@ -203,7 +203,7 @@ class FittedHead:
         weights, bias = self._folded
         made = np.matmul(self.transform.levels(features), weights)
         made += bias
-        return made
+        return np.asarray(made)
 
     @cached_property
     def _folded(self) -> tuple[Floats, Floats] | None:

@@ -38,7 +38,7 @@ from .novel_domains import ReferenceModel
 from .openings import AdaptedOpenings
 from .recalibration import StreamLevel, StreamLevels
 from .session_state import SessionState
-from .stream import NO_ROUTE, Route, SampleAssessment, SampleOrigin, StreamState
+from .stream import NO_ROUTE, RouterLogits, SampleAssessment, SampleOrigin, StreamState
 
 EXPERTS: Final = 3
 """Nearest domains whose adaptors answer together.  Chosen by hand; docs/explanation/streams.md has
@@ -78,7 +78,7 @@ class PrefetchedAssessment(msgspec.Struct, frozen=True, eq=False):
     features: Features
     reference: ReferenceModel
     assessment: SampleAssessment
-    route: Route
+    route: RouterLogits
 
 
 class Assessor:
@@ -253,7 +253,7 @@ class Assessor:
         known: Knowledge,
         reference: ReferenceModel,
         level: StreamLevel,
-    ) -> tuple[SampleAssessment, Route]:
+    ) -> tuple[SampleAssessment, RouterLogits]:
         """Return a sample compared with the reference model, and what the router says of it."""
         route, assess = NO_ROUTE, self._session.assess
         if known.routes:
@@ -321,17 +321,17 @@ class Assessor:
         return hdc.detect_window(verdicts, known.calibration(), rate, level.level)
 
 
-def _route_of(router: Router, row: Floats) -> Route:
+def _route_of(router: Router, row: Floats) -> RouterLogits:
     """Return what a router says with these logits [domains]."""
-    return Route(router.domains, router.places, row, row.tolist())
+    return RouterLogits(router.domains, router.places, row, row.tolist())
 
 
-def _origin(event: Observation, route: Route) -> SampleOrigin:
+def _origin(event: Observation, route: RouterLogits) -> SampleOrigin:
     """Return the origin of an observation."""
     return SampleOrigin(route, event.recording or event.subject)
 
 
-def _route(stream: StreamState, verdict: hdc.Verdict, known: Knowledge, route: Route) -> str:
+def _route(stream: StreamState, verdict: hdc.Verdict, known: Knowledge, route: RouterLogits) -> str:
     """Return the domain of a sample: filtered over its stream, or the nearest if it is novel.
 
     The router covers domains with facts here.  Where the nearest concept is known only by other

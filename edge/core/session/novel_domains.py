@@ -330,7 +330,7 @@ def _uncertainty(residuals: hdc.Residuals) -> float:
     return fsum([shares[column] / count for column, count in pairs]) / size / size
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Spread:
     """What the mean of `count` consecutive rows follows from.
 
@@ -371,7 +371,14 @@ def _moved(residuals: hdc.Residuals, recordings: Sequence[str]) -> list[tuple[fl
 def _spreads(terms: Reals, count: int) -> Iterator[_Spread]:
     """Yield the spread of equally weighted rows in each block.  terms: of `hdc.Residuals`."""
     for trace, every, total, beside, crossed in terms.tolist():
-        yield _Spread(count, trace / count, every / count / count, total, beside, crossed)
+        yield _Spread(
+            count=count,
+            length=trace / count,
+            shift=every / count / count,
+            total=total,
+            beside=beside,
+            crossed=crossed,
+        )
 
 
 def _spreads_of_recordings(blocks: Sequence[Reals], owners: Sequence[int]) -> Iterator[_Spread]:
@@ -384,8 +391,14 @@ def _spreads_of_recordings(blocks: Sequence[Reals], owners: Sequence[int]) -> It
         means = np.stack([rows[owner == at].mean(axis=0) for at in range(count)])
         products = means @ means.T
         _, _, total, beside, crossed = hdc.terms_of(products[None])[0].tolist()
-        length, shift = float(np.diagonal(products) @ shares), float(shares @ products @ shares)
-        yield _Spread(count, length, shift, total, beside, crossed)
+        yield _Spread(
+            count=count,
+            length=float(np.diagonal(products) @ shares),
+            shift=float(shares @ products @ shares),
+            total=total,
+            beside=beside,
+            crossed=crossed,
+        )
 
 
 def _chance(rows: _Spread, uncertainty: float) -> float:

@@ -63,7 +63,7 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
-class Route(msgspec.Struct, frozen=True, eq=False):
+class RouterLogits(msgspec.Struct, frozen=True, eq=False):
     """What the router says of an observation.
 
     domains: all that it covers; places: of each, its place among them.  row: their logits, float32
@@ -76,7 +76,7 @@ class Route(msgspec.Struct, frozen=True, eq=False):
     logits: Sequence[float]
 
 
-NO_ROUTE: Final = Route((), {}, np.empty(0, np.float32), ())
+NO_ROUTE: Final = RouterLogits((), {}, np.empty(0, np.float32), ())
 """What a router says without facts."""
 
 
@@ -87,7 +87,7 @@ class SampleOrigin(msgspec.Struct, frozen=True, eq=False):
     observation is a part of, or else its subject; "" if unknown.
     """
 
-    route: Route = NO_ROUTE
+    route: RouterLogits = NO_ROUTE
     recording: str = ""
 
 
@@ -212,7 +212,7 @@ class DomainFilter:
         self._rows.clear()
         self._last_first, self._run = -1, 0
 
-    def update(self, route: Route) -> str:
+    def update(self, route: RouterLogits) -> str:
         """Add what the router says of an observation and return its domain.
 
         Logits of other domains are dropped.  The filter runs only where it can change the result:
@@ -257,7 +257,7 @@ def posterior(window: Floats) -> Floats:
     return np.asarray((shares * belief).sum(axis=0) / shares.sum(), np.float32)
 
 
-def apply_route(novelties: Mapping[str, int], route: Route) -> Mapping[str, int]:
+def apply_route(novelties: Mapping[str, int], route: RouterLogits) -> Mapping[str, int]:
     """Return novelties in which the router decides among the domains it covers: the nearest of them
     keeps its distance from all others, and goes to the domain that the router prefers.
 

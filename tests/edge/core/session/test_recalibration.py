@@ -24,12 +24,7 @@ from edge.core.events import (
 )
 from edge.core.facts import Selector
 from edge.core.runtime import Runtime
-from edge.core.session.recalibration import (
-    OFFSET_MAX,
-    AlarmCounts,
-    effective_count,
-    wilson_interval,
-)
+from edge.core.session.recalibration import OFFSET_MAX
 from tests.worlds import World, fact
 
 WIDTH = 16
@@ -281,18 +276,6 @@ def test_the_observed_rate_stands_in_the_decisions():
     assert last.observed_low <= last.observed_rate <= last.observed_high
     assert last.observed_low <= 0.01
     assert last.observed_high <= 0.05
-
-
-def test_alarms_in_runs_count_as_fewer():
-    """The interval widens when alarms come in runs."""
-    single, runs = AlarmCounts(), AlarmCounts()
-    for at in range(400):
-        single.add(novel=at % 20 == 0)
-        runs.add(novel=at % 200 < 10)
-    assert single.alarms == runs.alarms == 20
-    assert effective_count(runs) < effective_count(single) / 3
-    narrow, wide = (wilson_interval(0.05, effective_count(one)) for one in (single, runs))
-    assert wide[1] - wide[0] > narrow[1] - narrow[0]
 
 
 def test_status_says_which_facts_have_no_times():

@@ -11,7 +11,7 @@ from edge.core.session.stream import (
     STAY_RATES,
     DomainFilter,
     DomainVotes,
-    Route,
+    RouterLogits,
     SampleAssessment,
     StreamState,
     StreamStates,
@@ -171,10 +171,10 @@ def test_clearing_drops_all_windows():
     assert stream.alarmed
 
 
-def route(names: tuple[str, ...], row: np.ndarray) -> Route:
+def route(names: tuple[str, ...], row: np.ndarray) -> RouterLogits:
     """What a router says with these logits."""
     places = {name: place for place, name in enumerate(names)}
-    return Route(names, places, row, row.tolist())
+    return RouterLogits(names, places, row, row.tolist())
 
 
 def say(domain: int, sure: float = 0.7, domains: int = 3) -> np.ndarray:
