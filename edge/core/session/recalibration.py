@@ -314,8 +314,10 @@ class StreamLevel:
         self._closed = True
 
     def restart(self) -> None:
-        """Drop what was tracked: the level is the enrolled or the confirmed one."""
+        """Drop what was tracked: the level is the enrolled or the confirmed one.  Whoever calls
+        this stores the record."""
         self.offset, self.uncertainty = 0.0, None
+        self._stored = 0, self.counts.samples
         self.drop_window()
         self.trail.clear()
         self._subjects.clear()

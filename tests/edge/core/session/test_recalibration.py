@@ -24,7 +24,7 @@ from edge.core.events import (
 )
 from edge.core.facts import Selector
 from edge.core.runtime import Runtime
-from edge.core.session.recalibration import OFFSET_MAX
+from edge.core.session.recalibration import OFFSET_MAX, STORED_SAMPLES
 from tests.worlds import World, fact
 
 WIDTH = 16
@@ -230,6 +230,21 @@ def test_a_forget_drops_what_stems_from_the_observations(selector: Selector):
     assert "live" not in world.ledger.recalibrations()
     stream.watch(rows(40, 5, 2.0), subject="again")
     assert stream.outside(10) == 1.0
+
+
+def test_a_level_is_stored_as_often_after_a_forget_as_before():
+    """A forget drops the counts of a stream; its level is stored again as that of a stream that
+    never saw the forgotten observations, so that a restart loses no more of it."""
+    world, twin = taught(), taught()
+    stream, other = Stream(world), Stream(twin)
+    stream.watch(rows(400, 4, 0.3), subject="gone")
+    assert world.ledger.recalibrations()["live"].samples > STORED_SAMPLES
+    world.feed(ForgetRequest(request_id="f", selector=Selector(subject="gone")))
+    stream.at = 0
+    for one in (stream, other):
+        one.watch(rows(300, 5, 0.3), subject="again")
+    assert world.ledger.recalibrations() == twin.ledger.recalibrations()
+    assert world.ledger.recalibrations()["live"].samples
 
 
 def test_a_forget_of_others_keeps_a_confirmed_alarm():
