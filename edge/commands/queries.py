@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ..core import EdgeError, FitGeometry, StateError
+from ..core import EdgeError, FitGeometry, Rejected, StateError
 from ..home import CommandContext, Home
 from .requests import (
     AgreeingCommand,
@@ -238,7 +238,9 @@ def _fit_geometry(request: Request, context: CommandContext) -> Iterator[tuple[s
             "fitting the geometry: sums of other devices depend on it",
             "a member of a fleet keeps the geometry that all members share",
         )
-    context.feed(request.home, FitGeometry())
+    for message in context.feed(request.home, FitGeometry()):
+        if isinstance(message, Rejected):
+            raise StateError(message.reason, message.hint)
     yield "facts", sum(home.store.concepts().values())
 
 

@@ -122,6 +122,17 @@ def test_a_geometry_is_fitted_on_request(office: Office):
     assert "other devices" in refused["reason"]
 
 
+def test_a_fit_that_is_refused_is_not_answered_as_done(office: Office):
+    """While facts are being erased nothing is fitted, and the answer says so."""
+    erasing = property(lambda _runtime: True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(office.home.runtime), "erasing", erasing)
+        refused = local(office, "fit-geometry")
+    assert not refused["done"]
+    assert "being erased" in refused["reason"]
+    assert not local(office, "knowledge")["body"]["geometry"]["fitted"]
+
+
 def test_an_explanation_names_columns_as_the_home_does(office: Office):
     """Columns are c1, c2, ... until the home has names for them."""
     flag(office, b"")
