@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .geometry_fit import GeometryFitter, fit_geometry
     from .geometry_refit import GeometryRefit
     from .knowledge import WAITING_FACTS_MIN, Knowledge
-    from .moments import Moments, PooledAnswers, PooledDiscriminant
+    from .moments import Moments, NearestConceptAnswer, PooledAnswers, PooledDiscriminant
     from .refits import Changes, HeadRefit, Refit, ThresholdsRefit, training_facts
     from .relearning import relearn_backwards
 else:
@@ -42,7 +42,7 @@ else:
             "geometry_fit": ("GeometryFitter", "fit_geometry"),
             "geometry_refit": ("GeometryRefit",),
             "knowledge": ("Knowledge", "WAITING_FACTS_MIN"),
-            "moments": ("Moments", "PooledAnswers", "PooledDiscriminant"),
+            "moments": ("Moments", "NearestConceptAnswer", "PooledAnswers", "PooledDiscriminant"),
             "refits": ("Changes", "HeadRefit", "Refit", "ThresholdsRefit", "training_facts"),
             "relearning": ("relearn_backwards",),
         },
@@ -62,6 +62,7 @@ __all__ = [
     "HeadRefit",
     "Knowledge",
     "Moments",
+    "NearestConceptAnswer",
     "PooledAnswers",
     "PooledDiscriminant",
     "Publication",

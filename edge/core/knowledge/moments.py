@@ -11,7 +11,7 @@ learning with deep streaming linear discriminant analysis", section 3), shrunk t
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -138,6 +138,11 @@ class NearestConceptAnswer:
     def operations(self) -> int:
         """Bits compared per sample."""
         return len(self.labels) * self.memory.geometry.bits
+
+    def apart(self) -> "NearestConceptAnswer":
+        """Return what answers the same and shares nothing that learning changes: a memory derives
+        its prototypes when it is read, so that another thread needs one of its own."""
+        return replace(self, memory=self.memory.part(self.domain))
 
     def answer(self, features: NDArray[np.uint8]) -> Floats:
         """Softmax float32 [..., labels] over the negative distances to the concepts."""

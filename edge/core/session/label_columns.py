@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..adaptation import SHARPNESS, softmax
 from ..adaptors import LEVELS, Adaptor, FittedHead, principal_directions
 from ..facts import FactBatch
-from ..knowledge import Knowledge
+from ..knowledge import Knowledge, NearestConceptAnswer
 
 COLUMN_ROWS_MIN: Final = 24
 """Fewest samples of a domain that are grouped into columns.  Chosen by hand."""
@@ -192,7 +192,8 @@ def column_experts(domain: str, known: Knowledge) -> tuple[Adaptor, ...]:
     for (name, _), count in known.own.counts.items():
         counts[name] += count
     names = sorted(counts, key=lambda name: (name == domain, -counts[name], name))[:EXPERTS]
-    return tuple(known.adaptor(name) for name in names if name != domain or len(names) == 1)
+    found = (known.adaptor(name) for name in names if name != domain or len(names) == 1)
+    return tuple(one.apart() if isinstance(one, NearestConceptAnswer) else one for one in found)
 
 
 def expert_answers(

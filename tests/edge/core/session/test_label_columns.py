@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from edge.core.events import Enrol, ForgetRequest, Label
 from edge.core.facts import Selector, stack_facts
+from edge.core.knowledge.moments import NearestConceptAnswer
 from edge.core.session.label_columns import (
     COLUMN_DOMAINS_MAX,
     COLUMN_ROWS_MIN,
@@ -133,6 +134,28 @@ def test_an_opened_domain_has_columns():
     assert names.isdisjoint(world.runtime.knowledge.domains)
     held = {key for key, _ in world.runtime.recent()}
     assert all(one.members <= held for one in found)
+
+
+def test_a_search_shares_nothing_that_learning_changes():
+    """Where the nearest concept answers for a domain, the search has a memory of its own: another
+    thread that read that of the decisions could lose one of their changes."""
+    world, _ = opened()
+    known = world.runtime.knowledge
+    nearest = known._nearest_concept  # noqa: SLF001 - as while a head is solved in the background
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(known, "adaptor", nearest)
+        searches = world.runtime.column_searches()
+    experts = [one for search in searches for one in search.experts]
+    assert experts
+    row = np.full((1, known.geometry.width), 90, np.uint8)
+    for one in experts:
+        assert isinstance(one, NearestConceptAnswer)
+        assert one.memory is not known.memory
+        assert np.array_equal(one.answer(row), nearest(one.domain).answer(row))
+    before = [search.find() for search in searches]
+    for domain in sorted({one.domain for one in experts}):
+        world.feed(ForgetRequest(request_id=domain, selector=Selector(domain=domain)))
+    assert [search.find() for search in searches] == before
 
 
 def test_a_label_names_a_column():
