@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import encoder
 
 CACHE_ROWS_MAX: Final = 100_000
-"""Newest rows that a cache file keeps: 200 MB with the shipped encoder's 2,064 columns."""
+"""Newest rows that a cache file keeps: 269 MB with the default encoder's 2,688 columns."""
 
 DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 """SQLite result codes for a file that is not a database, or has other tables."""
