@@ -307,6 +307,11 @@ def _are_ranks(ranks: NDArray[Any] | None, samples: int) -> bool:
 
 def _wrong_members(members: NDArray[Any] | None, devices: int) -> str:
     """Return why these are not the numbers of so many devices; empty if they are."""
+    if members is None and devices > 1:
+        return (
+            f"it is a sum of {devices} devices that does not name them, as those of earlier"
+            " releases: update the aggregator that made it"
+        )
     found = 1 if members is None else len(members)
     if found != devices:
         return f"it names {found} members, and is of {devices} devices"
