@@ -233,10 +233,13 @@ def _reload(_request: Request, context: CommandContext) -> Iterator[tuple[str, A
 
 def _fit_geometry(request: Request, context: CommandContext) -> Iterator[tuple[str, Any]]:
     home = open_home(request, context)
-    if home.shares_geometry:
+    if home.settings.fleet is not None:
+        # Also one that is not fitted: sums that were exchanged under it no longer add up after a
+        # fit, and the console fits by itself.
         raise StateError(
             "fitting the geometry: sums of other devices depend on it",
-            "a member of a fleet keeps the geometry that all members share",
+            "a member of a fleet keeps the geometry that all members share; `auricle fit-geometry`"
+            " starts a fleet again",
         )
     for message in context.feed(request.home, FitGeometry()):
         if isinstance(message, Rejected):

@@ -14,6 +14,7 @@ import pytest
 
 from edge.commands.handler import LOST
 from edge.config.commands import CommandSettings
+from edge.config.fleet import FleetSettings
 from edge.core.errors import StateError
 from edge.core.events import AlarmQuestion, Enrol, Observation, StoreLabelCandidates
 from edge.core.facts import LabelCandidate
@@ -107,19 +108,24 @@ def test_raw_inputs_and_explanations_stay_on_the_machine(office: Office):
 
 
 def test_a_geometry_is_fitted_on_request(office: Office):
-    """A home that was taught fact by fact has no geometry; the command fits it, each time, and a
-    member of a fleet is refused."""
+    """A home that was taught fact by fact has no geometry; the command fits it, each time."""
     assert not local(office, "knowledge")["body"]["geometry"]["fitted"]
     before = office.home.runtime.digest()
     for _ in range(2):
         assert local(office, "fit-geometry")["body"] == {"facts": 8}
         assert local(office, "knowledge")["body"]["geometry"]["fitted"]
     assert office.home.runtime.digest() != before
-    shares = property(lambda _home: True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(office.home), "shares_geometry", shares)
-        refused = local(office, "fit-geometry")
+
+
+def test_a_member_of_a_fleet_fits_no_geometry_by_itself(office: Office):
+    """Nor where none is frozen yet: what members have exchanged would no longer add up."""
+    fleet = msgspec.structs.replace(office.home.settings, fleet=FleetSettings(name="hall"))
+    office.home.settings = fleet
+    assert not office.home.shares_geometry
+    refused = local(office, "fit-geometry")
+    assert not refused["done"]
     assert "other devices" in refused["reason"]
+    assert office.home.store.geometry() is None
 
 
 def test_a_fit_that_is_refused_is_not_answered_as_done(office: Office):
