@@ -224,7 +224,7 @@ def _check_version(
         raise StateError(
             f"opening {path} for reading: its layout is version {found}, older than this"
             f" program's {layout.version()}",
-            "open it for writing once, as `auricle fit-geometry` does: it is backed up, migrated",
+            "start the daemon or the aggregator that writes it: it is backed up, migrated",
         )
 
 
