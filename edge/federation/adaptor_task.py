@@ -28,6 +28,8 @@ TOP: Final = "top"
 model and is left out of the adaptor, whose head each device solves from its own facts."""
 ROOT_SCALE: Final = 1 << 20
 """Fixed point of roots of levels: 24 bits for at most 16, so that 2^39 facts fit."""
+STATISTICS: Final = frozenset({"count", "levels", "roots"})
+"""Names of what a device says of its columns."""
 LEVEL_MAX: Final = 255
 """Largest level of a quantised feature."""
 STEP: Final = 0.1
@@ -165,7 +167,10 @@ def find_impossible_statistics(statistics: Arrays) -> str:
     """
     if any(one.dtype.kind not in "iu" or one.dtype.itemsize > 8 for one in statistics.values()):
         return "they are not whole numbers"
-    count = int(statistics["count"].sum()) if "count" in statistics else 0
+    shapes = {name: value.shape for name, value in statistics.items()}
+    if shapes.keys() != STATISTICS or shapes["levels"] != shapes["roots"]:
+        return f"they are not {', '.join(sorted(STATISTICS))} of the same columns"
+    count = int(statistics["count"].sum())
     if not 0 < count <= limits.CONTRIBUTED_SAMPLES_MAX:
         return f"{count} facts, expected 1 to {limits.CONTRIBUTED_SAMPLES_MAX}"
     levels, roots = (statistics[name].astype(np.float64) for name in ("levels", "roots"))

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from .arrays import Arrays, are_finite
 from .bounds import RoundResults, bound_results
 from .local_training import FederatedTask, LocalPlan, LocalResult, work_locally
 from .strategies.strategy import FederatedStrategy
+
+SUMS: Final = frozenset({"counts", "features", "gram"})
+"""Names of the sums of a device: facts and levels of each concept, and products of columns."""
 
 Observe = Callable[[int, Arrays, RoundResults], None]
 """Called after each round with its number, the fleet's model and what the devices sent."""
@@ -122,10 +125,12 @@ def require_sums(result: LocalResult, first: LocalResult) -> None:
         value.dtype.kind in "iu" and np.can_cast(value.dtype, np.int64) and (value >= 0).all()
         for value in result.arrays.values()
     )
-    if expected != found or not whole:
+    named = expected.keys() == SUMS and expected["features"][:1] == expected["counts"]
+    if expected != found or not whole or not named:
         raise EdgeError(
             f"training over devices: the sums of {result.device} do not fit those of "
-            f"{first.device}: expected whole numbers of shapes {expected}, found {found}",
+            f"{first.device}: expected whole numbers of shapes {expected}, found {found}; of "
+            f"{', '.join(sorted(SUMS))}",
             "let all devices run the same release with the same settings",
         )
     counts = result.arrays["counts"].astype(np.int64)

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge.core.errors import EdgeError
+from edge.federation.adaptor_task import find_impossible_statistics
 from edge.federation.bounds import REFUSED_NORM, WEIGHT_MAX, RoundResults, bound_results
 from edge.federation.local_training import LocalResult
-from edge.federation.rounds import InProcessExchange, run_rounds
+from edge.federation.rounds import InProcessExchange, require_sums, run_rounds
 from edge.federation.strategies.kinds import FEDERATED_STRATEGIES
 from edge.federation.strategies.strategy import FederatedSettings
 from tests.federations import START, BowlTask
@@ -117,3 +119,24 @@ def spoil(one: LocalResult, arrays: Any, kind: str) -> LocalResult:
             return replace(one, arrays=away, examples=10**6)
         case _:
             return replace(one, arrays=away)
+
+
+@pytest.mark.parametrize("names", [("x",), ("counts", "features"), ("counts", "gram", "y")])
+def test_sums_of_other_names_are_refused_also_from_the_first_device(names: tuple[str, ...]):
+    """All others are compared with the first one's, which may lie as well."""
+    sums = {name: np.ones((2, 3), np.int64) for name in names}
+    lies = LocalResult(device="a", examples=1, arrays=sums)
+    with pytest.raises(EdgeError, match="counts, features, gram"):
+        require_sums(lies, lies)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"levels": np.ones(4, np.int64)}, {"more": np.ones(3, np.int64)}]
+)
+def test_statistics_of_other_names_or_columns_are_of_no_facts(changes: dict[str, Any]):
+    """They are named, where arithmetic on them would end the training without a name."""
+    whole = np.ones(3, np.int64)
+    good = {"count": whole[:1], "levels": whole, "roots": whole}
+    assert find_impossible_statistics(good) == ""
+    assert "count, levels, roots" in find_impossible_statistics(good | changes)
+    assert "count, levels, roots" in find_impossible_statistics({"count": whole[:1]})
