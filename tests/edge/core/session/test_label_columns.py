@@ -153,7 +153,7 @@ def test_a_search_shares_nothing_that_learning_changes():
         assert one.memory is not known.memory
         assert np.array_equal(one.answer(row), nearest(one.domain).answer(row))
     before = [search.find() for search in searches]
-    for domain in sorted({one.domain for one in experts}):
+    for domain in sorted({name for name, _ in known.own.counts}):
         world.feed(ForgetRequest(request_id=domain, selector=Selector(domain=domain)))
     assert [search.find() for search in searches] == before
 
