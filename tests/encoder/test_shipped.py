@@ -132,24 +132,3 @@ def test_the_first_card_is_still_shipped() -> None:
     assert newest.preparation.version == IMAGE_VERSION
     assert shipped_card("efficientnet_lite0", "0" * 64) == newest
     assert shipped_card("efficientnet_lite0", newest.fingerprint) == newest
-
-
-@pytest.mark.parametrize(
-    ("name", "first"),
-    [
-        ("efficientnet_lite1", "36b863132ee9"),
-        ("efficientnet_lite2", "0fd1dbf4ef8d"),
-    ],
-)
-def test_homes_keep_the_order_of_taps_that_they_learned_with(name, first):
-    """The first cards had the last stage before the taps of spread: with the newest one, a home of
-    theirs would not open.  One model file serves both."""
-    newest = shipped_card(name)
-    made_with = load_card(SHIPPED[name].with_name("card-1.toml"))
-    assert made_with.fingerprint.startswith(first)
-    assert shipped_card(name, made_with.fingerprint) == made_with
-    assert shipped_card(name) == newest != made_with
-    assert made_with.taps[-1].name == "stage7_spread"
-    assert {one.name for one in made_with.taps} == {one.name for one in newest.taps}
-    with open_model(made_with) as model:
-        assert model.encode(np.zeros((64, 64, 3), np.uint8)).values.shape == (made_with.width,)
