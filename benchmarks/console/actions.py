@@ -82,6 +82,7 @@ def _knowledge(_run: ActionRun, _home: Path, ids: list[str]) -> Iterator[Step]:
     names: Form = {"kind": "label", "old": OTHER, "new": LABEL}
     yield "knowledge-preview", names, "1 example"
     yield "knowledge-rename", names, f"changed from {OTHER} to {LABEL}"
+    yield "knowledge-fit", {}, "The geometry was fitted"
 
 
 def _forgets(run: ActionRun, _home: Path, ids: list[str]) -> Iterator[Step]:

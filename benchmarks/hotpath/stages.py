@@ -46,7 +46,7 @@ WARM: Final = 100
 """Observations before those that are timed: they solve router and heads, and fill the windows."""
 NATIVE: Final = "native"
 NUMPY: Final = "numpy"
-STAGES: Final = ("preprocess", "encode", "project", "detect", "window", "route", "answer")
+STAGES: Final = ("preprocess", "encode", "examine", "window", "route", "answer")
 
 Features = NDArray[np.uint8]
 
@@ -92,9 +92,8 @@ def clocked(runtime: Any, model: Any) -> Iterator[StageClock]:
     places = (
         (model, "_prepare", "preprocess"),
         (model, "encode", "encode"),
-        (type(known.geometry), "project", "project"),
-        (hdc, "compare", "detect"),
-        (hdc, "decide", "detect"),
+        (hdc, "examine", "examine"),
+        (hdc, "decide", "examine"),
         (hdc, "detect_window", "window"),
         (type(known.router()), "logits", "route"),
         (type(known), "answer", "answer"),
