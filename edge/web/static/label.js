@@ -133,7 +133,8 @@
   // --- pages: those far from the view are empty boxes of the same height ---
   const pages = () => [...grid.querySelectorAll(".shot-page")];
   const load = async (page) => {
-    if (page.dataset.loading) return;
+    // What changes while an answer is on its way, or waits for the end of a press, is loaded after it.
+    if (page.dataset.loading) { page.dataset.loading = "again"; return; }
     page.dataset.loading = "1";
     try {
       const answer = await get(`label-tiles?${query({ offset: page.dataset.offset, limit: SIZE })}`);
@@ -148,7 +149,11 @@
         for (const one of document.querySelectorAll(`[data-total-of="${name}"]`)) one.textContent = shown(count);
       }
       grid.dataset.busy = answer.headers.get("X-Busy") ?? "0";
-    } catch { offline(); } finally { delete page.dataset.loading; }
+    } catch { offline(); } finally {
+      const again = page.dataset.loading === "again";
+      delete page.dataset.loading;
+      if (again && page.isConnected) load(page);
+    }
   };
   const fill = (page, html) => {
     const focused = grid.contains(document.activeElement) ? document.activeElement.value : "";

@@ -153,6 +153,7 @@ def test_a_tile_that_is_pressed_stays(seen):
     tile = page.locator(".shot").nth(2)
     name = tile.locator("input[name=id]").get_attribute("value")
     box = tile.locator(".shot-pick").bounding_box()
+    until(lambda: not page.locator("[data-loading]").count())  # one that waits sends no other
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
     with page.expect_response("**/label-tiles*"):
