@@ -160,7 +160,7 @@ def hostile_training_rows(data: Path, *, quick: bool = False) -> Iterator[Benchm
         prepared = prepare(fleet)
         for method in METHODS:
             alone = train_under_attack(prepared, method, "none", 0.0)
-            name = f"{fleet.name}, nobody hostile"
+            name = f"{fleet.name}, no attack"
             yield BenchmarkRow(method, f"{name}: accuracy", alone.accuracy)
             yield BenchmarkRow(method, f"{name}: bounded a round", alone.bounded)
             for attack in ATTACKS:

@@ -19,8 +19,8 @@ from edge.sim import write_file
 
 
 def cached(key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-    """Return what `make` returns, as JSON holds it; from the folder, if it is there.  key: all that
-    the result follows from, beside the code."""
+    """Return the result of `make` as JSON decodes it, from the cache folder if it is there.  key:
+    everything that determines the result, except for the code."""
     folder = Path(os.environ.get("AURICLE_CACHE", Path(tempfile.gettempdir()) / "auricle-cache"))
     name = hashlib.sha256(repr((code_digest(), key)).encode()).hexdigest()[:32]
     path = folder / f"fleet-{name}.json"
