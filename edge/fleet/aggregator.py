@@ -72,11 +72,13 @@ OutcomeState = Literal["summed", "withdrawn", "refused", "unchanged", "waiting"]
 
 @dataclass(frozen=True, slots=True)
 class AggregateOutcome:
-    """What became of a child's message.  reason: why it was refused, or waits."""
+    """What became of a child's message.  reason: why it was refused, or waits.  displaced: another
+    child, whose sums no longer count because of it."""
 
     device: str
     state: OutcomeState
     reason: str = ""
+    displaced: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +192,14 @@ class Aggregator:
         held = {} if child is None else {device: self._held(child)}
         place = self.place
         review = review_contribution(given, held, place.geometry, place.card, place.columns)
-        stored, reason, clash = review.stored, review.rejection, ""
+        stored, reason, clash, displaced = review.stored, review.rejection, "", ""
         if stored is None and not reason:
             return AggregateOutcome(device, "unchanged", review.detail)
         if stored is not None and not reason:
             reason = self._over_quota(stored, child)
             clash, twice = ("", "") if reason else self._counted_twice(stored)
+            if clash and _has_place(stored, child):
+                displaced, clash, twice = clash, "", ""
             reason = reason or twice
             stored = stored.without_sums if reason else stored
         if stored is not None:
@@ -210,14 +214,37 @@ class Aggregator:
                 tokens=tokens,
                 tokens_at_ns=now_ns,
             )
-            self._replace(row, stored, packed)
+            message = self._displace(displaced, now_ns) if displaced else b""
+            head = raw[: -len(packed[1])] if MEMBERS in stored.arrays else b""
+            self._replace(row, stored, packed, head)
+            if displaced:
+                self._wait_for(displaced, device, message, now_ns)
             if clash:
                 # Kept, and tried again once the other child's sums have changed.
                 self.file.put_clash(device, clash)
                 self.file.wait(device, now_ns, raw)
         if reason:
             return self._refuse(device, reason, now_ns)
-        return AggregateOutcome(device, "summed" if given.samples else "withdrawn")
+        summed = "summed" if given.samples else "withdrawn"
+        return AggregateOutcome(device, summed, displaced=displaced)
+
+    def _displace(self, device: str, now_ns: int) -> bytes:
+        """Take the sums of a child out, and return its message."""
+        child, message = self.file.child(device), self.file.message(device)
+        assert child is not None, "its sums are stored"
+        row = msgspec.structs.replace(
+            child, state="refused", samples=0, devices=0, at_ns=now_ns, own=0
+        )
+        self._replace(row, None)
+        return message
+
+    def _wait_for(self, device: str, other: str, message: bytes, now_ns: int) -> None:
+        """Let a child's message, if there is one and no newer one waits, wait until another child's
+        sums change."""
+        if message and not self.file.waiting_payload(device):
+            self.file.put_clash(device, other)
+            self.file.wait(device, now_ns, message)
+        self._refuse(device, f"it holds {other}, which is a child of this aggregate", now_ns)
 
     def _note_dropped(self, child: ChildRow, revision: int, now_ns: int) -> None:
         """Keep the newest revision of a dropped device: once it is admitted, an older one may hold
@@ -284,13 +311,17 @@ class Aggregator:
         return len(concepts)
 
     def _replace(
-        self, row: ChildRow, given: Contribution | None, packed: tuple[int, bytes] | None = None
+        self,
+        row: ChildRow,
+        given: Contribution | None,
+        packed: tuple[int, bytes] | None = None,
+        head: bytes = b"",
     ) -> None:
         """Subtract what a child had, add what it has now, and write both down.  packed: its arrays
-        as the child has compressed them."""
+        as the child has compressed them.  head: what was before them, in a message to keep."""
         self._subtract(row.device)
         if given is not None and given.samples:
-            self.file.replace_sums(row.device, packed, threshold_offers(given.arrays))
+            self.file.replace_sums(row.device, packed, threshold_offers(given.arrays), head)
             self.file.replace_members(row.device, members_of(given).tolist())
             self._sums.change(given.arrays, 1)
             self._votes.change(given.arrays, 1)
@@ -496,3 +527,10 @@ class Aggregator:
         self._changes += 1
         self._saved = False
         return done
+
+
+def _has_place(given: Contribution, child: ChildRow | None) -> bool:
+    """Return whether a contribution is of one device that was a child before, and has withdrawn its
+    sums meanwhile: a sum that names the device since then gives way to it.  Else a hostile child
+    could take the place of a device while that one forgets."""
+    return MEMBERS not in given.arrays and child is not None and child.state == "withdrawn"

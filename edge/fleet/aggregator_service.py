@@ -161,6 +161,9 @@ class AggregatorService:
                 self._changed = True
                 self._urgent = self._urgent or one.state == "withdrawn"
             self._reports[one.device] = None
+            if one.displaced:
+                log.warning("child_displaced", device=one.displaced, by=one.device)
+                self._reports[one.displaced] = None
         if any(one.state == "withdrawn" for one in outcomes):
             self._file.shrink_log()
 

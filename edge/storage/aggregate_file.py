@@ -88,9 +88,11 @@ MIGRATIONS: Final = [
     DELETE FROM meta WHERE name = 'saved';
     UPDATE children SET state = 'refused', samples = 0, devices = 0 WHERE state = 'summed';
     """,
+    "ALTER TABLE sums ADD COLUMN head BLOB NOT NULL DEFAULT x'';",
 ]
 """The second step knows whose facts a sum holds; earlier files do not, so their children count
-again when their messages, which the broker retains, arrive at the next start."""
+again when their messages, which the broker retains, arrive at the next start.  The third keeps the
+signed manifest of a sum of several devices, so that its message can wait again."""
 
 MATCHING: Final = """
     SELECT COUNT(*) FROM children
@@ -284,15 +286,25 @@ class AggregateFile:
             if found is not None:
                 yield device, found
 
+    def message(self, device: str) -> bytes:
+        """Return the message of a child whose sums are of several devices; empty without it."""
+        rows = self._rows("SELECT head, body FROM sums WHERE device = ? AND head != x''", (device,))
+        return b"".join(rows[0]) if rows else b""
+
     def replace_sums(
-        self, device: str, packed: tuple[int, bytes] | None, offers: Iterable[ThresholdOffer]
+        self,
+        device: str,
+        packed: tuple[int, bytes] | None,
+        offers: Iterable[ThresholdOffer],
+        head: bytes = b"",
     ) -> None:
-        """Write, or delete, a child's arrays with the ranks of its thresholds, in a transaction."""
+        """Write, or delete, a child's arrays with the ranks of its thresholds, in a transaction.
+        head: what is before the arrays in a message that is to be kept."""
         self._db.execute("DELETE FROM offers WHERE device = ?", (device,))
         if packed is None:
             self._db.execute("DELETE FROM sums WHERE device = ?", (device,))
             return
-        self._db.execute("INSERT OR REPLACE INTO sums VALUES (?, ?, ?)", (device, *packed))
+        self._db.execute("INSERT OR REPLACE INTO sums VALUES (?, ?, ?, ?)", (device, *packed, head))
         self._db.executemany(
             "INSERT INTO offers VALUES (?, ?, ?, ?, ?, ?)", [(device, *one) for one in offers]
         )

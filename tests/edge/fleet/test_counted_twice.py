@@ -94,6 +94,54 @@ def test_a_withdrawal_ends_the_wait_of_both(tmp_path: Path):
         assert root.sums.digest() == digest_of(B, C)
 
 
+def test_a_device_that_forgets_keeps_its_place(tmp_path: Path):
+    """A site that claims a child gets its place only while the child has withdrawn its sums; the
+    child's next revision counts at once, and the site waits until the child is dropped."""
+    later = replace(A, revision=A.revision + 2)
+    claims = site(tmp_path / "x.db", "x", A, B)
+    path = tmp_path / "r.db"
+    with aggregating(path, name="root", devices_max=9) as root:
+        root.receive([raw(A)], NOW_NS)
+        assert root.receive([claims], NOW_NS)[0].state == "refused"
+        root.receive([empty("a", A.revision + 1)], NOW_NS)
+        assert [out.state for out in root.release(NOW_NS)] == ["summed"]
+        (back,) = root.receive([raw(later)], NOW_NS)
+        assert (back.state, back.displaced) == ("summed", "x")
+        assert root.sums.digest() == digest_of(A)
+        assert "it holds a, which is a child of this aggregate" in root.file.last_refusal("x")
+        assert root.release(NOW_NS) == []
+    with aggregating(path, name="root", devices_max=9) as root:
+        assert root.sums.digest() == digest_of(A)
+        root.drop("a", NOW_NS)
+        assert [out.state for out in root.release(NOW_NS)] == ["summed"]
+        assert root.sums.digest() == digest_of(A, B)
+        assert root.file.waiting() == []
+
+
+def test_a_newer_message_of_a_displaced_site_counts(tmp_path: Path):
+    """Without the child that it claimed."""
+    claims = site(tmp_path / "x.db", "x", A, B)
+    with aggregating(tmp_path / "r.db", name="root", devices_max=9) as root:
+        root.receive([raw(A)], NOW_NS)
+        root.receive([empty("a", A.revision + 1)], NOW_NS)
+        root.receive([claims], NOW_NS)
+        root.receive([raw(replace(A, revision=A.revision + 2))], NOW_NS)
+        with aggregating(tmp_path / "x.db", name="x") as below:
+            below.drop("a", NOW_NS)
+            newer = "x", write_contribution(below.contribution(NOW_NS + 10**9), None)
+        assert root.receive([newer], NOW_NS)[0].state == "summed"
+        assert root.sums.digest() == digest_of(A, B)
+        assert root.file.waiting() == []
+
+
+def test_a_device_that_was_never_a_child_displaces_no_site(tmp_path: Path):
+    """Else one member of a site could keep all others of the site out."""
+    with aggregating(tmp_path / "r.db", name="root", devices_max=9) as root:
+        root.receive([site(tmp_path / "x.db", "x", A, B)], NOW_NS)
+        assert root.receive([raw(A)], NOW_NS)[0].state == "refused"
+        assert root.sums.digest() == digest_of(A, B)
+
+
 def test_two_that_clash_with_each_other_wait_for_the_first(tmp_path: Path):
     """Three sites share a child: of the two that wait, one counts once the first has gone."""
     sites = [
