@@ -127,7 +127,13 @@ if TYPE_CHECKING:
         find_invalid_contribution,
     )
     from .knowledge.derive import derive_knowledge
-    from .knowledge.fleet_members import member_number, members_of, pack_members, twice_reason
+    from .knowledge.fleet_members import (
+        counted_twice,
+        member_number,
+        members_of,
+        pack_members,
+        twice_reason,
+    )
     from .knowledge.fleet_sums import (
         FleetSums,
         ThresholdOffer,
@@ -318,6 +324,7 @@ else:
             ),
             "knowledge.derive": ("derive_knowledge",),
             "knowledge.fleet_members": (
+                "counted_twice",
                 "member_number",
                 "members_of",
                 "pack_members",
@@ -535,6 +542,7 @@ __all__ = [
     "columns_differ",
     "count_differing",
     "count_facts",
+    "counted_twice",
     "derive_arrays",
     "derive_knowledge",
     "digest_content",

@@ -11,6 +11,7 @@ from ..core import (
     Contribution,
     EdgeError,
     Rejected,
+    counted_twice,
     member_number,
     members_of,
     review_contribution,
@@ -63,6 +64,8 @@ class FleetMember:
             settings, device, context, retained, key=self._key, keys=self._keys
         )
         self._waiting: dict[str, bytes] = {}
+        self._clashing: dict[str, bytes] = {}
+        self._held: dict[str, int] = {}
         self._seen = self._derived = ("", 0)
         self._changed_s = self._first_s = clock()
         self._message: bytes | None = None
@@ -84,6 +87,7 @@ class FleetMember:
             self._refuse(device, f"{len(arrival.payload)} bytes are too many")
             return None
         self._waiting[device] = arrival.payload
+        self._clashing.pop(device, None)
         return ReceivedContribution(device, arrival.ticket)
 
     def adopt(self, received: ReceivedContribution) -> None:
@@ -105,14 +109,15 @@ class FleetMember:
             # Without its sums it still replaces an earlier revision.
             self._refuse(received.device, OWN_SUMS)
             found = found.without_sums
-        else:
-            self._note_review(found)
+        elif self._note_review(found):
+            self._clashing[received.device] = payload
         self._context.feed("", found)
         self._warn_unnamed(found)
         del self._waiting[received.device]
 
     def maintain(self) -> None:
         """Adopt contributions that wait for the home, and publish this device's own when due."""
+        self._retry_clashing()
         for device in tuple(self._waiting):
             try:
                 self.adopt(ReceivedContribution(device))
@@ -234,17 +239,33 @@ class FleetMember:
         own = member_number(self._device, found.geometry)
         return found.device in home.store.publications.summed_by() or own in members_of(found)
 
-    def _note_review(self, found: Contribution) -> None:
-        """Record whether a contribution is about to be refused, for people to see."""
+    def _retry_clashing(self) -> None:
+        """Queue contributions that held a device twice again, once any other has changed."""
+        slot = self._context.homes.get("")
+        home = slot.home if slot is not None else None
+        if home is None or not self._clashing:
+            return
+        held = {
+            name: one.revision for name, one in home.store.contributions().items() if one.samples
+        }
+        if held != self._held:
+            self._held = held
+            self._waiting = {**self._clashing, **self._waiting}
+            self._clashing.clear()
+
+    def _note_review(self, found: Contribution) -> bool:
+        """Record whether a contribution is about to be refused, for people to see; return whether
+        that is because another's sums hold one of its devices."""
         slot = self._context.homes.get("")
         home = slot.home if slot is not None else None
         if home is None:
-            return
+            return False
         store, geometry = home.store, home.runtime.knowledge.geometry
         place = geometry, home.model.card.fingerprint, store.columns()
         review = review_contribution(found, store.contributions(), *place)
         if review.stored is not None or review.rejection:
             store.publications.note_refusal(found.device, self._context.now_ns(), review.rejection)
+        return bool(review.rejection and counted_twice(found, store.contributions()))
 
     def _refuse(self, device: str, reason: str) -> None:
         slot = self._context.homes.get("")

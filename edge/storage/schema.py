@@ -276,6 +276,11 @@ MIGRATIONS: Final[list[str]] = [
         seed INTEGER NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    -- How many devices' facts a sum holds; 0: not known, its arrays say it.
+    ALTER TABLE contributions ADD COLUMN devices INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE replaced_contributions ADD COLUMN devices INTEGER NOT NULL DEFAULT 0;
+    """,
 ]
 
 

@@ -15,6 +15,7 @@ import msgspec
 from numpy.typing import NDArray
 
 from ..core import (
+    MEMBERS,
     Contribution,
     DomainMerge,
     Fact,
@@ -41,7 +42,7 @@ CANDIDATE_COLUMNS: Final = "id, stream, subject, domain, captured_at_ns, score, 
 """Columns of `candidates` without their number."""
 
 CONTRIBUTION_COLUMNS: Final = (
-    "device, card, geometry, geometry_version, seed, revision, samples, columns"
+    "device, card, geometry, geometry_version, seed, revision, samples, columns, devices"
 )
 """Columns of `contributions` without the arrays and their checksum."""
 
@@ -394,17 +395,22 @@ def store_contribution(db: sqlite3.Connection, one: Contribution) -> None:
     columns = msgspec.json.encode(one.columns).decode()
     db.execute(
         "INSERT OR REPLACE INTO contributions (device, card, geometry, geometry_version, seed,"
-        " revision, samples, columns, arrays, sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (*head, one.samples, columns, body, hashlib.sha256(body).digest()),
+        " revision, samples, columns, devices, arrays, sha256)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*head, one.samples, columns, one.devices, body, hashlib.sha256(body).digest()),
     )
 
 
 def contribution_from_row(
     row: tuple[Any, ...], load: Callable[[str], Mapping[str, NDArray[Any]]]
 ) -> Contribution:
-    """Return the contribution of a row of CONTRIBUTION_COLUMNS.  load: reads a device's arrays on
-    first access.  Raises ValueError for invalid column names."""
-    device, card, geometry, version, seed, revision, samples, columns = row
+    """Return the contribution of a row of CONTRIBUTION_COLUMNS.  load: reads a device's arrays, on
+    first access if the row says how many devices they are of.  Raises ValueError for invalid column
+    names."""
+    device, card, geometry, version, seed, revision, samples, columns, devices = row
+    arrays = LazyArrays(lambda: load(device)) if samples else {}
+    if not devices:
+        devices = len(arrays.get(MEMBERS, (device,)))
     return Contribution(
         device=device,
         card=card,
@@ -413,8 +419,9 @@ def contribution_from_row(
         seed=seed,
         revision=revision,
         samples=samples,
-        arrays=LazyArrays(lambda: load(device)) if samples else {},
+        arrays=arrays,
         columns=msgspec.json.decode(columns, type=tuple[str, ...]),
+        devices=devices,
     )
 
 

@@ -108,11 +108,12 @@ class Contribution:
 
     def replaces(self, held: "Contribution | None", geometry: hdc.Geometry) -> bool:
         """Return whether this replaces the contribution held: it is newer, or of the same revision
-        and the only one of the two made with the geometry in use."""
+        and the only one of the two that can be used with the geometry in use.  A device gives
+        every change a new revision, so one without sums at the same revision was refused here."""
         if held is None or self.revision != held.revision:
             return held is None or self.revision > held.revision
-        here = geometry.fingerprint
-        return self.geometry == here != held.geometry
+        here, unused = geometry.fingerprint, self.samples > held.samples == 0
+        return self.geometry == here and (held.geometry != here or unused)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -342,6 +343,49 @@ def test_a_sum_that_names_this_device_is_not_used(place: Place):
     assert "twice" in str(place.office.context.published[0])
     place.bring(write_contribution(replace(SUM, revision=GIFT.revision + 1), None))
     assert adopted(place) == ("b",)
+
+
+def test_an_adopted_sum_of_devices_survives_a_restart(place: Place):
+    """It is stored with the number of its devices; where an earlier layout did not, it is read from
+    the sums."""
+    place.join()
+    place.bring(write_contribution(SUM, None))
+    home, folder = place.office.home, place.office.home.folder
+    digest = home.runtime.digest()
+    for old in (False, True):
+        home.close()
+        if old:
+            with sqlite3.connect(folder / "knowledge.db") as db:
+                db.execute("UPDATE contributions SET devices = 0")
+        home = place.office.home = Home(folder)
+        assert home.store.contributions()["b"].devices == 9
+        assert adopted(place) == ("b",)
+        assert home.runtime.digest() == digest
+
+
+def test_a_sum_that_clashed_is_adopted_once_the_other_has_changed(place: Place):
+    """At the revision that was refused, without a new message; and again after a restart."""
+    place.join(devices=("north", "south"))
+    place.maintain(0.0)
+    north = as_sum(GIFT, ["x", "y"], "north")
+    south = write_contribution(as_sum(GIFT, ["y", "z"], "south"), None)
+    place.bring(write_contribution(north, None), "north")
+    place.bring(south, "south")
+    for now_s in (1.0, 2.0):
+        place.maintain(now_s)
+        assert adopted(place) == ("north",)
+    refusals = len(place.office.home.store.publications.refusals())
+    place.maintain(3.0)
+    assert len(place.office.home.store.publications.refusals()) == refusals
+    gone = write_contribution(replace(north.without_sums, revision=north.revision + 1), None)
+    place.bring(gone, "north")
+    place.maintain(4.0)
+    assert adopted(place) == ("south",)
+    place.join(devices=("north", "south"))
+    place.bring(south, "south")
+    place.maintain(5.0)
+    assert adopted(place) == ("south",)
+    assert not place.office.home.store.publications.refusals()
 
 
 def test_a_sum_that_a_report_calls_the_own_is_not_used(place: Place):
