@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -32,6 +33,8 @@ def main() -> None:
             case ["run", "--home", folder] if folder:
                 _serve(Path(folder), home)
             case _:
+                # Temporary files are deleted and worker processes end, as after an interrupt.
+                signal.signal(signal.SIGTERM, _end)
                 from .app import app
 
                 app(prog_name="auricle")
@@ -41,6 +44,11 @@ def main() -> None:
 
         sys.stderr.write("error: interrupted\n")
         sys.exit(INTERRUPTED)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """End with the exit status that POSIX shells report for a process that a signal ended."""
+    sys.exit(128 + number)
 
 
 def _serve(path: Path, home: Path) -> None:

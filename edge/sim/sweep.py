@@ -3,6 +3,7 @@
 import hashlib
 import os
 import signal
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -185,7 +186,7 @@ def run_parallel(
     calls = [delayed(_placed)(work, place, task) for place, task in enumerate(tasks)]
     results: Any = iter(())
     try:
-        with _interrupts_blocked():
+        with _interrupts_blocked(), _end_deferred():
             results = Parallel(n_jobs=jobs, return_as="generator_unordered")(calls)
         for one in results:  # noqa: UP028 - closing it below must warn nobody
             yield one
@@ -212,6 +213,24 @@ def _interrupts_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _end_deferred() -> Iterator[None]:
+    """Handle a SIGTERM that arrives meanwhile at the end: processes that start while this one ends
+    would print tracebacks.  It is not blocked, since processes that start would inherit that."""
+    before = signal.getsignal(signal.SIGTERM)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: arrived.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if arrived:
+        before(arrived[0], None)
 
 
 def _placed(work: Any, place: int, task: tuple[Any, ...]) -> tuple[int, Any]:

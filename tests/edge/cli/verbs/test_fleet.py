@@ -96,6 +96,22 @@ def test_an_interrupt_of_a_simulation_is_one_line(delay_s: float):
     assert all(workers.gone(one) for one in simulators)
 
 
+@pytest.mark.parametrize("delay_s", [0.0, 0.5, 3.0])
+def test_a_terminated_simulation_leaves_nothing(delay_s: float, tmp_path: Path):
+    """SIGTERM, as a service manager sends it, reaches the parent alone: no output, the status of
+    shells, no process and no temporary file left."""
+    pytest.importorskip("joblib")
+    words = ("fleet", "simulate", "--devices", 4000, "--jobs", 2)
+    process = spawn(*words, variables={"TMPDIR": str(tmp_path)})
+    simulators = simulators_of(process, 2)
+    time.sleep(delay_s)
+    process.terminate()
+    assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == 143
+    assert all(workers.gone(one) for one in simulators)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_home_without_an_aggregator_says_what_to_do(tmp_path: Path):
     """Every verb names what is missing and how to get it."""
     folder = new_home(tmp_path / "home")
