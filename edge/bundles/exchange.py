@@ -10,7 +10,7 @@ import numpy as np
 
 import hdc
 
-from ..core import EdgeError, StateError, columns_differ, unnamed_side
+from ..core import EdgeError, StateError, columns_differ, counted_twice, unnamed_side
 from ..core.adaptors import AdaptorRecord
 from ..core.knowledge import find_invalid_contribution
 from ..home import BUNDLE_FOLDER, Home
@@ -142,6 +142,8 @@ def import_bundle(home: Home, name: str, now_ns: int) -> BundleTrialReport:
     head, known = bundle.head, home.runtime.knowledge
     own = head.device == home.settings.device.known_as
     contribution = bundle.contribution if head.samples and not own else None
+    twice = counted_twice(contribution, home.store.contributions()) if contribution else ""
+    contribution = None if twice else contribution
     records = tuple(_numbered(home, one) for one in bundle.records if one.domain in known.learned)
     wrong = next(filter(None, map(known.find_invalid_adaptor, records)), "")
     if wrong:
@@ -158,8 +160,9 @@ def import_bundle(home: Home, name: str, now_ns: int) -> BundleTrialReport:
     arrays = bundle.geometry.pack()
     home.store.trials.begin(trial, arrays, contribution, records, head.device)
     home.reopen()
-    unnamed = unnamed_side(home.store.columns(), head.columns)
-    return msgspec.structs.replace(home.trial_state(), reason=unnamed and f"(warning: {unnamed})")
+    unused = twice and f"its sums are not used: {twice}"
+    found = "; ".join(filter(None, (unused, unnamed_side(home.store.columns(), head.columns))))
+    return msgspec.structs.replace(home.trial_state(), reason=found and f"(warning: {found})")
 
 
 def _import_forecaster(home: Home, name: str, bundle: Bundle, now_ns: int) -> BundleTrialReport:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .aggregator import AggregateOutcome, AggregatePlace, Aggregator
     from .aggregator_service import AggregatorService
     from .contribution_message import read_contribution, write_contribution
-    from .fleet_view import describe_fleet
+    from .fleet_view import MembershipView, describe_fleet, describe_roles
     from .member import FleetMember, ReceivedContribution
 else:
     __getattr__ = lazy_names(
@@ -33,7 +33,7 @@ else:
             "aggregator": ("AggregateOutcome", "AggregatePlace", "Aggregator"),
             "aggregator_service": ("AggregatorService",),
             "contribution_message": ("read_contribution", "write_contribution"),
-            "fleet_view": ("describe_fleet",),
+            "fleet_view": ("MembershipView", "describe_fleet", "describe_roles"),
             "member": ("FleetMember", "ReceivedContribution"),
         },
     )
@@ -45,11 +45,13 @@ __all__ = [
     "Aggregator",
     "AggregatorService",
     "FleetMember",
+    "MembershipView",
     "ReceivedContribution",
     "aggregate_path",
     "aggregate_section",
     "describe_aggregate",
     "describe_fleet",
+    "describe_roles",
     "open_aggregator",
     "read_contribution",
     "read_place",

@@ -1,9 +1,11 @@
 """What a device knows of its fleet: who contributed what and when, and never whose facts."""
 
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from ..config import read_settings
 from ..home import Home
 from ..storage import ChildPage, FleetRefusal
 from .aggregate_home import AggregateView, describe_aggregate
@@ -63,6 +65,16 @@ def describe_fleet(home: Home, state: str = "", find: str = "", offset: int = 0)
     page = ChildPage(state=state, find=find, offset=offset, limit=CHILDREN_SHOWN)
     aggregate = describe_aggregate(home.folder, page)
     return FleetView(member=_membership(home), aggregate=aggregate)
+
+
+def describe_roles(folder: Path) -> FleetView:
+    """Return what a home knows of its fleet, with all children of its aggregator, also while a
+    daemon has it open.  Raises ConfigError for its settings, StateError for its file."""
+    member = None
+    if read_settings(folder).fleet is not None:
+        with Home(folder, writable=False) as home:
+            member = _membership(home)
+    return FleetView(member=member, aggregate=describe_aggregate(folder))
 
 
 def _membership(home: Home) -> MembershipView | None:

@@ -109,8 +109,10 @@ class FleetMember:
             # Without its sums it still replaces an earlier revision.
             self._refuse(received.device, OWN_SUMS)
             found = found.without_sums
-        elif self._note_review(found):
-            self._clashing[received.device] = payload
+        else:
+            self._make_room(found)
+            if self._note_review(found):
+                self._clashing[received.device] = payload
         self._context.feed("", found)
         self._warn_unnamed(found)
         del self._waiting[received.device]
@@ -253,6 +255,25 @@ class FleetMember:
             self._waiting = {**self._clashing, **self._waiting}
             self._clashing.clear()
 
+    def _make_room(self, found: Contribution) -> None:
+        """Take out the sums of devices that are not listed where these, if they can be used, hold
+        the same devices: the fleet keeps its sums up to date, and nobody those of a bundle."""
+        slot = self._context.homes.get("")
+        home = slot.home if slot is not None else None
+        if home is None or not found.samples:
+            return
+        held = home.store.contributions()
+        fleet = {name: one for name, one in held.items() if name in self._settings.devices}
+        others = [one for name, one in held.items() if name not in fleet and one.samples]
+        twice = [one for one in others if counted_twice(found, {one.device: one})]
+        if not twice:
+            return
+        place = home.runtime.knowledge.geometry, home.model.card.fingerprint, home.store.columns()
+        review = review_contribution(found, fleet, *place)
+        for one in twice if review.stored is not None and not review.rejection else ():
+            log.info("bundle_sums_replaced", device=one.device, by=found.device)
+            self._context.feed("", replace(one.without_sums, revision=one.revision + 1))
+
     def _note_review(self, found: Contribution) -> bool:
         """Record whether a contribution is about to be refused, for people to see; return whether
         that is because another's sums hold one of its devices."""
@@ -265,6 +286,8 @@ class FleetMember:
         review = review_contribution(found, store.contributions(), *place)
         if review.stored is not None or review.rejection:
             store.publications.note_refusal(found.device, self._context.now_ns(), review.rejection)
+        if review.rejection:
+            log.warning("contribution_refused", device=found.device, reason=review.rejection)
         return bool(review.rejection and counted_twice(found, store.contributions()))
 
     def _refuse(self, device: str, reason: str) -> None:

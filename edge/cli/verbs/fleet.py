@@ -85,13 +85,19 @@ def aggregate(*, home: Path) -> None:
 @json_option
 def status(*, home: Path, every: bool, as_json: bool) -> None:
     """Show who contributed what and when, what waits, and what was refused and why."""
-    from ...fleet import describe_aggregate
-    from ..views.fleet import show_aggregate
+    from ...fleet import describe_roles
+    from ..views.fleet import show_aggregate, show_membership
 
-    found = describe_aggregate(home)
-    if found is None:
+    found = describe_roles(home)
+    if found.aggregate is None and found.member is None:
         raise _missing(home)
-    views.show_json(found) if as_json else show_aggregate(found, every=every)
+    if as_json:
+        views.show_json(found)
+        return
+    if found.aggregate is not None:
+        show_aggregate(found.aggregate, every=every)
+    if found.member is not None:
+        show_membership(found.member)
 
 
 @fleet.command

@@ -8,7 +8,7 @@ from .common import say, show_table
 from .explanation import format_time
 
 if TYPE_CHECKING:
-    from ...fleet import AggregateView
+    from ...fleet import AggregateView, MembershipView
     from ...sim.fleet import FleetOutcome
 
 
@@ -99,6 +99,26 @@ def show_aggregate(found: "AggregateView", *, every: bool) -> None:
     for refusal in found.refusals:
         say(f"refused: {refusal.device}, {format_time(refusal.at_ns)}: {refusal.reason}")
     show_outliers(found)
+
+
+def show_membership(found: "MembershipView") -> None:
+    """Show a member's place in its fleet, and what it has adopted."""
+    own = "sums published" if found.published else "no sums published"
+    say(f"{found.device} in the fleet {found.fleet}: {own}, revision {found.revision}")
+    for above in found.above:
+        say(f"summed by {above.aggregate}: revision {above.revision}, {format_time(above.at_ns)}")
+    if found.refused:
+        say(f"not summed: {found.refused}")
+    names = ("adopted", "used", "revision", "facts", "devices", "concepts")
+    rows = [
+        (one.device, _tick(one.used), one.revision, one.samples, one.devices, one.concepts)
+        for one in found.members
+    ]
+    show_table(names, rows)
+    if found.waiting:
+        say(f"nothing has come from: {', '.join(found.waiting)}")
+    for refusal in found.refusals:
+        say(f"refused: {refusal.device}, {format_time(refusal.at_ns)}: {refusal.reason}")
 
 
 def show_outliers(found: "AggregateView") -> None:

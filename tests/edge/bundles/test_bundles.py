@@ -33,6 +33,7 @@ from edge.signing.signed_file import sign_file
 from edge.storage.bundle_trials import BundleTrial, BundleTrials
 from edge.storage.publications import BundleVersion
 from nas import Blueprint
+from tests.aggregates import as_sum
 from tests.homes import new_home
 from tests.worlds import WIDTH, clouds, fact
 
@@ -136,6 +137,26 @@ def test_a_bundle_brings_geometry_sums_and_adaptors(pair: Pair):
     pair.crash()
     assert pair.state()[:3] == before[:3]
     assert pair.user.trial is None
+
+
+def test_sums_that_a_fleet_holds_already_are_not_added(pair: Pair):
+    """The aggregate's sum has the maker's facts in it: the bundle brings all but its sums, and its
+    report says why."""
+    pair.write()
+    import_bundle(pair.user, "one", NOW)
+    pair.user.confirm_trial()
+    name = pair.maker.settings.device.known_as
+    own = pair.maker.runtime.contribute(name, 1).contribution
+    (held,) = pair.user.store.contributions().values()
+    pair.user.feed(replace(held.without_sums, revision=held.revision + 1))
+    pair.user.feed(as_sum(own, [name, "y"], "root"))
+    assert pair.user.runtime.knowledge.contributing == ("root",)
+    pair.write("two", 2)
+    report = import_bundle(pair.user, "two", NOW)
+    assert report.state == "on trial"
+    assert "its sums are not used: it holds a device that is in the sums of root" in report.reason
+    assert pair.user.runtime.knowledge.contributing == ("root",)
+    assert pair.user.confirm_trial().state == "confirmed"
 
 
 def test_reverting_restores_the_previous_state(pair: Pair):

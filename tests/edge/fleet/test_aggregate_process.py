@@ -123,7 +123,7 @@ def test_a_receipt_says_when_an_aggregate_dropped_the_sums(place: tuple[Path, Pa
 
     shown = run("fleet", "status", "--home", site, "--json")
     assert shown.exit_code == 0, shown.output
-    assert json.loads(shown.stdout)["states"] == {"summed": 1}
+    assert json.loads(shown.stdout)["aggregate"]["states"] == {"summed": 1}
     dropped = run("fleet", "drop", "north", "--home", site)
     assert dropped.exit_code == 0, dropped.output
     until(lambda: holds(site, 0), "the drop")

@@ -363,6 +363,22 @@ def test_an_adopted_sum_of_devices_survives_a_restart(place: Place):
         assert home.runtime.digest() == digest
 
 
+def test_sums_of_a_bundle_give_way_to_the_fleets(place: Place):
+    """A bundle brought the sums of a device that is also in the sum of a listed one: the listed one
+    counts.  One that cannot be used takes the place of nothing."""
+    place.join(devices=("root",))
+    bundled = replace(GIFT, device="maker")
+    place.office.home.feed(bundled)
+    assert adopted(place) == ("maker",)
+    total = as_sum(GIFT, ["maker", "y"], "root")
+    place.bring(write_contribution(replace(total, card="another"), None), "root")
+    assert adopted(place) == ("maker",)
+    place.bring(write_contribution(replace(total, revision=total.revision + 1), None), "root")
+    assert adopted(place) == ("root",)
+    place.office.home.feed(bundled)
+    assert adopted(place) == ("root",)
+
+
 def test_a_sum_that_clashed_is_adopted_once_the_other_has_changed(place: Place):
     """At the revision that was refused, without a new message; and again after a restart."""
     place.join(devices=("north", "south"))

@@ -150,9 +150,26 @@ def test_children_are_listed_dropped_and_admitted(home: Path):
     dropped = run("fleet", "drop", "a", "--home", home)
     assert dropped.exit_code == 0, dropped.output
     found = json.loads(run("fleet", "status", "--home", home, "--json").stdout)
-    assert found["states"]["dropped"] == 1
+    assert found["aggregate"]["states"]["dropped"] == 1
     assert run("fleet", "admit", "a", "--home", home).exit_code == 0
     assert run("fleet", "check", "--home", home).exit_code == 0
+
+
+def test_a_member_sees_what_it_has_adopted(tmp_path: Path):
+    """And from whom nothing has come, beside a daemon or without one."""
+    folder = new_home(tmp_path / "home")
+    path = folder / "auricle.toml"
+    path.write_text(
+        path.read_text("utf-8") + '\n[fleet]\nname = "hall"\ndevices = ["b"]\n', "utf-8"
+    )
+    with Home(folder):
+        shown = run("fleet", "status", "--home", folder)
+    assert shown.exit_code == 0, shown.output
+    assert "in the fleet hall: no sums published" in shown.output
+    assert "nothing has come from: b" in shown.output
+    found = json.loads(run("fleet", "status", "--home", folder, "--json").stdout)
+    assert found["aggregate"] is None
+    assert found["member"]["waiting"] == ["b"]
 
 
 def test_a_view_of_many_children_is_bounded(home: Path):
