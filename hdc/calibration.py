@@ -490,7 +490,8 @@ def _score_domain(
     apart_of: dict[Key, Ints],
 ) -> Ints:
     """Fill in the scores of one domain's held-out samples against the domain's concepts; return
-    their deviations in units of 1,024, in the order of `coded`."""
+    the deviations, in units of 1,024, that they would have as fresh samples, in the order of
+    `coded`."""
     domain = next(iter(coded))[0]
     part = memory.parts[domain]
     within = memory.keys[part]
@@ -510,7 +511,7 @@ def _score_domain(
         made.doubts[domain] = _doubt(made.scores[domain], unknown)
     centre = int(mean(lowest.sum(), len(lowest)))
     variance = int(mean(np.square(lowest - centre).sum(), len(lowest)))
-    deviations = np.zeros(len(lowest), dtype=np.int64)
+    deviations, fresh = np.zeros((2, len(lowest)), dtype=np.int64)
     for place, key in enumerate(made.keys):
         if key[0] == domain:
             nearest_here = closest == within.index(key)
@@ -518,8 +519,9 @@ def _score_domain(
             made.references[place] = reference
             above = (lowest[nearest_here] - reference[1]) * ONE // reference[2]
             deviations[nearest_here] = np.clip(above, -DEVIATION_MAX, DEVIATION_MAX)
+            fresh[nearest_here] = _held_out_deviations(lowest[nearest_here], centre, variance)
     made.skews[domain] = _skew(deviations)
-    return deviations
+    return fresh
 
 
 def _aggregate_domain(
@@ -570,6 +572,21 @@ def _reference(scores: Ints, centre: int, variance: int) -> tuple[int, int, int]
     own = int(mean(scores.sum() + centre_prior * centre, count + centre_prior))
     squares = np.square(scores - own).sum() + spread_prior * variance
     return count, own, max(1, int(root(mean(squares, count + spread_prior))))
+
+
+def _held_out_deviations(scores: Ints, centre: int, variance: int) -> Ints:
+    """Return the deviations of scores from references that exclude each score itself: the highest
+    of few scores widens its own reference, and a fresh one does not."""
+    moved, (centre_prior, spread_prior) = scores - centre, REFERENCE_PRIORS
+    weighted = np.asarray(spread_prior * variance, dtype=np.int64)
+    squares = np.square(moved)
+    own, spread = _shrunk_moments(
+        moved.sum() - moved,
+        squares.sum() - squares,
+        max(0, len(scores) - 1),
+        (centre_prior, weighted, spread_prior),
+    )
+    return np.clip((moved - own) * ONE // spread, -DEVIATION_MAX, DEVIATION_MAX)
 
 
 def _skew(deviations: NDArray[np.int64]) -> int:

@@ -62,7 +62,7 @@ class TimeStatistics:
     correlation: of neighbours in time, 1,024 for 1.  window_variance: of means of 16 consecutive
     scores within blocks.  between: deviation between blocks, widened for their small number.
     class_variance: of the shift of single classes in a block.  residuals: sorted scores less the
-    mean of their block.  blocks, block_samples: number and length of the blocks held out.
+    mean of the others in their block.  blocks, block_samples: number and length of the blocks held out.
     effective: independent samples that the scores amount to.  pace_ns: median time between
     samples, 0 if unknown.
     """
@@ -217,7 +217,7 @@ def time_statistics(orders: Sequence[TimeOrder], deviations: Ints) -> TimeStatis
     level = _mean(clipped)
     blocks, block = np.unique(block, return_inverse=True)
     means = np.asarray([_mean(clipped[block == at]) for at in range(len(blocks))], dtype=np.int64)
-    rest = clipped - means[block]
+    rest, sizes = clipped - means[block], np.bincount(block)
     squares = max(1, int(np.square(rest).sum()))
     variance = max(1, squares // max(1, count - len(blocks)))
     products = int((rest[1:] * rest[:-1]).sum())
@@ -233,7 +233,7 @@ def time_statistics(orders: Sequence[TimeOrder], deviations: Ints) -> TimeStatis
         window_variance=window_variance,
         between=_between(means - level, window_variance, count),
         class_variance=_class_variance(rest, block, label),
-        residuals=np.sort(scores - means[block]),
+        residuals=np.sort(scores - means[block] + rest // np.maximum(1, sizes[block] - 1)),
         blocks=len(blocks),
         block_samples=count // len(blocks),
         effective=_effective(scores),

@@ -101,6 +101,46 @@ def test_false_alarms_of_later_samples_stay_at_the_chosen_rate():
     assert rates[False] >= 0.08
 
 
+def test_few_samples_of_a_class_keep_the_rate_where_the_level_is_known():
+    """Twelve samples of each of ten classes, independent of each other: a sample that helps to
+    estimate its class's usual score looks too typical, and must not lower the limit."""
+    beyond = []
+    for seed in range(16):
+        random = np.random.default_rng(seed)
+        centres = random.integers(60, 196, (10, WIDTH))
+
+        def draw(
+            count: int, random: np.random.Generator = random, centres: NDArray[np.int64] = centres
+        ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+            """Samples of the classes in turn, with a deviation of their own each."""
+            labels = np.arange(count) % 10
+            wide = random.gamma(4, 2, (count, 1))
+            rows = centres[labels] + wide * random.normal(size=(count, WIDTH))
+            return labels, np.clip(np.rint(rows), 0, 255).astype(np.uint8)
+
+        labels, rows = draw(120)
+        names = [f"c{label}" for label in labels]
+        ids = [f"{at:03}" for at in range(120)]
+        orders = hdc.order_in_time(names, np.arange(1, 121), [""] * 120, ids)
+        geometry = hdc.fit_geometry(rows, labels, ((0, WIDTH),), 1)
+        memory, codes = hdc.Memory(geometry), geometry.project(rows)
+        facts = [("home", f"c{at}", codes[np.flatnonzero(labels == at)]) for at in range(10)]
+        for fact in facts:
+            memory.add(*fact)
+        held = {("home", name): one for name, one in orders.items()}
+        calibration = hdc.calibrate(memory, facts, orders=held)
+        found = calibration.in_time["home"]
+        known = hdc.Level(found.level / hdc.ONE, 0.0)
+        fresh = geometry.project(draw(400)[1])
+        verdicts = [one for _, one in hdc.detect_each(fresh, memory, calibration, RATE)]
+        beyond += [
+            hdc.at_level(one, calibration, lambda _, __, at=known: at, RATE).p_value
+            <= 1 / (1 + found.effective)
+            for one in verdicts
+        ]
+    assert np.mean(beyond) <= 1.3 / 120
+
+
 def test_samples_that_follow_each_other_closely_count_as_fewer():
     """The rate is not attainable on few independent samples, however many there are, and the reason
     says how many more are needed."""

@@ -30,7 +30,7 @@ from ..facts import Concept, Derived, Ledger, SampleScope
 from ..router import Router
 from .refits import HeadRefit, RouterRefit
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Part of every key: raise it when the same facts give other thresholds, router or adaptors, or
 when the fields of one of `KINDS` change."""
 
