@@ -62,7 +62,7 @@ class TimeStatistics:
     correlation: of neighbours in time, 1,024 for 1.  window_variance: of means of 16 consecutive
     scores within blocks.  between: deviation between blocks, widened for their small number.
     class_variance: of the shift of single classes in a block.  residuals: sorted scores less the
-    mean of the others in their block.  blocks, block_samples: number and length of the blocks held out.
+    mean of the others in their block.  blocks, block_samples: number and length of those held out.
     effective: independent samples that the scores amount to.  pace_ns: median time between
     samples, 0 if unknown.
     """
