@@ -9,9 +9,11 @@ by no fact or by at least eight, as theirs do (`core.knowledge.cohorts`).
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 import hdc
 
@@ -65,6 +67,7 @@ SAVED: Final = "saved"
 GEOMETRY: Final = "geometry"
 
 T = TypeVar("T")
+Arrays = Mapping[str, NDArray[Any]]
 DROPPED: Final = "an operator has dropped this device"
 
 OutcomeState = Literal["summed", "withdrawn", "refused", "unchanged", "waiting"]
@@ -73,12 +76,14 @@ OutcomeState = Literal["summed", "withdrawn", "refused", "unchanged", "waiting"]
 @dataclass(frozen=True, slots=True)
 class AggregateOutcome:
     """What became of a child's message.  reason: why it was refused, or waits.  displaced: another
-    child, whose sums no longer count because of it."""
+    child, whose sums no longer count because of it.  lowered: facts left the sum, as they do where
+    a device has withdrawn its sums, here or from the sum of a child."""
 
     device: str
     state: OutcomeState
     reason: str = ""
     displaced: str = ""
+    lowered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +131,9 @@ class Aggregator:
         """Take in messages, each with the device that its topic names, in one transaction.
 
         A message beyond the rate of its device waits in the file, and only the newest of a device
-        does: a newer revision replaces an older one whole.  Withdrawals never wait.  Cost: linear
-        in the bytes of the messages and of what they replace.
+        does: a newer revision replaces an older one whole.  None waits that takes facts out of the
+        sum: they may have been forgotten.  Cost: linear in the bytes of the messages and of what
+        they replace.
         """
         return self._transact(
             "summing contributions",
@@ -160,12 +166,12 @@ class Aggregator:
         tokens, waits = self._tokens(device, now_ns), self._waiting_revision(device)
         if given.samples and given.revision < waits:
             return AggregateOutcome(device, "unchanged", f"revision {waits} waits already")
-        if given.samples and tokens < 1:
+        if given.samples and tokens < 1 and not _lowers(self._arrays(device), given):
             self.file.wait(device, now_ns, raw)
             return AggregateOutcome(device, "waiting", "it sends more often than it may")
         if given.revision >= waits:
             self.file.stop_waiting(device)
-        return self._review(given, packed, tokens - 1, now_ns, raw)
+        return self._review(given, packed, max(0.0, tokens - 1), now_ns, raw)
 
     def _waiting_revision(self, device: str) -> int:
         raw = self.file.waiting_payload(device)
@@ -193,6 +199,7 @@ class Aggregator:
         place = self.place
         review = review_contribution(given, held, place.geometry, place.card, place.columns)
         stored, reason, clash, displaced = review.stored, review.rejection, "", ""
+        lowered = False
         if stored is None and not reason:
             return AggregateOutcome(device, "unchanged", review.detail)
         if stored is not None and not reason:
@@ -213,10 +220,11 @@ class Aggregator:
                 at_ns=now_ns,
                 tokens=tokens,
                 tokens_at_ns=now_ns,
+                placed=_placed(stored, child),
             )
             message = self._displace(displaced, now_ns) if displaced else b""
             head = raw[: -len(packed[1])] if MEMBERS in stored.arrays else b""
-            self._replace(row, stored, packed, head)
+            lowered = self._replace(row, stored, packed, head) or bool(displaced)
             if displaced:
                 self._wait_for(displaced, device, message, now_ns)
             if clash:
@@ -224,9 +232,9 @@ class Aggregator:
                 self.file.put_clash(device, clash)
                 self.file.wait(device, now_ns, raw)
         if reason:
-            return self._refuse(device, reason, now_ns)
+            return replace(self._refuse(device, reason, now_ns), lowered=lowered)
         summed = "summed" if given.samples else "withdrawn"
-        return AggregateOutcome(device, summed, displaced=displaced)
+        return AggregateOutcome(device, summed, displaced=displaced, lowered=lowered)
 
     def _displace(self, device: str, now_ns: int) -> bytes:
         """Take the sums of a child out, and return its message."""
@@ -316,10 +324,14 @@ class Aggregator:
         given: Contribution | None,
         packed: tuple[int, bytes] | None = None,
         head: bytes = b"",
-    ) -> None:
-        """Subtract what a child had, add what it has now, and write both down.  packed: its arrays
-        as the child has compressed them.  head: what was before them, in a message to keep."""
-        self._subtract(row.device)
+    ) -> bool:
+        """Subtract what a child had, add what it has now, and write both down; return whether facts
+        have left the sum.  packed: its arrays as the child has compressed them.  head: what was
+        before them, in a message to keep."""
+        before = self._arrays(row.device)
+        if before:
+            self._sums.change(before, -1)
+            self._votes.change(before, -1)
         if given is not None and given.samples:
             self.file.replace_sums(row.device, packed, threshold_offers(given.arrays), head)
             self.file.replace_members(row.device, members_of(given).tolist())
@@ -331,13 +343,12 @@ class Aggregator:
         self.file.put_child(row)
         # Also where it is refused: from then on nothing older of the device is held here.
         self.file.apply(AppliedRow(row.device, self._settings.name, row.revision, row.at_ns))
+        return _lowers(before, given)
 
-    def _subtract(self, device: str) -> None:
-        before = self.file.sums(device)
-        if before is not None:
-            arrays = unpack_arrays(zlib.decompress(before[1]))
-            self._sums.change(arrays, -1)
-            self._votes.change(arrays, -1)
+    def _arrays(self, device: str) -> Arrays:
+        """Return the arrays of a child in the sum; empty if it has none."""
+        held = self.file.sums(device)
+        return unpack_arrays(zlib.decompress(held[1])) if held is not None else {}
 
     def _refuse(self, device: str, reason: str, now_ns: int) -> AggregateOutcome:
         self.file.refuse(RefusalRow(device, now_ns, reason[:500]))
@@ -352,7 +363,7 @@ class Aggregator:
         if child is None:
             return False
         row = msgspec.structs.replace(
-            child, state="dropped", samples=0, devices=0, at_ns=now_ns, own=0
+            child, state="dropped", samples=0, devices=0, at_ns=now_ns, own=0, placed=0
         )
 
         def act() -> None:
@@ -530,7 +541,29 @@ class Aggregator:
 
 
 def _has_place(given: Contribution, child: ChildRow | None) -> bool:
-    """Return whether a contribution is of one device that was a child before, and has withdrawn its
-    sums meanwhile: a sum that names the device since then gives way to it.  Else a hostile child
-    could take the place of a device while that one forgets."""
-    return MEMBERS not in given.arrays and child is not None and child.state == "withdrawn"
+    """Return whether a contribution is of one device that was summed before, and has no sums here
+    now: a sum that has named the device since then gives way to it.  Else a hostile child could
+    take the place of a device while that one forgets, or fits another geometry for a while."""
+    return MEMBERS not in given.arrays and child is not None and bool(child.placed)
+
+
+def _placed(stored: Contribution, child: ChildRow | None) -> int:
+    """Return 1 if a child has been summed as one device, now or before; a child that was only ever
+    refused has no place to keep."""
+    now = bool(stored.samples) and MEMBERS not in stored.arrays
+    return int(now or (child is not None and bool(child.placed)))
+
+
+def _lowers(before: Arrays, given: Contribution | None) -> bool:
+    """Return whether any concept of a child has fewer facts than before, or a device has left its
+    sum."""
+    if not before or given is None or not given.samples:
+        return bool(before)
+    try:
+        now = count_facts(given.arrays)
+        fewer = any(count > now.get(one, 0) for one, count in count_facts(before).items())
+        gone = set(members_of(given).tolist())
+        return fewer or not gone.issuperset(before.get(MEMBERS, np.zeros(0, np.int64)).tolist())
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        # Arrays that no facts sum up to: they are refused, and take nothing out.
+        return False

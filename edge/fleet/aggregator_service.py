@@ -24,6 +24,9 @@ from .contribution_message import read_revision, write_contribution
 PUMP_S: Final = 0.2
 """Longest wait for messages before timers are checked.  Chosen by hand."""
 
+UNUSED: Final = "its newest revision cannot be used"
+"""Why a child is not summed where the reason is no longer among the refusals that are kept."""
+
 
 class AggregatorClient(Protocol):
     """The MQTT client of an aggregator."""
@@ -159,12 +162,13 @@ class AggregatorService:
                 log.warning("contribution_refused", device=one.device, reason=one.reason)
             if one.state in ("summed", "withdrawn", "refused"):
                 self._changed = True
-                self._urgent = self._urgent or one.state == "withdrawn"
+                # What a device has withdrawn leaves the sum of a site as a smaller sum.
+                self._urgent = self._urgent or one.lowered
             self._reports[one.device] = None
             if one.displaced:
                 log.warning("child_displaced", device=one.displaced, by=one.device)
                 self._reports[one.displaced] = None
-        if any(one.state == "withdrawn" for one in outcomes):
+        if any(one.lowered or one.state == "withdrawn" for one in outcomes):
             self._file.shrink_log()
 
     def _obey(self, client: AggregatorClient) -> None:
@@ -241,4 +245,4 @@ class AggregatorService:
         if child is not None and child.state == "dropped":
             return DROPPED
         refused = child is None or child.state == "refused"
-        return self._file.last_refusal(device) if refused else ""
+        return (self._file.last_refusal(device) or UNUSED) if refused else ""

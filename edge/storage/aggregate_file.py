@@ -15,6 +15,7 @@ import msgspec
 from ..core import ThresholdOffer
 from .database import WriterLock, connect, guard_errors, open_database, transaction
 from .durable_files import PRIVATE
+from .file_copies import remove_copies
 from .schema import MigratedLayout
 from .tables import put_meta
 
@@ -89,10 +90,15 @@ MIGRATIONS: Final = [
     UPDATE children SET state = 'refused', samples = 0, devices = 0 WHERE state = 'summed';
     """,
     "ALTER TABLE sums ADD COLUMN head BLOB NOT NULL DEFAULT x'';",
+    """
+    ALTER TABLE children ADD COLUMN placed INTEGER NOT NULL DEFAULT 0;
+    UPDATE children SET placed = 1 WHERE state IN ('summed', 'withdrawn') AND devices < 2;
+    """,
 ]
 """The second step knows whose facts a sum holds; earlier files do not, so their children count
 again when their messages, which the broker retains, arrive at the next start.  The third keeps the
-signed manifest of a sum of several devices, so that its message can wait again."""
+signed manifest of a sum of several devices, so that its message can wait again.  The fourth knows
+which children have been summed as one device."""
 
 MATCHING: Final = """
     SELECT COUNT(*) FROM children
@@ -118,6 +124,7 @@ LAYOUT: Final = MigratedLayout(0x41554147, MIGRATIONS)
 class ChildRow(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """A child.  at_ns: when the revision was applied.  own: the aggregate's own revision that first
     takes it in, 0 until there is one.  tokens: messages that it may send now, as of tokens_at_ns.
+    placed: 1 if it has been summed as one device, and not been dropped since.
     """
 
     device: str
@@ -129,6 +136,7 @@ class ChildRow(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     own: int = 0
     tokens: float = 0.0
     tokens_at_ns: int = 0
+    placed: int = 0
 
 
 class ChildPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -217,9 +225,11 @@ class AggregateFile:
         return transaction(self._db, self.path, doing)
 
     def shrink_log(self) -> None:
-        """Empty the write-ahead log: withdrawn sums must not stay there."""
+        """Empty the write-ahead log, and remove the copies that migrations have left beside the
+        file: withdrawn sums must not stay there."""
         with guard_errors(self.path, "emptying the log of"):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            remove_copies(self.path)
 
     # --- single values --------------------------------------------------------------------------
 
@@ -264,7 +274,7 @@ class AggregateFile:
     def put_child(self, row: ChildRow) -> None:
         """Write a child, in a transaction."""
         self._db.execute(
-            "INSERT OR REPLACE INTO children VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO children VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             msgspec.structs.astuple(row),
         )
 

@@ -8,16 +8,27 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from edge.fleet.aggregator_service import AggregatorService
 from edge.fleet.applied import Applied, AppliedReport, read_report, write_report
-from edge.fleet.contribution_message import read_contribution
+from edge.fleet.contribution_message import read_contribution, write_contribution
 from edge.mqtt.packets import LOST, InboundMessage, PublishedMessage
 from edge.storage.aggregate_file import AggregateFile, AppliedRow, leave_request
-from tests.aggregates import NOW_NS, PLACE, digest_of, empty, raw, sent, settings
+from tests.aggregates import (
+    HOUR_NS,
+    NOW_NS,
+    PLACE,
+    aggregating,
+    digest_of,
+    empty,
+    raw,
+    sent,
+    settings,
+)
 
-A, B = sent("a"), sent("b")
+A, B, A3 = sent("a"), sent("b"), sent("a", 3, seed=6)
 UP = "auricle/v1/fleet/region/contribution/site"
 
 
@@ -120,6 +131,39 @@ def test_the_sum_goes_up_after_a_rest_and_a_withdrawal_at_once(desk: Desk):
     assert read_contribution(desk.wire.last(UP), {}).samples == 32
     desk.bring(empty("b", 2))
     assert read_contribution(desk.wire.last(UP), {}).samples == 16
+
+
+def test_what_a_device_of_a_site_withdraws_is_passed_on_at_once(desk: Desk):
+    """It leaves the site's sum as a smaller sum: that one waits for no rate and no rest, and no
+    byte of the sum before is in the file, its log, or the copy that a migration has left."""
+    copy = desk.folder / "a.db.v1"
+    desk.open(devices_max=9)
+    with aggregating(desk.folder / "south.file", name="south") as site:
+
+        def tell(message: tuple[str, bytes]) -> bytes:
+            site.receive([message], NOW_NS)
+            made = write_contribution(site.contribution(NOW_NS), None)
+            desk.bring(("south", made))
+            return made
+
+        tell(raw(A))
+        whole = tell(raw(B))
+        child = desk.file.child("south")
+        assert child is not None
+        with desk.file.change("spending its messages"):
+            desk.file.put_child(msgspec.structs.replace(child, tokens=-9.0, tokens_at_ns=NOW_NS))
+        copy.write_bytes(whole)
+        tell(empty("a", 2))
+        assert read_contribution(desk.wire.last(UP), {}).samples == B.samples
+        files = [one for one in desk.folder.iterdir() if one.name.startswith("a.db")]
+        assert copy not in files
+        assert not any(whole[-400:-200] in one.read_bytes() for one in files)
+        tell(raw(A3))
+        assert [one for one, _ in desk.file.waiting()] == ["south"]
+        desk.now_ns += HOUR_NS // 30
+        desk.now_s += 120.0
+        desk.bring()
+        assert read_contribution(desk.wire.last(UP), {}).samples == A3.samples + B.samples
 
 
 def test_a_message_is_acknowledged_once_it_is_on_the_disk(

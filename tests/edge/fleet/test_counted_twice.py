@@ -142,6 +142,29 @@ def test_a_device_that_was_never_a_child_displaces_no_site(tmp_path: Path):
         assert root.sums.digest() == digest_of(A, B)
 
 
+def test_a_device_that_was_only_ever_refused_gets_no_place_by_a_forget(tmp_path: Path):
+    """It withdraws and comes back; the site that holds its sums, and those of others, stays."""
+    with aggregating(tmp_path / "r.db", name="root", devices_max=9) as root:
+        root.receive([site(tmp_path / "x.db", "x", A, B)], NOW_NS)
+        root.receive([raw(A)], NOW_NS)
+        root.receive([empty("a", A.revision + 1)], NOW_NS)
+        (back,) = root.receive([raw(replace(A, revision=A.revision + 2))], NOW_NS)
+        assert (back.state, back.displaced) == ("refused", "")
+        assert root.sums.digest() == digest_of(A, B)
+
+
+def test_a_device_that_sends_what_cannot_be_used_keeps_its_place(tmp_path: Path):
+    """It has fitted its geometry again, and takes the fleet's back: a site that claimed it in the
+    meantime gives way."""
+    with aggregating(tmp_path / "r.db", name="root", devices_max=9) as root:
+        root.receive([raw(A), site(tmp_path / "x.db", "x", A, B)], NOW_NS)
+        root.receive([raw(A, revision=A.revision + 1, geometry="0" * 64)], NOW_NS)
+        assert [out.state for out in root.release(NOW_NS)] == ["summed"]
+        (back,) = root.receive([raw(A, revision=A.revision + 2)], NOW_NS)
+        assert (back.state, back.displaced) == ("summed", "x")
+        assert root.sums.digest() == digest_of(A)
+
+
 def test_two_that_clash_with_each_other_wait_for_the_first(tmp_path: Path):
     """Three sites share a child: of the two that wait, one counts once the first has gone."""
     sites = [
