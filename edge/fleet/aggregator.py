@@ -233,8 +233,12 @@ class Aggregator:
                 self.file.wait(device, now_ns, raw)
         if reason:
             return replace(self._refuse(device, reason, now_ns), lowered=lowered)
-        summed = "summed" if given.samples else "withdrawn"
-        return AggregateOutcome(device, summed, displaced=displaced, lowered=lowered)
+        return AggregateOutcome(
+            device,
+            "summed" if given.samples else "withdrawn",
+            displaced=displaced,
+            lowered=lowered,
+        )
 
     def _displace(self, device: str, now_ns: int) -> bytes:
         """Take the sums of a child out, and return its message."""
