@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ..config import FleetSettings
 from ..core import (
@@ -64,8 +64,7 @@ class FleetMember:
             settings, device, context, retained, key=self._key, keys=self._keys
         )
         self._waiting: dict[str, bytes] = {}
-        self._clashing: dict[str, bytes] = {}
-        self._held: dict[str, int] = {}
+        self._refused: dict[str, tuple[bytes, tuple[Any, ...]]] = {}
         self._seen = self._derived = ("", 0)
         self._changed_s = self._first_s = clock()
         self._message: bytes | None = None
@@ -87,7 +86,7 @@ class FleetMember:
             self._refuse(device, f"{len(arrival.payload)} bytes are too many")
             return None
         self._waiting[device] = arrival.payload
-        self._clashing.pop(device, None)
+        self._refused.pop(device, None)
         return ReceivedContribution(device, arrival.ticket)
 
     def adopt(self, received: ReceivedContribution) -> None:
@@ -109,17 +108,19 @@ class FleetMember:
             # Without its sums it still replaces an earlier revision.
             self._refuse(received.device, OWN_SUMS)
             found = found.without_sums
+            self._context.feed("", found)
         else:
             self._make_room(found)
-            if self._note_review(found):
-                self._clashing[received.device] = payload
-        self._context.feed("", found)
+            later = self._note_review(found)
+            self._context.feed("", found)
+            if later:
+                self._refused[received.device] = payload, self._grounds()
         self._warn_unnamed(found)
         del self._waiting[received.device]
 
     def maintain(self) -> None:
         """Adopt contributions that wait for the home, and publish this device's own when due."""
-        self._retry_clashing()
+        self._retry_refused()
         for device in tuple(self._waiting):
             try:
                 self.adopt(ReceivedContribution(device))
@@ -241,19 +242,26 @@ class FleetMember:
         own = member_number(self._device, found.geometry)
         return found.device in home.store.publications.summed_by() or own in members_of(found)
 
-    def _retry_clashing(self) -> None:
-        """Queue contributions that held a device twice again, once any other has changed."""
+    def _retry_refused(self) -> None:
+        """Queue contributions that were refused again, once the grounds are others."""
+        if not self._refused:
+            return
+        grounds = self._grounds()
+        for device, (payload, then) in tuple(self._refused.items()):
+            if grounds and grounds != then:
+                del self._refused[device]
+                self._waiting.setdefault(device, payload)
+
+    def _grounds(self) -> tuple[Any, ...]:
+        """Return what a contribution is compared with: the geometry here, and the sums of others
+        that are held; empty while the home is not open."""
         slot = self._context.homes.get("")
         home = slot.home if slot is not None else None
-        if home is None or not self._clashing:
-            return
-        held = {
-            name: one.revision for name, one in home.store.contributions().items() if one.samples
-        }
-        if held != self._held:
-            self._held = held
-            self._waiting = {**self._clashing, **self._waiting}
-            self._clashing.clear()
+        if home is None:
+            return ()
+        held = home.store.contributions().items()
+        revisions = {name: one.revision for name, one in held if one.samples}
+        return home.runtime.knowledge.geometry.fingerprint, revisions
 
     def _make_room(self, found: Contribution) -> None:
         """Take out the sums of devices that are not listed where these, if they can be used, hold
@@ -276,7 +284,7 @@ class FleetMember:
 
     def _note_review(self, found: Contribution) -> bool:
         """Record whether a contribution is about to be refused, for people to see; return whether
-        that is because another's sums hold one of its devices."""
+        it may be used later: another's sums hold one of its devices, or the geometry differs."""
         slot = self._context.homes.get("")
         home = slot.home if slot is not None else None
         if home is None:
@@ -288,7 +296,10 @@ class FleetMember:
             store.publications.note_refusal(found.device, self._context.now_ns(), review.rejection)
         if review.rejection:
             log.warning("contribution_refused", device=found.device, reason=review.rejection)
-        return bool(review.rejection and counted_twice(found, store.contributions()))
+        if not review.rejection or not found.samples:
+            return False
+        differs = found.geometry != geometry.fingerprint
+        return differs or bool(counted_twice(found, store.contributions()))
 
     def _refuse(self, device: str, reason: str) -> None:
         slot = self._context.homes.get("")

@@ -26,6 +26,7 @@ from edge.mqtt.packets import InboundMessage
 from edge.mqtt.topics import TopicAddress, Topics
 from edge.signing.keys import load_key, make_key
 from edge.storage.aggregate_file import AppliedRow
+from edge.storage.bundle_trials import BundleTrial
 from edge.storage.publications import LastRevision
 from edge.storage.tables import put_meta
 from tests.aggregates import as_sum
@@ -402,6 +403,37 @@ def test_a_sum_that_clashed_is_adopted_once_the_other_has_changed(place: Place):
     place.maintain(5.0)
     assert adopted(place) == ("south",)
     assert not place.office.home.store.publications.refusals()
+
+
+def test_a_sum_that_came_before_the_geometry_is_adopted_with_it(place: Place):
+    """The fleet's geometry arrives in a bundle after the sum, which the broker sends only once; and
+    a sum of another geometry does not remain out when a bundle on trial is reverted."""
+    home = place.office.home
+    shared = home.runtime.knowledge.geometry
+    home.feed(Enrol(many("e", 24, 40)))
+    place.join()
+    home.refit_geometry()
+    assert home.runtime.knowledge.geometry.fingerprint != shared.fingerprint
+    place.bring(write_contribution(SUM, None))
+    place.maintain(0.0)
+    assert adopted(place) == ()
+    assert "geometry" in home.store.publications.refusals()[0].reason
+    trial = BundleTrial(bundle="x", publisher="maker", counter=1, started_at_ns=NOW)
+    home.store.trials.begin(trial, shared.pack(), None, ())
+    home.reopen()
+    place.maintain(1.0)
+    assert adopted(place) == ("b",)
+    assert not home.store.publications.refusals()
+    home.store.trials.revert()
+    home.reopen()
+    place.maintain(2.0)
+    assert adopted(place) == ()
+    place.bring(write_contribution(replace(SUM, revision=SUM.revision + 1), None))
+    place.maintain(3.0)
+    home.store.trials.begin(msgspec.structs.replace(trial, counter=2), shared.pack(), None, ())
+    home.reopen()
+    place.maintain(4.0)
+    assert adopted(place) == ("b",)
 
 
 def test_a_sum_that_a_report_calls_the_own_is_not_used(place: Place):
