@@ -19,7 +19,7 @@ from ..core import (
 )
 from ..home import CommandContext, Home
 from ..logs import log
-from ..mqtt import InboundMessage, TopicAddress, Topics
+from ..mqtt import InboundMessage, TopicAddress, Topics, encode_level
 from ..signing import load_key, public_key
 from .background_contribution import BackgroundContribution
 from .contribution_message import read_contribution, write_contribution
@@ -55,7 +55,8 @@ class FleetMember:
         self._channel, self._context, self._clock = channel, context, clock
         self._key = load_key(folder / settings.key) if settings.key else None
         self._keys = {one: public_key(text, one) for one, text in settings.keys.items()}
-        self._topic = topics.fleet_topic(settings.name, "contribution")
+        self._topic, self._topics = topics.fleet_topic(settings.name, "contribution"), topics
+        self._left: list[tuple[Retained, bytes]] | None = None
         retained = (
             Retained(channel, topics.fleet_topic(settings.name, "holds")),
             Retained(channel, topics.fleet_topic(settings.name, "recall")),
@@ -129,6 +130,7 @@ class FleetMember:
         slot = self._context.homes.get("")
         home = slot.home if slot is not None else None
         if home is not None:
+            self._withdraw_where_left(home)
             self._withdraw_after_forget(home)
             self._orders.maintain(home)
         if home is not None and self._deriving is not None:
@@ -202,11 +204,36 @@ class FleetMember:
         self._derived = ("", 0)
         if not last.content:
             return
-        geometry = home.runtime.knowledge.geometry
         revision = home.store.publications.revision("", self._context.now_ns(), forgets)
         home.store.publications.note_withdrawal(revision)
+        self._message = self._write_empty(home, self._device, revision)
+        self._revision, self._connection = revision, -1
+        self._publish()
+
+    def _withdraw_where_left(self, home: Home) -> None:
+        """Withdraw the sums that were published in another fleet, or under another name, before
+        this device moved: nobody else takes them out there, and they would count twice."""
+        if self._left is None:
+            now_ns, name = self._context.now_ns(), self._settings.name
+            self._left = [
+                (
+                    Retained(
+                        self._channel,
+                        self._topics.fleet_filter(one.fleet, "contribution")
+                        + encode_level(one.device),
+                    ),
+                    self._write_empty(home, one.device, one.revision),
+                )
+                for one in home.store.publications.join(name, self._device, now_ns)
+            ]
+        for retained, message in self._left:
+            retained.publish(message)
+
+    def _write_empty(self, home: Home, device: str, revision: int) -> bytes:
+        """Return a message that takes a device's sums out."""
+        geometry = home.runtime.knowledge.geometry
         empty = Contribution(
-            device=self._device,
+            device=device,
             card=home.model.card.fingerprint,
             geometry=geometry.fingerprint,
             geometry_version=geometry.version,
@@ -214,9 +241,7 @@ class FleetMember:
             revision=revision,
             columns=home.store.columns(),
         )
-        self._message = write_contribution(empty, self._key)
-        self._revision, self._connection = revision, -1
-        self._publish()
+        return write_contribution(empty, self._key)
 
     def _publish(self) -> None:
         """Publish the newest contribution, retained, once on each connection."""

@@ -30,6 +30,12 @@ DIGEST_BYTES: Final = 16
 
 WITHDRAWN: Final = "withdrawn"
 ABOVE: Final = "applied_above"
+JOINED: Final = "fleet_joined"
+LEFT: Final = "fleets_left"
+
+LEFT_MAX: Final = 16
+"""Places in fleets that this device has left, and still withdraws its sums from, the newest.
+Chosen by hand; effect not measured."""
 
 REFUSED: Final = "fleet_refusals"
 
@@ -45,6 +51,9 @@ hand."""
 
 HOLDERS_MAX: Final = 1_024
 """Reports of other devices kept: 64 members with 16 bundles each.  Chosen by hand."""
+
+NAMED: Final = (KEY, LAST, WITHDRAWN, ABOVE, JOINED, LEFT)
+"""The named values of what was published."""
 
 PartKind = Literal["geometry", "adaptor"]
 Change = Callable[[str], AbstractContextManager[Connection]]
@@ -73,6 +82,16 @@ class AppliedAbove(msgspec.Struct, frozen=True, array_like=True):
     aggregator: str = ""
     rows: tuple[AboveRow, ...] = ()
     refused: str = ""
+
+
+class LeftPlace(msgspec.Struct, frozen=True, array_like=True):
+    """A fleet, and this device's name in it, that it published its sums as before it moved.
+    revision: of the contribution without sums that takes them back.  aggregates: that held them."""
+
+    fleet: str
+    device: str
+    revision: int = 0
+    aggregates: tuple[str, ...] = ()
 
 
 class FleetRefusal(msgspec.Struct, frozen=True, array_like=True):
@@ -206,7 +225,7 @@ class Publications:
     def content(self) -> tuple[dict[str, list[tuple[Any, ...]]], dict[str, bytes]]:
         """Return the rows of all tables, and the named values."""
         tables = {name: list(self._rows(f"SELECT * FROM {name}")) for name in TABLES}
-        return tables, {name: self._meta(name) for name in (KEY, LAST, WITHDRAWN, ABOVE)}
+        return tables, {name: self._meta(name) for name in NAMED}
 
     def last(self) -> LastRevision:
         """Return the contribution last published."""
@@ -264,6 +283,33 @@ class Publications:
         if above.refused or not self.last().content:
             return frozenset()
         return frozenset(one.aggregate for one in above.rows)
+
+    def join(self, fleet: str, device: str, now_ns: int) -> tuple[LeftPlace, ...]:
+        """Record under which name in which fleet this device publishes its sums; return the places
+        that it has left, newest last, where they are to be withdrawn."""
+        here = LeftPlace(fleet, device)
+        body = self._meta(JOINED)
+        before = msgspec.json.decode(body, type=LeftPlace) if body else here
+        left = self.left()
+        if body and before == here:
+            return left
+        if before != here and self.last().revision:
+            # From here on a higher revision counts: the sums are published again, in the new place.
+            revision = self.revision("", now_ns, self.forgets())
+            names = tuple(one.aggregate for one in self.above().rows)
+            left = (*left, msgspec.structs.replace(before, revision=revision, aggregates=names))
+        left = tuple(one for one in left if (one.fleet, one.device) != (fleet, device))[-LEFT_MAX:]
+        with self._change("joining a fleet") as db:
+            put_meta(db, JOINED, msgspec.json.encode(here))
+            put_meta(db, LEFT, msgspec.json.encode(left))
+            if before != here:
+                put_meta(db, ABOVE, msgspec.json.encode(AppliedAbove()))
+        return left
+
+    def left(self) -> tuple[LeftPlace, ...]:
+        """Return the places in fleets that this device has left."""
+        body = self._meta(LEFT)
+        return msgspec.json.decode(body, type=tuple[LeftPlace, ...]) if body else ()
 
     def note_refusal(self, device: str, at_ns: int, reason: str) -> None:
         """Record that a device's newest contribution was refused; an empty reason: it was not."""
@@ -337,6 +383,7 @@ class Publications:
         if given or shaped.contribution:
             holders = [one.device for one in self.holders() if one.holds == "contribution"]
             holders += [one.aggregate for one in self.above().rows]
+            holders += [name for one in self.left() for name in one.aggregates]
             unnamed = ["every device that adopts these sums"] if self.last().revision else []
             times = next((one.dropped for one in self.withdrawals() if one.order_id == order), {})
             made += [

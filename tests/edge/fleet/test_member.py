@@ -272,6 +272,35 @@ def test_a_revision_outlives_the_process(place: Place):
     assert place.office.home.store.publications.revision("y", 0, 1) == 8
 
 
+def test_a_device_that_moves_withdraws_its_sums_where_it_was(place: Place):
+    """It joins another fleet: the sums of before are taken back there, on each connection, also
+    after a restart; and a receipt still names the aggregates that held them."""
+    place.join(name="north")
+    place.maintain(0.0)
+    home = place.office.home
+    own = read_contribution(place.sums[-1][1], {})
+    report = write_report("n", "a", (AppliedRow("a", "n", own.revision, NOW),), "", None)
+    arrival = InboundMessage(topic="t", payload=report, retained=True, ticket=4)
+    place.member.receive(arrival, TopicAddress("applied", "a", "north"))
+    place.maintain(1.0)
+    for name in ("south", "south"):
+        place.mouth.published.clear()
+        place.join(name=name)
+        place.maintain(2.0)
+        (old, raw, retained), (new, again, _) = place.sums
+        assert (old.split("/")[3], new.split("/")[3], retained) == ("north", "south", True)
+        gone, here = read_contribution(raw, {}), read_contribution(again, {})
+        assert (gone.device, gone.samples) == ("a", 0)
+        assert here.samples == own.samples
+        assert own.revision < gone.revision < here.revision
+    assert [one.device for one in home.store.publications.orders("r", ["f1"])] == ["n"]
+    place.mouth.published.clear()
+    place.join(name="north")
+    place.maintain(3.0)
+    assert [topic.split("/")[3] for topic, _, _ in place.sums] == ["south", "north"]
+    assert [one.fleet for one in home.store.publications.left()] == ["south"]
+
+
 def test_the_record_of_an_earlier_release_is_read(place: Place):
     """It had no number of forget requests; the revision goes on from there."""
     store = place.office.home.store
