@@ -16,9 +16,9 @@ from ..core import EdgeError
 from ..logs import log
 from ..mqtt import InboundMessage, Topics, encode_level
 from ..signing import load_key, public_key
-from ..storage import AggregateFile, AppliedRow
+from ..storage import AggregateFile, AppliedRow, RefusalRow
 from .aggregator import DROPPED, AggregateOutcome, AggregatePlace, Aggregator
-from .applied import read_report, write_report
+from .applied import AppliedReport, find_other_of_name, read_report, write_report
 from .contribution_message import read_revision, write_contribution
 
 PUMP_S: Final = 0.2
@@ -181,6 +181,7 @@ class AggregatorService:
                 log.warning("report_refused", reason=error.message)
                 client.acknowledge(ticket)
                 continue
+            self._note_refusal(report)
             with self._file.change("noting what was taken in above"):
                 for one in report.applied:
                     for child in self._file.unacknowledged(one.aggregate, one.revision):
@@ -188,6 +189,18 @@ class AggregatorService:
                         self._file.apply(row)
                         self._reports[child.device] = None
             client.acknowledge(ticket)
+
+    def _note_refusal(self, report: AppliedReport) -> None:
+        """Record why the aggregator above does not sum this one, for people to see."""
+        name = self._settings.name
+        reason = report.refused or find_other_of_name(report, self.aggregator.last().revision)
+        if not reason:
+            return
+        log.error("sum_not_taken_in", by=report.device, reason=reason)
+        text = f"{report.device} does not take this sum in: {reason}"[:500]
+        if text != self._file.last_refusal(name):
+            with self._file.change("noting a refusal above"):
+                self._file.refuse(RefusalRow(name, self._now_ns(), text))
 
     def _serve_requests(self) -> None:
         """Do what operators have asked for."""

@@ -66,3 +66,17 @@ def read_report(raw: bytes, child: str, keys: "Mapping[str, Ed25519PublicKey]") 
     if report.child != child:
         raise EdgeError(f"reading a report of an aggregator: it is for {report.child}", "")
     return report
+
+
+def find_other_of_name(report: AppliedReport, newest: int) -> str:
+    """Return why an aggregator does not sum what this child published last, at the revision
+    `newest`, though it has refused nothing: it holds a revision of the child's name that the child
+    has never published.  Empty if it does not."""
+    rows = [one.revision for one in report.applied if one.aggregate == report.device]
+    found = max(rows, default=0)
+    if found <= newest:
+        return ""
+    return (
+        f"{report.device} holds revision {found} of {report.child}, newer than {newest}, the last"
+        " one from here: another home publishes under this name, or this one is from a backup"
+    )

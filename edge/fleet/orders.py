@@ -19,7 +19,7 @@ from ..logs import log
 from ..mqtt import InboundMessage, TopicAddress
 from ..signing import Count, SignedManifest, Text, read_signed, sign_file
 from ..storage import EXPORTS_MAX, AboveRow, AppliedAbove, BundleVersion, HeldBundle
-from .applied import read_report
+from .applied import find_other_of_name, read_report
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -173,10 +173,11 @@ class FleetOrders:
         """Record which aggregates have taken in which revision of this device."""
         report = read_report(payload, self._device, self._keys)
         rows = tuple(AboveRow(one.aggregate, one.revision, one.at_ns) for one in report.applied)
-        if report.refused:
-            log.warning("contribution_not_summed", by=report.device, reason=report.refused)
         publications = home.store.publications
-        publications.note_above(AppliedAbove(report.device, rows, report.refused))
+        refused = report.refused or find_other_of_name(report, publications.last().revision)
+        if refused:
+            log.warning("contribution_not_summed", by=report.device, reason=refused)
+        publications.note_above(AppliedAbove(report.device, rows, refused))
         for device in sorted(publications.summed_by() & set(self._settings.devices)):
             held = home.store.contributions().get(device)
             if held is not None and held.samples:

@@ -261,6 +261,26 @@ def test_what_is_taken_in_above_is_reported_to_the_children(desk: Desk):
     assert 10 in desk.wire.tickets
 
 
+def test_what_the_aggregator_above_refuses_is_in_the_status(desk: Desk):
+    """So is a revision of this name that another home has published: two would replace each other
+    above, and nobody would see it."""
+    desk.open().bring(raw(A))
+    up = read_contribution(desk.wire.last(UP), {}).revision
+    topic = "auricle/v1/fleet/region/applied/site"
+    for revision, refused, reason in (
+        (up, "", ""),
+        (up, "it holds a device twice", "region does not take this sum in: it holds a device"),
+        (up + 1, "", "another home publishes under this name"),
+        (up + 1, "", "another home publishes under this name"),
+    ):
+        rows = [AppliedRow("site", "region", revision, 5), AppliedRow("site", "root", up + 9, 6)]
+        above = write_report("region", "site", rows, refused, None)
+        desk.wire.incoming.append(InboundMessage(topic=topic, payload=above, ticket=9))
+        desk.bring()
+        assert reason in desk.file.last_refusal("site")
+    assert len(desk.file.refusals()) == 2
+
+
 def test_a_report_for_another_child_is_refused():
     """What a report says counts for the child that it names."""
     raw_report = write_report("site", "a", (), "", None)

@@ -301,6 +301,19 @@ def test_a_device_that_moves_withdraws_its_sums_where_it_was(place: Place):
     assert [one.fleet for one in home.store.publications.left()] == ["south"]
 
 
+def test_another_home_of_the_same_name_is_seen(place: Place):
+    """The aggregator holds a revision that this device has never published."""
+    place.join()
+    place.maintain(0.0)
+    own = read_contribution(place.sums[-1][1], {}).revision
+    for revision, text in ((own, ""), (own + 5, f"revision {own + 5} of a, newer than {own}")):
+        report = write_report("n", "a", (AppliedRow("a", "n", revision, NOW),), "", None)
+        arrival = InboundMessage(topic="t", payload=report, retained=True, ticket=4)
+        place.member.receive(arrival, TopicAddress("applied", "a", "f"))
+        place.maintain(1.0)
+        assert text in place.office.home.store.publications.above().refused
+
+
 def test_the_record_of_an_earlier_release_is_read(place: Place):
     """It had no number of forget requests; the revision goes on from there."""
     store = place.office.home.store
