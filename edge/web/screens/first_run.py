@@ -13,7 +13,6 @@ from .. import settings_file
 from ..client import AskError, DaemonOfflineError
 from ..common import all_fields, field
 from ..console import Console
-from ..geometry import fit_first_geometry
 from ..observations import GALLERY_MAX, SELECTED_MAX
 from ..screen import Route, Screen
 from ..source_forms import (
@@ -98,7 +97,6 @@ async def enrol(console: Console, request: Request) -> Response:
         for one in ids[:SELECTED_MAX]
     ]
     body = await console.ask("label-many", labels=labels)
-    await fit_first_geometry(console, "")
     refused = body.get("refused", ())
     text = f"{body['labelled']} labelled as {label}."
     if refused:

@@ -14,7 +14,6 @@ from ..analyses import analyse
 from ..client import AskError, DaemonOfflineError
 from ..common import field, whole
 from ..console import Console
-from ..geometry import fit_first_geometry
 from ..observations import (
     GALLERY_MAX,
     NAME_CHARS_MAX,
@@ -222,7 +221,6 @@ async def _label(console: Console, request: Request, given: list[dict[str, str]]
         )
     except AskError as error:
         return await _failed(console, request, error)
-    await fit_first_geometry(console, home)
     refused = {one["observation_id"] for one in body["refused"]}
     # A disk error may end the count after the labels were stored.
     agree = body.get("agree", [])
