@@ -44,7 +44,9 @@ def test_labels_over_mqtt_fit_it(tmp_path: Path) -> None:
             settings.write(SETTINGS.format(port=mosquitto.port))
         daemon = Process(home)
         with seated(quick(mosquitto.port), "person") as person:
+            person.broker.subscribe(["auricle/v1/gw1/status", "auricle/v1/gw1/decision/press"])
             person.online()
+            person.until(lambda: any(b'"online"' in one.payload for one in person.arrivals))
             rows = clouds((1, 2), FITTED_FROM // 2)
             for number, row in enumerate(rows, 1):
                 measured = {"values": row.tolist(), "id": f"n{number}"}
@@ -65,9 +67,6 @@ def test_labels_over_mqtt_fit_it(tmp_path: Path) -> None:
             until(lambda: expected in json.dumps(ask(home, "history")))
             last = {"values": rows[-1].tolist(), "id": "last"}
             person.say("auricle/v1/gw1/observe/press", json.dumps(last).encode())
-            seen = ""
-            while seen != "last":
-                found = daemon.hear()
-                seen = found["observation_id"] if "decision" in found["schema"] else seen
-            assert found["guess"] == "b"
+            person.until(lambda: b'"last"' in person.arrivals[-1].payload)
+            assert json.loads(person.arrivals[-1].payload)["guess"] == "b"
         daemon.stop()

@@ -40,6 +40,11 @@ def teach(home: Home, count: int, first: int = 0) -> None:
     home.feed(Enrol(tuple(fact(f"f{n}", "ab"[n % 2], at=n + 1, seed=n) for n in rows)))
 
 
+def show(home: Home) -> None:
+    """Decide on a vector."""
+    home.feed(Observation(stream="s", sequence=1, captured_at_ns=1, payload=vector(1), id="seen"))
+
+
 def settle(home: Home) -> None:
     """Wait until no fit runs in the background."""
     while home.refit():
@@ -54,7 +59,7 @@ def test_it_is_fitted_once_and_beside_serving(home: Home) -> None:
     teach(home, 1, FITTED_FROM)
     assert first_geometry_due(home)
     assert not prepare_first_geometry(home), "it has only begun"
-    home.feed(Observation("s", 1, 1, vector(1), id="seen"))
+    show(home)
     assert home.store.geometry() is None
     settle(home)
     assert prepare_first_geometry(home)
@@ -82,7 +87,7 @@ def test_forgetting_below_the_number_ends_it(home: Home) -> None:
 def test_a_member_of_a_fleet_fits_none(folder: Path) -> None:
     """Sums of devices add up under one geometry."""
     with (folder / "auricle.toml").open("a", encoding="utf-8") as settings:
-        settings.write('\n[fleet]\n')
+        settings.write('\n[fleet]\nname = "f"\n')
     with Home(folder, deferring=True) as home:
         teach(home, FITTED_FROM)
         assert not first_geometry_due(home)
@@ -92,7 +97,7 @@ def test_labels_in_a_terminal_fit_it_without_a_daemon(folder: Path) -> None:
     """The label that makes them enough fits it at once."""
     with Home(folder) as home:
         teach(home, FITTED_FROM - 1)
-        home.feed(Observation("s", 1, 1, vector(1), id="seen"))
+        show(home)
         HomeLabelClient(home).label("seen", "a", "home")
         assert home.store.geometry() is not None
 
