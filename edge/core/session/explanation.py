@@ -77,11 +77,12 @@ class Explanation:
     """The explanation of an observation of `stream`.
 
     known, guess, p_value, score: as in a `Decision` on this sample alone, now.  reason: why `known`
-    is None, else "".  examples: nearest first.  nearest_domain: whose thresholds count.  domain, label: the concept of the nearest
-    example, empty without facts.  columns: those that differ most from `compared` facts of that
-    concept first.  adaptation: how the guess was adapted to a domain without labels, else None.
-    draft: the answer of an unsure head, which the nearest facts have revised or confirmed, else "".
-    unlabelled: observations without a label that the answering head has learned from.
+    is None, else "".  examples: nearest first.  nearest_domain: whose thresholds count.  domain,
+    label: the concept of the nearest example, empty without facts.  columns: those that differ most
+    from `compared` facts of that concept first.  adaptation: how the guess was adapted to a domain
+    without labels, else None.  draft: the answer of an unsure head, which the nearest facts have
+    revised or confirmed, else "".  unlabelled: observations without a label that the answering head
+    has learned from.
     """
 
     stream: str = ""

@@ -44,6 +44,8 @@ async def page(console: Console, request: Request) -> Response:
     """Show the step at which the home stands."""
     stream = field(request, "stream")
     if stream:
+        if stream not in _streams(console):
+            raise AskError(f"there is no stream {stream!r}", "add it, or choose one of the list")
         return console.render("first_run_stream.html", **await _progress(console, stream))
     chosen = field(request, "source")
     form = form_of(chosen) if chosen else None
@@ -220,12 +222,7 @@ async def _recent(console: Console, stream: str, limit: int) -> Any:
 def _form(
     console: Console, form: SourceForm | None, given: dict[str, str], wrong: dict[str, str]
 ) -> Response:
-    folder = console.folder
-    has_home = (folder / settings_file.SETTINGS).exists()
-    streams: list[str] = []
-    if has_home:
-        text = settings_file.read_text(folder)
-        streams = list(settings_file.tables_of(text).get("streams", {}))
+    has_home = (console.folder / settings_file.SETTINGS).exists()
     return console.render(
         "first_run.html",
         422 if wrong else 200,
@@ -234,9 +231,17 @@ def _form(
         given=given,
         wrong=wrong,
         has_home=has_home,
-        streams=streams,
-        folder=str(folder.absolute()),
+        streams=_streams(console),
+        folder=str(console.folder.absolute()),
     )
+
+
+def _streams(console: Console) -> list[str]:
+    """Return the names of the streams in the settings, none without a home."""
+    if not (console.folder / settings_file.SETTINGS).exists():
+        return []
+    text = settings_file.read_text(console.folder)
+    return list(settings_file.tables_of(text).get("streams", {}))
 
 
 def _has_labels(path: str) -> bool:
