@@ -128,6 +128,7 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         self._ledger = ledger
         self._session = SessionState(config)
         self._refits_accepted = 0
+        self._others_first = False
         self._levels = StreamLevels(config)
         self._openings = AdaptedOpenings(ledger, self._session)
         adapting = self._openings if config.adaptation == "auto" else None
@@ -200,7 +201,12 @@ class Runtime(RuntimeForgetting, RuntimeViews):
     def next_refit(self) -> Refit | None:
         """Return a part of the knowledge, or of the adaptation to opened domains, to fit in the
         background; pass it to `prepare` and `accept`."""
-        found = (None if self.forgetting else self._prepared.next_refit()) or super().next_refit()
+        parts: list[Callable[[], Refit | None]] = [super().next_refit]
+        if not self.forgetting:
+            # In turn with the others: where labels go on arriving, either has always more to do.
+            parts.insert(int(self._others_first), self._prepared.next_refit)
+            self._others_first = not self._others_first
+        found = next((one for one in (part() for part in parts) if one is not None), None)
         if found or self.erasing:
             return found
         return self._openings.next_refit() or self._openings.few.next_refit(self.knowledge)
