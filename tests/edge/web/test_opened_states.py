@@ -59,6 +59,12 @@ def selected(page: Any) -> None:
     page.locator(".shot-pick").first.click()
 
 
+def examples(page: Any) -> None:
+    """Open the typical examples of a concept."""
+    page.locator("[hx-get^=knowledge-concept]").first.click()
+    page.locator("[href^=why]").first.wait_for()
+
+
 def previewed(page: Any) -> None:
     """Ask what a forget request would forget."""
     page.fill("#forget-label", "a")
@@ -83,7 +89,7 @@ STATES: dict[str, tuple[str, Callable[[Any], None]]] = {
     "Why, known": ("why?id=o3", shown),
     "Why, labelled": ("why?id=learned-0002", shown),
     "Why, nothing": ("why?id=gone", shown),
-    "a concept": ("knowledge-concept?domain=hall&label=a", shown),
+    "a concept": ("knowledge", examples),
     "a preview": ("forget", previewed),
     "a receipt": ("forget-receipt?id={receipt}", shown),
     "a verified receipt": ("forget-receipt?id={receipt}", verified),
