@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from microdot import Request, Response
 
+from ...pages import sentence
 from .. import settings_file
 from ..client import AskError, DaemonOfflineError
 from ..common import all_fields, field
@@ -77,7 +78,7 @@ async def add(console: Console, request: Request) -> Response:
         await _add_stream(console, form, given)
         await _serve(console)
     except AskError as error:
-        text = f"{error.reason}. {error.hint}" if error.hint else error.reason
+        text = f"{sentence(error.reason)} {sentence(error.hint)}".rstrip()
         return _form(console, form, given, {"": text})
     return Response(b"", 303, {"Location": "first-run?" + urlencode({"stream": given["stream"]})})
 
