@@ -10,10 +10,11 @@ page's scripts and violations of its policy; a test that ends with one fails.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,30 @@ from tests.daemons import DIE_WITH_PARENT, START, WAIT_S, Process
 PAGE_MS = 60_000
 """Longest wait of a browser's step, on a busy machine."""
 
+AXE = os.environ.get("AURICLE_AXE", "")
+SERIOUS = {"serious", "critical"}
+
 needs_browser = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
+
+needs_axe = pytest.mark.skipif(
+    not AXE, reason="AURICLE_AXE names no axe.min.js of the npm package axe-core"
+)
+
+
+def in_every_view(test: Callable[..., None]) -> Callable[..., None]:
+    """Run a test on a desktop and a phone, in light and dark."""
+    sizes = pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+    return pytest.mark.parametrize("scheme", ["light", "dark"])(sizes(test))
+
+
+def axe_findings(page: Any, name: str) -> list[str]:
+    """Return the serious and critical findings of axe-core on the page that is open."""
+    page.evaluate(Path(AXE).read_text("utf-8"))
+    return [
+        f"{name}: {one['id']} at {one['nodes'][0]['target']}"
+        for one in page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+        if one["impact"] in SERIOUS
+    ]
 
 
 class ConsoleProcess(pages.ConsoleProcess):
@@ -65,6 +89,12 @@ class Seen:
         page.on("console", self._heard)
         page.goto(self.console.link(role))
         page.wait_for_selector("nav", timeout=PAGE_MS)
+        return page
+
+    def viewed(self, scheme: str, size: dict[str, int]) -> Any:
+        """A page of another session in a view, for axe-core: it alone may run other scripts."""
+        page = self.new_page(color_scheme=scheme, bypass_csp=True)
+        page.set_viewport_size(size)
         return page
 
     def _heard(self, message: Any) -> None:

@@ -1,9 +1,9 @@
-"""Pages without a browser: sessions that ask as often as the script of a page does.
+"""Open pages: sessions that ask as often as the script of a page does, or pages of a browser.
 
 A browser takes processor time of its own, on the machine of the person.  So the cost of open pages
-is measured with these, and the browser measures paint and accessibility.  Their process stands for
-other machines: it runs at the lowest priority, while the console and the daemon run as they are
-installed.
+is measured without one, and ten pages of a real one are measured beside it.  The process of all of
+them stands for other machines: it runs at the lowest priority, while the console and the daemon run
+as they are installed.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import http.client
 import os
 import re
 import subprocess
+import sys
 import threading
 import time
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..daemon.fixture import AURICLE, PYTHON, ROOT
 
@@ -32,6 +33,12 @@ OTHER_MACHINE = 19
 REFRESHED = ("now-cards", "health-state", "label-ids?limit=100", "now-cards", "")
 """What the pages refresh, in turn: two of five are on the screen Now, and one on one that follows
 live data without a refresh (Knowledge, History)."""
+
+SHOWN = ("", "", "health", "label", "knowledge", "", "", "health", "label", "history")
+"""The screens of the pages in a browser: as many of each as in `REFRESHED`."""
+
+Kind = Literal["live", "pages", "browser"]
+"""Pages that only follow live data, that refresh what they show too, or of a browser."""
 
 READY_S = 60.0
 """Generous, so that a slow machine does not fail."""
@@ -129,29 +136,40 @@ def stay(session: PageSession, address: str, until: threading.Event) -> None:
         assert status == http.client.OK, body[:500]
 
 
-def main(home: str, count: int) -> None:
+def main(home: str, count: int, kind: Kind) -> None:
     """Keep pages open until standard input ends; a process of its own, so that its threads take no
     time from the program that measures."""
-    import sys
-
     console = ConsoleProcess(Path(home))
     os.nice(OTHER_MACHINE)
-    ended = threading.Event()
-    for number in range(count):
-        session = PageSession(console)
-        threading.Thread(target=session.listen, args=(ended,), daemon=True).start()
-        page = session, REFRESHED[number % len(REFRESHED)], ended
-        threading.Thread(target=stay, args=page, daemon=True).start()
-    print(console.process.pid, flush=True)
-    sys.stdin.read()
-    ended.set()
+    if kind == "browser":
+        from .browser import chromium, logged_in
+
+        with chromium() as browser:
+            for number in range(count):
+                page = logged_in(browser, console)
+                page.goto(console.address + SHOWN[number % len(SHOWN)])
+            _wait(console)
+    else:
+        ended = threading.Event()
+        for number in range(count):
+            session = PageSession(console)
+            threading.Thread(target=session.listen, args=(ended,), daemon=True).start()
+            address = REFRESHED[number % len(REFRESHED)] if kind == "pages" else ""
+            threading.Thread(target=stay, args=(session, address, ended), daemon=True).start()
+        _wait(console)
+        ended.set()
     console.stop()
 
 
+def _wait(console: ConsoleProcess) -> None:
+    print(console.process.pid, flush=True)
+    sys.stdin.read()
+
+
 @contextmanager
-def open_pages(home: Path, count: int) -> Iterator[int]:
+def open_pages(home: Path, count: int, kind: Kind = "pages") -> Iterator[int]:
     """Keep a console with open pages; yields the console's process id."""
-    code = f"from benchmarks.console.pages import main; main({str(home)!r}, {count})"
+    code = f"from benchmarks.console.pages import main; main({str(home)!r}, {count}, {kind!r})"
     with subprocess.Popen(
         [*PYTHON, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}"],
         cwd=ROOT,

@@ -5,11 +5,12 @@ picture of that kind gets the label as its answer, in a home that knows 1,000 pi
 `daemon_p99_ratio_ten_pages`: 99th percentile of a decision's latency with ten open pages over that
 without the console; both in turns, the median of the rounds counts.  Four of the pages are on Now,
 two each on Health and Label, and two on screens that only listen; all of them follow live data.
-Their process stands for people's browsers on other machines, so it has the lowest priority; the
-console and the daemon have that of an installation.  Programs that have nothing to do with the
-benchmark make both latencies larger by chance: `busy` in the rows is the share of the processors
-that all programs used.  `page_rss_mib`: resident
-memory of the console after every screen was opened and axe-core has run.  `actions_tested`: kinds
+The rows tell two more kinds apart, in the same turns: ten that only follow live data, and ten of a
+Chromium on this machine.  The process of the pages stands for people's browsers on other machines,
+so it has the lowest priority; the console and the daemon have that of an installation.  Programs
+that have nothing to do with the benchmark make all latencies larger by chance: `busy` in the rows
+is the share of the processors that all programs used.  `page_rss_mib`: resident memory of the
+console after every screen was opened and axe-core has run.  `actions_tested`: kinds
 of actions (POST routes) that were performed and had their effect; `actions` in the rows counts all.
 `axe_serious`: serious and critical findings of axe-core on all screens, in two sizes and themes.
 """
@@ -22,6 +23,7 @@ import statistics
 import subprocess
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +46,7 @@ from ..report import BenchmarkReport, BenchmarkRow
 from .actions import drive
 from .browser import AXE, chromium, count_violations, first_loads
 from .daemon import ask, decided, observe, wait_for_daemon, wait_until
-from .pages import ConsoleProcess, PageSession, open_pages
+from .pages import ConsoleProcess, Kind, PageSession, open_pages
 
 FACTS = 1_000
 """Pictures that the home knows, as the aim says."""
@@ -62,6 +64,18 @@ PAGES = 10
 """Open pages, as the aim says."""
 ROUNDS = 5
 """Turns with and without pages; the median counts."""
+
+NO_PAGES, TEN_PAGES = "without the console", "ten pages open"
+OPENED: dict[str, Kind | None] = {
+    NO_PAGES: None,
+    "ten pages that only follow live data": "live",
+    TEN_PAGES: "pages",
+    "ten pages in a browser on this machine": "browser",
+}
+"""What is open in the turns of a round, by name."""
+
+SETTLED_S = 2.0
+"""Seconds until open pages are as they stay: one refresh of each."""
 
 PACED_S = 8.0
 """Seconds that latency is measured over in a turn: four refreshes of each page."""
@@ -257,31 +271,33 @@ def _load(folder: Path) -> tuple[dict[str, float], list[BenchmarkRow]]:
     home = place / "home"
     make_home(home, broker.port, COLUMNS)
     lines = vectors(COLUMNS, int(PER_S * PACED_S))
-    without: list[Turn] = []
-    opened: list[Turn] = []
+    turns: dict[str, list[Turn]] = {name: [] for name in OPENED}
     with running(daemon_command(home), place / "daemon.log") as daemon:
         driver = LoadDriver(broker.port)
         driver.await_answer(lines[0])
         driver.pace(lines, PER_S)  # caches and allocator have grown by then
         for _ in range(ROUNDS):
-            without.append(_turn(driver, lines, daemon.pid))
-            with open_pages(home, PAGES):
-                time.sleep(2.0)
-                opened.append(_turn(driver, lines, daemon.pid))
+            for name, kind in OPENED.items():
+                with ExitStack() as opened:
+                    if kind is not None:
+                        opened.enter_context(open_pages(home, PAGES, kind))
+                        time.sleep(SETTLED_S)
+                    turns[name].append(_turn(driver, lines, daemon.pid))
         driver.close()
     broker.kill()
     rows: list[BenchmarkRow] = []
-    tails: list[float] = []
-    for name, turns in (("without the console", without), ("ten pages open", opened)):
-        for number, one in enumerate(turns, 1):
+    tails: dict[str, float] = {}
+    for name, found in turns.items():
+        for number, one in enumerate(found, 1):
             rows.append(BenchmarkRow(name, f"p99_ms, turn {number}", one.p99_ms))
-        tails.append(statistics.median(one.p99_ms for one in turns))
-        share = statistics.median(one.daemon_share for one in turns)
-        busy = statistics.median(one.busy for one in turns)
-        rows.append(BenchmarkRow(name, "p99_ms", tails[-1]))
+        tails[name] = statistics.median(one.p99_ms for one in found)
+        share = statistics.median(one.daemon_share for one in found)
+        busy = statistics.median(one.busy for one in found)
+        rows.append(BenchmarkRow(name, "p99_ms", tails[name]))
+        rows.append(BenchmarkRow(name, "p99, relative to none", tails[name] / tails[NO_PAGES]))
         rows.append(BenchmarkRow(name, "daemon's share of a processor", share))
         rows.append(BenchmarkRow(name, "busy", busy))
-    return {"daemon_p99_ratio_ten_pages": tails[1] / tails[0]}, rows
+    return {"daemon_p99_ratio_ten_pages": tails[TEN_PAGES] / tails[NO_PAGES]}, rows
 
 
 @dataclass(frozen=True)

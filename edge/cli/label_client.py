@@ -29,6 +29,7 @@ from ..home import (
     WaitingLabels,
     acknowledged,
     explain_observation,
+    fit_first_geometry,
     raw_input,
     waiting_labels,
 )
@@ -76,6 +77,7 @@ class HomeLabelClient:
         """See `LabelClient`."""
         event = Label(observation_id, label, domain)
         ack = acknowledged(self._home.feed(Undoable(event, new_id(), time.time_ns())))
+        fit_first_geometry(self._home)
         return ack.detail or f"{ack.count} learned"
 
     def confirm(self, alarm: AlarmQuestion, *, harmless: bool) -> str:

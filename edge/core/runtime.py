@@ -35,6 +35,7 @@ from .events import (
     Rollback,
     SetOutput,
     StoreContribution,
+    StoreGeometry,
     StoreLabelCandidates,
     StoreRecalibration,
     Tick,
@@ -64,6 +65,7 @@ from .knowledge import (
 from .learning import Learner
 from .matched import streams_of
 from .pending_forgets import AdvanceForget
+from .prepared_geometry import PreparedGeometry, PreparedRefit
 from .reconfigurator import Reconfigurator
 from .runtime_views import RuntimeViews
 from .session import (
@@ -126,6 +128,7 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         self._ledger = ledger
         self._session = SessionState(config)
         self._refits_accepted = 0
+        self._others_first = False
         self._levels = StreamLevels(config)
         self._openings = AdaptedOpenings(ledger, self._session)
         adapting = self._openings if config.adaptation == "auto" else None
@@ -137,6 +140,7 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         self._learner = Learner(config, ledger, session, levels, self._growth)
         self._actions = ActionLog(ledger, self._learner, session, levels, self._growth)
         self._geometries = GeometryFitter(spans, config.seed, model.card.quantiser)
+        self._prepared = PreparedGeometry(ledger, self._geometries, model.card.fingerprint)
         self.knowledge = self._derive()
         self._levels.restore(ledger.recalibrations(), self.knowledge.geometry.fingerprint)
         self._restore_pending()
@@ -182,6 +186,8 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         if wrong or handler is None:
             hint = "nothing was changed; correct it and send it again"
             return (_reject(_subject_of(event), f"reading an event: {wrong}", hint),)
+        if isinstance(event, ForgetRequest):
+            self._prepared.drop()
         return tuple(handler(event))
 
     def prefetch(self, events: Sequence[Observation]) -> None:
@@ -195,7 +201,12 @@ class Runtime(RuntimeForgetting, RuntimeViews):
     def next_refit(self) -> Refit | None:
         """Return a part of the knowledge, or of the adaptation to opened domains, to fit in the
         background; pass it to `prepare` and `accept`."""
-        found = super().next_refit()
+        parts: list[Callable[[], Refit | None]] = [super().next_refit]
+        if not self.forgetting:
+            # In turn with the others: where labels go on arriving, either has always more to do.
+            parts.insert(int(self._others_first), self._prepared.next_refit)
+            self._others_first = not self._others_first
+        found = next((one for one in (part() for part in parts) if one is not None), None)
         if found or self.erasing:
             return found
         return self._openings.next_refit() or self._openings.few.next_refit(self.knowledge)
@@ -220,12 +231,26 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         if isinstance(refit, BasisRefit | OpeningRefit):
             self._openings.accept(refit, solved=solved)
             return
+        if isinstance(refit, PreparedRefit):
+            self._prepared.accept(refit, solved=solved)
+            return
         if isinstance(refit, GeometryRefit):
             self._take_geometry(refit, solved=solved)
             return
         self.knowledge.accept(refit, solved=solved)
         if isinstance(refit, ThresholdsRefit):
             self._session.knowledge_changed()
+
+    def prepare_geometry(self) -> None:
+        """Let a geometry be fitted in the background, for `FitGeometry`; a forget request ends
+        that.  Call it where `next_refit` is called regularly."""
+        self._prepared.ask()
+
+    @property
+    def geometry_prepared(self) -> bool:
+        """Whether `FitGeometry` lets a geometry serve that was fitted in the background, and so
+        takes little time."""
+        return self._prepared.ready and not self.forgetting
 
     @property
     def installs_geometry(self) -> bool:
@@ -357,6 +382,21 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         action = self._actions.describe(event.event, event.action_id, event.at_ns)
         effects = tuple(self._handlers[type(event.event)](event.event))
         yield from self._actions.record(action, effects)
+
+    # --- geometry -------------------------------------------------------------------------------
+
+    def _fit_geometry(self, event: FitGeometry) -> Iterator[Effect]:
+        found = self._prepared.take()
+        if found is None or found.made is None:
+            yield from super()._fit_geometry(event)
+            return
+        self.knowledge = found.made.replacing(self.knowledge, self._ledger)
+        self._prefetched.clear()
+        self._session.clear_windows()
+        yield StoreGeometry(found.packed)
+        yield from self._levels.geometry_changed(self.knowledge)
+        facts = sum(self.knowledge.own.counts.values())
+        yield Publish(Acknowledgement("fit_geometry", facts, ""))
 
     # --- other devices --------------------------------------------------------------------------
 

@@ -144,6 +144,12 @@ def stop_event(at_ns: int) -> HistoryEvent:
     )
 
 
+def fit_event(at_ns: int, facts: int) -> HistoryEvent:
+    """Return the event of a first geometry."""
+    text = f"The geometry was fitted to the first {facts:,} labelled facts"
+    return HistoryEvent(at_ns=at_ns, kind="command", text=text, fields={"facts": facts})
+
+
 def _same_label(one: HistoryEvent, other: HistoryEvent) -> bool:
     return (
         one.kind == other.kind == "label"

@@ -16,7 +16,7 @@ from ..core import (
     StateError,
     Tick,
 )
-from ..home import Home
+from ..home import Home, prepare_first_geometry
 from ..logs import log
 
 RETRY_S: Final = (1.0, 60.0)
@@ -33,6 +33,10 @@ SAVE_S: Final = 300.0
 FAILURES_MAX: Final = 3
 """Consecutive failed observations after which the home is opened again.  Chosen by hand; effect
 not measured."""
+
+FIT_AGAIN_S: Final = 60.0
+"""Time until the first geometry is fitted again after a disk error.  Chosen by hand; effect not
+measured."""
 
 HOME_SECTIONS: Final = (
     *("encoder", "knowledge", "detector", "growth", "adaptation", "candidates", "bundles"),
@@ -70,7 +74,7 @@ class HomeSlot:
         self._ticked_at = 0.0
         self._saved_at = 0.0
         self._series_problem = ""
-        self.forget_again_at = 0.0
+        self.forget_again_at = self._fit_again_at = 0.0
 
     @property
     def erasing(self) -> bool:
@@ -135,6 +139,24 @@ class HomeSlot:
     def refit(self) -> bool:
         """Advance the fits that run in the background; True while there is one."""
         return self.home is not None and self.home.refit()
+
+    @property
+    def geometry_prepared(self) -> bool:
+        """True once the home's first geometry, fitted in the background, can serve: feed
+        `FitGeometry`."""
+        home = self.home
+        if home is None or time.monotonic() < self._fit_again_at:
+            return False
+        try:
+            return prepare_first_geometry(home)
+        except EdgeError as error:
+            self.delay_geometry(error)
+            return False
+
+    def delay_geometry(self, error: EdgeError) -> None:
+        """Wait before the first geometry is fitted again, after an error."""
+        self._fit_again_at = time.monotonic() + FIT_AGAIN_S
+        log.warning("not_fitted", home=self.name, reason=error.message, hint=error.hint)
 
     def guess(self) -> bool:
         """Compute guesses for the gallery for a short time; True while there are more."""

@@ -14,12 +14,14 @@ from typing import Any, Final, Protocol
 from ..config import SentStream, TopicStream
 from ..core import (
     NAMING_HINT,
+    Acknowledgement,
     AdvanceForget,
     ChangePoint,
     Decision,
     DriftAlarm,
     EdgeError,
     Event,
+    FitGeometry,
     Message,
     NamedValues,
     Observation,
@@ -39,7 +41,7 @@ from ..sources import (
     decode_payload,
     read_properties,
 )
-from .chronicle import Chronicle
+from .chronicle import Chronicle, fit_event
 from .clock import DaemonClock
 from .forgotten_messages import ForgottenMessages, mark_of
 from .homes import HomeSlot
@@ -202,6 +204,7 @@ class Loop:
         wait_s = min(wait_s, self._advance_answers())
         if self._advance_forgets():
             wait_s = 0.0
+        self._install_geometries()
         self.connection.pump(0.0 if len(self.inbox) else wait_s, reading=not self.inbox.crowded)
         if self.secondary is not None:
             self.secondary.pump()
@@ -374,6 +377,20 @@ class Loop:
                 slot.forget_again_at = now + FORGET_AGAIN_S
                 log.warning("forget_waits", home=slot.name, reason=error.message, hint=error.hint)
         return any(slot.erasing for slot in self.homes.values())
+
+    def _install_geometries(self) -> None:
+        """Let the first geometry of a home serve once it is fitted in the background."""
+        for slot in self.homes.values():
+            if slot.geometry_prepared:
+                try:
+                    messages = self.feed(slot.name, FitGeometry())
+                except EdgeError as error:
+                    slot.delay_geometry(error)
+                    continue
+                for one in messages:
+                    if isinstance(one, Acknowledgement):
+                        self.chronicle.note(slot.name, fit_event(self.clock.now_ns(), one.count))
+                        log.info("geometry_fitted", home=slot.name, facts=one.count)
 
     def _execute_commands(self) -> None:
         while (command := self.inbox.take_command()) is not None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         event_as_data,
         link_totals,
     )
+    from .first_geometry import fit_first_geometry, prepare_first_geometry
     from .forecasting import (
         DEFAULT,
         ForecastOptions,
@@ -95,6 +96,7 @@ else:
                 "event_as_data",
                 "link_totals",
             ),
+            "first_geometry": ("fit_first_geometry", "prepare_first_geometry"),
             "forecasting": (
                 "DEFAULT",
                 "ForecastOptions",
@@ -177,6 +179,7 @@ __all__ = [
     "event_as_data",
     "explain_observation",
     "find_alike_facts",
+    "fit_first_geometry",
     "forecast_file",
     "group_rows",
     "grow_due",
@@ -188,6 +191,7 @@ __all__ = [
     "list_adaptors",
     "observation_values",
     "open_encoder",
+    "prepare_first_geometry",
     "preview_forget",
     "raw_input",
     "return_free_memory",

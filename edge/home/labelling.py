@@ -113,7 +113,8 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     stream's recent past.  distribution: of the held-out scores of that domain.  learned: the label,
     if it is labelled.  adaptation: how the guess was adapted to a domain without labels, else None.
     draft: what the head answered before the nearest facts revised or confirmed it, else empty.
-    unlabelled: observations without a label that the answering head has learned from.
+    unlabelled: observations without a label that the answering head has learned from.  reason: why
+    it is neither known nor new, empty if it is one of these or nothing is known.
     """
 
     kind: str
@@ -136,6 +137,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     adaptation: AppliedAdaptation | None = None
     draft: str = ""
     unlabelled: int = 0
+    reason: str = ""
 
 
 def waiting_labels(home: Home) -> WaitingLabels:
@@ -229,6 +231,7 @@ def explain_observation(home: Home, observation_id: str) -> Explained:
         adaptation=found.adaptation,
         draft=found.draft,
         unlabelled=found.unlabelled,
+        reason=found.reason,
     )
 
 

@@ -79,6 +79,17 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
 
 
+def sentence(text: str) -> str:
+    """Return a message as a sentence: with a full stop, and a capital unless it starts with a name
+    such as `auricle.toml`."""
+    text = text.strip()
+    if not text:
+        return ""
+    first = text.split(maxsplit=1)[0].rstrip(",:;.")
+    whole = text[0].upper() + text[1:] if first.isalpha() else text
+    return whole if whole[-1] in ".!?" else f"{whole}."
+
+
 def _moment(at_ns: int) -> datetime | None:
     """Return a moment; None for 0 and for times that no calendar has."""
     try:
@@ -88,6 +99,7 @@ def _moment(at_ns: int) -> datetime | None:
 
 
 FILTERS: Final = {
-    one.__name__: one for one in (duration, iso, number, p_value, percent, plural, size, utc)
+    one.__name__: one
+    for one in (duration, iso, number, p_value, percent, plural, sentence, size, utc)
 }
 """The formats as filters of templates, by name."""

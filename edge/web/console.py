@@ -9,6 +9,7 @@ from typing import Any, Final
 from jinja2 import Environment
 from microdot import Request, Response
 
+from ..pages import sentence
 from .access import Sessions, WebSession
 from .client import AskError, DaemonClient
 from .links import Role, allows
@@ -157,7 +158,7 @@ class Console:
     def refuse(self, error: AskError, status: int = 409) -> Response:
         """Respond to an action that was refused: the page stays and shows why."""
         if self.enhanced:
-            text = f"{error.reason}: {error.hint}" if error.hint else error.reason
+            text = sentence(f"{error.reason}: {error.hint}" if error.hint else error.reason)
             news = {"auricle:toast": {"text": text, "tone": "bad", "undo": ""}}
             return Response(b"", 204, {"HX-Trigger": json.dumps(news)})
         return self.render("problem.html", status, reason=error.reason, hint=error.hint)

@@ -22,9 +22,11 @@ def unusual(p_value: float) -> str:
 
 
 def verdict(found: Mapping[str, Any]) -> str:
-    """Return the verdict on an observation as a sentence.  found: `known` and `p_value`."""
+    """Return the verdict on an observation as a sentence.  found: `known`, `p_value` and, where it
+    is neither known nor new, `reason`."""
     if found["known"] is None:
-        return "Undecided: too few labelled examples for out-of-distribution detection."
+        few = "too few labelled examples for out-of-distribution detection"
+        return f"Undecided: {found.get('reason') or few}."
     word = "Known" if found["known"] else "New"
     return f"{word}: {unusual(found['p_value'])}."
 

@@ -73,7 +73,7 @@ TABLE: Final = Field(
     name="table",
     title="Example table (CSV) on this device",
     kind="file",
-    hint="sets the scale of each column; rows with a column `label` are learned at once",
+    hint="sets the scale of each column; rows with a column “label” are learned at once",
 )
 
 FORMS: Final = (

@@ -76,12 +76,13 @@ NO_GUESS: Final = Guess(known=None, guess="", p_value=1.0)
 class Explanation:
     """The explanation of an observation of `stream`.
 
-    known, guess, p_value, score: as in a `Decision` on this sample alone, now.  examples: nearest
-    first.  nearest_domain: whose thresholds count.  domain, label: the concept of the nearest
-    example, empty without facts.  columns: those that differ most from `compared` facts of that
-    concept first.  adaptation: how the guess was adapted to a domain without labels, else None.
-    draft: the answer of an unsure head, which the nearest facts have revised or confirmed, else "".
-    unlabelled: observations without a label that the answering head has learned from.
+    known, guess, p_value, score: as in a `Decision` on this sample alone, now.  reason: why `known`
+    is None, else "".  examples: nearest first.  nearest_domain: whose thresholds count.  domain,
+    label: the concept of the nearest example, empty without facts.  columns: those that differ most
+    from `compared` facts of that concept first.  adaptation: how the guess was adapted to a domain
+    without labels, else None.  draft: the answer of an unsure head, which the nearest facts have
+    revised or confirmed, else "".  unlabelled: observations without a label that the answering head
+    has learned from.
     """
 
     stream: str = ""
@@ -98,6 +99,7 @@ class Explanation:
     adaptation: AppliedAdaptation | None = None
     draft: str = ""
     unlabelled: int = 0
+    reason: str = ""
 
 
 def guess_each(
@@ -170,6 +172,7 @@ def explain(
         examples=examples,
         columns=_compared_columns(features, facts),
         draft=draft,
+        reason=verdict.shortfall.reason if verdict.shortfall is not None else "",
     )
 
 

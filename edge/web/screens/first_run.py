@@ -9,11 +9,11 @@ from urllib.parse import urlencode
 
 from microdot import Request, Response
 
+from ...pages import sentence
 from .. import settings_file
 from ..client import AskError, DaemonOfflineError
 from ..common import all_fields, field
 from ..console import Console
-from ..geometry import fit_first_geometry
 from ..observations import GALLERY_MAX, SELECTED_MAX
 from ..screen import Route, Screen
 from ..source_forms import (
@@ -45,6 +45,8 @@ async def page(console: Console, request: Request) -> Response:
     """Show the step at which the home stands."""
     stream = field(request, "stream")
     if stream:
+        if stream not in _streams(console):
+            raise AskError(f"there is no stream {stream!r}", "add it, or choose one of the list")
         return console.render("first_run_stream.html", **await _progress(console, stream))
     chosen = field(request, "source")
     form = form_of(chosen) if chosen else None
@@ -76,7 +78,7 @@ async def add(console: Console, request: Request) -> Response:
         await _add_stream(console, form, given)
         await _serve(console)
     except AskError as error:
-        text = f"{error.reason}. {error.hint}" if error.hint else error.reason
+        text = f"{sentence(error.reason)} {sentence(error.hint)}".rstrip()
         return _form(console, form, given, {"": text})
     return Response(b"", 303, {"Location": "first-run?" + urlencode({"stream": given["stream"]})})
 
@@ -98,7 +100,6 @@ async def enrol(console: Console, request: Request) -> Response:
         for one in ids[:SELECTED_MAX]
     ]
     body = await console.ask("label-many", labels=labels)
-    await fit_first_geometry(console, "")
     refused = body.get("refused", ())
     text = f"{body['labelled']} labelled as {label}."
     if refused:
@@ -222,12 +223,7 @@ async def _recent(console: Console, stream: str, limit: int) -> Any:
 def _form(
     console: Console, form: SourceForm | None, given: dict[str, str], wrong: dict[str, str]
 ) -> Response:
-    folder = console.folder
-    has_home = (folder / settings_file.SETTINGS).exists()
-    streams: list[str] = []
-    if has_home:
-        text = settings_file.read_text(folder)
-        streams = list(settings_file.tables_of(text).get("streams", {}))
+    has_home = (console.folder / settings_file.SETTINGS).exists()
     return console.render(
         "first_run.html",
         422 if wrong else 200,
@@ -236,9 +232,17 @@ def _form(
         given=given,
         wrong=wrong,
         has_home=has_home,
-        streams=streams,
-        folder=str(folder.absolute()),
+        streams=_streams(console),
+        folder=str(console.folder.absolute()),
     )
+
+
+def _streams(console: Console) -> list[str]:
+    """Return the names of the streams in the settings, none without a home."""
+    if not (console.folder / settings_file.SETTINGS).exists():
+        return []
+    text = settings_file.read_text(console.folder)
+    return list(settings_file.tables_of(text).get("streams", {}))
 
 
 def _has_labels(path: str) -> bool:

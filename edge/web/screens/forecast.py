@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from microdot import Request, Response
 
+from ...pages import sentence
 from ..client import AskError, DaemonOfflineError
 from ..common import field
 from ..console import Console
@@ -87,7 +88,7 @@ async def _read(console: Console, stream: str, home: str) -> tuple[Mapping[str, 
     except AskError as error:
         if NOTHING_YET in error.reason:
             return None, f"{error.reason.partition(': ')[2].capitalize()}. {NEXT_ONE}"
-        return None, f"{error.reason}. {error.hint}".rstrip(". ") + "."
+        return None, f"{sentence(error.reason)} {sentence(error.hint)}".rstrip()
 
 
 def _values(shown: Mapping[str, Any] | None) -> dict[str, Any]:

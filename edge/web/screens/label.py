@@ -8,13 +8,12 @@ from typing import Any, Final
 from microdot import Request, Response
 
 from ...home import likely_typo
-from ...pages import number
+from ...pages import number, sentence
 from .. import phrases
 from ..analyses import analyse
 from ..client import AskError, DaemonOfflineError
 from ..common import field, whole
 from ..console import Console
-from ..geometry import fit_first_geometry
 from ..observations import (
     GALLERY_MAX,
     NAME_CHARS_MAX,
@@ -222,8 +221,12 @@ async def _label(console: Console, request: Request, given: list[dict[str, str]]
         )
     except AskError as error:
         return await _failed(console, request, error)
-    await fit_first_geometry(console, home)
     refused = {one["observation_id"] for one in body["refused"]}
+    # Whoever has answered the question about a new label needs no warning of it.
+    answered = bool(field(request, "sure"))
+    warnings = [
+        one for one in body.get("warnings", ()) if not (answered and one.startswith("the label "))
+    ]
     # A disk error may end the count after the labels were stored.
     agree = body.get("agree", [])
     result = body | {
@@ -232,6 +235,7 @@ async def _label(console: Console, request: Request, given: list[dict[str, str]]
         "agree": agree,
         "compared": body.get("compared", 0),
         "waiting": body.get("waiting", 0),
+        "warnings": warnings,
         "agreement": phrases.agreement(agree),
         "ids": [one["observation_id"] for one in given if one["observation_id"] not in refused],
         "gone": sorted(refused),
@@ -247,7 +251,8 @@ def _request_id(request: Request) -> dict[str, str]:
 
 async def _failed(console: Console, request: Request, error: AskError) -> Response:
     status = 503 if isinstance(error, DaemonOfflineError) else 409
-    result = {"trouble": f"{error.reason}. {error.hint}".rstrip(". ") + ".", "again": status == 503}
+    trouble = f"{sentence(error.reason)} {sentence(error.hint)}".rstrip()
+    result = {"trouble": trouble, "again": status == 503}
     return await _shown(console, request, result, status)
 
 

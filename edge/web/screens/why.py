@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from microdot import Request, Response
 
-from ...pages import number, plural
+from ...pages import number, plural, sentence
 from .. import phrases
 from ..charts import distribution, ranged
 from ..client import AskError
@@ -16,6 +16,9 @@ from ..observations import HZ_MIN, NAME_CHARS_MAX, picture, raw_of, sound
 from ..pictures import window_of
 from ..screen import Route, Screen
 from ..spectrogram import loudest_hz
+
+GONE: Final = "it was forgotten or replaced by newer ones meanwhile, or the id is wrong"
+"""In place of a hint for the command line."""
 
 
 async def page(console: Console, request: Request) -> Response:
@@ -29,7 +32,8 @@ async def page(console: Console, request: Request) -> Response:
     except AskError as error:
         if part:
             raise
-        missing = f"{error.reason}. {error.hint}".rstrip(". ") + "."
+        hint = GONE if "`auricle" in error.hint else error.hint
+        missing = f"{sentence(error.reason)} {sentence(hint)}".rstrip()
         return console.render("why.html", 404, found=None, missing=missing)
     labels = [] if part else await _labels(console, field(request, "home"))
     template = "why_part.html" if part else "why.html"

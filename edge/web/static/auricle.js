@@ -161,7 +161,8 @@
     });
     source.addEventListener("down", (event) => {
       wasDown = true;
-      lost(`The daemon is not responding (${data(event).reason}). This page shows the last known state and updates automatically.`);
+      const { reason } = data(event);
+      lost(`${reason[0].toUpperCase()}${reason.slice(1)}. This page shows the last known state and updates automatically.`);
     });
     source.addEventListener("feed", (event) => send("auricle:feed", data(event)));
     source.addEventListener("lagging", () => send("auricle:changed"));

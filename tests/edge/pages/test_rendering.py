@@ -6,7 +6,7 @@ from importlib.resources import files
 import jinja2
 import pytest
 
-from edge.pages import environment
+from edge.pages import environment, sentence
 
 NASTY = "<script>alert('x')</script>"
 
@@ -71,3 +71,18 @@ def luminance(colour: str) -> float:
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
     )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("there is no such page", "There is no such page."),
+        ("auricle.toml cannot be read", "auricle.toml cannot be read."),
+        ("'x' is no label. Did you mean y?", "'x' is no label. Did you mean y?"),
+        ("labelling: it is gone ", "Labelling: it is gone."),
+        ("", ""),
+    ],
+)
+def test_messages_become_sentences(text: str, expected: str) -> None:
+    """A capital and a full stop, but no capital for a name."""
+    assert sentence(text) == expected

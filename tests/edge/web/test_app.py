@@ -187,7 +187,7 @@ def test_too_many_actions_are_refused(tmp_path, monkeypatch) -> None:
         answers = [served.ask("POST", "/first-run-enrol", "", session) for _ in range(7)]
         assert [one.status for one in answers[:5]] == [409] * 5
         assert answers[-1].status == 429
-        assert "too many requests: 5 a minute" in answers[-1].text
+        assert "Too many requests: 5 a minute" in answers[-1].text
         assert served.ask("POST", "/first-run-enrol", "", served.log_in()).status == 409
 
 

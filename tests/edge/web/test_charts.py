@@ -96,6 +96,8 @@ def test_a_p_value_is_a_sentence(p_value, text):
 def test_a_verdict_says_when_nothing_can_be_said():
     """Without enough examples there is no verdict."""
     assert phrases.verdict({"known": None, "p_value": 1.0}).startswith("Undecided: too few")
+    doubt = {"known": None, "p_value": 0.2, "reason": "it may be of an unknown class"}
+    assert phrases.verdict(doubt) == "Undecided: it may be of an unknown class."
     assert phrases.verdict({"known": False, "p_value": 0.0}).startswith("New: fewer")
 
 

@@ -63,9 +63,9 @@ def test_a_new_user_reaches_an_alarm_by_mouse(tmp_path, monkeypatch) -> None:
         card = page.locator("article", has_text="folder")
         card.get_by_text("new", exact=True).wait_for(timeout=START_MS)
         assert "zero" in card.inner_text()
-        # Taught by mouse alone, it has a fitted geometry.
-        answer = send_to_daemon(seen.folder, KnowledgeCommand(id="k"))
-        assert answer["body"]["geometry"]["fitted"]
+        # Taught by mouse alone, it gets a fitted geometry.
+        knowledge = KnowledgeCommand(id="k")
+        until(lambda: send_to_daemon(seen.folder, knowledge)["body"]["geometry"]["fitted"])
 
 
 def test_a_mistake_is_shown_at_its_field_and_makes_nothing(tmp_path) -> None:
@@ -95,6 +95,8 @@ def test_a_series_is_forecast_without_labels(tmp_path) -> None:
             seen.page.get_by_label("Name of the stream").fill(name)
             seen.page.locator("form.card button[type=submit]").click()
             seen.page.get_by_text("Each sample is forecast").wait_for(timeout=START_MS)
+        seen.goto("first-run?stream=gone")
+        seen.page.get_by_text("There is no stream 'gone'.").wait_for()
         seen.goto("first-run?source=tables-series")
         seen.page.get_by_label("Folder on this device").fill(str(tables))
         seen.page.get_by_label("Name of the stream").fill("line")

@@ -110,7 +110,7 @@ def test_pause_resume_and_the_machine(tmp_path) -> None:
         press(seen, "Pause decisions")
         seen.page.get_by_text("Decisions are paused.").wait_for()
         seen.page.locator("#health .badge", has_text="paused").wait_for()
-        press(seen, "Resume")
+        press(seen, "Resume decisions")
         seen.page.get_by_text("Decisions have resumed.").wait_for()
         press(seen, "Check this machine")
         seen.page.locator("#doctor").get_by_text("decisions are computed in").wait_for(

@@ -447,7 +447,7 @@ def test_viewers_do_not_label(seen):
         ({"label": "x"}, "Select observations first."),
         ({"label": " ", "id": "bad-00000"}, "Type a label"),
         ({"label": "y" * 201, "id": "bad-00000"}, "at most 200 are possible"),
-        ({"label": "x", "id": "never"}, "0 labelled"),
+        ({"label": "x", "id": "never"}, "Nothing was labelled"),
         ({"label": "abc\u202edef", "id": "bad-00000"}, "printable"),
     ],
 )

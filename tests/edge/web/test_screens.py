@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from benchmarks.console.browser import DESKTOP, PHONE
+from benchmarks.console.browser import DESKTOP
 from edge.web.screens import SCREENS
-from tests.browsers import Seen, browsing, needs_browser, until
+from tests.browsers import (
+    Seen,
+    axe_findings,
+    browsing,
+    in_every_view,
+    needs_axe,
+    needs_browser,
+    until,
+)
 from tests.daemons import daemon_home
 from tests.worlds import WIDTH
 
-AXE = os.environ.get("AURICLE_AXE", "")
-SERIOUS = {"serious", "critical"}
 LATE = {"knowledge": "#suspicious li"}
 """What a screen fetches after it has loaded."""
 SETTLED = """document.getElementById("live-state").textContent === "live"
@@ -42,25 +47,17 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
 
 
 @needs_browser
-@pytest.mark.skipif(not AXE, reason="AURICLE_AXE names no axe.min.js of the npm package axe-core")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@needs_axe
+@in_every_view
 def test_axe_finds_nothing_serious(seen: Seen, scheme: str, size: dict[str, int]) -> None:
     """No screen has a serious or critical finding of axe-core, in any view."""
-    page = seen.new_page(color_scheme=scheme, bypass_csp=True)
-    page.set_viewport_size(size)
-    script = Path(AXE).read_text("utf-8")
+    page = seen.viewed(scheme, size)
     found = []
     for screen in SCREENS:
         page.goto(seen.console.address + screen.path)
         page.locator(LATE.get(screen.name, "main h1")).first.wait_for(state="attached")
         page.wait_for_function(SETTLED)
-        page.evaluate(script)
-        found += [
-            f"{screen.title}: {one['id']} at {one['nodes'][0]['target']}"
-            for one in page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
-            if one["impact"] in SERIOUS
-        ]
+        found += axe_findings(page, screen.title)
     page.context.close()
     assert found == []
 
