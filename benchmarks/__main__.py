@@ -78,6 +78,7 @@ SETS = (
     "active",
     "adapt",
     "adapt-runtime",
+    "domains",
     "encoders",
     "fleet",
     "forecast",
