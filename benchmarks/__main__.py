@@ -35,6 +35,7 @@ NAMES = {
     "kinds": "benchmarks.kinds.run",
     "machines": "benchmarks.machines.run",
     "nas": "benchmarks.nas.run",
+    "label-columns": "benchmarks.continual.label_columns",
     "labels": "benchmarks.continual.labels",
     "network-recipes": "benchmarks.kinds.forecast_recipes",
     "online": "benchmarks.online.run",
