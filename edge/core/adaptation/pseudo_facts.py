@@ -170,14 +170,14 @@ def _is_worse(
 ) -> bool:
     """Return whether unlabelled samples make the answers to facts left out worse: fewer are right,
     or their loss is larger by a standard error.  Clusters are those of all facts, but a fact that
-    is left out names none.  facts: inputs, targets and weights of all rows,
-    own ones first."""
+    is left out names none.  Facts of which none would stay are not left out.  facts: inputs,
+    targets and weights of all rows, own ones first."""
     inputs, targets, weights = facts
     folds = fold_facts(own)
     alone, both = np.zeros((len(own), len(labels))), np.zeros((len(own), len(labels)))
     for number in range(FOLDS):
         at = np.flatnonzero(folds == number)
-        if not len(at):
+        if len(at) in {0, len(inputs)}:
             continue
         kept = pseudo.sums - RidgeSums.of(inputs[at], targets[at], weights[at])
         solutions = pseudo.solve_facts(kept), pseudo.solve(kept, folds != number)
