@@ -47,11 +47,11 @@ quarters of the facts, which costs a kernel more than a head, so that one standa
 instead of 83 of 100 better kernels, and as many worse ones (docs/decisions/0022)."""
 LEAST_GAIN: Final = FLIPPED * (FOLDS - 1) / FOLDS
 """Least gain of an adaptor, in facts: what counts as evidence with all facts, for as many as its
-folds train on (docs/decisions/0022)."""
+folds train on (docs/explanation/growth.md)."""
 MEANING_EVIDENCE: Final = 1.64
 """Standard errors by which an adaptor must be better than the labels' shares, which know nothing of
 a fact: the usual one-sided 5 %.  Of labels without meaning, 1 instead of 4.4 % pass
-(docs/decisions/0022)."""
+(docs/explanation/growth.md)."""
 UNTRAINED: Final = ("none", "random")
 
 Bools = NDArray[np.bool_]
