@@ -1,14 +1,15 @@
 """Domain-incremental learning with unknown domains at test time: the runtime compared with the
 usual peers.
 
-PACS, all taps as uint8, official split, all 24 orders, three seeds, domain boundaries given during
-learning.  Each domain grows an adaptor once, after all four are known; an accepted adaptor serves
-from then on; the heads alone have a row of their own.  Order-independent methods are fitted once
-per set of domains.  Every peer uses its best preparation and strength, chosen on the training part.
+The pictures of PACS through the default encoder, all taps as uint8, official split, all 24 orders,
+three seeds, domain boundaries given during learning.  Each domain grows an adaptor once, after all
+four are known; an accepted adaptor serves from then on; the heads alone have a row of their own.
+Order-independent methods are fitted once per set of domains.  Every peer uses its best preparation
+and strength, chosen on the training part.
 The end-to-end half, without boundaries, is benchmarks/continual/domains_stream.py.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, permutations
 from pathlib import Path
@@ -20,11 +21,14 @@ from benchmarks.continual import closed_form as cl_closed
 from benchmarks.continual import gradient as cl_sgd
 from edge.core.adaptors import AdaptorRecord
 from edge.sim import Backend, require_backend, run_parallel
+from encoder import DEFAULT_ENCODER, shipped_card
 
+from ..adapt.pictures import PICTURES
+from ..encoders.pictures import pacs_samples
 from ..report import BenchmarkReport, BenchmarkRow
 from .accuracy import Marks, Order, accuracies, marks, rows_of
-from .data import PACS, ContinualSamples, ContinualView, Ints, Rows, load_pacs, missing, views
-from .domains_stream import run_streams
+from .data import ContinualSamples, ContinualView, Ints, Rows, missing, views
+from .domains_stream import run_streams, stream_of
 from .ours import RuntimeOutcome, answer_rows, derive, grow_all, routing_cost, window_accuracy
 
 SEEDS = (0, 1, 2)
@@ -35,6 +39,10 @@ OURS, ORACLE, JOINT = "auricle", "true domain (oracle)", "joint training"
 HEADS = "auricle, heads alone"
 MANY = (4, 100, 1_000)
 """Numbers of domains that routing is timed with.  Chosen by hand."""
+
+PARTS = ("ours", "closed", "gradual", "streams")
+"""What can be run alone: the runtime, peers in closed form, peers by gradient descent, and the
+end-to-end half.  `ours` always runs."""
 
 Sets = tuple[frozenset[int], ...]
 Right = dict[frozenset[int], dict[int, float]]
@@ -57,33 +65,49 @@ class DomainOrder:
         return self.samples.domain[self.samples.held]
 
 
-def run(data: Path | None, *, quick: bool = False, backend: Backend = "loky") -> BenchmarkReport:
-    """Run everything; about half an hour on one core, a third of it end to end.
+def run(
+    data: Path | None,
+    *,
+    quick: bool = False,
+    sets: Sequence[str] | None = None,
+    backend: Backend = "loky",
+) -> BenchmarkReport:
+    """Run everything.  The first run encodes the pictures, some ten minutes, and caches them.
 
-    quick: the runtime's rows with given boundaries only, without peers.  backend: "ray" spreads
-    peers and end-to-end runs over a Ray cluster; here they run one after the other.
+    quick: the runtime's rows with given boundaries only.  sets: some of PARTS instead.  backend:
+    "ray" spreads peers and end-to-end runs over a Ray cluster; here they run one after the other.
     """
     require_backend(backend)
-    note = missing(data, *PACS)
+    note = missing(data, PICTURES)
     if note or data is None:
         return BenchmarkReport("domains", (), {}, (note,))
-    course = plan(load_pacs(data))
+    wanted = set(sets or (PARTS[:1] if quick else PARTS))
+    if unknown := sorted(wanted - set(PARTS)):
+        raise ValueError(f"expected parts among {', '.join(PARTS)}, found {', '.join(unknown)}")
+    card = shipped_card(DEFAULT_ENCODER)
+    course = plan(pacs_samples(card, data))
     rows, summary = ours(course)
     summary |= own_figures(rows)
-    if quick:
-        return BenchmarkReport(
-            "domains", tuple(rows), summary, ("peers and the end-to-end half left out",)
-        )
-    given = views(course.samples)
-    peers = [(closed, course, given, name) for name in cl_closed.PEERS]
-    peers += [(gradual, course, given, name) for name in cl_sgd.PEERS]
+    rows += _run_peers(course, wanted, backend)
+    if {"closed", "gradual"} & wanted:
+        summary |= peer_figures(rows)
+    if "streams" in wanted:
+        streams = run_streams(stream_of(course.samples, card), STREAM_SEEDS, backend=backend)
+        rows += [BenchmarkRow(OURS, name, value) for name, value in streams.items()]
+        named = ("end_to_end_accuracy", "end_to_end_forgetting", "domains_found_error")
+        summary |= {name: streams[name] for name in named}
+    left = [one for one in PARTS if one not in wanted]
+    notes = (f"parts left out: {', '.join(left)}",) if left else ()
+    return BenchmarkReport("domains", tuple(rows), summary, notes)
+
+
+def _run_peers(course: DomainOrder, wanted: set[str], backend: Backend) -> list[BenchmarkRow]:
+    """Run the peers of the wanted parts."""
+    given = views(course.samples) if {"closed", "gradual"} & wanted else {}
+    peers = [(closed, course, given, name) for name in cl_closed.PEERS if "closed" in wanted]
+    peers += [(gradual, course, given, name) for name in cl_sgd.PEERS if "gradual" in wanted]
     found = dict(run_parallel(_peer_rows, peers, 1, backend))
-    rows += [row for place in range(len(peers)) for row in found[place]]
-    streams = run_streams(data, STREAM_SEEDS, backend=backend)
-    rows += [BenchmarkRow(OURS, name, value) for name, value in streams.items()]
-    named = ("end_to_end_accuracy", "end_to_end_forgetting", "domains_found_error")
-    summary |= {name: streams[name] for name in named}
-    return BenchmarkReport("domains", tuple(rows), summary | peer_figures(rows))
+    return [row for place in range(len(peers)) for row in found[place]]
 
 
 def plan(samples: ContinualSamples) -> DomainOrder:
@@ -221,13 +245,10 @@ def own_figures(rows: list[BenchmarkRow]) -> dict[str, float]:
 
 
 def peer_figures(rows: list[BenchmarkRow]) -> dict[str, float]:
-    """Return the summary's figures of the other methods."""
+    """Return the summary's figures of the other methods, of those that ran."""
     accuracy = {row.method: row.value for row in rows if row.metric == "average_accuracy"}
     joint = [value for name, value in accuracy.items() if name.startswith(JOINT)]
-    mine = {OURS, ORACLE, HEADS, f"{HEADS}, {ORACLE}"} | {
-        name for name in accuracy if name.startswith(JOINT)
-    }
-    return {
-        "joint_accuracy": max(joint),
-        "best_peer_accuracy": max(v for name, v in accuracy.items() if name not in mine),
-    }
+    mine = {OURS, ORACLE, HEADS, f"{HEADS}, {ORACLE}"}
+    peers = [v for name, v in accuracy.items() if name not in mine and not name.startswith(JOINT)]
+    found = {"best_peer_accuracy": max(peers)} if peers else {}
+    return found | ({"joint_accuracy": max(joint)} if joint else {})

@@ -42,6 +42,8 @@ from edge.core import (
 )
 from edge.sim import Backend, run_parallel
 
+from .data import ContinualSamples
+
 FILES = ("pacs_efficientnet_lite0.npz", "pacs_efficientnet_lite0_stages.npz")
 DOMAINS = 4
 """Of PACS: photo, art painting, cartoon, sketch."""
@@ -105,7 +107,7 @@ class StreamRun:
 
 
 def run_streams(
-    data: Path,
+    pacs: PacsStream,
     seeds: Sequence[int] = (0, 1, 2),
     orders: Sequence[Order] = (),
     *,
@@ -116,7 +118,6 @@ def run_streams(
     About half an hour on one core.  domains_found_error: mean absolute difference between the
     number of domains and 4; opened_twice: true domains found under more than one name.
     """
-    pacs = load_pacs(data)
     chosen = tuple(orders) or tuple(permutations(range(DOMAINS)))
     calls = [(pacs, order, seed) for order in chosen for seed in seeds]
     done = dict(run_parallel(run_stream, calls, 1, backend))
@@ -143,6 +144,14 @@ def summarise(stays: Sequence[StreamRun]) -> dict[str, float]:
         "alarms_raised": fmean(run.alarms for run in stays),
         "served_accuracy": fmean(run.served for run in stays),
     }
+
+
+def stream_of(samples: ContinualSamples, card: encoder.Card) -> PacsStream:
+    """Return samples as a stream.  card: of the encoder that made their features."""
+    held = np.isin(np.arange(len(samples.label)), samples.held)
+    names = {tap.name: tap.width for tap in card.taps}
+    made = encoder.vector_card(card.width, "pacs", samples.quantiser, names)
+    return PacsStream(samples.features, samples.label, samples.domain, held, made)
 
 
 def load_pacs(data: Path) -> PacsStream:

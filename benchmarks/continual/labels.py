@@ -23,7 +23,7 @@ import encoder
 from edge.core import HEAD_FACTS_MAX, SUPPORT_FACTS_MAX, Config, FactBatch, GrowthJob, untimed_batch
 from edge.core.adaptation import learn_unlabelled
 from edge.core.adaptors import FittedHead, fit_adaptor
-from edge.core.session import FACTS_A_LABEL_MAX
+from edge.core.session import FACTS_A_LABEL_MAX, column_clusters
 
 from ..report import BenchmarkReport, BenchmarkRow
 from .labels_peers import LabelTask, peer_answers
@@ -228,7 +228,8 @@ def unlabelled_answers(pacs: PacsLabels, own: Ints, old: Ints, test: Ints, rows:
     few = isinstance(alone, FittedHead) and alone.evidence is None
     few = few and len(mine) <= FACTS_A_LABEL_MAX * len(alone.labels)
     levels = pacs.levels[np.sort(rows)]
-    made = learn_unlabelled(mine, theirs, levels, pacs.spans) if few else None
+    group = column_clusters(mine, levels)
+    made = learn_unlabelled(mine, theirs, levels, pacs.spans, group=group) if few else None
     serving = made or alone
     labels: Ints = np.array(serving.labels, np.int64)
     return np.asarray(labels[serving.answer(pacs.levels[test]).argmax(axis=1)])

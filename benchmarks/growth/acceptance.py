@@ -160,7 +160,7 @@ def _test(
     parts = split_holdout(job.own, job.others)
     scored = [score_blueprint(one, train_adaptor, job, parts) for one in tried]
     best = max(scored, key=lambda one: one.accuracy)
-    ours = is_accepted(screen_candidates(scored, parts), serving.held_out)
+    ours = is_accepted(screen_candidates(scored, parts), serving.held_out, parts)
     return ours, _mcnemar(best.held_out.correct, serving.held_out.correct) < DOUBT / len(scored)
 
 

@@ -175,7 +175,7 @@ def _trial(rows: KernelSet, count: int, seed: int, *, meaning: bool) -> KernelTr
         meaning=meaning,
         gain=float(gains.mean()),
         error=float(gains.std() / len(gains) ** 0.5),
-        grown=is_accepted(tried.held_out, score_head(job, parts).held_out),
+        grown=is_accepted(tried.held_out, score_head(job, parts).held_out, parts),
         served=default is not None if has_room(own) else None,
     )
 

@@ -19,11 +19,11 @@ import numpy as np
 
 from edge.core import Enrol, Fact, FitGeometry
 from edge.home import Home, create_home
+from encoder import DEFAULT_ENCODER
 
 from ..report import BenchmarkReport, BenchmarkRow
 
 FILE = "pacs_webp65.npz"
-ENCODER = "efficientnet_lite0"
 NEW = "sketch"
 OWN_A_CLASS, OTHERS_A_CLASS = 40, 40
 """Labels per class in the new domain and in each other.  Chosen by hand."""
@@ -97,7 +97,7 @@ def _draw(images: list[Image]) -> tuple[list[Image], list[Image], list[Image]]:
 
 def _enrol(folder: Path, images: Iterable[Image]) -> None:
     """Create a home with some learned images."""
-    create_home(folder, None, ENCODER)
+    create_home(folder, None, DEFAULT_ENCODER)
     with Home(folder) as home:
         facts = tuple(
             Fact(

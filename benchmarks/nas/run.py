@@ -10,6 +10,9 @@ Regret is counted twice.  The best of hundreds of accuracies on the same facts i
 no choice can reach it: `regret_points` counts that luck as a loss.  `independent_regret_points`
 finds the best blueprint on one half of the held-out facts, and compares it with the choice on the
 other half; below 0, the choice is better than the blueprint that hundreds of labels would choose.
+`half_regret_points` counts the regret of the choice as the first does, on one half, and
+`half_regret_of_labels` that of the blueprint which the other half's hundreds of labels would
+choose: what the luck costs a chooser that knows far more than any search.
 Bidirectional learning chooses by the other tasks' scores: of the six blueprints that growth fits
 there, and of a fleet, all that are trained there.
 """
@@ -17,7 +20,7 @@ there, and of a fleet, all that are trained there.
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -54,13 +57,15 @@ DEVICE = nas.DeviceSpeed(0.0, 0.0, 0.0, 0.0)
 class SearchOutcome:
     """The result of one task.  taus: by proxy; regrets: points of accuracy below the best of the
     space for the proxy's first choice, or for the choice of a few after fitting; independent: the
-    same on other facts than the best was found on; seconds: of search, of halving, of the most
+    same on other facts than the best was found on; half: the regret of our first choice on one half
+    of the facts, and of the best by the other half; seconds: of search, of halving, of the most
     fits."""
 
     task: str
     taus: dict[str, float]
     regrets: dict[str, float]
     independent: dict[str, float]
+    half: tuple[float, float]
     search_s: float
     halving_s: float
     fits_s: float = 0.0
@@ -129,6 +134,7 @@ def evaluate_task(task: SearchTask, folder: Path) -> _Evaluated:
         taus=taus,
         regrets={name: points_lost(truth, place) for name, place in chosen.items()},
         independent={name: independent_loss(right, place) for name, place in chosen.items()},
+        half=half_losses(right, chosen[OURS]),
         search_s=search_s,
         halving_s=halving_s,
         fits_s=fits.seconds,
@@ -207,14 +213,25 @@ def points_lost(truth: NDArray[np.float64], place: int) -> float:
 def independent_loss(right: NDArray[np.bool_], place: int) -> float:
     """Return the points of accuracy below the blueprint that is best on the other half of the
     facts: the mean over drawn halves.  right: bool [blueprints, held]."""
-    return float(np.mean([_half_lost(right, place, draw) for draw in range(HALVINGS)]))
+    losses = [judged[best] - judged[place] for best, judged in _halves(right)]
+    return float(100 * np.mean(losses))
 
 
-def _half_lost(right: NDArray[np.bool_], place: int, draw: int) -> float:
-    order = np.random.default_rng(draw).permutation(right.shape[1])
-    finding, judging = np.array_split(order, 2)
-    best = int(right[:, finding].mean(axis=1).argmax())
-    return float(100 * (right[best, judging].mean() - right[place, judging].mean()))
+def half_losses(right: NDArray[np.bool_], place: int) -> tuple[float, float]:
+    """Return the points below the best of the space on one half of the facts: of a blueprint, and
+    of the one that is best on the other half, each the mean over drawn halves."""
+    found = [(judged.max() - judged[[place, best]]) for best, judged in _halves(right)]
+    own, other = 100 * np.mean(found, axis=0)
+    return float(own), float(other)
+
+
+def _halves(right: NDArray[np.bool_]) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Yield the place of the best blueprint on one half of the facts, and all accuracies on the
+    other half."""
+    for draw in range(HALVINGS):
+        order = np.random.default_rng(draw).permutation(right.shape[1])
+        finding, judging = np.array_split(order, 2)
+        yield int(right[:, finding].mean(axis=1).argmax()), right[:, judging].mean(axis=1)
 
 
 def _rows(outcomes: list[SearchOutcome]) -> list[BenchmarkRow]:
@@ -248,6 +265,8 @@ def summarise(outcomes: list[SearchOutcome]) -> dict[str, float]:
         "independent_halving_regret_points": _mean(
             [one.independent["halving"] for one in outcomes]
         ),
+        "half_regret_points": _mean([one.half[0] for one in outcomes]),
+        "half_regret_of_labels": _mean([one.half[1] for one in outcomes]),
         "bidirectional_regret_points": _mean([one.regrets[BIDIRECTIONAL[0]] for one in outcomes]),
         "fleet_regret_points": _mean([one.regrets[BIDIRECTIONAL[2]] for one in outcomes]),
         "search_s": max(one.search_s for one in outcomes),

@@ -13,6 +13,7 @@ import nas
 
 from ..core import FactBatch, GrowthJob, select_rows
 from ..core.adaptors import (
+    FLIPPED,
     AdaptorRecord,
     HoldoutScores,
     Spans,
@@ -44,6 +45,13 @@ ACCEPTANCE_EVIDENCE: Final = 0.4
 """Standard errors by which an adaptor must be better than what serves.  Its folds train on three
 quarters of the facts, which costs a kernel more than a head, so that one standard error accepts 79
 instead of 83 of 100 better kernels, and as many worse ones (docs/decisions/0022)."""
+LEAST_GAIN: Final = FLIPPED * (FOLDS - 1) / FOLDS
+"""Least gain of an adaptor, in facts: what counts as evidence with all facts, for as many as its
+folds train on (docs/explanation/growth.md)."""
+MEANING_EVIDENCE: Final = 1.64
+"""Standard errors by which an adaptor must be better than the labels' shares, which know nothing of
+a fact: the usual one-sided 5 %.  Of labels without meaning, 1 instead of 4.4 % pass
+(docs/explanation/growth.md)."""
 UNTRAINED: Final = ("none", "random")
 
 Bools = NDArray[np.bool_]
@@ -223,9 +231,21 @@ def screen_candidates(scored: Sequence[ScoredCandidate], parts: HoldoutSplit) ->
     return HoldoutScores(correct, loss, margin)
 
 
-def is_accepted(found: HoldoutScores, serving: HoldoutScores) -> bool:
-    """Return whether what was found serves from now on: `is_better` by ACCEPTANCE_EVIDENCE."""
-    return is_better(found, serving, ACCEPTANCE_EVIDENCE)
+def is_accepted(found: HoldoutScores, serving: HoldoutScores, parts: HoldoutSplit) -> bool:
+    """Return whether what was found serves from now on: it is better than what serves, and than the
+    labels' shares, without which labels have no meaning."""
+    better = is_better(found, serving, ACCEPTANCE_EVIDENCE, least=LEAST_GAIN)
+    return better and is_better(found, score_shares(parts), MEANING_EVIDENCE)
+
+
+def score_shares(parts: HoldoutSplit) -> HoldoutScores:
+    """Score answers that give every label its share of the held-out facts."""
+    labels = [parts.own.labels[row] for row in np.flatnonzero(parts.fold >= 0)]
+    _, targets, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    shares = np.tile(counts / counts.sum(), (len(targets), 1))
+    correct = targets == counts.argmax()
+    loss = -np.log(shares[np.arange(len(targets)), targets])
+    return HoldoutScores(correct, loss, margins(shares, targets))
 
 
 def contradicted_labels(scores: HoldoutScores, parts: HoldoutSplit) -> tuple[str, ...]:

@@ -138,10 +138,10 @@ def _decide(
     scored: list[ScoredCandidate],
 ) -> GrowthResult:
     best = _choose(scored, serving)
-    significant = is_accepted(screen_candidates(scored, parts), serving.held_out)
+    significant = is_accepted(screen_candidates(scored, parts), serving.held_out, parts)
     head = serving if job.incumbent is None else score_head(job, parts)
     if head is not serving and head.accuracy >= best.accuracy:
-        best, significant = head, is_accepted(head.held_out, serving.held_out)
+        best, significant = head, is_accepted(head.held_out, serving.held_out, parts)
     result = _result(job, trace, "")
     result = replace(result, accuracy=best.accuracy, incumbent=serving.accuracy)
     change = f"{best.blueprint.kind}: {serving.accuracy:.1%} to {best.accuracy:.1%} held out"

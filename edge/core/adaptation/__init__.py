@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .kept_rows import ROWS_MAX
     from .label_order import LabelOrder
     from .opening import ID_BYTES, IDS_MAX, OPENING_BYTES_MAX, AdaptedAnswer, OpeningAdapter
-    from .pseudo_facts import learn_unlabelled
+    from .pseudo_facts import Group, SampleClusters, learn_unlabelled
     from .ridge import RidgeSums
     from .solving import Adaptation, adapt, unadapted
 else:
@@ -37,7 +37,7 @@ else:
                 "OPENING_BYTES_MAX",
                 "OpeningAdapter",
             ),
-            "pseudo_facts": ("learn_unlabelled",),
+            "pseudo_facts": ("Group", "SampleClusters", "learn_unlabelled"),
             "ridge": ("RidgeSums",),
             "solving": ("Adaptation", "adapt", "unadapted"),
         },
@@ -54,10 +54,12 @@ __all__ = [
     "AdaptedAnswer",
     "Basis",
     "BasisRefit",
+    "Group",
     "KnownDomain",
     "LabelOrder",
     "OpeningAdapter",
     "RidgeSums",
+    "SampleClusters",
     "adapt",
     "build_basis",
     "learn_unlabelled",

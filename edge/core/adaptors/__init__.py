@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from .head import FittedHead, Transform, build_transform, transform_shapes
     from .kernel import KernelMachine, Landmarks, TunedKernels, choose_landmarks, tune_kernel
     from .kinds.table import KINDS
-    from .losses import INVERSE_TEMPERATURES, HoldoutScores, is_better, margins, tempered_losses
+    from .losses import (
+        FLIPPED,
+        INVERSE_TEMPERATURES,
+        HoldoutScores,
+        is_better,
+        margins,
+        tempered_losses,
+    )
     from .principal import principal_directions
     from .record import SOLVED_KINDS, AdaptorRecord, PendingAdaptor, end_adaptors
     from .retrieval import LENGTH_MIN, STRENGTH, Evidence, leads
@@ -50,6 +57,7 @@ else:
             ),
             "kinds.table": ("KINDS",),
             "losses": (
+                "FLIPPED",
                 "HoldoutScores",
                 "INVERSE_TEMPERATURES",
                 "is_better",
@@ -71,6 +79,7 @@ else:
     )
 
 __all__ = [
+    "FLIPPED",
     "INVERSE_TEMPERATURES",
     "KINDS",
     "LENGTH_MIN",

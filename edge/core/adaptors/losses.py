@@ -51,8 +51,10 @@ def is_better(
     other: HoldoutScores,
     evidence: float = EVIDENCE_MIN,
     weights: NDArray[np.floating] | None = None,
+    *,
+    least: float = FLIPPED,
 ) -> bool:
-    """Return whether one is expected to answer more facts correctly: by more than FLIPPED of them,
+    """Return whether one is expected to answer more facts correctly: by more than `least` of them,
     and more than `evidence` standard errors.  weights: of the facts [held out], 1 each by default.
 
     A paired comparison of the probabilities that both give to the label of every fact: their sum is
@@ -62,7 +64,7 @@ def is_better(
     """
     counted = np.ones(len(one.loss)) if weights is None else weights
     gains = counted * (np.exp(-one.loss) - np.exp(-other.loss))
-    return bool(gains.sum() > max(FLIPPED, evidence * float(np.sqrt(np.square(gains).sum()))))
+    return bool(gains.sum() > max(least, evidence * float(np.sqrt(np.square(gains).sum()))))
 
 
 def tempered_losses(scores: Doubles, targets: NDArray[np.int64]) -> Doubles:

@@ -7,14 +7,16 @@ from ...lazy import lazy_names
 if TYPE_CHECKING:
     from .assess import Assessor, BatchPrefetch, FeatureModel
     from .explanation import Explanation, Guess, explain, guess_each
-    from .few_labels import FACTS_A_LABEL_MAX, FewLabelsRefit
+    from .few_labels import FACTS_A_LABEL_MAX, FewLabelsRefit, column_clusters
     from .label_buffer import BufferedObservation, ServedAnswer
     from .label_columns import (
         COLUMN_DOMAINS_MAX,
         COLUMN_ROWS_MIN,
         ColumnSearch,
         LabelColumn,
+        cluster_samples,
         column_experts,
+        expert_answers,
         find_columns,
     )
     from .novel_domains import unpack_rows
@@ -29,14 +31,16 @@ else:
         {
             "assess": ("Assessor", "BatchPrefetch", "FeatureModel"),
             "explanation": ("Explanation", "Guess", "explain", "guess_each"),
-            "few_labels": ("FACTS_A_LABEL_MAX", "FewLabelsRefit"),
+            "few_labels": ("FACTS_A_LABEL_MAX", "FewLabelsRefit", "column_clusters"),
             "label_buffer": ("BufferedObservation", "ServedAnswer"),
             "label_columns": (
                 "COLUMN_DOMAINS_MAX",
                 "COLUMN_ROWS_MIN",
                 "ColumnSearch",
                 "LabelColumn",
+                "cluster_samples",
                 "column_experts",
+                "expert_answers",
                 "find_columns",
             ),
             "novel_domains": ("unpack_rows",),
@@ -68,8 +72,11 @@ __all__ = [
     "ServedAnswer",
     "SessionState",
     "StreamLevels",
+    "cluster_samples",
+    "column_clusters",
     "column_experts",
     "confirmed_alarm",
+    "expert_answers",
     "explain",
     "find_columns",
     "guess_each",

@@ -10,17 +10,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import limits
-from ..adaptation import learn_unlabelled
+from ..adaptation import Group, learn_unlabelled
 from ..adaptors import Adaptor, AdaptorRecord, FittedHead, Spans
 from ..facts import Concept, FactBatch, Ledger, Selector
 from ..knowledge import Changes, Knowledge, training_facts
 from .label_buffer import BufferedObservation
+from .label_columns import cluster_samples
 from .row_origins import RowOrigins, hashed
 from .session_state import SessionState
 
@@ -35,8 +37,10 @@ and 20 they gained 4, 2.5 and 1.7 points on art, cartoons, sketches and CIFAR-10
 LABELS_MIN: Final = 2
 """Labels without which there is nothing to tell apart."""
 
-FACTS_A_LABEL_MIN: Final = 2
-"""Facts for each label, on average, from which on: with one, none can be left out."""
+COLUMN_FACTS_A_LABEL_MAX: Final = 4
+"""Facts for each label, on average, up to which label columns have a say: with one and two random
+facts they gained 1 and 1.7 points on PACS, with three none, with five they lost .8, each
+over unlabelled samples alone (docs/explanation/answers.md)."""
 
 ROWS_MIN: Final = 128
 """Fewest unlabelled observations: on PACS 128 gained .9 points, 384 1.9 and 768 2.6."""
@@ -96,11 +100,21 @@ class FewLabelsRefit:
         rows = np.frombuffer(b"".join(kept), np.uint8).reshape(len(kept), -1)
         self._facts = None
         if len(rows):
-            self.made = learn_unlabelled(own, others, rows, self.spans, self.record)
+            self.made = learn_unlabelled(
+                own, others, rows, self.spans, self.record, group=column_clusters(own, rows)
+            )
 
     def is_current(self, _changes: Changes) -> bool:
         """See `Refit`."""
         return True
+
+
+def column_clusters(own: FactBatch, rows: NDArray[np.uint8]) -> Group | None:
+    """Return what makes label columns of a domain's unlabelled rows; None where it has more than
+    very few facts a label, whose own answers are better."""
+    if len(own) > COLUMN_FACTS_A_LABEL_MAX * len(set(own.labels)):
+        return None
+    return partial(cluster_samples, rows, own)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -322,7 +336,7 @@ def _few_labels(known: Knowledge) -> Iterator[str]:
         for (domain, _), count in counts.items():
             made[domain] += count
     for domain, count in own.items():
-        few = FACTS_A_LABEL_MIN <= count / labels[domain] <= FACTS_A_LABEL_MAX
+        few = count <= FACTS_A_LABEL_MAX * labels[domain]
         bounded = count <= limits.HEAD_FACTS_MAX
         if few and bounded and labels[domain] >= LABELS_MIN and every[domain] == count:
             yield domain

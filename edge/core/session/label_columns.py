@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..adaptation import SHARPNESS, softmax
+from ..adaptation import SHARPNESS, SampleClusters, softmax
 from ..adaptors import LEVELS, Adaptor, FittedHead, principal_directions
 from ..facts import FactBatch
 from ..knowledge import Knowledge, NearestConceptAnswer
@@ -137,12 +137,7 @@ def find_columns(
     labels, likely = answers
     if len(ids) < COLUMN_ROWS_MIN or not labels:
         return ()
-    every = np.concatenate([rows, facts.features]) if len(facts) else rows
-    points = _points(every)
-    nearest = likely.argmax(axis=1)
-    starts = [points[: len(ids)][nearest == one].mean(axis=0) for one in np.unique(nearest)]
-    count = min(COLUMNS_MAX, max(len(starts), len(ids) // ROWS_A_COLUMN))
-    member, centres = _grown(points, np.array(starts), count)
+    points, member, centres = _grouped(rows, facts, likely)
     made: list[LabelColumn] = []
     middles = []
     for number in range(len(centres)):
@@ -165,6 +160,31 @@ def find_columns(
             )
         )
     return _ordered(made, np.array(middles))
+
+
+def cluster_samples(
+    rows: NDArray[np.uint8], facts: FactBatch, likely: NDArray[np.floating]
+) -> SampleClusters:
+    """Return the clusters of samples uint8 [n, width] and of facts, n >= 1, as those of columns.
+
+    likely: probabilities of labels for every sample, [n, labels].  Deterministic.
+    """
+    _, member, _ = _grouped(rows, facts, likely)
+    return SampleClusters(member[: len(rows)], member[len(rows) :])
+
+
+def _grouped(
+    rows: NDArray[np.uint8], facts: FactBatch, likely: NDArray[np.floating]
+) -> tuple[Floats, Numbers, Floats]:
+    """Return samples and then facts as points, the cluster of each, and the clusters' centres.
+
+    The clusters start from the labels that answer the samples."""
+    every = np.concatenate([rows, facts.features]) if len(facts) else rows
+    points = _points(every)
+    nearest = likely.argmax(axis=1)
+    starts = [points[: len(rows)][nearest == one].mean(axis=0) for one in np.unique(nearest)]
+    count = min(COLUMNS_MAX, max(len(starts), len(rows) // ROWS_A_COLUMN))
+    return points, *_grown(points, np.array(starts), count)
 
 
 def _ordered(columns: Sequence[LabelColumn], middles: Floats) -> tuple[LabelColumn, ...]:

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 import encoder
+from benchmarks.adapt.pictures import PICTURES
 from benchmarks.continual import classes, domains
 from benchmarks.continual import closed_form as cl_closed
 from benchmarks.continual import gradient as cl_sgd
 from benchmarks.continual.accuracy import accuracies, marks
 from benchmarks.continual.data import ContinualSamples, ContinualView, views
+from benchmarks.continual.domains_stream import stream_of
 from benchmarks.continual.ours import answer_rows, derive, routing_cost, window_accuracy
 from benchmarks.report import BenchmarkRow
 
@@ -140,12 +142,41 @@ def test_the_cost_of_routing_is_measured(samples):
     assert all(value > 0 for value in found.values())
 
 
-@pytest.mark.parametrize("benchmark", [domains, classes])
-def test_without_data_it_is_skipped(benchmark):
+@pytest.mark.parametrize(
+    ("benchmark", "file"), [(domains, PICTURES), (classes, "pacs_efficientnet_lite0.npz")]
+)
+def test_without_data_it_is_skipped(benchmark, file):
     """A benchmark without its data is skipped, with the names of the files."""
     report = benchmark.run(None)
     assert not report.rows
-    assert "pacs_efficientnet_lite0.npz" in report.notes[0]
+    assert file in report.notes[0]
+
+
+def test_parts_of_domains_are_chosen(monkeypatch, tmp_path, samples):
+    """Chosen parts run beside ours, and the others are named; an unknown part is an error."""
+    (tmp_path / PICTURES).write_bytes(b"")
+    rows = [BenchmarkRow(domains.OURS, name, 0.9) for name in ("average_accuracy", "forgetting")]
+    rows.append(BenchmarkRow(domains.ORACLE, "average_accuracy", 0.9))
+    monkeypatch.setattr(domains, "ours", lambda _course: (list(rows), {}))
+    monkeypatch.setattr(domains, "pacs_samples", lambda _card, _data: samples)
+    monkeypatch.setattr(cl_closed, "PEERS", {"NCM": cl_closed.PEERS["NCM"]})
+    report = domains.run(tmp_path, sets=["ours", "closed"])
+    assert report.summary["best_peer_accuracy"] > 0.5
+    assert report.notes == ("parts left out: gradual, streams",)
+    alone = domains.run(tmp_path, quick=True)
+    assert alone.notes == ("parts left out: closed, gradual, streams",)
+    with pytest.raises(ValueError, match="expected parts among ours"):
+        domains.run(tmp_path, sets=["peers"])
+
+
+def test_samples_become_a_stream(samples):
+    """A stream has the rows, the quantiser and the held-out part of the samples."""
+    names = {"one": SPANS[0][1], "two": WIDTH - SPANS[0][1]}
+    card = encoder.vector_card(WIDTH, "toy", samples.quantiser, names)
+    stream = stream_of(samples, card)
+    assert np.flatnonzero(stream.held).tolist() == samples.held.tolist()
+    assert stream.levels is samples.features
+    assert [tap.name for tap in stream.card.taps] == ["one", "two"]
 
 
 def test_the_summary_of_domains_compares():

@@ -10,6 +10,7 @@ from benchmarks.nas.run import (
     OURS,
     SearchOutcome,
     agreement,
+    half_losses,
     independent_loss,
     points_lost,
     summarise,
@@ -62,6 +63,14 @@ def test_luck_on_the_facts_is_no_regret():
     assert independent_loss(worse, 200) == pytest.approx(80, abs=3)
 
 
+def test_luck_costs_also_the_one_that_knows_other_labels():
+    """Of equally good blueprints, the best by one half loses on the other, as any other does."""
+    right = np.random.default_rng(0).random((200, 1_000)) < 0.8
+    own, other = half_losses(right, 0)
+    assert own == pytest.approx(other, abs=2)
+    assert min(own, other) > 1.5
+
+
 def test_the_summary_has_its_keys_and_counts_the_best_rival():
     """The best baseline is the proxy of the highest mean, ours left out."""
     taus = dict.fromkeys(nas.PROXIES, 0.1) | {"zico": 0.4, TANGENT: 0.9, OURS: 0.8}
@@ -74,6 +83,7 @@ def test_the_summary_has_its_keys_and_counts_the_best_rival():
                 taus=taus,
                 regrets=regrets,
                 independent={name: value - 0.7 for name, value in regrets.items()},
+                half=(1.5, 1.25),
                 search_s=1.0,
                 halving_s=30.0,
                 fits_s=8.0,

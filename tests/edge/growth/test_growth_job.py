@@ -7,7 +7,7 @@ import pytest
 
 import nas
 from edge.core.adaptors.adaptor import fit_adaptor
-from edge.core.adaptors.losses import is_better
+from edge.core.adaptors.losses import HoldoutScores, is_better
 from edge.core.facts import stack_facts
 
 pytest.importorskip("torch")
@@ -18,8 +18,10 @@ from edge.growth.acceptance import (
     ScoredCandidate,
     contradicted_labels,
     grade_predictions,
+    is_accepted,
     score_blueprint,
     score_head,
+    score_shares,
     screen_candidates,
     split_holdout,
 )
@@ -210,6 +212,32 @@ def test_selection_is_tested_on_other_facts():
     luckiest = max(guesses[1:], key=lambda one: one.accuracy)
     assert luckiest.accuracy > guesses[0].accuracy
     assert not is_better(screen_candidates(guesses[1:], parts), guesses[0].held_out)
+
+
+def likely(chances: np.ndarray) -> HoldoutScores:
+    """Held-out results with these probabilities of the labels."""
+    return HoldoutScores(chances > 0.5, -np.log(chances), chances)
+
+
+def test_three_quarters_of_a_fact_are_enough():
+    """Folds train on three quarters of the facts, so a gain of as much counts; less does not."""
+    made = job(facts("home", 1, 120))
+    parts = split_holdout(made.own, made.others)
+    before = np.full(parts.held, 0.8)
+    for gain, accepted in ((0.8, True), (0.7, False)):
+        better = likely(before + gain / parts.held)
+        assert is_accepted(better, likely(before), parts) == accepted
+
+
+def test_what_is_no_better_than_the_shares_of_labels_is_not_accepted():
+    """A gain does not count where the labels' shares alone answer as well."""
+    made = job(facts("home", 1, 120))
+    parts = split_holdout(made.own, made.others)
+    shares = np.exp(-score_shares(parts).loss)
+    assert shares.mean() == pytest.approx(0.5, abs=0.05)
+    assert not is_accepted(likely(shares), likely(0.9 * shares), parts)
+    known = likely(np.minimum(shares + 0.3, 0.99))
+    assert is_accepted(known, likely(0.9 * shares), parts)
 
 
 def test_training_on_constant_rows_stays_finite():

@@ -10,7 +10,12 @@ import pytest
 from numpy.typing import NDArray
 
 import nas
-from edge.core.adaptation.pseudo_facts import fold_facts, learn_unlabelled
+from edge.core.adaptation.pseudo_facts import (
+    UNNAMED,
+    SampleClusters,
+    fold_facts,
+    learn_unlabelled,
+)
 from edge.core.adaptors.adaptor import fit_head
 from edge.core.adaptors.head import FittedHead
 from edge.core.adaptors.record import AdaptorRecord
@@ -26,7 +31,13 @@ from edge.core.events import (
 from edge.core.facts import FactBatch, Selector, select_rows, stack_facts, untimed_batch
 from edge.core.knowledge import Refit
 from edge.core.runtime import Runtime
-from edge.core.session.few_labels import FACTS_A_LABEL_MAX, ROWS_MIN, FewLabelsRefit
+from edge.core.session.few_labels import (
+    COLUMN_FACTS_A_LABEL_MAX,
+    FACTS_A_LABEL_MAX,
+    ROWS_MIN,
+    FewLabelsRefit,
+    column_clusters,
+)
 from tests.worlds import World, fact
 
 WIDTH = 512
@@ -109,6 +120,41 @@ def test_folds_deal_out_every_label():
         assert counts.tolist() == [2] * 5
 
 
+def test_a_cluster_has_the_name_of_all_its_facts():
+    """One label names a cluster, two do not, and a fact that is left out names nothing."""
+    found = SampleClusters(np.array([0, 1, 2, 3, 0]), np.array([0, 0, 1, 1, 2]))
+    labels, kept = np.array([4, 4, 5, 6, 7]), np.ones(5, np.bool_)
+    assert found.names(labels, kept).tolist() == [4, UNNAMED, 7, UNNAMED, 4]
+    kept[[3, 4]] = False
+    assert found.names(labels, kept).tolist() == [4, 5, UNNAMED, UNNAMED, 4]
+
+
+def test_named_clusters_help_where_labels_are_very_few():
+    """With two facts a label, clusters that these name make the head better than unlabelled samples
+    alone do."""
+    gains = []
+    for seed in range(4):
+        own, rows, (fresh, labels) = (
+            batch(*samples(8, seed)),
+            samples(500, 90 + seed)[0],
+            samples(400, 50 + seed),
+        )
+        plain = learn_unlabelled(own, NOTHING, rows, SPANS)
+        named = learn_unlabelled(own, NOTHING, rows, SPANS, group=column_clusters(own, rows))
+        head = fit_head(own, NOTHING, SPANS)
+        gains.append(right(named or head, fresh, labels) - right(plain or head, fresh, labels))
+    assert np.mean(gains) > 0.05
+
+
+def test_clusters_end_with_more_labels():
+    """Beyond very few facts a label, clusters have no say."""
+    rows, many = samples(60, 2)[0], 2 * COLUMN_FACTS_A_LABEL_MAX
+    own = batch(samples(many, 1)[0], list("ab" * (many // 2)))
+    assert column_clusters(own, rows) is not None
+    more = batch(samples(many + 1, 1)[0], list("ab" * (many // 2) + "a"))
+    assert column_clusters(more, rows) is None
+
+
 def world(a_label: int = 8, policy: str = "auto") -> World:
     """A runtime that has learned so many facts of each label."""
     levels, labels = samples(8 * 4 * a_label, 1)
@@ -154,6 +200,14 @@ def test_the_runtime_answers_with_what_it_has_seen():
     row = samples(1, 8)[0]
     (guess,) = one.runtime.guesses(row, ["home"])[1]
     assert guess.guess in LABELS
+
+
+def test_the_runtime_answers_by_label_columns():
+    """With one fact a label, the head learns from observations, too, and the clusters that the
+    facts name have a say."""
+    one = world(a_label=1)
+    watch(one, ROWS_MIN + 20)
+    assert unlabelled(one, "cam:5") >= ROWS_MIN
 
 
 def test_many_labels_end_it():
