@@ -28,6 +28,7 @@ from .detector import (
 )
 from .errors import ConceptError, DimensionError, FormatError, HdcError
 from .fitting import fit_geometry
+from .forward import forward_posterior, likeliest
 from .geometry import (
     GEOMETRY_VERSION,
     Codes,
@@ -102,9 +103,11 @@ __all__ = [
     "examine",
     "find_shortfall",
     "fit_geometry",
+    "forward_posterior",
     "identity_geometry",
     "is_native",
     "known_limit",
+    "likeliest",
     "log_table",
     "merge_calibrations",
     "native_path",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .errors import DimensionError
 
-INTERFACE: Final = 4
+INTERFACE: Final = 5
 """The version of the arguments and layouts in level.h; a module of another one is not used."""
 
 LEVELS: dict[str, dict[str, Callable[..., int]]] = {}
@@ -66,6 +66,7 @@ class Kernel:
     work: Callable[..., int]
     decide: Callable[..., int]
     spread: Callable[..., int]
+    likeliest: Callable[..., int]
 
 
 def kernels() -> tuple[Kernel, ...]:

@@ -278,6 +278,19 @@ def check_products(kernel: native.Kernel, seed: int) -> None:
         assert np.array_equal(made, expected)
 
 
+def check_likeliest(kernel: native.Kernel, seed: int) -> None:
+    """Compare the likeliest last state of random rows; every third case has states that are alike
+    throughout, of which the first counts."""
+    random = np.random.default_rng(seed)
+    states, count = int(random.choice([1, 2, 3, 4, 7, 28, 200])), int(random.integers(1, 65))
+    logits = random.normal(0, random.choice([0.1, 2.0, 300.0]), (count, states))
+    logits = logits[:, random.integers(0, states, states)] if seed % 3 == 0 else logits
+    rows = np.exp(logits - logits.max(axis=1, keepdims=True)).tolist()
+    stays = tuple(random.random(int(random.integers(1, 6))).tolist())
+    c, numpy = both(kernel, lambda: hdc.likeliest(rows, stays))
+    assert c == numpy
+
+
 def check_decisions(kernel: native.Kernel, seed: int) -> None:
     """Compare what one call finds of a sample with what coding, comparing and joining find."""
     random = np.random.default_rng(seed)
@@ -323,7 +336,10 @@ def _largest(memory: Memory) -> int:
     return int(max(np.abs(part).max() for part in memory._derived().held))  # noqa: SLF001
 
 
-CHECKS = (check, check_exemplars, check_joint, check_products, check_decisions, check_spread)
+CHECKS = (
+    *(check, check_exemplars, check_joint, check_products, check_decisions, check_spread),
+    check_likeliest,
+)
 
 
 def main(path: str, seeds: str) -> None:

@@ -5,7 +5,7 @@
 
 #include "auricle_kernel.h"
 
-#define INTERFACE 4       /* INTERFACE in native.py: raise both with the layouts below */
+#define INTERFACE 5       /* INTERFACE in native.py: raise both with the layouts below */
 #define BLOCKS_MAX 4u     /* bits, columns, plane, norms */
 #define INEXACT 1         /* a number leaves the range in which C and numpy agree */
 #define SMALL (1 << 24)   /* coordinates below: squares of differences add up below 2^64 */

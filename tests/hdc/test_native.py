@@ -79,6 +79,12 @@ def test_a_decision_in_one_call_is_that_of_numpy(kernel, seed):
 
 
 @given(seed=SEEDS)
+def test_likeliest_states_are_those_of_numpy(kernel, seed):
+    """The state of the last row, given those before it."""
+    natives.check_likeliest(kernel, seed)
+
+
+@given(seed=SEEDS)
 def test_sums_over_residuals_are_those_of_numpy(kernel, seed):
     """The sums from which it follows whether a window has moved."""
     natives.check_spread(kernel, seed)

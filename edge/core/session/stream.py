@@ -4,12 +4,12 @@ A crash may lose all of it; the verdict, route and answer of the next observatio
 it.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
-from math import log1p
+from math import exp, log1p
 from typing import Final
 
 import msgspec
@@ -204,7 +204,7 @@ class DomainFilter:
     def __init__(self, length: int) -> None:
         self._length = length
         self._domains: tuple[str, ...] = ()
-        self._rows: deque[Floats] = deque(maxlen=length)
+        self._rows: list[list[float]] = []
         self.clear()
 
     def clear(self) -> None:
@@ -222,39 +222,26 @@ class DomainFilter:
         if domains is not self._domains and domains != self._domains:
             self.clear()
             self._domains = domains
-        self._rows.append(route.row)
-        first = logits.index(max(logits))
+        rows, most = self._rows, max(logits)
+        rows.append([exp(one - most) for one in logits])
+        if len(rows) > self._length:
+            del rows[0]
+        first = logits.index(most)
         self._run = self._run + 1 if first == self._last_first else 1
         self._last_first = first
-        if self._run >= len(self._rows) or _is_decisive(logits, first):
+        if self._run >= len(rows) or _is_decisive(logits, first):
             return domains[first]
-        return domains[int(posterior(np.stack(self._rows)).argmax())]
+        return domains[hdc.likeliest(rows, STAY_RATES)]
 
 
 def posterior(window: Floats) -> Floats:
     """Return probabilities float32 [domains] of the last sample, given those before it.
 
-    window: logits [n, domains] of one stream, oldest first.  The forward pass (Rabiner 1989,
-    section III.A) runs for several stay rates in parallel; each is weighted by the likelihood of
-    the window under it.
+    window: logits [n, domains] of one stream, oldest first.  The forward pass runs for several stay
+    rates in parallel, see `hdc.forward_posterior`.
     """
-    count, domains = window.shape
-    stays = np.array(STAY_RATES)[:, None]
-    moves = (1 - stays) / domains
-    shift = window.max(axis=1, keepdims=True)
-    belief = np.full((len(STAY_RATES), domains), 1 / domains)
-    totals = np.empty((count, len(STAY_RATES), 1))
-    rows = np.exp(np.asarray(window - shift, np.float64))
-    for row, total in zip(rows, totals, strict=True):
-        # In place: (stays * belief + moves) * row, normalised.
-        np.multiply(belief, stays, out=belief)
-        np.add(belief, moves, out=belief)
-        np.multiply(belief, row, out=belief)
-        np.add.reduce(belief, axis=1, keepdims=True, out=total)
-        np.divide(belief, total, out=belief)
-    log_likelihoods = np.log(totals).sum(axis=0)
-    shares = np.exp(log_likelihoods - log_likelihoods.max())
-    return np.asarray((shares * belief).sum(axis=0) / shares.sum(), np.float32)
+    rows = np.exp(np.asarray(window, np.float64) - window.max(axis=1, keepdims=True))
+    return np.asarray(hdc.forward_posterior(rows, STAY_RATES), np.float32)
 
 
 def apply_route(novelties: Mapping[str, int], route: RouterLogits) -> Mapping[str, int]:
