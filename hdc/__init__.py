@@ -43,7 +43,13 @@ from .geometry import (
 from .integers import ONE, log_table
 from .kinds import KINDS, DetectorKind
 from .memory import Memory, Residuals
-from .native import PRODUCT_WIDTH_MAX, byte_products, is_native, native_path
+from .native import (
+    PRODUCT_WIDTH_MAX,
+    byte_products,
+    is_native,
+    linear_scores,
+    native_path,
+)
 from .neighbours import Exemplars
 from .normal import normal_quantile
 from .spread import terms_of
@@ -108,6 +114,7 @@ __all__ = [
     "is_native",
     "known_limit",
     "likeliest",
+    "linear_scores",
     "log_table",
     "merge_calibrations",
     "native_path",

@@ -67,6 +67,7 @@ class Kernel:
     decide: Callable[..., int]
     spread: Callable[..., int]
     likeliest: Callable[..., int]
+    linear: Callable[..., int]
 
 
 def kernels() -> tuple[Kernel, ...]:
@@ -116,3 +117,23 @@ def byte_products(rows: NDArray[np.uint8], one: NDArray[np.uint8]) -> NDArray[np
         part = slice(at, at + _FLOAT_WIDTH)
         made += (rows[:, part].astype(np.float32) @ one[part].astype(np.float32)).astype(np.int32)
     return made
+
+
+def linear_scores(
+    features: NDArray[np.uint8],
+    table: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    bias: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Return bias + weights @ table[features], float32 [n], of one sample uint8 [w].
+
+    table: float32 [256], the value of each level.  weights: float32 [n, w], contiguous.  C and BLAS
+    add in different orders, so that the last digits differ.  Cost: n x w multiply-adds.
+    """
+    if KERNEL is None or not len(features):
+        made = np.matmul(weights, table.take(features))
+        made += bias
+        return np.asarray(made)
+    found = np.empty(len(bias), dtype=np.float32)
+    KERNEL.linear(np.ascontiguousarray(features), table, weights, bias, found)
+    return found

@@ -278,6 +278,21 @@ def check_products(kernel: native.Kernel, seed: int) -> None:
         assert np.array_equal(made, expected)
 
 
+def check_linear(kernel: native.Kernel, seed: int) -> None:
+    """Compare linear scores of random bytes with those of numpy, up to the order of their sums, and
+    with those of the first instruction set exactly."""
+    random = np.random.default_rng(seed)
+    width, rows = int(random.choice([*WIDTHS, 5000])), int(random.integers(1, 10))
+    one, table = random.integers(0, 256, width, np.uint8), random.random(256).astype(np.float32)
+    weights = random.normal(0, 1, (rows, width)).astype(np.float32)
+    bias = random.normal(0, 1, rows).astype(np.float32)
+    c, numpy = both(kernel, lambda: native.linear_scores(one, table, weights, bias))
+    apart = np.abs(c - numpy) / (np.abs(weights) @ table[one] + np.abs(bias))
+    assert apart.max() < 1e-5
+    with computing_with(native.kernels()[0]):
+        assert np.array_equal(c, native.linear_scores(one, table, weights, bias))
+
+
 def check_likeliest(kernel: native.Kernel, seed: int) -> None:
     """Compare the likeliest last state of random rows; every third case has states that are alike
     throughout, of which the first counts."""
@@ -338,7 +353,7 @@ def _largest(memory: Memory) -> int:
 
 CHECKS = (
     *(check, check_exemplars, check_joint, check_products, check_decisions, check_spread),
-    check_likeliest,
+    *(check_likeliest, check_linear),
 )
 
 

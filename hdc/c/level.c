@@ -13,6 +13,7 @@
 #include "auricle_projection.c"
 #endif
 #include "auricle_kernel.c"
+#include "linear.h"
 
 #define HARLEY 8u /* words that auricle_differing counts at a time without registers */
 
@@ -608,5 +609,5 @@ static int spread(const native_memory *m, const int64_t *const *samples, const i
 
 const native_level LEVEL(AURICLE_LEVEL) = {
     QUOTED(AURICLE_LEVEL), byte_products, work_of, project, distances, scores, nearest, joint,
-    exemplars, spread,
+    exemplars, spread, linear,
 };

@@ -93,6 +93,9 @@ typedef struct {
      * (spread.py).  work: RESIDUALS + count + 1 doubles for each sample. */
     int (*spread)(const native_memory *memory, const int64_t *const *samples,
                   const int64_t *columns, int64_t count, double *made, double *work);
+    /* Writes linear scores [rows] of bytes [width], as the table of 256 levels has them. */
+    void (*linear)(const uint8_t *features, const float *table, const float *weights,
+                   const float *bias, int64_t width, int64_t rows, float *made, float *work);
 } native_level;
 
 extern const native_level native_portable;

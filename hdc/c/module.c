@@ -6,6 +6,8 @@
  * than they run. */
 #include "calls.h"
 
+#define NEAR_FLOATS 4096 /* on the stack: the width of nearly every encoder */
+
 #if defined(__aarch64__)
 #include <sys/auxv.h>
 #endif
@@ -26,6 +28,36 @@ static PyObject *byte_products(PyObject *self, PyObject *const *args, Py_ssize_t
             RUN(bytes, level_of(self)->byte_products(rows, one, number, width, made));
             ran = 1;
         }
+    }
+    return result(&all, ran, 0);
+}
+
+/* linear(features, table, weights, bias, made): weights [rows][width], bias and made [rows]. */
+static PyObject *linear(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    buffers all = {.count = 0};
+    const uint8_t *features;
+    const float *table, *weights, *bias;
+    float *made, near[NEAR_FLOATS], *work = near;
+    int ran = 0;
+    if (!expects(count, 5)) {
+        return NULL;
+    }
+    if ((features = in(&all, args[0], 0)) && (table = in(&all, args[1], 4 * 256))
+        && (bias = in(&all, args[3], 0))) {
+        Py_ssize_t width = all.held[0].len, rows = all.held[2].len / 4;
+        if ((weights = in(&all, args[2], 4 * rows * width))
+            && (made = out(&all, args[4], 4 * rows))) {
+            if (width > NEAR_FLOATS && !(work = PyMem_Malloc(4 * (size_t)width))) {
+                PyErr_NoMemory();
+            } else {
+                level_of(self)->linear(features, table, weights, bias, width, rows, made, work);
+                ran = 1;
+            }
+        }
+    }
+    if (work != near) {
+        PyMem_Free(work);
     }
     return result(&all, ran, 0);
 }
@@ -219,6 +251,7 @@ static PyObject *work(PyObject *self, PyObject *const *args, Py_ssize_t count)
 
 static PyMethodDef methods[] = {
     METHOD("byte_products", byte_products),
+    METHOD("linear", linear),
     METHOD("project", project),
     METHOD("distances", distances),
     METHOD("compare", compare),

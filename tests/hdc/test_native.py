@@ -85,6 +85,12 @@ def test_likeliest_states_are_those_of_numpy(kernel, seed):
 
 
 @given(seed=SEEDS)
+def test_linear_scores_are_near_those_of_numpy(kernel, seed):
+    """Up to the order of the sums, which is the same for every instruction set."""
+    natives.check_linear(kernel, seed)
+
+
+@given(seed=SEEDS)
 def test_sums_over_residuals_are_those_of_numpy(kernel, seed):
     """The sums from which it follows whether a window has moved."""
     natives.check_spread(kernel, seed)
