@@ -62,6 +62,7 @@ from .time_statistics import (
     TimeStatistics,
     variance_of_windows,
 )
+from .votes import decisive, gather, leader, prefer, slide
 
 __all__ = [
     "BLOCKS",
@@ -102,6 +103,7 @@ __all__ = [
     "calibrate",
     "compare",
     "decide",
+    "decisive",
     "detect",
     "detect_each",
     "detect_window",
@@ -110,9 +112,11 @@ __all__ = [
     "find_shortfall",
     "fit_geometry",
     "forward_posterior",
+    "gather",
     "identity_geometry",
     "is_native",
     "known_limit",
+    "leader",
     "likeliest",
     "linear_scores",
     "log_table",
@@ -122,8 +126,10 @@ __all__ = [
     "novelty",
     "order_in_time",
     "permute",
+    "prefer",
     "random_vectors",
     "similarity",
+    "slide",
     "terms_of",
     "variance_of_windows",
 ]

@@ -6,7 +6,7 @@ It computes what numpy's path computes, to the bit.  layouts.py lays arrays out 
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from .errors import DimensionError
 INTERFACE: Final = 5
 """The version of the arguments and layouts in level.h; a module of another one is not used."""
 
-LEVELS: dict[str, dict[str, Callable[..., int]]] = {}
+LEVELS: dict[str, dict[str, Callable[..., Any]]] = {}
 """The functions of each instruction set that the processor has, best first."""
 
 _REASON = "" if np.dtype("<u8").isnative else "the processor is big-endian"
@@ -67,6 +67,12 @@ class Kernel:
     decide: Callable[..., int]
     spread: Callable[..., int]
     likeliest: Callable[..., int]
+    upper_tail: Callable[[float], float]
+    slide: Callable[..., int]
+    leader: Callable[..., str]
+    decisive: Callable[..., str]
+    gather: Callable[..., int]
+    prefer: Callable[..., dict[str, int]]
     linear: Callable[..., int]
 
 

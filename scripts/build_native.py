@@ -34,7 +34,7 @@ STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-fP
 FAST = ("-O3", "-fno-math-errno", "-fopenmp-simd", "-ffp-contract=off")
 # Stripped, and without the mathematical library where every root is an instruction.
 LINKED = ("-Wl,--as-needed", "-lm", "-s")
-PARTS = ("module", "decisions", "streams")
+PARTS = ("module", "decisions", "streams", "votes")
 """The files that are the same for every instruction set."""
 SHARED = ("-DAURICLE_SHARED=static", "-DAURICLE_DOUBLES")
 LEVELS = {

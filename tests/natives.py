@@ -29,6 +29,7 @@ from hdc.integers import Ints, combine
 from hdc.joint import NearestExemplars, ScoredSamples, join_one_score
 from hdc.memory import Memory
 from hdc.neighbours import Exemplars, coordinates, nearest, nearest_to_one
+from hdc.normal import upper_tail
 from hdc.spread import TERMS
 
 Result = TypeVar("Result")
@@ -278,6 +279,45 @@ def check_products(kernel: native.Kernel, seed: int) -> None:
         assert np.array_equal(made, expected)
 
 
+def check_votes(kernel: native.Kernel, seed: int) -> None:
+    """Compare what functions of votes.py find and change for random domains, alike and different,
+    with few novelties so that some are equal."""
+    random = np.random.default_rng(seed)
+    names = [f"domain-{one}" for one in range(int(random.integers(1, 9)))]
+    span = int(random.choice([3, 5_000, 1 << 24]))
+
+    def numbers() -> dict[str, int]:
+        chosen = [one for one in random.permutation(names).tolist() if random.random() < 0.8]
+        return {one: int(random.integers(0, span)) for one in chosen or names[:1]}
+
+    leads, newest, oldest = numbers(), numbers(), numbers()
+    oldest = {one: oldest.get(one, 5) for one in newest} if seed % 2 else oldest
+    places = {one: place for place, one in enumerate(names[seed % 3 :])}
+    logits = (
+        random.normal(0, 3, len(places)).astype(np.float32) if places else np.empty(0)
+    ).tolist()
+    domain, most, length = str(random.choice([*names, "other"])), int(span // 2), len(names)
+
+    def all_of_it() -> tuple[object, ...]:
+        held, since, evidence = {**leads}, dict.fromkeys(names, length), {**oldest}
+        slid = hdc.slide(held, newest, oldest)
+        highest = hdc.gather(evidence, since, newest, domain, most)
+        led = hdc.leader(leads), hdc.leader(leads, ((newest, 8), (oldest, 1)))
+        preferred = hdc.prefer(newest, places, logits, 1_024, 8 * 1_024)
+        sure = hdc.decisive(newest, most)
+        return [*held.items()], slid, evidence, since, highest, led, [*preferred.items()], sure
+
+    c, numpy = both(kernel, all_of_it)
+    assert c == numpy
+
+
+def check_tails(kernel: native.Kernel, seed: int) -> None:
+    """Compare upper tails of the normal distribution, to the last digit."""
+    scores = np.random.default_rng(seed).normal(0, 15, 50).tolist()
+    c, numpy = both(kernel, lambda: [upper_tail(one) for one in (*scores, 0.0, 45.0, -45.0)])
+    assert c == numpy
+
+
 def check_linear(kernel: native.Kernel, seed: int) -> None:
     """Compare linear scores of random bytes with those of numpy, up to the order of their sums, and
     with those of the first instruction set exactly."""
@@ -353,7 +393,7 @@ def _largest(memory: Memory) -> int:
 
 CHECKS = (
     *(check, check_exemplars, check_joint, check_products, check_decisions, check_spread),
-    *(check_likeliest, check_linear),
+    *(check_likeliest, check_linear, check_votes, check_tails),
 )
 
 

@@ -93,5 +93,13 @@ CALLED(call_spread);
 
 /* streams.c */
 CALLED(call_likeliest);
+CALLED(call_upper_tail);
+
+/* votes.c */
+CALLED(call_slide);
+CALLED(call_leader);
+CALLED(call_decisive);
+CALLED(call_gather);
+CALLED(call_prefer);
 
 #endif

@@ -262,6 +262,12 @@ static PyMethodDef methods[] = {
     METHOD("decide", call_decide),
     METHOD("spread", call_spread),
     METHOD("likeliest", call_likeliest),
+    METHOD("upper_tail", call_upper_tail),
+    METHOD("slide", call_slide),
+    METHOD("leader", call_leader),
+    METHOD("decisive", call_decisive),
+    METHOD("gather", call_gather),
+    METHOD("prefer", call_prefer),
 };
 
 /* Adds an instruction set to the dictionary of all; returns 0 after an error. */

@@ -3,8 +3,12 @@
  * on every machine: forward.py, normal.py. */
 #include "calls.h"
 
+#include <math.h>
+
 #define RATES_MAX 16
 #define STATES_MAX (1 << 20)
+#define LOG2_HIGH 0.693147180559663
+#define LOG2_LOW 2.8235290563031577e-13
 #define ROOM 512 /* doubles on the stack: domains of nearly every home */
 
 /* Reads `count` floats of a list or tuple; returns 0 with an exception. */
@@ -115,4 +119,61 @@ CALLED(call_likeliest)
         PyMem_Free(work);
     }
     return best < 0 ? NULL : PyLong_FromSsize_t(best);
+}
+
+/* Returns a polynomial; coefficients: of the highest power first. */
+static double polynomial(const double *coefficients, int count, double at)
+{
+    double total = 0.0;
+    for (int i = 0; i < count; i++) {
+        total = total * at + coefficients[i];
+    }
+    return total;
+}
+
+/* Returns e to the power of a value up to 0. */
+static double exponential(double value)
+{
+    const double inverse_factorials[] = {
+        1 / 6227020800.0, 1 / 479001600.0, 1 / 39916800.0, 1 / 3628800.0, 1 / 362880.0,
+        1 / 40320.0, 1 / 5040.0, 1 / 720.0, 1 / 120.0, 1 / 24.0, 1 / 6.0, 1 / 2.0, 1.0, 1.0,
+    };
+    if (!(value >= -745.2)) {
+        return 0.0;
+    }
+    double power = floor(value / LOG2_HIGH + 0.5);
+    double rest = value - power * LOG2_HIGH - power * LOG2_LOW;
+    return ldexp(polynomial(inverse_factorials, 14, rest), (int)power);
+}
+
+/* Returns the complementary error function of a value that is not negative. */
+static double erfc_of(double value)
+{
+    const double tail[] = {
+        -1.256344216952182e-07, 1.6494895727155763e-07, 8.940901493709741e-07,
+        -1.727326049131762e-06, -2.441078899024015e-06, 8.975258860162245e-06,
+        -2.953130264916473e-07, -3.0442888560298027e-05, 3.1979777147290036e-05,
+        7.150879124467131e-05, -0.00017438409851328946, -9.376570803720402e-05,
+        0.0006736962456210654, -0.0001462411996729981, -0.00234581468605948,
+        0.0017589329255461358, 0.00882493869732443, -0.009872689328928833,
+        -0.046895610234684706, 0.04734330684100855, 0.6726432239776713,
+        -0.6717940840566886,
+    };
+    double share = 2.0 / (2.0 + value);
+    return share * exponential(polynomial(tail, 22, 2.0 * share - 1.0) - value * value);
+}
+
+/* upper_tail(score) */
+CALLED(call_upper_tail)
+{
+    (void)self;
+    if (!expects(count, 1)) {
+        return NULL;
+    }
+    double score = PyFloat_AsDouble(args[0]);
+    if (score == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    double value = score / sqrt(2.0);
+    return PyFloat_FromDouble((value < 0 ? 2.0 - erfc_of(-value) : erfc_of(value)) / 2);
 }

@@ -91,6 +91,18 @@ def test_linear_scores_are_near_those_of_numpy(kernel, seed):
 
 
 @given(seed=SEEDS)
+def test_votes_are_those_without_c(kernel, seed):
+    """Leads, evidence, decisive domains and what a router prefers, and the order of domains."""
+    natives.check_votes(kernel, seed)
+
+
+@given(seed=SEEDS)
+def test_tails_are_those_without_c(kernel, seed):
+    """Scores of any size, with either sign."""
+    natives.check_tails(kernel, seed)
+
+
+@given(seed=SEEDS)
 def test_sums_over_residuals_are_those_of_numpy(kernel, seed):
     """The sums from which it follows whether a window has moved."""
     natives.check_spread(kernel, seed)

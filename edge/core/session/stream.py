@@ -53,9 +53,6 @@ MIXED_CHANGES: Final = 4
 """Changes between decisive observations, within the kept windows, that make a stream mixed: a
 stream that visits a domain and returns makes two.  Chosen by hand; effect not measured."""
 
-FARTHEST: Final = 1 << 62
-"""Above every novelty."""
-
 ROUNDING: Final = 1e-3
 """Margin, far above the rounding error of a float32 log-probability."""
 
@@ -108,21 +105,15 @@ class SampleAssessment(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     codes: hdc.Codes
     verdict: hdc.Verdict
     placement: hdc.Verdict
-    novelties: Mapping[str, int]
-    learned_novelties: Mapping[str, int] = msgspec.field(default_factory=dict)
+    novelties: dict[str, int]
+    learned_novelties: dict[str, int] = msgspec.field(default_factory=dict)
     origin: SampleOrigin = NOWHERE
     compared: hdc.Comparison | None = None
 
     @property
     def decisive_domain(self) -> str:
         """The domain that the observation alone decides for, "" if it is in doubt."""
-        nearest, least, second = "", FARTHEST, FARTHEST
-        for name, novelty in self.novelties.items():
-            if novelty < least:
-                nearest, least, second = name, novelty, least
-            elif novelty < second:
-                second = novelty
-        return "" if second < least + DECISIVE else nearest
+        return hdc.decisive(self.novelties, DECISIVE)
 
     @property
     def is_novel(self) -> bool:
@@ -148,7 +139,7 @@ class DomainVotes:
         self._counts: dict[str, int] = {}
         self._leader = ""
 
-    def add(self, novelties: Mapping[str, int]) -> None:
+    def add(self, novelties: dict[str, int]) -> None:
         """Add an observation.  novelties: to each domain it was compared with."""
         farthest, leads, counts = max(novelties.values()), self._leads, self._counts
         self._leader = ""
@@ -156,7 +147,7 @@ class DomainVotes:
             leads[name] = leads.get(name, 0) + farthest - novelty
             counts[name] = counts.get(name, 0) + 1
 
-    def remove(self, novelties: Mapping[str, int]) -> None:
+    def remove(self, novelties: dict[str, int]) -> None:
         """Remove an observation that was added before."""
         farthest, leads, counts = max(novelties.values()), self._leads, self._counts
         self._leader = ""
@@ -166,32 +157,24 @@ class DomainVotes:
             if not counts[name]:
                 del leads[name], counts[name]
 
-    def slide(self, newest: Mapping[str, int], oldest: Mapping[str, int]) -> None:
+    def slide(self, newest: dict[str, int], oldest: dict[str, int]) -> None:
         """Add an observation and remove another; in one pass if both were compared with the same
         domains, as nearly all are."""
-        if newest.keys() != oldest.keys():
+        if hdc.slide(self._leads, newest, oldest):
+            self._leader = ""
+        else:
             self.add(newest)
             self.remove(oldest)
-            return
-        leads, self._leader = self._leads, ""
-        farther = max(newest.values()) - max(oldest.values())
-        for name, novelty in newest.items():
-            leads[name] += farther - novelty + oldest[name]
 
     def leader(self) -> str:
         """Return the nearest domain; ties go to the first by name."""
         if not self._leader:
-            self._leader = _largest(self._leads)
+            self._leader = hdc.leader(self._leads)
         return self._leader
 
-    def leader_with(self, weighted: Iterable[tuple[Mapping[str, int], int]]) -> str:
+    def leader_with(self, weighted: Sequence[tuple[dict[str, int], int]]) -> str:
         """Return the nearest domain if observations count so many times more."""
-        leads = dict(self._leads)
-        for novelties, weight in weighted:
-            farthest = max(novelties.values())
-            for name, novelty in novelties.items():
-                leads[name] = leads.get(name, 0) + weight * (farthest - novelty)
-        return _largest(leads)
+        return hdc.leader(self._leads, weighted)
 
 
 class DomainFilter:
@@ -244,23 +227,14 @@ def posterior(window: Floats) -> Floats:
     return np.asarray(hdc.forward_posterior(rows, STAY_RATES), np.float32)
 
 
-def apply_route(novelties: Mapping[str, int], route: RouterLogits) -> Mapping[str, int]:
+def apply_route(novelties: dict[str, int], route: RouterLogits) -> dict[str, int]:
     """Return novelties in which the router decides among the domains it covers: the nearest of them
     keeps its distance from all others, and goes to the domain that the router prefers.
 
     A factor of e by which a domain is less likely than the likeliest counts as one spread of
     novelty, at most `ROUTE_MAX`.
     """
-    places, logits = route.places, route.logits
-    shared = [name for name in novelties if name in places]
-    if len(shared) < 2:
-        return novelties
-    most, beyond = max(logits), ROUTE_MAX / SPREAD
-    behind = [most - logits[places[name]] for name in shared]
-    penalties = [int(lead * SPREAD) if lead < beyond else ROUTE_MAX for lead in behind]
-    nearest = min([novelties[name] for name in shared]) - min(penalties)
-    moved = zip(shared, penalties, strict=True)
-    return {**novelties, **{name: nearest + penalty for name, penalty in moved}}
+    return hdc.prefer(novelties, route.places, route.logits, SPREAD, ROUTE_MAX)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -539,14 +513,6 @@ class StreamStates:
         """Drop all windows."""
         for stream in self._streams.values():
             stream.clear()
-
-
-def _largest(leads: Mapping[str, int]) -> str:
-    if len(leads) == 1:
-        return next(iter(leads))
-    most = max(leads.values())
-    found = [name for name, lead in leads.items() if lead == most]
-    return found[0] if len(found) == 1 else min(found)
 
 
 def _is_decisive(logits: Sequence[float], first: int) -> bool:
