@@ -16,7 +16,7 @@ from . import native
 Reals = NDArray[np.float64]
 
 
-def forward_posterior(rows: Sequence[Sequence[float]], stays: tuple[float, ...]) -> Reals:
+def forward_posterior(rows: Reals | Sequence[Sequence[float]], stays: tuple[float, ...]) -> Reals:
     """Return the probabilities float64 [states] of the last row's state, given those before it.
 
     rows: likelihoods of each state, the oldest row first; the largest of each row is 1.  stays:

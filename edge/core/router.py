@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -200,8 +201,7 @@ def allot_facts(counts: Mapping[str, int]) -> dict[str, int]:
     return made
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Rows:
+class _Rows(msgspec.Struct, frozen=True, eq=False):
     """Facts, sorted by domain and id.  owners: indices into `domains`.  ranks: hashes of ids."""
 
     domains: tuple[str, ...]
@@ -211,8 +211,7 @@ class _Rows:
     ranks: NDArray[np.uint64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Ridge:
+class _Ridge(msgspec.Struct, frozen=True, eq=False):
     """A fitted ridge.  residuals: leave-one-out residuals of each fact's target."""
 
     centre: Floats

@@ -25,7 +25,7 @@ def over_paths(rows: np.ndarray) -> np.ndarray:
                     one *= (1 - stay) / states + stay * (state == path[at - 1])
                 one *= rows[at, state]
             made[path[-1]] += one
-    return made / made.sum()
+    return np.asarray(made / made.sum())
 
 
 @pytest.mark.parametrize("states", [1, 2, 3])
@@ -36,7 +36,8 @@ def test_probabilities_are_the_sum_over_all_paths(states):
         rows = random.random((count, states))
         rows /= rows.max(axis=1, keepdims=True)
         expected = over_paths(rows)
-        np.testing.assert_allclose(hdc.forward_posterior(rows, STAYS), expected, rtol=1e-12)
+        found = hdc.forward_posterior(rows.tolist(), STAYS)
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
         assert hdc.likeliest(rows.tolist(), STAYS) == expected.argmax()
 
 

@@ -1,8 +1,9 @@
 """The false-alarm rate observed on a stream, from counts of its observations."""
 
-from dataclasses import dataclass
 from math import sqrt
 from typing import Final
+
+import msgspec
 
 from ..recalibration import ObservedRate
 
@@ -10,8 +11,7 @@ NORMAL_95: Final = 1.96
 """Half of a 95 % interval, in standard deviations of the normal distribution."""
 
 
-@dataclass(slots=True)
-class AlarmCounts:
+class AlarmCounts(msgspec.Struct):
     """Counts of observations, of those reported as novel, and of changes between the two."""
 
     samples: int = 0

@@ -7,8 +7,9 @@ are of integers.
 """
 
 from collections.abc import Container
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 import hdc
 
@@ -23,8 +24,7 @@ MARGIN: Final = 12 * SPREAD
 """Evidence that moves a stream to another domain, once it has lasted for a window."""
 
 
-@dataclass(slots=True)
-class DomainTracker:
+class DomainTracker(msgspec.Struct):
     """Follows a stream's domain.
 
     domain: empty until the first window is full.  length: of it.  age: observations since the
@@ -34,8 +34,8 @@ class DomainTracker:
     length: int
     domain: str = ""
     age: int = 0
-    _evidence: dict[str, int] = field(default_factory=dict)
-    _since: dict[str, int] = field(default_factory=dict)
+    _evidence: dict[str, int] = msgspec.field(default_factory=dict)
+    _since: dict[str, int] = msgspec.field(default_factory=dict)
 
     def enter(self, domain: str) -> None:
         """Put the stream in a domain, without evidence for any other."""
