@@ -42,6 +42,7 @@ from .geometry import (
 )
 from .integers import ONE, log_table
 from .kinds import KINDS, DetectorKind
+from .label_counts import LabelCounts
 from .memory import Memory, Residuals
 from .native import (
     PRODUCT_WIDTH_MAX,
@@ -85,6 +86,7 @@ __all__ = [
     "FormatError",
     "Geometry",
     "HdcError",
+    "LabelCounts",
     "Level",
     "LevelOf",
     "Memory",

@@ -157,7 +157,7 @@ class Assessor:
         if adapts or adapted is not None:
             guess = adapted[0] if adapted else self._answer(made, domain, features, known)
             session.label_buffer.note_guess(key, guess)
-        observed, verdict = level.observed(self._config.false_alarm_rate), made.verdict
+        observed, verdict = level.observed_interval(), made.verdict
         yield Decision(
             observation_id=key,
             stream=event.stream,
@@ -173,9 +173,9 @@ class Assessor:
             reason=verdict.shortfall.reason if verdict.shortfall else "",
             degraded=_is_unlabelled(stream, known) or adapted is not None,
             adaptation=None if adapted is None else adapted[1],
-            observed_rate=observed.rate if observed else None,
-            observed_low=observed.low if observed else None,
-            observed_high=observed.high if observed else None,
+            observed_rate=observed[0],
+            observed_low=observed[1],
+            observed_high=observed[2],
             provisional=known.provisional(domain),
         )
         if alarm_domain is not None and window is not None:
@@ -302,11 +302,10 @@ class Assessor:
     ) -> hdc.WindowVerdict | None:
         if not stream.full:
             return None
-        verdicts, rate = [one.verdict for one in stream.window], self._config.false_alarm_rate
         return hdc.detect_window(
-            verdicts,
+            stream.window_verdicts,
             known.calibration(),
-            rate,
+            self._config.false_alarm_rate,
             level.level,
             change=partial(stream.change, known.memory),
             labels=stream.window_labels,

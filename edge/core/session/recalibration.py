@@ -32,7 +32,7 @@ from ..recalibration import (
     may_cover,
 )
 from .label_buffer import LabelBuffer
-from .observed_rate import AlarmCounts, observed_rate
+from .observed_rate import NOTHING_OBSERVED, AlarmCounts, observed_interval, observed_rate
 from .stream import SampleAssessment
 from .trail import ScoreTrail
 
@@ -378,6 +378,11 @@ class StreamLevel(msgspec.Struct, kw_only=True):
         if found is None or found[0] != (counts.samples, counts.alarms, counts.changes, rate):
             self._observed = found = observed_rate(counts, rate)
         return found[1]
+
+    def observed_interval(self) -> tuple[float, float, float] | tuple[None, None, None]:
+        """Return the observed false-alarm rate and its interval; None while nothing was
+        observed."""
+        return observed_interval(self.counts) if self.counts.samples else NOTHING_OBSERVED
 
 
 class StreamLevels:

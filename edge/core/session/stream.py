@@ -260,7 +260,7 @@ class StreamState:
     _decided: list[str] = field(default_factory=list)
     _seen: int = 0
     _window_votes: DomainVotes = field(default_factory=DomainVotes)
-    _labels: dict[tuple[str, str], int] = field(default_factory=dict)
+    _labels: hdc.LabelCounts = field(default_factory=hdc.LabelCounts)
 
     def __post_init__(self) -> None:
         """Create filter and tracker for this window length."""
@@ -305,7 +305,12 @@ class StreamState:
         return tuple(self._kept[-self.length :])
 
     @property
-    def window_labels(self) -> Mapping[tuple[str, str], int]:
+    def window_verdicts(self) -> list[hdc.Verdict]:
+        """The verdicts of the window, the oldest first."""
+        return [one.verdict for one in self._kept[-self.length :]]
+
+    @property
+    def window_labels(self) -> hdc.LabelCounts:
         """How many observations of the window are nearest to each concept."""
         return self._labels
 
@@ -346,26 +351,19 @@ class StreamState:
 
     def push(self, assessment: SampleAssessment) -> None:
         """Add an observation; beyond `KEPT_WINDOWS` windows the oldest is dropped."""
-        kept = self._kept
+        kept, length, verdict = self._kept, self.length, assessment.verdict
         self._seen += 1
         kept.append(assessment)
         self._decided.append(assessment.decisive_domain)
-        if len(kept) > self.length:
-            self._window_votes.slide(assessment.novelties, kept[-1 - self.length].novelties)
-            self._uncount(kept[-1 - self.length].verdict)
+        if len(kept) > length:
+            leaving = kept[-1 - length]
+            self._window_votes.slide(assessment.novelties, leaving.novelties)
+            self._labels.remove((leaving.verdict.domain, leaving.verdict.label))
         else:
             self._window_votes.add(assessment.novelties)
-        key = assessment.verdict.domain, assessment.verdict.label
-        self._labels[key] = self._labels.get(key, 0) + 1
-        if len(kept) > KEPT_WINDOWS * self.length:
+        self._labels.add((verdict.domain, verdict.label))
+        if len(kept) > KEPT_WINDOWS * length:
             del kept[0], self._decided[0]
-
-    def _uncount(self, verdict: hdc.Verdict) -> None:
-        key, left = (verdict.domain, verdict.label), self._labels
-        if left[key] == 1:
-            del left[key]
-        else:
-            left[key] -= 1
 
     def follow(self, domains: Container[str]) -> tuple[str, int]:
         """Track the stream's domain with the newest observation; return the domain that it has
@@ -450,7 +448,7 @@ class StreamState:
 
     def _empty(self) -> None:
         self._kept, self._decided, self._window_votes = [], [], DomainVotes()
-        self._labels = {}
+        self._labels = hdc.LabelCounts()
 
 
 def nearest_domain(run: Iterable[SampleAssessment], own: SampleAssessment | None = None) -> str:
