@@ -153,7 +153,7 @@ class Assessor:
         alarm_domain = self._alarms.update(stream, window, known, reference)
         if alarm_domain is not None:
             stream.alarm_domain = alarm_domain
-        adapted = self._adapted(event, features, made, known)
+        adapted = self._adapted(event, features, made, known) if stream.alarmed else None
         if adapts or adapted is not None:
             guess = adapted[0] if adapted else self._answer(made, domain, features, known)
             session.label_buffer.note_guess(key, guess)
@@ -182,7 +182,8 @@ class Assessor:
             yield _drift_alarm(event, stream, window, alarm_domain)
         if stream.alarmed:
             yield from self._requests.update(event.stream, stream, known)
-        yield from self._recalibrate(event, made, window, known)
+        if window is not None:
+            yield from self._recalibrate(event, made, window, known, (stream, level))
 
     def _answer(
         self, made: SampleAssessment, domain: str, features: Features, known: Knowledge
@@ -273,16 +274,16 @@ class Assessor:
         self,
         event: Observation,
         made: SampleAssessment,
-        window: hdc.WindowVerdict | None,
+        window: hdc.WindowVerdict,
         known: Knowledge,
+        of: tuple[StreamState, StreamLevel],
     ) -> Iterator[Message | StoreRecalibration]:
-        verdict = made.verdict
+        """Let the level of a stream follow an observation.  of: the stream's state and level."""
+        (stream, level), verdict = of, made.verdict
         statistics = known.calibration().in_time.get(verdict.domain)
         undecided = verdict.known is None and not verdict.doubtful
-        if window is None or statistics is None or undecided:
+        if statistics is None or undecided:
             return
-        level = self._levels.get(event.stream)
-        stream = self._session.streams.get(event.stream)
         asked = level.observe(
             event,
             made,
