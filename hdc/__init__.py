@@ -28,6 +28,7 @@ from .detector import (
 )
 from .errors import ConceptError, DimensionError, FormatError, HdcError
 from .fitting import fit_geometry
+from .forward import forward_posterior, likeliest
 from .geometry import (
     GEOMETRY_VERSION,
     Codes,
@@ -41,8 +42,15 @@ from .geometry import (
 )
 from .integers import ONE, log_table
 from .kinds import KINDS, DetectorKind
+from .label_counts import LabelCounts
 from .memory import Memory, Residuals
-from .native import PRODUCT_WIDTH_MAX, byte_products, is_native, native_path
+from .native import (
+    PRODUCT_WIDTH_MAX,
+    byte_products,
+    is_native,
+    linear_scores,
+    native_path,
+)
 from .neighbours import Exemplars
 from .normal import normal_quantile
 from .spread import terms_of
@@ -55,6 +63,7 @@ from .time_statistics import (
     TimeStatistics,
     variance_of_windows,
 )
+from .votes import decisive, gather, leader, prefer, slide
 
 __all__ = [
     "BLOCKS",
@@ -77,6 +86,7 @@ __all__ = [
     "FormatError",
     "Geometry",
     "HdcError",
+    "LabelCounts",
     "Level",
     "LevelOf",
     "Memory",
@@ -95,6 +105,7 @@ __all__ = [
     "calibrate",
     "compare",
     "decide",
+    "decisive",
     "detect",
     "detect_each",
     "detect_window",
@@ -102,9 +113,14 @@ __all__ = [
     "examine",
     "find_shortfall",
     "fit_geometry",
+    "forward_posterior",
+    "gather",
     "identity_geometry",
     "is_native",
     "known_limit",
+    "leader",
+    "likeliest",
+    "linear_scores",
     "log_table",
     "merge_calibrations",
     "native_path",
@@ -112,8 +128,10 @@ __all__ = [
     "novelty",
     "order_in_time",
     "permute",
+    "prefer",
     "random_vectors",
     "similarity",
+    "slide",
     "terms_of",
     "variance_of_windows",
 ]

@@ -1,6 +1,7 @@
 """Novelty detection at a set false-alarm rate: verdicts on single samples and on windows."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil, sqrt
 
 import msgspec
@@ -14,6 +15,7 @@ from .errors import ConceptError
 from .geometry import Codes
 from .integers import ONE, Ints, combine, combine_shifted
 from .joint import ScoredSamples, join_one_score, join_scores
+from .label_counts import LabelCounts
 from .memory import Memory
 from .normal import upper_tail
 from .prototypes import Key
@@ -346,7 +348,7 @@ def verdict_at(
         p_value = sample_p_value(statistics, deviation, start, rate)
     else:
         held = calibration.scores.get(key[0], _NO_SCORES)
-        at_least = len(held) - int(held.searchsorted(score, side="left"))
+        at_least = len(held) - bisect_left(memoryview(held), score)
         p_value = (1 + at_least) / (1 + len(held))
     shortfall, doubtful = find_shortfall(key[0], calibration, rate), False
     if not shortfall and p_value > rate:
@@ -406,7 +408,7 @@ def detect_window(
     rate: float = 0.01,
     level: LevelOf | None = None,
     change: Callable[[], Ints | None] | None = None,
-    labels: Mapping[Key, int] | None = None,
+    labels: LabelCounts | None = None,
 ) -> WindowVerdict:
     """Return the verdict on a window of at least one sample of one stream, with any mix of labels.
 
@@ -421,15 +423,16 @@ def detect_window(
     """
     if not verdicts:
         raise ConceptError("detecting expects a window of samples, found none", "give at least one")
-    labels = _count_labels(verdicts) if labels is None else labels
-    domain = _most_frequent(labels)
+    if labels is None:
+        labels = LabelCounts((one.domain, one.label) for one in verdicts)
+    domain = labels.domain
     statistics = calibration.in_time.get(domain)
     if statistics is None:
-        score, p_value = _independent(verdicts, labels, domain, calibration)
+        score, p_value = _independent(verdicts, labels.counts, domain, calibration)
     else:
         start = statistics.initial if level is None else level(domain, statistics)
         deviations = [one.deviation for one in verdicts]
-        shares = sum([count * count for count in labels.values()]) / len(verdicts) ** 2
+        shares = labels.squares / labels.size**2
         score, if_certain = window_scores(statistics, deviations, shares, start)
         p_value = upper_tail(score)
         switches = calibration.switches.get(domain)
@@ -442,25 +445,6 @@ def detect_window(
             p_value = min(p_value, switches.p_value(found, rate))
     shortfall = find_shortfall(domain, calibration, rate)
     return WindowVerdict(None if shortfall else p_value > rate, domain, score, p_value, shortfall)
-
-
-def _count_labels(verdicts: Iterable[Verdict]) -> dict[Key, int]:
-    labels: dict[Key, int] = {}
-    for verdict in verdicts:
-        key = verdict.domain, verdict.label
-        labels[key] = labels.get(key, 0) + 1
-    return labels
-
-
-def _most_frequent(labels: Mapping[Key, int]) -> str:
-    """Return the domain of most samples, of several the first by name."""
-    domains: dict[str, int] = {}
-    for (name, _), count in labels.items():
-        domains[name] = domains.get(name, 0) + count
-    if len(domains) == 1:
-        return next(iter(domains))
-    most = max(domains.values())
-    return min(name for name, count in domains.items() if count == most)
 
 
 def _independent(

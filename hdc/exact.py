@@ -7,8 +7,7 @@ by element in a fixed order: IEEE 754 specifies every addition, multiplication, 
 root.
 """
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,8 +37,7 @@ def total(values: Reals, axis: int | None = None) -> Reals:
     return np.asarray((found.numbers.sum(axis=along, keepdims=True) * found.unit).squeeze(along))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Whole:
+class Whole(msgspec.Struct, frozen=True, eq=False):
     """Whole numbers in units of a power of two, which broadcasts."""
 
     numbers: Reals

@@ -9,9 +9,10 @@ the plane takes the last tap divided by its norm (Mahalanobis++, arXiv 2505.1803
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import isqrt
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -160,8 +161,7 @@ def _contents(rows: NDArray[np.uint8]) -> Words:
     return made
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Folds:
+class _Folds(msgspec.Struct, frozen=True, eq=False):
     """Folds of the samples.
 
     per_class: as `Memory.distances_held_out` takes them, None to hold out each sample alone.
@@ -206,8 +206,7 @@ class _Folds:
         return _Folds(tuple(per_class), joint)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Levels:
+class _Levels(msgspec.Struct, frozen=True, eq=False):
     zeros: Reals
     scale: Reals
 
@@ -227,8 +226,7 @@ class _Levels:
         return _Levels(clipped, np.maximum(whole, 1))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Source:
+class _Source(msgspec.Struct, frozen=True, eq=False):
     """What the plane whitens: columns [start, stop), divided by each row's norm or, unless 0, by
     `fixed`."""
 
@@ -337,8 +335,7 @@ def _with_scales(
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Excess:
+class _Excess(msgspec.Struct, frozen=True, eq=False):
     """What it takes to whiten without some rows."""
 
     values: Rows

@@ -480,8 +480,7 @@ def keys_of(codes: Codes) -> Words:
     return np.asarray((codes.bits * odd).sum(axis=1, dtype=np.uint64))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Joined:
+class Joined(msgspec.Struct, frozen=True, eq=False):
     """Arrays [n, ...] of whole numbers that count as one in a fingerprint, without a copy of all.
 
     dtype: of the whole.  parts: at least one, of any dtype.

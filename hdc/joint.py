@@ -3,6 +3,7 @@ exemplars."""
 
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,8 +48,7 @@ class NearestExemplars:
         return NearestExemplars, (self.exemplars, self.scales)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class HeldOutSamples:
+class HeldOutSamples(msgspec.Struct, frozen=True, eq=False):
     """Samples that are in the memory.
 
     own: [n], the column of each one's concept.  distances: int64 [n, 2], to the nearest other
@@ -59,8 +59,7 @@ class HeldOutSamples:
     distances: Ints
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ScoredSamples:
+class ScoredSamples(msgspec.Struct, frozen=True, eq=False):
     """Codes to score.  held_out: given if they are in the memory."""
 
     geometry: Geometry

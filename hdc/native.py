@@ -4,19 +4,19 @@ It computes what numpy's path computes, to the bit.  layouts.py lays arrays out 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DimensionError
 
-INTERFACE: Final = 4
+INTERFACE: Final = 5
 """The version of the arguments and layouts in level.h; a module of another one is not used."""
 
-LEVELS: dict[str, dict[str, Callable[..., int]]] = {}
+LEVELS: dict[str, dict[str, Callable[..., Any]]] = {}
 """The functions of each instruction set that the processor has, best first."""
 
 _REASON = "" if np.dtype("<u8").isnative else "the processor is big-endian"
@@ -51,8 +51,7 @@ _NAMES: Final = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kernel:
+class Kernel(msgspec.Struct, frozen=True, kw_only=True):
     """The functions of one instruction set; module.c describes their arguments."""
 
     name: str
@@ -66,6 +65,14 @@ class Kernel:
     work: Callable[..., int]
     decide: Callable[..., int]
     spread: Callable[..., int]
+    likeliest: Callable[..., int]
+    upper_tail: Callable[[float], float]
+    slide: Callable[..., int]
+    leader: Callable[..., str]
+    decisive: Callable[..., str]
+    gather: Callable[..., int]
+    prefer: Callable[..., dict[str, int]]
+    linear: Callable[..., int]
 
 
 def kernels() -> tuple[Kernel, ...]:
@@ -115,3 +122,23 @@ def byte_products(rows: NDArray[np.uint8], one: NDArray[np.uint8]) -> NDArray[np
         part = slice(at, at + _FLOAT_WIDTH)
         made += (rows[:, part].astype(np.float32) @ one[part].astype(np.float32)).astype(np.int32)
     return made
+
+
+def linear_scores(
+    features: NDArray[np.uint8],
+    table: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    bias: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Return bias + weights @ table[features], float32 [n], of one sample uint8 [w].
+
+    table: float32 [256], the value of each level.  weights: float32 [n, w], contiguous.  C and BLAS
+    add in different orders, so that the last digits differ.  Cost: n x w multiply-adds.
+    """
+    if KERNEL is None or not len(features):
+        made = np.matmul(weights, table.take(features))
+        made += bias
+        return np.asarray(made)
+    found = np.empty(len(bias), dtype=np.float32)
+    KERNEL.linear(np.ascontiguousarray(features), table, weights, bias, found)
+    return found

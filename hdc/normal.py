@@ -8,6 +8,8 @@ from functools import lru_cache
 from math import factorial, floor, ldexp, sqrt
 from typing import Final
 
+from . import native
+
 _TAIL: Final = (
     -1.256344216952182e-07,
     1.6494895727155763e-07,
@@ -77,6 +79,8 @@ def _polynomial(coefficients: tuple[float, ...], at: float) -> float:
 
 def upper_tail(score: float) -> float:
     """Return the probability that a standard normal exceeds a score."""
+    if native.KERNEL is not None:
+        return native.KERNEL.upper_tail(score)
     return erfc(score / sqrt(2)) / 2
 
 

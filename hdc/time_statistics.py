@@ -6,6 +6,7 @@ and by how far blocks differ from each other; a window of samples by the varianc
 which neighbours that are alike make larger than that of independent samples.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -121,7 +122,7 @@ class TimeStatistics:
         that the residuals amount to."""
         count = len(self.residuals)
         # Residuals are whole: those from a number on are those from the next whole number on.
-        at_least = count - int(self.residuals.searchsorted(ceil(above * ONE)))
+        at_least = count - bisect_left(memoryview(self.residuals), ceil(above * ONE))
         return (1 + at_least * self.effective / count) / (1 + self.effective)
 
     def window_variance_of(self, size: int) -> float:

@@ -10,6 +10,7 @@ exactly the leading one, and the model is that of the covariance within it.
 from dataclasses import dataclass
 from functools import cached_property
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,8 +58,7 @@ def class_sums(values: Reals, group: Groups) -> Reals:
     return np.asarray(np.add.reduceat(values[order], starts, axis=0))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class Rows(msgspec.Struct, frozen=True, eq=False):
     """Rows to whiten, as whole numbers [n, w], so small that sums of their products are exact.
 
     unit: the length of 1, a power of two.

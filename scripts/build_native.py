@@ -25,7 +25,7 @@ OLDEST = (3, 11)
 """The limited API of `Py_buffer` begins with this Python; module.c names it too."""
 
 SECONDS_MAX = 300
-"""A compiler that takes longer hangs: the six files take seconds."""
+"""A compiler that takes longer hangs: the files take seconds."""
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-fPIC")
 # `sqrt` becomes an instruction, and sums of whole numbers may be taken in any order where the
@@ -34,6 +34,8 @@ STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-fP
 FAST = ("-O3", "-fno-math-errno", "-fopenmp-simd", "-ffp-contract=off")
 # Stripped, and without the mathematical library where every root is an instruction.
 LINKED = ("-Wl,--as-needed", "-lm", "-s")
+PARTS = ("module", "decisions", "streams", "votes")
+"""The files that are the same for every instruction set."""
 SHARED = ("-DAURICLE_SHARED=static", "-DAURICLE_DOUBLES")
 LEVELS = {
     "x86_64": {
@@ -81,12 +83,13 @@ def build(folder: Path, flags: Sequence[str] = (), root: Path = ROOT) -> Built:
         ]
         headers = [f"-I{path}" for path in python_headers(machine, made)]
         defined = ["-DAURICLE_AVX512"] if "avx512" in levels else []
-        jobs.append(
+        jobs += [
             [
                 *(*command, *headers, *defined),
-                *("-c", str(root / "hdc" / "c" / "module.c"), "-o", str(made / "module.o")),
+                *("-c", str(root / "hdc" / "c" / f"{part}.c"), "-o", str(made / f"{part}.o")),
             ]
-        )
+            for part in PARTS
+        ]
         list(pool.map(_run, jobs))
         target = made / NAME
         objects = [str(path) for path in sorted(made.glob("*.o"))]

@@ -29,6 +29,7 @@ from hdc.integers import Ints, combine
 from hdc.joint import NearestExemplars, ScoredSamples, join_one_score
 from hdc.memory import Memory
 from hdc.neighbours import Exemplars, coordinates, nearest, nearest_to_one
+from hdc.normal import upper_tail
 from hdc.spread import TERMS
 
 Result = TypeVar("Result")
@@ -278,6 +279,73 @@ def check_products(kernel: native.Kernel, seed: int) -> None:
         assert np.array_equal(made, expected)
 
 
+def check_votes(kernel: native.Kernel, seed: int) -> None:
+    """Compare what functions of votes.py find and change for random domains, alike and different,
+    with few novelties so that some are equal."""
+    random = np.random.default_rng(seed)
+    names = [f"domain-{one}" for one in range(int(random.integers(1, 9)))]
+    span = int(random.choice([3, 5_000, 1 << 24]))
+
+    def numbers() -> dict[str, int]:
+        chosen = [one for one in random.permutation(names).tolist() if random.random() < 0.8]
+        return {one: int(random.integers(0, span)) for one in chosen or names[:1]}
+
+    leads, newest, oldest = numbers(), numbers(), numbers()
+    oldest = {one: oldest.get(one, 5) for one in newest} if seed % 2 else oldest
+    places = {one: place for place, one in enumerate(names[seed % 3 :])}
+    logits = (
+        random.normal(0, 3, len(places)).astype(np.float32) if places else np.empty(0)
+    ).tolist()
+    domain, most, length = str(random.choice([*names, "other"])), int(span // 2), len(names)
+
+    def all_of_it() -> tuple[object, ...]:
+        held, since, evidence = {**leads}, dict.fromkeys(names, length), {**oldest}
+        slid = hdc.slide(held, newest, oldest)
+        highest = hdc.gather(evidence, since, newest, domain, most)
+        led = hdc.leader(leads), hdc.leader(leads, ((newest, 8), (oldest, 1)))
+        preferred = hdc.prefer(newest, places, logits, 1_024, 8 * 1_024)
+        sure = hdc.decisive(newest, most)
+        return [*held.items()], slid, evidence, since, highest, led, [*preferred.items()], sure
+
+    c, numpy = both(kernel, all_of_it)
+    assert c == numpy
+
+
+def check_tails(kernel: native.Kernel, seed: int) -> None:
+    """Compare upper tails of the normal distribution, to the last digit."""
+    scores = np.random.default_rng(seed).normal(0, 15, 50).tolist()
+    c, numpy = both(kernel, lambda: [upper_tail(one) for one in (*scores, 0.0, 45.0, -45.0)])
+    assert c == numpy
+
+
+def check_linear(kernel: native.Kernel, seed: int) -> None:
+    """Compare linear scores of random bytes with those of numpy, up to the order of their sums, and
+    with those of the first instruction set exactly."""
+    random = np.random.default_rng(seed)
+    width, rows = int(random.choice([*WIDTHS, 5000])), int(random.integers(1, 10))
+    one, table = random.integers(0, 256, width, np.uint8), random.random(256).astype(np.float32)
+    weights = random.normal(0, 1, (rows, width)).astype(np.float32)
+    bias = random.normal(0, 1, rows).astype(np.float32)
+    c, numpy = both(kernel, lambda: native.linear_scores(one, table, weights, bias))
+    apart = np.abs(c - numpy) / (np.abs(weights) @ table[one] + np.abs(bias))
+    assert apart.max() < 1e-5
+    with computing_with(native.kernels()[0]):
+        assert np.array_equal(c, native.linear_scores(one, table, weights, bias))
+
+
+def check_likeliest(kernel: native.Kernel, seed: int) -> None:
+    """Compare the likeliest last state of random rows; every third case has states that are alike
+    throughout, of which the first counts."""
+    random = np.random.default_rng(seed)
+    states, count = int(random.choice([1, 2, 3, 4, 7, 28, 200])), int(random.integers(1, 65))
+    logits = random.normal(0, random.choice([0.1, 2.0, 300.0]), (count, states))
+    logits = logits[:, random.integers(0, states, states)] if seed % 3 == 0 else logits
+    rows = np.exp(logits - logits.max(axis=1, keepdims=True)).tolist()
+    stays = tuple(random.random(int(random.integers(1, 6))).tolist())
+    c, numpy = both(kernel, lambda: hdc.likeliest(rows, stays))
+    assert c == numpy
+
+
 def check_decisions(kernel: native.Kernel, seed: int) -> None:
     """Compare what one call finds of a sample with what coding, comparing and joining find."""
     random = np.random.default_rng(seed)
@@ -323,7 +391,10 @@ def _largest(memory: Memory) -> int:
     return int(max(np.abs(part).max() for part in memory._derived().held))  # noqa: SLF001
 
 
-CHECKS = (check, check_exemplars, check_joint, check_products, check_decisions, check_spread)
+CHECKS = (
+    *(check, check_exemplars, check_joint, check_products, check_decisions, check_spread),
+    *(check_likeliest, check_linear, check_votes, check_tails),
+)
 
 
 def main(path: str, seeds: str) -> None:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -61,14 +60,13 @@ NOT_FOUND: Final = "grouping observations failed: a bug, see the log", "reload t
 MS_PER_S: Final = 1_000  # milliseconds in a second
 
 
-@dataclass(slots=True)
-class LabelledMany:
+class LabelledMany(msgspec.Struct):
     """The answer to `label-many`, complete once it is counted how many observations agree."""
 
     home: Home
     count: AgreementCount
     response: Response
-    started_s: float = field(default_factory=time.perf_counter)
+    started_s: float = msgspec.field(default_factory=time.perf_counter)
 
     def advance(self, seconds: float) -> Response | None:
         """Count on for about this long; returns the answer once it is complete."""
@@ -85,8 +83,7 @@ class LabelledMany:
         return msgspec.structs.replace(self.response, body=self.response.body | found)
 
 
-@dataclass(slots=True)
-class ListedColumns:
+class ListedColumns(msgspec.Struct):
     """The answer to `columns`, complete once a thread has found them."""
 
     home: Home

@@ -7,8 +7,8 @@ A concept holds at most `facts_per_concept` facts.  `keep` names the selector th
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,8 +16,7 @@ from .facts import Concept, Fact, Ledger, Selector
 from .selection import NEWEST, SELECTORS, FactPool, keep_rows, rank_ids
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
     """The effect of adding facts.
 
     entering: added.  replaced: older versions of these.  evicted: facts that full concepts no

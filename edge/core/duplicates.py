@@ -12,10 +12,10 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -69,8 +69,7 @@ Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)
-class ContentRows:
+class ContentRows(msgspec.Struct, frozen=True):
     """What is kept of contents under one key.  hashes: see `hash_content`.  sketches: float32
     [SKETCH_SIZE + 1] as bytes, little-endian, the last number is the spread."""
 

@@ -1,7 +1,8 @@
 """What a forget request matches."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from .events import ReleaseActions
 from .facts import Ledger
@@ -9,8 +10,7 @@ from .receipt import SeriesForgotten, SeriesRange
 from .session import SessionState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Matched:
+class Matched(msgspec.Struct, frozen=True, kw_only=True):
     """What a request matches.  ids: of facts, or of the first of them.  unlabelled: of observations
     that are no facts.  released: facts that stay, but leave the records of actions.  streams: of
     all of these.  recalibrated: the streams that lose their recalibration.  series: those that lose

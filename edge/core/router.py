@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+import hdc
 
 from .errors import ModelMismatchError
 from .facts import FactBatch
@@ -40,6 +43,9 @@ CHUNK: Final = 256
 
 INVERSE_TEMPERATURES: Final = np.geomspace(1, 50, 24)
 """Candidates for the inverse temperature, 18 % apart.  Chosen by hand; effect not measured."""
+
+PLAIN_LEVELS: Final = np.arange(256, dtype=np.float32)
+"""The value of each level of a feature: the level."""
 
 Floats = NDArray[np.float32]
 Span = tuple[int, int]
@@ -105,10 +111,8 @@ class Router:
 
     def _score(self, row: NDArray[np.uint8]) -> Floats:
         """Return the logits [domains] of the columns that it reads of one row."""
-        weights, bias = self._folded
-        made = np.matmul(row.astype(np.float32), weights)
-        made += bias
-        if len(self.landmarks) and _leads(made[None])[0] < self.sure_lead:
+        made = hdc.linear_scores(row, PLAIN_LEVELS, *self._folded)
+        if len(self.landmarks) and _lead(made.tolist()) < self.sure_lead:
             standard = np.subtract(row, self.centre, dtype=np.float32)
             standard *= self.factor
             made += (_kernel(standard[None], self.landmarks, self.gamma) @ self.votes)[0]
@@ -117,11 +121,12 @@ class Router:
 
     @cached_property
     def _folded(self) -> tuple[Floats, Floats]:
-        """Weights and bias of the ridge for levels as they are, not standardised."""
+        """Weights [domains, columns] and bias of the ridge for levels as they are, not
+        standardised."""
         weights = self.factor.astype(np.float64)[:, None] * self.weights
         bias = self.bias - self.centre.astype(np.float64) @ weights
-        # Column by column, each domain's sum runs through memory in order: half the time.
-        return np.asfortranarray(weights, np.float32), bias.astype(np.float32)
+        # Domain by domain, each sum runs through memory in order: half the time.
+        return np.ascontiguousarray(weights.T, np.float32), bias.astype(np.float32)
 
     @cached_property
     def places(self) -> Mapping[str, int]:
@@ -196,8 +201,7 @@ def allot_facts(counts: Mapping[str, int]) -> dict[str, int]:
     return made
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Rows:
+class _Rows(msgspec.Struct, frozen=True, eq=False):
     """Facts, sorted by domain and id.  owners: indices into `domains`.  ranks: hashes of ids."""
 
     domains: tuple[str, ...]
@@ -207,8 +211,7 @@ class _Rows:
     ranks: NDArray[np.uint64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Ridge:
+class _Ridge(msgspec.Struct, frozen=True, eq=False):
     """A fitted ridge.  residuals: leave-one-out residuals of each fact's target."""
 
     centre: Floats
@@ -357,6 +360,12 @@ def _sure_lead(margins: Floats) -> float:
     `HOPELESS_SHARE` of the facts."""
     hopeless = int(HOPELESS_SHARE * len(margins))
     return max(0.0, -float(np.partition(margins, hopeless)[hopeless])) + 1e-6
+
+
+def _lead(scores: list[float]) -> float:
+    """Lead of the first of at least two domains over the second."""
+    second, first = sorted(scores)[-2:]
+    return first - second
 
 
 def _leads(found: Floats) -> Floats:

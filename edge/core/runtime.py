@@ -18,6 +18,7 @@ from .errors import EdgeError
 from .events import (
     Acknowledgement,
     ConfirmAlarm,
+    Decision,
     DriftAlarm,
     Effect,
     Enrol,
@@ -303,7 +304,9 @@ class Runtime(RuntimeForgetting, RuntimeViews):
             yield Publish(features)
             return
         for found in self._assessor.assess(event, features, self.knowledge, ahead):
-            if isinstance(found, StoreLabelCandidates | StoreRecalibration):
+            if isinstance(found, Decision):
+                yield Publish(found)
+            elif isinstance(found, StoreLabelCandidates | StoreRecalibration):
                 yield found
             elif isinstance(found, DriftAlarm):
                 yield from self._publish_alarm(found)

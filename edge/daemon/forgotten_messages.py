@@ -7,7 +7,6 @@ a request is compared with, also after a restart.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -34,8 +33,7 @@ def mark_of(event: Observation, hashed: Hash) -> str:
     return " ".join((MARK, str(event.captured_at_ns), *shown))
 
 
-@dataclass(frozen=True, slots=True)
-class ForgottenMessages:
+class ForgottenMessages(msgspec.Struct, frozen=True):
     """What a completed request forgets of messages.  names: finds its names in a body."""
 
     selector: Selector

@@ -9,11 +9,11 @@ import zipfile
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Final, Literal
 
+import msgspec
 import numpy as np
 
 from ..config import SETTINGS
@@ -62,8 +62,7 @@ Removal = Literal["nothing", "own copies", "all"]
 left, and that nobody asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """A file that may hold facts.  holds: looks it through; takes the most ids to look up, None for
     all of them.  own: nobody asked for it."""
 

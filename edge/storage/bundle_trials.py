@@ -8,7 +8,6 @@ import hashlib
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -65,8 +64,7 @@ class BundleNetwork(msgspec.Struct, frozen=True, array_like=True):
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ImportedBundle:
+class ImportedBundle(msgspec.Struct, frozen=True):
     """A bundle that was imported.  name: of its file.  device: the one that exported it."""
 
     name: str

@@ -2,15 +2,15 @@
 and sorts them reads no rows."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from sys import intern
+
+import msgspec
 
 from ..core import LabelCandidate, Selector
 from ..core import limits as core_limits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateEntry:
+class CandidateEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A label candidate without its features.  score: its value, up to 1."""
 
     stream: str

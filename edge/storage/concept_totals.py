@@ -6,17 +6,17 @@ A digest is a sum (see `digest_facts`), so a change reads the changed facts only
 
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
+
+import msgspec
 
 from ..core import DIGEST_BITS, Concept, Fact, digest_facts, rank_number
 
 DIGEST_BYTES: Final = DIGEST_BITS // 8  # as stored
 
 
-@dataclass(frozen=True, slots=True)
-class ConceptTotal:
+class ConceptTotal(msgspec.Struct, frozen=True):
     """The number of a concept's facts, and their digest in hex."""
 
     facts: int

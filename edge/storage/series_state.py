@@ -14,7 +14,6 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,8 +55,7 @@ _BUFFER = "buffer"
 """The array that lists the parts of a series, as JSON; older versions have none."""
 
 
-@dataclass(frozen=True, slots=True)
-class SavedPart:
+class SavedPart(msgspec.Struct, frozen=True):
     """A part of samples.  start, samples: names of files; empty without, and samples are in the
     main file then.  summary: of the samples, in case that their file is lost."""
 
@@ -66,8 +64,7 @@ class SavedPart:
     samples: str
 
 
-@dataclass(frozen=True, slots=True)
-class SavedBuffer:
+class SavedBuffer(msgspec.Struct, frozen=True):
     """The newest samples of a series: see `ReplayBuffer` and `WaitingSamples`."""
 
     lost: LostSamples
@@ -76,8 +73,7 @@ class SavedBuffer:
     fresh: int
 
 
-@dataclass(frozen=True, slots=True)
-class SavedSeries:
+class SavedSeries(msgspec.Struct, frozen=True):
     """The content of the file: a version, and the series in one safetensors block with its
     SHA-256."""
 

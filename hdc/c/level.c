@@ -13,6 +13,7 @@
 #include "auricle_projection.c"
 #endif
 #include "auricle_kernel.c"
+#include "linear.h"
 
 #define HARLEY 8u /* words that auricle_differing counts at a time without registers */
 
@@ -494,32 +495,44 @@ static double product(const double *p, const double *q, int64_t count)
     return sum;
 }
 
-/* Adds the products of a row with four rows. */
-static void four_products(const double *p, const double *q, int64_t count, double *made)
+/* Adds the products of two rows with four rows each, made [2][stride]. */
+static void eight_products(const double *p, const double *q, int64_t count, double *made,
+                           int64_t stride)
 {
+    const double *p1 = p + RESIDUALS;
     const double *q1 = q + RESIDUALS, *q2 = q1 + RESIDUALS, *q3 = q2 + RESIDUALS;
-    double a = 0.0, b = 0.0, c = 0.0, d = 0.0;
-#pragma omp simd reduction(+ : a, b, c, d)
+    double a = 0.0, b = 0.0, c = 0.0, d = 0.0, e = 0.0, f = 0.0, g = 0.0, h = 0.0;
+#pragma omp simd reduction(+ : a, b, c, d, e, f, g, h)
     for (int64_t k = 0; k < count; k++) {
         a += p[k] * q[k];
         b += p[k] * q1[k];
         c += p[k] * q2[k];
         d += p[k] * q3[k];
+        e += p1[k] * q[k];
+        f += p1[k] * q1[k];
+        g += p1[k] * q2[k];
+        h += p1[k] * q3[k];
     }
     made[0] += a, made[1] += b, made[2] += c, made[3] += d;
+    made += stride;
+    made[0] += e, made[1] += f, made[2] += g, made[3] += h;
 }
 
-/* Adds the products of rows [count][RESIDUALS] to the lower triangle of made. */
+/* Adds the products of rows [count][RESIDUALS] to the lower triangle of made; what it leaves above
+ * the diagonal does not count. */
 static void add_products(const double *rows, int64_t count, int64_t width, double *made)
 {
-    for (int64_t i = 0; i < count; i++) {
-        const double *row = rows + i * RESIDUALS;
-        int64_t j = 0;
-        for (; j + 4 <= i + 1; j += 4) {
-            four_products(row, rows + j * RESIDUALS, width, made + i * count + j);
+    for (int64_t i = 0; i < count; i += 2) {
+        int64_t both = i + 1 < count ? 2 : 1, j = 0;
+        for (; both == 2 && j <= i + 1 && j + 4 <= count; j += 4) {
+            eight_products(rows + i * RESIDUALS, rows + j * RESIDUALS, width,
+                           made + i * count + j, count);
         }
-        for (; j <= i; j++) {
-            made[i * count + j] += product(row, rows + j * RESIDUALS, width);
+        for (int64_t row = i; row < i + both; row++) {
+            for (int64_t other = j; other <= row; other++) {
+                made[row * count + other] += product(rows + row * RESIDUALS,
+                                                     rows + other * RESIDUALS, width);
+            }
         }
     }
 }
@@ -608,5 +621,5 @@ static int spread(const native_memory *m, const int64_t *const *samples, const i
 
 const native_level LEVEL(AURICLE_LEVEL) = {
     QUOTED(AURICLE_LEVEL), byte_products, work_of, project, distances, scores, nearest, joint,
-    exemplars, spread,
+    exemplars, spread, linear,
 };

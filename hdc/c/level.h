@@ -5,7 +5,7 @@
 
 #include "auricle_kernel.h"
 
-#define INTERFACE 4       /* INTERFACE in native.py: raise both with the layouts below */
+#define INTERFACE 5       /* INTERFACE in native.py: raise both with the layouts below */
 #define BLOCKS_MAX 4u     /* bits, columns, plane, norms */
 #define INEXACT 1         /* a number leaves the range in which C and numpy agree */
 #define SMALL (1 << 24)   /* coordinates below: squares of differences add up below 2^64 */
@@ -93,6 +93,9 @@ typedef struct {
      * (spread.py).  work: RESIDUALS + count + 1 doubles for each sample. */
     int (*spread)(const native_memory *memory, const int64_t *const *samples,
                   const int64_t *columns, int64_t count, double *made, double *work);
+    /* Writes linear scores [rows] of bytes [width], as the table of 256 levels has them. */
+    void (*linear)(const uint8_t *features, const float *table, const float *weights,
+                   const float *bias, int64_t width, int64_t rows, float *made, float *work);
 } native_level;
 
 extern const native_level native_portable;

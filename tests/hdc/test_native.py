@@ -79,6 +79,30 @@ def test_a_decision_in_one_call_is_that_of_numpy(kernel, seed):
 
 
 @given(seed=SEEDS)
+def test_likeliest_states_are_those_of_numpy(kernel, seed):
+    """The state of the last row, given those before it."""
+    natives.check_likeliest(kernel, seed)
+
+
+@given(seed=SEEDS)
+def test_linear_scores_are_near_those_of_numpy(kernel, seed):
+    """Up to the order of the sums, which is the same for every instruction set."""
+    natives.check_linear(kernel, seed)
+
+
+@given(seed=SEEDS)
+def test_votes_are_those_without_c(kernel, seed):
+    """Leads, evidence, decisive domains and what a router prefers, and the order of domains."""
+    natives.check_votes(kernel, seed)
+
+
+@given(seed=SEEDS)
+def test_tails_are_those_without_c(kernel, seed):
+    """Scores of any size, with either sign."""
+    natives.check_tails(kernel, seed)
+
+
+@given(seed=SEEDS)
 def test_sums_over_residuals_are_those_of_numpy(kernel, seed):
     """The sums from which it follows whether a window has moved."""
     natives.check_spread(kernel, seed)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,8 +34,7 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class KnownDomain:
+class KnownDomain(msgspec.Struct, frozen=True, eq=False):
     """A domain with facts.  head: solved from them; facts: of this domain alone, at least one.
     machine: the kernel that serves it in place of the head, if one does."""
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+import hdc
 from nas import RECIPES, Blueprint
 
 from ..errors import ModelMismatchError, StateCorruptError
@@ -99,13 +100,17 @@ class Transform:
     def levels(self, features: NDArray[np.uint8]) -> Floats:
         """Return root(features[columns]), float32 [..., read], of uint8 [..., width].  Raises
         ModelMismatchError for another width or dtype."""
+        return LEVELS.take(self.read(features))
+
+    def read(self, features: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the columns that it reads, uint8 [..., read].  Errors: as `levels`."""
         if features.dtype != np.uint8 or features.shape[-1:] != (self.encoded,):
             raise ModelMismatchError(
                 f"adapting features: expected uint8 [..., {self.encoded}], "
                 f"found {features.dtype} {list(features.shape)}",
                 "use the encoder whose features the adaptor was trained on",
             )
-        return LEVELS.take(features if self.whole else features[..., self.columns])
+        return features if self.whole else features[..., self.columns]
 
 
 def build_transform(source: AdaptorRecord | tuple[Blueprint, Arrays], spans: Spans) -> Transform:
@@ -201,21 +206,24 @@ class FittedHead:
         if self._folded is None:
             return np.asarray(self.transform(features) @ self.weights + self.bias)
         weights, bias = self._folded
-        made = np.matmul(self.transform.levels(features), weights)
+        read = self.transform.read(features)
+        if read.ndim == 1:
+            return hdc.linear_scores(read, LEVELS, weights, bias)
+        made = np.matmul(LEVELS.take(read), weights.T)
         made += bias
         return np.asarray(made)
 
     @cached_property
     def _folded(self) -> tuple[Floats, Floats] | None:
-        """Weights and bias for columns that are not standardised, where the transform does nothing
-        else."""
+        """Weights [labels, read] and bias for columns that are not standardised, where the
+        transform does nothing else."""
         if self.transform.blueprint.kind != PLAIN:
             return None
         arrays = self.transform.arrays
         weights = arrays["factor"].astype(np.float64)[:, None] * self.weights
         bias = self.bias - arrays["centre"].astype(np.float64) @ weights
-        # Column by column, each label's sum runs through memory in order: half the time.
-        return np.asfortranarray(weights, np.float32), bias.astype(np.float32)
+        # Label by label, each sum runs through memory in order: half the time.
+        return np.ascontiguousarray(weights.T, np.float32), bias.astype(np.float32)
 
 
 class HeadTrainingSet:

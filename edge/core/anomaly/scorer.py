@@ -1,9 +1,9 @@
 """The interface of anomaly scorers: task, score, and the limits of both."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,16 +20,14 @@ FALSE_ALARMS_PER_DAY_MAX: Final = 1_000.0
 """Highest rate: about one a minute.  More would be a typing error.  Chosen by hand."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScoringTask:
+class ScoringTask(msgspec.Struct, frozen=True):
     """A scoring task.  channels: C, 1 or more.  false_alarms_per_day: of one series, above 0."""
 
     channels: int
     false_alarms_per_day: float = FALSE_ALARMS_PER_DAY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnomalyScore:
+class AnomalyScore(msgspec.Struct, frozen=True, kw_only=True):
     """The anomaly score of one sample.
 
     p_value: estimated rate per sample at which a normal series reaches this score; 1 during the

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,8 +39,7 @@ class BufferPart:
         return sum(one.nbytes for one in (self.start or {}).values())
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(msgspec.Struct, frozen=True):
     """What a selector matches: rows of parts, and perhaps samples that are not kept.
 
     rows: per part, which of its samples.  first: number of the first part with one; that of

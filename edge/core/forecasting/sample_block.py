@@ -4,10 +4,10 @@ import json
 from array import array
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Any, Final, NamedTuple, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -262,8 +262,7 @@ class SampleBlock:
             raise ValueError("reading samples of a series: the columns differ in length")
 
 
-@dataclass(slots=True)
-class LostSamples:
+class LostSamples(msgspec.Struct):
     """Samples that a series has learned from and that are not kept any more.
 
     from_ns, until_ns: the earliest and the latest time.  subjects, recordings: theirs; from
@@ -273,8 +272,8 @@ class LostSamples:
     count: int = 0
     from_ns: int = limits.COUNT_MAX
     until_ns: int = 0
-    subjects: set[str] = field(default_factory=set)
-    recordings: set[str] = field(default_factory=set)
+    subjects: set[str] = msgspec.field(default_factory=set)
+    recordings: set[str] = msgspec.field(default_factory=set)
 
     def add(self, other: "LostSamples") -> None:
         """Add the samples of another summary."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,8 +53,7 @@ _UNNAMED_DETECTOR = "joint"
 """The detector of stored states without `detector_kind`: older versions knew no other."""
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
+class Replayed(msgspec.Struct, frozen=True):
     """A sample that was processed again.
 
     unchanged: it came before the first forgotten sample, and its messages are those of before.

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,8 +21,7 @@ SCORER_VERSION = "windows 1"
 shape change their meaning.  Scorers of other states start again; the forecaster continues."""
 
 
-@dataclass(kw_only=True, slots=True)
-class TrackedSeries:
+class TrackedSeries(msgspec.Struct, kw_only=True):
     """The state of one series.
 
     from_ns, until_ns: the earliest and the latest time of its samples, which may arrive out of

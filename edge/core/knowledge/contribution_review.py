@@ -1,7 +1,8 @@
 """Whether a contribution is adopted, and why not."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 import hdc
 
@@ -11,8 +12,7 @@ from .contributions import Contribution, find_invalid_contribution
 from .fleet_members import counted_twice
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ContributionReview:
+class ContributionReview(msgspec.Struct, frozen=True, eq=False):
     """Whether a contribution is stored, and the answer to its device.
 
     stored: the contribution to keep, without sums if they cannot be used; None changes nothing.

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+import msgspec
+
 import hdc
 
 from ..facts import Concept, Ledger
@@ -14,8 +16,7 @@ DigestInputs = tuple[str, Mapping[Concept, str]]
 """The fingerprint of the geometry, and the content of each concept in the ledger."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DigestedState:
+class DigestedState(msgspec.Struct, frozen=True, eq=False):
     """What a digest states.  card: fingerprint of the encoder card.  memory: the sums; nothing else
     changes them.  thresholds: None without concepts.  contributed: each device's name and
     content."""

@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
+import msgspec
 import numpy as np
 
 import hdc
@@ -35,8 +36,7 @@ NOTHING: Final[AbstractSet[str]] = frozenset()
 Scopes = tuple[SampleScope, SampleScope]
 
 
-@dataclass(frozen=True, slots=True)
-class FactChange:
+class FactChange(msgspec.Struct, frozen=True):
     """A fact that was added or removed."""
 
     domain: str

@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,8 +30,7 @@ by rank, so that memory and time grow with their number and not with its square,
 lowest rank in each part are those of lowest rank in all."""
 
 
-@dataclass(frozen=True, slots=True)
-class FactSelector:
+class FactSelector(msgspec.Struct, frozen=True):
     """A rule by which a full concept keeps facts.
 
     keep: returns the `count` rows of a pool that stay, in order, 1 <= count < n.  ranked: facts

@@ -153,11 +153,11 @@ class Assessor:
         alarm_domain = self._alarms.update(stream, window, known, reference)
         if alarm_domain is not None:
             stream.alarm_domain = alarm_domain
-        adapted = self._adapted(event, features, made, known)
+        adapted = self._adapted(event, features, made, known) if stream.alarmed else None
         if adapts or adapted is not None:
             guess = adapted[0] if adapted else self._answer(made, domain, features, known)
             session.label_buffer.note_guess(key, guess)
-        observed, verdict = level.observed(self._config.false_alarm_rate), made.verdict
+        observed, verdict = level.observed_interval(), made.verdict
         yield Decision(
             observation_id=key,
             stream=event.stream,
@@ -173,16 +173,17 @@ class Assessor:
             reason=verdict.shortfall.reason if verdict.shortfall else "",
             degraded=_is_unlabelled(stream, known) or adapted is not None,
             adaptation=None if adapted is None else adapted[1],
-            observed_rate=observed.rate if observed else None,
-            observed_low=observed.low if observed else None,
-            observed_high=observed.high if observed else None,
+            observed_rate=observed[0],
+            observed_low=observed[1],
+            observed_high=observed[2],
             provisional=known.provisional(domain),
         )
         if alarm_domain is not None and window is not None:
             yield _drift_alarm(event, stream, window, alarm_domain)
         if stream.alarmed:
             yield from self._requests.update(event.stream, stream, known)
-        yield from self._recalibrate(event, made, window, known)
+        if window is not None:
+            yield from self._recalibrate(event, made, window, known, (stream, level))
 
     def _answer(
         self, made: SampleAssessment, domain: str, features: Features, known: Knowledge
@@ -273,16 +274,16 @@ class Assessor:
         self,
         event: Observation,
         made: SampleAssessment,
-        window: hdc.WindowVerdict | None,
+        window: hdc.WindowVerdict,
         known: Knowledge,
+        of: tuple[StreamState, StreamLevel],
     ) -> Iterator[Message | StoreRecalibration]:
-        verdict = made.verdict
+        """Let the level of a stream follow an observation.  of: the stream's state and level."""
+        (stream, level), verdict = of, made.verdict
         statistics = known.calibration().in_time.get(verdict.domain)
         undecided = verdict.known is None and not verdict.doubtful
-        if window is None or statistics is None or undecided:
+        if statistics is None or undecided:
             return
-        level = self._levels.get(event.stream)
-        stream = self._session.streams.get(event.stream)
         asked = level.observe(
             event,
             made,
@@ -302,11 +303,10 @@ class Assessor:
     ) -> hdc.WindowVerdict | None:
         if not stream.full:
             return None
-        verdicts, rate = [one.verdict for one in stream.window], self._config.false_alarm_rate
         return hdc.detect_window(
-            verdicts,
+            stream.window_verdicts,
             known.calibration(),
-            rate,
+            self._config.false_alarm_rate,
             level.level,
             change=partial(stream.change, known.memory),
             labels=stream.window_labels,

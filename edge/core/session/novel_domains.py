@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from math import fsum, sqrt
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -83,8 +84,7 @@ class UnlabelledRow:
     recording: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ReferenceModel:
+class ReferenceModel(msgspec.Struct, frozen=True, eq=False):
     """The model that observations are compared with: knowledge, overlaid with novel domains.
 
     learned: columns of knowledge's concepts in `memory`; None if `memory` is that of knowledge.
@@ -330,8 +330,7 @@ def _uncertainty(residuals: hdc.Residuals) -> float:
     return fsum([shares[column] / count for column, count in pairs]) / size / size
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Spread:
+class _Spread(msgspec.Struct, frozen=True, kw_only=True):
     """What the mean of `count` consecutive rows follows from.
 
     length: mean squared length of a row.  shift: squared length of the mean.  total, beside,

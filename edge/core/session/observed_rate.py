@@ -1,17 +1,20 @@
 """The false-alarm rate observed on a stream, from counts of its observations."""
 
-from dataclasses import dataclass
 from math import sqrt
 from typing import Final
+
+import msgspec
 
 from ..recalibration import ObservedRate
 
 NORMAL_95: Final = 1.96
 """Half of a 95 % interval, in standard deviations of the normal distribution."""
 
+NOTHING_OBSERVED: Final = (None, None, None)
+"""Rate and interval where nothing was observed."""
 
-@dataclass(slots=True)
-class AlarmCounts:
+
+class AlarmCounts(msgspec.Struct):
     """Counts of observations, of those reported as novel, and of changes between the two."""
 
     samples: int = 0
@@ -44,8 +47,7 @@ def observed_rate(
     counts: AlarmCounts, rate: float
 ) -> tuple[tuple[int, int, int, float], ObservedRate]:
     """Return the rate that counts show, and what it follows from."""
-    share = counts.alarms / counts.samples
-    low, high = wilson_interval(share, effective_count(counts))
+    share, low, high = observed_interval(counts)
     made = ObservedRate(
         chosen=rate,
         samples=counts.samples,
@@ -55,6 +57,13 @@ def observed_rate(
         high=high,
     )
     return (counts.samples, counts.alarms, counts.changes, rate), made
+
+
+def observed_interval(counts: AlarmCounts) -> tuple[float, float, float]:
+    """Return the rate that counts show, and the ends of its interval."""
+    share = counts.alarms / counts.samples
+    low, high = wilson_interval(share, effective_count(counts))
+    return share, low, high
 
 
 def effective_count(counts: AlarmCounts) -> float:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -72,15 +73,14 @@ STYLE_ROWS_MIN: Final = 8
 NOTHING: Final[AbstractSet[str]] = frozenset()
 
 
-@dataclass(slots=True, eq=False)
-class AdaptedOpening:
+class AdaptedOpening(msgspec.Struct, eq=False):
     """One opened domain under adaptation.  ids: hashes of the ids of its rows, newest last; a few
     more than there are rows, for what was solved from earlier ones.  order: whether the order of
     labels took part in the last answer."""
 
     adapter: OpeningAdapter
-    ids: deque[bytes] = field(default_factory=lambda: deque(maxlen=IDS_MAX))
-    names: RowOrigins = field(default_factory=RowOrigins)
+    ids: deque[bytes] = msgspec.field(default_factory=lambda: deque(maxlen=IDS_MAX))
+    names: RowOrigins = msgspec.field(default_factory=RowOrigins)
     order: bool = False
 
     def holds(self, selector: Selector) -> bool:
@@ -90,8 +90,7 @@ class AdaptedOpening:
         return self.names.may_match(selector)
 
 
-@dataclass(frozen=True, slots=True)
-class AdaptedDomain:
+class AdaptedDomain(msgspec.Struct, frozen=True):
     """An opened domain that is adapted to.  applied: how its last answer was adapted, and to how
     many samples; nbytes: what is kept of these."""
 

@@ -9,7 +9,7 @@ by a Kalman filter (Harvey 1989, section 2.3).
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -32,7 +32,7 @@ from ..recalibration import (
     may_cover,
 )
 from .label_buffer import LabelBuffer
-from .observed_rate import AlarmCounts, observed_rate
+from .observed_rate import NOTHING_OBSERVED, AlarmCounts, observed_interval, observed_rate
 from .stream import SampleAssessment
 from .trail import ScoreTrail
 
@@ -84,8 +84,7 @@ class JudgedObservation(msgspec.Struct, frozen=True, kw_only=True):
     far: bool
 
 
-@dataclass(slots=True, kw_only=True)
-class StreamLevel:
+class StreamLevel(msgspec.Struct, kw_only=True):
     """The level of one stream.
 
     offset: above the enrolled or confirmed level, in within-block deviations.  uncertainty: its
@@ -98,19 +97,19 @@ class StreamLevel:
     length: int
     offset: float = 0.0
     uncertainty: float | None = None
-    counts: AlarmCounts = field(default_factory=AlarmCounts)
-    trail: ScoreTrail = field(default_factory=ScoreTrail)
+    counts: AlarmCounts = msgspec.field(default_factory=AlarmCounts)
+    trail: ScoreTrail = msgspec.field(default_factory=ScoreTrail)
     confirmed: tuple[ConfirmedAlarm, ...] = ()
     asked: AlarmQuestion | None = None
-    _during: AlarmCounts = field(default_factory=AlarmCounts)
-    _waiting: deque[JudgedObservation] = field(default_factory=deque)
+    _during: AlarmCounts = msgspec.field(default_factory=AlarmCounts)
+    _waiting: deque[JudgedObservation] = msgspec.field(default_factory=deque)
     _waiting_far: int = 0
     _waiting_outside: int = 0
     _closed: bool = False
     _outside: int = 0
     _inside: int = 0
-    _subjects: set[str] = field(default_factory=set)
-    _recordings: set[str] = field(default_factory=set)
+    _subjects: set[str] = msgspec.field(default_factory=set)
+    _recordings: set[str] = msgspec.field(default_factory=set)
     _from_ns: int = 0
     _until_ns: int = 0
     _stored: tuple[int, int] = (0, 0)
@@ -379,6 +378,11 @@ class StreamLevel:
         if found is None or found[0] != (counts.samples, counts.alarms, counts.changes, rate):
             self._observed = found = observed_rate(counts, rate)
         return found[1]
+
+    def observed_interval(self) -> tuple[float, float, float] | tuple[None, None, None]:
+        """Return the observed false-alarm rate and its interval; None while nothing was
+        observed."""
+        return observed_interval(self.counts) if self.counts.samples else NOTHING_OBSERVED
 
 
 class StreamLevels:

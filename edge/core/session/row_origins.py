@@ -2,8 +2,9 @@
 them after they have left the label buffer."""
 
 import hashlib
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from .. import limits
 from ..adaptation import ID_BYTES
@@ -19,11 +20,12 @@ KINDS: Final = ("stream", "subject", "recording")
 """What is noted of each row's origin."""
 
 
-@dataclass(slots=True)
-class RowOrigins:
+class RowOrigins(msgspec.Struct):
     """The streams, subjects and recordings of rows, as hashes, and the times; bounded."""
 
-    names: dict[str, set[bytes]] = field(default_factory=lambda: {kind: set() for kind in KINDS})
+    names: dict[str, set[bytes]] = msgspec.field(
+        default_factory=lambda: {kind: set() for kind in KINDS}
+    )
     from_ns: int = 0
     until_ns: int = 0
 

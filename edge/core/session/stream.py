@@ -4,12 +4,12 @@ A crash may lose all of it; the verdict, route and answer of the next observatio
 it.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
-from math import log1p
+from math import exp, log1p
 from typing import Final
 
 import msgspec
@@ -52,9 +52,6 @@ three-sigma rule."""
 MIXED_CHANGES: Final = 4
 """Changes between decisive observations, within the kept windows, that make a stream mixed: a
 stream that visits a domain and returns makes two.  Chosen by hand; effect not measured."""
-
-FARTHEST: Final = 1 << 62
-"""Above every novelty."""
 
 ROUNDING: Final = 1e-3
 """Margin, far above the rounding error of a float32 log-probability."""
@@ -108,21 +105,15 @@ class SampleAssessment(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     codes: hdc.Codes
     verdict: hdc.Verdict
     placement: hdc.Verdict
-    novelties: Mapping[str, int]
-    learned_novelties: Mapping[str, int] = msgspec.field(default_factory=dict)
+    novelties: dict[str, int]
+    learned_novelties: dict[str, int] = msgspec.field(default_factory=dict)
     origin: SampleOrigin = NOWHERE
     compared: hdc.Comparison | None = None
 
     @property
     def decisive_domain(self) -> str:
         """The domain that the observation alone decides for, "" if it is in doubt."""
-        nearest, least, second = "", FARTHEST, FARTHEST
-        for name, novelty in self.novelties.items():
-            if novelty < least:
-                nearest, least, second = name, novelty, least
-            elif novelty < second:
-                second = novelty
-        return "" if second < least + DECISIVE else nearest
+        return hdc.decisive(self.novelties, DECISIVE)
 
     @property
     def is_novel(self) -> bool:
@@ -148,7 +139,7 @@ class DomainVotes:
         self._counts: dict[str, int] = {}
         self._leader = ""
 
-    def add(self, novelties: Mapping[str, int]) -> None:
+    def add(self, novelties: dict[str, int]) -> None:
         """Add an observation.  novelties: to each domain it was compared with."""
         farthest, leads, counts = max(novelties.values()), self._leads, self._counts
         self._leader = ""
@@ -156,7 +147,7 @@ class DomainVotes:
             leads[name] = leads.get(name, 0) + farthest - novelty
             counts[name] = counts.get(name, 0) + 1
 
-    def remove(self, novelties: Mapping[str, int]) -> None:
+    def remove(self, novelties: dict[str, int]) -> None:
         """Remove an observation that was added before."""
         farthest, leads, counts = max(novelties.values()), self._leads, self._counts
         self._leader = ""
@@ -166,32 +157,24 @@ class DomainVotes:
             if not counts[name]:
                 del leads[name], counts[name]
 
-    def slide(self, newest: Mapping[str, int], oldest: Mapping[str, int]) -> None:
+    def slide(self, newest: dict[str, int], oldest: dict[str, int]) -> None:
         """Add an observation and remove another; in one pass if both were compared with the same
         domains, as nearly all are."""
-        if newest.keys() != oldest.keys():
+        if hdc.slide(self._leads, newest, oldest):
+            self._leader = ""
+        else:
             self.add(newest)
             self.remove(oldest)
-            return
-        leads, self._leader = self._leads, ""
-        farther = max(newest.values()) - max(oldest.values())
-        for name, novelty in newest.items():
-            leads[name] += farther - novelty + oldest[name]
 
     def leader(self) -> str:
         """Return the nearest domain; ties go to the first by name."""
         if not self._leader:
-            self._leader = _largest(self._leads)
+            self._leader = hdc.leader(self._leads)
         return self._leader
 
-    def leader_with(self, weighted: Iterable[tuple[Mapping[str, int], int]]) -> str:
+    def leader_with(self, weighted: Sequence[tuple[dict[str, int], int]]) -> str:
         """Return the nearest domain if observations count so many times more."""
-        leads = dict(self._leads)
-        for novelties, weight in weighted:
-            farthest = max(novelties.values())
-            for name, novelty in novelties.items():
-                leads[name] = leads.get(name, 0) + weight * (farthest - novelty)
-        return _largest(leads)
+        return hdc.leader(self._leads, weighted)
 
 
 class DomainFilter:
@@ -204,7 +187,7 @@ class DomainFilter:
     def __init__(self, length: int) -> None:
         self._length = length
         self._domains: tuple[str, ...] = ()
-        self._rows: deque[Floats] = deque(maxlen=length)
+        self._rows: list[list[float]] = []
         self.clear()
 
     def clear(self) -> None:
@@ -222,58 +205,36 @@ class DomainFilter:
         if domains is not self._domains and domains != self._domains:
             self.clear()
             self._domains = domains
-        self._rows.append(route.row)
-        first = logits.index(max(logits))
+        rows, most = self._rows, max(logits)
+        rows.append([exp(one - most) for one in logits])
+        if len(rows) > self._length:
+            del rows[0]
+        first = logits.index(most)
         self._run = self._run + 1 if first == self._last_first else 1
         self._last_first = first
-        if self._run >= len(self._rows) or _is_decisive(logits, first):
+        if self._run >= len(rows) or _is_decisive(logits, first):
             return domains[first]
-        return domains[int(posterior(np.stack(self._rows)).argmax())]
+        return domains[hdc.likeliest(rows, STAY_RATES)]
 
 
 def posterior(window: Floats) -> Floats:
     """Return probabilities float32 [domains] of the last sample, given those before it.
 
-    window: logits [n, domains] of one stream, oldest first.  The forward pass (Rabiner 1989,
-    section III.A) runs for several stay rates in parallel; each is weighted by the likelihood of
-    the window under it.
+    window: logits [n, domains] of one stream, oldest first.  The forward pass runs for several stay
+    rates in parallel, see `hdc.forward_posterior`.
     """
-    count, domains = window.shape
-    stays = np.array(STAY_RATES)[:, None]
-    moves = (1 - stays) / domains
-    shift = window.max(axis=1, keepdims=True)
-    belief = np.full((len(STAY_RATES), domains), 1 / domains)
-    totals = np.empty((count, len(STAY_RATES), 1))
-    rows = np.exp(np.asarray(window - shift, np.float64))
-    for row, total in zip(rows, totals, strict=True):
-        # In place: (stays * belief + moves) * row, normalised.
-        np.multiply(belief, stays, out=belief)
-        np.add(belief, moves, out=belief)
-        np.multiply(belief, row, out=belief)
-        np.add.reduce(belief, axis=1, keepdims=True, out=total)
-        np.divide(belief, total, out=belief)
-    log_likelihoods = np.log(totals).sum(axis=0)
-    shares = np.exp(log_likelihoods - log_likelihoods.max())
-    return np.asarray((shares * belief).sum(axis=0) / shares.sum(), np.float32)
+    rows = np.exp(np.asarray(window, np.float64) - window.max(axis=1, keepdims=True))
+    return np.asarray(hdc.forward_posterior(rows, STAY_RATES), np.float32)
 
 
-def apply_route(novelties: Mapping[str, int], route: RouterLogits) -> Mapping[str, int]:
+def apply_route(novelties: dict[str, int], route: RouterLogits) -> dict[str, int]:
     """Return novelties in which the router decides among the domains it covers: the nearest of them
     keeps its distance from all others, and goes to the domain that the router prefers.
 
     A factor of e by which a domain is less likely than the likeliest counts as one spread of
     novelty, at most `ROUTE_MAX`.
     """
-    places, logits = route.places, route.logits
-    shared = [name for name in novelties if name in places]
-    if len(shared) < 2:
-        return novelties
-    most, beyond = max(logits), ROUTE_MAX / SPREAD
-    behind = [most - logits[places[name]] for name in shared]
-    penalties = [int(lead * SPREAD) if lead < beyond else ROUTE_MAX for lead in behind]
-    nearest = min([novelties[name] for name in shared]) - min(penalties)
-    moved = zip(shared, penalties, strict=True)
-    return {**novelties, **{name: nearest + penalty for name, penalty in moved}}
+    return hdc.prefer(novelties, route.places, route.logits, SPREAD, ROUTE_MAX)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -299,7 +260,7 @@ class StreamState:
     _decided: list[str] = field(default_factory=list)
     _seen: int = 0
     _window_votes: DomainVotes = field(default_factory=DomainVotes)
-    _labels: dict[tuple[str, str], int] = field(default_factory=dict)
+    _labels: hdc.LabelCounts = field(default_factory=hdc.LabelCounts)
 
     def __post_init__(self) -> None:
         """Create filter and tracker for this window length."""
@@ -344,7 +305,12 @@ class StreamState:
         return tuple(self._kept[-self.length :])
 
     @property
-    def window_labels(self) -> Mapping[tuple[str, str], int]:
+    def window_verdicts(self) -> list[hdc.Verdict]:
+        """The verdicts of the window, the oldest first."""
+        return [one.verdict for one in self._kept[-self.length :]]
+
+    @property
+    def window_labels(self) -> hdc.LabelCounts:
         """How many observations of the window are nearest to each concept."""
         return self._labels
 
@@ -385,26 +351,19 @@ class StreamState:
 
     def push(self, assessment: SampleAssessment) -> None:
         """Add an observation; beyond `KEPT_WINDOWS` windows the oldest is dropped."""
-        kept = self._kept
+        kept, length, verdict = self._kept, self.length, assessment.verdict
         self._seen += 1
         kept.append(assessment)
         self._decided.append(assessment.decisive_domain)
-        if len(kept) > self.length:
-            self._window_votes.slide(assessment.novelties, kept[-1 - self.length].novelties)
-            self._uncount(kept[-1 - self.length].verdict)
+        if len(kept) > length:
+            leaving = kept[-1 - length]
+            self._window_votes.slide(assessment.novelties, leaving.novelties)
+            self._labels.remove((leaving.verdict.domain, leaving.verdict.label))
         else:
             self._window_votes.add(assessment.novelties)
-        key = assessment.verdict.domain, assessment.verdict.label
-        self._labels[key] = self._labels.get(key, 0) + 1
-        if len(kept) > KEPT_WINDOWS * self.length:
+        self._labels.add((verdict.domain, verdict.label))
+        if len(kept) > KEPT_WINDOWS * length:
             del kept[0], self._decided[0]
-
-    def _uncount(self, verdict: hdc.Verdict) -> None:
-        key, left = (verdict.domain, verdict.label), self._labels
-        if left[key] == 1:
-            del left[key]
-        else:
-            left[key] -= 1
 
     def follow(self, domains: Container[str]) -> tuple[str, int]:
         """Track the stream's domain with the newest observation; return the domain that it has
@@ -489,7 +448,7 @@ class StreamState:
 
     def _empty(self) -> None:
         self._kept, self._decided, self._window_votes = [], [], DomainVotes()
-        self._labels = {}
+        self._labels = hdc.LabelCounts()
 
 
 def nearest_domain(run: Iterable[SampleAssessment], own: SampleAssessment | None = None) -> str:
@@ -552,14 +511,6 @@ class StreamStates:
         """Drop all windows."""
         for stream in self._streams.values():
             stream.clear()
-
-
-def _largest(leads: Mapping[str, int]) -> str:
-    if len(leads) == 1:
-        return next(iter(leads))
-    most = max(leads.values())
-    found = [name for name, lead in leads.items() if lead == most]
-    return found[0] if len(found) == 1 else min(found)
 
 
 def _is_decisive(logits: Sequence[float], first: int) -> bool:

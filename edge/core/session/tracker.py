@@ -6,9 +6,12 @@ Page 1954, "Continuous inspection schemes"), which is also the most likely chang
 are of integers.
 """
 
-from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container
 from typing import Final
+
+import msgspec
+
+import hdc
 
 SPREAD: Final = 1_024
 """Novelty of one spread, in the detector's units."""
@@ -21,8 +24,7 @@ MARGIN: Final = 12 * SPREAD
 """Evidence that moves a stream to another domain, once it has lasted for a window."""
 
 
-@dataclass(slots=True)
-class DomainTracker:
+class DomainTracker(msgspec.Struct):
     """Follows a stream's domain.
 
     domain: empty until the first window is full.  length: of it.  age: observations since the
@@ -32,8 +34,8 @@ class DomainTracker:
     length: int
     domain: str = ""
     age: int = 0
-    _evidence: dict[str, int] = field(default_factory=dict)
-    _since: dict[str, int] = field(default_factory=dict)
+    _evidence: dict[str, int] = msgspec.field(default_factory=dict)
+    _since: dict[str, int] = msgspec.field(default_factory=dict)
 
     def enter(self, domain: str) -> None:
         """Put the stream in a domain, without evidence for any other."""
@@ -41,27 +43,14 @@ class DomainTracker:
         self.domain = domain
         self._evidence, self._since = {}, {}
 
-    def update(self, novelties: Mapping[str, int]) -> str:
+    def update(self, novelties: dict[str, int]) -> str:
         """Add an observation's novelty to each domain; return the domain that the stream has moved
         to, "" if it has not.  The mover calls `enter` or `dismiss`."""
         self.age += 1
-        domain, evidence, since = self.domain, self._evidence, self._since
-        own = novelties.get(domain)
-        if own is None:
-            own = max(novelties.values())
-        for name, novelty in novelties.items():
-            if name == domain:
-                continue
-            gain = own - novelty
-            if gain > EVIDENCE_MAX:
-                gain = EVIDENCE_MAX
-            elif gain < -EVIDENCE_MAX:
-                gain = -EVIDENCE_MAX
-            total = evidence.get(name, 0) + gain
-            if total > 0:
-                evidence[name], since[name] = total, since.get(name, 0) + 1
-            else:
-                evidence[name] = since[name] = 0
+        evidence, since = self._evidence, self._since
+        highest = hdc.gather(evidence, since, novelties, self.domain, EVIDENCE_MAX)
+        if highest < MARGIN:
+            return ""
         ready = [name for name, total in evidence.items() if total >= MARGIN]
         ready = [name for name in ready if since[name] >= self.length]
         return max(sorted(ready), key=evidence.__getitem__) if ready else ""

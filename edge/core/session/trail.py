@@ -6,9 +6,9 @@ them vary less than windows of a stream do.  The trail shows how much these vary
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 import numpy as np
 
 import hdc
@@ -23,8 +23,7 @@ PACE_SHARE: Final = 2
 the observations of the stream do: every second one is missing."""
 
 
-@dataclass(slots=True)
-class ScoreTrail:
+class ScoreTrail(msgspec.Struct):
     """The newest scores of one stream, 1,024 a within-block deviation above the level, at most
     `limits.TRAIL_SCORES_MAX`.
 
@@ -32,7 +31,9 @@ class ScoreTrail:
     """
 
     pace_ns: int = 0
-    _scores: deque[int] = field(default_factory=lambda: deque(maxlen=limits.TRAIL_SCORES_MAX))
+    _scores: deque[int] = msgspec.field(
+        default_factory=lambda: deque(maxlen=limits.TRAIL_SCORES_MAX)
+    )
     _at_ns: int = 0
     _new: int = 0
     _variance: float = 0.0
