@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .chosen_settings import choose_policy, choose_rate
     from .column_finder import ColumnFinder
     from .command_context import CommandContext
-    from .console_views import describe_knowledge, observation_values, preview_forget
+    from .console_views import ForgetPreview, describe_knowledge, observation_values, preview_forget
     from .device_port import (
         Attachment,
         alarm_outputs,
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from .new_home import create_home
     from .process_memory import keep_memory_small, return_free_memory, tune_garbage_collector
     from .raw_inputs import window_of
+    from .selections import describe_selector, missing_names
     from .similar_groups import group_rows
     from .train_forecaster import train_on_recording
     from .transfer import MergeSummary, RestoreSummary
@@ -86,7 +87,12 @@ else:
             "chosen_settings": ("choose_policy", "choose_rate"),
             "column_finder": ("ColumnFinder",),
             "command_context": ("CommandContext",),
-            "console_views": ("describe_knowledge", "observation_values", "preview_forget"),
+            "console_views": (
+                "ForgetPreview",
+                "describe_knowledge",
+                "observation_values",
+                "preview_forget",
+            ),
             "device_port": (
                 "Attachment",
                 "alarm_outputs",
@@ -123,6 +129,7 @@ else:
             "new_home": ("create_home",),
             "process_memory": ("keep_memory_small", "return_free_memory", "tune_garbage_collector"),
             "raw_inputs": ("window_of",),
+            "selections": ("describe_selector", "missing_names"),
             "similar_groups": ("group_rows",),
             "train_forecaster": ("train_on_recording",),
             "transfer": ("MergeSummary", "RestoreSummary"),
@@ -149,6 +156,7 @@ __all__ = [
     "ForecastOptions",
     "ForecastRow",
     "ForecastScore",
+    "ForgetPreview",
     "GalleryView",
     "GrowthOutcome",
     "Home",
@@ -172,6 +180,7 @@ __all__ = [
     "choose_rate",
     "create_home",
     "describe_knowledge",
+    "describe_selector",
     "device_turns",
     "done_actions",
     "event_as_data",
@@ -186,6 +195,7 @@ __all__ = [
     "likely_typo",
     "link_totals",
     "list_adaptors",
+    "missing_names",
     "observation_values",
     "open_encoder",
     "preview_forget",
