@@ -161,10 +161,11 @@ def _exemplar_distances(
     none."""
     found = np.broadcast_to(near.scales[column, :, 0], (len(rows), 2)).copy()
     held, held_out = near.exemplars[column], samples.held_out
-    if held is not None:
-        apart = nearest(held, coded[0][rows], coded[1][rows])
-        found = np.where(apart < 0, found, apart)
+    own = np.zeros(len(rows), np.bool_) if held_out is None else held_out.own[rows] == column
+    others = rows[~own]
+    if held is not None and len(others):
+        apart = nearest(held, coded[0][others], coded[1][others])
+        found[~own] = np.where(apart < 0, found[~own], apart)
     if held_out is not None:
-        own = held_out.own[rows] == column
         found[own] = held_out.distances[rows[own]]
     return found

@@ -1,7 +1,8 @@
 """The longest gap between two decisions while facts are forgotten, and what a forget costs.
 
-`python -m benchmarks.forget.pause KIND FACTS DOMAINS FOLDER` measures a home that
-`benchmarks.scale.worlds` has written, and prints JSON.
+`python -m benchmarks.forget.pause KIND FACTS DOMAINS FOLDER [REQUEST...]` measures a home that
+`benchmarks.scale.worlds` has written, and prints JSON.  Requests: outside, inside, 500, concept,
+time, domain; all by default.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 from tempfile import TemporaryDirectory
 
+import encoder
 from edge.core import AdvanceForget, ForgetRequest, Observation, Receipt, Selector
 from edge.home import Home
 
@@ -59,6 +61,7 @@ class Stream:
         self.home, self._number = home, 0
         import numpy as np
 
+        self._image = world.kind == "image"
         self._rows = world.rows(np.arange(2_000), 99)
         self.marked = 0
         self.decided: list[float] = []
@@ -73,13 +76,14 @@ class Stream:
             found += home.feed(event)
         self._number += 1
         row = self._rows[self._number % len(self._rows)]
+        payload = encoder.Features(row) if self._image else row
         began = time.thread_time()
         seen = home.feed(
             Observation(
                 stream="s",
                 sequence=self._number,
                 captured_at_ns=10**15 + self._number * 10**9,
-                payload=row,
+                payload=payload,
                 id=f"seen {self._number}",
             )
         )
@@ -135,8 +139,9 @@ class Stream:
         return self.decided
 
 
-def measure(world: SizedHome, written: Path) -> dict[str, float]:
-    """Measure forgets of one fact outside and inside of the geometry's sample, and of many."""
+def measure(world: SizedHome, written: Path, wanted: Sequence[str] = ()) -> dict[str, float]:
+    """Measure forgets of one fact outside and inside of the geometry's sample, and of many.
+    wanted: the requests, by name; all by default."""
     made: dict[str, float] = {}
     with TemporaryDirectory() as folder:
         place = Path(folder) / "home"
@@ -157,6 +162,8 @@ def measure(world: SizedHome, written: Path) -> dict[str, float]:
                 "domain": Selector(domain="domain-0005"),
             }
             for name, selector in found.items():
+                if wanted and name not in wanted:
+                    continue
                 gaps = stream.forget(
                     ForgetRequest(
                         request_id=name, selector=selector, requested_at_ns=time.time_ns()
@@ -184,9 +191,9 @@ def _seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def main(kind: str, facts: str, domains: str, folder: str) -> None:
+def main(kind: str, facts: str, domains: str, folder: str, *wanted: str) -> None:
     """Measure a written home."""
-    print(json.dumps(measure(SizedHome(kind, int(facts), int(domains)), Path(folder))))
+    print(json.dumps(measure(SizedHome(kind, int(facts), int(domains)), Path(folder), wanted)))
 
 
 if __name__ == "__main__":

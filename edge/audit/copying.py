@@ -51,6 +51,10 @@ def copied_home(folder: Path) -> Iterator[tuple[Path, Settings]]:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 copy_file(path, target)
         yield copy, _inside(folder, copy, settings)
+    except StateError as error:
+        # What is wrong with the copy is wrong with the home, where a person can mend it.
+        told = error.message.replace(str(copy), str(folder))
+        raise type(error)(told, error.hint) from error
     finally:
         shutil.rmtree(copy, ignore_errors=True)
 

@@ -330,7 +330,7 @@ class RuntimeForgetting(ABC):
     def _note_geometry(self, pending: PendingForget, ids: AbstractSet[str] | None) -> None:
         """Note what a request means for the geometry.  ids: of all its facts, None if there are too
         many to list."""
-        if pending.refits:
+        if pending.refits and not (ids is not None and self.knowledge.sampled.stays(ids)):
             self._geometry_due = True
             if pending.shaped:
                 self.knowledge.dropped.stale |= frozenset(pending.domains)
@@ -373,12 +373,11 @@ class RuntimeForgetting(ABC):
         rebuilt |= dict.fromkeys(("adaptors",) if outcomes else ())
         rebuilt |= dict.fromkeys(("recalibration",) if levels else ())
         evicted = self._ledger.evicted_by(Selector(ids=frozenset(ids)))
-        evictions = pending.receipt.evictions
         receipt = replace(
             pending.receipt,
             rebuilt=tuple(rebuilt),
             adaptors=(*pending.receipt.adaptors, *outcomes),
-            evictions=add_evictions(evictions, evicted, selector.subject or ""),
+            evictions=add_evictions(pending.receipt.evictions, evicted, selector.subject or ""),
         )
         if len(ids) + len(rest) < SLICE_FACTS:
             receipt = replace(receipt, excluded_at_ns=max(1, at_ns))
@@ -456,18 +455,19 @@ class RuntimeForgetting(ABC):
                 self._note_rebuilt("geometry")
             return
         derived = self._derived
-        if derived is None:
+        current = derived is not None and derived.contents == self._ledger.contents()
+        if derived is None or not (current or derived.made is None):
             return
-        if derived.made is None:
-            self._end_geometry()
-        elif derived.contents == self._ledger.contents():
-            self._end_geometry()
+        self._end_geometry()
+        if derived.made is not None:
             self.knowledge = derived.made.replacing(self.knowledge, self._ledger)
             self._prefetched.clear()
             self._session.clear_windows()
             yield StoreGeometry(derived.packed)
             yield from self._levels.geometry_changed(self.knowledge)
             self._note_rebuilt("geometry")
+        if current:
+            self.knowledge.sampled.note(derived.scope)
 
     def _end_geometry(self) -> None:
         self._geometry_due = self._geometry_failed = False

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .chosen_settings import choose_policy, choose_rate
     from .column_finder import ColumnFinder
     from .command_context import CommandContext
-    from .console_views import describe_knowledge, observation_values, preview_forget
+    from .console_views import ForgetPreview, describe_knowledge, observation_values, preview_forget
     from .device_port import (
         Attachment,
         alarm_outputs,
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from .new_home import create_home
     from .process_memory import keep_memory_small, return_free_memory, tune_garbage_collector
     from .raw_inputs import window_of
+    from .selections import describe_selector, missing_names
     from .similar_groups import group_rows
     from .train_forecaster import train_on_recording
     from .transfer import MergeSummary, RestoreSummary
@@ -87,7 +88,12 @@ else:
             "chosen_settings": ("choose_policy", "choose_rate"),
             "column_finder": ("ColumnFinder",),
             "command_context": ("CommandContext",),
-            "console_views": ("describe_knowledge", "observation_values", "preview_forget"),
+            "console_views": (
+                "ForgetPreview",
+                "describe_knowledge",
+                "observation_values",
+                "preview_forget",
+            ),
             "device_port": (
                 "Attachment",
                 "alarm_outputs",
@@ -125,6 +131,7 @@ else:
             "new_home": ("create_home",),
             "process_memory": ("keep_memory_small", "return_free_memory", "tune_garbage_collector"),
             "raw_inputs": ("window_of",),
+            "selections": ("describe_selector", "missing_names"),
             "similar_groups": ("group_rows",),
             "train_forecaster": ("train_on_recording",),
             "transfer": ("MergeSummary", "RestoreSummary"),
@@ -151,6 +158,7 @@ __all__ = [
     "ForecastOptions",
     "ForecastRow",
     "ForecastScore",
+    "ForgetPreview",
     "GalleryView",
     "GrowthOutcome",
     "Home",
@@ -174,6 +182,7 @@ __all__ = [
     "choose_rate",
     "create_home",
     "describe_knowledge",
+    "describe_selector",
     "device_turns",
     "done_actions",
     "event_as_data",
@@ -189,6 +198,7 @@ __all__ = [
     "likely_typo",
     "link_totals",
     "list_adaptors",
+    "missing_names",
     "observation_values",
     "open_encoder",
     "prepare_first_geometry",

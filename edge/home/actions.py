@@ -28,7 +28,6 @@ from ..core import (
     Message,
     Observation,
     Rejected,
-    Selector,
     accepted,
     columns_differ,
     find_invalid_fact,
@@ -54,9 +53,6 @@ from .typos import KnownNames
 
 Tick = Callable[[int | None], None]
 """Called for each example, with their total if it is known."""
-
-IDS_SHOWN: Final = 3
-"""Ids of a selector that are shown: enough to recognise it in one line."""
 
 Outcome = Decision | DriftAlarm | Rejected
 T = TypeVar("T")
@@ -376,15 +372,6 @@ def acknowledged(messages: Iterable[Message]) -> Acknowledgement:
 def json_line(value: Any) -> str:
     """Return one line of JSON."""
     return msgspec.json.encode(value).decode()
-
-
-def describe_selector(selector: Selector) -> str:
-    """Describe a selector in a line: its given fields, and the first few of many ids."""
-    given = {name: getattr(selector, name) for name in Selector.__dataclass_fields__}
-    if selector.ids is not None:
-        more = ["..."] if len(selector.ids) > IDS_SHOWN else []
-        given["ids"] = ", ".join(sorted(selector.ids)[:IDS_SHOWN] + more)
-    return ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)
 
 
 def verify_home(home: Home) -> VerifyReport:

@@ -229,7 +229,9 @@ class Home:
         """Do a step in the file that the next step of a forget request waits for, or leaves little
         to do to; False if there is none."""
         runtime = self.runtime
-        if runtime.erasing or not runtime.forgetting:
+        if runtime.erasing:
+            return self.store.finish_checkpoint()
+        if not runtime.forgetting:
             return False
         if self.store.unscrubbed:
             if not self._overwriter.busy:

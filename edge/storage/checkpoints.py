@@ -17,6 +17,10 @@ from .page_cleaner import PageCleaner
 LOG_BYTES_MAX: Final = 8 << 20
 """Size from which the log is written into the file after a commit: 1,000 pages, as in SQLite."""
 
+HELD_LOGS_MAX: Final = 4
+"""Due sizes up to which the rest of a checkpoint may be held back.  Chosen by hand: a forget that
+is written in steps finishes it between two of them, so this only bounds a failure."""
+
 FREE_SHARE_MAX: Final = 0.5
 """Share of free pages from which the file is rebuilt after an erasure: it is at most about twice as
 large as its content, and rebuilding costs no more than what was erased did."""
@@ -45,6 +49,9 @@ class Checkpoints:
         self._due_bytes = LOG_BYTES_MAX
         self._beside: threading.Thread | None = None
         self.in_background = False
+        # The generation of the log, and how many of its first frames name pages that are clean, as
+        # all pages are that earlier generations name; None if that is not known.
+        self._cleaned: tuple[bytes, int] | None = None
         # A page that is cleaned in one thread must not be written in another.
         self._cleaning = threading.Lock()
         db.execute("PRAGMA wal_autocheckpoint=0")
@@ -62,9 +69,10 @@ class Checkpoints:
         finally:
             self._set_patience(BUSY_TIMEOUT_S)
 
-    def advance_if_due(self) -> None:
+    def advance_if_due(self, *, held: bool = False) -> None:
         """Advance once the log is long, and again when it has grown as much.  A failure is left to
-        the next time: what was committed is in the log."""
+        the next time: what was committed is in the log.  held: what is left to do after another
+        thread is left to `finish_prepared`, unless the log gets too long."""
         size = self._cleaner.log_bytes
         if size < self._due_bytes or self._cleaning.locked():
             return
@@ -74,6 +82,18 @@ class Checkpoints:
             return
         if self._beside is not None and self._beside.is_alive():
             return
+        if self._beside is None or not held or size >= HELD_LOGS_MAX * LOG_BYTES_MAX:
+            self._finish_due(size)
+
+    def finish_prepared(self) -> bool:
+        """Do the rest of a checkpoint that was prepared in another thread; False if there is
+        none.  A failure is left to the next time."""
+        if self._beside is None or self._beside.is_alive():
+            return False
+        self._finish_due(self._cleaner.log_bytes)
+        return True
+
+    def _finish_due(self, size: int) -> None:
         self._beside = None
         self._due_bytes = size + LOG_BYTES_MAX
         with suppress(sqlite3.Error, OSError):
@@ -86,11 +106,16 @@ class Checkpoints:
         with self._cleaning, closing(connect(self._path, "mode=rw")) as reader:
             # While it is read, no new transaction can overwrite the frames that name the pages.
             begin_snapshot(reader)
+            self._cleaned, generation = None, self._cleaner.generation
             pages = self._cleaner.logged()
             with closing(connect(self._path, "mode=rw")) as db:
                 db.execute("PRAGMA synchronous=FULL")
-                db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                busy, _, written = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             self._cleaner.clean(pages)
+            # The snapshot is older than the list of pages, and nothing newer is written into the
+            # file, so that the list names all that is.
+            if not busy and written >= 0 and generation == self._cleaner.generation:
+                self._cleaned = generation, written
 
     def _try_to_prepare(self) -> None:
         with suppress(sqlite3.Error, OSError):
@@ -124,11 +149,17 @@ class Checkpoints:
 
     def _checkpoint(self, mode: str, *, everything: bool) -> bool:
         with self._cleaning:
-            pages = None if everything else self._cleaner.logged()
+            before, generation = self._cleaned, self._cleaner.generation
+            self._cleaned, pages = None, self._cleaner.logged()
             busy, logged, written = self._db.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
             if busy or written < logged:
                 return False
-            self._cleaner.clean(pages)
+            if before is not None and not everything:
+                # Only checkpoints write into the file.  So if the log has begun again, the last one
+                # has written, and cleaned, all of the generation before.
+                pages = pages[before[1] if before[0] == generation else 0 : logged]
+            self._cleaner.clean(None if everything else pages)
+            self._cleaned = generation, logged
         # The cached pages still have their gaps filled, and would be written with them.
         self._db.execute("PRAGMA shrink_memory")
         return True

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -78,12 +79,12 @@ def guard_errors(path: Path, doing: str) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         passing = isinstance(error, sqlite3.OperationalError) and not _LOST.search(str(error))
         if passing:
-            raise StateError(f"{doing} {path}: {error}", _hint(str(error))) from error
+            raise StateError(f"{doing} {path}: {error}", _hint(str(error), path)) from error
         raise StateCorruptError(
             f"{doing} {path}: {error}", "keep the damaged file and restore the last backup"
         ) from error
     except OSError as error:
-        raise StateError(f"{doing} {path}: {error.strerror}", _hint(str(error))) from error
+        raise StateError(f"{doing} {path}: {error.strerror}", _hint(str(error), path)) from error
 
 
 @contextmanager
@@ -257,8 +258,10 @@ def _back_up(path: Path, db: sqlite3.Connection, found: int) -> None:
     replace_file(fresh, path.with_name(f"{path.name}.v{found}"), private=True)
 
 
-def _hint(reason: str) -> str:
-    if "full" in reason or "No space" in reason:
+def _hint(reason: str, path: Path) -> str:
+    # Where the index of the log does not fit on the disk, SQLite reports any read as an I/O error.
+    full = "I/O error" in reason and _free_bytes(path) < PAGE_BYTES
+    if full or "full" in reason or "No space" in reason:
         return "free space on the disk; nothing of this change was kept"
     if "locked" in reason:
         return "another process has locked the file; try again"
@@ -267,3 +270,11 @@ def _hint(reason: str) -> str:
     if "readonly" in reason or "ermission" in reason:
         return "check the file's and its folder's permissions"
     return "check the disk and its free space; see `auricle verify`"
+
+
+def _free_bytes(path: Path) -> int:
+    """Return how much may be written beside a file; PAGE_BYTES where that is not known."""
+    try:
+        return shutil.disk_usage(path.absolute().parent).free
+    except OSError:
+        return PAGE_BYTES

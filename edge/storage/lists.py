@@ -15,6 +15,9 @@ IDS_MAX: Final = 500
 
 COLUMNS: Final = "id, stream, domain, label, captured_at_ns"
 
+NAME_COLUMNS: Final = ("subject", "stream", "recording", "domain", "label")
+"""Columns of the facts that hold names which people choose."""
+
 FactRow = tuple[str, str, str, str, int]
 """Id, stream, domain, label and time of a fact."""
 
@@ -62,6 +65,13 @@ class Lists:
         index has them."""
         where, values = where_clause(selector)
         return int(self._rows(f"SELECT COUNT(*) FROM facts WHERE {where}", values)[0][0])
+
+    def names(self, column: str) -> list[str]:
+        """Return all names in a column of the facts, sorted, without the empty one.  Cost: a pass
+        over all facts."""
+        assert column in NAME_COLUMNS, f"expected one of {NAME_COLUMNS}, found {column}"
+        query = f"SELECT DISTINCT {column} FROM facts WHERE {column} != '' ORDER BY {column}"
+        return [row[0] for row in self._rows(query)]
 
     def concept_counts(self, ids: Sequence[str]) -> dict[Concept, int]:
         """Count facts by concept."""

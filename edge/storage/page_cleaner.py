@@ -17,6 +17,10 @@ from typing import Final
 
 LOG_HEADER_BYTES: Final = 32
 """Length of the log's header (SQLite file format, section 4.1)."""
+SALT_AT: Final = 16
+"""Where the header's salts start: they change whenever the log begins again (section 4.1)."""
+SALT_BYTES: Final = 8
+"""Length of both salts (section 4.1)."""
 FRAME_HEADER_BYTES: Final = 24
 """Length of a frame's header, which begins with its page number (section 4.1)."""
 FIRST_HEADER: Final = 100
@@ -55,15 +59,23 @@ class PageCleaner:
         except FileNotFoundError:
             return 0
 
-    def logged(self) -> frozenset[int]:
-        """Return the numbers of all pages in the log, earlier generations included."""
+    @property
+    def generation(self) -> bytes:
+        """What tells a log from the one before it in the same file; empty without a log."""
         if not self.log_bytes:
-            return frozenset()
+            return b""
+        with self._log.open("rb", buffering=0) as log:
+            return os.pread(log.fileno(), SALT_BYTES, SALT_AT)
+
+    def logged(self) -> tuple[int, ...]:
+        """Return the number of the page in each frame of the log, earlier generations included."""
+        if not self.log_bytes:
+            return ()
         step = FRAME_HEADER_BYTES + self._size
         with self._log.open("rb", buffering=0) as log:
             places = range(LOG_HEADER_BYTES, os.fstat(log.fileno()).st_size, step)
             heads = (os.pread(log.fileno(), 4, place) for place in places)
-            return frozenset(int.from_bytes(head, "big") for head in heads if len(head) == 4)
+            return tuple(int.from_bytes(head, "big") for head in heads if len(head) == 4)
 
     def clean(self, pages: Iterable[int] | None = None) -> None:
         """Overwrite the unallocated parts of pages, by number, or of all, and sync the file.

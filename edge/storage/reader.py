@@ -564,6 +564,11 @@ class StoreReader(ForgetReads, ReceiptReads):
             DAMAGED,
         )
 
+    def _confirmed_ids(self) -> set[str]:
+        """Return the ids of the observations in confirmed alarms."""
+        alarms = (alarm for one in self.recalibrations().values() for alarm in one.confirmed)
+        return {fact_id for alarm in alarms for fact_id in alarm.observation_ids}
+
     def _rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         with guard_errors(self.path, "reading"):
             return self._db.execute(sql, values).fetchall()

@@ -425,17 +425,17 @@ class Store(StoreReader):
 
     @contextmanager
     def _fact_transaction(
-        self, doing: str, going: Iterable[str], coming: Sequence[Fact] = ()
+        self, doing: str, going: Iterable[str], coming: Sequence[Fact] = (), *, held: bool = False
     ) -> Iterator[sqlite3.Connection]:
         """Take facts out of the ledger and change all that is counted of those that go and come,
-        in one transaction; the caller writes those that come in it."""
+        in one transaction; the caller writes those that come in it.  held: see `Checkpoints`."""
         gone = [fact for fact in map(self.get, dict.fromkeys(going)) if fact is not None]
         coming = tuple({fact.id: fact for fact in coming}.values())
         totals = self._concept_totals()
         changed = totals.after(gone, coming)
         digest = add_digests(self.written_digest(), digest_facts(coming))
         digest = add_digests(digest, digest_facts(gone), -1)
-        with self._transaction(doing) as db:
+        with self._transaction(doing, held=held) as db:
             db.executemany("DELETE FROM facts WHERE id = ?", [(fact.id,) for fact in gone])
             yield db
             delete_notes(db, {fact.id for fact in gone} - {fact.id for fact in coming})
@@ -483,7 +483,8 @@ class Store(StoreReader):
         contents = rows_to_bury(effect, self, key)
         request_id = request_of(effect, self.pending_forgets())
         shaped = self.publications.shaped_by(effect.ids)
-        with self._fact_transaction("erasing facts", effect.ids) as db:
+        held = isinstance(effect, ExcludeFacts)
+        with self._fact_transaction("erasing facts", effect.ids, held=held) as db:
             self.publications.order(db, request_id, shaped)
             db.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", tombs)
             write_contents(db, number, contents)
@@ -501,7 +502,7 @@ class Store(StoreReader):
         self._records = self._ended = self._gone_samples = None
         self.buried = ContentTombstones(self._rows, self._keys)
         self.candidate_index().drop(effect.ids)
-        if isinstance(effect, ExcludeFacts):
+        if held:
             return
         self.overwrite_remains()
         left = self._confirmed_ids().intersection(effect.ids)
@@ -511,11 +512,6 @@ class Store(StoreReader):
                 f"erasing from {self.path}: {len(left)} ids are still in the file",
                 "see `auricle verify`",
             )
-
-    def _confirmed_ids(self) -> set[str]:
-        """Return the ids of the observations in confirmed alarms."""
-        alarms = (alarm for one in self.recalibrations().values() for alarm in one.confirmed)
-        return {fact_id for alarm in alarms for fact_id in alarm.observation_ids}
 
     def overwrite_remains(self, *, waits: bool = True) -> None:
         """Overwrite the remains of erased facts in the file and in copies, and cut the log.  Cost:
@@ -538,6 +534,10 @@ class Store(StoreReader):
         """Do most of `overwrite_remains` in another thread; a failure is left to that."""
         with suppress(sqlite3.Error, OSError):
             self._writing("overwriting erased facts").prepare()
+
+    def finish_checkpoint(self) -> bool:
+        """Do the rest of a checkpoint that another thread has prepared; False if there is none."""
+        return self._writing("finishing a checkpoint").finish_prepared()
 
     def checkpoint_in_background(self) -> None:
         """Let no transaction wait for a checkpoint: see `Checkpoints`."""
@@ -578,7 +578,7 @@ class Store(StoreReader):
         self._records = self._ended = None
 
     @contextmanager
-    def _transaction(self, doing: str) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, doing: str, *, held: bool = False) -> Iterator[sqlite3.Connection]:
         if self._nested:
             yield self._db
             return
@@ -588,7 +588,7 @@ class Store(StoreReader):
             if self._marks and self.journal.current is not None:
                 self.journal.mark(db)
         self._marks = False
-        checkpoints.advance_if_due()
+        checkpoints.advance_if_due(held=held)
 
     def _require_card(self, card: encoder.Card) -> None:
         if card.fingerprint != self.card_fingerprint:

@@ -10,6 +10,7 @@ from typing import get_args
 import click
 
 from ...commands import ForgetCommand
+from ...config import read_settings
 from ...core import (
     SUMS,
     Acknowledgement,
@@ -24,14 +25,30 @@ from ...core import (
     accepted,
     summed_devices,
 )
-from ...home import Home, KnownNames, actions, search_home
+from ...home import (
+    ForgetPreview,
+    Home,
+    KnownNames,
+    actions,
+    describe_selector,
+    missing_names,
+    preview_forget,
+    search_home,
+)
 from ...home import growth as growing
+from ...storage import Store
 from ..name_prompt import confirm_name
 from ..options import PATH, Moment, home_option, ids_option, json_option, yes_option
 from ..views import common as views
 from ..views import growth as growth_views
 from .choosing import choose_like, choose_suspects
-from .forget_client import as_select, count_by_daemon, daemon_runs, forget_by_daemon
+from .forget_client import (
+    as_select,
+    count_by_daemon,
+    daemon_runs,
+    forget_by_daemon,
+    preview_by_daemon,
+)
 
 
 @click.command
@@ -70,6 +87,7 @@ from .forget_client import as_select, count_by_daemon, daemon_runs, forget_by_da
     help="Also remove backups, exports, bundles and firmware in the home that hold the facts; "
     "without another option: those that hold facts forgotten before.",
 )
+@click.option("--preview", is_flag=True, help="Show what would be forgotten; change nothing.")
 @yes_option
 @json_option
 def forget(
@@ -88,6 +106,7 @@ def forget(
     duplicates: DuplicateGuard,
     refit_geometry: bool | None,
     remove_files: bool,
+    preview: bool,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -110,6 +129,11 @@ def forget(
         _remove_files(home, yes=yes, as_json=as_json)
         return
     _require_choice(selector, like, suspect=suspect)
+    if preview:
+        _require_no_question(like, suspect=suspect)
+        seen = _preview(home, selector)
+        views.show_json(seen) if as_json else views.show_preview(seen)
+        return
     order = ForgetOrder(
         selector=selector,
         like=like,
@@ -151,9 +175,10 @@ def _forget_there(folder: Path, order: ForgetOrder) -> Receipt:
         # A snapshot: the daemon goes on.
         with Home(folder, writable=False) as home:
             selector = order.chosen(home)
+    _warn_of_missing(folder, selector)
     what = count_by_daemon(folder, selector)
     if not order.yes:
-        confirm(f"forget {what} ({actions.describe_selector(selector)}) for good?")
+        confirm(f"forget {what} ({describe_selector(selector)}) for good?")
     command = ForgetCommand(
         id=order.request_id,
         select=as_select(selector),
@@ -171,13 +196,14 @@ def _forget_here(folder: Path, order: ForgetOrder) -> Receipt:
         completed = _completed(home, selector)
         if completed is not None:
             return completed
+        views.show_warnings(missing_names(home.store, selector))
         traces = home.runtime.holds_traces(selector)
         count = len(home.store.select(selector)) if traces else _count_facts(home, selector)
         for one in home.runtime.series.preview(selector):
             click.echo(views.series_effect(one), err=True)
         if not order.yes:
             what = f"{count} facts" if count else _without_facts(home, selector)
-            confirm(f"forget {what} ({actions.describe_selector(selector)}) for good?")
+            confirm(f"forget {what} ({describe_selector(selector)}) for good?")
         refit = order.refit_geometry
         request = ForgetRequest(
             request_id=order.request_id,
@@ -211,8 +237,38 @@ def _completed(home: Home, selector: Selector) -> Receipt | None:
     return found
 
 
+def _preview(folder: Path, selector: Selector) -> ForgetPreview:
+    """Return what a request would do, and warn of names that no fact has."""
+    _warn_of_missing(folder, selector)
+    if daemon_runs(folder):
+        return preview_by_daemon(folder, selector)
+    with Home(folder, writable=False) as home:
+        return preview_forget(home, selector)
+
+
+def _warn_of_missing(folder: Path, selector: Selector) -> None:
+    """Warn of names that no fact has, by a snapshot of the home's file."""
+    path = folder / read_settings(folder).knowledge.file
+    with Store.open(path, writable=False) as store:
+        views.show_warnings(missing_names(store, selector))
+
+
+def _require_no_question(like: Path | None, *, suspect: bool) -> None:
+    if like is not None or suspect:
+        raise ConfigError(
+            "forgetting: --like and --suspect show the facts before they ask",
+            "leave out --preview, and answer with Enter to change nothing",
+        )
+
+
 def _require_choice(selector: Selector, like: Path | None, *, suspect: bool) -> None:
     """Raise ConfigError unless facts are selected, by options or by one kind of choice."""
+    start, stop = selector.from_ns, selector.until_ns
+    if start is not None and stop is not None and start >= stop:
+        raise ConfigError(
+            "forgetting: expected a time range, found --until that is not after --since",
+            "--since is the first moment of the range, --until the first one after it",
+        )
     if like is None and not suspect:
         if selector.empty:
             raise ConfigError(
@@ -264,7 +320,7 @@ def _count(home: Home, selector: Selector, doing: str, more: str = "") -> int:
     count = len(home.store.select(selector))
     if not count:
         raise ConfigError(
-            f"{doing}: no fact matches {actions.describe_selector(selector)}",
+            f"{doing}: no fact matches {describe_selector(selector)}",
             "; ".join(filter(None, ("`auricle inspect` lists domains and labels", more))),
         )
     return count

@@ -17,7 +17,8 @@ from ...commands import (
     response_body,
     send_to_daemon,
 )
-from ...core import ConfigError, Receipt, Selector, SeriesForgotten, TransportError
+from ...core import ConfigError, Receipt, Selector, TransportError
+from ...home import ForgetPreview
 from ..label_client import new_id
 from ..views import common as views
 
@@ -43,17 +44,23 @@ def as_select(selector: Selector) -> Select:
         raise ConfigError(f"forgetting through the daemon: {error}", "choose fewer facts") from None
 
 
+def preview_by_daemon(home: Path, selector: Selector) -> ForgetPreview:
+    """Return what a request would do."""
+    body = _ask(home, ForgetPreviewCommand(id=new_id(), select=as_select(selector)))
+    return msgspec.convert(body, ForgetPreview)
+
+
 def count_by_daemon(home: Path, selector: Selector) -> str:
     """Print what a request would do to series; return what it reaches, in words.  Raises
     ConfigError if it matches nothing."""
-    seen = _ask(home, ForgetPreviewCommand(id=new_id(), select=as_select(selector)))
-    for one in msgspec.convert(seen["series"], list[SeriesForgotten]):
+    seen = preview_by_daemon(home, selector)
+    for one in seen.series:
         click.echo(views.series_effect(one), err=True)
-    samples = sum(one["samples"] for one in seen["series"])
+    samples = sum(one.samples for one in seen.series)
     parts = (
-        (seen["facts"], "facts"),
-        (seen["candidates"], "observations that wait for a label"),
-        (seen["recent"], "recent observations"),
+        (seen.facts, "facts"),
+        (seen.candidates, "observations that wait for a label"),
+        (seen.recent, "recent observations"),
         (samples, "samples of series"),
     )
     found = [f"{count} {name}" for count, name in parts if count]

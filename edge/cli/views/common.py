@@ -18,6 +18,7 @@ from rich.text import Text
 from ...core import Decision, DriftAlarm, FileFound, Receipt, SeriesForgotten
 from ...datasets import Skipped
 from ...home import (
+    ForgetPreview,
     Inspection,
     LearnSummary,
     MergeSummary,
@@ -46,6 +47,7 @@ EVICTED = (
     "full concepts dropped these for the forgotten ones, so a device that never saw those would"
     " hold them; learn them again where you have them"
 )
+NOT_KNOWN = "not known: an earlier request was not complete"
 INDENT_COLUMNS = 4  # indentation of a list below its heading
 PREDICTION = (("label", 14), ("known", 6), ("domain", 14), ("guess", 14), ("p-value", 8))
 """Columns of a prediction before its source, with their widths in a terminal."""
@@ -287,6 +289,23 @@ def series_effect(one: SeriesForgotten) -> str:
     )
 
 
+def show_preview(seen: ForgetPreview) -> None:
+    """Print what a forget request would do."""
+    rows = ((one.domain, one.label, one.facts, one.remaining) for one in seen.concepts)
+    if seen.concepts:
+        show_table(("domain", "label", "to forget", "remaining"), rows)
+    counts = (
+        ("facts", seen.facts),
+        ("waiting", seen.candidates and f"{seen.candidates} observations without a label"),
+        ("recent", seen.recent and f"{seen.recent} observations in memory"),
+        ("raw inputs", seen.raws),
+        ("adaptors", ", ".join(seen.adaptors)),
+        ("series", "\n".join(map(series_effect, seen.series))),
+    )
+    show_pairs((name, value) for name, value in counts if value or name == "facts")
+    say("nothing was changed")
+
+
 def show_receipt(receipt: Receipt) -> None:
     """Print a forget receipt: what every receipt has, and of the rest what is set."""
     when = datetime.fromtimestamp(receipt.requested_at_ns / 1e9, UTC).isoformat(timespec="seconds")
@@ -296,7 +315,7 @@ def show_receipt(receipt: Receipt) -> None:
             ("requested at", when),
             ("facts forgotten", receipt.facts_forgotten),
             ("concepts touched", "\n".join(receipt.concepts_touched) or "none"),
-            ("digest before", receipt.digest_before),
+            ("digest before", receipt.digest_before or NOT_KNOWN),
             ("digest after", receipt.digest_after),
             ("rebuilt", ", ".join(receipt.rebuilt)),
             *_receipt_parts(receipt),
@@ -341,6 +360,8 @@ def _receipt_parts(receipt: Receipt) -> Iterator[tuple[str, str]]:
         "duplicates": [] if receipt.duplicates == "exact" else [receipt.duplicates],
     }
     yield from ((name, "\n".join(lines)) for name, lines in parts.items() if lines)
+    if receipt.completed_at_ns == receipt.accepted_at_ns:
+        return  # all in one step, whose time nobody took
     if receipt.accepted_at_ns and receipt.excluded_at_ns:
         yield "excluded after", _seconds(receipt.excluded_at_ns - receipt.accepted_at_ns)
     if receipt.accepted_at_ns and receipt.completed_at_ns:

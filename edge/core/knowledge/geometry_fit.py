@@ -17,7 +17,7 @@ import encoder
 import hdc
 
 from .. import limits
-from ..facts import FactBatch, Ledger, rank_number
+from ..facts import FactBatch, Ledger, Rank, SampleScope, hash_rank, rank_number, scope_of
 from .time_sample import orders_in_time
 
 MARK: Final = "fitted_to"
@@ -48,9 +48,16 @@ class GeometryFitter:
     def fit(
         self, ledger: Ledger, without: AbstractSet[str] = NOTHING
     ) -> tuple[hdc.Geometry, Packed]:
-        """Fit a geometry to a ledger without some ids; return it, and its arrays with the mark of
-        its sample.  A class is a (domain, label) pair."""
-        rows = ledger.sample(self.size, None, without)
+        """Fit a geometry to a ledger without some ids, as `fit_sample` does."""
+        return self.fit_sample(self.sample(ledger, without))
+
+    def sample(self, ledger: Ledger, without: AbstractSet[str] = NOTHING) -> FactBatch:
+        """Return the facts that the geometry of a ledger without some ids is fitted to."""
+        return ledger.sample(self.size, None, without)
+
+    def fit_sample(self, rows: FactBatch) -> tuple[hdc.Geometry, Packed]:
+        """Fit a geometry to a `sample`; return it, and its arrays with the mark of that sample.  A
+        class is a (domain, label) pair."""
         geometry = self._fit(rows)
         reach = max(map(rank_number, rows.ids)) if len(rows) == self.size else RANK_MAX
         marks: dict[str, NDArray[Any]] = {
@@ -78,10 +85,17 @@ class GeometryFitter:
 
         Cost: reads the sample.
         """
+        return self.fits(packed, self.sample(ledger, ids))
+
+    def fits(self, packed: Mapping[str, NDArray[Any]] | None, rows: FactBatch) -> bool:
+        """Return whether the geometry with these arrays was fitted to this `sample`."""
         if packed is None or MARK not in packed:
             return False
-        rows = ledger.sample(self.size)
-        return ids.isdisjoint(rows.ids) and bool(np.array_equal(packed[MARK], self._mark(rows)))
+        return bool(np.array_equal(packed[MARK], self._mark(rows)))
+
+    def scope(self, rows: FactBatch) -> SampleScope:
+        """Return which facts, added or removed, change a `sample`."""
+        return scope_of(rows, self.size)
 
     @staticmethod
     def was_fitted(packed: Mapping[str, NDArray[Any]]) -> bool:
@@ -121,6 +135,29 @@ class GeometryFitter:
             state.update(f"{whole.dtype.str} {whole.shape};".encode())
             state.update(whole.tobytes())
         return np.frombuffer(state.digest(), np.uint8)
+
+
+class KnownSample:
+    """Whether the geometry in use is known to be that of today's sample: it is once that was
+    checked, until a fact of the sample comes or goes."""
+
+    def __init__(self) -> None:
+        self._scope: SampleScope | None = None
+
+    def note(self, scope: SampleScope | None) -> None:
+        """Note that the geometry is that of today's sample, which these facts change; None: that
+        is not known."""
+        self._scope = scope
+
+    def change(self, rank: Rank) -> None:
+        """Note that a fact of this rank was added or removed."""
+        if self._scope is not None and self._scope.changes(rank):
+            self._scope = None
+
+    def stays(self, ids: AbstractSet[str]) -> bool:
+        """Return whether the geometry is known to stay without these facts.  Reads nothing."""
+        scope = self._scope
+        return scope is not None and not any(scope.changes(hash_rank(one)) for one in ids)
 
 
 def fit_geometry(

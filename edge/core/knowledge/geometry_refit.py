@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from ..facts import Concept, Ledger
+from ..facts import Concept, Ledger, SampleScope
 from .geometry_fit import NOTHING, GeometryFitter, Packed
 from .knowledge import Knowledge
 from .refits import Changes
@@ -18,8 +18,8 @@ class GeometryRefit:
 
     base: an earlier result, to be brought up to date with the facts learned since; its geometry
     stays.  made: the knowledge; None where the geometry in use is that of the facts.  packed: the
-    arrays of the geometry.  sample: the ids that it was fitted to.  contents: of the ledger that
-    `made` was derived from.
+    arrays of the geometry.  sample: the ids that it was fitted to.  scope: which facts change it;
+    None where it need not be today's sample.  contents: of the ledger that was read.
     """
 
     fitter: GeometryFitter
@@ -28,6 +28,7 @@ class GeometryRefit:
     made: Knowledge | None = None
     packed: Packed = field(default_factory=dict, repr=False)
     sample: AbstractSet[str] = NOTHING
+    scope: SampleScope | None = None
     contents: Mapping[Concept, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -39,17 +40,19 @@ class GeometryRefit:
         """See `Refit`.  Cost: one projection for each fact of a concept that `base` does not hold,
         and what thresholds take."""
         base, self.base = self.base, None
+        self.contents = dict(ledger.contents())
         if base is None or base.made is None:
-            if self.fitter.stays(ledger.geometry(), ledger, without):
+            rows = self.fitter.sample(ledger, without)
+            self.scope = self.fitter.scope(rows)
+            if self.fitter.fits(ledger.geometry(), rows):
                 return
-            geometry, self.packed = self.fitter.fit(ledger, without)
-            self.sample = frozenset(ledger.sample(self.fitter.size, None, without).ids)
+            geometry, self.packed = self.fitter.fit_sample(rows)
+            self.sample = frozenset(rows.ids)
             made = Knowledge(ledger, geometry)
         else:
             self.packed, self.sample = base.packed, base.sample
             made = Knowledge(ledger, base.made.geometry)
             made.reuse(base.made, base.contents)
-        self.contents = dict(ledger.contents())
         for domain, label in self.contents.keys() - made.own.counts.keys():
             for batch in ledger.batches(domain, without, label):
                 made.own.add(domain, label, made.geometry.project(batch.features))

@@ -14,14 +14,7 @@ from typing import Final, cast
 import hdc
 
 from ..adaptors import Adaptor, AdaptorRecord, TunedKernels
-from ..facts import (
-    Derived,
-    Fact,
-    FactBatch,
-    Ledger,
-    SampleScope,
-    hash_rank,
-)
+from ..facts import Derived, Fact, FactBatch, Ledger, SampleScope, hash_rank
 from ..router import Router, allot_facts
 from .cohorts import NOTHING_PUBLISHED, Published, plan_cohorts
 from .contributions import (
@@ -33,6 +26,7 @@ from .contributions import (
     read_contribution,
 )
 from .digest import DigestedState
+from .geometry_fit import KnownSample
 from .grouping import by_concept, concepts_of
 from .heads import SolvedHeads
 from .moments import GRAM_COLUMNS_MAX, Moments, NearestConceptAnswer, PooledAnswers
@@ -65,7 +59,8 @@ class Knowledge(KnowledgeViews):
 
     ledger: read only.  geometry: frozen.  leaving: ids of facts that are about to be erased from
     the ledger and do not count.  All others must be added, see `derive_knowledge`.
-    own: sums of the own facts.  memory: the same plus other devices' contributions.
+    own: sums of the own facts.  memory: the same plus other devices' contributions.  sampled: what
+    is known of the sample that the geometry was fitted to.
 
     deferring: set it to True where `next_refit` is called regularly.  After new facts, decisions
     then use the last thresholds, router and adaptors until those of today are computed in the
@@ -101,6 +96,7 @@ class Knowledge(KnowledgeViews):
         self._router_usable: bool | None = None
         self._settled = False
         self.dropped = Provisional()
+        self.sampled = KnownSample()
         self._failed: set[str] = set()
         self._turns = Turns()
         self._refit: tuple[Refit, Changes] | None = None
@@ -572,6 +568,7 @@ class Knowledge(KnowledgeViews):
             self._thresholds.outdate(fact.domain, new=new)
             place = hash_rank(fact.id)
             self._heads.change(fact.domain, place)
+            self.sampled.change(place)
             if self._refit is not None:
                 self._refit[1].add(FactChange(fact.domain, place, removed))
             if self._router and self._router.scopes.get(fact.domain, SampleScope()).changes(place):

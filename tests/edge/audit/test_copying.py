@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from edge.audit.audit import rehearse
 from edge.audit.copying import copied_home
 from edge.core.errors import StateError
+from edge.core.facts import Selector
 from edge.home.home import Home
 from tests.homes import learned_home
 
@@ -78,3 +80,12 @@ def test_a_ledger_outside_the_home_is_refused(tmp_path: Path) -> None:
     (folder / "auricle.toml").write_text(text.replace('"knowledge.db"', f'"{outside}"'), "utf-8")
     with pytest.raises(StateError, match="outside of it"), copied_home(folder):
         pass
+
+
+def test_an_error_names_the_home_and_not_its_copy(tmp_path: Path) -> None:
+    """A damaged key is named where a person finds it."""
+    folder = learned_home(tmp_path / "home")
+    (folder / "knowledge.db.key").write_bytes(b"short")
+    with pytest.raises(StateError) as caught:
+        rehearse(folder, Selector(label="a"), lambda *_: None)
+    assert caught.value.message.startswith(f"reading {folder}/knowledge.db.key: expected 32 bytes")

@@ -258,13 +258,6 @@ def test_verifying_finds_damage(home, table, monkeypatch):
     assert "an erasure was interrupted" in found
 
 
-def test_selectors_are_described_in_words():
-    """Only given fields are named, and of many ids the first few."""
-    assert actions.describe_selector(Selector(label="cat", until_ns=0)) == "label cat, until_ns 0"
-    ids = frozenset("abcde")
-    assert actions.describe_selector(Selector(ids=ids)) == "ids a, b, c, ..."
-
-
 def test_rejections_are_raised():
     """A rejection becomes an EdgeError with its hint."""
     with pytest.raises(EdgeError, match="no") as caught:

@@ -21,10 +21,12 @@ from edge.core.events import (
     Message,
     Observation,
     Rejected,
+    Relabel,
 )
-from edge.core.facts import Fact, Selector
+from edge.core.facts import Fact, Selector, hash_rank
 from edge.core.knowledge import knowledge as place
 from edge.core.knowledge.digest import DigestedState
+from edge.core.knowledge.geometry_fit import GeometryFitter
 from edge.core.pending_forgets import AdvanceForget
 from edge.core.receipt import Receipt
 from edge.home.home import Home
@@ -165,6 +167,51 @@ def test_a_fact_is_excluded_at_once_and_the_receipt_follows(home, which):
     assert show(home, 20).provisional == ()
     assert home.runtime.digest() == twin(home.folder, {key})
     assert got.digest_after == home.store.key_digest("r", home.runtime.digest())
+
+
+def order(home: Home, name: str, key: str) -> Receipt:
+    """Forget a fact, and wait for the receipt."""
+    found = home.feed(ForgetRequest(request_id=name, selector=Selector(ids=frozenset({key}))))
+    return receipt([*found, *complete(home)])
+
+
+def test_a_sample_that_is_known_is_not_read_again(home, monkeypatch):
+    """Once the geometry was found to be that of today's sample, a fact outside of it makes no
+    second check, until a fact of the sample comes or goes."""
+    order(home, "first", outside(home))
+    checked: list[object] = []
+    check = GeometryFitter.fits
+    monkeypatch.setattr(
+        GeometryFitter,
+        "fits",
+        lambda self, packed, rows: checked.append(rows) or check(self, packed, rows),
+    )
+    order(home, "second", outside(home))
+    assert not checked
+    assert "geometry" in order(home, "third", inside(home)).rebuilt
+    assert "geometry" not in order(home, "fourth", outside(home)).rebuilt
+    assert len(checked) == 1
+    assert home.runtime.digest() == twin(home.folder, {f.id for f in rows()} - left(home))
+
+
+def left(home: Home) -> set[str]:
+    """The ids of the facts that remain."""
+    return set(home.store.select(Selector()))
+
+
+def test_a_fact_that_joins_the_sample_means_a_new_geometry(home):
+    """A fact learned since then, or one with another label, ends what was known of the sample."""
+    order(home, "first", outside(home))
+    newcomer = next(f"n{n}" for n in range(99) if hash_rank(f"n{n}") < hash_rank(inside(home)))
+    home.feed(Enrol((fact(newcomer, "a", "x", 500, seed=500),)))
+    settle(home)
+    assert "geometry" in order(home, "second", outside(home)).rebuilt
+    home.feed(Relabel(Selector(ids=frozenset({inside(home)})), label="y"))
+    settle(home)
+    assert "geometry" in order(home, "third", outside(home)).rebuilt
+    facts = [one for one in map(home.store.get, sorted(left(home))) if one is not None]
+    with Home(make(home.folder.parent / "twin", facts)) as other:
+        assert home.runtime.digest() == other.runtime.digest()
 
 
 def test_many_facts_are_masked_and_erased_in_slices(home):

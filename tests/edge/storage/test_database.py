@@ -297,6 +297,15 @@ def test_errors_of_the_system_have_a_hint(error, kind, hint):
     assert hint in caught.value.hint
 
 
+@pytest.mark.parametrize(("free", "hint"), [(0, "free space on the disk"), (1 << 20, "verify")])
+def test_an_io_error_on_a_full_disk_says_so(monkeypatch, free, hint):
+    """Where nothing is free, SQLite reports reads as I/O errors, too."""
+    monkeypatch.setattr(files, "_free_bytes", lambda _: free)
+    with pytest.raises(StateError) as caught, guard_errors(Path("k.db"), "opening"):
+        raise sqlite3.OperationalError("disk I/O error")
+    assert hint in caught.value.hint
+
+
 def test_a_file_that_may_not_be_written_is_not_opened_for_writing(path, monkeypatch):
     """A file without write permission is refused when it is opened for writing."""
     connect = sqlite3.connect

@@ -23,6 +23,7 @@ from edge import Store
 from edge.core.events import EraseFacts, StoreFacts
 from edge.core.facts import Derived, Fact
 from edge.core.pending_forgets import ExcludeFacts
+from edge.storage.checkpoints import HELD_LOGS_MAX
 from edge.storage.page_cleaner import PageCleaner
 from tests.homes import RECEIPT, distinct_facts, raw_bytes, wide_card
 
@@ -123,6 +124,57 @@ def test_a_due_checkpoint_is_prepared_in_another_thread(
         assert done == ["checkpoint"]
         store.apply(StoreFacts(facts=tuple(facts[300:])))
         assert done == ["checkpoint", "MainThread"]
+        assert log.stat().st_size == 0
+
+
+def test_the_rest_of_a_checkpoint_is_a_step_of_its_own(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Erasing a slice of facts does not finish a checkpoint that was prepared, unless the log gets
+    too long; the step that does cleans the pages written since alone."""
+    monkeypatch.setattr("edge.storage.checkpoints.LOG_BYTES_MAX", 250_000)
+    cleans, done = PageCleaner.clean, list[int]()
+
+    def clean(self: PageCleaner, pages: frozenset[int] | None = None) -> None:
+        done.append(len(pages or ()))
+        cleans(self, pages)
+
+    log = path.with_name(path.name + "-wal")
+    facts = distinct_facts(900, 300)
+    with Store.create(path, wide_card(300)) as store:
+        store.checkpoint_in_background()
+        assert not store.finish_checkpoint()
+        monkeypatch.setattr(PageCleaner, "clean", clean)
+        store.apply(StoreFacts(facts=tuple(facts)))
+        (beside,) = (one for one in threading.enumerate() if one.name == "checkpoint")
+        beside.join()
+        store.apply(ExcludeFacts((facts[0].id,)))
+        assert len(done) == 1
+        assert log.stat().st_size > 250_000
+        assert store.finish_checkpoint()
+        assert log.stat().st_size == 0
+        assert 0 < done[1] < done[0] / 2
+        assert not store.finish_checkpoint()
+        assert store.check() == ()
+        store.overwrite_remains()
+        assert traces(path, facts[:1]) == []
+    assert gaps(path) == []
+
+
+def test_a_log_that_gets_too_long_is_not_held_back(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If nothing finishes a checkpoint, a slice does."""
+    monkeypatch.setattr("edge.storage.checkpoints.LOG_BYTES_MAX", 40_000)
+    log = path.with_name(path.name + "-wal")
+    facts = distinct_facts(300, 300)
+    with Store.create(path, wide_card(300)) as store:
+        store.checkpoint_in_background()
+        store.apply(StoreFacts(facts=tuple(facts)))
+        (beside,) = (one for one in threading.enumerate() if one.name == "checkpoint")
+        beside.join()
+        assert log.stat().st_size > HELD_LOGS_MAX * 40_000
+        store.apply(ExcludeFacts((facts[0].id,)))
         assert log.stat().st_size == 0
 
 

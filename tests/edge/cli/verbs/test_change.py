@@ -104,7 +104,9 @@ def test_a_recording_is_forgotten_by_its_name(tmp_path):
         (("forget", "--label", "nosuch"), "no fact matches label nosuch"),
         (("forget", "--label", ""), "no fact matches"),
         (("forget", "--id", "x", "--domain", "y"), "no fact matches ids x, domain y"),
-        (("forget", "--since", "1900-01-01"), "from_ns"),
+        (("forget", "--since", "2100-01-01"), "no fact matches since 2100-01-01T00:00:00Z"),
+        (("forget", "--since", "1970-01-02", "--until", "1970-01-01"), "not after --since"),
+        (("forget", "--subject", "persn-1"), "did you mean 'person-1'?"),
         (("relabel", "--to-label", "x"), "nothing was selected"),
         (("relabel", "--label", "nosuch", "--to-label", "x"), "no fact matches label nosuch"),
         (("relabel", "--label", "a"), "new label"),
@@ -120,6 +122,33 @@ def test_a_selection_without_matches_is_refused(home, words, message):
     assert message in result.stderr
     assert "Selector(" not in result.output
     assert facts(home) == 24
+
+
+def test_a_preview_shows_what_would_go_and_changes_nothing(home):
+    """It counts by concept what is erased and what stays, and warns of ids that are no facts."""
+    seen = run_json("forget", "--home", home, "--label", "a", "--preview")
+    assert seen["concepts"] == [{"domain": "hall", "label": "a", "facts": 12, "remaining": 0}]
+    known = seen["sample_ids"][0]
+    result = run("forget", "--home", home, "--id", known, "--id", "nosuch", "--preview")
+    assert result.exit_code == 0, result.output
+    assert "no fact has the id nosuch (1 of 2 ids)" in result.stderr
+    assert result.stdout.splitlines()[1].split() == ["hall", "a", "1", "11"]
+    assert result.stdout.splitlines()[-1] == "nothing was changed"
+    nothing = run_json("forget", "--home", home, "--label", "nosuch", "--preview")
+    assert (nothing["facts"], nothing["concepts"]) == (0, [])
+    assert run("forget", "--home", home, "--suspect", "--preview").exit_code == 1
+    assert facts(home) == 24
+
+
+def test_an_id_that_is_no_fact_is_told_before_the_others_are_forgotten(home):
+    """Whoever orders more than is there learns it."""
+    ids = run_json("forget", "--home", home, "--label", "a", "--preview")["sample_ids"]
+    result = run("forget", "--home", home, "--id", ids[0], "--id", "nosuch", "--yes")
+    assert result.exit_code == 0, result.output
+    assert "no fact has the id nosuch" in result.stderr
+    # It was carried out in one step, which nobody timed.
+    assert "complete after" not in result.stdout
+    assert facts(home) == 23
 
 
 def test_the_geometry_is_fitted_again_after_a_forget_on_request(home):

@@ -99,8 +99,11 @@ def test_an_example_and_a_label_work_through_the_daemon(home: Path, daemon: Proc
     result = run("forget", "--home", home, "--like", example, answer="1\ny\n")
     assert result.exit_code == 0, result.output
     assert run_json("forget", "--home", home, "--label", "b", "--yes")["facts_forgotten"] == 12
+    seen = run_json("forget", "--home", home, "--label", "a", "--preview")
+    assert (seen["facts"], seen["concepts"][0]["remaining"]) == (16, 0)
     refused = run("forget", "--home", home, "--label", "nosuch", "--yes")
     assert refused.exit_code == 1
+    assert "no fact has the label 'nosuch'; there are 'a'" in refused.stderr
     assert "nothing matches the selection" in refused.stderr
     daemon.stop()
     assert facts(home) == 16
