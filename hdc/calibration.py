@@ -586,7 +586,8 @@ def _held_out_deviations(scores: Ints, centre: int, variance: int) -> Ints:
         max(0, len(scores) - 1),
         (centre_prior, weighted, spread_prior),
     )
-    return np.clip((moved - own) * ONE // spread, -DEVIATION_MAX, DEVIATION_MAX)
+    found = (moved - own) * ONE // spread
+    return np.asarray(np.clip(found, -DEVIATION_MAX, DEVIATION_MAX), dtype=np.int64)
 
 
 def _skew(deviations: NDArray[np.int64]) -> int:

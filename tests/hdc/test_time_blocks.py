@@ -134,8 +134,7 @@ def test_few_samples_of_a_class_keep_the_rate_where_the_level_is_known():
         fresh = geometry.project(draw(400)[1])
         verdicts = [one for _, one in hdc.detect_each(fresh, memory, calibration, RATE)]
         beyond += [
-            hdc.at_level(one, calibration, lambda _, __, at=known: at, RATE).p_value
-            <= 1 / (1 + found.effective)
+            sample_p_value(found, one.deviation, known, RATE) <= 1 / (1 + found.effective)
             for one in verdicts
         ]
     assert np.mean(beyond) <= 1.3 / 120
