@@ -348,7 +348,7 @@ def verdict_at(
         p_value = sample_p_value(statistics, deviation, start, rate)
     else:
         held = calibration.scores.get(key[0], _NO_SCORES)
-        at_least = len(held) - bisect_left(memoryview(held), score)
+        at_least = len(held) - bisect_left(held.data, score)
         p_value = (1 + at_least) / (1 + len(held))
     shortfall, doubtful = find_shortfall(key[0], calibration, rate), False
     if not shortfall and p_value > rate:

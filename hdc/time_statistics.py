@@ -122,7 +122,7 @@ class TimeStatistics:
         that the residuals amount to."""
         count = len(self.residuals)
         # Residuals are whole: those from a number on are those from the next whole number on.
-        at_least = count - bisect_left(memoryview(self.residuals), ceil(above * ONE))
+        at_least = count - bisect_left(self.residuals.data, ceil(above * ONE))
         return (1 + at_least * self.effective / count) / (1 + self.effective)
 
     def window_variance_of(self, size: int) -> float:
