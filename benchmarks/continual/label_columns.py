@@ -62,7 +62,7 @@ def summarise(rows: list[BenchmarkRow]) -> dict[str, float]:
     pictures without columns: the mean and the least."""
     found = {(row.method, row.metric): row.value for row in rows}
     metrics = dict.fromkeys(row.metric for row in rows)
-    made = {}
+    made: dict[str, float] = {}
     for name, rival in (("gain", FACTS), ("gain_over_unlabelled", PLAIN)):
         gains = [100 * (found[COLUMNS, one] - found[rival, one]) for one in metrics]
         made |= {f"{name}_points": fmean(gains), f"{name}_least": min(gains)}
