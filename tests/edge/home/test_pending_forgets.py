@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from edge.core.events import (
     Rejected,
     Relabel,
 )
-from edge.core.facts import Fact, Selector, hash_rank
+from edge.core.facts import Fact, FactBatch, Selector, hash_rank
 from edge.core.knowledge import knowledge as place
 from edge.core.knowledge.digest import DigestedState
 from edge.core.knowledge.geometry_fit import GeometryFitter
@@ -181,11 +182,12 @@ def test_a_sample_that_is_known_is_not_read_again(home, monkeypatch):
     order(home, "first", outside(home))
     checked: list[object] = []
     check = GeometryFitter.fits
-    monkeypatch.setattr(
-        GeometryFitter,
-        "fits",
-        lambda self, packed, rows: checked.append(rows) or check(self, packed, rows),
-    )
+
+    def fits(self: GeometryFitter, packed: Any, rows: FactBatch) -> bool:
+        checked.append(rows)
+        return check(self, packed, rows)
+
+    monkeypatch.setattr(GeometryFitter, "fits", fits)
     order(home, "second", outside(home))
     assert not checked
     assert "geometry" in order(home, "third", inside(home)).rebuilt

@@ -66,7 +66,7 @@ def test_wherever_the_disk_fills_nothing_is_lost_and_a_repeat_succeeds(made: Pat
         disk.fill(pages * PAGE)
         refused = run(*words, home)
         assert refused.exit_code == 1, pages
-        assert re.search("full|No space left|check the disk and its free space", refused.stderr)
+        assert re.search("full|No space left|free space on the disk", refused.stderr)
         recorded = "the request is recorded, and it is not complete" in refused.stderr
         seen.add(recorded)
         disk.free()
