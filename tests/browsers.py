@@ -43,7 +43,9 @@ needs_axe = pytest.mark.skipif(
 def in_every_view(test: Callable[..., None]) -> Callable[..., None]:
     """Run a test on a desktop and a phone, in light and dark."""
     sizes = pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-    return pytest.mark.parametrize("scheme", ["light", "dark"])(sizes(test))
+    schemes = pytest.mark.parametrize("scheme", ["light", "dark"])
+    made: Callable[..., None] = schemes(sizes(test))
+    return made
 
 
 def axe_findings(page: Any, name: str) -> list[str]:

@@ -46,7 +46,8 @@ from ..report import BenchmarkReport, BenchmarkRow
 from .actions import drive
 from .browser import AXE, chromium, count_violations, first_loads
 from .daemon import ask, decided, observe, wait_for_daemon, wait_until
-from .pages import ConsoleProcess, Kind, PageSession, open_pages
+from .open_pages import Kind, open_pages
+from .pages import ConsoleProcess, PageSession
 
 FACTS = 1_000
 """Pictures that the home knows, as the aim says."""

@@ -23,6 +23,16 @@ def fit(world: World, *, fails: bool = False) -> GeometryRefit:
     return refit
 
 
+def refits_geometry(world: World) -> bool:
+    """Whether a geometry is to be fitted in the background."""
+    return isinstance(world.runtime.next_refit(), GeometryRefit)
+
+
+def ready(world: World) -> bool:
+    """Whether a fitted geometry can serve."""
+    return world.runtime.geometry_prepared
+
+
 def prepared(count: int) -> World:
     """A world of facts whose geometry was fitted beside serving, and does not serve yet."""
     world = World(facts(0, count))
@@ -34,7 +44,7 @@ def prepared(count: int) -> World:
 def test_it_gives_what_a_fit_on_the_spot_gives() -> None:
     """Digest and stored arrays are those of `FitGeometry` without preparation."""
     world, twin = prepared(40), World(facts(0, 40))
-    assert world.runtime.geometry_prepared
+    assert ready(world)
     before = world.runtime.digest()
     (ack,) = (one for one in world.feed(FitGeometry()) if isinstance(one, Acknowledgement))
     twin.feed(FitGeometry())
@@ -46,16 +56,16 @@ def test_it_gives_what_a_fit_on_the_spot_gives() -> None:
     assert {name: array.tobytes() for name, array in stored.items()} == {
         name: array.tobytes() for name, array in wanted.items()
     }
-    assert not isinstance(world.runtime.next_refit(), GeometryRefit)
+    assert not refits_geometry(world)
 
 
 def test_facts_learned_meanwhile_are_added_before_it_serves() -> None:
     """It is ready again once the new facts are in its sums; a new runtime derives the same."""
     world = prepared(40)
     world.feed(Enrol(facts(40, 50)))
-    assert not world.runtime.geometry_prepared
+    assert not ready(world)
     fit(world)
-    assert world.runtime.geometry_prepared
+    assert ready(world)
     world.feed(FitGeometry())
     held = world.runtime.digest()
     world.crash()
@@ -67,14 +77,14 @@ def test_a_forget_request_drops_it_and_what_is_under_way() -> None:
     world = prepared(40)
     world.runtime.prepare_geometry()
     world.ask(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"f1"}))), Receipt)
-    assert not world.runtime.geometry_prepared
+    assert not ready(world)
     world.runtime.prepare_geometry()
     late = world.runtime.next_refit()
     assert isinstance(late, GeometryRefit)
     late.gather(world.ledger)
     world.ask(ForgetRequest(request_id="s", selector=Selector(ids=frozenset({"f2"}))), Receipt)
     world.runtime.accept(late, solved=True)
-    assert not world.runtime.geometry_prepared
+    assert not ready(world)
     world.feed(FitGeometry())
     rest = tuple(one for one in facts(0, 40) if one.id not in {"f1", "f2"})
     twin = World(rest)
@@ -87,7 +97,7 @@ def test_a_fit_that_failed_is_not_repeated_for_the_same_facts() -> None:
     world = World(facts(0, 40))
     world.runtime.prepare_geometry()
     fit(world, fails=True)
-    assert not isinstance(world.runtime.next_refit(), GeometryRefit)
+    assert not refits_geometry(world)
     world.feed(Enrol(facts(40, 41)))
     fit(world)
-    assert world.runtime.geometry_prepared
+    assert ready(world)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from edge.commands import response_body, send_to_daemon
 from edge.home.first_geometry import FITTED_FROM
@@ -29,7 +30,7 @@ source = "topic"
 """
 
 
-def ask(home: Path, verb: str) -> dict[str, object]:
+def ask(home: Path, verb: str) -> dict[str, Any]:
     """The daemon's answer to a request."""
     return response_body(send_to_daemon(home, {"verb": verb, "id": verb}))
 
@@ -60,9 +61,9 @@ def test_labels_over_mqtt_fit_it(tmp_path: Path) -> None:
                 }
                 if number == FITTED_FROM:
                     until(lambda: ask(home, "knowledge")["facts"] == FITTED_FROM - 1)
-                    assert ask(home, "knowledge")["geometry"]["fitted"] is False  # type: ignore[index]
+                    assert ask(home, "knowledge")["geometry"]["fitted"] is False
                 person.say("auricle/v1/gw1/command/label", json.dumps(label).encode())
-            until(lambda: ask(home, "knowledge")["geometry"]["fitted"])  # type: ignore[index]
+            until(lambda: ask(home, "knowledge")["geometry"]["fitted"])
             expected = f"The geometry was fitted to the first {FITTED_FROM} labelled facts"
             until(lambda: expected in json.dumps(ask(home, "history")))
             last = {"values": rows[-1].tolist(), "id": "last"}
