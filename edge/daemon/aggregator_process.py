@@ -33,7 +33,12 @@ def open_aggregator_service(home: Path) -> "Iterator[tuple[AggregatorService, Mq
             "starting the aggregator: the settings have no [mqtt]", "add the broker's address"
         )
     mqtt = resolve_paths(whole.mqtt, home)
-    mqtt = msgspec.structs.replace(mqtt, client_id=f"auricle-{settings.name}-aggregator")
+    # A session that the broker kept would bring no retained message again: what was refused under
+    # other settings, or taken out by a migration, would stay out.  Nothing is lost without one, as
+    # all that is received here is retained.
+    mqtt = msgspec.structs.replace(
+        mqtt, client_id=f"auricle-{settings.name}-aggregator", session_expiry_s=0
+    )
     with AggregateFile(aggregate_path(home), writable=True) as file:
         service = AggregatorService(settings, home, file, read_place(home))
         presence = StatusPresence(settings.name, __version__)

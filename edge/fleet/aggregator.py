@@ -75,14 +75,14 @@ OutcomeState = Literal["summed", "withdrawn", "refused", "unchanged", "waiting"]
 
 @dataclass(frozen=True, slots=True)
 class AggregateOutcome:
-    """What became of a child's message.  reason: why it was refused, or waits.  displaced: another
-    child, whose sums no longer count because of it.  lowered: facts left the sum, as they do where
-    a device has withdrawn its sums, here or from the sum of a child."""
+    """What became of a child's message.  reason: why it was refused, or waits.  displaced: other
+    children, whose sums no longer count because of it.  lowered: facts left the sum, as they do
+    where a device has withdrawn its sums, here or from the sum of a child."""
 
     device: str
     state: OutcomeState
     reason: str = ""
-    displaced: str = ""
+    displaced: tuple[str, ...] = ()
     lowered: bool = False
 
 
@@ -198,16 +198,14 @@ class Aggregator:
         held = {} if child is None else {device: self._held(child)}
         place = self.place
         review = review_contribution(given, held, place.geometry, place.card, place.columns)
-        stored, reason, clash, displaced = review.stored, review.rejection, "", ""
-        lowered = False
+        stored, reason, clash, lowered = review.stored, review.rejection, "", False
+        displaced: tuple[str, ...] = ()
         if stored is None and not reason:
             return AggregateOutcome(device, "unchanged", review.detail)
         if stored is not None and not reason:
             reason = self._over_quota(stored, child)
-            clash, twice = ("", "") if reason else self._counted_twice(stored)
-            if clash and _has_place(stored, child):
-                displaced, clash, twice = clash, "", ""
-            reason = reason or twice
+            if not reason:
+                clash, reason, displaced = self._counted_twice(stored)
             stored = stored.without_sums if reason else stored
         if stored is not None:
             state = "refused" if reason else "summed" if stored.samples else "withdrawn"
@@ -220,13 +218,12 @@ class Aggregator:
                 at_ns=now_ns,
                 tokens=tokens,
                 tokens_at_ns=now_ns,
-                placed=_placed(stored, child),
             )
-            message = self._displace(displaced, now_ns) if displaced else b""
+            messages = [(one, self._displace(one, now_ns)) for one in displaced]
             head = raw[: -len(packed[1])] if MEMBERS in stored.arrays else b""
             lowered = self._replace(row, stored, packed, head) or bool(displaced)
-            if displaced:
-                self._wait_for(displaced, device, message, now_ns)
+            for one, message in messages:
+                self._wait_for(one, device, message, now_ns)
             if clash:
                 # Kept, and tried again once the other child's sums have changed.
                 self.file.put_clash(device, clash)
@@ -248,6 +245,7 @@ class Aggregator:
             child, state="refused", samples=0, devices=0, at_ns=now_ns, own=0
         )
         self._replace(row, None)
+        self.file.leave_places(device)
         return message
 
     def _wait_for(self, device: str, other: str, message: bytes, now_ns: int) -> None:
@@ -256,7 +254,8 @@ class Aggregator:
         if message and not self.file.waiting_payload(device):
             self.file.put_clash(device, other)
             self.file.wait(device, now_ns, message)
-        self._refuse(device, f"it holds {other}, which is a child of this aggregate", now_ns)
+        reason = f"it holds a device that was in the sums of {other} before, and is there again"
+        self._refuse(device, reason, now_ns)
 
     def _note_dropped(self, child: ChildRow, revision: int, now_ns: int) -> None:
         """Keep the newest revision of a dropped device: once it is admitted, an older one may hold
@@ -303,11 +302,16 @@ class Aggregator:
             return f"{found} concepts in the sum, at most {most}; one with more is refused above"
         return ""
 
-    def _counted_twice(self, given: Contribution) -> tuple[str, str]:
-        """Return the other child whose sums hold the same devices, and the reason; empty if none
-        does.  The sum holds each device once, whatever the order."""
-        other, shared = self.file.sharing(given.device, members_of(given).tolist())
-        return (other, twice_reason(shared, other)) if other else ("", "")
+    def _counted_twice(self, given: Contribution) -> tuple[str, str, tuple[str, ...]]:
+        """Return another child whose sums hold the same devices, and the reason, empty if none
+        does; and the children that give way: they hold only devices which were in this child's
+        sums before, and left them for a time, as in a forget.  Else a hostile child could take the
+        place of a device, and of a whole site with it, while one device forgets."""
+        found = self.file.sharing(given.device, members_of(given).tolist())
+        for other, (shared, has_place) in found.items():
+            if not has_place:
+                return other, twice_reason(shared, other), ()
+        return "", "", tuple(found)
 
     def _concepts_with(self, given: Contribution) -> int:
         """Return how many concepts the sum has once a contribution replaces its device's."""
@@ -332,13 +336,14 @@ class Aggregator:
         """Subtract what a child had, add what it has now, and write both down; return whether facts
         have left the sum.  packed: its arrays as the child has compressed them.  head: what was
         before them, in a message to keep."""
-        before = self._arrays(row.device)
+        before, members = self._arrays(row.device), members_of(given).tolist() if given else []
+        self.file.keep_places(row.device, members, row.at_ns, self._settings.devices_max)
         if before:
             self._sums.change(before, -1)
             self._votes.change(before, -1)
         if given is not None and given.samples:
             self.file.replace_sums(row.device, packed, threshold_offers(given.arrays), head)
-            self.file.replace_members(row.device, members_of(given).tolist())
+            self.file.replace_members(row.device, members)
             self._sums.change(given.arrays, 1)
             self._votes.change(given.arrays, 1)
         else:
@@ -367,11 +372,12 @@ class Aggregator:
         if child is None:
             return False
         row = msgspec.structs.replace(
-            child, state="dropped", samples=0, devices=0, at_ns=now_ns, own=0, placed=0
+            child, state="dropped", samples=0, devices=0, at_ns=now_ns, own=0
         )
 
         def act() -> None:
             self._replace(row, None)
+            self.file.leave_places(device)
             self.file.stop_waiting(device)
 
         self._transact(f"dropping {device}", act)
@@ -542,20 +548,6 @@ class Aggregator:
         self._changes += 1
         self._saved = False
         return done
-
-
-def _has_place(given: Contribution, child: ChildRow | None) -> bool:
-    """Return whether a contribution is of one device that was summed before, and has no sums here
-    now: a sum that has named the device since then gives way to it.  Else a hostile child could
-    take the place of a device while that one forgets, or fits another geometry for a while."""
-    return MEMBERS not in given.arrays and child is not None and bool(child.placed)
-
-
-def _placed(stored: Contribution, child: ChildRow | None) -> int:
-    """Return 1 if a child has been summed as one device, now or before; a child that was only ever
-    refused has no place to keep."""
-    now = bool(stored.samples) and MEMBERS not in stored.arrays
-    return int(now or (child is not None and bool(child.placed)))
 
 
 def _lowers(before: Arrays, given: Contribution | None) -> bool:

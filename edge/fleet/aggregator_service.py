@@ -165,9 +165,9 @@ class AggregatorService:
                 # What a device has withdrawn leaves the sum of a site as a smaller sum.
                 self._urgent = self._urgent or one.lowered
             self._reports[one.device] = None
-            if one.displaced:
-                log.warning("child_displaced", device=one.displaced, by=one.device)
-                self._reports[one.displaced] = None
+            for displaced in one.displaced:
+                log.warning("child_displaced", device=displaced, by=one.device)
+                self._reports[displaced] = None
         if any(one.lowered or one.state == "withdrawn" for one in outcomes):
             self._file.shrink_log()
 

@@ -92,13 +92,20 @@ MIGRATIONS: Final = [
     "ALTER TABLE sums ADD COLUMN head BLOB NOT NULL DEFAULT x'';",
     """
     ALTER TABLE children ADD COLUMN placed INTEGER NOT NULL DEFAULT 0;
-    UPDATE children SET placed = 1 WHERE state IN ('summed', 'withdrawn') AND devices < 2;
+    """,
+    """
+    ALTER TABLE children DROP COLUMN placed;
+    CREATE TABLE places (
+        member INTEGER PRIMARY KEY, device TEXT NOT NULL, at_ns INTEGER NOT NULL
+    );
+    CREATE INDEX places_by_device ON places (device, at_ns);
     """,
 ]
 """The second step knows whose facts a sum holds; earlier files do not, so their children count
 again when their messages, which the broker retains, arrive at the next start.  The third keeps the
-signed manifest of a sum of several devices, so that its message can wait again.  The fourth knows
-which children have been summed as one device."""
+signed manifest of a sum of several devices, so that its message can wait again.  The last one
+keeps the places of devices that have left a child's sums, of several devices too; the column before
+it knew only those of single devices."""
 
 MATCHING: Final = """
     SELECT COUNT(*) FROM children
@@ -108,6 +115,10 @@ MATCHING: Final = """
 
 LISTED: Final = MATCHING.replace("COUNT(*)", "*") + " ORDER BY device LIMIT ? OFFSET ?"
 """Lists them."""
+
+PLACE_NS: Final = 24 * 3_600 * 10**9
+"""How long another child that loses the same device does not take its place.  Chosen by hand: a
+device that forgets is back within minutes."""
 
 ChildState = Literal["summed", "withdrawn", "refused", "dropped"]
 """Of a child: its sums count; it has sent an empty contribution; its newest revision cannot be
@@ -124,7 +135,6 @@ LAYOUT: Final = MigratedLayout(0x41554147, MIGRATIONS)
 class ChildRow(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """A child.  at_ns: when the revision was applied.  own: the aggregate's own revision that first
     takes it in, 0 until there is one.  tokens: messages that it may send now, as of tokens_at_ns.
-    placed: 1 if it has been summed as one device, and not been dropped since.
     """
 
     device: str
@@ -136,7 +146,6 @@ class ChildRow(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     own: int = 0
     tokens: float = 0.0
     tokens_at_ns: int = 0
-    placed: int = 0
 
 
 class ChildPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -274,7 +283,7 @@ class AggregateFile:
     def put_child(self, row: ChildRow) -> None:
         """Write a child, in a transaction."""
         self._db.execute(
-            "INSERT OR REPLACE INTO children VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO children VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             msgspec.structs.astuple(row),
         )
 
@@ -352,15 +361,37 @@ class AggregateFile:
         """Return the numbers of all devices in the sum, sorted."""
         return [row[0] for row in self._rows("SELECT member FROM members ORDER BY member")]
 
-    def sharing(self, device: str, members: Iterable[int]) -> tuple[str, int]:
-        """Return which other child's sums hold most of these devices too, and how many; an empty
-        name if none does."""
+    def sharing(self, device: str, members: Iterable[int]) -> dict[str, tuple[int, bool]]:
+        """Return the other children whose sums hold some of these devices too, with how many, most
+        first, and whether this child has the place of all of these."""
         query = (
-            "SELECT device, COUNT(*) FROM members JOIN json_each(?) ON member = value"
-            " WHERE device != ? GROUP BY device ORDER BY 2 DESC, 1 LIMIT 1"
+            "SELECT members.device, COUNT(*), COUNT(places.member) FROM members"
+            " JOIN json_each(?) ON members.member = value"
+            " LEFT JOIN places ON places.member = members.member AND places.device = ?"
+            " WHERE members.device != ? GROUP BY members.device ORDER BY 2 DESC, 1"
         )
-        rows = self._rows(query, (msgspec.json.encode(list(members)).decode(), device))
-        return (str(rows[0][0]), int(rows[0][1])) if rows else ("", 0)
+        rows = self._rows(query, (_as_list(members), device, device))
+        return {str(name): (int(shared), shared == kept) for name, shared, kept in rows}
+
+    def keep_places(self, device: str, members: Iterable[int], at_ns: int, most: int) -> None:
+        """Keep the places of the devices that a child's sums hold, and will not hold once it has
+        these members, in a transaction.  most: how many a child may keep, the newest."""
+        self._db.execute(
+            "INSERT INTO places SELECT member, ?, ? FROM members"
+            " WHERE device = ? AND member NOT IN (SELECT value FROM json_each(?))"
+            " ON CONFLICT (member) DO UPDATE SET device = excluded.device, at_ns = excluded.at_ns"
+            " WHERE places.at_ns < excluded.at_ns - ?",
+            (device, at_ns, device, _as_list(members), PLACE_NS),
+        )
+        self._db.execute(
+            "DELETE FROM places WHERE member IN (SELECT member FROM places WHERE device = ?"
+            " ORDER BY at_ns DESC, member LIMIT -1 OFFSET ?)",
+            (device, most),
+        )
+
+    def leave_places(self, device: str) -> None:
+        """Delete the places that are kept for a child, in a transaction."""
+        self._db.execute("DELETE FROM places WHERE device = ?", (device,))
 
     def put_clash(self, device: str, other: str) -> None:
         """Note that a child waits because another one's sums hold the same devices, in a
@@ -510,6 +541,10 @@ def leave_request(path: Path, verb: RequestVerb, device: str, at_ns: int) -> int
             return int(added.lastrowid or 0)
     finally:
         db.close()
+
+
+def _as_list(members: Iterable[int]) -> str:
+    return msgspec.json.encode(list(members)).decode()
 
 
 def _as(kind: type[T], row: tuple[Any, ...]) -> T:

@@ -62,21 +62,36 @@ def simulate(*, devices: int, seed: int, jobs: int, as_json: bool) -> None:
 @fleet.command
 @home_option
 def aggregate(*, home: Path) -> None:
-    """Sum the contributions to the fleet in [aggregate], and publish their sum, until stopped."""
+    """Sum the contributions to the fleet in [aggregate], and publish their sum, until stopped.
+
+    SIGHUP: read the settings and the geometry again.
+    """
+    from ...config import read_settings
     from ...daemon import open_aggregator_service
-    from ...logs import set_up_logs
+    from ...fleet import aggregate_section
+    from ...logs import log, set_up_logs
 
     set_up_logs("info")
-    with open_aggregator_service(home) as (service, client):
-        stopped: list[int] = []
+    asked: list[int] = []
 
-        def stop(number: int, _frame: FrameType | None) -> None:
-            stopped.append(number)
+    def note(number: int, _frame: FrameType | None) -> None:
+        asked.append(number)
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, stop)
-        while not stopped:
-            service.step(client)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, note)
+    while not asked:
+        with open_aggregator_service(home) as (service, client):
+            while not asked:
+                service.step(client)
+                if asked == [signal.SIGHUP]:
+                    try:
+                        aggregate_section(read_settings(home))
+                    except ConfigError as error:
+                        log.warning("settings_kept", reason=error.message)
+                        asked.clear()
+        if asked == [signal.SIGHUP]:
+            asked.clear()
+            log.info("aggregator_opened_again")
 
 
 @fleet.command

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 import pytest
@@ -64,7 +66,13 @@ north = "{north}"
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+def started() -> list[Popen[str]]:
+    """The processes: of the member, and of the aggregator."""
+    return []
+
+
+@pytest.fixture
+def place(tmp_path: Path, started: list[Popen[str]]) -> Iterator[tuple[Path, Path]]:
     """The homes of a member with facts and of an aggregator, with one geometry, and their
     processes."""
     north, site = new_home(tmp_path / "north"), new_home(tmp_path / "site")
@@ -84,6 +92,7 @@ def place(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
             path.write_text(path.read_text("utf-8") + made, "utf-8")
         for words in (("run", "--home", north), ("fleet", "aggregate", "--home", site)):
             process = spawn(*words)
+            started.append(process)
             running.callback(process.wait, 20)
             running.callback(process.terminate)
         yield north, site
@@ -131,3 +140,24 @@ def test_a_receipt_says_when_an_aggregate_dropped_the_sums(place: tuple[Path, Pa
         lambda: ask(north, "fleet", f"v{time.monotonic_ns()}")["member"]["refused"], "the reason"
     )
     assert "dropped" in told
+
+
+def test_sighup_reads_the_settings_again(place: tuple[Path, Path], started: list[Popen[str]]):
+    """Settings that cannot be read are left alone; those that can count, also for what the broker
+    retains: it comes again."""
+    north, site = place
+    until(lambda: holds(site, 32), "the first sums")
+    path, process = site / "auricle.toml", started[1]
+    good = path.read_text("utf-8")
+    strict = good.replace("publish_after_s = 0.0", "publish_after_s = 0.0\nfacts_per_concept = 1")
+    for text in (good + "nonsense", strict):
+        path.write_text(text, "utf-8")
+        process.send_signal(signal.SIGHUP)
+        time.sleep(3.0)
+        assert process.poll() is None
+    assert holds(site, 32)
+    ask(north, "forget", "gone", select={"ids": ["fact-3"]})
+    until(lambda: holds(site, 0) and describe_aggregate(site).refusals, "the refusal")  # type: ignore[union-attr]
+    path.write_text(good, "utf-8")
+    process.send_signal(signal.SIGHUP)
+    until(lambda: holds(site, 24), "what remains")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from edge.core.knowledge.contributions import MEMBERS, Contribution
 from edge.core.knowledge.fleet_members import counted_twice, member_number, members_of
 from edge.fleet.contribution_message import read_contribution, write_contribution
-from edge.storage.aggregate_file import LAYOUT, MIGRATIONS
+from edge.storage.aggregate_file import LAYOUT, MIGRATIONS, PLACE_NS, AggregateFile
 from edge.storage.schema import MigratedLayout
 from tests.aggregates import NOW_NS, PLACE, aggregating, as_sum, digest_of, empty, raw, sent
 from tests.worlds import World
@@ -106,9 +107,12 @@ def test_a_device_that_forgets_keeps_its_place(tmp_path: Path):
         root.receive([empty("a", A.revision + 1)], NOW_NS)
         assert [out.state for out in root.release(NOW_NS)] == ["summed"]
         (back,) = root.receive([raw(later)], NOW_NS)
-        assert (back.state, back.displaced) == ("summed", "x")
+        assert (back.state, back.displaced) == ("summed", ("x",))
         assert root.sums.digest() == digest_of(A)
-        assert "it holds a, which is a child of this aggregate" in root.file.last_refusal("x")
+        assert (
+            "a device that was in the sums of a before, and is there again"
+            in root.file.last_refusal("x")
+        )
         assert root.release(NOW_NS) == []
     with aggregating(path, name="root", devices_max=9) as root:
         assert root.sums.digest() == digest_of(A)
@@ -116,6 +120,66 @@ def test_a_device_that_forgets_keeps_its_place(tmp_path: Path):
         assert [out.state for out in root.release(NOW_NS)] == ["summed"]
         assert root.sums.digest() == digest_of(A, B)
         assert root.file.waiting() == []
+
+
+def test_a_site_keeps_the_place_of_a_device_that_forgets_below_it(tmp_path: Path):
+    """The site's sum names the device no longer for a time: a hostile site that waits with its
+    number gets in, and gives way; the site is not kept out.  Two at once give way as well."""
+    hostile = [
+        raw(as_sum(one, [name, f"none-{name}"], f"evil-{name}"))
+        for one, name in ((C, "a"), (D, "b"))
+    ]
+    with (
+        aggregating(tmp_path / "x.db", name="x", devices_max=1) as below,
+        aggregating(tmp_path / "r.db", name="root", devices_max=9) as root,
+    ):
+
+        def tell(*messages: tuple[str, bytes], second: int) -> Any:
+            below.receive(messages, NOW_NS)
+            made = below.contribution(NOW_NS + second * 10**9)
+            found = root.receive([("x", write_contribution(made, None))], NOW_NS)
+            return found, root.release(NOW_NS)
+
+        tell(raw(A), raw(B), second=0)
+        assert [out.state for out in root.receive(hostile, NOW_NS)] == ["refused", "refused"]
+        _, released = tell(empty("a", 2), empty("b", 2), second=1)
+        assert [out.state for out in released] == ["summed", "summed"]
+        (back, *_), released = tell(raw(A, revision=3), raw(B, revision=3), second=2)
+        assert (back.state, back.displaced) == ("summed", ("evil-a", "evil-b"))
+        assert released == []
+        assert root.sums.digest() == digest_of(A, B)
+        root.drop("x", NOW_NS)
+        assert [out.state for out in root.release(NOW_NS)] == ["summed", "summed"]
+        root.admit("x", NOW_NS)
+        assert tell(second=2)[0][0].state == "refused"
+        assert root.sums.digest() == digest_of(C, D)
+
+
+def test_places_are_bounded_and_grow_old(tmp_path: Path):
+    """A child keeps as many places as it may have devices, and after a day another child that has
+    lost the device keeps its place."""
+    with AggregateFile(tmp_path / "a.db", writable=True) as file, file.change("for the test"):
+
+        def lose(device: str, at_ns: int, *members: int) -> None:
+            file.replace_members(device, members)
+            file.keep_places(device, (), at_ns, 2)
+            file.replace_members(device, ())
+
+        def places(device: str) -> list[int]:
+            file.replace_members("other", range(9))
+            found = [n for n in range(9) if file.sharing(device, [n])["other"] == (1, True)]
+            file.replace_members("other", ())
+            return found
+
+        lose("x", 0, 7)
+        lose("y", 1, 7)
+        assert (places("x"), places("y")) == ([7], [])
+        lose("y", PLACE_NS + 1, 7)
+        assert (places("x"), places("y")) == ([], [7])
+        lose("y", PLACE_NS + 2, 1, 2, 3)
+        assert places("y") == [1, 2]
+        file.leave_places("y")
+        assert places("y") == []
 
 
 def test_a_newer_message_of_a_displaced_site_counts(tmp_path: Path):
@@ -149,7 +213,7 @@ def test_a_device_that_was_only_ever_refused_gets_no_place_by_a_forget(tmp_path:
         root.receive([raw(A)], NOW_NS)
         root.receive([empty("a", A.revision + 1)], NOW_NS)
         (back,) = root.receive([raw(replace(A, revision=A.revision + 2))], NOW_NS)
-        assert (back.state, back.displaced) == ("refused", "")
+        assert (back.state, back.displaced) == ("refused", ())
         assert root.sums.digest() == digest_of(A, B)
 
 
@@ -161,7 +225,7 @@ def test_a_device_that_sends_what_cannot_be_used_keeps_its_place(tmp_path: Path)
         root.receive([raw(A, revision=A.revision + 1, geometry="0" * 64)], NOW_NS)
         assert [out.state for out in root.release(NOW_NS)] == ["summed"]
         (back,) = root.receive([raw(A, revision=A.revision + 2)], NOW_NS)
-        assert (back.state, back.displaced) == ("summed", "x")
+        assert (back.state, back.displaced) == ("summed", ("x",))
         assert root.sums.digest() == digest_of(A)
 
 
