@@ -157,7 +157,10 @@ def test_sighup_reads_the_settings_again(place: tuple[Path, Path], started: list
         assert process.poll() is None
     assert holds(site, 32)
     ask(north, "forget", "gone", select={"ids": ["fact-3"]})
-    until(lambda: holds(site, 0) and describe_aggregate(site).refusals, "the refusal")  # type: ignore[union-attr]
+    until(
+        lambda: (found := describe_aggregate(site)) and not found.samples and found.refusals,
+        "the refusal",
+    )
     path.write_text(good, "utf-8")
     process.send_signal(signal.SIGHUP)
     until(lambda: holds(site, 24), "what remains")
