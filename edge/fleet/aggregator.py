@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 import hdc
 
@@ -67,7 +65,7 @@ SAVED: Final = "saved"
 GEOMETRY: Final = "geometry"
 
 T = TypeVar("T")
-Arrays = Mapping[str, NDArray[Any]]
+Arrays = Mapping[str, Any]
 DROPPED: Final = "an operator has dropped this device"
 
 OutcomeState = Literal["summed", "withdrawn", "refused", "unchanged", "waiting"]
@@ -559,7 +557,7 @@ def _lowers(before: Arrays, given: Contribution | None) -> bool:
         now = count_facts(given.arrays)
         fewer = any(count > now.get(one, 0) for one, count in count_facts(before).items())
         gone = set(members_of(given).tolist())
-        return fewer or not gone.issuperset(before.get(MEMBERS, np.zeros(0, np.int64)).tolist())
+        return fewer or not gone.issuperset(map(int, before.get(MEMBERS, ())))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         # Arrays that no facts sum up to: they are refused, and take nothing out.
         return False
