@@ -66,7 +66,6 @@ GEOMETRY: Final = "geometry"
 
 T = TypeVar("T")
 Arrays = Mapping[str, Any]
-
 DROPPED: Final = "an operator has dropped this device"
 
 OutcomeState = Literal["summed", "withdrawn", "refused", "unchanged", "waiting"]
@@ -558,8 +557,7 @@ def _lowers(before: Arrays, given: Contribution | None) -> bool:
         now = count_facts(given.arrays)
         fewer = any(count > now.get(one, 0) for one, count in count_facts(before).items())
         gone = set(members_of(given).tolist())
-        members = before[MEMBERS].tolist() if MEMBERS in before else ()
-        return fewer or not gone.issuperset(members)
+        return fewer or not gone.issuperset(map(int, before.get(MEMBERS, ())))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         # Arrays that no facts sum up to: they are refused, and take nothing out.
         return False
