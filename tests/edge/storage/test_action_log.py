@@ -62,6 +62,12 @@ FACTS = distinct_facts(60, WIDTH)
 NEW, OLD = FACTS[40:50], FACTS[:10]
 
 
+@pytest.fixture(autouse=True)
+def at_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long run of all tests may reach these more than ten minutes after `NOW`."""
+    monkeypatch.setattr(time, "time_ns", lambda: NOW + 1)
+
+
 def labelling(name: str = "a", at_ns: int = NOW) -> Together:
     """An action that labels ten observations and evicts ten facts for them."""
     rows = [FactBefore(fact=replace(one, label=""), after=one.hash()) for one in NEW]
