@@ -95,7 +95,8 @@ def check_symbols(wheel: Path, machine: str) -> None:
     expected = {"x86_64": "X86-64", "aarch64": "AArch64"}[machine]
     if not re.search(rf"Machine:.*{expected}", read):
         raise WheelError(f"the module of {wheel.name} is not for {machine}")
-    libraries = set(re.findall(r"NEEDED.*\[(.+?)\]", read)) - {"libc.so.6"}
+    # Both are of the C library, which the tag allows (PEP 599).
+    libraries = set(re.findall(r"NEEDED.*\[(.+?)\]", read)) - {"libc.so.6", "libm.so.6"}
     versions = [tuple(map(int, one.split("."))) for one in re.findall(r"GLIBC_([\d.]+)", read)]
     newer = [version for version in versions if version > GLIBC_MAX]
     if libraries or newer:
