@@ -52,7 +52,7 @@ def copied_home(folder: Path) -> Iterator[tuple[Path, Settings]]:
                 copy_file(path, target)
         yield copy, _inside(folder, copy, settings)
     except StateError as error:
-        # What is wrong with the copy is wrong with the home, where a person can mend it.
+        # A defect of the copy is one of the home, so report the path that the user can repair.
         told = error.message.replace(str(copy), str(folder))
         raise type(error)(told, error.hint) from error
     finally:

@@ -212,7 +212,7 @@ class FleetMember:
 
     def _withdraw_where_left(self, home: Home) -> None:
         """Withdraw the sums that were published in another fleet, or under another name, before
-        this device moved: nobody else takes them out there, and they would count twice."""
+        this device moved.  Otherwise they would stay in that fleet's sum, and could count twice."""
         if self._left is None:
             now_ns, name = self._context.now_ns(), self._settings.name
             self._left = [
@@ -290,7 +290,7 @@ class FleetMember:
 
     def _make_room(self, found: Contribution) -> None:
         """Take out the sums of devices that are not listed where these, if they can be used, hold
-        the same devices: the fleet keeps its sums up to date, and nobody those of a bundle."""
+        the same devices: the fleet updates its sums, a bundle's never change."""
         slot = self._context.homes.get("")
         home = slot.home if slot is not None else None
         if home is None or not found.samples:

@@ -234,8 +234,8 @@ class AggregateFile:
         return transaction(self._db, self.path, doing)
 
     def shrink_log(self) -> None:
-        """Empty the write-ahead log, and remove the copies that migrations have left beside the
-        file: withdrawn sums must not stay there."""
+        """Truncate the write-ahead log and delete the backups that migrations made: neither may
+        keep withdrawn sums."""
         with guard_errors(self.path, "emptying the log of"):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             remove_copies(self.path)

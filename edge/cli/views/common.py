@@ -361,7 +361,7 @@ def _receipt_parts(receipt: Receipt) -> Iterator[tuple[str, str]]:
     }
     yield from ((name, "\n".join(lines)) for name, lines in parts.items() if lines)
     if receipt.completed_at_ns == receipt.accepted_at_ns:
-        return  # all in one step, whose time nobody took
+        return  # All done in one step: the receipt holds no time for it.
     if receipt.accepted_at_ns and receipt.excluded_at_ns:
         yield "excluded after", _seconds(receipt.excluded_at_ns - receipt.accepted_at_ns)
     if receipt.accepted_at_ns and receipt.completed_at_ns:
