@@ -181,9 +181,16 @@ def run_parallel(
     if backend == "ray":
         yield from run_on_ray(work, tasks)
         return
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
     calls = [delayed(_placed)(work, place, task) for place, task in enumerate(tasks)]
+    with _cancelled_ids_ignored():
+        yield from _results_of(calls, jobs)
+
+
+def _results_of(calls: Sequence[Any], jobs: int) -> Iterator[tuple[int, Any]]:
+    from joblib import Parallel
+
     results: Any = iter(())
     try:
         with _interrupts_blocked(), _end_deferred():
@@ -231,6 +238,27 @@ def _end_deferred() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
     if arrived:
         before(arrived[0], None)
+
+
+@contextmanager
+def _cancelled_ids_ignored() -> Iterator[None]:
+    """Ignore the KeyError of loky's manager thread at an early end.
+
+    loky 3 (`flag_executor_shutting_down`) drops the pending tasks and kills the workers, then
+    looks up the tasks whose ids are still queued.  The thread has nothing left to do by then.
+    """
+    before = threading.excepthook
+
+    def report(args: threading.ExceptHookArgs) -> None:
+        manager = args.thread is not None and args.thread.name == "ExecutorManagerThread"
+        if not (manager and args.exc_type is KeyError):
+            before(args)
+
+    threading.excepthook = report
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _placed(work: Any, place: int, task: tuple[Any, ...]) -> tuple[int, Any]:
