@@ -20,8 +20,8 @@ from edge.sim import SEVERITIES, cache_folder, corrupt_values
 
 PICTURES: Final = "pacs_webp65.npz"
 """All 9,991 pictures of PACS, 227 x 227."""
-MODEL: Final = "efficientnet_lite0"
-"""The shipped encoder."""
+MODEL: Final = encoder.DEFAULT_ENCODER
+"""The encoder of new homes."""
 KINDS: Final = ("noise", "blur", "brightness", "contrast", "jpeg")
 """The corruptions."""
 LEVELS: Final = (3, 5)
