@@ -1,7 +1,7 @@
 """Lazy imports for packages: a name's file is loaded on first use (PEP 562).
 
 Most processes use a part of each package; a daemon must not load the command line's tables, nor an
-import of `edge` the MQTT client.  `scripts/write_doors.py` writes each package's table.
+import of `edge` the MQTT client.  `scripts/write_inits.py` writes each package's table.
 """
 
 from collections.abc import Callable, Mapping

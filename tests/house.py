@@ -20,9 +20,9 @@ from pathlib import Path, PurePosixPath
 from tests.house_table import (
     IMPURE,
     NEIGHBOURS,
+    PACKAGES,
     PUBLIC_FILES,
     PURE,
-    ROOMS,
     THIRD_PARTY,
     UNSAFE,
 )
@@ -62,7 +62,7 @@ class File:
         return self.path.removesuffix(".py").replace("/", ".")
 
     @property
-    def room(self) -> str:
+    def package(self) -> str:
         """The top-level folder."""
         return PurePosixPath(self.path).parts[0]
 
@@ -203,7 +203,7 @@ def pure(file: File) -> Iterator[Finding]:
         return
     for name, line in imports(file):
         if (root := name.split(".")[0]) in IMPURE:
-            yield Finding(line, f"{root} in {file.room}", IMPURE[root])
+            yield Finding(line, f"{root} in {file.package}", IMPURE[root])
     for node in ast.walk(file.tree):
         if not isinstance(node, ast.Call):
             continue
@@ -219,7 +219,7 @@ def third_party(file: File) -> Iterator[Finding]:
     allowed = THIRD_PARTY[entry_of(file.path, THIRD_PARTY)]
     for name, line in imports(file):
         root = name.split(".")[0]
-        if is_standard(root) or root in ROOMS:
+        if is_standard(root) or root in PACKAGES:
             continue
         if root not in allowed:
             places = [place for place, names in THIRD_PARTY.items() if root in names]
@@ -234,14 +234,16 @@ def neighbours(file: File) -> Iterator[Finding]:
     allowed = NEIGHBOURS[own]
     for name, line in imports(file):
         root = name.split(".")[0]
-        if root not in ROOMS:
+        if root not in PACKAGES:
             continue
-        if root == file.room:
+        if root == file.package:
             yield Finding(line, f"the absolute {name} inside {root}", "use a relative import")
         elif root not in allowed:
             yield Finding(line, f"{root} in {file.path}", f"it may use {_listed(allowed)}")
         elif _behind_a_door(name, file.modules):
-            yield Finding(line, name, f"use the door: from {name.rpartition('.')[0]} import ...")
+            yield Finding(
+                line, name, f"import from the package: from {name.rpartition('.')[0]} import ..."
+            )
     for name, line in _relative_imports(file):
         module = name if name in file.modules else name.rpartition(".")[0]
         target = _entry_of_module(module)
@@ -250,7 +252,7 @@ def neighbours(file: File) -> Iterator[Finding]:
         if target not in allowed:
             yield Finding(line, f"{target} in {own}", f"it may use {_listed(allowed)}")
         elif name not in file.modules and _behind_a_door(module, file.modules):
-            yield Finding(line, module, "use the door of its folder")
+            yield Finding(line, module, "import from its package")
 
 
 def entry_of(path: str, table: Mapping[str, object]) -> str:
@@ -274,10 +276,10 @@ def _behind_a_door(module: str, modules: frozenset[str]) -> bool:
 
 
 def _listed(names: frozenset[str]) -> str:
-    return ", ".join(sorted(names)) or "no other room"
+    return ", ".join(sorted(names)) or "no other package"
 
 
-def doors(file: File) -> Iterator[Finding]:
+def package_names(file: File) -> Iterator[Finding]:
     """A package never exports a name that is also the name of one of its files."""
     if not file.path.endswith("/__init__.py"):
         return
@@ -286,7 +288,7 @@ def doors(file: File) -> Iterator[Finding]:
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 if f"{package}.{alias.asname or alias.name}" in file.modules:
-                    what = f"the name {alias.asname or alias.name} at the door of {package}"
+                    what = f"the name {alias.asname or alias.name} of the package {package}"
                     yield Finding(node.lineno, what, "files are nouns, functions are verbs")
 
 

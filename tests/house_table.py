@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-ROOMS: Final = ("edge", "encoder", "firmware_bridge", "hdc", "nas")
+PACKAGES: Final = ("edge", "encoder", "firmware_bridge", "hdc", "nas")
 
 # Third-party packages, by import name.
 THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
@@ -250,7 +250,7 @@ NEIGHBOURS: Final[dict[str, frozenset[str]]] = {
         }
     ),
     "edge": frozenset({*_BASE, "edge/sim", "edge/storage", "edge/version.py"}),
-    "benchmarks": frozenset({*ROOMS}),
+    "benchmarks": frozenset({*PACKAGES}),
 }
 
 # Files that other packages may import directly: the tiny encoder is for tests and simulation.

@@ -51,10 +51,10 @@ def loaded_after(statement: str) -> set[str]:
     return {name.split(".")[0] for name in json.loads(done.stdout)}
 
 
-@pytest.mark.parametrize("room", ["edge", "encoder", "firmware_bridge", "hdc", "nas"])
-def test_importing_a_room_loads_nothing_heavy(room: str) -> None:
-    """`import room` loads no package that only some of its work needs."""
-    assert loaded_after(f"import {room}") & HEAVY == set()
+@pytest.mark.parametrize("package", ["edge", "encoder", "firmware_bridge", "hdc", "nas"])
+def test_importing_a_room_loads_nothing_heavy(package: str) -> None:
+    """`import package` loads no package that only some of its work needs."""
+    assert loaded_after(f"import {package}") & HEAVY == set()
 
 
 def test_serving_loads_neither_training_nor_simulation() -> None:

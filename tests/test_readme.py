@@ -38,7 +38,7 @@ def printed(code: str, folder: Path) -> list[str]:
 
 
 def test_the_snippet_learns_finds_the_unknown_and_forgets_twice(source: Path, tmp_path: Path):
-    """It is short, uses the packages by their doors, and prints the same in its second run, which
+    """It is short, imports from the packages alone, and prints the same in its second run, which
     goes on with the file of the first."""
     code = snippet(source)
     assert len(code.splitlines()) <= LINES_MAX

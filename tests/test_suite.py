@@ -42,8 +42,8 @@ def test_the_smoke_set_crosses_every_room():
     """`-m smoke` takes tests of each package, and one that starts a daemon."""
     files = dict.fromkeys(str(TESTS / entry.partition("::")[0]) for entry in suite.SMOKE)
     found = collect("-m", "smoke", *files)
-    for room in ("edge/core", "edge/daemon", "encoder", "hdc", "nas", "firmware_bridge"):
-        assert any(f"tests/{room}/" in test for test in found), room
+    for package in ("edge/core", "edge/daemon", "encoder", "hdc", "nas", "firmware_bridge"):
+        assert any(f"tests/{package}/" in test for test in found), package
     assert any("test_lines_go_in_and_come_out_of_a_process" in test for test in found)
     assert len(found) < 400
 

@@ -225,7 +225,7 @@ def _key(task: SearchTask, space: list[nas.Blueprint]) -> str:
 
 def _sources() -> list[Path]:
     """Return the source files that determine the result of training."""
-    trained, served = (Path(str(door.__file__)).parent for door in (growth, adaptors))
+    trained, served = (Path(str(package.__file__)).parent for package in (growth, adaptors))
     return [
         *(trained / f"{name}.py" for name in ("adaptor_training", "torch_adaptors")),
         *(trained / f"{name}.py" for name in ("training_set", "training_steps", "schedules")),

@@ -22,8 +22,8 @@ from ..outbox import PLAUSIBLE_NS
 from .check import OTHERS, CheckFinding, check_secrets, try_broker
 from .settings import OUTBOX, resolve_paths
 
-ROOMS: Final = ("edge", "encoder", "firmware_bridge", "hdc", "nas")
-PACKAGES: Final = ("numpy", "onnxruntime", "paho-mqtt", "msgspec", "prometheus-client")
+OWN_PACKAGES: Final = ("edge", "encoder", "firmware_bridge", "hdc", "nas")
+DEPENDENCIES: Final = ("numpy", "onnxruntime", "paho-mqtt", "msgspec", "prometheus-client")
 DISK_BYTES_MIN: Final = 256 << 20
 """Free disk: an erasure rewrites a knowledge file of up to half of it.  Chosen by hand; effect not
 measured."""
@@ -74,8 +74,8 @@ def examine_machine(folder: Path, *, bench: bool = False) -> Iterator[CheckFindi
     yield _processor()
     yield from _features()
     yield CheckFinding("hdc", "ok", f"decisions are computed in {hdc.native_path()}")
-    yield _rooms()
-    yield from _packages()
+    yield _own_packages()
+    yield from _dependencies()
     yield _clock()
     yield _memory()
     yield _systemd()
@@ -132,22 +132,22 @@ def _features() -> Iterator[CheckFinding]:
         yield CheckFinding("sysfs", "warning", detail, "mount /sys into the container, read-only")
 
 
-def _rooms() -> CheckFinding:
+def _own_packages() -> CheckFinding:
     """Check that the five packages come from one installation."""
     places = {}
-    for room in ROOMS:
-        spec = find_spec(room)
-        places[room] = str(Path(spec.origin).parents[1]) if spec and spec.origin else "nowhere"
+    for package in OWN_PACKAGES:
+        spec = find_spec(package)
+        places[package] = str(Path(spec.origin).parents[1]) if spec and spec.origin else "nowhere"
     if len(set(places.values())) == 1:
         return CheckFinding("packages", "ok", f"all five lie in {places['edge']}")
-    found = ", ".join(f"{room} in {place}" for room, place in places.items())
+    found = ", ".join(f"{package} in {place}" for package, place in places.items())
     return CheckFinding(
         "packages", "error", found, "install auricle into an environment of its own"
     )
 
 
-def _packages() -> Iterator[CheckFinding]:
-    for name in PACKAGES:
+def _dependencies() -> Iterator[CheckFinding]:
+    for name in DEPENDENCIES:
         try:
             yield CheckFinding(name, "ok", version(name))
         except PackageNotFoundError:

@@ -23,7 +23,7 @@ assert heavy() == [], heavy()
 
 
 def test_the_door_exports_its_names() -> None:
-    """Every name of the door exists and is documented."""
+    """Every public name exists and is documented."""
     for name in encoder.__all__:
         assert getattr(encoder, name) is not None
     assert encoder.__all__ == sorted(

@@ -1,4 +1,4 @@
-"""The doors of the packages below edge/ are those that `scripts/write_doors.py` writes."""
+"""Each `__init__.py` below edge/ is the one that `scripts/write_inits.py` writes."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pathlib import Path
 
 import pytest
 
-NAME = "scripts/write_doors.py"
+NAME = "scripts/write_inits.py"
 
 
 def check(script: Path) -> tuple[int, str]:
-    """Run the script with --check; the exit status, and the doors that it lists."""
+    """Run the script with --check; the exit status, and the files that it lists."""
     words = [sys.executable, str(script), "--check"]
     done = subprocess.run(words, capture_output=True, check=False, text=True, timeout=300)
     assert not done.stderr, done.stderr
     return done.returncode, done.stdout
 
 
-def test_every_door_offers_what_other_packages_import(source: Path):
+def test_every_package_offers_what_other_packages_import(source: Path):
     """Each package below edge/ exports, lazily, every name that another package imports from it."""
     assert (source / "edge/storage/__init__.py").is_file()
     assert check(source / NAME) == (0, ""), f"run: python {NAME}"
 
 
 @pytest.mark.skipif(find_spec("ruff") is None, reason="ruff formats what the script writes")
-def test_a_door_without_a_name_is_found_and_written(source: Path, tmp_path: Path):
-    """A door that lacks a name which another package imports is listed by --check and left as it
+def test_a_package_without_a_name_is_found_and_written(source: Path, tmp_path: Path):
+    """A package that lacks a name which another package imports is listed by --check and left as it
     is; without --check the script adds the name."""
     script = tmp_path / NAME
     script.parent.mkdir()
@@ -38,12 +38,12 @@ def test_a_door_without_a_name_is_found_and_written(source: Path, tmp_path: Path
     package.mkdir(parents=True)
     (package / "prices.py").write_text("def price() -> int:\n    return 1\n", "utf-8")
     (tmp_path / "edge" / "till.py").write_text("from .shop import price\n", "utf-8")
-    door = package / "__init__.py"
-    door.write_text('"""Prices."""\n', "utf-8")
+    init = package / "__init__.py"
+    init.write_text('"""Prices."""\n', "utf-8")
     assert check(script) == (1, "edge/shop/__init__.py\n")
-    assert door.read_text("utf-8") == '"""Prices."""\n'
+    assert init.read_text("utf-8") == '"""Prices."""\n'
     subprocess.run([sys.executable, str(script)], capture_output=True, check=True, timeout=300)
     assert check(script) == (0, "")
-    assert '    __getattr__ = lazy_names(__name__, {"prices": ("price",)})' in door.read_text(
+    assert '    __getattr__ = lazy_names(__name__, {"prices": ("price",)})' in init.read_text(
         "utf-8"
     )

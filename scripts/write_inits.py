@@ -1,10 +1,10 @@
-"""Write the doors of the packages below edge/: which file each name at a door comes from.
+"""Write the `__init__.py` of each package below edge/: which file each of its names comes from.
 
-Usage: python scripts/write_doors.py [--check]
+Usage: python scripts/write_inits.py [--check]
 
-A door keeps its docstring and its names; names that other packages import through it are added, and
+A package keeps its docstring and its names; names that other packages import from it are added, and
 each name is looked up in the files of the package.  Names defined nowhere any more are dropped.
---check changes nothing and ends with status 1 where a door differs from what would be written.
+--check changes nothing and ends with status 1 where a file differs from what would be written.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def located(folder: Path, names: set[str]) -> tuple[dict[str, list[str]], list[s
 
 
 def door_text(folder: Path, docstring: str, names: set[str]) -> str:
-    """Return the text of a door."""
+    """Return the text of an `__init__.py`."""
     places, files = located(folder, names)
     offered = sorted({*files, *(name for place in places.values() for name in place)})
     if not offered:
@@ -82,7 +82,8 @@ def door_text(folder: Path, docstring: str, names: set[str]) -> str:
 
 
 def contents(text: str) -> tuple[set[str], set[str], set[str]]:
-    """Return what a door imports, lists and loads, whatever its layout: the check needs no ruff."""
+    """Return what an `__init__.py` imports, lists and loads; the layout does not matter, so the
+    check needs no ruff."""
     tree = ast.parse(text)
     imports = {
         f"{node.module}.{alias.name}"
@@ -111,7 +112,7 @@ def formatted(text: str, path: Path) -> str:
 
 
 def main() -> int:
-    """Write every door, or with --check compare."""
+    """Write every `__init__.py`, or with --check compare."""
     trees = {
         path: ast.parse(path.read_text("utf-8"))
         for reader in READERS
