@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from .aggregator import AggregateOutcome, AggregatePlace, Aggregator
     from .aggregator_service import AggregatorService
     from .contribution_message import read_contribution, write_contribution
-    from .fleet_view import MembershipView, describe_fleet, describe_roles
+    from .fleet_view import LeftFleet, MembershipView, describe_fleet, describe_roles
+    from .left_fleets import LeftFleets
     from .member import FleetMember, ReceivedContribution
 else:
     __getattr__ = lazy_names(
@@ -33,7 +34,8 @@ else:
             "aggregator": ("AggregateOutcome", "AggregatePlace", "Aggregator"),
             "aggregator_service": ("AggregatorService",),
             "contribution_message": ("read_contribution", "write_contribution"),
-            "fleet_view": ("MembershipView", "describe_fleet", "describe_roles"),
+            "fleet_view": ("LeftFleet", "MembershipView", "describe_fleet", "describe_roles"),
+            "left_fleets": ("LeftFleets",),
             "member": ("FleetMember", "ReceivedContribution"),
         },
     )
@@ -45,6 +47,8 @@ __all__ = [
     "Aggregator",
     "AggregatorService",
     "FleetMember",
+    "LeftFleet",
+    "LeftFleets",
     "MembershipView",
     "ReceivedContribution",
     "aggregate_path",

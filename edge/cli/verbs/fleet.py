@@ -101,10 +101,10 @@ def aggregate(*, home: Path) -> None:
 def status(*, home: Path, every: bool, as_json: bool) -> None:
     """Show who contributed what and when, what waits, and what was refused and why."""
     from ...fleet import describe_roles
-    from ..views.fleet import show_aggregate, show_membership
+    from ..views.fleet import show_aggregate, show_left, show_membership
 
     found = describe_roles(home)
-    if found.aggregate is None and found.member is None:
+    if found.aggregate is None and found.member is None and not found.left:
         raise _missing(home)
     if as_json:
         views.show_json(found)
@@ -113,6 +113,7 @@ def status(*, home: Path, every: bool, as_json: bool) -> None:
         show_aggregate(found.aggregate, every=every)
     if found.member is not None:
         show_membership(found.member)
+    show_left(found.left)
 
 
 @fleet.command

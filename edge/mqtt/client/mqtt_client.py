@@ -300,6 +300,15 @@ class MqttClient:
         if connection is not None and connection.state == "online":
             self._update_subscriptions(connection)
 
+    def resubscribe(self, filters: Iterable[str]) -> None:
+        """Subscribe to these again, as far as they are subscribed to, with the next connection if
+        there is none: the broker sends their retained messages once more."""
+        wanted = self._filters.intersection(filters)
+        self._granted -= wanted
+        connection = self._connection
+        if connection is not None and connection.state == "online":
+            connection.subscribe(sorted(wanted))
+
     def acknowledge(self, ticket: int) -> None:
         """Acknowledge a received message once its effect is durable.  Has no effect if repeated, or
         after the connection ended."""
