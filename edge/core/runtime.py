@@ -452,7 +452,6 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         knowledge.deferring = self._deferring
         return knowledge
 
-
     @staticmethod
     def _unpack_geometry(packed: Mapping[str, NDArray[Any]]) -> hdc.Geometry:
         return hdc.Geometry.unpack(dict(packed))

@@ -7,6 +7,7 @@ from ..lazy import lazy_names
 if TYPE_CHECKING:
     from .aggregate_home import (
         AggregateView,
+        GeometryWatch,
         aggregate_path,
         aggregate_section,
         describe_aggregate,
@@ -25,6 +26,7 @@ else:
         {
             "aggregate_home": (
                 "AggregateView",
+                "GeometryWatch",
                 "aggregate_path",
                 "aggregate_section",
                 "describe_aggregate",
@@ -47,6 +49,7 @@ __all__ = [
     "Aggregator",
     "AggregatorService",
     "FleetMember",
+    "GeometryWatch",
     "LeftFleet",
     "LeftFleets",
     "MembershipView",

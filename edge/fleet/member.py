@@ -1,7 +1,7 @@
 """A fleet member: publishes this device's contribution, and adopts those of the others."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -82,6 +82,8 @@ class FleetMember:
             settings, here.device, context, retained, key=self._key, keys=self._keys
         )
         self._waiting: dict[str, bytes] = {}
+        self._unnoted: dict[str, str] = {}
+        self._asked = False
         self._refused: dict[str, _Grounds] = {}
         self._seen = self._derived = ("", 0)
         self._changed_s = self._first_s = clock()
@@ -139,6 +141,8 @@ class FleetMember:
 
     def maintain(self) -> None:
         """Adopt contributions that wait for the home, and publish this device's own when due."""
+        self._note_refusals()
+        self._ask_for_refused()
         self._retry_refused()
         for device in tuple(self._waiting):
             try:
@@ -236,6 +240,15 @@ class FleetMember:
         if self._channel.publish(self._topic, self._message, retain=True) is not None:
             self._connection = connection
 
+    def _note_refusals(self) -> None:
+        """Record refusals for people to see, once the home is open."""
+        slot = self._context.homes.get("")
+        home = slot.home if slot is not None else None
+        while home is not None and self._unnoted:
+            device, reason = next(iter(self._unnoted.items()))
+            home.store.publications.note_refusal(device, self._context.now_ns(), reason)
+            del self._unnoted[device]
+
     def _warn_unnamed(self, found: Contribution) -> None:
         """Log that column names could not be compared, because one side has none."""
         slot = self._context.homes.get("")
@@ -252,6 +265,20 @@ class FleetMember:
         own = member_number(self._device, found.geometry)
         return found.device in home.store.publications.summed_by() or own in members_of(found)
 
+    def _ask_for_refused(self) -> None:
+        """Once after a start, let the broker send what was refused before it again: the session
+        that the broker has kept brings no retained message twice."""
+        slot = self._context.homes.get("")
+        home = slot.home if slot is not None else None
+        if home is None or self._asked:
+            return
+        self._asked = True
+        refused = [one.device for one in home.store.publications.refusals()]
+        self._ask_for(one for one in refused if one in self._settings.devices)
+
+    def _ask_for(self, devices: Iterable[str]) -> None:
+        self._channel.resubscribe([self._root + encode_level(one) for one in devices])
+
     def _retry_refused(self) -> None:
         """Let the broker send contributions that were refused again, once the grounds are others.
         They are not kept here: 64 of them could take all memory."""
@@ -263,7 +290,7 @@ class FleetMember:
         for device in due:
             del self._refused[device]
         if due:
-            self._channel.resubscribe([self._root + encode_level(one) for one in due])
+            self._ask_for(due)
 
     def _grounds(self, clashing: tuple[str, ...]) -> "_Grounds | None":
         """Return what a refused contribution was compared with, as it is now; None while the home
@@ -315,15 +342,18 @@ class FleetMember:
             store.publications.note_refusal(found.device, self._context.now_ns(), review.rejection)
         if review.rejection:
             log.warning("contribution_refused", device=found.device, reason=review.rejection)
-        if not review.rejection or not found.samples:
-            return None
         held = store.contributions()
+        before = held.get(found.device)
+        # It was refused at this revision, and comes again under the same grounds.
+        same = before is not None and before.revision == found.revision and not before.samples
+        refused = review.rejection or (review.stored is None and same)
+        if not refused or not found.samples:
+            return None
         return tuple(one for one in held if counted_twice(found, {one: held[one]}))
 
     def _refuse(self, device: str, reason: str) -> None:
-        slot = self._context.homes.get("")
-        if slot is not None and slot.home is not None:
-            slot.home.store.publications.note_refusal(device, self._context.now_ns(), reason[:500])
+        self._unnoted[device] = reason[:500]
+        self._note_refusals()
         log.warning("contribution_refused", device=device, reason=reason)
         hint = "see docs/howto/fleet.md"
         self._context.publish(Rejected(device, f"adopting sums of {device}: {reason}"[:500], hint))
