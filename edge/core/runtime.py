@@ -5,9 +5,11 @@ the runtime reads then contains them.  If an effect fails, discard the runtime a
 its knowledge is derived from the ledger.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
+
+from numpy.typing import NDArray
 
 import hdc
 
@@ -444,11 +446,15 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         geometry = (
             hdc.identity_geometry(self._width, tap_spans(card.slices), self.config.seed)
             if packed is None
-            else hdc.Geometry.unpack(dict(packed))
+            else self._unpack_geometry(packed)
         )
         knowledge = derive_knowledge(self._ledger, geometry, card=card.fingerprint)
         knowledge.deferring = self._deferring
         return knowledge
+
+    @staticmethod
+    def _unpack_geometry(packed: Mapping[str, NDArray[Any]]) -> hdc.Geometry:
+        return hdc.Geometry.unpack(dict(packed))
 
 
 def _reject(subject_id: str, reason: str, hint: str) -> Publish:

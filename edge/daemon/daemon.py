@@ -36,13 +36,20 @@ from .inbox import Inbox
 from .listeners import Listeners
 from .loop import Loop
 from .publisher import Publisher
-from .settings import OUTBOX, load_settings, read_good_settings, resolve_paths, topic_filters
+from .settings import (
+    OUTBOX,
+    fleet_filters,
+    load_settings,
+    read_good_settings,
+    resolve_paths,
+    topic_filters,
+)
 from .stdout_client import StdoutClient
 from .stream_counters import make_streams
 from .systemd import SystemdNotifier
 
 if TYPE_CHECKING:
-    from ..fleet import FleetMember
+    from ..fleet import FleetMember, LeftFleets
 
 STOP_S: Final = 4.0
 """Seconds that stopping may take; `service.END_S` ends the process after five."""
@@ -142,7 +149,7 @@ class Daemon:
         self.loop.every_second = self._every_second
         self._watch()
         self.now_ns, self.feed = self.clock.now_ns, self.loop.feed
-        self.note = self.loop.chronicle.note
+        self.note, self.watch = self.loop.chronicle.note, self.publisher.watch
         self.publish, self.answer = self.publisher.publish, self.publisher.answer
         self.sparkplug = self.loop.secondary = self._make_sparkplug()
         self._make_handler()
@@ -155,6 +162,7 @@ class Daemon:
         their keys cannot be used."""
         settings, device = self.settings.commands, self.settings.device.known_as
         member = self._make_member(device)
+        self._left: LeftFleets | None = None
         self.handler = CommandHandler(settings, device, self.topics, self, member)
         self.loop.handler = self.handler
 
@@ -163,9 +171,32 @@ class Daemon:
         if settings.fleet is None or settings.mqtt is None:
             return None
         from ..fleet import FleetMember
+        from ..storage import FleetPlace
 
+        place = (settings.fleet.name, device)
+        here = FleetPlace(*place, key=settings.fleet.key, broker=self._broker)
         link = (self.folder, self.topics, self.connection)
-        return FleetMember(settings.fleet, device, self, *link)
+        return FleetMember(settings.fleet, here, self, *link)
+
+    @property
+    def _broker(self) -> str:
+        """The address of the broker in the settings; empty without one."""
+        return "{}:{}".format(*self.settings.mqtt.address) if self.settings.mqtt else ""
+
+    def _leave_fleets(self) -> None:
+        """Outside any fleet, withdraw this device's sums from those that it was in."""
+        home = self.homes[""].home
+        if self.settings.fleet is not None or home is None:
+            return
+        publications = home.store.publications
+        if self._left is None and (publications.joined() or publications.left()):
+            from ..fleet import LeftFleets
+
+            channel = None if self.settings.mqtt is None else self.connection
+            link = (self.folder, self.topics, channel)
+            self._left = LeftFleets(None, self, *link, broker=self._broker)
+        if self._left is not None:
+            self._left.maintain()
 
     def _make_connection(self, output: BinaryIO | None) -> Any:
         if self.settings.mqtt is None:
@@ -308,6 +339,9 @@ class Daemon:
     def _every_second(self) -> None:
         now = time.monotonic()
         self.handler.maintain()
+        with suppress(EdgeError):
+            # A disk error, which the home reports; it is tried again at the next call.
+            self._leave_fleets()
         self.listeners.retry()
         self.console.maintain()
         self.start_sources()
@@ -384,9 +418,8 @@ class Daemon:
         connection = self.connection
         if isinstance(connection, StdoutClient):
             return None
-        host, port = self.settings.mqtt.address if self.settings.mqtt else ("", 0)
         return BrokerStatus(
-            address=f"{host}:{port}",
+            address=self._broker,
             online=connection.online,
             since_s=round(connection.since_s, 1),
             connects=connection.counters.connected,
@@ -479,6 +512,7 @@ class Daemon:
             self.console.apply(now.web)
             yield "web: changed; a console that `auricle web` started needs a restart"
         yield from self._reopen_homes()
+        self._ask_again()
 
     def _replace_streams(self, before: Settings, now: Settings) -> None:
         changed = [name for name, one in before.streams.items() if now.streams.get(name) != one]
@@ -495,6 +529,7 @@ class Daemon:
         self.connection.close()
         self.connection = self._make_connection(None)
         self.publisher.channel = self.loop.connection = self.connection
+        self._left = None
         self.connection.subscribe(topic_filters(self.settings, self.topics))
         self.connection.start()
         if self.sparkplug is not None:
@@ -510,6 +545,11 @@ class Daemon:
             return f"commands and fleet: not changed: {error.message}"
         self.connection.subscribe(topic_filters(self.settings, self.topics))
         return "commands and fleet: changed"
+
+    def _ask_again(self) -> None:
+        """Let the broker send what the members of the fleet have published again: it may have been
+        refused under the settings before, and the session brings no retained message twice."""
+        self.connection.resubscribe(fleet_filters(self.settings, self.topics))
 
     def _reopen_homes(self) -> Iterator[str]:
         """Reopen homes whose settings have changed, and those that are not open."""

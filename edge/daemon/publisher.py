@@ -107,6 +107,12 @@ class Publisher:
         self._gap_topic = encoder.encode(OutboxGap(0, 0, 0, ""), 0, 0).topic
         self._after_commit: list[Callable[[], None]] = []
         self.recent = RecentMessages()
+        self._watched: dict[int, Callable[[bool], None]] = {}
+
+    def watch(self, message_id: int, act: Callable[[bool], None]) -> None:
+        """Call `act` once the outcome of a message is known that was sent past the outbox, with
+        whether the broker has taken it."""
+        self._watched[message_id] = act
 
     def publish(
         self, message: Message | Any, *, kept: bool | None = None, home: str = "", mark: str = ""
@@ -186,7 +192,10 @@ class Publisher:
         returned: list[int] = []
         pause = False
         for outcome in self.channel.acked():
-            if outcome.accepted:
+            watching = self._watched.pop(outcome.message_id, None)
+            if watching is not None:
+                watching(outcome.accepted)
+            elif outcome.accepted:
                 self.outbox.acked(outcome.message_id)
                 self._pause_s = PAUSE_S[0]
             elif outcome.lost:

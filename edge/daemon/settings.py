@@ -112,13 +112,19 @@ def topic_filters(settings: Settings, topics: Topics) -> list[str]:
     filters = {one.topic for one in streams if one.topic}
     if any(not one.topic for one in streams):
         filters.add(topics.observe_filter())
-    if settings.fleet is not None:
-        fleet = settings.fleet.name
-        of_others = [one for one in FLEET_PURPOSES if one != "applied"]
-        roots = [topics.fleet_filter(fleet, one) for one in of_others]
-        levels = [encode_level(device) for device in settings.fleet.devices]
-        filters.update(root + level for root in roots for level in levels)
-        filters.add(topics.fleet_topic(fleet, "applied"))
+    filters.update(fleet_filters(settings, topics))
     if settings.commands.enabled:
         filters.add(topics.command_filter())
     return sorted(filters)
+
+
+def fleet_filters(settings: Settings, topics: Topics) -> list[str]:
+    """Return the topics of the fleet to subscribe to; none outside any fleet."""
+    if settings.fleet is None:
+        return []
+    fleet = settings.fleet.name
+    of_others = [one for one in FLEET_PURPOSES if one != "applied"]
+    roots = [topics.fleet_filter(fleet, one) for one in of_others]
+    levels = [encode_level(device) for device in settings.fleet.devices]
+    found = [root + level for root in roots for level in levels]
+    return [*found, topics.fleet_topic(fleet, "applied")]

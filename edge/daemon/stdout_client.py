@@ -70,6 +70,9 @@ class StdoutClient:
     def subscribe(self, filters: Iterable[str]) -> None:
         """Do nothing: output has no arrivals."""
 
+    def resubscribe(self, filters: Iterable[str]) -> None:
+        """Do nothing: output has no arrivals."""
+
     def rebirth(self) -> None:
         """Do nothing: output needs no announcement."""
 

@@ -7,6 +7,7 @@ from ..lazy import lazy_names
 if TYPE_CHECKING:
     from .aggregate_home import (
         AggregateView,
+        GeometryWatch,
         aggregate_path,
         aggregate_section,
         describe_aggregate,
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from .aggregator import AggregateOutcome, AggregatePlace, Aggregator
     from .aggregator_service import AggregatorService
     from .contribution_message import read_contribution, write_contribution
-    from .fleet_view import MembershipView, describe_fleet, describe_roles
+    from .fleet_view import LeftFleet, MembershipView, describe_fleet, describe_roles
+    from .left_fleets import LeftFleets
     from .member import FleetMember, ReceivedContribution
 else:
     __getattr__ = lazy_names(
@@ -24,6 +26,7 @@ else:
         {
             "aggregate_home": (
                 "AggregateView",
+                "GeometryWatch",
                 "aggregate_path",
                 "aggregate_section",
                 "describe_aggregate",
@@ -33,7 +36,8 @@ else:
             "aggregator": ("AggregateOutcome", "AggregatePlace", "Aggregator"),
             "aggregator_service": ("AggregatorService",),
             "contribution_message": ("read_contribution", "write_contribution"),
-            "fleet_view": ("MembershipView", "describe_fleet", "describe_roles"),
+            "fleet_view": ("LeftFleet", "MembershipView", "describe_fleet", "describe_roles"),
+            "left_fleets": ("LeftFleets",),
             "member": ("FleetMember", "ReceivedContribution"),
         },
     )
@@ -45,6 +49,9 @@ __all__ = [
     "Aggregator",
     "AggregatorService",
     "FleetMember",
+    "GeometryWatch",
+    "LeftFleet",
+    "LeftFleets",
     "MembershipView",
     "ReceivedContribution",
     "aggregate_path",

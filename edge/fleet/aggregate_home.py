@@ -1,15 +1,19 @@
 """An aggregator in a home: its file beside the knowledge file, its geometry that of the home."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, get_args
 
 import msgspec
 
+import hdc
+
 from ..config import AggregateSettings, Settings, read_settings
-from ..core import ConfigError
+from ..core import ConfigError, EdgeError
 from ..home import Home
+from ..logs import log
 from ..signing import public_key
 from ..storage import (
     AggregateFile,
@@ -18,6 +22,7 @@ from ..storage import (
     ChildState,
     OutlierRow,
     RefusalRow,
+    Store,
     has_aggregate,
 )
 from .aggregator import AggregatePlace, Aggregator, LastSum
@@ -26,6 +31,9 @@ FILE: Final = "aggregate.db"
 
 SHOWN_REFUSALS: Final = 50
 """Refusals in a view, the newest.  Chosen by hand."""
+
+LOOK_S: Final = 5.0
+"""Seconds between two looks at the home's geometry.  Chosen by hand."""
 
 STATES: Final[tuple[ChildState, ...]] = get_args(ChildState)
 
@@ -122,6 +130,46 @@ def read_place(home: Path) -> AggregatePlace:
             )
         geometry = opened.runtime.knowledge.geometry
         return AggregatePlace(geometry, opened.model.card.fingerprint, opened.store.columns())
+
+
+class GeometryWatch:
+    """Notices that another geometry is frozen in an aggregator's home, as an imported bundle does,
+    also by a daemon.  clock: monotonic seconds.  Cost: a look at the file's times every
+    `LOOK_S` seconds; a change of the file costs a read of the geometry."""
+
+    def __init__(self, home: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path, self._clock = home / read_settings(home).knowledge.file, clock
+        self._looked_s, self._times = clock(), self._read_times()
+        self._geometry = self._read()
+
+    def changed(self) -> bool:
+        """Return whether another geometry is frozen than when the watch was made."""
+        now = self._clock()
+        if now - self._looked_s < LOOK_S:
+            return False
+        self._looked_s, before, self._times = now, self._times, self._read_times()
+        if self._times == before:
+            return False
+        try:
+            found = self._read()
+        except EdgeError as error:
+            # The daemon may be writing it; the next change is seen again.
+            log.warning("geometry_not_read", reason=error.message)
+            return False
+        return bool(found) and found != self._geometry
+
+    def _read_times(self) -> tuple[int, ...]:
+        found = []
+        for path in (self._path, self._path.with_name(f"{self._path.name}-wal")):
+            with suppress(OSError):
+                about = path.stat()
+                found += [about.st_mtime_ns, about.st_size]
+        return tuple(found)
+
+    def _read(self) -> str:
+        with Store.open(self._path, writable=False) as store:
+            packed = store.geometry()
+            return hdc.Geometry.unpack(dict(packed)).fingerprint if packed else ""
 
 
 def aggregate_section(settings: Settings) -> AggregateSettings:

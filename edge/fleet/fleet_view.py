@@ -1,14 +1,18 @@
 """What a device knows of its fleet: who contributed what and when, and never whose facts."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from ..config import read_settings
+from ..config import Settings, read_settings
+from ..core import EdgeError
 from ..home import Home
-from ..storage import ChildPage, FleetRefusal
+from ..signing import load_key
+from ..storage import ChildPage, FleetPlace, FleetRefusal, Store
 from .aggregate_home import AggregateView, describe_aggregate
+from .left_fleets import NO_BROKER
 
 CHILDREN_SHOWN: Final = 100
 """Children of an aggregator in one view.  Chosen by hand."""
@@ -51,11 +55,29 @@ class MembershipView(msgspec.Struct, frozen=True, kw_only=True):
     refusals: tuple[FleetRefusal, ...]
 
 
+class LeftFleet(msgspec.Struct, frozen=True, kw_only=True):
+    """A fleet that this device has left, or was in under another name.  revision: of the
+    withdrawal, 0 if it is not made yet.  aggregates: that held its sums.  told_at_ns, told: when
+    which broker took the withdrawal.  waiting: why none has yet, empty if one has.  doubt: why it
+    may not have got there all the same."""
+
+    fleet: str
+    device: str
+    revision: int
+    aggregates: tuple[str, ...]
+    told_at_ns: int
+    told: str
+    waiting: str
+    doubt: str
+
+
 class FleetView(msgspec.Struct, frozen=True, kw_only=True):
-    """Both roles of a home: a member of a fleet, and an aggregator of one."""
+    """Both roles of a home: a member of a fleet, and an aggregator of one; and the fleets that it
+    has left."""
 
     member: MembershipView | None
     aggregate: AggregateView | None
+    left: tuple[LeftFleet, ...] = ()
 
 
 def describe_fleet(home: Home, state: str = "", find: str = "", offset: int = 0) -> FleetView:
@@ -64,17 +86,65 @@ def describe_fleet(home: Home, state: str = "", find: str = "", offset: int = 0)
     no sums, but the names of adopted contributions."""
     page = ChildPage(state=state, find=find, offset=offset, limit=CHILDREN_SHOWN)
     aggregate = describe_aggregate(home.folder, page)
-    return FleetView(member=_membership(home), aggregate=aggregate)
+    left = _left(home.store, home.settings, home.folder)
+    return FleetView(member=_membership(home), aggregate=aggregate, left=tuple(left))
 
 
 def describe_roles(folder: Path) -> FleetView:
     """Return what a home knows of its fleet, with all children of its aggregator, also while a
     daemon has it open.  Raises ConfigError for its settings, StateError for its file."""
-    member = None
-    if read_settings(folder).fleet is not None:
+    settings, member, left = read_settings(folder), None, tuple[LeftFleet, ...]()
+    path = folder / settings.knowledge.file
+    if settings.fleet is not None:
         with Home(folder, writable=False) as home:
-            member = _membership(home)
-    return FleetView(member=member, aggregate=describe_aggregate(folder))
+            member, left = _membership(home), tuple(_left(home.store, settings, folder))
+    elif path.is_file():
+        # The encoder is not needed.
+        with Store.open(path, writable=False) as store:
+            left = tuple(_left(store, settings, folder))
+    return FleetView(member=member, aggregate=describe_aggregate(folder), left=left)
+
+
+def _left(store: Store, settings: Settings, folder: Path) -> Iterator[LeftFleet]:
+    """Yield the fleets that a device has left, and last the one that it leaves with the next start
+    of its daemon."""
+    publications, mqtt = store.publications, settings.mqtt
+    places, joined = publications.left(), publications.joined()
+    if settings.fleet is None and joined is not None and publications.last().revision:
+        yield _left_fleet(joined, "the daemon has not been started, or reloaded, without [fleet]")
+    reason = NO_BROKER if mqtt is None else "{}:{} has not taken it yet".format(*mqtt.address)
+    for one in places:
+        why = (settings.fleet is None and _key_problem(one, folder)) or reason
+        yield _left_fleet(one, "" if one.told_at_ns else why)
+
+
+def _key_problem(place: FleetPlace, folder: Path) -> str:
+    """Return why the key that signed the sums in a fleet cannot sign their withdrawal."""
+    if place.told_at_ns or not place.key:
+        return ""
+    try:
+        load_key(folder / place.key)
+    except EdgeError as error:
+        return error.message
+    return ""
+
+
+def _left_fleet(place: FleetPlace, waiting: str) -> LeftFleet:
+    doubt = ""
+    if place.told and place.broker and place.told != place.broker:
+        doubt = f"the sums were published to {place.broker}: is that the same broker?"
+    elif place.key is None and place.told:
+        doubt = "no key was recorded by the earlier release: it is unsigned if [fleet] is removed"
+    return LeftFleet(
+        fleet=place.fleet,
+        device=place.device,
+        revision=place.revision,
+        aggregates=place.aggregates,
+        told_at_ns=place.told_at_ns,
+        told=place.told,
+        waiting=waiting,
+        doubt=doubt,
+    )
 
 
 def _membership(home: Home) -> MembershipView | None:

@@ -1,10 +1,10 @@
 """A fleet member: publishes this device's contribution, and adopts those of the others."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from ..config import FleetSettings
 from ..core import (
@@ -21,8 +21,10 @@ from ..home import CommandContext, Home
 from ..logs import log
 from ..mqtt import InboundMessage, TopicAddress, Topics, encode_level
 from ..signing import load_key, public_key
+from ..storage import FleetPlace
 from .background_contribution import BackgroundContribution
 from .contribution_message import read_contribution, write_contribution
+from .left_fleets import LeftFleets, write_empty
 from .orders import OWN_SUMS, FleetChannel, FleetOrders, Retained
 
 DELAY_FACTOR_MAX: Final = 10
@@ -38,34 +40,51 @@ class ReceivedContribution:
     ticket: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Grounds:
+    """What a refused contribution was compared with: once any of it is another, the contribution
+    may be accepted.  held: how many devices' contributions.  clashing: devices whose sums hold one
+    of its devices.  revisions: of theirs."""
+
+    geometry: str
+    columns: tuple[str, ...]
+    held: int
+    clashing: tuple[str, ...]
+    revisions: tuple[int, ...]
+
+
 class FleetMember:
-    """A device in a fleet.  folder: of its home.  context: handles events.  channel: the client."""
+    """A device in a fleet.  here: its place there, with the broker.  folder: of its home.  context:
+    handles events.  channel: the client."""
 
     def __init__(
         self,
         settings: FleetSettings,
-        device: str,
+        here: FleetPlace,
         context: CommandContext,
         folder: Path,
         topics: Topics,
         channel: FleetChannel,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._settings, self._device = settings, device
+        self._settings, self._device = settings, here.device
         self._channel, self._context, self._clock = channel, context, clock
         self._key = load_key(folder / settings.key) if settings.key else None
         self._keys = {one: public_key(text, one) for one, text in settings.keys.items()}
-        self._topic, self._topics = topics.fleet_topic(settings.name, "contribution"), topics
-        self._left: list[tuple[Retained, bytes]] | None = None
+        self._root = topics.fleet_filter(settings.name, "contribution")
+        self._topic = topics.fleet_topic(settings.name, "contribution")
+        self._left = LeftFleets(here, context, folder, topics, channel, broker=here.broker)
         retained = (
             Retained(channel, topics.fleet_topic(settings.name, "holds")),
             Retained(channel, topics.fleet_topic(settings.name, "recall")),
         )
         self._orders = FleetOrders(
-            settings, device, context, retained, key=self._key, keys=self._keys
+            settings, here.device, context, retained, key=self._key, keys=self._keys
         )
         self._waiting: dict[str, bytes] = {}
-        self._refused: dict[str, tuple[bytes, tuple[Any, ...]]] = {}
+        self._unnoted: dict[str, str] = {}
+        self._asked = False
+        self._refused: dict[str, _Grounds] = {}
         self._seen = self._derived = ("", 0)
         self._changed_s = self._first_s = clock()
         self._message: bytes | None = None
@@ -112,15 +131,18 @@ class FleetMember:
             self._context.feed("", found)
         else:
             self._make_room(found)
-            later = self._note_review(found)
+            clashing = self._note_review(found)
             self._context.feed("", found)
-            if later:
-                self._refused[received.device] = payload, self._grounds()
+            grounds = None if clashing is None else self._grounds(clashing)
+            if grounds is not None:
+                self._refused[received.device] = grounds
         self._warn_unnamed(found)
         del self._waiting[received.device]
 
     def maintain(self) -> None:
         """Adopt contributions that wait for the home, and publish this device's own when due."""
+        self._note_refusals()
+        self._ask_for_refused()
         self._retry_refused()
         for device in tuple(self._waiting):
             try:
@@ -129,8 +151,8 @@ class FleetMember:
                 log.warning("contribution_not_adopted", device=device, reason=error.message)
         slot = self._context.homes.get("")
         home = slot.home if slot is not None else None
+        self._left.maintain()
         if home is not None:
-            self._withdraw_where_left(home)
             self._withdraw_after_forget(home)
             self._orders.maintain(home)
         if home is not None and self._deriving is not None:
@@ -206,42 +228,9 @@ class FleetMember:
             return
         revision = home.store.publications.revision("", self._context.now_ns(), forgets)
         home.store.publications.note_withdrawal(revision)
-        self._message = self._write_empty(home, self._device, revision)
+        self._message = write_empty(home, self._device, revision, self._key)
         self._revision, self._connection = revision, -1
         self._publish()
-
-    def _withdraw_where_left(self, home: Home) -> None:
-        """Withdraw the sums that were published in another fleet, or under another name, before
-        this device moved.  Otherwise they would stay in that fleet's sum, and could count twice."""
-        if self._left is None:
-            now_ns, name = self._context.now_ns(), self._settings.name
-            self._left = [
-                (
-                    Retained(
-                        self._channel,
-                        self._topics.fleet_filter(one.fleet, "contribution")
-                        + encode_level(one.device),
-                    ),
-                    self._write_empty(home, one.device, one.revision),
-                )
-                for one in home.store.publications.join(name, self._device, now_ns)
-            ]
-        for retained, message in self._left:
-            retained.publish(message)
-
-    def _write_empty(self, home: Home, device: str, revision: int) -> bytes:
-        """Return a message that takes a device's sums out."""
-        geometry = home.runtime.knowledge.geometry
-        empty = Contribution(
-            device=device,
-            card=home.model.card.fingerprint,
-            geometry=geometry.fingerprint,
-            geometry_version=geometry.version,
-            seed=geometry.seed,
-            revision=revision,
-            columns=home.store.columns(),
-        )
-        return write_contribution(empty, self._key)
 
     def _publish(self) -> None:
         """Publish the newest contribution, retained, once on each connection."""
@@ -250,6 +239,15 @@ class FleetMember:
             return
         if self._channel.publish(self._topic, self._message, retain=True) is not None:
             self._connection = connection
+
+    def _note_refusals(self) -> None:
+        """Record refusals for people to see, once the home is open."""
+        slot = self._context.homes.get("")
+        home = slot.home if slot is not None else None
+        while home is not None and self._unnoted:
+            device, reason = next(iter(self._unnoted.items()))
+            home.store.publications.note_refusal(device, self._context.now_ns(), reason)
+            del self._unnoted[device]
 
     def _warn_unnamed(self, found: Contribution) -> None:
         """Log that column names could not be compared, because one side has none."""
@@ -267,26 +265,48 @@ class FleetMember:
         own = member_number(self._device, found.geometry)
         return found.device in home.store.publications.summed_by() or own in members_of(found)
 
-    def _retry_refused(self) -> None:
-        """Queue contributions that were refused again, once the grounds are others."""
-        if not self._refused:
+    def _ask_for_refused(self) -> None:
+        """Once after a start, let the broker send what was refused before it again: the session
+        that the broker has kept brings no retained message twice."""
+        slot = self._context.homes.get("")
+        home = slot.home if slot is not None else None
+        if home is None or self._asked:
             return
-        grounds = self._grounds()
-        for device, (payload, then) in tuple(self._refused.items()):
-            if grounds and grounds != then:
-                del self._refused[device]
-                self._waiting.setdefault(device, payload)
+        self._asked = True
+        refused = [one.device for one in home.store.publications.refusals()]
+        self._ask_for(one for one in refused if one in self._settings.devices)
 
-    def _grounds(self) -> tuple[Any, ...]:
-        """Return what a contribution is compared with: the geometry here, and the sums of others
-        that are held; empty while the home is not open."""
+    def _ask_for(self, devices: Iterable[str]) -> None:
+        self._channel.resubscribe([self._root + encode_level(one) for one in devices])
+
+    def _retry_refused(self) -> None:
+        """Let the broker send contributions that were refused again, once the grounds are others.
+        They are not kept here: 64 of them could take all memory."""
+        due = [
+            device
+            for device, then in self._refused.items()
+            if (now := self._grounds(then.clashing)) is not None and now != then
+        ]
+        for device in due:
+            del self._refused[device]
+        if due:
+            self._ask_for(due)
+
+    def _grounds(self, clashing: tuple[str, ...]) -> "_Grounds | None":
+        """Return what a refused contribution was compared with, as it is now; None while the home
+        is not open."""
         slot = self._context.homes.get("")
         home = slot.home if slot is not None else None
         if home is None:
-            return ()
-        held = home.store.contributions().items()
-        revisions = {name: one.revision for name, one in held if one.samples}
-        return home.runtime.knowledge.geometry.fingerprint, revisions
+            return None
+        held = home.store.contributions()
+        return _Grounds(
+            home.runtime.knowledge.geometry.fingerprint,
+            home.store.columns(),
+            len(held),
+            clashing,
+            tuple(held[one].revision if one in held else 0 for one in clashing),
+        )
 
     def _make_room(self, found: Contribution) -> None:
         """Take out the sums of devices that are not listed where these, if they can be used, hold
@@ -307,13 +327,14 @@ class FleetMember:
             log.info("bundle_sums_replaced", device=one.device, by=found.device)
             self._context.feed("", replace(one.without_sums, revision=one.revision + 1))
 
-    def _note_review(self, found: Contribution) -> bool:
-        """Record whether a contribution is about to be refused, for people to see; return whether
-        it may be used later: another's sums hold one of its devices, or the geometry differs."""
+    def _note_review(self, found: Contribution) -> tuple[str, ...] | None:
+        """Record whether a contribution is about to be refused, for people to see.  Return the
+        devices whose sums hold some of its devices if it is, since it may be used later; else
+        None."""
         slot = self._context.homes.get("")
         home = slot.home if slot is not None else None
         if home is None:
-            return False
+            return None
         store, geometry = home.store, home.runtime.knowledge.geometry
         place = geometry, home.model.card.fingerprint, store.columns()
         review = review_contribution(found, store.contributions(), *place)
@@ -321,15 +342,18 @@ class FleetMember:
             store.publications.note_refusal(found.device, self._context.now_ns(), review.rejection)
         if review.rejection:
             log.warning("contribution_refused", device=found.device, reason=review.rejection)
-        if not review.rejection or not found.samples:
-            return False
-        differs = found.geometry != geometry.fingerprint
-        return differs or bool(counted_twice(found, store.contributions()))
+        held = store.contributions()
+        before = held.get(found.device)
+        # It was refused at this revision, and comes again under the same grounds.
+        same = before is not None and before.revision == found.revision and not before.samples
+        refused = review.rejection or (review.stored is None and same)
+        if not refused or not found.samples:
+            return None
+        return tuple(one for one in held if counted_twice(found, {one: held[one]}))
 
     def _refuse(self, device: str, reason: str) -> None:
-        slot = self._context.homes.get("")
-        if slot is not None and slot.home is not None:
-            slot.home.store.publications.note_refusal(device, self._context.now_ns(), reason[:500])
+        self._unnoted[device] = reason[:500]
+        self._note_refusals()
         log.warning("contribution_refused", device=device, reason=reason)
         hint = "see docs/howto/fleet.md"
         self._context.publish(Rejected(device, f"adopting sums of {device}: {reason}"[:500], hint))

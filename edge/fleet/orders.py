@@ -6,7 +6,7 @@ forgotten fact has shaped is recalled: the device that exported it publishes the
 and each member that imported the bundle removes it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
@@ -51,6 +51,9 @@ class FleetChannel(Protocol):
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int | None:
         """Publish and return the message id; None if offline or without send quota."""
 
+    def resubscribe(self, filters: Iterable[str]) -> None:
+        """Let the broker send the retained messages of these subscriptions again."""
+
 
 class Holding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Something that a member holds of the device `maker`.  counter: of a bundle, or the revision
@@ -92,15 +95,18 @@ class Retained:
         self._message: bytes | None = None
         self._connection = -1
 
-    def publish(self, message: bytes | None) -> None:
-        """Publish a message if it has changed or the connection is new; None: nothing yet."""
+    def publish(self, message: bytes | None) -> int | None:
+        """Publish a message if it has changed or the connection is new, and return its id, else
+        None.  message: None for nothing yet."""
         if message != self._message:
             self._message, self._connection = message, -1
         connection = self._channel.counters.connected
         if message is None or not self._channel.online or connection == self._connection:
-            return
-        if self._channel.publish(self._topic, message, retain=True) is not None:
+            return None
+        number = self._channel.publish(self._topic, message, retain=True)
+        if number is not None:
             self._connection = connection
+        return number
 
 
 OWN_SUMS: Final = "it is a sum that holds this device's own sums: its facts would count twice"

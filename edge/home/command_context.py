@@ -1,6 +1,6 @@
 """The interface of the daemon to commands and the fleet."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from ..core import Event, Message
@@ -35,6 +35,10 @@ class CommandContext(Protocol):
 
     def answer(self, message: Any, topic: str, correlation: bytes, *, kept: bool) -> None:
         """Publish a response at a topic, with its correlation data."""
+
+    def watch(self, message_id: int, act: Callable[[bool], None]) -> None:
+        """Call `act` once the outcome of a message is known that was sent past the outbox, with
+        whether the broker has taken it."""
 
     def note(self, home: str, event: HistoryEvent) -> None:
         """Add an event to the history of a home."""

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         BundleVersion,
         ExportedPart,
         ExportRecord,
+        FleetPlace,
         FleetRefusal,
         HeldBundle,
     )
@@ -116,6 +117,7 @@ else:
                 "EXPORTS_MAX",
                 "ExportRecord",
                 "ExportedPart",
+                "FleetPlace",
                 "FleetRefusal",
                 "HeldBundle",
             ),
@@ -153,6 +155,7 @@ __all__ = [
     "DigestKey",
     "ExportRecord",
     "ExportedPart",
+    "FleetPlace",
     "FleetRefusal",
     "HeldBundle",
     "HistoryEvent",

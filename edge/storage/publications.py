@@ -84,14 +84,29 @@ class AppliedAbove(msgspec.Struct, frozen=True, array_like=True):
     refused: str = ""
 
 
-class LeftPlace(msgspec.Struct, frozen=True, array_like=True):
-    """A fleet, and this device's name in it, that it published its sums as before it moved.
-    revision: of the contribution without sums that takes them back.  aggregates: that held them."""
+class FleetPlace(msgspec.Struct, frozen=True, array_like=True):
+    """A fleet, and this device's name in it, that it publishes its sums as, or did before it left.
+    key: the file that signs them, relative to the home, empty without one; None: not recorded by
+    an earlier release.  broker: its address.
+
+    For a place that it has left: revision: of the contribution without sums that takes them back.
+    aggregates: that held them.  told_at_ns, told: when which broker took that contribution; 0 if
+    none has yet.
+    """
 
     fleet: str
     device: str
     revision: int = 0
     aggregates: tuple[str, ...] = ()
+    key: str | None = None
+    broker: str = ""
+    told_at_ns: int = 0
+    told: str = ""
+
+    @property
+    def at(self) -> tuple[str, str]:
+        """The fleet and the name."""
+        return self.fleet, self.device
 
 
 class FleetRefusal(msgspec.Struct, frozen=True, array_like=True):
@@ -284,32 +299,65 @@ class Publications:
             return frozenset()
         return frozenset(one.aggregate for one in above.rows)
 
-    def join(self, fleet: str, device: str, now_ns: int) -> tuple[LeftPlace, ...]:
-        """Record under which name in which fleet this device publishes its sums; return the places
-        that it has left, newest last, where they are to be withdrawn."""
-        here = LeftPlace(fleet, device)
-        body = self._meta(JOINED)
-        before = msgspec.json.decode(body, type=LeftPlace) if body else here
-        left = self.left()
-        if body and before == here:
-            return left
-        if before != here and self.last().revision:
-            # From here on a higher revision counts: the sums are published again, in the new place.
-            revision = self.revision("", now_ns, self.forgets())
-            names = tuple(one.aggregate for one in self.above().rows)
-            left = (*left, msgspec.structs.replace(before, revision=revision, aggregates=names))
-        left = tuple(one for one in left if (one.fleet, one.device) != (fleet, device))[-LEFT_MAX:]
-        with self._change("joining a fleet") as db:
-            put_meta(db, JOINED, msgspec.json.encode(here))
-            put_meta(db, LEFT, msgspec.json.encode(left))
-            if before != here:
-                put_meta(db, ABOVE, msgspec.json.encode(AppliedAbove()))
+    def join(self, here: FleetPlace, now_ns: int) -> tuple[FleetPlace, ...]:
+        """Record where this device publishes its sums; return the places that it has left, newest
+        last, where they are to be withdrawn."""
+        before = self.joined()
+        if before == here:
+            return self.left()
+        moved = before is not None and before.at != here.at
+        left = self._with_left(before, now_ns) if before is not None and moved else self.left()
+        left = tuple(one for one in left if one.at != here.at)
+        self._settle(here, left, moved=moved)
         return left
 
-    def left(self) -> tuple[LeftPlace, ...]:
+    def leave(self, now_ns: int) -> tuple[FleetPlace, ...]:
+        """Record that this device is in no fleet; return the places that it has left."""
+        before = self.joined()
+        if before is not None:
+            self._settle(None, self._with_left(before, now_ns), moved=True)
+        return self.left()
+
+    def _with_left(self, place: FleetPlace, now_ns: int) -> tuple[FleetPlace, ...]:
+        """Return the places that this device has left, with one that it leaves now."""
+        left = tuple(one for one in self.left() if one.at != place.at)
+        if not self.last().revision:
+            return left
+        # From here on a higher revision counts: the sums may be published again, in a new place.
+        revision = self.revision("", now_ns, self.forgets())
+        names = tuple(one.aggregate for one in self.above().rows)
+        return (*left, msgspec.structs.replace(place, revision=revision, aggregates=names))
+
+    def _settle(
+        self, here: FleetPlace | None, left: tuple[FleetPlace, ...], *, moved: bool
+    ) -> None:
+        with self._change("recording the fleet of this device") as db:
+            put_meta(db, JOINED, msgspec.json.encode(here) if here is not None else b"")
+            put_meta(db, LEFT, msgspec.json.encode(left[-LEFT_MAX:]))
+            if moved:
+                put_meta(db, ABOVE, msgspec.json.encode(AppliedAbove()))
+
+    def joined(self) -> FleetPlace | None:
+        """Return where this device publishes its sums; None if it is in no fleet."""
+        body = self._meta(JOINED)
+        return msgspec.json.decode(body, type=FleetPlace) if body else None
+
+    def left(self) -> tuple[FleetPlace, ...]:
         """Return the places in fleets that this device has left."""
         body = self._meta(LEFT)
-        return msgspec.json.decode(body, type=tuple[LeftPlace, ...]) if body else ()
+        return msgspec.json.decode(body, type=tuple[FleetPlace, ...]) if body else ()
+
+    def note_told(self, place: tuple[str, str], broker: str, at_ns: int) -> None:
+        """Record that a broker has taken the withdrawal from a place; the first time stays."""
+        left = tuple(
+            msgspec.structs.replace(one, told_at_ns=at_ns, told=broker)
+            if one.at == place and not one.told_at_ns
+            else one
+            for one in self.left()
+        )
+        if left != self.left():
+            with self._change("recording a withdrawal from a fleet") as db:
+                put_meta(db, LEFT, msgspec.json.encode(left))
 
     def note_refusal(self, device: str, at_ns: int, reason: str) -> None:
         """Record that a device's newest contribution was refused; an empty reason: it was not."""
@@ -381,18 +429,27 @@ class Publications:
         numbers = sorted({row[0] for row in marked}.union(shaped.exports))
         made = []
         if given or shaped.contribution:
-            holders = [one.device for one in self.holders() if one.holds == "contribution"]
-            holders += [one.aggregate for one in self.above().rows]
-            holders += [name for one in self.left() for name in one.aggregates]
-            unnamed = ["every device that adopts these sums"] if self.last().revision else []
             times = next((one.dropped for one in self.withdrawals() if one.order_id == order), {})
             made += [
-                DeviceOrder(device, "contribution", order, self.sends, times.get(device, 0))
-                for device in dict.fromkeys(holders or unnamed)
+                DeviceOrder(device, "contribution", order, sent, times.get(device, 0))
+                for device, sent in self._contribution_holders().items()
             ]
         for number in numbers:
             made += self._bundle_orders(number, order)
         return tuple(made)
+
+    def _contribution_holders(self) -> dict[str, bool]:
+        """Return who holds sums of this device, and whether what takes them out is sent there."""
+        left = self.left()
+        # Outside any fleet the members of the last one are told as its aggregators are.
+        sent = self.sends or bool(left and left[-1].told_at_ns)
+        found = {one.device: sent for one in self.holders() if one.holds == "contribution"}
+        found |= dict.fromkeys((one.aggregate for one in self.above().rows), sent)
+        for place in left:
+            told = self.sends or bool(place.told_at_ns)
+            found |= {name: told for name in place.aggregates if name not in found}
+        unnamed = "every device that adopts these sums"
+        return found or ({unnamed: sent} if self.last().revision else {})
 
     def _bundle_orders(self, number: int, order: str) -> Iterable[DeviceOrder]:
         (row,) = self._rows("SELECT publisher, counter FROM exports WHERE number = ?", (number,))

@@ -64,11 +64,11 @@ def simulate(*, devices: int, seed: int, jobs: int, as_json: bool) -> None:
 def aggregate(*, home: Path) -> None:
     """Sum the contributions to the fleet in [aggregate], and publish their sum, until stopped.
 
-    SIGHUP: read the settings and the geometry again.
+    It follows the geometry of the home.  SIGHUP: read the settings again.
     """
     from ...config import read_settings
     from ...daemon import open_aggregator_service
-    from ...fleet import aggregate_section
+    from ...fleet import GeometryWatch, aggregate_section
     from ...logs import log, set_up_logs
 
     set_up_logs("info")
@@ -80,8 +80,9 @@ def aggregate(*, home: Path) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, note)
     while not asked:
+        watch = GeometryWatch(home)
         with open_aggregator_service(home) as (service, client):
-            while not asked:
+            while not asked and not watch.changed():
                 service.step(client)
                 if asked == [signal.SIGHUP]:
                     try:
@@ -89,9 +90,9 @@ def aggregate(*, home: Path) -> None:
                     except ConfigError as error:
                         log.warning("settings_kept", reason=error.message)
                         asked.clear()
-        if asked == [signal.SIGHUP]:
+        if asked in ([], [signal.SIGHUP]):
+            log.info("aggregator_opened_again", reason="SIGHUP" if asked else "another geometry")
             asked.clear()
-            log.info("aggregator_opened_again")
 
 
 @fleet.command
@@ -101,10 +102,10 @@ def aggregate(*, home: Path) -> None:
 def status(*, home: Path, every: bool, as_json: bool) -> None:
     """Show who contributed what and when, what waits, and what was refused and why."""
     from ...fleet import describe_roles
-    from ..views.fleet import show_aggregate, show_membership
+    from ..views.fleet import show_aggregate, show_left, show_membership
 
     found = describe_roles(home)
-    if found.aggregate is None and found.member is None:
+    if found.aggregate is None and found.member is None and not found.left:
         raise _missing(home)
     if as_json:
         views.show_json(found)
@@ -113,6 +114,7 @@ def status(*, home: Path, every: bool, as_json: bool) -> None:
         show_aggregate(found.aggregate, every=every)
     if found.member is not None:
         show_membership(found.member)
+    show_left(found.left)
 
 
 @fleet.command

@@ -8,7 +8,9 @@ from .common import say, show_table
 from .explanation import format_time
 
 if TYPE_CHECKING:
-    from ...fleet import AggregateView, MembershipView
+    from collections.abc import Iterable
+
+    from ...fleet import AggregateView, LeftFleet, MembershipView
     from ...sim.fleet import FleetOutcome
 
 
@@ -119,6 +121,21 @@ def show_membership(found: "MembershipView") -> None:
         say(f"nothing has come from: {', '.join(found.waiting)}")
     for refusal in found.refusals:
         say(f"refused: {refusal.device}, {format_time(refusal.at_ns)}: {refusal.reason}")
+
+
+def show_left(left: "Iterable[LeftFleet]") -> None:
+    """Show the fleets that a device has left, and whether its sums are withdrawn there."""
+    for one in left:
+        where = f"left: {one.device} in the fleet {one.fleet}"
+        if one.waiting:
+            say(f"{where}: its sums are still there, the withdrawal waits: {one.waiting}")
+        else:
+            when = format_time(one.told_at_ns)
+            say(f"{where}: withdrawn, {one.told or 'the broker'} has it since {when}")
+        if one.doubt:
+            say(f"  {one.doubt}")
+        if one.waiting or one.doubt:
+            say(f"  or run `auricle fleet drop {one.device}` at the aggregator")
 
 
 def show_outliers(found: "AggregateView") -> None:

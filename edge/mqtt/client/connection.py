@@ -148,10 +148,11 @@ class MqttConnection:
             self.unacknowledged[info.mid] = topic
         return self._base | info.mid
 
-    def subscribe(self, filters: list[str]) -> None:
-        """Subscribe; retained messages arrive for filters that are new to the session."""
+    def subscribe(self, filters: list[str], *, again: bool = False) -> None:
+        """Subscribe; retained messages arrive for filters that are new to the session.  again: for
+        all filters."""
         if filters:
-            options = SubscribeOptions(qos=1, retainHandling=1)
+            options = SubscribeOptions(qos=1, retainHandling=0 if again else 1)
             _, packet_id = self._client.subscribe([(one, options) for one in filters])
             self._pending_filters[packet_id or 0] = filters
 

@@ -164,6 +164,7 @@ class MqttClient:
         self._backoff = ReconnectBackoff(settings.reconnect_s_min, settings.reconnect_s_max)
         self._filters = set(presence.filters())
         self._granted: set[str] = set()
+        self._again: set[str] = set()
         self._connection: MqttConnection | None = None
         self._accepted: MqttConnection | None = None
         self._inbound = InboundAcks(0)
@@ -300,6 +301,16 @@ class MqttClient:
         if connection is not None and connection.state == "online":
             self._update_subscriptions(connection)
 
+    def resubscribe(self, filters: Iterable[str]) -> None:
+        """Subscribe to these again, as far as they are subscribed to, with the next connection if
+        there is none: the broker sends their retained messages once more."""
+        wanted = self._filters.intersection(filters)
+        self._granted -= wanted
+        self._again |= wanted
+        connection = self._connection
+        if wanted and connection is not None and connection.state == "online":
+            self._update_subscriptions(connection)
+
     def acknowledge(self, ticket: int) -> None:
         """Acknowledge a received message once its effect is durable.  Has no effect if repeated, or
         after the connection ended."""
@@ -404,6 +415,7 @@ class MqttClient:
                 self._accept(connection)
             elif event.packet == "SUBACK" and event.code < REFUSED_MIN:
                 self._granted.add(event.topic)
+                self._again.discard(event.topic)
             elif event.packet == "UNSUBACK":
                 self._granted.discard(event.topic)
         messages, connection.messages = connection.messages, []
@@ -434,7 +446,9 @@ class MqttClient:
     def _update_subscriptions(self, connection: MqttConnection) -> None:
         """Send the difference between the wanted filters and those the session has."""
         connection.unsubscribe(sorted(self._granted - self._filters))
-        connection.subscribe(sorted(self._filters - self._granted))
+        missing = self._filters - self._granted
+        connection.subscribe(sorted(missing - self._again))
+        connection.subscribe(sorted(missing & self._again), again=True)
 
     def _publish_presence(self, messages: Iterable[OutboundMessage]) -> None:
         """Publish messages of the presence, whose outcome `acked` does not report."""

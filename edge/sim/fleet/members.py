@@ -5,7 +5,7 @@ domain).  Some learn more later, forget a fact, leave, or come back after months
 and some are hostile.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final, Literal
@@ -99,10 +99,11 @@ GREEDY_TIMES: Final = 40_000
 @dataclass(frozen=True, slots=True, eq=False)
 class FleetWorld:
     """What all devices share.  geometry: packed, so that it travels to other processes.  other: a
-    geometry that some devices still use."""
+    geometry that some devices still use.  digits: what they see."""
 
     geometry: dict[str, NDArray[Any]]
     other: dict[str, NDArray[Any]]
+    digits: Digits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,6 +121,29 @@ class MemberHistory:
     features: NDArray[np.uint8]
 
 
+Packed = Mapping[str, NDArray[Any]]
+
+SHARED: list[tuple[Packed, hdc.Geometry]] = []
+"""Geometries unpacked in this process, the newest last."""
+
+SHARED_MAX: Final = 4
+"""Most of them: those of two worlds."""
+
+
+class SimulatedRuntime(Runtime):
+    """The runtime of one of many devices in a process.  Those of one geometry share one object:
+    each would else unpack and lay out the same arrays."""
+
+    @staticmethod
+    def _unpack_geometry(packed: Packed) -> hdc.Geometry:
+        for held, geometry in SHARED:
+            if held is packed:
+                return geometry
+        SHARED.append((packed, Runtime._unpack_geometry(packed)))
+        del SHARED[:-SHARED_MAX]
+        return SHARED[-1][1]
+
+
 class ContributingDevice:
     """A runtime over a ledger in memory, with the record of what it has published."""
 
@@ -129,7 +153,7 @@ class ContributingDevice:
         self.name, self.ledger = name, MemoryLedger()
         if geometry is not None:
             self.ledger.apply(StoreGeometry(geometry))
-        self.runtime = Runtime(Config(facts_per_concept=10**9), model, self.ledger)
+        self.runtime = SimulatedRuntime(Config(facts_per_concept=10**9), model, self.ledger)
         self._published = Published(key=name.encode(), cohorts={})
 
     def learn(self, facts: Iterable[Fact]) -> None:
@@ -167,8 +191,9 @@ class ContributingDevice:
                 self.ledger.apply(effect)
 
 
+@lru_cache(maxsize=1)
 def digit_model() -> encoder.Model:
-    """Return a model whose features are the 64 pixels of a digit."""
+    """Return a model whose features are the 64 pixels of a digit, one in each process."""
     scale, zero = np.ones(64, np.float32), np.zeros(64, np.int32)
     quantiser = encoder.Quantiser(scale, zero)
     return encoder.open_model(encoder.vector_card(64, "pixels", quantiser))
@@ -185,7 +210,7 @@ def make_world(seed: int) -> FleetWorld:
         founder.learn(_facts(f"founder{which}", digits, rows, which, random))
         founder.fit_geometry()
         made.append(dict(founder.runtime.knowledge.geometry.pack()))
-    return FleetWorld(*made)
+    return FleetWorld(*made, digits)
 
 
 def make_member(

@@ -27,6 +27,7 @@ from .members import (
     FleetWorld,
     MemberHistory,
     MemberTools,
+    digit_model,
     make_member,
     make_world,
     unpacked,
@@ -133,25 +134,30 @@ def simulate_fleet(
     plan = _plan(devices, seed)
     tasks = [(name, numbers, seed, world) for name, numbers in plan]
     sites: dict[int, SiteOutcome] = {}
+    ordered: list[SiteOutcome] = []
+    one = ContributingDevice("alone", digit_model(), world.geometry)
     done = 0
     for place, outcome in run_parallel(run_site, tasks, jobs):
         sites[place] = outcome
+        while len(ordered) in sites:
+            # While other processes build the next sites; in their order, whichever is done first.
+            ordered.append(sites[len(ordered)])
+            one.learn(_facts_of(ordered[-1]))
         done += len(tasks[place][1])
         if progress is not None:
             progress("devices contribute, sites sum", done, devices)
-    ordered = [sites[place] for place in range(len(tasks))]
     summed = time.perf_counter()
     root, regions, faults = _sum_sites(ordered, seed, world)
     at_root = time.perf_counter()
     if progress is not None:
-        progress("one device learns the published facts", 0, 1)
-    alone = _one_device(ordered, world)
+        progress("one device sums the published facts", 0, 1)
+    alone = one.contribute(1)[0]
     if progress is not None:
-        progress("one device learns the published facts", 1, 1)
+        progress("one device sums the published facts", 1, 1)
     times = {
-        "devices and sites": summed - started,
+        "devices and sites, one device learns": summed - started,
         "regions and root": at_root - summed,
-        "one device": time.perf_counter() - at_root,
+        "sums of the one device": time.perf_counter() - at_root,
     }
     inside = time.process_time() - cpu_started if jobs > 1 else 0.0
     return _outcome(ordered, (root, alone), (regions, faults), times, inside)
@@ -170,7 +176,7 @@ def _plan(devices: int, seed: int) -> list[tuple[str, range]]:
 
 def run_site(name: str, numbers: range, seed: int, world: FleetWorld) -> SiteOutcome:
     """Build the devices of a site, deliver what they send, and sum it."""
-    started, tools = time.process_time(), MemberTools.open()
+    started, tools = time.process_time(), MemberTools(digit_model(), world.digits)
     domain = int(name.rpartition("-")[2]) % DOMAINS
     histories = [make_member(number, domain, seed, world, tools) for number in numbers]
     with TemporaryDirectory() as folder, _aggregator(Path(folder), name, world) as opened:
@@ -228,7 +234,7 @@ def _aggregator(folder: Path, name: str, world: FleetWorld, devices_max: int = 1
     settings = AggregateSettings(
         name=name, fleet="children", messages_per_hour=RATE, devices_max=devices_max
     )
-    place = AggregatePlace(unpacked(world.geometry), MemberTools.open().model.card.fingerprint)
+    place = AggregatePlace(unpacked(world.geometry), digit_model().card.fingerprint)
     file = AggregateFile(folder / f"{name}.db", writable=True)
     return _Opened(file, Aggregator(file, place, settings, {}))
 
@@ -294,23 +300,18 @@ def _sum_level(
     return (first, last), faults
 
 
-def _one_device(sites: Sequence[SiteOutcome], world: FleetWorld) -> Contribution:
-    """Return the contribution of one device that learns exactly the published facts."""
-    device = ContributingDevice("alone", MemberTools.open().model, world.geometry)
-    for site in sites:
-        rows = zip(site.domains, site.labels, site.features, strict=True)
-        device.learn(
-            Fact(
-                id=f"{site.name}-{place}",
-                stream="scanner",
-                domain=domain,
-                label=label,
-                captured_at_ns=place,
-                features=features.tobytes(),
-            )
-            for place, (domain, label, features) in enumerate(rows)
+def _facts_of(site: SiteOutcome) -> Iterable[Fact]:
+    """Yield exactly the facts that a site's devices have published."""
+    rows = zip(site.domains, site.labels, site.features, strict=True)
+    for place, (domain, label, features) in enumerate(rows):
+        yield Fact(
+            id=f"{site.name}-{place}",
+            stream="scanner",
+            domain=domain,
+            label=label,
+            captured_at_ns=place,
+            features=features.tobytes(),
         )
-    return device.contribute(1)[0]
 
 
 def _outcome(

@@ -40,6 +40,7 @@ class FakeContext:
     paused: bool = False
     births: int = 0
     noted: list[tuple[str, HistoryEvent]] = field(default_factory=list)
+    watched: dict[int, Callable[[bool], None]] = field(default_factory=dict)
 
     def now_ns(self) -> int:
         """See `CommandContext`."""
@@ -59,6 +60,10 @@ class FakeContext:
     def answer(self, message: Any, topic: str, correlation: bytes, *, kept: bool) -> None:
         """See `CommandContext`."""
         self.published.append((message, topic, correlation, kept))
+
+    def watch(self, message_id: int, act: Callable[[bool], None]) -> None:
+        """See `CommandContext`."""
+        self.watched[message_id] = act
 
     def note(self, home: str, event: HistoryEvent) -> None:
         """See `CommandContext`."""

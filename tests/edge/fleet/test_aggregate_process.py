@@ -142,6 +142,22 @@ def test_a_receipt_says_when_an_aggregate_dropped_the_sums(place: tuple[Path, Pa
     assert "dropped" in told
 
 
+def test_another_geometry_is_noticed(place: tuple[Path, Path]):
+    """Without a signal: sums of another geometry go; back under the first one, those that the
+    broker retains count again."""
+    _, site = place
+    until(lambda: holds(site, 32), "the first sums")
+    with Home(site) as home:
+        shared = home.store.geometry()
+        home.feed(Enrol(many("other-", 40, 500)))
+        home.feed(FitGeometry())
+    assert shared is not None
+    until(lambda: holds(site, 0), "the aggregator to notice it")
+    with Home(site) as home:
+        home.store.apply(StoreGeometry(shared))
+    until(lambda: holds(site, 32), "the retained sums")
+
+
 def test_sighup_reads_the_settings_again(place: tuple[Path, Path], started: list[Popen[str]]):
     """Settings that cannot be read are left alone; those that can count, also for what the broker
     retains: it comes again."""

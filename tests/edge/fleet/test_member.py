@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,7 +27,7 @@ from edge.mqtt.topics import TopicAddress, Topics
 from edge.signing.keys import load_key, make_key
 from edge.storage.aggregate_file import AppliedRow
 from edge.storage.bundle_trials import BundleTrial
-from edge.storage.publications import LastRevision
+from edge.storage.publications import FleetPlace, LastRevision
 from edge.storage.tables import put_meta
 from tests.aggregates import as_sum
 from tests.edge.commands.contexts import NOW, Office
@@ -48,6 +48,11 @@ class Mouth:
     online: bool = True
     counters: Any = field(default_factory=lambda: SimpleNamespace(connected=1))
     published: list[tuple[str, bytes, bool]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def resubscribe(self, filters: Iterable[str]) -> None:
+        """See `MqttClient`."""
+        self.asked += filters
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int | None:
         """See `Broker`."""
@@ -63,20 +68,23 @@ class Place:
     mouth: Mouth
     now_s: float = 0.0
     member: Any = None
+    retained: dict[str, bytes] = field(default_factory=dict)
 
     def join(self, **changes: Any) -> FleetMember:
         """Make the member of a fleet."""
         usual: dict[str, Any] = {"name": "f", "devices": ("b",), "publish_after_s": 10.0}
         settings = FleetSettings(**(usual | changes))
         context, folder = self.office.context, self.office.home.folder
-        place = (folder, Topics("a"), self.mouth)
-        made = FleetMember(settings, "a", context, *place, clock=lambda: self.now_s)
+        link = (folder, Topics("a"), self.mouth)
+        here = FleetPlace(settings.name, "a", key=settings.key, broker="broker:1883")
+        made = FleetMember(settings, here, context, *link, clock=lambda: self.now_s)
         self.member = made
         return made
 
     def bring(self, payload: bytes, device: str = "b") -> ReceivedContribution | None:
         """Bring a message on a device's topic, and let it be adopted."""
         arrival = InboundMessage(topic="t", payload=payload, retained=True, ticket=3)
+        self.retained[device] = payload
         gift: ReceivedContribution | None = self.member.receive(
             arrival, TopicAddress("contribution", device, "f")
         )
@@ -85,9 +93,14 @@ class Place:
         return gift
 
     def maintain(self, now_s: float) -> int:
-        """Tend at a time; how often it has spoken so far."""
+        """Tend at a time, with a broker that sends what it retains again when asked; how often it
+        has spoken so far."""
         self.now_s = now_s
         self.member.maintain()
+        asked, self.mouth.asked = self.mouth.asked, []
+        for topic in asked:
+            device = topic.rpartition("/")[2]
+            self.bring(self.retained[device], device)
         end = time.monotonic() + 20
         while self.member.deriving:
             assert time.monotonic() < end, "its sums are never done"

@@ -301,3 +301,29 @@ def test_connections_cut_at_random_bytes_lose_nothing(shared: Mosquitto, seed: i
         assert proxy.left <= 6
         assert seat.broker.counters.reasons["CONNACK: Success"] > 3
     proxy.close()
+
+
+def test_a_renewed_subscription_brings_retained_messages_again(shared: Mosquitto) -> None:
+    """At once, and with the next connection where there is none; the session alone brings none.
+    What is not subscribed to stays out."""
+    settings = quick(shared.port, client_id="renewed", session_expiry_s=60)
+    with seated(quick(shared.port), "gw5") as sender, seated(settings, "gw6") as seat:
+        sender.online().say("fleet/one", b"1", retain=True)
+        seat.broker.subscribe(["fleet/one"])
+
+        def arrived() -> int:
+            return sum(one.topic == "fleet/one" for one in seat.arrivals)
+
+        seat.online().until(lambda: arrived() == 1)
+        seat.broker.resubscribe(["fleet/one", "fleet/two"])
+        seat.until(lambda: arrived() == 2)
+        seat.broker.reconnect()
+        seat.until(lambda: not seat.broker.online)
+        seat.broker.resubscribe(["fleet/one"])
+        seat.online().until(lambda: arrived() == 3)
+        seat.broker.reconnect()
+        seat.until(lambda: not seat.broker.online)
+        seat.online()
+        end = time.monotonic() + 0.3
+        seat.until(lambda: time.monotonic() > end)
+        assert arrived() == 3
