@@ -106,13 +106,13 @@ def test_a_kernel_is_not_tuned_again_for_facts_that_it_is_not_tuned_on(monkeypat
     first = tuned_without(beyond[0], kept)
     assert first == tuned_without(beyond[1], None)
     calls: list[int] = []
-    tunes = kernel_module._choose_bandwidth  # noqa: SLF001  counted
+    tunes = kernel_module._choose_kernel  # noqa: SLF001  counted
 
     def counted(*given):
         calls.append(1)
         return tunes(*given)
 
-    monkeypatch.setattr(kernel_module, "_choose_bandwidth", counted)
+    monkeypatch.setattr(kernel_module, "_choose_kernel", counted)
     assert tuned_without(beyond[1], kept) == first
     assert not calls
     assert tuned_without(int(judges[0]), kept) == tuned_without(int(judges[0]), None) != first
