@@ -2,9 +2,10 @@
 
 A Gaussian kernel (Saunders, Gammerman & Vovk 1998).  Only the proportions of the columns, the
 bandwidth and the penalty are tuned (`tune_kernel`); the rest is solved again from the facts, so
-that a new fact becomes a landmark and a forgotten one leaves no trace.  With more facts than landmarks, the landmarks are the facts whose
-ids have the lowest hashes, and all facts are learned through them (the Nystroem approximation:
-Williams & Seeger 2001).  Measurements: docs/decisions/0011.
+that a new fact becomes a landmark and a forgotten one leaves no trace.  With more facts than
+landmarks, the landmarks are the facts whose ids have the lowest hashes, and all facts are learned
+through them (the Nystroem approximation: Williams & Seeger 2001).  Measurements:
+docs/decisions/0011 and 0024.
 """
 
 import hashlib
