@@ -11,7 +11,14 @@ from edge.core.labelling import LABELLING_RULES
 
 from ..ood.sets import MissingError
 from ..report import BenchmarkReport, BenchmarkRow
-from .gain import COUNTS, GainCase, fit_powers, gain_cases
+from .gain import (
+    COUNTS,
+    GainCase,
+    constant_share,
+    fit_powers,
+    gain_cases,
+    remeasured_share,
+)
 from .reach import labels_needed
 from .sets import DEVELOPED, SETS, LabelSet, load_set
 
@@ -111,6 +118,8 @@ def _gain_figures(some: Sequence[GainCase], metric: str) -> list[BenchmarkRow]:
             f"{metric}_within_a_point",
             fmean(abs(one.measured) <= 0.01 for one in some),
         ),
+        BenchmarkRow("measured again", f"{metric}_within_a_point", remeasured_share(some)),
+        BenchmarkRow("best number of a set", f"{metric}_within_a_point", constant_share(some)),
     ]
     if plain:
         rows.append(_share(plain, f"{metric}_within_a_point_not_trivial"))
@@ -137,6 +146,8 @@ def summarise(
     if cases:
         made["enough_within_one_point"] = fmean(one.right for one in cases)
         made["enough_trivial_share"] = fmean(one.trivial for one in cases)
+        made["enough_measured_again"] = remeasured_share(cases)
+        made["enough_best_number"] = constant_share(cases)
         made["enough_in_range"] = fmean(one.low <= one.measured <= one.high for one in cases)
         plain = [one.right for one in cases if not one.trivial]
         if plain:

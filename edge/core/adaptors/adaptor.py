@@ -19,13 +19,16 @@ from .kernel import KIND, KernelMachine, TunedKernels, solve_kernel, tune_kernel
 from .losses import grade_scores, is_better
 from .record import AdaptorRecord
 from .standardisation import Spans, Standardisation, standardise
-from .weighting import lowest_hashes
+from .weighting import OWN_PENALTY_FACTS, lowest_hashes
 
 Floats = NDArray[np.float32]
 
 KERNEL_BYTES_MAX: Final = 1 << 19
-"""Bytes of landmarks of a kernel that serves without growth: 4,096 facts of 128 columns, or 768 of
-682.  An answer then takes 0.1 ms or so; a larger kernel has to be grown within the budget."""
+"""Bytes of landmarks of a kernel that serves without growth: 4,096 facts of 128 columns.  An answer
+then takes 0.1 ms or so; a larger kernel has to be grown within the budget."""
+KERNEL_COLUMNS_MAX: Final = 1_365
+"""Columns up to which the facts that judge a kernel (`OWN_PENALTY_FACTS`) always fit: 1 MiB.  With
+fewer, a domain would lose its kernel while it learns: docs/decisions/0024."""
 
 
 class Adaptor(Protocol):
@@ -117,10 +120,10 @@ def _better_kernel(
     """Return the transform of a kernel that does better than the head on facts left out, or None.
 
     None, too, if other domains know labels that this one lacks: a kernel could not answer them.
-    None if the landmarks within `KERNEL_BYTES_MAX` are fewer than the facts that judge.
+    None if the landmarks that it may have are fewer than the facts that judge.
     """
     labels = tuple(sorted(set(own.labels)))
-    width = min(len(own), KERNEL_BYTES_MAX // own.features.shape[1])
+    width = min(len(own), _landmarks_max(own.features.shape[1]))
     judges = [own.labels[row] for row in lowest_hashes(own.ids).tolist()]
     lacking = labels != training_set.labels or set(judges) != set(labels)
     if lacking or len(labels) < 2 or width < len(judges):
@@ -132,6 +135,12 @@ def _better_kernel(
     if not is_better(grade_scores(scores, targets), linear):
         return None
     return build_transform((blueprint, arrays), spans)
+
+
+def _landmarks_max(columns: int) -> int:
+    """Return how many landmarks a kernel over these columns may have without growth."""
+    least = OWN_PENALTY_FACTS if columns <= KERNEL_COLUMNS_MAX else 0
+    return max(least, KERNEL_BYTES_MAX // columns)
 
 
 def solve_adaptor(

@@ -1,14 +1,15 @@
 """Kernel ridge regression on the facts of a domain, which are kept as bytes.
 
-A Gaussian kernel (Saunders, Gammerman & Vovk 1998).  Only the bandwidth and the penalty are tuned
-(`tune_kernel`); the rest is solved again from the facts, so that a new fact becomes a landmark and
-a forgotten one leaves no trace.  With more facts than landmarks, the landmarks are the facts whose
-ids have the lowest hashes, and all facts are learned through them (the Nystroem approximation:
-Williams & Seeger 2001).  Measurements: docs/decisions/0011.
+A Gaussian kernel (Saunders, Gammerman & Vovk 1998).  Only the proportions of the columns, the
+bandwidth and the penalty are tuned (`tune_kernel`); the rest is solved again from the facts, so
+that a new fact becomes a landmark and a forgotten one leaves no trace.  With more facts than
+landmarks, the landmarks are the facts whose ids have the lowest hashes, and all facts are learned
+through them (the Nystroem approximation: Williams & Seeger 2001).  Measurements:
+docs/decisions/0011 and 0024.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -23,7 +24,7 @@ from .gram import Gram, inverse_root
 from .head import Transform
 from .losses import tempered_losses
 from .standardisation import LEVELS, Spans, Standardisation, block_slices, standardise
-from .weighting import GAIN_MIN, class_weights, lowest_hashes
+from .weighting import class_weights, lowest_hashes
 
 Floats = NDArray[np.float32]
 Tuned = tuple[dict[str, Floats], Floats]
@@ -50,6 +51,12 @@ factor of two in each direction.  Chosen by hand; effect not measured."""
 PENALTIES: Final = (0.03, 0.1, 0.3)
 """Candidates for the ridge penalty: a factor of three in each direction.  Chosen by hand; effect
 not measured."""
+EQUALITIES: Final = (1.0, 0.5, 0.0)
+"""Candidates for the power of a column's inverse deviation: with 1 all columns count alike, as in a
+head, with 0 in proportion to their deviation.  The first one is the default.  Docs/decisions/0024.
+"""
+TUNED_GAIN_MIN: Final = 0.02
+"""Relative gain in cross-entropy that another candidate needs: docs/decisions/0024."""
 DEFAULT_CHOICE: Final = (1.0, 0.1)
 """Bandwidth and penalty unless others are clearly better.  Chosen by hand; decision 0015."""
 EQUAL_SHARE: Final = 0.1
@@ -221,10 +228,11 @@ def tune_kernel(
     leave-one-out scores [n, labels] of the facts that it is tuned on, `lowest_hashes`.
 
     The factor scales the distance at which facts are similar to 1: by default their median
-    distance.  First the bandwidth, then the penalty is chosen by the cross-entropy of these scores
-    at the best temperature, in closed form (Allen 1974).  Where not all own facts are tuned on,
-    they alone decide, so that other facts change nothing.  tuned: earlier results.  Cost: five
-    factorisations of up to 768 rows.
+    distance.  First the proportions of the columns within each tap, then the bandwidth, then the
+    penalty is chosen by the cross-entropy of these scores at the best temperature, in closed form
+    (Allen 1974).  Where not all own facts are tuned on, they alone decide, so that other facts
+    change nothing.  tuned: earlier results.  Cost: seven factorisations of up to 768 rows, and
+    three times their distances.
     """
     places = lowest_hashes(own.ids)
     if len(places) < len(own):
@@ -235,15 +243,13 @@ def tune_kernel(
 
 def _tune(taps: tuple[int, ...], rows: FactBatch, standard: Standardisation, spans: Spans) -> Tuned:
     columns = np.concatenate([np.arange(*spans[tap]) for tap in taps])
+    widths = [spans[tap][1] - spans[tap][0] for tap in taps]
     centre, factor = standard.centre[columns], standard.factor[columns]
-    distances = _squared_distances((LEVELS[rows.features[:, columns]] - centre) * factor)
-    between = distances[np.triu_indices(len(rows), 1)]
-    median = _typical(between) if len(between) else 1.0
-    distances /= np.float32(median)
-    bandwidth, penalty, scores = _choose_bandwidth(distances, rows.labels)
-    scaled = factor * np.float32(np.sqrt(bandwidth / median))
-    arrays = {"centre": centre, "factor": scaled, "penalty": np.array([penalty], np.float32)}
-    return arrays, scores
+    centred = LEVELS[rows.features[:, columns]] - centre
+    best = _choose_kernel([_space(centred, factor, widths, one) for one in EQUALITIES], rows.labels)
+    scaled = best.space.factor * np.float32(np.sqrt(best.bandwidth / best.space.median))
+    arrays = {"centre": centre, "factor": scaled, "penalty": np.array([best.penalty], np.float32)}
+    return arrays, best.scores
 
 
 def choose_landmarks(transform: Transform, features: NDArray[np.uint8]) -> Landmarks:
@@ -309,38 +315,67 @@ def _decode(transform: Transform, codes: NDArray[np.uint8]) -> Floats:
     return np.asarray(rows)
 
 
-def _choose_bandwidth(distances: Floats, labels: tuple[str, ...]) -> tuple[float, float, Floats]:
-    """Choose bandwidth and penalty by the cross-entropy of leave-one-out scores, and return these
-    [n, labels] too.  Facts of labels with a single fact do not judge: no other could answer them.
+class _Space(NamedTuple):
+    """A scale of the columns.  factor: float32 [read].  median: of the squared distances between
+    facts.  distances: float32 [n, n], the squared distances over the median."""
+
+    factor: Floats
+    median: float
+    distances: Floats
+
+
+def _space(centred: Floats, factor: Floats, widths: Sequence[int], equality: float) -> _Space:
+    """Scale rows [n, read] by a power of each column's factor.  Every tap, of these widths, keeps
+    its energy."""
+    variance = np.square(centred).mean(axis=0)
+    parts = np.split(np.arange(len(factor)), np.cumsum(widths)[:-1])
+    scaled = factor**equality
+    for part in parts:
+        energy = float(np.square(scaled[part]) @ variance[part])
+        if energy > 0:
+            scaled[part] *= np.sqrt(float(np.square(factor[part]) @ variance[part]) / energy)
+    distances = _squared_distances(centred * scaled)
+    between = distances[np.triu_indices(len(centred), 1)]
+    median = _typical(between) if len(between) else 1.0
+    distances /= np.float32(median)
+    return _Space(scaled, median, distances)
+
+
+def _choose_kernel(spaces: Sequence[_Space], labels: tuple[str, ...]) -> "_Tried":
+    """Choose space, bandwidth and penalty by the cross-entropy of leave-one-out scores.  Facts of
+    labels with a single fact do not judge: no other could answer them.
     """
     names, numbers, counts = np.unique(np.array(labels), return_inverse=True, return_counts=True)
     targets, weights = np.eye(len(names), dtype=np.float32)[numbers], class_weights(labels)
     judge = np.where(counts[numbers] > 1, weights, 0)
 
-    def tried(bandwidth: float, penalty: float) -> _Tried:
-        kernel = np.exp(-np.float32(bandwidth) * distances)
+    def tried(space: _Space, bandwidth: float, penalty: float) -> _Tried:
+        kernel = np.exp(-np.float32(bandwidth) * space.distances)
         scores = _left_out_scores(kernel, targets, weights, penalty)
         losses = tempered_losses(scores.astype(np.float64), numbers) @ judge
-        return _Tried(float(losses.min()), bandwidth, penalty, scores)
+        return _Tried(float(losses.min()), space, bandwidth, penalty, scores)
 
-    best = tried(*DEFAULT_CHOICE)
-    best = best.or_better(tried(one, best.penalty) for one in BANDWIDTHS if one != best.bandwidth)
-    best = best.or_better(tried(best.bandwidth, one) for one in PENALTIES if one != best.penalty)
-    return best.bandwidth, best.penalty, best.scores
+    best = tried(spaces[0], *DEFAULT_CHOICE)
+    best = best.or_better([tried(one, *DEFAULT_CHOICE) for one in spaces[1:]])
+    space, bandwidth, penalty = best.space, best.bandwidth, best.penalty
+    best = best.or_better([tried(space, one, penalty) for one in BANDWIDTHS if one != bandwidth])
+    bandwidth = best.bandwidth
+    return best.or_better([tried(space, bandwidth, one) for one in PENALTIES if one != penalty])
 
 
 class _Tried(NamedTuple):
-    """The loss of a bandwidth and penalty, and the scores."""
+    """The loss of a choice, and the scores [n, labels]."""
 
     loss: float
+    space: _Space
     bandwidth: float
     penalty: float
     scores: Floats
 
-    def or_better(self, others: "Iterable[_Tried]") -> "_Tried":
+    def or_better(self, others: "Sequence[_Tried]") -> "_Tried":
         """Return the one of least loss, or this one if that is hardly better."""
-        least = min(others, key=lambda one: one.loss)
-        return least if least.loss < (1 - GAIN_MIN) * self.loss else self
+        least = min(others, key=lambda one: one.loss, default=self)
+        return least if least.loss < (1 - TUNED_GAIN_MIN) * self.loss else self
 
 
 def _left_out_scores(kernel: Floats, targets: Floats, weights: Floats, penalty: float) -> Floats:

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from benchmarks.active import run as active
-from benchmarks.active.gain import GainCase, fit_powers, gain_cases
+from benchmarks.active.gain import (
+    GainCase,
+    constant_share,
+    fit_powers,
+    gain_cases,
+    remeasured_share,
+)
 from benchmarks.active.reach import LABELS_MAX, budgets, labels_needed, make_trial, reached
 from benchmarks.active.sets import DEVELOPED, SETS, LabelSet, load_set
 from edge.core.labelling import LABELLING_RULES
@@ -38,8 +44,20 @@ def case(**changed):
         low=0.01,
         high=0.03,
         measured=0.02,
+        again=0.02,
     )
     return replace(plain, **changed)
+
+
+def test_bounds_of_any_prediction():
+    """A set's best number is right where most of its gains lie within two points of each other; a
+    second measurement within a point of the first."""
+    gains = (0.0, 0.01, 0.02, 0.05)
+    cases = [case(measured=one, again=one + 0.002) for one in gains]
+    assert constant_share(cases) == 0.75
+    assert constant_share([*cases, case(labels=50, measured=0.3)]) == 0.8
+    assert remeasured_share(cases) == 1
+    assert remeasured_share([*cases, case(again=0.05)]) == 0.8
 
 
 def test_a_curve_reaches_between_two_counts():

@@ -8,7 +8,7 @@ from edge.core.adaptors.adaptor import fit_adaptor, fit_head
 from edge.core.adaptors.head import FittedHead
 from edge.core.adaptors.kernel import KernelMachine
 from edge.core.adaptors.losses import grade_scores, is_better
-from edge.core.adaptors.weighting import class_weights
+from edge.core.adaptors.weighting import OWN_PENALTY_FACTS, class_weights
 from edge.core.facts import FactBatch, stack_facts, untimed_batch
 
 WIDTH = 16
@@ -71,9 +71,19 @@ def test_a_kernel_does_not_hide_labels_of_other_domains():
 
 
 def test_a_large_kernel_has_to_be_grown(monkeypatch):
-    """Beyond its bytes, a kernel does not serve without growth."""
+    """Beyond its bytes, a kernel of many columns does not serve without growth."""
     monkeypatch.setattr(adaptors, "KERNEL_BYTES_MAX", 100 * WIDTH)
+    monkeypatch.setattr(adaptors, "KERNEL_COLUMNS_MAX", WIDTH - 1)
     assert isinstance(fit_adaptor(ring(300, 1), NOTHING), FittedHead)
+
+
+def test_a_domain_keeps_its_kernel_while_it_learns(monkeypatch):
+    """Up to so many columns, the facts that judge a kernel always fit: with more facts than fill
+    its bytes it serves as well, with as many landmarks."""
+    monkeypatch.setattr(adaptors, "KERNEL_BYTES_MAX", 100 * WIDTH)
+    made = fit_adaptor(ring(900, 1), NOTHING)
+    assert isinstance(made, KernelMachine)
+    assert len(made.landmarks.codes) == OWN_PENALTY_FACTS
 
 
 def test_the_choice_depends_on_the_set_of_facts():

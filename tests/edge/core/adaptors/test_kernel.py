@@ -62,6 +62,29 @@ def test_it_is_kernel_ridge_regression():
     np.testing.assert_allclose(made.answer(fresh.features), expected + level, atol=0.02)
 
 
+def scales(deviations: tuple[float, ...], seed: int) -> np.ndarray:
+    """The factors of the first tap's six columns, over the first, where only the first two columns
+    say whether a fact is inside, and columns have these deviations."""
+    random = np.random.default_rng(seed)
+    rows = random.standard_normal((400, 10))
+    inside = np.square(rows[:, :2]).sum(axis=1) < 1.4
+    spread = np.array([*deviations, *[0.5] * 4])
+    levels = np.clip(np.rint(np.square(8 + spread * rows)), 0, 255).astype(np.uint8)
+    labels = tuple("in" if one else "out" for one in inside)
+    own = untimed_batch(tuple(f"{i:04}" for i in range(400)), ("d",) * 400, labels, levels)
+    blueprint = nas.Blueprint(kind="kernel", taps=(0,), width=400)
+    arrays, _ = tune_kernel(blueprint, own, standardise(own, NOTHING, SPANS), SPANS)
+    return arrays["factor"] / arrays["factor"][0]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_columns_that_hardly_vary_may_count_less(seed):
+    """Where columns of small deviation say nothing, they keep it; where they say what those of
+    large deviation do not, all count alike."""
+    assert scales((2, 2, 0.4, 0.4, 0.4, 0.4), seed)[2:] == pytest.approx(1.0)
+    assert scales((0.4, 0.4, 2, 2, 2, 2), seed)[2:].max() < 0.4
+
+
 def test_all_facts_count_also_with_few_landmarks():
     """A fifth of the facts as landmarks, solved from all facts, beats these facts alone."""
     rows, fresh = batch(600), batch(600, 2)
@@ -106,13 +129,13 @@ def test_a_kernel_is_not_tuned_again_for_facts_that_it_is_not_tuned_on(monkeypat
     first = tuned_without(beyond[0], kept)
     assert first == tuned_without(beyond[1], None)
     calls: list[int] = []
-    tunes = kernel_module._choose_bandwidth  # noqa: SLF001  counted
+    tunes = kernel_module._choose_kernel  # noqa: SLF001  counted
 
     def counted(*given):
         calls.append(1)
         return tunes(*given)
 
-    monkeypatch.setattr(kernel_module, "_choose_bandwidth", counted)
+    monkeypatch.setattr(kernel_module, "_choose_kernel", counted)
     assert tuned_without(beyond[1], kept) == first
     assert not calls
     assert tuned_without(int(judges[0]), kept) == tuned_without(int(judges[0]), None) != first
