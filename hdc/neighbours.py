@@ -32,6 +32,8 @@ NUMBERS_MAX: Final = 65_536
 CHUNK_NUMBERS: Final = 1 << 18
 """Differences computed at once: 1 MiB of float32, which fits the L2 cache of common processors."""
 
+TOGETHER: Final = 16
+"""Samples that C compares with an exemplar at a time; `TOGETHER` in level.h."""
 
 NOTHING: Final = np.full(1, -1)
 """No exemplar is left out for a single sample."""
@@ -128,7 +130,10 @@ def _nearest_in_c(
     if kernel is None or layout is None or not len(columns):
         return None
     made = np.empty((len(columns), 2), dtype=np.int64)
-    work = np.empty(columns.shape[1] + plane.shape[1], dtype=np.float32)
+    width, rank = columns.shape[1], plane.shape[1]
+    # Of many samples: floats for the columns, doubles for the plane.
+    size = width + rank if len(columns) == 1 else TOGETHER * (width + 2 * rank)
+    work = np.empty(size, dtype=np.float32)
     rows = (np.ascontiguousarray(one, dtype=np.int64) for one in (columns, plane, without))
     return made if kernel.exemplars(layout, *rows, made, work) else None
 

@@ -203,7 +203,8 @@ static PyObject *nearest(PyObject *self, PyObject *const *args, Py_ssize_t count
 }
 
 /* exemplars(held, columns, plane, without, made, work): samples, one for each pair of `made`, and for
- * each the exemplar that does not count, -1 for none. */
+ * each the exemplar that does not count, -1 for none.  work: of a single sample 4 bytes for each of
+ * its numbers, else as for TOGETHER samples. */
 static PyObject *exemplars(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     buffers all = {.count = 0};
@@ -218,16 +219,14 @@ static PyObject *exemplars(PyObject *self, PyObject *const *args, Py_ssize_t cou
     if ((held = in(&all, args[0], sizeof *held)) && (made = out(&all, args[4], 16))) {
         Py_ssize_t rows = all.held[1].len / 16;
         Py_ssize_t width = held->columns_width, rank = held->plane_width;
+        Py_ssize_t needed = rows > 1 ? 4 * TOGETHER * (width + 2 * rank) : 4 * (width + rank);
         if ((columns = in(&all, args[1], 8 * rows * width))
             && (plane = in(&all, args[2], 8 * rows * rank))
             && (without = in(&all, args[3], 8 * rows))
-            && (work = out(&all, args[5], 4 * (width + rank)))) {
+            && (work = out(&all, args[5], needed))) {
             RUN(4 * rows * (width * held->columns_count + rank * held->plane_count),
-                for (Py_ssize_t row = 0; row < rows && !inexact; row++) {
-                    inexact = level_of(self)->exemplars(held, columns + row * width,
-                                                        plane + row * rank, without[row],
-                                                        made + 2 * row, work);
-                });
+                inexact = level_of(self)->exemplars_of_many(held, columns, plane, without, rows,
+                                                            made, work));
             ran = 1;
         }
     }

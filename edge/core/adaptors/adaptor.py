@@ -82,6 +82,21 @@ def fit_head(own: FactBatch, others: FactBatch, spans: Spans) -> FittedHead:
     return _plain_training_set(own, others, standardise(own, others, spans), spans).solve()
 
 
+def fit_head_and_kernel(
+    own: FactBatch, others: FactBatch, spans: Spans, tuned: TunedKernels
+) -> tuple[FittedHead, KernelMachine | None]:
+    """Return what `fit_head` and `fit_better_kernel` do, in the time of one.  tuned: kernels of
+    earlier fits."""
+    standard = standardise(own, others, spans)
+    training_set = _plain_training_set(own, others, standard, spans)
+    head = training_set.solve()
+    try:
+        kernel = _better_kernel(training_set, own, standard, spans, tuned)
+        return head, None if kernel is None else solve_kernel(kernel, own)
+    except np.linalg.LinAlgError:
+        return head, None
+
+
 def head_training_set(
     own: FactBatch, others: FactBatch, spans: Spans, record: AdaptorRecord | None
 ) -> HeadTrainingSet:
