@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from . import native
 from .geometry import Codes, Geometry, Joined, Words, keys_of
 from .integers import Ints, all_ones, root
-from .layouts import ExemplarsLayout, lay_exemplars
+from .layouts import ExemplarsLayout, checked_exemplars, lay_exemplars
 
 Floats = NDArray[np.float32]
 
@@ -58,6 +58,17 @@ class Exemplars:
         if not self._laid_out:
             self._laid_out.append(lay_exemplars(self.columns, self.plane))
         return self._laid_out[0]
+
+    def without(self, keys: Words) -> "Exemplars":
+        """Return the exemplars but those of these keys."""
+        kept = ~np.equal.outer(self.keys, keys).any(axis=1)
+        columns = self.columns[kept[: len(self.columns)]]
+        plane = self.plane[kept[: len(self.plane)]]
+        made = Exemplars(self.keys[kept], columns, plane)
+        if self.layout is not None and len(columns) and len(plane):
+            # A part of what C can serve: it need not be checked again.
+            made._laid_out.append(checked_exemplars(columns, plane))
+        return made
 
     def __len__(self) -> int:
         return len(self.keys)

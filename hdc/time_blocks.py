@@ -111,11 +111,6 @@ def nearest_without_blocks(
     columns, plane = coordinates(geometry, codes)
     keys = keys_of(codes)
     for scored, left_out in order.folds():
-        kept = ~np.isin(exemplars.keys, keys[left_out])
-        rest = Exemplars(
-            exemplars.keys[kept],
-            exemplars.columns[kept[: len(exemplars.columns)]],
-            exemplars.plane[kept[: len(exemplars.plane)]],
-        )
+        rest = exemplars.without(keys[left_out])
         made[scored] = nearest(rest, columns[scored], plane[scored])
     return made

@@ -121,7 +121,21 @@ static int read_compared(compared *c, buffers *all, PyObject *const *args)
     return (c->work = out(all, args[4], 4 * values + 8)) != NULL;
 }
 
-/* distances(memory, bits, values, only, work, made) */
+/* The samples that `made` has room for; -1 with an exception if bits or values hold fewer. */
+static Py_ssize_t samples_of(const compared *c, const buffers *all)
+{
+    const native_memory *m = c->memory;
+    Py_ssize_t each = 8 * c->count * (Py_ssize_t)m->blocks;
+    Py_ssize_t values = (Py_ssize_t)m->columns + m->plane + m->norms;
+    Py_ssize_t rows = each ? all->held[all->count - 1].len / each : 0;
+    if (all->held[1].len < 4 * (Py_ssize_t)m->words * rows || all->held[2].len < 8 * values * rows) {
+        PyErr_Format(PyExc_ValueError, "expected bits and values of %zd samples, found fewer", rows);
+        return -1;
+    }
+    return rows;
+}
+
+/* distances(memory, bits, values, only, work, made): of one sample or of several. */
 static PyObject *distances(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     buffers all = {.count = 0};
@@ -133,10 +147,18 @@ static PyObject *distances(PyObject *self, PyObject *const *args, Py_ssize_t cou
     }
     if (read_compared(&c, &all, args)
         && (made = out(&all, args[5], 8 * c.count * (Py_ssize_t)c.memory->blocks))) {
-        RUN(4 * c.count * (Py_ssize_t)c.memory->words,
-            inexact = level_of(self)->distances(c.memory, c.bits, c.values, c.only, c.count, made,
-                                                c.work));
-        ran = 1;
+        const native_memory *m = c.memory;
+        Py_ssize_t rows = samples_of(&c, &all), each = c.count * (Py_ssize_t)m->blocks;
+        Py_ssize_t values = (Py_ssize_t)m->columns + m->plane + m->norms;
+        if (rows >= 0) {
+            RUN(4 * rows * c.count * (Py_ssize_t)m->words,
+                for (Py_ssize_t row = 0; row < rows && !inexact; row++) {
+                    inexact = level_of(self)->distances(m, c.bits + row * (m->words / 2),
+                                                        c.values + row * values, c.only, c.count,
+                                                        made + row * each, c.work);
+                });
+            ran = 1;
+        }
     }
     return result(&all, ran, inexact);
 }

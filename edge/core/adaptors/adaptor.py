@@ -16,10 +16,9 @@ from nas import Blueprint
 from ..facts import FactBatch
 from .head import FittedHead, HeadTrainingSet, Transform, build_transform, solve_head
 from .kernel import KIND, KernelMachine, TunedKernels, solve_kernel, tune_kernel
-from .losses import grade_scores, is_better
+from .losses import can_be_better, grade_scores, is_better
 from .record import AdaptorRecord
 from .standardisation import Spans, Standardisation, standardise
-from .weighting import lowest_hashes
 
 Floats = NDArray[np.float32]
 
@@ -136,14 +135,17 @@ def _better_kernel(
     """
     labels = tuple(sorted(set(own.labels)))
     width = min(len(own), KERNEL_BYTES_MAX // own.features.shape[1])
-    judges = [own.labels[row] for row in lowest_hashes(own.ids).tolist()]
+    judges = training_set.judging_labels
     lacking = labels != training_set.labels or set(judges) != set(labels)
     if lacking or len(labels) < 2 or width < len(judges):
         return None
     blueprint = Blueprint(kind=KIND, taps=tuple(range(len(spans))), width=width)
-    arrays, scores = tune_kernel(blueprint, own, standard, spans, tuned)
     targets = np.array([labels.index(label) for label in judges])
     linear = grade_scores(training_set.left_out_scores(), targets)
+    # Most heads of well separated labels leave nothing to gain: tuning takes longer than all else.
+    if not can_be_better(linear):
+        return None
+    arrays, scores = tune_kernel(blueprint, own, standard, spans, tuned)
     if not is_better(grade_scores(scores, targets), linear):
         return None
     return build_transform((blueprint, arrays), spans)

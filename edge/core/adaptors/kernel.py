@@ -9,8 +9,8 @@ Williams & Seeger 2001).  Measurements: docs/decisions/0011.
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
-from types import MappingProxyType
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import numpy as np
