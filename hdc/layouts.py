@@ -360,7 +360,12 @@ def lay_exemplars(
         return None
     if not all(whole(part, -SMALL, SMALL) for part in both):
         return None
-    held: list[Array] = [np.ascontiguousarray(part) for part in both]
+    return checked_exemplars(*both)
+
+
+def checked_exemplars(columns: NDArray[np.float32], plane: NDArray[np.float32]) -> ExemplarsLayout:
+    """Lay exemplars out that C can serve, as `lay_exemplars` checks."""
+    held: list[Array] = [np.ascontiguousarray(part) for part in (columns, plane)]
     made = ExemplarsLayout(address(held[0]), address(held[1]), *held[0].shape, *held[1].shape)
     made.held = held
     return made

@@ -201,10 +201,7 @@ class Memory:
         bits = np.ascontiguousarray(codes.bits, dtype=np.uint64)
         values = np.ascontiguousarray(codes.values, dtype=np.int64)
         work = np.empty(4 * values.shape[1] + _SPARE, dtype=np.uint8)
-        return all(
-            kernel.distances(layout, *sample, chosen, work, out)
-            for *sample, out in zip(bits, values, made, strict=True)
-        )
+        return bool(kernel.distances(layout, bits, values, chosen, work, made))
 
     def compare(
         self, codes: Codes, scales: Ints, only: Indices | None = None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .errors import DimensionError
 
-INTERFACE: Final = 5
+INTERFACE: Final = 6
 """The version of the arguments and layouts in level.h; a module of another one is not used."""
 
 LEVELS: dict[str, dict[str, Callable[..., Any]]] = {}

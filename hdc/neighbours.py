@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from . import native
 from .geometry import Codes, Geometry, Joined, Words, keys_of
 from .integers import Ints, all_ones, root
-from .layouts import ExemplarsLayout, lay_exemplars
+from .layouts import ExemplarsLayout, checked_exemplars, lay_exemplars
 
 Floats = NDArray[np.float32]
 
@@ -32,6 +32,8 @@ NUMBERS_MAX: Final = 65_536
 CHUNK_NUMBERS: Final = 1 << 18
 """Differences computed at once: 1 MiB of float32, which fits the L2 cache of common processors."""
 
+TOGETHER: Final = 16
+"""Samples that C compares with an exemplar at a time; `TOGETHER` in level.h."""
 
 NOTHING: Final = np.full(1, -1)
 """No exemplar is left out for a single sample."""
@@ -56,6 +58,17 @@ class Exemplars:
         if not self._laid_out:
             self._laid_out.append(lay_exemplars(self.columns, self.plane))
         return self._laid_out[0]
+
+    def without(self, keys: Words) -> "Exemplars":
+        """Return the exemplars but those of these keys."""
+        kept = ~np.equal.outer(self.keys, keys).any(axis=1)
+        columns = self.columns[kept[: len(self.columns)]]
+        plane = self.plane[kept[: len(self.plane)]]
+        made = Exemplars(self.keys[kept], columns, plane)
+        if self.layout is not None and len(columns) and len(plane):
+            # A part of what C can serve: it need not be checked again.
+            made._laid_out.append(checked_exemplars(columns, plane))
+        return made
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -128,7 +141,10 @@ def _nearest_in_c(
     if kernel is None or layout is None or not len(columns):
         return None
     made = np.empty((len(columns), 2), dtype=np.int64)
-    work = np.empty(columns.shape[1] + plane.shape[1], dtype=np.float32)
+    width, rank = columns.shape[1], plane.shape[1]
+    # Of many samples: floats for the columns, doubles for the plane.
+    size = width + rank if len(columns) == 1 else TOGETHER * (width + 2 * rank)
+    work = np.empty(size, dtype=np.float32)
     rows = (np.ascontiguousarray(one, dtype=np.int64) for one in (columns, plane, without))
     return made if kernel.exemplars(layout, *rows, made, work) else None
 

@@ -6,7 +6,7 @@ its sums and exemplars together.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,9 +36,15 @@ class TimeOrder:
     place: Ints
     block: Ints
     pace_ns: int = 0
+    _folds: list[tuple[Fold, ...]] = field(default_factory=list, repr=False)
 
-    def folds(self) -> Iterator[Fold]:
-        """Yield, for each block, the rows that it scores and a mask of those left out with it."""
+    def folds(self) -> tuple[Fold, ...]:
+        """Return, for each block, the rows that it scores and a mask of those left out with it."""
+        if not self._folds:
+            self._folds.append(tuple(self._divided()))
+        return self._folds[0]
+
+    def _divided(self) -> Iterator[Fold]:
         in_time = np.argsort(self.place, kind="stable")
         block = self.block[in_time]
         for number in np.unique(block).tolist():
@@ -105,11 +111,6 @@ def nearest_without_blocks(
     columns, plane = coordinates(geometry, codes)
     keys = keys_of(codes)
     for scored, left_out in order.folds():
-        kept = ~np.isin(exemplars.keys, keys[left_out])
-        rest = Exemplars(
-            exemplars.keys[kept],
-            exemplars.columns[kept[: len(exemplars.columns)]],
-            exemplars.plane[kept[: len(exemplars.plane)]],
-        )
+        rest = exemplars.without(keys[left_out])
         made[scored] = nearest(rest, columns[scored], plane[scored])
     return made

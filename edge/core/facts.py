@@ -11,6 +11,7 @@ import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -255,6 +256,12 @@ class Ledger(Protocol):
         all sorted by id, those of a domain by (label, captured_at_ns, id) and sorted by id within a
         batch."""
 
+    def concept_features(
+        self, concepts: Collection[Concept], without: AbstractSet[str] = frozenset()
+    ) -> Iterator[tuple[Concept, NDArray[np.uint8]]]:
+        """Yield the features uint8 [n, width] of all facts of some concepts, in any order, at most
+        `limits.BATCH_FACTS` of one concept at a time."""
+
     def sample(
         self,
         size: int,
@@ -365,6 +372,19 @@ def stack_facts(facts: Iterable[Fact]) -> FactBatch:
         captured_at_ns=np.array([fact.captured_at_ns for fact in rows], np.int64),
         recordings=tuple(fact.recording for fact in rows),
         subjects=tuple(fact.subject for fact in rows),
+    )
+
+
+def join_batches(batches: Sequence[FactBatch]) -> FactBatch:
+    """Join at least one batch that together are sorted by id."""
+    return FactBatch(
+        ids=tuple(chain.from_iterable(one.ids for one in batches)),
+        domains=tuple(chain.from_iterable(one.domains for one in batches)),
+        labels=tuple(chain.from_iterable(one.labels for one in batches)),
+        features=np.concatenate([one.features for one in batches]),
+        captured_at_ns=np.concatenate([one.captured_at_ns for one in batches]),
+        recordings=tuple(chain.from_iterable(one.recordings for one in batches)),
+        subjects=tuple(chain.from_iterable(one.subjects for one in batches)),
     )
 
 

@@ -43,7 +43,7 @@ from .content_tombstones import ContentTombstones
 from .database import guard_errors
 from .derived_table import read_derived
 from .digest_key import MARK, DigestKey, KeyMark
-from .fact_reads import DAMAGED, FactReads, without_rows
+from .fact_reads import DAMAGED, SCANNED_BYTES_MAX, FactReads, without_rows
 from .forget_reads import ForgetReads
 from .lists import Lists
 from .pending_adaptors import COLUMNS as PENDING_COLUMNS
@@ -138,6 +138,20 @@ class StoreReader(ForgetReads, ReceiptReads):
         else:
             found = self._facts.of_concept(domain, label)
         return without_rows(found, without)
+
+    def concept_features(
+        self, concepts: Collection[Concept], without: AbstractSet[str] = frozenset()
+    ) -> Iterator[tuple[Concept, NDArray[np.uint8]]]:
+        """See `facts.Ledger`."""
+        counts = self.concepts()
+        wanted = sum(counts.get(concept, 0) for concept in concepts)
+        most = 2 * wanted > sum(counts.values()) and not without
+        if most and wanted * self._width <= SCANNED_BYTES_MAX:
+            yield from self._facts.in_order_of_rows(concepts)
+            return
+        for domain, label in concepts:
+            for batch in self.batches(domain, without, label):
+                yield (domain, label), batch.features
 
     def sample(
         self,

@@ -467,6 +467,131 @@ static int exemplars(const native_exemplars *held, const int64_t *columns, const
         || (plane_left && nearest_plane >= 4503599627370496.0);
 }
 
+/* Numbers of samples, one in each lane: sums over columns then need no sum over lanes. */
+typedef float floats __attribute__((vector_size(4 * TOGETHER)));
+typedef int32_t wholes __attribute__((vector_size(4 * TOGETHER)));
+typedef double doubles __attribute__((vector_size(4 * TOGETHER)));
+typedef int64_t longs __attribute__((vector_size(4 * TOGETHER)));
+
+/* TOGETHER samples: their numbers by columns, and the exemplar of each that does not count. */
+typedef struct {
+    const float *columns;
+    const double *plane;
+    wholes without;
+    longs without_low, without_high;
+} together;
+
+/* Writes the least sum of absolute differences of each sample; far where no exemplar counts. */
+static void nearest_by_columns(const native_exemplars *held, const together *of, float far,
+                               float *made)
+{
+    floats least = far - (floats){0.0f};
+    for (uint32_t row = 0; row < held->columns_count; row++) {
+        const float *p = held->columns + (size_t)row * held->columns_width;
+        floats sum = {0.0f};
+        for (uint32_t k = 0; k < held->columns_width; k++) {
+            floats apart;
+            memcpy(&apart, of->columns + (size_t)k * TOGETHER, sizeof apart);
+            apart = p[k] - apart;
+            sum += (floats)((wholes)apart & INT32_MAX);
+        }
+        wholes nearer = (sum < least) & (of->without != (int32_t)row);
+        least = (floats)(((wholes)sum & nearer) | ((wholes)least & ~nearer));
+    }
+    memcpy(made, &least, sizeof least);
+}
+
+/* The same for sums of squares. */
+static void nearest_by_plane(const native_exemplars *held, const together *of, double far,
+                             double *made)
+{
+    doubles least_low = far - (doubles){0.0}, least_high = least_low;
+    for (uint32_t row = 0; row < held->plane_count; row++) {
+        const float *p = held->plane + (size_t)row * held->plane_width;
+        doubles low = {0.0}, high = {0.0};
+        for (uint32_t k = 0; k < held->plane_width; k++) {
+            doubles one, other;
+            memcpy(&one, of->plane + (size_t)k * TOGETHER, sizeof one);
+            memcpy(&other, of->plane + (size_t)k * TOGETHER + TOGETHER / 2, sizeof other);
+            one = (double)p[k] - one;
+            other = (double)p[k] - other;
+            low += one * one;
+            high += other * other;
+        }
+        longs nearer = (low < least_low) & (of->without_low != (int64_t)row);
+        least_low = (doubles)(((longs)low & nearer) | ((longs)least_low & ~nearer));
+        nearer = (high < least_high) & (of->without_high != (int64_t)row);
+        least_high = (doubles)(((longs)high & nearer) | ((longs)least_high & ~nearer));
+    }
+    memcpy(made, &least_low, sizeof least_low);
+    memcpy(made + TOGETHER / 2, &least_high, sizeof least_high);
+}
+
+/* Lays samples out by columns, the last one again where there are fewer than TOGETHER; returns
+ * whether all numbers are in range. */
+static int lay_together(const native_exemplars *held, const int64_t *columns, const int64_t *plane,
+                        const int64_t *without, int64_t count, float *by_columns,
+                        double *by_plane, together *made)
+{
+    int64_t most = 0, width = held->columns_width, rank = held->plane_width;
+    for (int64_t lane = 0; lane < TOGETHER; lane++) {
+        int64_t row = lane < count ? lane : count - 1;
+        const int64_t *one = columns + row * width, *other = plane + row * rank;
+        for (int64_t k = 0; k < width; k++) {
+            most |= one[k] < 0 ? ~one[k] : one[k];
+            by_columns[k * TOGETHER + lane] = (float)one[k];
+        }
+        for (int64_t k = 0; k < rank; k++) {
+            most |= other[k] < 0 ? ~other[k] : other[k];
+            by_plane[k * TOGETHER + lane] = (double)other[k];
+        }
+        made->without[lane] = (int32_t)without[row];
+        if (lane < TOGETHER / 2) {
+            made->without_low[lane] = without[row];
+        } else {
+            made->without_high[lane - TOGETHER / 2] = without[row];
+        }
+    }
+    made->columns = by_columns;
+    made->plane = by_plane;
+    return most < SMALL;
+}
+
+static int exemplars_of_many(const native_exemplars *held, const int64_t *columns,
+                             const int64_t *plane, const int64_t *without, int64_t count,
+                             int64_t *made, void *work)
+{
+    int64_t width = held->columns_width, rank = held->plane_width, at = 0;
+    int inexact = 0;
+    double *by_plane = work;
+    float *by_columns = (float *)(by_plane + rank * TOGETHER);
+    /* Lanes that are not used cost as much as those that are. */
+    for (; count - at >= TOGETHER / 4 && !inexact; at += TOGETHER) {
+        int64_t here = count - at < TOGETHER ? count - at : TOGETHER;
+        together of;
+        float nearest_columns[TOGETHER];
+        double nearest_plane[TOGETHER];
+        inexact = !lay_together(held, columns + at * width, plane + at * rank, without + at, here,
+                                by_columns, by_plane, &of);
+        nearest_by_columns(held, &of, 2.0f * SMALL, nearest_columns);
+        nearest_by_plane(held, &of, 4503599627370496.0, nearest_plane); /* 2^52 */
+        for (int64_t lane = 0; lane < here; lane++) {
+            int64_t gone = without[at + lane], *of_one = made + 2 * (at + lane);
+            int columns_left = held->columns_count > (gone >= 0 && gone < held->columns_count);
+            int plane_left = held->plane_count > (gone >= 0 && gone < held->plane_count);
+            of_one[0] = columns_left ? (int64_t)nearest_columns[lane] : -1;
+            of_one[1] = plane_left ? (int64_t)sqrt(nearest_plane[lane]) : -1;
+            inexact |= (columns_left && nearest_columns[lane] >= (float)SMALL)
+                || (plane_left && nearest_plane[lane] >= 4503599627370496.0);
+        }
+    }
+    for (; at < count && !inexact; at++) {
+        inexact = exemplars(held, columns + at * width, plane + at * rank, without[at],
+                            made + 2 * at, work);
+    }
+    return inexact;
+}
+
 /* --- residuals -------------------------------------------------------------------------------- */
 
 /* Writes columns of a sample less a mean; returns the largest absolute number. */
@@ -621,5 +746,5 @@ static int spread(const native_memory *m, const int64_t *const *samples, const i
 
 const native_level LEVEL(AURICLE_LEVEL) = {
     QUOTED(AURICLE_LEVEL), byte_products, work_of, project, distances, scores, nearest, joint,
-    exemplars, spread, linear,
+    exemplars, exemplars_of_many, spread, linear,
 };

@@ -5,13 +5,14 @@
 
 #include "auricle_kernel.h"
 
-#define INTERFACE 5       /* INTERFACE in native.py: raise both with the layouts below */
+#define INTERFACE 6       /* INTERFACE in native.py: raise both with the layouts below */
 #define BLOCKS_MAX 4u     /* bits, columns, plane, norms */
 #define INEXACT 1         /* a number leaves the range in which C and numpy agree */
 #define SMALL (1 << 24)   /* coordinates below: squares of differences add up below 2^64 */
 #define EXACT_ROOT 94906265u /* the root of 2^53 */
 #define RESIDUALS 128      /* columns whose products are added at a time: they stay in the cache */
 #define SPREAD_TERMS 5     /* the numbers in which spread.py sums residuals up */
+#define TOGETHER 16        /* samples compared with an exemplar at a time: 64 bytes of floats */
 
 /* A geometry.  Offsets of the blocks' coordinates follow from their widths. */
 typedef struct {
@@ -89,6 +90,11 @@ typedef struct {
     /* Writes the distances to the nearest exemplars but `without`, -1 where none is left. */
     int (*exemplars)(const native_exemplars *held, const int64_t *columns, const int64_t *plane,
                      int64_t without, int64_t *made, void *work);
+    /* The same for `count` samples.  work: TOGETHER floats for each column and TOGETHER doubles for
+     * each coordinate in the plane. */
+    int (*exemplars_of_many)(const native_exemplars *held, const int64_t *columns,
+                             const int64_t *plane, const int64_t *without, int64_t count,
+                             int64_t *made, void *work);
     /* Writes the SPREAD_TERMS [blocks - 1][SPREAD_TERMS] of samples less the means of a concept each
      * (spread.py).  work: RESIDUALS + count + 1 doubles for each sample. */
     int (*spread)(const native_memory *memory, const int64_t *const *samples,

@@ -121,7 +121,21 @@ static int read_compared(compared *c, buffers *all, PyObject *const *args)
     return (c->work = out(all, args[4], 4 * values + 8)) != NULL;
 }
 
-/* distances(memory, bits, values, only, work, made) */
+/* The samples that `made` has room for; -1 with an exception if bits or values hold fewer. */
+static Py_ssize_t samples_of(const compared *c, const buffers *all)
+{
+    const native_memory *m = c->memory;
+    Py_ssize_t each = 8 * c->count * (Py_ssize_t)m->blocks;
+    Py_ssize_t values = (Py_ssize_t)m->columns + m->plane + m->norms;
+    Py_ssize_t rows = each ? all->held[all->count - 1].len / each : 0;
+    if (all->held[1].len < 4 * (Py_ssize_t)m->words * rows || all->held[2].len < 8 * values * rows) {
+        PyErr_Format(PyExc_ValueError, "expected bits and values of %zd samples, found fewer", rows);
+        return -1;
+    }
+    return rows;
+}
+
+/* distances(memory, bits, values, only, work, made): of one sample or of several. */
 static PyObject *distances(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     buffers all = {.count = 0};
@@ -133,10 +147,18 @@ static PyObject *distances(PyObject *self, PyObject *const *args, Py_ssize_t cou
     }
     if (read_compared(&c, &all, args)
         && (made = out(&all, args[5], 8 * c.count * (Py_ssize_t)c.memory->blocks))) {
-        RUN(4 * c.count * (Py_ssize_t)c.memory->words,
-            inexact = level_of(self)->distances(c.memory, c.bits, c.values, c.only, c.count, made,
-                                                c.work));
-        ran = 1;
+        const native_memory *m = c.memory;
+        Py_ssize_t rows = samples_of(&c, &all), each = c.count * (Py_ssize_t)m->blocks;
+        Py_ssize_t values = (Py_ssize_t)m->columns + m->plane + m->norms;
+        if (rows >= 0) {
+            RUN(4 * rows * c.count * (Py_ssize_t)m->words,
+                for (Py_ssize_t row = 0; row < rows && !inexact; row++) {
+                    inexact = level_of(self)->distances(m, c.bits + row * (m->words / 2),
+                                                        c.values + row * values, c.only, c.count,
+                                                        made + row * each, c.work);
+                });
+            ran = 1;
+        }
     }
     return result(&all, ran, inexact);
 }
@@ -203,7 +225,8 @@ static PyObject *nearest(PyObject *self, PyObject *const *args, Py_ssize_t count
 }
 
 /* exemplars(held, columns, plane, without, made, work): samples, one for each pair of `made`, and for
- * each the exemplar that does not count, -1 for none. */
+ * each the exemplar that does not count, -1 for none.  work: of a single sample 4 bytes for each of
+ * its numbers, else as for TOGETHER samples. */
 static PyObject *exemplars(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     buffers all = {.count = 0};
@@ -218,16 +241,14 @@ static PyObject *exemplars(PyObject *self, PyObject *const *args, Py_ssize_t cou
     if ((held = in(&all, args[0], sizeof *held)) && (made = out(&all, args[4], 16))) {
         Py_ssize_t rows = all.held[1].len / 16;
         Py_ssize_t width = held->columns_width, rank = held->plane_width;
+        Py_ssize_t needed = rows > 1 ? 4 * TOGETHER * (width + 2 * rank) : 4 * (width + rank);
         if ((columns = in(&all, args[1], 8 * rows * width))
             && (plane = in(&all, args[2], 8 * rows * rank))
             && (without = in(&all, args[3], 8 * rows))
-            && (work = out(&all, args[5], 4 * (width + rank)))) {
+            && (work = out(&all, args[5], needed))) {
             RUN(4 * rows * (width * held->columns_count + rank * held->plane_count),
-                for (Py_ssize_t row = 0; row < rows && !inexact; row++) {
-                    inexact = level_of(self)->exemplars(held, columns + row * width,
-                                                        plane + row * rank, without[row],
-                                                        made + 2 * row, work);
-                });
+                inexact = level_of(self)->exemplars_of_many(held, columns, plane, without, rows,
+                                                            made, work));
             ran = 1;
         }
     }

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from .. import limits
-from ..adaptors import Spans, fit_better_kernel, fit_head
+from ..adaptors import Spans, TunedKernels, fit_head
+from ..adaptors.adaptor import fit_head_and_kernel
 from ..facts import FactBatch, Ledger
 from ..knowledge import Changes
 from .basis import DIRECTIONS_MAX, Basis, KnownDomain, build_basis
@@ -23,12 +24,13 @@ hand."""
 @dataclass(slots=True, eq=False, kw_only=True)
 class BasisRefit:
     """The basis of the known `domains`.  spans: of the encoder's taps.  contents: of the facts that
-    it is fitted to.  made: the result, None where there is nothing to adapt, with fewer than two
-    labels, or too few facts of each."""
+    it is fitted to.  tuned: kernels of earlier fits.  made: the result, None where there is nothing
+    to adapt, with fewer than two labels, or too few facts of each."""
 
     domains: Sequence[str]
     spans: Spans
     contents: object
+    tuned: TunedKernels = field(default_factory=TunedKernels, repr=False)
     made: Basis | None = None
     _facts: list[tuple[FactBatch, FactBatch]] = field(default_factory=list, repr=False)
 
@@ -59,8 +61,10 @@ class BasisRefit:
         narrow = self.spans[-1][1] <= DIRECTIONS_MAX
         known = []
         for own, rest in facts:
-            head = fit_head(own, rest, self.spans)
-            machine = fit_better_kernel(own, rest, self.spans) if narrow else None
+            if narrow:
+                head, machine = fit_head_and_kernel(own, rest, self.spans, self.tuned)
+            else:
+                head, machine = fit_head(own, rest, self.spans), None
             known.append(KnownDomain(head, own, machine))
         self.made = build_basis(known)
 

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     )
     from .crossfit import cross_scores, fold_scores
     from .head import FittedHead, Transform, build_transform, transform_shapes
-    from .kernel import KernelMachine, Landmarks, TunedKernels, choose_landmarks, tune_kernel
+    from .kernel import (
+        KernelMachine,
+        Landmarks,
+        TunedKernel,
+        TunedKernels,
+        choose_landmarks,
+        tune_kernel,
+    )
     from .kinds.table import KINDS
     from .losses import (
         FLIPPED,
@@ -51,6 +58,7 @@ else:
             "kernel": (
                 "KernelMachine",
                 "Landmarks",
+                "TunedKernel",
                 "TunedKernels",
                 "choose_landmarks",
                 "tune_kernel",
@@ -97,6 +105,7 @@ __all__ = [
     "Spans",
     "Standardisation",
     "Transform",
+    "TunedKernel",
     "TunedKernels",
     "balance_weights",
     "build_transform",

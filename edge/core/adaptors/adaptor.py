@@ -16,10 +16,10 @@ from nas import Blueprint
 from ..facts import FactBatch
 from .head import FittedHead, HeadTrainingSet, Transform, build_transform, solve_head
 from .kernel import KIND, KernelMachine, TunedKernels, solve_kernel, tune_kernel
-from .losses import grade_scores, is_better
+from .losses import can_be_better, grade_scores, is_better
 from .record import AdaptorRecord
 from .standardisation import Spans, Standardisation, standardise
-from .weighting import OWN_PENALTY_FACTS, lowest_hashes
+from .weighting import OWN_PENALTY_FACTS
 
 Floats = NDArray[np.float32]
 
@@ -85,6 +85,21 @@ def fit_head(own: FactBatch, others: FactBatch, spans: Spans) -> FittedHead:
     return _plain_training_set(own, others, standardise(own, others, spans), spans).solve()
 
 
+def fit_head_and_kernel(
+    own: FactBatch, others: FactBatch, spans: Spans, tuned: TunedKernels
+) -> tuple[FittedHead, KernelMachine | None]:
+    """Return what `fit_head` and `fit_better_kernel` do, in the time of one.  tuned: kernels of
+    earlier fits."""
+    standard = standardise(own, others, spans)
+    training_set = _plain_training_set(own, others, standard, spans)
+    head = training_set.solve()
+    try:
+        kernel = _better_kernel(training_set, own, standard, spans, tuned)
+        return head, None if kernel is None else solve_kernel(kernel, own)
+    except np.linalg.LinAlgError:
+        return head, None
+
+
 def head_training_set(
     own: FactBatch, others: FactBatch, spans: Spans, record: AdaptorRecord | None
 ) -> HeadTrainingSet:
@@ -124,14 +139,17 @@ def _better_kernel(
     """
     labels = tuple(sorted(set(own.labels)))
     width = min(len(own), _landmarks_max(own.features.shape[1]))
-    judges = [own.labels[row] for row in lowest_hashes(own.ids).tolist()]
+    judges = training_set.judging_labels
     lacking = labels != training_set.labels or set(judges) != set(labels)
     if lacking or len(labels) < 2 or width < len(judges):
         return None
     blueprint = Blueprint(kind=KIND, taps=tuple(range(len(spans))), width=width)
-    arrays, scores = tune_kernel(blueprint, own, standard, spans, tuned)
     targets = np.array([labels.index(label) for label in judges])
     linear = grade_scores(training_set.left_out_scores(), targets)
+    # Most heads of well separated labels leave nothing to gain: tuning takes longer than all else.
+    if not can_be_better(linear):
+        return None
+    arrays, scores = tune_kernel(blueprint, own, standard, spans, tuned)
     if not is_better(grade_scores(scores, targets), linear):
         return None
     return build_transform((blueprint, arrays), spans)

@@ -21,7 +21,7 @@ from ..errors import ModelMismatchError, StateCorruptError
 from ..facts import FactBatch
 from .gram import Gram
 from .kinds import KINDS
-from .losses import grade_scores, is_better
+from .losses import can_be_better, grade_scores, is_better
 from .record import AdaptorRecord
 from .retrieval import Evidence, better_evidence
 from .standardisation import LEVELS, Spans, Standardisation, block_slices
@@ -336,9 +336,11 @@ class HeadTrainingSet:
         if self._residuals is None:
             self._choose_ridge(self.weight, (RIDGE_DEFAULT,))
         errors = self._residuals / np.sqrt(self.own_weights[self._judges])[:, None]
-        return np.asarray(self._targets(self._judging_labels()) - errors, np.float32)
+        return np.asarray(self._targets(self.judging_labels) - errors, np.float32)
 
-    def _judging_labels(self) -> list[str]:
+    @property
+    def judging_labels(self) -> list[str]:
+        """The labels of the own facts that judge: `lowest_hashes`."""
         return [self._own.labels[row] for row in self._judges.tolist()]
 
     def _choose_weights(self) -> tuple[float, float]:
@@ -357,14 +359,16 @@ class HeadTrainingSet:
         if self._residuals is None or np.ptp(weights) < WEIGHTS_APART:
             return
         at = {label: column for column, label in enumerate(self.labels)}
-        targets = np.array([at[label] for label in self._judging_labels()])
-        plain = self.left_out_scores()
+        targets = np.array([at[label] for label in self.judging_labels])
+        plain = grade_scores(self.left_out_scores(), targets)
+        counted = np.sqrt(weights[self._judges])
+        if not can_be_better(plain, counted):
+            return
         kept = self.own_weights, self._other_weights, self._residuals
         self.own_weights, self._other_weights = weights, class_weights(self._others.labels)
         self._choose_ridge(self.weight, (self.penalty,))
         weighted = grade_scores(self.left_out_scores(), targets)
-        counted = np.sqrt(weights[self._judges])
-        if not is_better(weighted, grade_scores(plain, targets), weights=counted):
+        if not is_better(weighted, plain, weights=counted):
             self.own_weights, self._other_weights, self._residuals = kept
 
     def _choose_ridge(self, weight: float, ridges: Sequence[float]) -> float:

@@ -9,9 +9,10 @@ docs/decisions/0011 and 0024.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +20,12 @@ from numpy.typing import NDArray
 import hdc
 from nas import Blueprint
 
-from ..facts import FactBatch, select_rows
+from ..facts import FactBatch, Rank, SampleScope, hash_rank, select_rows
 from .gram import Gram, inverse_root
 from .head import Transform
 from .losses import tempered_losses
 from .standardisation import LEVELS, Spans, Standardisation, block_slices, standardise
-from .weighting import class_weights, lowest_hashes
+from .weighting import OWN_PENALTY_FACTS, class_weights, lowest_hashes
 
 Floats = NDArray[np.float32]
 Tuned = tuple[dict[str, Floats], Floats]
@@ -65,6 +66,7 @@ be equal, and a distance near 0 as a unit makes the kernel singular."""
 TUNED_MAX: Final = 64
 """Domains whose tuned kernels are kept: 3 KiB for each label of each.  Chosen by hand; effect not
 measured."""
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 DISTANCE_MIN: Final = 1e-6
 """Least median squared distance: facts may be equal, and it is a divisor."""
 
@@ -189,17 +191,44 @@ def solve_kernel(transform: Transform, own: FactBatch) -> KernelMachine:
     return KernelMachine(labels, landmarks, solved, level)
 
 
+class TunedKernel(NamedTuple):
+    """A result of `tune_kernel`.  key: digest of its inputs.  arrays, scores: the result.  scope:
+    which facts of the domain, removed, change it."""
+
+    key: bytes
+    arrays: Mapping[str, Floats]
+    scores: Floats
+    scope: SampleScope
+
+
 class TunedKernels:
     """The last result of `tune_kernel` for each domain; it serves again while the facts that are
     tuned on are the same."""
 
-    def __init__(self) -> None:
-        self._kept: dict[str, tuple[bytes, Tuned]] = {}
+    def __init__(self, kept: Mapping[str, TunedKernel] = NOTHING) -> None:
+        self._kept = dict(kept)
 
-    def keep(self, domains: Iterable[str]) -> None:
-        """Drop those of all other domains."""
-        kept = frozenset(domains)
-        self._kept = {domain: one for domain, one in self._kept.items() if domain in kept}
+    def without(self, domains: Collection[str], gone: Mapping[str, Rank]) -> "TunedKernels":
+        """Return a copy for these domains alone, without what was tuned on facts that are removed.
+        gone: the lowest rank of those of each domain.  A fit at work goes on with this one, so that
+        nothing of its facts comes into the copy."""
+        kept = {}
+        for domain, one in tuple(self._kept.items()):
+            lowest = gone.get(domain)
+            if domain in domains and (lowest is None or not one.scope.changes(lowest)):
+                kept[domain] = one
+        return TunedKernels(kept)
+
+    def kept(self, domain: str) -> TunedKernel | None:
+        """Return what is kept of a domain."""
+        return self._kept.get(domain)
+
+    def put(self, domain: str, one: TunedKernel) -> None:
+        """Keep an earlier result; `get` returns it for the inputs that its key names alone."""
+        self._kept.pop(domain, None)
+        self._kept[domain] = one
+        for oldest in list(self._kept)[:-TUNED_MAX]:
+            del self._kept[oldest]
 
     def get(
         self, taps: tuple[int, ...], rows: FactBatch, standard: Standardisation, spans: Spans
@@ -209,12 +238,14 @@ class TunedKernels:
         state = hashlib.sha256(inputs.encode())
         state.update(standard.factor.tobytes())
         state.update(rows.features.tobytes())
-        key, found = state.digest(), self._kept.pop(rows.domains[0], None)
-        made = found[1] if found and found[0] == key else _tune(taps, rows, standard, spans)
-        self._kept[rows.domains[0]] = key, made
-        for oldest in list(self._kept)[:-TUNED_MAX]:
-            del self._kept[oldest]
-        return made
+        key, domain = state.digest(), rows.domains[0]
+        found = self._kept.get(domain)
+        if found is None or found.key != key:
+            full = len(rows) == OWN_PENALTY_FACTS
+            scope = SampleScope(max(map(hash_rank, rows.ids))) if full else SampleScope()
+            found = TunedKernel(key, *_tune(taps, rows, standard, spans), scope)
+        self.put(domain, found)
+        return dict(found.arrays), found.scores
 
 
 def tune_kernel(

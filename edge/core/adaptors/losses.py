@@ -15,6 +15,9 @@ FLIPPED: Final = 1.0
 """The gain of a fact that goes from certainly wrong to certainly right: less is never evidence
 (docs/decisions/0022)."""
 
+ROUNDING: Final = 1e-6
+"""Share of a sum of 768 numbers that rounding may change, and far more."""
+
 Bools = NDArray[np.bool_]
 Doubles = NDArray[np.float64]
 
@@ -65,6 +68,14 @@ def is_better(
     counted = np.ones(len(one.loss)) if weights is None else weights
     gains = counted * (np.exp(-one.loss) - np.exp(-other.loss))
     return bool(gains.sum() > max(least, evidence * float(np.sqrt(np.square(gains).sum()))))
+
+
+def can_be_better(other: HoldoutScores, weights: NDArray[np.floating] | None = None) -> bool:
+    """Return whether any scores could be better, as `is_better` says: False where even certainty
+    about every fact would not give `FLIPPED` more right answers."""
+    counted = np.ones(len(other.loss)) if weights is None else weights
+    missing = counted * (1 - np.exp(-other.loss))
+    return bool(missing.sum() > (1 - ROUNDING) * FLIPPED)
 
 
 def tempered_losses(scores: Doubles, targets: NDArray[np.int64]) -> Doubles:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..facts import FactBatch
-from .losses import grade_scores, is_better
+from .losses import can_be_better, grade_scores, is_better
 from .principal import principal_directions
 from .weighting import lowest_hashes
 
@@ -101,6 +101,10 @@ def better_evidence(
     shown = set(names[judges].tolist())
     if len(own) < EVIDENCE_FACTS_MIN or len(labels) < 2 or shown != set(labels):
         return None
+    targets = np.searchsorted(np.array(labels), names[judges])
+    before = grade_scores(drafts, targets)
+    if not can_be_better(before):
+        return None
     directions = principal_directions(rows[judges], DIRECTIONS_MAX)
     chosen = lowest_hashes(own.ids, EVIDENCE_BYTES_MAX // (4 * directions.shape[1]))
     order = chosen[np.argsort(names[chosen], kind="stable")]
@@ -112,9 +116,8 @@ def better_evidence(
         starts=np.searchsorted(names[order], np.array(labels)),
         lead=float(np.quantile(leads(drafts), UNSURE_SHARE)),
     )
-    targets = np.searchsorted(np.array(labels), names[judges])
     revised = _left_out(made, rows[judges], np.equal.outer(judges, order), drafts)
-    better = is_better(grade_scores(revised, targets), grade_scores(drafts, targets))
+    better = is_better(grade_scores(revised, targets), before)
     return made if better else None
 
 

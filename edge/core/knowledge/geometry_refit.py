@@ -53,9 +53,9 @@ class GeometryRefit:
             self.packed, self.sample = base.packed, base.sample
             made = Knowledge(ledger, base.made.geometry)
             made.reuse(base.made, base.contents)
-        for domain, label in self.contents.keys() - made.own.counts.keys():
-            for batch in ledger.batches(domain, without, label):
-                made.own.add(domain, label, made.geometry.project(batch.features))
+        missing = self.contents.keys() - made.own.counts.keys()
+        for concept, rows in ledger.concept_features(missing, without):
+            made.own.add(*concept, made.geometry.project(rows))
         made.set_contributions(ledger.contributions(), self.card)
         made.calibration()
         self.made = made

@@ -14,7 +14,7 @@ from typing import Final, cast
 import hdc
 
 from ..adaptors import Adaptor, AdaptorRecord, TunedKernels
-from ..facts import Derived, Fact, FactBatch, Ledger, SampleScope, hash_rank
+from ..facts import Derived, Fact, FactBatch, Ledger, Rank, SampleScope, hash_rank
 from ..router import Router, allot_facts
 from .cohorts import NOTHING_PUBLISHED, Published, plan_cohorts
 from .contributions import (
@@ -60,7 +60,7 @@ class Knowledge(KnowledgeViews):
     ledger: read only.  geometry: frozen.  leaving: ids of facts that are about to be erased from
     the ledger and do not count.  All others must be added, see `derive_knowledge`.
     own: sums of the own facts.  memory: the same plus other devices' contributions.  sampled: what
-    is known of the sample that the geometry was fitted to.
+    is known of the sample that the geometry was fitted to.  tuned: kernels of earlier fits.
 
     deferring: set it to True where `next_refit` is called regularly.  After new facts, decisions
     then use the last thresholds, router and adaptors until those of today are computed in the
@@ -89,7 +89,7 @@ class Knowledge(KnowledgeViews):
         self._serving_calibration: hdc.Calibration | None = None
         self._waits: bool | None = None
         self._heads = SolvedHeads()
-        self._tuned = TunedKernels()
+        self.tuned = TunedKernels()
         self._new_domains: set[str] = set()
         self._router: RouterRefit | None = None
         self._router_current = self._router_checked = False
@@ -164,7 +164,7 @@ class Knowledge(KnowledgeViews):
         self.deferring, self.reuses, self._waits = before.deferring, before.reuses, None
         self.dropped, self._failed = before.dropped, before._failed  # noqa: SLF001
         self._heads, self._router = before._heads, before._router  # noqa: SLF001
-        self._tuned = before._tuned  # noqa: SLF001 - of the same class
+        self.tuned = before.tuned
         self._router_current = before._router_current  # noqa: SLF001 - of the same class
         self._moments = before._moments  # noqa: SLF001 - of the same class
         return self
@@ -187,7 +187,8 @@ class Knowledge(KnowledgeViews):
             yield from self._parts.router_entry(self._router)
         for domain, solved in self._heads.current():
             if domain in self.learned:
-                yield from self._parts.head_entry(domain, self._serving(domain), solved)
+                kept = *solved, self.tuned.kept(domain)
+                yield from self._parts.head_entry(domain, self._serving(domain), kept)
 
     def set_contributions(self, contributions: Mapping[str, Contribution], card: str) -> None:
         """Replace the contributions, by device, whose sums are added to those of the own facts.
@@ -415,7 +416,7 @@ class Knowledge(KnowledgeViews):
             learned=self.learned,
             record=record,
             spans=self.geometry.slices,
-            tuned=self._tuned,
+            tuned=self.tuned,
         )
 
     def _nearest_concept(self, domain: str) -> Adaptor:
@@ -560,19 +561,22 @@ class Knowledge(KnowledgeViews):
             self._heads.clear()
             self._router = self._refit = None
             return
-        self._router_checked = False
+        self._router_checked, gone = False, dict[str, Rank]()
         if forgotten:
             self._refit = None
         for fact in facts:
             new = fact.domain in self._new_domains or (forgotten and self.may_wait)
             self._thresholds.outdate(fact.domain, new=new)
             place = hash_rank(fact.id)
+            gone[fact.domain] = min(place, gone.get(fact.domain, place))
             self._heads.change(fact.domain, place)
             self.sampled.change(place)
             if self._refit is not None:
                 self._refit[1].add(FactChange(fact.domain, place, removed))
             if self._router and self._router.scopes.get(fact.domain, SampleScope()).changes(place):
                 self._router_current = False
+        if removed or forgotten:
+            self.tuned = self.tuned.without(self.learned, gone)
         if forgotten:
             self._drop_outdated()
 
@@ -582,7 +586,6 @@ class Knowledge(KnowledgeViews):
         waits, had_router = self.may_wait, self._router is not None
         self._thresholds.drop_outdated(waiting=waits)
         gone = self._heads.drop_outdated()
-        self._tuned.keep(self.learned)
         self._router = self._router if self._router_current else None
         if waits:
             self.dropped.drop(gone, router=had_router and self._router is None)

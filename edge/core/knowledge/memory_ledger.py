@@ -397,6 +397,14 @@ class MemoryLedger:
             rows.sort(key=lambda fact: (fact.label, fact.captured_at_ns, fact.id))
         return self._paged(rows)
 
+    def concept_features(
+        self, concepts: Collection[Concept], without: AbstractSet[str] = frozenset()
+    ) -> Iterator[tuple[Concept, NDArray[np.uint8]]]:
+        """See `facts.Ledger`."""
+        for domain, label in concepts:
+            for batch in self.batches(domain, without, label):
+                yield (domain, label), batch.features
+
     def _paged(self, rows: Sequence[Fact]) -> Iterator[FactBatch]:
         for at in range(0, len(rows), limits.BATCH_FACTS):
             batch = stack_facts(rows[at : at + limits.BATCH_FACTS])

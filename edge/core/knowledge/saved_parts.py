@@ -25,12 +25,13 @@ from ..adaptors import (
     KernelMachine,
     Landmarks,
     Transform,
+    TunedKernel,
 )
 from ..facts import Concept, Derived, Ledger, SampleScope
 from ..router import Router
 from .refits import HeadRefit, RouterRefit
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Part of every key: raise it when the same facts give other thresholds, router or adaptors, or
 when the fields of one of `KINDS` change."""
 
@@ -84,8 +85,11 @@ class SavedParts:
                 FittedHead() | KernelMachine() as made,
                 SampleScope() as own,
                 SampleScope() as rest,
+                None | (bytes(), dict(), np.ndarray(), SampleScope()) as tuned,
             ):
                 refit.made, refit.scopes = made, (own, rest)
+                if tuned is not None:
+                    refit.tuned.put(refit.domain, TunedKernel(*tuned))
                 return True
         return False
 
@@ -103,12 +107,14 @@ class SavedParts:
         self,
         domain: str,
         record: AdaptorRecord | None,
-        solved: tuple[Adaptor, tuple[SampleScope, SampleScope]],
+        solved: tuple[Adaptor, tuple[SampleScope, SampleScope], TunedKernel | None],
     ) -> Iterator[Derived]:
-        """Yield the entry of a domain's adaptor, likewise."""
-        made, scopes = solved
+        """Yield the entry of a domain's adaptor, likewise, with the kernel that was tuned to judge
+        it, so that it need not be tuned again for facts that it was not tuned on."""
+        made, scopes, tuned = solved
         if isinstance(made, FittedHead | KernelMachine):
-            yield from self._entry("head", domain, self._head_key(record), (made, *scopes))
+            kept = made, *scopes, None if record is not None else tuned
+            yield from self._entry("head", domain, self._head_key(record), kept)
 
     def _domain_keys(self, domains: Iterable[str]) -> Iterator[tuple[str, str]]:
         """Yield domains with the keys of their thresholds, which follow from their own facts."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import hdc
 
-from ..facts import FactBatch, Ledger, Span, sample_facts
+from ..facts import FactBatch, Ledger, Span, join_batches, sample_facts
 from ..recalibration import CalibrationStatus
 
 TIMED_FACTS_MIN: Final = 10 * hdc.BLOCKS
@@ -43,7 +43,10 @@ def sample_in_time(
     if count > size:
         times = ledger.times(domain, without)
         if _is_timed(times):
-            return sample_facts(ledger.between(domain, _runs(times, size), without), size)
+            spans, fits = _runs(times, size)
+            found = ledger.between(domain, spans, without)
+            batches = tuple(found) if fits else ()
+            return join_batches(batches) if batches else sample_facts(found, size)
     return ledger.sample(size, (domain,), without)
 
 
@@ -94,9 +97,9 @@ def _is_timed(times: NDArray[np.int64]) -> bool:
     return bool(len(times)) and int(times.min()) > 0 and len(np.unique(times)) >= TIMES_MIN
 
 
-def _runs(ordered: NDArray[np.int64], size: int) -> list[Span]:
-    """Return the spans of whole runs, those whose hashes are lowest, of `size` facts at most.
-    ordered: times, ascending."""
+def _runs(ordered: NDArray[np.int64], size: int) -> tuple[list[Span], bool]:
+    """Return the spans of whole runs, those whose hashes are lowest, of `size` facts at most, and
+    True; or that of a single run of more facts, and False.  ordered: times, ascending."""
     # A run lasts a power of two of nanoseconds, so that few facts more or less do not move all.
     gaps = ordered[RUN_FACTS::RUN_FACTS] - ordered[:-RUN_FACTS:RUN_FACTS]
     shift = max(0, int(np.median(gaps)).bit_length())
@@ -111,9 +114,9 @@ def _runs(ordered: NDArray[np.int64], size: int) -> list[Span]:
             break
         chosen.append(run)
         left -= facts
-    if not chosen:  # one run holds more than fit
-        chosen = [ranked[0][1]]
-    return [(run << shift, ((run + 1) << shift) - 1) for run in chosen]
+    # One run may hold more than fit.
+    spans = [(run << shift, ((run + 1) << shift) - 1) for run in chosen or [ranked[0][1]]]
+    return spans, bool(chosen)
 
 
 def _hash(run: int) -> bytes:

@@ -293,7 +293,9 @@ class AdaptedOpenings:
         every = set().union(*labels.values())
         counts = {name: n for name, n in _facts(known).items() if labels.get(name) == every}
         domains = sorted(sorted(counts), key=counts.__getitem__, reverse=True)[:DOMAINS_MAX]
-        refit = BasisRefit(domains=domains, spans=known.geometry.slices, contents=contents)
+        refit = BasisRefit(
+            domains=domains, spans=known.geometry.slices, contents=contents, tuned=known.tuned
+        )
         if not domains:
             self._take(refit)
         elif known.deferring and sum(_facts(known).values()) > WAITING_FACTS_MIN:

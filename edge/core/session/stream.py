@@ -467,14 +467,21 @@ def rank_domains(
     Sorted by novelty summed over the observations; `own` counts `OWN_WEIGHT` times more.  A domain
     that an observation was not compared with counts as its farthest.
     """
-    weighted = [(one.novelties, 1) for one in run]
-    weighted += [(own.novelties, OWN_WEIGHT)] if own else []
-    sums = dict.fromkeys(sorted({name for novelties, _ in weighted for name in novelties}), 0)
-    for novelties, weight in weighted:
-        farthest = max(novelties.values())
-        for name in sums:
-            sums[name] += weight * novelties.get(name, farthest)
+    counted = [one.novelties for one in run] + ([own.novelties] if own else [])
+    names = sorted(set[str]().union(*counted))
+    rows = [_in_order(novelties, names) for novelties in counted]
+    if own:
+        rows[-1] = [OWN_WEIGHT * value for value in rows[-1]]
+    sums = dict(zip(names, map(sum, zip(*rows, strict=True)), strict=True))
     return tuple(sorted(sums, key=sums.__getitem__))
+
+
+def _in_order(novelties: Mapping[str, int], names: Sequence[str]) -> Sequence[int]:
+    """Return the novelty in each domain, that of the farthest where there is none."""
+    if len(novelties) == len(names):
+        return [novelties[name] for name in names]
+    farthest = max(novelties.values())
+    return [novelties.get(name, farthest) for name in names]
 
 
 class StreamStates:

@@ -10,6 +10,7 @@ from edge.core import limits
 from edge.core.errors import StateCorruptError, StateError
 from edge.core.events import StoreAdaptor, StoreGeometry
 from edge.core.facts import Selector, digest_facts
+from edge.storage import fact_reads, reader
 from tests.homes import distinct_facts, new_store, whole_rows
 from tests.workers import a_record
 
@@ -39,6 +40,35 @@ def test_pages_hold_every_fact_once(path):
         facts = [fact for page in pages for fact in page]
         assert facts == distinct_facts(limits.BATCH_FACTS + 9)
         assert store.digest() == digest_facts(facts) == store.written_digest()
+
+
+@pytest.mark.parametrize("largest", [0, fact_reads.SCANNED_BYTES_MAX])
+def test_features_of_concepts_are_those_of_their_batches(path, monkeypatch, largest):
+    """All facts of the concepts, in parts of a bounded size, read by concept or in one pass."""
+    monkeypatch.setattr(reader, "SCANNED_BYTES_MAX", largest)
+    monkeypatch.setattr(fact_reads, "SCANNED_ROWS", 100)
+    with Store.open(path, writable=False) as store:
+        every = list(store.concepts())
+        found = [(one, rows.tolist()) for one, rows in store.concept_features(every)]
+        for domain, label in every:
+            batches = list(store.batches(domain, label=label))
+            expected = sorted(row for batch in batches for row in batch.features.tolist())
+            parts = [rows for one, rows in found if one == (domain, label)]
+            assert sorted(row for rows in parts for row in rows) == expected
+            assert max(map(len, parts)) <= limits.BATCH_FACTS
+            gone = frozenset(batches[0].ids[:1])
+            rest = store.concept_features([(domain, label)], gone)
+            assert sum(len(rows) for _, rows in rest) == len(expected) - 1
+
+
+def test_a_damaged_row_is_named(path):
+    """Features of another width are damage, also where rows are read in their own order."""
+    change(path, "UPDATE facts SET features = x'00' WHERE rowid = 3")
+    with (
+        Store.open(path, writable=False) as store,
+        pytest.raises(StateCorruptError, match="the features of row 3"),
+    ):
+        list(store.concept_features(list(store.concepts())))
 
 
 def test_many_ids_are_selected(path):

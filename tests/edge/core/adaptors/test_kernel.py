@@ -12,7 +12,7 @@ from edge.core.adaptors.head import build_transform
 from edge.core.adaptors.kernel import TunedKernels, solve_kernel, tune_kernel
 from edge.core.adaptors.standardisation import standardise
 from edge.core.adaptors.weighting import class_weights, lowest_hashes
-from edge.core.facts import FactBatch, select_rows, untimed_batch
+from edge.core.facts import FactBatch, hash_rank, select_rows, untimed_batch
 
 SPANS = ((0, 6), (6, 10))
 EVERY = (0, 1)
@@ -140,9 +140,21 @@ def test_a_kernel_is_not_tuned_again_for_facts_that_it_is_not_tuned_on(monkeypat
     assert not calls
     assert tuned_without(int(judges[0]), kept) == tuned_without(int(judges[0]), None) != first
     assert len(calls) == 2
-    kept.keep(())
-    assert tuned_without(beyond[0], kept) == first
+    assert tuned_without(beyond[0], kept.without((), {})) == first
     assert len(calls) == 3
+
+
+def test_a_tuned_kernel_goes_with_a_fact_that_it_is_tuned_on():
+    """The last rank of the facts that were tuned on decides; a fit at work keeps its own."""
+    kept = TunedKernels()
+    tuned_without(0, kept)
+    own = select_rows(batch(900), np.delete(np.arange(900), 0))
+    domain, ranks = own.domains[0], sorted(map(hash_rank, own.ids))
+    last = ranks[len(lowest_hashes(own.ids)) - 1]
+    assert kept.without((domain,), {domain: ranks[-1], "other": ranks[0]}).kept(domain)
+    assert kept.without((domain,), {domain: last}).kept(domain) is None
+    assert kept.without(("other",), {}).kept(domain) is None
+    assert kept.kept(domain)
 
 
 def test_exact_and_nystroem_solutions_agree():

@@ -3,13 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edge.core.adaptors.kernel import TunedKernel
 from edge.core.config import Config
 from edge.core.events import Enrol, FitGeometry, ForgetRequest, StoreAdaptor
-from edge.core.facts import Selector
+from edge.core.facts import SampleScope, Selector
 from edge.core.jobs import GrowthJob
 from edge.core.knowledge.knowledge import Knowledge
 from edge.core.knowledge.refits import HeadRefit, RouterRefit, ThresholdsRefit
-from edge.core.knowledge.saved_parts import STRUCTURE, pack_value, unpack_value
+from edge.core.knowledge.saved_parts import STRUCTURE, SavedParts, pack_value, unpack_value
 from tests.edge.core.knowledge.test_deferred import rows, state_of
 from tests.growers import record_of
 from tests.worlds import World, fact
@@ -74,6 +75,27 @@ def test_parts_of_other_facts_do_not_serve():
     known = reopened(world)
     assert world.runtime.digest() == world.ledger.receipts[0].digest_after
     assert state_of(known)[0] != fresh[0]
+
+
+def test_a_tuned_kernel_is_kept_with_the_head_that_it_was_judged_against():
+    """It is there after a restart, and gone with a fact that it was tuned on."""
+    world = world_of("x", "y")
+    known, ones = world.runtime.knowledge, np.ones(3, np.float32)
+    tuned = TunedKernel(b"key", {"centre": ones}, ones, SampleScope())
+    solved = known.adaptor("x"), (SampleScope(), SampleScope()), tuned
+    parts = SavedParts(world.ledger, known.geometry)
+    world.ledger.save_derived(parts.head_entry("x", None, solved))
+    known = reopened(world)
+    assert known.tuned.kept("x") is None
+    known.adaptor("x")
+    kept = known.tuned.kept("x")
+    assert kept is not None
+    assert kept.key == b"key"
+    assert kept.arrays["centre"].tolist() == kept.scores.tolist() == ones.tolist()
+    for request, domain, left in (("r", "y", True), ("s", "x", False)):
+        chosen = Selector(ids=frozenset(next(world.ledger.batches(domain)).ids[:1]))
+        world.feed(ForgetRequest(request_id=request, selector=chosen, refit_geometry=False))
+        assert (world.runtime.knowledge.tuned.kept("x") is not None) == left
 
 
 def test_forgetting_deletes_what_holds_traces():
