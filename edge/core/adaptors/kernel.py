@@ -268,7 +268,7 @@ def _tune(taps: tuple[int, ...], rows: FactBatch, standard: Standardisation, spa
     columns = np.concatenate([np.arange(*spans[tap]) for tap in taps])
     centre, factor = standard.centre[columns], standard.factor[columns]
     distances = _squared_distances((LEVELS[rows.features[:, columns]] - centre) * factor)
-    between = distances[np.triu_indices(len(rows), 1)]
+    between = distances[~np.tri(len(rows), dtype=np.bool_)]
     median = _typical(between) if len(between) else 1.0
     distances /= np.float32(median)
     bandwidth, penalty, scores = _choose_bandwidth(distances, rows.labels)
