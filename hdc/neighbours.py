@@ -61,7 +61,7 @@ class Exemplars:
 
     def without(self, keys: Words) -> "Exemplars":
         """Return the exemplars but those of these keys."""
-        kept = ~np.equal.outer(self.keys, keys).any(axis=1)
+        kept = np.asarray(~np.equal.outer(self.keys, keys).any(axis=1))
         columns = self.columns[kept[: len(self.columns)]]
         plane = self.plane[kept[: len(self.plane)]]
         made = Exemplars(self.keys[kept], columns, plane)

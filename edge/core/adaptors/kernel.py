@@ -366,7 +366,7 @@ def _space(centred: Floats, factor: Floats, widths: Sequence[int], equality: flo
         if energy > 0:
             scaled[part] *= np.sqrt(float(np.square(factor[part]) @ variance[part]) / energy)
     distances = _squared_distances(centred * scaled)
-    between = distances[np.triu_indices(len(centred), 1)]
+    between = distances[~np.tri(len(centred), dtype=np.bool_)]
     median = _typical(between) if len(between) else 1.0
     distances /= np.float32(median)
     return _Space(scaled, median, distances)
