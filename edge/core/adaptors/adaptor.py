@@ -73,7 +73,7 @@ def fit_adaptor(
         return solve_kernel(transform, own)
     training_set = _plain_training_set(own, others, standard, spans)
     try:
-        kernel = _better_kernel(training_set, own, standard, spans, tuned)
+        kernel = _better_kernel(training_set, (own, others), standard, spans, tuned)
         return training_set.revised() if kernel is None else solve_kernel(kernel, own)
     except np.linalg.LinAlgError:
         # Rounding may leave a kernel of nearly equal facts singular; the head's system never is.
@@ -112,26 +112,29 @@ def _plain_training_set(
 
 def _better_kernel(
     training_set: HeadTrainingSet,
-    own: FactBatch,
+    facts: tuple[FactBatch, FactBatch],
     standard: Standardisation,
     spans: Spans,
     tuned: TunedKernels | None,
 ) -> Transform | None:
     """Return the transform of a kernel that does better than the head on facts left out, or None.
 
-    None, too, if other domains know labels that this one lacks: a kernel could not answer them.
-    None if the landmarks that it may have are fewer than the facts that judge.
+    None, too, if this domain shares some labels with the others and lacks some of theirs, which a
+    kernel could not answer, and if it may have fewer landmarks than facts judge.
     """
+    own, others = facts
     labels = tuple(sorted(set(own.labels)))
     width = min(len(own), _landmarks_max(own.features.shape[1]))
     judges = [own.labels[row] for row in lowest_hashes(own.ids).tolist()]
-    lacking = labels != training_set.labels or set(judges) != set(labels)
+    known = frozenset(others.labels)
+    lacking = bool(known - set(labels) and known & set(labels)) or set(judges) != set(labels)
     if lacking or len(labels) < 2 or width < len(judges):
         return None
     blueprint = Blueprint(kind=KIND, taps=tuple(range(len(spans))), width=width)
     arrays, scores = tune_kernel(blueprint, own, standard, spans, tuned)
     targets = np.array([labels.index(label) for label in judges])
-    linear = grade_scores(training_set.left_out_scores(), targets)
+    answered = np.array([training_set.labels.index(label) for label in judges])
+    linear = grade_scores(training_set.left_out_scores(), answered)
     if not is_better(grade_scores(scores, targets), linear):
         return None
     return build_transform((blueprint, arrays), spans)
