@@ -73,7 +73,7 @@ def fit_adaptor(
         return solve_kernel(transform, own)
     training_set = _plain_training_set(own, others, standard, spans)
     try:
-        kernel = _better_kernel(training_set, own, standard, spans, tuned)
+        kernel = _better_kernel(training_set, (own, others), standard, spans, tuned)
         return training_set.revised() if kernel is None else solve_kernel(kernel, own)
     except np.linalg.LinAlgError:
         # Rounding may leave a kernel of nearly equal facts singular; the head's system never is.
@@ -94,7 +94,7 @@ def fit_head_and_kernel(
     training_set = _plain_training_set(own, others, standard, spans)
     head = training_set.solve()
     try:
-        kernel = _better_kernel(training_set, own, standard, spans, tuned)
+        kernel = _better_kernel(training_set, (own, others), standard, spans, tuned)
         return head, None if kernel is None else solve_kernel(kernel, own)
     except np.linalg.LinAlgError:
         return head, None
@@ -127,25 +127,28 @@ def _plain_training_set(
 
 def _better_kernel(
     training_set: HeadTrainingSet,
-    own: FactBatch,
+    facts: tuple[FactBatch, FactBatch],
     standard: Standardisation,
     spans: Spans,
     tuned: TunedKernels | None,
 ) -> Transform | None:
     """Return the transform of a kernel that does better than the head on facts left out, or None.
 
-    None, too, if other domains know labels that this one lacks: a kernel could not answer them.
-    None if the landmarks that it may have are fewer than the facts that judge.
+    None, too, if this domain shares some labels with the others and lacks some of theirs, which a
+    kernel could not answer, and if it may have fewer landmarks than facts judge.
     """
+    own, others = facts
     labels = tuple(sorted(set(own.labels)))
     width = min(len(own), _landmarks_max(own.features.shape[1]))
     judges = training_set.judging_labels
-    lacking = labels != training_set.labels or set(judges) != set(labels)
+    known = frozenset(others.labels)
+    lacking = bool(known - set(labels) and known & set(labels)) or set(judges) != set(labels)
     if lacking or len(labels) < 2 or width < len(judges):
         return None
     blueprint = Blueprint(kind=KIND, taps=tuple(range(len(spans))), width=width)
     targets = np.array([labels.index(label) for label in judges])
-    linear = grade_scores(training_set.left_out_scores(), targets)
+    answered = np.array([training_set.labels.index(label) for label in judges])
+    linear = grade_scores(training_set.left_out_scores(), answered)
     # Most heads of well separated labels leave nothing to gain: tuning takes longer than all else.
     if not can_be_better(linear):
         return None

@@ -1,6 +1,7 @@
 """Cross-validation of a head in closed form: each fold is held out once, for one solve."""
 
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from .head import Floats, HeadTrainingSet, Transform, solve_head
 from .kernel import KIND, solve_kernel
 from .standardisation import Standardisation
 from .weighting import PENALTY_MIN
+
+LACKED: Final = 1.0
+"""The unit of scores, which are near 1 for a confident answer and near 0 for the others."""
 
 
 def cross_scores(
@@ -58,14 +62,18 @@ def fold_scores(
     """Return labels and scores as `cross_scores` does, for any adaptor: solve once without each
     fold, and once with all facts for fold -1.
 
-    solve: must find the same labels, whichever fold is left out.
+    Where adaptors know different labels, as a head and a kernel may, a label that one lacks scores
+    `LACKED` less than its least score.
     """
-    labels: tuple[str, ...] = ()
-    scores = np.zeros((len(own), 0), np.float32)
+    fitted = []
     for number in np.unique(fold):
         at = np.flatnonzero(fold == number)
-        fitted = solve(own if number < 0 else select_rows(own, np.flatnonzero(fold != number)))
-        if not labels:
-            labels, scores = fitted.labels, np.zeros((len(own), len(fitted.labels)), np.float32)
-        scores[at] = fitted.answer(own.features[at])
+        rows = own if number < 0 else select_rows(own, np.flatnonzero(fold != number))
+        fitted.append((at, solve(rows)))
+    labels = tuple(sorted({label for _, one in fitted for label in one.labels}))
+    scores = np.zeros((len(own), len(labels)), np.float32)
+    for at, one in fitted:
+        given = one.answer(own.features[at])
+        scores[at] = given.min(axis=1, keepdims=True) - np.float32(LACKED)
+        scores[np.ix_(at, [labels.index(label) for label in one.labels])] = given
     return labels, scores

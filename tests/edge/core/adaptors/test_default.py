@@ -5,6 +5,7 @@ import pytest
 
 from edge.core.adaptors import adaptor as adaptors
 from edge.core.adaptors.adaptor import fit_adaptor, fit_head
+from edge.core.adaptors.crossfit import fold_scores
 from edge.core.adaptors.head import FittedHead
 from edge.core.adaptors.kernel import KernelMachine
 from edge.core.adaptors.losses import grade_scores, is_better
@@ -13,6 +14,7 @@ from edge.core.facts import FactBatch, stack_facts, untimed_batch
 
 WIDTH = 16
 NOTHING = stack_facts([])
+SPANS = ((0, WIDTH),)
 
 
 def ring(count: int, seed: int, domain: str = "home", labels: str = "io") -> FactBatch:
@@ -68,6 +70,13 @@ def test_a_kernel_does_not_hide_labels_of_other_domains():
     made = fit_adaptor(ring(300, 1), others)
     assert isinstance(made, FittedHead)
     assert made.labels == ("i", "o", "x")
+
+
+def test_domains_without_a_common_label_keep_their_kernels():
+    """Where other domains have other labels only, they say nothing on those of this one."""
+    made = fit_adaptor(ring(300, 1), ring(60, 3, "away", "xy"))
+    assert isinstance(made, KernelMachine)
+    assert made.labels == ("i", "o")
 
 
 def test_a_large_kernel_has_to_be_grown(monkeypatch):
@@ -145,3 +154,17 @@ def test_a_singular_kernel_leaves_the_answer_to_the_head(monkeypatch):
 
     monkeypatch.setattr(adaptors, "solve_kernel", singular)
     assert isinstance(fit_adaptor(ring(300, 1), NOTHING), FittedHead)
+
+
+def test_adaptors_of_different_labels_are_compared_over_all():
+    """Where the folds' adaptors know different labels, what one lacks is its least likely."""
+    own, others = ring(60, 1), ring(60, 3, "away", "xy")
+    fold = np.arange(60) % 2
+    head, kernel = fit_head(own, others, SPANS), fit_adaptor(ring(300, 1), others)
+    assert (head.labels, kernel.labels) == (("i", "o", "x", "y"), ("i", "o"))
+    made = iter((head, kernel))
+    labels, scores = fold_scores(own, fold, lambda _rows: next(made))
+    assert labels == head.labels
+    np.testing.assert_array_equal(scores[fold == 0], head.answer(own.features[fold == 0]))
+    np.testing.assert_array_equal(scores[fold == 1, :2], kernel.answer(own.features[fold == 1]))
+    assert (scores[fold == 1, 2:] < scores[fold == 1, :2].min(axis=1)[:, None]).all()

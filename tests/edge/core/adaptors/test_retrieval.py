@@ -22,7 +22,7 @@ from edge.core.events import Decision, Observation
 from edge.core.facts import FactBatch, select_rows, stack_facts, untimed_batch
 from tests.worlds import World, fact
 
-WIDTH = 1_024
+WIDTH = 1_536
 """So wide that no kernel serves without growth."""
 SPANS = ((0, WIDTH),)
 NOTHING = stack_facts([])
