@@ -139,7 +139,7 @@ class SimulatedRuntime(Runtime):
         for held, geometry in SHARED:
             if held is packed:
                 return geometry
-        SHARED.append((packed, Runtime._unpack_geometry(packed)))
+        SHARED.append((packed, hdc.Geometry.unpack(dict(packed))))
         del SHARED[:-SHARED_MAX]
         return SHARED[-1][1]
 
