@@ -210,7 +210,8 @@ def make_world(seed: int) -> FleetWorld:
         founder.learn(_facts(f"founder{which}", digits, rows, which, random))
         founder.fit_geometry()
         made.append(dict(founder.runtime.knowledge.geometry.pack()))
-    return FleetWorld(*made, digits)
+    shared, other = made
+    return FleetWorld(shared, other, digits)
 
 
 def make_member(
