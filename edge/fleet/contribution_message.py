@@ -26,7 +26,7 @@ LEVEL: Final = 4
 
 STRATEGY: Final = zlib.Z_RLE
 """Sums repeat in runs of zeros, hardly otherwise: looking for runs alone takes a third of the time
-of looking for any repetition, and sums of 20 facts take 5 % fewer bytes."""
+of looking for any repetition, and sums of 20 facts take 5 % fewer bytes; those of all PACS, 1 %."""
 
 
 class ContributionHeader(SignedManifest, frozen=True, kw_only=True, omit_defaults=True):

@@ -139,7 +139,7 @@ class SimulatedRuntime(Runtime):
         for held, geometry in SHARED:
             if held is packed:
                 return geometry
-        SHARED.append((packed, Runtime._unpack_geometry(packed)))
+        SHARED.append((packed, hdc.Geometry.unpack(dict(packed))))
         del SHARED[:-SHARED_MAX]
         return SHARED[-1][1]
 
@@ -210,7 +210,8 @@ def make_world(seed: int) -> FleetWorld:
         founder.learn(_facts(f"founder{which}", digits, rows, which, random))
         founder.fit_geometry()
         made.append(dict(founder.runtime.knowledge.geometry.pack()))
-    return FleetWorld(*made, digits)
+    shared, other = made
+    return FleetWorld(shared, other, digits)
 
 
 def make_member(

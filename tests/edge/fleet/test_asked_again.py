@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from edge.fleet.contribution_message import write_contribution
-from edge.home.home import Home
 from edge.mqtt.topics import Topics
 from edge.signing.keys import load_key, make_key
 from tests.brokers import Mosquitto, Seat, needs_mosquitto, quick, seated

@@ -19,6 +19,8 @@ from edge.core.events import Enrol, ForgetRequest, Rejected
 from edge.core.facts import Fact, Selector
 from edge.fleet.applied import write_report
 from edge.fleet.contribution_message import read_contribution, write_contribution
+from edge.fleet.fleet_view import describe_fleet
+from edge.fleet.left_fleets import LeftFleets
 from edge.fleet.member import FleetMember, ReceivedContribution
 from edge.home.home import Home
 from edge.home.transfer import restore_home
@@ -312,6 +314,39 @@ def test_a_device_that_moves_withdraws_its_sums_where_it_was(place: Place):
     place.maintain(3.0)
     assert [topic.split("/")[3] for topic, _, _ in place.sums] == ["south", "north"]
     assert [one.fleet for one in home.store.publications.left()] == ["south"]
+
+
+def test_a_broker_that_refuses_the_withdrawal_has_not_got_it(place: Place):
+    """Only its acknowledgement counts; the next connection tries again.  The status names another
+    broker than that of before, and a key that an earlier release did not record."""
+    place.join(name="north")
+    place.maintain(0.0)
+    home, context = place.office.home, place.office.context
+    with home.store._transaction("for the test") as db:  # noqa: SLF001 - as an earlier release did
+        put_meta(db, "fleet_joined", b'["north","a"]')
+    link = (home.folder, Topics("a"), place.mouth)
+    left = LeftFleets(None, context, *link, broker="other:1883")
+    for connection, accepted in ((1, False), (2, True)):
+        place.mouth.counters.connected = connection
+        place.mouth.published.clear()
+        left.maintain()
+        left.maintain()
+        ((topic, raw, retained),) = place.mouth.published
+        assert (topic.rpartition("/contribution/")[2], retained) == ("a", True)
+        assert read_contribution(raw, {}).samples == 0
+        context.watched.popitem()[1](accepted)
+        left.maintain()
+        (found,) = home.store.publications.left()
+        assert (bool(found.told_at_ns), found.told) == (accepted, "other:1883" * accepted)
+    (shown,) = describe_fleet(home).left
+    assert shown.waiting == ""
+    assert "no key was recorded" in shown.doubt
+    with home.store._transaction("for the test") as db:  # noqa: SLF001 - as if recorded
+        (told,) = home.store.publications.left()
+        moved = msgspec.structs.replace(told, key="", broker="broker:1883")
+        put_meta(db, "fleets_left", msgspec.json.encode((moved,)))
+    (shown,) = describe_fleet(home).left
+    assert "published to broker:1883" in shown.doubt
 
 
 def test_another_home_of_the_same_name_is_seen(place: Place):
