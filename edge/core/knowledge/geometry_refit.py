@@ -54,8 +54,8 @@ class GeometryRefit:
             made = Knowledge(ledger, base.made.geometry)
             made.reuse(base.made, base.contents)
         missing = self.contents.keys() - made.own.counts.keys()
-        for concept, rows in ledger.concept_features(missing, without):
-            made.own.add(*concept, made.geometry.project(rows))
+        for concept, features in ledger.concept_features(missing, without):
+            made.own.add(*concept, made.geometry.project(features))
         made.set_contributions(ledger.contributions(), self.card)
         made.calibration()
         self.made = made

@@ -89,7 +89,7 @@ class SavedParts:
             ):
                 refit.made, refit.scopes = made, (own, rest)
                 if tuned is not None:
-                    refit.tuned.put(refit.domain, TunedKernel(*tuned))
+                    refit.tuned.put(refit.domain, TunedKernel._make(tuned))
                 return True
         return False
 
