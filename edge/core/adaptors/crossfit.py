@@ -75,5 +75,6 @@ def fold_scores(
     for at, one in fitted:
         given = one.answer(own.features[at])
         scores[at] = given.min(axis=1, keepdims=True) - np.float32(LACKED)
-        scores[np.ix_(at, [labels.index(label) for label in one.labels])] = given
+        columns = np.array([labels.index(label) for label in one.labels])
+        scores[np.ix_(at, columns)] = given
     return labels, scores
