@@ -198,10 +198,12 @@ class Memory:
         if kernel is None or layout is None or not made.size:
             return False
         chosen = None if only is None else np.ascontiguousarray(only, dtype=np.int64)
-        bits = np.ascontiguousarray(codes.bits, dtype=np.uint64)
-        values = np.ascontiguousarray(codes.values, dtype=np.int64)
-        work = np.empty(4 * values.shape[1] + _SPARE, dtype=np.uint8)
-        return bool(kernel.distances(layout, bits, values, chosen, work, made))
+        sample = (
+            np.ascontiguousarray(codes.bits, dtype=np.uint64),
+            np.ascontiguousarray(codes.values, dtype=np.int64),
+        )
+        work = np.empty(4 * codes.values.shape[1] + _SPARE, dtype=np.uint8)
+        return bool(kernel.distances(layout, *sample, chosen, work, made))
 
     def compare(
         self, codes: Codes, scales: Ints, only: Indices | None = None

@@ -173,8 +173,8 @@ class Daemon:
         from ..fleet import FleetMember
         from ..storage import FleetPlace
 
-        place = (settings.fleet.name, device)
-        here = FleetPlace(*place, key=settings.fleet.key, broker=self._broker)
+        name, key = settings.fleet.name, settings.fleet.key
+        here = FleetPlace(fleet=name, device=device, key=key, broker=self._broker)
         link = (self.folder, self.topics, self.connection)
         return FleetMember(settings.fleet, here, self, *link)
 

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from numpy.typing import NDArray
-
 from ..core import Contribution, EdgeError
 from ..signing import Columns, Count, SignedManifest, Text, read_signed, sign_file
 from ..storage import pack_arrays, unpack_arrays
@@ -112,7 +110,7 @@ def read_envelope(
     return made, (head.arrays_bytes, body)
 
 
-def unpack_sums(device: str, packed: tuple[int, bytes]) -> dict[str, NDArray[Any]]:
+def unpack_sums(device: str, packed: tuple[int, bytes]) -> dict[str, Any]:
     """Return the arrays of a contribution; raises EdgeError for bytes of anything else."""
     arrays = _inflate(packed[1], packed[0])
     try:

@@ -84,7 +84,7 @@ class AppliedAbove(msgspec.Struct, frozen=True, array_like=True):
     refused: str = ""
 
 
-class FleetPlace(msgspec.Struct, frozen=True, array_like=True):
+class FleetPlace(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A fleet, and this device's name in it, that it publishes its sums as, or did before it left.
     key: the file that signs them, relative to the home, empty without one; None: not recorded by
     an earlier release.  broker: its address.

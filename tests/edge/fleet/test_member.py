@@ -78,7 +78,7 @@ class Place:
         settings = FleetSettings(**(usual | changes))
         context, folder = self.office.context, self.office.home.folder
         link = (folder, Topics("a"), self.mouth)
-        here = FleetPlace(settings.name, "a", key=settings.key, broker="broker:1883")
+        here = FleetPlace(fleet=settings.name, device="a", key=settings.key, broker="broker:1883")
         made = FleetMember(settings, here, context, *link, clock=lambda: self.now_s)
         self.member = made
         return made

@@ -74,7 +74,7 @@ def scales(deviations: tuple[float, ...], seed: int) -> np.ndarray:
     own = untimed_batch(tuple(f"{i:04}" for i in range(400)), ("d",) * 400, labels, levels)
     blueprint = nas.Blueprint(kind="kernel", taps=(0,), width=400)
     arrays, _ = tune_kernel(blueprint, own, standardise(own, NOTHING, SPANS), SPANS)
-    return arrays["factor"] / arrays["factor"][0]
+    return np.asarray(arrays["factor"] / arrays["factor"][0])
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
