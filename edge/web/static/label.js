@@ -451,6 +451,8 @@
   field.addEventListener("input", () => { typed += 1; });
   by("label-view").addEventListener("change", () => by("label-view").requestSubmit());
   document.body.addEventListener("auricle:feed", watch);
+  // Groups and guesses that were still being computed when the page was made come without a message.
+  setInterval(() => { if (grid.dataset.busy === "1") watch(); }, WATCH_MS);
   document.body.addEventListener("auricle:changed", () => { if (!busy) refresh(); });
 
   // --- start ---

@@ -198,6 +198,22 @@ def test_the_keyboard_is_enough(seen):
     until(lambda: total("keys", seen) == 24)
 
 
+def test_groups_that_come_later_appear_without_a_message(seen):
+    """The page was made while groups were being computed, and the home is quiet: no observation,
+    so no message, makes it load them."""
+    page = seen.page
+
+    def without_groups(route: Any) -> None:
+        made = route.fetch()
+        text = re.sub(r'<div class="shot-group">.*?</div>', "", made.text())
+        route.fulfill(response=made, body=text.replace('data-busy="0"', 'data-busy="1"'))
+
+    page.route("**/label?*", without_groups)
+    page.route("**/live?*", lambda route: route.abort())
+    open_label(seen, "range")
+    page.locator("[data-select-group]").first.wait_for(timeout=60_000)
+
+
 def test_a_group_and_a_range_over_pages(seen):
     """`a` selects the whole group, and Shift a range that reaches into parts not loaded yet."""
     page = open_label(seen, "range")
