@@ -34,8 +34,9 @@ TURNS = 3
 
 
 def measure(world: SizedHome, written: Path) -> dict[str, float]:
-    """Derive a geometry with all sums and thresholds, the thresholds of a domain, the adaptors of
-    all domains with kernels tuned anew and as before, and the basis of adaptation."""
+    """Time four derivations: a geometry with all sums and thresholds, the thresholds of a domain,
+    the adaptors of all domains (once tuning their kernels, once reusing the tuned ones), and the
+    basis of adaptation."""
     with TemporaryDirectory() as folder:
         place = Path(folder) / "home"
         shutil.copytree(written, place)

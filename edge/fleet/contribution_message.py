@@ -78,16 +78,8 @@ def read_contribution(raw: bytes, keys: "Mapping[str, Ed25519PublicKey]") -> Con
 
     keys: by device; if empty, no signature is required.  The sums are validated on adoption.
     """
-    return read_packed_contribution(raw, keys)[0]
-
-
-def read_packed_contribution(
-    raw: bytes, keys: "Mapping[str, Ed25519PublicKey]"
-) -> tuple[Contribution, tuple[int, bytes]]:
-    """Decode and verify a contribution as `read_contribution` does; return also its arrays as they
-    were compressed, with their size."""
     made, packed = read_envelope(raw, keys)
-    return replace(made, arrays=unpack_sums(made.device, packed)), packed
+    return replace(made, arrays=unpack_sums(made.device, packed))
 
 
 def read_envelope(

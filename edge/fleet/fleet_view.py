@@ -57,16 +57,16 @@ class MembershipView(msgspec.Struct, frozen=True, kw_only=True):
 
 class LeftFleet(msgspec.Struct, frozen=True, kw_only=True):
     """A fleet that this device has left, or was in under another name.  revision: of the
-    withdrawal, 0 if it is not made yet.  aggregates: that held its sums.  told_at_ns, told: when
-    which broker took the withdrawal.  waiting: why none has yet, empty if one has.  doubt: why it
+    withdrawal, 0 if it is not made yet.  aggregates: that held its sums.
+    withdrawn_at_ns, withdrawn_by: when which broker took the withdrawal.  waiting: why none has yet, empty if one has.  doubt: why it
     may not have got there all the same."""
 
     fleet: str
     device: str
     revision: int
     aggregates: tuple[str, ...]
-    told_at_ns: int
-    told: str
+    withdrawn_at_ns: int
+    withdrawn_by: str
     waiting: str
     doubt: str
 
@@ -115,12 +115,12 @@ def _left(store: Store, settings: Settings, folder: Path) -> Iterator[LeftFleet]
     reason = NO_BROKER if mqtt is None else "{}:{} has not taken it yet".format(*mqtt.address)
     for one in places:
         why = (settings.fleet is None and _key_problem(one, folder)) or reason
-        yield _left_fleet(one, "" if one.told_at_ns else why)
+        yield _left_fleet(one, "" if one.withdrawn_at_ns else why)
 
 
 def _key_problem(place: FleetPlace, folder: Path) -> str:
     """Return why the key that signed the sums in a fleet cannot sign their withdrawal."""
-    if place.told_at_ns or not place.key:
+    if place.withdrawn_at_ns or not place.key:
         return ""
     try:
         load_key(folder / place.key)
@@ -131,17 +131,17 @@ def _key_problem(place: FleetPlace, folder: Path) -> str:
 
 def _left_fleet(place: FleetPlace, waiting: str) -> LeftFleet:
     doubt = ""
-    if place.told and place.broker and place.told != place.broker:
+    if place.withdrawn_by and place.broker and place.withdrawn_by != place.broker:
         doubt = f"the sums were published to {place.broker}: is that the same broker?"
-    elif place.key is None and place.told:
+    elif place.key is None and place.withdrawn_by:
         doubt = "no key was recorded by the earlier release: it is unsigned if [fleet] is removed"
     return LeftFleet(
         fleet=place.fleet,
         device=place.device,
         revision=place.revision,
         aggregates=place.aggregates,
-        told_at_ns=place.told_at_ns,
-        told=place.told,
+        withdrawn_at_ns=place.withdrawn_at_ns,
+        withdrawn_by=place.withdrawn_by,
         waiting=waiting,
         doubt=doubt,
     )

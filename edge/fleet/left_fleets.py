@@ -55,7 +55,7 @@ class LeftFleets:
         self._here, self._context, self._folder, self._broker = here, context, folder, broker
         self._topics, self._channel = topics, channel
         self._withdrawals: list[_Withdrawal] | None = None
-        self._told: list[tuple[str, str]] = []
+        self._withdrawn: list[tuple[str, str]] = []
 
     def maintain(self) -> None:
         """Withdraw where this device has left, once the home is open; call it about once a second.
@@ -69,10 +69,10 @@ class LeftFleets:
             here = self._here
             left = publications.join(here, now_ns) if here else publications.leave(now_ns)
             self._withdrawals = list(self._prepare(home, left))
-        while self._told:
+        while self._withdrawn:
             now_ns = self._context.now_ns()
-            home.store.publications.note_told(self._told[0], self._broker, now_ns)
-            del self._told[0]
+            home.store.publications.note_withdrawn(self._withdrawn[0], self._broker, now_ns)
+            del self._withdrawn[0]
         for one in self._withdrawals:
             number = one.retained.publish(one.message)
             if number is not None:
@@ -81,7 +81,7 @@ class LeftFleets:
     def _prepare(self, home: Home, left: Sequence[FleetPlace]) -> "list[_Withdrawal]":
         if self._channel is None:
             for place in left:
-                if not place.told_at_ns:
+                if not place.withdrawn_at_ns:
                     _warn(place, NO_BROKER, f"add it, {HINT}")
             return []
         found = []
@@ -95,7 +95,7 @@ class LeftFleets:
             retained = Retained(self._channel, root + encode_level(place.device))
             message = write_empty(home, place.device, place.revision, key)
             found.append(_Withdrawal(place, message, retained))
-            if not place.told_at_ns:
+            if not place.withdrawn_at_ns:
                 log.info("withdrawing", fleet=place.fleet, device=place.device)
         return found
 
@@ -109,9 +109,9 @@ class LeftFleets:
 
     def _note_answer(self, place: FleetPlace, accepted: bool) -> None:  # noqa: FBT001 - a callback
         if accepted:
-            if not place.told_at_ns:
+            if not place.withdrawn_at_ns:
                 log.info("withdrawn", fleet=place.fleet, device=place.device)
-            self._told.append(place.at)
+            self._withdrawn.append(place.at)
         else:
             _warn(place, "the broker has not taken the withdrawal", f"let it publish there, {HINT}")
 

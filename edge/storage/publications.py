@@ -90,8 +90,8 @@ class FleetPlace(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     an earlier release.  broker: its address.
 
     For a place that it has left: revision: of the contribution without sums that takes them back.
-    aggregates: that held them.  told_at_ns, told: when which broker took that contribution; 0 if
-    none has yet.
+    aggregates: that held them.  withdrawn_at_ns, withdrawn_by: when which broker took that
+    contribution; 0 if none has yet.
     """
 
     fleet: str
@@ -100,8 +100,8 @@ class FleetPlace(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     aggregates: tuple[str, ...] = ()
     key: str | None = None
     broker: str = ""
-    told_at_ns: int = 0
-    told: str = ""
+    withdrawn_at_ns: int = 0
+    withdrawn_by: str = ""
 
     @property
     def at(self) -> tuple[str, str]:
@@ -347,11 +347,11 @@ class Publications:
         body = self._meta(LEFT)
         return msgspec.json.decode(body, type=tuple[FleetPlace, ...]) if body else ()
 
-    def note_told(self, place: tuple[str, str], broker: str, at_ns: int) -> None:
+    def note_withdrawn(self, place: tuple[str, str], broker: str, at_ns: int) -> None:
         """Record that a broker has taken the withdrawal from a place; the first time stays."""
         left = tuple(
-            msgspec.structs.replace(one, told_at_ns=at_ns, told=broker)
-            if one.at == place and not one.told_at_ns
+            msgspec.structs.replace(one, withdrawn_at_ns=at_ns, withdrawn_by=broker)
+            if one.at == place and not one.withdrawn_at_ns
             else one
             for one in self.left()
         )
@@ -441,13 +441,13 @@ class Publications:
     def _contribution_holders(self) -> dict[str, bool]:
         """Return who holds sums of this device, and whether what takes them out is sent there."""
         left = self.left()
-        # Outside any fleet the members of the last one are told as its aggregators are.
-        sent = self.sends or bool(left and left[-1].told_at_ns)
+        # A withdrawal from the last fleet reaches its members as it reaches its aggregators.
+        sent = self.sends or bool(left and left[-1].withdrawn_at_ns)
         found = {one.device: sent for one in self.holders() if one.holds == "contribution"}
         found |= dict.fromkeys((one.aggregate for one in self.above().rows), sent)
         for place in left:
-            told = self.sends or bool(place.told_at_ns)
-            found |= {name: told for name in place.aggregates if name not in found}
+            sent = self.sends or bool(place.withdrawn_at_ns)
+            found |= {name: sent for name in place.aggregates if name not in found}
         unnamed = "every device that adopts these sums"
         return found or ({unnamed: sent} if self.last().revision else {})
 

@@ -130,8 +130,8 @@ def show_left(left: "Iterable[LeftFleet]") -> None:
         if one.waiting:
             say(f"{where}: its sums are still there, the withdrawal waits: {one.waiting}")
         else:
-            when = format_time(one.told_at_ns)
-            say(f"{where}: withdrawn, {one.told or 'the broker'} has it since {when}")
+            when = format_time(one.withdrawn_at_ns)
+            say(f"{where}: withdrawn, {one.withdrawn_by or 'the broker'} has it since {when}")
         if one.doubt:
             say(f"  {one.doubt}")
         if one.waiting or one.doubt:

@@ -54,7 +54,7 @@ PENALTIES: Final = (0.03, 0.1, 0.3)
 not measured."""
 EQUALITIES: Final = (1.0, 0.5, 0.0)
 """Candidates for the power of a column's inverse deviation: with 1 all columns count alike, as in a
-head, with 0 in proportion to their deviation.  The first one is the default.  Docs/decisions/0024.
+head, with 0 in proportion to their deviation.  The first one is the default: docs/decisions/0024.
 """
 TUNED_GAIN_MIN: Final = 0.02
 """Relative gain in cross-entropy that another candidate needs: docs/decisions/0024."""

@@ -105,9 +105,9 @@ class Hall:
         return found is not None and bool(found["above"])
 
     def left(self) -> tuple[str, int, str]:
-        """The fleet that the member has left, when that was told, and why it waits."""
+        """The fleet that the member has left, when its sums were withdrawn, and why that waits."""
         (one,) = describe_roles(self.north).left
-        return one.fleet, one.told_at_ns, one.waiting
+        return one.fleet, one.withdrawn_at_ns, one.waiting
 
     def receipt(self, request: str) -> list[dict[str, Any]]:
         """Forget a fact, and return the devices in the receipt.  The geometry stays that of the

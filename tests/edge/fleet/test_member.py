@@ -337,13 +337,16 @@ def test_a_broker_that_refuses_the_withdrawal_has_not_got_it(place: Place):
         context.watched.popitem()[1](accepted)
         left.maintain()
         (found,) = home.store.publications.left()
-        assert (bool(found.told_at_ns), found.told) == (accepted, "other:1883" * accepted)
+        assert (bool(found.withdrawn_at_ns), found.withdrawn_by) == (
+            accepted,
+            "other:1883" * accepted,
+        )
     (shown,) = describe_fleet(home).left
     assert shown.waiting == ""
     assert "no key was recorded" in shown.doubt
     with home.store._transaction("for the test") as db:  # noqa: SLF001 - as if recorded
-        (told,) = home.store.publications.left()
-        moved = msgspec.structs.replace(told, key="", broker="broker:1883")
+        (place,) = home.store.publications.left()
+        moved = msgspec.structs.replace(place, key="", broker="broker:1883")
         put_meta(db, "fleets_left", msgspec.json.encode((moved,)))
     (shown,) = describe_fleet(home).left
     assert "published to broker:1883" in shown.doubt
