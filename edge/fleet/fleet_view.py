@@ -58,8 +58,8 @@ class MembershipView(msgspec.Struct, frozen=True, kw_only=True):
 class LeftFleet(msgspec.Struct, frozen=True, kw_only=True):
     """A fleet that this device has left, or was in under another name.  revision: of the
     withdrawal, 0 if it is not made yet.  aggregates: that held its sums.
-    withdrawn_at_ns, withdrawn_by: when which broker took the withdrawal.  waiting: why none has yet, empty if one has.  doubt: why it
-    may not have got there all the same."""
+    withdrawn_at_ns, withdrawn_by: when which broker took the withdrawal.  waiting: why none has
+    yet, empty if one has.  doubt: why it may not have got there all the same."""
 
     fleet: str
     device: str
