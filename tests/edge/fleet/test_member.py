@@ -345,8 +345,8 @@ def test_a_broker_that_refuses_the_withdrawal_has_not_got_it(place: Place):
     assert shown.waiting == ""
     assert "no key was recorded" in shown.doubt
     with home.store._transaction("for the test") as db:  # noqa: SLF001 - as if recorded
-        (place,) = home.store.publications.left()
-        moved = msgspec.structs.replace(place, key="", broker="broker:1883")
+        (withdrawn,) = home.store.publications.left()
+        moved = msgspec.structs.replace(withdrawn, key="", broker="broker:1883")
         put_meta(db, "fleets_left", msgspec.json.encode((moved,)))
     (shown,) = describe_fleet(home).left
     assert "published to broker:1883" in shown.doubt
