@@ -1,7 +1,7 @@
 """Groups of similar observations, computed in a thread of low priority."""
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import numpy as np
@@ -27,7 +27,8 @@ ROUNDS: Final = 8
 
 CHANGE_MIN: Final = 0.1
 """Share of observations that must be new before groups are computed again, so that a page keeps
-its order while a person works through it.  Chosen by hand; effect not measured."""
+its order while a person works through it; fewer join the nearest group.  Chosen by hand; effect
+not measured."""
 
 Floats = NDArray[np.float32]
 
@@ -38,6 +39,8 @@ class GroupingThread:
 
     def __init__(self) -> None:
         self.groups: Mapping[str, int] = {}
+        self._centres: Floats | None = None
+        self._computed_for = self._added = 0
         self._thread: threading.Thread | None = None
         self._dropped: set[str] = set()
 
@@ -47,12 +50,22 @@ class GroupingThread:
         return self._thread is not None and self._thread.is_alive()
 
     def start(self, sketches: Mapping[str, bytes]) -> None:
-        """Compute groups of observations, unless the last ones still fit or some are computed."""
-        new = sum(key not in self.groups for key in sketches)
-        if self.active or not sketches or new <= CHANGE_MIN * len(self.groups):
+        """Compute groups of observations, unless some are computed: of all of them, or, while few
+        are new since then, only the new ones' nearest groups."""
+        if self.active:
             return
+        new = {key: one for key, one in sketches.items() if key not in self.groups}
+        if not new:
+            return
+        added = self._added + len(new)
+        whole = self._centres is None or added > CHANGE_MIN * self._computed_for
+        self._added = 0 if whole else added
         self._dropped = set()
-        self._thread = threading.Thread(target=self._work, args=(dict(sketches),), name="groups")
+        self._thread = threading.Thread(
+            target=self._compute_all if whole else self._add,
+            args=(dict(sketches) if whole else new,),
+            name="groups",
+        )
         self._thread.daemon = True
         self._thread.start()
 
@@ -62,20 +75,34 @@ class GroupingThread:
         self._dropped |= gone
         self.groups = {key: group for key, group in self.groups.items() if key not in gone}
 
-    def _work(self, sketches: Mapping[str, bytes]) -> None:
+    def _compute_all(self, sketches: Mapping[str, bytes]) -> None:
         lower_priority()
-        found = dict(zip(sketches, group_sketches(list(sketches.values())), strict=True))
-        self.groups = {key: one for key, one in found.items() if key not in self._dropped}
+        members, self._centres = _clusters(_unpacked(sketches), len(sketches))
+        self._computed_for = len(sketches)
+        self.groups = {
+            key: one for key, one in zip(sketches, members, strict=True) if key not in self._dropped
+        }
+
+    def _add(self, sketches: Mapping[str, bytes]) -> None:
+        lower_priority()
+        assert self._centres is not None
+        rows = _unpacked(sketches)
+        parts = _parts(len(sketches))
+        members = np.concatenate([_nearest(rows(part), self._centres) for part in parts])
+        found = dict(zip(sketches, members.tolist(), strict=True))
+        self.groups = {**self.groups} | {
+            key: one for key, one in found.items() if key not in self._dropped
+        }
 
 
-def group_sketches(sketches: Sequence[bytes]) -> list[int]:
-    """Return the group of each sketch; see `group_rows`.  Sketches are unpacked in parts."""
-    packed = np.frombuffer(b"".join(sketches), np.uint8).reshape(len(sketches), -1)
+def _unpacked(sketches: Mapping[str, bytes]) -> Callable[[slice], Floats]:
+    """Return a function that unpacks a part of sketches."""
+    packed = np.frombuffer(b"".join(sketches.values()), np.uint8).reshape(len(sketches), -1)
 
     def rows(part: slice) -> Floats:
         return np.unpackbits(packed[part], axis=1).astype(np.float32) - np.float32(0.5)
 
-    return group_rows(rows, len(sketches))
+    return rows
 
 
 def group_rows(rows: Callable[[slice], Floats], count: int) -> list[int]:
@@ -85,7 +112,12 @@ def group_rows(rows: Callable[[slice], Floats], count: int) -> list[int]:
     rows: returns a part of them, float32 [n, m], of about equal lengths.  Cost: `ROUNDS` products
     of all rows and the centres, and ten megabytes.
     """
-    parts = [slice(at, min(at + PART_ROWS, count)) for at in range(0, count, PART_ROWS)]
+    return _clusters(rows, count)[0]
+
+
+def _clusters(rows: Callable[[slice], Floats], count: int) -> tuple[list[int], Floats]:
+    """As `group_rows`; also return the groups' centres, in the groups' order."""
+    parts = _parts(count)
     groups = max(1, min(GROUPS_MAX, count // GROUP_SIZE))
     first = np.concatenate([rows(part)[:: len(parts)] for part in parts])
     centres = _unit(first[_spread(first, min(groups, len(first)))])
@@ -95,15 +127,23 @@ def group_rows(rows: Callable[[slice], Floats], count: int) -> list[int]:
         before = member.copy()
         for part in parts:
             held = rows(part)
-            found = member[part] = (held @ centres.T).argmax(axis=1)
+            found = member[part] = _nearest(held, centres)
             # Rows are added by their group in one product.
             sums += (np.arange(len(centres))[:, None] == found).astype(np.float32) @ held
         if (member == before).all():
             break
         filled = np.bincount(member, minlength=len(centres)) > 0
         centres[filled] = _unit(sums[filled])
-    places = np.argsort(_chain(centres))
-    return [int(one) for one in places[member]]
+    order = _chain(centres)
+    return [int(one) for one in np.argsort(order)[member]], centres[order]
+
+
+def _parts(count: int) -> list[slice]:
+    return [slice(at, min(at + PART_ROWS, count)) for at in range(0, count, PART_ROWS)]
+
+
+def _nearest(rows: Floats, centres: Floats) -> NDArray[np.intp]:
+    return np.asarray((rows @ centres.T).argmax(axis=1), np.intp)
 
 
 def _spread(rows: Floats, count: int) -> list[int]:

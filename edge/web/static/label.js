@@ -148,7 +148,7 @@
       for (const [name, count] of Object.entries(counts)) {
         for (const one of document.querySelectorAll(`[data-total-of="${name}"]`)) one.textContent = shown(count);
       }
-      grid.dataset.busy = answer.headers.get("X-Busy") ?? "0";
+      page.dataset.busy = answer.headers.get("X-Busy") ?? "0";
     } catch { offline(); } finally {
       const again = page.dataset.loading === "again";
       delete page.dataset.loading;
@@ -215,6 +215,8 @@
     }
     await Promise.all(seen.map(load));
   };
+  // A page that was made while groups or explanations were being computed lacks them.
+  const unfinished = (page) => page.dataset.busy === "1";
   // What other people label, and new observations, change the list.
   const watch = async () => {
     if (document.hidden || busy || dialog.open || Date.now() - watched < WATCH_MS) return;
@@ -226,7 +228,7 @@
       const answer = await get(`label-ids?${query({ offset: seen[0].dataset.offset, limit: seen.length * SIZE })}`);
       if (!answer.ok || busy) return;
       const now = (await answer.json()).ids;
-      if (grid.dataset.busy !== "1" && now.length === before.length && now.every((id, at) => id === before[at])) return;
+      if (!seen.some(unfinished) && now.length === before.length && now.every((id, at) => id === before[at])) return;
       await refresh();
       if (busy) return;
       const lost = before.filter((id) => selected.has(id) && !now.includes(id));
@@ -452,7 +454,7 @@
   by("label-view").addEventListener("change", () => by("label-view").requestSubmit());
   document.body.addEventListener("auricle:feed", watch);
   // Groups and guesses that were still being computed when the page was made come without a message.
-  setInterval(() => { if (grid.dataset.busy === "1") watch(); }, WATCH_MS);
+  setInterval(() => { if (pages().some((page) => unfinished(page) && inView(page, 200))) watch(); }, WATCH_MS);
   document.body.addEventListener("auricle:changed", () => { if (!busy) refresh(); });
 
   // --- start ---

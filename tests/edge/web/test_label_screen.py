@@ -166,6 +166,7 @@ def test_a_tile_that_is_pressed_stays(seen):
 def test_tiles_near_the_view_come_back_after_an_action(seen):
     """An action empties the parts of the list that are out of view; those near it are filled again,
     so that who scrolls on sees tiles."""
+    seen.page.set_viewport_size({"width": 1_280, "height": 1_600})  # also below titles of groups
     page = open_label(seen, "range")
     second = page.locator(".shot-page").nth(1)
     first = second.locator(".shot").first
@@ -200,8 +201,16 @@ def test_the_keyboard_is_enough(seen):
 
 def test_groups_that_come_later_appear_without_a_message(seen):
     """The page was made while groups were being computed, and the home is quiet: no observation,
-    so no message, makes it load them."""
+    so no message, makes it load them.  The parts below it are loaded when they are there, which
+    says nothing of the part in view."""
     page = seen.page
+
+    def computed() -> bool:
+        gallery = waiting(seen, "range", order="similar")
+        return not gallery["pending"] and not gallery["grouping"]
+
+    until(computed, wait_s=60.0)
+    page.set_viewport_size({"width": 1_280, "height": 2_400})  # the second part is near the view
 
     def without_groups(route: Any) -> None:
         made = route.fetch()
@@ -211,7 +220,7 @@ def test_groups_that_come_later_appear_without_a_message(seen):
     page.route("**/label?*", without_groups)
     page.route("**/live?*", lambda route: route.abort())
     open_label(seen, "range")
-    page.locator("[data-select-group]").first.wait_for(timeout=60_000)
+    page.locator(".shot-page").first.locator("[data-select-group]").first.wait_for(timeout=60_000)
 
 
 def test_a_group_and_a_range_over_pages(seen):
