@@ -10,8 +10,6 @@ from typing import Any, Final
 
 import numpy as np
 
-import encoder
-
 from ..core import (
     AlarmQuestion,
     Config,
@@ -19,6 +17,7 @@ from ..core import (
     DriftAlarm,
     Enrol,
     Event,
+    FeatureModel,
     FitGeometry,
     ForgetRequest,
     GrowthFinished,
@@ -80,7 +79,7 @@ measured."""
 def run_scenario(
     scenario: Scenario,
     world: World,
-    model: encoder.Model,
+    model: FeatureModel,
     seed: int,
     *,
     encoded: Mapping[bytes, Encoded] | None = None,

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 import encoder
 
+from ..core import FeatureModel
+
 CACHE_ROWS_MAX: Final = 100_000
 """Newest rows that a cache file keeps: 269 MB with the default encoder's 2,688 columns."""
 
@@ -87,7 +89,7 @@ class ReplayModel:
     measured when it ran; spent_ns: wall-clock time spent in `encode`.
     """
 
-    def __init__(self, model: encoder.Model, encoded: Mapping[bytes, Encoded]) -> None:
+    def __init__(self, model: FeatureModel, encoded: Mapping[bytes, Encoded]) -> None:
         self._model = model
         self._encoded = encoded
         self.encode_us: list[float] = []

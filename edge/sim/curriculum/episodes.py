@@ -1,6 +1,7 @@
 """One world of a curriculum, run by the simulator with all its checks."""
 
 import traceback
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -14,6 +15,7 @@ from ...core import ConfigError
 from ..checkers import BrokenPromiseError
 from ..harness import run_scenario
 from ..recording import RunRecording
+from ..replay import payload_key
 from ..scenarios import Scenario
 from ..sweep import make_card
 from ..world import build_world
@@ -25,6 +27,10 @@ Cell = tuple[int, ...]
 BINS: Final = 5
 """Bins of each share in a cell, and the largest number of opened domains with a cell of its own.
 Chosen by hand."""
+
+REMEMBERED_MAX: Final = 4_096
+"""Payloads whose features are kept: 11 MB with the default encoder's 2,688 columns, and more than
+the samples of a few episodes."""
 
 SHARES: Final = (
     "average_accuracy",
@@ -51,11 +57,42 @@ class Episode:
     defect: str = ""
 
 
+class RememberedModel:
+    """An encoder that keeps the features of its last `REMEMBERED_MAX` payloads by content: worlds
+    share samples, and a world encodes its held-out ones several times."""
+
+    def __init__(self, model: encoder.Model) -> None:
+        self._model = model
+        self._kept: OrderedDict[bytes, encoder.Features] = OrderedDict()
+
+    @property
+    def card(self) -> encoder.Card:
+        """The card of the model."""
+        return self._model.card
+
+    def encode(self, payload: object) -> encoder.Features:
+        """Return the features of a payload; passes on the model's exceptions."""
+        if not isinstance(payload, bytes | np.ndarray):
+            return self._model.encode(payload)
+        key = payload_key(payload)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        features = self._kept[key] = self._model.encode(payload)
+        if len(self._kept) > REMEMBERED_MAX:
+            self._kept.popitem(last=False)
+        return features
+
+    def close(self) -> None:
+        """Close the model."""
+        self._model.close()
+
+
 class EpisodeRunner:
     """Runs worlds of one scenario with one seed, so that the same point has the same outcome."""
 
     def __init__(self, base: Scenario, seed: int) -> None:
-        self._model = encoder.open_model(make_card(base))
+        self._model = RememberedModel(encoder.open_model(make_card(base)))
         self._seed = seed
 
     def __call__(self, world: Scenario, point: Point) -> Episode:

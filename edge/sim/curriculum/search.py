@@ -1,7 +1,7 @@
 """Searches of the box by each curriculum; worlds that break are written as scenario files."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -13,9 +13,10 @@ from ...core import ConfigError
 from ..harness import Progress
 from ..scenarios import Scenario
 from ..sweep import write_file
-from .box import PARAMETERS, world_at
+from .box import PARAMETERS, Point, world_at
 from .episodes import Episode, EpisodeRunner
 from .progress import LearningProgress
+from .saved_episodes import SavedEpisodes
 from .teachers import TEACHERS, Teacher
 
 EPISODES: Final = 100
@@ -65,33 +66,39 @@ def search_worlds(
 ) -> CurriculumReport:
     """Search the worlds around a scenario with each curriculum, and write those found to a folder.
 
-    Everything depends on scenario and seed alone.  Raises ConfigError for a scenario with too few
-    samples and for an unwritable folder.
+    Everything depends on scenario and seed alone.  Finished worlds are kept in the folder until all
+    are: a search that was interrupted goes on from them.  Raises ConfigError for a scenario with
+    too few samples and for an unwritable folder.
     """
+    saved = SavedEpisodes(base, seed, out)
     runner = EpisodeRunner(base, seed)
     lines = []
+
+    def run(name: str, point: Point) -> Episode:
+        return saved.get(name, point, lambda: runner(world_at(base, point), point))
+
     try:
         for name in teachers:
             teacher = TEACHERS[name](len(PARAMETERS), seed)
-            lines.append(_search(base, runner, teacher, name, episodes, progress=progress))
+            lines.append(_search(name, teacher, run, episodes, progress))
     finally:
         runner.close()
     files = () if out is None else _write(base, lines, seed, out)
+    saved.remove()
     return CurriculumReport(title=base.title, lines=tuple(lines), files=files)
 
 
 def _search(
-    base: Scenario,
-    runner: EpisodeRunner,
-    teacher: Teacher,
     name: str,
+    teacher: Teacher,
+    run: Callable[[str, Point], Episode],
     episodes: int,
     progress: Progress | None,
 ) -> CurriculumLine:
     found: list[Episode] = []
     for number in range(episodes):
         point = np.round(teacher.propose(), 4)
-        found.append(runner(world_at(base, point), point))
+        found.append(run(name, point))
         teacher.learn(point, found[-1].reward)
         if progress is not None:
             progress(f"worlds, {name}", number + 1, episodes)

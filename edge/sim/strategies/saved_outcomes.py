@@ -1,14 +1,13 @@
 """Finished outcomes in the folder of a report, so that an interrupted comparison goes on."""
 
 import hashlib
-from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from ...core import ConfigError
+from ..code_version import code_version
 from ..scenarios import StrategyScenario
 from ..sweep import write_file
 from .strategy import TaskStream
@@ -17,11 +16,8 @@ from .trial import StrategyOutcome
 OUTCOME_FORMAT: Final = 1
 """Part of each outcome's key: raised when the meaning of an outcome changes."""
 
-EDGE: Final = Path(__file__).parents[2]
-"""The folder of the package."""
-
-LEARNING: Final = ("core", "growth", "../hdc", "../nas")
-"""Folders whose code the runtime learns with."""
+LEARNING: Final = ("sim/strategies", "core", "growth", "../hdc", "../nas")
+"""Folders of the package whose code the strategies run."""
 
 
 class SavedOutcomes:
@@ -37,7 +33,9 @@ class SavedOutcomes:
         # What more names and orders add has files of its own.
         spec = msgspec.structs.replace(scenario.strategies, names=(), orders=1)
         plain = msgspec.structs.replace(scenario, strategies=spec)
-        self._key = msgspec.json.encode((OUTCOME_FORMAT, _version(), plain), order="sorted")
+        self._key = msgspec.json.encode(
+            (OUTCOME_FORMAT, code_version(*LEARNING), plain), order="sorted"
+        )
         self.damaged: list[Path] = []
         if self._folder is not None:
             try:
@@ -93,18 +91,3 @@ def digest_stream(stream: TaskStream) -> bytes:
             for rows in (part.features, part.targets, part.domains):
                 digest.update(rows.tobytes())
     return digest.digest()
-
-
-@lru_cache(maxsize=1)
-def _version() -> str:
-    """Return the installed version and a digest of the source that strategies run: one that was
-    changed runs again."""
-    digest = hashlib.sha256()
-    for folder in (Path(__file__).parent, *(EDGE / name for name in LEARNING)):
-        for path in sorted(folder.rglob("*.py")):
-            digest.update(path.read_bytes())
-    try:
-        installed = version("auricle")
-    except PackageNotFoundError:
-        installed = ""
-    return f"{installed} {digest.hexdigest()}"

@@ -15,9 +15,14 @@ from edge.core.errors import ConfigError
 from edge.sim.checkers import BrokenPromiseError
 from edge.sim.curriculum.alp_gmm import FIT_EVERY, AlpGmmTeacher
 from edge.sim.curriculum.box import PARAMETERS, world_at
-from edge.sim.curriculum.episodes import Episode, judge
+from edge.sim.curriculum.episodes import REMEMBERED_MAX, Episode, RememberedModel, judge
 from edge.sim.curriculum.progress import FIRST, LearningProgress
-from edge.sim.curriculum.search import scenario_text, search_worlds, summarise_search
+from edge.sim.curriculum.search import (
+    CurriculumReport,
+    scenario_text,
+    search_worlds,
+    summarise_search,
+)
 from edge.sim.curriculum.teachers import TEACHERS, OracleTeacher
 from edge.sim.scenarios import Scenario, load_scenario, parse_scenario
 from tests.homes import run as cli
@@ -190,6 +195,68 @@ def test_the_command_line_keeps_found_worlds_that_run(
     assert ran.exit_code == 0, ran.output
     content = json.loads((tmp_path / "one" / "curriculum.json").read_text("utf-8"))
     assert len(content["curricula"][0]["worlds"]) == 4
+
+
+def test_an_interrupted_search_goes_on(
+    base: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Finished worlds are not run again, also after a line that was cut short, and the result is
+    that of a search in one go; nothing but the result stays."""
+    from edge.sim.curriculum.episodes import EpisodeRunner
+
+    few = partial(search_worlds, base, 3, episodes=4, teachers=("random", "alp-gmm"))
+    whole = few(tmp_path / "whole")
+    run = EpisodeRunner.__call__
+    ran: list[np.ndarray] = []
+
+    def counted(self, world, point):
+        if len(ran) == 5:
+            raise KeyboardInterrupt
+        ran.append(point)
+        return run(self, world, point)
+
+    monkeypatch.setattr(EpisodeRunner, "__call__", counted)
+    with pytest.raises(KeyboardInterrupt):
+        few(tmp_path / "cut")
+    (kept,) = (tmp_path / "cut").glob("episodes-*.jsonl")
+    kept.write_bytes(kept.read_bytes()[:-7])
+    ran.clear()
+    found = few(tmp_path / "cut")
+    assert len(ran) == 4  # Eight, less four whole lines.
+    assert summaries(found) == summaries(whole)
+    texts = [
+        {path.name: path.read_bytes() for path in (tmp_path / name).rglob("*") if path.is_file()}
+        for name in ("whole", "cut")
+    ]
+    assert texts[0] == texts[1]
+
+
+def summaries(report: CurriculumReport) -> list[tuple[object, ...]]:
+    """What a report says, for comparison."""
+    return [
+        (line.teacher, line.reward, line.cells, line.cliffs, dict(line.defects))
+        for line in report.lines
+    ]
+
+
+def test_a_payload_is_encoded_once() -> None:
+    """Worlds share samples: their features are kept, as many as the bound allows."""
+    encoded = []
+
+    class Counted:
+        card = None
+
+        def encode(self, payload):
+            encoded.append(payload)
+            return len(encoded)
+
+    model = RememberedModel(Counted())  # type: ignore[arg-type]  # what it calls
+    row = np.arange(4.0)
+    assert model.encode(row) == model.encode(row.copy()) == 1
+    assert model.encode(row.astype(np.float32)) == 2
+    for number in range(REMEMBERED_MAX):
+        model.encode(str(number).encode())
+    assert model.encode(row) == len(encoded) == REMEMBERED_MAX + 3
 
 
 def test_a_search_needs_a_scenario_that_runs_a_device(tmp_path: Path) -> None:
