@@ -24,6 +24,7 @@ from edge.core.adaptors import (
     build_transform,
     fit_better_kernel,
     fit_head,
+    landmarks_max,
     solve_adaptor,
     standardise,
 )
@@ -64,8 +65,6 @@ POINTS = 0.005
 """Least difference of accuracies that counts: half a point."""
 KERNEL_WIDTH = 3_840
 """Landmarks at most: all facts."""
-KERNEL_BYTES_MAX = 1 << 19
-"""The limit of a default kernel: edge.core.adaptors.adaptor.KERNEL_BYTES_MAX."""
 OPEN = nas.AdaptorBudget(1 << 40, 1 << 40, 1e9)
 
 
@@ -182,7 +181,7 @@ def _trial(rows: KernelSet, count: int, seed: int, *, meaning: bool) -> KernelTr
 
 def has_room(own: FactBatch) -> bool:
     """Return whether all facts are landmarks within the limit of a default kernel."""
-    return own.features.nbytes <= KERNEL_BYTES_MAX
+    return len(own) <= landmarks_max(own.features.shape[1])
 
 
 def _right(

@@ -85,6 +85,9 @@ def describe_verdict(episode: GrowthEpisode) -> TextEvent:
         own = (episode.blueprint, episode.accuracy) in tried
         how = "serves" if own else "of another domain serves here, too"
         text = f"{episode.blueprint} {how}: {episode.accuracy:.1%}, without it"
-        return TextEvent(f"{text} {episode.incumbent:.1%}{took}", "good")
+        text = f"{text} {episode.incumbent:.1%}{took}"
+        if any((trial.accuracy or 0) > episode.accuracy for trial in episode.trials):
+            text += "; a higher figure is within chance, and the search expects most of this one"
+        return TextEvent(text, "good")
     text = f"without them {episode.incumbent:.1%}: the gain is within chance"
     return TextEvent(f"{text}, the head alone keeps answering{took}")

@@ -43,6 +43,11 @@ def show_outcome(done: GrowthOutcome) -> None:
             f"{done.domain}: version {done.version} serves, accuracy {accuracy} on held-out facts,"
             f" {done.seconds:.1f} s"
         )
+        if any((one.accuracy or 0) > done.accuracy for one in done.candidates):
+            say(
+                "a candidate with a higher accuracy is not better beyond chance: the one that the"
+                " search expects most of serves"
+            )
     else:
         say(f"{done.domain}: no change, {done.seconds:.1f} s: {done.reason}")
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         fit_adaptor,
         fit_better_kernel,
         fit_head,
+        landmarks_max,
         solve_adaptor,
         standardising_arrays,
     )
@@ -50,6 +51,7 @@ else:
                 "fit_adaptor",
                 "fit_better_kernel",
                 "fit_head",
+                "landmarks_max",
                 "solve_adaptor",
                 "standardising_arrays",
             ),
@@ -118,6 +120,7 @@ __all__ = [
     "fit_head",
     "fold_scores",
     "is_better",
+    "landmarks_max",
     "leads",
     "margins",
     "principal_directions",

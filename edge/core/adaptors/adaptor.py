@@ -139,7 +139,7 @@ def _better_kernel(
     """
     own, others = facts
     labels = tuple(sorted(set(own.labels)))
-    width = min(len(own), _landmarks_max(own.features.shape[1]))
+    width = min(len(own), landmarks_max(own.features.shape[1]))
     judges = training_set.judging_labels
     known = frozenset(others.labels)
     lacking = bool(known - set(labels) and known & set(labels)) or set(judges) != set(labels)
@@ -158,7 +158,7 @@ def _better_kernel(
     return build_transform((blueprint, arrays), spans)
 
 
-def _landmarks_max(columns: int) -> int:
+def landmarks_max(columns: int) -> int:
     """Return how many landmarks a kernel over these columns may have without growth."""
     least = OWN_PENALTY_FACTS if columns <= KERNEL_COLUMNS_MAX else 0
     return max(least, KERNEL_BYTES_MAX // columns)

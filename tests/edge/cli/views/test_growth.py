@@ -32,6 +32,14 @@ def test_a_serving_adaptor_is_shown_with_its_gain(printed):
     assert "linear: taps 0\t-\t50.0 %" in text
     assert "version 3 serves, accuracy 90.0 %, previous 85.0 % on held-out facts, 2.0 s" in text
     assert "\x1b" not in text
+    assert "beyond chance" not in text
+
+
+def test_a_serving_adaptor_that_is_not_the_highest_is_explained(printed):
+    """Whoever reads the table sees why a candidate with a higher accuracy does not serve."""
+    trials = (GrowthTrial("linear: taps 0", 0.7, 0.9), GrowthTrial("linear: taps 1", 0.5, 0.93))
+    growth_views.show_outcome(outcome("serving", candidates=trials))
+    assert "a candidate with a higher accuracy is not better beyond chance" in printed()
 
 
 def test_a_refused_growth_is_shown_with_its_reason(printed):
