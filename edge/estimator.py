@@ -71,7 +71,7 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         random_state: int = 1,
         false_alarm_rate: float = 0.01,
         facts_per_concept: int = limits.FACTS_PER_CONCEPT_MAX,
-        keep: str = "newest",
+        keep: str = "random",
         quantiser: encoder.Quantiser | None = None,
     ) -> None:
         self.random_state = random_state

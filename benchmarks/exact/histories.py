@@ -30,6 +30,7 @@ from edge.core import (
     StoreFacts,
 )
 from edge.core.knowledge import derive_knowledge
+from edge.core.selection import rank_ids
 
 WIDTH = 24
 """Narrow vectors: histories exercise the ledger, not the arithmetic."""
@@ -60,7 +61,7 @@ class ExpectedState:
     seen: dict[str, Fact] = field(default_factory=dict)
 
     def learn(self, facts: Iterable[Fact]) -> None:
-        """Add the winning version of each fact, and evict the oldest of full concepts."""
+        """Add the winning version of each fact; full concepts keep those whose ids hash lowest."""
         concepts = set()
         for fact in facts:
             old = self.facts.get(fact.id)
@@ -69,7 +70,7 @@ class ExpectedState:
                 concepts.add((fact.domain, fact.label))
         for concept in concepts:
             rows = [f for f in self.facts.values() if (f.domain, f.label) == concept]
-            rows.sort(key=lambda fact: (fact.captured_at_ns, fact.id), reverse=True)
+            rows.sort(key=lambda fact: rank_ids([fact.id])[0])
             for fact in rows[self.capacity :]:
                 del self.facts[fact.id]
 

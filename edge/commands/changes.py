@@ -17,6 +17,7 @@ from ..core import (
     Rejected,
     Undoable,
 )
+from ..core.selection import NEWEST
 from ..home import (
     AgreementCount,
     ColumnFinder,
@@ -220,10 +221,11 @@ def _labelled_already(home: Home, label: Label) -> Rejected | None:
 
 def _not_kept(home: Home, labels: Iterable[Label]) -> list[Rejected]:
     """Return why labels that could be used were not kept."""
-    oldest = home.settings.knowledge.keep == "newest"
-    why = "this observation is older than all it keeps" if oldest else "does not keep this one"
+    oldest = home.runtime.config.keep == NEWEST
+    why = "this observation is older than all it keeps" if oldest else "its choice leaves this out"
     reason = f"labelling: the concept is full, and {why}"
-    hint = "raise knowledge.facts_per_concept" + ", or label newer observations" * oldest
+    other = "label newer observations" if oldest else 'set knowledge.keep = "newest"'
+    hint = f"raise knowledge.facts_per_concept, or {other}"
     return [
         Rejected(one.observation_id, reason, hint)
         for one in labels

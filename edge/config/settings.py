@@ -16,6 +16,7 @@ import msgspec
 from ..core import Config, ConfigError
 from ..core.anomaly import FALSE_ALARMS_PER_DAY
 from ..core.forecasting import HORIZONS
+from ..core.selection import NEWEST, RANDOM
 from .aggregate import AggregateSettings
 from .commands import CommandSettings
 from .device import DeviceSettings, HttpSettings, OutboxSettings
@@ -37,7 +38,7 @@ threads = 1                # threads of the encoder
 [knowledge]
 file = "knowledge.db"      # the ledger, in the folder of this file
 facts_per_concept = 1000   # facts kept per (domain, label)
-keep = "newest"            # which: newest, random, herding, coverage, adaptive or mixed
+# keep: which: random, newest, herding, coverage, adaptive or mixed; newest in a fleet
 
 [detector]
 false_alarm_rate = 0.01    # share of known samples, and windows, that may be reported as novel
@@ -68,11 +69,11 @@ class EncoderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class KnowledgeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[knowledge]: file: the ledger, relative to the home; facts_per_concept: facts kept; keep:
-    which of them, the name of a selector."""
+    which of them, the name of a selector; empty: a uniform sample of all, in a fleet the newest."""
 
     file: str = "knowledge.db"
     facts_per_concept: int = 1000
-    keep: str = "newest"
+    keep: str = ""
 
 
 class DetectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -160,7 +161,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             false_alarm_rate=self.detector.false_alarm_rate,
             window=self.detector.window,
             facts_per_concept=self.knowledge.facts_per_concept,
-            keep=self.knowledge.keep,
+            keep=self.knowledge.keep or (RANDOM if self.fleet is None else NEWEST),
             adaptor_bytes=self.growth.bytes_max,
             adaptor_operations=self.growth.operations_max,
             adaptor_latency_ms=self.growth.latency_ms_max,

@@ -1,7 +1,7 @@
 """Which facts enter a ledger, and which leave a full concept for them.
 
 A concept holds at most `facts_per_concept` facts.  `keep` names the selector that chooses them
-(selection/).  By default the newest by (captured_at_ns, id) stay, whatever the order of additions.
+(selection/).  By default a uniform sample of all stays, whatever the order of additions.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .facts import Concept, Fact, Ledger, Selector
-from .selection import NEWEST, SELECTORS, FactPool, keep_rows, rank_ids
+from .selection import NEWEST, RANDOM, SELECTORS, FactPool, keep_rows, rank_ids
 
 
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
     unchanged: int
     forgotten: int
     refused: tuple[Fact, ...]
-    keep: str = NEWEST
+    keep: str = RANDOM
 
     @property
     def detail(self) -> str:
@@ -48,7 +48,7 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
         return ", ".join(f"{count} {text}" for count, text in parts if count)
 
 
-def admit(ledger: Ledger, facts: Iterable[Fact], capacity: int, keep: str = NEWEST) -> Admission:
+def admit(ledger: Ledger, facts: Iterable[Fact], capacity: int, keep: str = RANDOM) -> Admission:
     """Decide which facts enter.  capacity: facts per concept.  keep: the selector of full concepts.
     Cost: one look-up per fact, and for each full concept that of `overflow`.
 
@@ -109,7 +109,7 @@ def overflow(
     entering: Iterable[Fact],
     before: Mapping[str, Fact],
     capacity: int,
-    keep: str = NEWEST,
+    keep: str = RANDOM,
 ) -> dict[str, Fact]:
     """Return the facts that full concepts do not keep by id, stored or entering.  before: stored
     facts that leave their concept.

@@ -10,7 +10,7 @@ from . import limits
 from .anomaly.scorer import FALSE_ALARMS_PER_DAY, FALSE_ALARMS_PER_DAY_MAX
 from .errors import ConfigError
 from .forecasting import HORIZONS, ForecastTask
-from .selection import NEWEST, SELECTORS
+from .selection import RANDOM, SELECTORS
 
 ADAPTATIONS: Final = ("auto", "off")
 """Policies of adaptation without labels that the runtime serves."""
@@ -38,7 +38,7 @@ class Config:
     false_alarm_rate: float = 0.01
     window: int = 16
     facts_per_concept: int = limits.FACTS_PER_CONCEPT_MAX
-    keep: str = NEWEST
+    keep: str = RANDOM
     first_domain: str = "domain-1"
     growth: bool = True
     adaptor_bytes: int = 1 << 23

@@ -45,7 +45,7 @@ class DeviceSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     false_alarm_rate: Annotated[float, Meta(gt=0, lt=0.5)] = 0.01
     window: Annotated[int, Meta(ge=1, le=limits.DRIFT_WINDOW_MAX)] = 16
     facts_per_concept: Annotated[int, Meta(ge=1)] = limits.FACTS_PER_CONCEPT_MAX
-    keep: str = "newest"
+    keep: str = "random"
     growth: bool = True
     growth_delay: Count = 16
     acceptance: Literal["held_out", "none"] = "held_out"

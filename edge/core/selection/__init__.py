@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ...lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .kinds import NEWEST, SELECTORS, FactSelector, keep_rows, rank_ids, selected_rows
+    from .kinds import NEWEST, RANDOM, SELECTORS, FactSelector, keep_rows, rank_ids, selected_rows
     from .pool import FactPool
 else:
     __getattr__ = lazy_names(
@@ -21,6 +21,7 @@ else:
             "kinds": (
                 "FactSelector",
                 "NEWEST",
+                "RANDOM",
                 "SELECTORS",
                 "keep_rows",
                 "rank_ids",
@@ -32,6 +33,7 @@ else:
 
 __all__ = [
     "NEWEST",
+    "RANDOM",
     "SELECTORS",
     "FactPool",
     "FactSelector",

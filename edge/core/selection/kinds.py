@@ -16,8 +16,11 @@ from .pool import FactPool, Rows
 from .ranked import newest, random
 
 NEWEST: Final = "newest"
-"""The default (docs/explanation/selection.md says why).  Ledgers know the oldest facts of a concept
-without reading the others."""
+"""The default of a device in a fleet: cohorts, which contributions consist of, leave one after the
+other.  Ledgers know the oldest facts of a concept without reading the others."""
+
+RANDOM: Final = "random"
+"""The default (docs/explanation/selection.md says why)."""
 
 MARGIN: Final = 16
 """A selector that compares facts with each other makes room for one sixteenth of the capacity at
@@ -48,7 +51,7 @@ class FactSelector(msgspec.Struct, frozen=True):
 
 SELECTORS: Final[Mapping[str, FactSelector]] = {
     NEWEST: FactSelector(newest, ranked=True),
-    "random": FactSelector(random, ranked=True),
+    RANDOM: FactSelector(random, ranked=True),
     "herding": FactSelector(herding),
     "coverage": FactSelector(coverage),
     "adaptive": FactSelector(adaptive),

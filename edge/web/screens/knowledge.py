@@ -240,9 +240,11 @@ def _share(found: Mapping[str, Any], knowledge: Mapping[str, Any]) -> str:
     most = knowledge["facts_per_concept"]
     if found["facts"] < most:
         return f"{plural(found['facts'], 'example')}; at most {number(most)} are kept."
-    replaced = "the oldest" if knowledge["keep"] == "newest" else f"one ({knowledge['keep']} stay)"
-    full = f"the concept is full, so each new one replaces {replaced}"
-    return f"{plural(found['facts'], 'example')}: {full}."
+    if knowledge["keep"] == "newest":
+        full = "each new one replaces the oldest"
+    else:
+        full = f"a choice of all stays ({knowledge['keep']}), so that a new one may not be kept"
+    return f"{plural(found['facts'], 'example')}: the concept is full; {full}."
 
 
 def _wrong_name(kind: str, old: str, new: str) -> str:

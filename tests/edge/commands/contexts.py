@@ -111,6 +111,14 @@ class Office:
             self.settings, "gw1", Topics("gw1"), self.context, None, self._clock
         )
 
+    def set(self, line: str) -> None:
+        """Write a setting of [knowledge], and open the home again."""
+        path = self._folder / "auricle.toml"
+        path.write_text(
+            path.read_text("utf-8").replace("[knowledge]", f"[knowledge]\n{line}"), "utf-8"
+        )
+        self.crash()
+
     def crash(self) -> None:
         """Close the file as it is, and open it again."""
         self.home.close()

@@ -117,6 +117,7 @@ def test_a_probable_typo_is_warned_about_once(office: Office) -> None:
 
 def test_observations_too_old_for_a_full_concept_are_named(office: Office) -> None:
     """They are refused with a reason, and an undo lets them wait again."""
+    office.set('keep = "newest"')
     kept = office.home.settings.knowledge.facts_per_concept
     newer = tuple(fact(f"n{n}", "full", "hall", 10_000 + n) for n in range(kept))
     office.home.feed(Enrol(newer))

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from edge.config.settings import nearest_key, read_settings
+from edge.config.settings import SETTINGS, nearest_key, read_settings
 from edge.core.errors import ConfigError
 from tests.homes import new_home, run
 
@@ -95,6 +95,22 @@ def test_a_key_of_another_kind_of_stream_is_recognised(tmp_path):
     with pytest.raises(ConfigError, match=r"\$\.streams\.door") as caught:
         read_settings(tmp_path)
     assert caught.value.hint == 'only source = "http" or "topic" has it'
+
+
+@pytest.mark.parametrize(
+    ("text", "keep"),
+    [
+        ("", "random"),
+        ('[fleet]\nname = "shops"\ndevices = ["b"]\n', "newest"),
+        ('[fleet]\nname = "shops"\ndevices = ["b"]\n[knowledge]\nkeep = "mixed"\n', "mixed"),
+    ],
+    ids=["alone", "in a fleet", "chosen"],
+)
+def test_which_facts_stay_depends_on_the_fleet_unless_chosen(tmp_path, text, keep):
+    """A uniform sample covers all of a long recording; in a fleet, whole cohorts leave in turn."""
+    path = tmp_path / SETTINGS
+    path.write_text(f'[encoder]\ncard = "card.toml"\n{text}', "utf-8")
+    assert read_settings(tmp_path).config().keep == keep
 
 
 def test_growth_keys_reach_the_core(tmp_path):

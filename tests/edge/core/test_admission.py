@@ -7,6 +7,7 @@ from edge.core.events import EraseFacts, StoreFacts
 from edge.core.facts import Fact, Selector
 from edge.core.knowledge.memory_ledger import MemoryLedger
 from edge.core.receipt import Receipt
+from edge.core.selection import NEWEST
 from tests.worlds import fact
 
 
@@ -68,7 +69,7 @@ def test_a_forgotten_fact_is_not_relearned():
 def test_a_full_concept_keeps_the_newest():
     """The oldest by (time, id) is evicted, and older facts are refused."""
     ledger = MemoryLedger([fact("b", at=5), fact("c", at=5), fact("d", at=7)])
-    admission = admit(ledger, [fact("a", at=4), fact("e", at=6)], 3)
+    admission = admit(ledger, [fact("a", at=4), fact("e", at=6)], 3, NEWEST)
     assert outcome(admission) == (["e"], [], ["b"])
     assert ids(admission.refused) == ["a"]
 
@@ -76,11 +77,28 @@ def test_a_full_concept_keeps_the_newest():
 def test_of_facts_of_one_moment_the_higher_id_is_the_newer():
     """Of facts with equal times the higher id is newer, in any order of arrival."""
     one, other = fact("a", at=5), fact("b", at=5)
-    first = admit(MemoryLedger([one]), [other], 1)
+    first = admit(MemoryLedger([one]), [other], 1, NEWEST)
     assert outcome(first) == (["b"], [], ["a"])
-    second = admit(MemoryLedger([other]), [one], 1)
+    second = admit(MemoryLedger([other]), [one], 1, NEWEST)
     assert outcome(second) == ([], [], [])
     assert ids(second.refused) == ["a"]
+
+
+def test_by_default_a_uniform_sample_of_all_stays():
+    """Of a long recording a full concept keeps facts of all its parts, whatever arrives when."""
+    facts = [fact(f"f{n:04}", at=n + 1) for n in range(1_000)]
+    kept = []
+    for order in (facts, facts[::-1]):
+        ledger = MemoryLedger()
+        for at in range(0, 1_000, 50):
+            found = admit(ledger, order[at : at + 50], 100)
+            gone = set(ids(found.evicted))
+            held = [one for one in ledger.facts() if one.id not in gone]
+            ledger = MemoryLedger([*held, *found.entering])
+        kept.append(ids(ledger.facts()))
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == 100
+    assert min(sum(one.startswith(f"f0{part}") for one in kept[0]) for part in range(10)) >= 4
 
 
 def test_other_concepts_have_their_own_room():
@@ -101,7 +119,7 @@ def test_a_correction_inside_a_full_concept_keeps_its_place():
 def test_a_correction_into_a_full_concept_pushes_out_the_oldest():
     """A fact moved into a full concept counts there by its age."""
     ledger = MemoryLedger([fact("x", "a", at=9), fact("b", "b", at=5)])
-    admission = admit(ledger, [fact("x", "b", at=9, revision=1)], 1)
+    admission = admit(ledger, [fact("x", "b", at=9, revision=1)], 1, NEWEST)
     assert outcome(admission) == (["x"], ["x"], ["b"])
     assert ids(admission.replaced) == ["x"]
 
@@ -110,7 +128,7 @@ def test_a_correction_too_old_for_its_new_concept_leaves_the_ledger():
     """The old version, whose label was corrected, must not stay; it is evicted under that label."""
     old = fact("x", "a", at=1)
     ledger = MemoryLedger([old, fact("b", "b", at=5)])
-    admission = admit(ledger, [replace(old, label="b", revision=1)], 1)
+    admission = admit(ledger, [replace(old, label="b", revision=1)], 1, NEWEST)
     assert admission.entering == ()
     assert admission.replaced == ()
     assert admission.evicted == (old,)
@@ -137,7 +155,7 @@ def test_an_unchanged_fact_can_be_pushed_out_by_its_own_batch():
 def test_a_smaller_capacity_shrinks_a_concept_when_it_is_next_added_to():
     """A concept above a lowered capacity shrinks to it on the next addition."""
     ledger = MemoryLedger([fact(f"f{age}", at=age) for age in range(5)])
-    admission = admit(ledger, [fact("new", at=9)], 2)
+    admission = admit(ledger, [fact("new", at=9)], 2, NEWEST)
     assert outcome(admission) == (["new"], [], ["f0", "f1", "f2", "f3"])
 
 

@@ -59,7 +59,7 @@ def test_a_receipt_counts_evictions_before_it():
 
 def test_a_receipt_counts_facts_that_were_too_old_to_keep():
     """A fact too old for a full concept would have stayed, had the others never come."""
-    world = World([fact("x", at=2)], config=Config(facts_per_concept=1))
+    world = World([fact("x", at=2)], config=Config(facts_per_concept=1, keep="newest"))
     assert "older" in world.ask(Enrol((fact("y", at=1),)), Acknowledgement).detail
     assert (
         world.ask(

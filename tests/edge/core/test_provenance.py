@@ -16,7 +16,7 @@ def test_a_receipt_counts_what_forgotten_facts_had_evicted():
     """Ten newcomers into a full concept, then forgotten: the receipt names the concept and the ten
     facts that a device which never saw them would hold."""
     old = [fact(f"old{n}", at=n + 1) for n in range(10)]
-    world = World(old, config=Config(facts_per_concept=10))
+    world = World(old, config=Config(facts_per_concept=10, keep="newest"))
     flood = tuple(fact(f"new{n}", at=n + 100, subject="flood") for n in range(4))
     world.feed(Enrol(flood))
     receipt = world.ask(ForgetRequest(request_id="r", selector=Selector(subject="flood")), Receipt)

@@ -118,7 +118,9 @@ def test_labels_that_cannot_be_used_are_named() -> None:
 def test_evicted_facts_come_back_unless_they_were_forgotten() -> None:
     """A full concept evicts its oldest facts for new labels.  An undo brings back those that no
     request has forgotten since; the forgotten ones leave no trace in the record."""
-    world = World([fact(f"f{n}", at=n) for n in range(3)], config=Config(facts_per_concept=3))
+    world = World(
+        [fact(f"f{n}", at=n) for n in range(3)], config=Config(facts_per_concept=3, keep="newest")
+    )
     candidates(world, "c1", "c2")
     act(world, LabelMany((Label("c1", "a"), Label("c2", "a"))))
     assert [one.id for one in world.ledger.facts()] == ["c1", "c2", "f2"]
@@ -326,7 +328,8 @@ def test_a_forgotten_answer_cannot_be_taken_back(tmp_path: Path) -> None:
 
 def test_an_undo_finds_no_room_for_facts_older_than_a_concept_keeps() -> None:
     """Labels that came in since keep their place; the evicted facts stay away, and are counted."""
-    world = World([fact(f"f{n}", at=n) for n in range(2)], config=Config(facts_per_concept=2))
+    config = Config(facts_per_concept=2, keep="newest")
+    world = World([fact(f"f{n}", at=n) for n in range(2)], config=config)
     candidates(world, "c1", "c2")
     act(world, Label("c1", "a"), "first")
     act(world, Label("c2", "a"), "second")

@@ -24,8 +24,8 @@ def set_keep(home: Path, keep: str) -> None:
     """Write a capacity and a selector into the settings."""
     text = (home / SETTINGS).read_text("utf-8")
     text = text.replace("facts_per_concept = 1000", f"facts_per_concept = {CAPACITY}")
-    assert 'keep = "newest"' in text
-    (home / SETTINGS).write_text(text.replace('keep = "newest"', f'keep = "{keep}"'), "utf-8")
+    assert "\n# keep:" in text
+    (home / SETTINGS).write_text(text.replace("\n# keep:", f'\nkeep = "{keep}"  #'), "utf-8")
 
 
 @pytest.mark.parametrize("keep", list(SELECTORS))
