@@ -31,9 +31,9 @@ ORDERS: Final = ("time", "shuffled")
 ALL: Final = "all"
 """Every fact is kept."""
 NEWEST: Final = "newest"
-"""The product's default."""
+"""What the others are compared with: the default in fleets."""
 SELECTION: Final = "mixed"
-"""The selector that the documentation recommends beside it."""
+"""The selector that the documentation recommends for accuracy."""
 PICTURES: Final = "pacs"
 """The set on which novelty detection is measured."""
 NOVEL: Final = 3

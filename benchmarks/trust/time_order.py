@@ -240,7 +240,7 @@ def judge(part: TimePart, *, timed: bool, confirms: bool) -> PartResult:
 
 
 def _start(card: encoder.Card, ledger: MemoryLedger, *, confirms: bool) -> TimedDevice:
-    config = Config(growth=False, false_alarm_rate=RATE, facts_per_concept=1 << 20)
+    config = Config(growth=False, false_alarm_rate=RATE)
     runtime = Runtime(config, PassedRows(card), ledger)
     return TimedDevice(runtime=runtime, ledger=ledger, confirms=confirms)
 

@@ -84,7 +84,7 @@ def time_parts(data: Path | None, *, quick: bool) -> tuple[list[TimePart], list[
     """Return all parts that are available, and what is missing.  quick: a quarter of them."""
     parts: list[TimePart] = []
     notes = []
-    loaders = (_skab, _elec2, _etth1, _link)
+    loaders = (_skab, _hours, _elec2, _etth1, _link)
     for load in loaders:
         try:
             parts += list(load(data)) if data is not None else []
@@ -159,6 +159,22 @@ def _skab(data: Path) -> Iterator[TimePart]:
                 labels=np.zeros(first, dtype=np.int64),
                 switches={"anomaly": values[first : first + NOVEL]},
             )
+
+
+def _hours(data: Path) -> Iterator[TimePart]:
+    """Yield SKAB's fault-free recording whole: far more samples than a concept keeps facts."""
+    held = np.load(data / "skab.npz", allow_pickle=False)
+    values, valve, odd = (
+        np.nan_to_num(held[name].astype(np.float64))
+        for name in ("anomaly-free__anomaly-free__v", "valve1__0__v", "valve1__0__anomaly")
+    )
+    yield TimePart(
+        group="SKAB, fault-free",
+        name="fault-free",
+        values=values,
+        labels=np.zeros(len(values), dtype=np.int64),
+        switches={"fault": valve[odd > 0][:NOVEL]},
+    )
 
 
 def _elec2(data: Path) -> Iterator[TimePart]:
