@@ -151,8 +151,7 @@ class Assessor:
         buffered = _buffered(event, features, made.placement.domain, guess, made.verdict.p_value)
         session.label_buffer.add(key, buffered)
         alarm_domain = self._alarms.update(stream, window, known, reference)
-        if alarm_domain is not None:
-            stream.alarm_domain = alarm_domain
+        reports = alarm_domain is not None and stream.announce(alarm_domain)
         adapted = self._adapted(event, features, made, known) if stream.alarmed else None
         if adapts or adapted is not None:
             guess = adapted[0] if adapted else self._answer(made, domain, features, known)
@@ -178,7 +177,7 @@ class Assessor:
             observed_high=observed[2],
             provisional=known.provisional(domain),
         )
-        if alarm_domain is not None and window is not None:
+        if alarm_domain is not None and reports and window is not None:
             yield _drift_alarm(event, stream, window, alarm_domain)
         if stream.alarmed:
             yield from self._requests.update(event.stream, stream, known)

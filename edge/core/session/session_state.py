@@ -203,7 +203,7 @@ class SessionState:
         alarmed = state.alarmed
         if state.alarm_domain in self.novel_domains:
             self.novel_domains.drop(tuple(self.novel_domains.rows(state.alarm_domain)))
-        state.alarm_domain = ""
+        state.announce("")
         state.clear()
         self.knowledge_changed()
         return alarmed

@@ -241,7 +241,8 @@ def apply_route(novelties: dict[str, int], route: RouterLogits) -> dict[str, int
 class StreamState:
     """A stream's last observations, and the domain of its alarm.
 
-    alarm_domain: empty without an alarm.  version: of the knowledge that its assessments are based
+    alarm_domain: empty without an alarm.  announced: the domains that alarms have named since there
+    was none, the last one last.  version: of the knowledge that its assessments are based
     on.  outside_count: consecutive observations whose window lay outside every domain.
     shifted: whether the last comparison found that the stream has left the novel domain it is in.
     mixed: whether observations of several domains alternate.  tracker: the domain that the stream
@@ -250,6 +251,7 @@ class StreamState:
 
     length: int
     alarm_domain: str = ""
+    announced: list[str] = field(default_factory=list)
     version: int = 0
     outside_count: int = 0
     shifted: bool = False
@@ -271,6 +273,22 @@ class StreamState:
     def alarmed(self) -> bool:
         """True from an alarm until the window is back inside a known domain."""
         return bool(self.alarm_domain)
+
+    def announce(self, domain: str) -> bool:
+        """Change the domain of the stream's alarm, "" for none; return whether to report it.
+
+        A stream whose state alternates outside the known domains has one alarm for each of these
+        states, not one for each change.
+        """
+        self.alarm_domain = domain
+        if not domain:
+            self.announced.clear()
+            return True
+        if domain in self.announced:
+            return False
+        self.announced.append(domain)
+        del self.announced[: -limits.NOVEL_DOMAINS_MAX]
+        return True
 
     @property
     def full(self) -> bool:
@@ -510,6 +528,8 @@ class StreamStates:
         renamed = [stream for stream in self._streams.values() if stream.alarm_domain == old]
         for stream in renamed:
             stream.alarm_domain = new
+        for stream in self._streams.values():
+            stream.announced = [new if one == old else one for one in stream.announced]
         for stream in self._streams.values():
             stream.tracker.rename(old, new)
         return bool(renamed)

@@ -107,16 +107,17 @@ def test_another_stream_comes_to_the_same_opening():
 
 
 def test_from_one_opening_to_the_next():
-    """A stream in alarm that enters a third domain opens that one too, and can return."""
+    """A stream in alarm that enters a third domain opens that one too.  While it alternates between
+    both, nothing more is reported; once it has been home, the next visit is."""
     walk = Walk()
-    for place in ("home", "hall", "yard", "hall", "home"):
+    for place in ("home", "hall", "yard", "hall", "yard", "hall", "home", "hall"):
         walk.visit(place, 60)
     found = [(alarm.raised, alarm.domain) for alarm in walk.alarms]
     assert found == [
         (True, "domain-2"),
         (True, "domain-3"),
-        (True, "domain-2"),
         (False, "home"),
+        (True, "domain-2"),
     ]
 
 
