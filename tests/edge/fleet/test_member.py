@@ -78,7 +78,13 @@ class Place:
         settings = FleetSettings(**(usual | changes))
         context, folder = self.office.context, self.office.home.folder
         link = (folder, Topics("a"), self.mouth)
-        here = FleetPlace(fleet=settings.name, device="a", key=settings.key, broker="broker:1883")
+        here = FleetPlace(
+            fleet=settings.name,
+            device="a",
+            key=settings.key,
+            broker="broker:1883",
+            keys=settings.keys,
+        )
         made = FleetMember(settings, here, context, *link, clock=lambda: self.now_s)
         self.member = made
         return made
@@ -350,6 +356,51 @@ def test_a_broker_that_refuses_the_withdrawal_has_not_got_it(place: Place):
         put_meta(db, "fleets_left", msgspec.json.encode((moved,)))
     (shown,) = describe_fleet(home).left
     assert "published to broker:1883" in shown.doubt
+
+
+@pytest.mark.parametrize("broker", ["broker:1883", "other:1883"])
+def test_a_receipt_says_whether_the_broker_with_the_sums_has_the_withdrawal(
+    place: Place, broker: str
+):
+    """Another broker that has taken it may know nothing of that fleet.  The aggregators' reports
+    are awaited, and an old revision, another child's or an unsigned report counts for nothing."""
+    signs = make_key(place.office.home.folder / "n.key")
+    place.join(name="north", devices=("n",), keys={"n": signs})
+    place.maintain(0.0)
+    home, context = place.office.home, place.office.context
+    key = load_key(home.folder / "n.key")
+    own = read_contribution(place.sums[-1][1], {}).revision
+    topic = Topics("a").fleet_topic("north", "applied")
+
+    def report(revision: int, *, child: str = "a", signed: bool = True) -> InboundMessage:
+        rows = (AppliedRow(child, "n", revision, NOW),)
+        raw = write_report("n", child, rows, "", key if signed else None)
+        return InboundMessage(topic=topic, payload=raw, retained=True, ticket=4)
+
+    place.member.receive(report(own), TopicAddress("applied", "a", "north"))
+    place.maintain(1.0)
+    left = LeftFleets(None, context, home.folder, Topics("a"), place.mouth, broker=broker)
+    assert not left.receive(report(own))
+    left.maintain()
+    assert left.filters == [topic]
+    context.watched.popitem()[1](True)
+    left.maintain()
+    (order,) = home.store.publications.orders("r", ["f1"])
+    assert (order.device, order.sent) == ("n", broker == "broker:1883")
+    (gone,) = home.store.publications.left()
+    for wrong in (
+        report(own),
+        report(gone.revision, child="c"),
+        report(gone.revision, signed=False),
+    ):
+        assert left.receive(wrong)
+        left.maintain()
+        assert left.filters == [topic]
+    assert left.receive(report(gone.revision))
+    left.maintain()
+    assert left.filters == []
+    (order,) = home.store.publications.orders("r", ["f1"])
+    assert order.dropped_at_ns == NOW
 
 
 def test_another_home_of_the_same_name_is_seen(place: Place):
