@@ -19,8 +19,6 @@ from edge.core.events import Enrol, ForgetRequest, Rejected
 from edge.core.facts import Fact, Selector
 from edge.fleet.applied import write_report
 from edge.fleet.contribution_message import read_contribution, write_contribution
-from edge.fleet.fleet_view import describe_fleet
-from edge.fleet.left_fleets import LeftFleets
 from edge.fleet.member import FleetMember, ReceivedContribution
 from edge.home.home import Home
 from edge.home.transfer import restore_home
@@ -320,87 +318,6 @@ def test_a_device_that_moves_withdraws_its_sums_where_it_was(place: Place):
     place.maintain(3.0)
     assert [topic.split("/")[3] for topic, _, _ in place.sums] == ["south", "north"]
     assert [one.fleet for one in home.store.publications.left()] == ["south"]
-
-
-def test_a_broker_that_refuses_the_withdrawal_has_not_got_it(place: Place):
-    """Only its acknowledgement counts; the next connection tries again.  The status names another
-    broker than that of before, and a key that an earlier release did not record."""
-    place.join(name="north")
-    place.maintain(0.0)
-    home, context = place.office.home, place.office.context
-    with home.store._transaction("for the test") as db:  # noqa: SLF001 - as an earlier release did
-        put_meta(db, "fleet_joined", b'["north","a"]')
-    link = (home.folder, Topics("a"), place.mouth)
-    left = LeftFleets(None, context, *link, broker="other:1883")
-    for connection, accepted in ((1, False), (2, True)):
-        place.mouth.counters.connected = connection
-        place.mouth.published.clear()
-        left.maintain()
-        left.maintain()
-        ((topic, raw, retained),) = place.mouth.published
-        assert (topic.rpartition("/contribution/")[2], retained) == ("a", True)
-        assert read_contribution(raw, {}).samples == 0
-        context.watched.popitem()[1](accepted)
-        left.maintain()
-        (found,) = home.store.publications.left()
-        assert (bool(found.withdrawn_at_ns), found.withdrawn_by) == (
-            accepted,
-            "other:1883" * accepted,
-        )
-    (shown,) = describe_fleet(home).left
-    assert shown.waiting == ""
-    assert "no key was recorded" in shown.doubt
-    with home.store._transaction("for the test") as db:  # noqa: SLF001 - as if recorded
-        (withdrawn,) = home.store.publications.left()
-        moved = msgspec.structs.replace(withdrawn, key="", broker="broker:1883")
-        put_meta(db, "fleets_left", msgspec.json.encode((moved,)))
-    (shown,) = describe_fleet(home).left
-    assert "published to broker:1883" in shown.doubt
-
-
-@pytest.mark.parametrize("broker", ["broker:1883", "other:1883"])
-def test_a_receipt_says_whether_the_broker_with_the_sums_has_the_withdrawal(
-    place: Place, broker: str
-):
-    """Another broker that has taken it may know nothing of that fleet.  The aggregators' reports
-    are awaited, and an old revision, another child's or an unsigned report counts for nothing."""
-    signs = make_key(place.office.home.folder / "n.key")
-    place.join(name="north", devices=("n",), keys={"n": signs})
-    place.maintain(0.0)
-    home, context = place.office.home, place.office.context
-    key = load_key(home.folder / "n.key")
-    own = read_contribution(place.sums[-1][1], {}).revision
-    topic = Topics("a").fleet_topic("north", "applied")
-
-    def report(revision: int, *, child: str = "a", signed: bool = True) -> InboundMessage:
-        rows = (AppliedRow(child, "n", revision, NOW),)
-        raw = write_report("n", child, rows, "", key if signed else None)
-        return InboundMessage(topic=topic, payload=raw, retained=True, ticket=4)
-
-    place.member.receive(report(own), TopicAddress("applied", "a", "north"))
-    place.maintain(1.0)
-    left = LeftFleets(None, context, home.folder, Topics("a"), place.mouth, broker=broker)
-    assert not left.receive(report(own))
-    left.maintain()
-    assert left.filters == [topic]
-    context.watched.popitem()[1](True)
-    left.maintain()
-    (order,) = home.store.publications.orders("r", ["f1"])
-    assert (order.device, order.sent) == ("n", broker == "broker:1883")
-    (gone,) = home.store.publications.left()
-    for wrong in (
-        report(own),
-        report(gone.revision, child="c"),
-        report(gone.revision, signed=False),
-    ):
-        assert left.receive(wrong)
-        left.maintain()
-        assert left.filters == [topic]
-    assert left.receive(report(gone.revision))
-    left.maintain()
-    assert left.filters == []
-    (order,) = home.store.publications.orders("r", ["f1"])
-    assert order.dropped_at_ns == NOW
 
 
 def test_another_home_of_the_same_name_is_seen(place: Place):
