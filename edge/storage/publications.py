@@ -38,6 +38,10 @@ LEFT_MAX: Final = 16
 """Places in fleets that this device has left, and still withdraws its sums from, the newest.
 Chosen by hand; effect not measured."""
 
+ABOVE_MAX: Final = 64
+"""Aggregates remembered that hold this device's sums, those named last: sixty levels fit a report.
+Chosen by hand."""
+
 REFUSED: Final = "fleet_refusals"
 
 REFUSALS_MAX: Final = 64
@@ -78,7 +82,8 @@ class AboveRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 class AppliedAbove(msgspec.Struct, frozen=True, array_like=True):
-    """The last report of the aggregator that sums this device.  refused: why it does not."""
+    """The last report of an aggregator that sums this device, with what earlier reports name.
+    refused: why it does not."""
 
     aggregator: str = ""
     rows: tuple[AboveRow, ...] = ()
@@ -253,8 +258,12 @@ class Publications:
         return msgspec.json.decode(body, type=tuple[Withdrawal, ...]) if body else ()
 
     def note_above(self, report: AppliedAbove) -> None:
-        """Record what the aggregators above have taken in; the first time of each stays."""
-        if report == self.above():
+        """Record what the aggregators above have taken in; the first time of each stays.  Those
+        that only an earlier report names, as of a second aggregator, may still hold the sums."""
+        before, named = self.above(), {one.aggregate for one in report.rows}
+        others = (one for one in before.rows if one.aggregate not in named)
+        report = msgspec.structs.replace(report, rows=(*others, *report.rows)[-ABOVE_MAX:])
+        if report == before:
             return
         held = [_with_times(one, report.rows) for one in self.withdrawals()]
         with self._change("recording what aggregators have taken in") as db:

@@ -111,3 +111,18 @@ def test_a_receipt_says_whether_the_broker_with_the_sums_has_the_withdrawal(
     assert left.filters == []
     (order,) = home.store.publications.orders("r", ["f1"])
     assert order.dropped_at_ns == NOW
+
+
+def test_a_receipt_names_both_of_two_aggregators(place: Place):
+    """Their reports come on one topic, where one takes the place of the other."""
+    place.join(name="north")
+    place.maintain(0.0)
+    own = read_contribution(place.sums[-1][1], {}).revision
+    for at, rows in enumerate((["site", "region"], ["spare"], ["site"])):
+        held = [AppliedRow("a", one, own, NOW) for one in rows]
+        raw = write_report(rows[0], "a", held, "", None)
+        arrival = InboundMessage(topic="t", payload=raw, retained=True, ticket=4)
+        place.member.receive(arrival, TopicAddress("applied", "a", "north"))
+        place.maintain(1.0 + at)
+    orders = place.office.home.store.publications.orders("r", ["f1"])
+    assert sorted(one.device for one in orders) == ["region", "site", "spare"]
