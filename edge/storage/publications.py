@@ -35,8 +35,8 @@ JOINED: Final = "fleet_joined"
 LEFT: Final = "fleets_left"
 
 LEFT_MAX: Final = 16
-"""Places in fleets that this device has left, and still withdraws its sums from, the newest.
-Chosen by hand; effect not measured."""
+"""Places in fleets that this device has left, and still withdraws its sums from: those that wait
+for a broker, then the newest.  Chosen by hand; effect not measured."""
 
 ABOVE_MAX: Final = 64
 """Aggregates remembered that hold this device's sums, those named last: sixty levels fit a report.
@@ -306,7 +306,10 @@ class Publications:
     def _with_left(self, place: FleetPlace, now_ns: int) -> tuple[FleetPlace, ...]:
         """Return the places that this device has left, with one that it leaves now."""
         left = tuple(one for one in self.left() if one.at != place.at)
-        if not self.last().revision:
+        last = self.last()
+        taken_back = not last.content and any(one.revision == last.revision for one in self.left())
+        if not last.revision or taken_back:
+            # Nothing was published since the last place was left.
             return left
         # From here on a higher revision counts: the sums may be published again, in a new place.
         revision = self.revision("", now_ns, self.forgets())
@@ -318,7 +321,9 @@ class Publications:
     ) -> None:
         with self._change("recording the fleet of this device") as db:
             put_meta(db, JOINED, msgspec.json.encode(here) if here is not None else b"")
-            put_meta(db, LEFT, msgspec.json.encode(left[-LEFT_MAX:]))
+            # One whose sums may still be there stays longest.
+            newest = sorted(range(len(left)), key=lambda at: (not left[at].told, at))[-LEFT_MAX:]
+            put_meta(db, LEFT, msgspec.json.encode([left[at] for at in sorted(newest)]))
             if moved:
                 put_meta(db, ABOVE, msgspec.json.encode(AppliedAbove()))
 

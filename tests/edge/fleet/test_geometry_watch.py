@@ -9,9 +9,9 @@ import pytest
 
 from edge.core.errors import StateError
 from edge.core.events import Enrol, FitGeometry
-from edge.fleet import aggregate_home
 from edge.fleet.aggregate_home import LOOK_S, GeometryWatch
 from edge.home.home import Home
+from edge.storage.store import Store
 from tests.edge.fleet.test_member import many
 from tests.homes import new_home
 
@@ -32,7 +32,7 @@ def test_a_geometry_that_could_not_be_read_is_read_again(
 
     now[0] += LOOK_S
     with monkeypatch.context() as patched:
-        patched.setattr(aggregate_home.Store, "open", fail)
+        patched.setattr(Store, "open", fail)
         assert not watch.changed()
     now[0] += LOOK_S
     assert watch.changed()

@@ -18,6 +18,8 @@ from edge.mqtt.packets import InboundMessage
 from edge.mqtt.topics import TopicAddress, Topics
 from edge.signing.keys import load_key, make_key
 from edge.storage.aggregate_file import AppliedRow
+from edge.storage.fleet_place import FleetPlace
+from edge.storage.publications import LEFT_MAX
 from edge.storage.tables import put_meta
 from tests.edge.commands.contexts import NOW, Office
 from tests.edge.fleet.test_member import Mouth, Place, many
@@ -126,3 +128,21 @@ def test_a_receipt_names_both_of_two_aggregators(place: Place):
         place.maintain(1.0 + at)
     orders = place.office.home.store.publications.orders("r", ["f1"])
     assert sorted(one.device for one in orders) == ["region", "site", "spare"]
+
+
+def test_a_withdrawal_that_waits_outlives_later_moves(place: Place):
+    """Fleets whose brokers have the withdrawal are forgotten first, and those where nothing was
+    published are not recorded."""
+    publications, before = place.office.home.store.publications, None
+    for number in range(LEFT_MAX + 6):
+        here = FleetPlace(fleet=f"f{number}", device="a", broker="b")
+        publications.join(here, NOW)
+        if before not in (None, "f0"):
+            publications.note_withdrawn((before, "a"), "b", NOW)
+        before = here.fleet
+        publications.revision(f"sums {number}", NOW, 0)
+    left = [one.fleet for one in publications.left()]
+    assert (len(left), left[0], left[-1]) == (LEFT_MAX, "f0", f"f{LEFT_MAX + 4}")
+    for name in ("passing", "through"):
+        publications.join(FleetPlace(fleet=name, device="a", broker="b"), NOW)
+    assert [one.fleet for one in publications.left()][-1] == f"f{LEFT_MAX + 5}"

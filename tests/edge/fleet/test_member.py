@@ -27,7 +27,8 @@ from edge.mqtt.topics import TopicAddress, Topics
 from edge.signing.keys import load_key, make_key
 from edge.storage.aggregate_file import AppliedRow
 from edge.storage.bundle_trials import BundleTrial
-from edge.storage.publications import FleetPlace, LastRevision
+from edge.storage.fleet_place import FleetPlace
+from edge.storage.publications import LastRevision
 from edge.storage.tables import put_meta
 from tests.aggregates import as_sum
 from tests.edge.commands.contexts import NOW, Office
