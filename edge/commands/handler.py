@@ -31,7 +31,7 @@ from .requests import (
 )
 
 if TYPE_CHECKING:
-    from ..fleet import FleetMember, ReceivedContribution
+    from ..fleet import FleetMember, LeftFleets, ReceivedContribution
 
 FRESH: Final = frozenset({"adaptors", "candidates", "status", "health"}) | (
     LOCAL_COMMANDS.keys() - COMMANDS.keys() - {"label-many", "unlabel", "undo"}
@@ -88,7 +88,8 @@ class RateLimit:
 
 class CommandHandler:
     """Handles the commands of one device.  settings: of [commands]; context: where they are
-    executed; member: receives contributions, if the device is in a fleet."""
+    executed; member: receives contributions, if the device is in a fleet.  left: receives reports
+    from the fleets that it has left, if it is in none."""
 
     def __init__(
         self,
@@ -102,6 +103,7 @@ class CommandHandler:
         self._parser = CommandParser(settings, device)
         self._rate_limit = RateLimit(settings.per_minute, clock)
         self._topics, self._context, self._member = topics, context, member
+        self.left: LeftFleets | None = None
         self._failed: dict[str, str] = {}
         self._counting: deque[tuple[PendingCommand, Request, JournalEntry, LabelledMany]] = deque()
         self._listing: deque[tuple[PendingCommand, ListedColumns]] = deque()
@@ -112,6 +114,8 @@ class CommandHandler:
         """Read a command or a contribution from a broker; an invalid command is answered in its
         turn."""
         if address.purpose in FLEET_PURPOSES:
+            if self.left is not None:
+                self.left.receive(arrival)
             return None if self._member is None else self._member.receive(arrival, address)
         given = arrival.response_topic
         return PendingCommand(
@@ -131,6 +135,12 @@ class CommandHandler:
             return None
         parsed = ParsedCommand(request, line)
         return PendingCommand(verb=request.verb, parsed=parsed, reply=reply)
+
+    @property
+    def filters(self) -> list[str]:
+        """The topics of fleets that this device has left to subscribe to."""
+        found = self._member or self.left
+        return found.filters if found is not None else []
 
     @staticmethod
     def internal(request: Request, reply: Callable[[bytes], None]) -> PendingCommand:

@@ -450,6 +450,15 @@ def hash_rank(fact_id: str) -> Rank:
     return hashlib.blake2b(fact_id.encode(), digest_size=8).digest(), fact_id
 
 
+def lowest_ranks(facts: Iterable[Fact]) -> dict[str, Rank]:
+    """Return the lowest rank of the facts of each domain."""
+    found: dict[str, Rank] = {}
+    for fact in facts:
+        rank = hash_rank(fact.id)
+        found[fact.domain] = min(rank, found.get(fact.domain, rank))
+    return found
+
+
 def rank_number(fact_id: str) -> int:
     """Return the hash of `hash_rank` as an integer of the same order that fits 64 signed bits."""
     return int.from_bytes(hash_rank(fact_id)[0], "big") - (1 << 63)

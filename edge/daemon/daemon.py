@@ -163,6 +163,7 @@ class Daemon:
         settings, device = self.settings.commands, self.settings.device.known_as
         member = self._make_member(device)
         self._left: LeftFleets | None = None
+        self._of_left: list[str] = []
         self.handler = CommandHandler(settings, device, self.topics, self, member)
         self.loop.handler = self.handler
 
@@ -174,9 +175,21 @@ class Daemon:
         from ..storage import FleetPlace
 
         name, key = settings.fleet.name, settings.fleet.key
-        here = FleetPlace(fleet=name, device=device, key=key, broker=self._broker)
+        here = FleetPlace(
+            fleet=name,
+            device=device,
+            key=key,
+            broker=self._broker,
+            keys=settings.fleet.keys,
+        )
         link = (self.folder, self.topics, self.connection)
         return FleetMember(settings.fleet, here, self, *link)
+
+    def _subscribe(self) -> None:
+        """Subscribe to the topics of the settings, and of the fleets that were left."""
+        self._of_left = self.handler.filters
+        found = {*topic_filters(self.settings, self.topics), *self._of_left}
+        self.connection.subscribe(sorted(found))
 
     @property
     def _broker(self) -> str:
@@ -194,7 +207,8 @@ class Daemon:
 
             channel = None if self.settings.mqtt is None else self.connection
             link = (self.folder, self.topics, channel)
-            self._left = LeftFleets(None, self, *link, broker=self._broker)
+            made = LeftFleets(None, self, *link, broker=self._broker)
+            self._left = self.handler.left = made
         if self._left is not None:
             self._left.maintain()
 
@@ -255,7 +269,7 @@ class Daemon:
     def start(self) -> None:
         """Open homes, connect to the broker, start the sources."""
         self.loop.open_homes()
-        self.connection.subscribe(topic_filters(self.settings, self.topics))
+        self._subscribe()
         self.connection.start()
         if self.sparkplug is not None:
             self.sparkplug.start()
@@ -342,6 +356,10 @@ class Daemon:
         with suppress(EdgeError):
             # A disk error, which the home reports; it is tried again at the next call.
             self._leave_fleets()
+        if self.handler.filters != self._of_left:
+            self._subscribe()
+            # What came for the session of an earlier process was not awaited yet.
+            self.connection.resubscribe(self._of_left)
         self.listeners.retry()
         self.console.maintain()
         self.start_sources()
@@ -518,7 +536,7 @@ class Daemon:
         changed = [name for name, one in before.streams.items() if now.streams.get(name) != one]
         self.stop_sources(SOURCE_S, changed)
         self.loop.set_streams(make_streams(now.streams, self.run_name, self.inbox.streams))
-        self.connection.subscribe(topic_filters(now, self.topics))
+        self._subscribe()
         self._announce()
         self.start_sources()
 
@@ -529,8 +547,8 @@ class Daemon:
         self.connection.close()
         self.connection = self._make_connection(None)
         self.publisher.channel = self.loop.connection = self.connection
-        self._left = None
-        self.connection.subscribe(topic_filters(self.settings, self.topics))
+        self._left = self.handler.left = None
+        self._subscribe()
         self.connection.start()
         if self.sparkplug is not None:
             self.sparkplug.stop(DISCONNECT_S)
@@ -543,7 +561,7 @@ class Daemon:
             self._make_handler()
         except EdgeError as error:
             return f"commands and fleet: not changed: {error.message}"
-        self.connection.subscribe(topic_filters(self.settings, self.topics))
+        self._subscribe()
         return "commands and fleet: changed"
 
     def _ask_again(self) -> None:

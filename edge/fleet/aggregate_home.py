@@ -153,8 +153,9 @@ class GeometryWatch:
         try:
             found = self._read()
         except EdgeError as error:
-            # The daemon may be writing it; the next change is seen again.
             log.warning("geometry_not_read", reason=error.message)
+            # Read it again at the next look: nothing else may change by then.
+            self._times = ()
             return False
         return bool(found) and found != self._geometry
 

@@ -3,7 +3,8 @@
 Otherwise they would stay in each sum there until an operator drops the device, and count twice
 where it joins again.  The withdrawal is a contribution without sums, retained.  It is published on
 each connection, and the file records when a broker has taken it, so that it waits for a broker
-over any number of starts.
+over any number of starts.  The aggregators there report when they have taken it in, which the
+receipts of forget requests state.
 """
 
 from collections.abc import Sequence
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, Final
 from ..core import Contribution, EdgeError
 from ..home import CommandContext, Home
 from ..logs import log
-from ..mqtt import Topics, encode_level
-from ..signing import load_key
-from ..storage import FleetPlace
+from ..mqtt import InboundMessage, Topics, encode_level
+from ..signing import load_key, public_key
+from ..storage import AboveRow, FleetPlace
+from .applied import read_report
 from .contribution_message import write_contribution
 from .orders import FleetChannel, Retained
 
@@ -56,6 +58,21 @@ class LeftFleets:
         self._topics, self._channel = topics, channel
         self._withdrawals: list[_Withdrawal] | None = None
         self._withdrawn: list[tuple[str, str]] = []
+        self._awaited: dict[str, FleetPlace] = {}
+        self._reports: dict[str, bytes] = {}
+
+    @property
+    def filters(self) -> list[str]:
+        """The topics to subscribe to: reports of aggregators that have not taken a withdrawal
+        in."""
+        return sorted(self._awaited)
+
+    def receive(self, arrival: InboundMessage) -> bool:
+        """Queue a report from a fleet that this device has left; False for any other message."""
+        expected = arrival.topic in self._awaited
+        if expected:
+            self._reports[arrival.topic] = arrival.payload
+        return expected
 
     def maintain(self) -> None:
         """Withdraw where this device has left, once the home is open; call it about once a second.
@@ -69,14 +86,39 @@ class LeftFleets:
             here = self._here
             left = publications.join(here, now_ns) if here else publications.leave(now_ns)
             self._withdrawals = list(self._prepare(home, left))
+            self._await(left)
         while self._withdrawn:
             now_ns = self._context.now_ns()
             home.store.publications.note_withdrawn(self._withdrawn[0], self._broker, now_ns)
             del self._withdrawn[0]
+        while self._reports:
+            topic, payload = next(iter(self._reports.items()))
+            self._note_report(home, self._awaited[topic], payload)
+            del self._reports[topic]
+            if not self._reports:
+                self._await(home.store.publications.left())
         for one in self._withdrawals:
             number = one.retained.publish(one.message)
             if number is not None:
                 self._context.watch(number, partial(self._note_answer, one.place))
+
+    def _await(self, left: Sequence[FleetPlace]) -> None:
+        if self._channel is not None:
+            self._awaited = {
+                self._topics.fleet_filter(one.fleet, "applied") + encode_level(one.device): one
+                for one in left
+                if one.unreported
+            }
+
+    def _note_report(self, home: Home, place: FleetPlace, payload: bytes) -> None:
+        try:
+            keys = {name: public_key(text, name) for name, text in place.keys.items()}
+            report = read_report(payload, place.device, keys)
+        except EdgeError as error:
+            log.warning("report_refused", fleet=place.fleet, reason=error.message)
+            return
+        rows = [AboveRow(one.aggregate, one.revision, one.at_ns) for one in report.applied]
+        home.store.publications.note_dropped(place.at, rows)
 
     def _prepare(self, home: Home, left: Sequence[FleetPlace]) -> "list[_Withdrawal]":
         if self._channel is None:

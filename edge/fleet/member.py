@@ -96,6 +96,8 @@ class FleetMember:
     ) -> ReceivedContribution | None:
         """Queue a contribution, a report or an order; None for all but a contribution that is
         adopted from its device and not too large."""
+        if self._left.receive(arrival):
+            return None
         if address.purpose != "contribution":
             self._orders.receive(arrival, address)
             return None
@@ -160,6 +162,11 @@ class FleetMember:
         if home is not None and self._deriving is None and self._due(home):
             self._derive(home)
         self._publish()
+
+    @property
+    def filters(self) -> list[str]:
+        """The topics of fleets that this device has left to subscribe to."""
+        return self._left.filters
 
     @property
     def deriving(self) -> bool:

@@ -42,7 +42,8 @@ class GroupingThread:
         self._centres: Floats | None = None
         self._computed_for = self._added = 0
         self._thread: threading.Thread | None = None
-        self._dropped: set[str] = set()
+        self._at_work: Mapping[str, bytes] = {}
+        self._lock = threading.Lock()
 
     @property
     def active(self) -> bool:
@@ -57,42 +58,37 @@ class GroupingThread:
         new = {key: one for key, one in sketches.items() if key not in self.groups}
         if not new:
             return
-        added = self._added + len(new)
-        whole = self._centres is None or added > CHANGE_MIN * self._computed_for
-        self._added = 0 if whole else added
-        self._dropped = set()
-        self._thread = threading.Thread(
-            target=self._compute_all if whole else self._add,
-            args=(dict(sketches) if whole else new,),
-            name="groups",
-        )
+        centres, added = self._centres, self._added + len(new)
+        if centres is None or added > CHANGE_MIN * self._computed_for:
+            centres, added, new = None, 0, dict(sketches)
+        self._added, self._at_work = added, new
+        self._thread = threading.Thread(target=self._work, args=(new, centres), name="groups")
         self._thread.daemon = True
         self._thread.start()
 
     def drop(self, ids: Iterable[str]) -> None:
-        """Drop observations."""
-        gone = set(ids)
-        self._dropped |= gone
-        self.groups = {key: group for key, group in self.groups.items() if key not in gone}
+        """Drop observations, and all groups if they had a part in any: these are computed again."""
+        with self._lock:
+            if any(key in self.groups or key in self._at_work for key in ids):
+                self.groups, self._centres, self._at_work = {}, None, {}
 
-    def _compute_all(self, sketches: Mapping[str, bytes]) -> None:
+    def _work(self, sketches: Mapping[str, bytes], centres: Floats | None) -> None:
+        """Compute groups, of observations that join those of `centres` if there are any."""
         lower_priority()
-        members, self._centres = _clusters(_unpacked(sketches), len(sketches))
-        self._computed_for = len(sketches)
-        self.groups = {
-            key: one for key, one in zip(sketches, members, strict=True) if key not in self._dropped
-        }
-
-    def _add(self, sketches: Mapping[str, bytes]) -> None:
-        lower_priority()
-        assert self._centres is not None
-        rows = _unpacked(sketches)
-        parts = _parts(len(sketches))
-        members = np.concatenate([_nearest(rows(part), self._centres) for part in parts])
-        found = dict(zip(sketches, members.tolist(), strict=True))
-        self.groups = {**self.groups} | {
-            key: one for key, one in found.items() if key not in self._dropped
-        }
+        rows, count = _unpacked(sketches), len(sketches)
+        if centres is None:
+            members, found = _clusters(rows, count)
+        else:
+            parts = [_nearest(rows(part), centres) for part in _parts(count)]
+            members, found = np.concatenate(parts).tolist(), centres
+        with self._lock:
+            if self._at_work is not sketches:
+                return  # Some of them were dropped meanwhile.
+            before = {} if centres is None else self.groups
+            self.groups = {**before, **dict(zip(sketches, members, strict=True))}
+            self._centres, self._at_work = found, {}
+            if centres is None:
+                self._computed_for = count
 
 
 def _unpacked(sketches: Mapping[str, bytes]) -> Callable[[slice], Floats]:

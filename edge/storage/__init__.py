@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         write_text,
     )
     from .file_copies import own_copies
+    from .fleet_place import FleetPlace
     from .history_file import LABEL_KEPT, HistoryEvent, HistoryFile, events_as_data
     from .network_weights import (
         Weights,
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
         BundleVersion,
         ExportedPart,
         ExportRecord,
-        FleetPlace,
         FleetRefusal,
         HeldBundle,
     )
@@ -101,6 +101,7 @@ else:
                 "write_text",
             ),
             "file_copies": ("own_copies",),
+            "fleet_place": ("FleetPlace",),
             "history_file": ("HistoryEvent", "HistoryFile", "LABEL_KEPT", "events_as_data"),
             "network_weights": (
                 "Weights",
@@ -117,7 +118,6 @@ else:
                 "EXPORTS_MAX",
                 "ExportRecord",
                 "ExportedPart",
-                "FleetPlace",
                 "FleetRefusal",
                 "HeldBundle",
             ),

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..core import CohortPlan, DeviceOrder, Published, digest_content
 from .fact_reads import RowReader
+from .fleet_place import FleetPlace
 from .tables import put_meta
 
 TABLES: Final = ("cohorts", "exports", "exported_parts", "holders", "recalls")
@@ -34,8 +35,12 @@ JOINED: Final = "fleet_joined"
 LEFT: Final = "fleets_left"
 
 LEFT_MAX: Final = 16
-"""Places in fleets that this device has left, and still withdraws its sums from, the newest.
-Chosen by hand; effect not measured."""
+"""Places in fleets that this device has left, and still withdraws its sums from: those that wait
+for a broker, then the newest.  Chosen by hand; effect not measured."""
+
+ABOVE_MAX: Final = 64
+"""Aggregates remembered that hold this device's sums, those named last: sixty levels fit a report.
+Chosen by hand."""
 
 REFUSED: Final = "fleet_refusals"
 
@@ -77,36 +82,12 @@ class AboveRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 class AppliedAbove(msgspec.Struct, frozen=True, array_like=True):
-    """The last report of the aggregator that sums this device.  refused: why it does not."""
+    """The last report of an aggregator that sums this device, with what earlier reports name.
+    refused: why it does not."""
 
     aggregator: str = ""
     rows: tuple[AboveRow, ...] = ()
     refused: str = ""
-
-
-class FleetPlace(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """A fleet, and this device's name in it, that it publishes its sums as, or did before it left.
-    key: the file that signs them, relative to the home, empty without one; None: not recorded by
-    an earlier release.  broker: its address.
-
-    For a place that it has left: revision: of the contribution without sums that takes them back.
-    aggregates: that held them.  withdrawn_at_ns, withdrawn_by: when which broker took that
-    contribution; 0 if none has yet.
-    """
-
-    fleet: str
-    device: str
-    revision: int = 0
-    aggregates: tuple[str, ...] = ()
-    key: str | None = None
-    broker: str = ""
-    withdrawn_at_ns: int = 0
-    withdrawn_by: str = ""
-
-    @property
-    def at(self) -> tuple[str, str]:
-        """The fleet and the name."""
-        return self.fleet, self.device
 
 
 class FleetRefusal(msgspec.Struct, frozen=True, array_like=True):
@@ -277,8 +258,12 @@ class Publications:
         return msgspec.json.decode(body, type=tuple[Withdrawal, ...]) if body else ()
 
     def note_above(self, report: AppliedAbove) -> None:
-        """Record what the aggregators above have taken in; the first time of each stays."""
-        if report == self.above():
+        """Record what the aggregators above have taken in; the first time of each stays.  Those
+        that only an earlier report names, as of a second aggregator, may still hold the sums."""
+        before, named = self.above(), {one.aggregate for one in report.rows}
+        others = (one for one in before.rows if one.aggregate not in named)
+        report = msgspec.structs.replace(report, rows=(*others, *report.rows)[-ABOVE_MAX:])
+        if report == before:
             return
         held = [_with_times(one, report.rows) for one in self.withdrawals()]
         with self._change("recording what aggregators have taken in") as db:
@@ -321,7 +306,10 @@ class Publications:
     def _with_left(self, place: FleetPlace, now_ns: int) -> tuple[FleetPlace, ...]:
         """Return the places that this device has left, with one that it leaves now."""
         left = tuple(one for one in self.left() if one.at != place.at)
-        if not self.last().revision:
+        last = self.last()
+        taken_back = not last.content and any(one.revision == last.revision for one in self.left())
+        if not last.revision or taken_back:
+            # Nothing was published since the last place was left.
             return left
         # From here on a higher revision counts: the sums may be published again, in a new place.
         revision = self.revision("", now_ns, self.forgets())
@@ -333,7 +321,9 @@ class Publications:
     ) -> None:
         with self._change("recording the fleet of this device") as db:
             put_meta(db, JOINED, msgspec.json.encode(here) if here is not None else b"")
-            put_meta(db, LEFT, msgspec.json.encode(left[-LEFT_MAX:]))
+            # One whose sums may still be there stays longest.
+            newest = sorted(range(len(left)), key=lambda at: (not left[at].told, at))[-LEFT_MAX:]
+            put_meta(db, LEFT, msgspec.json.encode([left[at] for at in sorted(newest)]))
             if moved:
                 put_meta(db, ABOVE, msgspec.json.encode(AppliedAbove()))
 
@@ -358,6 +348,32 @@ class Publications:
         if left != self.left():
             with self._change("recording a withdrawal from a fleet") as db:
                 put_meta(db, LEFT, msgspec.json.encode(left))
+
+    def note_dropped(self, place: tuple[str, str], rows: Iterable[AboveRow]) -> None:
+        """Record which aggregates of a fleet that this device has left have taken its withdrawal
+        in, and with it the orders of all forget requests so far; the first time stays."""
+        left, times = self.left(), dict[str, int]()
+        for at, one in enumerate(left):
+            if one.at == place:
+                found = {row.aggregate: row.at_ns for row in rows if row.revision >= one.revision}
+                times = {name: found[name] for name in one.unreported & found.keys()}
+                dropped = {**one.dropped, **times}
+                left = (*left[:at], msgspec.structs.replace(one, dropped=dropped), *left[at + 1 :])
+        if not times:
+            return
+        if self.joined() is None:
+            # Outside any fleet no later revision will take in what is forgotten from now on.
+            self.note_withdrawal(self.last().revision)
+        # An aggregate of the same name in the fleet of today reports for itself.
+        elsewhere = times.keys() - {row.aggregate for row in self.above().rows}
+        gone = {name: times[name] for name in elsewhere}
+        held = [
+            msgspec.structs.replace(one, dropped={**gone, **one.dropped})
+            for one in self.withdrawals()
+        ]
+        with self._change("recording what the aggregators of a fleet have dropped") as db:
+            put_meta(db, LEFT, msgspec.json.encode(left))
+            put_meta(db, WITHDRAWN, msgspec.json.encode(held))
 
     def note_refusal(self, device: str, at_ns: int, reason: str) -> None:
         """Record that a device's newest contribution was refused; an empty reason: it was not."""
@@ -431,25 +447,29 @@ class Publications:
         if given or shaped.contribution:
             times = next((one.dropped for one in self.withdrawals() if one.order_id == order), {})
             made += [
-                DeviceOrder(device, "contribution", order, sent, times.get(device, 0))
-                for device, sent in self._contribution_holders().items()
+                DeviceOrder(device, "contribution", order, sent, times.get(device, at_ns))
+                for device, (sent, at_ns) in self._contribution_holders().items()
             ]
         for number in numbers:
             made += self._bundle_orders(number, order)
         return tuple(made)
 
-    def _contribution_holders(self) -> dict[str, bool]:
-        """Return who holds sums of this device, and whether what takes them out is sent there."""
-        left = self.left()
+    def _contribution_holders(self) -> dict[str, tuple[bool, int]]:
+        """Return who holds sums of this device, whether what takes them out is sent there, and when
+        it took them out after this device had left."""
+        left, here = self.left(), self.joined()
         # A withdrawal from the last fleet reaches its members as it reaches its aggregators.
-        sent = self.sends or bool(left and left[-1].withdrawn_at_ns)
-        found = {one.device: sent for one in self.holders() if one.holds == "contribution"}
-        found |= dict.fromkeys((one.aggregate for one in self.above().rows), sent)
+        sent = self.sends or bool(left and left[-1].told)
+        named = [one.device for one in self.holders() if one.holds == "contribution"]
+        named += [one.aggregate for one in self.above().rows]
+        found = dict.fromkeys(named, (sent, 0))
         for place in left:
-            sent = self.sends or bool(place.withdrawn_at_ns)
-            found |= {name: sent for name in place.aggregates if name not in found}
+            waits = not place.withdrawn_at_ns and here is not None and here.broker == place.broker
+            sent = place.told or (self.sends and waits)
+            for name in place.aggregates:
+                found.setdefault(name, (sent, place.dropped.get(name, 0)))
         unnamed = "every device that adopts these sums"
-        return found or ({unnamed: sent} if self.last().revision else {})
+        return found or ({unnamed: (sent, 0)} if self.last().revision else {})
 
     def _bundle_orders(self, number: int, order: str) -> Iterable[DeviceOrder]:
         (row,) = self._rows("SELECT publisher, counter FROM exports WHERE number = ?", (number,))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 import hdc
 from nas import Blueprint
 
-from ..facts import FactBatch, Rank, SampleScope, hash_rank, select_rows
+from ..facts import FactBatch, Rank, SampleScope, scope_of, select_rows
 from .gram import Gram, inverse_root
 from .head import Transform
 from .losses import tempered_losses
@@ -193,12 +193,22 @@ def solve_kernel(transform: Transform, own: FactBatch) -> KernelMachine:
 
 class TunedKernel(NamedTuple):
     """A result of `tune_kernel`.  key: digest of its inputs.  arrays, scores: the result.  scope:
-    which facts of the domain, removed, change it."""
+    which facts of the domain, removed, change it.  alone: whether no other domain's facts do; they
+    have a part in the standardisation of a domain with few facts."""
 
     key: bytes
     arrays: Mapping[str, Floats]
     scores: Floats
     scope: SampleScope
+    alone: bool
+
+    def stays(self, domain: str, gone: Mapping[str, Rank]) -> bool:
+        """Return whether it shows nothing of removed facts.  domain: that it was tuned for.  gone:
+        as in `TunedKernels.without`."""
+        lowest = gone.get(domain)
+        if lowest is not None and self.scope.changes(lowest):
+            return False
+        return self.alone or gone.keys() <= {domain}
 
 
 class TunedKernels:
@@ -212,12 +222,10 @@ class TunedKernels:
         """Return a copy for these domains alone, without what was tuned on facts that are removed.
         gone: the lowest rank of those of each domain.  A fit at work goes on with this one, so that
         nothing of its facts comes into the copy."""
-        kept = {}
-        for domain, one in tuple(self._kept.items()):
-            lowest = gone.get(domain)
-            if domain in domains and (lowest is None or not one.scope.changes(lowest)):
-                kept[domain] = one
-        return TunedKernels(kept)
+        held = tuple(self._kept.items())
+        return TunedKernels(
+            {name: one for name, one in held if name in domains and one.stays(name, gone)}
+        )
 
     def kept(self, domain: str) -> TunedKernel | None:
         """Return what is kept of a domain."""
@@ -228,24 +236,33 @@ class TunedKernels:
         self._kept.pop(domain, None)
         self._kept[domain] = one
         for oldest in list(self._kept)[:-TUNED_MAX]:
-            del self._kept[oldest]
+            # Another thread may put one at the same time.
+            self._kept.pop(oldest, None)
 
     def get(
-        self, taps: tuple[int, ...], rows: FactBatch, standard: Standardisation, spans: Spans
+        self,
+        taps: tuple[int, ...],
+        rows: FactBatch,
+        standard: Standardisation,
+        spans: Spans,
+        *,
+        alone: bool,
     ) -> Tuned:
-        """Return what `_tune` does, computed now unless it is kept."""
+        """Return what `_tune` does, computed now unless it is kept.  alone: see `TunedKernel`."""
         inputs = repr((taps, spans, rows.labels, standard.centre.tobytes()))
         state = hashlib.sha256(inputs.encode())
         state.update(standard.factor.tobytes())
         state.update(rows.features.tobytes())
         key, domain = state.digest(), rows.domains[0]
         found = self._kept.get(domain)
-        if found is None or found.key != key:
-            full = len(rows) == OWN_PENALTY_FACTS
-            scope = SampleScope(max(map(hash_rank, rows.ids))) if full else SampleScope()
-            found = TunedKernel(key, *_tune(taps, rows, standard, spans), scope)
-        self.put(domain, found)
-        return dict(found.arrays), found.scores
+        if found is not None and found.key == key:
+            made = dict(found.arrays), found.scores
+        else:
+            made = _tune(taps, rows, standard, spans)
+        # Also of one that is kept: facts of other ids may have the same features.
+        scope = scope_of(rows, OWN_PENALTY_FACTS)
+        self.put(domain, TunedKernel(key, *made, scope, alone))
+        return made
 
 
 def tune_kernel(
@@ -266,10 +283,11 @@ def tune_kernel(
     three times their distances.
     """
     places = lowest_hashes(own.ids)
-    if len(places) < len(own):
+    alone = len(places) < len(own)
+    if alone:
         own, nothing = select_rows(own, places), select_rows(own, places[:0])
         standard = standardise(own, nothing, spans)
-    return (tuned or TunedKernels()).get(blueprint.taps, own, standard, spans)
+    return (tuned or TunedKernels()).get(blueprint.taps, own, standard, spans, alone=alone)
 
 
 def _tune(taps: tuple[int, ...], rows: FactBatch, standard: Standardisation, spans: Spans) -> Tuned:

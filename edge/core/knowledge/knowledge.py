@@ -14,7 +14,7 @@ from typing import Final, cast
 import hdc
 
 from ..adaptors import Adaptor, AdaptorRecord, TunedKernels
-from ..facts import Derived, Fact, FactBatch, Ledger, Rank, SampleScope, hash_rank
+from ..facts import Derived, Fact, FactBatch, Ledger, SampleScope, hash_rank, lowest_ranks
 from ..router import Router, allot_facts
 from .cohorts import NOTHING_PUBLISHED, Published, plan_cohorts
 from .contributions import (
@@ -122,6 +122,7 @@ class Knowledge(KnowledgeViews):
         for (domain, label), rows in by_concept(given):
             self._change(domain, label, rows, -1)
         self._invalidate(given, removed=True, forgotten=forgotten)
+        self.tuned = self.tuned.without(self.learned, lowest_ranks(given))
 
     def mask(self, leaving: Mapping[Concept, int]) -> None:
         """Let concepts count as absent until `unmask`, and drop what their facts may have shaped.
@@ -561,22 +562,19 @@ class Knowledge(KnowledgeViews):
             self._heads.clear()
             self._router = self._refit = None
             return
-        self._router_checked, gone = False, dict[str, Rank]()
+        self._router_checked = False
         if forgotten:
             self._refit = None
         for fact in facts:
             new = fact.domain in self._new_domains or (forgotten and self.may_wait)
             self._thresholds.outdate(fact.domain, new=new)
             place = hash_rank(fact.id)
-            gone[fact.domain] = min(place, gone.get(fact.domain, place))
             self._heads.change(fact.domain, place)
             self.sampled.change(place)
             if self._refit is not None:
                 self._refit[1].add(FactChange(fact.domain, place, removed))
             if self._router and self._router.scopes.get(fact.domain, SampleScope()).changes(place):
                 self._router_current = False
-        if removed or forgotten:
-            self.tuned = self.tuned.without(self.learned, gone)
         if forgotten:
             self._drop_outdated()
 

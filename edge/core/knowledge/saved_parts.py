@@ -31,7 +31,7 @@ from ..facts import Concept, Derived, Ledger, SampleScope
 from ..router import Router
 from .refits import HeadRefit, RouterRefit
 
-VERSION: Final = 5
+VERSION: Final = 6
 """Part of every key: raise it when the same facts give other thresholds, router or adaptors, or
 when the fields of one of `KINDS` change."""
 
@@ -85,7 +85,7 @@ class SavedParts:
                 FittedHead() | KernelMachine() as made,
                 SampleScope() as own,
                 SampleScope() as rest,
-                None | (bytes(), dict(), np.ndarray(), SampleScope()) as tuned,
+                None | (bytes(), dict(), np.ndarray(), SampleScope(), bool()) as tuned,
             ):
                 refit.made, refit.scopes = made, (own, rest)
                 if tuned is not None:

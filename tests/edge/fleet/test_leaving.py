@@ -109,6 +109,13 @@ class Hall:
         (one,) = describe_roles(self.north).left
         return one.fleet, one.withdrawn_at_ns, one.waiting
 
+    def dropped(self) -> set[tuple[str, bool]]:
+        """The devices in all receipts, and whether each has reported when it dropped the sums."""
+        found = ask(self.north, "receipts", f"r{time.monotonic_ns()}")["receipts"]
+        return {
+            (one["device"], bool(one["dropped_at_ns"])) for row in found for one in row["devices"]
+        }
+
     def receipt(self, request: str) -> list[dict[str, Any]]:
         """Forget a fact, and return the devices in the receipt.  The geometry stays that of the
         fleet."""
@@ -161,10 +168,14 @@ def test_a_device_without_its_section_withdraws_at_the_next_start(hall: Hall):
     assert json.loads(run("fleet", "status", "--home", hall.north, "--json").stdout)["left"]
     (order,) = hall.receipt("f3")
     assert (order["device"], order["holds"], order["sent"]) == ("site", "contribution", True)
+    until(lambda: hall.dropped() == {("site", True)}, "the aggregator's report")
+    (order,) = hall.receipt("f5")
+    assert order["dropped_at_ns"]
     hall.stop("north")
     hall.write(BROKER, FLEET)
     hall.start("north")
-    until(lambda: hall.holds(FACTS - 8), "the sums of whole cohorts")
+    until(lambda: not hall.holds(0), "the sums of whole cohorts")
+    assert hall.dropped() == {("site", True)}
     assert not describe_roles(hall.north).left
 
 

@@ -19,8 +19,6 @@ from edge.core.events import Enrol, ForgetRequest, Rejected
 from edge.core.facts import Fact, Selector
 from edge.fleet.applied import write_report
 from edge.fleet.contribution_message import read_contribution, write_contribution
-from edge.fleet.fleet_view import describe_fleet
-from edge.fleet.left_fleets import LeftFleets
 from edge.fleet.member import FleetMember, ReceivedContribution
 from edge.home.home import Home
 from edge.home.transfer import restore_home
@@ -29,7 +27,8 @@ from edge.mqtt.topics import TopicAddress, Topics
 from edge.signing.keys import load_key, make_key
 from edge.storage.aggregate_file import AppliedRow
 from edge.storage.bundle_trials import BundleTrial
-from edge.storage.publications import FleetPlace, LastRevision
+from edge.storage.fleet_place import FleetPlace
+from edge.storage.publications import LastRevision
 from edge.storage.tables import put_meta
 from tests.aggregates import as_sum
 from tests.edge.commands.contexts import NOW, Office
@@ -78,7 +77,13 @@ class Place:
         settings = FleetSettings(**(usual | changes))
         context, folder = self.office.context, self.office.home.folder
         link = (folder, Topics("a"), self.mouth)
-        here = FleetPlace(fleet=settings.name, device="a", key=settings.key, broker="broker:1883")
+        here = FleetPlace(
+            fleet=settings.name,
+            device="a",
+            key=settings.key,
+            broker="broker:1883",
+            keys=settings.keys,
+        )
         made = FleetMember(settings, here, context, *link, clock=lambda: self.now_s)
         self.member = made
         return made
@@ -314,42 +319,6 @@ def test_a_device_that_moves_withdraws_its_sums_where_it_was(place: Place):
     place.maintain(3.0)
     assert [topic.split("/")[3] for topic, _, _ in place.sums] == ["south", "north"]
     assert [one.fleet for one in home.store.publications.left()] == ["south"]
-
-
-def test_a_broker_that_refuses_the_withdrawal_has_not_got_it(place: Place):
-    """Only its acknowledgement counts; the next connection tries again.  The status names another
-    broker than that of before, and a key that an earlier release did not record."""
-    place.join(name="north")
-    place.maintain(0.0)
-    home, context = place.office.home, place.office.context
-    with home.store._transaction("for the test") as db:  # noqa: SLF001 - as an earlier release did
-        put_meta(db, "fleet_joined", b'["north","a"]')
-    link = (home.folder, Topics("a"), place.mouth)
-    left = LeftFleets(None, context, *link, broker="other:1883")
-    for connection, accepted in ((1, False), (2, True)):
-        place.mouth.counters.connected = connection
-        place.mouth.published.clear()
-        left.maintain()
-        left.maintain()
-        ((topic, raw, retained),) = place.mouth.published
-        assert (topic.rpartition("/contribution/")[2], retained) == ("a", True)
-        assert read_contribution(raw, {}).samples == 0
-        context.watched.popitem()[1](accepted)
-        left.maintain()
-        (found,) = home.store.publications.left()
-        assert (bool(found.withdrawn_at_ns), found.withdrawn_by) == (
-            accepted,
-            "other:1883" * accepted,
-        )
-    (shown,) = describe_fleet(home).left
-    assert shown.waiting == ""
-    assert "no key was recorded" in shown.doubt
-    with home.store._transaction("for the test") as db:  # noqa: SLF001 - as if recorded
-        (withdrawn,) = home.store.publications.left()
-        moved = msgspec.structs.replace(withdrawn, key="", broker="broker:1883")
-        put_meta(db, "fleets_left", msgspec.json.encode((moved,)))
-    (shown,) = describe_fleet(home).left
-    assert "published to broker:1883" in shown.doubt
 
 
 def test_another_home_of_the_same_name_is_seen(place: Place):

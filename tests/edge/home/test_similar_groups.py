@@ -62,3 +62,32 @@ def test_many_late_observations_have_all_groups_computed_again():
     computed(fresh, rows)
     assert thread.groups == fresh.groups
     assert len(thread.groups) == 230
+
+
+def test_dropped_observations_shape_no_group_any_more():
+    """After a drop, also during the work, all groups are those of a gallery that never had them."""
+    rows = sketches(200, 1, "early")
+    gone = [key for at, key in enumerate(rows) if at % KINDS == 2 or at % 7 == 0]
+    left = {key: one for key, one in rows.items() if key not in gone}
+    twin = GroupingThread()
+    computed(twin, left)
+    for during in (False, True):
+        thread = GroupingThread()
+        thread.start(rows)
+        if during:
+            thread.drop(gone)
+        while thread.active:
+            time.sleep(0.005)
+        thread.drop(gone)
+        assert not set(thread.groups) & set(gone)
+        computed(thread, left)
+        assert thread.groups == twin.groups
+
+
+def test_other_drops_keep_the_groups():
+    """A page keeps its order where none of its observations is dropped."""
+    thread = GroupingThread()
+    computed(thread, sketches(50, 1, "early"))
+    before = dict(thread.groups)
+    thread.drop(["other"])
+    assert thread.groups == before

@@ -157,6 +157,35 @@ def test_a_tuned_kernel_goes_with_a_fact_that_it_is_tuned_on():
     assert kept.kept(domain)
 
 
+@pytest.mark.parametrize("count", [60, 768])
+def test_a_tuned_kernel_of_few_facts_goes_with_a_fact_of_another_domain(count):
+    """The other domains have a part in its columns' centres and factors."""
+    kept, own = TunedKernels(), batch(count)
+    blueprint = nas.Blueprint(kind="kernel", taps=EVERY, width=count)
+    tune_kernel(blueprint, own, standardise(own, batch(60, 3), SPANS), SPANS, kept)
+    domain = own.domains[0]
+    assert kept.without((domain,), {}).kept(domain)
+    assert kept.without((domain,), {"other": hash_rank("far")}).kept(domain) is None
+
+
+def test_a_tuned_kernel_that_serves_again_goes_with_the_facts_that_it_serves_now():
+    """Of facts with the same features under other ids, those of today decide."""
+    kept, rows = TunedKernels(), batch(900)
+    blueprint, domain = nas.Blueprint(kind="kernel", taps=EVERY, width=900), rows.domains[0]
+    judges = set(lowest_hashes(rows.ids).tolist())
+    ranks = [hash_rank(one) for one in rows.ids]
+    last = max(judges, key=ranks.__getitem__)
+    beyond = min(ranks[row] for row in range(900) if row not in judges)
+    # Another id of a later rank that is still among those tuned on.
+    names = (f"{rows.ids[last]}-{number}" for number in range(100_000))
+    later = next(one for one in names if ranks[last] < hash_rank(one) < beyond)
+    for name in (rows.ids[last], later):
+        ids = (*rows.ids[:last], name, *rows.ids[last + 1 :])
+        own = untimed_batch(ids, rows.domains, rows.labels, rows.features)
+        tune_kernel(blueprint, own, standardise(own, NOTHING, SPANS), SPANS, kept)
+        assert kept.without((domain,), {domain: hash_rank(name)}).kept(domain) is None
+
+
 def test_exact_and_nystroem_solutions_agree():
     """With one landmark less than facts, the scores hardly differ from the exact ones."""
     rows, fresh = batch(200), batch(100, 2)

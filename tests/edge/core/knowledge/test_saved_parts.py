@@ -5,8 +5,8 @@ import pytest
 
 from edge.core.adaptors.kernel import TunedKernel
 from edge.core.config import Config
-from edge.core.events import Enrol, FitGeometry, ForgetRequest, StoreAdaptor
-from edge.core.facts import SampleScope, Selector
+from edge.core.events import Enrol, FitGeometry, ForgetRequest, StoreAdaptor, StoreGeometry
+from edge.core.facts import Fact, SampleScope, Selector
 from edge.core.jobs import GrowthJob
 from edge.core.knowledge.knowledge import Knowledge
 from edge.core.knowledge.refits import HeadRefit, RouterRefit, ThresholdsRefit
@@ -81,7 +81,7 @@ def test_a_tuned_kernel_is_kept_with_the_head_that_it_was_judged_against():
     """It is there after a restart, and gone with a fact that it was tuned on."""
     world = world_of("x", "y")
     known, ones = world.runtime.knowledge, np.ones(3, np.float32)
-    tuned = TunedKernel(b"key", {"centre": ones}, ones, SampleScope())
+    tuned = TunedKernel(b"key", {"centre": ones}, ones, SampleScope(), alone=True)
     solved = known.adaptor("x"), (SampleScope(), SampleScope()), tuned
     parts = SavedParts(world.ledger, known.geometry)
     world.ledger.save_derived(parts.head_entry("x", None, solved))
@@ -96,6 +96,78 @@ def test_a_tuned_kernel_is_kept_with_the_head_that_it_was_judged_against():
         chosen = Selector(ids=frozenset(next(world.ledger.batches(domain)).ids[:1]))
         world.feed(ForgetRequest(request_id=request, selector=chosen, refit_geometry=False))
         assert (world.runtime.knowledge.tuned.kept("x") is not None) == left
+
+
+def confused(domain: str, labels: str, count: int, seed: int) -> list[Fact]:
+    """Facts that a head answers badly and a kernel well: inside a ball and around it."""
+    random = np.random.default_rng(seed)
+    values = random.standard_normal((count, 8))
+    inside = np.square(values[:, :3]).sum(axis=1) < 2.4
+    levels = np.clip(np.square(11 + 2 * values), 0, 255).astype(np.uint8)
+    return [
+        Fact(
+            id=f"{domain}{seed}-{at}",
+            stream="s",
+            domain=domain,
+            label=labels[int(inside[at])],
+            captured_at_ns=at + 1,
+            features=levels[at].tobytes(),
+        )
+        for at in range(count)
+    ]
+
+
+def derived(world: World) -> dict[object, object]:
+    """All that the ledger keeps besides facts, after every part was used and kept."""
+    state_of(world.runtime.knowledge)
+    keep(world)
+    held = world.ledger._derived  # noqa: SLF001 - all entries
+    return {
+        place: (one.key, {name: array.tobytes() for name, array in one.arrays.items()})
+        for place, one in held.items()
+    }
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_kept_after_a_forget_is_what_a_twin_keeps(seed):
+    """Also where the domain whose kernel was tuned loses no fact, and needs no kernel any more:
+    labels that it has none of are added to another domain right after the forget."""
+    random = np.random.default_rng(seed)
+    facts = [*confused("x", "ab", 90, seed), *confused("y", "cd", 60, 10 + seed)]
+    gone = {one.id for one in facts if one.domain == "y" and random.random() < 0.3}
+    gone |= {one.id for one in facts if one.domain == "x" and seed > 1 and random.random() < 0.1}
+    more = Enrol(tuple(confused("y", "ae", 30, 20 + seed)))
+    world = World(facts)
+    world.feed(FitGeometry())
+    derived(world)
+    assert world.runtime.knowledge.tuned.kept("x") is not None
+    chosen = Selector(ids=frozenset(gone))
+    world.feed(ForgetRequest(request_id="r", selector=chosen, refit_geometry=False))
+    twin = World([one for one in facts if one.id not in gone])
+    twin.ledger.apply(StoreGeometry(world.ledger.geometry() or {}))
+    twin.crash()
+    if seed % 2:
+        assert derived(world) == derived(twin)
+    for one in (world, twin):
+        one.feed(more)
+    assert derived(world) == derived(twin)
+    assert world.runtime.digest() == twin.runtime.digest()
+
+
+def test_a_tuned_kernel_goes_also_while_sums_of_another_device_count():
+    """Else it would be kept once that device withdraws its sums."""
+    facts = confused("x", "ab", 90, 1)
+    world, other = World(facts), World(confused("x", "ab", 60, 2))
+    world.feed(FitGeometry())
+    other.ledger.apply(StoreGeometry(world.ledger.geometry() or {}))
+    other.crash()
+    derived(world)
+    assert world.runtime.knowledge.tuned.kept("x") is not None
+    world.feed(other.runtime.contribute("b", 1).contribution)
+    assert world.runtime.knowledge.contributing == ("b",)
+    chosen = Selector(ids=frozenset({facts[0].id}))
+    world.feed(ForgetRequest(request_id="r", selector=chosen, refit_geometry=False))
+    assert world.runtime.knowledge.tuned.kept("x") is None
 
 
 def test_forgetting_deletes_what_holds_traces():
