@@ -4,6 +4,7 @@ from math import log, sqrt
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .experts import MANY_CHANNELS, DelayedTargets
 from .forecaster import Floats, State
@@ -29,6 +30,10 @@ _WEALTH_RATE, _LOG_WEALTH = 0.2, -1.0
 # Bound of the log wealth, shares of 0.03 and 99.97 %: a bounded wealth can be lost again.  4 to 12
 # make no difference above 0.2 %.
 _LOG_WEALTH_MAX: Final = np.array(8.0)
+# A horizon is trusted as far as the least trusted of those from this part of it on: their outcomes
+# are known earlier.  2, 4 and 24 leave an excess over the best simple expert of 0.93, 0.88 and 0.94
+# %, without it 1.14 %.
+_EARLIER: Final = 4
 # Largest difference of two errors, in mean errors: below 1 / _WEALTH_RATE, so that the wealth stays
 # positive.  3 makes no difference.
 _DIFFERENCE_MAX: Final = np.array(4.0)
@@ -59,7 +64,8 @@ class BaselineGuard:
     - (A, B)-Prod (Sani, Neu and Lazaric 2014, section 2) mixes baseline and pool: the pool's wealth
       is multiplied by 1 + rate (baseline's error - pool's error), the baseline's is 1, and the
       share of each is its share of the wealth.  The wealth is a test martingale against "the pool
-      is no better than the baseline".
+      is no better than the baseline".  A horizon's share follows the least wealth among the
+      horizons from a quarter of it on: a pool that has lost its way shows it there first.
 
     A target h steps ahead tells less than h independent ones: both rates are divided by sqrt(h).
     Bounds of the regret: docs/explanation/forecast-guard.md.  From `MANY_CHANNELS` on, every fourth
@@ -83,6 +89,7 @@ class BaselineGuard:
         slow = np.ones((1, channels)) / np.sqrt(targets.horizons)[:, None]
         self._hedge_rate, self._rate_max = slow * _HEDGE_RATE, slow * _HEDGE_RATE_MAX
         self._wealth_rate = slow * _WEALTH_RATE
+        self._earlier = _earlier_rows(targets.horizons)
         self._errors = np.empty((BASELINES + 2, horizons, channels))
         self._weights, self._work = np.empty((2, *self.gains.shape))
         self._share, self._part = np.empty((2, horizons, channels))
@@ -166,7 +173,8 @@ class BaselineGuard:
         if not self._tried:
             weights[1:] *= self.trials[1:] >= _TRIAL
         weights /= np.add.reduce(weights, 0)
-        np.exp(np.subtract(_ZERO, self.log_wealth, part), part)
+        np.minimum.reduce(self.log_wealth.take(self._earlier, 0), 0, out=part)
+        np.exp(np.subtract(_ZERO, part, part), part)
         part += _ONE
         np.divide(_ONE, part, self._share)
 
@@ -180,3 +188,13 @@ class BaselineGuard:
         self._settled = bool((self.counts > 1 / _SCALE_RATE).all())
         self._tried = bool((self.trials[1:] >= _TRIAL).all())
         self._update_weights()
+
+
+def _earlier_rows(horizons: NDArray[np.int_]) -> NDArray[np.intp]:
+    """Return, for each horizon, the places of those from a quarter of it to itself: [most, H], the
+    horizon's own place repeated where there are fewer."""
+    places = [np.flatnonzero((horizons <= one) & (horizons * _EARLIER >= one)) for one in horizons]
+    rows = np.tile(np.arange(len(horizons)), (max(map(len, places)), 1))
+    for column, found in enumerate(places):
+        rows[: len(found), column] = found
+    return rows

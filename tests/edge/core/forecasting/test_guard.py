@@ -65,6 +65,36 @@ def test_what_the_experts_learn_is_not_lost() -> None:
     assert (pool_errors(rows, period=24) < 0.95 * errors(seasonal, rows)).all()
 
 
+def test_luck_many_steps_ahead_is_not_taken_for_skill() -> None:
+    """On 250 samples of a random walk there are six independent outcomes 24 steps ahead, on which
+    the pool may do well by chance: what counts is that 6 and 12 steps ahead it does not."""
+    task, ahead, ratios = ForecastTask(12, (1, 6, 12, 24)), 24, []
+    for seed in (7, 8, 9):
+        rows = np.cumsum(np.random.default_rng(seed).normal(size=(250, 12)), axis=0)
+        pool = FORECASTERS["pool"](task)
+        points = np.array([pool.step(row, 300.0).point[-1] for row in rows])
+        later, known = rows[LEARNED + ahead :], slice(LEARNED, -ahead)
+        ours, last = (np.abs(one[known] - later).mean(axis=0) for one in (points, rows))
+        ratios.append((ours / last).mean())
+    assert np.mean(ratios) < 1.018
+
+
+def test_a_pool_that_is_lost_is_found_out_before_its_long_forecasts_are_due() -> None:
+    """Once the pool fails 6 steps ahead, its forecasts 24 steps ahead count little, although
+    all of those that are due were good."""
+    targets, history = DelayedTargets(1, (6, 24)), JumpCorrectedHistory(1)
+    guard, shares = BaselineGuard(1, targets), []
+    for step, sign in enumerate(np.random.default_rng(14).choice([-1.0, 1.0], 145)):
+        history.step(np.zeros(1), 1.0)
+        targets.step(history)
+        forecasts = np.full((4, 2, 1), sign)
+        forecasts[-1] *= 0.6 if step < 120 else 3.0
+        mixture = guard.step(forecasts, np.zeros(1), targets)
+        shares.append(((mixture - sign) / (forecasts[-1] - sign))[1].item())
+    assert shares[119] > 0.6
+    assert shares[-1] < 0.4
+
+
 class GuardRun:
     """Runs a guard of one channel, one step ahead, and sums the price of the pool.
 
