@@ -14,12 +14,13 @@ from tests.worlds import vector
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A home whose concepts keep ten facts each."""
+    """A home whose concepts keep their ten newest facts."""
     made = new_home(tmp_path / "home")
     path = made / "auricle.toml"
     text = path.read_text("utf-8")
     assert "facts_per_concept = 1000" in text
-    path.write_text(text.replace("facts_per_concept = 1000", "facts_per_concept = 10"), "utf-8")
+    text = text.replace("facts_per_concept = 1000", 'facts_per_concept = 10\nkeep = "newest"')
+    path.write_text(text, "utf-8")
     return made
 
 
