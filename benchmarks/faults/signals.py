@@ -45,8 +45,8 @@ GAPS_S = (0.0, 0.0005, 0.02)
 PHASE_S = 0.05
 """Longest delay before the first signal in a phase; a start or a stop takes about as long."""
 
-END_S = 7.0
-"""A daemon that has not ended by then hangs: the kernel ends it 5 s after the first SIGTERM."""
+END_S = 10.0
+"""A daemon that has not ended by then hangs: the kernel ends it 8 s after the first SIGTERM."""
 
 START_S = 0.4
 """Longest delay before the first signal at start-up; after 0.2 s a daemon usually serves."""

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from ..fleet import FleetMember, LeftFleets
 
 STOP_S: Final = 4.0
-"""Seconds that stopping may take; `service.END_S` ends the process after five."""
+"""Seconds that stopping may take; `service.END_S` ends the process after eight."""
 
 DRAIN_S: Final = 1.5
 """Seconds of `STOP_S` for decisions and acknowledgements that are under way."""

@@ -8,8 +8,10 @@ from typing import Final
 HERE: Final = Path()
 """The default of a command line's folder argument."""
 
-END_S: Final = 5
-"""Seconds from a stop signal until the kernel ends the process: one more than `daemon.STOP_S`."""
+END_S: Final = 8
+"""Seconds from a stop signal until the kernel ends the process: twice `daemon.STOP_S`, since
+closing takes longer on a busy machine (with five, a stop was seen cut short), and less than the ten
+after which systemd and Docker do so."""
 
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 

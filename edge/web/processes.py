@@ -36,7 +36,7 @@ LOG_BYTES_MAX: Final = 1 << 20
 NICENESS: Final = 10
 """As a worker's (`worker.NICENESS`): on a busy core the daemon's decisions come first."""
 
-STOP_S: Final = 6.0
+STOP_S: Final = 9.0
 """Seconds for a daemon to stop: one more than it takes itself (`service.END_S`)."""
 
 

@@ -427,7 +427,7 @@ def test_an_interrupt_while_the_program_loads_ends_it_without_a_traceback(tmp_pa
 
 
 def test_it_ends_in_time_with_a_blocked_reader(tmp_path: Path):
-    """A blocked reader of its output stops the loop, but the process still ends five seconds after
+    """A blocked reader of its output stops the loop, but the process still ends eight seconds after
     the first SIGTERM, whatever signals follow."""
     process = Process(daemon_home(tmp_path, STDIN))
     line = json.dumps(vector(1).tolist()).encode() + b"\n"
@@ -445,5 +445,5 @@ def test_it_ends_in_time_with_a_blocked_reader(tmp_path: Path):
     process.process.send_signal(signal.SIGTERM)
     time.sleep(3)
     process.process.send_signal(signal.SIGTERM)
-    assert process.process.wait(8) == -signal.SIGALRM
-    assert time.monotonic() - begun < 7
+    assert process.process.wait(12) == -signal.SIGALRM
+    assert time.monotonic() - begun < 10
