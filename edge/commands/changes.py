@@ -222,7 +222,7 @@ def _labelled_already(home: Home, label: Label) -> Rejected | None:
 def _not_kept(home: Home, labels: Iterable[Label]) -> list[Rejected]:
     """Return why labels that could be used were not kept."""
     oldest = home.runtime.config.keep == NEWEST
-    why = "this observation is older than all it keeps" if oldest else "its choice leaves this out"
+    why = "all that it keeps are newer" if oldest else "its selector leaves this observation out"
     reason = f"labelling: the concept is full, and {why}"
     other = "label newer observations" if oldest else 'set knowledge.keep = "newest"'
     hint = f"raise knowledge.facts_per_concept, or {other}"

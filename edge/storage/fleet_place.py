@@ -30,7 +30,7 @@ class FleetPlace(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         return self.fleet, self.device
 
     @property
-    def told(self) -> bool:
+    def withdrawn(self) -> bool:
         """Whether the broker that the sums were published to has taken the withdrawal."""
         same = not self.broker or self.withdrawn_by == self.broker
         return bool(self.withdrawn_at_ns) and same

@@ -322,7 +322,9 @@ class Publications:
         with self._change("recording the fleet of this device") as db:
             put_meta(db, JOINED, msgspec.json.encode(here) if here is not None else b"")
             # One whose sums may still be there stays longest.
-            newest = sorted(range(len(left)), key=lambda at: (not left[at].told, at))[-LEFT_MAX:]
+            newest = sorted(range(len(left)), key=lambda at: (not left[at].withdrawn, at))[
+                -LEFT_MAX:
+            ]
             put_meta(db, LEFT, msgspec.json.encode([left[at] for at in sorted(newest)]))
             if moved:
                 put_meta(db, ABOVE, msgspec.json.encode(AppliedAbove()))
@@ -459,13 +461,13 @@ class Publications:
         it took them out after this device had left."""
         left, here = self.left(), self.joined()
         # A withdrawal from the last fleet reaches its members as it reaches its aggregators.
-        sent = self.sends or bool(left and left[-1].told)
+        sent = self.sends or bool(left and left[-1].withdrawn)
         named = [one.device for one in self.holders() if one.holds == "contribution"]
         named += [one.aggregate for one in self.above().rows]
         found = dict.fromkeys(named, (sent, 0))
         for place in left:
             waits = not place.withdrawn_at_ns and here is not None and here.broker == place.broker
-            sent = place.told or (self.sends and waits)
+            sent = place.withdrawn or (self.sends and waits)
             for name in place.aggregates:
                 found.setdefault(name, (sent, place.dropped.get(name, 0)))
         unnamed = "every device that adopts these sums"

@@ -59,9 +59,6 @@ class SavedEpisodes:
                 point=np.array(one.point), reward=one.reward, cell=one.cell, defect=one.defect
             )
 
-    def __len__(self) -> int:
-        return len(self._kept)
-
     def get(self, curriculum: str, point: Point, run: Callable[[], Episode]) -> Episode:
         """Return the episode of a curriculum at a point: the saved one, or a new one that is saved
         before it is returned.  Raises ConfigError where it cannot be written."""

@@ -243,7 +243,7 @@ def _share(found: Mapping[str, Any], knowledge: Mapping[str, Any]) -> str:
     if knowledge["keep"] == "newest":
         full = "each new one replaces the oldest"
     else:
-        full = f"a choice of all stays ({knowledge['keep']}), so that a new one may not be kept"
+        full = f"a selector ({knowledge['keep']}) chooses which stay, and may leave a new one out"
     return f"{plural(found['facts'], 'example')}: the concept is full; {full}."
 
 
