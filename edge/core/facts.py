@@ -11,6 +11,7 @@ import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -153,7 +154,7 @@ class Selector:
         return self == Selector()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class FactBatch:
     """Facts as columns, sorted by id.
 
@@ -171,6 +172,12 @@ class FactBatch:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @cached_property
+    def hash_order(self) -> NDArray[np.intp]:
+        """All rows in the order of the hashes of their ids.  Cost: 4 us a fact, once."""
+        hashes = b"".join(_hash_id(one) for one in self.ids)
+        return np.argsort(np.frombuffer(hashes, ">u8"), kind="stable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -447,7 +454,11 @@ class SampleScope:
 
 def hash_rank(fact_id: str) -> Rank:
     """Return the rank that facts are chosen by, lowest first: a hash of the id, then the id."""
-    return hashlib.blake2b(fact_id.encode(), digest_size=8).digest(), fact_id
+    return _hash_id(fact_id), fact_id
+
+
+def _hash_id(fact_id: str) -> bytes:
+    return hashlib.blake2b(fact_id.encode(), digest_size=8).digest()
 
 
 def lowest_ranks(facts: Iterable[Fact]) -> dict[str, Rank]:

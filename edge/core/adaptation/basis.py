@@ -209,7 +209,7 @@ def _centred_rows(
     """Return the facts of all domains, each centred on its own domain, and their labels' columns;
     of many facts an equal number of each domain, those whose ids come first in hash order."""
     share = max(1, BASIS_FACTS_MAX // len(domains))
-    chosen = [lowest_hashes(one.facts.ids, share) for one in domains]
+    chosen = [lowest_hashes(one.facts, share) for one in domains]
     kept = [one.facts.features[rows] for one, rows in zip(domains, chosen, strict=True)]
     at = {label: column for column, label in enumerate(labels)}
     owners = [

@@ -17,7 +17,6 @@ from ..adaptors import AdaptorRecord, FittedHead, Spans
 from ..adaptors.adaptor import head_training_set
 from ..adaptors.losses import EVIDENCE_MIN, grade_scores
 from ..adaptors.principal import principal_directions
-from ..adaptors.weighting import hash_order
 from ..facts import FactBatch
 from .centring import PSEUDO_SHARPNESS, softmax
 from .ridge import RidgeSums
@@ -194,7 +193,7 @@ def fold_facts(own: FactBatch) -> NDArray[np.intp]:
     """Return the fold of each fact, [n]: those of a label are dealt out in the order of the hashes
     of their ids."""
     folds, dealt = np.zeros(len(own), np.intp), dict.fromkeys(own.labels, 0)
-    for row in hash_order(own.ids).tolist():
+    for row in own.hash_order.tolist():
         label = own.labels[row]
         folds[row] = dealt[label] % FOLDS
         dealt[label] += 1

@@ -245,7 +245,7 @@ class HeadTrainingSet:
         self._centres = standard.centres[:, transform.columns]
         self.own_weights = np.ones(len(own), np.float32)
         self._other_weights = np.ones(len(others), np.float32)
-        self._judges = lowest_hashes(own.ids)
+        self._judges = lowest_hashes(own)
         self._residuals: NDArray[np.floating] | None = None
         self.weight, self.penalty = self._choose_weights()
         self._choose_class_weights()
@@ -349,7 +349,7 @@ class HeadTrainingSet:
             return WEIGHT_DEFAULT, RIDGE_DEFAULT
         weight = WEIGHT_DEFAULT
         if len(self._others):
-            weight = choose_weight(*self._sampled(lowest_hashes(self._own.ids, OWN_WEIGHT_FACTS)))
+            weight = choose_weight(*self._sampled(lowest_hashes(self._own, OWN_WEIGHT_FACTS)))
         return weight, self._choose_ridge(weight, RIDGES)
 
     def _choose_class_weights(self) -> None:

@@ -179,7 +179,7 @@ def solve_kernel(transform: Transform, own: FactBatch) -> KernelMachine:
     targets = np.eye(len(labels), dtype=np.float32)[[at[label] for label in own.labels]]
     weights = class_weights(own.labels)
     level = weights @ targets / weights.sum()
-    places = lowest_hashes(own.ids, transform.blueprint.width)
+    places = lowest_hashes(own, transform.blueprint.width)
     landmarks = choose_landmarks(transform, own.features[places])
     penalty = float(transform.arrays["penalty"][0])
     roots = np.sqrt(weights)[:, None]
@@ -282,7 +282,7 @@ def tune_kernel(
     change nothing.  tuned: earlier results.  Cost: seven factorisations of up to 768 rows, and
     three times their distances.
     """
-    places = lowest_hashes(own.ids)
+    places = lowest_hashes(own)
     alone = len(places) < len(own)
     if alone:
         own, nothing = select_rows(own, places), select_rows(own, places[:0])

@@ -96,7 +96,7 @@ def better_evidence(
     its own evidence.  The result depends on the set of facts alone.  Cost: the directions of at
     most 768 facts, and the products of these with `EVIDENCE_BYTES_MAX` of facts.
     """
-    judges = lowest_hashes(own.ids)
+    judges = lowest_hashes(own)
     names = np.array(own.labels)
     shown = set(names[judges].tolist())
     if len(own) < EVIDENCE_FACTS_MIN or len(labels) < 2 or shown != set(labels):
@@ -106,7 +106,7 @@ def better_evidence(
     if not can_be_better(before):
         return None
     directions = principal_directions(rows[judges], DIRECTIONS_MAX)
-    chosen = lowest_hashes(own.ids, EVIDENCE_BYTES_MAX // (4 * directions.shape[1]))
+    chosen = lowest_hashes(own, EVIDENCE_BYTES_MAX // (4 * directions.shape[1]))
     order = chosen[np.argsort(names[chosen], kind="stable")]
     centre = (rows[judges].mean(axis=0, dtype=np.float64) @ directions).astype(np.float32)
     made = Evidence(

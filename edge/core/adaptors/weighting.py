@@ -1,13 +1,15 @@
 """Weights of facts and model selection for heads: class weights, and the weight of other domains'
 facts and the ridge penalty, chosen by the leave-one-out error of the domain's own facts."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..facts import FactBatch
+from .gram import inverse_root
 
 Floats = NDArray[np.float32]
 Reals = NDArray[np.float64]
@@ -54,18 +56,12 @@ def sampling_step(count: int, size: int) -> int:
     return -(-count // size)
 
 
-def lowest_hashes(ids: Sequence[str], count: int = OWN_PENALTY_FACTS) -> NDArray[np.intp]:
-    """Return the rows, ascending, of the `count` ids with the lowest hashes, or of all: a fact more
-    or less changes one of these rows at most."""
-    if len(ids) <= count:
-        return np.arange(len(ids))
-    return np.sort(hash_order(ids)[:count])
-
-
-def hash_order(ids: Sequence[str]) -> NDArray[np.intp]:
-    """Return all rows in the order of the hashes of their ids."""
-    hashes = b"".join([hashlib.blake2b(one.encode(), digest_size=8).digest() for one in ids])
-    return np.argsort(np.frombuffer(hashes, ">u8"), kind="stable")
+def lowest_hashes(facts: FactBatch, count: int = OWN_PENALTY_FACTS) -> NDArray[np.intp]:
+    """Return the rows, ascending, of the `count` facts whose ids have the lowest hashes, or of all:
+    a fact more or less changes one of these rows at most."""
+    if len(facts) <= count:
+        return np.arange(len(facts))
+    return np.sort(facts.hash_order[:count])
 
 
 def class_weights(labels: Sequence[str]) -> Floats:
@@ -153,12 +149,17 @@ def _primal_residuals(
 def _dual_residuals(
     gram: Floats, targets: Floats, count: int, penalty: float, weight: float
 ) -> Floats:
-    """Return residuals from systems of facts.  gram: products of all rows, own ones first."""
+    """Return residuals from systems of facts.  gram: products of all rows, own ones first.
+
+    Penalties are no less than a tenth of a row's energy, so that both systems are positive definite
+    in single precision, too.
+    """
     support = gram[count:, count:].copy()
-    support.flat[:: len(support) + 1] += penalty / weight
-    across = np.linalg.solve(support, gram[count:, :count])
-    inner = gram[:count, :count] - gram[:count, count:] @ across
-    inner.flat[:: count + 1] += penalty
-    inverse = np.linalg.inv(inner)
-    solved = inverse @ (targets[:count] - across.T @ targets[count:])
-    return np.asarray(solved / np.diag(inverse)[:, None])
+    support.flat[:: len(support) + 1] += np.float32(penalty / weight)
+    other = inverse_root(support)
+    across = other @ gram[count:, :count]
+    inner = gram[:count, :count] - across.T @ across
+    inner.flat[:: count + 1] += np.float32(penalty)
+    root = inverse_root(inner)
+    solved = root.T @ (root @ (targets[:count] - across.T @ (other @ targets[count:])))
+    return np.asarray(solved / np.square(root).sum(axis=0)[:, None])

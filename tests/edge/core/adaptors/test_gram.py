@@ -39,14 +39,16 @@ def test_repeated_columns_are_solved():
     np.testing.assert_allclose(solved[:100], np.full((100, 1), solved[0]), rtol=0.01)
 
 
+@pytest.mark.parametrize(("dtype", "atol"), [(np.float64, 1e-9), (np.float32, 1e-4)])
 @pytest.mark.parametrize("width", [1, ROOT_SIDE, ROOT_SIDE + 1, 5 * ROOT_SIDE + 3])
-def test_the_inverse_root_gives_the_inverse(width):
-    """Its square, transposed side first, is the inverse of the matrix, whatever its size; a matrix
-    that is not positive definite is refused."""
-    drawn = rows(width + 20, width).astype(np.float64)
-    matrix = drawn.T @ drawn + np.eye(width)
+def test_the_inverse_root_gives_the_inverse(width, dtype, atol):
+    """Its square, transposed side first, is the inverse of the matrix, whatever its size and in
+    either precision; a matrix that is not positive definite is refused."""
+    drawn = rows(width + 20, width).astype(dtype)
+    matrix = drawn.T @ drawn + np.eye(width, dtype=dtype)
     root = inverse_root(matrix)
-    np.testing.assert_allclose(root.T @ root, np.linalg.inv(matrix), rtol=0, atol=1e-9)
+    assert root.dtype == dtype
+    np.testing.assert_allclose(root.T @ root, np.linalg.inv(matrix), rtol=0, atol=atol)
     assert not np.triu(root, 1).any()
     with pytest.raises(np.linalg.LinAlgError):
-        inverse_root(matrix - 2 * np.trace(matrix) * np.eye(width))
+        inverse_root(matrix - 2 * np.trace(matrix) * np.eye(width, dtype=dtype))

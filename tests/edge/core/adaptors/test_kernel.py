@@ -103,8 +103,9 @@ def test_landmarks_are_the_facts_with_the_lowest_hashes():
     ids = tuple(f"{number:03}" for number in range(50))
     hashes = {one: hashlib.blake2b(one.encode(), digest_size=8).hexdigest() for one in ids}
     lowest_ids = sorted(sorted(ids, key=hashes.__getitem__)[:7])
-    assert [ids[place] for place in lowest_hashes(ids, 7)] == lowest_ids
-    assert lowest_hashes(ids, 99).tolist() == list(range(50))
+    facts = untimed_batch(ids, ("a",) * 50, ("b",) * 50, np.zeros((50, 1), np.uint8))
+    assert [ids[place] for place in lowest_hashes(facts, 7)] == lowest_ids
+    assert lowest_hashes(facts, 99).tolist() == list(range(50))
     made = machine(batch(50), 7)
     assert len(made.landmarks.codes) == 7
 
@@ -123,7 +124,7 @@ def tuned_without(gone: int, tuned: TunedKernels | None) -> list[bytes]:
 def test_a_kernel_is_not_tuned_again_for_facts_that_it_is_not_tuned_on(monkeypatch):
     """Where a domain has more facts than a kernel is tuned on, other facts of it and of other
     domains change no bit of the result, which is kept; one that it is tuned on does."""
-    judges = lowest_hashes(batch(900).ids)
+    judges = lowest_hashes(batch(900))
     beyond = np.setdiff1d(np.arange(900), judges).tolist()
     kept = TunedKernels()
     first = tuned_without(beyond[0], kept)
@@ -150,7 +151,7 @@ def test_a_tuned_kernel_goes_with_a_fact_that_it_is_tuned_on():
     tuned_without(0, kept)
     own = select_rows(batch(900), np.delete(np.arange(900), 0))
     domain, ranks = own.domains[0], sorted(map(hash_rank, own.ids))
-    last = ranks[len(lowest_hashes(own.ids)) - 1]
+    last = ranks[len(lowest_hashes(own)) - 1]
     assert kept.without((domain,), {domain: ranks[-1], "other": ranks[0]}).kept(domain)
     assert kept.without((domain,), {domain: last}).kept(domain) is None
     assert kept.without(("other",), {}).kept(domain) is None
@@ -172,7 +173,7 @@ def test_a_tuned_kernel_that_serves_again_goes_with_the_facts_that_it_serves_now
     """Of facts with the same features under other ids, those of today decide."""
     kept, rows = TunedKernels(), batch(900)
     blueprint, domain = nas.Blueprint(kind="kernel", taps=EVERY, width=900), rows.domains[0]
-    judges = set(lowest_hashes(rows.ids).tolist())
+    judges = set(lowest_hashes(rows).tolist())
     ranks = [hash_rank(one) for one in rows.ids]
     last = max(judges, key=ranks.__getitem__)
     beyond = min(ranks[row] for row in range(900) if row not in judges)
