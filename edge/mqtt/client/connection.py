@@ -18,6 +18,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ...config import SECONDS_MAX, MqttSettings
 from ..packets import LOST, OutboundMessage, PublishedMessage, ReplyAddress
+from .property_tables import share_property_tables
 from .transport import BrokerTransport, BufferedSocket
 
 State = Literal["connecting", "online", "closed"]
@@ -65,9 +66,17 @@ class _PahoClient(Client):
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTv5, manual_ack=True
         )
         self._link = link
+        share_property_tables()
 
     def _create_socket(self) -> BufferedSocket:
         return self._link
+
+    def _handle_on_message(self, message: MQTTMessage) -> None:
+        """Pass on a message, without paho's search for a callback by topic: that makes a reference
+        cycle for each message, and the garbage collector then stops the loop for 5 to 10 ms at a
+        time."""
+        if self.on_message is not None:
+            self.on_message(self, None, message)
 
 
 class MqttConnection:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import random
 import socket
 
@@ -60,6 +61,30 @@ def test_unacknowledged_messages_are_lost() -> None:
     assert [(one.message_id, one.reason) for one in here.results] == [(one, LOST) for one in ids]
     here.end("again")
     assert len(here.results) == 3
+
+
+def test_messages_leave_nothing_to_the_garbage_collector() -> None:
+    """Neither a received message nor an acknowledged one makes a reference cycle: collecting those
+    of thousands takes milliseconds at a time, in which no decision is made."""
+    here, far = connected()
+    with far:
+        far.sendall(ACCEPTED)
+        here.read()
+        gc.collect()
+        for number in range(1, 21):
+            far.sendall(bytes([0x32, 7, 0, 1]) + b"t" + bytes([0, number, 0]) + b"x")
+            here.publish("t", b"x", 1, None, retain=False)
+            here.write()
+            far.sendall(bytes([0x40, 2, 0, number]))
+        while len(here.messages) < 20 or len(here.results) < 20:
+            here.read()
+        for message in here.messages:
+            here.acknowledge(message.mid)
+        here.write()
+        assert [bytes(one.payload) for one in here.messages] == [b"x"] * 20
+        here.messages.clear()
+        assert gc.collect() == 0
+        here.end("enough")
 
 
 def test_a_buffered_socket_keeps_the_order_of_bytes() -> None:
