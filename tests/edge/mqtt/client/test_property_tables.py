@@ -5,9 +5,8 @@ from __future__ import annotations
 import copy
 
 import pytest
-from paho.mqtt.properties import MQTTException
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from paho.mqtt.properties import MQTTException, Properties
 
 from edge.mqtt.client import property_tables
 from edge.mqtt.client.property_tables import OWN, share_property_tables
@@ -15,7 +14,7 @@ from edge.mqtt.client.property_tables import OWN, share_property_tables
 
 @pytest.fixture
 def unshared(monkeypatch):
-    """paho as it was installed, whatever connections other tests have made."""
+    """Paho as it was installed, whatever connections other tests have made."""
     if not hasattr(Properties, "tables_shared"):
         yield
         share_property_tables()
@@ -42,7 +41,7 @@ def packed(kind: type[Properties]) -> bytes:
 
 
 def test_properties_are_read_and_written_as_before(unshared):
-    """What is packed is unpacked; each object holds its own properties alone; a wrong one raises."""
+    """What is packed is unpacked; each object holds its own properties; a wrong one raises."""
     kind = property_tables.Properties
     before = packed(kind)
     expected = kind(PacketTypes.PUBLISH)
