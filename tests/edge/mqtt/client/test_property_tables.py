@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import copy
+from importlib import util
+from typing import Any
 
 import pytest
+from paho.mqtt import MQTTException, properties
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import MQTTException, Properties
 
 from edge.mqtt.client import property_tables
 from edge.mqtt.client.property_tables import OWN, share_property_tables
 
 
 @pytest.fixture
-def unshared(monkeypatch):
-    """Paho as it was installed, whatever connections other tests have made."""
-    if not hasattr(Properties, "tables_shared"):
-        yield
-        share_property_tables()
-        return
-    import importlib
-
-    import paho.mqtt.properties as module
-
-    fresh = importlib.util.spec_from_file_location("fresh_properties", module.__file__)
-    made = importlib.util.module_from_spec(fresh)
-    made.__package__ = module.__package__
+def kind(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The class of paho as it is installed, whatever connections other tests have made."""
+    fresh = util.spec_from_file_location("paho.mqtt.fresh", properties.__file__)
+    assert fresh is not None
+    assert fresh.loader is not None
+    made = util.module_from_spec(fresh)
     fresh.loader.exec_module(made)
     monkeypatch.setattr(property_tables, "Properties", made.Properties)
-    yield
+    return made.Properties
 
 
-def packed(kind: type[Properties]) -> bytes:
+def packed(kind: Any) -> bytes:
     """A PUBLISH's properties with one value, bytes, and two pairs."""
     made = kind(PacketTypes.PUBLISH)
     made.MessageExpiryInterval = 7
@@ -40,9 +35,8 @@ def packed(kind: type[Properties]) -> bytes:
     return bytes(made.pack())
 
 
-def test_properties_are_read_and_written_as_before(unshared):
+def test_properties_are_read_and_written_as_before(kind: Any) -> None:
     """What is packed is unpacked; each object holds its own properties; a wrong one raises."""
-    kind = property_tables.Properties
     before = packed(kind)
     expected = kind(PacketTypes.PUBLISH)
     expected.unpack(before)
@@ -64,7 +58,7 @@ def test_properties_are_read_and_written_as_before(unshared):
         kind(PacketTypes.PUBACK).TopicAlias = 1
 
 
-def test_another_version_of_paho_stays_as_it_is(monkeypatch):
+def test_another_version_of_paho_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Properties with further attributes are not touched."""
 
     class Other:
