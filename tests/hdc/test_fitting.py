@@ -123,7 +123,7 @@ def of_few_dimensions(count: int, dimensions: int) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("count", [40, 64, 300])
 def test_small_classes_are_clusters_where_large_ones_of_the_same_data_are(count: int):
-    """The nearest of few samples is farther away: what decides is how near it would be among 256."""
+    """The nearest of few samples is farther away: what counts is how near it is among 256."""
     few = hdc.fit_geometry(of_few_dimensions(count, 8), np.zeros(count), ((0, 60),), 5, bits=1024)
     many = hdc.fit_geometry(of_few_dimensions(count, 60), np.zeros(count), ((0, 60),), 5, bits=1024)
     assert few.plane is not None
