@@ -64,6 +64,11 @@ the median distance to the mean.  Development sets: 0.08 to 0.59 on tables, 0.47
 CLUSTER_ROWS = 256  # see above
 CLUSTER_ASKED = 64  # see above
 
+DOUBLINGS_MAX = 3
+"""Doublings of a class up to CLUSTER_ROWS that are extrapolated: 32 samples and more are treated as
+256.  Without a limit, 20 windows of an accelerometer count as clusters, and lose 2 points of AUROC
+(docs/decisions/0017)."""
+
 SPARE_MIN = 2  # samples beyond one per class: with fewer there is no within-class covariance
 
 _CONTENT_SEED = 0x726F77  # "row" in ASCII: any constant will do, changing it changes all digests
@@ -129,9 +134,17 @@ def _is_clustered(
     columns: Columns, rows: NDArray[np.uint8], group: NDArray[np.intp], folds: "_Folds"
 ) -> bool:
     """Say whether samples are much nearer to their nearest neighbour than to the mean of their
-    class without them, by columns.  rows: in the order of their keys.  Samples of the same block of
-    time are no neighbours."""
-    near, far = [], []
+    class without them, by columns, in classes of CLUSTER_ROWS samples.
+
+    rows: in the order of their keys.  Samples of the same block of time are no neighbours.  In
+    smaller classes the nearest neighbour is farther away.  It comes nearer with the number of
+    samples by a power law (Cover and Hart 1967; the exponent is one over the dimension that the
+    samples fill), whose factor for a doubling follows from the nearest one of every second sample.
+    """
+    near: list[int] = []
+    of_half: list[int] = []
+    far: list[int] = []
+    sizes = np.minimum(np.bincount(group), CLUSTER_ROWS)
     for number in range(int(group.max()) + 1):
         mine = columns.code(rows[group == number][:CLUSTER_ROWS]).astype(np.float32)
         if len(mine) > 1:
@@ -142,13 +155,27 @@ def _is_clustered(
             others = ~np.eye(len(mine), dtype=np.bool_)[: len(asked)]
             for scored, left_out in folds.per_class[number] or ():
                 others[scored[scored < len(asked)]] &= ~left_out[: len(mine)]
-            for row, rest in zip(asked, others, strict=True):
-                if rest.any():
-                    near.append(int(columns.distance(mine, row)[rest].min()))
+            for place, (row, rest) in enumerate(zip(asked, others, strict=True)):
+                apart = columns.distance(mine, row)
+                half = rest.copy()
+                half[1 - place % 2 :: 2] = False
+                if half.any():
+                    near.append(int(apart[rest].min()))
+                    of_half.append(int(apart[half].min()))
     if not near:
         return False
-    within, across = (sorted(part)[len(part) // 2] for part in (near, far))
-    return bool(within <= CLUSTERED_MAX * across)
+    within, across = float(_middle(near)), float(_middle(far))
+    doublings = (CLUSTER_ROWS // max(2, int(np.median(sizes)))).bit_length() - 1
+    if within < across:
+        nearer = within / max(1, _middle(of_half))
+        # Multiplied one by one: powers of floats depend on the processor's library.
+        for _ in range(min(doublings, DOUBLINGS_MAX)):
+            within *= nearer
+    return within <= CLUSTERED_MAX * across
+
+
+def _middle(numbers: list[int]) -> int:
+    return sorted(numbers)[len(numbers) // 2]
 
 
 def _contents(rows: NDArray[np.uint8]) -> Words:

@@ -46,9 +46,10 @@ BITS_SPREAD = 32
 """Share of the bits taken as the deviation of a Hamming distance while nothing is calibrated.
 Chosen by hand; effect not measured."""
 
-GEOMETRY_VERSION = 2
-"""Of the algorithm that fits blocks.  Version 1 depended on the processor; its geometries can be
-read and used, and are replaced when a geometry is fitted again."""
+GEOMETRY_VERSION = 3
+"""Of the algorithm that fits blocks.  Version 1 depended on the processor; version 2 took small
+classes for clouds, and had other votes.  Their geometries can be read and used as they were, and
+are replaced when a geometry is fitted again."""
 
 WIDTH_MAX = 1 << 20  # bounds the allocation of `unpack` for a damaged file
 BITS_MAX = 1 << 20  # as above
@@ -313,7 +314,8 @@ class Geometry:
         """
         if not self.blocks or self.plane is None:
             return np.ones(1 + len(self.blocks), dtype=np.int64)
-        single = [1, 1, 2] if self.plane.fixed[0] else [1, 1, 4]
+        clustered = [1, 1, 2] if self.version < 3 else [1, 2, 1]
+        single = clustered if self.plane.fixed[0] else [1, 1, 4]
         return np.asarray([3, 2, 2, 2] if self.norms else single, dtype=np.int64)
 
     @cached_property
@@ -321,7 +323,8 @@ class Geometry:
         """The weights of the nearest exemplar by columns and by plane, int64 [2]
         (docs/decisions/0002)."""
         clustered = self.plane is not None and bool(self.plane.fixed[0])
-        return np.asarray([8, 4] if clustered else [2, 4], dtype=np.int64)
+        by_plane = 4 if self.version < 3 or not clustered else 2
+        return np.asarray([8 if clustered else 2, by_plane], dtype=np.int64)
 
     def project(self, features: NDArray[np.uint8]) -> Codes:
         """Code features uint8 [n, width], or [width] for one row.  Raises DimensionError."""

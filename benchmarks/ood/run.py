@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..report import BenchmarkReport, BenchmarkRow
-from .more_sets import MORE, SOUNDS, load_more
+from .more_sets import MORE, SMALL, SOUNDS, load_more
 from .sets import FeatureSet, load_sets
 from .trials import OURS, OodTask, OodTrial, run_trial
 
@@ -152,9 +152,10 @@ def _summary(full: Sequence[OodTrial], few: Sequence[OodTrial]) -> dict[str, flo
         made["auroc_mean_20_per_class"] = _mean(few, "auroc", OURS)
         made["fpr95_mean_20_per_class"] = _mean(few, "fpr95", OURS)
     for suffix, names in (
-        ("", margins),
-        ("_first_eight", margins.keys() - MORE.keys()),
+        ("", margins.keys() - SMALL.keys()),
+        ("_first_eight", margins.keys() - MORE.keys() - SMALL.keys()),
         ("_more", margins.keys() & MORE.keys()),
+        ("_small", margins.keys() & SMALL.keys()),
     ):
         part = [margins[name] for name in sorted(names)]
         if part:

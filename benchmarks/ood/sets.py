@@ -176,7 +176,7 @@ def _vowels(_data: Path | None) -> FeatureSet:
     folder = package_folder("aeon") / "datasets" / "data" / "JapaneseVowels"
     values, label, domain, group = [], [], [], []
     for part in ("TRAIN", "TEST"):
-        for frames, speaker in _series(folder / f"JapaneseVowels_{part}.ts"):
+        for frames, speaker in series(folder / f"JapaneseVowels_{part}.ts"):
             starts = np.arange(0, len(frames) - 4, 2)
             values += [frames[start : start + 5].ravel() for start in starts]
             label += np.minimum((starts + 2.5) / len(frames) * 3, 2).astype(int).tolist()
@@ -193,7 +193,9 @@ def _vowels(_data: Path | None) -> FeatureSet:
     return replace(made, group=_whole(group))
 
 
-def _series(path: Path) -> list[tuple[NDArray[np.float64], str]]:
+def series(path: Path) -> list[tuple[NDArray[np.float64], str]]:
+    """Return the series of a .ts file, float64 [length, channels], with their labels; raises
+    MissingError without it."""
     if not path.exists():
         raise MissingError(f"aeon brings no {path.name}")
     made = []

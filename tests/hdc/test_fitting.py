@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import hdc
 from hdc import DimensionError
@@ -111,6 +112,24 @@ def test_classes_of_clusters_are_whitened_as_they_are():
     assert clusters.plane.fixed[0] >= np.linalg.norm(np.full(60, 255))
     assert clusters.norms is None
     assert (cloud.plane.span.tolist(), cloud.plane.fixed.tolist()) == ([48, 60], [0])
+
+
+def of_few_dimensions(count: int, dimensions: int) -> NDArray[np.uint8]:
+    """Return rows uint8 [count, 60] that fill so many dimensions."""
+    random = np.random.default_rng(7)
+    values = random.uniform(-1, 1, (count, dimensions)) @ random.normal(size=(dimensions, 60))
+    return np.clip(values * 20 + 128, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("count", [40, 64, 300])
+def test_small_classes_are_clusters_where_large_ones_of_the_same_data_are(count: int):
+    """The nearest of few samples is farther away: what counts is how near it is among 256."""
+    few = hdc.fit_geometry(of_few_dimensions(count, 8), np.zeros(count), ((0, 60),), 5, bits=1024)
+    many = hdc.fit_geometry(of_few_dimensions(count, 60), np.zeros(count), ((0, 60),), 5, bits=1024)
+    assert few.plane is not None
+    assert many.plane is not None
+    assert few.plane.fixed[0] > 0
+    assert many.plane.fixed[0] == 0
 
 
 def test_the_length_outside_the_axes_is_measured_from_the_mean():

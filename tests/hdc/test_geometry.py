@@ -17,7 +17,7 @@ from hdc import (
     random_vectors,
 )
 from hdc.geometry import FittedGeometry, hadamard_sums, keys_of, pack, project, random_words, unpack
-from tests.hdc.samples import TAPS, draw, enrolment, learned
+from tests.hdc.samples import TAPS, draw, enrolment, learned, many_groups
 
 VECTOR_BITS = 256
 seeds = st.integers(0, 2**64 - 1)
@@ -186,7 +186,7 @@ def test_a_geometry_of_an_earlier_version_is_read() -> None:
 def test_geometries_of_version_1_keep_their_fingerprint() -> None:
     """A geometry that was packed without a version is read as version 1, and packed as it was."""
     geometry = learned()[0].geometry
-    assert geometry.version == hdc.GEOMETRY_VERSION == 2
+    assert geometry.version == hdc.GEOMETRY_VERSION == 3
     packed = {name: array for name, array in geometry.pack().items() if name != "version"}
     earlier = hdc.Geometry.unpack(packed)
     assert earlier.version == 1
@@ -194,10 +194,20 @@ def test_geometries_of_version_1_keep_their_fingerprint() -> None:
     assert earlier.fingerprint != geometry.fingerprint
 
 
+def test_geometries_of_version_2_keep_their_votes() -> None:
+    """A geometry of an earlier release scores as it did; a new fit has the votes of this one."""
+    rows = np.concatenate([many_groups(1, 120), many_groups(2, 120, 5)])
+    geometry = hdc.fit_geometry(rows, np.repeat([0, 1], 120), TAPS, 5, bits=1024)
+    assert (geometry.votes.tolist(), geometry.exemplar_votes.tolist()) == ([1, 2, 1], [8, 2])
+    earlier = hdc.Geometry.unpack(geometry.pack() | {"version": np.asarray([2])})
+    assert (earlier.votes.tolist(), earlier.exemplar_votes.tolist()) == ([1, 1, 2], [8, 4])
+    assert hdc.Geometry.unpack(earlier.pack()).fingerprint == earlier.fingerprint
+
+
 def test_a_geometry_of_a_later_version_is_refused() -> None:
     """Its numbers may mean something else; the error names both versions."""
-    packed = learned()[0].geometry.pack() | {"version": np.asarray([3])}
-    with pytest.raises(FormatError, match="it has version 3, this release reads up to 2"):
+    packed = learned()[0].geometry.pack() | {"version": np.asarray([4])}
+    with pytest.raises(FormatError, match="it has version 4, this release reads up to 3"):
         hdc.Geometry.unpack(packed)
 
 
