@@ -4,6 +4,7 @@ docs/explanation/streams.md describes the steps.
 """
 
 from collections.abc import Iterable, Sequence
+from math import inf
 from typing import Final
 
 import hdc
@@ -13,6 +14,7 @@ from ..knowledge import Knowledge
 from .novel_domains import ReferenceModel, UnlabelledRow, unpack_rows
 from .session_state import SessionState
 from .stream import (
+    KEPT_WINDOWS,
     SETTLED_WINDOWS,
     SampleAssessment,
     StreamState,
@@ -37,6 +39,13 @@ MERGE_WINDOWS: Final = 8
 """Windows of a domain's newest observations that are compared before it is merged into another.
 Chosen by hand; effect not measured."""
 
+PROOF_WINDOWS: Final = 3
+"""Windows after which a domain must have proved to be another: as many as a stream keeps."""
+
+DOUBTFUL_SHIFT_MAX: Final = 2.0
+"""Shift up to which chance may have opened a domain: about the largest of 100 random runs of 25
+samples of the domain itself, a young one, on ETTh1."""
+
 SHORT_WINDOWS: Final = 2
 """Windows of a run that is revised when the stream moves on: its domain was found in a hurry.
 Chosen by hand; effect not measured."""
@@ -49,6 +58,13 @@ ODD_WINDOWS: Final = 3
 """Windows for which a learned domain may look odd before its stream raises an alarm that names it.
 Chosen by hand; effect not measured."""
 
+
+import os
+CLEAR=float(os.environ.get('CLEAR','0'))
+LOOK=float(os.environ.get('LOOK','2'))
+MEAN=float(os.environ.get('MEAN','1'))
+UNDO=float(os.environ.get('UNDO','1'))
+PROVE=int(os.environ.get('PROVE','1'))
 
 class Alarms:
     """Raises and ends drift alarms.  session: updated in place."""
@@ -75,11 +91,15 @@ class Alarms:
         domain that stays odd for `ODD_WINDOWS` windows raises an alarm too.
         """
         self._follow(stream, known, reference)
+        if PROVE and stream.opened_from and stream.due and stream.tracker.age >= LOOK * stream.length:
+            self._prove(stream, known, reference)
         stream.count_outside(known=self._is_inside(stream, window, reference))
         if stream.due and stream.domain in self._novel and not stream.outside_count:
             self._reconsider(stream, known, reference)
         due = stream.drifted and stream.outside_count % stream.half == 1
         opened = due and self._check(stream, known, reference)
+        if MEAN and not opened and not due:
+            self._compare_mean(stream, known, reference)
         self._file(stream, reference)
         if opened:
             return stream.domain
@@ -88,6 +108,8 @@ class Alarms:
     def _turn(self, stream: StreamState, window: hdc.WindowVerdict, known: Knowledge) -> str | None:
         """Return the domain of the stream's alarm, "" if it ends, None if nothing changes."""
         here = stream.domain
+        if stream.doubtful and stream.opened_from:
+            return None
         settled = stream.tracker.age >= stream.length and not stream.outside_count
         if here in self._novel and not self._has_labels(here, known):
             if settled and here not in known.domains and stream.alarm_domain != here:
@@ -116,9 +138,12 @@ class Alarms:
                 stream.tracker.dismiss(after)
                 return
         run = stream.recent[-count - stream.tracker.age :][:-count]
-        stream.tracker.enter(after)
+        since, source = stream.recent[-stream.tracker.age :], stream.opened_from
+        stream.enter(after)
         if compared and self._merge(after, before, known, reference):
             self._reassess(stream, known)
+        elif PROVE and source and before in self._novel and len(since) >= stream.length:
+            self._undo_opening(stream, before, known, reference, source=source, since=since)
         self._assign(rows, stream.domain)
         self._revise(stream, run, before, reference)
 
@@ -134,6 +159,65 @@ class Alarms:
         rivals = [name for name in stream.nearest_domains() if name != here]
         if rivals and self._merge(here, rivals[0], known, reference):
             self._reassess(stream, known)
+
+    def _prove(self, stream: StreamState, known: Knowledge, reference: ReferenceModel) -> None:
+        """Compare the observations since the stream opened its domain with the other domains; merge
+        it into one that they are a part of.
+
+        An opening rests on observations that were chosen because they looked odd.  Of a stream that
+        stays in one domain for long, some windows look odd by chance; those that follow do not.
+        """
+        here, source = stream.domain, stream.opened_from
+        rows = stream.recent[-stream.tracker.age :]
+        shifts = {
+            name: self._shift(rows, name, reference)
+            for name in dict.fromkeys((*stream.nearest_domains()[: RIVALS + 1], source))
+            if name != here and name in reference.memory.parts
+        }
+        best = min(sorted(shifts), key=shifts.__getitem__, default="")
+        if stream.tracker.age < PROOF_WINDOWS * stream.length and (not best or shifts[best] < 1):
+            return
+        stream.opened_from, stream.doubtful = "", False
+        if best and shifts[best] < UNDO and self._is_doubtful(here, best, known, reference):
+            self._join(here, best, known)
+            self._reassess(stream, known)
+
+    def _is_doubtful(
+        self, opened: str, other: str, known: Knowledge, reference: ReferenceModel
+    ) -> bool:
+        """Return whether what opened a domain may have been chance."""
+        return self._distance(opened, other, known, reference) < DOUBTFUL_SHIFT_MAX
+
+    def _undo_opening(
+        self,
+        stream: StreamState,
+        opened: str,
+        known: Knowledge,
+        reference: ReferenceModel,
+        *,
+        source: str,
+        since: Sequence[SampleAssessment],
+    ) -> None:
+        """Undo an opening that the stream left soon, if all that it has seen since are a part of
+        the domain that it is in now: those before go to that domain or the one before,
+        whichever they fit better."""
+        here = stream.domain
+        if self._shift(since, here, reference) >= 1:
+            return
+        if not any(self._is_doubtful(opened, one, known, reference) for one in (here, source)):
+            return
+        earlier = stream.recent[: -len(since)]
+        if len(earlier) > 1 and source != here and source in reference.memory.parts:
+            there, now = (self._shift(earlier, name, reference) for name in (source, here))
+            if there < now:
+                self._assign([one for one in earlier if self._is_in(one, opened)], source)
+        self._join(opened, here, known)
+        self._reassess(stream, known)
+
+    def _is_in(self, one: SampleAssessment, domain: str) -> bool:
+        """Return whether an observation is assigned to a domain."""
+        buffered = self._session.label_buffer.get(one.key)
+        return buffered is not None and buffered.domain == domain
 
     def _revise(
         self,
@@ -208,10 +292,11 @@ class Alarms:
                 self._absorb(stream, known)
                 return False
             self._open(stream, known)
-            return True
+            stream.doubtful = shifts[best] < CLEAR
+            return not stream.doubtful
         before = stream.domain
         run = stream.recent[-stream.tracker.age :]
-        stream.tracker.enter(best)
+        stream.enter(best)
         if best in self._novel:
             self._absorb(stream, known)
         if best != before:
@@ -220,6 +305,21 @@ class Alarms:
             if self._merge(best, before, known, reference):
                 self._reassess(stream, known)
         return False
+
+    def _compare_mean(self, stream: StreamState, known: Knowledge, reference: ReferenceModel) -> None:
+        span, here = KEPT_WINDOWS * stream.length, stream.domain
+        age = stream.tracker.age
+        if not age or age % span or stream.mixed or stream.opened_from:
+            return
+        if here not in reference.memory.parts:
+            return
+        before, stream.shift = stream.shift, self._shift(stream.recent, here, reference)
+        if stream.shift < MEAN or before >= MERGE_SHIFT_MAX:
+            return
+        others = [n for n in stream.nearest_domains()[:RIVALS] if n != here]
+        if all(self._shift(stream.recent, n, reference) >= 1 for n in others if n in reference.memory.parts):
+            self._open(stream, known)
+            stream.doubtful = True
 
     def _is_inside(
         self, stream: StreamState, window: hdc.WindowVerdict | None, reference: ReferenceModel
@@ -271,8 +371,9 @@ class Alarms:
             for one in stream.window:
                 self._collect(name, one)
             self._reassess(stream, known)
-        stream.tracker.enter(name)
-        stream.outside_count = 0
+        source = stream.domain
+        stream.enter(name)
+        stream.opened_from, stream.outside_count = source, 0
         start = min(stream.change_point(name), len(stream.recent) - stream.length)
         for at, one in enumerate(stream.recent):
             belongs = stream.smoothed_domain(at) == name if stream.mixed else at >= start
@@ -309,12 +410,24 @@ class Alarms:
             return False
         less = opened[0]
         more = there if less == here else here
-        rows = tuple(self._novel.rows(less).values())[-MERGE_WINDOWS * self._config.window :]
-        if len(rows) < self._config.window or more not in reference.memory.parts:
+        if self._distance(less, more, known, reference) >= MERGE_SHIFT_MAX:
             return False
+        return self._join(less, more, known)
+
+    def _distance(
+        self, opened: str, other: str, known: Knowledge, reference: ReferenceModel
+    ) -> float:
+        """Return the shift of an opened domain's newest observations from another domain; infinity
+        if it has less than a window of them."""
+        rows = tuple(self._novel.rows(opened).values())[-MERGE_WINDOWS * self._config.window :]
+        if len(rows) < self._config.window or other not in reference.memory.parts:
+            return inf
         codes = known.geometry.project(unpack_rows(rows))
-        if reference.shift(codes, more, [row.recording for row in rows]) >= MERGE_SHIFT_MAX:
-            return False
+        return reference.shift(codes, other, [row.recording for row in rows])
+
+    def _join(self, less: str, more: str, known: Knowledge) -> bool:
+        """Merge an opened domain into another, or propose it to the runtime if it has facts; return
+        whether they were merged."""
         self._session.propose_merge(less, more)
         if less in known.domains:
             return False

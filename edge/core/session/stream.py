@@ -246,7 +246,8 @@ class StreamState:
     on.  outside_count: consecutive observations whose window lay outside every domain.
     shifted: whether the last comparison found that the stream has left the novel domain it is in.
     mixed: whether observations of several domains alternate.  tracker: the domain that the stream
-    is in.
+    is in.  opened_from: while the stream is in a domain that it opened and that has not been
+    proved, the domain that it was in before; otherwise empty.
     """
 
     length: int
@@ -256,6 +257,9 @@ class StreamState:
     outside_count: int = 0
     shifted: bool = False
     mixed: bool = False
+    opened_from: str = ""
+    doubtful: bool = False
+    shift: float = 0.0
     domain_filter: DomainFilter = field(init=False)
     tracker: DomainTracker = field(init=False)
     _kept: list[SampleAssessment] = field(default_factory=list)
@@ -396,6 +400,13 @@ class StreamState:
         moved = self.tracker.update(self._kept[-1].novelties)
         return (moved, min(self.tracker.since(moved), len(self._kept))) if moved else ("", 0)
 
+    def enter(self, domain: str) -> None:
+        """Put the stream in a domain."""
+        if domain != self.domain:
+            self.opened_from = ""
+            self.shift = 0.0
+        self.tracker.enter(domain)
+
     def change_point(self, after: str) -> int:
         """Return the place in `recent` from which observations are nearer to a domain than to any
         other: the most likely change point."""
@@ -462,7 +473,7 @@ class StreamState:
         self._empty()
         self.domain_filter.clear()
         self.tracker.enter(self.tracker.domain)
-        self.outside_count, self.shifted = 0, False
+        self.outside_count, self.shifted, self.opened_from = 0, False, ""
 
     def _empty(self) -> None:
         self._kept, self._decided, self._window_votes = [], [], DomainVotes()
@@ -530,7 +541,10 @@ class StreamStates:
             stream.alarm_domain = new
         for stream in self._streams.values():
             stream.announced = [new if one == old else one for one in stream.announced]
-        for stream in self._streams.values():
+            if stream.domain == old:
+                stream.opened_from = ""
+            elif stream.opened_from == old:
+                stream.opened_from = new
             stream.tracker.rename(old, new)
         return bool(renamed)
 

@@ -210,3 +210,29 @@ def test_a_labelled_domain_returns_without_an_alarm():
     assert len([alarm for alarm in walk.alarms if alarm.raised]) == raised
     walk.label(skip=160)
     assert set(walk.filed()) == {("home", "home"), ("hall", "domain-2")}
+
+
+def disturbed(length: int, strength: float) -> Counter[str]:
+    """Let a stream at home be disturbed for a while, and label all of it at the end; count the
+    labels by the domain that they were filed in."""
+    world, names = taught(), []
+    rows = np.array(clouds(KINDS["home"], 60, seed=50, width=WIDE), np.float64)
+    offset = strength * np.random.default_rng(2).normal(size=WIDE)
+    for at, place in enumerate(np.random.default_rng(1).permutation(120)[:100].tolist()):
+        row = rows[place] + offset * (30 <= at < 30 + length)
+        world.observe(row.clip(0, 255).astype(np.uint8), at)
+        names.append((f"s:{at}", "ab"[place // 60]))
+    for key, label in names:
+        world.feed(Label(key, label))
+    return Counter(world.ledger.get(key).domain for key, _ in names)  # type: ignore[union-attr]
+
+
+def test_an_opening_that_does_not_prove_itself_is_undone():
+    """A stretch that differs little opens a domain; when what follows is a part of the domain
+    before, the opening is undone and all labels go there."""
+    assert disturbed(12, 8) == {"home": 100}
+
+
+def test_a_short_visit_to_another_domain_is_not_undone():
+    """Two windows that differ much are a domain of their own, although the stream then returns."""
+    assert disturbed(16, 20) == {"home": 84, "domain-2": 16}
