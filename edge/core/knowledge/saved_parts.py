@@ -31,7 +31,7 @@ from ..facts import Concept, Derived, Ledger, SampleScope
 from ..router import Router
 from .refits import HeadRefit, RouterRefit
 
-VERSION: Final = 6
+VERSION: Final = 7
 """Part of every key: raise it when the same facts give other thresholds, router or adaptors, or
 when the fields of one of `KINDS` change."""
 

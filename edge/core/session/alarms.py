@@ -14,8 +14,8 @@ from ..knowledge import Knowledge
 from .novel_domains import ReferenceModel, UnlabelledRow, unpack_rows
 from .session_state import SessionState
 from .stream import (
-    KEPT_WINDOWS,
     SETTLED_WINDOWS,
+    Opening,
     SampleAssessment,
     StreamState,
 )
@@ -39,12 +39,13 @@ MERGE_WINDOWS: Final = 8
 """Windows of a domain's newest observations that are compared before it is merged into another.
 Chosen by hand; effect not measured."""
 
-PROOF_WINDOWS: Final = 3
-"""Windows after which a domain must have proved to be another: as many as a stream keeps."""
+DOUBTFUL_SHIFT_MAX: Final = 2.5
+"""Shift up to which chance may open a domain: the largest of the domain itself that opened one, on
+the development runs of docs/explanation/streams.md, was 2.2."""
 
-DOUBTFUL_SHIFT_MAX: Final = 2.0
-"""Shift up to which chance may have opened a domain: about the largest of 100 random runs of 25
-samples of the domain itself, a young one, on ETTh1."""
+PROOF_WINDOWS: Final = 2
+"""Windows that follow a doubtful opening and can prove it.  With 3, streams left before: some
+domains had no alarm."""
 
 SHORT_WINDOWS: Final = 2
 """Windows of a run that is revised when the stream moves on: its domain was found in a hurry.
@@ -58,13 +59,6 @@ ODD_WINDOWS: Final = 3
 """Windows for which a learned domain may look odd before its stream raises an alarm that names it.
 Chosen by hand; effect not measured."""
 
-
-import os
-CLEAR=float(os.environ.get('CLEAR','0'))
-LOOK=float(os.environ.get('LOOK','2'))
-MEAN=float(os.environ.get('MEAN','1'))
-UNDO=float(os.environ.get('UNDO','1'))
-PROVE=int(os.environ.get('PROVE','1'))
 
 class Alarms:
     """Raises and ends drift alarms.  session: updated in place."""
@@ -91,24 +85,23 @@ class Alarms:
         domain that stays odd for `ODD_WINDOWS` windows raises an alarm too.
         """
         self._follow(stream, known, reference)
-        if PROVE and stream.opened_from and stream.due and stream.tracker.age >= LOOK * stream.length:
-            self._prove(stream, known, reference)
+        proved = self._prove(stream, known, reference)
         stream.count_outside(known=self._is_inside(stream, window, reference))
         if stream.due and stream.domain in self._novel and not stream.outside_count:
             self._reconsider(stream, known, reference)
         due = stream.drifted and stream.outside_count % stream.half == 1
         opened = due and self._check(stream, known, reference)
-        if MEAN and not opened and not due:
+        if not due:
             self._compare_mean(stream, known, reference)
         self._file(stream, reference)
-        if opened:
+        if opened or proved:
             return stream.domain
         return self._turn(stream, window, known) if window is not None else None
 
     def _turn(self, stream: StreamState, window: hdc.WindowVerdict, known: Knowledge) -> str | None:
         """Return the domain of the stream's alarm, "" if it ends, None if nothing changes."""
         here = stream.domain
-        if stream.doubtful and stream.opened_from:
+        if stream.opening is not None and stream.opening.silent:
             return None
         settled = stream.tracker.age >= stream.length and not stream.outside_count
         if here in self._novel and not self._has_labels(here, known):
@@ -138,12 +131,12 @@ class Alarms:
                 stream.tracker.dismiss(after)
                 return
         run = stream.recent[-count - stream.tracker.age :][:-count]
-        since, source = stream.recent[-stream.tracker.age :], stream.opened_from
+        since, opening = stream.recent[-stream.tracker.age :], stream.opening
         stream.enter(after)
         if compared and self._merge(after, before, known, reference):
             self._reassess(stream, known)
-        elif PROVE and source and before in self._novel and len(since) >= stream.length:
-            self._undo_opening(stream, before, known, reference, source=source, since=since)
+        elif opening and before in self._novel and len(since) >= stream.length:
+            self._undo_opening(stream, before, known, reference, source=opening.source, since=since)
         self._assign(rows, stream.domain)
         self._revise(stream, run, before, reference)
 
@@ -160,27 +153,32 @@ class Alarms:
         if rivals and self._merge(here, rivals[0], known, reference):
             self._reassess(stream, known)
 
-    def _prove(self, stream: StreamState, known: Knowledge, reference: ReferenceModel) -> None:
-        """Compare the observations since the stream opened its domain with the other domains; merge
-        it into one that they are a part of.
+    def _prove(self, stream: StreamState, known: Knowledge, reference: ReferenceModel) -> bool:
+        """Compare the observations since the stream opened its domain with the other domains, at
+        `PROOF_WINDOWS` and each time all that is kept is new.  Separate ones prove the domain;
+        where they are a part of another, the opening is undone.  Return whether to raise the alarm
+        that has waited for the proof.
 
         An opening rests on observations that were chosen because they looked odd.  Of a stream that
         stays in one domain for long, some windows look odd by chance; those that follow do not.
         """
-        here, source = stream.domain, stream.opened_from
-        rows = stream.recent[-stream.tracker.age :]
-        shifts = {
-            name: self._shift(rows, name, reference)
-            for name in dict.fromkeys((*stream.nearest_domains()[: RIVALS + 1], source))
-            if name != here and name in reference.memory.parts
-        }
+        opening, here, age = stream.opening, stream.domain, stream.tracker.age
+        first = age == PROOF_WINDOWS * stream.length
+        if opening is None or not (first or stream.renewed) or len(stream.recent) < min(age, 2):
+            return False
+        rows = stream.recent[-age:]
+        names = dict.fromkeys((*stream.nearest_domains()[: RIVALS + 1], opening.source))
+        shifts = self._shifts(rows, [name for name in names if name != here], reference)
         best = min(sorted(shifts), key=shifts.__getitem__, default="")
-        if stream.tracker.age < PROOF_WINDOWS * stream.length and (not best or shifts[best] < 1):
-            return
-        stream.opened_from, stream.doubtful = "", False
-        if best and shifts[best] < UNDO and self._is_doubtful(here, best, known, reference):
+        if not best or shifts[best] >= 1:
+            stream.opening = None
+            return opening.silent
+        part = shifts[best] < MERGE_SHIFT_MAX and not first
+        if part and self._is_doubtful(here, best, known, reference):
+            stream.opening = None
             self._join(here, best, known)
             self._reassess(stream, known)
+        return False
 
     def _is_doubtful(
         self, opened: str, other: str, known: Knowledge, reference: ReferenceModel
@@ -279,21 +277,17 @@ class Alarms:
 
     def _check(self, stream: StreamState, known: Knowledge, reference: ReferenceModel) -> bool:
         """Open a domain if the drifted samples are separate from all near ones, and return whether
-        one was opened; add them to a novel domain that they are a part of."""
+        beyond doubt; add them to a novel domain that they are a part of."""
         near = dict.fromkeys((*stream.nearest_domains()[:RIVALS], stream.domain))
-        shifts = {
-            name: self._shift(stream.drifted_samples, name, reference)
-            for name in near
-            if name in reference.memory.parts
-        }
+        shifts = self._shifts(stream.drifted_samples, near, reference)
         best = min(sorted(shifts), key=shifts.__getitem__)
         if shifts[best] >= 1:
             if self._is_young(stream):
                 self._absorb(stream, known)
                 return False
-            self._open(stream, known)
-            stream.doubtful = shifts[best] < CLEAR
-            return not stream.doubtful
+            silent = shifts[best] < DOUBTFUL_SHIFT_MAX
+            self._open(stream, known, silent=silent)
+            return not silent
         before = stream.domain
         run = stream.recent[-stream.tracker.age :]
         stream.enter(best)
@@ -306,20 +300,24 @@ class Alarms:
                 self._reassess(stream, known)
         return False
 
-    def _compare_mean(self, stream: StreamState, known: Knowledge, reference: ReferenceModel) -> None:
-        span, here = KEPT_WINDOWS * stream.length, stream.domain
-        age = stream.tracker.age
-        if not age or age % span or stream.mixed or stream.opened_from:
+    def _compare_mean(
+        self, stream: StreamState, known: Knowledge, reference: ReferenceModel
+    ) -> None:
+        """Open a domain, silently, if the mean of all kept observations has left the stream's
+        domain and fits no other, and that of those before them had not: a switch so small that
+        every window lies inside.  Slow drift opens none.
+        """
+        here = stream.domain
+        settled = stream.opening is None and not stream.mixed and here in reference.memory.parts
+        if not stream.renewed or not settled:
             return
-        if here not in reference.memory.parts:
+        rows, before = stream.recent, stream.last_shift
+        stream.last_shift = self._shift(rows, here, reference)
+        if stream.last_shift < 1 or before >= MERGE_SHIFT_MAX:
             return
-        before, stream.shift = stream.shift, self._shift(stream.recent, here, reference)
-        if stream.shift < MEAN or before >= MERGE_SHIFT_MAX:
-            return
-        others = [n for n in stream.nearest_domains()[:RIVALS] if n != here]
-        if all(self._shift(stream.recent, n, reference) >= 1 for n in others if n in reference.memory.parts):
-            self._open(stream, known)
-            stream.doubtful = True
+        names = [name for name in stream.nearest_domains()[:RIVALS] if name != here]
+        if all(shift >= 1 for shift in self._shifts(rows, names, reference).values()):
+            self._open(stream, known, silent=True)
 
     def _is_inside(
         self, stream: StreamState, window: hdc.WindowVerdict | None, reference: ReferenceModel
@@ -350,6 +348,13 @@ class Alarms:
         there = domain in reference.memory.parts and len(rows) > 1
         return there and self._shift(rows, domain, reference) < 1
 
+    def _shifts(
+        self, rows: Sequence[SampleAssessment], names: Iterable[str], reference: ReferenceModel
+    ) -> dict[str, float]:
+        """Return the shift of observations from each domain that can be compared."""
+        there = reference.memory.parts
+        return {name: self._shift(rows, name, reference) for name in names if name in there}
+
     def _shift(
         self, rows: Sequence[SampleAssessment], domain: str, reference: ReferenceModel
     ) -> float:
@@ -359,9 +364,12 @@ class Alarms:
         scores = reference.known_scores([one.compared for one in rows])
         return reference.shift(codes, domain, recordings, scores)
 
-    def _open(self, stream: StreamState, known: Knowledge) -> None:
+    def _open(self, stream: StreamState, known: Knowledge, *, silent: bool) -> None:
         """Open a domain with the window, which lies after the change point, then add the earlier
-        observations that are nearer to it than to any other; in a mixed stream, the novel ones."""
+        observations that are nearer to it than to any other; in a mixed stream, the novel ones.
+
+        silent: the alarm waits for a proof.
+        """
         name = self._session.unused_domain_name(known)
         rows = [one for one in stream.drifted_samples if one.is_novel] if stream.mixed else ()
         for one in rows if len(rows) >= NOVEL_SAMPLES_MIN else stream.window:
@@ -373,7 +381,7 @@ class Alarms:
             self._reassess(stream, known)
         source = stream.domain
         stream.enter(name)
-        stream.opened_from, stream.outside_count = source, 0
+        stream.opening, stream.outside_count = Opening(source, silent), 0
         start = min(stream.change_point(name), len(stream.recent) - stream.length)
         for at, one in enumerate(stream.recent):
             belongs = stream.smoothed_domain(at) == name if stream.mixed else at >= start

@@ -237,6 +237,17 @@ def apply_route(novelties: dict[str, int], route: RouterLogits) -> dict[str, int
     return hdc.prefer(novelties, route.places, route.logits, SPREAD, ROUTE_MAX)
 
 
+class Opening(msgspec.Struct, frozen=True):
+    """A domain that a stream opened, and that what follows has not proved yet.
+
+    source: the domain that the stream was in before.  silent: whether the alarm waits for the
+    proof.
+    """
+
+    source: str
+    silent: bool
+
+
 @dataclass(slots=True, kw_only=True)
 class StreamState:
     """A stream's last observations, and the domain of its alarm.
@@ -246,8 +257,8 @@ class StreamState:
     on.  outside_count: consecutive observations whose window lay outside every domain.
     shifted: whether the last comparison found that the stream has left the novel domain it is in.
     mixed: whether observations of several domains alternate.  tracker: the domain that the stream
-    is in.  opened_from: while the stream is in a domain that it opened and that has not been
-    proved, the domain that it was in before; otherwise empty.
+    is in.  opening: of the domain that it is in, until what follows has proved it.  last_shift: of
+    the kept observations from that domain, when they were last compared.
     """
 
     length: int
@@ -257,9 +268,8 @@ class StreamState:
     outside_count: int = 0
     shifted: bool = False
     mixed: bool = False
-    opened_from: str = ""
-    doubtful: bool = False
-    shift: float = 0.0
+    opening: Opening | None = None
+    last_shift: float = 0.0
     domain_filter: DomainFilter = field(init=False)
     tracker: DomainTracker = field(init=False)
     _kept: list[SampleAssessment] = field(default_factory=list)
@@ -298,6 +308,19 @@ class StreamState:
     def full(self) -> bool:
         """True once the window is full."""
         return len(self._kept) >= self.length
+
+    @property
+    def novel_domain(self) -> str:
+        """The domain whose answers are degraded or adapted: that of the alarm, or one that the
+        stream has opened without an alarm; empty for none."""
+        waits = self.opening is not None and self.opening.silent
+        return self.alarm_domain or (self.domain if waits else "")
+
+    @property
+    def renewed(self) -> bool:
+        """True each time all kept observations, `KEPT_WINDOWS` windows, are new in the domain."""
+        span = KEPT_WINDOWS * self.length
+        return self.tracker.age > 0 and self.tracker.age % span == 0 and len(self._kept) == span
 
     @property
     def half(self) -> int:
@@ -403,8 +426,7 @@ class StreamState:
     def enter(self, domain: str) -> None:
         """Put the stream in a domain."""
         if domain != self.domain:
-            self.opened_from = ""
-            self.shift = 0.0
+            self.opening, self.last_shift = None, 0.0
         self.tracker.enter(domain)
 
     def change_point(self, after: str) -> int:
@@ -473,7 +495,7 @@ class StreamState:
         self._empty()
         self.domain_filter.clear()
         self.tracker.enter(self.tracker.domain)
-        self.outside_count, self.shifted, self.opened_from = 0, False, ""
+        self.outside_count, self.shifted, self.opening = 0, False, None
 
     def _empty(self) -> None:
         self._kept, self._decided, self._window_votes = [], [], DomainVotes()
@@ -542,9 +564,9 @@ class StreamStates:
         for stream in self._streams.values():
             stream.announced = [new if one == old else one for one in stream.announced]
             if stream.domain == old:
-                stream.opened_from = ""
-            elif stream.opened_from == old:
-                stream.opened_from = new
+                stream.opening = None
+            elif stream.opening is not None and stream.opening.source == old:
+                stream.opening = Opening(new, stream.opening.silent)
             stream.tracker.rename(old, new)
         return bool(renamed)
 
