@@ -216,7 +216,8 @@ def test_a_labelled_domain_returns_without_an_alarm():
 
 def at_home(strengths: Sequence[float]) -> tuple[Counter[str], list[Decision], list[DriftAlarm]]:
     """Let a stream at home be disturbed so much at each observation, and label all of it at the
-    end; return the labels by the domain they were filed in, the decisions, and the alarms raised."""
+    end; count the labels by the domain they were filed in, and return decisions and raised
+    alarms."""
     world, names, messages = taught(), [], []
     rows = np.array(clouds(KINDS["home"], 200, seed=50, width=WIDE), np.float64)
     offset = np.random.default_rng(2).normal(size=WIDE)
