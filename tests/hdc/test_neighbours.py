@@ -88,6 +88,19 @@ def test_samples_of_one_hypervector_are_told_apart_by_their_coordinates(geometry
         assert found[row, 0] == least > 0
 
 
+def test_only_the_samples_named_are_taken_out(geometry):
+    """Exemplars without some samples keep others of the same hypervector, and as many doubles of a
+    sample as were not named."""
+    rows = draw(3, 20) // 4
+    codes = geometry.project(np.concatenate([rows, rows * 2, rows]))
+    columns, plane = coordinates(geometry, codes)
+    rest = choose(geometry, codes).without(keys_of(codes)[:20], columns[:20], plane[:20])
+    expected = choose(geometry, codes[20:])
+    assert np.array_equal(rest.keys, expected.keys)
+    assert np.array_equal(rest.columns, expected.columns)
+    assert np.array_equal(rest.plane, expected.plane)
+
+
 def test_a_lone_sample_has_no_neighbour(geometry):
     """Without any other exemplar the answer is -1, not a distance."""
     codes = geometry.project(draw(7, 1))

@@ -14,6 +14,7 @@ from ..knowledge import Knowledge
 from .novel_domains import ReferenceModel, UnlabelledRow, unpack_rows
 from .session_state import SessionState
 from .stream import (
+    KEPT_WINDOWS,
     SETTLED_WINDOWS,
     Opening,
     SampleAssessment,
@@ -91,7 +92,7 @@ class Alarms:
             self._reconsider(stream, known, reference)
         due = stream.drifted and stream.outside_count % stream.half == 1
         opened = due and self._check(stream, known, reference)
-        if not due:
+        if not due and window is not None and window.known is not None:
             self._compare_mean(stream, known, reference)
         self._file(stream, reference)
         if opened or proved:
@@ -133,6 +134,8 @@ class Alarms:
         run = stream.recent[-count - stream.tracker.age :][:-count]
         since, opening = stream.recent[-stream.tracker.age :], stream.opening
         stream.enter(after)
+        # Where nothing says that the stream was in this domain, what it shows first is no switch.
+        stream.last_shift = 0.0 if compared else inf
         if compared and self._merge(after, before, known, reference):
             self._reassess(stream, known)
         elif opening and before in self._novel and len(since) >= stream.length:
@@ -163,6 +166,7 @@ class Alarms:
         stays in one domain for long, some windows look odd by chance; those that follow do not.
         """
         opening, here, age = stream.opening, stream.domain, stream.tracker.age
+        span = KEPT_WINDOWS * stream.length
         first = age == PROOF_WINDOWS * stream.length
         if opening is None or not (first or stream.renewed) or len(stream.recent) < min(age, 2):
             return False
@@ -173,7 +177,7 @@ class Alarms:
         if not best or shifts[best] >= 1:
             stream.opening = None
             return opening.silent
-        part = shifts[best] < MERGE_SHIFT_MAX and not first
+        part = not first and shifts[best] < (MERGE_SHIFT_MAX if age == span else 1)
         if part and self._is_doubtful(here, best, known, reference):
             stream.opening = None
             self._join(here, best, known)

@@ -295,6 +295,8 @@ class Assessor:
         record = level.changed_record(known.geometry.fingerprint)
         if record is not None:
             yield StoreRecalibration(event.stream, record)
+        if level.open_question is not None and stream.announce_waiting():
+            yield _drift_alarm(event, stream, window, stream.alarm_domain)
         if asked is not None:
             yield asked
 

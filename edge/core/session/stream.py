@@ -9,7 +9,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
-from math import exp, log1p
+from math import exp, inf, log1p
 from typing import Final
 
 import msgspec
@@ -304,6 +304,14 @@ class StreamState:
         del self.announced[: -limits.NOVEL_DOMAINS_MAX]
         return True
 
+    def announce_waiting(self) -> bool:
+        """Stop waiting for the proof of a silent opening, because a person hears of the stream in
+        any case; return whether there is an alarm to report."""
+        if self.opening is None or not self.opening.silent:
+            return False
+        self.opening = Opening(self.opening.source, silent=False)
+        return self.announce(self.domain)
+
     @property
     def full(self) -> bool:
         """True once the window is full."""
@@ -495,7 +503,9 @@ class StreamState:
         self._empty()
         self.domain_filter.clear()
         self.tracker.enter(self.tracker.domain)
-        self.outside_count, self.shifted, self.opening = 0, False, None
+        self.outside_count, self.shifted = 0, False
+        # What follows is compared with what is shown now, not with the domain.
+        self.opening, self.last_shift = None, inf
 
     def _empty(self) -> None:
         self._kept, self._decided, self._window_votes = [], [], DomainVotes()
