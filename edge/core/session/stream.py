@@ -240,8 +240,7 @@ def apply_route(novelties: dict[str, int], route: RouterLogits) -> dict[str, int
 class Opening(msgspec.Struct, frozen=True):
     """A domain that a stream opened, and that what follows has not proved yet.
 
-    source: the domain that the stream was in before.  silent: whether the alarm waits for the
-    proof.
+    source: the domain before.  silent: whether the alarm waits for the proof.
     """
 
     source: str
@@ -305,8 +304,7 @@ class StreamState:
         return True
 
     def announce_waiting(self) -> bool:
-        """Stop waiting for the proof of a silent opening, because a person hears of the stream in
-        any case; return whether there is an alarm to report."""
+        """Wait no longer for the proof of an opening; return whether to report an alarm."""
         if self.opening is None or not self.opening.silent:
             return False
         self.opening = Opening(self.opening.source, silent=False)
@@ -504,7 +502,6 @@ class StreamState:
         self.domain_filter.clear()
         self.tracker.enter(self.tracker.domain)
         self.outside_count, self.shifted = 0, False
-        # What follows is compared with what is shown now, not with the domain.
         self.opening, self.last_shift = None, inf
 
     def _empty(self) -> None:
