@@ -101,6 +101,28 @@ def test_only_the_samples_named_are_taken_out(geometry):
     assert np.array_equal(rest.plane, expected.plane)
 
 
+def test_held_out_samples_of_few_columns_look_like_fresh_ones():
+    """Where most samples share a hypervector with others, fresh samples are as typical as the
+    calibration says, and their windows keep the rate."""
+    random = np.random.default_rng(3)
+    rows = np.clip(random.normal(128, 30, (900, 5)), 0, 255).astype(np.uint8)
+    labels = random.integers(0, 2, len(rows))
+    enrolled = slice(0, 400)
+    geometry = hdc.fit_geometry(rows[enrolled], labels[enrolled], ((0, 5),), 1)
+    memory, codes = hdc.Memory(geometry), geometry.project(rows[enrolled])
+    assert len(np.unique(keys_of(codes))) < len(codes) / 2
+    facts = [("home", str(one), codes[labels[enrolled] == one]) for one in (0, 1)]
+    for fact in facts:
+        memory.add(*fact)
+    calibration = hdc.calibrate(memory, facts)
+    fresh = geometry.project(rows[400:])
+    verdicts = [one for _, one in hdc.detect_each(fresh, memory, calibration, 0.01)]
+    assert 0.4 < np.median([one.p_value for one in verdicts]) < 0.6
+    windows = [verdicts[at : at + 16] for at in range(0, len(verdicts) - 16, 4)]
+    found = [hdc.detect_window(one, calibration, 0.01).known for one in windows]
+    assert np.mean([known is False for known in found]) <= 0.03
+
+
 def test_a_lone_sample_has_no_neighbour(geometry):
     """Without any other exemplar the answer is -1, not a distance."""
     codes = geometry.project(draw(7, 1))
