@@ -14,7 +14,6 @@ from ..knowledge import Knowledge
 from .novel_domains import ReferenceModel, UnlabelledRow, unpack_rows
 from .session_state import SessionState
 from .stream import (
-    KEPT_WINDOWS,
     SETTLED_WINDOWS,
     Opening,
     SampleAssessment,
@@ -166,7 +165,6 @@ class Alarms:
         stays in one domain for long, some windows look odd by chance; those that follow do not.
         """
         opening, here, age = stream.opening, stream.domain, stream.tracker.age
-        span = KEPT_WINDOWS * stream.length
         first = age == PROOF_WINDOWS * stream.length
         if opening is None or not (first or stream.renewed) or len(stream.recent) < min(age, 2):
             return False
@@ -177,8 +175,7 @@ class Alarms:
         if not best or shifts[best] >= 1:
             stream.opening = None
             return opening.silent
-        part = not first and shifts[best] < (MERGE_SHIFT_MAX if age == span else 1)
-        if part and self._is_doubtful(here, best, known, reference):
+        if not first and self._is_doubtful(here, best, known, reference):
             stream.opening = None
             self._join(here, best, known)
             self._reassess(stream, known)
