@@ -111,6 +111,6 @@ def nearest_without_blocks(
     columns, plane = coordinates(geometry, codes)
     keys = keys_of(codes)
     for scored, left_out in order.folds():
-        rest = exemplars.without(keys[left_out])
+        rest = exemplars.without(keys[left_out], columns[left_out], plane[left_out])
         made[scored] = nearest(rest, columns[scored], plane[scored])
     return made

@@ -74,6 +74,55 @@ def test_a_twin_is_a_neighbour(geometry):
     assert (found[2:] > 0).all()
 
 
+def test_samples_of_one_hypervector_are_told_apart_by_their_coordinates(geometry):
+    """With few columns many samples have the same bits: held out, each leaves out itself, not
+    another one with the same key."""
+    rows = draw(3, 20) // 4
+    codes = geometry.project(np.concatenate([rows, rows * 2]))
+    held = choose(geometry, codes)
+    columns, plane = coordinates(geometry, codes)
+    found = nearest(held, columns, plane, keys_of(codes))
+    for row in range(len(codes)):
+        rest = np.delete(np.arange(len(codes)), row)
+        least = np.abs(columns[rest] - columns[row]).sum(axis=1).min()
+        assert found[row, 0] == least > 0
+
+
+def test_only_the_samples_named_are_taken_out(geometry):
+    """Exemplars without some samples keep others of the same hypervector, and as many doubles of a
+    sample as were not named."""
+    rows = draw(3, 20) // 4
+    codes = geometry.project(np.concatenate([rows, rows * 2, rows]))
+    columns, plane = coordinates(geometry, codes)
+    rest = choose(geometry, codes).without(keys_of(codes)[:20], columns[:20], plane[:20])
+    expected = choose(geometry, codes[20:])
+    assert np.array_equal(rest.keys, expected.keys)
+    assert np.array_equal(rest.columns, expected.columns)
+    assert np.array_equal(rest.plane, expected.plane)
+
+
+def test_held_out_samples_of_few_columns_look_like_fresh_ones():
+    """Where most samples share a hypervector with others, fresh samples are as typical as the
+    calibration says, and their windows keep the rate."""
+    random = np.random.default_rng(3)
+    rows = np.clip(random.normal(128, 30, (900, 5)), 0, 255).astype(np.uint8)
+    labels = random.integers(0, 2, len(rows))
+    enrolled = slice(0, 400)
+    geometry = hdc.fit_geometry(rows[enrolled], labels[enrolled], ((0, 5),), 1)
+    memory, codes = hdc.Memory(geometry), geometry.project(rows[enrolled])
+    assert len(np.unique(keys_of(codes))) < len(codes) / 2
+    facts = [("home", str(one), codes[labels[enrolled] == one]) for one in (0, 1)]
+    for fact in facts:
+        memory.add(*fact)
+    calibration = hdc.calibrate(memory, facts)
+    fresh = geometry.project(rows[400:])
+    verdicts = [one for _, one in hdc.detect_each(fresh, memory, calibration, 0.01)]
+    assert 0.4 < np.median([one.p_value for one in verdicts]) < 0.6
+    windows = [verdicts[at : at + 16] for at in range(0, len(verdicts) - 16, 4)]
+    found = [hdc.detect_window(one, calibration, 0.01).known for one in windows]
+    assert np.mean([known is False for known in found]) <= 0.03
+
+
 def test_a_lone_sample_has_no_neighbour(geometry):
     """Without any other exemplar the answer is -1, not a distance."""
     codes = geometry.project(draw(7, 1))
