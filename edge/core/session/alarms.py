@@ -4,7 +4,6 @@ docs/explanation/streams.md describes the steps.
 """
 
 from collections.abc import Iterable, Sequence
-from math import inf
 from typing import Final
 
 import hdc
@@ -15,7 +14,6 @@ from .novel_domains import ReferenceModel, UnlabelledRow, unpack_rows
 from .session_state import SessionState
 from .stream import (
     SETTLED_WINDOWS,
-    Opening,
     SampleAssessment,
     StreamState,
 )
@@ -38,14 +36,6 @@ not measured."""
 MERGE_WINDOWS: Final = 8
 """Windows of a domain's newest observations that are compared before it is merged into another.
 Chosen by hand; effect not measured."""
-
-DOUBTFUL_SHIFT_MAX: Final = 2.5
-"""Shift up to which chance may open a domain: the largest of the domain itself that opened one, on
-the development runs of docs/explanation/streams.md, was 2.2."""
-
-PROOF_WINDOWS: Final = 2
-"""Windows that follow a doubtful opening and can prove it.  With 3, streams left before: some
-domains had no alarm."""
 
 SHORT_WINDOWS: Final = 2
 """Windows of a run that is revised when the stream moves on: its domain was found in a hurry.
@@ -85,24 +75,19 @@ class Alarms:
         domain that stays odd for `ODD_WINDOWS` windows raises an alarm too.
         """
         self._follow(stream, known, reference)
-        proved = self._prove(stream, known, reference)
         stream.count_outside(known=self._is_inside(stream, window, reference))
         if stream.due and stream.domain in self._novel and not stream.outside_count:
             self._reconsider(stream, known, reference)
         due = stream.drifted and stream.outside_count % stream.half == 1
         opened = due and self._check(stream, known, reference)
-        if not due and window is not None and window.known is not None:
-            self._compare_mean(stream, known, reference)
         self._file(stream, reference)
-        if opened or proved:
+        if opened:
             return stream.domain
         return self._turn(stream, window, known) if window is not None else None
 
     def _turn(self, stream: StreamState, window: hdc.WindowVerdict, known: Knowledge) -> str | None:
         """Return the domain of the stream's alarm, "" if it ends, None if nothing changes."""
         here = stream.domain
-        if stream.opening is not None and stream.opening.silent:
-            return None
         settled = stream.tracker.age >= stream.length and not stream.outside_count
         if here in self._novel and not self._has_labels(here, known):
             if settled and here not in known.domains and stream.alarm_domain != here:
@@ -131,14 +116,9 @@ class Alarms:
                 stream.tracker.dismiss(after)
                 return
         run = stream.recent[-count - stream.tracker.age :][:-count]
-        since, opening = stream.recent[-stream.tracker.age :], stream.opening
-        stream.enter(after)
-        # Where nothing says that the stream was in this domain, what it shows first is no switch.
-        stream.last_shift = 0.0 if compared else inf
+        stream.tracker.enter(after)
         if compared and self._merge(after, before, known, reference):
             self._reassess(stream, known)
-        elif opening and before in self._novel and len(since) >= stream.length:
-            self._undo_opening(stream, before, known, reference, source=opening.source, since=since)
         self._assign(rows, stream.domain)
         self._revise(stream, run, before, reference)
 
@@ -154,69 +134,6 @@ class Alarms:
         rivals = [name for name in stream.nearest_domains() if name != here]
         if rivals and self._merge(here, rivals[0], known, reference):
             self._reassess(stream, known)
-
-    def _prove(self, stream: StreamState, known: Knowledge, reference: ReferenceModel) -> bool:
-        """Compare the observations since the stream opened its domain with the other domains, at
-        `PROOF_WINDOWS` and each time all that is kept is new.  Separate ones prove the domain;
-        where they are a part of another, the opening is undone.  Return whether to raise the alarm
-        that has waited for the proof.
-
-        An opening rests on observations that were chosen because they looked odd.  Of a stream that
-        stays in one domain for long, some windows look odd by chance; those that follow do not.
-        """
-        opening, here, age = stream.opening, stream.domain, stream.tracker.age
-        first = age == PROOF_WINDOWS * stream.length
-        if opening is None or not (first or stream.renewed) or len(stream.recent) < min(age, 2):
-            return False
-        rows = stream.recent[-age:]
-        names = dict.fromkeys((*stream.nearest_domains()[: RIVALS + 1], opening.source))
-        shifts = self._shifts(rows, [name for name in names if name != here], reference)
-        best = min(sorted(shifts), key=shifts.__getitem__, default="")
-        if not best or shifts[best] >= 1:
-            stream.opening = None
-            return opening.silent
-        if not first and self._is_doubtful(here, best, known, reference):
-            stream.opening = None
-            self._join(here, best, known)
-            self._reassess(stream, known)
-        return False
-
-    def _is_doubtful(
-        self, opened: str, other: str, known: Knowledge, reference: ReferenceModel
-    ) -> bool:
-        """Return whether what opened a domain may have been chance."""
-        return self._distance(opened, other, known, reference) < DOUBTFUL_SHIFT_MAX
-
-    def _undo_opening(
-        self,
-        stream: StreamState,
-        opened: str,
-        known: Knowledge,
-        reference: ReferenceModel,
-        *,
-        source: str,
-        since: Sequence[SampleAssessment],
-    ) -> None:
-        """Undo an opening that the stream left soon, if all that it has seen since are a part of
-        the domain that it is in now: those before go to that domain or the one before,
-        whichever they fit better."""
-        here = stream.domain
-        if self._shift(since, here, reference) >= 1:
-            return
-        if not any(self._is_doubtful(opened, one, known, reference) for one in (here, source)):
-            return
-        earlier = stream.recent[: -len(since)]
-        if len(earlier) > 1 and source != here and source in reference.memory.parts:
-            there, now = (self._shift(earlier, name, reference) for name in (source, here))
-            if there < now:
-                self._assign([one for one in earlier if self._is_in(one, opened)], source)
-        self._join(opened, here, known)
-        self._reassess(stream, known)
-
-    def _is_in(self, one: SampleAssessment, domain: str) -> bool:
-        """Return whether an observation is assigned to a domain."""
-        buffered = self._session.label_buffer.get(one.key)
-        return buffered is not None and buffered.domain == domain
 
     def _revise(
         self,
@@ -278,20 +195,23 @@ class Alarms:
 
     def _check(self, stream: StreamState, known: Knowledge, reference: ReferenceModel) -> bool:
         """Open a domain if the drifted samples are separate from all near ones, and return whether
-        beyond doubt; add them to a novel domain that they are a part of."""
+        one was opened; add them to a novel domain that they are a part of."""
         near = dict.fromkeys((*stream.nearest_domains()[:RIVALS], stream.domain))
-        shifts = self._shifts(stream.drifted_samples, near, reference)
+        shifts = {
+            name: self._shift(stream.drifted_samples, name, reference)
+            for name in near
+            if name in reference.memory.parts
+        }
         best = min(sorted(shifts), key=shifts.__getitem__)
         if shifts[best] >= 1:
             if self._is_young(stream):
                 self._absorb(stream, known)
                 return False
-            silent = shifts[best] < DOUBTFUL_SHIFT_MAX
-            self._open(stream, known, silent=silent)
-            return not silent
+            self._open(stream, known)
+            return True
         before = stream.domain
         run = stream.recent[-stream.tracker.age :]
-        stream.enter(best)
+        stream.tracker.enter(best)
         if best in self._novel:
             self._absorb(stream, known)
         if best != before:
@@ -300,25 +220,6 @@ class Alarms:
             if self._merge(best, before, known, reference):
                 self._reassess(stream, known)
         return False
-
-    def _compare_mean(
-        self, stream: StreamState, known: Knowledge, reference: ReferenceModel
-    ) -> None:
-        """Open a domain, silently, if the mean of all kept observations has left the stream's
-        domain and fits no other, and that of those before them had not: a switch so small that
-        every window lies inside.  Slow drift opens none.
-        """
-        here = stream.domain
-        settled = stream.opening is None and not stream.mixed and here in reference.memory.parts
-        if not stream.renewed or not settled:
-            return
-        rows, before = stream.recent, stream.last_shift
-        stream.last_shift = self._shift(rows, here, reference)
-        if stream.last_shift < 1 or before >= MERGE_SHIFT_MAX:
-            return
-        names = [name for name in stream.nearest_domains()[:RIVALS] if name != here]
-        if all(shift >= 1 for shift in self._shifts(rows, names, reference).values()):
-            self._open(stream, known, silent=True)
 
     def _is_inside(
         self, stream: StreamState, window: hdc.WindowVerdict | None, reference: ReferenceModel
@@ -349,13 +250,6 @@ class Alarms:
         there = domain in reference.memory.parts and len(rows) > 1
         return there and self._shift(rows, domain, reference) < 1
 
-    def _shifts(
-        self, rows: Sequence[SampleAssessment], names: Iterable[str], reference: ReferenceModel
-    ) -> dict[str, float]:
-        """Return the shift of observations from each domain that can be compared."""
-        there = reference.memory.parts
-        return {name: self._shift(rows, name, reference) for name in names if name in there}
-
     def _shift(
         self, rows: Sequence[SampleAssessment], domain: str, reference: ReferenceModel
     ) -> float:
@@ -365,12 +259,9 @@ class Alarms:
         scores = reference.known_scores([one.compared for one in rows])
         return reference.shift(codes, domain, recordings, scores)
 
-    def _open(self, stream: StreamState, known: Knowledge, *, silent: bool) -> None:
+    def _open(self, stream: StreamState, known: Knowledge) -> None:
         """Open a domain with the window, which lies after the change point, then add the earlier
-        observations that are nearer to it than to any other; in a mixed stream, the novel ones.
-
-        silent: the alarm waits for a proof.
-        """
+        observations that are nearer to it than to any other; in a mixed stream, the novel ones."""
         name = self._session.unused_domain_name(known)
         rows = [one for one in stream.drifted_samples if one.is_novel] if stream.mixed else ()
         for one in rows if len(rows) >= NOVEL_SAMPLES_MIN else stream.window:
@@ -380,9 +271,8 @@ class Alarms:
             for one in stream.window:
                 self._collect(name, one)
             self._reassess(stream, known)
-        source = stream.domain
-        stream.enter(name)
-        stream.opening, stream.outside_count = Opening(source, silent), 0
+        stream.tracker.enter(name)
+        stream.outside_count = 0
         start = min(stream.change_point(name), len(stream.recent) - stream.length)
         for at, one in enumerate(stream.recent):
             belongs = stream.smoothed_domain(at) == name if stream.mixed else at >= start
@@ -419,24 +309,12 @@ class Alarms:
             return False
         less = opened[0]
         more = there if less == here else here
-        if self._distance(less, more, known, reference) >= MERGE_SHIFT_MAX:
+        rows = tuple(self._novel.rows(less).values())[-MERGE_WINDOWS * self._config.window :]
+        if len(rows) < self._config.window or more not in reference.memory.parts:
             return False
-        return self._join(less, more, known)
-
-    def _distance(
-        self, opened: str, other: str, known: Knowledge, reference: ReferenceModel
-    ) -> float:
-        """Return the shift of an opened domain's newest observations from another domain; infinity
-        if it has less than a window of them."""
-        rows = tuple(self._novel.rows(opened).values())[-MERGE_WINDOWS * self._config.window :]
-        if len(rows) < self._config.window or other not in reference.memory.parts:
-            return inf
         codes = known.geometry.project(unpack_rows(rows))
-        return reference.shift(codes, other, [row.recording for row in rows])
-
-    def _join(self, less: str, more: str, known: Knowledge) -> bool:
-        """Merge an opened domain into another, or propose it to the runtime if it has facts; return
-        whether they were merged."""
+        if reference.shift(codes, more, [row.recording for row in rows]) >= MERGE_SHIFT_MAX:
+            return False
         self._session.propose_merge(less, more)
         if less in known.domains:
             return False

@@ -152,7 +152,7 @@ class Assessor:
         session.label_buffer.add(key, buffered)
         alarm_domain = self._alarms.update(stream, window, known, reference)
         reports = alarm_domain is not None and stream.announce(alarm_domain)
-        adapted = self._adapted(event, features, made, known) if stream.novel_domain else None
+        adapted = self._adapted(event, features, made, known) if stream.alarmed else None
         if adapts or adapted is not None:
             guess = adapted[0] if adapted else self._answer(made, domain, features, known)
             session.label_buffer.note_guess(key, guess)
@@ -196,8 +196,7 @@ class Assessor:
 
     def _adapts(self, stream: StreamState, known: Knowledge) -> bool:
         """Return whether a stream is in a domain that adapted answers serve."""
-        domain = stream.novel_domain
-        return bool(domain) and self._serves(domain, known)
+        return stream.alarmed and self._serves(stream.alarm_domain, known)
 
     def _serves(self, domain: str, known: Knowledge) -> bool:
         """Return whether adapted answers serve a domain: without labels, or with few."""
@@ -221,7 +220,7 @@ class Assessor:
         domain = made.placement.domain
         elsewhere = domain not in self._session.novel_domains and made.verdict.known is not False
         if not (stream.mixed or elsewhere):
-            domain = stream.novel_domain
+            domain = stream.alarm_domain
         opened = domain in self._session.novel_domains and self._serves(domain, known)
         if self._openings is None or not opened:
             return None
@@ -295,8 +294,6 @@ class Assessor:
         record = level.changed_record(known.geometry.fingerprint)
         if record is not None:
             yield StoreRecalibration(event.stream, record)
-        if level.open_question is not None and stream.announce_waiting():
-            yield _drift_alarm(event, stream, window, stream.alarm_domain)
         if asked is not None:
             yield asked
 
@@ -361,7 +358,7 @@ def _drift_alarm(
 
 def _is_unlabelled(stream: StreamState, known: Knowledge) -> bool:
     """Return whether a stream is in a domain without labels."""
-    return bool(stream.novel_domain) and stream.novel_domain not in known.domains
+    return stream.alarmed and stream.alarm_domain not in known.domains
 
 
 def _answer(made: SampleAssessment, domain: str, features: Features, known: Knowledge) -> str:

@@ -201,8 +201,8 @@ class SessionState:
         Return whether there was one."""
         state = self.streams.get(stream)
         alarmed = state.alarmed
-        if state.novel_domain in self.novel_domains:
-            self.novel_domains.drop(tuple(self.novel_domains.rows(state.novel_domain)))
+        if state.alarm_domain in self.novel_domains:
+            self.novel_domains.drop(tuple(self.novel_domains.rows(state.alarm_domain)))
         state.announce("")
         state.clear()
         self.knowledge_changed()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
-from math import exp, inf, log1p
+from math import exp, log1p
 from typing import Final
 
 import msgspec
@@ -237,16 +237,6 @@ def apply_route(novelties: dict[str, int], route: RouterLogits) -> dict[str, int
     return hdc.prefer(novelties, route.places, route.logits, SPREAD, ROUTE_MAX)
 
 
-class Opening(msgspec.Struct, frozen=True):
-    """A domain that a stream opened, and that what follows has not proved yet.
-
-    source: the domain before.  silent: whether the alarm waits for the proof.
-    """
-
-    source: str
-    silent: bool
-
-
 @dataclass(slots=True, kw_only=True)
 class StreamState:
     """A stream's last observations, and the domain of its alarm.
@@ -256,8 +246,7 @@ class StreamState:
     on.  outside_count: consecutive observations whose window lay outside every domain.
     shifted: whether the last comparison found that the stream has left the novel domain it is in.
     mixed: whether observations of several domains alternate.  tracker: the domain that the stream
-    is in.  opening: of the domain that it is in, until what follows has proved it.  last_shift: of
-    the kept observations from that domain, when they were last compared.
+    is in.
     """
 
     length: int
@@ -267,8 +256,6 @@ class StreamState:
     outside_count: int = 0
     shifted: bool = False
     mixed: bool = False
-    opening: Opening | None = None
-    last_shift: float = 0.0
     domain_filter: DomainFilter = field(init=False)
     tracker: DomainTracker = field(init=False)
     _kept: list[SampleAssessment] = field(default_factory=list)
@@ -303,30 +290,10 @@ class StreamState:
         del self.announced[: -limits.NOVEL_DOMAINS_MAX]
         return True
 
-    def announce_waiting(self) -> bool:
-        """Wait no longer for the proof of an opening; return whether to report an alarm."""
-        if self.opening is None or not self.opening.silent:
-            return False
-        self.opening = Opening(self.opening.source, silent=False)
-        return self.announce(self.domain)
-
     @property
     def full(self) -> bool:
         """True once the window is full."""
         return len(self._kept) >= self.length
-
-    @property
-    def novel_domain(self) -> str:
-        """The domain whose answers are degraded or adapted: that of the alarm, or one that the
-        stream has opened without an alarm; empty for none."""
-        waits = self.opening is not None and self.opening.silent
-        return self.alarm_domain or (self.domain if waits else "")
-
-    @property
-    def renewed(self) -> bool:
-        """True each time all kept observations, `KEPT_WINDOWS` windows, are new in the domain."""
-        span = KEPT_WINDOWS * self.length
-        return self.tracker.age > 0 and self.tracker.age % span == 0 and len(self._kept) == span
 
     @property
     def half(self) -> int:
@@ -429,12 +396,6 @@ class StreamState:
         moved = self.tracker.update(self._kept[-1].novelties)
         return (moved, min(self.tracker.since(moved), len(self._kept))) if moved else ("", 0)
 
-    def enter(self, domain: str) -> None:
-        """Put the stream in a domain."""
-        if domain != self.domain:
-            self.opening, self.last_shift = None, 0.0
-        self.tracker.enter(domain)
-
     def change_point(self, after: str) -> int:
         """Return the place in `recent` from which observations are nearer to a domain than to any
         other: the most likely change point."""
@@ -502,7 +463,6 @@ class StreamState:
         self.domain_filter.clear()
         self.tracker.enter(self.tracker.domain)
         self.outside_count, self.shifted = 0, False
-        self.opening, self.last_shift = None, inf
 
     def _empty(self) -> None:
         self._kept, self._decided, self._window_votes = [], [], DomainVotes()
@@ -570,10 +530,7 @@ class StreamStates:
             stream.alarm_domain = new
         for stream in self._streams.values():
             stream.announced = [new if one == old else one for one in stream.announced]
-            if stream.domain == old:
-                stream.opening = None
-            elif stream.opening is not None and stream.opening.source == old:
-                stream.opening = Opening(new, stream.opening.silent)
+        for stream in self._streams.values():
             stream.tracker.rename(old, new)
         return bool(renamed)
 

@@ -189,6 +189,6 @@ def test_a_dark_scene_is_no_domain():
         world = taught(policy)
         for at in range(60):
             world.observe(np.zeros(WIDE, np.uint8), at)
-        classes = drawn(60, 4)
+        classes = drawn(30, 4)
         after[policy] = right(stream(world, classes, shift=0.8, start=100), classes)
     assert after["auto"] >= after["off"] - 0.05

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 from edge.core.config import Config
 from edge.core.events import Decision, DriftAlarm, Label, LabelRequest, Relabel
 from edge.core.facts import Selector
-from edge.core.session.alarms import Alarms
 from tests.worlds import World, clouds, fact
 
 WIDE = 64
@@ -212,62 +210,3 @@ def test_a_labelled_domain_returns_without_an_alarm():
     assert len([alarm for alarm in walk.alarms if alarm.raised]) == raised
     walk.label(skip=160)
     assert set(walk.filed()) == {("home", "home"), ("hall", "domain-2")}
-
-
-def at_home(strengths: Sequence[float]) -> tuple[Counter[str], list[Decision], list[DriftAlarm]]:
-    """Let a stream at home be disturbed so much at each observation, and label all of it at the
-    end; count the labels by the domain they were filed in, and return decisions and raised
-    alarms."""
-    world, names, messages = taught(), [], []
-    rows = np.array(clouds(KINDS["home"], 200, seed=50, width=WIDE), np.float64)
-    offset = np.random.default_rng(2).normal(size=WIDE)
-    places = np.random.default_rng(1).permutation(400).tolist()
-    for at, (place, strength) in enumerate(zip(places, strengths, strict=False)):
-        row = rows[place] + strength * offset
-        messages += world.observe(row.clip(0, 255).astype(np.uint8), at)
-        names.append((f"s:{at}", "ab"[place // 200]))
-    for key, label in names:
-        world.feed(Label(key, label))
-    filed = Counter(world.ledger.get(key).domain for key, _ in names)  # type: ignore[union-attr]
-    decisions = [one for one in messages if isinstance(one, Decision)]
-    return filed, decisions, [m for m in messages if isinstance(m, DriftAlarm) and m.raised]
-
-
-def test_an_opening_that_does_not_prove_itself_is_undone():
-    """A stretch that differs little opens a domain; when what follows is a part of the domain
-    before, the opening is undone: all labels go there, and nobody hears of it."""
-    filed, _, alarms = at_home([0.0] * 30 + [8.0] * 12 + [0.0] * 60)
-    assert filed == {"home": 102}
-    assert alarms == []
-
-
-def test_a_short_visit_to_another_domain_is_not_undone():
-    """Two windows that differ much are a domain of their own, although the stream then returns."""
-    filed, _, alarms = at_home([0.0] * 30 + [20.0] * 16 + [0.0] * 60)
-    assert filed == {"home": 90, "domain-2": 16}
-    assert [alarm.domain for alarm in alarms] == ["domain-2"]
-
-
-def test_the_alarm_of_a_doubtful_opening_waits_for_its_proof():
-    """A domain that differs little is opened at once: its answers are degraded and its labels go
-    there.  The alarm comes two windows later, once what follows differs as well."""
-    filed, decisions, alarms = at_home([0.0] * 40 + [5.0] * 100)
-    assert filed["domain-2"] >= 96
-    assert len(alarms) == 1
-    marked = [one.degraded for one in decisions]
-    raised = [one.observation_id for one in decisions].index(alarms[0].observation_id)
-    assert marked.index(True) == raised - 2 * WINDOW
-    assert [one.alarm for one in decisions].index(True) == raised
-
-
-def test_a_switch_within_all_limits_opens_a_domain(monkeypatch: pytest.MonkeyPatch):
-    """Where every window lies inside, a mean that leaves its domain opens one, and what follows
-    must prove it; slow drift opens none."""
-    monkeypatch.setattr(Alarms, "_is_inside", lambda *_: True)
-    filed, _, alarms = at_home([0.0] * 48 + [8.0] * 120)
-    assert set(filed) == {"home", "domain-2"}
-    assert filed["domain-2"] >= 104
-    assert [alarm.domain for alarm in alarms] == ["domain-2"]
-    filed, _, alarms = at_home(np.linspace(0, 8, 400).tolist())
-    assert filed == {"home": 400}
-    assert alarms == []
