@@ -104,7 +104,7 @@ def fit_geometry(
             f"fitting a geometry expects {len(rows)} labels, found shape {group.shape}",
             "give one label per row",
         )
-    order = np.lexsort((_contents(rows), group, keys_of(codes)))
+    order = np.lexsort((_places(group, orders), _contents(rows), group, keys_of(codes)))
     in_time = _Folds.make(group, orders, order)
     rows, group = rows[order], group[order]
     if len(rows) - (int(group.max()) + 1 if len(rows) else 0) < SPARE_MIN:
@@ -140,18 +140,18 @@ def _is_clustered(
     smaller classes the nearest neighbour is farther away.  It comes nearer with the number of
     samples by a power law (Cover and Hart 1967; the exponent is one over the dimension that the
     samples fill), whose factor for a doubling follows from the nearest one of every second sample.
+    Samples without a neighbour in that half say nothing, neither of distances nor of sizes.
     """
     near: list[int] = []
     of_half: list[int] = []
     far: list[int] = []
-    sizes = np.minimum(np.bincount(group), CLUSTER_ROWS)
+    sizes: list[int] = []
     for number in range(int(group.max()) + 1):
         mine = columns.code(rows[group == number][:CLUSTER_ROWS]).astype(np.float32)
         if len(mine) > 1:
             asked = mine[:CLUSTER_ASKED]
             sums = mine.astype(np.int64).sum(axis=0) - asked.astype(np.int64)
-            centre = mean(sums, len(mine) - 1)
-            far += columns.distance(asked, centre).tolist()
+            to_mean = columns.distance(asked, mean(sums, len(mine) - 1)).tolist()
             others = ~np.eye(len(mine), dtype=np.bool_)[: len(asked)]
             for scored, left_out in folds.per_class[number] or ():
                 others[scored[scored < len(asked)]] &= ~left_out[: len(mine)]
@@ -162,10 +162,12 @@ def _is_clustered(
                 if half.any():
                     near.append(int(apart[rest].min()))
                     of_half.append(int(apart[half].min()))
+                    far.append(to_mean[place])
+                    sizes.append(len(mine))
     if not near:
         return False
     within, across = float(_middle(near)), float(_middle(far))
-    doublings = (CLUSTER_ROWS // max(2, int(np.median(sizes)))).bit_length() - 1
+    doublings = (CLUSTER_ROWS // _middle(sizes)).bit_length() - 1
     if within < across:
         nearer = within / max(1, _middle(of_half))
         # Multiplied one by one: powers of floats depend on the processor's library.
@@ -176,6 +178,16 @@ def _is_clustered(
 
 def _middle(numbers: list[int]) -> int:
     return sorted(numbers)[len(numbers) // 2]
+
+
+def _places(group: Groups, orders: Sequence[TimeOrder | None] | None) -> Ints:
+    """Return the place in time of each sample, int64 [n], to order equal rows of a class; 0 where
+    it is not known."""
+    made = np.zeros(len(group), dtype=np.int64)
+    for number, order in enumerate(orders or ()):
+        if order is not None:
+            made[group == number] = order.place
+    return made
 
 
 def _contents(rows: NDArray[np.uint8]) -> Words:

@@ -18,6 +18,21 @@ def test_a_fit_is_the_same_in_any_order() -> None:
     assert one.fingerprint == other.fingerprint
 
 
+def test_equal_rows_at_different_times_are_fitted_the_same_in_any_order() -> None:
+    """Rows with the same levels are held out with different blocks of time; which is which does not
+    follow from their order."""
+    random = np.random.default_rng(1)
+    rows = random.integers(0, 256, (25, 6), dtype=np.uint8)[random.integers(0, 25, 100)]
+    made = set()
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(rows))
+        ids = [f"{place:03}" for place in order.tolist()]
+        times = hdc.order_in_time(["a"] * 100, order, [""] * 100, ids)["a"]
+        taps, labels = ((0, 6),), np.zeros(100)
+        made.add(hdc.fit_geometry(rows[order], labels, taps, 5, 1024, orders=[times]).fingerprint)
+    assert len(made) == 1
+
+
 def test_rows_of_one_hypervector_are_ordered_by_their_levels() -> None:
     """Rows and their doubles have the same bits: shuffled, they still give the same geometry."""
     rows, labels = enrolment(count=30)
@@ -130,6 +145,21 @@ def test_small_classes_are_clusters_where_large_ones_of_the_same_data_are(count:
     assert many.plane is not None
     assert few.plane.fixed[0] > 0
     assert many.plane.fixed[0] == 0
+
+
+@pytest.mark.parametrize(("small", "size"), [(10, 1), (10, 5), (60, 2)])
+def test_a_few_samples_of_further_classes_do_not_decide_the_kind_of_data(small: int, size: int):
+    """How far neighbours would come nearer follows from the classes in which they were measured:
+    one cloud stays one when a person has labelled the first samples of other classes."""
+    large = of_few_dimensions(250, 16)
+    random = np.random.default_rng(8)
+    others = random.normal(size=(small * size, 16)) @ random.normal(size=(16, 60)) * 11.5 + 128
+    rows = np.concatenate([large, np.clip(others, 0, 255).astype(np.uint8)])
+    labels = np.concatenate([np.zeros(250), 1 + np.arange(small).repeat(size)])
+    for given in (rows[:250], labels[:250]), (rows, labels):
+        geometry = hdc.fit_geometry(*given, ((0, 60),), 5, bits=1024)
+        assert geometry.plane is not None
+        assert geometry.plane.fixed[0] == 0
 
 
 def test_the_length_outside_the_axes_is_measured_from_the_mean():
