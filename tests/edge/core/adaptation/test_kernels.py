@@ -42,19 +42,16 @@ def test_without_samples_the_kernel_answers():
     )
 
 
-def test_a_moved_domain_is_answered_by_the_moved_kernel():
-    """An offset that leaves the kernel without a clue is taken off again."""
+def test_a_moved_domain_is_answered_by_the_kernel_as_it_is():
+    """Where a kernel serves, no adaptation answers in its place, however far a domain has moved."""
     basis, machine = known()
     corners = np.random.default_rng(4).integers(0, 4, 400)
-    rows, truth = seen(corners, 45, seed=4), corners // 2
-    before = np.mean(machine.answer(rows).argmax(axis=1) == truth)
-    opening, found = OpeningAdapter(basis), []
-    for row in rows:
-        found.append(int(opening.observe(row).probabilities.argmax()))
+    opening = OpeningAdapter(basis)
+    for row in seen(corners, 45, seed=4):
+        answered = opening.observe(row).probabilities.argmax()
+        assert answered == machine.answer(row[None]).argmax()
         if opening.due:
             opening.solve()
-    assert before < 0.8
-    assert np.mean(np.array(found)[100:] == truth[100:]) > before + 0.15
 
 
 def test_known_samples_stay_with_the_kernel():
