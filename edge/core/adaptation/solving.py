@@ -145,7 +145,9 @@ def adapt(basis: Basis, projected: Floats) -> Adaptation:
 
     Kernels that serve the known domains answer as they are: in a changed domain they are right more
     often than adapted heads, and no test found the streams in which centring them gains
-    (docs/explanation/adaptation.md).  Cost: the inner products of all pairs of samples, and some ten solutions of a system of
+    (docs/explanation/adaptation.md).
+
+    Cost: the inner products of all pairs of samples, and some ten solutions of a system of
     `directions` equations: 26 to 44 ms with 768 samples on one core of a busy machine.
     """
     if not len(projected) or basis.machines or basis.separation < SEPARATION_MIN:
