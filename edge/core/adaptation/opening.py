@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .basis import Basis
+from .centring import softmax
 from .kept_rows import ROWS_MAX, KeptRows
 from .label_order import LabelOrder
-from .solving import Adaptation, adapt, unadapted
+from .solving import Adaptation, adapt, leaves_alone, unadapted
 
 OPENING_BYTES_MAX: Final = 128 << 10
 """Bytes kept for an opened domain: its newest samples, hashes of their ids, and the order of their
@@ -49,6 +50,7 @@ class OpeningAdapter:
     def __init__(self, basis: Basis) -> None:
         self.basis = basis
         self._order = LabelOrder(len(basis.labels))
+        self._alone = leaves_alone(basis)
         ids = ID_BYTES * IDS_MAX
         self._kept = KeptRows(basis, OPENING_BYTES_MAX - ids - self._order.nbytes)
         self.adaptation = unadapted(basis)
@@ -96,6 +98,9 @@ class OpeningAdapter:
         else:
             group = self.adaptation.group_of(projected[: self.basis.directions])
             logits = projected @ self._map[0] + self._map[1][group]
+        if self._alone:
+            alone = softmax(logits.astype(np.float64))
+            return AdaptedAnswer(alone, order=False, adaptation=self.adaptation)
         probabilities = self._order.update(logits)
         return AdaptedAnswer(probabilities, self._order.active, self.adaptation)
 
