@@ -50,6 +50,12 @@ def test_order_does_not_choose_among_samples_of_one_hypervector(geometry):
     assert np.array_equal(one.plane, other.plane)
 
 
+def nearest_other(columns, row):
+    """The least city-block distance of a row from all other rows, by brute force."""
+    rest = np.delete(np.arange(len(columns)), row)
+    return np.abs(columns[rest] - columns[row]).sum(axis=1).min()
+
+
 def test_a_sample_is_not_its_own_neighbour(geometry):
     """Held out, each sample finds the nearest other one, by brute force."""
     codes = geometry.project(draw(4, 40))
@@ -58,9 +64,8 @@ def test_a_sample_is_not_its_own_neighbour(geometry):
     found = nearest(held, columns, plane, keys_of(codes))
     for row in range(len(codes)):
         rest = np.delete(np.arange(len(codes)), row)
-        by_columns = np.abs(columns[rest] - columns[row]).sum(axis=1).min()
         by_plane = np.floor(np.sqrt(np.square((plane[rest] - plane[row]).astype(float)).sum(1)))
-        assert found[row].tolist() == [by_columns, by_plane.min()]
+        assert found[row].tolist() == [nearest_other(columns, row), by_plane.min()]
     assert (nearest(held, columns, plane) == 0).all()
 
 
@@ -83,9 +88,7 @@ def test_samples_of_one_hypervector_are_told_apart_by_their_coordinates(geometry
     columns, plane = coordinates(geometry, codes)
     found = nearest(held, columns, plane, keys_of(codes))
     for row in range(len(codes)):
-        rest = np.delete(np.arange(len(codes)), row)
-        least = np.abs(columns[rest] - columns[row]).sum(axis=1).min()
-        assert found[row, 0] == least > 0
+        assert found[row, 0] == nearest_other(columns, row) > 0
 
 
 def test_only_the_samples_named_are_taken_out(geometry):
