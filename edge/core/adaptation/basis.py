@@ -45,7 +45,7 @@ class KnownDomain(msgspec.Struct, frozen=True, eq=False):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CentredMachine:
-    """A kernel that scores inputs of a basis of narrow features, centred on any domain.
+    """A kernel that scores inputs of a basis of narrow features.
 
     ratio: float32 [width], of the kernel's scale to that of the inputs.  offset: float64 [width],
     the basis's centre from that of the kernel's domain, in the inputs' scale.  places: columns of
@@ -58,10 +58,9 @@ class CentredMachine:
     places: tuple[int, ...]
     labels: int
 
-    def scores(self, inputs: NDArray[np.floating], strength: float) -> Doubles:
-        """Score inputs [..., width] less a shift; `strength` of the kernel's own centre is replaced
-        by it: float64 [..., labels]."""
-        rows = (inputs + (1 - strength) * self.offset) * self.ratio
+    def scores(self, inputs: NDArray[np.floating]) -> Doubles:
+        """Score inputs [..., width]: float64 [..., labels]."""
+        rows = (inputs + self.offset) * self.ratio
         made = np.zeros((*rows.shape[:-1], self.labels))
         made[..., self.places] = self.machine.score(rows.astype(np.float32))
         return made
@@ -120,9 +119,9 @@ class Basis:
         bias = self.bias + strength * (self.centred_bias - self.bias)
         return np.asarray(scores - score_shift + bias)
 
-    def machine_scores(self, inputs: Doubles, strength: float) -> Doubles:
-        """Return the mean of the kernels' scores float64 [..., labels] of inputs less a shift."""
-        return np.asarray(np.mean([one.scores(inputs, strength) for one in self.machines], axis=0))
+    def machine_scores(self, inputs: Doubles) -> Doubles:
+        """Return the mean of the kernels' scores float64 [..., labels] of inputs."""
+        return np.asarray(np.mean([one.scores(inputs) for one in self.machines], axis=0))
 
     def project(self, rows: NDArray[np.uint8]) -> Floats:
         """Project uint8 [..., width] features to float32 [..., directions + labels]."""

@@ -119,8 +119,7 @@ def _rounds(
     3.2 and 3.3, in closed form and for means alone).
 
     start: the first shift, in inputs and scores.  sure: least probability that counts for the
-    weight of a class.  Heads assign the samples, also where kernels answer: far from its landmarks
-    a kernel says nothing.
+    weight of a class.  Heads assign the samples.
     """
     shift, moved = start
     assigned = np.zeros_like(scores)

@@ -98,7 +98,9 @@ class Adaptation:
             inputs, scores = row[: basis.directions], row[basis.directions :]
             group = self.group_of(inputs)
             shift = self.shifts[group]
-            known = known_scores(basis, inputs, scores, shift, kernels=self.kernels)
+            known = (
+                basis.machine_scores(inputs) if self.kernels else known_scores(basis, scores, shift)
+            )
             made[at] = self.sharpness * (known + inputs @ self.weights + self.bias[group])
         return made
 
@@ -110,19 +112,14 @@ class Adaptation:
         labels = len(basis.labels)
         both = np.concatenate([self.weights, np.eye(labels)])
         zero = np.zeros(labels)
-        known = [known_scores(basis, zero, zero, one, kernels=False) for one in self.shifts]
+        known = [known_scores(basis, zero, one) for one in self.shifts]
         constants = self.sharpness * (np.array(known) + self.bias)
         return (self.sharpness * both).astype(np.float32), constants.astype(np.float32)
 
 
-def known_scores(
-    basis: Basis, inputs: Doubles, scores: Doubles, shift: Shift, *, kernels: bool
-) -> Doubles:
-    """Return the known domains' scores [..., labels] of samples less a shift: by their kernels, or
-    by their heads."""
+def known_scores(basis: Basis, scores: Doubles, shift: Shift) -> Doubles:
+    """Return the known heads' scores [..., labels] of samples less a shift."""
     strength = shift.strength
-    if kernels:
-        return basis.machine_scores(inputs - strength * shift.inputs, strength)
     return basis.head_scores(scores, strength * shift.scores, strength)
 
 
@@ -178,7 +175,7 @@ def adapt(basis: Basis, projected: Floats) -> Adaptation:
         known = np.empty_like(scores)
         for number, shift in enumerate(shifts):
             at = groups == number
-            known[at] = known_scores(basis, inputs[at], scores[at], shift, kernels=False)
+            known[at] = known_scores(basis, scores[at], shift)
         rounds = PSEUDO_ROUNDS_SEVERAL if basis.distance else PSEUDO_ROUNDS
         centred = inputs - moved[groups]
         learned, more = _pseudo_ridge(basis, centred, known, rounds)
@@ -206,7 +203,7 @@ def _heads_fit(basis: Basis, scores: Doubles, shift: Shift) -> bool:
     misleads answers with few labels, however sure it is.
     """
     found = basis.head_scores(scores, np.zeros_like(shift.scores), 0.0)
-    centred = known_scores(basis, shift.inputs, scores, shift, kernels=False)
+    centred = known_scores(basis, scores, shift)
     counts = np.bincount(found.argmax(axis=1), minlength=len(basis.labels))
     moved = 0.5 * float(np.abs(counts / len(found) - basis.shares).sum())
     return moved <= SHARES_MOVED_MAX and margin(centred) < LEAD_KEPT_MIN * margin(found)

@@ -151,8 +151,8 @@ def _dual_residuals(
 ) -> Floats:
     """Return residuals from systems of facts.  gram: products of all rows, own ones first.
 
-    Penalties are no less than a tenth of a row's energy, so that both systems are positive definite
-    in single precision, too.
+    Penalties are no less than about 0.08 of the mean energy of a row, so that both systems are
+    positive definite in single precision, too.
     """
     support = gram[count:, count:].copy()
     support.flat[:: len(support) + 1] += np.float32(penalty / weight)

@@ -28,7 +28,7 @@ def parts(known: Basis, rows: NDArray[np.uint8]) -> tuple[Doubles, Doubles]:
     projected = known.project(rows).astype(np.float64)
     inputs, scores = np.split(projected, [known.directions], axis=1)
     shift = unadapted(known).shifts[0]
-    return inputs, known_scores(known, inputs, scores, shift, kernels=False)
+    return inputs, known_scores(known, scores, shift)
 
 
 def added(known: Basis, inputs: Doubles, scores: Doubles) -> Doubles:

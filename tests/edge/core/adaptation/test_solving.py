@@ -92,7 +92,7 @@ def test_pseudo_facts_do_not_make_labels_disappear():
     known, classes = basis(facts(spread=30)), drawn(400, (5, 1, 1), seed=2)
     projected = known.project(seen(classes, 1.2, seed=2, spread=30))
     made = adapt(known, projected)
-    inputs, scores = np.split(projected.astype(float), [known.directions], axis=1)
-    centred = known_scores(known, inputs, scores, made.shifts[0], kernels=False)
+    scores = projected.astype(float)[:, known.directions :]
+    centred = known_scores(known, scores, made.shifts[0])
     after = made.logits(known, projected) * PSEUDO_SHARPNESS / made.sharpness
     assert entropy(after) > entropy(PSEUDO_SHARPNESS * centred) - 0.03
