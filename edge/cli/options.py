@@ -27,6 +27,16 @@ class VerbGroup(click.Group):
         """Return the names of the verbs, in order."""
         return list(self.commands)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; a folder in its place is an error that names `--home`."""
+        has_home = any(option.name == "home" for option in self.params)
+        if has_home and args[0] not in self.commands and Path(args[0]).is_dir():
+            found = f"expected a command or none, found a folder; try --home {args[0]}"
+            raise click.UsageError(found, ctx)
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a verb; an error becomes two lines and exit status 1."""
         with report_errors((*EXPECTED_ERRORS, BridgeError)):

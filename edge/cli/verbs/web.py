@@ -10,10 +10,10 @@ import click
 from ...core import ConfigError, StateError
 from ...extras import WEB_PACKAGES, install_command
 from ...web import ROLES, make_link, print_link, running_address
-from ..options import home_option
+from ..options import VerbGroup, home_option
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=VerbGroup, invoke_without_command=True)
 @home_option
 @click.option(
     "--port", type=click.IntRange(0, 65_535), help="Instead of [web] port; 0: any free one."

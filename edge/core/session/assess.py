@@ -178,7 +178,8 @@ class Assessor:
             provisional=known.provisional(domain),
         )
         if alarm_domain is not None and reports and window is not None:
-            yield _drift_alarm(event, stream, window, alarm_domain)
+            here = stream.window_domain if stream.window_domain in known.domains else domain
+            yield _drift_alarm(event, stream, window, alarm_domain or here)
         if stream.alarmed:
             yield from self._requests.update(event.stream, stream, known)
         if window is not None:
@@ -345,14 +346,15 @@ def _route(stream: StreamState, verdict: hdc.Verdict, known: Knowledge, route: R
 def _drift_alarm(
     event: Observation, stream: StreamState, window: hdc.WindowVerdict, domain: str
 ) -> DriftAlarm:
-    """Report an alarm that an observation has raised or ended."""
+    """Report an alarm that an observation has raised or ended; in the latter case `domain` is the
+    learned one that the stream is in again."""
     return DriftAlarm(
         stream=event.stream,
         observation_id=event.key,
         captured_at_ns=event.captured_at_ns,
         raised=stream.alarmed,
         window_p=window.p_value,
-        domain=domain or stream.window_domain,
+        domain=domain,
     )
 
 

@@ -52,3 +52,10 @@ def test_every_option_and_argument_is_explained(words):
     assert result.exit_code == 0
     assert result.output.startswith(f"Usage: {words} ")
     assert [line for line in result.output.splitlines() if len(line) > COLUMNS] == []
+
+
+def test_a_folder_in_place_of_a_verb_is_answered(tmp_path):
+    """`auricle web FOLDER` names the option that takes the folder."""
+    result = run("web", tmp_path)
+    assert result.exit_code == 2
+    assert f"--home {tmp_path}" in " ".join(result.stderr.split())

@@ -95,6 +95,17 @@ def test_decisions_are_those_of_one_by_one(domains: int, *, surveyed: bool):
         assert any(DriftAlarm.__name__ in result for result in alone)
 
 
+def test_an_alarm_ends_in_a_learned_domain():
+    """An alarm that ends names a domain with facts, even if a novel one is as near."""
+    world, ended = taught(1), 0
+    for event in walk():
+        for message in world.feed(event):
+            if isinstance(message, DriftAlarm) and not message.raised:
+                ended += 1
+                assert message.domain in world.runtime.knowledge.domains
+    assert ended
+
+
 @settings(max_examples=3, deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6))
 def test_it_does_not_matter_how_many_wait(sizes: list[int]):
