@@ -245,6 +245,7 @@ class StreamState:
     was none, the last one last.  version: of the knowledge that its assessments are based
     on.  outside_count: consecutive observations whose window lay outside every domain.
     shifted: whether the last comparison found that the stream has left the novel domain it is in.
+    fit_count: consecutive observations whose window fitted the learned domains well.
     mixed: whether observations of several domains alternate.  tracker: the domain that the stream
     is in.
     """
@@ -255,6 +256,7 @@ class StreamState:
     version: int = 0
     outside_count: int = 0
     shifted: bool = False
+    fit_count: int = 0
     mixed: bool = False
     domain_filter: DomainFilter = field(init=False)
     tracker: DomainTracker = field(init=False)
@@ -462,7 +464,7 @@ class StreamState:
         self._empty()
         self.domain_filter.clear()
         self.tracker.enter(self.tracker.domain)
-        self.outside_count, self.shifted = 0, False
+        self.outside_count, self.fit_count, self.shifted = 0, 0, False
 
     def _empty(self) -> None:
         self._kept, self._decided, self._window_votes = [], [], DomainVotes()

@@ -3,10 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 import hdc
 from edge.core.config import Config
-from edge.core.events import DriftAlarm
+from edge.core.events import DriftAlarm, FitGeometry, Observation
 from edge.core.knowledge.derive import derive_knowledge
 from edge.core.knowledge.knowledge import Knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
@@ -114,3 +115,33 @@ def test_labels_follow_a_merged_opening():
     stream.tracker.enter("domain-3")
     show(session, known, stream, 7, 3 * WINDOW)
     assert {name for glance in stream.recent for name in glance.novelties} == {"domain-2", "home"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_after_a_short_excursion_a_stream_is_back(seed: int):
+    """A sensor wanders as it did at enrolment but for sixty samples.  They raise at most one alarm
+    and open one domain, although that domain holds samples that the learned one explains, too; and
+    no alarm is raised while its window lies inside the learned domain."""
+    random, enrolled, width = np.random.default_rng(seed), 600, 8
+    values = random.normal(0, 1, (2_400, width))
+    for at in range(1, len(values)):
+        values[at] = 0.9 * values[at - 1] + np.sqrt(1 - 0.9**2) * values[at]
+    values[800:860] += [1.2, -1.2] * (width // 2)
+    rows = np.clip(np.rint(128 + 18 * values), 0, 255).astype(np.uint8)
+    second = 10**9
+    facts = [
+        replace(fact(f"{at:05}", at=(at + 1) * second), features=row.tobytes())
+        for at, row in enumerate(rows[:enrolled])
+    ]
+    world = World(facts, width=width, config=Config(window=16))
+    world.feed(FitGeometry())
+    alarms = [
+        message
+        for at, row in enumerate(rows[enrolled:], enrolled)
+        for message in world.feed(
+            Observation(stream="s", sequence=at, captured_at_ns=(at + 1) * second, payload=row)
+        )
+        if isinstance(message, DriftAlarm) and message.raised
+    ]
+    assert len(alarms) <= 1
+    assert all(alarm.window_p <= world.config.false_alarm_rate for alarm in alarms)
