@@ -11,6 +11,7 @@ from ..core import ExcludeFacts, Message, Receipt, Selector
 from ..storage import HistoryFile, Store
 from .card_extremes import describe_extremes, extreme_columns
 from .found_files import search_home
+from .named_texts import NOT_SEARCHED, describe_names, texts_naming
 
 MERGED: Final = (
     "ledgers that were merged into this one: their homes keep what they hold; forget it there, too"
@@ -58,10 +59,13 @@ class ReceiptCompleter:
             ids=ids,
             before_ns=receipt.requested_at_ns,
         )
+        texts, whole = texts_naming(self._folder, receipt.selector, {one.path for one in found})
         card = describe_extremes(sorted(extremes), self._store.columns())
         merged = (MERGED,) if self._store.merged else ()
-        more = (*receipt.not_covered, *card, *merged)
-        made = replace(receipt, files=found, not_covered=more)
+        rest = () if whole else (NOT_SEARCHED,)
+        labels = describe_names(self._store.concepts(), receipt.selector.subject or "")
+        more = (*receipt.not_covered, *card, *merged, *labels, *rest)
+        made = replace(receipt, files=(*found, *texts), not_covered=more)
         self._complete[receipt.request_id] = made
         return made
 
