@@ -26,6 +26,12 @@ TAR_AT: Final = slice(257, 262)
 TAR: Final = b"ustar"
 """The magic of a tar file (POSIX.1, pax interchange format, ustar header)."""
 
+SQLITE: Final = b"SQLite format 3\x00"
+"""The first bytes of a database (SQLite file format, section 1.3)."""
+
+FIRST_BYTES: Final = 512
+"""Bytes that tell what a file is: to the end of the magic of a tar file at least."""
+
 ZIP: Final = b"PK\x03\x04"
 DAMAGE: Final = (
     OSError,
@@ -59,6 +65,15 @@ def is_single(path: Path, first: bytes, first_bytes: int) -> bool:
             return cast("IO[bytes]", packed).read(first_bytes)[TAR_AT] != TAR
     except DAMAGE:
         return False
+
+
+def packs_database(path: Path) -> bool:
+    """Return whether a file is compressed or an archive, and an SQLite database is in it."""
+    with path.open("rb") as file:
+        first = file.read(FIRST_BYTES)
+    return is_archive(first) and holds(
+        path, lambda _name, start: start.startswith(SQLITE), FIRST_BYTES, bounded=False
+    )
 
 
 def holds(path: Path, recognised: Recognised, first_bytes: int, *, bounded: bool) -> bool:

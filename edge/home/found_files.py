@@ -20,7 +20,7 @@ import numpy as np
 from ..config import SETTINGS
 from ..core import FileFound, FileKind
 from ..storage import SIDE_FILES, TABLES_WITH_IDS, Store, own_copies
-from .archives import holds, is_archive, is_single
+from .archives import FIRST_BYTES, SQLITE, holds, is_archive, is_single
 
 FILES_MAX: Final = 500
 """Files that are looked at while the home serves, the outer ones first: 10 ms.  A folder of
@@ -33,10 +33,6 @@ the first forgotten, counts as one that may hold the facts."""
 TAIL_BYTES: Final = 1 << 16
 """Last bytes of an ONNX file, where its metadata is: a kilobyte or two."""
 
-FIRST_BYTES: Final = 512
-"""Bytes that tell what a file is."""
-
-SQLITE: Final = b"SQLite format 3\x00"
 APPLICATION_AT: Final = slice(68, 72)
 """The application id in the header (SQLite file format, section 1.3)."""
 
@@ -173,28 +169,30 @@ def _recognise(
         older = path.stat().st_mtime_ns <= before_ns
     except OSError:
         return None
-    if path.name.startswith(f"{knowledge}{DAMAGED}"):
-        return Candidate(path, "damaged copy", lambda _most: True)
     if DAMAGED in path.name:
         own = path.name.startswith(OUTBOX)
+        older = older or path.name.startswith(knowledge)
         return Candidate(path, "damaged copy", lambda _most: older, own=own)
     if first.startswith(SQLITE) and first[APPLICATION_AT] == KNOWLEDGE:
         return _backup(path, forgotten)
     if first.startswith(b"PK") and path.suffix == ".npz":
         return Candidate(path, "export", lambda most: _export_holds(path, forgotten, most))
-    if not older:
-        return None
+    return _recognise_older(path, first) if older else None
+
+
+def _recognise_older(path: Path, first: bytes) -> Candidate | None:
+    """Return what a file is that names no fact, so that its age decides."""
     if first.startswith((BUNDLE, CONTRIBUTION)):
         return Candidate(path, "bundle", lambda _most: True)
     if first.startswith(EXTRACTS) or GENERATED in first:
         return Candidate(path, "firmware", lambda _most: True)
     if path.suffix == ".onnx" and _has_digest(path):
         return Candidate(path, "export", lambda _most: True)
-    if is_archive(first):
-        single = is_single(path, first, FIRST_BYTES)
-        kind: FileKind = "backup" if single else "archive"
-        return Candidate(path, kind, partial(_archive_holds, path), removable=single)
-    return None
+    if not is_archive(first):
+        return None
+    single = is_single(path, first, FIRST_BYTES)
+    kind: FileKind = "backup" if single else "archive"
+    return Candidate(path, kind, partial(_archive_holds, path), removable=single)
 
 
 def _archive_holds(path: Path, most: int | None) -> bool:

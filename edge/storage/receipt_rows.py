@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ..core import Receipt, Selector
+from ..core import FileFound, Receipt, Selector
 from .action_log import delete_named
 from .digest_key import DigestKey, note_key
 from .tables import hash_id
@@ -46,8 +46,12 @@ def veil_receipt(receipt: Receipt, key: DigestKey, held: Iterable[tuple[str, str
             else hashed(name)
         )
 
-    def veil_words(path: str) -> str:
-        return secret.sub(lambda found: hashed(found.group()), path) if secret else path
+    def veil_path(one: FileFound) -> str:
+        if secret is None or not secret.search(one.path):
+            return one.path
+        # What is left of its name helps to find a file.
+        kept = one.outcome == "kept"
+        return secret.sub(lambda at: hashed(at.group()), one.path) if kept else hashed(one.path)
 
     whole, part = veil({"/".join(concept) for concept in concepts}), veil(names)
     return replace(
@@ -64,10 +68,7 @@ def veil_receipt(receipt: Receipt, key: DigestKey, held: Iterable[tuple[str, str
         ),
         adaptors=tuple(replace(one, domain=part(one.domain)) for one in receipt.adaptors),
         series=tuple(replace(one, stream=veil({one.stream})(one.stream)) for one in receipt.series),
-        files=tuple(
-            replace(one, path=(hashed if one.outcome == "removed" else veil_words)(one.path))
-            for one in receipt.files
-        ),
+        files=tuple(replace(one, path=veil_path(one)) for one in receipt.files),
     )
 
 
