@@ -14,10 +14,10 @@ from ..core import NAME_CHARS_MIN, Concept, FileFound, Selector, names_subject
 from .found_files import FILES_MAX, files_of
 
 TEXT_BYTES_MAX: Final = 1 << 20
-"""Bytes of one file that are searched, which takes 2 ms: decisions wait meanwhile."""
+"""Bytes of one file that are searched: 4 ms (measured once), while decisions wait."""
 
 BYTES_MAX: Final = 4 << 20
-"""Bytes of all files that are searched, likewise."""
+"""Bytes of all files that are searched: 16 ms."""
 
 FIRST_BYTES: Final = 4096
 """First bytes of a file, which have no zero byte if it is text."""
