@@ -5,7 +5,7 @@ audit reads is kept.  The report names no forgotten id, subject or content.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -155,7 +155,7 @@ def rehearse(folder: Path, selector: Selector, tick: Progress) -> AuditReport:
             kept, held = case.state.facts.values(), receipt_files(receipt.files)
             tick("searching the files", 0, 1)
             case.findings.append(search_items(copy, forgotten, kept, geometry, held))
-            _examine(case, copy)
+            _examine(case, copy, held)
             return _report(case, "rehearsal", "", len(forgotten), begun)
 
 
@@ -188,8 +188,9 @@ def audit_receipt(
         case = _case(home, state, given, None, tick)
         case.findings.append(_left_finding(left))
         case.findings += (_waiting_finding(waiting),) if waiting else ()
+        held = receipt_files(receipt.get("files", ()))
         if given:
-            kept, held = state.facts.values(), receipt_files(receipt.get("files", ()))
+            kept = state.facts.values()
             geometry = home.runtime.knowledge.geometry
             # The home itself: a copy of a database may lack what its gaps hold.
             case.findings.append(search_items(folder, given, kept, geometry, held))
@@ -198,7 +199,7 @@ def audit_receipt(
         if receipt.get("series"):
             series, forgot = home.runtime.series, home.store.forgot_sample
             case.findings.append(receipt_finding(series, forgot, receipt["series"]))
-        _examine(case, copy)
+        _examine(case, copy, held)
         count = int(receipt["facts_forgotten"])
         return _report(case, "receipt", str(receipt["request_id"]), count, begun)
 
@@ -308,14 +309,15 @@ def _domains(facts: Sequence[Fact]) -> list[str]:
     return list(dict.fromkeys(fact.domain for fact in facts))
 
 
-def _examine(case: AuditCase, folder: Path) -> None:
-    """Run all parts; the one that changes the copy comes last."""
+def _examine(case: AuditCase, folder: Path, held: Mapping[str, str]) -> None:
+    """Run all parts; the one that changes the copy comes last.  held: files that the receipt names,
+    with what to do."""
     home, twin = case.home, case.twin
     ids = frozenset(fact.id for fact in case.forgotten)
     case.findings += compare_parts(home.store, home.runtime, twin, case.models)
     case.findings += adaptor_findings(home.store, case.retrained, ids)
     case.findings.append(parametric_finding(*case.models, case.before))
-    case.findings.append(search_names(home.store, folder))
+    case.findings.append(search_names(home.store, folder, held))
     retained = tuple(case.state.facts.values())
     rows = stack_facts(retained)
     pool = make_pool(stack_facts(case.forgotten), rows)

@@ -9,7 +9,7 @@ import hdc
 from ..core import Fact
 from ..storage import Store
 from .findings import Figure, Finding
-from .keyed_traces import UNNAMED, ForgottenNames, scan_names
+from .keyed_traces import UNNAMED, UNREAD, ForgottenNames, scan_names
 from .needles import Needle, fact_needles, name_needles
 from .traces import Search, Trace, scan
 
@@ -62,23 +62,38 @@ def search_items(
     )
 
 
-def search_names(store: Store, folder: Path) -> Finding:
+def search_names(store: Store, folder: Path, listed: Mapping[str, str]) -> Finding:
     """Search every file of a folder for ids and names that a knowledge file has forgotten, by their
-    keyed hashes."""
+    keyed hashes.  listed: as for `search_items`."""
     names = ForgottenNames(store)
     found = scan_names(folder, names)
-    places = ", ".join(sorted({f"{one.path} ({one.where})" for one in found})[:PLACES_SHOWN])
+    unread = {one.path for one in found if one.where == UNREAD}
+    traces = tuple(one for one in found if one.where != UNREAD)
+    named = {one.path for one in traces} & listed.keys()
+    silent = [(one.path, one.where) for one in traces if one.path not in listed]
+    unread = unread - listed.keys()
+    if silent:
+        text = f"Forgotten ids or names stand in {_listed(silent)}."
+    elif named:
+        shown = ((one.path, one.where) for one in traces)
+        text = (
+            f"Forgotten ids or names stand only in files that the receipt names: {_listed(shown)}."
+        )
+    else:
+        text = (
+            f"None of {len(names)} forgotten ids and names, known by their keyed hashes, stands in"
+            f" any file; {names.looked_at} different texts were looked up."
+        )
+    text += f" These files could not be searched: {', '.join(sorted(unread))}." if unread else ""
+    todo = "; ".join(dict.fromkeys(listed[one] for one in sorted(named)))
     return Finding(
         key="keyed_traces",
         title="Forgotten ids and names in files",
         evidence="tested",
-        outcome="fails" if found else "holds",
-        text=f"Forgotten ids or names stand in {places}."
-        if found
-        else f"None of {len(names)} forgotten ids and names, known by their keyed hashes, stands in"
-        f" any file; {names.looked_at} different texts were looked up.",
-        todo="Remove these files, or the texts in them." if found else "",
-        figures=(Figure(name="places", value=len(found)),),
+        outcome="fails" if silent else "open" if named or unread else "holds",
+        text=text,
+        todo="Remove these files, or the texts in them." if silent or unread else todo,
+        figures=(Figure(name="places", value=len(traces)),),
     )
 
 
@@ -128,6 +143,11 @@ def _places(traces: Collection[Trace]) -> str:
     for one in traces:
         place = UNNAMED if one.path in speaking else one.path
         found.setdefault(place, set()).add(one.kind)
-    texts = [f"{path} ({', '.join(sorted(kinds))})" for path, kinds in sorted(found.items())]
+    return _listed((path, ", ".join(sorted(kinds))) for path, kinds in found.items())
+
+
+def _listed(places: Iterable[tuple[str, str]]) -> str:
+    """Return the first of these places, each with what is there, and how many more there are."""
+    texts = [f"{path} ({what})" for path, what in sorted(places)]
     more = len(texts) - PLACES_SHOWN
     return ", ".join(texts[:PLACES_SHOWN]) + (f" and {more} more" if more > 0 else "")

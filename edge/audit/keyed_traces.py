@@ -7,16 +7,26 @@ without being known.
 
 import re
 import sqlite3
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final, cast
 
 import msgspec
+import numpy as np
 
+from ..home import packs_database
 from ..storage import DigestKey, Store, hash_id
 from .copying import SQLITE
+from .traces import DAMAGE, READERS
+
+FIRST_BYTES: Final = 16
+"""First bytes of a file that say how to read it."""
+
+ZIP: Final = b"PK\x03\x04"
+"""The first bytes of a zip file (APPNOTE.TXT, section 4.3.7)."""
 
 TEXTS_MAX: Final = 2_000_000
 """Texts hashed: about 10 s.  More are not looked at, and the finding says so."""
@@ -28,6 +38,9 @@ WORDS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[^\s",;{}\[\]()<>]+')
 """Quoted texts, and words between separators."""
 
 
+UNREAD: Final = "not searched"
+"""Where a trace is of a file that may hold names, and could not be searched."""
+
 UNNAMED: Final = "a file whose name holds a forgotten name"
 """Stands for such a file in reports, which name nothing that was forgotten."""
 
@@ -35,7 +48,7 @@ UNNAMED: Final = "a file whose name holds a forgotten name"
 @dataclass(frozen=True, slots=True)
 class KeyedTrace:
     """A forgotten name or id that stands in a file.  path: relative to the folder.  where: the
-    table, or "text"."""
+    table, the member of an archive, "text", or `UNREAD`."""
 
     path: str
     where: str
@@ -68,35 +81,64 @@ class ForgottenNames:
 def scan_names(folder: Path, names: ForgottenNames) -> tuple[KeyedTrace, ...]:
     """Return where forgotten names and ids stand in the files of a folder, each place once.
 
-    Cost: one HMAC for each different text: a second for 200,000.
+    Compressed files are unpacked; one that cannot be read, or that packs a database, is reported as
+    such.  Cost: one HMAC for each different text: a second for 200,000.
     """
     found: dict[KeyedTrace, None] = {}
     for path in sorted(folder.rglob("*")):
         if not path.is_file() or path.is_symlink() or not len(names):
             continue
         shown = str(path.relative_to(folder))
-        named = shown in names or any(word in names for word in re.split(r"[/\\._]", shown))
+        named = any(word in names for word in _file_words(shown))
         place = UNNAMED if named else shown
         if named:
             found[KeyedTrace(UNNAMED, "the file's name")] = None
-        for where, text in _texts(path):
-            if names.looked_at >= TEXTS_MAX:
-                return tuple(found)
-            if text in names:
-                found[KeyedTrace(place, where)] = None
+        try:
+            if packs_database(path):
+                found[KeyedTrace(place, UNREAD)] = None
+            for where, text in _texts(path):
+                if names.looked_at >= TEXTS_MAX:
+                    return tuple(found)
+                if text in names:
+                    found[KeyedTrace(place, where)] = None
+        except DAMAGE:
+            found[KeyedTrace(place, UNREAD)] = None
     return tuple(found)
 
 
 def _texts(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the texts of a file with the place of each."""
     with path.open("rb") as file:
-        first = file.read(len(SQLITE))
-    if first == SQLITE:
+        first = file.read(FIRST_BYTES)
+    if first.startswith(SQLITE):
         yield from _rows(path)
-        return
-    with path.open("rb") as file:
-        for line in file:
-            yield from (("text", text) for text in _words(line))
+    elif first.startswith(ZIP):
+        yield from _members(path)
+    else:
+        reader = next((one for head, one in READERS if first.startswith(head)), None)
+        with reader(path, "rb") if reader else path.open("rb") as opened:
+            for line in cast("IO[bytes]", opened):
+                yield from (("text", text) for text in _words(line))
+
+
+def _members(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the texts in the members of a zip file, and in arrays of texts as exports hold them."""
+    with zipfile.ZipFile(path) as archive:
+        for one in archive.infolist():
+            with archive.open(one) as member:
+                if not one.filename.endswith(".npy"):
+                    for line in member:
+                        yield from ((one.filename, text) for text in _words(line))
+                    continue
+                array = np.lib.format.read_array(member, allow_pickle=False)
+                if array.dtype.kind == "U":
+                    yield from ((one.filename, text) for text in set(array.ravel().tolist()))
+
+
+def _file_words(shown: str) -> set[str]:
+    """Return what may be a name in a file's path."""
+    parts = (part for by in (r"[/\\]", r"[/\\.]", r"[/\\._]") for part in re.split(by, shown))
+    return {shown, *parts, *re.findall(r"[^\W_]+", shown)} - {""}
 
 
 def _rows(path: Path) -> Iterator[tuple[str, str]]:

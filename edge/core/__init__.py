@@ -164,7 +164,7 @@ if TYPE_CHECKING:
         PendingForget,
         RenameDomain,
     )
-    from .provenance import evictors, settled
+    from .provenance import NAME_CHARS_MIN, evictors, names_subject, settled
     from .recalibration import (
         RECALIBRATION_VERSION,
         CalibrationStatus,
@@ -360,7 +360,7 @@ else:
                 "PendingForget",
                 "RenameDomain",
             ),
-            "provenance": ("evictors", "settled"),
+            "provenance": ("NAME_CHARS_MIN", "evictors", "names_subject", "settled"),
             "recalibration": (
                 "CalibrationStatus",
                 "ConfirmedAlarm",
@@ -408,6 +408,7 @@ __all__ = [
     "FALSE_REFUSALS_MAX",
     "HEAD_FACTS_MAX",
     "MEMBERS",
+    "NAME_CHARS_MIN",
     "NAMING_HINT",
     "NEAR_MAX",
     "NOVELTY_SPREAD",
@@ -570,6 +571,7 @@ __all__ = [
     "members_of",
     "missing_text",
     "mixture_scores",
+    "names_subject",
     "pack_members",
     "rank_ids",
     "rank_number",

@@ -309,6 +309,7 @@ class RuntimeForgetting(ABC):
             refits=event.refit_geometry and bool(found.ids) and held is not None,
             shaped=shaped,
             renames=tuple(renames.items()),
+            remove_files=event.remove_files,
         )
         self._renames.extend(pending.renames)
         self._pending[event.request_id] = pending

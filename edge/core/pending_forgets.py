@@ -24,7 +24,9 @@ class PendingForget:
     forgotten, so it must not outlast the request.  domains: with facts of it.  unlabelled: ids of
     observations that it matches besides facts.  refits: it wants a geometry fitted without its
     facts.  shaped: the geometry in use may have been fitted to facts of it.  renames: domains that
-    name its subject and keep facts, with their new names.
+    name its subject and keep facts, with their new names.  remove_files: it orders the removal of
+    files that hold its facts.  extremes: columns in which an erased fact of it was at an end of the
+    range of the encoder card, as far as they are known.
     """
 
     receipt: Receipt
@@ -33,6 +35,8 @@ class PendingForget:
     refits: bool = True
     shaped: bool = False
     renames: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    remove_files: bool = False
+    extremes: tuple[int, ...] = ()
 
     @property
     def excluded(self) -> bool:

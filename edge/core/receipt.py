@@ -14,7 +14,7 @@ SeriesOutcome = Literal["replayed", "restarted"]
 PlacedOutcome = Literal["placed again", "kept"]
 """Of a domain that the detector chose: chosen again without the facts, or left as it is."""
 
-FileKind = Literal["backup", "export", "bundle", "damaged copy", "firmware", "other"]
+FileKind = Literal["backup", "export", "bundle", "damaged copy", "firmware", "archive", "other"]
 FileOutcome = Literal["removed", "kept"]
 DeviceHolding = Literal["contribution", "bundle"]
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     )
     from .agreement import AgreementCount
     from .alike import Alike, find_alike_facts
+    from .archives import packs_database
     from .bundle_trial import BUNDLE_FOLDER
     from .chosen_settings import choose_policy, choose_rate
     from .column_finder import ColumnFinder
@@ -84,6 +85,7 @@ else:
             ),
             "agreement": ("AgreementCount",),
             "alike": ("Alike", "find_alike_facts"),
+            "archives": ("packs_database",),
             "bundle_trial": ("BUNDLE_FOLDER",),
             "chosen_settings": ("choose_policy", "choose_rate"),
             "column_finder": ("ColumnFinder",),
@@ -201,6 +203,7 @@ __all__ = [
     "missing_names",
     "observation_values",
     "open_encoder",
+    "packs_database",
     "prepare_first_geometry",
     "preview_forget",
     "raw_input",

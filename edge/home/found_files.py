@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import closing
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Final, Literal
@@ -19,6 +20,7 @@ import numpy as np
 from ..config import SETTINGS
 from ..core import FileFound, FileKind
 from ..storage import SIDE_FILES, TABLES_WITH_IDS, Store, own_copies
+from .archives import FIRST_BYTES, SQLITE, holds, is_archive, is_single
 
 FILES_MAX: Final = 500
 """Files that are looked at while the home serves, the outer ones first: 10 ms.  A folder of
@@ -31,12 +33,11 @@ the first forgotten, counts as one that may hold the facts."""
 TAIL_BYTES: Final = 1 << 16
 """Last bytes of an ONNX file, where its metadata is: a kilobyte or two."""
 
-FIRST_BYTES: Final = 512
-"""Bytes that tell what a file is."""
-
-SQLITE: Final = b"SQLite format 3\x00"
 APPLICATION_AT: Final = slice(68, 72)
 """The application id in the header (SQLite file format, section 1.3)."""
+
+OWN_SUFFIXES: Final = ("", *SIDE_FILES, "-journal", ".lock", ".key", ".series")
+"""Of the knowledge file, and of files beside it that a forget request erases from."""
 
 KNOWLEDGE: Final = b"AURC"
 OUTBOX: Final = "outbox.db"
@@ -53,6 +54,7 @@ HINTS: Final[dict[FileKind, str]] = {
     "bundle": "write a new bundle, then remove it",
     "firmware": "export and flash again, then remove it",
     "damaged copy": "it cannot be searched: remove it",
+    "archive": "a file in it may hold the facts: take that out, or remove the archive",
 }
 """What to do about a file of each kind that is kept."""
 
@@ -64,12 +66,13 @@ left, and that nobody asked for."""
 
 class Candidate(msgspec.Struct, frozen=True):
     """A file that may hold facts.  holds: looks it through; takes the most ids to look up, None for
-    all of them.  own: nobody asked for it."""
+    all of them.  own: nobody asked for it.  removable: it holds nothing else."""
 
     path: Path
     kind: FileKind
     holds: Callable[[int | None], bool]
     own: bool = False
+    removable: bool = True
 
 
 def search_home(
@@ -95,7 +98,7 @@ def search_home(
 
     serving = remove == "own copies"
     most = IDS_CHECKED_MAX if serving else None
-    files = islice(_files(folder), FILES_MAX if serving else None)
+    files = islice(files_of(folder), FILES_MAX if serving else None)
     return tuple(
         _settle(folder, one, remove=remove == "all" or (one.own and serving))
         for one in _candidates(files, store.path, forgotten, at_ns)
@@ -107,17 +110,17 @@ def _candidates(
     files: Iterator[Path], knowledge: Path, forgotten: Callable[[str], bool], before_ns: int
 ) -> Iterator[Candidate]:
     """Yield the files that are recognised, but the knowledge file and what belongs to it."""
-    copies = set(own_copies(knowledge))
+    copies, place = set(own_copies(knowledge)), knowledge.absolute()
+    own = {place.with_name(place.name + suffix) for suffix in OWN_SUFFIXES}
     for path in files:
         if _belongs_to_another(path):
             continue
         if path.absolute() in copies:
             yield _backup(path, forgotten, own=True)
-        elif path.name.startswith(knowledge.name) and path.parent == knowledge.parent:
-            if path.name.startswith(f"{knowledge.name}{DAMAGED}"):
-                yield Candidate(path, "damaged copy", lambda _most: True)
+        elif path.absolute() in own:
+            continue
         else:
-            found = _recognise(path, forgotten, before_ns)
+            found = _recognise(path, place.name, forgotten, before_ns)
             if found is not None:
                 yield found
 
@@ -131,7 +134,7 @@ def _belongs_to_another(path: Path) -> bool:
 def _settle(folder: Path, one: Candidate, *, remove: bool) -> FileFound:
     """Remove a file, or say what to do about it."""
     shown = str(one.path.relative_to(folder))
-    if not remove:
+    if not (remove and one.removable):
         return FileFound(shown, one.kind, "kept", HINTS[one.kind])
     try:
         for suffix in ("", *SIDE_FILES):
@@ -141,7 +144,7 @@ def _settle(folder: Path, one: Candidate, *, remove: bool) -> FileFound:
     return FileFound(shown, one.kind, "removed")
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def files_of(folder: Path) -> Iterator[Path]:
     """Yield the files of a home, the outer ones first, without links and other homes in it."""
     inner = []
     for path in sorted(folder.iterdir()):
@@ -152,10 +155,14 @@ def _files(folder: Path) -> Iterator[Path]:
         elif path.is_dir() and not (path / SETTINGS).exists():
             inner.append(path)
     for path in inner:
-        yield from _files(path)
+        yield from files_of(path)
 
 
-def _recognise(path: Path, forgotten: Callable[[str], bool], before_ns: int) -> Candidate | None:
+def _recognise(
+    path: Path, knowledge: str, forgotten: Callable[[str], bool], before_ns: int
+) -> Candidate | None:
+    """Return what a file is, None for one that holds no facts.  knowledge: the knowledge file's
+    name."""
     try:
         with path.open("rb") as file:
             first = file.read(FIRST_BYTES)
@@ -164,18 +171,42 @@ def _recognise(path: Path, forgotten: Callable[[str], bool], before_ns: int) -> 
         return None
     if DAMAGED in path.name:
         own = path.name.startswith(OUTBOX)
+        older = older or path.name.startswith(knowledge)
         return Candidate(path, "damaged copy", lambda _most: older, own=own)
     if first.startswith(SQLITE) and first[APPLICATION_AT] == KNOWLEDGE:
         return _backup(path, forgotten)
     if first.startswith(b"PK") and path.suffix == ".npz":
         return Candidate(path, "export", lambda most: _export_holds(path, forgotten, most))
-    if older and first.startswith((BUNDLE, CONTRIBUTION)):
+    return _recognise_older(path, first) if older else None
+
+
+def _recognise_older(path: Path, first: bytes) -> Candidate | None:
+    """Return what a file is that names no fact, so that its age decides."""
+    if first.startswith((BUNDLE, CONTRIBUTION)):
         return Candidate(path, "bundle", lambda _most: True)
-    if older and (first.startswith(EXTRACTS) or GENERATED in first):
+    if first.startswith(EXTRACTS) or GENERATED in first:
         return Candidate(path, "firmware", lambda _most: True)
-    if older and path.suffix == ".onnx" and _has_digest(path):
+    if path.suffix == ".onnx" and _has_digest(path):
         return Candidate(path, "export", lambda _most: True)
-    return None
+    if not is_archive(first):
+        return None
+    single = is_single(path, first, FIRST_BYTES)
+    kind: FileKind = "backup" if single else "archive"
+    return Candidate(path, kind, partial(_archive_holds, path), removable=single)
+
+
+def _archive_holds(path: Path, most: int | None) -> bool:
+    return holds(path, _holds_facts, FIRST_BYTES, bounded=most is not None)
+
+
+def _holds_facts(name: str, first: bytes) -> bool:
+    """Return whether a member of an archive may hold facts."""
+    return (
+        (first.startswith(SQLITE) and first[APPLICATION_AT] == KNOWLEDGE)
+        or (first.startswith(b"PK") and name.endswith(".npz"))
+        or first.startswith((BUNDLE, CONTRIBUTION, *EXTRACTS))
+        or GENERATED in first
+    )
 
 
 def _backup(path: Path, forgotten: Callable[[str], bool], *, own: bool = False) -> Candidate:

@@ -549,8 +549,7 @@ class Home:
 
     def _forget(self, effect: EraseFacts | ExcludeFacts | CompleteForget) -> None:
         if isinstance(effect, ExcludeFacts):
-            self.receipts.excluding(frozenset(effect.ids))
-            self._erase(effect)
+            self._erase(self.receipts.excluding(effect))
             return
         if isinstance(effect, CompleteForget) and self.runtime.issued:
             self.store.complete(self.receipts.complete(effect.receipt))

@@ -7,10 +7,11 @@ from typing import Final
 
 import encoder
 
-from ..core import Message, Receipt, Selector
+from ..core import ExcludeFacts, Message, Receipt, Selector
 from ..storage import HistoryFile, Store
 from .card_extremes import describe_extremes, extreme_columns
 from .found_files import search_home
+from .named_texts import NOT_SEARCHED, describe_names, texts_naming
 
 MERGED: Final = (
     "ledgers that were merged into this one: their homes keep what they hold; forget it there, too"
@@ -26,21 +27,31 @@ class ReceiptCompleter:
         self._folder, self._store, self._card, self._history = folder, store, card, history
         self._ordered: set[str] = set()
         self._complete: dict[str, Receipt] = {}
-        self._extremes: set[int] = set()
 
     def order(self, request_id: str) -> None:
         """Note that a request orders the removal of files that hold its facts."""
         self._ordered.add(request_id)
 
-    def excluding(self, ids: AbstractSet[str]) -> None:
-        """Note what facts that are about to be erased had in common with the card."""
-        self._extremes |= extreme_columns(self._store, self._card, ids)
+    def excluding(self, effect: ExcludeFacts) -> ExcludeFacts:
+        """Return an effect that records what its facts have in common with the card: nobody can
+        tell once they are erased."""
+        found = extreme_columns(self._store, self._card, effect.ids)
+        waiting = (one for one in self._store.pending_forgets() if not one.excluded)
+        request = effect.request or next(waiting, None)
+        if request is None or found <= set(request.extremes):
+            return effect
+        return replace(effect, request=replace(request, extremes=tuple(sorted(found))))
 
     def complete(self, receipt: Receipt, ids: AbstractSet[str] = frozenset()) -> Receipt:
         """Return a receipt with the files of the home that may hold its facts, which are removed if
         that was ordered.  ids: of facts that are erased together with the receipt."""
         order = receipt.request_id in self._ordered
         self._ordered.discard(receipt.request_id)
+        extremes = extreme_columns(self._store, self._card, ids)
+        for one in self._store.pending_forgets():
+            if one.receipt.request_id == receipt.request_id:
+                order = order or one.remove_files
+                extremes |= set(one.extremes)
         found = search_home(
             self._folder,
             self._store,
@@ -48,12 +59,13 @@ class ReceiptCompleter:
             ids=ids,
             before_ns=receipt.requested_at_ns,
         )
-        self.excluding(ids)
-        card = describe_extremes(sorted(self._extremes), self._store.columns())
-        self._extremes.clear()
+        texts, whole = texts_naming(self._folder, receipt.selector, {one.path for one in found})
+        card = describe_extremes(sorted(extremes), self._store.columns())
         merged = (MERGED,) if self._store.merged else ()
-        more = (*receipt.not_covered, *card, *merged)
-        made = replace(receipt, files=found, not_covered=more)
+        rest = () if whole else (NOT_SEARCHED,)
+        labels = describe_names(self._store.concepts(), receipt.selector.subject or "")
+        more = (*receipt.not_covered, *card, *merged, *labels, *rest)
+        made = replace(receipt, files=(*found, *texts), not_covered=more)
         self._complete[receipt.request_id] = made
         return made
 

@@ -6,6 +6,7 @@ with the remains of the facts when the request is complete.
 
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -26,12 +27,17 @@ def read_pending(rows: RowReader, path: Path) -> tuple[PendingForget, ...]:
 
 
 def write_pending(db: sqlite3.Connection, one: PendingForget) -> None:
-    """Write the record of a request in place of its earlier one."""
+    """Write the record of a request in place of its earlier one, whose extremes it keeps."""
+    request = one.receipt.request_id
+    query = "SELECT body FROM pending_forgets WHERE request = ?"
+    for (body,) in db.execute(query, (request,)).fetchall():
+        held = msgspec.json.decode(body, type=PendingForget).extremes
+        one = replace(one, extremes=tuple(sorted({*held, *one.extremes})))
     body = msgspec.json.encode(one).decode()
     db.execute(
         "INSERT INTO pending_forgets (request, body) VALUES (?, ?)"
         " ON CONFLICT (request) DO UPDATE SET body = excluded.body",
-        (one.receipt.request_id, body),
+        (request, body),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ..core import Receipt, Selector
+from ..core import FileFound, Receipt, Selector
 from .action_log import delete_named
 from .digest_key import DigestKey, note_key
 from .tables import hash_id
@@ -34,14 +34,24 @@ def veil_receipt(receipt: Receipt, key: DigestKey, held: Iterable[tuple[str, str
     ledger without the forgotten facts."""
     concepts = frozenset(held)
     names = frozenset(name for concept in concepts for name in concept)
-    secrets = _secrets(receipt.selector, names)
+    secret = _secrets(receipt.selector, names)
+
+    def hashed(name: str) -> str:
+        return f"{VEILED}{key.of('name', name)[:SHOWN_HEX]}"
 
     def veil(kept: AbstractSet[str]) -> Callable[[str], str]:
         return lambda name: (
             name
-            if not name or (name in kept and not secrets(name))
-            else f"{VEILED}{key.of('name', name)[:SHOWN_HEX]}"
+            if not name or (name in kept and not (secret and secret.search(name)))
+            else hashed(name)
         )
+
+    def veil_path(one: FileFound) -> str:
+        if secret is None or not secret.search(one.path):
+            return one.path
+        # What is left of its name helps to find a file.
+        kept = one.outcome == "kept"
+        return secret.sub(lambda at: hashed(at.group()), one.path) if kept else hashed(one.path)
 
     whole, part = veil({"/".join(concept) for concept in concepts}), veil(names)
     return replace(
@@ -58,10 +68,7 @@ def veil_receipt(receipt: Receipt, key: DigestKey, held: Iterable[tuple[str, str
         ),
         adaptors=tuple(replace(one, domain=part(one.domain)) for one in receipt.adaptors),
         series=tuple(replace(one, stream=veil({one.stream})(one.stream)) for one in receipt.series),
-        files=tuple(
-            replace(one, path=veil({one.path})(one.path)) if one.outcome == "removed" else one
-            for one in receipt.files
-        ),
+        files=tuple(replace(one, path=veil_path(one)) for one in receipt.files),
     )
 
 
@@ -151,15 +158,14 @@ def receipt_digest(key: DigestKey, request_id: str, digest: str) -> str:
     return key.of(f"receipt {request_id}", digest)
 
 
-def _secrets(selector: Selector, names: AbstractSet[str]) -> Callable[[str], bool]:
-    """Return a function that tells whether a name contains, as a word, a text of the request that
-    the ledger does not hold as a name of its own."""
+def _secrets(selector: Selector, names: AbstractSet[str]) -> re.Pattern[str] | None:
+    """Return what finds, as words of a name, the texts of the request that the ledger does not hold
+    as names of their own; None where there are none."""
     texts = [getattr(selector, name) for name in TEXTS]
     words = [re.escape(text) for text in texts if text and text not in names]
     if not words:
-        return lambda _name: False
-    pattern = re.compile(rf"(?<![^\W_])(?:{'|'.join(words)})(?![^\W_])", re.IGNORECASE)
-    return lambda name: pattern.search(name) is not None
+        return None
+    return re.compile(rf"(?<![^\W_])(?:{'|'.join(words)})(?![^\W_])", re.IGNORECASE)
 
 
 def _hash(key: DigestKey, text: str) -> str:

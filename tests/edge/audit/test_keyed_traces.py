@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from edge.audit.keyed_traces import ForgottenNames, scan_names
+from edge.audit.file_traces import PLACES_SHOWN, search_names
+from edge.audit.keyed_traces import UNREAD, ForgottenNames, scan_names
 from edge.core.events import EraseFacts
 from edge.core.facts import Selector
 from edge.storage.store import Store
@@ -82,3 +85,55 @@ def test_names_that_are_still_known_are_no_traces(forgotten: Store) -> None:
     """Ids of facts that remain stand in files without being accused."""
     (forgotten.path.parent / "kept.txt").write_text(distinct_facts(4)[3].id, "utf-8")
     assert places(forgotten) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["of Trillian Astra.bin", "Trillian Astra.bin", "x/Trillian Astra"]
+)
+def test_a_name_of_several_words_is_found_in_a_path(forgotten: Store, name: str) -> None:
+    """A whole part of a path; among other words only names of one word are found."""
+    path = forgotten.path.parent / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"\x00\x01")
+    assert bool(places(forgotten)) == (not name.startswith("of"))
+
+
+def test_compressed_texts_and_exports_are_read(forgotten: Store) -> None:
+    """Names in a compressed table, and ids in an export's arrays."""
+    folder, fact_id = forgotten.path.parent, distinct_facts(1)[0].id
+    (folder / "a.csv.gz").write_bytes(gzip.compress(f'1,"{NAME}",2\n'.encode()))
+    np.savez_compressed(folder / "b.npz", id=np.array([fact_id, "other"]), x=np.arange(3))
+    assert places(forgotten) == [("a.csv.gz", "text"), ("b.npz", "id.npy")]
+
+
+def test_what_cannot_be_searched_is_reported(forgotten: Store) -> None:
+    """A packed database, whose cells are not separated, and a damaged file."""
+    folder = forgotten.path.parent
+    other = new_store(folder / "other.db", distinct_facts(4)[2:])
+    other.close()
+    packed = gzip.compress((folder / "other.db").read_bytes())
+    (folder / "other.db").unlink()
+    (folder / "copy.db.gz").write_bytes(packed)
+    (folder / "half.gz").write_bytes(packed[: len(packed) // 2])
+    assert {one for one in places(forgotten) if one[1] == UNREAD} == {
+        ("copy.db.gz", UNREAD),
+        ("half.gz", UNREAD),
+    }
+    finding = search_names(forgotten, folder, {})
+    assert finding.outcome == "open"
+    assert "copy.db.gz, half.gz" in finding.text
+
+
+def test_files_that_the_receipt_names_leave_the_question_open(forgotten: Store) -> None:
+    """They are no defect of the program; others are."""
+    folder = forgotten.path.parent
+    (folder / "a.json").write_text(json.dumps({"subject": NAME}), "utf-8")
+    finding = search_names(forgotten, folder, {"a.json": "remove it"})
+    assert (finding.outcome, finding.todo) == ("open", "remove it")
+    (folder / "b.json").write_text(json.dumps({"subject": NAME}), "utf-8")
+    finding = search_names(forgotten, folder, {"a.json": "remove it"})
+    assert finding.outcome == "fails"
+    assert "a.json" not in finding.text
+    for number in range(PLACES_SHOWN):
+        (folder / f"c{number}.json").write_text(json.dumps({"subject": NAME}), "utf-8")
+    assert " and 1 more" in search_names(forgotten, folder, {"a.json": "remove it"}).text

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,68 @@ def forget(folder: Path, *more: str) -> dict[str, Any]:
     return receipt
 
 
+@pytest.mark.parametrize(
+    "name", ["knowledge.db.bak", "knowledge.db-monday", "knowledge.db2", "knowledge.db.new"]
+)
+def test_a_copy_named_after_the_knowledge_file_is_found(tmp_path: Path, name: str):
+    """The commonest name of a copy begins with that of the file."""
+    folder = learned_home(tmp_path / "home")
+    shutil.copy(folder / "knowledge.db", folder / name)
+    found = forget(folder)["files"][0]
+    assert (found["path"], found["kind"], found["outcome"]) == (name, "backup", "kept")
+    assert run("verify", "--home", folder).exit_code == 1
+    assert forget_files(folder) == [(name, "removed")]
+    assert not (folder / name).exists()
+    assert run("verify", "--home", folder).exit_code == 0
+
+
+def forget_files(folder: Path) -> list[tuple[str, str]]:
+    """The files that are removed afterwards, and those that stay."""
+    found = run_json("forget", "--home", folder, "--remove-files", "--yes")
+    return [(one["path"], one["outcome"]) for one in found]
+
+
+def test_packed_copies_are_found(tmp_path: Path):
+    """A compressed copy is removed where that is ordered; an archive may hold other things too, and
+    stays, named."""
+    folder = learned_home(tmp_path / "home")
+    content = (folder / "knowledge.db").read_bytes()
+    (folder / "copy.db.gz").write_bytes(gzip.compress(content))
+    with tarfile.open(folder / "all.tgz", "w:gz") as archive:
+        archive.add(folder / "knowledge.db", "knowledge.db")
+    (folder / "mine.gz").write_bytes(gzip.compress(b"mine"))
+    kinds = {one["path"]: one["kind"] for one in forget(folder)["files"]}
+    assert kinds == {"copy.db.gz": "backup", "all.tgz": "archive", "table.csv": "other"}
+    assert forget_files(folder) == [("all.tgz", "kept"), ("copy.db.gz", "removed")]
+    assert not (folder / "copy.db.gz").exists()
+
+
+def test_texts_that_name_the_subject_are_listed(tmp_path: Path):
+    """A table that was learned from, and settings, name the subject: both are listed, and stay; a
+    longer word and a file without the name are not."""
+    folder = learned_home(tmp_path / "home")
+    (folder / "table.csv").write_text("label,subject\na,PERSON-1\n", "utf-8")
+    (folder / "notes.txt").write_text("person-11 and xperson-1", "utf-8")
+    with (folder / "auricle.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[streams.gate]\nsource = "topic"\nsubject = "person-1"\n')
+    found = forget(folder, "--remove-files")["files"]
+    assert [(one["path"], one["kind"], one["outcome"]) for one in found] == [
+        ("auricle.toml", "other", "kept"),
+        ("table.csv", "other", "kept"),
+    ]
+    assert (folder / "table.csv").exists()
+
+
+def test_labels_of_other_facts_that_name_the_subject_are_reported(tmp_path: Path):
+    """The receipt says that there are some; it does not repeat the name."""
+    folder = learned_home(tmp_path / "home")
+    changed = run("relabel", "--home", folder, "--label", "b", "--to-label", "b of Person 1")
+    assert changed.exit_code == 0, changed.output
+    receipt = forget(folder)
+    (line,) = [one for one in receipt["not_covered"] if "label" in one]
+    assert "person" not in line.lower()
+
+
 HOLDING = {
     "copies/monday.db": "backup",
     "facts.npz": "export",
@@ -68,7 +132,7 @@ def test_a_receipt_names_the_files_that_hold_the_facts(home: Path):
     without the facts are neither named nor touched."""
     files = {one["path"]: one for one in forget(home)["files"]}
     kept = {path: one["kind"] for path, one in files.items() if one["outcome"] == "kept"}
-    assert kept == HOLDING
+    assert kept == {**HOLDING, "table.csv": "other"}
     assert all(files[path]["hint"] for path in kept)
     assert {path for path in files if path not in kept} == {
         "knowledge.db.v9",
@@ -97,7 +161,7 @@ def test_verify_reports_them_until_they_are_gone(home: Path):
 def test_a_forget_removes_them_where_it_is_ordered(home: Path):
     """With --remove-files the receipt says that each file is removed, and it is."""
     files = forget(home, "--remove-files")["files"]
-    assert {one["outcome"] for one in files} == {"removed"}
+    assert {one["outcome"] for one in files if one["kind"] != "other"} == {"removed"}
     assert HOLDING.keys() <= {one["path"] for one in files}
     assert not any((home / path).exists() for path in HOLDING)
     assert (home / "notes.txt").exists()

@@ -52,11 +52,15 @@ def test_a_stored_receipt_names_nobody(key: DigestKey):
         concepts_touched=("gallery-of-Zaphod/Zaphod smiles", "hall/cat"),
         placed=(PlacedDomain("gallery-of-Zaphod", 40, "placed again", "domain-2"),),
         series=(SeriesForgotten("Zaphod-cam", 5, "replayed", 0),),
-        files=(FileFound("zaphod.npz", "export", "removed"),),
+        files=(
+            FileFound("zaphod.npz", "export", "removed"),
+            FileFound("copies/Zaphod export.db", "backup", "kept", "remove it"),
+        ),
     )
     held = [("hall", "cat"), ("domain-2", "cat")]
     body = msgspec.json.encode(veil_receipt(receipt, key, held)).decode()
     assert "zaphod" not in body.lower()
+    assert " export.db" in body  # what is left of the name helps to find the file
     assert "hall/cat" in body
     assert "domain-2" in body
     assert len(msgspec.json.decode(body)["selector"]["ids"]) == 2
