@@ -1,0 +1,113 @@
+"""Scaling in C has the bytes of Pillow's, on every instruction set of this processor."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from encoder import resampling
+from encoder.resampling import blocks_of, resize
+
+BUILT = sorted(resampling.LEVELS)
+Pixels = NDArray[np.uint8]
+
+
+@pytest.fixture(params=BUILT or [pytest.param("", marks=pytest.mark.skip("C is not built"))])
+def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """One instruction set alone."""
+    name = str(request.param)
+    monkeypatch.setattr(resampling, "LEVELS", {name: resampling.LEVELS[name]})
+    return name
+
+
+def cases(count: int) -> Iterator[tuple[Pixels, tuple[int, int]]]:
+    """Pictures of random sizes and contrasts, wide or square, and sizes of the same proportions."""
+    random = np.random.default_rng(4)
+    for number in range(count):
+        short, long = sorted(random.integers(1, 24, 2).tolist())
+        before = int(random.integers(1, 9))
+        after = int(random.integers(before // 2 + 1, 12))
+        pixels = random.integers(0, 256, (short * before, long * before, 3), np.uint8)
+        if number % 3 == 0:
+            # Edges overshoot, and are clipped.
+            pixels = np.where(pixels > 127, 255, 0).astype(np.uint8)
+        yield pixels, (short * after, long * after)
+
+
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+def test_the_bytes_are_those_of_pillow(level: str, interpolation: str) -> None:
+    """Enlarged and reduced, with and without blocks."""
+    for pixels, size in cases(120):
+        method = Image.Resampling[interpolation.upper()]
+        wanted = np.asarray(Image.fromarray(pixels).resize(size[::-1], method, reducing_gap=1.0))
+        found = resize(pixels, size, interpolation)
+        assert found is not None, (level, pixels.shape, size)
+        assert np.array_equal(found, wanted), (level, pixels.shape, size)
+        if size[0] % 2 == size[1] % 2 == 0:
+            blocks = resize(pixels, size, interpolation, blocks=True)
+            assert blocks is not None
+            assert np.array_equal(blocks, blocks_of(wanted))
+
+
+def test_a_picture_whose_rows_are_apart_is_read_rightly(level: str) -> None:
+    """A part of a frame, as a camera's driver gives it."""
+    frame = np.random.default_rng(0).integers(0, 256, (30, 50, 3), np.uint8)
+    part = frame[3:23, 7:47:2]
+    wanted = Image.fromarray(np.ascontiguousarray(part)).resize((14, 14), Image.Resampling.BICUBIC)
+    assert np.array_equal(resize(part, (14, 14), "bicubic"), np.asarray(wanted)), level
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "interpolation"),
+    [
+        ((20, 20), (10, 10), "bicubic"),
+        ((20, 30), (24, 24), "bicubic"),
+        ((30, 20), (24, 16), "bicubic"),
+        ((20, 20), (24, 24), "lanczos"),
+        ((20, 20), (24, 24), "nearest"),
+    ],
+)
+def test_pillow_scales_what_c_does_not(
+    level: str, shape: tuple[int, int], size: tuple[int, int], interpolation: str
+) -> None:
+    """By half or more, to other proportions, tall pictures, other filters."""
+    assert resize(np.zeros((*shape, 3), np.uint8), size, interpolation) is None, level
+
+
+def test_without_c_pillow_scales(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As from a pure wheel."""
+    monkeypatch.setattr(resampling, "LEVELS", {})
+    assert resize(np.zeros((20, 20, 3), np.uint8), (24, 24), "bicubic") is None
+
+
+def test_sizes_that_contradict_each_other_are_refused(level: str) -> None:
+    """Nothing is read or written beyond the arrays."""
+    run = resampling.LEVELS[level]
+    axis = resampling._axis(20, 24, "bicubic")  # noqa: SLF001 - the arguments of the C function
+    source, made = np.zeros((20, 20, 3), np.uint8), np.zeros((24, 24, 3), np.uint8)
+    beyond = axis._replace(bounds=axis.bounds + 1)
+    before = axis._replace(bounds=axis.bounds - np.array([1, 0], np.int32))
+    none = axis._replace(bounds=axis.bounds[:0], weights=axis.weights[:0])
+    for across, down, given, target, width in (
+        (axis, axis, source[:19], made, 20),
+        (axis, axis, source, made[:23], 20),
+        (axis, axis, source, made, 21),
+        (axis, axis, source, made, 0),
+        (beyond, axis, source, made, 20),
+        (axis, beyond, source, made, 20),
+        (before, axis, source, made, 20),
+        (axis, none, source, made, 20),
+    ):
+        with pytest.raises(ValueError, match="the sizes of a picture"):
+            run(np.ascontiguousarray(given), *across, *down, target, width, False)
+    with pytest.raises(TypeError, match="expected 8 arguments"):
+        run(source)
+
+
+def test_the_interface_of_c_is_that_of_python() -> None:
+    """A module of another version would not be used."""
+    header = Path(resampling.__file__).with_name("c") / "resize.h"
+    assert f"#define INTERFACE {resampling.INTERFACE}\n" in header.read_text("utf-8")
