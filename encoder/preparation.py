@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .arrays import into_layout, normalise
 from .card import Card, Preparation
 from .errors import PayloadError
-from .resampling import resize
+from .resampling import blocks_of, resize
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,6 +58,18 @@ def prepare_pixels(payload: object, card: Card) -> NDArray[np.uint8]:
     """Return the pixels uint8 [height, width, channels] that `prepare_image` normalises: upright,
     scaled and cropped as the card says, RGB or grey.  payload, errors, cost: as there."""
     return _pixels(_area_of(payload, card.preparation), card.preparation)
+
+
+def prepare_blocks(payload: object, card: Card) -> NDArray[np.uint8]:
+    """Return the pixels of `prepare_pixels` as a batch of one for a graph of pixel_graph.py: uint8
+    [1, height / 2, width / 2, 12], blocks of pixels [2, 2, 3].  Errors and cost: as there."""
+    prepared = card.preparation
+    image, found = _area_of(payload, prepared), None
+    if prepared.resize is not None and prepared.crop in (None, prepared.resize):
+        found = _scaled(image, prepared, blocks=True)
+    if found is None:
+        found = blocks_of(_pixels(image, prepared))
+    return found.reshape(1, *found.shape[:2], -1)
 
 
 def _area_of(payload: object, prepared: Preparation) -> Image:
@@ -106,12 +118,19 @@ def _pixels(image: Image, prepared: Preparation) -> NDArray[np.uint8]:
     if prepared.colour == "L":
         grey = np.asarray(_resized(image.convert("L"), prepared))
         return _cropped(grey[:, :, np.newaxis], prepared.crop)
-    pixels = None
-    if prepared.resize is not None and prepared.version > 1:
-        pixels = resize(np.asarray(image), prepared.resize, prepared.interpolation)
+    pixels = _scaled(image, prepared)
     if pixels is None:
         pixels = np.asarray(_resized(image, prepared))
     return _cropped(pixels, prepared.crop)
+
+
+def _scaled(
+    image: Image, prepared: Preparation, *, blocks: bool = False
+) -> NDArray[np.uint8] | None:
+    """Return the scaled pixels of an image, or None where Pillow scales it; see resampling.py."""
+    if prepared.resize is None or prepared.version == 1 or image.size == prepared.resize[::-1]:
+        return None
+    return resize(np.asarray(image), prepared.resize, prepared.interpolation, blocks=blocks)
 
 
 def _planes(pixels: NDArray[np.uint8], prepared: Preparation) -> NDArray[np.float32]:

@@ -28,7 +28,7 @@ else:
         LEVELS.update(_LEVELS)
 
 _POINT: Final = 22
-"""Bits of a weight after the point (Pillow, Resample.c: 32 bits less 8 of a value and 2 to spare)."""
+"""Bits of a weight after the point (Pillow, Resample.c: 32 less 8 of a value and 2 to spare)."""
 
 _AXES_KEPT: Final = 64
 """Axes whose weights are kept: a device has a few cameras, and each picture two axes."""
