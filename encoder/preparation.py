@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from .arrays import into_layout, normalise
 from .card import Card, Preparation
 from .errors import PayloadError
-from .resampling import blocks_of, resize
+from .resampling import blocks_of, resize, resizes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    Picture = Image | NDArray[np.uint8]  # an 8-bit RGB image, or its pixels [height, width, 3]
 
 # A decoded image takes 3 to 4 bytes a pixel: 50 megapixels stay below 200 MB, and exceed the
 # resolution of industrial cameras.
@@ -72,10 +74,11 @@ def prepare_blocks(payload: object, card: Card) -> NDArray[np.uint8]:
     return found.reshape(1, *found.shape[:2], -1)
 
 
-def _area_of(payload: object, prepared: Preparation) -> Image:
+def _area_of(payload: object, prepared: Preparation) -> Picture:
     """Return the part of an image that is resized, upright, in 8-bit RGB."""
     if isinstance(payload, np.ndarray):
-        return _from_pixels(payload, prepared)
+        pixels = _checked(payload, prepared)
+        return pixels if pixels.ndim == 3 and pixels.shape[2] == 3 else _from_pixels(pixels)
     if not isinstance(payload, bytes | bytearray | memoryview):
         raise PayloadError(
             f"preparing an image: expected the bytes of a file or an array of pixels, found "
@@ -103,7 +106,7 @@ def thumbnail(data: bytes, side: int) -> NDArray[np.uint8]:
     return np.asarray(image, dtype=np.uint8)
 
 
-def image_batch(image: Image, card: Card) -> NDArray[Any]:
+def image_batch(image: Picture, card: Card) -> NDArray[Any]:
     """Prepare an upright 8-bit RGB `image`, cut to its area, as a batch of one for the graph."""
     prepared = card.preparation
     pixels = _pixels(image, prepared)
@@ -114,23 +117,38 @@ def image_batch(image: Image, card: Card) -> NDArray[Any]:
     return into_layout(normalise(pixels.astype(np.float32), card), card)
 
 
-def _pixels(image: Image, prepared: Preparation) -> NDArray[np.uint8]:
+def _pixels(image: Picture, prepared: Preparation) -> NDArray[np.uint8]:
     if prepared.colour == "L":
-        grey = np.asarray(_resized(image.convert("L"), prepared))
+        grey = np.asarray(_resized(_as_image(image).convert("L"), prepared))
         return _cropped(grey[:, :, np.newaxis], prepared.crop)
     pixels = _scaled(image, prepared)
     if pixels is None:
-        pixels = np.asarray(_resized(image, prepared))
+        pixels = np.asarray(_resized(_as_image(image), prepared))
     return _cropped(pixels, prepared.crop)
 
 
 def _scaled(
-    image: Image, prepared: Preparation, *, blocks: bool = False
+    image: Picture, prepared: Preparation, *, blocks: bool = False
 ) -> NDArray[np.uint8] | None:
     """Return the scaled pixels of an image, or None where Pillow scales it; see resampling.py."""
-    if prepared.resize is None or prepared.version == 1 or image.size == prepared.resize[::-1]:
+    if prepared.resize is None or prepared.version == 1:
         return None
-    return resize(np.asarray(image), prepared.resize, prepared.interpolation, blocks=blocks)
+    before = image.shape[:2] if isinstance(image, np.ndarray) else image.size[::-1]
+    factor = max(int(before[0] / prepared.resize[0] / _BLOCKS_GAP), 1)
+    reduced = before[0] // factor, before[1] // factor
+    whole = (reduced[0] * factor, reduced[1] * factor) == before
+    if not whole or not resizes(reduced, prepared.resize, prepared.interpolation):
+        return None
+    pixels = np.asarray(image if factor == 1 else _as_image(image).reduce(factor))
+    return resize(pixels, prepared.resize, prepared.interpolation, blocks=blocks)
+
+
+def _as_image(image: Picture) -> Image:
+    import PIL.Image
+
+    if isinstance(image, np.ndarray):
+        return PIL.Image.fromarray(np.ascontiguousarray(image))
+    return image
 
 
 def _planes(pixels: NDArray[np.uint8], prepared: Preparation) -> NDArray[np.float32]:
@@ -214,7 +232,7 @@ def _in_rgb(image: Image) -> Image:
     import PIL.Image
 
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _from_pixels(_sixteen_bit(np.asarray(image)))
+        return _from_pixels(_checked(_sixteen_bit(np.asarray(image))))
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         layers = image.convert("RGBA")
         ground = PIL.Image.new("RGBA", layers.size, "white")
@@ -232,10 +250,9 @@ def _sixteen_bit(values: NDArray[Any]) -> NDArray[np.uint16]:
     return values.astype(np.uint16)
 
 
-def _from_pixels(pixels: NDArray[Any], prepared: Preparation | None = None) -> Image:
-    """Return an array of pixels as an image, cut to its area if a preparation is given."""
-    import PIL.Image
-
+def _checked(pixels: NDArray[Any], prepared: Preparation | None = None) -> NDArray[np.uint8]:
+    """Return an array of pixels in 8 bits, [h, w] or [h, w, 3 or 4], cut to its area if a
+    preparation is given."""
     shape = pixels.shape
     if pixels.dtype not in (np.uint8, np.uint16) or not (
         pixels.ndim == 2 or (pixels.ndim == 3 and shape[2] in (1, 3, 4))
@@ -252,8 +269,12 @@ def _from_pixels(pixels: NDArray[Any], prepared: Preparation | None = None) -> I
         pixels = pixels[top:bottom, left:right]
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
-    if pixels.ndim == 3 and shape[2] == 1:
-        pixels = pixels[:, :, 0]
+    return pixels[:, :, 0] if pixels.ndim == 3 and shape[2] == 1 else pixels
+
+
+def _from_pixels(pixels: NDArray[np.uint8]) -> Image:
+    import PIL.Image
+
     return _in_rgb(PIL.Image.fromarray(np.ascontiguousarray(pixels)))
 
 

@@ -59,28 +59,32 @@ _FILTERS: Final[Mapping[str, tuple[Callable[[float], float], float]]] = MappingP
 """By the name in a card: the filter, and the distance from which on it is 0."""
 
 
+def resizes(before: tuple[int, int], size: tuple[int, int], interpolation: str) -> bool:
+    """Say whether pictures of one size (height, width) are scaled to another here.
+
+    Pillow has to without the C part, for other filters, where sides shrink to half or less, and for
+    tall pictures and other proportions: which axis Pillow scales first then depends on its version,
+    and the bytes depend on that."""
+    (rows, columns), (height, width) = before, size
+    same = rows * width == columns * height and rows <= columns and before != size
+    return bool(LEVELS) and same and interpolation in _FILTERS and rows < 2 * height
+
+
 def resize(
     pixels: NDArray[np.uint8], size: tuple[int, int], interpolation: str, *, blocks: bool = False
-) -> NDArray[np.uint8] | None:
-    """Return pixels uint8 [h, w, 3] scaled to `size` (height, width), or None where Pillow has to:
-    without the C part, for other filters, where sides shrink to half or less, which Pillow does in
-    two steps, and for tall pictures and other proportions: which axis Pillow scales first then
-    depends on its version, and the bytes depend on that.
+) -> NDArray[np.uint8]:
+    """Return pixels uint8 [h, w, 3] scaled to `size` (height, width), where `resizes` says so.
 
     blocks: return uint8 [height / 2, width / 2, 2, 2, 3], the pixels of two rows and two columns
     together; both sides of `size` must then be even.  Cost: about height x width x the taps of the
     filter, 4 and twice as many at half the size."""
-    run, (height, width) = next(iter(LEVELS.values()), None), size
-    rows, columns = pixels.shape[:2]
-    same = rows * width == columns * height and rows <= columns
-    if run is None or not same or interpolation not in _FILTERS or rows >= 2 * height:
-        return None
+    height, width = size
     across = _axis(pixels.shape[1], width, interpolation)
     down = _axis(pixels.shape[0], height, interpolation)
     shape = (height // 2, width // 2, 2, 2, 3) if blocks else (height, width, 3)
     made = np.empty(shape, np.uint8)
-    source = np.ascontiguousarray(pixels)
-    run(source, *across, *down, made, pixels.shape[1], blocks)
+    run = next(iter(LEVELS.values()))
+    run(np.ascontiguousarray(pixels), *across, *down, made, pixels.shape[1], blocks)
     return made
 
 

@@ -1,6 +1,8 @@
 """Scaling in C has the bytes of Pillow's, on every instruction set of this processor."""
 
+import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from encoder import resampling
-from encoder.resampling import blocks_of, resize
+from encoder import resampling, shipped_card
+from encoder.preparation import prepare_pixels
+from encoder.resampling import blocks_of, resize, resizes
 
 BUILT = sorted(resampling.LEVELS)
 Pixels = NDArray[np.uint8]
@@ -43,12 +46,11 @@ def test_the_bytes_are_those_of_pillow(level: str, interpolation: str) -> None:
     for pixels, size in cases(120):
         method = Image.Resampling[interpolation.upper()]
         wanted = np.asarray(Image.fromarray(pixels).resize(size[::-1], method, reducing_gap=1.0))
+        assert resizes(pixels.shape[:2], size, interpolation) == (pixels.shape[:2] != size)
         found = resize(pixels, size, interpolation)
-        assert found is not None, (level, pixels.shape, size)
         assert np.array_equal(found, wanted), (level, pixels.shape, size)
         if size[0] % 2 == size[1] % 2 == 0:
             blocks = resize(pixels, size, interpolation, blocks=True)
-            assert blocks is not None
             assert np.array_equal(blocks, blocks_of(wanted))
 
 
@@ -74,13 +76,36 @@ def test_pillow_scales_what_c_does_not(
     level: str, shape: tuple[int, int], size: tuple[int, int], interpolation: str
 ) -> None:
     """By half or more, to other proportions, tall pictures, other filters."""
-    assert resize(np.zeros((*shape, 3), np.uint8), size, interpolation) is None, level
+    assert not resizes(shape, size, interpolation), level
 
 
 def test_without_c_pillow_scales(monkeypatch: pytest.MonkeyPatch) -> None:
     """As from a pure wheel."""
+    assert resizes((20, 20), (24, 24), "bicubic") == bool(BUILT)
     monkeypatch.setattr(resampling, "LEVELS", {})
-    assert resize(np.zeros((20, 20, 3), np.uint8), (24, 24), "bicubic") is None
+    assert not resizes((20, 20), (24, 24), "bicubic")
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_prepared_pixels_are_those_that_pillow_alone_prepares(
+    level: str, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frames and files of many sizes: enlarged, reduced, reduced by whole blocks first, cut."""
+    card = shipped_card("efficientnet_lite0")
+    card = replace(card, preparation=replace(card.preparation, version=version))
+    random = np.random.default_rng(6)
+    sizes = ((480, 640), (640, 480), (224, 224), (215, 301), (448, 600), (449, 449), (1080, 1920))
+    payloads: list[object] = []
+    for size in sizes:
+        payloads += [random.integers(0, 256, (*size, bands), np.uint8) for bands in (1, 3, 4)]
+        payloads.append(random.integers(0, 1 << 16, (*size, 3), np.uint16)[:, ::-1])
+        file = io.BytesIO()
+        Image.fromarray(random.integers(0, 256, (*size, 3), np.uint8)).save(file, "JPEG")
+        payloads.append(file.getvalue())
+    found = [prepare_pixels(payload, card) for payload in payloads]
+    monkeypatch.setattr(resampling, "LEVELS", {})
+    for payload, pixels in zip(payloads, found, strict=True):
+        assert np.array_equal(pixels, prepare_pixels(payload, card)), level
 
 
 def test_sizes_that_contradict_each_other_are_refused(level: str) -> None:
