@@ -185,7 +185,12 @@ def _attribute(name: str, values: Sequence[int] | int) -> bytes:
 
 def part_field(number: int, data: bytes) -> bytes:
     """Return a field of a message that holds bytes, text or another message."""
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
+    return part_head(number, len(data)) + data
+
+
+def part_head(number: int, length: int) -> bytes:
+    """Return what stands before the bytes of a field that holds so many."""
+    return _varint(number << 3 | 2) + _varint(length)
 
 
 def number_field(number: int, value: int) -> bytes:

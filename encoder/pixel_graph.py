@@ -23,6 +23,7 @@ from .onnx_writer import (
     node_bytes,
     number_field,
     part_field,
+    part_head,
     tensor_bytes,
     value_bytes,
 )
@@ -83,14 +84,14 @@ def _pixel_graph(model: bytes, card: Card) -> PixelGraph | None:
     if first is None:
         return None
     height, width = size[0] // 2, size[1] // 2
-    changed = b"".join(_changed(graph, first, Value(card.input.name, (height, width, 12), "uint8")))
-    data = b"".join(
-        number_field(number, value)
-        if isinstance(value, int)
-        else part_field(number, changed if number == _GRAPH else value)
-        for number, value in outer
-    )
-    return PixelGraph(data, (1, height, width, 12))
+    changed = _changed(graph, first, Value(card.input.name, (height, width, 12), "uint8"))
+    # The file is large: its parts are joined once.
+    parts = [part_head(_GRAPH, sum(map(len, changed))), *changed]
+    for number, value in outer:
+        if number != _GRAPH:
+            whole = isinstance(value, int)
+            parts.append(number_field(number, value) if whole else part_field(number, value))
+    return PixelGraph(b"".join(parts), (1, height, width, 12))
 
 
 def _size_of(card: Card) -> tuple[int, int] | None:
@@ -106,8 +107,8 @@ def _size_of(card: Card) -> tuple[int, int] | None:
     return height, width
 
 
-def _changed(graph: Sequence[Field], first: _FirstLayer, pixels: Value) -> Sequence[bytes]:
-    """Return the fields of the graph that takes pixels."""
+def _changed(graph: Sequence[Field], first: _FirstLayer, pixels: Value) -> list[bytes]:
+    """Return the fields of the graph that takes pixels, head and content of each."""
     transpose = Node("Transpose", (pixels.name,), first.quantised, (("perm", (0, 3, 1, 2)),))
     old = node_of(first.convolution)
     settings = tuple(_BLOCKED.items())
@@ -127,7 +128,7 @@ def _changed(graph: Sequence[Field], first: _FirstLayer, pixels: Value) -> Seque
             kept = value_bytes(pixels)
         # The shapes of inner values change; the runtime infers them.
         if number != _INNER_VALUE:
-            found.append(part_field(number, kept))
+            found += (part_head(number, len(kept)), kept)
     return found
 
 
