@@ -132,7 +132,7 @@ def test_sizes_that_contradict_each_other_are_refused(level: str) -> None:
         run(source)
 
 
-def test_the_interface_of_c_is_that_of_python() -> None:
+def test_the_interface_of_c_is_that_of_python(source: Path) -> None:
     """A module of another version would not be used."""
-    header = Path(resampling.__file__).with_name("c") / "resize.h"
+    header = source / "encoder" / "c" / "resize.h"
     assert f"#define INTERFACE {resampling.INTERFACE}\n" in header.read_text("utf-8")
