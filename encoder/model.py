@@ -234,13 +234,12 @@ def _opened(card: Card, threads: int, providers: Sequence[str] | None) -> Model:
     pixels = pixel_graph(data, card) if providers is None else None
     if pixels is not None:
         session = OnnxSession(pixels.data, folder, threads)
-        shape = pixels.shape
     else:
         session = OnnxSession(data, folder, threads, providers)
         check_input(session, card)
-        shape = probe_shape(card)
     check_taps(session, card)
     if not widths_declared(session, card):
+        shape = probe_shape(card) if pixels is None else pixels.shape
         dtype = card.input.dtype if pixels is None else "uint8"
         run_taps(session, card, np.zeros(shape, dtype=dtype))
     return Model(card, session, blocks=pixels is not None)

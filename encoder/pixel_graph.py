@@ -88,9 +88,10 @@ def _pixel_graph(model: bytes, card: Card) -> PixelGraph | None:
     # The file is large: its parts are joined once.
     parts = [part_head(_GRAPH, sum(map(len, changed))), *changed]
     for number, value in outer:
-        if number != _GRAPH:
-            whole = isinstance(value, int)
-            parts.append(number_field(number, value) if whole else part_field(number, value))
+        if isinstance(value, int):
+            parts.append(number_field(number, value))
+        elif number != _GRAPH:
+            parts.append(part_field(number, value))
     return PixelGraph(b"".join(parts), (1, height, width, 12))
 
 
@@ -117,7 +118,7 @@ def _changed(graph: Sequence[Field], first: _FirstLayer, pixels: Value) -> list[
         first.convolution: node_bytes(Node("Conv", old.inputs, old.outputs[0], settings)),
     }
     weight, port = part_field(8, first.weight.encode()), part_field(1, pixels.name.encode())
-    found = []
+    found: list[bytes] = []
     for number, value in graph:
         kept = value
         if number == _NODE:
@@ -164,7 +165,7 @@ def _first_layer(graph: Sequence[Field], card: Card) -> _FirstLayer | None:
     # Blocks have weights that pixels have not: their value is 0.
     if len(_readers(graph, weight)) > 1 or (zeros and (offset is None or offset.any())):
         return None
-    return _FirstLayer(quantise, quantised, convolution, weight, values)
+    return _FirstLayer(quantise, quantised, convolution, weight, values.astype(np.int8))
 
 
 def _keeps_pixels(graph: Sequence[Field], inputs: Sequence[str], card: Card) -> bool:

@@ -18,10 +18,12 @@ BUILT = sorted(resampling.LEVELS)
 Pixels = NDArray[np.uint8]
 
 
-@pytest.fixture(params=BUILT or [pytest.param("", marks=pytest.mark.skip("C is not built"))])
+@pytest.fixture(params=BUILT or [""])
 def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """One instruction set alone."""
     name = str(request.param)
+    if not name:
+        pytest.skip("nothing was compared with Pillow: the C part is not built here")
     monkeypatch.setattr(resampling, "LEVELS", {name: resampling.LEVELS[name]})
     return name
 
