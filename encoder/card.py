@@ -14,8 +14,9 @@ from .errors import CardError
 from .quantiser import Quantiser
 
 Kind = Literal["image", "window", "vector"]
-IMAGE_VERSION = 2
-"""Version of the preparation of images in new cards; version 1 serves the cards that have it."""
+IMAGE_VERSION = 3
+"""Version of the preparation of images in new cards; versions 1 and 2 serve the cards that have
+them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Preparation:
     All kinds: `(value - mean) / scale`, per channel or with one number for all.  Images, in this
     order: `colour`, `resize` [height, width] (fit 'cover' keeps the aspect ratio and fills the
     area, 'stretch' does not), and a centred `crop` [height, width].  Windows: `length` and `step`
-    in samples.  version: of how images are decoded and scaled, 1 or IMAGE_VERSION; features of
+    in samples.  version: of how images are decoded and scaled, 1 to IMAGE_VERSION; features of
     different versions do not mix."""
 
     mean: tuple[float, ...] = (0.0,)

@@ -19,7 +19,7 @@ DTYPES = ("float32", "float16", "float64", "uint8", "int8")
 COLOURS: Mapping[str, int] = {"RGB": 3, "BGR": 3, "L": 1}
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 FITS = ("cover", "stretch")
-VERSIONS = (1, 2)  # of the preparation of images, see preparation.py
+VERSIONS = (1, 2, 3)  # of the preparation of images, see preparation.py
 # Encoders for edge devices take images far below 16,384 pixels a side.
 SIDE_MAX = 1 << 14
 # Features, samples of a window, or sizes of an axis: bounds the allocation for a damaged card.

@@ -74,7 +74,7 @@ def parts_of(model: bytes) -> OnnxParts:
         if number == 15:
             raise ValueError("an ONNX file with sparse weights")
         if number == 1 and isinstance(value, bytes):
-            nodes.append(_node(value))
+            nodes.append(node_of(value))
         elif number == 5 and isinstance(value, bytes):
             weights.append((_name(value, 8), value))
     return OnnxParts(version, tuple(opsets), tuple(nodes), tuple(weights))
@@ -121,7 +121,7 @@ def with_deviations(parts: OnnxParts, outputs: Mapping[str, str]) -> OnnxParts:
     nodes = list(parts.nodes)
     for mean, deviation in outputs.items():
         node = made.get(mean)
-        if node is None or _operator(node) != b"ReduceMean":
+        if node is None or operator_of(node) != b"ReduceMean":
             raise ValueError(f"{mean!r} is no mean over positions")
         values = node.inputs[0]
         names = [
@@ -168,11 +168,13 @@ def _plain(operator: str, inputs: tuple[str, ...], output: str) -> OnnxNode:
     return OnnxNode(inputs, (output,), part_field(4, operator.encode()))
 
 
-def _operator(node: OnnxNode) -> bytes:
+def operator_of(node: OnnxNode) -> bytes:
+    """Return the name of a node's operator."""
     return next((v for n, v in fields_of(node.rest) if n == 4 and isinstance(v, bytes)), b"")
 
 
-def _node(data: bytes) -> OnnxNode:
+def node_of(data: bytes) -> OnnxNode:
+    """Return a node of a file.  Raises ValueError for one with a graph inside."""
     inputs, outputs, rest = [], [], b""
     for number, value in fields_of(data):
         if isinstance(value, int):

@@ -18,9 +18,17 @@ from .card import Card
 from .card_file import load_card
 from .errors import CardError, ModelError, PayloadError
 from .onnx_file import digest_of, read_model
-from .preparation import prepare_image
+from .pixel_graph import pixel_graph
+from .preparation import prepare_blocks, prepare_image
 from .quantiser import Granularity, freeze_quantiser
-from .session import OnnxSession, check_ports, probe_shape, run_taps, widths_declared
+from .session import (
+    OnnxSession,
+    check_input,
+    check_taps,
+    probe_shape,
+    run_taps,
+    widths_declared,
+)
 
 SHIPPED: Mapping[str, Path] = {
     name: Path(__file__).with_name("models") / name / "card.toml"
@@ -95,10 +103,11 @@ class Model:
     one: batches gain nothing on one thread, and the features of a measurement must not depend on
     its batch."""
 
-    def __init__(self, card: Card, session: OnnxSession | None) -> None:
+    def __init__(self, card: Card, session: OnnxSession | None, *, blocks: bool = False) -> None:
+        """blocks: whether the graph takes blocks of pixels, as those of pixel_graph.py do."""
         self.card = card
         self._session = session
-        self._prepare = _preparation_of(card)
+        self._prepare = partial(prepare_blocks, card=card) if blocks else _preparation_of(card)
         self._closed = False
 
     def encode(self, payload: object) -> Features:
@@ -185,7 +194,7 @@ def open_model(
     card = source if isinstance(source, Card) else load_card(SHIPPED.get(str(source), source))
     if card.file is None:
         return Model(card, None)
-    return Model(card, _verified_session(card, threads, providers))
+    return _opened(card, threads, providers)
 
 
 def calibrate(
@@ -205,7 +214,8 @@ def calibrate(
     return replace(model.card, quantiser=quantiser)
 
 
-def _verified_session(card: Card, threads: int, providers: Sequence[str] | None) -> OnnxSession:
+def _opened(card: Card, threads: int, providers: Sequence[str] | None) -> Model:
+    """Open a card that names a file; see `open_model`."""
     if card.folder is None or card.file is None:
         raise CardError(
             f"opening model {card.name!r}: the card does not say in which folder {card.file} lies",
@@ -219,11 +229,20 @@ def _verified_session(card: Card, threads: int, providers: Sequence[str] | None)
             f"opening model {path}: the card expects sha256 {card.sha256}, found {found}",
             "restore the file that the card describes; for a new model write a new card",
         )
-    session = OnnxSession(data, path.resolve().parent, threads, providers)
-    check_ports(session, card)
+    folder = path.resolve().parent
+    # Other providers fuse the first layer themselves, or have no kernel for its other form.
+    pixels = pixel_graph(data, card) if providers is None else None
+    if pixels is not None:
+        session = OnnxSession(pixels.data, folder, threads)
+    else:
+        session = OnnxSession(data, folder, threads, providers)
+        check_input(session, card)
+    check_taps(session, card)
     if not widths_declared(session, card):
-        run_taps(session, card, np.zeros(probe_shape(card), dtype=card.input.dtype))
-    return session
+        shape = probe_shape(card) if pixels is None else pixels.shape
+        dtype = card.input.dtype if pixels is None else "uint8"
+        run_taps(session, card, np.zeros(shape, dtype=dtype))
+    return Model(card, session, blocks=pixels is not None)
 
 
 def _each(

@@ -116,13 +116,13 @@ def opset_of(model: bytes) -> int:
 def _model(graph: Graph, base: bytes, opsets: bytes, version: int) -> bytes:
     inner = b"".join(
         (
-            *(part_field(1, _node(node)) for node in graph.before),
+            *(part_field(1, node_bytes(node)) for node in graph.before),
             base,
-            *(part_field(1, _node(node)) for node in graph.nodes),
+            *(part_field(1, node_bytes(node)) for node in graph.nodes),
             part_field(2, b"graph"),
-            *(part_field(5, _tensor(name, values)) for name, values in graph.weights.items()),
-            *(part_field(11, _value(one)) for one in graph.given),
-            *(part_field(12, _value(result)) for result in graph.results),
+            *(part_field(5, tensor_bytes(name, values)) for name, values in graph.weights.items()),
+            *(part_field(11, value_bytes(one)) for one in graph.given),
+            *(part_field(12, value_bytes(result)) for result in graph.results),
         )
     )
     facts = (
@@ -138,7 +138,8 @@ def _model(graph: Graph, base: bytes, opsets: bytes, version: int) -> bytes:
     )
 
 
-def _node(node: Node) -> bytes:
+def node_bytes(node: Node) -> bytes:
+    """Return an operator as bytes."""
     return b"".join(
         (
             *(part_field(1, name.encode()) for name in node.inputs),
@@ -149,7 +150,8 @@ def _node(node: Node) -> bytes:
     )
 
 
-def _tensor(name: str, values: NDArray[np.generic]) -> bytes:
+def tensor_bytes(name: str, values: NDArray[np.generic]) -> bytes:
+    """Return a weight as bytes."""
     dims = b"".join(number_field(1, size) for size in values.shape)
     if values.dtype.kind == "U":
         texts = b"".join(part_field(6, str(text).encode()) for text in values.ravel())
@@ -159,7 +161,8 @@ def _tensor(name: str, values: NDArray[np.generic]) -> bytes:
     return dims + kind + part_field(8, name.encode()) + part_field(9, data)
 
 
-def _value(value: Value) -> bytes:
+def value_bytes(value: Value) -> bytes:
+    """Return an input or output as bytes."""
     named = enumerate(value.shape)
     sizes = b"".join(
         part_field(
@@ -182,7 +185,12 @@ def _attribute(name: str, values: Sequence[int] | int) -> bytes:
 
 def part_field(number: int, data: bytes) -> bytes:
     """Return a field of a message that holds bytes, text or another message."""
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
+    return part_head(number, len(data)) + data
+
+
+def part_head(number: int, length: int) -> bytes:
+    """Return what stands before the bytes of a field that holds so many."""
+    return _varint(number << 3 | 2) + _varint(length)
 
 
 def number_field(number: int, value: int) -> bytes:
@@ -225,6 +233,8 @@ def _length(data: bytes, at: int, key: int) -> tuple[int, int]:
 
 
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    if at < len(data) and data[at] < 0x80:
+        return data[at], at + 1
     value = 0
     for place in range(10):
         if at + place >= len(data):

@@ -177,9 +177,8 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
-def check_ports(session: OnnxSession, card: Card) -> None:
-    """Raise ModelError unless the graph has exactly the card's input, and the outputs of its
-    taps."""
+def check_input(session: OnnxSession, card: Card) -> None:
+    """Raise ModelError unless the graph has exactly the card's input."""
     inputs = {port.name: port for port in session.inputs}
     given = card.input
     if set(inputs) != {given.name}:
@@ -195,6 +194,10 @@ def check_ports(session: OnnxSession, card: Card) -> None:
             f"graph takes {port.dtype or 'another dtype'} {list(port.shape)}",
             "correct [input], or write the card again with `auricle encoder card MODEL.onnx`",
         )
+
+
+def check_taps(session: OnnxSession, card: Card) -> None:
+    """Raise ModelError unless the graph has the outputs of the card's taps."""
     outputs = {output.name for output in session.outputs}
     missing = [tap for tap in card.taps if tap.output not in outputs]
     if missing:

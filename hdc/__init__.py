@@ -46,10 +46,10 @@ from .label_counts import LabelCounts
 from .memory import Memory, Residuals
 from .native import (
     PRODUCT_WIDTH_MAX,
-    byte_products,
     is_native,
     linear_scores,
     native_path,
+    whole_products,
 )
 from .neighbours import Exemplars
 from .normal import normal_quantile
@@ -101,7 +101,6 @@ __all__ = [
     "at_level",
     "bind",
     "bundle",
-    "byte_products",
     "calibrate",
     "compare",
     "decide",
@@ -134,4 +133,5 @@ __all__ = [
     "slide",
     "terms_of",
     "variance_of_windows",
+    "whole_products",
 ]

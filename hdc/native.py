@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .errors import DimensionError
 
-INTERFACE: Final = 6
+INTERFACE: Final = 7
 """The version of the arguments and layouts in level.h; a module of another one is not used."""
 
 LEVELS: dict[str, dict[str, Callable[..., Any]]] = {}
@@ -55,7 +55,7 @@ class Kernel(msgspec.Struct, frozen=True, kw_only=True):
     """The functions of one instruction set; module.c describes their arguments."""
 
     name: str
-    byte_products: Callable[..., int]
+    whole_products: Callable[..., int]
     project: Callable[..., int]
     distances: Callable[..., int]
     compare: Callable[..., int]
@@ -96,31 +96,33 @@ def native_path() -> str:
     return f"C, {_NAMES.get(KERNEL.name, KERNEL.name)}"
 
 
-def byte_products(rows: NDArray[np.uint8], one: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Return the exact products int32 [n] of uint8 rows [n, w] with uint8 [w], w up to 33,025.
+def whole_products(rows: NDArray[np.uint8], wholes: NDArray[np.uint16]) -> NDArray[np.int64]:
+    """Return the exact products int64 [n] of uint8 rows [n, w] with uint16 [w], w up to 33,025.
 
-    Raises DimensionError.
+    Cost: two products of bytes for each row.  Raises DimensionError.
     """
     if (
         rows.dtype != np.uint8
-        or one.dtype != np.uint8
-        or (rows.ndim, one.ndim) != (2, 1)
-        or rows.shape[1] != len(one)
-        or len(one) > PRODUCT_WIDTH_MAX
+        or wholes.dtype != np.uint16
+        or (rows.ndim, wholes.ndim) != (2, 1)
+        or rows.shape[1] != len(wholes)
+        or len(wholes) > PRODUCT_WIDTH_MAX
     ):
         raise DimensionError(
-            f"a product of bytes expects uint8 [n, w] and [w], w up to {PRODUCT_WIDTH_MAX}, found "
-            f"{rows.dtype} {rows.shape} and {one.dtype} {one.shape}",
+            f"a product of whole numbers expects uint8 [n, w] and uint16 [w], w up to "
+            f"{PRODUCT_WIDTH_MAX}, found {rows.dtype} {rows.shape} and {wholes.dtype} "
+            f"{wholes.shape}",
             "give rows and a vector of one width",
         )
-    made = np.empty(len(rows), dtype=np.int32)
+    made = np.zeros(len(rows), dtype=np.int64)
     if KERNEL is not None and rows.size:
-        KERNEL.byte_products(np.ascontiguousarray(rows), np.ascontiguousarray(one), made)
+        KERNEL.whole_products(np.ascontiguousarray(rows), np.ascontiguousarray(wholes), made)
         return made
-    made[:] = 0
-    for at in range(0, len(one), _FLOAT_WIDTH):
+    for at in range(0, len(wholes), _FLOAT_WIDTH):
         part = slice(at, at + _FLOAT_WIDTH)
-        made += (rows[:, part].astype(np.float32) @ one[part].astype(np.float32)).astype(np.int32)
+        block = rows[:, part].astype(np.float32)
+        for bytes_of, worth in ((wholes[part] >> 8, 256), (wholes[part] & 255, 1)):
+            made += worth * (block @ bytes_of.astype(np.float32)).astype(np.int64)
     return made
 
 

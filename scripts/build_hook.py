@@ -1,4 +1,4 @@
-"""The wheel's build hook: the C part of `hdc` where it can be built, otherwise a pure wheel."""
+"""The wheel's build hook: the C parts where they can be built, otherwise a pure wheel."""
 
 from __future__ import annotations
 
@@ -14,25 +14,29 @@ from scripts import build_native
 
 
 class NativeHook(BuildHookInterface[Any]):
-    """Adds the module to the wheel, and names the processor in the wheel's tag."""
+    """Adds the modules to the wheel, and names the processor in the wheel's tag."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._scratch = TemporaryDirectory(prefix="auricle-")
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Build the module before the wheel; an editable installation gets it in place."""
-        root = Path(self.root)
-        folder = root / "hdc" if version == "editable" else Path(self._scratch.name)
+        """Build the modules before the wheel; an editable installation gets them in place."""
+        root, made = Path(self.root), []
         try:
-            made = build_native.build(folder, root=root)
+            for module in build_native.MODULES:
+                folder = root if version == "editable" else Path(self._scratch.name)
+                made.append(build_native.build(folder / module.package, root=root, module=module))
         except build_native.CannotBuildError as error:
-            self.app.display_info(f"without the C part of hdc, which numpy replaces: {error}")
+            self.app.display_info(f"without C, which numpy and Pillow replace: {error}")
             return
-        if version != "editable":
-            build_data["force_include"][str(made.path)] = f"hdc/{build_native.NAME}"
-            build_data["pure_python"] = False
-            build_data["tag"] = f"cp311-abi3-linux_{made.machine}"
+        if version == "editable":
+            return
+        for module, one in zip(build_native.MODULES, made, strict=True):
+            inside = f"{module.package}/{build_native.NAME}"
+            build_data["force_include"][str(one.path)] = inside
+            build_data["tag"] = f"cp311-abi3-linux_{one.machine}"
+        build_data["pure_python"] = False
 
     def finalize(self, *_: object) -> None:
         """Remove what was built, once the wheel holds it."""

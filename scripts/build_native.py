@@ -1,4 +1,5 @@
-"""Build the hot path of `hdc` in C, in place: `python scripts/build_native.py`.
+"""Build what is in C, in place: `python scripts/build_native.py`: the hot path of `hdc`, and the
+scaling of pictures of `encoder`.
 
 The wheel's build hook (build_hook.py) and the tests call `build`.  It needs gcc or clang and the
 headers of Python; CC names another compiler, also one for another processor.
@@ -13,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +35,6 @@ STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-fP
 FAST = ("-O3", "-fno-math-errno", "-fopenmp-simd", "-ffp-contract=off")
 # Stripped, and without the mathematical library where every root is an instruction.
 LINKED = ("-Wl,--as-needed", "-lm", "-s")
-PARTS = ("module", "decisions", "streams", "votes")
-"""The files that are the same for every instruction set."""
-SHARED = ("-DAURICLE_SHARED=static", "-DAURICLE_DOUBLES")
 LEVELS = {
     "x86_64": {
         "avx512": (
@@ -48,6 +46,41 @@ LEVELS = {
     },
     "aarch64": {"dotprod": ("-march=armv8.2-a+dotprod",), "neon": ()},
 }
+
+
+@dataclass(frozen=True)
+class NativeModule:
+    """The C part of a package.
+
+    parts: files that are the same for every instruction set.  level: the file that is compiled for
+    each of `levels`, by processor.  defined: options for it.  includes: folders of headers.
+    """
+
+    package: str
+    parts: tuple[str, ...]
+    level: str
+    levels: Mapping[str, Mapping[str, tuple[str, ...]]]
+    includes: tuple[str, ...]
+    defined: tuple[str, ...] = ()
+
+
+DECISIONS = NativeModule(
+    package="hdc",
+    parts=("module", "decisions", "streams", "votes"),
+    level="level",
+    levels=LEVELS,
+    includes=("hdc/c", "firmware_bridge/c"),
+    defined=("-DAURICLE_SHARED=static", "-DAURICLE_DOUBLES"),
+)
+PICTURES = NativeModule(
+    package="encoder",
+    parts=("module",),
+    level="resize",
+    # Four lanes hold a pixel, so that wider ones help only where whole rows are summed.
+    levels={"x86_64": {name: LEVELS["x86_64"][name] for name in ("avx2", "sse42")}},
+    includes=("encoder/c",),
+)
+MODULES = (DECISIONS, PICTURES)
 
 
 class CannotBuildError(Exception):
@@ -62,22 +95,25 @@ class Built:
     machine: str
 
 
-def build(folder: Path, flags: Sequence[str] = (), root: Path = ROOT) -> Built:
-    """Compile the module into a folder.  Raises CannotBuildError with the reason.
+def build(
+    folder: Path, flags: Sequence[str] = (), root: Path = ROOT, module: NativeModule = DECISIONS
+) -> Built:
+    """Compile a module into a folder.  Raises CannotBuildError with the reason.
 
     flags: further options of compiler and linker, as a sanitizer's.
     """
     compiler = find_compiler()
     machine = _machine(compiler)
-    includes = [f"-I{root / 'hdc' / 'c'}", f"-I{root / 'firmware_bridge' / 'c'}"]
+    includes = [f"-I{root / one}" for one in module.includes]
     command = [*compiler, *STRICT, *FAST, *includes, *flags]
-    levels = {"portable": (), **LEVELS.get(machine, {})}
+    levels = {"portable": (), **module.levels.get(machine, {})}
+    sources = root / module.package / "c"
     with TemporaryDirectory() as scratch, ThreadPoolExecutor(os.cpu_count()) as pool:
         made = Path(scratch)
         jobs = [
             [
-                *(*command, *SHARED, *named, f"-DAURICLE_LEVEL={level}"),
-                *("-c", str(root / "hdc" / "c" / "level.c"), "-o", str(made / f"{level}.o")),
+                *(*command, *module.defined, *named, f"-DAURICLE_LEVEL={level}"),
+                *("-c", str(sources / f"{module.level}.c"), "-o", str(made / f"{level}.o")),
             ]
             for level, named in levels.items()
         ]
@@ -86,9 +122,9 @@ def build(folder: Path, flags: Sequence[str] = (), root: Path = ROOT) -> Built:
         jobs += [
             [
                 *(*command, *headers, *defined),
-                *("-c", str(root / "hdc" / "c" / f"{part}.c"), "-o", str(made / f"{part}.o")),
+                *("-c", str(sources / f"{part}.c"), "-o", str(made / f"{part}.o")),
             ]
-            for part in PARTS
+            for part in module.parts
         ]
         list(pool.map(_run, jobs))
         target = made / NAME
@@ -153,11 +189,12 @@ def _run(command: Sequence[str]) -> str:
 def main() -> int:
     """Build into the source tree, where an editable installation finds it."""
     try:
-        made = build(ROOT / "hdc")
+        for module in MODULES:
+            made = build(ROOT / module.package, module=module)
+            print(f"built {made.path} for {made.machine}")
     except CannotBuildError as error:
-        print(f"not built, hdc will use numpy: {error}", file=sys.stderr)
+        print(f"not built, numpy and Pillow will serve: {error}", file=sys.stderr)
         return 1
-    print(f"built {made.path} for {made.machine}")
     return 0
 
 

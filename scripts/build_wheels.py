@@ -1,9 +1,9 @@
 """Build the wheels of a release: `python scripts/build_wheels.py FOLDER`.
 
-One wheel each for x86-64 and aarch64 with the C part of `hdc`, and a pure one for all other
+One wheel each for x86-64 and aarch64 with the C parts, and a pure one for all other
 machines.  The wheel for the other processor needs its cross compiler; on Debian that is
 gcc-aarch64-linux-gnu or gcc-x86-64-linux-gnu.  The tag of each is checked against the versions of
-the symbols that the module needs.
+the symbols that the modules need.
 """
 
 from __future__ import annotations
@@ -86,21 +86,26 @@ def _compiler(machine: str) -> str:
 
 
 def check_symbols(wheel: Path, machine: str) -> None:
-    """Raise WheelError if the module needs a newer C library than the tag says, or is of another
+    """Raise WheelError if a module needs a newer C library than the tag says, or is of another
     processor, or needs another library."""
     with TemporaryDirectory() as scratch, zipfile.ZipFile(wheel) as opened:
-        module = opened.extract(f"hdc/{build_native.NAME}", scratch)
-        command = ["readelf", "--wide", "-h", "-d", "-V", module]
-        read = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        for module in build_native.MODULES:
+            path = opened.extract(f"{module.package}/{build_native.NAME}", scratch)
+            _check_module(path, machine, f"the module of {module.package} in {wheel.name}")
+
+
+def _check_module(path: str, machine: str, name: str) -> None:
+    command = ["readelf", "--wide", "-h", "-d", "-V", path]
+    read = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     expected = {"x86_64": "X86-64", "aarch64": "AArch64"}[machine]
     if not re.search(rf"Machine:.*{expected}", read):
-        raise WheelError(f"the module of {wheel.name} is not for {machine}")
+        raise WheelError(f"{name} is not for {machine}")
     # Both are of the C library, which the tag allows (PEP 599).
     libraries = set(re.findall(r"NEEDED.*\[(.+?)\]", read)) - {"libc.so.6", "libm.so.6"}
     versions = [tuple(map(int, one.split("."))) for one in re.findall(r"GLIBC_([\d.]+)", read)]
     newer = [version for version in versions if version > GLIBC_MAX]
     if libraries or newer:
-        raise WheelError(f"{wheel.name} needs {sorted(libraries)} and glibc {sorted(newer)}")
+        raise WheelError(f"{name} needs {sorted(libraries)} and glibc {sorted(newer)}")
 
 
 def retag(wheel: Path, target: Path, tag: str) -> Path:

@@ -3,6 +3,9 @@
     python scripts/compare_preparations.py                      # times, on a photograph
     python scripts/compare_preparations.py --data DIR --step 1  # accuracy, on pacs_webp65.npz
 
+Every version that a shipped encoder has a card for is compared, and the newest with a bilinear
+filter; --name: of another encoder than the default.
+
 PACS has pictures of 227 x 227.  They are enlarged to the camera's height, with their edges repeated
 to its width, with the noise of a camera where asked, and encoded again as JPEG of quality 85; no
 detail finer than 227 pixels is in them.  Accuracy is that of a ridge classifier of seven classes
@@ -23,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from encoder import SHIPPED, Card, Model, load_card, open_model
+from encoder import DEFAULT_ENCODER, SHIPPED, Card, Model, load_card, open_model
 
 REPEATS = 40
 """The fastest of so many counts: other work disturbed the slower ones.  Chosen by hand."""
@@ -39,16 +42,14 @@ SIZES = ((640, 480), (1920, 1080))
 Features = Mapping[str, NDArray[np.uint8]]
 
 
-def variants() -> dict[str, Card]:
-    """Return the cards to compare, by name: the first is the reference."""
-    first = load_card(SHIPPED["efficientnet_lite0"].with_name("card-1.toml"))
-    newest = load_card(SHIPPED["efficientnet_lite0"])
+def variants(name: str) -> dict[str, Card]:
+    """Return the cards of an encoder to compare, by name: the first is the reference."""
+    newest = load_card(SHIPPED[name])
+    earlier = [load_card(path) for path in sorted(SHIPPED[name].parent.glob("card-*.toml"))]
+    named = {f"version {card.preparation.version}, bicubic": card for card in (*earlier, newest)}
     bilinear = replace(newest.preparation, interpolation="bilinear")
-    return {
-        "version 1, bicubic": first,
-        "version 2, bicubic": newest,
-        "version 2, bilinear": replace(newest, preparation=bilinear),
-    }
+    label = f"version {newest.preparation.version}, bilinear"
+    return named | {label: replace(newest, preparation=bilinear)}
 
 
 def jpeg(frame: NDArray[np.uint8]) -> bytes:
@@ -72,7 +73,7 @@ def enlarged(
     return np.ascontiguousarray(frame)
 
 
-def show_times() -> None:
+def show_times(encoder: str) -> None:
     """Print the processor time of preparing and of encoding a photograph, by variant."""
     from sklearn.datasets import load_sample_image
 
@@ -82,7 +83,7 @@ def show_times() -> None:
     for (_, height), frame in zip(SIZES, frames, strict=True):
         payloads |= {f"{height}p JPEG": jpeg(frame), f"{height}p frame": frame}
     calls: dict[tuple[str, str, str], Callable[[], object]] = {}
-    for name, card in variants().items():
+    for name, card in variants(encoder).items():
         model = open_model(card)
         for what, payload in payloads.items():
             calls[what, name, "prepare"] = partial(model._prepare, payload)  # noqa: SLF001
@@ -95,7 +96,7 @@ def show_times() -> None:
             best[key] = min(best[key], time.process_time() - begun)
     print("| payload | preparation | prepare, ms | encode in all, ms |\n| --- | --- | --- | --- |")
     for what in payloads:
-        for name in variants():
+        for name in variants(encoder):
             taken = (best[what, name, "prepare"], best[what, name, "encode"])
             print(f"| {what} | {name} | {taken[0] * 1e3:.2f} | {taken[1] * 1e3:.2f} |")
 
@@ -109,9 +110,9 @@ def pictures(path: Path, step: int) -> Iterator[Image.Image]:
         yield Image.open(file).convert("RGB")
 
 
-def features(path: Path, step: int, kind: str) -> Features:
+def features(path: Path, step: int, kind: str, encoder: str) -> Features:
     """Encode the pictures as `kind`: '480p JPEG', '1080p frame', with ', noisy' if so."""
-    models: dict[str, Model] = {name: open_model(card) for name, card in variants().items()}
+    models: dict[str, Model] = {name: open_model(card) for name, card in variants(encoder).items()}
     size = SIZES[0] if kind.startswith("480p") else SIZES[1]
     noise = np.random.default_rng(5) if kind.endswith("noisy") else None
     rows: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in models}
@@ -139,16 +140,17 @@ def classified(values: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[
     return right
 
 
-def show_accuracy(path: Path, step: int, kind: str) -> None:
+def show_accuracy(path: Path, step: int, kind: str, encoder: str) -> None:
     """Print each variant's accuracy, and its difference from the first's with standard error."""
     labels = np.load(path)["label"][::step].astype(np.int64)
-    right = {name: classified(rows, labels) for name, rows in features(path, step, kind).items()}
+    found = features(path, step, kind, encoder)
+    right = {name: classified(rows, labels) for name, rows in found.items()}
     reference = next(iter(right.values())).astype(int)
-    for name, found in right.items():
-        change = found.astype(int) - reference
+    for name, marks in right.items():
+        change = marks.astype(int) - reference
         error = change.std() / len(change) ** 0.5
         print(
-            f"| {kind}, {len(labels)} pictures | {name} | {100 * found.mean():.2f} % | "
+            f"| {kind}, {len(labels)} pictures | {name} | {100 * marks.mean():.2f} % | "
             f"{100 * change.mean():+.2f} ± {100 * error:.2f} |",
             flush=True,
         )
@@ -160,11 +162,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--step", type=int, default=9)
     parser.add_argument("--kind", default="480p JPEG")
+    parser.add_argument("--name", choices=SHIPPED, default=DEFAULT_ENCODER)
     given = parser.parse_args()
     if given.data is None:
-        show_times()
+        show_times(given.name)
     else:
-        show_accuracy(given.data / "pacs_webp65.npz", given.step, given.kind)
+        show_accuracy(given.data / "pacs_webp65.npz", given.step, given.kind, given.name)
 
 
 if __name__ == "__main__":

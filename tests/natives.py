@@ -269,15 +269,15 @@ def check_joint(kernel: native.Kernel, seed: int) -> None:
 
 
 def check_products(kernel: native.Kernel, seed: int) -> None:
-    """Compare products of bytes of random sizes with those of 64-bit numbers."""
+    """Compare products of whole numbers of random sizes with those of 64-bit numbers."""
     random = np.random.default_rng(seed)
     rows, width = int(random.integers(0, 20)), int(random.choice([*WIDTHS, 0, 5000, 33_025]))
     held = random.integers(0, 256, (rows, width), dtype=np.uint8)
-    one = random.integers(0, 256, width, dtype=np.uint8)
-    held[: rows // 3], one[: width // 2 * int(random.integers(0, 3))] = 255, 255
+    one = random.integers(0, 1 << 16, width, dtype=np.uint16)
+    held[: rows // 3], one[: width // 2 * int(random.integers(0, 3))] = 255, 65_535
     expected = held.astype(np.int64) @ one.astype(np.int64)
-    for made in both(kernel, lambda: native.byte_products(held, one)):
-        assert made.dtype == np.int32
+    for made in both(kernel, lambda: native.whole_products(held, one)):
+        assert made.dtype == np.int64
         assert np.array_equal(made, expected)
 
 

@@ -42,6 +42,8 @@ DATA = (
     "firmware_bridge/c/*",
     "firmware_bridge/packaging/*",
     "firmware_bridge/vectors/*",
+    "encoder/_native.pyi",
+    "encoder/_native.abi3.so",
     "hdc/_native.pyi",
     "hdc/_native.abi3.so",
 )
@@ -193,14 +195,16 @@ prepare_metadata_for_build_wheel({str(tmp_path)!r})
     assert "Traceback" not in done.stderr
 
 
-MODULE = "hdc/_native.abi3.so"
+MODULES = {"encoder/_native.abi3.so", "hdc/_native.abi3.so"}
 
 
 def test_the_tag_says_whether_the_wheel_holds_machine_code(wheel: zipfile.ZipFile) -> None:
-    """A wheel with the C part of hdc is for one processor; one without it is for all."""
+    """A wheel with the C parts is for one processor; one without them is for all."""
     name = next(name for name in wheel.namelist() if name.endswith(".dist-info/WHEEL"))
     found = Parser().parsestr(wheel.read(name).decode())
-    compiled = MODULE in wheel.namelist()
+    found_modules = MODULES.intersection(wheel.namelist())
+    compiled = found_modules == MODULES
+    assert compiled or not found_modules
     assert found["Root-Is-Purelib"] == str(not compiled).lower()
     expected = f"cp311-abi3-linux_{platform.machine()}" if compiled else "py3-none-any"
     assert found.get_all("Tag") == [expected]

@@ -80,6 +80,8 @@ def _summary(rows: Iterable[BenchmarkRow]) -> dict[str, float]:
         "vector_overhead_numpy_us": at[NUMPY, "vector_overhead_us"],
         "jpeg_total_us": at["auricle", "jpeg_total_us"],
         "frame_total_us": at["auricle", "frame_total_us"],
+        "default_jpeg_total_us": at["auricle", "default_jpeg_total_us"],
+        "default_frame_total_us": at["auricle", "default_frame_total_us"],
         "vector_total_us": at["auricle", "vector_total_us"],
         "after_label_ms": at["auricle", "image_after_label_ms"],
         "encode_us": at["onnxruntime", "encode_us"],

@@ -40,7 +40,7 @@ FACT_NOISE: Final = 2
 """Largest difference of a fact's features from those of its scene, in levels.  Chosen by hand."""
 BLOCKS: Final = 40
 """Timed blocks, of which the fastest counts: other work disturbed the others."""
-SHOWN: Final = {"jpeg": 6, "frame": 6, "vector": 50}
+SHOWN: Final = {"jpeg": 6, "frame": 6, "default_jpeg": 6, "default_frame": 6, "vector": 50}
 """Observations in a block, by kind of payload: some 50 ms each."""
 WARM: Final = 100
 """Observations before those that are timed: they solve router and heads, and fill the windows."""
@@ -130,16 +130,15 @@ def as_jpeg(frame: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
-def images() -> tuple[Any, Any, list[NDArray[np.uint8]]]:
-    """Return a runtime that knows the scenes, its model, and frames to show."""
+def images(name: str) -> tuple[Any, Any, list[NDArray[np.uint8]]]:
+    """Return a runtime that knows the scenes, its model, and frames to show.  name: of the
+    encoder."""
     import encoder
     from edge import Config, Runtime
     from edge.core import Enrol, Fact, FitGeometry, MemoryLedger
 
-    from .serving import MODEL
-
     random, frames = np.random.default_rng(2), scenes()
-    model = encoder.open_model(MODEL)
+    model = encoder.open_model(name)
     facts = []
     for number, frame in enumerate(frames):
         taken = [model.encode(photograph(frame, random)).values for _ in range(TAKEN)]
@@ -231,12 +230,18 @@ def _main(way: str, file: str) -> None:
         sys.modules["hdc._native"] = None  # type: ignore[assignment]  # how imports are blocked
     from threadpoolctl import threadpool_limits
 
-    from .handling import vectors
+    from encoder import DEFAULT_ENCODER
 
+    from .handling import vectors
+    from .serving import MODEL
+
+    found: dict[str, float] = {}
     with threadpool_limits(1):
-        runtime, model, frames = images()
-        found = stages("jpeg", runtime, model, [as_jpeg(frame) for frame in frames])
-        found |= stages("frame", runtime, model, frames)
+        for prefix, name in (("", MODEL), ("default_", DEFAULT_ENCODER)):
+            runtime, model, frames = images(name)
+            files = [as_jpeg(frame) for frame in frames]
+            found |= stages(f"{prefix}jpeg", runtime, model, files)
+            found |= stages(f"{prefix}frame", runtime, model, frames)
         handler = vectors()
         found |= stages("vector", handler.runtime, handler.model, handler.samples)
         found |= overheads(Path(file))

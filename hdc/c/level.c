@@ -15,13 +15,14 @@
 #include "auricle_kernel.c"
 #include "linear.h"
 
+#define SHORT_ROW 256 /* products of bytes and 16 bits add up below 2^32 */
 #define HARLEY 8u /* words that auricle_differing counts at a time without registers */
 
 /* --- products of bytes ------------------------------------------------------------------------ */
 
 #if defined(__ARM_FEATURE_DOTPROD)
 #define BYTES_STEP 16
-static int32_t byte_product(const uint8_t *a, const uint8_t *b, int64_t width)
+static __attribute__((noinline)) int32_t byte_product(const uint8_t *a, const uint8_t *b, int64_t width)
 {
     uint32x4_t sum = vdupq_n_u32(0);
     int64_t at = 0;
@@ -35,7 +36,7 @@ static int32_t byte_product(const uint8_t *a, const uint8_t *b, int64_t width)
     return total;
 }
 #else
-static int32_t byte_product(const uint8_t *a, const uint8_t *b, int64_t width)
+static __attribute__((noinline)) int32_t byte_product(const uint8_t *a, const uint8_t *b, int64_t width)
 {
     int32_t total = 0;
     int64_t at = 0;
@@ -56,11 +57,36 @@ static int32_t byte_product(const uint8_t *a, const uint8_t *b, int64_t width)
 }
 #endif
 
-static void byte_products(const uint8_t *rows, const uint8_t *one, int64_t count, int64_t width,
-                          int32_t *made)
+/* The product of a short row, which fits 32 bits. */
+static uint32_t short_product(const uint8_t *bytes, const uint16_t *wholes, int64_t width)
 {
+    uint32_t total = 0;
+#pragma omp simd reduction(+ : total)
+    for (int64_t at = 0; at < width; at++) {
+        total += (uint32_t)bytes[at] * wholes[at];
+    }
+    return total;
+}
+
+/* work: [2 * width]. */
+static void whole_products(const uint8_t *rows, const uint16_t *wholes, int64_t count,
+                           int64_t width, int64_t *made, uint8_t *work)
+{
+    uint8_t *high = work, *low = work + width;
+    if (width <= SHORT_ROW) {
+        for (int64_t row = 0; row < count; row++) {
+            made[row] = short_product(rows + row * width, wholes, width);
+        }
+        return;
+    }
+    for (int64_t at = 0; at < width; at++) {
+        high[at] = (uint8_t)(wholes[at] >> 8);
+        low[at] = (uint8_t)wholes[at];
+    }
     for (int64_t row = 0; row < count; row++) {
-        made[row] = byte_product(rows + row * width, one, width);
+        const uint8_t *bytes = rows + row * width;
+        made[row] = 256 * (int64_t)byte_product(bytes, high, width)
+            + byte_product(bytes, low, width);
     }
 }
 
@@ -745,6 +771,6 @@ static int spread(const native_memory *m, const int64_t *const *samples, const i
 #define QUOTED(level) TEXT(level)
 
 const native_level LEVEL(AURICLE_LEVEL) = {
-    QUOTED(AURICLE_LEVEL), byte_products, work_of, project, distances, scores, nearest, joint,
+    QUOTED(AURICLE_LEVEL), whole_products, work_of, project, distances, scores, nearest, joint,
     exemplars, exemplars_of_many, spread, linear,
 };

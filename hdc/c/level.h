@@ -5,7 +5,7 @@
 
 #include "auricle_kernel.h"
 
-#define INTERFACE 6       /* INTERFACE in native.py: raise both with the layouts below */
+#define INTERFACE 7       /* INTERFACE in native.py: raise both with the layouts below */
 #define BLOCKS_MAX 4u     /* bits, columns, plane, norms */
 #define INEXACT 1         /* a number leaves the range in which C and numpy agree */
 #define SMALL (1 << 24)   /* coordinates below: squares of differences add up below 2^64 */
@@ -71,8 +71,8 @@ typedef struct {
 
 typedef struct {
     const char *name;
-    void (*byte_products)(const uint8_t *rows, const uint8_t *one, int64_t count, int64_t width,
-                          int32_t *made);
+    void (*whole_products)(const uint8_t *rows, const uint16_t *wholes, int64_t count,
+                           int64_t width, int64_t *made, uint8_t *work);
     uint32_t (*work)(uint32_t padded);
     /* Codes `count` rows of features.  Return 0, or INEXACT. */
     int (*project)(const native_geometry *geometry, const uint8_t *features, int64_t count,

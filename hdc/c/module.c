@@ -12,22 +12,31 @@
 #include <sys/auxv.h>
 #endif
 
-/* byte_products(rows, one, made) */
-static PyObject *byte_products(PyObject *self, PyObject *const *args, Py_ssize_t count)
+/* whole_products(rows, wholes, made) */
+static PyObject *whole_products(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     buffers all = {.count = 0};
-    const uint8_t *rows, *one;
-    int32_t *made;
+    const uint8_t *rows;
+    const uint16_t *wholes;
+    int64_t *made;
+    uint8_t near[2 * NEAR_FLOATS], *work = near;
     int ran = 0;
     if (!expects(count, 3)) {
         return NULL;
     }
-    if ((rows = in(&all, args[0], 0)) && (one = in(&all, args[1], 1))) {
-        Py_ssize_t width = all.held[1].len, bytes = all.held[0].len, number = bytes / width;
+    if ((rows = in(&all, args[0], 0)) && (wholes = in(&all, args[1], 2))) {
+        Py_ssize_t width = all.held[1].len / 2, bytes = all.held[0].len, number = bytes / width;
         if ((made = out(&all, args[2], number * (Py_ssize_t)sizeof *made))) {
-            RUN(bytes, level_of(self)->byte_products(rows, one, number, width, made));
-            ran = 1;
+            if (width > NEAR_FLOATS && !(work = PyMem_Malloc(2 * (size_t)width))) {
+                PyErr_NoMemory();
+            } else {
+                RUN(bytes, level_of(self)->whole_products(rows, wholes, number, width, made, work));
+                ran = 1;
+            }
         }
+    }
+    if (work != near) {
+        PyMem_Free(work);
     }
     return result(&all, ran, 0);
 }
@@ -271,7 +280,7 @@ static PyObject *work(PyObject *self, PyObject *const *args, Py_ssize_t count)
 #define METHOD(name, call) {name, (PyCFunction)(void (*)(void))call, METH_FASTCALL, NULL}
 
 static PyMethodDef methods[] = {
-    METHOD("byte_products", byte_products),
+    METHOD("whole_products", whole_products),
     METHOD("linear", linear),
     METHOD("project", project),
     METHOD("distances", distances),

@@ -157,7 +157,7 @@ def test_a_vector_card_needs_no_file() -> None:
         ({"preparation": Preparation(resize=(8, 8), colour="CMYK")}, "colour"),
         ({"preparation": Preparation(resize=(8, 8), fit="zoom")}, "fit"),
         ({"preparation": Preparation(resize=(8, 8), interpolation="magic")}, "interpolation"),
-        ({"preparation": Preparation(resize=(8, 8), version=3)}, "version 3"),
+        ({"preparation": Preparation(resize=(8, 8), version=4)}, "version 4"),
         ({"preparation": Preparation(resize=(8, 8), version=0)}, "version 0"),
         ({"preparation": Preparation(resize=(10**6, 8), crop=(8, 8))}, "input takes"),
         ({"taps": ()}, "taps"),

@@ -123,12 +123,24 @@ def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.array([cosine(*pair) for pair in zip(one, other, strict=True)])
 
 
-def test_the_first_card_is_still_shipped() -> None:
-    """Ledgers of the first version name its fingerprint, and it must find that card; an unknown
+@pytest.mark.parametrize(
+    ("name", "fingerprint"),
+    [
+        ("efficientnet_lite0", "d4b11dcaf5c9725774c2423812bb2d8c18d58d05cf44e299a7ac6db0a926a322"),
+        ("efficientnet_lite0", "dd60310aa1400c93a34538f77a1c24c53ca2efc0fcc76258af838323678d9535"),
+        (
+            "efficientnet_lite0_spread",
+            "006462feb37ef07945f20e2fcf49add90c3692245c3b6e6e06bd895e4d072c2f",
+        ),
+        ("efficientnet_lite1", "955493b6c57c00ba9a4f90ecf87147a961fd32c34727726b3b9ffb6dd36b0d49"),
+        ("efficientnet_lite2", "d49afc43b0b116a5bc3f70e9e82a43ef0fe2fc7a0f22500068ff7c15b0e51b25"),
+    ],
+)
+def test_earlier_cards_are_still_shipped(name: str, fingerprint: str) -> None:
+    """Ledgers name the fingerprint that they were made with, and it must find its card; an unknown
     fingerprint finds the newest."""
-    first = "d4b11dcaf5c9725774c2423812bb2d8c18d58d05cf44e299a7ac6db0a926a322"
-    assert shipped_card("efficientnet_lite0", first).fingerprint == first
-    newest = shipped_card("efficientnet_lite0")
+    assert shipped_card(name, fingerprint).fingerprint == fingerprint
+    newest = shipped_card(name)
     assert newest.preparation.version == IMAGE_VERSION
-    assert shipped_card("efficientnet_lite0", "0" * 64) == newest
-    assert shipped_card("efficientnet_lite0", newest.fingerprint) == newest
+    assert shipped_card(name, "0" * 64) == newest
+    assert shipped_card(name, newest.fingerprint) == newest

@@ -240,7 +240,7 @@ def test_short_arrays_are_refused(kernel):
         with pytest.raises(ValueError, match="expected an array of at least"):
             kernel.project(layout, rows[0], *short)
     with pytest.raises(TypeError, match="expected 3 arguments, found 1"):
-        kernel.byte_products(rows)
+        kernel.whole_products(rows)
 
 
 def test_the_layouts_are_those_of_the_module(source, tmp_path):
@@ -265,16 +265,17 @@ def test_the_path_is_named(kernel, monkeypatch):
 @pytest.mark.parametrize(
     ("rows", "one"),
     [
-        (np.zeros((2, 3), np.uint8), np.zeros(4, np.uint8)),
-        (np.zeros((2, 3), np.int64), np.zeros(3, np.uint8)),
-        (np.zeros(3, np.uint8), np.zeros(3, np.uint8)),
-        (np.zeros((0, 33_026), np.uint8), np.zeros(33_026, np.uint8)),
+        (np.zeros((2, 3), np.uint8), np.zeros(4, np.uint16)),
+        (np.zeros((2, 3), np.uint8), np.zeros(3, np.uint8)),
+        (np.zeros((2, 3), np.int64), np.zeros(3, np.uint16)),
+        (np.zeros(3, np.uint8), np.zeros(3, np.uint16)),
+        (np.zeros((0, 33_026), np.uint8), np.zeros(33_026, np.uint16)),
     ],
 )
 def test_other_products_are_refused(rows, one):
     """Widths that differ, other types and rows whose products do not fit are errors with a hint."""
-    with pytest.raises(hdc.DimensionError, match="a product of bytes expects"):
-        hdc.byte_products(rows, one)
+    with pytest.raises(hdc.DimensionError, match="a product of whole numbers expects"):
+        hdc.whole_products(rows, one)
 
 
 @pytest.mark.timeout(900)  # sanitizers slow the process down, more so on a busy machine

@@ -39,8 +39,6 @@ WHOLE_MAX: Final = (1 << 15) - 1
 """The largest weight of a column as a whole number: 16 bits, two products of bytes.  Similarities
 on PACS are then right to 8e-5, and no answer changes; with 8 bits they are off by 2e-2
 (docs/decisions/0011-kernel.md)."""
-CACHED_BYTES: Final = 1 << 19
-"""Bytes of landmarks whose two products are computed together: half of a usual L2 cache."""
 BLOCK: Final = 64
 """Landmarks compared at a time: as floats they fit into the cache."""
 JITTER: Final = 1e-3
@@ -117,17 +115,10 @@ class Landmarks:
     def _byte_products(self, scaled: Floats, span: slice) -> Floats:
         """Compute `_products` of one row, rounded to 16 bits, as two exact products of bytes."""
         largest = float(np.abs(scaled).max(initial=0.0)) or 1.0
-        whole = np.rint(scaled * np.float32(WHOLE_MAX / largest)).astype(np.int64) + WHOLE_MAX
-        high, low = (whole >> 8).astype(np.uint8), (whole & 255).astype(np.uint8)
-        codes = self.codes[span]
-        products = -WHOLE_MAX * self.sums[span].astype(np.int64)
-        # Both products of a block before the next: it is then in the cache the second time.
-        step = max(1, CACHED_BYTES // codes.shape[1])
-        for at in range(0, len(codes), step):
-            block = codes[at : at + step]
-            made = products[at : at + step]
-            made += 256 * hdc.byte_products(block, high).astype(np.int64)
-            made += hdc.byte_products(block, low)
+        whole = np.rint(scaled * np.float32(WHOLE_MAX / largest))
+        whole += WHOLE_MAX
+        products = hdc.whole_products(self.codes[span], whole.astype(np.uint16))
+        products -= np.multiply(self.sums[span], WHOLE_MAX, dtype=np.int64)
         return np.asarray(products * (largest / WHOLE_MAX), np.float32)
 
 

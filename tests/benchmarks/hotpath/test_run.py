@@ -24,6 +24,8 @@ ROWS = [
     BenchmarkRow("auricle, numpy", "vector_overhead_us", 180.0),
     BenchmarkRow("auricle", "jpeg_total_us", 6000.0),
     BenchmarkRow("auricle", "frame_total_us", 5000.0),
+    BenchmarkRow("auricle", "default_jpeg_total_us", 7000.0),
+    BenchmarkRow("auricle", "default_frame_total_us", 6000.0),
     BenchmarkRow("auricle", "vector_total_us", 95.0),
     BenchmarkRow("auricle", "image_after_label_ms", 400.0),
     BenchmarkRow("onnxruntime", "encode_us", 2500.0),
