@@ -71,7 +71,7 @@ STORED_SAMPLES: Final = 256
 
 
 class JudgedObservation(msgspec.Struct, frozen=True, kw_only=True):
-    """An observation that waits for a window's delay before the level follows it.
+    """An observation that waits until the level follows it.
 
     key, captured_at_ns, subject, recording: as in `Observation`.  deviation: in within-block
     deviations above the enrolled level.  novel: as the decision says.  outside, far: whether the
@@ -197,9 +197,13 @@ class StreamLevel(msgspec.Struct, kw_only=True):
         )
         if self.uncertainty is None:
             self.uncertainty = statistics.initial.variance / statistics.spread / statistics.spread
+        if len(self._waiting) > self.length:
+            self._count(self._waiting[-1 - self.length])
         if len(self._waiting) > DELAY_WINDOWS * self.length:
             self._follow(statistics)
-            self._release()
+            oldest = self._waiting.popleft()
+            self._waiting_far -= oldest.far
+            self._waiting_outside -= oldest.outside
         self._outside = self._outside + 1 if outside else 0
         self._inside = 0 if outside else self._inside + 1
         if self.asked is not None:
@@ -211,15 +215,12 @@ class StreamLevel(msgspec.Struct, kw_only=True):
         )
         return self._question(made, window, statistics) if lasted else None
 
-    def _release(self) -> None:
-        """Count the observation that has waited longest, and drop it."""
-        oldest = self._waiting.popleft()
-        self._waiting_far -= oldest.far
-        self._waiting_outside -= oldest.outside
-        self._record(oldest)
-        (self._during if self.asked else self.counts).add(novel=oldest.novel)
+    def _count(self, one: JudgedObservation) -> None:
+        """Count an observation, a window after it was made."""
+        self._record(one)
+        (self._during if self.asked else self.counts).add(novel=one.novel)
         if self.asked is None:
-            self.trail.add(round(oldest.deviation * hdc.ONE), oldest.captured_at_ns)
+            self.trail.add(round(one.deviation * hdc.ONE), one.captured_at_ns)
 
     def _note_return(self, domain: str, base: float, statistics: hdc.TimeStatistics) -> None:
         """Judge at the enrolled level again once windows have lain at or below it for a window: the
@@ -229,13 +230,15 @@ class StreamLevel(msgspec.Struct, kw_only=True):
         if raised <= 0 or len(self._waiting) < self.length:
             self._back = 0
             return
-        newest = islice(self._waiting, len(self._waiting) - self.length, None)
+        newest = tuple(islice(self._waiting, len(self._waiting) - self.length, None))
         below = sum(one.deviation for one in newest) + self.length * raised <= 0
         self._back = self._back + 1 if below else 0
         if self._back < self.length:
             return
-        while self._waiting:
-            self._release()
+        for one in newest:
+            self._count(one)
+        self._waiting.clear()
+        self._waiting_far = self._waiting_outside = 0
         self.trail.clear()
         self.offset, self._back = 0.0, 0
         self.confirmed = tuple(
