@@ -231,8 +231,10 @@ class StreamLevel(msgspec.Struct, kw_only=True):
             self._back = 0
             return
         newest = tuple(islice(self._waiting, len(self._waiting) - self.length, None))
-        below = sum(one.deviation for one in newest) + self.length * raised <= 0
-        self._back = self._back + 1 if below else 0
+        # Clipped as in every window: one outlier must not outweigh the others.
+        clip = (statistics.clip - statistics.level) / hdc.ONE / statistics.spread
+        above = sum(min(one.deviation + raised, clip) for one in newest)
+        self._back = self._back + 1 if above <= 0 else 0
         if self._back < self.length:
             return
         for one in newest:
