@@ -439,7 +439,9 @@ def detect_window(
         switches = calibration.switches.get(domain)
         if change is not None and switches is not None:
             moved = change() if if_certain > RAISED_SCORE else None
-            p_value = share_rate(p_value, None if moved is None else switches.p_value(moved, rate))
+            changed = None if moved is None else switches.p_value(moved, rate)
+            # A stream measures how its windows vary where facts lie farther apart than it does.
+            p_value = share_rate(p_value, changed, consecutive=not start.window_variance)
     shortfall = find_shortfall(domain, calibration, rate)
     return WindowVerdict(None if shortfall else p_value > rate, domain, score, p_value, shortfall)
 

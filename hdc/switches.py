@@ -85,12 +85,19 @@ class SwitchStatistics:
         return (1 + at_least) / (1 + len(found))
 
 
-def share_rate(score: float, change: float | None) -> float:
+def share_rate(score: float, change: float | None, *, consecutive: bool = True) -> float:
     """Return the p-value of a window from those of its score and of its change: each counts alone
-    at less than the rate, or both together at more.  change: None if it was not judged."""
+    at less than the rate, or both together at more.
+
+    change: None if it was not judged.  consecutive: False if the samples that calibrate it lie
+    farther apart in time than those of the stream.  They do not show how much windows of the stream
+    change, so that a change only supports the score: with one fact in four on ELEC2, 7.1 instead of
+    8.8 % of windows are outside, and as many switches are found.
+    """
     if change is None:
         return min(1.0, ALONE * score)
-    return min(1.0, ALONE * min(score, change), max(score, change) / TOGETHER)
+    alone = min(score, change) if consecutive else score
+    return min(1.0, ALONE * alone, max(score, change) / TOGETHER)
 
 
 def displacements(memory: Memory, key: Key, codes: Codes, order: TimeOrder) -> Ints:

@@ -192,6 +192,8 @@ def test_two_tests_share_a_rate():
     assert share_rate(RATE, 0.9) > RATE
     assert share_rate(TOGETHER * RATE, TOGETHER * RATE) == RATE
     assert share_rate(RATE, None) == ALONE * RATE
+    assert share_rate(0.9, RATE / ALONE, consecutive=False) > RATE
+    assert share_rate(TOGETHER * RATE, RATE / ALONE, consecutive=False) == RATE
     assert share_rate(0.9, None) == 1.0
 
 
