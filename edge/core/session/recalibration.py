@@ -353,6 +353,7 @@ class StreamLevel(msgspec.Struct, kw_only=True):
         """Drop what was tracked: the level is the enrolled or the confirmed one.  Whoever calls
         this stores the record."""
         self.offset, self.uncertainty = 0.0, None
+        self.confirmed = tuple(replace(one, returned=False) for one in self.confirmed)
         self._stored = 0, self.counts.samples, self._in_force
         self.drop_window()
         self.trail.clear()
@@ -487,9 +488,7 @@ class StreamLevels:
             level.drop_window()
             if name in touched:
                 level.confirmed = tuple(
-                    replace(one, returned=False)
-                    for one in level.confirmed
-                    if not may_cover(selector, one, streams)
+                    one for one in level.confirmed if not may_cover(selector, one, streams)
                 )
                 level.counts = AlarmCounts()
                 level.restart()
@@ -547,9 +546,7 @@ class StreamLevels:
         stored = []
         for name, level in self._levels.items():
             level.restart()
-            level.confirmed = tuple(
-                replace(rebased(one, known), returned=False) for one in level.confirmed
-            )
+            level.confirmed = tuple(rebased(one, known) for one in level.confirmed)
             if level.confirmed or level.counts.samples:
                 stored.append(StoreRecalibration(name, level.record(known.geometry.fingerprint)))
         return tuple(stored)
