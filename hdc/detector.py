@@ -19,7 +19,7 @@ from .label_counts import LabelCounts
 from .memory import Memory
 from .normal import upper_tail
 from .prototypes import Key
-from .switches import RAISED_SCORE
+from .switches import RAISED_SCORE, share_rate
 from .time_statistics import Level, TimeStatistics, in_words, sample_p_value, window_scores
 
 # With more concepts than MANY, all blocks are compared only for the SHORTLIST nearest by
@@ -416,9 +416,10 @@ def detect_window(
     mixed one.  Where the domain's samples have a known order in time, the variance of their mean is
     that of real windows, and they are compared with the level that `level` returns for the domain,
     by default that of enrolment.  change: returns that from the observations before, see
-    `switches.changes`, None if there are too few; a significant one counts if the window is above
-    its level at all.  Otherwise it is 1/n of the window plus, per concept, 1/n of the calibration
-    samples behind its reference score, and skewness is corrected (Hall 1992).  labels: how many of
+    `switches.changes`, None if there are too few; it counts if the window is above its level at
+    all, and shares the rate with the window's own score (`switches.share_rate`).  Otherwise it is
+    1/n of the window plus, per concept, 1/n of the calibration samples behind its reference score,
+    and skewness is corrected (Hall 1992).  labels: how many of
     the verdicts name each concept, if that is known already.
     """
     if not verdicts:
@@ -436,13 +437,11 @@ def detect_window(
         score, if_certain = window_scores(statistics, deviations, shares, start)
         p_value = upper_tail(score)
         switches = calibration.switches.get(domain)
-        if (
-            change is not None
-            and switches is not None
-            and if_certain > RAISED_SCORE
-            and (found := change()) is not None
-        ):
-            p_value = min(p_value, switches.p_value(found, rate))
+        if change is not None and switches is not None:
+            moved = change() if if_certain > RAISED_SCORE else None
+            changed = None if moved is None else switches.p_value(moved, rate)
+            # A stream measures how its windows vary where facts lie farther apart than it does.
+            p_value = share_rate(p_value, changed, consecutive=not start.window_variance)
     shortfall = find_shortfall(domain, calibration, rate)
     return WindowVerdict(None if shortfall else p_value > rate, domain, score, p_value, shortfall)
 

@@ -21,7 +21,8 @@ class ConfirmedAlarm:
     window was nearest to.  subjects, recordings: of its observations, sorted; empty texts left out.
     from_ns, until_ns: from_ns <= captured_at_ns < until_ns.  observation_ids: in order.  features:
     uint8 rows of these, joined.  level: their mean score under the geometry of the record, 1,024 a
-    standard deviation; it is computed again from `features` under another one.
+    standard deviation; it is computed again from `features` under another one.  returned: True once
+    the stream has been back at the enrolled level, which counts from then on.
     """
 
     alarm_id: str
@@ -35,6 +36,7 @@ class ConfirmedAlarm:
     observation_ids: tuple[str, ...]
     features: bytes = field(repr=False)
     level: int = 0
+    returned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

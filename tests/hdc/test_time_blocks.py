@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 import hdc
 from hdc.normal import normal_quantile
-from hdc.switches import changes, switch_statistics
+from hdc.switches import ALONE, TOGETHER, changes, share_rate, switch_statistics
 from hdc.time_statistics import sample_p_value, time_statistics
 
 WIDTH = 12
@@ -182,6 +182,19 @@ def test_blocks_that_differ_widen_the_limits():
     )
     assert shifted.between > 4 * max(calm.between, 1)
     assert shifted.variance < 1.2 * calm.variance
+
+
+def test_two_tests_share_a_rate():
+    """A test counts alone at less than the rate, both together at more, and a window that was not
+    compared with the observations before it by its score alone."""
+    assert share_rate(RATE / ALONE, 0.9) == RATE
+    assert share_rate(0.9, RATE / ALONE) == RATE
+    assert share_rate(RATE, 0.9) > RATE
+    assert share_rate(TOGETHER * RATE, TOGETHER * RATE) == RATE
+    assert share_rate(RATE, None) == ALONE * RATE
+    assert share_rate(0.9, RATE / ALONE, consecutive=False) > RATE
+    assert share_rate(TOGETHER * RATE, RATE / ALONE, consecutive=False) == RATE
+    assert share_rate(0.9, None) == 1.0
 
 
 def test_a_switch_stands_out_and_slow_drift_does_not():

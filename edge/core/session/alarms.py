@@ -109,7 +109,8 @@ class Alarms:
             if stream.alarm_domain in (here, ""):
                 return None
         if stream.alarmed:
-            ended = settled and (here != stream.alarm_domain or here in self._novel)
+            elsewhere = here != stream.alarm_domain and window.known is None
+            ended = settled and (here in self._novel or elsewhere)
             return "" if stream.fit_count or ended else None
         odd = stream.outside_count > ODD_WINDOWS * stream.length
         return here if odd and not window.known else None

@@ -174,6 +174,40 @@ def test_one_answer_re_bases_the_level():
     assert record.observation_ids == asked.observation_ids
 
 
+def test_a_stream_that_returns_is_judged_at_the_enrolled_level_again():
+    """What was called harmless has ended once the stream has been back for two windows: the same
+    shift is asked about again, after a restart as well."""
+    world = taught()
+    stream = shifted(world)
+    answer(world, stream.questions[0], harmless=True)
+    stream.watch(rows(60, 4, 2.0), subject="after")
+    stream.watch(rows(80, 5, -0.3), subject="back")
+    (record,) = world.ledger.recalibrations()["live"].confirmed
+    assert record.returned
+    assert world.ledger.recalibrations()["live"].offset == 0
+    assert stream.outside(60) <= 0.05
+    world.runtime = Runtime(world.config, world.model, world.ledger)
+    stream.watch(rows(64, 6, -0.3), subject="back")
+    assert len(stream.questions) == 1
+    stream.watch(rows(40, 7, 2.0), subject="again")
+    assert len(stream.questions) == 2
+
+
+def test_a_forget_of_the_return_keeps_what_was_called_harmless():
+    """That the stream has returned follows from its observations: without them the confirmed level
+    counts again."""
+    world = taught()
+    stream = shifted(world)
+    answer(world, stream.questions[0], harmless=True)
+    stream.watch(rows(60, 4, 2.0), subject="after")
+    stream.watch(rows(80, 5, -0.3), subject="back")
+    assert world.ledger.recalibrations()["live"].confirmed[0].returned
+    world.feed(ForgetRequest(request_id="f", selector=Selector(subject="back")))
+    assert not world.ledger.recalibrations()["live"].confirmed[0].returned
+    stream.watch(rows(60, 6, 2.0), subject="after")
+    assert stream.outside(30) <= 0.05
+
+
 def test_an_answer_of_not_harmless_keeps_the_alarm():
     """The question is closed, nothing is stored, and the stream stays outside."""
     world = taught()
