@@ -106,7 +106,7 @@ class Alarms:
             moved = here not in known.domains and stream.alarm_domain != here
             if settled and moved and not window.known:
                 return here
-            if stream.alarm_domain in (here, ""):
+            if moved or stream.alarm_domain in (here, ""):
                 return None
         if stream.alarmed:
             elsewhere = here != stream.alarm_domain and window.known is None
