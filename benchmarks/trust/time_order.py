@@ -24,6 +24,7 @@ from edge.core import (
     Config,
     ConfirmAlarm,
     Decision,
+    DriftAlarm,
     Effect,
     Enrol,
     Event,
@@ -84,7 +85,7 @@ class PartResult:
     sample, window: alarms on the judged part.  by_class: the same with the judged part sorted by
     class, None with one class.  found, separable: of each switch.  attainable: False if the runtime
     says beforehand that it cannot keep the rate; it then raises no alarms, and the part is left out
-    of all rates.
+    of all rates.  alarms: raised on the judged part.
     """
 
     sample: float
@@ -93,6 +94,7 @@ class PartResult:
     found: tuple[bool, ...] = ()
     separable: tuple[bool, ...] = ()
     questions: int = 0
+    alarms: int = 0
     judged: int = 0
     attainable: bool = True
 
@@ -105,6 +107,7 @@ class TimedDevice:
     ledger: MemoryLedger
     confirms: bool
     questions: int = 0
+    alarms: int = 0
     sequence: int = 0
     scores: list[float] = field(default_factory=list)
 
@@ -134,6 +137,8 @@ class TimedDevice:
                 for message in _messages(self.send(event)):
                     if isinstance(message, Decision):
                         found.append(message)
+                    elif isinstance(message, DriftAlarm):
+                        self.alarms += message.raised
                     elif isinstance(message, AlarmQuestion):
                         self.questions += 1
                         if self.confirms:
@@ -234,6 +239,7 @@ def judge(part: TimePart, *, timed: bool, confirms: bool) -> PartResult:
         found=tuple(found),
         separable=tuple(separable),
         questions=device.questions,
+        alarms=device.alarms,
         judged=len(judged),
         attainable=not status.shortfall,
     )
@@ -300,6 +306,7 @@ def _rows(method: str, group: str, results: list[PartResult]) -> list[BenchmarkR
         "found of separable": _detected(results),
         "separable": float(np.mean([ok for one in results for ok in one.separable])),
         "questions per 500": 500 * sum(one.questions for one in results) / judged,
+        "alarms per 1,000": 1_000 * sum(one.alarms for one in results) / judged,
     }
     if runs:
         figures["runs of one class, sample"] = float(np.mean([sample for sample, _ in runs]))
