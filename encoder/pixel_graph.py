@@ -188,9 +188,8 @@ def _is_strided(convolution: bytes) -> bool:
         if number != 5 or not isinstance(value, bytes):
             continue
         held = list(fields_of(value))
-        name = next(
-            bytes(text).decode() for at, text in held if at == 1 and not isinstance(text, int)
-        )
+        names = (text for at, text in held if at == 1 and not isinstance(text, int))
+        name = next(names, b"").decode()
         if (4, b"NOTSET") in held:
             continue  # auto_pad: the pads count
         found[name] = tuple(_whole_numbers(held, (3, 8)))
