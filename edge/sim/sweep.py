@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -172,7 +172,7 @@ def _run(job: _Job, progress: Progress | None) -> RunRecording:
 
 def run_parallel(
     work: Any, tasks: Sequence[tuple[Any, ...]], jobs: int, backend: Backend = "loky"
-) -> Iterator[tuple[int, Any]]:
+) -> Generator[tuple[int, Any], None, None]:
     """Yield (place, result) in order of completion; in this process for one job or task.  jobs: of
     this machine; on Ray every free core of the cluster takes a task."""
     if backend == "loky" and (jobs == 1 or len(tasks) <= 1):

@@ -4,11 +4,13 @@ Three levels of real aggregators, each with a file on disk: sites, regions, a ro
 loses, doubles, delays and reorders messages.
 """
 
+import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Final, Self
 
 import numpy as np
@@ -50,6 +52,12 @@ START_NS: Final = 1_700_000_000 * 10**9
 
 RATE: Final = 1_000_000.0
 """Messages a child may send in an hour: a simulation replays months in seconds."""
+
+REMOVALS_MAX: Final = 40
+"""Attempts to remove the sites' folder: together two seconds.  Chosen by hand."""
+
+REMOVAL_PAUSE_S: Final = 0.05
+"""Seconds between two of them: a process that was killed is gone in less."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -132,20 +140,22 @@ def simulate_fleet(
     started, cpu_started = time.perf_counter(), time.process_time()
     world = make_world(seed)
     plan = _plan(devices, seed)
-    tasks = [(name, numbers, seed, world) for name, numbers in plan]
     sites: dict[int, SiteOutcome] = {}
     ordered: list[SiteOutcome] = []
     one = ContributingDevice("alone", digit_model(), world.geometry)
     done = 0
-    for place, outcome in run_parallel(run_site, tasks, jobs):
-        sites[place] = outcome
-        while len(ordered) in sites:
-            # While other processes build the next sites; in their order, whichever is done first.
-            ordered.append(sites[len(ordered)])
-            one.learn(_facts_of(ordered[-1]))
-        done += len(tasks[place][1])
-        if progress is not None:
-            progress("devices contribute, sites sum", done, devices)
+    with _sites_folder() as folder:
+        tasks = [(name, numbers, seed, world, folder) for name, numbers in plan]
+        with closing(run_parallel(run_site, tasks, jobs)) as outcomes:
+            for place, outcome in outcomes:
+                sites[place] = outcome
+                while len(ordered) in sites:
+                    # While other processes build the next sites; in their order.
+                    ordered.append(sites[len(ordered)])
+                    one.learn(_facts_of(ordered[-1]))
+                done += len(plan[place][1])
+                if progress is not None:
+                    progress("devices contribute, sites sum", done, devices)
     summed = time.perf_counter()
     root, regions, faults = _sum_sites(ordered, seed, world)
     at_root = time.perf_counter()
@@ -174,12 +184,34 @@ def _plan(devices: int, seed: int) -> list[tuple[str, range]]:
     return [(f"site-{place:03d}", range(start, end)) for place, (start, end) in pairs]
 
 
-def run_site(name: str, numbers: range, seed: int, world: FleetWorld) -> SiteOutcome:
-    """Build the devices of a site, deliver what they send, and sum it."""
+@contextmanager
+def _sites_folder() -> Iterator[Path]:
+    """Make a folder for the files of all sites, and remove it whatever happens.
+
+    It belongs to this process: one that simulates a site may be killed, and one that ends may still
+    write while its folder is removed.
+    """
+    folder = Path(mkdtemp(prefix="auricle-fleet-"))
+    try:
+        yield folder
+    finally:
+        for _ in range(REMOVALS_MAX):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                break
+            time.sleep(REMOVAL_PAUSE_S)
+
+
+def run_site(name: str, numbers: range, seed: int, world: FleetWorld, within: Path) -> SiteOutcome:
+    """Build the devices of a site, deliver what they send, and sum it.  within: the folder for its
+    files."""
     started, tools = time.process_time(), MemberTools(digit_model(), world.digits)
     domain = int(name.rpartition("-")[2]) % DOMAINS
     histories = [make_member(number, domain, seed, world, tools) for number in numbers]
-    with TemporaryDirectory() as folder, _aggregator(Path(folder), name, world) as opened:
+    with (
+        TemporaryDirectory(dir=within) as folder,
+        _aggregator(Path(folder), name, world) as opened,
+    ):
         arrived = deliver(
             [(one.device, one.messages) for one in histories], hash_seed(seed, numbers.start)
         )
