@@ -66,7 +66,7 @@ left, and that nobody asked for."""
 
 class Candidate(msgspec.Struct, frozen=True):
     """A file that may hold facts.  holds: looks it through; takes the most ids to look up, None for
-    all of them.  own: nobody asked for it.  removable: it holds nothing else."""
+    all of them.  own: Auricle wrote it unasked.  removable: it holds nothing else."""
 
     path: Path
     kind: FileKind

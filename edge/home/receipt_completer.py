@@ -33,8 +33,8 @@ class ReceiptCompleter:
         self._ordered.add(request_id)
 
     def excluding(self, effect: ExcludeFacts) -> ExcludeFacts:
-        """Return an effect that records what its facts have in common with the card: nobody can
-        tell once they are erased."""
+        """Return an effect that records what its facts have in common with the card.  This cannot
+        be derived once they are erased."""
         found = extreme_columns(self._store, self._card, effect.ids)
         waiting = (one for one in self._store.pending_forgets() if not one.excluded)
         request = effect.request or next(waiting, None)

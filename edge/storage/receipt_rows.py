@@ -49,7 +49,7 @@ def veil_receipt(receipt: Receipt, key: DigestKey, held: Iterable[tuple[str, str
     def veil_path(one: FileFound) -> str:
         if secret is None or not secret.search(one.path):
             return one.path
-        # What is left of its name helps to find a file.
+        # The rest of the name stays readable, to identify the file.
         kept = one.outcome == "kept"
         return secret.sub(lambda at: hashed(at.group()), one.path) if kept else hashed(one.path)
 

@@ -60,7 +60,7 @@ def test_a_stored_receipt_names_nobody(key: DigestKey):
     held = [("hall", "cat"), ("domain-2", "cat")]
     body = msgspec.json.encode(veil_receipt(receipt, key, held)).decode()
     assert "zaphod" not in body.lower()
-    assert " export.db" in body  # what is left of the name helps to find the file
+    assert " export.db" in body  # the rest of the name stays readable
     assert "hall/cat" in body
     assert "domain-2" in body
     assert len(msgspec.json.decode(body)["selector"]["ids"]) == 2
