@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .opening import ID_BYTES, IDS_MAX, OPENING_BYTES_MAX, AdaptedAnswer, OpeningAdapter
     from .pseudo_facts import Group, SampleClusters, learn_unlabelled
     from .ridge import RidgeSums
-    from .solving import Adaptation, adapt, unadapted
+    from .solving import Adaptation, adapt, leaves_alone, unadapted
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -39,7 +39,7 @@ else:
             ),
             "pseudo_facts": ("Group", "SampleClusters", "learn_unlabelled"),
             "ridge": ("RidgeSums",),
-            "solving": ("Adaptation", "adapt", "unadapted"),
+            "solving": ("Adaptation", "adapt", "leaves_alone", "unadapted"),
         },
     )
 
@@ -63,6 +63,7 @@ __all__ = [
     "adapt",
     "build_basis",
     "learn_unlabelled",
+    "leaves_alone",
     "softmax",
     "unadapted",
 ]

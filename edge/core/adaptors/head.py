@@ -35,6 +35,7 @@ from .weighting import (
     choose_ridge,
     choose_weight,
     class_weights,
+    exact_residuals,
     has_choice,
     lowest_hashes,
     sampling_step,
@@ -337,6 +338,19 @@ class HeadTrainingSet:
             self._choose_ridge(self.weight, (RIDGE_DEFAULT,))
         errors = self._residuals / np.sqrt(self.own_weights[self._judges])[:, None]
         return np.asarray(self._targets(self.judging_labels) - errors, np.float32)
+
+    def right_left_out(self) -> int:
+        """Return how many of the own facts that judge (`lowest_hashes`), at least two, the head
+        answers with their label when they are left out, with their share in the domain's mean."""
+        inputs, targets, count, represented = self._sampled(self._judges)
+        weights = self.own_weights[self._judges]
+        share = weights / weights.sum()
+        sample, weight = (inputs, targets, count), self.weight * represented
+        errors = exact_residuals(sample, weight, self.penalty, share) / np.sqrt(weights)[:, None]
+        scores = self._targets(self.judging_labels) - errors
+        answered = scores.argmax(axis=1).tolist()
+        labels = self.judging_labels
+        return sum(self.labels[at] == label for at, label in zip(answered, labels, strict=True))
 
     @property
     def judging_labels(self) -> list[str]:

@@ -106,6 +106,22 @@ def choose_ridge(
     return best, tried[best]
 
 
+def exact_residuals(
+    sample: tuple[Floats, Floats, int], weight: float, ridge: float, means: Floats
+) -> Floats:
+    """Return leave-one-out residuals [count, k] of the own facts, their mean left out with each.
+
+    sample, weight: as in `choose_ridge`; ridge: the penalty.  means: float32 [count], the share of
+    each own fact in the mean that they are centred on.  `choose_ridge` keeps that mean, which
+    tells a few facts in many columns the label of the one left out.  Cost: the products of all
+    rows, and two small solves.
+    """
+    inputs, targets, count = sample
+    gram = inputs @ inputs.T
+    penalty = ridge * float(np.trace(gram)) / len(gram) + PENALTY_MIN
+    return _dual_residuals(gram, targets, count, penalty, weight, means)
+
+
 def _leave_one_out(inputs: Floats, targets: Floats, count: int) -> tuple[LeaveOneOut, float]:
     """Return a function from penalty and weight to the leave-one-out residuals of the own facts,
     and the mean energy of a row."""
@@ -147,9 +163,15 @@ def _primal_residuals(
 
 
 def _dual_residuals(
-    gram: Floats, targets: Floats, count: int, penalty: float, weight: float
+    gram: Floats,
+    targets: Floats,
+    count: int,
+    penalty: float,
+    weight: float,
+    means: Floats | None = None,
 ) -> Floats:
-    """Return residuals from systems of facts.  gram: products of all rows, own ones first.
+    """Return residuals from systems of facts.  gram: products of all rows, own ones first.  means:
+    see `exact_residuals`; None keeps the own facts' mean.
 
     Penalties are no less than about 0.08 of the mean energy of a row, so that both systems are
     positive definite in single precision, too.
@@ -162,4 +184,9 @@ def _dual_residuals(
     inner.flat[:: count + 1] += np.float32(penalty)
     root = inverse_root(inner)
     solved = root.T @ (root @ (targets[:count] - across.T @ (other @ targets[count:])))
-    return np.asarray(solved / np.square(root).sum(axis=0)[:, None])
+    kept = np.square(root).sum(axis=0)
+    if means is not None:
+        # The roots of the weights are an eigenvector of the inner system, with the penalty as its
+        # value: an intercept takes that part out of the inverse.
+        kept -= means / np.float32(penalty)
+    return np.asarray(solved / kept[:, None])

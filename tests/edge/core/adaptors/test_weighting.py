@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from edge.core.adaptors.weighting import (
+    PENALTY_MIN,
     WEIGHTS,
     _dual_residuals,
     _leave_one_out,
     _primal_residuals,
+    choose_ridge,
     choose_weight,
+    exact_residuals,
     has_choice,
 )
 
@@ -60,3 +63,36 @@ def test_leave_one_out_errors_equal_those_of_refitting(weight: float):
     assert np.square(primal(penalty, weight)).sum() == pytest.approx(expected, rel=1e-4)
     by_facts = _dual_residuals(inputs @ inputs.T, targets, 60, penalty, weight)
     assert np.square(by_facts).sum() == pytest.approx(expected, rel=1e-2)
+
+
+def test_the_mean_of_few_facts_is_left_out_with_each():
+    """Exact errors equal those of ridge regressions with an intercept of the own facts, refitted
+    without each fact; with the mean kept, the label left out shows in it."""
+    random = np.random.default_rng(5)
+    own, other = random.normal(size=(8, 200)), random.normal(size=(5, 200))
+    marks, others = np.eye(4)[np.arange(8) // 2], np.eye(4)[random.integers(0, 4, 5)]
+    root = np.sqrt(random.uniform(0.5, 2, 8))
+    share, weight, ridge = np.square(root) / np.square(root).sum(), 0.1, 0.3
+
+    def centred(rows, kept=slice(None)):
+        return rows - share[kept] @ rows[kept] / share[kept].sum()
+
+    inputs = np.concatenate([centred(own) * root[:, None], other])
+    targets = np.concatenate([centred(marks) * root[:, None], others])
+    penalty = ridge * np.square(inputs).sum() / len(inputs) + PENALTY_MIN
+    expected = []
+    for out in range(8):
+        kept = np.arange(8) != out
+        rows = np.concatenate([centred(own, kept)[kept] * root[kept, None], other])
+        aims = np.concatenate([centred(marks, kept)[kept] * root[kept, None], others])
+        weights = np.r_[np.ones(7), np.full(5, weight)][:, None]
+        solved = np.linalg.solve(
+            rows.T @ (weights * rows) + penalty * np.eye(200), rows.T @ (weights * aims)
+        )
+        error = centred(marks, kept)[out] - centred(own, kept)[out] @ solved
+        expected.append(error * root[out])
+    sample = inputs.astype(np.float32), targets.astype(np.float32), 8
+    exact = exact_residuals(sample, weight, ridge, share.astype(np.float32))
+    assert exact == pytest.approx(np.array(expected), abs=2e-3)
+    _, kept_mean = choose_ridge(sample, weight, (ridge,))
+    assert np.square(kept_mean).sum() < 0.95 * np.square(exact).sum()
