@@ -37,6 +37,15 @@ MERGE_WINDOWS: Final = 8
 """Windows of a domain's newest observations that are compared before it is merged into another.
 Chosen by hand; effect not measured."""
 
+MERGE_PART_WINDOWS: Final = 2
+"""Windows of a part of these observations that must not lie far from the other domain either: of
+one sensor of ELEC2, 106 had moved 2.1 times as far as chance explains, and with a few extreme ones
+more, all together 0.4 times."""
+
+MERGE_PART_SHIFT_MAX: Final = 1.5
+"""Shift from which such a part lies far from a domain: parts of one domain reached 1.3, those of
+others 2 (six sensors of ELEC2)."""
+
 SHORT_WINDOWS: Final = 2
 """Windows of a run that is revised when the stream moves on: its domain was found in a hurry.
 Chosen by hand; effect not measured."""
@@ -88,7 +97,7 @@ class Alarms:
         self._follow(stream, known, reference)
         self._return(stream, known)
         stream.count_outside(known=fits or self._is_inside(stream, window, reference))
-        if stream.due and stream.domain in self._novel and not stream.outside_count:
+        if stream.due and not stream.outside_count:
             self._reconsider(stream, known, reference)
         due = stream.drifted and stream.outside_count % stream.half == 1
         novel = window is None or not window.known
@@ -160,17 +169,24 @@ class Alarms:
         self._revise(stream, run, before, reference)
 
     def _reconsider(self, stream: StreamState, known: Knowledge, reference: ReferenceModel) -> None:
-        """Compare the novel domain that a stream is in with its nearest other domain, each time its
-        observations have doubled, and merge the two if they are one."""
+        """Merge the domain that a stream is in with near ones that are one with it: once the stream
+        has been there for a window, with the `RIVALS` nearest; a novel domain each time its
+        observations have doubled with the nearest."""
         here, size = stream.domain, len(self._novel.rows(stream.domain))
-        if size < 2 * self._compared.get(here, self._config.window):
+        entered = 0 <= stream.tracker.age - stream.length < stream.half
+        grown = size >= 2 * self._compared.get(here, self._config.window)
+        if not entered and not (grown and here in self._novel):
             return
         names = self._novel.names
         self._compared = {name: count for name, count in self._compared.items() if name in names}
         self._compared[here] = size
         rivals = [name for name in stream.nearest_domains() if name != here]
-        if rivals and self._merge(here, rivals[0], known, reference):
-            self._reassess(stream, known)
+        for rival in rivals[: RIVALS if entered else 1]:
+            # A domain of one window has not shown its variety when its stream moves on.
+            least = 1 if grown else MERGE_PART_WINDOWS
+            if self._merge(here, rival, known, reference, least):
+                self._reassess(stream, known)
+                return
 
     def _revise(
         self,
@@ -339,9 +355,12 @@ class Alarms:
         self._reassess(stream, known)
         stream.outside_count = 0
 
-    def _merge(self, here: str, there: str, known: Knowledge, reference: ReferenceModel) -> bool:
+    def _merge(
+        self, here: str, there: str, known: Knowledge, reference: ReferenceModel, least: int = 1
+    ) -> bool:
         """Merge an opened domain into another that it does not differ from: the younger of two
-        opened ones.  Return whether they were merged: one with facts waits for the runtime."""
+        opened ones.  Return whether they were merged: one with facts waits for the runtime.  least:
+        windows of observations that it holds."""
         opened = sorted(
             (name for name in (here, there) if name in self._novel),
             # The younger goes: its number is the higher.
@@ -352,16 +371,34 @@ class Alarms:
         less = opened[0]
         more = there if less == here else here
         rows = tuple(self._novel.rows(less).values())[-MERGE_WINDOWS * self._config.window :]
-        if len(rows) < self._config.window or more not in reference.memory.parts:
+        if len(rows) < least * self._config.window or more not in reference.memory.parts:
             return False
-        codes = known.geometry.project(unpack_rows(rows))
-        if reference.shift(codes, more, [row.recording for row in rows]) >= MERGE_SHIFT_MAX:
+        if not self._is_part(rows, more, known, reference):
             return False
         self._session.propose_merge(less, more)
         if less in known.domains:
             return False
         self._session.merge(less, more)
         return True
+
+    def _is_part(
+        self,
+        rows: Sequence[UnlabelledRow],
+        domain: str,
+        known: Knowledge,
+        reference: ReferenceModel,
+    ) -> bool:
+        """Return whether rows of a domain are a part of another: all together lie near it, and no
+        `MERGE_PART_WINDOWS` of them far from it, since a few extreme rows hide a shift in their
+        spread."""
+        codes = known.geometry.project(unpack_rows(rows))
+        recordings = [row.recording for row in rows]
+        if reference.shift(codes, domain, recordings) >= MERGE_SHIFT_MAX:
+            return False
+        size = MERGE_PART_WINDOWS * self._config.window
+        parts = [slice(at, at + size) for at in range(0, len(rows) - size + 1, size)]
+        shifts = [reference.shift(codes[at], domain, recordings[at]) for at in parts]
+        return all(one < MERGE_PART_SHIFT_MAX for one in shifts)
 
     def _reassess(self, stream: StreamState, known: Knowledge) -> None:
         """Assess a stream's observations again, after novel domains have changed."""

@@ -11,8 +11,8 @@ from edge.core.events import DriftAlarm, FitGeometry, Observation
 from edge.core.knowledge.derive import derive_knowledge
 from edge.core.knowledge.knowledge import Knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
-from edge.core.session.alarms import Alarms
-from edge.core.session.novel_domains import UnlabelledRow
+from edge.core.session.alarms import MERGE_SHIFT_MAX, Alarms
+from edge.core.session.novel_domains import UnlabelledRow, unpack_rows
 from edge.core.session.session_state import SessionState
 from edge.core.session.stream import StreamState
 from tests.worlds import World, clouds, fact
@@ -79,6 +79,40 @@ def test_openings_that_are_two_stay_two():
     stream.tracker.enter("domain-2")
     assert show(session, known, stream, 11, 3 * WINDOW) == ["domain-3"]
     assert session.novel_domains.names == {"domain-2", "domain-3"}
+
+
+def test_extreme_samples_do_not_hide_that_two_openings_differ():
+    """A few extreme samples widen the spread of an opening so far that its shift looks small; its
+    parts without them still lie far from the other opening."""
+    world = World(taught().facts(), width=WIDE, config=Config(window=WINDOW))
+    world.feed(FitGeometry())
+    known = world.runtime.knowledge
+    session = SessionState(Config(window=WINDOW))
+    opened(session, "domain-2", 7, 40)
+    rows = np.array(clouds((7,), 64, seed=3, width=WIDE)).astype(int) + 5
+    rows[56:] = 255 * np.random.default_rng(0).integers(0, 2, (8, WIDE))
+    for at, values in enumerate(np.clip(rows, 0, 255).astype(np.uint8)):
+        row = UnlabelledRow("a", values.tobytes())
+        session.novel_domains.add("domain-3", f"domain-3:{at}", row)
+    held = tuple(session.novel_domains.rows("domain-3").values())
+    codes = known.geometry.project(unpack_rows(held))
+    reference = session.reference_model(known)
+    assert reference.shift(codes, "domain-2", [""] * len(held)) < MERGE_SHIFT_MAX
+    alarms = Alarms(Config(window=WINDOW), session)
+    assert not alarms._merge("domain-3", "domain-2", known, reference)  # noqa: SLF001
+    assert session.novel_domains.names == {"domain-2", "domain-3"}
+
+
+def test_an_opening_that_is_a_part_of_a_learned_domain_is_merged_on_return():
+    """A stream that is back in a learned domain for a window gives back what was opened there."""
+    known = derive_knowledge(taught(), hdc.identity_geometry(WIDE, ((0, WIDE),), 1))
+    session = SessionState(Config(window=WINDOW))
+    opened(session, "domain-2", 1, 20)
+    stream = session.streams.get("s")
+    stream.tracker.enter("home")
+    show(session, known, stream, 1, 3 * WINDOW)
+    assert stream.domain == "home"
+    assert not session.novel_domains.names
 
 
 def test_an_odd_part_of_a_domain_opens_none():
