@@ -4,7 +4,7 @@ The shift is what remains when each class is compared with its own facts, so tha
 of the classes in a stream nor their order move it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -38,26 +38,38 @@ SURE: Final = 0.5
 """Probability from which on a sample shows that its class is in the stream."""
 
 SURE_SAMPLES_MIN: Final = 128
-"""Samples from which on a stream may prove to show few classes: of fewer, chance explains it."""
+"""Samples from which on a stream may prove to show one class: of fewer, chance explains it."""
 
-SURE_RATIO: Final = 0.7
-"""Mean distance of samples from their classes, relative to that with all classes in the stream,
-below which few classes explain it better: streams of one class have 0.4 to 0.7 and others more
-than 0.75, from 128 samples on."""
+SURE_RATIO: Final = 0.58
+"""Mean distance of samples from one class, relative to that from all classes, below which one
+explains the stream better.  The bounds are of the default encoder.  With photographs known, streams
+of one class of paintings or cartoons have 0.31 to 0.57, twelve of fourteen; those of all classes
+have 0.62 to 0.99 (sketches less, see the next bound), and digits of another origin 0.61 to 0.63."""
 
 SURE_MISFIT_MIN: Final = 0.42
-"""Mean squared distance of samples from few classes, in the classes' deviations, for a direction,
-from which on these explain the stream.  A known class has 0.52 to 1.04 and a class of another
-domain 0.58 to 1.3; sketches, with photographs known, collapse into one class at 0.24 to 0.36:
-samples so alike say nothing about how many classes there are."""
+"""Mean squared distance of samples from one class, in the classes' deviations, for a direction,
+from which on it explains the stream.  Streams of one class have 0.45 to 1.0; sketches, with
+photographs known, collapse into one class at 0.26 to 0.30: samples so alike say nothing about how
+many classes there are."""
 
-SURE_SPREAD_MAX: Final = 1.9
+SURE_SHARE: Final = 0.94
+"""Mean probability of that class from which on a stream shows no other: streams of one class have
+0.947 to 0.99, and stretches of sketches that pass the bounds above 0.80 to 0.928."""
+
+UNSURE_SPREAD_MAX: Final = 2.3
+"""The spread of `SURE_SPREAD_MAX`, over the largest share of a label in the known heads' answers,
+up to which a stream may show one class although nothing proves it.  With photographs, paintings or
+cartoons known, most streams of one class of pictures have 0.9 to 2.3, and those of all classes 2.8
+or more; digits of another origin 1.3 to 2.3 and 2.7 or more."""
+
+UNSURE_SHARE: Final = 0.95
+"""Share of one label in the known heads' answers from which on the same holds, whatever the spread:
+streams of all classes reach 0.92 from 64 samples on."""
+
+SURE_SPREAD_MAX: Final = 5.2
 """Variance of a stream in the directions that separate the classes, relative to the others, in the
-classes' deviations, up to which it may show few classes.  With photographs known (features without
-spread), streams of one class have 0.9 to 2.9, one of nine 4.0, and all others 3.2 or more; through
-the default encoder, scikit-learn's digits with MNIST known have 1.4 to 2.0 in streams of one class,
-1.8 to 2.3 of two and 2.1 to 2.5 of all ten, which a bound of 3 took for a single class.  To miss
-one class costs a few points, to see one in ten costs nine answers of ten."""
+classes' deviations, up to which it may show one class.  With photographs known, streams of one
+class have 1.9 to 5.2, and those of all classes 5.2 to 10, sketches 3.3 to 4.4."""
 
 Doubles = NDArray[np.float64]
 
@@ -80,32 +92,52 @@ class CentredSamples:
     """Samples about the centre of their classes.
 
     assigned: float64 [n, labels], probabilities of the samples' classes.  misfit: their mean
-    squared distance from these, in the classes' deviations.
+    squared distance from these, in the classes' deviations.  single: one class explains them far
+    better than all.
     """
 
     shift: Shift
     assigned: Doubles = field(repr=False)
     misfit: float
+    single: bool = False
 
 
 def find_shift(basis: Basis, inputs: Doubles, scores: Doubles) -> CentredSamples:
     """Find the shift of projected samples, inputs [n, directions] and scores [n, labels].
 
-    All classes of the known domains are taken to be in the stream, unless few classes explain it
-    far better (`SURE_RATIO`): a class that no sample surely belongs to then has no say.
+    All classes of the known domains are taken to be in the stream, unless one explains it far
+    better (`SURE_RATIO`): a class that no sample surely belongs to then has no say.
     """
-    zero = np.zeros(basis.directions), np.zeros(len(basis.labels))
-    every = _rounds(basis, inputs, scores, zero)
+    every = find_shift_of_all(basis, inputs, scores)
     if len(scores) < SURE_SAMPLES_MIN or _spread(basis, inputs) > SURE_SPREAD_MAX:
         return every
     mean = (
         inputs.mean(axis=0) - basis.shares @ basis.class_means,
         scores.mean(axis=0) - basis.shares @ basis.class_scores,
     )
-    few = [_rounds(basis, inputs, scores, start, SURE) for start in (zero, mean)]
-    best = min(few, key=lambda one: one.misfit)
+    zero = np.zeros(basis.directions), np.zeros(len(basis.labels))
+    found = [_rounds(basis, inputs, scores, start, SURE) for start in (zero, mean)]
+    best = min(found, key=lambda one: one.misfit)
     far = best.misfit >= SURE_MISFIT_MIN * basis.directions
-    return best if far and best.misfit < SURE_RATIO * every.misfit else every
+    alone = best.assigned.mean(axis=0).max() >= SURE_SHARE
+    proved = far and alone and best.misfit < SURE_RATIO * every.misfit
+    return replace(best, single=True) if proved else every
+
+
+def find_shift_of_all(basis: Basis, inputs: Doubles, scores: Doubles) -> CentredSamples:
+    """Find the shift of projected samples, as `find_shift` does, of all classes."""
+    zero = np.zeros(basis.directions), np.zeros(len(basis.labels))
+    return _rounds(basis, inputs, scores, zero)
+
+
+def may_show_one_class(basis: Basis, inputs: Doubles, scores: Doubles) -> bool:
+    """Return whether projected samples, as in `find_shift`, may all be of one class: they hardly
+    differ in the directions that separate the classes and the known heads answer most of them with
+    one label, or these answer nearly all with it."""
+    known = basis.head_scores(scores, np.zeros(len(basis.labels)), 0.0)
+    largest = np.bincount(known.argmax(axis=1)).max() / len(scores)
+    alike = _spread(basis, inputs) <= UNSURE_SPREAD_MAX * largest
+    return bool(alike or largest >= UNSURE_SHARE)
 
 
 def _rounds(

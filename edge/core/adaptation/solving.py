@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .basis import Basis
-from .centring import PSEUDO_SHARPNESS, SHARPNESS, Shift, balance, find_shift, softmax
+from .centring import (
+    PSEUDO_SHARPNESS,
+    SHARPNESS,
+    Shift,
+    balance,
+    find_shift,
+    find_shift_of_all,
+    may_show_one_class,
+    softmax,
+)
 from .densities import class_densities, margin
 from .groups import find_groups
 from .ridge import RidgeSums
@@ -160,13 +169,14 @@ def adapt(basis: Basis, projected: Floats) -> Adaptation:
         return replace(unadapted(basis), count=len(projected))
     inputs, scores = np.split(distinct.astype(np.float64), [basis.directions], axis=1)
     whole = find_shift(basis, inputs, scores)
-    if _heads_fit(basis, scores, whole.shift):
+    unsure = not whole.single and may_show_one_class(basis, inputs, scores)
+    if unsure or _heads_fit(basis, scores, whole.shift):
         return replace(unadapted(basis), count=len(projected))
     groups = find_groups(inputs - whole.assigned @ basis.class_means, whole.assigned)
     shifts = [whole.shift]
     if groups.any():
         parts = [groups == number for number in range(int(groups.max()) + 1)]
-        shifts = [find_shift(basis, inputs[at], scores[at]).shift for at in parts]
+        shifts = [find_shift_of_all(basis, inputs[at], scores[at]).shift for at in parts]
     learned = np.zeros((basis.directions, len(basis.labels)))
     bias = np.zeros((len(shifts), len(basis.labels)))
     sharpness = SHARPNESS
