@@ -102,7 +102,7 @@ class Alarms:
         due = stream.drifted and stream.outside_count % stream.half == 1
         novel = window is None or not window.known
         opened = due and self._check(stream, known, reference, opens=novel)
-        self._file(stream, reference)
+        self._file(stream, known, reference)
         if opened:
             return stream.domain
         return self._turn(stream, window, known) if window is not None else None
@@ -203,9 +203,11 @@ class Alarms:
             if there < here:
                 self._assign(run, stream.domain)
 
-    def _file(self, stream: StreamState, reference: ReferenceModel) -> None:
+    def _file(self, stream: StreamState, known: Knowledge, reference: ReferenceModel) -> None:
         """Assign the newest observation to a domain, for its label, and a settled one to the novel
-        domain that it is in.
+        domain that it is in, while that has few labels.
+
+        A labelled domain no longer follows its stream, which may have moved on to a similar one.
 
         A stream's observations belong to the domain that it is in; those of a mixed stream, or of
         one whose first window is not full, to the domain of their own neighbourhood.
@@ -223,7 +225,7 @@ class Alarms:
             return
         settled = stream.settled()
         buffered = settled and self._session.label_buffer.get(settled.key)
-        if settled and buffered and buffered.domain in self._novel:
+        if settled and buffered and self._grows(buffered.domain, known):
             self._collect(buffered.domain, settled)
 
     def _assign(self, rows: Iterable[SampleAssessment], domain: str) -> None:
@@ -237,6 +239,10 @@ class Alarms:
                 self._novel.drop((one.key,))
                 if domain in self._novel:
                     self._collect(domain, one)
+
+    def _grows(self, domain: str, known: Knowledge) -> bool:
+        """Return whether a domain is a novel one that takes in observations of its stream."""
+        return domain in self._novel and not self._has_labels(domain, known)
 
     def _has_labels(self, domain: str, known: Knowledge) -> bool:
         """Return whether a novel domain has so many facts that its alarm may end."""
@@ -270,7 +276,7 @@ class Alarms:
         before = stream.domain
         run = stream.recent[-stream.tracker.age :]
         stream.tracker.enter(best)
-        if best in self._novel:
+        if self._grows(best, known):
             self._absorb(stream, known)
         if best != before:
             self._assign(stream.recent[stream.change_point(best) :], best)

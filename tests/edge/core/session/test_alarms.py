@@ -7,11 +7,11 @@ import pytest
 
 import hdc
 from edge.core.config import Config
-from edge.core.events import DriftAlarm, FitGeometry, Observation
+from edge.core.events import DriftAlarm, FitGeometry, Label, Observation
 from edge.core.knowledge.derive import derive_knowledge
 from edge.core.knowledge.knowledge import Knowledge
 from edge.core.knowledge.memory_ledger import MemoryLedger
-from edge.core.session.alarms import MERGE_SHIFT_MAX, Alarms
+from edge.core.session.alarms import LABELS_MIN, MERGE_SHIFT_MAX, Alarms
 from edge.core.session.novel_domains import UnlabelledRow, unpack_rows
 from edge.core.session.session_state import SessionState
 from edge.core.session.stream import StreamState
@@ -113,6 +113,27 @@ def test_an_opening_that_is_a_part_of_a_learned_domain_is_merged_on_return():
     show(session, known, stream, 1, 3 * WINDOW)
     assert stream.domain == "home"
     assert not session.novel_domains.names
+
+
+def test_a_labelled_opening_no_longer_follows_its_stream():
+    """A novel domain takes in what its stream shows until it has labels enough: a similar domain
+    that comes next would otherwise make it its own."""
+    world = World(taught().facts(), width=WIDE, config=Config(window=WINDOW))
+    session = world.runtime._session  # noqa: SLF001
+    rows = clouds((7,), 120, seed=5, width=WIDE)
+    for at, row in enumerate(rows[:60]):
+        world.observe(row, at)
+    early = set(session.novel_domains.rows("domain-2"))
+    for at, row in enumerate(rows[60:80], 60):
+        world.observe(row, at)
+    before = set(session.novel_domains.rows("domain-2"))
+    assert early < before
+    for at in range(20, 20 + LABELS_MIN):
+        world.feed(Label(f"s:{at}", "a"))
+    before = set(session.novel_domains.rows("domain-2"))
+    for at, row in enumerate(rows[80:], 80):
+        world.observe(row, at)
+    assert set(session.novel_domains.rows("domain-2")) <= before
 
 
 def test_an_odd_part_of_a_domain_opens_none():
