@@ -174,7 +174,7 @@ def side_by_side(cards: Sequence[Card], folder: Path) -> Card:
             raise CardError(
                 f"joining cards {first.name!r} and {card.name!r}: they prepare a measurement"
                 " differently",
-                "bring one to the other's size first: `auricle encoder vary CARD --side N`",
+                _joining_hint(first, card),
             )
     parts, taps = [], []
     for number, card in enumerate(cards):
@@ -261,6 +261,18 @@ def _require_graph(card: Card) -> None:
             f"{card.kind!r} without one",
             "give the card of an encoder of pictures or sounds",
         )
+
+
+def _joining_hint(first: Card, second: Card) -> str:
+    """Return what to do about two cards that prepare a measurement differently."""
+    if first.kind == second.kind == "image":
+        one, other = (_resized(card, *_sizes(first)) for card in (first, second))
+        if (one.input, one.preparation) == (other.input, other.preparation):
+            return (
+                "their sizes differ: write both at one size N, then join the two new cards: "
+                "`auricle encoder vary CARD --side N --out FOLDER` for each"
+            )
+    return "choose cards with the same kind, [input] and [preparation]; only their sizes may differ"
 
 
 def _require_side(card: Card, side: int) -> None:

@@ -52,6 +52,9 @@ latency_ms_max = 2.0       # of both for a sample, on this machine
 memory_mib_max = 1024      # private data of the process that searches and trains
 seconds_max = 120.0        # from the start of that process to its result
 
+[adaptation]
+policy = "auto"            # adapt the known heads to domains without labels; "off": do not
+
 [candidates]
 raw = false                # keep images and windows that are worth a label, to show them to people
 """

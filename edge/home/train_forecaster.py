@@ -26,6 +26,9 @@ measured."""
 SECONDS_MAX: Final = 900.0
 """Longest training.  Chosen by hand; effect not measured."""
 
+KIND: Final = "cfc"
+"""Kind of network that is trained."""
+
 ROUNDS: Final = 400
 """Training rounds: about 8 s at 20 ms each.  Chosen by hand; effect not measured."""
 
@@ -38,18 +41,18 @@ def train_on_recording(
     elapsed_s: NDArray[np.float64],
     period: int | None = None,
     *,
-    kind: str = "cfc",
     seed: int = 1,
     rounds: int = ROUNDS,
+    recipe: str = "plain",
     beat: Callable[[], None] = lambda: None,
     seconds_max: float = SECONDS_MAX,
 ) -> ForecasterTrainingResult:
     """Train a network on a recording, starting from the shipped weights; waits for the result.
 
     values: float64 [steps, channels], NaN where missing.  elapsed_s: float64 [steps], seconds since
-    the previous sample.  beat: called regularly meanwhile.  Raises ConfigError for a recording that
-    is too short or too long, EdgeError if the process fails.  Cost: about 20 ms per round at low
-    priority; up to MEMORY_MIB_MAX of memory.
+    the previous sample.  recipe: a name of `edge.growth`'s NETWORK_RECIPES.  beat: called regularly
+    meanwhile.  Raises ConfigError for a recording that is too short or too long, EdgeError if the
+    process fails.  Cost: about 20 ms per round at low priority; up to MEMORY_MIB_MAX of memory.
     """
     steps, channels = values.shape
     fits = (
@@ -64,13 +67,14 @@ def train_on_recording(
             "give a longer recording, or only its newest part",
         )
     job = ForecasterTrainingJob(
-        kind=kind,
-        start=shipped_weights(kind),
+        kind=KIND,
+        start=shipped_weights(KIND),
         values=values,
         elapsed_s=elapsed_s,
         period=period or 0,
         seed=seed,
         rounds=rounds,
+        recipe=recipe,
     )
     limits = map(str, (MEMORY_MIB_MAX, seconds_max, os.getpid()))
     task = WorkerTask(job, (*COMMAND, STUDY, *limits), seconds_max)

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -20,27 +20,52 @@ def suggest(found: str, known: Iterator[str] | Mapping[str, object] | tuple[str,
 
 
 def explain_invalid(
-    text: str, kind: type[msgspec.Struct], kinds: Sequence[type[msgspec.Struct]]
+    text: str, kind: type[msgspec.Struct], kinds: Mapping[type[msgspec.Struct], str]
 ) -> str:
     """Return the hint for msgspec's message about a scenario.
 
     An unknown key gets the keys of its table and the nearest of them, or that it belongs elsewhere
     if another table or kind has it; an unknown value of a choice, the choices and the nearest.
+    kinds: every kind of scenario, with a sentence on what makes a file one.
     """
     place = _type_at(inspect.type_info(kind), text.rpartition("at `$")[2].rstrip("`"))
     if unknown := re.search(r"unknown field `(.+?)`", text):
         known = [field.encode_name for field in place.fields] if _is_struct(place) else []
-        elsewhere = {key for one in kinds for key in _keys(inspect.type_info(one))}
-        if unknown[1] in elsewhere:
-            level = "in this table" if "at `$" in text else "at the top"
-            return f"it belongs elsewhere; known {level}: {', '.join(known)}"
-        return f"{suggest(unknown[1], tuple(known))} known: {', '.join(known)}"
+        if "at `$" in text:
+            return _explain_key(unknown[1], known, "in this table", kinds)
+        return _explain_kind(unknown[1], known, kind, kinds) or _explain_key(
+            unknown[1], known, "at the top", kinds
+        )
     if (found := re.search(r"Invalid enum value '(.*?)'", text)) and isinstance(
         place, inspect.LiteralType
     ):
         values = tuple(map(str, place.values))
         return f"{suggest(found[1], values)} known: {', '.join(values)}"
     return GENERAL_HINT
+
+
+def _explain_key(
+    unknown: str, known: Sequence[str], level: str, kinds: Iterable[type[msgspec.Struct]]
+) -> str:
+    if unknown in {key for one in kinds for key in _keys(inspect.type_info(one))}:
+        return f"it belongs elsewhere; known {level}: {', '.join(known)}"
+    return f"{suggest(unknown, tuple(known))} known: {', '.join(known)}"
+
+
+def _explain_kind(
+    unknown: str,
+    known: Sequence[str],
+    kind: type[msgspec.Struct],
+    kinds: Mapping[type[msgspec.Struct], str],
+) -> str:
+    """Return the hint for a key at the top that is, or is nearest to, one of another kind; empty if
+    it is not."""
+    keys = {field.encode_name for one in kinds for field in msgspec.structs.fields(one)}
+    near = difflib.get_close_matches(unknown, sorted(keys), 1)
+    if not near or near[0] in known:
+        return ""
+    guess = "" if near[0] == unknown else f"did you mean {near[0]!r}? "
+    return f"{guess}{kinds[kind]}; known at the top: {', '.join(known)}"
 
 
 def _is_struct(place: Any) -> bool:

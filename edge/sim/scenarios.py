@@ -262,8 +262,15 @@ SampledScenario = PolicyScenario | StrategyScenario
 
 AnyScenario = Scenario | LinkScenario | PolicyScenario | StrategyScenario
 
-KINDS: Final = (Scenario, LinkScenario, PolicyScenario, StrategyScenario)
-"""Every kind of scenario."""
+KINDS: Final[Mapping[type[Struct], str]] = {
+    Scenario: "without `policy`, `protocol`, `home`, [links] or [strategies], a scenario runs a"
+    " device",
+    LinkScenario: "[links] makes the scenario one of link loads, without a device",
+    PolicyScenario: "`policy`, `protocol` or `home` makes the scenario a comparison of policies"
+    " without a device; the key of a device is `adaptation` in [device]",
+    StrategyScenario: "[strategies] makes the scenario a comparison of strategies without a device",
+}
+"""Every kind of scenario, and what makes a file one."""
 
 
 def load_scenario(

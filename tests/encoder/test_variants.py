@@ -103,11 +103,23 @@ def test_two_encoders_side_by_side(lite0, picture, tmp_path) -> None:
     assert [tap.name for tap in made.taps[-2:]] == ["second/stage3", "second/features"]
 
 
-def test_encoders_that_prepare_differently_are_not_joined(lite0, tmp_path) -> None:
-    """Both must see the same prepared picture."""
+def test_encoders_of_two_sizes_are_joined_once_both_have_one(lite0, tmp_path) -> None:
+    """Both must see the same prepared picture; what the hint says joins them."""
     smaller = at_side(lite0, 192, tmp_path / "smaller")
-    with pytest.raises(CardError, match="prepare"):
+    with pytest.raises(CardError, match="prepare") as caught:
         side_by_side([lite0, smaller], tmp_path / "both")
+    assert "`auricle encoder vary CARD --side N --out FOLDER` for each" in str(caught.value.hint)
+    cards = [at_side(card, 160, tmp_path / card.name) for card in (lite0, smaller)]
+    assert side_by_side(cards, tmp_path / "both").width == 2 * lite0.width
+
+
+def test_encoders_that_differ_in_more_than_the_size_are_not_joined(lite0, tmp_path) -> None:
+    """No size makes them alike, so none is asked for."""
+    grey = replace(lite0, preparation=replace(lite0.preparation, mean=(0.0,)))
+    for other in (grey, load_card(SHIPPED["log_mel"])):
+        with pytest.raises(CardError, match="prepare") as caught:
+            side_by_side([lite0, other], tmp_path / "both")
+        assert "the same kind, [input] and [preparation]" in str(caught.value.hint)
 
 
 def test_another_resolution(lite0, picture, tmp_path) -> None:

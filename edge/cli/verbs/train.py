@@ -14,6 +14,9 @@ from ..options import PATH, json_option
 from ..views import common as views
 from ..views import growth as growth_views
 
+NETWORK_RECIPES = ("plain", "rewarm", "budget-free", "warm-start")
+"""The recipes of `edge.growth`, which runs in the worker process alone."""
+
 
 @click.command
 @click.argument("file", type=PATH, help="CSV, a row per sample, a column per channel.")
@@ -25,15 +28,34 @@ from ..views import growth as growth_views
 @click.option(
     "--seed", type=int, default=1, show_default=True, help="Seed of the random initialisation."
 )
+@click.option(
+    "--recipe",
+    type=click.Choice(NETWORK_RECIPES),
+    default="plain",
+    show_default=True,
+    help="How it is trained: on windows of the whole recording, or on the newest quarter last.",
+)
 @json_option
 def train(
-    *, file: Path, out: Path, period: int | None, onnx: Path | None, seed: int, as_json: bool
+    *,
+    file: Path,
+    out: Path,
+    period: int | None,
+    onnx: Path | None,
+    seed: int,
+    recipe: str,
+    as_json: bool,
 ) -> None:
     """Train a liquid forecaster on a recording; write it if it beats the shipped one."""
     recording = read_recording(file)
     with growth_views.show_progress() as beat:
         result = train_on_recording(
-            recording.values, recording.elapsed_s, period, seed=seed, beat=lambda: beat(file.name)
+            recording.values,
+            recording.elapsed_s,
+            period,
+            seed=seed,
+            recipe=recipe,
+            beat=lambda: beat(file.name),
         )
     if not result.arrays:
         raise EdgeError(f"training on {file}: {result.reason}", "nothing was written")

@@ -11,6 +11,9 @@ GAIN_MIN: Final = 0.005
 """Least gain of accuracy that is reported, with all labels or with ten a class: the standard error
 of the figures."""
 
+SIDE_BY_SIDE: Final = "the commands are in docs/howto/encoder.md, section Other forms of an encoder"
+"""How two encoders become one."""
+
 
 def other_encoders(chosen: str) -> dict[str, EncoderFigures]:
     """Return the figures of the encoders of pictures, that of the home first, the others from the
@@ -22,8 +25,8 @@ def other_encoders(chosen: str) -> dict[str, EncoderFigures]:
 
 
 def show_other_encoders(figures: dict[str, EncoderFigures]) -> None:
-    """Print one line: points of accuracy that others gain, and their time.  Those that gain nothing
-    are left out."""
+    """Print points of accuracy that others gain and their time in one line, and what makes a home
+    with them in the next.  Those that gain nothing are left out."""
     if not figures:
         return
     (name, own), *others = figures.items()
@@ -32,12 +35,20 @@ def show_other_encoders(figures: dict[str, EncoderFigures]) -> None:
         for other, figures in others
         if max(figures.accuracy - own.accuracy, figures.labels10 - own.labels10) >= GAIN_MIN
     ]
-    if better:
-        gains = "; ".join(_gain(*pair, own) for pair in better)
-        say(
-            f"other encoders, compared with {name} on PACS (all labels / 10 a class): {gains}",
-            "dim",
-        )
+    if not better:
+        return
+    gains = "; ".join(_gain(*pair, own) for pair in better)
+    say(
+        f"other encoders, in points of accuracy more than {name} on PACS (pictures in four"
+        f" styles), with all labels / with ten labels a class in a new style: {gains}",
+        "dim",
+    )
+    ways = []
+    if any(other in encoder.SHIPPED for other, _ in better):
+        ways.append("one of them: auricle init FOLDER --encoder NAME")
+    if any(other not in encoder.SHIPPED for other, _ in better):
+        ways.append(f"two side by side: {SIDE_BY_SIDE}")
+    say("; ".join(ways), "dim")
 
 
 def _gain(name: str, other: EncoderFigures, own: EncoderFigures) -> str:

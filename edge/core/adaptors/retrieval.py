@@ -1,6 +1,6 @@
 """Retrieve and revise: an unsure answer of a head is revised by the nearest facts of its domain.
 
-After Adapt-Retrieve-Revise (Wan et al. 2023, abstract): a model adapted to the domain drafts an
+After Adapt-Retrieve-Revise (Wan et al. 2024, abstract): a model adapted to the domain drafts an
 answer, the draft retrieves evidence of the domain, and the evidence revises the draft.  Here the
 head drafts, a draft with a small lead retrieves the most similar fact of every label, and their
 similarities are added to its scores.  Measured: docs/explanation/answers.md.

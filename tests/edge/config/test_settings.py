@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import os
+import tomllib
 
 import pytest
 
-from edge.config.settings import SETTINGS, nearest_key, read_settings
+from edge.config.settings import SETTINGS, TEMPLATE, Settings, nearest_key, read_settings
 from edge.core.errors import ConfigError
 from tests.homes import new_home, run
 
@@ -121,6 +122,15 @@ def test_growth_keys_reach_the_core(tmp_path):
     (tmp_path / "auricle.toml").write_text(text, "utf-8")
     budget = read_settings(tmp_path).config().budget
     assert (budget.nbytes, budget.operations, budget.latency_ms) == (9, 8, 7.0)
+
+
+def test_a_new_home_names_the_switch_of_adaptation_with_its_default(tmp_path):
+    """The file that `init` writes has the key, and changes nothing."""
+    text = TEMPLATE.format(card='"card.toml"')
+    (tmp_path / SETTINGS).write_text(text, "utf-8")
+    assert tomllib.loads(text)["adaptation"] == {"policy": "auto"}
+    made = read_settings(tmp_path)
+    assert made == Settings(encoder=made.encoder)
 
 
 def test_forecast_keys_reach_the_core(tmp_path):

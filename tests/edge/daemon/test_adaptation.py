@@ -94,8 +94,9 @@ def test_a_policy_that_is_none_keeps_the_last_good_settings(tmp_path, policy):
     """A daemon whose settings name another policy starts with the last good ones, and says so."""
     home = timed_home(tmp_path / "home")
     Process(home).stop()
-    with (home / SETTINGS).open("a", encoding="utf-8") as file:
-        file.write(f"\n[adaptation]\npolicy = {policy}\n")
+    text = (home / SETTINGS).read_text("utf-8")
+    assert 'policy = "auto"' in text
+    (home / SETTINGS).write_text(text.replace('policy = "auto"', f"policy = {policy}"), "utf-8")
     daemon = Process(home)
     daemon.stop()
     log = daemon.log.read_text("utf-8")

@@ -30,6 +30,17 @@ def test_a_network_of_ones_own_beats_the_shipped_one():
     CELLS["cfc"](result.arrays, 1)
 
 
+def test_a_recipe_reaches_the_process():
+    """Another recipe trains another network from the same seed."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    plain, other = (
+        train_on_recording(*recording(), rounds=40, recipe=recipe)
+        for recipe in ("plain", "warm-start")
+    )
+    assert plain.start == other.start
+    assert plain.own != other.own
+
+
 @pytest.mark.parametrize("steps", [0, 299])
 def test_a_recording_that_is_too_short_is_refused(steps):
     """Too few samples are a ConfigError with the required number."""

@@ -35,13 +35,50 @@ def test_an_unknown_key_is_refused_with_the_nearest_one(content, hint) -> None:
     assert f"did you mean {hint!r}" in caught.value.hint
 
 
-def test_a_key_of_another_table_gets_a_hint(tmp_path) -> None:
-    """A scenario of links has no faults: the hint lists its keys, not the same word again."""
-    path = tmp_path / "links.toml"
-    path.write_text('title = "x"\n[links]\n[faults]\ncrash = 0.1\n', "utf-8")
-    with pytest.raises(EdgeError, match="faults") as caught:
+DOMAIN = '[domains.a]\nsource = "mnist"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("[links]\n[faults]\ncrash = 0.1", "[links] makes the scenario one of link loads"),
+        (f'policy = "auto"\n[[phases]]\ndomain = "a"\n{DOMAIN}', "a comparison of policies"),
+        (f'policy = "auto"\n[[phases]]\ndomain = "a"\n{DOMAIN}', "`adaptation` in [device]"),
+        (f'policy = "auto"\n{DOMAIN}[device]\nwindow = 4', "`adaptation` in [device]"),
+        (f"[strategies]\n{DOMAIN}[[forget]]\nat = 3", "a comparison of strategies"),
+        (f"samples = 90\n{DOMAIN}", "a scenario runs a device; known at the top: title, dom"),
+        (f"observations = 9\n{DOMAIN}", "it belongs elsewhere; known at the top: title, dom"),
+    ],
+)
+def test_a_key_of_another_kind_gets_the_reason(tmp_path, text, hint) -> None:
+    """The hint says what makes the file its kind, and lists the keys of that kind."""
+    path = tmp_path / "kind.toml"
+    path.write_text(f'title = "x"\n{text}\n', "utf-8")
+    with pytest.raises(EdgeError, match="unknown field") as caught:
         load_scenario(path)
-    assert caught.value.hint == "it belongs elsewhere; known at the top: title, links"
+    assert hint in caught.value.hint
+    assert "did you mean" not in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (f'polcy = "auto"\n{DOMAIN}', "policy"),
+        (f'protocl = "iid"\n{DOMAIN}', "protocol"),
+        (f"[strategy]\norders = 2\n{DOMAIN}", "strategies"),
+        ('[link]\ntopology = "nsfnet"', "links"),
+        (f'policy = "auto"\n[[phase]]\ndomain = "a"\n{DOMAIN}', "phases"),
+        (f'policy = "auto"\nsample = 90\n{DOMAIN}', "samples"),
+    ],
+)
+def test_a_misspelt_key_of_any_kind_is_guessed(tmp_path, text, key) -> None:
+    """The key that makes a file a comparison is guessed too, though without it the file is a
+    scenario of a device."""
+    path = tmp_path / "kind.toml"
+    path.write_text(f'title = "x"\n{text}\n', "utf-8")
+    with pytest.raises(EdgeError, match="unknown field") as caught:
+        load_scenario(path)
+    assert caught.value.hint.startswith(f"did you mean {key!r}?")
 
 
 @pytest.mark.parametrize(

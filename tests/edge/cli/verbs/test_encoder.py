@@ -90,16 +90,30 @@ def test_one_change_at_a_time(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_the_section_on_other_forms_exists(source):
+    """`init` names a section of the documentation, which has the commands for two encoders."""
+    page = (source / "docs/howto/encoder.md").read_text("utf-8")
+    part = page.partition("\n## Other forms of an encoder\n")[2].partition("\n## ")[0]
+    assert "--beside" in part
+    assert "--side 216" in part
+
+
 def test_a_new_home_says_what_other_encoders_give(tmp_path):
-    """One line for pictures, none for sound; the figures are those of the package."""
+    """One line with the gains and one with the way to them for pictures, none for sound; the
+    figures are those of the package."""
     result = run("init", tmp_path / "pictures")
     (line,) = [one for one in result.stdout.splitlines() if one.startswith("other encoders")]
     assert "side by side" in line
     assert "efficientnet_lite0 " not in line
     assert "efficientnet_lite2 " not in line  # it takes longer and gains nothing
+    assert "with all labels / with ten labels a class in a new style" in line
     assert "times the time" in line
+    place = "docs/howto/encoder.md, section Other forms of an encoder"
+    assert f"two side by side: the commands are in {place}" in result.stdout
+    assert "--encoder NAME" not in result.stdout
     slower = run("init", tmp_path / "slower", "--encoder", "efficientnet_lite1")
     assert "efficientnet_lite0_spread +" in slower.stdout
+    assert "one of them: auricle init FOLDER --encoder NAME" in slower.stdout
     found = run_json("init", tmp_path / "again")["encoders"]
     assert next(iter(found)) == "efficientnet_lite0_spread"
     assert found["efficientnet_lite1"] == encoder.shipped_figures()["efficientnet_lite1"]._asdict()

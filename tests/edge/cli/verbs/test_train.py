@@ -7,6 +7,7 @@ import pytest
 
 from edge.cli.verbs import train as cli_train
 from edge.core.forecasting.training_job import ForecasterTrainingResult
+from edge.growth import NETWORK_RECIPES
 from edge.storage.network_weights import read_weights, shipped_weights
 from tests.homes import run, run_json
 
@@ -29,7 +30,7 @@ def studied(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     calls: list[tuple[Any, ...]] = []
 
     def study(values, elapsed_s, period, **options):
-        calls.append((values.shape, elapsed_s[1], period, options["seed"]))
+        calls.append((values.shape, elapsed_s[1], period, options["seed"], options["recipe"]))
         options["beat"]()
         return RESULT
 
@@ -45,7 +46,7 @@ def test_a_network_that_beats_the_shipped_one_is_written(tmp_path, table, studie
     assert result.exit_code == 0, result.output
     assert "0.300\t0.700" in result.stdout
     assert read_weights(out).keys() == RESULT.arrays.keys()
-    assert studied == [((400, 1), 300.0, 7, 3)]
+    assert studied == [((400, 1), 300.0, 7, 3, "plain")]
     errors = run_json("train", table, "--out", out)
     assert (errors["horizons"], errors["own"]) == ([1, 6, 12], [0.5, 0.4, 0.3])
     onnx = tmp_path / "own.onnx"
@@ -63,3 +64,16 @@ def test_nothing_is_written_where_nothing_is_gained(tmp_path, table, monkeypatch
     assert not (tmp_path / "own.safetensors").exists()
     table.write_text("words\n", "utf-8")
     assert run("train", table, "--out", tmp_path / "own.safetensors").exit_code == 1
+
+
+def test_a_recipe_is_chosen_by_name(tmp_path, table, studied):
+    """`--recipe` takes each name of the table; an unknown one is refused with those that exist."""
+    assert tuple(NETWORK_RECIPES) == cli_train.NETWORK_RECIPES
+    out = tmp_path / "own.safetensors"
+    assert run("train", table, "--out", out, "--recipe", "warm-start").exit_code == 0
+    assert [call[-1] for call in studied] == ["warm-start"]
+    result = run("train", table, "--out", out, "--recipe", "warm")
+    assert result.exit_code == 2
+    for name in NETWORK_RECIPES:
+        assert name in result.output
+    assert len(studied) == 1
