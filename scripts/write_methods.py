@@ -39,7 +39,7 @@ verdict: {verdicts}. `python scripts/write_methods.py` makes this page of
 | core | part of what Auricle is |
 | default | serves unless it is switched off |
 | option | a user can choose it, or growth does where it wins |
-| peer | the whole method runs in comparisons alone, worth them in the named regime; where a part of it serves, its row says so |
+| peer | runs in comparisons alone, worth them in the named regime; its row names what serves |
 | loses | behind another method in every regime measured, or in all but the named one |
 
 In brackets after a title: the section that the code cites, `code` where the authors' program was

@@ -119,7 +119,7 @@ def exact_residuals(
     inputs, targets, count = sample
     gram = inputs @ inputs.T
     penalty = ridge * float(np.trace(gram)) / len(gram) + PENALTY_MIN
-    return _dual_residuals(gram, targets, count, penalty, weight, means)
+    return _dual_residuals(gram, targets, count, penalty, weight, means=means)
 
 
 def _leave_one_out(inputs: Floats, targets: Floats, count: int) -> tuple[LeaveOneOut, float]:
@@ -168,6 +168,7 @@ def _dual_residuals(
     count: int,
     penalty: float,
     weight: float,
+    *,
     means: Floats | None = None,
 ) -> Floats:
     """Return residuals from systems of facts.  gram: products of all rows, own ones first.  means:
