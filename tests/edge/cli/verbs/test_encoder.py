@@ -110,10 +110,10 @@ def test_a_new_home_says_what_other_encoders_give(tmp_path):
     assert "times the time" in line
     place = "docs/howto/encoder.md, section Other forms of an encoder"
     assert f"two side by side: the commands are in {place}" in result.stdout
-    assert "--encoder NAME" not in result.stdout
-    slower = run("init", tmp_path / "slower", "--encoder", "efficientnet_lite1")
+    assert "efficientnet_lite1 +" in line
+    assert "one of them: auricle init FOLDER --encoder NAME" in result.stdout
+    slower = run("init", tmp_path / "slower", "--encoder", "efficientnet_lite2")
     assert "efficientnet_lite0_spread +" in slower.stdout
-    assert "one of them: auricle init FOLDER --encoder NAME" in slower.stdout
     found = run_json("init", tmp_path / "again")["encoders"]
     assert next(iter(found)) == "efficientnet_lite0_spread"
     assert found["efficientnet_lite1"] == encoder.shipped_figures()["efficientnet_lite1"]._asdict()
