@@ -56,6 +56,11 @@ SURE_SHARE: Final = 0.94
 """Mean probability of that class from which on a stream shows no other: streams of one class have
 0.947 to 0.99, and stretches of sketches that pass the bounds above 0.80 to 0.928."""
 
+SURE_SPREAD_MAX: Final = 5.2
+"""Variance of a stream in the directions that separate the classes, relative to the others, in the
+classes' deviations, up to which it may show one class.  With photographs known, streams of one
+class have 1.9 to 5.2, and those of all classes 5.2 to 10, sketches 3.3 to 4.4."""
+
 UNSURE_SPREAD_MAX: Final = 2.3
 """The spread of `SURE_SPREAD_MAX`, over the largest share of a label in the known heads' answers,
 up to which a stream may show one class although nothing proves it.  With photographs, paintings or
@@ -65,11 +70,6 @@ or more; digits of another origin 1.3 to 2.3 and 2.7 or more."""
 UNSURE_SHARE: Final = 0.95
 """Share of one label in the known heads' answers from which on the same holds, whatever the spread:
 streams of all classes reach 0.92 from 64 samples on."""
-
-SURE_SPREAD_MAX: Final = 5.2
-"""Variance of a stream in the directions that separate the classes, relative to the others, in the
-classes' deviations, up to which it may show one class.  With photographs known, streams of one
-class have 1.9 to 5.2, and those of all classes 5.2 to 10, sketches 3.3 to 4.4."""
 
 Doubles = NDArray[np.float64]
 

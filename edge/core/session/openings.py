@@ -351,8 +351,8 @@ class AdaptedOpenings:
 
     def _suits(self, domain: str, known: Knowledge, *, few: bool) -> bool:
         """Return whether adapted answers match the labels of a domain's facts; unknown, they suit
-        only few facts.  Where the known domains answer as they are, the head of the facts must not
-        match more of them.
+        only few facts.  Where the known domains answer as they are, they must match more of them
+        than the head of the facts does, by more than `FLIPPED`.
 
         The adaptation has seen these samples, and none of their labels.
         """
