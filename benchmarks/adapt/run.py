@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from edge.sim.adaptation import (
     POLICIES,
+    SOURCE,
     PolicyLine,
     PolicyOutcome,
     StreamPlan,
@@ -25,7 +26,7 @@ from edge.sim.adaptation import (
 from ..ood.sets import MissingError
 from ..report import BenchmarkReport, BenchmarkRow
 from .serving import DEFAULT, ServingCost, measure_serving
-from .sets import ART, CARTOON, PHOTO, SETS
+from .sets import ART, BY_CLASS, CARTOON, PHOTO, SETS
 
 SEEDS: Final = (0, 1, 2)
 """Seeds of sources and streams."""
@@ -40,6 +41,8 @@ GAINS: Final[Mapping[str, tuple[str, ...]]] = {
 """Gains of the summary, by how the names of their protocols begin."""
 HEADLINE: Final = ("pacs", "digits")
 """Sets whose test streams are the summary's: those of the evidence.  Others are reported apart."""
+ONE_CLASS: Final = "one class: "
+"""What rows of streams of one class begin with: they are no part of the summary's gains."""
 PLACES: Final = {"art": ART, "cartoon": CARTOON, "sketch": "sketch"}
 """Domains whose last third of an unlabelled stream is reported."""
 
@@ -84,19 +87,23 @@ def make_report(
     notes: Sequence[str] = (),
 ) -> BenchmarkReport:
     """Return the report of some outcomes.  Accuracies are fractions, gains are points."""
-    parts = {"": [one for one in outcomes if one.world in HEADLINE and not one.development]}
-    parts["dev, "] = [one for one in outcomes if one.development]
-    for world in dict.fromkeys(one.world for one in outcomes if one.world not in HEADLINE):
-        parts[f"{world}: "] = [one for one in outcomes if one.world == world]
+    single = [one for one in outcomes if one.protocol == BY_CLASS]
+    several = [one for one in outcomes if one.protocol != BY_CLASS]
+    parts = {"": [one for one in several if one.world in HEADLINE and not one.development]}
+    parts["dev, "] = [one for one in several if one.development]
+    for world in dict.fromkeys(one.world for one in several if one.world not in HEADLINE):
+        parts[f"{world}: "] = [one for one in several if one.world == world]
+    parts[ONE_CLASS] = single
     lines = {prefix: summarise_policies(part) for prefix, part in parts.items()}
     streams = len({key for line in lines[""] for key in line.gains})
     return BenchmarkReport(
         "adapt",
         (
             *(row for prefix, found in lines.items() for row in _rows(found, prefix)),
+            *_one_class_rows(single),
             *(row for cost in costs for row in _cost_rows(cost)),
         ),
-        summarise_adaptation(lines[""], outcomes, costs),
+        summarise_adaptation(lines[""], several, costs) | _one_class_summary(lines[ONE_CLASS]),
         (f"{streams} test streams; gains in points, accuracies as fractions", *notes),
     )
 
@@ -118,6 +125,33 @@ def _rows(lines: Sequence[PolicyLine], prefix: str) -> Iterator[BenchmarkRow]:
         yield BenchmarkRow(line.policy, f"{prefix}worst stream, points", line.worst)
         yield BenchmarkRow(line.policy, f"{prefix}streams losing half a point", float(line.lost))
         yield BenchmarkRow(line.policy, f"{prefix}bytes", float(line.nbytes))
+
+
+def _one_class_rows(outcomes: Sequence[PolicyOutcome]) -> Iterator[BenchmarkRow]:
+    """Yield what is right in the last third of streams of one class, for each home and place: the
+    mean over classes and seeds, and the smallest gain of a class over the seeds."""
+    before = {(one.stream, one.seed): one.last for one in outcomes if one.policy == SOURCE}
+    found: dict[tuple[str, str], dict[str, list[PolicyOutcome]]] = {}
+    for one in outcomes:
+        pair = one.stream.rpartition(", ")[0]
+        found.setdefault((one.policy, pair), {}).setdefault(one.stream, []).append(one)
+    for (policy, pair), streams in found.items():
+        gains = [
+            np.mean([one.last - before[one.stream, one.seed] for one in alike])
+            for alike in streams.values()
+        ]
+        last = [one.last for alike in streams.values() for one in alike]
+        yield BenchmarkRow(policy, f"{ONE_CLASS}{pair}, last third", float(np.mean(last)) / 100)
+        if policy != SOURCE:
+            yield BenchmarkRow(policy, f"{ONE_CLASS}{pair}, worst class, points", float(min(gains)))
+
+
+def _one_class_summary(lines: Sequence[PolicyLine]) -> dict[str, float]:
+    """Return the gains of the default policy on streams of one class, in points."""
+    ours = next((line for line in lines if line.policy == DEFAULT), None)
+    if ours is None:
+        return {}
+    return {"one_class_gain": ours.gain, "one_class_worst": ours.worst}
 
 
 def _cost_rows(cost: ServingCost) -> Iterator[BenchmarkRow]:

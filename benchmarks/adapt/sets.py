@@ -27,6 +27,8 @@ from .pictures import ALL_CORRUPTED, LEVELS, PICTURES, EncodedPictures, encode_p
 
 PHOTO, ART, CARTOON = "photo", "art_painting", "cartoon"
 """Names of domains in PACS."""
+BY_CLASS: Final = "one class"
+"""The protocol of streams of one class."""
 DEVELOPMENT: Final = frozenset(
     {(PHOTO, place) for place in (ART, CARTOON, PHOTO, "noise", "brightness")}
 )
@@ -34,9 +36,11 @@ DEVELOPMENT: Final = frozenset(
 PICTURE_HOMES: Final[Mapping[str, Sequence[str]]] = {
     protocol: () if protocol.startswith("left out") else (PHOTO, ART)
     for protocol in PROTOCOLS
-    if not protocol.startswith("changes")
+    if not protocol.startswith(("changes", BY_CLASS))
 } | dict.fromkeys(("severity 3 correlated", "severity 5 correlated", "mixed correlated"), (PHOTO,))
 """Homes by protocol: 74 test streams with those of digits, as in the prototype."""
+ONE_CLASS_HOMES: Final[Mapping[str, Sequence[str]]] = {BY_CLASS: (PHOTO, ART, CARTOON)}
+"""Homes of the streams of one class, which are reported apart."""
 QUICK_HOMES: Final[Mapping[str, Sequence[str]]] = {
     protocol: (PHOTO, ART) if protocol.startswith("same") else (PHOTO,)
     for protocol in PICTURE_HOMES
@@ -69,7 +73,8 @@ def plan_pictures(data: Path | None, *, quick: bool) -> StreamPlan:
     """Return the streams of PACS; encodes its pictures where they are not cached."""
     wanted = QUICK_CORRUPTED if quick else ALL_CORRUPTED
     world = picture_world(encode_pictures(_folder(data, PICTURES), wanted))
-    return StreamPlan(lambda _: world, QUICK_HOMES if quick else PICTURE_HOMES)
+    homes = QUICK_HOMES if quick else PICTURE_HOMES
+    return StreamPlan(lambda _: world, {**homes, **ONE_CLASS_HOMES})
 
 
 def plan_digits(_data: Path | None, *, quick: bool) -> StreamPlan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from edge.sim.adaptation import AdaptationStream, AdaptationWorld, plan_streams
 
-from ..adapt.sets import CIRCUITS, OTHER, PHOTO, SETS
+from ..adapt.sets import BY_CLASS, CIRCUITS, OTHER, PHOTO, SETS
 from ..ood.sets import MissingError
 from ..report import BenchmarkReport, BenchmarkRow
 from .crossover import CrossoverPoint, crossover
@@ -27,6 +27,7 @@ STREAMS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
         (
             *("iid", "runs", "shifted", "open set", "recurring", "mixed iid", "mixed correlated"),
             *("severity 3 iid", "severity 5 iid", "turning", "same iid", "same correlated"),
+            BY_CLASS,
         ),
         (PHOTO,),
     )
@@ -65,10 +66,12 @@ def run(data: Path | None, *, quick: bool = False, sets: Sequence[str] = ()) -> 
                 notes.append(f"{name}: {reason}")
                 continue
             rows += _stream_rows(name, found)
-            gains = _gains(found)
-            summary[f"{name}_gain_points"] = float(np.mean(gains))
-            summary[f"{name}_worst_points"] = min(gains)
-            summary[f"{name}_streams_losing_half_point"] = sum(gain < LOSS for gain in gains)
+            for key, single in ((name, False), (f"{name}_one_class", True)):
+                gains = _gains(one for one in found if (one[0].protocol == BY_CLASS) == single)
+                if gains:
+                    summary[f"{key}_gain_points"] = float(np.mean(gains))
+                    summary[f"{key}_worst_points"] = min(gains)
+                    summary[f"{key}_streams_losing_half_point"] = sum(one < LOSS for one in gains)
         if not sets or "labels" in sets:
             points = _labelled(data, seeds, notes)
             rows += _label_rows(points)
@@ -97,7 +100,7 @@ def _compared(
             yield stream, off, auto
 
 
-def _gains(found: Sequence[tuple[AdaptationStream, Answered, Answered]]) -> list[float]:
+def _gains(found: Iterable[tuple[AdaptationStream, Answered, Answered]]) -> list[float]:
     """Return the gain of each stream in points, the mean of its seeds."""
     by_stream: dict[tuple[str, str], list[float]] = {}
     for stream, off, auto in found:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .kinds import POLICIES
     from .protocols import PROTOCOLS, AdaptationStream, AdaptationWorld, Change
     from .source_model import LabelledRows, SourceModel, solve_source
-    from .summary import PolicyLine, best_published, gain_where, summarise_policies
+    from .summary import SOURCE, PolicyLine, best_published, gain_where, summarise_policies
     from .trial import PolicyOutcome, StreamPlan, plan_streams, run_policies, source_of
 else:
     __getattr__ = lazy_names(
@@ -26,7 +26,13 @@ else:
             "kinds": ("POLICIES",),
             "protocols": ("PROTOCOLS", "AdaptationStream", "AdaptationWorld", "Change"),
             "source_model": ("LabelledRows", "SourceModel", "solve_source"),
-            "summary": ("PolicyLine", "best_published", "gain_where", "summarise_policies"),
+            "summary": (
+                "SOURCE",
+                "PolicyLine",
+                "best_published",
+                "gain_where",
+                "summarise_policies",
+            ),
             "trial": ("PolicyOutcome", "StreamPlan", "plan_streams", "run_policies", "source_of"),
         },
     )
@@ -34,6 +40,7 @@ else:
 __all__ = [
     "POLICIES",
     "PROTOCOLS",
+    "SOURCE",
     "AdaptationStream",
     "AdaptationWorld",
     "Change",

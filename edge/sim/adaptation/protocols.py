@@ -5,7 +5,7 @@ PROTOCOLS.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -39,6 +39,11 @@ MIXED_EACH: Final = 300
 """Samples of each domain in a mixed stream."""
 TURN: Final = 150
 """Samples of a corruption before the stream goes to the next."""
+ONE_CLASS: Final = 300
+"""Samples of a stream of one class, where there are so many: adaptation judges such a stream from
+128 on, so that its last third lies behind that."""
+ONE_CLASS_STREAMS: Final = 10
+"""Most streams of one class for a domain: as many as the digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +209,22 @@ def open_set(world: AdaptationWorld, home: str, seed: int) -> Iterator[Adaptatio
         yield _stream(world, (home, place), "open set", seed, made, foreign=foreign)
 
 
+def one_class(world: AdaptationWorld, home: str, seed: int) -> Iterator[AdaptationStream]:
+    """Yield a stream of each class of each other domain, as a camera sees that watches one thing;
+    with more than ten classes, of ten of them."""
+    for place in world.domains:
+        if place == home:
+            continue
+        rows = world.domains[place].select(world.unlabelled(place, home, seed))
+        random = seeded("one class", world.name, home, place, seed)
+        shared = np.intersect1d(rows.targets, world.domains[home].targets)
+        for target in sorted(random.permutation(shared)[:ONE_CLASS_STREAMS].tolist()):
+            at = random.permutation(np.flatnonzero(rows.targets == target))[:ONE_CLASS]
+            way = home, f"{place}, class {target}"
+            made = _stream(world, way, "one class", seed, rows.select(at))
+            yield replace(made, development=(home, place) in world.development)
+
+
 def recurring(world: AdaptationWorld, home: str, seed: int) -> Iterator[AdaptationStream]:
     """Yield a stream that visits all other domains and the home, twice round."""
     random = seeded("recurring", world.name, home, seed)
@@ -314,6 +335,7 @@ PROTOCOLS: Final[Mapping[str, Protocol]] = {
     "runs": _other_domains("runs"),
     "shifted": _other_domains("shifted"),
     "open set": open_set,
+    "one class": one_class,
     "recurring": recurring,
     "mixed iid": _mixed("iid"),
     "mixed correlated": _mixed("correlated"),

@@ -25,6 +25,11 @@ NEEDS: Final = {
     "turning": "samples that corruptions can change",
 }
 """What protocols need of a scenario, by how their names begin."""
+BY_CLASS: Final = "one class"
+"""A protocol that runs only where a scenario names it: with a stream for each class it would count
+ten times in the mean gain."""
+ALL: Final = ((), "all", ("all",))
+"""What stands for all other protocols."""
 OTHER_NEED: Final = "a second domain"
 """What the other protocols need."""
 
@@ -34,13 +39,20 @@ def choose_policies(scenario: PolicyScenario) -> tuple[str, ...]:
     return choose_names(scenario.title, "policy", scenario.policy, POLICIES)
 
 
+def choose_protocols(scenario: PolicyScenario) -> tuple[str, ...]:
+    """Return the names of a scenario's protocols; raises ConfigError for an unknown one."""
+    if scenario.protocol in ALL:
+        return tuple(name for name in PROTOCOLS if name != BY_CLASS)
+    return choose_names(scenario.title, "protocol", scenario.protocol, PROTOCOLS)
+
+
 def plan_scenario(scenario: PolicyScenario) -> tuple[StreamPlan, tuple[str, ...]]:
     """Return the streams of a scenario, its samples read and encoded once, and the classes that are
     left out.
 
     Raises ConfigError for an unknown protocol, unreadable samples and too few of them.
     """
-    protocols = choose_names(scenario.title, "protocol", scenario.protocol, PROTOCOLS)
+    protocols = choose_protocols(scenario)
     world, left_out = read_world(scenario, protocols)
     homes = {
         name: () if name.startswith("left out") else (scenario.first_domain,) for name in protocols
@@ -50,9 +62,9 @@ def plan_scenario(scenario: PolicyScenario) -> tuple[StreamPlan, tuple[str, ...]
 
 def explain_absent(scenario: PolicyScenario, shown: Collection[str]) -> str:
     """Return why protocols that a scenario names have no stream, nothing where all have one."""
-    protocols = choose_names(scenario.title, "protocol", scenario.protocol, PROTOCOLS)
-    if len(protocols) == len(PROTOCOLS):
+    if scenario.protocol in ALL:
         return ""
+    protocols = choose_protocols(scenario)
     needs: dict[str, list[str]] = {}
     for name in protocols:
         if name not in shown:

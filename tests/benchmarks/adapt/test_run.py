@@ -151,3 +151,24 @@ def test_streams_of_development_stay_out_of_the_summary() -> None:
     report = make_report(run_policies([plan], ("mean",), (0,)))
     assert report.notes[0].startswith("1 test streams;")
     assert {row.metric for row in report.rows} >= {"iid", "dev, iid"}
+
+
+def test_streams_of_one_class_are_reported_apart() -> None:
+    """They have rows for each home and place, and no part in the summary's mean gain."""
+    world = picture_world(small_pictures())
+    homes = {"iid": ("photo",), "one class": ("photo",)}
+    outcomes = run_policies([StreamPlan(lambda _: world, homes)], ("auto", "mean"), (0, 1))
+    report = make_report(outcomes)
+    rows = {(row.method, row.metric): row.value for row in report.rows}
+    own = [one for one in outcomes if one.stream.startswith("photo > sketch, class")]
+    assert len({one.stream for one in own}) == 7
+    last = [one.last for one in own if one.policy == "mean"]
+    key = "one class: photo > sketch"
+    assert rows["mean", f"{key}, last third"] == pytest.approx(np.mean(last) / 100)
+    before = [one.last for one in own if one.policy == "source"]
+    by_class = np.subtract(last, before).reshape(2, 7).mean(0)
+    assert rows["mean", f"{key}, worst class, points"] == pytest.approx(by_class.min())
+    alone = make_report([one for one in outcomes if one.protocol == "iid"])
+    assert "one_class_worst" not in alone.summary
+    assert alone.summary.items() < report.summary.items()
+    assert report.summary["one_class_worst"] <= report.summary["one_class_gain"]

@@ -144,6 +144,18 @@ def test_all_policies_and_protocols_run_without_names(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("protocol", "shown"), [('"all"', False), ("[]", False), ('["iid", "one class"]', True)]
+)
+def test_streams_of_one_class_run_where_they_are_named(tmp_path, protocol, shown) -> None:
+    """They are no part of all protocols, whose mean gain they would dominate."""
+    scenario = load_scenario(write_scenario(tmp_path, '"mean"', protocol))
+    assert isinstance(scenario, PolicyScenario)
+    found = set(compare_policies(scenario).lines[0].accuracies)
+    assert ("one class" in found) == shown
+    assert "iid" in found
+
+
+@pytest.mark.parametrize(
     ("policy", "protocol", "hint"),
     [('"tnet"', '["iid"]', "tent"), ('"tent"', '["run"]', "runs")],
 )

@@ -81,6 +81,18 @@ def test_an_open_set_has_a_fifth_of_foreign_samples() -> None:
         assert stream.foreign not in targets
 
 
+def test_a_stream_of_one_class_shows_that_class_alone() -> None:
+    """Each class of each other domain has a stream, ten of a domain at most."""
+    streams = streams_of("one class")
+    shown = [(stream.name, set(stream.rows.targets.tolist())) for stream in streams]
+    assert shown == [
+        (f"home > {place}, class {target}", {target})
+        for place in ("near", "far")
+        for target in range(CLASSES)
+    ]
+    assert [stream.development for stream in streams] == [True] * CLASSES + [False] * CLASSES
+
+
 def visits(stream, places: dict[str, np.ndarray]) -> list[str]:
     """The places of a stream's rows in order, each visit once."""
     owners = {row.tobytes(): name for name, rows in places.items() for row in rows}
