@@ -17,10 +17,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from PIL import Image
 
 from benchmarks.console.browser import DESKTOP, PHONE, chromium, logged_in

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 import numpy as np
+from msgspec.structs import replace
 
 import encoder
 from edge import Config, ForgetRequest, Label, Observation, Receipt, Runtime, Selector, Store

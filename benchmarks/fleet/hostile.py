@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
+from msgspec.structs import replace
 
 from edge.core import Contribution, MemberVotes, find_outliers
 from edge.fleet import read_contribution

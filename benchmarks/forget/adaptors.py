@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
@@ -301,11 +302,11 @@ def _accepting(blueprint: nas.Blueprint) -> Grow:
     """Return a grower that finds this blueprint better than the incumbent."""
 
     def grow(job: GrowthJob) -> GrowthResult:
-        found = _again(replace(job, blueprint=blueprint))
+        found = _again(msgspec.structs.replace(job, blueprint=blueprint))
         record = found.record
         assert record is not None, found.reason
-        judged = replace(record, provisional=False, accuracy=1.0, incumbent=0.0)
-        return replace(found, record=judged, accuracy=1.0, incumbent=0.0)
+        judged = msgspec.structs.replace(record, provisional=False, accuracy=1.0, incumbent=0.0)
+        return msgspec.structs.replace(found, record=judged, accuracy=1.0, incumbent=0.0)
 
     return grow
 

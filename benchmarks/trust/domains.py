@@ -7,12 +7,13 @@ later, without its domain.  The same labels with their true domains are the refe
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
+from msgspec.structs import replace
 
 from edge.core import (
     Config,

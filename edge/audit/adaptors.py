@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
+
+from msgspec.structs import replace
 
 from ..core import Fact, stack_facts
 from ..core.adaptors import AdaptorRecord, Spans, consistent_facts

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from ..core import Runtime
@@ -20,7 +21,7 @@ from .rehearsal import Rehearsal
 
 def digest_arrays(value: object) -> str:
     """Return a hex digest of everything in a value: arrays, numbers and texts in dataclasses,
-    mappings and sequences.  Equal digests mean equal bits."""
+    Structs, mappings and sequences.  Equal digests mean equal bits."""
     state = hashlib.sha256()
     _update(state, value)
     return state.hexdigest()
@@ -35,6 +36,10 @@ def _update(state: Any, value: object) -> None:
         state.update(type(value).__name__.encode())
         for one in fields(value):
             _update(state, getattr(value, one.name))
+    elif isinstance(value, msgspec.Struct):
+        state.update(type(value).__name__.encode())
+        for name in value.__struct_fields__:
+            _update(state, getattr(value, name))
     elif isinstance(value, Mapping):
         for key in sorted(value):
             _update(state, key)

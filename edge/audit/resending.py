@@ -6,10 +6,10 @@ receives: the items are sent again without labels, as the same facts, and as fac
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
+from msgspec.structs import replace
 
 import encoder
 

@@ -1,12 +1,13 @@
 """Exports a bundle of a home, and imports one on trial."""
 
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 import hdc
 
@@ -162,7 +163,7 @@ def import_bundle(home: Home, name: str, now_ns: int) -> BundleTrialReport:
     home.reopen()
     unused = twice and f"its sums are not used: {twice}"
     found = "; ".join(filter(None, (unused, unnamed_side(home.store.columns(), head.columns))))
-    return msgspec.structs.replace(home.trial_state(), reason=found and f"(warning: {found})")
+    return replace(home.trial_state(), reason=found and f"(warning: {found})")
 
 
 def _import_forecaster(home: Home, name: str, bundle: Bundle, now_ns: int) -> BundleTrialReport:

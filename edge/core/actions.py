@@ -4,13 +4,15 @@ A record holds each fact as it was before the action.  It is written in the tran
 change, and it ends with the facts that a forget request names.
 """
 
-from dataclasses import dataclass, field, replace
 from math import nan
 from typing import Final, Literal
+
+from msgspec.structs import replace
 
 from . import limits
 from .columns import listed
 from .facts import Fact, Selector
+from .values import Value
 
 Verb = Literal[
     "label", "label-many", "unlabel", "relabel", "undo-merge", "confirm", "rollback", "grow"
@@ -25,8 +27,7 @@ LABELS_SHOWN: Final = 3
 """Labels named in a sentence about an action: more do not fit a line."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FactBefore:
+class FactBefore(Value, frozen=True, kw_only=True):
     """A fact as it was before an action.
 
     fact: without a label if the observation waited for one; its domain is then the one that a label
@@ -53,8 +54,7 @@ class FactBefore:
         return replace(self, fact=replace(self.fact, features=b"")) if self.after else self
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
+class Action(Value, frozen=True, kw_only=True):
     """An action of a person.
 
     id: for `Undo`.  facts: as they were before, without the forgotten ones.  adaptors: domain and
@@ -68,7 +68,7 @@ class Action:
     id: str
     verb: Verb
     at_ns: int
-    facts: tuple[FactBefore, ...] = field(default=(), repr=False)
+    facts: tuple[FactBefore, ...] = ()
     adaptors: tuple[tuple[str, int], ...] = ()
     labels: tuple[str, ...] = ()
     domain: str = ""

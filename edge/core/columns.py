@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import limits
+from .values import Value
 
 NAMES_SHOWN: Final = 8
 """Names listed in one message, to fit one terminal line.  Chosen by hand; effect not measured."""
@@ -37,8 +38,7 @@ class NamedValues:
     ordered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnMatch:
+class ColumnMatch(Value, frozen=True):
     """Given names matched with a ledger's columns.
 
     order: for each column its index among the given names; empty if any is missing.  missing: not

@@ -5,17 +5,18 @@ longer differ from those of another.  Each merge with facts is recorded, so that
 """
 
 import re
-from dataclasses import dataclass, replace
 from typing import Final
 
+from msgspec.structs import replace
+
 from .facts import Fact
+from .values import Value
 
 OWN_NAME: Final = re.compile(r"domain-\d+")
 """Names that the runtime gives; a domain with any other name is merged by people only."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DomainMerge:
+class DomainMerge(Value, frozen=True, kw_only=True):
     """One merge.
 
     id: the observation at which it happened.  source: the domain that was merged; target: into

@@ -22,6 +22,7 @@ from .knowledge import Contribution
 from .pending_forgets import AdvanceForget, CompleteForget, ExcludeFacts, RenameDomain
 from .recalibration import Recalibration
 from .receipt import DuplicateGuard, Receipt, SeriesRange
+from .values import Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +72,10 @@ class Unlabel(msgspec.Struct, frozen=True):
     observation_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Enrol:
+class Enrol(Value, frozen=True):
     """Labelled facts in bulk: a folder of examples, or another ledger's facts."""
 
-    facts: tuple[Fact, ...] = field(repr=False)
+    facts: tuple[Fact, ...]
 
 
 class Relabel(msgspec.Struct, frozen=True):
@@ -232,11 +232,10 @@ class StoreContribution(msgspec.Struct, frozen=True, eq=False):
     contribution: Contribution
 
 
-@dataclass(frozen=True, slots=True)
-class StoreGeometry:
+class StoreGeometry(Value, frozen=True):
     """A geometry to write to the ledger, replacing the one before."""
 
-    geometry: Mapping[str, Any] = field(repr=False)
+    geometry: Mapping[str, Any]
 
 
 class ReleaseActions(msgspec.Struct, frozen=True):
@@ -296,12 +295,11 @@ class StoreGrowthAttempt(msgspec.Struct, frozen=True):
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoreLabelCandidates:
+class StoreLabelCandidates(Value, frozen=True):
     """Label candidates to write to the ledger, which keeps the newest `limits.CANDIDATES_MAX`; a
     label, an eviction or a forget request removes them."""
 
-    candidates: tuple[LabelCandidate, ...] = field(repr=False)
+    candidates: tuple[LabelCandidate, ...]
 
 
 class StoreRecalibration(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import limits
+from .values import Value
 
 if TYPE_CHECKING:
     from .actions import Action
@@ -44,8 +45,7 @@ DIGEST_BITS: Final = 256
 """Bits of a SHA-256 hash; digests are sums of hashes modulo 2^256."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
+class Fact(Value, frozen=True, kw_only=True):
     """One labelled observation, the element of a ledger.  features: uint8, as bytes.
 
     captured_at_ns: nanoseconds since 1970, 0 if unknown.  revision: how often its label or domain
@@ -57,7 +57,7 @@ class Fact:
     domain: str
     label: str
     captured_at_ns: int
-    features: bytes = field(repr=False)
+    features: bytes
     subject: str = ""
     revision: int = 0
     recording: str = ""
@@ -117,8 +117,7 @@ class Captured(Protocol):
         """Nanoseconds since 1970."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selector:
+class Selector(Value, frozen=True, kw_only=True):
     """Selects facts that match every given field.  Times: from_ns <= captured_at_ns < until_ns."""
 
     ids: frozenset[str] | None = None
@@ -180,8 +179,7 @@ class FactBatch:
         return np.argsort(np.frombuffer(hashes, ">u8"), kind="stable")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelCandidate:
+class LabelCandidate(Value, frozen=True, kw_only=True):
     """An unlabelled observation worth a label.
 
     domain: of a label that names none.  score: 1 for the most informative, falling with rank.
@@ -193,12 +191,11 @@ class LabelCandidate:
     domain: str
     captured_at_ns: int
     score: float
-    features: bytes = field(repr=False)
+    features: bytes
     recording: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Derived:
+class Derived(Value, frozen=True, eq=False, kw_only=True):
     """Something derived from facts, kept so that it need not be derived again.
 
     name, part: what it is, and which of several.  domain, label: the facts it holds traces of: of
@@ -208,7 +205,7 @@ class Derived:
 
     name: str
     key: str
-    arrays: Mapping[str, NDArray[Any]] = field(repr=False)
+    arrays: Mapping[str, NDArray[Any]]
     domain: str = ""
     label: str = ""
     part: str = ""
@@ -438,8 +435,7 @@ def digest_facts(facts: Iterable[Fact]) -> str:
     return f"{total % (1 << DIGEST_BITS):064x}"
 
 
-@dataclass(frozen=True, slots=True)
-class SampleScope:
+class SampleScope(Value, frozen=True):
     """Which facts, added or removed, change a sample.
 
     last: the highest rank in a full sample; None while any fact still fits.

@@ -1,15 +1,13 @@
 """Growth jobs for a worker, and their results."""
 
-from dataclasses import dataclass, field
-
 import nas
 
 from .adaptors import SOLVED_KINDS, AdaptorRecord
 from .facts import FactBatch
+from .values import Value
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class GrowthJob:
+class GrowthJob(Value, frozen=True, eq=False, kw_only=True):
     """Everything a worker needs to search, train and evaluate an adaptor for a domain.
 
     own: facts of the domain; others: facts of the other domains.  spans: (start, stop) columns of
@@ -26,8 +24,8 @@ class GrowthJob:
     seed: int
     budget: nas.AdaptorBudget
     spans: tuple[tuple[int, int], ...]
-    own: FactBatch = field(repr=False)
-    others: FactBatch = field(repr=False)
+    own: FactBatch
+    others: FactBatch
     incumbent: AdaptorRecord | None = None
     reusable: tuple[AdaptorRecord, ...] = ()
     blueprint: nas.Blueprint | None = None
@@ -47,8 +45,7 @@ class GrowthJob:
         return frozenset((*self.own.ids, *self.others.ids, *(i for ids in shaped for i in ids)))
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class GrowthResult:
+class GrowthResult(Value, frozen=True, eq=False, kw_only=True):
     """The result of a job: a record that beats the incumbent, or the reason why there is none.
 
     accuracy, incumbent: held-out accuracy of the best candidate and of the incumbent; NaN if not

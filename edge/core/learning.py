@@ -6,9 +6,10 @@ ledger alike.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from math import isnan, nan
 from typing import cast
+
+from msgspec.structs import replace
 
 from . import limits
 from .actions import Action, FactBefore

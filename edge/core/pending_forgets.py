@@ -6,18 +6,17 @@ more, and is derived again beside serving.  Once it is complete, the receipt is 
 record of the request goes.
 """
 
-from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
 from .receipt import DuplicateGuard, Receipt, SeriesRange
+from .values import Value
 
 ForgetState = Literal["excluded", "deriving"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingForget:
+class PendingForget(Value, frozen=True, kw_only=True):
     """A forget request that was accepted.
 
     receipt: with everything that is known before the derivations; its selector names what is
@@ -31,10 +30,10 @@ class PendingForget:
 
     receipt: Receipt
     domains: tuple[str, ...]
-    unlabelled: tuple[str, ...] = field(default=(), repr=False)
+    unlabelled: tuple[str, ...] = ()
     refits: bool = True
     shaped: bool = False
-    renames: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    renames: tuple[tuple[str, str], ...] = ()
     remove_files: bool = False
     extremes: tuple[int, ...] = ()
 
@@ -51,8 +50,7 @@ class AdvanceForget(msgspec.Struct, frozen=True):
     at_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ExcludeFacts:
+class ExcludeFacts(Value, frozen=True):
     """Ids to erase as `EraseFacts` does, before there is a receipt.  request: to be recorded in the
     same transaction; None for a later slice of it.  duplicates, contents, ranges: see
     `EraseFacts`."""
@@ -60,7 +58,7 @@ class ExcludeFacts:
     ids: tuple[str, ...]
     request: PendingForget | None = None
     duplicates: DuplicateGuard = "off"
-    contents: tuple[bytes, ...] = field(default=(), repr=False)
+    contents: tuple[bytes, ...] = ()
     ranges: tuple[SeriesRange, ...] = ()
 
 
@@ -71,16 +69,14 @@ class RenameDomain(msgspec.Struct, frozen=True):
     new: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CompleteForget:
+class CompleteForget(Value, frozen=True, eq=False):
     """The receipt of a pending request, to be stored in place of its record; the remains of its
     facts in the file are overwritten then."""
 
     receipt: Receipt
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForgetProgress:
+class ForgetProgress(Value, frozen=True, kw_only=True):
     """How far a pending request is.  deriving: the parts that are derived again."""
 
     request_id: str

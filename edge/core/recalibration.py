@@ -5,16 +5,14 @@ They are durable, bounded, and outside digest and contributions.  `session.recal
 them.
 """
 
-from dataclasses import dataclass, field
-
 from .facts import Selector
+from .values import Value
 
 RECALIBRATION_VERSION = 1
 """Version of the stored record; a record of another version is dropped when it is read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfirmedAlarm:
+class ConfirmedAlarm(Value, frozen=True, kw_only=True):
     """A lasting alarm that a person called harmless.
 
     alarm_id: the observation at which the question was published.  domain: learned domain that the
@@ -34,13 +32,12 @@ class ConfirmedAlarm:
     until_ns: int
     confirmed_at_ns: int
     observation_ids: tuple[str, ...]
-    features: bytes = field(repr=False)
+    features: bytes
     level: int = 0
     returned: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recalibration:
+class Recalibration(Value, frozen=True, kw_only=True):
     """A stream's recalibration.
 
     geometry: fingerprint of the geometry under which the offset was tracked; it is 0 under another.
@@ -72,8 +69,7 @@ class Recalibration:
     version: int = RECALIBRATION_VERSION
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObservedRate:
+class ObservedRate(Value, frozen=True, kw_only=True):
     """The false-alarm rate observed on a stream, next to the chosen one.
 
     rate: share of the observations that count as known (outside lasting alarms, or in alarms called
@@ -89,8 +85,7 @@ class ObservedRate:
     high: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CalibrationStatus:
+class CalibrationStatus(Value, frozen=True, kw_only=True):
     """How a learned domain's thresholds were calibrated.
 
     exchangeable: True if its facts have no capture times, and are treated as independent.  blocks:

@@ -3,10 +3,10 @@
 Fields that came later have defaults, so that receipts of earlier releases are read unchanged.
 """
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from .facts import Selector
+from .values import Value
 
 SeriesOutcome = Literal["replayed", "restarted"]
 """Of a series' forecaster: computed again without the samples, or begun without history."""
@@ -27,8 +27,7 @@ DuplicateGuard = Literal["off", "exact", "near"]
 features that are nearly the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesForgotten:
+class SeriesForgotten(Value, frozen=True):
     """A time series that lost samples.  samples: forgotten.  lost_samples: others whose effect on
     the forecaster is lost, since their raw values are not kept."""
 
@@ -47,8 +46,7 @@ class SeriesRange(NamedTuple):
     until_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class EvictedConcept:
+class EvictedConcept(Value, frozen=True):
     """A concept from which the forgotten facts had evicted others, which a device that never saw
     them would hold.  facts: how many."""
 
@@ -57,8 +55,7 @@ class EvictedConcept:
     facts: int
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedDomain:
+class PlacedDomain(Value, frozen=True):
     """A domain that the detector chose for facts.  renamed_to: its new name, empty if it keeps
     its name."""
 
@@ -68,8 +65,7 @@ class PlacedDomain:
     renamed_to: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FileFound:
+class FileFound(Value, frozen=True):
     """A file in the home that may still hold the facts.  path: relative to the home.  hint: what
     to do about a file that is kept."""
 
@@ -79,8 +75,7 @@ class FileFound:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceOrder:
+class DeviceOrder(Value, frozen=True):
     """Another device that holds what the facts shaped, and the order to drop it.  sent: whether
     the order is on its way.  dropped_at_ns: when an aggregate took in the sums without the facts,
     by its own clock; 0 until it has reported that."""
@@ -92,8 +87,7 @@ class DeviceOrder:
     dropped_at_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class AdaptorOutcome:
+class AdaptorOutcome(Value, frozen=True):
     """An adaptor version that the facts shaped.  successor: the version that serves in its place,
     0 for none."""
 
@@ -103,8 +97,7 @@ class AdaptorOutcome:
     successor: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
+class Receipt(Value, frozen=True, kw_only=True):
     """The result of a forget request.
 
     digest_before, digest_after: of the knowledge; the second is that of a ledger that never held

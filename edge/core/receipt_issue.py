@@ -1,7 +1,8 @@
 """The last steps of a forget request: the digest of the remaining knowledge, and the receipt."""
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from .facts import Ledger
 from .knowledge import DigestInputs, DigestRefit, Knowledge

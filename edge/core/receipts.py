@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -11,6 +10,7 @@ from .events import ForgetRequest
 from .facts import Concept, Ledger, Selector
 from .provenance import names_subject
 from .receipt import AdaptorOutcome, EvictedConcept, PlacedDomain, Receipt
+from .values import Value
 
 NOT_COVERED = (
     "backups, exports and bundles outside the home, made before this request",
@@ -37,8 +37,7 @@ FORGOTTEN_NAME: Final = "(a forgotten name)"
 NO_RENAMES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Rebuilt:
+class Rebuilt(Value, frozen=True):
     """What a forget request has changed.
 
     digest_before, digest_after: of the knowledge.  parts: that were computed again, besides sums,

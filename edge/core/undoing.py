@@ -1,8 +1,9 @@
 """Undo: an action of a person is recorded with its change, and reversed on request."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from .actions import Action, Verb
 from .events import (

@@ -1,8 +1,9 @@
 """Validation of events before they are handled: an invalid one changes nothing."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any, get_args
+
+import msgspec
 
 from . import limits
 from .columns import find_invalid_columns
@@ -229,7 +230,8 @@ def _fits(text: str) -> bool:
 
 def brief(selector: Selector) -> str:
     """Return a selector as text, truncated to a length that can be sent: it may name many ids."""
-    given = {name: value for name, value in asdict(selector).items() if value is not None}
+    fields = msgspec.structs.asdict(selector)
+    given = {name: value for name, value in fields.items() if value is not None}
     return str(given)[: limits.TEXT_CHARS_MAX]
 
 

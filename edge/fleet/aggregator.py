@@ -163,7 +163,7 @@ class Aggregator:
             if self._has(given):
                 text = f"revision {given.revision} is not newer"
                 return AggregateOutcome(device, "unchanged", text)
-            given = replace(given, arrays=unpack_sums(device, packed))
+            given = msgspec.structs.replace(given, arrays=unpack_sums(device, packed))
         except EdgeError as error:
             return self._refuse(device, error.message, now_ns)
         tokens, waits = self._tokens(device, now_ns), self._waiting_revision(device)
@@ -467,8 +467,8 @@ class Aggregator:
             chosen = self._chosen()
             members, thresholds = pack_members(self.file.members()), join_thresholds(chosen, counts)
             arrays = {**self._sums.arrays(), **thresholds, **members}
-            made = replace(made, arrays=arrays)
-        return replace(made, revision=self._number(made, now_ns))
+            made = msgspec.structs.replace(made, arrays=arrays)
+        return msgspec.structs.replace(made, revision=self._number(made, now_ns))
 
     def _chosen(self) -> dict[ThresholdOffer, ThresholdPart]:
         """Return the highest thresholds, of one child after the other."""

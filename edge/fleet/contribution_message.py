@@ -2,8 +2,9 @@
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
 
 from ..core import Contribution, EdgeError
 from ..signing import Columns, Count, SignedManifest, Text, read_signed, sign_file

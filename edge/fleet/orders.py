@@ -7,10 +7,10 @@ and each member that imported the bundle removes it.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from ..config import FleetSettings
 from ..core import EdgeError
@@ -206,7 +206,7 @@ class FleetOrders:
             log.warning("bundle_recalled", device=device, bundle=one.name, order=order_id)
             report = home.remove_bundle(one.publisher, one.counter)
             reason = f"{device} has recalled it, order {order_id}"
-            self._context.publish(msgspec.structs.replace(report, reason=reason))
+            self._context.publish(replace(report, reason=reason))
 
     def _write_report(self, home: Home) -> bytes:
         held = [

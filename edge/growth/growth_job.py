@@ -1,10 +1,11 @@
 """A growth job: search, training and acceptance test.  The result is a record or a reason."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 
 import nas
 

@@ -324,7 +324,7 @@ def _revised(home: Home, item: Example, features: bytes) -> Fact:
             revision=item.revision,
             recording=item.recording,
         )
-    changed = replace(
+    changed = msgspec.structs.replace(
         known,
         domain=item.domain or known.domain,
         label=item.label,
@@ -333,7 +333,9 @@ def _revised(home: Home, item: Example, features: bytes) -> Fact:
         recording=known.recording or item.recording,
         features=features,
     )
-    return known if changed == known else replace(changed, revision=known.revision + 1)
+    return (
+        known if changed == known else msgspec.structs.replace(changed, revision=known.revision + 1)
+    )
 
 
 def predict_path(

@@ -3,7 +3,6 @@ of a forget request before it is sent."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, Final
 
 import msgspec
@@ -153,7 +152,8 @@ def describe_knowledge(home: Home) -> KnowledgeView:
 def _domains(
     home: Home, counts: Mapping[Concept, int], adaptors: Sequence[AdaptorSummary]
 ) -> list[DomainView]:
-    served = home.runtime.served_answers()
+    answers = home.runtime.served_answers()
+    served = {name: msgspec.structs.asdict(one) for name, one in answers.items()}
     calibrated = {one.domain: one for one in home.runtime.calibration_status()}
     serving = {one.domain: one for one in adaptors if one.serves}
     facts: Counter[str] = Counter()
@@ -165,15 +165,16 @@ def _domains(
             facts=facts[name],
             calibration=calibrated.get(name),
             adaptor=serving.get(name),
-            served=asdict(served[name]) if name in served else {"count": 0, "right": 0},
+            served=msgspec.structs.asdict(served[name])
+            if name in served
+            else {"count": 0, "right": 0},
         )
         for name in home.runtime.knowledge.domains
     ]
 
 
 def _merge(one: DomainMerge) -> dict[str, Any]:
-    made = asdict(one)
-    return made | {"fact_ids": len(one.fact_ids)}
+    return msgspec.structs.asdict(one) | {"fact_ids": len(one.fact_ids)}
 
 
 def preview_forget(home: Home, selector: Selector) -> ForgetPreview:

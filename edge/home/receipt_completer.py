@@ -1,9 +1,10 @@
 """Completes receipts with what the core cannot see: files of the home, and extremes in the card."""
 
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
+
+from msgspec.structs import replace
 
 import encoder
 

@@ -23,7 +23,7 @@ MOMENTS: Final = {"from_ns": "since", "until_ns": "until"}
 
 def describe_selector(selector: Selector) -> str:
     """Describe a selector in a line: its given fields, and the first few of many ids."""
-    given = {name: getattr(selector, name) for name in Selector.__dataclass_fields__}
+    given = {name: getattr(selector, name) for name in Selector.__struct_fields__}
     if selector.ids is not None:
         given["ids"] = _few(sorted(selector.ids))
     for name, word in MOMENTS.items():

@@ -7,6 +7,7 @@ from functools import partial
 from time import perf_counter
 from typing import Final
 
+import msgspec
 import numpy as np
 
 import nas
@@ -178,7 +179,9 @@ def without_acceptance(grow: Grower) -> Grower:
             accuracy=accuracy,
             incumbent=result.incumbent,
         )
-        return replace(result, record=record, accuracy=accuracy, reason="accepted without a test")
+        return msgspec.structs.replace(
+            result, record=record, accuracy=accuracy, reason="accepted without a test"
+        )
 
     return grow_first
 

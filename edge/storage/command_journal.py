@@ -8,10 +8,10 @@ as keyed hashes, and an erasure deletes all answers: the journal holds nothing t
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
 from typing import Final
 
 from ..core import Effect, StoreRecalibration
+from ..core.values import Value
 from .fact_reads import RowReader
 from .tables import hash_id
 
@@ -34,25 +34,23 @@ DAY_NS: Final = 86_400 * 10**9  # nanoseconds in a day
 Transaction = Callable[[str], AbstractContextManager[sqlite3.Connection]]
 
 
-@dataclass(frozen=True, slots=True)
-class JournalEntry:
+class JournalEntry(Value, frozen=True):
     """The journal's key of a command.  expires_at_ns: 0 where it does not expire."""
 
     id: str
     verb: str
-    payload: bytes = field(repr=False)
+    payload: bytes
     at_ns: int = 0
     expires_at_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class AnsweredCommand:
+class AnsweredCommand(Value, frozen=True):
     """A command with a known id.  same: its payload is identical too.  done: it was carried out.
     answer: None if a crash lost it or an erasure deleted it."""
 
     same: bool
     done: bool
-    answer: bytes | None = field(repr=False)
+    answer: bytes | None
 
 
 class CommandJournal:

@@ -6,10 +6,10 @@ with the remains of the facts when the request is complete.
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from ..core import EraseFacts, ExcludeFacts, PendingForget, StateCorruptError
 from .fact_reads import DAMAGED, RowReader

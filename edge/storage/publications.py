@@ -10,14 +10,15 @@ import hmac
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from ..core import CohortPlan, DeviceOrder, Published, digest_content
+from ..core.values import Value
 from .fact_reads import RowReader
 from .fleet_place import FleetPlace
 from .tables import put_meta
@@ -116,8 +117,7 @@ class ExportedPart(msgspec.Struct, frozen=True):
     members: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class BundleVersion:
+class BundleVersion(Value, frozen=True):
     """Publisher and counter, which name one bundle."""
 
     publisher: str
@@ -140,16 +140,14 @@ class ExportRecord(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[ExportedPart, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Shaped:
+class Shaped(Value, frozen=True):
     """What some facts have shaped: whether a contribution, and which exported bundles."""
 
     contribution: bool
     exports: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class HeldBundle:
+class HeldBundle(Value, frozen=True):
     """A bundle that another device reports to hold.  revision, for a contribution: 0 for none."""
 
     device: str
@@ -262,7 +260,7 @@ class Publications:
         that only an earlier report names, as of a second aggregator, may still hold the sums."""
         before, named = self.above(), {one.aggregate for one in report.rows}
         others = (one for one in before.rows if one.aggregate not in named)
-        report = msgspec.structs.replace(report, rows=(*others, *report.rows)[-ABOVE_MAX:])
+        report = replace(report, rows=(*others, *report.rows)[-ABOVE_MAX:])
         if report == before:
             return
         held = [_with_times(one, report.rows) for one in self.withdrawals()]
@@ -314,7 +312,7 @@ class Publications:
         # From here on a higher revision counts: the sums may be published again, in a new place.
         revision = self.revision("", now_ns, self.forgets())
         names = tuple(one.aggregate for one in self.above().rows)
-        return (*left, msgspec.structs.replace(place, revision=revision, aggregates=names))
+        return (*left, replace(place, revision=revision, aggregates=names))
 
     def _settle(
         self, here: FleetPlace | None, left: tuple[FleetPlace, ...], *, moved: bool
@@ -342,7 +340,7 @@ class Publications:
     def note_withdrawn(self, place: tuple[str, str], broker: str, at_ns: int) -> None:
         """Record that a broker has taken the withdrawal from a place; the first time stays."""
         left = tuple(
-            msgspec.structs.replace(one, withdrawn_at_ns=at_ns, withdrawn_by=broker)
+            replace(one, withdrawn_at_ns=at_ns, withdrawn_by=broker)
             if one.at == place and not one.withdrawn_at_ns
             else one
             for one in self.left()
@@ -360,7 +358,7 @@ class Publications:
                 found = {row.aggregate: row.at_ns for row in rows if row.revision >= one.revision}
                 times = {name: found[name] for name in one.unreported & found.keys()}
                 dropped = {**one.dropped, **times}
-                left = (*left[:at], msgspec.structs.replace(one, dropped=dropped), *left[at + 1 :])
+                left = (*left[:at], replace(one, dropped=dropped), *left[at + 1 :])
         if not times:
             return
         if self.joined() is None:
@@ -369,10 +367,7 @@ class Publications:
         # An aggregate of the same name in the fleet of today reports for itself.
         elsewhere = times.keys() - {row.aggregate for row in self.above().rows}
         gone = {name: times[name] for name in elsewhere}
-        held = [
-            msgspec.structs.replace(one, dropped={**gone, **one.dropped})
-            for one in self.withdrawals()
-        ]
+        held = [replace(one, dropped={**gone, **one.dropped}) for one in self.withdrawals()]
         with self._change("recording what the aggregators of a fleet have dropped") as db:
             put_meta(db, LEFT, msgspec.json.encode(left))
             put_meta(db, WITHDRAWN, msgspec.json.encode(held))
@@ -520,7 +515,7 @@ class Publications:
 def _with_times(one: Withdrawal, rows: Iterable[AboveRow]) -> Withdrawal:
     """Return a withdrawal with the times at which aggregates took it in."""
     times = {row.aggregate: row.at_ns for row in rows if row.revision >= one.revision}
-    return msgspec.structs.replace(one, dropped={**times, **one.dropped})
+    return replace(one, dropped={**times, **one.dropped})
 
 
 def _write_cohorts(

@@ -8,10 +8,10 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from ..core import FileFound, Receipt, Selector
 from .action_log import delete_named

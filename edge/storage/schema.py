@@ -284,7 +284,7 @@ MIGRATIONS: Final[list[str]] = [
 ]
 
 
-_FIELDS: Final = tuple(Fact.__dataclass_fields__)
+_FIELDS: Final = Fact.__struct_fields__
 
 
 class _DigestOf:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 import nas
 from edge.core.adaptors import KINDS, SOLVED_KINDS, build_transform, fit_adaptor

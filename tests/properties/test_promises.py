@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from edge.core.config import Config
 from edge.core.events import Enrol, FitGeometry, ForgetRequest, Label, Relabel
@@ -73,7 +73,10 @@ def test_learning_is_addition_in_full_concepts(facts, random, capacity):
 @given(Facts, Facts, st.randoms(use_true_random=False))
 def test_versions_of_a_fact_commute(facts, corrections, random):
     """Of several versions of a fact the same one wins in every order."""
-    both = [*facts, *(replace(row, revision=row.captured_at_ns % 3) for row in corrections)]
+    both = [
+        *facts,
+        *(replace(row, revision=row.captured_at_ns % 3) for row in corrections),
+    ]
     assert digest_of(both) == digest_of(random.sample(both, len(both)))
 
 

@@ -5,7 +5,6 @@ by all openings, so that an opening keeps few numbers of each sample.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -17,6 +16,7 @@ from ..adaptors.principal import principal_directions
 from ..adaptors.standardisation import LEVELS, block_slices
 from ..adaptors.weighting import lowest_hashes
 from ..facts import FactBatch
+from ..values import Value
 from .ridge import RidgeSums
 
 DIRECTIONS_MAX: Final = 128
@@ -43,8 +43,7 @@ class KnownDomain(msgspec.Struct, frozen=True, eq=False):
     machine: KernelMachine | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CentredMachine:
+class CentredMachine(Value, frozen=True, eq=False):
     """A kernel that scores inputs of a basis of narrow features.
 
     ratio: float32 [width], of the kernel's scale to that of the inputs.  offset: float64 [width],
@@ -53,8 +52,8 @@ class CentredMachine:
     """
 
     machine: KernelMachine
-    ratio: Floats = field(repr=False)
-    offset: Doubles = field(repr=False)
+    ratio: Floats
+    offset: Doubles
     places: tuple[int, ...]
     labels: int
 
@@ -66,8 +65,7 @@ class CentredMachine:
         return made
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Basis:
+class Basis(Value, frozen=True, eq=False, kw_only=True):
     """The part of knowledge that adaptation works with, for `labels` and features of `width`.
 
     projection: float32 [width, directions + labels], from roots of levels to principal directions
@@ -85,16 +83,16 @@ class Basis:
 
     labels: tuple[str, ...]
     width: int
-    projection: Floats = field(repr=False)
-    offset: Floats = field(repr=False)
-    bias: Doubles = field(repr=False)
-    centred_bias: Doubles = field(repr=False)
-    sums: RidgeSums = field(repr=False)
-    class_means: Doubles = field(repr=False)
-    class_scores: Doubles = field(repr=False)
-    spread: Floats = field(repr=False)
-    shares: Doubles = field(repr=False)
-    precision: Doubles = field(repr=False)
+    projection: Floats
+    offset: Floats
+    bias: Doubles
+    centred_bias: Doubles
+    sums: RidgeSums
+    class_means: Doubles
+    class_scores: Doubles
+    spread: Floats
+    shares: Doubles
+    precision: Doubles
     within: float
     distance: float = 0.0
     machines: tuple[CentredMachine, ...] = ()

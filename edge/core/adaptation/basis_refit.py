@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from .. import limits
 from ..adaptors import Spans, TunedKernels, fit_head
@@ -21,8 +22,7 @@ CLASS_FACTS_MIN: Final = 4
 hand."""
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class BasisRefit:
+class BasisRefit(msgspec.Struct, eq=False, kw_only=True):
     """The basis of the known `domains`.  spans: of the encoder's taps.  contents: of the facts that
     it is fitted to.  tuned: kernels of earlier fits.  made: the result, None where there is nothing
     to adapt, with fewer than two labels, or too few facts of each."""
@@ -30,9 +30,9 @@ class BasisRefit:
     domains: Sequence[str]
     spans: Spans
     contents: object
-    tuned: TunedKernels = field(default_factory=TunedKernels, repr=False)
+    tuned: TunedKernels = msgspec.field(default_factory=TunedKernels)
     made: Basis | None = None
-    _facts: list[tuple[FactBatch, FactBatch]] = field(default_factory=list, repr=False)
+    _facts: list[tuple[FactBatch, FactBatch]] = msgspec.field(default_factory=list)
 
     @property
     def name(self) -> str:

@@ -4,12 +4,13 @@ The shift is what remains when each class is compared with its own facts, so tha
 of the classes in a stream nor their order move it.
 """
 
-from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from ..values import Value
 from .basis import Basis
 
 SHARPNESS: Final = 8.0
@@ -74,21 +75,19 @@ streams of all classes reach 0.92 from 64 samples on."""
 Doubles = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Shift:
+class Shift(Value, frozen=True, eq=False):
     """The shift of an opening from the known domains.
 
     inputs: float64 [directions]; scores: [labels], in the heads' scores.  strength: share of it
     that is applied, from 0 to 1.
     """
 
-    inputs: Doubles = field(repr=False)
-    scores: Doubles = field(repr=False)
+    inputs: Doubles
+    scores: Doubles
     strength: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CentredSamples:
+class CentredSamples(Value, frozen=True, eq=False):
     """Samples about the centre of their classes.
 
     assigned: float64 [n, labels], probabilities of the samples' classes.  misfit: their mean
@@ -97,7 +96,7 @@ class CentredSamples:
     """
 
     shift: Shift
-    assigned: Doubles = field(repr=False)
+    assigned: Doubles
     misfit: float
     single: bool = False
 

@@ -1,11 +1,11 @@
 """The adaptation of one opened domain, sample by sample."""
 
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..values import Value
 from .basis import Basis
 from .centring import softmax
 from .kept_rows import ROWS_MAX, KeptRows
@@ -30,12 +30,11 @@ FIRST_SOLUTIONS: Final = (8, 16)
 """Samples after which the first solutions are due."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class AdaptedAnswer:
+class AdaptedAnswer(Value, frozen=True, eq=False):
     """The answer to a sample.  probabilities: float64 [labels].  order: whether the order of labels
     took part.  adaptation: the one in force."""
 
-    probabilities: NDArray[np.float64] = field(repr=False)
+    probabilities: NDArray[np.float64]
     order: bool
     adaptation: Adaptation
 

@@ -7,7 +7,6 @@ samples that one label names answers for them, too.  Measured: docs/explanation/
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -18,6 +17,7 @@ from ..adaptors.adaptor import head_training_set
 from ..adaptors.losses import EVIDENCE_MIN, grade_scores
 from ..adaptors.principal import principal_directions
 from ..facts import FactBatch
+from ..values import Value
 from .centring import PSEUDO_SHARPNESS, softmax
 from .ridge import RidgeSums
 
@@ -48,12 +48,11 @@ Doubles = NDArray[np.float64]
 Numbers = NDArray[np.intp]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SampleClusters:
+class SampleClusters(Value, frozen=True, eq=False):
     """The cluster of each sample [n] and of each own fact [facts]."""
 
-    samples: Numbers = field(repr=False)
-    facts: Numbers = field(repr=False)
+    samples: Numbers
+    facts: Numbers
 
     def names(self, labels: Numbers, kept: NDArray[np.bool_]) -> Numbers:
         """Return the label of each sample's cluster, [n]: that of all kept facts in it; UNNAMED

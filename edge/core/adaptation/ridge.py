@@ -1,24 +1,24 @@
 """Ridge regression from sums: of the facts, with those of pseudo-facts added."""
 
-from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..values import Value
+
 Doubles = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RidgeSums:
+class RidgeSums(Value, frozen=True, eq=False):
     """Sums of inputs and targets, from which a ridge regression with an intercept follows.
 
     gram: float64 [inputs + 1, inputs + 1], products of the inputs and a constant 1, which comes
     last.  products: float64 [inputs + 1, targets].
     """
 
-    gram: Doubles = field(repr=False)
-    products: Doubles = field(repr=False)
+    gram: Doubles
+    products: Doubles
 
     @classmethod
     def of(

@@ -4,12 +4,13 @@ A pure function of the facts' sums and the opening's unlabelled samples.  Nothin
 from an earlier solution, so that dropping the samples undoes it exactly.
 """
 
-from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from ..values import Value
 from .basis import Basis
 from .centring import (
     PSEUDO_SHARPNESS,
@@ -68,8 +69,7 @@ Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Adaptation:
+class Adaptation(Value, frozen=True, eq=False, kw_only=True):
     """How an opening is answered: logits = sharpness * (known scores + inputs @ weights + bias).
 
     shifts: of each group of the samples, one where they are not several.  centres: float64 [groups,
@@ -81,9 +81,9 @@ class Adaptation:
     """
 
     shifts: tuple[Shift, ...]
-    centres: Doubles = field(repr=False)
-    weights: Doubles = field(repr=False)
-    bias: Doubles = field(repr=False)
+    centres: Doubles
+    weights: Doubles
+    bias: Doubles
     count: int
     kernels: bool = False
     sharpness: float = SHARPNESS

@@ -19,6 +19,7 @@ from nas import RECIPES, Blueprint
 
 from ..errors import ModelMismatchError, StateCorruptError
 from ..facts import FactBatch
+from ..values import Value
 from .gram import Gram
 from .kinds import KINDS
 from .losses import can_be_better, grade_scores, is_better
@@ -56,8 +57,7 @@ WEIGHTS_APART: Final = 0.1
 Arrays = Mapping[str, NDArray[Any]]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Transform:
+class Transform(Value, frozen=True, kw_only=True, eq=False):
     """phi(features) = kind((root(features[columns]) - centre) * factor).
 
     columns: intp [read], the features of the blueprint's taps side by side.  centre, factor:
@@ -66,8 +66,8 @@ class Transform:
     """
 
     blueprint: Blueprint
-    arrays: Arrays = field(repr=False)
-    columns: NDArray[np.intp] = field(repr=False)
+    arrays: Arrays
+    columns: NDArray[np.intp]
     sizes: tuple[int, ...]
     encoded: int
     whole: bool = False

@@ -10,7 +10,6 @@ docs/decisions/0011 and 0024.
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +20,7 @@ import hdc
 from nas import Blueprint
 
 from ..facts import FactBatch, Rank, SampleScope, scope_of, select_rows
+from ..values import Value
 from .gram import Gram, inverse_root
 from .head import Transform
 from .losses import tempered_losses
@@ -69,8 +69,7 @@ DISTANCE_MIN: Final = 1e-6
 """Least median squared distance: facts may be equal, and it is a divisor."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Landmarks:
+class Landmarks(Value, frozen=True, eq=False, kw_only=True):
     """Facts that samples are compared with.
 
     codes: uint8 [m, read].  sums: int32 [m], of each landmark's codes.  lengths: float32 [m],
@@ -79,11 +78,11 @@ class Landmarks:
     """
 
     transform: Transform
-    codes: NDArray[np.uint8] = field(repr=False)
-    sums: NDArray[np.int32] = field(repr=False)
-    lengths: Floats = field(repr=False)
-    step: Floats = field(repr=False)
-    shift: Floats = field(repr=False)
+    codes: NDArray[np.uint8]
+    sums: NDArray[np.int32]
+    lengths: Floats
+    step: Floats
+    shift: Floats
 
     def rows(self, span: slice) -> Floats:
         """Return some landmarks transformed like samples: float32 [k, read]."""
@@ -122,8 +121,7 @@ class Landmarks:
         return np.asarray(products * (largest / WHOLE_MAX), np.float32)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class KernelMachine:
+class KernelMachine(Value, frozen=True, eq=False):
     """A kernel adaptor: scores = similarity(transform(features)) @ weights + bias.
 
     weights: float32 [landmarks, labels]; bias: [labels].
@@ -131,8 +129,8 @@ class KernelMachine:
 
     labels: tuple[str, ...]
     landmarks: Landmarks
-    weights: Floats = field(repr=False)
-    bias: Floats = field(repr=False)
+    weights: Floats
+    bias: Floats
 
     @property
     def nbytes(self) -> int:

@@ -1,10 +1,11 @@
 """Losses of held-out scores, and the test whether one model's are smaller than another's."""
 
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..values import Value
 
 INVERSE_TEMPERATURES: Final = tuple(2.0 ** (power / 2) for power in range(-2, 13))
 """Candidate logits per unit of a score, from 0.5 to 64: kinds differ in the confidence of their
@@ -22,17 +23,16 @@ Bools = NDArray[np.bool_]
 Doubles = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class HoldoutScores:
+class HoldoutScores(Value, frozen=True, eq=False):
     """The results on held-out facts, each [held out].
 
     correct: bool.  loss: float64, the cross-entropy of the scores at the best temperature.  margin:
     float64, score of the label less the best score of the others.
     """
 
-    correct: Bools = field(repr=False)
-    loss: Doubles = field(repr=False)
-    margin: Doubles = field(repr=False)
+    correct: Bools
+    loss: Doubles
+    margin: Doubles
 
     @property
     def accuracy(self) -> float:

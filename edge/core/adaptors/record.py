@@ -8,7 +8,6 @@ import hashlib
 import struct
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -16,12 +15,13 @@ from numpy.typing import NDArray
 
 from nas import Blueprint
 
+from ..values import Value
+
 SOLVED_KINDS: Final = ("none", "random", "kernel")
 """Kinds whose parameters follow from the facts in closed form; all others are trained."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class AdaptorRecord:
+class AdaptorRecord(Value, frozen=True, kw_only=True, eq=False):
     """One version of a domain's adaptor.
 
     arrays: trained parameters by name.  facts: sorted ids of all facts that shaped it or had a say
@@ -34,8 +34,8 @@ class AdaptorRecord:
     domain: str
     version: int
     blueprint: Blueprint
-    arrays: Mapping[str, NDArray[Any]] = field(repr=False)
-    facts: tuple[str, ...] = field(repr=False)
+    arrays: Mapping[str, NDArray[Any]]
+    facts: tuple[str, ...]
     own: int
     seed: int
     accuracy: float
@@ -54,8 +54,7 @@ class AdaptorRecord:
         return state.hexdigest()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PendingAdaptor:
+class PendingAdaptor(Value, frozen=True, kw_only=True):
     """What is left of an adaptor that a forget ended: how it was made, until it is made again from
     the remaining facts.
 

@@ -6,13 +6,13 @@ head drafts, a draft with a small lead retrieves the most similar fact of every 
 similarities are added to its scores.  Measured: docs/explanation/answers.md.
 """
 
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..facts import FactBatch
+from ..values import Value
 from .losses import can_be_better, grade_scores, is_better
 from .principal import principal_directions
 from .weighting import lowest_hashes
@@ -37,8 +37,7 @@ LENGTH_MIN: Final = 1e-6
 """Shortest row that is divided by."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Evidence:
+class Evidence(Value, frozen=True, eq=False, kw_only=True):
     """The facts of a domain by which unsure drafts are revised.
 
     directions: float32 [out, k], and centre: [k], of the transformed features.  facts: float32
@@ -46,10 +45,10 @@ class Evidence:
     lead: drafts with a smaller lead are revised.
     """
 
-    directions: Floats = field(repr=False)
-    centre: Floats = field(repr=False)
-    facts: Floats = field(repr=False)
-    starts: NDArray[np.intp] = field(repr=False)
+    directions: Floats
+    centre: Floats
+    facts: Floats
+    starts: NDArray[np.intp]
     lead: float
 
     @property

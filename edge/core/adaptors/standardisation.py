@@ -1,7 +1,6 @@
 """Standardisation per domain: columns centred on the domain's mean, over a shared deviation."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from .. import limits
 from ..facts import FactBatch
+from ..values import Value
 
 Floats = NDArray[np.float32]
 Spans = tuple[tuple[int, int], ...]
@@ -30,8 +30,7 @@ BALANCE: Final = 0.125
 hand; effect not measured."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Standardisation:
+class Standardisation(Value, frozen=True, eq=False):
     """The statistics that make columns comparable.
 
     centre, factor: float32 [width], mean and inverse deviation in the domain itself.  centres:
@@ -39,10 +38,10 @@ class Standardisation:
     of each fact's domain in `centres`.
     """
 
-    centre: Floats = field(repr=False)
-    factor: Floats = field(repr=False)
-    centres: Floats = field(repr=False)
-    numbers: NDArray[np.intp] = field(repr=False)
+    centre: Floats
+    factor: Floats
+    centres: Floats
+    numbers: NDArray[np.intp]
 
 
 def standardise(own: FactBatch, others: FactBatch, spans: Spans) -> Standardisation:

@@ -10,26 +10,26 @@ them is not kept, the series starts without history and learns the kept samples 
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from .. import limits
 from ..facts import Selector
 from ..receipt import SeriesRange
+from ..values import Value
 from .forecaster import State
 from .sample_block import LostSamples, SampleBlock, SeriesSample
 
 
-@dataclass(slots=True, eq=False)
-class BufferPart:
+class BufferPart(msgspec.Struct, eq=False):
     """Consecutive samples.  start: the state of the series before the first one; None where it has
     none, or where it is not kept.  start_file, samples_file: where the storage keeps them."""
 
-    start: State | None = field(default=None, repr=False)
-    samples: SampleBlock = field(default_factory=SampleBlock, repr=False)
+    start: State | None = None
+    samples: SampleBlock = msgspec.field(default_factory=SampleBlock)
     start_file: str = ""
     samples_file: str = ""
 
@@ -56,8 +56,7 @@ class Reach(msgspec.Struct, frozen=True):
         return sum(int(np.count_nonzero(one)) for one in self.rows)
 
 
-@dataclass(frozen=True, slots=True)
-class Excluded:
+class Excluded(Value, frozen=True):
     """What remains of a series without forgotten samples.
 
     start: the state to continue from; None to start without history.  waiting: samples to process
@@ -66,10 +65,10 @@ class Excluded:
     time of these.
     """
 
-    start: State | None = field(repr=False)
-    waiting: tuple[SampleBlock, ...] = field(repr=False)
+    start: State | None
+    waiting: tuple[SampleBlock, ...]
     unchanged: int
-    keys: tuple[str, ...] = field(repr=False)
+    keys: tuple[str, ...]
     from_ns: int
 
 
@@ -217,14 +216,13 @@ class WaitingSamples:
         return Removed(left, int(np.count_nonzero(gone)), keys, from_ns)
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
+class Removed(Value, frozen=True):
     """What is left of waiting samples without forgotten ones.  samples: how many were removed.
     keys, from_ns: as in `Excluded`."""
 
     left: WaitingSamples
     samples: int = 0
-    keys: tuple[str, ...] = field(default=(), repr=False)
+    keys: tuple[str, ...] = ()
     from_ns: int = limits.COUNT_MAX
 
 

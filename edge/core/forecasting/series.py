@@ -6,11 +6,11 @@ All of it is session state: a crash may lose it, and it is learned again from ne
 import hashlib
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from .. import limits
@@ -20,6 +20,7 @@ from ..errors import StateError
 from ..events import ChangePoint, Observation, Rejected, SeriesAnomaly, SeriesForecast
 from ..facts import Selector
 from ..receipt import SeriesForgotten, SeriesRange
+from ..values import Value
 from .forecaster import Floats, ForecastTask, State
 from .replay_buffer import (
     Reach,
@@ -66,8 +67,7 @@ class Replayed(msgspec.Struct, frozen=True):
     fresh: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ErasedSeries:
+class ErasedSeries(Value, frozen=True):
     """What a forget request reached of a series.
 
     keys: ids of the kept samples that it matched, and of all that came later: their messages are
@@ -76,21 +76,20 @@ class ErasedSeries:
     """
 
     report: SeriesForgotten
-    keys: tuple[str, ...] = field(repr=False)
+    keys: tuple[str, ...]
     from_ns: int
     whole: bool
     ranges: tuple[SeriesRange, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesSnapshot:
+class SeriesSnapshot(Value, frozen=True):
     """A series to store.  state: as arrays; empty before its first sample is processed (again).
     buffer: its newest samples, with states before them.  waiting: samples to process again."""
 
     name: str
-    state: State = field(repr=False)
-    buffer: ReplayBuffer = field(repr=False)
-    waiting: WaitingSamples = field(repr=False)
+    state: State
+    buffer: ReplayBuffer
+    waiting: WaitingSamples
 
 
 class SeriesTracker:

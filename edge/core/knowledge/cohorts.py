@@ -19,11 +19,11 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Final
 
 from ..facts import Concept, FactBatch
 from ..limits import COHORT_FRESH_MIN
+from ..values import Value
 
 COHORT_FACTS_MAX: Final = 64
 """Facts in a cohort, at most: one forgotten fact withdraws as many.  Chosen by hand; effect not
@@ -39,8 +39,7 @@ DIGEST_BYTES: Final = 16
 Members = tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
+class Published(Value, frozen=True, kw_only=True):
     """What a device remembers of its contributions.
 
     key: of the digests.  cohorts: digests of the contents of each cohort ever published, by
@@ -55,16 +54,14 @@ NOTHING_PUBLISHED: Final = Published(cohorts={})
 """Of a device that has published nothing; for programs that publish once and keep no record."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cohort:
+class Cohort(Value, frozen=True):
     """Facts of one concept, by their ids, that are published together."""
 
     concept: Concept
     ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CohortPlan:
+class CohortPlan(Value, frozen=True, kw_only=True):
     """What may be published next.
 
     current: all cohorts.  kept: numbers of those that were published before.  added: digests of
@@ -77,8 +74,7 @@ class CohortPlan:
     dropped: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(Value, frozen=True):
     """A fact: its place in time, its id, the digest of its content, its concept."""
 
     captured_at_ns: int

@@ -10,9 +10,9 @@ revision replaces it whole, and an empty one removes it.
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +21,7 @@ import hdc
 from .. import limits
 from ..columns import columns_differ
 from ..facts import Ledger
+from ..values import Value
 from .cohorts import CohortPlan
 from .moments import GRAM_COLUMNS_MAX, Moments
 
@@ -64,8 +65,7 @@ COORDINATE_MAX: Final = 1 << 31
 """Largest coordinate of one sample accepted, for the same reason."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Contribution:
+class Contribution(Value, frozen=True, eq=False, kw_only=True):
     """Sums of one device's facts, at one revision.
 
     card: fingerprint of its encoder card.  geometry: fingerprint of its geometry, which covers
@@ -81,7 +81,7 @@ class Contribution:
     seed: int
     revision: int
     samples: int = 0
-    arrays: Arrays = field(default_factory=dict, repr=False)
+    arrays: Arrays = msgspec.field(default_factory=dict)
     columns: tuple[str, ...] = ()
     geometry_version: int = 1
     devices: int = 1
@@ -99,7 +99,7 @@ class Contribution:
     @property
     def without_sums(self) -> "Contribution":
         """The same device and revision without sums: kept of one that cannot be used."""
-        return replace(self, samples=0, arrays={})
+        return msgspec.structs.replace(self, samples=0, arrays={})
 
     def fits(self, card: str, geometry: hdc.Geometry, columns: tuple[str, ...] = ()) -> bool:
         """Return whether these sums can be added to those of a card, geometry and columns."""
@@ -116,16 +116,14 @@ class Contribution:
         return self.geometry == here and (held.geometry != here or unused)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Publication:
+class Publication(Value, frozen=True, eq=False):
     """A contribution, and the plan of cohorts to record durably before it leaves the device."""
 
     contribution: Contribution
     plan: CohortPlan
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ContributionSums:
+class ContributionSums(Value, frozen=True, eq=False):
     """A contribution's arrays, parsed and validated, as `Knowledge` adds them."""
 
     memory: hdc.Memory

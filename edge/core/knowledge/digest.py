@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -34,13 +33,12 @@ class DigestedState(msgspec.Struct, frozen=True, eq=False):
         return hashlib.sha256("\n".join((*parts, *self.contributed)).encode()).hexdigest()
 
 
-@dataclass(slots=True, eq=False)
-class DigestRefit:
+class DigestRefit(msgspec.Struct, eq=False):
     """A digest, computed in the background.  inputs: what it follows from.  made: the result, of
     `solve`."""
 
     inputs: DigestInputs
-    state: DigestedState | None = field(repr=False)
+    state: DigestedState | None
     made: str = ""
 
     @property

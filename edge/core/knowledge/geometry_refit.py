@@ -3,7 +3,8 @@ sums and thresholds.  Adaptors and router read features, not codes, so they stay
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ..facts import Concept, Ledger, SampleScope
 from .geometry_fit import NOTHING, GeometryFitter, Packed
@@ -11,8 +12,7 @@ from .knowledge import Knowledge
 from .refits import Changes
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class GeometryRefit:
+class GeometryRefit(msgspec.Struct, eq=False, kw_only=True):
     """Knowledge under a geometry that is fitted to the facts of a ledger.  card: as in
     `derive_knowledge`.
 
@@ -26,10 +26,10 @@ class GeometryRefit:
     card: str
     base: "GeometryRefit | None" = None
     made: Knowledge | None = None
-    packed: Packed = field(default_factory=dict, repr=False)
+    packed: Packed = msgspec.field(default_factory=dict)
     sample: AbstractSet[str] = NOTHING
     scope: SampleScope | None = None
-    contents: Mapping[Concept, str] = field(default_factory=dict, repr=False)
+    contents: Mapping[Concept, str] = msgspec.field(default_factory=dict)
 
     @property
     def name(self) -> str:

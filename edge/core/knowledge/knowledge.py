@@ -8,8 +8,9 @@ ledger's facts, so the order in which facts arrived leaves no trace.
 
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from typing import Final, cast
+
+from msgspec.structs import replace
 
 import hdc
 

@@ -11,15 +11,16 @@ learning with deep streaming linear discriminant analysis", section 3), shrunk t
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 import hdc
 
 from .. import limits
+from ..values import Value
 
 Concept = tuple[str, str]
 Ints = NDArray[np.int64]
@@ -96,14 +97,13 @@ class Moments:
             self.sums.pop(concept, None)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PooledDiscriminant:
+class PooledDiscriminant(Value, frozen=True, eq=False):
     """A linear discriminant as an adaptor.  factor, weights, bias: for the first tap's columns."""
 
     labels: tuple[str, ...]
-    factor: Floats = field(repr=False)
-    weights: Floats = field(repr=False)
-    bias: Floats = field(repr=False)
+    factor: Floats
+    weights: Floats
+    bias: Floats
 
     @property
     def nbytes(self) -> int:
@@ -121,13 +121,12 @@ class PooledDiscriminant:
         return _softmax(rows @ self.weights + self.bias)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class NearestConceptAnswer:
+class NearestConceptAnswer(Value, frozen=True, eq=False):
     """Nearest-concept classification as an adaptor, for features too wide for a Gram matrix."""
 
     labels: tuple[str, ...]
     domain: str
-    memory: hdc.Memory = field(repr=False)
+    memory: hdc.Memory
 
     @property
     def nbytes(self) -> int:

@@ -9,7 +9,7 @@ between is a function of the ledger alone, wherever they run.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final, Protocol
 
 import msgspec
@@ -102,8 +102,7 @@ class Turns:
         return found
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class ThresholdsRefit:
+class ThresholdsRefit(msgspec.Struct, eq=False, kw_only=True):
     """The calibration of one domain.  count: its facts.  memory: returns an independent copy of a
     domain's concepts.  made: the result, of `solve`."""
 
@@ -111,8 +110,8 @@ class ThresholdsRefit:
     count: int
     memory: Callable[[str], hdc.Memory]
     made: hdc.Calibration | None = None
-    _rows: FactBatch | None = field(default=None, repr=False)
-    _held: hdc.Memory | None = field(default=None, repr=False)
+    _rows: FactBatch | None = None
+    _held: hdc.Memory | None = None
 
     @property
     def name(self) -> str:
@@ -143,8 +142,7 @@ class ThresholdsRefit:
         return not changes.any(lambda one: one.domain == self.domain)
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class RouterRefit:
+class RouterRefit(msgspec.Struct, eq=False, kw_only=True):
     """The router.  shares: facts of each domain that it is fitted to.  concepts: with facts.
     spans: of the encoder's taps.  made, scopes: the result, and which facts of each domain change
     it."""
@@ -153,8 +151,8 @@ class RouterRefit:
     concepts: AbstractSet[Concept]
     spans: Spans
     made: Router | None = None
-    scopes: dict[str, SampleScope] = field(default_factory=dict)
-    _parts: list[FactBatch] = field(default_factory=list, repr=False)
+    scopes: dict[str, SampleScope] = msgspec.field(default_factory=dict)
+    _parts: list[FactBatch] = msgspec.field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -187,8 +185,7 @@ class RouterRefit:
         return self.scopes.get(change.domain, SampleScope()).changes(change.rank)
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class HeadRefit:
+class HeadRefit(msgspec.Struct, eq=False, kw_only=True):
     """The adaptor of a domain.  learned: all domains with facts.  record: of a trained adaptor, if
     any.  spans: of the encoder's taps.  tuned: kernels of earlier fits.  made, scopes: the result,
     and which facts of the domain and of the others change it."""
@@ -200,7 +197,7 @@ class HeadRefit:
     tuned: TunedKernels
     made: Adaptor | None = None
     scopes: Scopes = (SampleScope(), SampleScope())
-    _facts: tuple[FactBatch, FactBatch] | None = field(default=None, repr=False)
+    _facts: tuple[FactBatch, FactBatch] | None = None
 
     @property
     def name(self) -> str:

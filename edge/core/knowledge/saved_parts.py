@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -180,11 +181,19 @@ def _describe(value: object, arrays: Arrays) -> object:
             return {"items": [[key, _describe(one, arrays)] for key, one in value.items()]}
         case None | bool() | int() | float() | str():
             return value
-    assert is_dataclass(value), f"cannot keep {type(value)}"
     assert type(value).__name__ in KINDS, f"cannot keep {type(value)}"
-    named = [one.name for one in fields(value) if not one.name.startswith("_")]
-    parts = {name: _describe(getattr(value, name), arrays) for name in named}
+    parts = {name: _describe(getattr(value, name), arrays) for name in _fields_of(value)}
     return {"kind": type(value).__name__, "fields": parts}
+
+
+def _fields_of(value: object) -> list[str]:
+    """Return the names of the public fields of a dataclass or a Struct."""
+    if isinstance(value, msgspec.Struct):
+        names = value.__struct_fields__
+    else:
+        assert is_dataclass(value), f"cannot keep {type(value)}"
+        names = tuple(one.name for one in fields(value))
+    return [name for name in names if not name.startswith("_")]
 
 
 def _restore(found: Any, arrays: Mapping[str, NDArray[Any]]) -> object:

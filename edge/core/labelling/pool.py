@@ -1,11 +1,12 @@
 """The observations that a labelling rule chooses from, and how far they lie from each other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..values import Value
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.intp]
@@ -14,8 +15,7 @@ NEIGHBOURS: Final = 20
 """Nearest observations whose mean distance measures density (TypiClust, section 3: 20)."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PoolSpace:
+class PoolSpace(Value, frozen=True, eq=False):
     """Rows of a pool in one space.
 
     rows: float32 [n, width].  squared: squared distances [n, n].  typical: minus the mean distance
@@ -23,10 +23,10 @@ class PoolSpace:
     squared distance to these neighbours as its variance.
     """
 
-    rows: Floats = field(repr=False)
-    squared: Floats = field(repr=False)
-    typical: Floats = field(repr=False)
-    kernel: Floats = field(repr=False)
+    rows: Floats
+    squared: Floats
+    typical: Floats
+    kernel: Floats
 
     @classmethod
     def of(cls, rows: Floats) -> Self:
@@ -52,8 +52,7 @@ class PoolSpace:
         return cls.of(np.asarray(rows, np.float32))
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class LabellingPool:
+class LabellingPool(Value, frozen=True, eq=False, kw_only=True):
     """The unlabelled and labelled observations of one domain, n at least 1.
 
     features: the standardised features.  described: the answers of the nearest learned domains, or
@@ -64,7 +63,7 @@ class LabellingPool:
 
     features: PoolSpace
     described: PoolSpace
-    answers: Floats = field(repr=False)
+    answers: Floats
     labelled: tuple[int, ...] = ()
     given: tuple[int, ...] = ()
 

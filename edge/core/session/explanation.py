@@ -5,7 +5,6 @@ numbers are functions of knowledge and sample alone.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -17,6 +16,7 @@ from ..adaptors import Adaptor, FittedHead, leads
 from ..events import AppliedAdaptation
 from ..facts import Fact, Ledger, Selector, stack_facts
 from ..knowledge import Concept, Knowledge
+from ..values import Value
 from .assess import answer_known, experts, mix_experts
 
 EXAMPLES_MAX: Final = 3
@@ -33,8 +33,7 @@ COLUMNS_MAX: Final = 12
 """Columns shown, the most different first: half a terminal of 24 lines."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownExample:
+class KnownExample(Value, frozen=True):
     """A labelled observation near to the explained one.  distance: root mean square over the
     features, in uint8 levels."""
 
@@ -45,8 +44,7 @@ class KnownExample:
     distance: float
 
 
-@dataclass(frozen=True, slots=True)
-class ComparedColumn:
+class ComparedColumn(Value, frozen=True):
     """A feature of the observation, and the same feature in the nearest concept, in uint8 levels.
 
     column: from 0.  level: of the observation.  mean, low, high: of the concept's facts.
@@ -59,8 +57,7 @@ class ComparedColumn:
     high: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guess:
+class Guess(Value, frozen=True, kw_only=True):
     """The answer to a sample by itself, now: fields as in a `Decision`."""
 
     known: bool | None
@@ -72,8 +69,7 @@ NO_GUESS: Final = Guess(known=None, guess="", p_value=1.0)
 """The answer without facts."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
+class Explanation(Value, frozen=True, kw_only=True):
     """The explanation of an observation of `stream`.
 
     known, guess, p_value, score: as in a `Decision` on this sample alone, now.  reason: why `known`

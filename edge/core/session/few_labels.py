@@ -9,10 +9,10 @@ again.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +21,7 @@ from ..adaptation import Group, learn_unlabelled
 from ..adaptors import Adaptor, AdaptorRecord, FittedHead, Spans
 from ..facts import Concept, FactBatch, Ledger, Selector
 from ..knowledge import Changes, Knowledge, training_facts
+from ..values import Value
 from .label_buffer import BufferedObservation
 from .label_columns import cluster_samples
 from .row_origins import RowOrigins, hashed
@@ -57,8 +58,7 @@ NOTHING: Final[AbstractSet[str]] = frozenset()
 Rows = Mapping[str, bytes]
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class FewLabelsRefit:
+class FewLabelsRefit(msgspec.Struct, eq=False, kw_only=True):
     """The head of a domain with few labels, computed beside serving; see `Refit`.
 
     learned: all domains with facts.  record: of the domain's trained adaptor, or None.  rows:
@@ -70,11 +70,11 @@ class FewLabelsRefit:
     learned: tuple[str, ...]
     record: AdaptorRecord | None
     spans: Spans
-    rows: Rows = field(repr=False)
-    origins: RowOrigins = field(repr=False)
-    contents: Mapping[Concept, str] = field(repr=False)
+    rows: Rows
+    origins: RowOrigins
+    contents: Mapping[Concept, str]
     made: FittedHead | None = None
-    _facts: tuple[FactBatch, FactBatch] | None = field(default=None, repr=False)
+    _facts: tuple[FactBatch, FactBatch] | None = None
 
     @property
     def name(self) -> str:
@@ -117,16 +117,15 @@ def column_clusters(own: FactBatch, rows: NDArray[np.uint8]) -> Group | None:
     return partial(cluster_samples, rows, own)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Learned:
+class _Learned(Value, frozen=True, eq=False):
     """What was last solved for a domain.  head: None where unlabelled observations do not help.
     record: of the trained adaptor that it is solved on.  ids: hashes of the observations' ids;
     origins: of the observations."""
 
     head: FittedHead | None
     record: AdaptorRecord | None
-    ids: frozenset[bytes] = field(repr=False)
-    origins: RowOrigins = field(repr=False)
+    ids: frozenset[bytes]
+    origins: RowOrigins
 
     @property
     def rows(self) -> int:

@@ -6,13 +6,13 @@ Both are bounded and session state: a crash may lose them.
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
 from .. import limits
+from ..values import Value
 
 RUN_SHARE: Final = 2 / 3
 """Share of a recording's observations in one domain that takes all its labels there; a recording
@@ -137,8 +137,7 @@ def _run_name(one: BufferedObservation) -> tuple[str, str]:
     return one.recording, one.subject
 
 
-@dataclass(frozen=True, slots=True)
-class ServedAnswer:
+class ServedAnswer(Value, frozen=True):
     """Answers served on a domain's newest labelled observations: how many, and how many right."""
 
     count: int

@@ -7,7 +7,6 @@ All of this is session state; nothing here reaches a ledger or a digest.
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from math import fsum, sqrt
 from typing import Final
 
@@ -20,6 +19,7 @@ import hdc
 from .. import limits
 from ..config import Config
 from ..knowledge import Knowledge
+from ..values import Value
 
 PROVISIONAL_PREFIX: Final = "?"
 """First character of the labels of provisional concepts."""
@@ -74,13 +74,12 @@ Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class UnlabelledRow:
+class UnlabelledRow(Value, frozen=True):
     """An observation of a novel domain.  label: the known label it is nearest to.  features: uint8,
     as bytes.  recording: see `SampleOrigin`."""
 
     label: str
-    features: bytes = field(repr=False)
+    features: bytes
     recording: str = ""
 
 

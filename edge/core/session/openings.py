@@ -7,7 +7,6 @@ forget request lets a domain start again from the observations that the session 
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from math import ceil
 from typing import Final
 
@@ -101,14 +100,13 @@ class AdaptedDomain(msgspec.Struct, frozen=True):
     nbytes: int
 
 
-@dataclass(slots=True, eq=False)
-class OpeningRefit:
+class OpeningRefit(msgspec.Struct, eq=False):
     """The next solution of an opened domain, computed beside serving; see `Refit`."""
 
     domain: str
     adapter: OpeningAdapter
     seen: int
-    rows: NDArray[np.float32] = field(repr=False)
+    rows: NDArray[np.float32]
     made: Adaptation | None = None
 
     @property

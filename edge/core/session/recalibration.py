@@ -9,12 +9,12 @@ followed by a Kalman filter (Harvey 1989, section 2.3).
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from itertools import islice
 from typing import Final
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 import hdc
 
@@ -152,12 +152,12 @@ class StreamLevel(msgspec.Struct, kw_only=True):
         if verdict is made.verdict:
             return made
         if made.placement is made.verdict:
-            return msgspec.structs.replace(made, verdict=verdict, placement=verdict)
+            return replace(made, verdict=verdict, placement=verdict)
         same = made.placement.domain == made.verdict.domain
         placed = (
             hdc.at_level(made.placement, calibration, self.level, rate) if same else made.placement
         )
-        return msgspec.structs.replace(made, verdict=verdict, placement=placed)
+        return replace(made, verdict=verdict, placement=placed)
 
     def observe(
         self,
@@ -304,7 +304,7 @@ class StreamLevel(msgspec.Struct, kw_only=True):
     def newest(self, asked: AlarmQuestion) -> AlarmQuestion:
         """Return a question about the newest observations."""
         ids = tuple(one.key for one in list(self._waiting)[-self._half :])
-        return msgspec.structs.replace(asked, observation_ids=ids)
+        return replace(asked, observation_ids=ids)
 
     def drop_window(self) -> None:
         """Drop the newest observations, and the question about them; it is asked again once the

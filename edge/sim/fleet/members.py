@@ -6,10 +6,11 @@ and some are hostile.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -173,7 +174,7 @@ class ContributingDevice:
             **{n: c for n, c in self._published.cohorts.items() if n not in made.plan.dropped},
             **{newest + 1 + place: one for place, one in enumerate(made.plan.added)},
         }
-        self._published = replace(self._published, cohorts=cohorts)
+        self._published = msgspec.structs.replace(self._published, cohorts=cohorts)
         ids = frozenset(one for cohort in made.plan.current for one in cohort.ids)
         return made.contribution, ids
 
@@ -240,11 +241,11 @@ def make_member(
     elif kind == "forgets":
         gone = facts[int(random.integers(len(facts)))].id
         device.forget(gone)
-        made.append(replace(first.without_sums, revision=revision + 1))
+        made.append(msgspec.structs.replace(first.without_sums, revision=revision + 1))
         rest, ids = device.contribute(revision + 2)
         made.append(rest)
     elif kind == "leaves":
-        made.append(replace(first.without_sums, revision=revision + LATER))
+        made.append(msgspec.structs.replace(first.without_sums, revision=revision + LATER))
         ids = frozenset()
     kept = [fact for fact in facts if fact.id in ids] if kind in HONEST else []
     return MemberHistory(
@@ -282,7 +283,7 @@ def _draw_facts(
     facts = list(_facts(name, tools.digits, np.concatenate(rows), domain, random))
     if swapped:
         other = {DIGITS[labels[0]]: DIGITS[labels[1]], DIGITS[labels[1]]: DIGITS[labels[0]]}
-        facts = [replace(fact, label=other[fact.label]) for fact in facts]
+        facts = [msgspec.structs.replace(fact, label=other[fact.label]) for fact in facts]
     return facts
 
 
@@ -321,18 +322,18 @@ def _spoil(kind: MemberKind, one: Contribution) -> Contribution:
     arrays = dict(one.arrays)
     match kind:
         case "other card":
-            return replace(one, card="0" * 64)
+            return msgspec.structs.replace(one, card="0" * 64)
         case "other version":
-            return replace(one, geometry="0" * 64, geometry_version=1)
+            return msgspec.structs.replace(one, geometry="0" * 64, geometry_version=1)
         case "impossible":
             arrays["ones"] = arrays["ones"].astype(np.int64) + arrays["counts"].max() + 1
-            return replace(one, arrays=arrays)
+            return msgspec.structs.replace(one, arrays=arrays)
         case "greedy":
             for name in ("counts", "ones", "sums", "features", "gram"):
                 arrays[name] = arrays[name].astype(np.int64) * GREEDY_TIMES
-            return replace(one, arrays=arrays, samples=one.samples * GREEDY_TIMES)
+            return msgspec.structs.replace(one, arrays=arrays, samples=one.samples * GREEDY_TIMES)
         case "impostor":
-            return replace(one, device="device-00000")
+            return msgspec.structs.replace(one, device="device-00000")
         case _:
             return one
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final, Literal, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,7 +37,8 @@ ROW_NUMBERS: Final = 3 * 8
 
 
 def kept_arrays(value: object) -> Iterator[NDArray[Any]]:
-    """Yield every array that an object holds: in its attributes, in containers and dataclasses."""
+    """Yield every array that an object holds: in its attributes, in containers, dataclasses and
+    Structs."""
     if isinstance(value, np.ndarray):
         yield value
     elif isinstance(value, Mapping):
@@ -48,6 +50,9 @@ def kept_arrays(value: object) -> Iterator[NDArray[Any]]:
     elif is_dataclass(value) and not isinstance(value, type):
         for each in fields(value):
             yield from kept_arrays(getattr(value, each.name))
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            yield from kept_arrays(getattr(value, name))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

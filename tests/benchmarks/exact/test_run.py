@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from random import Random
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
 
 from benchmarks.exact.histories import ExpectedState, HistoryDevice, RandomHistory
 from benchmarks.exact.kills import ChildOutput, features_of, kill_repeatedly

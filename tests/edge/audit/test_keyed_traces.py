@@ -6,11 +6,11 @@ import gzip
 import json
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from edge.audit.file_traces import PLACES_SHOWN, search_names
 from edge.audit.keyed_traces import UNREAD, ForgottenNames, scan_names

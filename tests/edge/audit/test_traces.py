@@ -154,7 +154,7 @@ def test_names_are_found_in_names_and_in_lower_case(tmp_path: Path):
 
 
 def _fields(fact: Fact) -> dict[str, Any]:
-    return {name: getattr(fact, name) for name in Fact.__dataclass_fields__}
+    return {name: getattr(fact, name) for name in Fact.__struct_fields__}
 
 
 def test_rows_that_recognise_nothing_give_no_needle():

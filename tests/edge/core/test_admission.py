@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from edge.core.admission import Admission, admit
 from edge.core.events import EraseFacts, StoreFacts
@@ -139,7 +139,10 @@ def test_two_facts_change_places_between_full_concepts():
     """Corrections that leave a concept free capacity for those that enter it."""
     one, two = fact("x", "a", at=1), fact("y", "b", at=2)
     ledger = MemoryLedger([one, two])
-    swapped = [replace(one, label="b", revision=1), replace(two, label="a", revision=1)]
+    swapped = [
+        replace(one, label="b", revision=1),
+        replace(two, label="a", revision=1),
+    ]
     assert outcome(admit(ledger, swapped, 1)) == (["x", "y"], ["x", "y"], [])
 
 
@@ -163,5 +166,9 @@ def test_a_fact_that_leaves_does_not_hide_the_oldest_that_stays():
     """If the oldest fact moves out while others enter, the next oldest is evicted."""
     oldest = fact("w", "b", at=1)
     ledger = MemoryLedger([oldest, fact("x", "b", at=2)])
-    arriving = [replace(oldest, label="a", revision=1), fact("y", "b", at=8), fact("z", "b", at=9)]
+    arriving = [
+        replace(oldest, label="a", revision=1),
+        fact("y", "b", at=8),
+        fact("z", "b", at=9),
+    ]
     assert outcome(admit(ledger, arriving, 2)) == (["w", "y", "z"], ["w"], ["x"])

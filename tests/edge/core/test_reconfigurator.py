@@ -4,6 +4,7 @@ request."""
 import math
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -128,7 +129,7 @@ def test_the_result_of_another_job_changes_nothing() -> None:
     """The result of another job than the running one is reported as abandoned."""
     world = World(lessons(ENOUGH))
     job = started(world)
-    messages = world.ask(result(replace(job, id="another")), GrowthReport)
+    messages = world.ask(result(msgspec.structs.replace(job, id="another")), GrowthReport)
     assert (messages.state, messages.version) == ("abandoned", 0)
     assert not world.ledger.adaptors()
     assert world.ask(result(job), GrowthReport).state == "serving"
@@ -209,7 +210,7 @@ def test_a_result_that_does_not_fit_its_job_is_refused() -> None:
         world = World(lessons(ENOUGH))
         good = result(started(world)).result
         assert good.record is not None
-        bad = replace(good, record=replace(good.record, **change))
+        bad = msgspec.structs.replace(good, record=msgspec.structs.replace(good.record, **change))
         assert world.ask(GrowthFinished(bad), GrowthReport).state == "refused"
         assert world.ledger.adaptors() == {}
 
@@ -271,14 +272,14 @@ def test_the_adaptor_that_gains_least_makes_room() -> None:
         incumbent=0.5,
     )
     full = {
-        f"d{n:02}": (replace(record, domain=f"d{n:02}", incumbent=0.5 + n / 1000),)
+        f"d{n:02}": (msgspec.structs.replace(record, domain=f"d{n:02}", incumbent=0.5 + n / 1000),)
         for n in range(limits.ADAPTORS_MAX)
     }
-    assert surplus_adaptor(full, replace(record, domain="d00")) is None
-    leaving = surplus_adaptor(full, replace(record, domain="new"))
+    assert surplus_adaptor(full, msgspec.structs.replace(record, domain="d00")) is None
+    leaving = surplus_adaptor(full, msgspec.structs.replace(record, domain="new"))
     assert leaving is not None
     assert leaving.domain == f"d{limits.ADAPTORS_MAX - 1:02}"
-    poor = replace(record, domain="new", accuracy=0.5)
+    poor = msgspec.structs.replace(record, domain="new", accuracy=0.5)
     assert surplus_adaptor(full, poor) is poor
 
 

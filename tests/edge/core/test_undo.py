@@ -3,10 +3,10 @@ request takes with it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from edge.core.config import Config
 from edge.core.events import (

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from edge.core.events import Enrol, FitGeometry, ForgetRequest, Label, Observation, Relabel
@@ -23,7 +24,7 @@ SOUND = [
     Observation(stream="s", sequence=1, captured_at_ns=2**63 - 1, payload=None, id="y" * 200),
     Label("x", "two words, café", "domain 2"),
     Enrol(()),
-    Enrol((GOOD, replace(GOOD, stream="", subject=""))),
+    Enrol((GOOD, msgspec.structs.replace(GOOD, stream="", subject=""))),
     Relabel(Selector(), "b"),
     forget(SELECTOR),
     ForgetRequest(
@@ -55,13 +56,13 @@ FLAWED = [
     (Label("x", "\ud800"), "label"),
     (Label("", "a"), "observation_id"),
     (Label("x", "a", "\x7f"), "domain"),
-    (Enrol((GOOD, replace(GOOD, features=bytes(WIDTH - 1)))), "features"),
-    (Enrol((replace(GOOD, features=[0] * WIDTH),)), "features"),  # type: ignore[arg-type]
-    (Enrol((replace(GOOD, id=""),)), "id"),
-    (Enrol((replace(GOOD, domain=""),)), "domain"),
-    (Enrol((replace(GOOD, captured_at_ns=-5),)), "captured_at_ns"),
-    (Enrol((replace(GOOD, revision=2**63),)), "revision"),
-    (Enrol((replace(GOOD, stream="\x1b[31m"),)), "stream"),
+    (Enrol((GOOD, msgspec.structs.replace(GOOD, features=bytes(WIDTH - 1)))), "features"),
+    (Enrol((msgspec.structs.replace(GOOD, features=[0] * WIDTH),)), "features"),  # type: ignore[arg-type]
+    (Enrol((msgspec.structs.replace(GOOD, id=""),)), "id"),
+    (Enrol((msgspec.structs.replace(GOOD, domain=""),)), "domain"),
+    (Enrol((msgspec.structs.replace(GOOD, captured_at_ns=-5),)), "captured_at_ns"),
+    (Enrol((msgspec.structs.replace(GOOD, revision=2**63),)), "revision"),
+    (Enrol((msgspec.structs.replace(GOOD, stream="\x1b[31m"),)), "stream"),
     (Relabel(SELECTOR), "a new label or a new domain"),
     (Relabel(SELECTOR, "x" * 201), "label"),
     (Relabel(Selector(domain="\n"), "b"), "domain"),
@@ -95,4 +96,6 @@ def test_a_flaw_names_its_field(event, name):
 
 def test_a_flawed_fact_is_named():
     """Of many facts the reason names the invalid one."""
-    assert "'y'" in find_invalid(Enrol((GOOD, replace(GOOD, id="y", label=""))), WIDTH)
+    assert "'y'" in find_invalid(
+        Enrol((GOOD, msgspec.structs.replace(GOOD, id="y", label=""))), WIDTH
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -125,7 +126,7 @@ def test_the_search_for_traces_finds_remaining_facts(demo: Finished):
     with Store.open(demo.path, demo.model.card, writable=False) as store:
         facts = next(iter(store.pages()))[:5]
     assert count_traces(demo.path, facts) == 5
-    changed = [replace(fact, features=fact.features[::-1]) for fact in facts]
+    changed = [msgspec.structs.replace(fact, features=fact.features[::-1]) for fact in facts]
     assert count_traces(demo.path, changed) == 0
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from edge.core import limits
 from edge.core.knowledge.contributions import RANKS, count_facts
@@ -41,7 +40,7 @@ def test_a_late_message_does_not_replace_a_newer_one_that_waits(
         child = one.file.child("a")
         assert child is not None
         with one.file.change("spending its messages"):
-            one.file.put_child(msgspec.structs.replace(child, tokens=0.0))
+            one.file.put_child(replace(child, tokens=0.0))
         assert one.receive([raw(A3, revision=3)], NOW_NS)[0].state == "waiting"
         outcome = one.receive([late], NOW_NS)[0]
         assert outcome.state == ("unchanged" if late[1] == raw(A2)[1] else "withdrawn")

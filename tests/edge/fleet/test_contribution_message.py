@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import zlib
 from contextlib import suppress
-from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from edge.core.errors import EdgeError
 from edge.fleet import contribution_message as wire

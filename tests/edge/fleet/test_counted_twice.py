@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from edge.core.knowledge.contributions import MEMBERS, Contribution
 from edge.core.knowledge.fleet_members import counted_twice, member_number, members_of

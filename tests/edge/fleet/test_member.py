@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from edge.config.commands import CommandSettings
 from edge.config.fleet import FleetSettings
@@ -436,7 +437,10 @@ def test_sums_of_a_bundle_give_way_to_the_fleets(place: Place):
     total = as_sum(GIFT, ["maker", "y"], "root")
     place.bring(write_contribution(replace(total, card="another"), None), "root")
     assert adopted(place) == ("maker",)
-    place.bring(write_contribution(replace(total, revision=total.revision + 1), None), "root")
+    place.bring(
+        write_contribution(replace(total, revision=total.revision + 1), None),
+        "root",
+    )
     assert adopted(place) == ("root",)
     place.office.home.feed(bundled)
     assert adopted(place) == ("root",)
@@ -492,7 +496,7 @@ def test_a_sum_that_came_before_the_geometry_is_adopted_with_it(place: Place):
     assert adopted(place) == ()
     place.bring(write_contribution(replace(SUM, revision=SUM.revision + 1), None))
     place.maintain(3.0)
-    home.store.trials.begin(msgspec.structs.replace(trial, counter=2), shared.pack(), None, ())
+    home.store.trials.begin(replace(trial, counter=2), shared.pack(), None, ())
     home.reopen()
     place.maintain(4.0)
     assert adopted(place) == ("b",)

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 import nas
 from edge.core.adaptors.adaptor import fit_adaptor
@@ -133,7 +132,10 @@ def test_an_adaptor_of_another_domain_is_reused(grown):
     ("own", "reason"),
     [
         (facts("home", 1, 6), "facts to hold out"),
-        ([replace(fact, label="only") for fact in facts("home", 1, 40)], "2 labels or more"),
+        (
+            [replace(fact, label="only") for fact in facts("home", 1, 40)],
+            "2 labels or more",
+        ),
         (
             [
                 replace(f, id=f"{f.id}{label}", label=label)

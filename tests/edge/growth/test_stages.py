@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -30,7 +31,7 @@ def relabelled(facts: list[Fact]) -> list[Fact]:
     """The same facts with their labels in another order, so that nothing else changes."""
     labels = [fact.label for fact in facts]
     return [
-        replace(fact, label=label)
+        msgspec.structs.replace(fact, label=label)
         for fact, label in zip(facts, labels[5:] + labels[:5], strict=True)
     ]
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import pytest
+from msgspec.structs import replace
 
 from edge import Store
 from edge.core.config import Config
@@ -122,8 +121,8 @@ def test_a_repeated_forget_request_gets_the_stored_receipt(tmp_path: Path, selec
         runtime = Runtime(Config(), whole_number_model(), store)
         for effect in runtime.handle(Enrol((fact("f9", "a", subject="ann"),))):
             store.apply(effect)
-        assert forget(store, msgspec.structs.replace(request, requested_at_ns=9)) == [first]
-        (other,) = forget(store, msgspec.structs.replace(request, selector=Selector(domain="home")))
+        assert forget(store, replace(request, requested_at_ns=9)) == [first]
+        (other,) = forget(store, replace(request, selector=Selector(domain="home")))
         assert isinstance(other, Rejected)
         assert "for another selection" in other.reason
         assert store.get("f9") is not None

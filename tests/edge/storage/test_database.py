@@ -3,11 +3,11 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from edge import Store
 from edge.core.errors import StateCorruptError, StateError, StateVersionError

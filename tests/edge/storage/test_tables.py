@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 import nas
 from edge.core import limits

@@ -3,10 +3,10 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from edge.cli.views.demo_forecast import show_failure, show_forecast_demo
@@ -276,7 +276,10 @@ def _numbers(found: re.Match[str] | None) -> list[float]:
 )
 def test_a_tick_is_earned_by_its_number(trial, capsys, changes, line):
     """A figure that misses its target gets a cross on its line."""
-    failing, event = replace(trial, figures=trial.figures | changes), choose_event(trial)
+    failing, event = (
+        replace(trial, figures=trial.figures | changes),
+        choose_event(trial),
+    )
     assert event is not None
     show_failure(failing, event, Console())
     (found,) = [each for each in capsys.readouterr().out.splitlines() if line in each]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -167,7 +168,7 @@ def test_support_and_units():
 def world_of(rows: FactBatch) -> World:
     """A runtime that has learned these facts."""
     facts = [
-        replace(fact(key, label, domain, at, width=WIDTH), features=row.tobytes())
+        msgspec.structs.replace(fact(key, label, domain, at, width=WIDTH), features=row.tobytes())
         for at, (key, label, domain, row) in enumerate(
             zip(rows.ids, rows.labels, rows.domains, rows.features, strict=True)
         )

@@ -1,12 +1,12 @@
 """The guard of the pool: not worse than the best simple expert, at a bounded price."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from math import exp, log
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from edge.core.config import Config
 from edge.core.errors import StateError

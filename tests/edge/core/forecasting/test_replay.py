@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -245,7 +246,10 @@ def test_buffers_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
         list(made.process(event))
     assert sum(one.buffer.nbytes for one in made.saved()) <= size + 1_000_000
     assert kept == (SeriesForgotten("old", 230, "restarted", 100),)
-    assert made.preview(replace(span(300, 302), stream="old"))[0].outcome == "restarted"
+    assert (
+        made.preview(msgspec.structs.replace(span(300, 302), stream="old"))[0].outcome
+        == "restarted"
+    )
     assert made.preview(span(300, 302))[0].outcome == "replayed"
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from edge.core import limits
 from edge.core.events import EraseFacts, StoreFacts, StoreGeometry, StoreLabelCandidates

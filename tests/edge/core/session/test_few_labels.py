@@ -3,10 +3,9 @@ at once, and nothing of a forgotten observation is left."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 import nas

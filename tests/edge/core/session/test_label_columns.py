@@ -4,12 +4,12 @@ else."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from edge.core.events import Enrol, ForgetRequest, Label
 from edge.core.facts import Selector, stack_facts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -41,7 +42,7 @@ def test_other_domains_are_old():
 
 def test_without_other_domains_the_older_half_is_old():
     """Capture times decide, not names or the order of enrolment."""
-    timed = [replace(one, captured_at_ns=1_000 - at) for at, one in enumerate(OWN)]
+    timed = [msgspec.structs.replace(one, captured_at_ns=1_000 - at) for at, one in enumerate(OWN)]
     old, new = task(timed[::-1], []).split()
     assert int(old.ages.max()) < int(new.ages.min())
     assert abs(len(old.rows) - len(new.rows)) <= 1
@@ -64,7 +65,9 @@ def test_replay_has_its_share():
 def test_the_time_of_capture_decides(recipe):
     """The same facts captured in the opposite order are trained otherwise."""
     one = replace(BLUEPRINT, recipe=recipe)
-    turned = [replace(fact, captured_at_ns=1_000 - fact.captured_at_ns) for fact in OWN]
+    turned = [
+        msgspec.structs.replace(fact, captured_at_ns=1_000 - fact.captured_at_ns) for fact in OWN
+    ]
     nothing = stack_facts([])
     before, after = (
         train_adaptor(one, stack_facts(own), nothing, SPANS, 1)["W"] for own in (OWN, turned)
