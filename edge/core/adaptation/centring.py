@@ -62,15 +62,15 @@ SURE_SPREAD_MAX: Final = 5.2
 classes' deviations, up to which it may show one class.  With photographs known, streams of one
 class have 1.9 to 5.2, and those of all classes 5.2 to 10, sketches 3.3 to 4.4."""
 
-UNSURE_SPREAD_MAX: Final = 2.3
+UNSURE_SPREAD_MAX: Final = 2.4
 """The spread of `SURE_SPREAD_MAX`, over the largest share of a label in the known heads' answers,
-up to which a stream may show one class although nothing proves it.  With photographs, paintings or
-cartoons known, most streams of one class of pictures have 0.9 to 2.3, and those of all classes 2.8
-or more; digits of another origin 1.3 to 2.3 and 2.7 or more."""
+up to which a stream may show one class although nothing proves it.  Half of the streams of one
+class of pictures or digits are below, and of those of all classes one in a hundred: with a sensor's
+changes digits have 2.6 and more, through another scanner 2.5, pictures 2.8."""
 
-UNSURE_SHARE: Final = 0.95
-"""Share of one label in the known heads' answers from which on the same holds, whatever the spread:
-streams of all classes reach 0.92 from 64 samples on."""
+RESIDUE_MIN: Final = 1e-6
+"""Share of a direction outside those of the class means below which it says nothing of the others:
+what rounding leaves."""
 
 Doubles = NDArray[np.float64]
 
@@ -131,12 +131,11 @@ def find_shift_of_all(basis: Basis, inputs: Doubles, scores: Doubles) -> Centred
 
 def may_show_one_class(basis: Basis, inputs: Doubles, scores: Doubles) -> bool:
     """Return whether projected samples, as in `find_shift`, may all be of one class: they hardly
-    differ in the directions that separate the classes and the known heads answer most of them with
-    one label, or these answer nearly all with it."""
+    differ in the directions that separate the classes, and the known heads answer most of them with
+    one label.  Such answers alone prove nothing: an offset or an inverted sensor has them, too."""
     known = basis.head_scores(scores, np.zeros(len(basis.labels)), 0.0)
     largest = np.bincount(known.argmax(axis=1)).max() / len(scores)
-    alike = _spread(basis, inputs) <= UNSURE_SPREAD_MAX * largest
-    return bool(alike or largest >= UNSURE_SHARE)
+    return bool(_spread(basis, inputs) <= UNSURE_SPREAD_MAX * largest)
 
 
 def _rounds(
@@ -180,17 +179,24 @@ def _believed(basis: Basis, shift: Doubles, count: int) -> float:
 
 
 def _spread(basis: Basis, inputs: Doubles) -> float:
-    """Return the mean variance of inputs in the directions of the class means, relative to that in
-    the others, both in the classes' deviations; infinite where there are no others."""
+    """Return the mean variance of inputs in the directions of the class means, relative to the
+    median one in the others, both in the classes' deviations; infinite where there are no others.
+
+    The median, since noise in columns that hardly vary within classes outweighs all others.
+    """
     root = np.linalg.cholesky(basis.precision)
     means = (basis.class_means - basis.shares @ basis.class_means) @ root
     between = np.linalg.svd(means, full_matrices=False)[2][: len(means) - 1]
     scaled = inputs @ root
     scaled -= scaled.mean(axis=0)
-    inside, total = np.square(scaled @ between.T).sum(), np.square(scaled).sum()
-    others = scaled.shape[1] - len(between)
-    outside = (total - inside) / others if others > 0 else 0.0
-    return float(inside / len(between) / outside) if outside > 0 else np.inf
+    along = scaled @ between.T
+    left = 1 - np.square(between).sum(axis=0)
+    counted = left > RESIDUE_MIN
+    if scaled.shape[1] <= len(between) or not counted.any():
+        return np.inf
+    residue = np.square(scaled - along @ between).sum(axis=0)[counted] / left[counted]
+    outside = float(np.median(residue))
+    return float(np.square(along).sum(axis=0).mean() / outside) if outside > 0 else np.inf
 
 
 def _misfit(basis: Basis, inputs: Doubles, assigned: Doubles) -> float:
