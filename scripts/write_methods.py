@@ -22,8 +22,6 @@ SOURCE = Path(__file__).resolve().parent.parent
 FOLDER = Path("docs/methods")
 VERDICTS = ("core", "default", "option", "peer", "loses")
 """The verdicts, in the order of the legend."""
-DASH = "–"
-"""Stands for a figure that was not measured."""
 TAKES: dict[str, Callable[[list[float]], float]] = {"mean": fmean, "max": max, "min": min}
 """What a figure of several rows may be."""
 INTRODUCTION = """\
@@ -124,7 +122,7 @@ def paper_row(source: Path, paper: Mapping[str, Any]) -> str:
         value = read_figure(source, figure)
         if value is not None:
             figures.append(format_figure(figure, value))
-    measured = "; ".join(figures) or paper.get("note", DASH)
+    measured = "; ".join(figures) or paper["note"]
     verdict = f"**{paper['verdict']}**: {paper['where']} ([comparison]({paper['page']}))"
     cells = (
         f"{paper['title']} ({paper['read']})",
@@ -167,24 +165,15 @@ def _first_sentence(value: Any) -> str:
     return re.split(r"(?<!al)\. (?=[A-Z])", text)[0].rstrip(".").replace("|", "\\|")
 
 
-def has_report(source: Path, name: str) -> bool:
-    """Return whether the page has a report of a benchmark."""
-    return (source / FOLDER / "results" / f"{name}.json").is_file()
-
-
-def _reports(source: Path, papers: list[dict[str, Any]]) -> list[str]:
-    """Return a line for each report, and for each that papers name and nobody has run."""
+def _reports(source: Path) -> list[str]:
+    """Return a line for each report."""
     lines = []
     for path in sorted((source / FOLDER / "results").glob("*.json")):
         report = json.loads(path.read_text("utf-8"))
         machine = report["machine"]
         where = f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}"
         lines.append(f"| `{report['command']}` | {where} |")
-    named = {one["report"] for paper in papers for one in paper.get("figures", ())}
-    missing = sorted(name for name in named if not has_report(source, name))
-    return lines + [
-        f"| `python -m benchmarks {name}` | not run for this page |" for name in missing
-    ]
+    return lines
 
 
 def write_page(source: Path) -> str:
@@ -214,7 +203,7 @@ def write_page(source: Path) -> str:
         "",
         "| command | machine |",
         "| --- | --- |",
-        *_reports(source, papers),
+        *_reports(source),
     ]
     return "\n".join(lines) + "\n"
 

@@ -79,14 +79,13 @@ def test_entries_are_in_their_tables_and_lead_to_the_code(source, papers, writer
 
 
 def test_every_row_has_a_verdict_and_a_figure(source, papers, writer):
-    """Each figure is in its report, where that was run; each page of a comparison exists."""
+    """Each figure is in its report, or a note says what was measured; each page exists."""
     for paper in papers:
         assert paper["verdict"] in writer.VERDICTS, paper["title"]
         assert (source / writer.FOLDER / paper["page"]).is_file(), paper["page"]
         assert ("figures" in paper) != ("note" in paper), paper["title"]
         for figure in paper.get("figures", ()):
-            found = writer.read_figure(source, figure)
-            assert (found is not None) == writer.has_report(source, figure["report"]), figure
+            assert writer.read_figure(source, figure) is not None, figure
 
 
 def test_sections_are_those_that_the_code_cites(source, papers):

@@ -6,6 +6,7 @@ from ...lazy import lazy_names
 
 if TYPE_CHECKING:
     from .assess import Assessor, BatchPrefetch, FeatureModel
+    from .confirmed_alarms import confirmed_alarm
     from .explanation import Explanation, Guess, explain, guess_each
     from .few_labels import FACTS_A_LABEL_MAX, FewLabelsRefit, column_clusters
     from .label_buffer import BufferedObservation, ServedAnswer
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     )
     from .novel_domains import unpack_rows
     from .openings import AdaptedDomain, AdaptedOpenings, OpeningRefit
-    from .recalibration import StreamLevels, confirmed_alarm
+    from .recalibration import StreamLevels
     from .session_state import SessionState
     from .snapshot import KnowledgeSnapshot
     from .stream import posterior
@@ -30,6 +31,7 @@ else:
         __name__,
         {
             "assess": ("Assessor", "BatchPrefetch", "FeatureModel"),
+            "confirmed_alarms": ("confirmed_alarm",),
             "explanation": ("Explanation", "Guess", "explain", "guess_each"),
             "few_labels": ("FACTS_A_LABEL_MAX", "FewLabelsRefit", "column_clusters"),
             "label_buffer": ("BufferedObservation", "ServedAnswer"),
@@ -45,7 +47,7 @@ else:
             ),
             "novel_domains": ("unpack_rows",),
             "openings": ("AdaptedDomain", "AdaptedOpenings", "OpeningRefit"),
-            "recalibration": ("StreamLevels", "confirmed_alarm"),
+            "recalibration": ("StreamLevels",),
             "session_state": ("SessionState",),
             "snapshot": ("KnowledgeSnapshot",),
             "stream": ("posterior",),

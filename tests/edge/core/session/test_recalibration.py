@@ -24,7 +24,7 @@ from edge.core.events import (
 )
 from edge.core.facts import Selector
 from edge.core.runtime import Runtime
-from edge.core.session.recalibration import OFFSET_MAX, STORED_SAMPLES
+from edge.core.session.recalibration import OFFSET_MAX, REPEATED_SAMPLES, STORED_SAMPLES
 from tests.worlds import World, fact
 
 WIDTH = 16
@@ -172,6 +172,48 @@ def test_one_answer_re_bases_the_level():
     assert record.alarm_id == asked.alarm_id
     assert record.recordings == ("today",)
     assert record.observation_ids == asked.observation_ids
+
+
+def test_an_unanswered_question_is_not_sent_again_soon():
+    """The same shift that comes back is asked about under the same id, and no message is sent; an
+    answer then counts for what the stream shows now."""
+    world = taught()
+    stream = shifted(world)
+    asked = stream.questions[0]
+    for turn in range(4):
+        stream.watch(rows(60, 10 + turn))
+        assert not world.runtime.alarm_questions()
+        stream.watch(rows(40, 20 + turn, 2.0), subject="again")
+        (open_now,) = world.runtime.alarm_questions()
+        assert open_now.alarm_id == asked.alarm_id
+    assert len(stream.questions) == 1
+    answer(world, open_now, harmless=True)
+    (record,) = world.ledger.recalibrations()["live"].confirmed
+    assert record.observation_ids == open_now.observation_ids != asked.observation_ids
+    assert record.subjects == ("again",)
+
+
+def test_a_larger_shift_or_a_late_one_is_asked_about_anew():
+    """What lies farther out than the unanswered question, or comes long after it, is new."""
+    world = taught()
+    stream = shifted(world)
+    stream.watch(rows(60, 10))
+    stream.watch(rows(40, 11, 4.0))
+    assert len({one.alarm_id for one in stream.questions}) == len(stream.questions) == 2
+    stream.watch(rows(REPEATED_SAMPLES + 60, 12))
+    stream.watch(rows(40, 13, 4.0))
+    assert len(stream.questions) == 3
+
+
+def test_a_forget_request_drops_an_unanswered_question():
+    """Nothing of a question about forgotten observations is left: the shift is asked about anew."""
+    world = taught()
+    stream = shifted(world)
+    stream.watch(rows(60, 10))
+    world.feed(ForgetRequest(request_id="r", selector=Selector(subject="after")))
+    stream.watch(rows(40, 11, 2.0), subject="again")
+    assert len(stream.questions) == 2
+    assert stream.questions[1].alarm_id != stream.questions[0].alarm_id
 
 
 def test_a_stream_that_returns_is_judged_at_the_enrolled_level_again():
