@@ -119,6 +119,7 @@ def home_status(slot: HomeSlot) -> HomeStatus:
     return HomeStatus(
         name=slot.name,
         encoder=home.model.card.name,
+        kind=home.model.card.kind,
         facts=sum(concepts.values()),
         concepts=len(concepts),
         candidates=len(home.store.candidate_index()),

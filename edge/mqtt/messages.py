@@ -76,6 +76,8 @@ class AdaptorStatus(msgspec.Struct, frozen=True):
 class HomeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """State of one home.
 
+    encoder: its name; kind: of its measurements, image, vector or window; both empty while the home
+    is not open.
     candidates: observations that wait for a label.  growing: the domain that a worker grows an
     adaptor for.  growth_unavailable: why this home cannot grow adaptors; empty if it can.
     false_alarm_rate, adaptation: as chosen; the second is a policy, empty while the home is not
@@ -84,6 +86,7 @@ class HomeStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     encoder: str = ""
+    kind: str = ""
     facts: int = 0
     concepts: int = 0
     candidates: int = 0

@@ -142,6 +142,7 @@ def card_of(
     samples, for a series."""
     rate_chosen = float(home.get("false_alarm_rate", 0.0))
     decision = news.decision if news is not None else None
+    pictured = stream["kind"] == "sample" and home.get("kind") != "vector"
     tone, state = _state(stream, decision)
     if series:
         lines = [_line(channel[-SERIES_SAMPLES:]) for channel in series["values"][:CHANNELS_MAX]]
@@ -157,7 +158,7 @@ def card_of(
         state=state,
         spark=spark,
         limit=limit,
-        picture=str(decision["observation_id"]) if decision is not None else "",
+        picture=str(decision["observation_id"]) if decision and pictured else "",
         rate_chosen=rate_chosen,
         trouble=tuple(_trouble(stream, decision, home)),
         channels=tuple(series["channels"]) if series else (),

@@ -26,9 +26,12 @@ def main(seen: Seen) -> str:
 
 
 def test_a_card_follows_its_stream(tmp_path) -> None:
-    """Without a reload a card shows the newest answer, its p-values, and that something is new."""
+    """Without a reload a card shows the newest answer, its p-values, and that something is new; no
+    picture is asked for of a vector."""
     home = daemon_home(tmp_path / "home", '[streams.gate]\nsource = "stdin"\n', facts=300)
+    asked: list[str] = []
     with browsing(home) as seen:
+        seen.page.on("request", lambda request: asked.append(request.url))
         card = seen.page.locator("article", has_text="gate")
         card.get_by_text("waiting").wait_for()
         assert seen.daemon is not None
@@ -41,6 +44,7 @@ def test_a_card_follows_its_stream(tmp_path) -> None:
         until(lambda: str(line.get_attribute("points")).startswith("0.0,"))
         seen.page.keyboard.press("x")
         assert "small means new" in card.inner_text()
+    assert not [url for url in asked if "/picture" in url]
 
 
 def test_names_are_shown_as_text(tmp_path) -> None:
