@@ -19,7 +19,7 @@ THIRD_PARTY: Final[dict[str, frozenset[str]]] = {
     "edge": frozenset(),
     "edge/core": frozenset({"msgspec", "numpy"}),
     "edge/estimator.py": frozenset({"numpy", "sklearn"}),
-    "edge/growth": frozenset({"numpy", "safetensors", "torch"}),
+    "edge/growth": frozenset({"msgspec", "numpy", "safetensors", "torch"}),
     "edge/river": frozenset({"numpy", "river"}),
     "edge/storage": frozenset({"msgspec", "numpy", "safetensors"}),
     "edge/config": frozenset({"msgspec"}),

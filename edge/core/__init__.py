@@ -197,6 +197,7 @@ if TYPE_CHECKING:
     from .session.label_columns import ColumnSearch, LabelColumn
     from .session.observed_rate import AlarmCounts, effective_count, wilson_interval
     from .session.snapshot import KnowledgeSnapshot
+    from .structs import FrozenStruct
     from .validation import find_invalid_fact
 else:
     __getattr__ = lazy_names(
@@ -393,6 +394,7 @@ else:
             "session.label_columns": ("ColumnSearch", "LabelColumn"),
             "session.observed_rate": ("AlarmCounts", "effective_count", "wilson_interval"),
             "session.snapshot": ("KnowledgeSnapshot",),
+            "structs": ("FrozenStruct",),
             "validation": ("find_invalid_fact",),
         },
     )
@@ -469,6 +471,7 @@ __all__ = [
     "FleetSums",
     "ForgetProgress",
     "ForgetRequest",
+    "FrozenStruct",
     "GeometryFitter",
     "GrowRequest",
     "GrowthFinished",

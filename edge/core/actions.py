@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from . import limits
 from .columns import listed
 from .facts import Fact, Selector
-from .values import Value
+from .structs import FrozenStruct
 
 Verb = Literal[
     "label", "label-many", "unlabel", "relabel", "undo-merge", "confirm", "rollback", "grow"
@@ -27,7 +27,7 @@ LABELS_SHOWN: Final = 3
 """Labels named in a sentence about an action: more do not fit a line."""
 
 
-class FactBefore(Value, frozen=True, kw_only=True):
+class FactBefore(FrozenStruct, frozen=True, kw_only=True):
     """A fact as it was before an action.
 
     fact: without a label if the observation waited for one; its domain is then the one that a label
@@ -54,7 +54,7 @@ class FactBefore(Value, frozen=True, kw_only=True):
         return replace(self, fact=replace(self.fact, features=b"")) if self.after else self
 
 
-class Action(Value, frozen=True, kw_only=True):
+class Action(FrozenStruct, frozen=True, kw_only=True):
     """An action of a person.
 
     id: for `Undo`.  facts: as they were before, without the forgotten ones.  adaptors: domain and

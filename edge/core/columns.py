@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import limits
-from .values import Value
+from .structs import FrozenStruct
 
 NAMES_SHOWN: Final = 8
 """Names listed in one message, to fit one terminal line.  Chosen by hand; effect not measured."""
@@ -38,7 +38,7 @@ class NamedValues:
     ordered: bool = False
 
 
-class ColumnMatch(Value, frozen=True):
+class ColumnMatch(FrozenStruct, frozen=True):
     """Given names matched with a ledger's columns.
 
     order: for each column its index among the given names; empty if any is missing.  missing: not

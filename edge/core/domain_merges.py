@@ -10,13 +10,13 @@ from typing import Final
 from msgspec.structs import replace
 
 from .facts import Fact
-from .values import Value
+from .structs import FrozenStruct
 
 OWN_NAME: Final = re.compile(r"domain-\d+")
 """Names that the runtime gives; a domain with any other name is merged by people only."""
 
 
-class DomainMerge(Value, frozen=True, kw_only=True):
+class DomainMerge(FrozenStruct, frozen=True, kw_only=True):
     """One merge.
 
     id: the observation at which it happened.  source: the domain that was merged; target: into

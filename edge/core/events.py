@@ -22,7 +22,7 @@ from .knowledge import Contribution
 from .pending_forgets import AdvanceForget, CompleteForget, ExcludeFacts, RenameDomain
 from .recalibration import Recalibration
 from .receipt import DuplicateGuard, Receipt, SeriesRange
-from .values import Value
+from .structs import FrozenStruct
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class Unlabel(msgspec.Struct, frozen=True):
     observation_ids: tuple[str, ...]
 
 
-class Enrol(Value, frozen=True):
+class Enrol(FrozenStruct, frozen=True):
     """Labelled facts in bulk: a folder of examples, or another ledger's facts."""
 
     facts: tuple[Fact, ...]
@@ -232,7 +232,7 @@ class StoreContribution(msgspec.Struct, frozen=True, eq=False):
     contribution: Contribution
 
 
-class StoreGeometry(Value, frozen=True):
+class StoreGeometry(FrozenStruct, frozen=True):
     """A geometry to write to the ledger, replacing the one before."""
 
     geometry: Mapping[str, Any]
@@ -295,7 +295,7 @@ class StoreGrowthAttempt(msgspec.Struct, frozen=True):
     hash: str
 
 
-class StoreLabelCandidates(Value, frozen=True):
+class StoreLabelCandidates(FrozenStruct, frozen=True):
     """Label candidates to write to the ledger, which keeps the newest `limits.CANDIDATES_MAX`; a
     label, an eviction or a forget request removes them."""
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import limits
-from .values import Value
+from .structs import FrozenStruct
 
 if TYPE_CHECKING:
     from .actions import Action
@@ -45,7 +45,7 @@ DIGEST_BITS: Final = 256
 """Bits of a SHA-256 hash; digests are sums of hashes modulo 2^256."""
 
 
-class Fact(Value, frozen=True, kw_only=True):
+class Fact(FrozenStruct, frozen=True, kw_only=True):
     """One labelled observation, the element of a ledger.  features: uint8, as bytes.
 
     captured_at_ns: nanoseconds since 1970, 0 if unknown.  revision: how often its label or domain
@@ -117,7 +117,7 @@ class Captured(Protocol):
         """Nanoseconds since 1970."""
 
 
-class Selector(Value, frozen=True, kw_only=True):
+class Selector(FrozenStruct, frozen=True, kw_only=True):
     """Selects facts that match every given field.  Times: from_ns <= captured_at_ns < until_ns."""
 
     ids: frozenset[str] | None = None
@@ -179,7 +179,7 @@ class FactBatch:
         return np.argsort(np.frombuffer(hashes, ">u8"), kind="stable")
 
 
-class LabelCandidate(Value, frozen=True, kw_only=True):
+class LabelCandidate(FrozenStruct, frozen=True, kw_only=True):
     """An unlabelled observation worth a label.
 
     domain: of a label that names none.  score: 1 for the most informative, falling with rank.
@@ -195,7 +195,7 @@ class LabelCandidate(Value, frozen=True, kw_only=True):
     recording: str = ""
 
 
-class Derived(Value, frozen=True, eq=False, kw_only=True):
+class Derived(FrozenStruct, frozen=True, eq=False, kw_only=True):
     """Something derived from facts, kept so that it need not be derived again.
 
     name, part: what it is, and which of several.  domain, label: the facts it holds traces of: of
@@ -435,7 +435,7 @@ def digest_facts(facts: Iterable[Fact]) -> str:
     return f"{total % (1 << DIGEST_BITS):064x}"
 
 
-class SampleScope(Value, frozen=True):
+class SampleScope(FrozenStruct, frozen=True):
     """Which facts, added or removed, change a sample.
 
     last: the highest rank in a full sample; None while any fact still fits.

@@ -4,10 +4,10 @@ import nas
 
 from .adaptors import SOLVED_KINDS, AdaptorRecord
 from .facts import FactBatch
-from .values import Value
+from .structs import FrozenStruct
 
 
-class GrowthJob(Value, frozen=True, eq=False, kw_only=True):
+class GrowthJob(FrozenStruct, frozen=True, eq=False, kw_only=True):
     """Everything a worker needs to search, train and evaluate an adaptor for a domain.
 
     own: facts of the domain; others: facts of the other domains.  spans: (start, stop) columns of
@@ -45,7 +45,7 @@ class GrowthJob(Value, frozen=True, eq=False, kw_only=True):
         return frozenset((*self.own.ids, *self.others.ids, *(i for ids in shaped for i in ids)))
 
 
-class GrowthResult(Value, frozen=True, eq=False, kw_only=True):
+class GrowthResult(FrozenStruct, frozen=True, eq=False, kw_only=True):
     """The result of a job: a record that beats the incumbent, or the reason why there is none.
 
     accuracy, incumbent: held-out accuracy of the best candidate and of the incumbent; NaN if not

@@ -11,12 +11,12 @@ from typing import Literal
 import msgspec
 
 from .receipt import DuplicateGuard, Receipt, SeriesRange
-from .values import Value
+from .structs import FrozenStruct
 
 ForgetState = Literal["excluded", "deriving"]
 
 
-class PendingForget(Value, frozen=True, kw_only=True):
+class PendingForget(FrozenStruct, frozen=True, kw_only=True):
     """A forget request that was accepted.
 
     receipt: with everything that is known before the derivations; its selector names what is
@@ -50,7 +50,7 @@ class AdvanceForget(msgspec.Struct, frozen=True):
     at_ns: int = 0
 
 
-class ExcludeFacts(Value, frozen=True):
+class ExcludeFacts(FrozenStruct, frozen=True):
     """Ids to erase as `EraseFacts` does, before there is a receipt.  request: to be recorded in the
     same transaction; None for a later slice of it.  duplicates, contents, ranges: see
     `EraseFacts`."""
@@ -69,14 +69,14 @@ class RenameDomain(msgspec.Struct, frozen=True):
     new: str
 
 
-class CompleteForget(Value, frozen=True, eq=False):
+class CompleteForget(FrozenStruct, frozen=True, eq=False):
     """The receipt of a pending request, to be stored in place of its record; the remains of its
     facts in the file are overwritten then."""
 
     receipt: Receipt
 
 
-class ForgetProgress(Value, frozen=True, kw_only=True):
+class ForgetProgress(FrozenStruct, frozen=True, kw_only=True):
     """How far a pending request is.  deriving: the parts that are derived again."""
 
     request_id: str

@@ -6,13 +6,13 @@ them.
 """
 
 from .facts import Selector
-from .values import Value
+from .structs import FrozenStruct
 
 RECALIBRATION_VERSION = 1
 """Version of the stored record; a record of another version is dropped when it is read."""
 
 
-class ConfirmedAlarm(Value, frozen=True, kw_only=True):
+class ConfirmedAlarm(FrozenStruct, frozen=True, kw_only=True):
     """A lasting alarm that a person called harmless.
 
     alarm_id: the observation at which the question was published.  domain: learned domain that the
@@ -37,7 +37,7 @@ class ConfirmedAlarm(Value, frozen=True, kw_only=True):
     returned: bool = False
 
 
-class Recalibration(Value, frozen=True, kw_only=True):
+class Recalibration(FrozenStruct, frozen=True, kw_only=True):
     """A stream's recalibration.
 
     geometry: fingerprint of the geometry under which the offset was tracked; it is 0 under another.
@@ -69,7 +69,7 @@ class Recalibration(Value, frozen=True, kw_only=True):
     version: int = RECALIBRATION_VERSION
 
 
-class ObservedRate(Value, frozen=True, kw_only=True):
+class ObservedRate(FrozenStruct, frozen=True, kw_only=True):
     """The false-alarm rate observed on a stream, next to the chosen one.
 
     rate: share of the observations that count as known (outside lasting alarms, or in alarms called
@@ -85,7 +85,7 @@ class ObservedRate(Value, frozen=True, kw_only=True):
     high: float
 
 
-class CalibrationStatus(Value, frozen=True, kw_only=True):
+class CalibrationStatus(FrozenStruct, frozen=True, kw_only=True):
     """How a learned domain's thresholds were calibrated.
 
     exchangeable: True if its facts have no capture times, and are treated as independent.  blocks:

@@ -6,7 +6,7 @@ Fields that came later have defaults, so that receipts of earlier releases are r
 from typing import Literal, NamedTuple
 
 from .facts import Selector
-from .values import Value
+from .structs import FrozenStruct
 
 SeriesOutcome = Literal["replayed", "restarted"]
 """Of a series' forecaster: computed again without the samples, or begun without history."""
@@ -27,7 +27,7 @@ DuplicateGuard = Literal["off", "exact", "near"]
 features that are nearly the same."""
 
 
-class SeriesForgotten(Value, frozen=True):
+class SeriesForgotten(FrozenStruct, frozen=True):
     """A time series that lost samples.  samples: forgotten.  lost_samples: others whose effect on
     the forecaster is lost, since their raw values are not kept."""
 
@@ -46,7 +46,7 @@ class SeriesRange(NamedTuple):
     until_ns: int
 
 
-class EvictedConcept(Value, frozen=True):
+class EvictedConcept(FrozenStruct, frozen=True):
     """A concept from which the forgotten facts had evicted others, which a device that never saw
     them would hold.  facts: how many."""
 
@@ -55,7 +55,7 @@ class EvictedConcept(Value, frozen=True):
     facts: int
 
 
-class PlacedDomain(Value, frozen=True):
+class PlacedDomain(FrozenStruct, frozen=True):
     """A domain that the detector chose for facts.  renamed_to: its new name, empty if it keeps
     its name."""
 
@@ -65,7 +65,7 @@ class PlacedDomain(Value, frozen=True):
     renamed_to: str = ""
 
 
-class FileFound(Value, frozen=True):
+class FileFound(FrozenStruct, frozen=True):
     """A file in the home that may still hold the facts.  path: relative to the home.  hint: what
     to do about a file that is kept."""
 
@@ -75,7 +75,7 @@ class FileFound(Value, frozen=True):
     hint: str = ""
 
 
-class DeviceOrder(Value, frozen=True):
+class DeviceOrder(FrozenStruct, frozen=True):
     """Another device that holds what the facts shaped, and the order to drop it.  sent: whether
     the order is on its way.  dropped_at_ns: when an aggregate took in the sums without the facts,
     by its own clock; 0 until it has reported that."""
@@ -87,7 +87,7 @@ class DeviceOrder(Value, frozen=True):
     dropped_at_ns: int = 0
 
 
-class AdaptorOutcome(Value, frozen=True):
+class AdaptorOutcome(FrozenStruct, frozen=True):
     """An adaptor version that the facts shaped.  successor: the version that serves in its place,
     0 for none."""
 
@@ -97,7 +97,7 @@ class AdaptorOutcome(Value, frozen=True):
     successor: int = 0
 
 
-class Receipt(Value, frozen=True, kw_only=True):
+class Receipt(FrozenStruct, frozen=True, kw_only=True):
     """The result of a forget request.
 
     digest_before, digest_after: of the knowledge; the second is that of a ledger that never held

@@ -10,7 +10,7 @@ from .events import ForgetRequest
 from .facts import Concept, Ledger, Selector
 from .provenance import names_subject
 from .receipt import AdaptorOutcome, EvictedConcept, PlacedDomain, Receipt
-from .values import Value
+from .structs import FrozenStruct
 
 NOT_COVERED = (
     "backups, exports and bundles outside the home, made before this request",
@@ -37,7 +37,7 @@ FORGOTTEN_NAME: Final = "(a forgotten name)"
 NO_RENAMES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-class Rebuilt(Value, frozen=True):
+class Rebuilt(FrozenStruct, frozen=True):
     """What a forget request has changed.
 
     digest_before, digest_after: of the knowledge.  parts: that were computed again, besides sums,

@@ -165,9 +165,7 @@ def _domains(
             facts=facts[name],
             calibration=calibrated.get(name),
             adaptor=serving.get(name),
-            served=msgspec.structs.asdict(served[name])
-            if name in served
-            else {"count": 0, "right": 0},
+            served=served.get(name, {"count": 0, "right": 0}),
         )
         for name in home.runtime.knowledge.domains
     ]

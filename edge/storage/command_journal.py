@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
-from ..core import Effect, StoreRecalibration
-from ..core.values import Value
+from ..core import Effect, FrozenStruct, StoreRecalibration
 from .fact_reads import RowReader
 from .tables import hash_id
 
@@ -34,7 +33,7 @@ DAY_NS: Final = 86_400 * 10**9  # nanoseconds in a day
 Transaction = Callable[[str], AbstractContextManager[sqlite3.Connection]]
 
 
-class JournalEntry(Value, frozen=True):
+class JournalEntry(FrozenStruct, frozen=True):
     """The journal's key of a command.  expires_at_ns: 0 where it does not expire."""
 
     id: str
@@ -44,7 +43,7 @@ class JournalEntry(Value, frozen=True):
     expires_at_ns: int = 0
 
 
-class AnsweredCommand(Value, frozen=True):
+class AnsweredCommand(FrozenStruct, frozen=True):
     """A command with a known id.  same: its payload is identical too.  done: it was carried out.
     answer: None if a crash lost it or an erasure deleted it."""
 

@@ -17,8 +17,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from ..core import CohortPlan, DeviceOrder, Published, digest_content
-from ..core.values import Value
+from ..core import CohortPlan, DeviceOrder, FrozenStruct, Published, digest_content
 from .fact_reads import RowReader
 from .fleet_place import FleetPlace
 from .tables import put_meta
@@ -117,7 +116,7 @@ class ExportedPart(msgspec.Struct, frozen=True):
     members: tuple[bytes, ...]
 
 
-class BundleVersion(Value, frozen=True):
+class BundleVersion(FrozenStruct, frozen=True):
     """Publisher and counter, which name one bundle."""
 
     publisher: str
@@ -140,14 +139,14 @@ class ExportRecord(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[ExportedPart, ...]
 
 
-class Shaped(Value, frozen=True):
+class Shaped(FrozenStruct, frozen=True):
     """What some facts have shaped: whether a contribution, and which exported bundles."""
 
     contribution: bool
     exports: tuple[int, ...]
 
 
-class HeldBundle(Value, frozen=True):
+class HeldBundle(FrozenStruct, frozen=True):
     """A bundle that another device reports to hold.  revision, for a contribution: 0 for none."""
 
     device: str

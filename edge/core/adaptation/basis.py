@@ -16,7 +16,7 @@ from ..adaptors.principal import principal_directions
 from ..adaptors.standardisation import LEVELS, block_slices
 from ..adaptors.weighting import lowest_hashes
 from ..facts import FactBatch
-from ..values import Value
+from ..structs import FrozenStruct
 from .ridge import RidgeSums
 
 DIRECTIONS_MAX: Final = 128
@@ -43,7 +43,7 @@ class KnownDomain(msgspec.Struct, frozen=True, eq=False):
     machine: KernelMachine | None = None
 
 
-class CentredMachine(Value, frozen=True, eq=False):
+class CentredMachine(FrozenStruct, frozen=True, eq=False):
     """A kernel that scores inputs of a basis of narrow features.
 
     ratio: float32 [width], of the kernel's scale to that of the inputs.  offset: float64 [width],
@@ -65,7 +65,7 @@ class CentredMachine(Value, frozen=True, eq=False):
         return made
 
 
-class Basis(Value, frozen=True, eq=False, kw_only=True):
+class Basis(FrozenStruct, frozen=True, eq=False, kw_only=True):
     """The part of knowledge that adaptation works with, for `labels` and features of `width`.
 
     projection: float32 [width, directions + labels], from roots of levels to principal directions

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..values import Value
+from ..structs import FrozenStruct
 from .basis import Basis
 from .centring import softmax
 from .kept_rows import ROWS_MAX, KeptRows
@@ -30,7 +30,7 @@ FIRST_SOLUTIONS: Final = (8, 16)
 """Samples after which the first solutions are due."""
 
 
-class AdaptedAnswer(Value, frozen=True, eq=False):
+class AdaptedAnswer(FrozenStruct, frozen=True, eq=False):
     """The answer to a sample.  probabilities: float64 [labels].  order: whether the order of labels
     took part.  adaptation: the one in force."""
 

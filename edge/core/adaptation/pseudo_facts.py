@@ -17,7 +17,7 @@ from ..adaptors.adaptor import head_training_set
 from ..adaptors.losses import EVIDENCE_MIN, grade_scores
 from ..adaptors.principal import principal_directions
 from ..facts import FactBatch
-from ..values import Value
+from ..structs import FrozenStruct
 from .centring import PSEUDO_SHARPNESS, softmax
 from .ridge import RidgeSums
 
@@ -48,7 +48,7 @@ Doubles = NDArray[np.float64]
 Numbers = NDArray[np.intp]
 
 
-class SampleClusters(Value, frozen=True, eq=False):
+class SampleClusters(FrozenStruct, frozen=True, eq=False):
     """The cluster of each sample [n] and of each own fact [facts]."""
 
     samples: Numbers

@@ -5,12 +5,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..values import Value
+from ..structs import FrozenStruct
 
 Doubles = NDArray[np.float64]
 
 
-class RidgeSums(Value, frozen=True, eq=False):
+class RidgeSums(FrozenStruct, frozen=True, eq=False):
     """Sums of inputs and targets, from which a ridge regression with an intercept follows.
 
     gram: float64 [inputs + 1, inputs + 1], products of the inputs and a constant 1, which comes

@@ -10,7 +10,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from ..values import Value
+from ..structs import FrozenStruct
 from .basis import Basis
 from .centring import (
     PSEUDO_SHARPNESS,
@@ -69,7 +69,7 @@ Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
 
 
-class Adaptation(Value, frozen=True, eq=False, kw_only=True):
+class Adaptation(FrozenStruct, frozen=True, eq=False, kw_only=True):
     """How an opening is answered: logits = sharpness * (known scores + inputs @ weights + bias).
 
     shifts: of each group of the samples, one where they are not several.  centres: float64 [groups,

@@ -19,7 +19,7 @@ from nas import RECIPES, Blueprint
 
 from ..errors import ModelMismatchError, StateCorruptError
 from ..facts import FactBatch
-from ..values import Value
+from ..structs import FrozenStruct
 from .gram import Gram
 from .kinds import KINDS
 from .losses import can_be_better, grade_scores, is_better
@@ -57,7 +57,7 @@ WEIGHTS_APART: Final = 0.1
 Arrays = Mapping[str, NDArray[Any]]
 
 
-class Transform(Value, frozen=True, kw_only=True, eq=False):
+class Transform(FrozenStruct, frozen=True, kw_only=True, eq=False):
     """phi(features) = kind((root(features[columns]) - centre) * factor).
 
     columns: intp [read], the features of the blueprint's taps side by side.  centre, factor:

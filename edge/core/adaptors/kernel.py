@@ -20,7 +20,7 @@ import hdc
 from nas import Blueprint
 
 from ..facts import FactBatch, Rank, SampleScope, scope_of, select_rows
-from ..values import Value
+from ..structs import FrozenStruct
 from .gram import Gram, inverse_root
 from .head import Transform
 from .losses import tempered_losses
@@ -69,7 +69,7 @@ DISTANCE_MIN: Final = 1e-6
 """Least median squared distance: facts may be equal, and it is a divisor."""
 
 
-class Landmarks(Value, frozen=True, eq=False, kw_only=True):
+class Landmarks(FrozenStruct, frozen=True, eq=False, kw_only=True):
     """Facts that samples are compared with.
 
     codes: uint8 [m, read].  sums: int32 [m], of each landmark's codes.  lengths: float32 [m],
@@ -121,7 +121,7 @@ class Landmarks(Value, frozen=True, eq=False, kw_only=True):
         return np.asarray(products * (largest / WHOLE_MAX), np.float32)
 
 
-class KernelMachine(Value, frozen=True, eq=False):
+class KernelMachine(FrozenStruct, frozen=True, eq=False):
     """A kernel adaptor: scores = similarity(transform(features)) @ weights + bias.
 
     weights: float32 [landmarks, labels]; bias: [labels].

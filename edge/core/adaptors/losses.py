@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..values import Value
+from ..structs import FrozenStruct
 
 INVERSE_TEMPERATURES: Final = tuple(2.0 ** (power / 2) for power in range(-2, 13))
 """Candidate logits per unit of a score, from 0.5 to 64: kinds differ in the confidence of their
@@ -23,7 +23,7 @@ Bools = NDArray[np.bool_]
 Doubles = NDArray[np.float64]
 
 
-class HoldoutScores(Value, frozen=True, eq=False):
+class HoldoutScores(FrozenStruct, frozen=True, eq=False):
     """The results on held-out facts, each [held out].
 
     correct: bool.  loss: float64, the cross-entropy of the scores at the best temperature.  margin:

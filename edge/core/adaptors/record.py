@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from nas import Blueprint
 
-from ..values import Value
+from ..structs import FrozenStruct
 
 SOLVED_KINDS: Final = ("none", "random", "kernel")
 """Kinds whose parameters follow from the facts in closed form; all others are trained."""
 
 
-class AdaptorRecord(Value, frozen=True, kw_only=True, eq=False):
+class AdaptorRecord(FrozenStruct, frozen=True, kw_only=True, eq=False):
     """One version of a domain's adaptor.
 
     arrays: trained parameters by name.  facts: sorted ids of all facts that shaped it or had a say
@@ -54,7 +54,7 @@ class AdaptorRecord(Value, frozen=True, kw_only=True, eq=False):
         return state.hexdigest()
 
 
-class PendingAdaptor(Value, frozen=True, kw_only=True):
+class PendingAdaptor(FrozenStruct, frozen=True, kw_only=True):
     """What is left of an adaptor that a forget ended: how it was made, until it is made again from
     the remaining facts.
 

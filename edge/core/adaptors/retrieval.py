@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..facts import FactBatch
-from ..values import Value
+from ..structs import FrozenStruct
 from .losses import can_be_better, grade_scores, is_better
 from .principal import principal_directions
 from .weighting import lowest_hashes
@@ -37,7 +37,7 @@ LENGTH_MIN: Final = 1e-6
 """Shortest row that is divided by."""
 
 
-class Evidence(Value, frozen=True, eq=False, kw_only=True):
+class Evidence(FrozenStruct, frozen=True, eq=False, kw_only=True):
     """The facts of a domain by which unsure drafts are revised.
 
     directions: float32 [out, k], and centre: [k], of the transformed features.  facts: float32

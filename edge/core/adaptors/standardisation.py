@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from .. import limits
 from ..facts import FactBatch
-from ..values import Value
+from ..structs import FrozenStruct
 
 Floats = NDArray[np.float32]
 Spans = tuple[tuple[int, int], ...]
@@ -30,7 +30,7 @@ BALANCE: Final = 0.125
 hand; effect not measured."""
 
 
-class Standardisation(Value, frozen=True, eq=False):
+class Standardisation(FrozenStruct, frozen=True, eq=False):
     """The statistics that make columns comparable.
 
     centre, factor: float32 [width], mean and inverse deviation in the domain itself.  centres:

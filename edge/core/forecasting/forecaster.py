@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..values import Value
+from ..structs import FrozenStruct
 
 Floats = NDArray[np.float64]
 State = Mapping[str, NDArray[Any]]
@@ -64,7 +64,7 @@ class ForecastTask:
         )
 
 
-class Forecast(Value, frozen=True, eq=False):
+class Forecast(FrozenStruct, frozen=True, eq=False):
     """The forecast at each horizon: point, low and high, float64 [H, C] in the unit of the samples;
     NaN for channels without a value so far.  Nine of ten outcomes should lie from low to high."""
 

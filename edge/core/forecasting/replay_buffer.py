@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from .. import limits
 from ..facts import Selector
 from ..receipt import SeriesRange
-from ..values import Value
+from ..structs import FrozenStruct
 from .forecaster import State
 from .sample_block import LostSamples, SampleBlock, SeriesSample
 
@@ -56,7 +56,7 @@ class Reach(msgspec.Struct, frozen=True):
         return sum(int(np.count_nonzero(one)) for one in self.rows)
 
 
-class Excluded(Value, frozen=True):
+class Excluded(FrozenStruct, frozen=True):
     """What remains of a series without forgotten samples.
 
     start: the state to continue from; None to start without history.  waiting: samples to process
@@ -216,7 +216,7 @@ class WaitingSamples:
         return Removed(left, int(np.count_nonzero(gone)), keys, from_ns)
 
 
-class Removed(Value, frozen=True):
+class Removed(FrozenStruct, frozen=True):
     """What is left of waiting samples without forgotten ones.  samples: how many were removed.
     keys, from_ns: as in `Excluded`."""
 

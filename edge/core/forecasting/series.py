@@ -20,7 +20,7 @@ from ..errors import StateError
 from ..events import ChangePoint, Observation, Rejected, SeriesAnomaly, SeriesForecast
 from ..facts import Selector
 from ..receipt import SeriesForgotten, SeriesRange
-from ..values import Value
+from ..structs import FrozenStruct
 from .forecaster import Floats, ForecastTask, State
 from .replay_buffer import (
     Reach,
@@ -67,7 +67,7 @@ class Replayed(msgspec.Struct, frozen=True):
     fresh: bool
 
 
-class ErasedSeries(Value, frozen=True):
+class ErasedSeries(FrozenStruct, frozen=True):
     """What a forget request reached of a series.
 
     keys: ids of the kept samples that it matched, and of all that came later: their messages are
@@ -82,7 +82,7 @@ class ErasedSeries(Value, frozen=True):
     ranges: tuple[SeriesRange, ...] = ()
 
 
-class SeriesSnapshot(Value, frozen=True):
+class SeriesSnapshot(FrozenStruct, frozen=True):
     """A series to store.  state: as arrays; empty before its first sample is processed (again).
     buffer: its newest samples, with states before them.  waiting: samples to process again."""
 

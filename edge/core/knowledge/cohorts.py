@@ -23,7 +23,7 @@ from typing import Final
 
 from ..facts import Concept, FactBatch
 from ..limits import COHORT_FRESH_MIN
-from ..values import Value
+from ..structs import FrozenStruct
 
 COHORT_FACTS_MAX: Final = 64
 """Facts in a cohort, at most: one forgotten fact withdraws as many.  Chosen by hand; effect not
@@ -39,7 +39,7 @@ DIGEST_BYTES: Final = 16
 Members = tuple[bytes, ...]
 
 
-class Published(Value, frozen=True, kw_only=True):
+class Published(FrozenStruct, frozen=True, kw_only=True):
     """What a device remembers of its contributions.
 
     key: of the digests.  cohorts: digests of the contents of each cohort ever published, by
@@ -54,14 +54,14 @@ NOTHING_PUBLISHED: Final = Published(cohorts={})
 """Of a device that has published nothing; for programs that publish once and keep no record."""
 
 
-class Cohort(Value, frozen=True):
+class Cohort(FrozenStruct, frozen=True):
     """Facts of one concept, by their ids, that are published together."""
 
     concept: Concept
     ids: tuple[str, ...]
 
 
-class CohortPlan(Value, frozen=True, kw_only=True):
+class CohortPlan(FrozenStruct, frozen=True, kw_only=True):
     """What may be published next.
 
     current: all cohorts.  kept: numbers of those that were published before.  added: digests of
@@ -74,7 +74,7 @@ class CohortPlan(Value, frozen=True, kw_only=True):
     dropped: tuple[int, ...]
 
 
-class _Row(Value, frozen=True):
+class _Row(FrozenStruct, frozen=True):
     """A fact: its place in time, its id, the digest of its content, its concept."""
 
     captured_at_ns: int

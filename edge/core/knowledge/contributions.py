@@ -21,7 +21,7 @@ import hdc
 from .. import limits
 from ..columns import columns_differ
 from ..facts import Ledger
-from ..values import Value
+from ..structs import FrozenStruct
 from .cohorts import CohortPlan
 from .moments import GRAM_COLUMNS_MAX, Moments
 
@@ -65,7 +65,7 @@ COORDINATE_MAX: Final = 1 << 31
 """Largest coordinate of one sample accepted, for the same reason."""
 
 
-class Contribution(Value, frozen=True, eq=False, kw_only=True):
+class Contribution(FrozenStruct, frozen=True, eq=False, kw_only=True):
     """Sums of one device's facts, at one revision.
 
     card: fingerprint of its encoder card.  geometry: fingerprint of its geometry, which covers
@@ -116,14 +116,14 @@ class Contribution(Value, frozen=True, eq=False, kw_only=True):
         return self.geometry == here and (held.geometry != here or unused)
 
 
-class Publication(Value, frozen=True, eq=False):
+class Publication(FrozenStruct, frozen=True, eq=False):
     """A contribution, and the plan of cohorts to record durably before it leaves the device."""
 
     contribution: Contribution
     plan: CohortPlan
 
 
-class ContributionSums(Value, frozen=True, eq=False):
+class ContributionSums(FrozenStruct, frozen=True, eq=False):
     """A contribution's arrays, parsed and validated, as `Knowledge` adds them."""
 
     memory: hdc.Memory

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 import hdc
 
 from .. import limits
-from ..values import Value
+from ..structs import FrozenStruct
 
 Concept = tuple[str, str]
 Ints = NDArray[np.int64]
@@ -97,7 +97,7 @@ class Moments:
             self.sums.pop(concept, None)
 
 
-class PooledDiscriminant(Value, frozen=True, eq=False):
+class PooledDiscriminant(FrozenStruct, frozen=True, eq=False):
     """A linear discriminant as an adaptor.  factor, weights, bias: for the first tap's columns."""
 
     labels: tuple[str, ...]
@@ -121,7 +121,7 @@ class PooledDiscriminant(Value, frozen=True, eq=False):
         return _softmax(rows @ self.weights + self.bias)
 
 
-class NearestConceptAnswer(Value, frozen=True, eq=False):
+class NearestConceptAnswer(FrozenStruct, frozen=True, eq=False):
     """Nearest-concept classification as an adaptor, for features too wide for a Gram matrix."""
 
     labels: tuple[str, ...]

@@ -6,7 +6,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..values import Value
+from ..structs import FrozenStruct
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.intp]
@@ -15,7 +15,7 @@ NEIGHBOURS: Final = 20
 """Nearest observations whose mean distance measures density (TypiClust, section 3: 20)."""
 
 
-class PoolSpace(Value, frozen=True, eq=False):
+class PoolSpace(FrozenStruct, frozen=True, eq=False):
     """Rows of a pool in one space.
 
     rows: float32 [n, width].  squared: squared distances [n, n].  typical: minus the mean distance
@@ -52,7 +52,7 @@ class PoolSpace(Value, frozen=True, eq=False):
         return cls.of(np.asarray(rows, np.float32))
 
 
-class LabellingPool(Value, frozen=True, eq=False, kw_only=True):
+class LabellingPool(FrozenStruct, frozen=True, eq=False, kw_only=True):
     """The unlabelled and labelled observations of one domain, n at least 1.
 
     features: the standardised features.  described: the answers of the nearest learned domains, or

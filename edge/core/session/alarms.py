@@ -174,12 +174,13 @@ class Alarms:
         observations have doubled with the nearest."""
         here, size = stream.domain, len(self._novel.rows(stream.domain))
         entered = 0 <= stream.tracker.age - stream.length < stream.half
-        grown = size >= 2 * self._compared.get(here, self._config.window)
-        if not entered and not (grown and here in self._novel):
+        grown = here in self._novel and size >= 2 * self._compared.get(here, self._config.window)
+        if not (entered or grown):
             return
         names = self._novel.names
         self._compared = {name: count for name, count in self._compared.items() if name in names}
-        self._compared[here] = size
+        if here in names:
+            self._compared[here] = size
         rivals = [name for name in stream.nearest_domains() if name != here]
         for rival in rivals[: RIVALS if entered else 1]:
             # A domain of one window has not shown its variety when its stream moves on.
@@ -278,6 +279,9 @@ class Alarms:
         stream.tracker.enter(best)
         if self._grows(best, known):
             self._absorb(stream, known)
+        elif best in self._novel:
+            # A labelled domain takes in nothing, but the stream is where it belongs.
+            stream.outside_count = 0
         if best != before:
             self._assign(stream.recent[stream.change_point(best) :], best)
             self._revise(stream, run, before, reference)

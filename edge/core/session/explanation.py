@@ -16,7 +16,7 @@ from ..adaptors import Adaptor, FittedHead, leads
 from ..events import AppliedAdaptation
 from ..facts import Fact, Ledger, Selector, stack_facts
 from ..knowledge import Concept, Knowledge
-from ..values import Value
+from ..structs import FrozenStruct
 from .assess import answer_known, experts, mix_experts
 
 EXAMPLES_MAX: Final = 3
@@ -33,7 +33,7 @@ COLUMNS_MAX: Final = 12
 """Columns shown, the most different first: half a terminal of 24 lines."""
 
 
-class KnownExample(Value, frozen=True):
+class KnownExample(FrozenStruct, frozen=True):
     """A labelled observation near to the explained one.  distance: root mean square over the
     features, in uint8 levels."""
 
@@ -44,7 +44,7 @@ class KnownExample(Value, frozen=True):
     distance: float
 
 
-class ComparedColumn(Value, frozen=True):
+class ComparedColumn(FrozenStruct, frozen=True):
     """A feature of the observation, and the same feature in the nearest concept, in uint8 levels.
 
     column: from 0.  level: of the observation.  mean, low, high: of the concept's facts.
@@ -57,7 +57,7 @@ class ComparedColumn(Value, frozen=True):
     high: int
 
 
-class Guess(Value, frozen=True, kw_only=True):
+class Guess(FrozenStruct, frozen=True, kw_only=True):
     """The answer to a sample by itself, now: fields as in a `Decision`."""
 
     known: bool | None
@@ -69,7 +69,7 @@ NO_GUESS: Final = Guess(known=None, guess="", p_value=1.0)
 """The answer without facts."""
 
 
-class Explanation(Value, frozen=True, kw_only=True):
+class Explanation(FrozenStruct, frozen=True, kw_only=True):
     """The explanation of an observation of `stream`.
 
     known, guess, p_value, score: as in a `Decision` on this sample alone, now.  reason: why `known`

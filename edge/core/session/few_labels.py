@@ -21,7 +21,7 @@ from ..adaptation import Group, learn_unlabelled
 from ..adaptors import Adaptor, AdaptorRecord, FittedHead, Spans
 from ..facts import Concept, FactBatch, Ledger, Selector
 from ..knowledge import Changes, Knowledge, training_facts
-from ..values import Value
+from ..structs import FrozenStruct
 from .label_buffer import BufferedObservation
 from .label_columns import cluster_samples
 from .row_origins import RowOrigins, hashed
@@ -117,7 +117,7 @@ def column_clusters(own: FactBatch, rows: NDArray[np.uint8]) -> Group | None:
     return partial(cluster_samples, rows, own)
 
 
-class _Learned(Value, frozen=True, eq=False):
+class _Learned(FrozenStruct, frozen=True, eq=False):
     """What was last solved for a domain.  head: None where unlabelled observations do not help.
     record: of the trained adaptor that it is solved on.  ids: hashes of the observations' ids;
     origins: of the observations."""

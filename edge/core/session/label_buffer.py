@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from .. import limits
-from ..values import Value
+from ..structs import FrozenStruct
 
 RUN_SHARE: Final = 2 / 3
 """Share of a recording's observations in one domain that takes all its labels there; a recording
@@ -137,7 +137,7 @@ def _run_name(one: BufferedObservation) -> tuple[str, str]:
     return one.recording, one.subject
 
 
-class ServedAnswer(Value, frozen=True):
+class ServedAnswer(FrozenStruct, frozen=True):
     """Answers served on a domain's newest labelled observations: how many, and how many right."""
 
     count: int

@@ -20,7 +20,7 @@ from ..adaptation import SHARPNESS, SampleClusters, softmax
 from ..adaptors import LEVELS, Adaptor, FittedHead, principal_directions
 from ..facts import FactBatch
 from ..knowledge import Knowledge, NearestConceptAnswer
-from ..values import Value
+from ..structs import FrozenStruct
 
 COLUMN_ROWS_MIN: Final = 24
 """Fewest samples of a domain that are grouped into columns.  Chosen by hand."""
@@ -68,7 +68,7 @@ Floats = NDArray[np.float32]
 Numbers = NDArray[np.intp]
 
 
-class LabelColumn(Value, frozen=True, kw_only=True):
+class LabelColumn(FrozenStruct, frozen=True, kw_only=True):
     """A cluster of a domain's samples.
 
     count: of unlabelled samples.  samples: ids of a few of these, the nearest to the centre first.
@@ -96,7 +96,7 @@ class LabelColumn(Value, frozen=True, kw_only=True):
         return not self.settled and self.count >= WAITING_MIN
 
 
-class ColumnSearch(Value, frozen=True, kw_only=True):
+class ColumnSearch(FrozenStruct, frozen=True, kw_only=True):
     """What the columns of a domain follow from.  Nothing changes it, so that they may be found in
     another thread than that of the decisions.
 

@@ -19,7 +19,7 @@ import hdc
 from .. import limits
 from ..config import Config
 from ..knowledge import Knowledge
-from ..values import Value
+from ..structs import FrozenStruct
 
 PROVISIONAL_PREFIX: Final = "?"
 """First character of the labels of provisional concepts."""
@@ -74,7 +74,7 @@ Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
 
 
-class UnlabelledRow(Value, frozen=True):
+class UnlabelledRow(FrozenStruct, frozen=True):
     """An observation of a novel domain.  label: the known label it is nearest to.  features: uint8,
     as bytes.  recording: see `SampleOrigin`."""
 

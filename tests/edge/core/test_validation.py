@@ -57,7 +57,7 @@ FLAWED = [
     (Label("", "a"), "observation_id"),
     (Label("x", "a", "\x7f"), "domain"),
     (Enrol((GOOD, msgspec.structs.replace(GOOD, features=bytes(WIDTH - 1)))), "features"),
-    (Enrol((msgspec.structs.replace(GOOD, features=[0] * WIDTH),)), "features"),  # type: ignore[arg-type]
+    (Enrol((msgspec.structs.replace(GOOD, features=[0] * WIDTH),)), "features"),
     (Enrol((msgspec.structs.replace(GOOD, id=""),)), "id"),
     (Enrol((msgspec.structs.replace(GOOD, domain=""),)), "domain"),
     (Enrol((msgspec.structs.replace(GOOD, captured_at_ns=-5),)), "captured_at_ns"),

@@ -3,10 +3,10 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from msgspec.structs import replace
 from rich.console import Console
 
 from edge.cli.views.demo_forecast import show_failure, show_forecast_demo

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import encoder
-from edge.core.adaptation import adapt, build_basis, unadapted
+from edge.core.adaptation import adapt, build_basis, centring, unadapted
 from edge.core.adaptation.basis import KnownDomain
 from edge.core.adaptors import fit_head
 from edge.core.facts import untimed_batch
@@ -68,3 +68,17 @@ def test_a_single_digit_in_a_stream_is_answered_no_worse(model, label):
     found = answers(known, adapt(known, projected), projected)
     assert before > 0.4
     assert np.mean(found == str(label)) >= before - 0.005
+
+
+def test_few_facts_do_not_make_a_single_digit_look_like_several(model, monkeypatch):
+    """With ten facts of a class, the spread is measured in as many directions as these allow: in
+    all of them a stream of one digit spreads three times as far between the classes."""
+    order, mnist, others = np.random.default_rng(0), load_mnist(), load_optdigits()
+    few = [order.permutation(np.flatnonzero(mnist.labels == one))[:10] for one in range(10)]
+    known = known_by(model, encoded(model, mnist, np.concatenate(few)))
+    alone = order.permutation(np.flatnonzero(others.labels == 1))[:ALONE]
+    projected = known.project(encoded(model, others, alone).features)
+    inputs = projected[:, : known.directions].astype(float)
+    found = centring._spread(known, inputs)  # noqa: SLF001
+    monkeypatch.setattr(centring, "FACTS_A_DIRECTION", 1)
+    assert centring._spread(known, inputs) > 3 * found  # noqa: SLF001

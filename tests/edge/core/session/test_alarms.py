@@ -14,7 +14,7 @@ from edge.core.session.alarms import LABELS_MIN, MERGE_SHIFT_MAX, Alarms
 from edge.core.session.novel_domains import UnlabelledRow, unpack_rows
 from edge.core.session.session_state import SessionState
 from edge.core.session.stream import StreamState
-from tests.worlds import World, clouds, fact
+from tests.worlds import World, clouds, fact, vector
 
 WIDE = 64
 WINDOW = 8
@@ -133,6 +133,33 @@ def test_a_labelled_opening_no_longer_follows_its_stream():
     for at, row in enumerate(rows[80:], 80):
         world.observe(row, at)
     assert set(session.novel_domains.rows("domain-2")) <= before
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_an_alarm_ends_in_a_labelled_opening_that_scatters_more(fits: bool):
+    """Once the novel domain is labelled, a stream that stays in it ends its alarm for good, even
+    where its samples now scatter more: it takes in nothing, but it is where it belongs."""
+    random = np.random.default_rng(0)
+    world = World(taught().facts(), width=WIDE, config=Config(growth=False))
+    if fits:
+        world.feed(FitGeometry())
+    centre = vector(7, WIDE).astype(np.int64)
+    states: list[tuple[int, bool]] = []
+
+    def show(first: int, count: int, around: np.ndarray, noise: range) -> None:
+        for at in range(first, first + count):
+            moved = around + random.integers(noise[0], noise[-1] + 1, WIDE)
+            row = np.clip(moved, 0, 255).astype(np.uint8)
+            found = world.observe(row, at)
+            states.extend((at, one.raised) for one in found if isinstance(one, DriftAlarm))
+
+    show(0, 60, vector(1, WIDE).astype(np.int64), range(-12, 13))
+    show(60, 120, centre, range(-12, 13))
+    for at in range(100, 100 + LABELS_MIN + 4):
+        world.feed(Label(f"s:{at}", "b"))
+    show(180, 300, centre, range(-24, 25))
+    assert [raised for _, raised in states] == [True, False]
+    assert states[-1][0] < 240
 
 
 def test_an_odd_part_of_a_domain_opens_none():

@@ -11,14 +11,15 @@ import msgspec
 import numpy as np
 
 SHOWN_MAX: Final = 16
-"""Bytes or items that a text shows; of more it shows the number.  Chosen by hand."""
+"""Items of a collection that a text shows; of more it shows the number.  Chosen by hand."""
 
 
-class Value(msgspec.Struct, frozen=True):
+class FrozenStruct(msgspec.Struct, frozen=True):
     """A frozen value type.  Subclasses say `kw_only` and `eq` as dataclasses do."""
 
     def __repr__(self) -> str:
-        """Return all fields; arrays, long bytes and long collections by their size."""
+        """Return all fields; arrays, bytes and long collections by their size, since texts reach
+        logs, which features must not."""
         fields = ", ".join(f"{one}={_short(getattr(self, one))}" for one in self.__struct_fields__)
         return f"{type(self).__name__}({fields})"
 
@@ -26,7 +27,7 @@ class Value(msgspec.Struct, frozen=True):
 def _short(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"<{value.dtype} {list(value.shape)}>"
-    if isinstance(value, bytes) and len(value) > SHOWN_MAX:
+    if isinstance(value, bytes):
         return f"<{len(value):,} bytes>"
     if isinstance(value, tuple | list | dict | set | frozenset) and len(value) > SHOWN_MAX:
         return f"<{len(value):,} items>"
