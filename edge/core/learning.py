@@ -7,8 +7,9 @@ ledger alike.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from math import isnan, nan
-from typing import cast
+from typing import Final, cast
 
+import numpy as np
 from msgspec.structs import replace
 
 from . import limits
@@ -37,6 +38,12 @@ from .knowledge import Knowledge
 from .reconfigurator import Reconfigurator
 from .session import BufferedObservation, SessionState, StreamLevels
 from .validation import brief, find_invalid
+
+FACTS_COMPARED: Final = 128
+"""Facts that are compared before a merge: as many as the observations, eight default windows."""
+
+FACTS_MIN: Final = 8
+"""Facts from which on their mean is compared, half a default window: that of fewer says little."""
 
 
 class Learner:
@@ -227,10 +234,13 @@ class Learner:
     def merge(
         self, event: Observation, source: str, target: str, known: Knowledge
     ) -> Iterator[Effect]:
-        """Merge a domain that this runtime opened into another, with its facts."""
+        """Merge a domain that this runtime opened into another, with its facts; not where these lie
+        apart from it, as they may when only observations without a label lie near."""
         ids = self._ledger.select(Selector(domain=source))
         recorded = self._ledger.domain_merges()
         if len(ids) > limits.MERGED_FACTS_MAX or not may_merge(source, target, recorded):
+            return
+        if self._lie_apart(ids, target, known):
             return
         self._session.merge(source, target)
         named = self._ledger.select_candidates(Selector(domain=source))
@@ -245,6 +255,17 @@ class Learner:
             facts = moved(self.facts(ids), target)
             yield from self.learn(event.key, facts, known, str(merge), placed=frozenset(ids))
             yield from self._growth.remove_orphans(known, self._ledger)
+
+    def _lie_apart(self, ids: Sequence[str], domain: str, known: Knowledge) -> bool:
+        """Return whether facts differ from a domain so far that they would open one of their own.
+        Cost: at most `FACTS_COMPARED` are compared, evenly spaced."""
+        facts = self.facts(ids[:: max(1, len(ids) // FACTS_COMPARED)][:FACTS_COMPARED])
+        reference = self._session.reference_model(known)
+        if len(facts) < FACTS_MIN or domain not in reference.memory.parts:
+            return False
+        rows = np.stack([np.frombuffer(fact.features, np.uint8) for fact in facts])
+        recordings = [fact.recording for fact in facts]
+        return reference.shift(known.geometry.project(rows), domain, recordings) >= 1
 
     def undo_merge(self, event: UndoMerge, known: Knowledge) -> Iterator[Effect]:
         """Move the facts of a merge back."""

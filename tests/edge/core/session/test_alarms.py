@@ -226,3 +226,29 @@ def test_after_a_short_excursion_a_stream_is_back(seed: int):
     ]
     assert len(alarms) <= 1
     assert all(alarm.window_p <= world.config.false_alarm_rate for alarm in alarms)
+
+
+def test_facts_that_lie_apart_stay_in_their_domain():
+    """Of a stream that mixes a known cloud with a new one, a person labels the new one: what is
+    left without a label lies near the known domain, and does not take the facts there."""
+    random = np.random.default_rng(0)
+    world = World(taught().facts(), width=WIDE, config=Config(growth=False))
+    world.feed(FitGeometry())
+    new: list[str] = []
+
+    def show(first: int, count: int, share: float) -> None:
+        for at in range(first, first + count):
+            centre = 7 if random.random() < share else 1
+            moved = vector(centre, WIDE).astype(np.int64) + random.integers(-12, 13, WIDE)
+            world.observe(np.clip(moved, 0, 255).astype(np.uint8), at)
+            if centre == 7:
+                new.append(f"s:{at}")
+
+    show(0, 60, 0)
+    show(60, 120, 0.5)
+    for one in new[-60:]:
+        world.feed(Label(one, "b"))
+    named = {fact.domain for fact in world.ledger.facts() if fact.label == "b"}
+    show(180, 200, 0)
+    assert {fact.domain for fact in world.ledger.facts() if fact.label == "b"} == named
+    assert not world.ledger.domain_merges()
