@@ -179,7 +179,7 @@ def test_an_unanswered_question_is_not_sent_again_soon():
     answer then counts for what the stream shows now."""
     world = taught()
     stream = shifted(world)
-    asked = stream.questions[0]
+    asked = open_now = stream.questions[0]
     for turn in range(4):
         stream.watch(rows(60, 10 + turn))
         assert not world.runtime.alarm_questions()
