@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -116,7 +115,7 @@ def test_encoders_of_two_sizes_are_joined_once_both_have_one(lite0, tmp_path) ->
 
 def test_encoders_that_differ_in_more_than_the_size_are_not_joined(lite0, tmp_path) -> None:
     """No size makes them alike, so none is asked for."""
-    grey = msgspec.structs.replace(lite0, preparation=replace(lite0.preparation, mean=(0.0,)))
+    grey = replace(lite0, preparation=replace(lite0.preparation, mean=(0.0,)))
     for other in (grey, load_card(SHIPPED["log_mel"])):
         with pytest.raises(CardError, match="prepare") as caught:
             side_by_side([lite0, other], tmp_path / "both")

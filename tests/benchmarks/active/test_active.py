@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -107,7 +106,7 @@ def test_the_same_seed_gives_the_same_pool():
 def test_rows_apart_only_test():
     """Rows that lie apart are never in the pool."""
     apart = np.arange(360) % 3 == 0
-    own, test = msgspec.structs.replace(made(), apart=apart).split(np.random.default_rng(0), 60, 60)
+    own, test = replace(made(), apart=apart).split(np.random.default_rng(0), 60, 60)
     assert not apart[own].any()
     assert apart[test].all()
 

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from msgspec.structs import replace
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
