@@ -58,9 +58,9 @@ benchmarks/trust/time_order.py, with everything else as it is, 1 finds 93 % of t
 level follows a switch while it is still to be found."""
 
 REPEATED_SAMPLES: Final = 500
-"""Observations after an alarm whose question nobody answered within which another one of the stream
-in the same domain is about the same: the question is open again, and not sent again.  On a
-half-closed valve of SKAB, an alarm that nobody answered was asked about every 80 observations."""
+"""Observations within which an unanswered question is not repeated: if the same shift returns, the
+question is reopened without a message.  Without this limit, a half-closed valve of SKAB raised a
+question about every 80 observations."""
 
 STORED_STEP: Final = 64
 """The offset is stored again after it has moved this far, a sixteenth of its bound: few writes."""
