@@ -31,8 +31,10 @@ def numeric(payload: object, what: str) -> NDArray[np.float32]:
             f"of dtype {array.dtype}",
             "decode it into a numpy array of numbers first",
         )
+    if array.dtype == np.float32:
+        return array
     with np.errstate(over="ignore"):
-        return array.astype(np.float32, copy=False)
+        return array.astype(np.float32)
 
 
 def require_finite(values: NDArray[np.float32], what: str) -> None:

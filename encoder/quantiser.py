@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .arrays import numeric, require_finite
 from .errors import CardError, PayloadError
+from .native import QUANTISE
 
 T = TypeVar("T", bound=np.generic)
 
@@ -64,6 +65,10 @@ class Quantiser:
         are clipped.  Raises PayloadError on a wrong width, and on NaN or infinity with their
         position."""
         array = self._checked(values)
+        if QUANTISE is not None and array.flags.c_contiguous:
+            made = np.empty(array.shape, dtype=np.uint8)
+            if QUANTISE(array, self.scale, self.zero, made):
+                return made
         require_finite(array, "row of features")
         # A finite value over a tiny scale may overflow to infinity, which the clip handles.
         with np.errstate(over="ignore"):

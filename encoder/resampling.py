@@ -12,20 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-INTERFACE: Final = 1
-"""The version of the arguments in encoder/c/resize.h; a module of another one is not used."""
-
-LEVELS: dict[str, Callable[..., None]] = {}
-"""The function of each instruction set that the processor has, best first."""
-
-try:
-    from ._native import INTERFACE as _FOUND
-    from ._native import LEVELS as _LEVELS
-except ImportError:
-    pass  # Pillow serves: the C part is not built, or not for this machine.
-else:
-    if _FOUND == INTERFACE:
-        LEVELS.update(_LEVELS)
+from .native import LEVELS
 
 _POINT: Final = 22
 """Bits of a weight after the point (Pillow, Resample.c: 32 less 8 of a value and 2 to spare)."""

@@ -46,10 +46,11 @@ from .label_counts import LabelCounts
 from .memory import Memory, Residuals
 from .native import (
     PRODUCT_WIDTH_MAX,
+    WHOLE_MAX,
     is_native,
+    landmark_distances,
     linear_scores,
     native_path,
-    whole_products,
 )
 from .neighbours import Exemplars
 from .normal import normal_quantile
@@ -75,6 +76,7 @@ __all__ = [
     "ONE",
     "PRODUCT_WIDTH_MAX",
     "SPREAD_PRIOR",
+    "WHOLE_MAX",
     "WINDOW",
     "Calibration",
     "Codes",
@@ -117,6 +119,7 @@ __all__ = [
     "identity_geometry",
     "is_native",
     "known_limit",
+    "landmark_distances",
     "leader",
     "likeliest",
     "linear_scores",
@@ -133,5 +136,4 @@ __all__ = [
     "slide",
     "terms_of",
     "variance_of_windows",
-    "whole_products",
 ]

@@ -1,7 +1,7 @@
 """Novelty detection at a set false-alarm rate: verdicts on single samples and on windows."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import ceil, sqrt
 
 import msgspec
@@ -429,7 +429,7 @@ def detect_window(
     domain = labels.domain
     statistics = calibration.in_time.get(domain)
     if statistics is None:
-        score, p_value = _independent(verdicts, labels.counts, domain, calibration)
+        score, p_value = _independent(verdicts, labels, domain, calibration)
     else:
         start = statistics.initial if level is None else level(domain, statistics)
         deviations = [one.deviation for one in verdicts]
@@ -447,7 +447,7 @@ def detect_window(
 
 
 def _independent(
-    verdicts: Sequence[Verdict], labels: Mapping[Key, int], domain: str, calibration: Calibration
+    verdicts: Sequence[Verdict], labels: LabelCounts, domain: str, calibration: Calibration
 ) -> tuple[float, float]:
     """Return score and p-value of a window of independent samples."""
     # `sum` adds floats with compensation from Python 3.12 on; digests must not depend on that.
@@ -456,10 +456,10 @@ def _independent(
         total += verdict.deviation
     size = len(verdicts)
     variance = 1 / size
-    references = calibration.reference_scores
-    for key in sorted(labels):
+    references, counts = calibration.reference_scores, labels.counts
+    for key in labels.keys:
         reference = references.get(key)
-        share = labels[key] / size
+        share = counts[key] / size
         variance += share * share / (reference.count if reference else 1)
     score = total / size / sqrt(variance)
     skew = calibration.skews.get(domain, 0) / ONE / sqrt(size)

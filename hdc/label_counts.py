@@ -1,5 +1,6 @@
 """How many samples of a window name each concept and each domain."""
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable
 
 from .prototypes import Key
@@ -8,13 +9,15 @@ from .prototypes import Key
 class LabelCounts:
     """Counts of keys (domain, label), updated as a window moves.
 
-    squares: sum of the squared counts.  size: of all counts together.
+    keys: those counted, sorted.  squares: sum of the squared counts.  size: of all counts
+    together.
     """
 
-    __slots__ = ("_domains", "counts", "size", "squares")
+    __slots__ = ("_domains", "counts", "keys", "size", "squares")
 
     def __init__(self, keys: Iterable[Key] = ()) -> None:
         self.counts: dict[Key, int] = {}
+        self.keys: list[Key] = []
         self._domains: dict[str, int] = {}
         self.squares = self.size = 0
         for key in keys:
@@ -24,6 +27,8 @@ class LabelCounts:
         """Count a sample."""
         before, name = self.counts.get(key, 0), key[0]
         self.counts[key] = before + 1
+        if not before:
+            insort(self.keys, key)
         self._domains[name] = self._domains.get(name, 0) + 1
         self.squares += 2 * before + 1
         self.size += 1
@@ -36,7 +41,7 @@ class LabelCounts:
         if left:
             self.counts[key] = left
         else:
-            del self.counts[key]
+            del self.counts[key], self.keys[bisect_left(self.keys, key)]
         if self._domains[name] == 1:
             del self._domains[name]
         else:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .errors import DimensionError
 
-INTERFACE: Final = 7
+INTERFACE: Final = 8
 """The version of the arguments and layouts in level.h; a module of another one is not used."""
 
 LEVELS: dict[str, dict[str, Callable[..., Any]]] = {}
@@ -36,8 +36,13 @@ else:
 PRODUCT_WIDTH_MAX: Final = (2**31 - 1) // 255**2
 """Bytes of a row whose product with another always fits int32."""
 
-_FLOAT_WIDTH: Final = (2**24 - 1) // 255**2
-"""Bytes whose product numpy sums exactly in float32."""
+WHOLE_MAX: Final = (1 << 15) - 1
+"""The largest weight of a column in `landmark_distances`, as in linear.h: 16 bits, two products of
+bytes.  Similarities on PACS are then right to 8e-5, and no answer changes; with 8 bits they are
+off by 2e-2 (docs/decisions/0011-kernel.md)."""
+
+_FLOAT_WIDTH: Final = 1 << 16
+"""Columns at a time; products of bytes and 16 bits add up below 2^53."""
 
 _NAMES: Final = MappingProxyType(
     {
@@ -55,7 +60,7 @@ class Kernel(msgspec.Struct, frozen=True, kw_only=True):
     """The functions of one instruction set; module.c describes their arguments."""
 
     name: str
-    whole_products: Callable[..., int]
+    landmark_distances: Callable[..., int]
     project: Callable[..., int]
     distances: Callable[..., int]
     compare: Callable[..., int]
@@ -96,34 +101,47 @@ def native_path() -> str:
     return f"C, {_NAMES.get(KERNEL.name, KERNEL.name)}"
 
 
-def whole_products(rows: NDArray[np.uint8], wholes: NDArray[np.uint16]) -> NDArray[np.int64]:
-    """Return the exact products int64 [n] of uint8 rows [n, w] with uint16 [w], w up to 33,025.
+def landmark_distances(
+    codes: NDArray[np.uint8],
+    sums: NDArray[np.int32],
+    lengths: NDArray[np.float32],
+    row: NDArray[np.float32],
+    columns: tuple[NDArray[np.float32], NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """Return the squared distances of a row float32 [w] to landmarks uint8 [n, w], negative:
+    2 (row * step . codes - row . shift - row . row / 2) - lengths, float32 [n], at most 0.
 
-    Cost: two products of bytes for each row.  Raises DimensionError.
+    sums: int32 [n], of each landmark's codes.  lengths: float32 [n], their squared lengths.
+    columns: step and shift, float32 [w] each.  w is at most 33,025.  `row * step` is rounded to 16
+    bits, so that the products are exact; C and numpy add `row . shift` in different orders, so
+    that the last digits differ.  All arrays are contiguous.  Cost: two products of bytes for each
+    landmark.  Raises DimensionError.
     """
-    if (
-        rows.dtype != np.uint8
-        or wholes.dtype != np.uint16
-        or (rows.ndim, wholes.ndim) != (2, 1)
-        or rows.shape[1] != len(wholes)
-        or len(wholes) > PRODUCT_WIDTH_MAX
-    ):
+    step, shift = columns
+    if codes.dtype != np.uint8 or codes.shape[1:] != row.shape or len(row) > PRODUCT_WIDTH_MAX:
         raise DimensionError(
-            f"a product of whole numbers expects uint8 [n, w] and uint16 [w], w up to "
-            f"{PRODUCT_WIDTH_MAX}, found {rows.dtype} {rows.shape} and {wholes.dtype} "
-            f"{wholes.shape}",
-            "give rows and a vector of one width",
+            f"distances to landmarks expect codes uint8 [n, w] and a row [w], w up to "
+            f"{PRODUCT_WIDTH_MAX}, found {codes.dtype} {codes.shape} and {row.shape}",
+            "give landmarks and a row of one width",
         )
-    made = np.zeros(len(rows), dtype=np.int64)
-    if KERNEL is not None and rows.size:
-        KERNEL.whole_products(np.ascontiguousarray(rows), np.ascontiguousarray(wholes), made)
+    if KERNEL is not None and codes.size:
+        made = np.empty(len(codes), dtype=np.float32)
+        held, read = (codes, sums, lengths), (row, step, shift)
+        KERNEL.landmark_distances(*held, *read, made)
         return made
+    scaled = row * step
+    largest = float(np.abs(scaled).max(initial=0.0)) or 1.0
+    wholes = np.rint(scaled * np.float32(WHOLE_MAX / largest)).astype(np.int64)
+    products = np.zeros(len(codes), dtype=np.int64)
     for at in range(0, len(wholes), _FLOAT_WIDTH):
         part = slice(at, at + _FLOAT_WIDTH)
-        block = rows[:, part].astype(np.float32)
-        for bytes_of, worth in ((wholes[part] >> 8, 256), (wholes[part] & 255, 1)):
-            made += worth * (block @ bytes_of.astype(np.float32)).astype(np.int64)
-    return made
+        block = codes[:, part].astype(np.float64)
+        products += (block @ wholes[part].astype(np.float64)).astype(np.int64)
+    near = (products * (largest / WHOLE_MAX)).astype(np.float32)
+    near -= row @ shift + np.float32(0.5) * np.square(row).sum()
+    near *= 2
+    near -= lengths
+    return np.minimum(near, np.float32(0), out=near)
 
 
 def linear_scores(

@@ -268,17 +268,28 @@ def check_joint(kernel: native.Kernel, seed: int) -> None:
         assert found == expected
 
 
-def check_products(kernel: native.Kernel, seed: int) -> None:
-    """Compare products of whole numbers of random sizes with those of 64-bit numbers."""
+def check_landmarks(kernel: native.Kernel, seed: int) -> None:
+    """Compare distances to random landmarks with those of numpy and of 64-bit numbers, up to the
+    order of the sums and the rounding to 16 bits."""
     random = np.random.default_rng(seed)
-    rows, width = int(random.integers(0, 20)), int(random.choice([*WIDTHS, 0, 5000, 33_025]))
-    held = random.integers(0, 256, (rows, width), dtype=np.uint8)
-    one = random.integers(0, 1 << 16, width, dtype=np.uint16)
-    held[: rows // 3], one[: width // 2 * int(random.integers(0, 3))] = 255, 65_535
-    expected = held.astype(np.int64) @ one.astype(np.int64)
-    for made in both(kernel, lambda: native.whole_products(held, one)):
-        assert made.dtype == np.int64
-        assert np.array_equal(made, expected)
+    rows, width = int(random.integers(0, 140)), int(random.choice([*WIDTHS, 5000, 33_025]))
+    codes = random.integers(0, 256, (rows if width < 5000 else rows % 5, width), dtype=np.uint8)
+    codes[: len(codes) // 3] = 255
+    row, step, shift = random.normal(0, 1, (3, width)).astype(np.float32)
+    row *= np.float32(random.choice([0.0, 1e-3, 1.0]))
+    step, sums = np.abs(step) / np.float32(16), codes.sum(axis=1, dtype=np.int32)
+    lengths = np.square(codes * step).sum(axis=1, dtype=np.float32)
+    given = (codes, sums, lengths, row, (step, shift))
+    c, numpy = both(kernel, lambda: native.landmark_distances(*given))
+    wide, size = (row * step).astype(np.float64), np.abs(row * step).max()
+    exact = 2 * (codes @ wide - row @ shift.astype(np.float64) - row @ row / 2) - lengths
+    largest = np.abs(codes @ np.abs(wide)).max(initial=0) + np.abs(row * shift).sum() + row @ row
+    largest += lengths.max(initial=0)
+    assert c.dtype == np.float32
+    assert (c <= 0).all()
+    assert np.abs(c - numpy).max(initial=0) <= 1e-5 * largest
+    rounded = sums * size / 32_767
+    assert (np.abs(c - np.minimum(exact, 0)) <= rounded + 1e-5 * largest).all()
 
 
 def check_votes(kernel: native.Kernel, seed: int) -> None:
@@ -394,7 +405,7 @@ def _largest(memory: Memory) -> int:
 
 
 CHECKS = (
-    *(check, check_exemplars, check_joint, check_products, check_decisions, check_spread),
+    *(check, check_exemplars, check_joint, check_landmarks, check_decisions, check_spread),
     *(check_likeliest, check_linear, check_votes, check_tails),
 )
 

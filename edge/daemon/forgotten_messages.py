@@ -28,9 +28,9 @@ Hash = Callable[[str], str]
 
 def mark_of(event: Observation, hashed: Hash) -> str:
     """Return the mark of messages about an observation.  Cost: three hashes."""
-    names = (getattr(event, name) for name in FIELDS)
-    shown = (hashed(name)[:HASH_HEX] if name else "-" for name in names)
-    return " ".join((MARK, str(event.captured_at_ns), *shown))
+    names = (event.subject, event.recording, event.stream)  # FIELDS
+    subject, recording, stream = [hashed(name)[:HASH_HEX] if name else "-" for name in names]
+    return f"{MARK} {event.captured_at_ns} {subject} {recording} {stream}"
 
 
 class ForgottenMessages(msgspec.Struct, frozen=True):

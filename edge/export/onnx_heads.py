@@ -1,8 +1,8 @@
 """Adaptors as ONNX: the same arithmetic as in `edge/core/adaptors`, on levels as float32."""
 
-from typing import Final
-
 import numpy as np
+
+import hdc
 
 from ..core import EdgeError
 from ..core.adaptors import (
@@ -17,9 +17,6 @@ from ..core.adaptors import (
 from ..core.knowledge import PooledDiscriminant
 from .onnx_graph import GraphBuilder
 from .onnx_kinds import ONNX_KINDS
-
-WHOLE_MAX: Final = (1 << 15) - 1
-"""See `WHOLE_MAX` in edge/core/adaptors/kernel.py: the answer there is rounded the same way."""
 
 
 def add_adaptor(graph: GraphBuilder, adaptor: Adaptor, levels: str, width: int) -> str:
@@ -93,11 +90,11 @@ def _kernel(graph: GraphBuilder, machine: KernelMachine, levels: str, width: int
     largest = graph.cast(largest, "float64")
     none = graph.op("Equal", largest, graph.hold(0.0, "float64"))
     largest = graph.op("Where", none, graph.hold(1.0, "float64"), largest)
-    steps = graph.op("Div", graph.hold(WHOLE_MAX, "float64"), largest)
+    steps = graph.op("Div", graph.hold(hdc.WHOLE_MAX, "float64"), largest)
     whole = graph.op("Round", graph.mul(scaled, graph.cast(steps, "float32")))
     codes = graph.small(held.codes.T, "float64")
     products = graph.matmul(graph.cast(whole, "float64"), codes)
-    unit = graph.op("Div", largest, graph.hold(WHOLE_MAX, "float64"))
+    unit = graph.op("Div", largest, graph.hold(hdc.WHOLE_MAX, "float64"))
     similarity = graph.cast(graph.mul(products, unit), "float32")
     shared = graph.matmul(rows, graph.hold(held.shift[:, None]))
     lengths = graph.total(graph.mul(rows, rows), 1, keep=True)

@@ -1,6 +1,7 @@
-/* The module encoder._native: the scaling of pictures of the processor's best instruction set.
+/* The module encoder._native: the scaling of pictures of the processor's best instruction set, and
+ * the quantisation of features.
  *
- * It keeps no state.  resampling.py makes the arguments; their sizes are checked here once more. */
+ * It keeps no state.  Python makes the arguments; their sizes are checked here once more. */
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030b0000
 #include <Python.h>
@@ -90,6 +91,65 @@ static PyObject *resize(PyObject *self, PyObject *const *args, Py_ssize_t count)
 
 static PyMethodDef method = {"resize", (PyCFunction)(void (*)(void))resize, METH_FASTCALL, NULL};
 
+/* Adding and subtracting it rounds a double below 2^51 to a whole number, half to even. */
+#define ROUND 6755399441055744.0
+#define ROUNDED_MAX 1e15 /* beyond it a float32 is a whole number, or infinite */
+
+static uint8_t level_of(float value, float scale, int32_t zero)
+{
+    double whole = value / scale;
+    if (whole > -ROUNDED_MAX && whole < ROUNDED_MAX) {
+        whole = whole + ROUND - ROUND;
+    }
+    whole += zero;
+    return whole > 255 ? 255 : whole > 0 ? (uint8_t)whole : 0;
+}
+
+/* quantise(values, scale, zero, made): rows of float32, one scale (float32) and zero (int32) for
+ * each column; made: a byte for each value.  Returns whether all values are finite. */
+static PyObject *quantise(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    Py_buffer held[4];
+    int taken = 0, finite = 0;
+    (void)self;
+    if (count != 4) {
+        return PyErr_Format(PyExc_TypeError, "expected 4 arguments, found %zd", count);
+    }
+    while (!PyErr_Occurred() && taken < 4) {
+        int flags = taken == 3 ? PyBUF_WRITABLE : PyBUF_SIMPLE;
+        taken += PyObject_GetBuffer(args[taken], &held[taken], flags) == 0;
+    }
+    if (!PyErr_Occurred()) {
+        const float *values = held[0].buf, *scale = held[1].buf;
+        const int32_t *zero = held[2].buf;
+        uint8_t *made = held[3].buf;
+        Py_ssize_t width = held[1].len / 4, number = held[0].len / 4;
+        if (held[2].len != 4 * width || held[3].len != number || !width || number % width) {
+            PyErr_SetString(PyExc_ValueError, "the sizes of features and of their levels differ");
+        } else {
+            float apart = 0; /* an infinity less itself is no number */
+            for (Py_ssize_t at = 0; at < number; at++) {
+                apart += values[at] - values[at];
+            }
+            finite = apart == 0;
+            for (Py_ssize_t row = 0; finite && row < number; row += width) {
+                for (Py_ssize_t at = 0; at < width; at++) {
+                    made[row + at] = level_of(values[row + at], scale[at], zero[at]);
+                }
+            }
+        }
+    }
+    while (taken) {
+        PyBuffer_Release(&held[--taken]);
+    }
+    return PyErr_Occurred() ? NULL : PyBool_FromLong(finite);
+}
+
+static PyMethodDef functions[] = {
+    {"quantise", (PyCFunction)(void (*)(void))quantise, METH_FASTCALL, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
 static picture_resize *portable = resize_portable;
 #if defined(__x86_64__)
 static picture_resize *avx2 = resize_avx2, *sse42 = resize_sse42;
@@ -128,7 +188,7 @@ static PyModuleDef_Slot slots[] = {
 };
 
 static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "_native", NULL, 0, NULL, slots, NULL, NULL, NULL,
+    PyModuleDef_HEAD_INIT, "_native", NULL, 0, functions, slots, NULL, NULL, NULL,
 };
 
 __attribute__((visibility("default"))) PyMODINIT_FUNC PyInit__native(void)

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-/* The version of the arguments of `resize`; resampling.py uses no module of another one. */
-#define INTERFACE 1
+/* The version of the arguments; native.py uses no module of another one. */
+#define INTERFACE 2
 
 #define BANDS 3 /* red, green, blue */
 

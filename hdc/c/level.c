@@ -4,6 +4,7 @@
 
 #include "level.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -13,7 +14,6 @@
 #include "auricle_projection.c"
 #endif
 #include "auricle_kernel.c"
-#include "linear.h"
 
 #define SHORT_ROW 256 /* products of bytes and 16 bits add up below 2^32 */
 #define HARLEY 8u /* words that auricle_differing counts at a time without registers */
@@ -89,6 +89,8 @@ static void whole_products(const uint8_t *rows, const uint16_t *wholes, int64_t 
             + byte_product(bytes, low, width);
     }
 }
+
+#include "linear.h"
 
 /* --- coding ----------------------------------------------------------------------------------- */
 
@@ -771,6 +773,6 @@ static int spread(const native_memory *m, const int64_t *const *samples, const i
 #define QUOTED(level) TEXT(level)
 
 const native_level LEVEL(AURICLE_LEVEL) = {
-    QUOTED(AURICLE_LEVEL), whole_products, work_of, project, distances, scores, nearest, joint,
+    QUOTED(AURICLE_LEVEL), landmark_distances, work_of, project, distances, scores, nearest, joint,
     exemplars, exemplars_of_many, spread, linear,
 };

@@ -5,7 +5,7 @@
 
 #include "auricle_kernel.h"
 
-#define INTERFACE 7       /* INTERFACE in native.py: raise both with the layouts below */
+#define INTERFACE 8       /* INTERFACE in native.py: raise both with the layouts below */
 #define BLOCKS_MAX 4u     /* bits, columns, plane, norms */
 #define INEXACT 1         /* a number leaves the range in which C and numpy agree */
 #define SMALL (1 << 24)   /* coordinates below: squares of differences add up below 2^64 */
@@ -69,10 +69,19 @@ typedef struct {
     uint32_t domains, has_exemplars;
 } native_decision;
 
+/* The landmarks of a kernel machine: codes [count][width], and the sum of each; its squared
+ * length; step and shift [width] of the columns. */
+typedef struct {
+    const uint8_t *codes;
+    const int32_t *sums;
+    const float *lengths, *step, *shift;
+    int64_t count, width;
+} landmarks;
+
 typedef struct {
     const char *name;
-    void (*whole_products)(const uint8_t *rows, const uint16_t *wholes, int64_t count,
-                           int64_t width, int64_t *made, uint8_t *work);
+    /* Writes `count` squared distances below 0, see linear.h.  work: 4 bytes for each column. */
+    void (*landmark_distances)(const landmarks *held, const float *row, float *made, uint8_t *work);
     uint32_t (*work)(uint32_t padded);
     /* Codes `count` rows of features.  Return 0, or INEXACT. */
     int (*project)(const native_geometry *geometry, const uint8_t *features, int64_t count,

@@ -12,25 +12,30 @@
 #include <sys/auxv.h>
 #endif
 
-/* whole_products(rows, wholes, made) */
-static PyObject *whole_products(PyObject *self, PyObject *const *args, Py_ssize_t count)
+/* landmark_distances(codes, sums, lengths, row, step, shift, made): codes [count][width]. */
+static PyObject *landmark_distances(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     buffers all = {.count = 0};
-    const uint8_t *rows;
-    const uint16_t *wholes;
-    int64_t *made;
-    uint8_t near[2 * NEAR_FLOATS], *work = near;
+    landmarks held;
+    const float *row;
+    float near[NEAR_FLOATS], *work = near;
     int ran = 0;
-    if (!expects(count, 3)) {
+    if (!expects(count, 7)) {
         return NULL;
     }
-    if ((rows = in(&all, args[0], 0)) && (wholes = in(&all, args[1], 2))) {
-        Py_ssize_t width = all.held[1].len / 2, bytes = all.held[0].len, number = bytes / width;
-        if ((made = out(&all, args[2], number * (Py_ssize_t)sizeof *made))) {
-            if (width > NEAR_FLOATS && !(work = PyMem_Malloc(2 * (size_t)width))) {
+    if ((held.sums = in(&all, args[1], 0)) && (row = in(&all, args[3], 0))) {
+        Py_ssize_t number = all.held[0].len / 4, width = all.held[1].len / 4;
+        float *made;
+        held.count = number, held.width = width;
+        if ((held.codes = in(&all, args[0], number * width))
+            && (held.lengths = in(&all, args[2], 4 * number))
+            && (held.step = in(&all, args[4], 4 * width))
+            && (held.shift = in(&all, args[5], 4 * width))
+            && (made = out(&all, args[6], 4 * number))) {
+            if (width > NEAR_FLOATS && !(work = PyMem_Malloc(4 * (size_t)width))) {
                 PyErr_NoMemory();
             } else {
-                RUN(bytes, level_of(self)->whole_products(rows, wholes, number, width, made, work));
+                RUN(number * width, level_of(self)->landmark_distances(&held, row, made, (uint8_t *)work));
                 ran = 1;
             }
         }
@@ -280,7 +285,7 @@ static PyObject *work(PyObject *self, PyObject *const *args, Py_ssize_t count)
 #define METHOD(name, call) {name, (PyCFunction)(void (*)(void))call, METH_FASTCALL, NULL}
 
 static PyMethodDef methods[] = {
-    METHOD("whole_products", whole_products),
+    METHOD("landmark_distances", landmark_distances),
     METHOD("linear", linear),
     METHOD("project", project),
     METHOD("distances", distances),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from encoder import CardError, PayloadError, Quantiser, freeze_quantiser
+from encoder import CardError, PayloadError, Quantiser, freeze_quantiser, native, quantiser
 
 FLOATS = st.floats(-1e6, 1e6, width=32)
 TABLES = arrays(np.float32, st.tuples(st.integers(1, 8), st.just(5)), elements=FLOATS)
@@ -30,6 +31,29 @@ def test_halves_round_to_even() -> None:
     """Halves go to the even neighbour, as in ONNX QuantizeLinear."""
     quantiser = Quantiser(np.ones(4, np.float32), np.zeros(4, np.int32))
     assert quantiser.quantise([0.5, 1.5, 2.5, 3.5]).tolist() == [0, 2, 2, 4]
+
+
+@pytest.mark.skipif(native.QUANTISE is None, reason="the C part is not built here")
+@given(seed=st.integers(0, 2**32 - 1))
+def test_c_and_numpy_give_the_same_levels(seed) -> None:
+    """Values on, between and far beyond levels, over scales of any size: one result, and the same
+    refusal of numbers that are not finite."""
+    random = np.random.default_rng(seed)
+    rows, width = random.integers(1, 60, 2).tolist()
+    reach = int(random.choice([3, 300, 1 << 22]))
+    scale = np.exp(random.normal(0, random.choice([1, 20]), width)).clip(1e-37, 1e37)
+    one = Quantiser(scale.astype(np.float32), random.integers(-reach, reach + 1, width, np.int32))
+    with np.errstate(over="ignore"):
+        values = (random.integers(-600, 600, (rows, width)) / 2 * one.scale).astype(np.float32)
+        if seed % 2:
+            values = (values * np.exp(random.normal(0, 30, values.shape))).astype(np.float32)
+    values = np.nan_to_num(values, posinf=3e38, neginf=-3e38)
+    made = one.quantise(values)
+    with mock.patch.object(quantiser, "QUANTISE", None):
+        assert np.array_equal(made, one.quantise(values))
+    values[rows // 2, width // 2] = random.choice([np.nan, np.inf, -np.inf])
+    with pytest.raises(PayloadError, match="expected finite numbers"):
+        one.quantise(values)
 
 
 def test_values_beyond_the_range_are_clipped() -> None:

@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from encoder import resampling, shipped_card
+from encoder import native, resampling, shipped_card
 from encoder.preparation import prepare_pixels
 from encoder.resampling import blocks_of, resize, resizes
 
-BUILT = sorted(resampling.LEVELS)
+BUILT = sorted(native.LEVELS)
 Pixels = NDArray[np.uint8]
 
 
@@ -24,7 +24,7 @@ def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
     name = str(request.param)
     if not name:
         pytest.skip("nothing was compared with Pillow: the C part is not built here")
-    monkeypatch.setattr(resampling, "LEVELS", {name: resampling.LEVELS[name]})
+    monkeypatch.setattr(resampling, "LEVELS", {name: native.LEVELS[name]})
     return name
 
 
@@ -112,7 +112,7 @@ def test_prepared_pixels_are_those_that_pillow_alone_prepares(
 
 def test_sizes_that_contradict_each_other_are_refused(level: str) -> None:
     """Nothing is read or written beyond the arrays."""
-    run = resampling.LEVELS[level]
+    run = native.LEVELS[level]
     axis = resampling._axis(20, 24, "bicubic")  # noqa: SLF001 - the arguments of the C function
     source, made = np.zeros((20, 20, 3), np.uint8), np.zeros((24, 24, 3), np.uint8)
     beyond = axis._replace(bounds=axis.bounds + 1)
@@ -137,4 +137,4 @@ def test_sizes_that_contradict_each_other_are_refused(level: str) -> None:
 def test_the_interface_of_c_is_that_of_python(source: Path) -> None:
     """A module of another version would not be used."""
     header = source / "encoder" / "c" / "resize.h"
-    assert f"#define INTERFACE {resampling.INTERFACE}\n" in header.read_text("utf-8")
+    assert f"#define INTERFACE {native.INTERFACE}\n" in header.read_text("utf-8")

@@ -115,9 +115,9 @@ def test_joint_scores_are_those_of_numpy(kernel, seed):
 
 
 @given(seed=SEEDS)
-def test_products_of_bytes_are_exact(kernel, seed):
+def test_distances_to_landmarks_are_near_those_of_numpy(kernel, seed):
     """Rows of any width up to the largest, noise and 255 throughout."""
-    natives.check_products(kernel, seed)
+    natives.check_landmarks(kernel, seed)
 
 
 def fitted(taps: tuple[tuple[int, int], ...], width: int, count: int = 240):
@@ -239,8 +239,8 @@ def test_short_arrays_are_refused(kernel):
     for short in ((bits[:-1], values, work), (bits, values[:-1], work), (bits, values, work[:-1])):
         with pytest.raises(ValueError, match="expected an array of at least"):
             kernel.project(layout, rows[0], *short)
-    with pytest.raises(TypeError, match="expected 3 arguments, found 1"):
-        kernel.whole_products(rows)
+    with pytest.raises(TypeError, match="expected 7 arguments, found 1"):
+        kernel.landmark_distances(rows)
 
 
 def test_the_layouts_are_those_of_the_module(source, tmp_path):
@@ -263,19 +263,19 @@ def test_the_path_is_named(kernel, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("rows", "one"),
+    ("codes", "row"),
     [
-        (np.zeros((2, 3), np.uint8), np.zeros(4, np.uint16)),
-        (np.zeros((2, 3), np.uint8), np.zeros(3, np.uint8)),
-        (np.zeros((2, 3), np.int64), np.zeros(3, np.uint16)),
-        (np.zeros(3, np.uint8), np.zeros(3, np.uint16)),
-        (np.zeros((0, 33_026), np.uint8), np.zeros(33_026, np.uint16)),
+        (np.zeros((2, 3), np.uint8), np.zeros(4, np.float32)),
+        (np.zeros((2, 3), np.int64), np.zeros(3, np.float32)),
+        (np.zeros(3, np.uint8), np.zeros(3, np.float32)),
+        (np.zeros((0, 33_026), np.uint8), np.zeros(33_026, np.float32)),
     ],
 )
-def test_other_products_are_refused(rows, one):
+def test_other_landmarks_are_refused(codes, row):
     """Widths that differ, other types and rows whose products do not fit are errors with a hint."""
-    with pytest.raises(hdc.DimensionError, match="a product of whole numbers expects"):
-        hdc.whole_products(rows, one)
+    numbers = np.zeros(len(codes), np.float32)
+    with pytest.raises(hdc.DimensionError, match="distances to landmarks expect"):
+        hdc.landmark_distances(codes, numbers.astype(np.int32), numbers, row, (row, row))
 
 
 @pytest.mark.timeout(900)  # sanitizers slow the process down, more so on a busy machine

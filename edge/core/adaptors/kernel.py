@@ -35,10 +35,6 @@ STEPS: Final = 16
 """Codes per unit of a root: sixteenths of a root up to 15.97 fit into a byte."""
 CODES: Final = np.rint(LEVELS * STEPS).astype(np.uint8)
 """The code of a landmark's column: its root in sixteenths, finer than one level up to level 64."""
-WHOLE_MAX: Final = (1 << 15) - 1
-"""The largest weight of a column as a whole number: 16 bits, two products of bytes.  Similarities
-on PACS are then right to 8e-5, and no answer changes; with 8 bits they are off by 2e-2
-(docs/decisions/0011-kernel.md)."""
 BLOCK: Final = 64
 """Landmarks compared at a time: as floats they fit into the cache."""
 JITTER: Final = 1e-3
@@ -90,15 +86,22 @@ class Landmarks(FrozenStruct, frozen=True, eq=False, kw_only=True):
 
     def similarity(self, rows: Floats, span: slice = slice(None)) -> Floats:
         """Return exp(-squared distance) of rows float32 [..., read] to landmarks [..., k]."""
-        scaled = rows * self.step
-        in_bytes = rows.ndim == 1 and hdc.is_native() and rows.shape[-1] <= hdc.PRODUCT_WIDTH_MAX
-        products = self._byte_products if in_bytes else self._products
-        distances = products(scaled, span)
+        if rows.ndim == 1 and hdc.is_native() and rows.shape[-1] <= hdc.PRODUCT_WIDTH_MAX:
+            columns = (self.step, self.shift)
+            held = (self.codes[span], self.sums[span], self.lengths[span])
+            distances = hdc.landmark_distances(*held, rows, columns)
+        else:
+            distances = self._distances(rows, span)
+        return np.asarray(np.exp(distances, out=distances))
+
+    def _distances(self, rows: Floats, span: slice) -> Floats:
+        """Return squared distances float32 [..., k], negative."""
+        distances = self._products(rows * self.step, span)
         shared = rows @ self.shift + np.float32(0.5) * np.square(rows).sum(-1)
         distances -= shared[..., None]
         distances *= 2
         distances -= self.lengths[span]
-        return np.asarray(np.exp(np.minimum(distances, 0, out=distances), out=distances))
+        return np.asarray(np.minimum(distances, 0, out=distances))
 
     def _products(self, scaled: Floats, span: slice) -> Floats:
         """Return the products float32 [..., k] of scaled rows with landmarks."""
@@ -110,15 +113,6 @@ class Landmarks(FrozenStruct, frozen=True, eq=False, kw_only=True):
             block[...] = codes[at : at + BLOCK]
             made[..., at : at + BLOCK] = scaled @ block.T
         return made
-
-    def _byte_products(self, scaled: Floats, span: slice) -> Floats:
-        """Compute `_products` of one row, rounded to 16 bits, as two exact products of bytes."""
-        largest = float(np.abs(scaled).max(initial=0.0)) or 1.0
-        whole = np.rint(scaled * np.float32(WHOLE_MAX / largest))
-        whole += WHOLE_MAX
-        products = hdc.whole_products(self.codes[span], whole.astype(np.uint16))
-        products -= np.multiply(self.sums[span], WHOLE_MAX, dtype=np.int64)
-        return np.asarray(products * (largest / WHOLE_MAX), np.float32)
 
 
 class KernelMachine(FrozenStruct, frozen=True, eq=False):

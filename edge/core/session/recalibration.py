@@ -135,9 +135,7 @@ class StreamLevel(msgspec.Struct, kw_only=True):
     def level(self, domain: str, statistics: hdc.TimeStatistics) -> hdc.Level:
         """Return the level of this stream's scores in a domain."""
         start, spread = statistics.initial, statistics.spread
-        centre, variance = start.centre, start.variance
-        if self.confirmed:
-            centre = self._base(domain, centre)
+        centre, variance = self._base(domain, start.centre), start.variance
         if self.offset > 0:
             centre += self.offset * spread
         if self.uncertainty is not None:
@@ -146,6 +144,8 @@ class StreamLevel(msgspec.Struct, kw_only=True):
         return hdc.Level(centre, variance, windows * spread * spread)
 
     def _base(self, domain: str, enrolled: float) -> float:
+        if not self.confirmed:
+            return enrolled
         in_force = [one for one in self.confirmed if not one.returned]
         found = [one.level for one in in_force if one.domain == domain]
         return found[-1] / hdc.ONE if found else enrolled
@@ -274,15 +274,19 @@ class StreamLevel(msgspec.Struct, kw_only=True):
 
     def _record(self, one: JudgedObservation) -> None:
         """Record what a forget request can name of an observation that was counted."""
+        if one.subject or one.recording:
+            self._record_names(one)
+        at = one.captured_at_ns
+        self._from_ns = min(self._from_ns, at) if self._until_ns else at
+        self._until_ns = max(self._until_ns, at + 1)
+
+    def _record_names(self, one: JudgedObservation) -> None:
         for names, name in ((self._subjects, one.subject), (self._recordings, one.recording)):
             if name and ANY not in names:
                 names.add(name)
                 if len(names) > limits.RECALIBRATION_KEYS_MAX:
                     names.clear()
                     names.add(ANY)
-        at = one.captured_at_ns
-        self._from_ns = min(self._from_ns, at) if self._until_ns else at
-        self._until_ns = max(self._until_ns, at + 1)
 
     def _question(
         self, made: SampleAssessment, window: hdc.WindowVerdict, statistics: hdc.TimeStatistics
