@@ -3,11 +3,10 @@
 docs/reference/config.md documents every key.
 """
 
-import difflib
 import math
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
 
@@ -255,8 +254,8 @@ def _hint_on_value(message: str, found: dict[str, Any]) -> str:
     if missing:
         return f"add {key}" + (f", one of: {', '.join(known)}" if known else "")
     wrong = re.search(r"alid (?:enum )?value '([^']*)'", message)
-    close = difflib.get_close_matches(wrong.group(1) if wrong else "", known, n=1)
-    guess = f"did you mean {close[0]}? " if close else ""
+    close = _closest(wrong.group(1) if wrong else "", known)
+    guess = f"did you mean {close}? " if close else ""
     return f"{guess}known values: {', '.join(known)}" if known else "correct the value"
 
 
@@ -270,8 +269,15 @@ def nearest_key(message: str) -> str:
         tags = " or ".join(sorted(f'"{one.__struct_config__.tag}"' for one in owners))
         return f"only {owners[0].__struct_config__.tag_field} = {tags} has it"
     keys = sorted({key for struct in table for key in _keys(struct)})
-    close = difflib.get_close_matches(unknown, keys, n=1)
-    return f"did you mean {close[0]}?" if close else f"known keys: {', '.join(keys)}"
+    close = _closest(unknown, keys)
+    return f"did you mean {close}?" if close else f"known keys: {', '.join(keys)}"
+
+
+def _closest(found: str, known: Sequence[str]) -> str:
+    """Return the known word most similar to a wrong one, "" if none is near."""
+    import difflib  # for errors only
+
+    return next(iter(difflib.get_close_matches(found, known, n=1)), "")
 
 
 def _table(steps: Iterable[str]) -> tuple[Any, ...]:

@@ -5,7 +5,6 @@ that order: a missing name rejects the sample, an extra one is ignored.  A ledge
 takes named values by position only if a person has fixed their order.
 """
 
-import difflib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -63,6 +62,8 @@ def missing_text(match: ColumnMatch) -> str:
     """Describe the missing columns, with the given name most similar to the first of them."""
     one = len(match.missing) == 1
     noun, verb = ("the column", "is") if one else ("the columns", "are")
+    import difflib  # for errors only
+
     close = difflib.get_close_matches(match.missing[0], match.ignored, n=1)
     found = f"; found {close[0]}" if close else ""
     return f"{noun} {listed(match.missing)} {verb} missing{found}"

@@ -1,6 +1,5 @@
 """Settings of the core that a user can choose; everything else is measured or fixed."""
 
-import difflib
 from dataclasses import dataclass
 from typing import Final
 
@@ -112,6 +111,8 @@ def _require_detector(name: str) -> None:
     from .drift import DETECTORS
 
     if name not in DETECTORS:
+        import difflib  # for errors only
+
         close = difflib.get_close_matches(name, DETECTORS, n=1)
         known = f"known detectors: {', '.join(DETECTORS)}"
         raise ConfigError(
@@ -122,6 +123,8 @@ def _require_detector(name: str) -> None:
 
 def _require_selector(name: str) -> None:
     if name not in SELECTORS:
+        import difflib  # for errors only
+
         close = difflib.get_close_matches(name, SELECTORS, n=1)
         known = f"known selectors: {', '.join(SELECTORS)}"
         raise ConfigError(

@@ -13,7 +13,6 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from fractions import Fraction
 from typing import Final
 
 import numpy as np
@@ -42,7 +41,7 @@ from .knowledge import Knowledge
 from .receipt import AdaptorChange, AdaptorOutcome
 from .retraining import derive_arrays, train_again
 
-REGROWTH: Final = Fraction(3, 2)
+REGROWTH: Final = 1.5
 """Growth of a domain's facts since its last adaptor before it is due again.  Chosen by hand; effect
 not measured."""
 

@@ -4,18 +4,20 @@ The child's standard input is a pipe.  The console ends when the pipe closes, so
 the daemon, even one that was killed.
 """
 
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..config import WebSettings
 from ..extras import WEB_PACKAGES, install_command
 from ..logs import log
+
+if TYPE_CHECKING:
+    import subprocess
 
 PART: Final = "web"
 """Name in the daemon's problems."""
@@ -82,6 +84,8 @@ class ConsoleSupervisor:
         process, self._process = self._process, None
         if process is None:
             return
+        import subprocess
+
         with suppress(OSError):
             process.terminate()
         try:
@@ -96,6 +100,8 @@ class ConsoleSupervisor:
         if any(find_spec(name) is None for name in WEB_PACKAGES):
             self._fail(f"its packages are not installed: {install_command('web')}", PAUSE_S_MAX)
             return
+        import subprocess
+
         words = ["-P", "-m", "edge.web", str(self._folder), "-", "child"]
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter, fixed words

@@ -1,6 +1,6 @@
 """The daemon of one device: opens its parts in order, runs the loop, closes all within a limit."""
 
-import secrets
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
@@ -117,7 +117,7 @@ class Daemon:
         self.clock = DaemonClock(self.outbox.sure_ns)
         self.health = HealthReport(device, __version__)
         # A run without a number must not repeat the observation ids of another run.
-        self.run_name = str(self.outbox.run or f"x{secrets.token_hex(6)}")
+        self.run_name = str(self.outbox.run or f"x{os.urandom(6).hex()}")
         self.panel = HomeAssistantPanel(
             device, __version__, lambda: self.loop, lambda: self.handler
         )

@@ -6,18 +6,17 @@ Everything runs in the loop's thread, except making pictures smaller.
 
 import io
 import math
+import os
 import platform
-import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 import numpy as np
@@ -41,6 +40,9 @@ from ..mqtt import (
 )
 from .homes import HomeSlot
 from .loop import Loop
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 ANNOUNCED_STREAMS_MAX: Final = 64
 """Streams with entities.  The announcement of 64 takes about half a megabyte, and a device page of
@@ -123,7 +125,7 @@ class HomeAssistantPanel:
         self._answers: deque[ControlAnswer] = deque(maxlen=ANSWERS_MAX)
         self._announced: AnnouncedDevice | None = None
         self._announced_s = -math.inf
-        self._pictures = ThreadPoolExecutor(1, "pictures")
+        self._pictures: ThreadPoolExecutor | None = None
         self.images, self.console = False, ""
         self.health_s = 60.0
 
@@ -148,7 +150,16 @@ class HomeAssistantPanel:
 
     def close(self) -> None:
         """Stop making pictures."""
-        self._pictures.shutdown(wait=False, cancel_futures=True)
+        if self._pictures is not None:
+            self._pictures.shutdown(wait=False, cancel_futures=True)
+
+    def _picture_maker(self) -> "ThreadPoolExecutor":
+        """Return the thread that makes pictures, started with the first one."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        if self._pictures is None:
+            self._pictures = ThreadPoolExecutor(1, "pictures")
+        return self._pictures
 
     def _flag(self, event: Observation, decision: Decision) -> None:
         now = self._clock()
@@ -158,7 +169,7 @@ class HomeAssistantPanel:
         flagged = self._next[decision.stream] = Flagged(decision, now)
         home = self._home(decision.stream)
         if self.images and home is not None and home.model.card.kind == "image":
-            flagged.picture = self._pictures.submit(small_picture, event.payload)
+            flagged.picture = self._picture_maker().submit(small_picture, event.payload)
 
     # --- states ----------------------------------------------------------------------------------
 
@@ -301,7 +312,7 @@ class HomeAssistantPanel:
 
     def _command(self, control: Control) -> tuple[Request, str] | str:
         """Return the command of a control and a sentence about it, or why there is none."""
-        name = f"ha-{secrets.token_hex(8)}"
+        name = f"ha-{os.urandom(8).hex()}"
         if isinstance(control, RateControl):
             rate = control.percent / 100
             text = f"the false-alarm rate is {control.percent:g} %"

@@ -11,8 +11,6 @@ import encoder
 from ..core import ExcludeFacts, Message, Receipt, Selector
 from ..storage import HistoryFile, Store
 from .card_extremes import describe_extremes, extreme_columns
-from .found_files import search_home
-from .named_texts import NOT_SEARCHED, describe_names, texts_naming
 
 MERGED: Final = (
     "ledgers that were merged into this one: their homes keep what they hold; forget it there, too"
@@ -46,6 +44,10 @@ class ReceiptCompleter:
     def complete(self, receipt: Receipt, ids: AbstractSet[str] = frozenset()) -> Receipt:
         """Return a receipt with the files of the home that may hold its facts, which are removed if
         that was ordered.  ids: of facts that are erased together with the receipt."""
+        # Imported with the first request: a start needs no readers of archives.
+        from .found_files import search_home
+        from .named_texts import NOT_SEARCHED, describe_names, texts_naming
+
         order = receipt.request_id in self._ordered
         self._ordered.discard(receipt.request_id)
         extremes = extreme_columns(self._store, self._card, ids)

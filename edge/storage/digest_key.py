@@ -11,7 +11,7 @@ checked.
 
 import hashlib
 import hmac
-import secrets
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -106,7 +106,7 @@ class DigestKey:
         return found
 
     def _made(self) -> bytes:
-        fresh = secrets.token_bytes(KEY_BYTES)
+        fresh = os.urandom(KEY_BYTES)
         write_bytes(self.path, fresh, private=True)
         return fresh
 

@@ -7,8 +7,8 @@ again, and a disk that fails costs events and nothing else.
 """
 
 import hashlib
+import os
 import re
-import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -264,7 +264,7 @@ class HistoryFile:
                 self.path.chmod(0o600)
                 # A power cut may cost the last events; no event is worth a wait for the disk.
                 db.execute("PRAGMA synchronous=NORMAL")
-                fresh = ("key", secrets.token_bytes(32))
+                fresh = ("key", os.urandom(32))
                 db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", fresh)
             self._key = db.execute("SELECT value FROM meta WHERE name = 'key'").fetchone()[0]
         except (sqlite3.Error, OSError, TypeError) as error:

@@ -1,6 +1,6 @@
 """A new knowledge file: its card, its key and the names of its columns."""
 
-import secrets
+import os
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -20,7 +20,7 @@ def write_empty(fresh: Path, card: encoder.Card, columns: Sequence[str]) -> None
     db = open_database(fresh, writable=True)
     try:
         with transaction(db, fresh, "writing the encoder card"):
-            db.execute("INSERT INTO burial_keys (key) VALUES (?)", (secrets.token_bytes(32),))
+            db.execute("INSERT INTO burial_keys (key) VALUES (?)", (os.urandom(32),))
             put_meta(db, "card", card.fingerprint.encode())
             put_meta(db, "width", str(card.width).encode())
             # Nothing was ever erased.

@@ -1,6 +1,7 @@
 """Serialization of arrays, and of data that holds arrays: one safetensors block, no pickle.
 
 Everything that is not an array is msgpack in an array of its own; types are checked on decoding.
+safetensors is imported on first use, since a start of the daemon seldom needs it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -9,9 +10,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
-import safetensors
 from numpy.typing import NDArray
-from safetensors.numpy import load, save
 
 HEAD: Final = "head"  # name of the array that holds the msgpack
 T = TypeVar("T")
@@ -19,6 +18,8 @@ T = TypeVar("T")
 
 def pack_data(value: Any) -> bytes:
     """Serialize a dataclass of plain values, arrays and other such dataclasses."""
+    from safetensors.numpy import save
+
     arrays: dict[str, NDArray[Any]] = {}
 
     def encode(part: Any) -> str | dict[str, Any]:
@@ -52,14 +53,19 @@ def unpack_data(block: bytes, kind: type[T]) -> T:
 
 def pack_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """Serialize named arrays as a safetensors block."""
+    from safetensors.numpy import save
+
     return save({name: np.asarray(array, order="C") for name, array in arrays.items()})
 
 
 def unpack_arrays(block: bytes) -> dict[str, NDArray[Any]]:
     """Return the named arrays of a safetensors block; raises ValueError for other bytes."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
     try:
         return load(block)
-    except (safetensors.SafetensorError, KeyError) as error:
+    except (SafetensorError, KeyError) as error:
         raise ValueError(str(error)) from error
 
 

@@ -9,7 +9,6 @@ import ctypes
 import os
 import resource
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -150,6 +149,8 @@ class WorkerTask(Generic[J]):
             given.seek(0)
             # A new process group, so that Ctrl-C in a terminal reaches the parent alone.  Not a new
             # session: with autogrouping (sched(7)), niceness counts only within a session.
+            import subprocess
+
             self.process = subprocess.Popen(  # noqa: S603 - a constant, or a test's own command
                 command,
                 stdin=given,

@@ -155,7 +155,7 @@ def test_a_solved_kind_needs_no_process(tmp_path: Path, monkeypatch: pytest.Monk
     with Home(learned(tmp_path / "home", digits()), deferring=True) as home:
         grow(home, BLUEPRINTS["kernel"])
         monkeypatch.setattr(
-            "edge.worker.worker.subprocess.Popen", lambda *_, **__: pytest.fail("a process")
+            "subprocess.Popen", lambda *_, **__: pytest.fail("a process")
         )
         home.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"digit-0007"}))))
         assert wait(home).blueprint == BLUEPRINTS["kernel"]
