@@ -210,26 +210,30 @@ def _varint(value: int) -> bytes:
 def fields_of(data: bytes) -> Iterator[tuple[int, int | bytes]]:
     """Yield the number and the value of every field of a message.  Raises ValueError for damaged
     data."""
-    at = 0
-    while at < len(data):
+    for key, _, start, end in spans_of(data, 0, len(data)):
+        yield key >> 3, data[start:end] if key & 7 else _read_varint(data, start)[0]
+
+
+def spans_of(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield every field of the message that a part of a file holds, without a copy: its key (eight
+    times its number, and the wire type), and where its head begins, its value begins, and the field
+    ends.  Raises ValueError for damaged data."""
+    while at < end:
+        head = at
         key, at = _read_varint(data, at)
-        if key & 7 == 0:
-            value, at = _read_varint(data, at)
-            yield key >> 3, value
-            continue
-        length, at = (
-            (8, at) if key & 7 == 1 else (4, at) if key & 7 == 5 else _length(data, at, key)
-        )
-        if at + length > len(data):
+        wire = key & 7
+        if wire == 2:
+            length, at = _read_varint(data, at)
+        elif wire == 0:
+            length = _read_varint(data, at)[1] - at
+        elif wire in (1, 5):
+            length = 8 if wire == 1 else 4
+        else:
+            raise ValueError(f"wire type {wire}, which ONNX does not use")
+        start, at = at, at + length
+        if at > end:
             raise ValueError("a field that ends beyond the file")
-        yield key >> 3, data[at : at + length]
-        at += length
-
-
-def _length(data: bytes, at: int, key: int) -> tuple[int, int]:
-    if key & 7 != 2:
-        raise ValueError(f"wire type {key & 7}, which ONNX does not use")
-    return _read_varint(data, at)
+        yield key, head, start, at
 
 
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:

@@ -21,15 +21,16 @@ from .onnx_writer import (
     Value,
     fields_of,
     node_bytes,
-    number_field,
     part_field,
     part_head,
+    spans_of,
     tensor_bytes,
     value_bytes,
 )
 
-# ModelProto.graph, and of GraphProto: node, initializer, input, value_info.
-_GRAPH, _NODE, _WEIGHT, _INPUT, _INNER_VALUE = 7, 1, 5, 11, 13
+# The keys of ModelProto.graph, and of GraphProto: node, initializer, input, value_info.  A key is
+# eight times the field's number, and wire type 2: bytes (protobuf's encoding).
+_GRAPH, _NODE, _WEIGHT, _INPUT, _INNER_VALUE = (number << 3 | 2 for number in (7, 1, 5, 11, 13))
 # TensorProto.DataType of onnx.proto: what the first layer of an int8 network holds.
 _DTYPES = {1: "<f4", 2: "u1", 3: "i1"}
 # How far a quantised pixel may lie from the pixel before it is rounded: the rounding errors of any
@@ -41,7 +42,7 @@ _STRIDED = {"kernel_shape": (3, 3), "strides": (2, 2), "pads": (0, 0, 1, 1)}
 _BLOCKED = {"kernel_shape": (2, 2), "strides": (1, 1), "pads": (0, 0, 1, 1)}
 _OPTIONAL = {"group": (1,), "dilations": (1, 1)}
 
-Field = tuple[int, bytes]
+Parts = list[bytes | memoryview]
 
 
 class PixelGraph(NamedTuple):
@@ -50,6 +51,14 @@ class PixelGraph(NamedTuple):
 
     data: bytes
     shape: tuple[int, int, int, int]
+
+
+class _Graph(NamedTuple):
+    """The graph in a file.  fields: as `spans_of` yields them.  nodes: as bytes."""
+
+    data: bytes
+    fields: Sequence[tuple[int, int, int, int]]
+    nodes: Sequence[bytes]
 
 
 class _FirstLayer(NamedTuple):
@@ -65,8 +74,8 @@ class _FirstLayer(NamedTuple):
 
 def pixel_graph(model: bytes, card: Card) -> PixelGraph | None:
     """Return the graph of a card that takes pixels, with the same outputs to the bit, or None if
-    the file does not begin as this module says, or is damaged.  Cost: reads the fields of the file,
-    some 10 ms."""
+    the file does not begin as this module says, or is damaged.  Cost: reads the heads of the file's
+    fields, and copies the file once: 4 ms for 3.8 MB."""
     try:
         return _pixel_graph(model, card)
     except ValueError:
@@ -75,24 +84,22 @@ def pixel_graph(model: bytes, card: Card) -> PixelGraph | None:
 
 def _pixel_graph(model: bytes, card: Card) -> PixelGraph | None:
     size = _size_of(card)
-    outer = list(fields_of(model)) if size else []
-    inside = next((value for number, value in outer if number == _GRAPH), None)
-    if size is None or not isinstance(inside, bytes):
+    outer = list(spans_of(model, 0, len(model))) if size else []
+    inside = next(((start, end) for key, _, start, end in outer if key == _GRAPH), None)
+    if size is None or inside is None:
         return None
-    graph = [(number, value) for number, value in fields_of(inside) if isinstance(value, bytes)]
+    fields = list(spans_of(model, *inside))
+    nodes = [model[start:end] for key, _, start, end in fields if key == _NODE]
+    graph = _Graph(model, fields, nodes)
     first = _first_layer(graph, card)
     if first is None:
         return None
     height, width = size[0] // 2, size[1] // 2
     changed = _changed(graph, first, Value(card.input.name, (height, width, 12), "uint8"))
+    rest = (model[head:end] for key, head, _, end in outer if key != _GRAPH)
+    head = part_head(_GRAPH >> 3, sum(map(len, changed)))
     # The file is large: its parts are joined once.
-    parts = [part_head(_GRAPH, sum(map(len, changed))), *changed]
-    for number, value in outer:
-        if isinstance(value, int):
-            parts.append(number_field(number, value))
-        elif number != _GRAPH:
-            parts.append(part_field(number, value))
-    return PixelGraph(b"".join(parts), (1, height, width, 12))
+    return PixelGraph(b"".join((head, *changed, *rest)), (1, height, width, 12))
 
 
 def _size_of(card: Card) -> tuple[int, int] | None:
@@ -108,8 +115,9 @@ def _size_of(card: Card) -> tuple[int, int] | None:
     return height, width
 
 
-def _changed(graph: Sequence[Field], first: _FirstLayer, pixels: Value) -> list[bytes]:
-    """Return the fields of the graph that takes pixels, head and content of each."""
+def _changed(graph: _Graph, first: _FirstLayer, pixels: Value) -> Parts:
+    """Return the fields of the graph that takes pixels: new ones, and between them those of the
+    file."""
     transpose = Node("Transpose", (pixels.name,), first.quantised, (("perm", (0, 3, 1, 2)),))
     old = node_of(first.convolution)
     settings = tuple(_BLOCKED.items())
@@ -118,18 +126,23 @@ def _changed(graph: Sequence[Field], first: _FirstLayer, pixels: Value) -> list[
         first.convolution: node_bytes(Node("Conv", old.inputs, old.outputs[0], settings)),
     }
     weight, port = part_field(8, first.weight.encode()), part_field(1, pixels.name.encode())
-    found: list[bytes] = []
-    for number, value in graph:
-        kept = value
-        if number == _NODE:
-            kept = nodes.get(value, value)
-        elif number == _WEIGHT and _has(value, weight):
-            kept = tensor_bytes(first.weight, _in_blocks(first.values))
-        elif number == _INPUT and _has(value, port):
-            kept = value_bytes(pixels)
+    data, found = graph.data, Parts()
+    view, kept_from = memoryview(data), graph.fields[0][1]
+    for key, head, start, end in graph.fields:
+        new: bytes | None = None
+        if key == _NODE:
+            new = nodes.get(data[start:end])
+        elif key == _WEIGHT and _has(data, start, end, weight):
+            new = tensor_bytes(first.weight, _in_blocks(first.values))
+        elif key == _INPUT and _has(data, start, end, port):
+            new = value_bytes(pixels)
         # The shapes of inner values change; the runtime infers them.
-        if number != _INNER_VALUE:
-            found += (part_head(number, len(kept)), kept)
+        if new is not None or key == _INNER_VALUE:
+            found.append(view[kept_from:head])
+            kept_from = end
+        if new is not None:
+            found.append(part_field(key >> 3, new))
+    found.append(view[kept_from : graph.fields[-1][3]])
     return found
 
 
@@ -143,7 +156,7 @@ def _in_blocks(values: NDArray[np.int8]) -> NDArray[np.int8]:
     return made.reshape(len(values), 12, 2, 2)
 
 
-def _first_layer(graph: Sequence[Field], card: Card) -> _FirstLayer | None:
+def _first_layer(graph: _Graph, card: Card) -> _FirstLayer | None:
     """Return the first layer if it quantises the input to the pixels, and convolves them."""
     quantise = _reader(graph, card.input.name, b"QuantizeLinear")
     if quantise is None or not _keeps_pixels(graph, node_of(quantise).inputs, card):
@@ -168,7 +181,7 @@ def _first_layer(graph: Sequence[Field], card: Card) -> _FirstLayer | None:
     return _FirstLayer(quantise, quantised, convolution, weight, values.astype(np.int8))
 
 
-def _keeps_pixels(graph: Sequence[Field], inputs: Sequence[str], card: Card) -> bool:
+def _keeps_pixels(graph: _Graph, inputs: Sequence[str], card: Card) -> bool:
     """Say whether quantising a normalised pixel gives the pixel."""
     if len(inputs) != 3:
         return False
@@ -208,11 +221,15 @@ def _whole_numbers(held: Sequence[tuple[int, int | bytes]], fields: Sequence[int
     return numbers
 
 
-def _weight(graph: Sequence[Field], name: str) -> NDArray[np.generic] | None:
+def _weight(graph: _Graph, name: str) -> NDArray[np.generic] | None:
     """Return a weight by name; None if the graph does not hold it, or holds it in another file or
     as numbers of several bytes."""
-    text = part_field(8, name.encode())
-    found = (value for number, value in graph if number == _WEIGHT and _has(value, text))
+    text, data = part_field(8, name.encode()), graph.data
+    found = (
+        data[start:end]
+        for key, _, start, end in graph.fields
+        if key == _WEIGHT and _has(data, start, end, text)
+    )
     held = list(fields_of(next(found, b"")))
     # TensorProto: dims, data_type, float_data, int32_data, raw_data.
     shape, types = _whole_numbers(held, (1,)), _whole_numbers(held, (2,))
@@ -223,24 +240,22 @@ def _weight(graph: Sequence[Field], name: str) -> NDArray[np.generic] | None:
     return np.frombuffer(data, dtype).reshape(shape) if fits else None
 
 
-def _has(message: bytes, field: bytes) -> bool:
-    """Say whether a message has a field; its bytes inside another field do not count."""
-    if field not in message:
+def _has(data: bytes, start: int, end: int, field: bytes) -> bool:
+    """Say whether the message that a part of a file holds has a field; its bytes inside another
+    field do not count."""
+    if data.find(field, start, end) < 0:
         return False
-    return any(
-        isinstance(value, bytes) and part_field(number, value) == field
-        for number, value in fields_of(message)
-    )
+    return any(data[head:to] == field for _, head, _, to in spans_of(data, start, end))
 
 
-def _readers(graph: Sequence[Field], name: str) -> list[bytes]:
+def _readers(graph: _Graph, name: str) -> list[bytes]:
     """Return the nodes that read a value."""
     text = name.encode()
-    nodes = (value for number, value in graph if number == _NODE and text in value)
+    nodes = (node for node in graph.nodes if text in node)
     return [node for node in nodes if name in node_of(node).inputs]
 
 
-def _reader(graph: Sequence[Field], name: str, operator: bytes) -> bytes | None:
+def _reader(graph: _Graph, name: str, operator: bytes) -> bytes | None:
     """Return the node that reads a value first of its inputs, if it is the only one and of that
     operator."""
     found = _readers(graph, name)
@@ -250,8 +265,8 @@ def _reader(graph: Sequence[Field], name: str, operator: bytes) -> bytes | None:
     return found[0] if node.inputs[0] == name and operator_of(node) == operator else None
 
 
-def _maker(graph: Sequence[Field], name: str) -> OnnxNode | None:
+def _maker(graph: _Graph, name: str) -> OnnxNode | None:
     """Return the node that makes a value."""
     text = name.encode()
-    nodes = (node_of(value) for number, value in graph if number == _NODE and text in value)
+    nodes = (node_of(node) for node in graph.nodes if text in node)
     return next((node for node in nodes if name in node.outputs), None)
