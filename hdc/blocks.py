@@ -5,10 +5,10 @@ between a sample and a concept's mean.  Matrix products run in float32 on whole 
 partial sums stay below 2^24 (in float64: 2^53), so the order of addition does not matter.
 """
 
-from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import ClassVar, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,25 +25,23 @@ LENGTH_BITS = 20  # lengths in 2^-20 of the norm: their squares stay exact below
 ONE = float(1 << LENGTH_BITS)  # the norm itself in that unit
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Block:
+class Block(msgspec.Struct, frozen=True, eq=False):
     """Arrays that are packed under the name of their block."""
 
     def pack(self, name: str) -> Packed:
         """Return the arrays, each under `name.field`."""
-        return {f"{name}.{f.name}": np.asarray(getattr(self, f.name)) for f in fields(self)}
+        return {f"{name}.{one}": np.asarray(getattr(self, one)) for one in self.__struct_fields__}
 
     @classmethod
     def unpack(cls, name: str, packed: Packed) -> Self | None:
         """Restore the block that `pack` returned, or return None if the name is absent."""
-        found = {f.name: packed.get(f"{name}.{f.name}") for f in fields(cls)}
+        found = {one: packed.get(f"{name}.{one}") for one in cls.__struct_fields__}
         if any(array is None for array in found.values()):
             return None
         return cls(**found)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Columns(Block):
+class Columns(Block, frozen=True, eq=False):
     """Every column divided by its deviation within a class; the distance is city-block.
 
     span: int64 [2], the columns.  gains: float32 [k], whole, their sum at most 65,000.
@@ -70,8 +68,7 @@ class Columns(Block):
         return np.asarray(apart @ all_ones(self.width)).astype(np.int64)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Plane(Block):
+class Plane(Block, frozen=True, eq=False, kw_only=True):
     """Whitened principal directions of some columns, divided by their norm or by a fixed number.
 
     span: int64 [2], the columns.  fixed: int64 [1], the divisor, at least the largest norm that
@@ -141,8 +138,7 @@ class Plane(Block):
         return root(np.vecdot(apart, apart))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Norms(Block):
+class Norms(Block, frozen=True, eq=False):
     """The whitened logarithms of all taps' norms.
 
     spans: int64 [t, 2].  scale, zeros: as in Plane, over all columns.  axes: int64 [t, t].

@@ -6,11 +6,11 @@ get when each is held out; a p-value is a rank among them (Vovk et al. 2005).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from math import ceil
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -84,8 +84,7 @@ _ELSEWHERE = 1 << 40
 _UNIT_SCALES = np.asarray([[0, 1], [0, 1]], dtype=np.int64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ReferenceScores:
+class ReferenceScores(msgspec.Struct, frozen=True, eq=False):
     """Held-out scores of the samples nearest to a concept: count, mean and deviation."""
 
     count: int
@@ -96,8 +95,7 @@ class ReferenceScores:
 DomainPart = tuple[slice, Ints, NearestExemplars | None]
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class _MemoryView:
+class _MemoryView(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """A calibration laid out in the order of a memory's concepts.
 
     places: each concept's row in the calibration, None if the calibration does not cover it.
@@ -111,10 +109,10 @@ class _MemoryView:
     places: tuple[int | None, ...]
     both: Ints
     shifted: tuple[Ints, Ints]
-    parts: dict[str, DomainPart] = field(default_factory=dict)
-    laid_out: list[DecisionLayout | None] = field(default_factory=list)
-    decision: list[DecisionLayout] = field(default_factory=list)
-    prototypes: list[MemoryLayout] = field(default_factory=list)
+    parts: dict[str, DomainPart] = msgspec.field(default_factory=dict)
+    laid_out: list[DecisionLayout | None] = msgspec.field(default_factory=list)
+    decision: list[DecisionLayout] = msgspec.field(default_factory=list)
+    prototypes: list[MemoryLayout] = msgspec.field(default_factory=list)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Copies and pickles are laid out again for the process in use."""
@@ -124,8 +122,7 @@ class _MemoryView:
         return make, ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Calibration:
+class Calibration(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """Held-out statistics in whole numbers; the order of the facts does not matter.
 
     keys: the concepts covered, sorted.  scales: int64 [keys, blocks, 2], mean and deviation of the
@@ -145,14 +142,16 @@ class Calibration:
     references: Ints
     scores: dict[str, Ints]
     skews: dict[str, int]
-    doubts: dict[str, int] = field(default_factory=dict)
+    doubts: dict[str, int] = msgspec.field(default_factory=dict)
     exemplars: tuple[Exemplars, ...] = ()
-    exemplar_scales: Ints = field(default_factory=lambda: np.empty((0, 2, 2), dtype=np.int64))
-    in_time: dict[str, TimeStatistics] = field(default_factory=dict)
-    switches: dict[str, SwitchStatistics] = field(default_factory=dict)
-    _view: list[_MemoryView] = field(default_factory=list)
-    _references: dict[Key, ReferenceScores] = field(default_factory=dict)
-    _noted: dict[tuple[str, float], Any] = field(default_factory=dict)
+    exemplar_scales: Ints = msgspec.field(
+        default_factory=lambda: np.empty((0, 2, 2), dtype=np.int64)
+    )
+    in_time: dict[str, TimeStatistics] = msgspec.field(default_factory=dict)
+    switches: dict[str, SwitchStatistics] = msgspec.field(default_factory=dict)
+    _view: list[_MemoryView] = msgspec.field(default_factory=list)
+    _references: dict[Key, ReferenceScores] = msgspec.field(default_factory=dict)
+    _noted: dict[tuple[str, float], Any] = msgspec.field(default_factory=dict)
 
     @property
     def noted(self) -> dict[tuple[str, float], Any]:

@@ -316,7 +316,7 @@ def _fit_norms(rows: NDArray[np.uint8], group: Groups, slices: Slices, level: _L
     bare = Norms(spans, level.scale, level.zeros, np.eye(len(spans), dtype=np.int64))
     values, vectors = eigen(covariance_of_few(Rows.make(bare.logs(rows).astype(np.float64)), group))
     axes = vectors / np.sqrt(np.maximum(values, 1.0)) * (UNIT << 16)
-    return replace(bare, axes=np.rint(axes).astype(np.int64))
+    return msgspec.structs.replace(bare, axes=np.rint(axes).astype(np.int64))
 
 
 def _fit_plane(rows: NDArray[np.uint8], source: _Source, whitening: Whitening) -> Plane:
@@ -344,7 +344,9 @@ def _fit_plane(rows: NDArray[np.uint8], source: _Source, whitening: Whitening) -
         lengths=lengths,
         rest=np.asarray([rest], dtype=np.int64),
     )
-    return replace(bare, centre=mean(bare.code(rows)[:, :-1].sum(axis=0), len(rows)))
+    return msgspec.structs.replace(
+        bare, centre=mean(bare.code(rows)[:, :-1].sum(axis=0), len(rows))
+    )
 
 
 def _with_scales(

@@ -237,16 +237,15 @@ def _no_excess() -> Ints:
     return np.empty(0, dtype=np.int64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FittedGeometry:
+class FittedGeometry(msgspec.Struct, frozen=True, eq=False):
     """The samples that a geometry was fitted to, and the bias of their plane distances.
 
     keys: uint64 [s], sorted.  excess: int64 [s]: add it to a sample's plane distance to get the
     distance that a geometry fitted without the sample would give.
     """
 
-    keys: Words = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
-    excess: Ints = field(default_factory=_no_excess)
+    keys: Words = msgspec.field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+    excess: Ints = msgspec.field(default_factory=_no_excess)
 
     def excess_of(self, codes: Codes) -> Ints:
         """Return the excess of each code, int64 [n]; 0 for samples outside the fit."""

@@ -1,8 +1,6 @@
 """The joint score of a sample and a concept: the distances of all blocks and those to the nearest
 exemplars."""
 
-from dataclasses import dataclass, field
-
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +20,7 @@ cost of a verdict; effect not measured."""
 _FAR = np.iinfo(np.int64).max
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class NearestExemplars:
+class NearestExemplars(msgspec.Struct, frozen=True, eq=False):
     """Exemplars of each concept compared, None if it has none.
 
     scales: int64 [concepts, 2, 2], mean and deviation of the distances to the nearest one.
@@ -31,7 +28,7 @@ class NearestExemplars:
 
     exemplars: tuple[Exemplars | None, ...]
     scales: Ints
-    _laid_out: list[tuple[ExemplarsLayout | None, ...] | None] = field(default_factory=list)
+    _laid_out: list[tuple[ExemplarsLayout | None, ...] | None] = msgspec.field(default_factory=list)
 
     @property
     def layouts(self) -> tuple[ExemplarsLayout | None, ...] | None:

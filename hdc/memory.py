@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,8 +35,7 @@ _COUNTERS = (np.uint8, np.uint16, np.int32)
 """Types of counts of set bits, smallest first; a concept uses the first that holds its samples."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Concept:
+class _Concept(msgspec.Struct, frozen=True, eq=False):
     """The sum of `count` samples.  held: their set bits, in one of `_COUNTERS`; of a single sample
     its words.  sums: of the values."""
 
@@ -49,15 +49,14 @@ class _Concept:
         return unpack(self.held).view(np.uint8) if self.held.dtype == np.uint64 else self.held
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Residuals:
+class Residuals(msgspec.Struct, frozen=True, eq=False):
     """Single samples less the means of their nearest concepts.
 
     columns: [n], of these concepts.  counts: int64 [n], the samples in each.
     """
 
-    memory: "Memory" = field(repr=False)
-    codes: tuple[Codes, ...] = field(repr=False)
+    memory: "Memory"
+    codes: tuple[Codes, ...]
     columns: Indices
     counts: Ints
 

@@ -6,11 +6,11 @@ hash of the code chooses the exemplars, so that the choice depends only on the s
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import zip_longest
 from math import isqrt
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,8 +44,7 @@ NOTHING: Final = np.full(1, -1)
 """No exemplar is left out for a single sample."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Exemplars:
+class Exemplars(msgspec.Struct, frozen=True, eq=False):
     """Coordinates, whole numbers, of some samples of one concept.
 
     keys: uint64 [m], sorted.  columns: float32 [c, k], of the first c samples.  plane: float32
@@ -55,7 +54,7 @@ class Exemplars:
     keys: Words
     columns: Floats
     plane: Floats
-    _laid_out: list[ExemplarsLayout | None] = field(default_factory=list, repr=False)
+    _laid_out: list[ExemplarsLayout | None] = msgspec.field(default_factory=list)
 
     @property
     def layout(self) -> ExemplarsLayout | None:

@@ -7,9 +7,9 @@ what a stream has drifted since enrolment cancels out.  It is a two-sample Hotel
 cycles and the like count as usual.
 """
 
-from dataclasses import dataclass
 from math import isqrt, sqrt
 
+import msgspec
 import numpy as np
 
 from .blocks import Packed
@@ -50,8 +50,7 @@ independent ones 9 in 10,000 are, at a rate of 1 %.  On the same sets this finds
 than tests alone; 4 and 5 find no more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SwitchStatistics:
+class SwitchStatistics(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """How much displacements change within the known, in whole numbers.
 
     variances: int64 [r], of the change per coordinate.  centre, between: mean over blocks of the

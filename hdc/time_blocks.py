@@ -6,8 +6,8 @@ its sums and exemplars together.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,8 +25,7 @@ GAP = 16
 default window, within which samples are most alike."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TimeOrder:
+class TimeOrder(msgspec.Struct, frozen=True, eq=False):
     """Where a concept's samples lie in time.
 
     place: int64 [n], rank among the domain's samples by time.  block: int64 [n], the block that
@@ -36,7 +35,7 @@ class TimeOrder:
     place: Ints
     block: Ints
     pace_ns: int = 0
-    _folds: list[tuple[Fold, ...]] = field(default_factory=list, repr=False)
+    _folds: list[tuple[Fold, ...]] = msgspec.field(default_factory=list)
 
     def folds(self) -> tuple[Fold, ...]:
         """Return, for each block, the rows that it scores and a mask of those left out with it."""

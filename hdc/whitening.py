@@ -7,7 +7,6 @@ with a fixed number of rounds (Rutishauser 1970; Halko, Martinsson and Tropp 201
 exactly the leading one, and the model is that of the covariance within it.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import msgspec
@@ -153,8 +152,7 @@ class Scatter:
         return max((1 - self.share) * left / (self.width - len(within)), 0.0) + floor
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Whitening:
+class Whitening(msgspec.Struct, frozen=True, eq=False):
     """Orthonormal axes [w, r], the variance along each, [r], and that of the rest, 0 if there is
     none.  leading: a basis of the leading directions, None if the axes span the columns."""
 

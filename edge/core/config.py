@@ -1,6 +1,5 @@
 """Settings of the core that a user can choose; everything else is measured or fixed."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import nas
@@ -10,13 +9,13 @@ from .anomaly.scorer import FALSE_ALARMS_PER_DAY, FALSE_ALARMS_PER_DAY_MAX
 from .errors import ConfigError
 from .forecasting import HORIZONS, ForecastTask
 from .selection import RANDOM, SELECTORS
+from .structs import FrozenStruct
 
 ADAPTATIONS: Final = ("auto", "off")
 """Policies of adaptation without labels that the runtime serves."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(FrozenStruct, frozen=True, kw_only=True):
     """Settings of a Runtime.
 
     seed: of the projection; part of every digest.  false_alarm_rate: share of known samples, and of

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -494,7 +493,7 @@ class Home:
         self._result = None
 
     def _open_runtime(self) -> Runtime:
-        config = replace(self.settings.config(), alarm_outputs=self._outputs)
+        config = msgspec.structs.replace(self.settings.config(), alarm_outputs=self._outputs)
         weights, self._network = choose_network(self.folder, self.settings, self.store)
         return Runtime(config, self.model, self.store, weights, deferring=self._deferring)
 

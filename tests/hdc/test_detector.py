@@ -1,6 +1,5 @@
 """Verdicts keep the false-alarm rate that was ordered."""
 
-from dataclasses import replace
 from itertools import pairwise
 from math import erfc, sqrt
 
@@ -145,7 +144,7 @@ def test_a_window_at_the_centre_of_its_concept_is_known() -> None:
     """A window of one repeated sample at the centre of its concept raises no alarm."""
     memory, facts = learned(count=100)
     made = hdc.calibrate(memory, facts)
-    skewed = replace(made, skews={"home": -2048})
+    skewed = structs.replace(made, skews={"home": -2048})
     found = hdc.detect(memory.geometry.project(draw(3, 1)), memory, made, 0.05)
     middle = [structs.replace(found, deviation=-8.0)] * 16
     assert hdc.detect_window(middle, skewed, 0.05).known is True

@@ -1,7 +1,6 @@
 """The interface of forecasters: task, forecast, and the limits of both."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -31,8 +30,7 @@ PERIOD_MAX: Final = 2_048
 """Longest season in steps: a week of five-minute samples is 2,016."""
 
 
-@dataclass(frozen=True, slots=True)
-class ForecastTask:
+class ForecastTask(FrozenStruct, frozen=True):
     """A forecasting task.
 
     channels: C, 1 to CHANNELS_MAX.  horizons: steps ahead, ascending, up to HORIZON_MAX.  seed: of
