@@ -24,7 +24,6 @@ from ..home import (
     CommandContext,
     Home,
     KnownNames,
-    unnamed_columns,
 )
 from ..mqtt import Response
 from .parsing import Refusal
@@ -95,6 +94,8 @@ class ListedColumns(msgspec.Struct):
         """Return the answer, once the finder is not active any more."""
         if self.finder.found is None:
             return refused(self.request.verb, Refusal(*NOT_FOUND, self.request.id))
+        from ..home import unnamed_columns  # its module is large, and a start needs none of it
+
         found = unnamed_columns(self.home, self.finder.found)
         body = {"columns": [msgspec.to_builtins(one) for one in found]}
         return Response(verb=self.request.verb, id=self.request.id, done=True, body=body)

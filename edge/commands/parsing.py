@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import difflib
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -187,5 +186,7 @@ def no_home(name: str, homes: Mapping[str, Any]) -> tuple[str, str]:
 
 def nearest_verb(text: str, known: Mapping[str, Any]) -> str:
     """Return a hint that names the nearest known name."""
-    close = difflib.get_close_matches(text, list(known), n=1)
+    from difflib import get_close_matches  # for errors only
+
+    close = get_close_matches(text, list(known), n=1)
     return f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
