@@ -68,6 +68,7 @@ from .reader import StoreReader
 from .receipt_rows import insert_receipt, rekey_receipts
 from .serialization import pack_arrays
 from .tables import FACT_COLUMNS, fact_to_row, hash_id, put_meta
+from .totals_check import settle_totals
 
 MARKING = (StoreFacts, EraseFacts, ExcludeFacts, RemoveAdaptor, StoreContribution)
 """Effects that complete a command; any other precedes one of them or does not change the answer."""
@@ -153,8 +154,7 @@ class Store(StoreReader):
 
     @classmethod
     def open_or_create(cls, path: str | os.PathLike[str], card: encoder.Card) -> Self:
-        """Open a knowledge file for writing, or create it if it does not exist.  Raises as `open`
-        and `create` do."""
+        """Open a knowledge file for writing, or create it.  Raises as `open` and `create` do."""
         return cls.open(path, card) if os.path.lexists(path) else cls.create(path, card)
 
     @classmethod
@@ -167,6 +167,7 @@ class Store(StoreReader):
     ) -> Self:
         store: Self | None = None
         try:
+            settle_totals(path, db, writable=lock is not None)
             store = cls(path, db, lock)
             if card is not None:
                 store._require_card(card)
@@ -293,8 +294,7 @@ class Store(StoreReader):
         self.buried = ContentTombstones(self._rows, self._keys)
 
     def store_raw_inputs(self, raws: Mapping[str, bytes]) -> None:
-        """Store raw inputs by id, for as long as these observations are label candidates or
-        facts."""
+        """Store raw inputs by id, while these observations are label candidates or facts."""
         with self._transaction("storing raw inputs") as db:
             tables.store_raw_inputs(db, raws)
 

@@ -11,13 +11,14 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import encoder
 from edge import Store
-from edge.core.errors import EdgeError
+from edge.core.errors import StateCorruptError
 from edge.core.events import EraseFacts
 from edge.core.facts import Fact, sample_facts
 from edge.storage import schema
@@ -238,14 +239,50 @@ def test_a_lost_table_of_totals_is_reported(tmp_path: Path) -> None:
             assert "differ" in complaint
 
 
-@pytest.mark.parametrize("value", ["'x'", "zeroblob(5)", "0"])
-def test_damaged_totals_are_refused(tmp_path: Path, value: str) -> None:
-    """Totals that this program cannot have written are refused with a hint."""
+DAMAGE = (
+    "UPDATE concepts SET digest = 'x'",
+    "UPDATE concepts SET digest = zeroblob(5)",
+    "UPDATE concepts SET digest = zeroblob(32)",
+    "UPDATE concepts SET digest = 0",
+    "UPDATE concepts SET facts = facts + 1000",
+    "UPDATE concepts SET facts = 'many'",
+    "DELETE FROM concepts WHERE label = 'a'",
+    "DELETE FROM concepts",
+    "DELETE FROM ranks",
+    "DELETE FROM ranks WHERE id = (SELECT MIN(id) FROM ranks)",
+)
+"""What may happen to the tables that follow from the facts alone."""
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_totals_and_ranks_are_derived_again(tmp_path: Path, damage: str) -> None:
+    """No fact is lost with them: a file opened for writing has the totals, the digest and the
+    sample that it had; one that is only read says what to do."""
+    path = tmp_path / "k.db"
+    earlier_file(path, 9, distinct_facts(30, WIDTH))
+    with Store.open(path) as store:
+        before = store.concepts(), store.contents(), store.sample(20).ids, store.digest()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(damage)
+    with pytest.raises(StateCorruptError, match="are damaged") as refused:
+        Store.open(path, writable=False)
+    assert "no fact is lost" in refused.value.hint
+    with Store.open(path) as store:
+        assert before == (store.concepts(), store.contents(), store.sample(20).ids, store.digest())
+        assert store.check() == ()
+    with Store.open(path, writable=False) as store:
+        assert store.concepts() == before[0]
+
+
+def test_facts_that_are_damaged_with_their_totals_are_refused(tmp_path: Path) -> None:
+    """What damaged facts give is not taken for their totals: the file stays as it is."""
     path = tmp_path / "k.db"
     earlier_file(path, 9, distinct_facts(30, WIDTH))
     Store.open(path).close()
-    with sqlite3.connect(path) as db:
-        db.execute(f"UPDATE concepts SET digest = {value}")  # noqa: S608 - the test's own values
-    db.close()
-    with Store.open(path) as store, pytest.raises(EdgeError, match="the totals of home/a"):
-        store.concepts()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE facts SET label = 'z' WHERE id = (SELECT MIN(id) FROM facts)")
+        db.execute("DELETE FROM concepts")
+    with pytest.raises(StateCorruptError, match="and so are the facts"):
+        Store.open(path)
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT COUNT(*) FROM concepts").fetchone() == (0,)
