@@ -154,9 +154,7 @@ def test_a_solved_kind_needs_no_process(tmp_path: Path, monkeypatch: pytest.Monk
     """A kernel comes back without a worker process, and so without torch."""
     with Home(learned(tmp_path / "home", digits()), deferring=True) as home:
         grow(home, BLUEPRINTS["kernel"])
-        monkeypatch.setattr(
-            "subprocess.Popen", lambda *_, **__: pytest.fail("a process")
-        )
+        monkeypatch.setattr("subprocess.Popen", lambda *_, **__: pytest.fail("a process"))
         home.feed(ForgetRequest(request_id="r", selector=Selector(ids=frozenset({"digit-0007"}))))
         assert wait(home).blueprint == BLUEPRINTS["kernel"]
 

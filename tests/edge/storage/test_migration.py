@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -123,27 +122,58 @@ def opened(path: Path, **options: object) -> subprocess.Popen[str]:
     return process
 
 
+COUNTED = textwrap.dedent("""
+    import os, signal, sys
+    from edge.storage import database
+
+    steps, last, connect = 0, int(sys.argv[2]), database.connect
+
+    def step():
+        global steps
+        steps += 1
+        if steps == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 0
+
+    def counted(*given, **named):
+        db = connect(*given, **named)
+        db.set_progress_handler(step, 500)  # called each 500 operations of SQLite
+        return db
+
+    database.connect = counted
+""")
+
+
+def opened_up_to(path: Path, step: int) -> subprocess.CompletedProcess[str]:
+    """Open a file for writing in a process that kills itself with -9 at a step of SQLite, 0 for
+    none; it prints how many steps there were."""
+    return subprocess.run(
+        [sys.executable, "-c", COUNTED + OPEN + "print(steps)", str(path), str(step)],
+        env=environment(),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+
 def test_a_migration_killed_at_any_step_loses_nothing(tmp_path: Path) -> None:
-    """Killed with -9 at moments spread over a migration, each time the file is whole: of the
-    earlier layout, or of the newest; the next opening finishes."""
-    path, facts = tmp_path / "k.db", distinct_facts(4000, WIDTH)
+    """Killed with -9 at steps spread over all that SQLite does for a migration, the file is whole
+    each time: of the earlier layout, or of the newest; the next opening finishes."""
+    path, facts = tmp_path / "k.db", distinct_facts(1000, WIDTH)
     earlier_file(path, 9, facts)
     before = path.read_bytes()
+    steps = int(opened_up_to(path, 0).stdout.split()[-1])
     migrated = []
-    for step in range(5):
+    for part in range(1, 8):
         path.write_bytes(before)
         path.with_name("k.db-wal").unlink(missing_ok=True)
-        process = opened(path)
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(0.05 * step)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        assert opened_up_to(path, steps * part // 8).returncode == -signal.SIGKILL
         migrated.append(int.from_bytes(path.read_bytes()[60:64], "big"))
         with Store.open(path) as store:
             assert is_whole(store, facts)
         assert gaps(path) == []
     assert set(migrated) <= {9, schema.version()}
+    assert migrated.count(9) >= 3  # the migration had begun, and was not written
 
 
 def limit(size: int) -> Callable[[], None]:
