@@ -14,6 +14,7 @@ from .card_file import load_card, save_card
 from .errors import CardError, EncoderError, ModelError, PayloadError
 from .exif import capture_time
 from .model import DEFAULT_ENCODER, SHIPPED, Features, Model, calibrate, open_model, shipped_card
+from .native import is_native
 from .preparation import prepare_image, prepare_pixels, thumbnail
 from .quantiser import Granularity, Quantiser, freeze_quantiser
 
@@ -54,6 +55,7 @@ __all__ = [
     "flipped",
     "freeze_quantiser",
     "graph_bytes",
+    "is_native",
     "joined",
     "load_card",
     "onnx_around",

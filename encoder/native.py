@@ -27,3 +27,8 @@ else:
     if _FOUND == INTERFACE:
         LEVELS.update(_LEVELS)
         QUANTISE = _quantise
+
+
+def is_native() -> bool:
+    """Return whether C scales pictures and quantises features."""
+    return QUANTISE is not None

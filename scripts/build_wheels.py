@@ -36,6 +36,10 @@ class WheelError(Exception):
     """A wheel is wrong, or could not be built; the message gives the reason."""
 
 
+class NoCompilerError(WheelError):
+    """No compiler for the processor is installed."""
+
+
 def main(folder: str) -> int:
     """Build all wheels into a folder; returns the exit status."""
     target = Path(folder)
@@ -81,7 +85,7 @@ def build_wheel(machine: str | None, target: Path, root: Path = build_native.ROO
 def _compiler(machine: str) -> str:
     name = "gcc" if machine == platform.machine() else f"{machine}-linux-gnu-gcc"
     if shutil.which(name) is None:
-        raise WheelError(f"{name} is not installed")
+        raise NoCompilerError(f"{name} is not installed")
     return name
 
 

@@ -224,7 +224,7 @@ def test_the_wheel_of_a_release_is_for_its_processor(
     """It needs only an old C library, its records are right, and on its processor it runs C."""
     try:
         built = build_wheels.build_wheel(machine, tmp_path, source)
-    except build_wheels.WheelError as error:
+    except build_wheels.NoCompilerError as error:
         pytest.skip(f"no wheel for {machine} was built: {error}")
     tag = f"manylinux_2_17_{machine}.manylinux2014_{machine}"
     assert built.name.endswith(f"-cp311-abi3-{tag}.whl")

@@ -36,7 +36,7 @@ NUMPY = "auricle, numpy"
 SECONDS = 0.6
 """Measuring time per figure.  Chosen by hand."""
 BLOCKS = 60
-"""Timed blocks, of which the median counts.  Chosen by hand."""
+"""Timed blocks, of which the fastest counts.  Chosen by hand."""
 STARTS = 3
 """Starts of each process; the median counts."""
 

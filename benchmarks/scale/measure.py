@@ -1,7 +1,8 @@
 """Times and memory of one home, measured in a process of its own.
 
 `python -m benchmarks.scale.measure KIND FACTS DOMAINS` prints a JSON line.  Times are processor
-time of the serving thread: what a user waits for on a machine with nothing else to do.
+time of the serving thread: what a user waits for on a machine with nothing else to do.  Forgetting
+runs in steps beside decisions: its time is that of all threads, until the receipt.
 """
 
 from __future__ import annotations
@@ -19,7 +20,15 @@ from statistics import median
 import numpy as np
 
 import encoder
-from edge.core import Decision, ForgetRequest, Label, Observation, Selector
+from edge.core import (
+    AdvanceForget,
+    Decision,
+    ForgetRequest,
+    Label,
+    Observation,
+    Receipt,
+    Selector,
+)
 from edge.home import Home, verify_home
 
 from .worlds import LABELS, PERIOD_NS, SizedHome
@@ -35,6 +44,9 @@ FORGOTTEN = 3
 
 SAMPLE_FACTS = 2_048
 """`GEOMETRY_FACTS_MAX` of the core: facts that a geometry is fitted to."""
+
+FORGET_S_MAX = 300.0
+"""A forget request that takes longer has failed."""
 
 POLL_S = 0.005
 """Pause between two looks at the background fits.  Chosen by hand."""
@@ -83,13 +95,25 @@ class Session:
         return learned, first, second
 
     def forget(self, fact_id: str) -> float:
-        """Return the seconds that forgetting a fact takes."""
+        """Return the processor seconds of all threads from a request to forget a fact to its
+        receipt, and until nothing is fitted any more.  Raises TimeoutError without a receipt."""
+        begun, used = time.monotonic(), time.process_time()
         request = ForgetRequest(
             request_id=f"forget {fact_id}",
             selector=Selector(ids=frozenset({fact_id})),
             requested_at_ns=1,
         )
-        return _seconds(lambda: self.home.feed(request))
+        found = self.home.feed(request)
+        while not any(isinstance(one, Receipt) for one in found):
+            self.home.refit()
+            if self.home.advances_forget:
+                found = self.home.feed(AdvanceForget(time.time_ns()))
+            else:
+                time.sleep(POLL_S)
+            if time.monotonic() - begun > FORGET_S_MAX:
+                raise TimeoutError(f"{fact_id}: {self.home.runtime.pending_forgets()}")
+        self.settle()
+        return time.process_time() - used
 
 
 def measure(world: SizedHome, folder: Path) -> dict[str, float]:

@@ -66,6 +66,7 @@ def run(
     ]
     notes = (
         "times: processor time of the serving thread; refit_s: of the background after a label",
+        "forget_*: of all threads, from the request until the receipt and its fits",
         "methods are KIND-FACTS-DOMAINS; image: 2,064 columns, numbers: 24",
     )
     return BenchmarkReport("scale", tuple(rows), _summary(found), notes)

@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+import encoder
 import hdc
 
 from ..config import SETTINGS, read_settings
@@ -74,6 +75,8 @@ def examine_machine(folder: Path, *, bench: bool = False) -> Iterator[CheckFindi
     yield _processor()
     yield from _features()
     yield CheckFinding("hdc", "ok", f"decisions are computed in {hdc.native_path()}")
+    how = "C" if encoder.is_native() else "Pillow and numpy (the C part is not built)"
+    yield CheckFinding("encoder", "ok", f"pictures are scaled and features quantised by {how}")
     yield _own_packages()
     yield from _dependencies()
     yield _clock()

@@ -1,6 +1,6 @@
 """Knowledge, decisions and receipts have the same bits on every machine.
 
-The digests are constants, so that machines need not meet to be compared: `.ci/aarch64` runs this
+The digests are constants, so that machines need not meet to be compared: `.ci/machine` runs this
 file under emulation.  They change only where the format of knowledge does.
 """
 
