@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +28,7 @@ from edge.home.home import Home
 from edge.storage import Store
 from tests.growers import accept
 from tests.homes import new_home, raw_bytes, run, teach, write_csv
+from tests.kills import run_up_to
 from tests.worlds import fact, vector
 
 
@@ -239,3 +242,40 @@ def test_what_stood_on_a_forgotten_adaptor_does_not_serve(
         fresh = home.runtime.knowledge.adaptor("A").answer(rows)
     assert np.array_equal(served, fresh)
     assert np.array_equal(kept, fresh)
+
+
+KEEP = """
+    import sys
+    from pathlib import Path
+    from edge.core import Label, Observation
+    from edge.home.home import Home
+    with Home(Path(sys.argv[1])) as home:
+        row = [3.0] * home.model.card.width
+        seen = Observation(stream="s", sequence=7, captured_at_ns=7, payload=row)
+        home.feed(seen)
+        home.feed(Label(seen.key, "c"))
+        print("learned", seen.key, steps, flush=True)
+"""
+
+
+def test_a_home_killed_while_it_keeps_derived_state_loses_nothing(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Killed with -9 at steps spread over learning a fact and keeping what follows from it, the
+    next opening has every acknowledged fact, and what it keeps is that of its facts."""
+    whole = tmp_path / "whole"
+    shutil.copytree(folder, whole)
+    done = run_up_to(0, KEEP, str(whole)).stdout.split()
+    learned, steps = int(done[2]), int(done[3])
+    before = range(1, learned, max(1, learned // 4))
+    while_kept = range(learned + 1, steps, max(1, (steps - learned) // 6))
+    assert len(while_kept) >= 3
+    for step in (*before, *while_kept):
+        here = tmp_path / f"killed {step}"
+        shutil.copytree(folder, here)
+        killed = run_up_to(step, KEEP, str(here))
+        assert killed.returncode == -signal.SIGKILL
+        with Home(here) as home:
+            if step > learned:
+                assert home.store.get("s:7") is not None
+            assert verify_home(home).complaints == ()

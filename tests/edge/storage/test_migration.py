@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import signal
 import sqlite3
@@ -15,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-import encoder
 from edge import Store
 from edge.core.errors import StateCorruptError
 from edge.core.events import EraseFacts
@@ -24,6 +22,7 @@ from edge.storage import schema
 from edge.storage.tables import FACT_FIELDS, fact_to_row
 from tests.edge.storage.test_erasure import gaps, traces
 from tests.homes import RECEIPT, distinct_facts, wide_card
+from tests.kills import environment, run_up_to, steps_of
 
 WIDTH = 300
 VERSIONS = range(1, schema.version())
@@ -103,12 +102,6 @@ OPEN = textwrap.dedent("""
 """)
 
 
-def environment() -> dict[str, str]:
-    """The environment of a process that imports this program and its tests."""
-    roots = (Path(encoder.__file__).parents[1], Path(__file__).parents[3])
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, roots))}
-
-
 def opened(path: Path, **options: object) -> subprocess.Popen[str]:
     """A process that opens a file for writing, and so migrates it."""
     process: subprocess.Popen[str] = subprocess.Popen(
@@ -122,52 +115,19 @@ def opened(path: Path, **options: object) -> subprocess.Popen[str]:
     return process
 
 
-COUNTED = textwrap.dedent("""
-    import os, signal, sys
-    from edge.storage import database
-
-    steps, last, connect = 0, int(sys.argv[2]), database.connect
-
-    def step():
-        global steps
-        steps += 1
-        if steps == last:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return 0
-
-    def counted(*given, **named):
-        db = connect(*given, **named)
-        db.set_progress_handler(step, 500)  # called each 500 operations of SQLite
-        return db
-
-    database.connect = counted
-""")
-
-
-def opened_up_to(path: Path, step: int) -> subprocess.CompletedProcess[str]:
-    """Open a file for writing in a process that kills itself with -9 at a step of SQLite, 0 for
-    none; it prints how many steps there were."""
-    return subprocess.run(
-        [sys.executable, "-c", COUNTED + OPEN + "print(steps)", str(path), str(step)],
-        env=environment(),
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-
-
 def test_a_migration_killed_at_any_step_loses_nothing(tmp_path: Path) -> None:
     """Killed with -9 at steps spread over all that SQLite does for a migration, the file is whole
     each time: of the earlier layout, or of the newest; the next opening finishes."""
     path, facts = tmp_path / "k.db", distinct_facts(1000, WIDTH)
     earlier_file(path, 9, facts)
     before = path.read_bytes()
-    steps = int(opened_up_to(path, 0).stdout.split()[-1])
+    path.write_bytes(before)
+    steps = steps_of(OPEN, str(path))
     migrated = []
     for part in range(1, 8):
         path.write_bytes(before)
         path.with_name("k.db-wal").unlink(missing_ok=True)
-        assert opened_up_to(path, steps * part // 8).returncode == -signal.SIGKILL
+        assert run_up_to(steps * part // 8, OPEN, str(path)).returncode == -signal.SIGKILL
         migrated.append(int.from_bytes(path.read_bytes()[60:64], "big"))
         with Store.open(path) as store:
             assert is_whole(store, facts)
