@@ -4,6 +4,7 @@ import json
 import signal
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -335,3 +336,19 @@ def test_a_closed_pipe_is_no_traceback(home):
     assert "Traceback" not in process.stderr.read()
     process.wait()
     process.stderr.close()
+
+
+def test_damaged_totals_cost_a_command_that_writes_and_nothing_else(tmp_path: Path) -> None:
+    """Verbs that read refuse such a home and say what to do; one that writes derives the totals
+    again, with the digest that the home had."""
+    home = learned_home(tmp_path)
+    before = run_json("verify", "--home", home)
+    with closing(sqlite3.connect(home / "knowledge.db")) as db, db:
+        db.execute("UPDATE concepts SET facts = facts + 1000")
+    refused = run("inspect", "--home", home)
+    assert refused.exit_code == 1
+    assert "no fact is lost" in refused.output
+    assert run("fit-geometry", "--home", home).exit_code == 0
+    after = run_json("verify", "--home", home)
+    assert after["complaints"] == []
+    assert after["facts_digest"] == before["facts_digest"]
