@@ -115,7 +115,9 @@ class Home:
             self.model = InputModel(open_encoder(folder, self.settings))
             opened.callback(self.model.close)
             path = folder / self.settings.knowledge.file
-            self.store = opened.enter_context(Store.open(path, self.model.card, writable=writable))
+            # Counting the facts of a large home takes a slow disk seconds: a daemon does not wait.
+            store = Store.open(path, self.model.card, writable=writable, counts=not deferring)
+            self.store = opened.enter_context(store)
             self.store.publications.sends = self.settings.fleet is not None
             if writable and deferring:
                 self.store.checkpoint_in_background()

@@ -127,10 +127,11 @@ class Store(StoreReader):
         card: encoder.Card | None = None,
         *,
         writable: bool = True,
+        counts: bool = True,
     ) -> Self:
         """Open a knowledge file.  card: of the encoder in use; raises ModelMismatchError if the
         facts come from another encoder or quantiser.  A file opened for reading shows one snapshot
-        until it is closed."""
+        until it is closed.  counts: whether opening for writing counts the facts."""
         path = Path(path)
         if path.is_dir():
             raise StateError(
@@ -150,7 +151,7 @@ class Store(StoreReader):
             if lock is not None:
                 lock.release()
             raise
-        return cls._checked(path, db, lock, card)
+        return cls._checked(path, db, lock, card, counts=counts and writable)
 
     @classmethod
     def open_or_create(cls, path: str | os.PathLike[str], card: encoder.Card) -> Self:
@@ -164,15 +165,16 @@ class Store(StoreReader):
         db: sqlite3.Connection,
         lock: WriterLock | None,
         card: encoder.Card | None,
+        *,
+        counts: bool,
     ) -> Self:
         store: Self | None = None
         try:
-            settle_totals(path, db, writable=lock is not None)
+            settle_totals(path, db, writable=lock is not None, counts=counts)
             store = cls(path, db, lock)
             if card is not None:
                 store._require_card(card)
-            # A reader may hold the log, or the disk be full; the next open tries again.
-            with suppress(StateError):
+            with suppress(StateError):  # a reader may hold the log, or the disk be full
                 store._finish_earlier_work()
         except BaseException:
             if store is not None:
@@ -327,8 +329,7 @@ class Store(StoreReader):
             note_key(db, self._key)
 
     def renew_key(self) -> None:
-        """Let the home's key, a new one if it has none, take the place of the key that the file
-        names."""
+        """Let the home's key, or a new one, take the place of the key that the file names."""
         self._key.renew()
         if self._key.mark() != self._key_mark().mark:
             with self._transaction("noting the home's key") as db:
@@ -470,8 +471,7 @@ class Store(StoreReader):
         self.overwrite_remains()
 
     def complete(self, receipt: Receipt) -> None:
-        """Store the receipt of a pending request; the remains of its record must be overwritten
-        before it is published."""
+        """Store the receipt of a pending request; overwrite its record before publishing it."""
         with self._transaction("completing a forget request") as db:
             delete_pending(db, receipt.request_id)
             insert_receipt(db, receipt, self._key)

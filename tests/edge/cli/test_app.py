@@ -344,7 +344,7 @@ def test_damaged_totals_cost_a_command_that_writes_and_nothing_else(tmp_path: Pa
     home = learned_home(tmp_path)
     before = run_json("verify", "--home", home)
     with closing(sqlite3.connect(home / "knowledge.db")) as db, db:
-        db.execute("UPDATE concepts SET facts = facts + 1000")
+        db.execute("UPDATE concepts SET digest = zeroblob(5)")
     refused = run("inspect", "--home", home)
     assert refused.exit_code == 1
     assert "no fact is lost" in refused.output
