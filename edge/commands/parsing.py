@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from ..config import CommandSettings
+from ..core import nearest_name
 from ..signing import SIGNATURE_BYTES, public_key, verifies
 from .requests import COMMANDS, Envelope, Request, fields_of
 
@@ -186,7 +187,5 @@ def no_home(name: str, homes: Mapping[str, Any]) -> tuple[str, str]:
 
 def nearest_verb(text: str, known: Mapping[str, Any]) -> str:
     """Return a hint that names the nearest known name."""
-    from difflib import get_close_matches  # for errors only
-
-    close = get_close_matches(text, list(known), n=1)
-    return f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+    close = nearest_name(text, known)
+    return f"did you mean {close}?" if close else f"known: {', '.join(known)}"

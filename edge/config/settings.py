@@ -6,13 +6,13 @@ docs/reference/config.md documents every key.
 import math
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
 
 import msgspec
 
-from ..core import Config, ConfigError
+from ..core import Config, ConfigError, nearest_name
 from ..core.anomaly import FALSE_ALARMS_PER_DAY
 from ..core.forecasting import HORIZONS
 from ..core.selection import NEWEST, RANDOM
@@ -254,7 +254,7 @@ def _hint_on_value(message: str, found: dict[str, Any]) -> str:
     if missing:
         return f"add {key}" + (f", one of: {', '.join(known)}" if known else "")
     wrong = re.search(r"alid (?:enum )?value '([^']*)'", message)
-    close = _closest(wrong.group(1) if wrong else "", known)
+    close = nearest_name(wrong.group(1) if wrong else "", known)
     guess = f"did you mean {close}? " if close else ""
     return f"{guess}known values: {', '.join(known)}" if known else "correct the value"
 
@@ -269,15 +269,8 @@ def nearest_key(message: str) -> str:
         tags = " or ".join(sorted(f'"{one.__struct_config__.tag}"' for one in owners))
         return f"only {owners[0].__struct_config__.tag_field} = {tags} has it"
     keys = sorted({key for struct in table for key in _keys(struct)})
-    close = _closest(unknown, keys)
+    close = nearest_name(unknown, keys)
     return f"did you mean {close}?" if close else f"known keys: {', '.join(keys)}"
-
-
-def _closest(found: str, known: Sequence[str]) -> str:
-    """Return the known word most similar to a wrong one, "" if none is near."""
-    import difflib  # for errors only
-
-    return next(iter(difflib.get_close_matches(found, known, n=1)), "")
 
 
 def _table(steps: Iterable[str]) -> tuple[Any, ...]:

@@ -197,6 +197,7 @@ if TYPE_CHECKING:
     from .session.label_columns import ColumnSearch, LabelColumn
     from .session.observed_rate import AlarmCounts, effective_count, wilson_interval
     from .session.snapshot import KnowledgeSnapshot
+    from .similar_names import nearest_name
     from .structs import FrozenStruct
     from .validation import find_invalid_fact
 else:
@@ -394,6 +395,7 @@ else:
             "session.label_columns": ("ColumnSearch", "LabelColumn"),
             "session.observed_rate": ("AlarmCounts", "effective_count", "wilson_interval"),
             "session.snapshot": ("KnowledgeSnapshot",),
+            "similar_names": ("nearest_name",),
             "structs": ("FrozenStruct",),
             "validation": ("find_invalid_fact",),
         },
@@ -575,6 +577,7 @@ __all__ = [
     "missing_text",
     "mixture_scores",
     "names_subject",
+    "nearest_name",
     "pack_members",
     "rank_ids",
     "rank_number",

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import limits
+from .similar_names import nearest_name
 from .structs import FrozenStruct
 
 NAMES_SHOWN: Final = 8
@@ -62,10 +63,8 @@ def missing_text(match: ColumnMatch) -> str:
     """Describe the missing columns, with the given name most similar to the first of them."""
     one = len(match.missing) == 1
     noun, verb = ("the column", "is") if one else ("the columns", "are")
-    import difflib  # for errors only
-
-    close = difflib.get_close_matches(match.missing[0], match.ignored, n=1)
-    found = f"; found {close[0]}" if close else ""
+    close = nearest_name(match.missing[0], match.ignored)
+    found = f"; found {close}" if close else ""
     return f"{noun} {listed(match.missing)} {verb} missing{found}"
 
 

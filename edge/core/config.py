@@ -9,6 +9,7 @@ from .anomaly.scorer import FALSE_ALARMS_PER_DAY, FALSE_ALARMS_PER_DAY_MAX
 from .errors import ConfigError
 from .forecasting import HORIZONS, ForecastTask
 from .selection import RANDOM, SELECTORS
+from .similar_names import nearest_name
 from .structs import FrozenStruct
 
 ADAPTATIONS: Final = ("auto", "off")
@@ -110,21 +111,17 @@ def _require_detector(name: str) -> None:
     from .drift import DETECTORS
 
     if name not in DETECTORS:
-        import difflib  # for errors only
-
-        close = difflib.get_close_matches(name, DETECTORS, n=1)
+        close = nearest_name(name, DETECTORS)
         known = f"known detectors: {', '.join(DETECTORS)}"
         raise ConfigError(
             f"reading the configuration: there is no change detector {name!r}",
-            f"did you mean {close[0]}?" if close else known,
+            f"did you mean {close}?" if close else known,
         )
 
 
 def _require_selector(name: str) -> None:
     if name not in SELECTORS:
-        import difflib  # for errors only
-
-        close = difflib.get_close_matches(name, SELECTORS, n=1)
+        close = nearest_name(name, SELECTORS)
         known = f"known selectors: {', '.join(SELECTORS)}"
         raise ConfigError(
             f"reading the configuration: keep must be the name of a selector, found {name!r}",

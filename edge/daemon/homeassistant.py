@@ -155,9 +155,9 @@ class HomeAssistantPanel:
 
     def _picture_maker(self) -> "ThreadPoolExecutor":
         """Return the thread that makes pictures, started with the first one."""
-        from concurrent.futures import ThreadPoolExecutor
-
         if self._pictures is None:
+            from concurrent.futures import ThreadPoolExecutor
+
             self._pictures = ThreadPoolExecutor(1, "pictures")
         return self._pictures
 

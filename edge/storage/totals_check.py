@@ -23,6 +23,10 @@ STEPS: Final = (
 )
 """Derive both tables from the facts, as the migration that made them does; see `add_functions`."""
 
+COUNTED: Final = ("SELECT COUNT(*) FROM facts", "SELECT COUNT(*) FROM ranks")
+PRESENT: Final = ("SELECT EXISTS (SELECT 1 FROM facts)", "SELECT EXISTS (SELECT 1 FROM ranks)")
+"""How many facts and ranks there are, and whether there are any."""
+
 WRONG: Final = "the totals of its concepts or the ranks of its facts are damaged"
 
 READ_ONLY: Final = (
@@ -60,13 +64,9 @@ def _require_agreement(path: Path, db: sqlite3.Connection) -> None:
 
 def _agree(db: sqlite3.Connection, *, counts: bool) -> bool:
     """Return whether digests and numbers of concepts add up to those of all facts; without counts,
-    whether there are numbers at all."""
-    what = "COUNT(*)" if counts else "COUNT(*) > 0"
-    of = "{}" if counts else "(SELECT 1 FROM {} LIMIT 1)"
-    facts, ranks = (
-        db.execute(f"SELECT {what} FROM {of.format(table)}").fetchone()[0]  # noqa: S608 - constants
-        for table in ("facts", "ranks")
-    )
+    digests alone, and whether all of the tables are empty or none is."""
+    numbers = COUNTED if counts else PRESENT
+    facts, ranks = (db.execute(one).fetchone()[0] for one in numbers)
     written = db.execute("SELECT value FROM meta WHERE name = 'digest'").fetchone()
     counted = total = 0
     for count, digest in db.execute("SELECT facts, digest FROM concepts"):
@@ -76,5 +76,5 @@ def _agree(db: sqlite3.Connection, *, counts: bool) -> bool:
             return False
         counted, total = counted + count, total + int.from_bytes(digest, "big")
     expected = int.from_bytes(written[0] if written else b"", "big")
-    numbers = counted if counts else counted > 0
-    return bool(facts == ranks == numbers) and total % (1 << DIGEST_BITS) == expected
+    known = counted if counts else counted > 0
+    return bool(facts == ranks == known) and total % (1 << DIGEST_BITS) == expected
