@@ -92,7 +92,6 @@ if TYPE_CHECKING:
         Undoable,
         UndoMerge,
         Unlabel,
-        UnlabelledObservation,
         accepted,
     )
     from .expected_errors import EXPECTED_ERRORS
@@ -171,7 +170,6 @@ if TYPE_CHECKING:
         ConfirmedAlarm,
         ObservedRate,
         Recalibration,
-        may_cover,
     )
     from .receipt import (
         AdaptorOutcome,
@@ -290,7 +288,6 @@ else:
                 "UndoMerge",
                 "Undoable",
                 "Unlabel",
-                "UnlabelledObservation",
                 "accepted",
             ),
             "expected_errors": ("EXPECTED_ERRORS",),
@@ -369,7 +366,6 @@ else:
                 "ObservedRate",
                 "RECALIBRATION_VERSION",
                 "Recalibration",
-                "may_cover",
             ),
             "receipt": (
                 "AdaptorOutcome",
@@ -542,7 +538,6 @@ __all__ = [
     "UndoMerge",
     "Undoable",
     "Unlabel",
-    "UnlabelledObservation",
     "accepted",
     "admit",
     "columns_differ",
@@ -571,7 +566,6 @@ __all__ = [
     "listed",
     "match_columns",
     "may_be_exported",
-    "may_cover",
     "member_number",
     "members_of",
     "missing_text",

@@ -125,5 +125,5 @@ def _require_selector(name: str) -> None:
         known = f"known selectors: {', '.join(SELECTORS)}"
         raise ConfigError(
             f"reading the configuration: keep must be the name of a selector, found {name!r}",
-            f"did you mean {close[0]!r}?" if close else known,
+            f"did you mean {close!r}?" if close else known,
         )
