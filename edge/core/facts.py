@@ -345,8 +345,9 @@ class Ledger(Protocol):
     def contributions(self) -> Mapping[str, "Contribution"]:
         """Return the last contribution of each other device, empty ones included."""
 
-    def recalibrations(self) -> Mapping[str, "Recalibration"]:
-        """Return the recalibration of each stream that has one, at most `limits.STREAMS_MAX`."""
+    def recalibrations(self, stream: str | None = None, /) -> Mapping[str, "Recalibration"]:
+        """Return the recalibration of each stream that has one, at most `limits.STREAMS_MAX`, or of
+        one stream."""
 
     def domain_merges(self) -> tuple["DomainMerge", ...]:
         """Return the recorded merges of domains, oldest first."""

@@ -132,7 +132,7 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         self._session = SessionState(config)
         self._refits_accepted = 0
         self._others_first = False
-        self._levels = StreamLevels(config)
+        self._levels = StreamLevels(config, ledger)
         self._openings = AdaptedOpenings(ledger, self._session)
         adapting = self._openings if config.adaptation == "auto" else None
         self._assessor = Assessor(config, self._session, self._levels, adapting)
@@ -145,7 +145,7 @@ class Runtime(RuntimeForgetting, RuntimeViews):
         self._geometries = GeometryFitter(spans, config.seed, model.card.quantiser)
         self._prepared = PreparedGeometry(ledger, self._geometries, model.card.fingerprint)
         self.knowledge = self._derive()
-        self._levels.restore(ledger.recalibrations(), self.knowledge.geometry.fingerprint)
+        self._levels.restore(self.knowledge.geometry.fingerprint)
         self._restore_pending()
         self._handlers: dict[type, Callable[[Any], Iterator[Effect]]] = {
             Observation: self._observe,

@@ -352,12 +352,11 @@ class StoreReader(ForgetReads, ReceiptReads):
                 f"reading the contributions of other devices in {self.path}: {error}", DAMAGED
             ) from error
 
-    def recalibrations(self) -> dict[str, Recalibration]:
+    def recalibrations(self, stream: str | None = None, /) -> dict[str, Recalibration]:
         """See `facts.Ledger`.  Records of another version are left out."""
-        rows = self._rows(
-            "SELECT stream, body, sha256 FROM recalibrations WHERE version = ? ORDER BY number",
-            (RECALIBRATION_VERSION,),
-        )
+        query = "SELECT stream, body, sha256 FROM recalibrations WHERE version = ?"
+        query += " ORDER BY number" if stream is None else " AND stream = ?"
+        rows = self._rows(query, (RECALIBRATION_VERSION, *(() if stream is None else (stream,))))
         try:
             return {stream: tables.recalibration_from_row(tuple(row)) for stream, *row in rows}
         except ValueError as error:

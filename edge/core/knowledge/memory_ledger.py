@@ -537,9 +537,12 @@ class MemoryLedger:
         """See `facts.Ledger`."""
         return self._contributions
 
-    def recalibrations(self) -> Mapping[str, Recalibration]:
+    def recalibrations(self, stream: str | None = None, /) -> Mapping[str, Recalibration]:
         """See `facts.Ledger`."""
-        return self._recalibrations
+        if stream is None:
+            return self._recalibrations
+        found = self._recalibrations.get(stream)
+        return {} if found is None else {stream: found}
 
     def domain_merges(self) -> tuple[DomainMerge, ...]:
         """See `facts.Ledger`."""

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     )
     from .novel_domains import unpack_rows
     from .openings import AdaptedDomain, AdaptedOpenings, OpeningRefit
-    from .recalibration import StreamLevels
     from .session_state import SessionState
     from .snapshot import KnowledgeSnapshot
     from .stream import posterior
+    from .stream_levels import StreamLevels
 else:
     __getattr__ = lazy_names(
         __name__,
@@ -47,10 +47,10 @@ else:
             ),
             "novel_domains": ("unpack_rows",),
             "openings": ("AdaptedDomain", "AdaptedOpenings", "OpeningRefit"),
-            "recalibration": ("StreamLevels",),
             "session_state": ("SessionState",),
             "snapshot": ("KnowledgeSnapshot",),
             "stream": ("posterior",),
+            "stream_levels": ("StreamLevels",),
         },
     )
 

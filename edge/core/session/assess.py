@@ -36,9 +36,10 @@ from .label_buffer import BufferedObservation
 from .label_requests import LabelRequests
 from .novel_domains import ReferenceModel
 from .openings import AdaptedOpenings
-from .recalibration import StreamLevel, StreamLevels
+from .recalibration import StreamLevel
 from .session_state import SessionState
 from .stream import NO_ROUTE, RouterLogits, SampleAssessment, SampleOrigin, StreamState
+from .stream_levels import StreamLevels
 
 EXPERTS: Final = 3
 """Nearest domains whose adaptors answer together.  Chosen by hand; docs/explanation/streams.md has

@@ -7,8 +7,8 @@ outside.  Drift beyond the bound becomes a lasting alarm, which a person is aske
 followed by a Kalman filter (Harvey 1989, section 2.3).
 """
 
-from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
@@ -18,20 +18,13 @@ from msgspec.structs import replace
 import hdc
 
 from .. import limits
-from ..actions import Action
-from ..config import Config
-from ..events import AlarmQuestion, Observation, StoreRecalibration
-from ..facts import Selector
-from ..knowledge import Knowledge
+from ..events import AlarmQuestion, Observation
 from ..recalibration import (
     ANY,
-    RECALIBRATION_VERSION,
     ConfirmedAlarm,
     ObservedRate,
     Recalibration,
-    may_cover,
 )
-from .confirmed_alarms import rebased
 from .observed_rate import NOTHING_OBSERVED, AlarmCounts, observed_interval, observed_rate
 from .stream import SampleAssessment
 from .trail import ScoreTrail
@@ -451,131 +444,3 @@ class StreamLevel(msgspec.Struct, kw_only=True):
         """Return the observed false-alarm rate and its interval; None while nothing was
         observed."""
         return observed_interval(self.counts) if self.counts.samples else NOTHING_OBSERVED
-
-
-class StreamLevels:
-    """The level of each stream by name, bounded: the stream silent for longest is dropped first."""
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self._levels: OrderedDict[str, StreamLevel] = OrderedDict()
-
-    def restore(self, records: Mapping[str, Recalibration], geometry: str) -> None:
-        """Take over the stored records; those of another version are left out."""
-        for stream, record in records.items():
-            if record.version == RECALIBRATION_VERSION:
-                self.get(stream).restore(record, geometry)
-
-    def get(self, stream: str) -> StreamLevel:
-        """Return a stream's level, a new one for an unknown stream."""
-        if stream not in self._levels:
-            self._levels[stream] = StreamLevel(stream=stream, length=self._config.window)
-            if len(self._levels) > limits.STREAMS_MAX:
-                self._levels.popitem(last=False)
-        self._levels.move_to_end(stream)
-        return self._levels[stream]
-
-    def question(self, alarm_id: str, stream: str) -> AlarmQuestion | None:
-        """Return the open question of this id on a stream, or None."""
-        level = self._levels.get(stream)
-        asked = level.open_question if level is not None else None
-        return asked if asked is not None and asked.alarm_id == alarm_id else None
-
-    def questions(self) -> tuple[AlarmQuestion, ...]:
-        """Return all open questions."""
-        found = (one.open_question for one in self._levels.values())
-        return tuple(one for one in found if one is not None)
-
-    def observed_rates(self) -> dict[str, ObservedRate]:
-        """Return the observed false-alarm rate of each stream that has one."""
-        rate = self._config.false_alarm_rate
-        found = {name: level.observed(rate) for name, level in self._levels.items()}
-        return {name: one for name, one in found.items() if one is not None}
-
-    def matching(self, selector: Selector, streams: frozenset[str]) -> tuple[str, ...]:
-        """Return the streams whose recalibration may stem from observations that a selector
-        matches.  streams: see `may_cover`."""
-        return tuple(
-            name
-            for name, level in self._levels.items()
-            if (_tracked(level) and may_cover(selector, level.record(""), streams))
-            or any(may_cover(selector, one, streams) for one in level.confirmed)
-        )
-
-    def forget(
-        self, selector: Selector, streams: frozenset[str], known: Knowledge
-    ) -> tuple[StoreRecalibration, ...]:
-        """Drop what may stem from matching observations, and all windows, since they may hold them;
-        derive the rest from knowledge again.  Return what to store."""
-        touched = self.matching(selector, streams)
-        geometry, stored = known.geometry.fingerprint, []
-        for name, level in self._levels.items():
-            level.drop_window()
-            if name in touched:
-                level.confirmed = tuple(
-                    one for one in level.confirmed if not may_cover(selector, one, streams)
-                )
-                level.counts = AlarmCounts()
-                level.restart()
-            if name in touched or level.confirmed:
-                level.confirmed = tuple(rebased(one, known) for one in level.confirmed)
-                empty = not (level.confirmed or level.counts.samples)
-                stored.append(StoreRecalibration(name, None if empty else level.record(geometry)))
-        return tuple(stored)
-
-    def rename(self, old: str, new: str, geometry: str) -> tuple[StoreRecalibration, ...]:
-        """Rename a domain in the confirmed alarms; return what to store."""
-        stored = []
-        for name, level in self._levels.items():
-            if any(one.domain == old for one in level.confirmed):
-                level.confirmed = tuple(
-                    replace(one, domain=new) if one.domain == old else one
-                    for one in level.confirmed
-                )
-                stored.append(StoreRecalibration(name, level.record(geometry)))
-        return tuple(stored)
-
-    def alarm_counts(self, stream: str) -> tuple[int, int, int]:
-        """Return the samples, alarms and changes counted during the alarm in force."""
-        level = self._levels.get(stream)
-        during = level.alarm_counts if level is not None else AlarmCounts()
-        return during.samples, during.alarms, during.changes
-
-    def take_back(self, action: Action, geometry: str) -> tuple[StoreRecalibration, ...]:
-        """Take back a person's answer to the question about an alarm; return what to store."""
-        level = self._levels.get(action.stream)
-        if level is None:
-            return ()
-        if not action.harmless:
-            level.reopen_question()
-            return ()
-        if not level.take_back(action.at_ns, action.counts):
-            return ()
-        empty = not (level.confirmed or level.counts.samples)
-        record = None if empty else level.record(geometry)
-        return (StoreRecalibration(action.stream, record),)
-
-    def rebase(self, known: Knowledge) -> tuple[StoreRecalibration, ...]:
-        """Derive the confirmed levels again, from thresholds that were missing; return what to
-        store."""
-        stored = []
-        for name, level in self._levels.items():
-            if level.confirmed:
-                level.confirmed = tuple(rebased(one, known) for one in level.confirmed)
-                stored.append(StoreRecalibration(name, level.record(known.geometry.fingerprint)))
-        return tuple(stored)
-
-    def geometry_changed(self, known: Knowledge) -> tuple[StoreRecalibration, ...]:
-        """Drop the offsets, which refer to the geometry before, and derive the confirmed levels
-        again; return what to store."""
-        stored = []
-        for name, level in self._levels.items():
-            level.restart()
-            level.confirmed = tuple(rebased(one, known) for one in level.confirmed)
-            if level.confirmed or level.counts.samples:
-                stored.append(StoreRecalibration(name, level.record(known.geometry.fingerprint)))
-        return tuple(stored)
-
-
-def _tracked(level: StreamLevel) -> bool:
-    return bool(level.offset or level.counts.samples)

@@ -87,6 +87,8 @@ def test_the_number_of_records_is_bounded(tmp_path: Path, monkeypatch):
         for name in ("a", "b", "a", "c"):
             store.apply(StoreRecalibration(name, replace(RECORD, stream=name)))
         assert list(store.recalibrations()) == ["a", "c"]
+        assert list(store.recalibrations("c")) == ["c"]
+        assert store.recalibrations("b") == {}
 
 
 def test_a_record_of_another_version_is_not_read_and_goes_with_an_erasure(tmp_path: Path):
