@@ -35,12 +35,15 @@ CLEAR_SHARE: Final = 0.4
 """Share of the limit below which a score counts as quiet again.  On NAB 0.4 to 0.8 change the score
 by less than 0.3."""
 SAMPLES_PER_DAY: Final = 288
-"""Samples in a day where times are unusable: those of five-minute samples."""
-_DAY_NS: Final = 86_400e9  # nanoseconds in a day
+"""Samples in a day of a series without times, and before its times say otherwise: those of
+five-minute samples."""
+_DAY_NS: Final = 86_400 * 10**9  # nanoseconds in a day
 
 
 class AlarmGate:
     """Calibrates scores by peaks of the past and raises alarms at a chosen rate.
+
+    A day is 24 hours of measurement: a pause counts as 64 samples at most.
 
     The p-value of a score is the rate of peaks of at least that score per sample: the rate on
     development series, weighted as 30,000 samples, joined with the series' own count.  The limit
@@ -56,7 +59,7 @@ class AlarmGate:
         self.peaks = np.zeros(len(_EDGES))
         # Samples seen, quiet samples since the last alarm, samples since a score at an edge.
         self.counts: NDArray[np.int64] = np.array([0, LONGEST, LONGEST])
-        # Earliest and latest time.
+        # Latest time less the time that has passed, and the latest time; zeros before a known time.
         self.times: NDArray[np.int64] = np.zeros(2, np.int64)
         self.peak = np.zeros(1)
         # Rate of peaks by edge, log10; the limit of the score.  Both are updated now and then.
@@ -90,10 +93,21 @@ class AlarmGate:
         return float(10.0 ** np.interp(at, _LOG_EDGES, self.log_rates))
 
     def _record_time(self, at_ns: int, seen: int) -> None:
-        if seen == 0:
-            self.times[:] = at_ns
-        self.times[0] = min(int(self.times[0]), at_ns)
-        self.times[1] = max(int(self.times[1]), at_ns)
+        """Let time pass until this sample: at most 64 mean intervals, and as much again as has
+        passed so far, so that no wrong time decides how many samples a day has.
+
+        A sample that is late by less than what has passed is out of order; a later one shows that
+        the clock was put back.
+        """
+        if not at_ns:
+            return
+        start, latest = self.times.tolist()
+        passed = latest - start if latest else _DAY_NS // SAMPLES_PER_DAY
+        ahead = at_ns - latest if latest else 0
+        if -passed <= ahead < 0:
+            return
+        counted = min(max(ahead, 0), passed, LONGEST * passed // max(seen, 1))
+        self.times[:] = at_ns - passed - counted, at_ns
 
     def _record_peak(self, score: float, low: int) -> int:
         """Count a peak at every edge that it reaches, once; return the samples since a peak."""
@@ -118,8 +132,8 @@ class AlarmGate:
         self.limits[0] = max(float(_EDGES[place]), LIMIT_MIN)
 
     def _samples_per_day(self) -> float:
-        span = int(self.times[1]) - int(self.times[0])
-        return (int(self.counts[0]) - 1) * _DAY_NS / span if span > 0 else SAMPLES_PER_DAY
+        passed = int(self.times[1]) - int(self.times[0])
+        return (int(self.counts[0]) + 1) * _DAY_NS / passed if passed > 0 else SAMPLES_PER_DAY
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that hold everything learned, themselves."""
