@@ -53,6 +53,31 @@ def test_an_unusual_shape_within_the_range_raises_an_alarm(make):
     assert raised[0].scale in {16, 32, 64}
 
 
+def processes(channels):
+    """Normal series, 8,000 samples each: noise and neighbours that are alike; for one channel waves
+    and a random walk, too.  Of several channels these exceed it (docs/explanation/anomalies.md)."""
+    random = np.random.default_rng(3)
+    noise = random.normal(size=(8_000, channels))
+    alike = np.zeros((8_000, channels))
+    for at in range(1, len(alike)):
+        alike[at] = 0.9 * alike[at - 1] + noise[at]
+    alone = (waves(8_000, 1, 4), np.cumsum(noise, axis=0)) if channels == 1 else ()
+    return (noise, alike, *alone)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_p_values_are_calibrated(make, channels):
+    """At most about a share p of the samples of normal series has a p-value up to p, also while
+    scores of neighbours are alike."""
+    for values in processes(channels):
+        found = np.array([one.p_value for one in scored(make(channels), values, 1)[400:]])
+        assert found.min() > 0
+        assert found.max() <= 1
+        for share, excess in ((0.1, 2.0), (0.01, 2.0), (0.001, 3.0)):
+            assert (found <= share).mean() <= excess * share
+        assert (found <= 0.1).mean() >= 0.05
+
+
 def test_a_joint_shift_names_its_channels(make):
     """A lasting shift of two of six channels is an alarm that names both first."""
     values = np.random.default_rng(1).normal(0, 1, (900, 6))

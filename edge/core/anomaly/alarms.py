@@ -1,4 +1,4 @@
-"""From scores to p-values, limits and alarms at a chosen rate of false alarms per day."""
+"""From scores to limits and alarms at a chosen rate of false alarms per day."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -45,9 +45,9 @@ class AlarmGate:
 
     A day is 24 hours of measurement: a pause counts as 64 samples at most.
 
-    The p-value of a score is the rate of peaks of at least that score per sample: the rate on
-    development series, weighted as 30,000 samples, joined with the series' own count.  The limit
-    follows from the chosen rate, but demands no rate below one peak in 2,016 samples or, later, in
+    The rate of peaks of at least a score per sample is that on development series, weighted as
+    30,000 samples, joined with the series' own count.  The limit follows from it and the chosen
+    rate, but demands no rate below one peak in 2,016 samples or, later, in
     as many samples as the series had: a shorter past can't attest a lower rate.  An alarm starts
     when a score reaches the limit.  It is over after as many quiet samples as the longest window
     holds: earlier, that window still shows what raised it.
@@ -66,8 +66,8 @@ class AlarmGate:
         self.log_rates, self.limits = np.zeros(len(_EDGES)), np.zeros(1)
         self._refresh()
 
-    def step(self, score: float, at_ns: int) -> tuple[float, float, bool, bool]:
-        """Return p-value and limit of a score, whether it is in alarm, and whether one starts."""
+    def step(self, score: float, at_ns: int) -> tuple[float, bool, bool]:
+        """Return the limit of a score, whether it is in alarm, and whether one starts."""
         seen, quiet, low = self.counts.tolist()
         self._record_time(at_ns, seen)
         if seen % LONGEST == 0:
@@ -75,22 +75,14 @@ class AlarmGate:
         alarm = score >= self.limit
         raised = alarm and quiet >= LONGEST
         quiet = _count_quiet(score, self.limit, quiet)
-        p_value = self.p_value(score)
         low = self._record_peak(score, low)
         self.counts[:] = seen + 1, quiet, low
-        return p_value, self.limit, alarm, raised
+        return self.limit, alarm, raised
 
     @property
     def limit(self) -> float:
         """The score from which the series is in alarm."""
         return float(self.limits[0])
-
-    def p_value(self, score: float) -> float:
-        """Return the rate of peaks of at least this score per sample."""
-        if score <= _EDGES[0]:
-            return 1.0
-        at = math.log(score)
-        return float(10.0 ** np.interp(at, _LOG_EDGES, self.log_rates))
 
     def _record_time(self, at_ns: int, seen: int) -> None:
         """Let time pass until this sample: at most 64 mean intervals, and as much again as has

@@ -30,7 +30,7 @@ class ScoringTask(msgspec.Struct, frozen=True):
 class AnomalyScore(msgspec.Struct, frozen=True, kw_only=True):
     """The anomaly score of one sample.
 
-    p_value: estimated rate per sample at which a normal series reaches this score; 1 during the
+    p_value: estimated share of the samples of a normal series that reach this score; 1 during the
     warm-up.  score: surprise, 0 or more, before the calibration by the series' own past.  limit:
     score from which the series is in alarm.  channels: the surprising ones, the most surprising
     first; empty for an unsurprising sample.  scale: length in samples of the window that surprises

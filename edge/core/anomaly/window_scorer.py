@@ -7,7 +7,7 @@
 3. Each measure is judged by its own recent past (`surprise`).
 4. In series of several channels the joint shift of two channels against held-out blocks is judged,
    too (`level`).
-5. The largest of these scores is calibrated and may raise an alarm (`alarms`).
+5. The largest of these scores gets a p-value (`p_values`) and may raise an alarm (`alarms`).
 """
 
 from typing import Any, Final, Protocol
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from .alarms import CLEAR_SHARE, AlarmGate
 from .level import MEAN_STEPS, LevelShift, joined
+from .p_values import ScoreRanks
 from .scale import CODES_PER_UNIT, RobustScale
 from .scorer import AnomalyScore, Floats, ScoringTask, State
 from .surprise import RunningSurprise, normal_tail
@@ -27,6 +28,7 @@ VALUE_MAX: Final = 1e150
 # Samples before the excess beyond the range counts.  Chosen by hand; effect not measured.
 _RANGE_STEPS: Final = 20
 _DISTANCE, _RANGE = 0, 1  # rows of the measures
+_RANKS: Final = "ranks/counts"  # their array in a state
 _TINY: Final = 1e-9  # instead of a division by zero
 # Rate of the running mean of each scale's distance.  Chosen by hand: it only names the scale.
 _SCALE_RATE: Final = 0.01
@@ -55,6 +57,7 @@ class WindowScorer:
         self._memory = WindowMemory(channels)
         self._surprise = [RunningSurprise(channels) for _ in range(2)]
         self._level = LevelShift(channels) if channels > 1 else None
+        self._ranks = ScoreRanks(channels)
         self._gate = AlarmGate(task.false_alarms_per_day)
         # Last value of each channel, NaN before the first; lowest and highest value.
         self._last = np.full(channels, np.nan)
@@ -77,7 +80,8 @@ class WindowScorer:
             lasting = normal_tail(_JOINT_DEVIATIONS * joined(shifts))
             if lasting > score:
                 score, scale, by_channel = lasting, MEAN_STEPS, shifts
-        p_value, limit, alarm, raised = self._gate.step(score, at_ns)
+        p_value = self._ranks.step(score)
+        limit, alarm, raised = self._gate.step(score, at_ns)
         if self._level is not None:
             self._level.learn(values, alarm=lasting >= limit)
         surprising = score >= CLEAR_SHARE * limit
@@ -142,6 +146,7 @@ class WindowScorer:
             "scale": self._scale,
             "distance": self._surprise[_DISTANCE],
             "excess": self._surprise[_RANGE],
+            "ranks": self._ranks,
             "gate": self._gate,
         }
         if self._level is not None:
@@ -155,6 +160,8 @@ class WindowScorer:
     def restore(self, state: State) -> None:
         """Continue from a state.  Raises ValueError and changes nothing for another scorer's."""
         arrays = self._arrays()
+        # Version 1 did not count samples for p-values: they start from those of other series.
+        state = {_RANKS: np.zeros_like(arrays[_RANKS]), **state}
         shapes = {name: array.shape for name, array in arrays.items()}
         if shapes != {name: np.shape(array) for name, array in state.items()}:
             raise ValueError(
