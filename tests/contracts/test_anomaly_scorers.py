@@ -54,15 +54,15 @@ def test_an_unusual_shape_within_the_range_raises_an_alarm(make):
 
 
 def processes(channels):
-    """Normal series, 8,000 samples each: noise and neighbours that are alike; for one channel waves
-    and a random walk, too.  Of several channels these exceed it (docs/explanation/anomalies.md)."""
+    """Normal series, 8,000 samples each: noise, waves, neighbours that are alike, and for one
+    channel a random walk.  Several of these exceed it (docs/explanation/anomalies.md)."""
     random = np.random.default_rng(3)
     noise = random.normal(size=(8_000, channels))
     alike = np.zeros((8_000, channels))
     for at in range(1, len(alike)):
         alike[at] = 0.9 * alike[at - 1] + noise[at]
-    alone = (waves(8_000, 1, 4), np.cumsum(noise, axis=0)) if channels == 1 else ()
-    return (noise, alike, *alone)
+    walk = [np.cumsum(noise, axis=0)] if channels == 1 else []
+    return (noise, waves(8_000, channels, 4), alike, *walk)
 
 
 @pytest.mark.parametrize("channels", [1, 4])
