@@ -188,8 +188,10 @@ def _times(done: LearnSummary) -> str:
     without = done.times.get("", 0)
     if not without:
         return f"{', '.join(found)}"
-    rest = f"{without} of {total} have none, and count as independent of each other"
-    return f"{', '.join(found)}; {rest}" if found else rest
+    rest = f"{without} of {total} have none"
+    if not found:
+        return f"{rest}, and count as independent of each other"
+    return f"{', '.join(found)}; {rest}: more than a tenth turns time order off"
 
 
 def question_of(moved: Sequence[Moved]) -> str:

@@ -25,6 +25,10 @@ TIMES_MIN: Final = 2 * hdc.BLOCKS
 """Fewest different capture times: with fewer, the times are those of an import, not of the
 measurements."""
 
+UNTIMED_SHARE: Final = 10
+"""A domain is in time order if at most one in this many of its facts has no time: these count as
+from the time of another fact.  Chosen by hand: what they hide of drift is then small."""
+
 RUN_FACTS: Final = 64
 """Facts of a run, about: a few windows, so that the variance of windows can be measured."""
 
@@ -43,7 +47,7 @@ def sample_in_time(
     if count > size:
         times = ledger.times(domain, without)
         if _is_timed(times):
-            spans, fits = _runs(times, size)
+            spans, fits = _runs(times[times > 0], size)
             found = ledger.between(domain, spans, without)
             batches = tuple(found) if fits else ()
             return join_batches(batches) if batches else sample_facts(found, size)
@@ -51,7 +55,8 @@ def sample_in_time(
 
 
 def orders_in_time(rows: FactBatch) -> Orders:
-    """Return the order in time of each concept, without the domains whose facts have no times."""
+    """Return the order in time of each concept, without the domains where more than one fact in
+    `UNTIMED_SHARE` has no time."""
     made: Orders = {}
     domains = np.asarray(rows.domains, dtype=np.str_)
     for domain in sorted(set(rows.domains)):
@@ -63,7 +68,8 @@ def orders_in_time(rows: FactBatch) -> Orders:
         ):
             continue
         labels, ids = [rows.labels[row] for row in own], [rows.ids[row] for row in own]
-        for label, order in hdc.order_in_time(labels, times, sources, ids).items():
+        filled = _filled(times, ids)
+        for label, order in hdc.order_in_time(labels, filled, sources, ids).items():
             made[domain, label] = order
     return made
 
@@ -94,7 +100,21 @@ def _sources(rows: FactBatch, own: list[int]) -> list[str]:
 
 
 def _is_timed(times: NDArray[np.int64]) -> bool:
-    return bool(len(times)) and int(times.min()) > 0 and len(np.unique(times)) >= TIMES_MIN
+    known = times[times > 0]
+    few_missing = (len(times) - len(known)) * UNTIMED_SHARE <= len(times)
+    return few_missing and len(np.unique(known)) >= TIMES_MIN
+
+
+def _filled(times: NDArray[np.int64], ids: list[str]) -> NDArray[np.int64]:
+    """Return times with those of other facts, chosen by a hash of the id, where none is known."""
+    known, missing = np.sort(times[times > 0]), np.flatnonzero(times <= 0).tolist()
+    if not (missing and len(known)):
+        return times
+    made = times.copy()
+    for row in missing:
+        digest = hashlib.blake2b(ids[row].encode(), digest_size=8).digest()
+        made[row] = known[int.from_bytes(digest, "little") % len(known)]
+    return made
 
 
 def _runs(ordered: NDArray[np.int64], size: int) -> tuple[list[Span], bool]:

@@ -35,6 +35,29 @@ def test_facts_without_times_have_no_order():
     assert set(orders_in_time(stack_facts(recorded))) == {("home", "a")}
 
 
+def test_a_few_facts_without_times_leave_a_domain_in_time_order():
+    """Up to a tenth of them: they are spread over the blocks, by their ids alone.  One more, and
+    the domain counts as independent."""
+    timed = [fact(f"f{at:03}", at=SECOND * (at + 1)) for at in range(180)]
+    untimed = [fact(f"u{at:03}") for at in range(21)]
+    rows = stack_facts([*timed, *untimed[:20]])
+    order = orders_in_time(rows)["home", "a"]
+    assert np.array_equal(order.block[:180], np.sort(order.block[:180]))
+    assert len(set(order.block[180:].tolist())) >= 3
+    again = orders_in_time(stack_facts([*reversed(timed), *untimed[:20]]))["home", "a"]
+    assert np.array_equal(again.block[180:], order.block[180:])
+    assert not orders_in_time(stack_facts([*timed, *untimed]))
+
+
+def test_runs_are_sampled_beside_facts_without_times():
+    """A sample of many facts holds runs of neighbours, though some facts have no time."""
+    facts = [fact(f"f{at:04}", at=SECOND * (at + 1)) for at in range(2000)]
+    facts += [fact(f"u{at:04}") for at in range(200)]
+    found = sample_in_time(MemoryLedger(facts), "home", 2200, 1024)
+    assert int(found.captured_at_ns.min()) > 0
+    assert 700 < len(found) <= 1024
+
+
 def test_a_subject_is_held_out_as_a_whole():
     """With five subjects or more no subject lies in two blocks, even where they take turns; with
     fewer, recordings are held out."""
