@@ -57,7 +57,7 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     samples, and forgets samples or classes as if they had never been seen.
 
     random_state: seed of the projection, an integer; all results are deterministic.
-    false_alarm_rate: share of known samples that `is_known` may report as novel.
+    false_alarm_rate: share of known samples that `is_new` may report.
     facts_per_concept: samples kept per class and domain.  keep: which of them, by the name of a
     selector (docs/explanation/selection.md).  quantiser: an `encoder.Quantiser` for the columns; if
     None, the first call freezes one from its samples, one scale per column, and forgetting these
@@ -154,10 +154,23 @@ class ContinualClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def is_known(self, X: ArrayLike) -> NDArray[np.bool_]:
         """Return whether each row is in distribution, bool [n], at `false_alarm_rate`.
 
-        Cost: one verdict per row.  Raises ValueError if too few samples are learned for that rate.
+        False for a row in doubt, too: neither known nor new, because its classes have few samples;
+        see `is_new`.  Cost: one verdict per row.  Raises ValueError if too few samples are learned
+        for that rate.
         """
+        return np.array([known is True for known in self._verdicts(X)], np.bool_)
+
+    def is_new(self, X: ArrayLike) -> NDArray[np.bool_]:
+        """Return whether each row is out of distribution, bool [n], at `false_alarm_rate`.
+
+        False for a row in doubt, too.  Cost and errors as in `is_known`.
+        """
+        return np.array([known is False for known in self._verdicts(X)], np.bool_)
+
+    def _verdicts(self, X: ArrayLike) -> list[bool | None]:
+        """Return the runtime's verdict on each row: True, False, or None in doubt."""
         parts = (self._assessed(part) for part in self._parts(X))
-        return np.array([_decided(verdict) for part in parts for _, verdict in part], np.bool_)
+        return [_decided(verdict) for part in parts for _, verdict in part]
 
     def forget(
         self,
@@ -391,10 +404,8 @@ def _text(label: Any) -> str:
     return str(int(plain)) if isinstance(plain, float) and plain.is_integer() else str(plain)
 
 
-def _decided(verdict: hdc.Verdict) -> bool:
-    if verdict.doubtful:
-        return True
-    if verdict.known is None:
+def _decided(verdict: hdc.Verdict) -> bool | None:
+    if verdict.known is None and not verdict.doubtful:
         reason = verdict.shortfall.reason if verdict.shortfall else "too few samples are learned"
         raise ValueError(f"detecting novelty: {reason}")
     return verdict.known

@@ -206,9 +206,8 @@ def test_answers_are_those_of_the_runtime():
     assert answers == [decision.guess for decision in decisions]
     best = model.classes_[model.predict_proba(rows).argmax(axis=1)]
     assert [str(answer) for answer in best] == answers
-    # A doubtful sample is not called novel.
-    known = [decision.known is not False for decision in decisions]
-    assert model.is_known(rows).tolist() == known
+    assert model.is_known(rows).tolist() == [decision.known is True for decision in decisions]
+    assert model.is_new(rows).tolist() == [decision.known is False for decision in decisions]
     assert model.score_samples(rows).tolist() == [-decision.score for decision in decisions]
 
 
@@ -248,8 +247,25 @@ def test_new_samples_score_lower():
 def test_known_from_new_at_the_ordered_rate():
     """About the chosen share of known samples is reported novel, and most novel ones are."""
     model = fitted(false_alarm_rate=0.1)
-    assert (~model.is_known(X)).mean() < 0.15
+    assert model.is_new(X).mean() < 0.15
     assert model.is_known(X[:, ::-1]).mean() < 0.5
+
+
+def test_a_sample_in_doubt_is_neither_known_nor_new():
+    """With few samples of a class most of an unknown class are not called known; the runtime says
+    the same of each, and most known samples stay known."""
+    values, labels = load_digits(return_X_y=True)
+    few = [row for label in range(9) for row in np.flatnonzero(labels == label)[:150:5]]
+    model = ContinualClassifier().fit(values[few], labels[few])
+    rest = np.setdiff1d(np.arange(len(values)), few)
+    unknown, known = values[labels == 9], values[rest][labels[rest] != 9][:600]
+    decisions = runtime_decisions(model, unknown)
+    assert model.is_known(unknown).tolist() == [one.known is True for one in decisions]
+    assert model.is_new(unknown).tolist() == [one.known is False for one in decisions]
+    assert any(one.known is None for one in decisions)
+    assert model.is_known(unknown).mean() < 0.5
+    assert model.is_new(known).mean() < 0.05
+    assert model.is_known(known).mean() > 0.7
 
 
 def test_an_unattainable_rate_is_an_error():

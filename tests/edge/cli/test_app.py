@@ -45,8 +45,8 @@ def test_learning_reports_where_times_come_from(tmp_path):
     home = new_home(tmp_path / "home")
     told = run("learn", timed_table(tmp_path / "t.csv"), "--home", home).stdout
     assert (
-        "times             7 from the column time; 1 of 8 have none, and count as independent of"
-        " each other" in " ".join(told.split("\n"))
+        "times             7 from the column time; 1 of 8 have none: more than a tenth turns time"
+        " order off" in " ".join(told.split("\n"))
     )
     assert "recordings        1" in told
     again = run_json("learn", timed_table(tmp_path / "t.csv"), "--home", home)
