@@ -48,7 +48,7 @@ class Recalibration(FrozenStruct, frozen=True, kw_only=True):
     matches all.
     samples, alarms, changes: observations that count as known, those reported as novel among them,
     and how often one follows the other.  trail: scores of the newest of them, 1,024 a within-block
-    deviation above the level; trail_pace_ns: the shortest time between two.  confirmed: newest
+    deviation above the level; trail_pace_ns: the median time between two.  confirmed: newest
     last, at most `limits.CONFIRMED_ALARMS_MAX`.
     """
 

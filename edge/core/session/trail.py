@@ -27,13 +27,14 @@ class ScoreTrail(msgspec.Struct):
     """The newest scores of one stream, 1,024 a within-block deviation above the level, at most
     `limits.TRAIL_SCORES_MAX`.
 
-    pace_ns: the shortest time between two of them, 0 if unknown.
+    pace_ns: the median time between two of them, as of labelled facts; 0 if unknown.
     """
 
     pace_ns: int = 0
     _scores: deque[int] = msgspec.field(
         default_factory=lambda: deque(maxlen=limits.TRAIL_SCORES_MAX)
     )
+    _gaps: deque[int] = msgspec.field(default_factory=lambda: deque(maxlen=limits.TRAIL_SCORES_MAX))
     _at_ns: int = 0
     _new: int = 0
     _variance: float = 0.0
@@ -47,7 +48,7 @@ class ScoreTrail(msgspec.Struct):
         """Add the score of an observation."""
         apart = captured_at_ns - self._at_ns
         if self._at_ns and apart > 0:
-            self.pace_ns = min(self.pace_ns or apart, apart)
+            self._gaps.append(apart)
         self._at_ns = captured_at_ns
         self._scores.append(score)
         self._new += 1
@@ -63,6 +64,7 @@ class ScoreTrail(msgspec.Struct):
     def clear(self) -> None:
         """Drop all scores."""
         self._scores.clear()
+        self._gaps.clear()
         self.pace_ns = self._at_ns = self._new = 0
         self._variance = 0.0
 
@@ -74,6 +76,8 @@ class ScoreTrail(msgspec.Struct):
 
     def _measure(self) -> None:
         self._new = 0
+        if self._gaps:
+            self.pace_ns = sorted(self._gaps)[len(self._gaps) // 2]
         if len(self._scores) >= SCORES_MIN:
             found = hdc.variance_of_windows(np.asarray(self._scores, dtype=np.int64))
             # A window varies at most as much as a sample.

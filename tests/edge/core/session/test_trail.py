@@ -95,6 +95,18 @@ def test_consecutive_facts_need_no_trail():
     assert 0 < trail.window_variance(2 * SECOND) <= 1.0
 
 
+def test_a_short_gap_among_consecutive_observations_says_nothing():
+    """Two observations that a gateway sends at once do not make facts of the same pace sparse; a
+    stream that is faster throughout does, also after one long gap."""
+    times = [(at + 1) * SECOND for at in range(200)]
+    trail, fast = ScoreTrail(), ScoreTrail()
+    for at, when in enumerate(times):
+        trail.add(1024 * (at // 40 % 2), when - (900_000_000 if at == 50 else 0))
+        fast.add(1024 * (at // 40 % 2), when // 4 + (3_600 * SECOND if at > 100 else 0))
+    assert trail.window_variance(SECOND) == 0.0
+    assert fast.window_variance(SECOND) > 0.0
+
+
 def test_a_trail_is_bounded():
     """The oldest scores go first."""
     trail = ScoreTrail()
