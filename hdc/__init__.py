@@ -55,7 +55,7 @@ from .native import (
 from .neighbours import Exemplars
 from .normal import normal_quantile
 from .spread import terms_of
-from .switches import LEAD, SwitchStatistics
+from .switches import LEAD, SwitchStatistics, window_limit
 from .time_blocks import BLOCKS, TimeOrder, order_in_time
 from .time_statistics import (
     FLOOR_SHARE,
@@ -136,4 +136,5 @@ __all__ = [
     "slide",
     "terms_of",
     "variance_of_windows",
+    "window_limit",
 ]

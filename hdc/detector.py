@@ -496,14 +496,18 @@ def _compute_shortfall(domain: str, calibration: Calibration, rate: float) -> No
     found = held if statistics is None else min(held, statistics.effective)
     if found >= needed:
         return None
-    reason = f"a rate of {rate:g} needs {needed} samples of {domain!r}, found {held}"
+    missing = ceil(held * (needed - found) / max(1, found))
+    more = f"record {in_words(missing, statistics.interval_ns if statistics else 0)} more"
     if statistics is not None and found < held:
-        more = in_words(ceil(held * (needed - found) / max(1, found)), statistics.pace_ns)
         reason = (
             f"a rate of {rate:g} needs {needed} independent samples of {domain!r}; the {held} found"
-            f" follow each other so closely that they count as {found}: record {more} more at the"
-            " same pace"
+            f" follow each other so closely that they count as {found}: {more} at the same pace"
         )
+    else:
+        reason = f"a rate of {rate:g} needs {needed} samples of {domain!r}, found {held}: {more}"
+    if statistics is not None and statistics.sources:
+        sources = ceil(statistics.sources * missing / held)
+        reason += f", as in {sources} recordings or subjects like the {statistics.sources} so far"
     return NotAttainable(reason, needed, found)
 
 

@@ -19,7 +19,7 @@ from .memory import Memory
 from .normal import normal_quantile
 from .prototypes import Key
 from .time_blocks import TimeOrder
-from .time_statistics import WINDOW
+from .time_statistics import WINDOW, TimeStatistics
 
 LEAD = 2 * WINDOW
 """Samples before the window that it is compared with: the runtime keeps three windows of a stream.
@@ -82,6 +82,13 @@ class SwitchStatistics(msgspec.Struct, frozen=True, eq=False, kw_only=True):
             above *= limit / sqrt(limit * limit + wide * wide)
         at_least = len(found) - int(found.searchsorted(above, side="left"))
         return (1 + at_least) / (1 + len(found))
+
+
+def window_limit(statistics: TimeStatistics, rate: float) -> float:
+    """Return how far above the enrolled level a window of one class lies at least when its score
+    alone is outside, in within-block deviations; of a stream that has shown no level yet."""
+    variance = statistics.window_variance_of(WINDOW) + statistics.initial.variance
+    return normal_quantile(rate / ALONE) * sqrt(variance) / statistics.spread
 
 
 def share_rate(score: float, change: float | None, *, consecutive: bool = True) -> float:

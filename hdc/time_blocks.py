@@ -25,16 +25,25 @@ GAP = 16
 default window, within which samples are most alike."""
 
 
+PAUSES = 64
+"""One time between samples in so many is a pause, as between days or sampled runs: how long more
+samples take does not count it.  Chosen by hand: runs have about as many samples."""
+
+
 class TimeOrder(msgspec.Struct, frozen=True, eq=False):
     """Where a concept's samples lie in time.
 
     place: int64 [n], rank among the domain's samples by time.  block: int64 [n], the block that
     each is held out with.  pace_ns: median time between the domain's samples, 0 if unknown.
+    interval_ns: mean of these times without the longest, `PAUSES` of them.  sources: number of the
+    domain's recordings or subjects, 0 if blocks are not cut between these.
     """
 
     place: Ints
     block: Ints
     pace_ns: int = 0
+    interval_ns: int = 0
+    sources: int = 0
     _folds: list[tuple[Fold, ...]] = msgspec.field(default_factory=list)
 
     def folds(self) -> tuple[Fold, ...]:
@@ -77,10 +86,15 @@ def order_in_time(
     place[np.lexsort((np.asarray(ids, dtype=np.str_), times))] = np.arange(len(times))
     gaps = np.sort(np.diff(np.sort(times)))
     pace = int(gaps[len(gaps) // 2]) if len(gaps) else 0
+    usual = gaps[: len(gaps) - len(gaps) // PAUSES]
+    interval = int(usual.sum()) // max(1, len(usual))
+    names = np.unique(source).tolist()
+    cut = len(names) if len(names) >= BLOCKS and names[0] else 0
     made = {}
     for name in np.unique(label).tolist():
         own = np.flatnonzero(label == name)
-        made[name] = TimeOrder(place[own], _blocks(place[own], source[own]), pace)
+        block = _blocks(place[own], source[own])
+        made[name] = TimeOrder(place[own], block, pace, interval, cut)
     return made
 
 

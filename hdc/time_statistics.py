@@ -27,6 +27,11 @@ CLIP_PER_MILLE = 10
 """Share of the scores that is clipped in windows, in thousandths, so that one outlier does not
 outweigh the others: what exceeds the limit at the default rate."""
 
+CLIP_ERRORS = 3
+"""Scores count up to this many standard errors of the window in any case: more than any limit of a
+window, which one of clipped scores would otherwise never exceed where enrolled blocks differ
+much."""
+
 CORRELATION_MAX = 973
 """Highest correlation of neighbours assumed, in 1,024ths: 0.95.  Beyond it the variance of a window
 is that of a sample in any case."""
@@ -47,6 +52,7 @@ is estimated from few blocks may be larger."""
 NORMAL_QUANTILE = 2326  # the same of the normal distribution
 
 NANOSECONDS = 10**9  # in a second
+DAY_S = 86_400  # seconds in a day
 HOUR_S = 3600  # seconds in an hour
 MINUTE_S = 60  # seconds in a minute
 
@@ -65,7 +71,7 @@ class TimeStatistics:
     class_variance: of the shift of single classes in a block.  residuals: sorted scores less the
     mean of the others in their block.  blocks, block_samples: number and length of those held out.
     effective: independent samples that the scores amount to.  pace_ns: median time between
-    samples, 0 if unknown.
+    samples, 0 if unknown.  interval_ns, sources: as in `TimeOrder`; they decide nothing.
     """
 
     level: int
@@ -80,6 +86,8 @@ class TimeStatistics:
     block_samples: int
     effective: int
     pace_ns: int
+    interval_ns: int = 0
+    sources: int = 0
     _quantiles: dict[float, float] = field(default_factory=dict, repr=False)
     _variances: dict[int, float] = field(default_factory=dict, repr=False)
 
@@ -135,10 +143,10 @@ class TimeStatistics:
         return found
 
 
-def in_words(samples: int, pace_ns: int) -> str:
+def in_words(samples: int, interval_ns: int) -> str:
     """Return a number of samples, with the time that they take at this pace if it is known."""
-    seconds = samples * pace_ns // NANOSECONDS
-    for size, name in ((HOUR_S, "hours"), (MINUTE_S, "minutes"), (1, "seconds")):
+    seconds = samples * interval_ns // NANOSECONDS
+    for size, name in ((DAY_S, "days"), (HOUR_S, "hours"), (MINUTE_S, "minutes"), (1, "seconds")):
         if seconds >= 2 * size:
             return f"{samples} (about {-(-seconds // size)} {name})"
     return str(samples)
@@ -185,20 +193,18 @@ def window_scores(
     statistics: TimeStatistics, deviations: Sequence[float], shares: float, level: Level
 ) -> tuple[float, float]:
     """Return `window_score` at a level, and as it is if the level is certain."""
-    clip = statistics.clip / ONE + level.centre - statistics.level / ONE
-    total = 0.0
-    for deviation in deviations:
-        # A call of `min` would take three times as long.
-        total += clip if clip < deviation else deviation  # noqa: FURB136 - see above
     size = len(deviations)
     measured = level.window_variance * WINDOW / size
     own = max(statistics.window_variance_of(size), measured)
     between_classes = shares * statistics.class_variance / ONE**2
+    error = sqrt(own + level.variance + between_classes)
+    clip = level.centre + max((statistics.clip - statistics.level) / ONE, CLIP_ERRORS * error)
+    total = 0.0
+    for deviation in deviations:
+        # A call of `min` would take three times as long.
+        total += clip if clip < deviation else deviation  # noqa: FURB136 - see above
     above = total / size - level.centre
-    return (
-        above / sqrt(own + level.variance + between_classes),
-        above / sqrt(own + 0.0 + between_classes),
-    )
+    return above / error, above / sqrt(own + 0.0 + between_classes)
 
 
 def time_statistics(orders: Sequence[TimeOrder], deviations: Ints) -> TimeStatistics:
@@ -239,6 +245,8 @@ def time_statistics(orders: Sequence[TimeOrder], deviations: Ints) -> TimeStatis
         block_samples=count // len(blocks),
         effective=_effective(scores),
         pace_ns=orders[0].pace_ns,
+        interval_ns=orders[0].interval_ns,
+        sources=orders[0].sources,
     )
 
 

@@ -347,10 +347,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     false-alarm rate.  label: None if it abstains (novel, or nothing learned yet); guess: the best
     answer in any case.  score: novelty of the sample, higher is more novel.  p_value: of the
     sample; window_p: of the stream's window.  reason: why `known` is None.  degraded: the stream is
-    in a domain with no labels or few.  observed_rate, observed_low, observed_high: see
-    `ObservedRate`; None while nothing was observed.  provisional: the parts that a forget request
-    dropped and that it is made without, and "judgement" while an adaptor answers that was made
-    again after one and is not judged yet; see `Knowledge.provisional`.  adaptation: None if none.
+    in a domain with no labels or few.  false_alarm_rate: the chosen one.  observed_rate,
+    observed_low, observed_high: see `ObservedRate`; None while nothing was observed.  provisional:
+    the parts that a forget request dropped and that it is made without, and "judgement" while an
+    adaptor answers that was made again after one and is not judged yet; see
+    `Knowledge.provisional`.  adaptation: None if none.
     """
 
     observation_id: str
@@ -366,6 +367,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     alarm: bool
     reason: str = ""
     degraded: bool = False
+    false_alarm_rate: float | None = None
     observed_rate: float | None = None
     observed_low: float | None = None
     observed_high: float | None = None

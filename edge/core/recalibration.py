@@ -8,6 +8,10 @@ them.
 from .facts import Selector
 from .structs import FrozenStruct
 
+OFFSET_MAX = 1.0
+"""Farthest that a level follows drift upward, in within-block deviations.  Linear attacks that end
+just above what it allows alarm lastingly, however slow (docs/explanation/time.md)."""
+
 RECALIBRATION_VERSION = 1
 """Version of the stored record; a record of another version is dropped when it is read."""
 
@@ -90,7 +94,9 @@ class CalibrationStatus(FrozenStruct, frozen=True, kw_only=True):
 
     exchangeable: True if its facts have no capture times, and are treated as independent.  blocks:
     held out by time or recording, 0 if exchangeable.  block_samples: length of a block.
-    effective_samples: independent samples that the facts amount to.  shortfall: why the chosen rate
+    effective_samples: independent samples that the facts amount to.  absorbed: largest total shift
+    of the scores that may stay without a lasting alarm, in within-block deviations, 0 if
+    exchangeable; sparse facts add what the trail of a stream shows.  shortfall: why the chosen rate
     is not attainable and what is needed; empty if it is.
     """
 
@@ -100,6 +106,7 @@ class CalibrationStatus(FrozenStruct, frozen=True, kw_only=True):
     effective_samples: int
     blocks: int
     block_samples: int
+    absorbed: float = 0.0
     shortfall: str = ""
 
 

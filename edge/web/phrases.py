@@ -109,5 +109,6 @@ def calibration(found: Mapping[str, Any] | None) -> str:
         return f"Calibrated to the target rate on {held} held out, treated as exchangeable."
     return (
         f"Calibrated to the target rate on {held} held out in {plural(found['blocks'], 'block')} of"
-        f" time, equivalent to {number(found['effective_samples'])} independent ones."
+        f" time, equivalent to {number(found['effective_samples'])} independent ones. Slow drift of"
+        f" up to {found['absorbed']:.1f} deviations in all may pass without an alarm."
     )

@@ -110,7 +110,7 @@ def test_too_few_samples_give_no_verdict() -> None:
     found = hdc.detect(code, memory, calibration, 0.01)
     assert found.known is None
     assert found.shortfall == hdc.NotAttainable(
-        "a rate of 0.01 needs 99 samples of 'home', found 60", 99, 60
+        "a rate of 0.01 needs 99 samples of 'home', found 60: record 39 more", 99, 60
     )
     assert hdc.detect_window([found], calibration, 0.01).known is None
     assert hdc.detect(code, memory, calibration, 0.05).known is True

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 import hdc
@@ -153,8 +154,35 @@ def test_samples_that_follow_each_other_closely_count_as_fewer():
     slow = hdc.find_shortfall("home", learned(series(300, 5, alike=0.995), times)[1], RATE)
     assert slow is not None
     assert "hours" in slow.reason
+    few = learned(series(80, 5, alike=0.0), times[:80])[1]
+    independent = hdc.find_shortfall("home", few, RATE)
+    assert independent is not None
+    assert independent.reason.endswith("found 80: record 19 (about 19 minutes) more")
     assert memory.keys
     assert hdc.find_shortfall("home", learned(series(300, 5, 0.995))[1], RATE) is None
+
+
+def test_missing_samples_are_counted_in_recordings_too():
+    """Where recordings are held out, the reason says about how many more; where samples come in
+    bursts, the time is that of bursts, not of samples within one."""
+    rows, hours = series(300, 5, alike=0.995), np.repeat(np.arange(1, 31), 10) * 3_600
+    burst = (hours + np.tile(np.arange(10), 30)) * 10**9
+    ids = [f"{at:05}" for at in range(300)]
+    six = [f"r{at // 50}" for at in range(300)]
+    for sources, wanted in ((six, "like the 6 so far"), ([""] * 300, "more at the same pace")):
+        order = hdc.order_in_time(["a"] * 300, burst, sources, ids)
+        given = list(order.values())
+        geometry = hdc.fit_geometry(rows, np.zeros(300, int), ((0, WIDTH),), 1, orders=given)
+        memory, codes = hdc.Memory(geometry), geometry.project(rows)
+        memory.add("home", "a", codes)
+        held = {("home", "a"): order["a"]}
+        found = hdc.calibrate(memory, [("home", "a", codes)], orders=held)
+        shortfall = hdc.find_shortfall("home", found, RATE)
+        assert shortfall is not None
+        assert shortfall.reason.endswith(wanted)
+        took = int(shortfall.reason.split("(about ")[1].split(" hours")[0])
+        missing = 300 * (shortfall.needed - shortfall.found) / shortfall.found
+        assert took == pytest.approx(missing / 10, rel=0.2)
 
 
 def test_a_less_known_level_widens_the_limits():

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import hdc
 
 from ..facts import FactBatch, Ledger, Span, join_batches, sample_facts
-from ..recalibration import CalibrationStatus
+from ..recalibration import OFFSET_MAX, CalibrationStatus
 
 TIMED_FACTS_MIN: Final = 10 * hdc.BLOCKS
 """Fewest facts of a domain that are held out in blocks: ten a block.  With fewer, the rate that is
@@ -86,6 +86,7 @@ def status_of(domain: str, calibration: hdc.Calibration, rate: float) -> Calibra
         effective_samples=samples if found is None else found.effective,
         blocks=0 if found is None else found.blocks,
         block_samples=0 if found is None else found.block_samples,
+        absorbed=0.0 if found is None else OFFSET_MAX + hdc.window_limit(found, rate),
         shortfall=shortfall.reason if shortfall else "",
     )
 

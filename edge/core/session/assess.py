@@ -173,6 +173,7 @@ class Assessor:
             reason=verdict.shortfall.reason if verdict.shortfall else "",
             degraded=_is_unlabelled(stream, known) or adapted is not None,
             adaptation=None if adapted is None else adapted[1],
+            false_alarm_rate=self._config.false_alarm_rate,
             observed_rate=observed[0],
             observed_low=observed[1],
             observed_high=observed[2],
@@ -283,16 +284,20 @@ class Assessor:
         (stream, level), verdict = of, made.verdict
         statistics = known.calibration().in_time.get(verdict.domain)
         undecided = verdict.known is None and not verdict.doubtful
-        if statistics is None or undecided:
+        if undecided:
             return
-        asked = level.observe(
-            event,
-            made,
-            window,
-            statistics,
-            self._config.false_alarm_rate,
-            half_window=lambda: self._judge_half(stream, known, level),
-        )
+        asked = None
+        if statistics is None:
+            level.observe_untimed(event, novel=verdict.known is False, alarmed=stream.alarmed)
+        else:
+            asked = level.observe(
+                event,
+                made,
+                window,
+                statistics,
+                self._config.false_alarm_rate,
+                half_window=lambda: self._judge_half(stream, known, level),
+            )
         record = level.changed_record(known.geometry.fingerprint)
         if record is not None:
             yield StoreRecalibration(event.stream, record)

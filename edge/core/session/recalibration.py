@@ -21,6 +21,7 @@ from .. import limits
 from ..events import AlarmQuestion, Observation
 from ..recalibration import (
     ANY,
+    OFFSET_MAX,
     ConfirmedAlarm,
     ObservedRate,
     Recalibration,
@@ -28,10 +29,6 @@ from ..recalibration import (
 from .observed_rate import NOTHING_OBSERVED, AlarmCounts, observed_interval, observed_rate
 from .stream import SampleAssessment
 from .trail import ScoreTrail
-
-OFFSET_MAX: Final = 1.0
-"""Largest total shift that is absorbed, in within-block deviations.  Linear attacks that end just
-above what it allows alarm lastingly, however slow (docs/explanation/time.md)."""
 
 STEP_MAX: Final = 0.1
 """Largest step of the level, in within-block deviations.  0.02 follows drift less well on the
@@ -106,6 +103,7 @@ class StreamLevel(msgspec.Struct, kw_only=True):
     _apart: int = 0
     _during: AlarmCounts = msgspec.field(default_factory=AlarmCounts)
     _waiting: deque[JudgedObservation] = msgspec.field(default_factory=deque)
+    _untimed: deque[JudgedObservation] = msgspec.field(default_factory=deque)
     _waiting_far: int = 0
     _waiting_outside: int = 0
     _closed: bool = False
@@ -215,6 +213,28 @@ class StreamLevel(msgspec.Struct, kw_only=True):
             self._outside >= self._half and half_window().known is False
         )
         return self._question(made, window, statistics) if lasted else None
+
+    def observe_untimed(self, event: Observation, *, novel: bool, alarmed: bool) -> None:
+        """Count an observation in a domain whose facts have no times, a window after it was made
+        and outside alarms: no level is known there, and none follows."""
+        self._untimed.append(
+            JudgedObservation(
+                key=event.key,
+                captured_at_ns=event.captured_at_ns,
+                subject=event.subject,
+                recording=event.recording,
+                deviation=0.0,
+                novel=novel,
+                outside=False,
+                far=False,
+            )
+        )
+        if alarmed:
+            self._untimed.clear()
+        if len(self._untimed) > self.length:
+            one = self._untimed.popleft()
+            self._record(one)
+            self.counts.add(novel=one.novel)
 
     def _count(self, one: JudgedObservation) -> None:
         """Count an observation, a window after it was made."""
@@ -331,6 +351,7 @@ class StreamLevel(msgspec.Struct, kw_only=True):
         self._outside = self._inside = self._back = 0
         self._waiting_far = self._waiting_outside = 0
         self._waiting.clear()
+        self._untimed.clear()
 
     def confirm(self, alarm: ConfirmedAlarm) -> None:
         """Re-base the level on a false alarm that a person has confirmed."""

@@ -139,7 +139,9 @@ def test_calibration_says_what_is_missing():
         "effective_samples": 420,
     }
     assert "exchangeable" in phrases.calibration(usual)
-    assert "3 blocks of time" in phrases.calibration(usual | {"exchangeable": False, "blocks": 3})
+    timed = phrases.calibration(usual | {"exchangeable": False, "blocks": 3, "absorbed": 1.84})
+    assert "3 blocks of time" in timed
+    assert "up to 1.8 deviations in all" in timed
     assert "not guaranteed: label 9 more" in phrases.calibration(
         usual | {"shortfall": "label 9 more"}
     )

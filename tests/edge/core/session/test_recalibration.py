@@ -23,8 +23,9 @@ from edge.core.events import (
     Relabel,
 )
 from edge.core.facts import Selector
+from edge.core.recalibration import OFFSET_MAX
 from edge.core.runtime import Runtime
-from edge.core.session.recalibration import OFFSET_MAX, REPEATED_SAMPLES, STORED_SAMPLES
+from edge.core.session.recalibration import REPEATED_SAMPLES, STORED_SAMPLES
 from tests.worlds import World, fact
 
 WIDTH = 16
@@ -40,11 +41,17 @@ def rows(count: int, seed: int, shift: NDArray[np.float64] | float = 0.0) -> NDA
     return np.asarray(np.clip(np.rint(moved), 0, 255).astype(np.uint8))
 
 
-def taught() -> World:
-    """A world that learned 400 samples in time order."""
+ALIKE = (1.0,) * 5
+UNLIKE = (1.0, 1.4, 0.7, 1.3, 0.8)
+
+
+def taught(noise: tuple[float, ...] = ALIKE) -> World:
+    """A world that learned 400 samples in time order.  noise: of each block, in spreads."""
+    centred = rows(400, 1).astype(np.float64) - CENTRE
+    scaled = CENTRE + centred * np.repeat(noise, 400 // len(noise))[:, None]
     facts = [
         replace(fact(f"t{at:04}", at=SECOND * (at + 1), stream="past"), features=row.tobytes())
-        for at, row in enumerate(rows(400, 1))
+        for at, row in enumerate(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
     ]
     world = World(facts, width=WIDTH, config=Config(growth=False))
     world.feed(FitGeometry())
@@ -101,19 +108,24 @@ def shift_for(world: World, wanted: float) -> float:
 
 
 def largest_absorbed(world: World) -> float:
-    """The largest mean score that can stay without an alarm, as docs/explanation/time.md states it:
-    the bound of the level plus the limit of a window, in within-block deviations."""
-    statistics = world.runtime.knowledge.calibration().in_time["home"]
-    spread = statistics.spread
-    variance = statistics.window_variance_of(16) + statistics.initial.variance
-    return OFFSET_MAX + hdc.normal_quantile(0.01) * float(np.sqrt(variance)) / spread
+    """The largest mean score that can stay without an alarm, as `status` reports it, in
+    within-block deviations."""
+    (status,) = world.runtime.calibration_status()
+    assert status.absorbed > OFFSET_MAX
+    return status.absorbed
 
 
+@pytest.mark.parametrize(
+    ("noise", "outside"), [(ALIKE, 0.8), ((1.0, 1.15, 0.85, 1.1, 0.9), 0.7), (UNLIKE, 0.6)]
+)
 @pytest.mark.parametrize("samples", [100, 1_000, 10_000])
-def test_a_slow_attack_ends_in_a_lasting_alarm(samples: int):
+def test_a_slow_attack_ends_in_a_lasting_alarm(
+    samples: int, noise: tuple[float, ...], outside: float
+):
     """A linear drift that ends just above the largest shift absorbed raises an alarm that lasts,
-    however slow it is, and the level never rises by more than its bound."""
-    world = taught()
+    however slow it is and however much enrolled blocks differ, and the level never rises by more
+    than its bound."""
+    world = taught(noise)
     top = shift_for(world, largest_absorbed(world) + 0.4)
     stream = Stream(world)
     stream.watch(rows(64, 2))
@@ -121,8 +133,20 @@ def test_a_slow_attack_ends_in_a_lasting_alarm(samples: int):
     stream.watch(rows(200, 4, top))
     assert stream.questions
     assert all(one.alarm for one in stream.decisions[-100:])
-    assert stream.outside(100) >= 0.8
+    assert stream.outside(100) >= outside
     assert world.ledger.recalibrations()["live"].offset <= OFFSET_MAX * hdc.ONE
+
+
+@pytest.mark.parametrize("noise", [ALIKE, UNLIKE])
+def test_every_window_far_beyond_the_limit_lies_outside(noise: tuple[float, ...]):
+    """However slowly a stream came there, and though each sample counts up to a clip only."""
+    world = taught(noise)
+    top = shift_for(world, largest_absorbed(world) + 4)
+    stream = Stream(world)
+    stream.watch(rows(64, 2))
+    stream.watch(rows(2_000, 3, np.linspace(0, top, 2_000)))
+    stream.watch(rows(200, 4, top))
+    assert stream.outside(200) == 1.0
 
 
 def test_a_small_drift_is_followed_without_an_alarm():

@@ -10,8 +10,8 @@ from edge.core import limits
 from edge.core.config import Config
 from edge.core.events import FitGeometry, ForgetRequest
 from edge.core.facts import Selector
+from edge.core.recalibration import OFFSET_MAX
 from edge.core.runtime import Runtime
-from edge.core.session.recalibration import OFFSET_MAX
 from edge.core.session.trail import ScoreTrail
 from tests.edge.core.session.test_recalibration import (
     CENTRE,
