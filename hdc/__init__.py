@@ -54,6 +54,7 @@ from .native import (
 )
 from .neighbours import Exemplars
 from .normal import normal_quantile
+from .series import follow_windows
 from .spread import terms_of
 from .switches import LEAD, SwitchStatistics, window_limit
 from .time_blocks import BLOCKS, TimeOrder, order_in_time
@@ -114,6 +115,7 @@ __all__ = [
     "examine",
     "find_shortfall",
     "fit_geometry",
+    "follow_windows",
     "forward_posterior",
     "gather",
     "identity_geometry",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .errors import DimensionError
 
-INTERFACE: Final = 8
+INTERFACE: Final = 9
 """The version of the arguments and layouts in level.h; a module of another one is not used."""
 
 LEVELS: dict[str, dict[str, Callable[..., Any]]] = {}
@@ -78,6 +78,7 @@ class Kernel(msgspec.Struct, frozen=True, kw_only=True):
     gather: Callable[..., int]
     prefer: Callable[..., dict[str, int]]
     linear: Callable[..., int]
+    follow_windows: Callable[..., int]
 
 
 def kernels() -> tuple[Kernel, ...]:

@@ -404,8 +404,38 @@ def _largest(memory: Memory) -> int:
     return int(max(np.abs(part).max() for part in memory._derived().held))  # noqa: SLF001
 
 
+def check_windows(kernel: native.Kernel, seed: int) -> None:
+    """Compare distances to the windows of a random series, sample by sample, with those of numpy,
+    and the table with distances of whole windows."""
+    random = np.random.default_rng(seed)
+    channels, windows = int(random.integers(1, 5)), int(random.choice([5, 31, 32, 33, 100, 257]))
+    back, gap, nearest = (int(random.integers(1, most)) for most in (40, 70, 6))
+    start, steps = windows + back + gap, int(random.integers(1, 80))
+    most = int(random.choice([2, 1024, 3000]))
+    series = random.integers(-most, most, (channels, start + steps)).astype(np.int32)
+    series[:, :start] = 0
+
+    def follow() -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        table, sums = np.zeros((channels, windows), np.int32), []
+        for at in range(start, start + steps + 1):
+            full = int(np.clip(at - start, 0, windows)) if at - start >= nearest else 0
+            given = {"at": at, "back": back, "gap": gap, "full": full, "nearest": nearest}
+            sums.append(hdc.follow_windows(series, table, **given))
+        return table, np.array(sums)
+
+    c, numpy = both(kernel, follow)
+    assert np.array_equal(c[0], numpy[0])
+    assert np.array_equal(c[1], numpy[1])
+    newest = series[:, -back:]
+    for place in range(windows):
+        end = series.shape[1] - gap - (windows - 1 - place)
+        earlier = series[:, end - back : end]
+        assert np.array_equal(c[0][:, place], np.square(newest - earlier).sum(axis=1))
+
+
 CHECKS = (
     *(check, check_exemplars, check_joint, check_landmarks, check_decisions, check_spread),
+    check_windows,
     *(check_likeliest, check_linear, check_votes, check_tails),
 )
 

@@ -91,6 +91,7 @@ static void whole_products(const uint8_t *rows, const uint16_t *wholes, int64_t 
 }
 
 #include "linear.h"
+#include "windows.h"
 
 /* --- coding ----------------------------------------------------------------------------------- */
 
@@ -774,5 +775,5 @@ static int spread(const native_memory *m, const int64_t *const *samples, const i
 
 const native_level LEVEL(AURICLE_LEVEL) = {
     QUOTED(AURICLE_LEVEL), landmark_distances, work_of, project, distances, scores, nearest, joint,
-    exemplars, exemplars_of_many, spread, linear,
+    exemplars, exemplars_of_many, spread, linear, follow_windows,
 };

@@ -5,13 +5,14 @@
 
 #include "auricle_kernel.h"
 
-#define INTERFACE 8       /* INTERFACE in native.py: raise both with the layouts below */
+#define INTERFACE 9       /* INTERFACE in native.py: raise both with the layouts below */
 #define BLOCKS_MAX 4u     /* bits, columns, plane, norms */
 #define INEXACT 1         /* a number leaves the range in which C and numpy agree */
 #define SMALL (1 << 24)   /* coordinates below: squares of differences add up below 2^64 */
 #define EXACT_ROOT 94906265u /* the root of 2^53 */
 #define RESIDUALS 128      /* columns whose products are added at a time: they stay in the cache */
 #define SPREAD_TERMS 5     /* the numbers in which spread.py sums residuals up */
+#define NEAREST_MAX 16     /* nearest windows of a series that can be asked for */
 #define TOGETHER 16        /* samples compared with an exemplar at a time: 64 bytes of floats */
 
 /* A geometry.  Offsets of the blocks' coordinates follow from their widths. */
@@ -78,6 +79,13 @@ typedef struct {
     int64_t count, width;
 } landmarks;
 
+/* Windows of a series [channels][row] that ended before its sample `at`: `windows` of them, `gap`
+ * samples apart from the newest.  back: length of a window.  full: the newest of them that hold
+ * samples.  nearest: those whose distances are added. */
+typedef struct {
+    int64_t channels, row, at, back, gap, windows, full, nearest;
+} window_call;
+
 typedef struct {
     const char *name;
     /* Writes `count` squared distances below 0, see linear.h.  work: 4 bytes for each column. */
@@ -111,6 +119,10 @@ typedef struct {
     /* Writes linear scores [rows] of bytes [width], as the table of 256 levels has them. */
     void (*linear)(const uint8_t *features, const float *table, const float *weights,
                    const float *bias, int64_t width, int64_t rows, float *made, float *work);
+    /* Lets squared distances [channels][windows] follow the newest sample; writes the sums of roots
+     * of the least, [channels]. */
+    void (*follow_windows)(const window_call *call, const int32_t *series, int32_t *table,
+                           double *made);
 } native_level;
 
 extern const native_level native_portable;

@@ -282,11 +282,53 @@ static PyObject *work(PyObject *self, PyObject *const *args, Py_ssize_t count)
     return PyLong_FromUnsignedLong(level_of(self)->work((uint32_t)padded));
 }
 
+/* follow_windows(series, table, made, at, back, gap, full, nearest): series int32 [channels][row],
+ * table int32 [channels][windows], made [channels]. */
+static PyObject *follow_windows(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    buffers all = {.count = 0};
+    const int32_t *series;
+    int32_t *table;
+    double *made;
+    int64_t given[5];
+    if (!expects(count, 8)) {
+        return NULL;
+    }
+    for (int k = 0; k < 5; k++) {
+        given[k] = PyLong_AsLongLong(args[3 + k]);
+    }
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    int ran = 0;
+    if ((series = in(&all, args[0], 0)) && (table = out(&all, args[1], 0))
+        && (made = out(&all, args[2], 8))) {
+        int64_t channels = all.held[2].len / 8;
+        window_call call = {
+            .channels = channels, .row = all.held[0].len / 4 / channels,
+            .windows = all.held[1].len / 4 / channels, .at = given[0], .back = given[1],
+            .gap = given[2], .full = given[3], .nearest = given[4],
+        };
+        if (call.back < 1 || call.gap < 1 || call.at > call.row || call.full < 0
+            || call.at - call.back < call.gap + call.windows || call.full > call.windows
+            || call.nearest < 1 || call.nearest > NEAREST_MAX
+            || (call.full && call.full < call.nearest)) {
+            PyErr_SetString(PyExc_ValueError, "windows lie outside the series");
+        } else {
+            RUN(8 * channels * call.windows,
+                level_of(self)->follow_windows(&call, series, table, made));
+            ran = 1;
+        }
+    }
+    return result(&all, ran, 0);
+}
+
 #define METHOD(name, call) {name, (PyCFunction)(void (*)(void))call, METH_FASTCALL, NULL}
 
 static PyMethodDef methods[] = {
     METHOD("landmark_distances", landmark_distances),
     METHOD("linear", linear),
+    METHOD("follow_windows", follow_windows),
     METHOD("project", project),
     METHOD("distances", distances),
     METHOD("compare", compare),

@@ -120,6 +120,12 @@ def test_distances_to_landmarks_are_near_those_of_numpy(kernel, seed):
     natives.check_landmarks(kernel, seed)
 
 
+@given(seed=SEEDS)
+def test_distances_to_windows_are_those_of_numpy(kernel, seed):
+    """Any number of channels and windows, and any window, sample by sample."""
+    natives.check_windows(kernel, seed)
+
+
 def fitted(taps: tuple[tuple[int, int], ...], width: int, count: int = 240):
     """A fitted geometry, its samples and their classes."""
     random = np.random.default_rng(width)
@@ -276,6 +282,23 @@ def test_other_landmarks_are_refused(codes, row):
     numbers = np.zeros(len(codes), np.float32)
     with pytest.raises(hdc.DimensionError, match="distances to landmarks expect"):
         hdc.landmark_distances(codes, numbers.astype(np.int32), numbers, row, (row, row))
+
+
+def test_windows_outside_a_series_are_refused():
+    """Too few samples, more windows in use than there are, too many nearest: errors with a hint."""
+    series, table = np.zeros((1, 200), np.int32), np.zeros((1, 50), np.int32)
+    usual = {"at": 200, "back": 16, "gap": 64, "full": 50, "nearest": 5}
+    hdc.follow_windows(series, table, **usual)
+    for wrong in (
+        {"at": 129},
+        {"at": 201},
+        {"full": 51},
+        {"full": 4},
+        {"nearest": 17},
+        {"back": 0},
+    ):
+        with pytest.raises(hdc.DimensionError, match="following windows expects"):
+            hdc.follow_windows(series, table, **(usual | wrong))
 
 
 @pytest.mark.timeout(900)  # sanitizers slow the process down, more so on a busy machine

@@ -19,9 +19,9 @@ from tests.worlds import World
 WIDTH = 24
 DOMAINS, LABELS, ROWS = ("hall", "yard"), ("fine", "worn", "loose"), 20
 
-LEARNED = "11552899d9301f82"
-FITTED = "9642e9f3e8c8754d"
-DECIDED = "e41834f8620ebf43"
+LEARNED = "abba22f4682a4589"
+FITTED = "e5d179b1f22e93a7"
+DECIDED = "725df540667947ff"
 FORGOTTEN = "9e7a9e111a62c9a9"
 
 

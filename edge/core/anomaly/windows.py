@@ -5,6 +5,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+import hdc
+
 from .scale import Codes
 from .scorer import Floats, State
 
@@ -53,23 +55,19 @@ class WindowMemory:
         self._at = self.span
         self._short, self._long = np.zeros((2, channels, self.windows), np.int32)
         self._pooled = np.zeros((POOL, channels, self.windows), np.int32)
-        self._nearest = np.empty((len(SCALES), channels, NEAREST))
-        self._terms = np.empty((channels, self.windows), np.int32)
 
     def step(self, codes: Codes) -> Floats:
         """Learn the codes [C] of a sample; return the distances [3, C] by scale, per root of a
         sample and in codes; zeros during the warm-up."""
         self._append(codes)
-        self._update()
-        full = min(self.windows, self.count - 2 * LONGEST + 1)
-        if not self.ready:
-            return np.zeros((len(SCALES), len(codes)))
-        tables = (self._short, self._long, self._pooled[self.count % POOL])
-        for nearest, table in zip(self._nearest, tables, strict=True):
-            candidates = table[:, -full:].copy()
-            candidates.partition(NEAREST - 1, axis=1)
-            nearest[:] = candidates[:, :NEAREST]
-        distances: Floats = np.sqrt(self._nearest).sum(axis=2)
+        full = min(self.windows, self.count - 2 * LONGEST + 1) if self.ready else 0
+        pooled = self._pooled[self.count % POOL]
+        scales = ((self._codes, self._short), (self._codes, self._long), (self._sums, pooled))
+        distances = np.empty((len(SCALES), len(codes)))
+        for made, (series, table), length in zip(distances, scales, SCALES, strict=True):
+            made[:] = hdc.follow_windows(
+                series, table, at=self._at, back=length, gap=LONGEST, full=full, nearest=NEAREST
+            )
         distances *= _PER_SAMPLE
         return distances
 
@@ -87,25 +85,6 @@ class WindowMemory:
         self._at += 1
         self._sums[:, self._at - 1] = self._codes[:, self._at - POOL : self._at].sum(axis=1)
         self.count += 1
-
-    def _update(self) -> None:
-        newest = self._squares(self._codes, 0)
-        self._short += newest
-        self._long += newest
-        self._short -= self._squares(self._codes, SCALES[0])
-        self._long -= self._squares(self._codes, SCALES[1])
-        pooled = self._pooled[self.count % POOL]
-        pooled += self._squares(self._sums, 0)
-        pooled -= self._squares(self._sums, LONGEST)
-
-    def _squares(self, series: Codes, back: int) -> Codes:
-        """Return the squared differences of the value `back` samples ago to those in memory."""
-        at = self._at - back
-        end = at - LONGEST
-        terms = self._terms
-        np.subtract(series[:, end - self.windows : end], series[:, at - 1 : at], out=terms)
-        np.multiply(terms, terms, out=terms)
-        return terms
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the codes of the past and the count: the distances follow from them."""

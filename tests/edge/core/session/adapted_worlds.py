@@ -31,7 +31,7 @@ def taught(policy="auto", count=240):
     """A world that knows three classes in one domain."""
     classes = drawn(count, 1)
     facts = [
-        replace(fact(f"t{at:04}", NAMES[one], at=at), features=row.tobytes())
+        replace(fact(f"t{at:04}", NAMES[one]), features=row.tobytes())
         for at, (one, row) in enumerate(zip(classes, seen(classes, seed=1), strict=True))
     ]
     world = World(facts, width=WIDE, config=Config(window=8, adaptation=policy))

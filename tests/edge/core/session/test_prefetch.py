@@ -26,7 +26,7 @@ def taught(domains: int = 2, *, surveyed: bool = True) -> World:
         rows = clouds((2 * domain + 1, 2 * domain + 2), count, width=WIDE, spread=40)
         facts += [
             replace(
-                fact(f"{domain}-{row:04}", "ab"[row // count], f"d{domain}", at=row),
+                fact(f"{domain}-{row:04}", "ab"[row // count], f"d{domain}"),
                 features=values.tobytes(),
             )
             for row, values in enumerate(rows)

@@ -24,7 +24,7 @@ def taught() -> World:
     """A world that knows home, with two classes."""
     rows = clouds(KINDS["home"], 120, width=WIDE)
     facts = [
-        replace(fact(f"t{row:04}", "ab"[row // 120], at=row), features=values.tobytes())
+        replace(fact(f"t{row:04}", "ab"[row // 120]), features=values.tobytes())
         for row, values in enumerate(rows)
     ]
     return World(facts, width=WIDE, config=Config(window=WINDOW))
