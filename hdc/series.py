@@ -44,7 +44,8 @@ def follow_windows(
         )
     made = np.zeros(len(series))
     if native.KERNEL is not None:
-        native.KERNEL.follow_windows(series, table, made, at, back, gap, full, nearest)
+        given = (at, back, gap, full, nearest)
+        native.KERNEL.follow_windows(series, table, made, *given)
         return made
     terms = np.empty_like(table)
     for newest, change in ((at, np.add), (at - back, np.subtract)):

@@ -30,7 +30,7 @@ PAUSES = 64
 samples take does not count it.  Chosen by hand: runs have about as many samples."""
 
 
-class TimeOrder(msgspec.Struct, frozen=True, eq=False):
+class TimeOrder(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """Where a concept's samples lie in time.
 
     place: int64 [n], rank among the domain's samples by time.  block: int64 [n], the block that
@@ -94,7 +94,9 @@ def order_in_time(
     for name in np.unique(label).tolist():
         own = np.flatnonzero(label == name)
         block = _blocks(place[own], source[own])
-        made[name] = TimeOrder(place[own], block, pace, interval, cut)
+        made[name] = TimeOrder(
+            place=place[own], block=block, pace_ns=pace, interval_ns=interval, sources=cut
+        )
     return made
 
 

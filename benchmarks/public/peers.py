@@ -126,6 +126,25 @@ def neighbour_scores(values: Floats, probation: int) -> Floats:
     return score
 
 
+def neighbour_alarms() -> Mapping[str, Mapping[str, Alarms]]:
+    """Return nearest neighbours of windows as a change detector: it fires where a channel's score
+    rises above a threshold.  Values are in units of the whole series' range, in its favour."""
+    return {
+        "kNN of windows": {
+            f"threshold={threshold}": partial(_rises, threshold=threshold)
+            for threshold in (0.25, 0.5, 1.0, 2.0, 4.0)
+        }
+    }
+
+
+def _rises(values: Floats, threshold: float) -> Flags:
+    fired = np.zeros(len(values), bool)
+    for channel in standardised(values).T:
+        above = neighbour_scores(channel, len(channel)) > threshold
+        fired[1:] |= above[1:] & ~above[:-1]
+    return fired
+
+
 def beyond_range(values: Floats) -> Floats:
     """Return how far each value lies beyond the running range, in ranges; 0 inside it.  There is no
     model in it."""

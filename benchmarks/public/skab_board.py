@@ -12,7 +12,7 @@ from ..report import BenchmarkRow
 from .board import SKAB, SKAB_CHANGE_POINTS
 from .halves import confirmation, development
 from .ours import changes, scored
-from .peers import NEIGHBOURS, Alarms, clock, river_alarms
+from .peers import NEIGHBOURS, Alarms, beyond_range, clock, river_alarms
 from .skab import (
     LEARNED_ROWS,
     SkabRecording,
@@ -164,6 +164,9 @@ def _peers() -> dict[str, Scorer]:
         "Mahalanobis": _mahalanobis,
         "River HalfSpaceTrees": _half_space_trees,
         "beyond the learned range": _beyond,
+        "beyond the running range": lambda learned, judged: beyond_range(
+            np.vstack((learned, judged))
+        )[len(learned) :],
     }
 
 

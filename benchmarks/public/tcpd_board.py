@@ -19,7 +19,7 @@ from ..report import BenchmarkRow
 from .board import TCPD
 from .halves import confirmation, development
 from .ours import change_finder
-from .peers import beyond_range, clock, river_alarms, rows_of
+from .peers import beyond_range, clock, neighbour_alarms, river_alarms, rows_of
 from .tcpd import UNJUDGED, AnnotatedSeries, ChangeFinder, cover, f1, load_tcpd
 
 Floats = NDArray[np.float64]
@@ -80,7 +80,7 @@ def _methods(every: Sequence[AnnotatedSeries]) -> dict[str, ChangeFinder]:
     }
     grids: dict[str, Mapping[str, Any]] = {
         name: {setting: _fired(run) for setting, run in settings.items()}
-        for name, settings in river_alarms().items()
+        for name, settings in (neighbour_alarms() | river_alarms()).items()
     }
     grids["a clock"] = {
         f"every {period} samples": partial(_ticks, period=period) for period in PERIODS

@@ -23,7 +23,7 @@ PACE_SHARE: Final = 2
 the observations of the stream do: every second one is missing."""
 
 
-class ScoreTrail(msgspec.Struct):
+class ScoreTrail(msgspec.Struct, kw_only=True):
     """The newest scores of one stream, 1,024 a within-block deviation above the level, at most
     `limits.TRAIL_SCORES_MAX`.
 
