@@ -108,7 +108,10 @@ def _scored(make: Callable[[], Any]) -> Scores:
 
 def neighbour_scores(values: Floats, probation: int) -> Floats:
     """Return the mean distance of each window of a channel to its nearest ones among the last
-    windows that do not overlap it; values in units of the probation's 5 to 95 % range."""
+    windows that do not overlap it, 0 in a series shorter than a window; values in units of the
+    probation's 5 to 95 % range."""
+    if len(values) < LAGS:
+        return np.zeros(len(values))
     low, high = np.quantile(values[:probation], (0.05, 0.95))
     unit = (values - low) / max(float(high - low), 1e-9)
     windows = np.lib.stride_tricks.sliding_window_view(unit, LAGS)
