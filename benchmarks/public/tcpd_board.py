@@ -80,7 +80,7 @@ def _methods(every: Sequence[AnnotatedSeries]) -> dict[str, ChangeFinder]:
     }
     grids: dict[str, Mapping[str, Any]] = {
         name: {setting: _fired(run) for setting, run in settings.items()}
-        for name, settings in (neighbour_alarms() | river_alarms()).items()
+        for name, settings in {**neighbour_alarms(), **river_alarms()}.items()
     }
     grids["a clock"] = {
         f"every {period} samples": partial(_ticks, period=period) for period in PERIODS
