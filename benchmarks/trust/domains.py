@@ -79,7 +79,7 @@ class DomainRun:
 def run_part(
     data: Path | None, *, quick: bool = False
 ) -> tuple[list[BenchmarkRow], dict[str, float], list[str]]:
-    """Run every set, way and seed; about an hour on one core.
+    """Run every set, way and seed; about half an hour on one core.
 
     quick: digits and one seed; two minutes.
     """
