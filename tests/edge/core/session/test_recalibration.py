@@ -405,6 +405,32 @@ def test_status_says_which_facts_have_no_times():
     assert untimed.blocks == 0
 
 
+def test_facts_without_times_have_an_observed_rate_too():
+    """Observations outside alarms are counted beside the chosen rate, none in an alarm, and a
+    forget request drops the count; no level follows."""
+    facts = [replace(fact(f"t{at}"), features=row.tobytes()) for at, row in enumerate(rows(400, 1))]
+    world = World(facts, width=WIDTH, config=Config(growth=False))
+    world.feed(FitGeometry())
+    stream = Stream(world)
+    stream.watch(rows(STORED_SAMPLES + 60, 2), subject="ann")
+    found = world.runtime.observed_rates()["live"]
+    assert found.samples >= STORED_SAMPLES
+    assert found.low <= 0.02
+    last = stream.decisions[-1]
+    assert (last.false_alarm_rate, last.observed_rate) == (
+        world.config.false_alarm_rate,
+        found.rate,
+    )
+    assert world.ledger.recalibrations()["live"].subjects == ("ann",)
+    stream.watch(rows(40, 3, 3.0), subject="ann")
+    assert stream.decisions[-1].alarm
+    assert not stream.questions
+    assert world.runtime.observed_rates()["live"].alarms <= found.alarms + 1
+    world.feed(ForgetRequest(request_id="f", selector=Selector(subject="ann")))
+    assert "live" not in world.ledger.recalibrations()
+    assert "live" not in world.runtime.observed_rates()
+
+
 def test_a_clear_alarm_is_asked_about_after_half_a_window():
     """Where the newest half window lies outside by itself the question does not wait for a whole
     one, and is about these observations: where the stream is now."""
