@@ -288,7 +288,8 @@ class Assessor:
             return
         asked = None
         if statistics is None:
-            level.observe_untimed(event, novel=verdict.known is False, alarmed=stream.alarmed)
+            novel, outside = verdict.known is False, window.known is False
+            level.observe_untimed(event, novel=novel, outside=outside)
         else:
             asked = level.observe(
                 event,

@@ -104,6 +104,7 @@ class StreamLevel(msgspec.Struct, kw_only=True):
     _during: AlarmCounts = msgspec.field(default_factory=AlarmCounts)
     _waiting: deque[JudgedObservation] = msgspec.field(default_factory=deque)
     _untimed: deque[JudgedObservation] = msgspec.field(default_factory=deque)
+    _untimed_outside: int = 0
     _waiting_far: int = 0
     _waiting_outside: int = 0
     _closed: bool = False
@@ -214,9 +215,13 @@ class StreamLevel(msgspec.Struct, kw_only=True):
         )
         return self._question(made, window, statistics) if lasted else None
 
-    def observe_untimed(self, event: Observation, *, novel: bool, alarmed: bool) -> None:
+    def observe_untimed(self, event: Observation, *, novel: bool, outside: bool) -> None:
         """Count an observation in a domain whose facts have no times, a window after it was made
-        and outside alarms: no level is known there, and none follows."""
+        and outside lasting alarms: no level is known there, and none follows.
+
+        outside: whether the window that ended with it lay outside.
+        """
+        self._untimed_outside = self._untimed_outside + 1 if outside else 0
         self._untimed.append(
             JudgedObservation(
                 key=event.key,
@@ -229,7 +234,7 @@ class StreamLevel(msgspec.Struct, kw_only=True):
                 far=False,
             )
         )
-        if alarmed:
+        if self._untimed_outside >= self._half:
             self._untimed.clear()
         if len(self._untimed) > self.length:
             one = self._untimed.popleft()
