@@ -155,7 +155,8 @@ PLAIN = Form(20, 0, 256, 4, 2, columns=True, plane=True, wide=False, seed=5)
 
 
 def learned(*, surveyed: bool, per_concept: int = 60) -> tuple[Knowledge, MemoryLedger]:
-    """Knowledge of two domains with three labels each, and its ledger."""
+    """Knowledge of two domains with three labels each, and its ledger.  Facts have no times: the
+    extract does not know time."""
     random = np.random.default_rng(3)
     centres = random.integers(40, 216, (6, WIDTH))
     facts, rows, groups = [], [], []
@@ -170,7 +171,7 @@ def learned(*, surveyed: bool, per_concept: int = 60) -> tuple[Knowledge, Memory
                 stream="s",
                 domain=names[0],
                 label=names[1],
-                captured_at_ns=number,
+                captured_at_ns=0,
                 features=features.tobytes(),
             )
         )
