@@ -107,7 +107,7 @@ def show_anomalies(alarms: Sequence[ForecastRow], last: AnomalyScore, names: Seq
     if len(alarms) > CHANGES_SHOWN:
         views.say(f"{len(alarms)} anomalies in total; --json lists all")
     views.say(
-        f"anomaly score of the last row: {last.score:.2f}, alarms from {last.limit:.2f}; "
+        f"anomaly score of the last row: {last.score:.2f}, alarms from {last.limit:.2f};"
         f" p-value {last.p_value:.2g}"
     )
 
