@@ -39,6 +39,13 @@ RESCORED: Final = {"knncad": "KNN-CAD", "numenta": "Numenta HTM"}
 SILENT_ROWS: Final = 100
 """Rows without a second alarm in the rows marked refractory.  It helps every method with long
 alarms, so the score without it stands beside."""
+SHARES: Final = (0.1, 0.01, 0.001)
+"""P-values up to which normal samples are counted: as many should be below each."""
+WARM_UP: Final = 200
+"""First samples of a series that are left out there: windows are compared from 158 samples on."""
+APART: Final = 100
+"""Samples around a labelled anomaly that are left out there, as they may belong to it.  Chosen by
+hand."""
 PERIODS: Final = (100, 200, 400, 800, 1_600)
 """Periods tried for the clock, in rows."""
 
@@ -93,7 +100,24 @@ def _ours(corpus: Sequence[NabSeries]) -> dict[str, float]:
             key = f"nab_standard_{name}_{half.__name__}"
             figures[key] = alarm_score(half(corpus), half(at), STANDARD)
     figures["nab_standard_every_row"] = best_threshold(corpus, scores, STANDARD)[0]
+    p_values = [one.p_values for one in found]
+    for half in (development, confirmation):
+        normal = np.concatenate(_normal_parts(half(corpus), half(p_values)))
+        for share in SHARES:
+            key = f"nab_p_{share:g}_{half.__name__}"
+            figures[key] = float((normal <= share).mean())
     return figures
+
+
+def _normal_parts(corpus: Sequence[NabSeries], values: Scored) -> list[Floats]:
+    """Return the values of samples after the warm-up and away from labelled anomalies."""
+    parts = []
+    for series, found in zip(corpus, values, strict=True):
+        normal = np.arange(len(found)) >= WARM_UP
+        for first, last in series.windows:
+            normal[max(0, first - APART) : last + APART] = False
+        parts.append(found[normal])
+    return parts
 
 
 def river_rows(folder: Path) -> list[BenchmarkRow]:

@@ -15,10 +15,11 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredSeries:
-    """What the scorer says of each sample: its score, whether it is in alarm, and whether an alarm
-    starts at it."""
+    """What the scorer reports for each sample: its score and p-value, whether it is in alarm, and
+    whether an alarm starts at it."""
 
     scores: Floats
+    p_values: Floats
     alarms: Flags
     raised: Flags
 
@@ -29,6 +30,7 @@ def scored(values: Floats, seconds: Floats) -> ScoredSeries:
     found = [scorer.step(sample, int(at * 1e9)) for sample, at in zip(values, seconds, strict=True)]
     return ScoredSeries(
         np.array([one.score for one in found]),
+        np.array([one.p_value for one in found]),
         np.array([one.alarm for one in found]),
         np.array([one.raised for one in found]),
     )

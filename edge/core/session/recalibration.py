@@ -82,6 +82,26 @@ class JudgedObservation(msgspec.Struct, frozen=True, kw_only=True):
     far: bool
 
 
+def _judged(
+    event: Observation,
+    *,
+    novel: bool,
+    deviation: float = 0.0,
+    outside: bool = False,
+    far: bool = False,
+) -> JudgedObservation:
+    return JudgedObservation(
+        key=event.key,
+        captured_at_ns=event.captured_at_ns,
+        subject=event.subject,
+        recording=event.recording,
+        deviation=deviation,
+        novel=novel,
+        outside=outside,
+        far=far,
+    )
+
+
 class StreamLevel(msgspec.Struct, kw_only=True):
     """The level of one stream.
 
@@ -183,13 +203,10 @@ class StreamLevel(msgspec.Struct, kw_only=True):
         self._waiting_far += far
         self._waiting_outside += outside
         self._waiting.append(
-            JudgedObservation(
-                key=event.key,
-                captured_at_ns=event.captured_at_ns,
-                subject=event.subject,
-                recording=event.recording,
-                deviation=(verdict.deviation - base) / statistics.spread,
+            _judged(
+                event,
                 novel=verdict.known is False,
+                deviation=(verdict.deviation - base) / statistics.spread,
                 outside=outside,
                 far=far,
             )
@@ -222,18 +239,7 @@ class StreamLevel(msgspec.Struct, kw_only=True):
         outside: whether the window that ended with it lay outside.
         """
         self._untimed_outside = self._untimed_outside + 1 if outside else 0
-        self._untimed.append(
-            JudgedObservation(
-                key=event.key,
-                captured_at_ns=event.captured_at_ns,
-                subject=event.subject,
-                recording=event.recording,
-                deviation=0.0,
-                novel=novel,
-                outside=False,
-                far=False,
-            )
-        )
+        self._untimed.append(_judged(event, novel=novel))
         if self._untimed_outside >= self._half:
             self._untimed.clear()
         if len(self._untimed) > self.length:

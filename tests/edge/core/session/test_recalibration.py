@@ -406,8 +406,8 @@ def test_status_says_which_facts_have_no_times():
 
 
 def test_facts_without_times_have_an_observed_rate_too():
-    """Observations outside alarms are counted beside the chosen rate, none in an alarm, and a
-    forget request drops the count; no level follows."""
+    """Decisions report the chosen rate and the observed one.  Observations in a lasting alarm are
+    not counted, no question is raised, and a forget request drops the counts."""
     facts = [replace(fact(f"t{at}"), features=row.tobytes()) for at, row in enumerate(rows(400, 1))]
     world = World(facts, width=WIDTH, config=Config(growth=False))
     world.feed(FitGeometry())
