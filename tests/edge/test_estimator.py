@@ -370,9 +370,9 @@ def test_a_batch_is_answered_as_one():
     model = fitted()
     model.predict(X)
     rows = np.repeat(X, 67, axis=0)[:10_000]
-    started = time.perf_counter()
+    started = time.process_time()
     assert model.predict(rows).shape == (10_000,)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_the_documented_example_runs(source: Path):

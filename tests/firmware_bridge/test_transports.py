@@ -96,7 +96,7 @@ def test_bytes_pass(ends: Ends) -> None:
         assert arrived == every
     started = monotonic()
     assert ends[0].read(20_000_000) == b""
-    assert monotonic() - started < 1
+    assert monotonic() - started < 10
 
 
 def test_links_talk_over_a_port(ends: Ends) -> None:

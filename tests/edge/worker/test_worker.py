@@ -93,7 +93,7 @@ def test_a_worker_takes_no_more_time_than_allowed():
     """A job that hangs ends at the time limit, even if it ignores signals."""
     started = time.monotonic()
     result = run("hanging", seconds_max=1.0)
-    assert 0.9 < time.monotonic() - started < 8
+    assert 0.9 < time.monotonic() - started < 30
     assert result.reason == "the worker failed: it took longer than 1 s"
 
 

@@ -128,8 +128,8 @@ def test_a_clean_stop_publishes_its_status(shared: Mosquitto) -> None:
     """A client that stops publishes its retained status itself, within the timeout."""
     seat = Seat(quick(shared.port), "gw8").online()
     began = time.monotonic()
-    seat.broker.stop(2.0)
-    assert time.monotonic() - began < 2
+    seat.broker.stop(30.0)
+    assert time.monotonic() - began < 15
     with seated(quick(shared.port), "watcher") as watcher:
         listening(watcher, "auricle/v1/gw8/status")
         watcher.until(lambda: watcher.arrivals)
@@ -246,8 +246,8 @@ def test_another_thread_can_wake_the_pump() -> None:
         threading.Timer(0.05, seat.broker.wake).start()
         began = time.monotonic()
         seat.until(lambda: True)
-        seat.broker.pump(5)
-        assert time.monotonic() - began < 4
+        seat.broker.pump(30)
+        assert time.monotonic() - began < 20
 
 
 def test_pumping_without_reading_leaves_messages_at_the_broker(shared: Mosquitto) -> None:
