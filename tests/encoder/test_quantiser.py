@@ -120,6 +120,67 @@ def test_rectified_features_lose_no_level_to_headroom() -> None:
     assert quantiser.quantise([0.0, 5.0]).tolist() == [0, 255]
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_pixels_may_become_twice_as_bright(sign: int) -> None:
+    """Twice the light does not exceed a range that columns share and that starts at zero."""
+    table = sign * np.array([[0, 0, 0], [3, 3, 1], [6, 6, 2]], np.float32)
+    quantiser = freeze_quantiser(table, (slice(0, 3),), "channel")
+    assert quantiser.zero.tolist() == [0 if sign == 1 else 255] * 3
+    assert quantiser.clipped([[sign * 12.0] * 3]).tolist() == [0, 0, 0]
+    assert quantiser.clipped([[sign * 12.1] * 3]).tolist() == [1, 1, 1]
+
+
+def test_a_quantity_of_its_own_has_a_quarter_of_its_range() -> None:
+    """Columns of different ranges keep their levels; a signed one has a quarter at each end."""
+    table = np.array([[0, 0.0], [1, 3.0], [2, 6.0]], np.float32)
+    table = np.append(table, [[-4], [0], [4]], axis=1).astype(np.float32)
+    quantiser = freeze_quantiser(table, (slice(0, 3),), "channel")
+    assert quantiser.clipped([[2.5, 7.5, 5.9]]).tolist() == [0, 0, 0]
+    assert quantiser.clipped([[2.6, 7.6, 6.1]]).tolist() == [1, 1, 1]
+
+
+def _scanned(columns: int, lit: int) -> np.ndarray:
+    """Rows of pixels 0 to 16: `lit` columns reach 16, the others 3 at most."""
+    rows = np.random.default_rng(4).integers(0, 4, (50, columns))
+    rows[:3] = np.array([[0], [1], [3]])
+    rows[:3, :lit] = np.array([[0], [5], [16]])
+    return rows.astype(np.float32)
+
+
+@pytest.mark.parametrize(("lit", "shared"), [(1, False), (2, True), (16, True)])
+def test_pixels_have_one_range(lit: int, shared) -> None:
+    """Where two columns in sixteen reach exactly the same ends, dim columns get the range of the
+    lit ones: a later scanner may use it."""
+    quantiser = freeze_quantiser(_scanned(16, lit), (slice(0, 16),), "channel")
+    assert (len(set(quantiser.scale.tolist())) == 1) is shared
+    clipped = quantiser.clipped(np.full((1, 16), 16.0, np.float32))
+    assert bool(clipped.sum() == 0) is shared
+
+
+def test_quantities_keep_their_own_ranges() -> None:
+    """Flags do not make other columns of a table share their range, nor do columns that reach the
+    same end while most begin elsewhere."""
+    rows = np.random.default_rng(4).uniform(0.01, 0.05, (50, 6)).astype(np.float32)
+    rows[:, :3] = np.arange(50)[:, None] % 2
+    flags = freeze_quantiser(rows, (slice(0, 6),), "channel")
+    assert (flags.scale[3:] < flags.scale[0] / 10).all()
+    rows[:, :2] = np.linspace(0, 1, 50)[:, None]
+    rows[:, 2] -= 0.5
+    some = freeze_quantiser(rows, (slice(0, 6),), "channel")
+    assert (some.scale[3:] < some.scale[0] / 10).all()
+
+
+@pytest.mark.parametrize("beyond", [0.25, 1.0])
+def test_extremes_of_a_column_that_starts_at_zero_are_found(beyond) -> None:
+    """The largest value of the calibration can be computed from a card of this or of an earlier
+    version, and is called so."""
+    scale = np.array([8 * (1 + beyond) / 255], np.float32)
+    quantiser = Quantiser(scale, np.zeros(1, np.int32))
+    levels = quantiser.quantise(np.array([[8.0], [3.0]], np.float32))
+    assert quantiser.extremes(levels[:1]).tolist() == [True]
+    assert quantiser.extremes(levels[1:]).tolist() == [False]
+
+
 def test_a_small_swing_far_from_zero_keeps_its_resolution() -> None:
     """Mains voltage: 229 to 231 uses most of the levels, though zero is far away."""
     table = np.array([[229.0], [230.0], [231.0]], dtype=np.float32)
