@@ -1,14 +1,7 @@
 """Hyperdimensional computing: exact class prototypes and calibrated novelty detection."""
 
 from .blocks import Plane
-from .calibration import (
-    CENTRE_PRIOR,
-    SPREAD_PRIOR,
-    Calibration,
-    calibrate,
-    empty_exemplars,
-    merge_calibrations,
-)
+from .calibration import Calibration, calibrate, empty_exemplars, merge_calibrations
 from .detector import (
     Comparison,
     LevelOf,
@@ -55,6 +48,7 @@ from .native import (
 from .neighbours import Exemplars
 from .normal import normal_quantile
 from .series import follow_windows
+from .shrinkage import CENTRE_PRIOR, SPREAD_PRIOR
 from .spread import terms_of
 from .switches import LEAD, SwitchStatistics, window_limit
 from .time_blocks import BLOCKS, TimeOrder, order_in_time

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .blocks import Packed
 from .geometry import Codes, Geometry, Joined, fingerprint_of, keys_of
-from .integers import ONE, Ints, mean, offsets, root
+from .integers import ONE, Ints, mean, offsets
 from .joint import HeldOutSamples, NearestExemplars, ScoredSamples, join_scores
 from .layouts import DecisionLayout, MemoryLayout, lay_decision, with_memory
 from .memory import Memory
@@ -30,27 +30,18 @@ from .neighbours import (
 )
 from .prototypes import Key
 from .rank_means import smooth
+from .shrinkage import (
+    DEVIATION_MAX,
+    EXEMPLAR_PRIOR,
+    held_out_deviations,
+    shrunk_reference,
+    shrunk_scales,
+)
 from .switches import SwitchStatistics, displacements, switch_statistics
-from .time_blocks import TimeOrder, nearest_without_blocks
+from .time_blocks import TimeOrder, nearest_without_blocks, recut
 from .time_statistics import TimeStatistics, time_statistics
 
 Fact = tuple[str, str, Codes]
-
-CENTRE_PRIOR = 50
-"""Weight of the domain's mean distance in a concept's own mean, in samples.  5 loses 0.1 points of
-AUROC on PACS and 0.6 on its worst pair, 1,000 loses 1.5 there (docs/decisions/0002)."""
-
-SPREAD_PRIOR = 50
-"""Weight of the domain's variance in a concept's own variance, in samples; measured with
-CENTRE_PRIOR."""
-
-EXEMPLAR_PRIOR = 1000
-"""The same two weights for the distances to the nearest exemplar: a neighbour is as near in a wide
-class as in a narrow one.  20 loses 0.3 points of AUROC over 18 sets (docs/decisions/0002)."""
-
-REFERENCE_PRIORS = (5, 20)
-"""Weights of the domain's mean and variance in the reference scores of a concept, in samples.
-Chosen by hand; effect not measured."""
 
 SKEW_CUT = 4 * ONE
 """Deviations beyond four units count as four in the skewness, so that one outlier does not set the
@@ -68,14 +59,6 @@ of the fifth that is promised, since few classes estimate it."""
 DOUBT_KNOWN = 0.87
 """Share of held-out known samples that are never doubted: above the four fifths that are promised,
 since fresh samples lie a little farther than held-out ones."""
-
-DISTANCE_MAX = 1 << 24
-"""Longest distance that scales are estimated from: columns have none longer, and sums of 2^14
-squares stay below 2^63."""
-
-DEVIATION_MAX = 1 << 20
-"""Largest deviation of a held-out score, 1,024 standard deviations: identical samples have no
-spread, and sums of 2^20 squares stay below 2^63."""
 
 # A distance to a concept that counts as absent: the score is cut far below it.
 _ELSEWHERE = 1 << 40
@@ -298,9 +281,30 @@ def calibrate(
     concept are those of its own samples.
     """
     coded = _codes_by_concept(memory, facts)
+    in_time = {key: one for key, one in (orders or {}).items() if key in coded and one.splits}
+    made = _calibrated(memory, coded, in_time, exemplars=exemplars, aggregated=aggregated)
+    again = False
+    for domain, found in made.in_time.items():
+        keys = [key for key in coded if key[0] == domain]
+        cut = recut([in_time[key] for key in keys], found.autocorrelation)
+        if cut is not None:
+            in_time |= zip(keys, cut, strict=True)
+            again = True
+    if again:
+        made = _calibrated(memory, coded, in_time, exemplars=exemplars, aggregated=aggregated)
+    return made
+
+
+def _calibrated(
+    memory: Memory,
+    coded: dict[Key, Codes],
+    in_time: dict[Key, TimeOrder],
+    *,
+    exemplars: bool,
+    aggregated: bool,
+) -> Calibration:
     # Samples are compared within their domain only, so learning in one domain changes no other.
     parts = memory.parts
-    in_time = {key: one for key, one in (orders or {}).items() if key in coded and one.splits}
     joined = {
         key: memory.distances_held_out(
             *key, codes, parts[key[0]], in_time[key].folds() if key in in_time else None
@@ -315,7 +319,7 @@ def calibrate(
         within = memory.keys[parts[domain]]
         columns = [within.index(keys[place]) for place in places]
         own = [joined[keys[place]][:, at] for place, at in zip(places, columns, strict=True)]
-        scales[places], corrected = _scales(own)
+        scales[places], corrected = shrunk_scales(own)
         for place, column, rows in zip(places, columns, corrected, strict=True):
             joined[keys[place]][:, column] = rows
     kept, exemplar_scales, apart = (
@@ -415,7 +419,7 @@ def _choose_exemplars(
         rows = [apart[list(coded)[place]] for place in places]
         found = [(part >= 0).all(axis=1) for part in rows]
         own = [part[there] for part, there in zip(rows, found, strict=True)]
-        scales[places], corrected = _scales(own, EXEMPLAR_PRIOR, EXEMPLAR_PRIOR)
+        scales[places], corrected = shrunk_scales(own, EXEMPLAR_PRIOR, EXEMPLAR_PRIOR)
         for place, part, there, better in zip(places, rows, found, corrected, strict=True):
             part[~there] = scales[place, :, 0]
             part[there] = better
@@ -439,46 +443,6 @@ def _without_exemplars(
     if not none:
         return none, scales, {}
     return none, scales, {key: np.zeros((len(codes), 2), np.int64) for key, codes in coded.items()}
-
-
-def _scales(
-    own: list[Ints], centre_prior: int = CENTRE_PRIOR, spread_prior: int = SPREAD_PRIOR
-) -> tuple[Ints, list[Ints]]:
-    """Estimate mean and deviation of the distances, int64 [labels, blocks, 2], each shrunk towards
-    those of all labels, which weigh as much as `centre_prior` and `spread_prior` samples.
-
-    Also return the distances as they look on scales that exclude each sample itself: a sample that
-    helps to estimate a scale looks a little too typical on it, and a fresh one does not.
-    """
-    own = [np.minimum(rows, DISTANCE_MAX) for rows in own]
-    together = np.concatenate(own)
-    centre = mean(together.sum(axis=0), len(together))
-    variance = mean(np.square(together - centre).sum(axis=0), len(together))
-    made = np.empty((len(own), together.shape[1], 2), dtype=np.int64)
-    corrected = []
-    for place, rows in enumerate(own):
-        moved, count = rows - centre, len(rows)
-        sums, squares = moved.sum(axis=0), np.square(moved).sum(axis=0)
-        priors = centre_prior, spread_prior * variance, spread_prior
-        shift, spread = _shrunk_moments(sums, squares, count, priors)
-        made[place, :, 0], made[place, :, 1] = shift + centre, spread
-        rest = sums - moved, squares - np.square(moved)
-        shift_without, spread_without = _shrunk_moments(*rest, max(0, count - 1), priors)
-        units = (moved - shift_without) * ONE // spread_without
-        corrected.append(shift + centre + units * spread // ONE)
-    return made, corrected
-
-
-def _shrunk_moments(
-    sums: Ints, squares: Ints, count: int, priors: tuple[int, Ints, int]
-) -> tuple[Ints, Ints]:
-    """Return mean and deviation of `count` numbers with these sums, shrunk towards 0 and towards a
-    variance.  priors: weight of 0, weighted variance, its weight."""
-    centre_prior, weighted, spread_prior = priors
-    centre = mean(sums, count + centre_prior)
-    apart = squares - 2 * centre * sums + count * np.square(centre)
-    spread = root(mean(apart + weighted, count + spread_prior))
-    return centre, np.maximum(spread, 1)
 
 
 def _score_domain(
@@ -514,11 +478,11 @@ def _score_domain(
     for place, key in enumerate(made.keys):
         if key[0] == domain:
             nearest_here = closest == within.index(key)
-            reference = _reference(lowest[nearest_here], centre, variance)
+            reference = shrunk_reference(lowest[nearest_here], centre, variance)
             made.references[place] = reference
             above = (lowest[nearest_here] - reference[1]) * ONE // reference[2]
             deviations[nearest_here] = np.clip(above, -DEVIATION_MAX, DEVIATION_MAX)
-            fresh[nearest_here] = _held_out_deviations(lowest[nearest_here], centre, variance)
+            fresh[nearest_here] = held_out_deviations(lowest[nearest_here], centre, variance)
     made.skews[domain] = _skew(deviations)
     return fresh
 
@@ -548,7 +512,7 @@ def _aggregate_domain(
     variance = int(mean(np.square(lowest - centre).sum(), len(lowest)))
     deviations = []
     for key, scores in zip(coded, np.split(lowest, np.cumsum(sizes)[:-1]), strict=True):
-        reference = _reference(scores, centre, variance)
+        reference = shrunk_reference(scores, centre, variance)
         made.references[made.keys.index(key)] = reference
         above = (scores - reference[1]) * ONE // reference[2]
         deviations.append(np.clip(above, -DEVIATION_MAX, DEVIATION_MAX))
@@ -564,29 +528,6 @@ def _doubt(known: Ints, unknown: Ints) -> int:
     most = int(DOUBT_UNKNOWN * len(unknown))
     below = int(unknown[most]) - 1
     return max(below, int(known[ceil(DOUBT_KNOWN * len(known)) - 1]))
-
-
-def _reference(scores: Ints, centre: int, variance: int) -> tuple[int, int, int]:
-    count, (centre_prior, spread_prior) = len(scores), REFERENCE_PRIORS
-    own = int(mean(scores.sum() + centre_prior * centre, count + centre_prior))
-    squares = np.square(scores - own).sum() + spread_prior * variance
-    return count, own, max(1, int(root(mean(squares, count + spread_prior))))
-
-
-def _held_out_deviations(scores: Ints, centre: int, variance: int) -> Ints:
-    """Return the deviations of scores from references that exclude each score itself: the highest
-    of few scores widens its own reference, and a fresh one does not."""
-    moved, (centre_prior, spread_prior) = scores - centre, REFERENCE_PRIORS
-    weighted = np.asarray(spread_prior * variance, dtype=np.int64)
-    squares = np.square(moved)
-    own, spread = _shrunk_moments(
-        moved.sum() - moved,
-        squares.sum() - squares,
-        max(0, len(scores) - 1),
-        (centre_prior, weighted, spread_prior),
-    )
-    found = (moved - own) * ONE // spread
-    return np.asarray(np.clip(found, -DEVIATION_MAX, DEVIATION_MAX), dtype=np.int64)
 
 
 def _skew(deviations: NDArray[np.int64]) -> int:

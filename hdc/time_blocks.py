@@ -6,6 +6,7 @@ its sums and exemplars together.
 """
 
 from collections.abc import Iterator, Sequence
+from math import ceil
 
 import msgspec
 import numpy as np
@@ -17,12 +18,24 @@ from .memory import Fold
 from .neighbours import Exemplars, coordinates, nearest
 
 BLOCKS = 5
-"""Blocks of a concept that are held out in turn.  Each is then a fifth of the enrolled time: few
-enough that a model without one is still nearly the whole, enough to estimate their spread."""
+"""Blocks of a concept that are held out in turn, at most.  Each is then a fifth of the enrolled
+time: few enough that a model without one is still nearly the whole, enough to estimate their
+spread."""
+
+BLOCKS_MIN = 3
+"""Blocks at least, however long scores stay alike: from two, no spread can be estimated that
+Student's t would not widen beyond use."""
 
 GAP = 16
-"""Samples of the concept left out on either side of a block, at most a quarter of its length: the
-default window, within which samples are most alike."""
+"""Samples of the concept left out on either side of a block, at least: the default window, within
+which samples are most alike.  At most `BLOCK_GAPS` of them are as long as the block."""
+
+BLOCK_GAPS = 4
+"""Gaps that a block is long, at least: most of what is left out with it is then judged."""
+
+GAP_TIMES = 1.5
+"""Autocorrelation times that a gap is long, at least: in a first-order autoregression, samples so
+far apart are correlated by e^-3, less than 0.05."""
 
 
 PAUSES = 64
@@ -36,7 +49,8 @@ class TimeOrder(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     place: int64 [n], rank among the domain's samples by time.  block: int64 [n], the block that
     each is held out with.  pace_ns: median time between the domain's samples, 0 if unknown.
     interval_ns: mean of these times without the longest, `PAUSES` of them.  sources: number of the
-    domain's recordings or subjects, 0 if blocks are not cut between these.
+    domain's recordings or subjects, 0 if blocks are not cut between these.  gap: samples left out
+    on either side of a block.
     """
 
     place: Ints
@@ -44,6 +58,7 @@ class TimeOrder(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     pace_ns: int = 0
     interval_ns: int = 0
     sources: int = 0
+    gap: int = GAP
     _folds: list[tuple[Fold, ...]] = msgspec.field(default_factory=list)
 
     def folds(self) -> tuple[Fold, ...]:
@@ -57,7 +72,7 @@ class TimeOrder(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         block = self.block[in_time]
         for number in np.unique(block).tolist():
             scored = np.flatnonzero(block == number)
-            gap = min(GAP, len(scored) // 4)
+            gap = min(self.gap, len(scored) // BLOCK_GAPS)
             # Every run of the block is widened by the gap on both sides.
             inside = np.concatenate([[0], np.cumsum(block == number)])
             at = np.arange(len(block))
@@ -71,6 +86,25 @@ class TimeOrder(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     def splits(self) -> bool:
         """True if something is left when a block is held out."""
         return bool(len(self.block)) and bool((self.block != self.block[0]).any())
+
+
+def recut(orders: Sequence[TimeOrder], autocorrelation: float) -> list[TimeOrder] | None:
+    """Return a domain's orders cut so that blocks are long beside the autocorrelation time of the
+    scores, in samples; None if they are already.
+
+    Gaps widen to `GAP_TIMES` of it, and blocks become fewer until each is as long as `BLOCK_GAPS`
+    of these.  Blocks between recordings or subjects stay as they are: neighbours are not alike
+    across them.
+    """
+    count = sum(len(order.place) for order in orders)
+    gap = max(GAP, ceil(GAP_TIMES * autocorrelation))
+    blocks = min(BLOCKS, max(BLOCKS_MIN, int(count / (BLOCK_GAPS * GAP_TIMES * autocorrelation))))
+    if orders[0].sources or (gap == GAP and blocks == BLOCKS):
+        return None
+    return [
+        msgspec.structs.replace(order, gap=gap, block=_equal(order.place, blocks), _folds=[])
+        for order in orders
+    ]
 
 
 def order_in_time(
@@ -101,11 +135,10 @@ def order_in_time(
 
 
 def _blocks(place: Ints, source: NDArray[np.str_]) -> Ints:
-    rank = place.argsort(kind="stable").argsort(kind="stable")
-    count = max(1, len(place))
     names, inverse = np.unique(source, return_inverse=True)
     if len(names) < BLOCKS or not names[0]:
-        return np.asarray(rank * BLOCKS // count)
+        return _equal(place, BLOCKS)
+    rank, count = _rank(place), max(1, len(place))
     # Sources in the order of their mean ranks, as if each followed the one before: those that take
     # turns have the same mean rank.
     ranks = np.zeros(len(names), dtype=np.int64)
@@ -115,6 +148,14 @@ def _blocks(place: Ints, source: NDArray[np.str_]) -> Ints:
     middle = np.empty(len(names), dtype=np.int64)
     middle[order] = 2 * (np.cumsum(sizes[order]) - sizes[order]) + sizes[order] - 1
     return np.asarray((middle * BLOCKS // (2 * count))[inverse])
+
+
+def _equal(place: Ints, blocks: int) -> Ints:
+    return np.asarray(_rank(place) * blocks // max(1, len(place)))
+
+
+def _rank(place: Ints) -> Ints:
+    return place.argsort(kind="stable").argsort(kind="stable")
 
 
 def nearest_without_blocks(

@@ -56,6 +56,10 @@ DAY_S = 86_400  # seconds in a day
 HOUR_S = 3600  # seconds in an hour
 MINUTE_S = 60  # seconds in a minute
 
+SOKAL_TIMES = 5
+"""Autocorrelation times over which autocorrelations are summed: more adds noise, less leaves some
+out.  Sokal (1989) recommends 4 to 10."""
+
 TAIL_SHARE = 10
 """Scores among the highest tenth are what limits depend on: how alike they are in time decides how
 many independent ones there are."""
@@ -72,6 +76,7 @@ class TimeStatistics:
     mean of the others in their block.  blocks, block_samples: number and length of those held out.
     effective: independent samples that the scores amount to.  pace_ns: median time between
     samples, 0 if unknown.  interval_ns, sources: as in `TimeOrder`; they decide nothing.
+    autocorrelation: integrated autocorrelation time of the scores within blocks, in samples.
     """
 
     level: int
@@ -88,6 +93,7 @@ class TimeStatistics:
     pace_ns: int
     interval_ns: int = 0
     sources: int = 0
+    autocorrelation: float = 1.0
     _quantiles: dict[float, float] = field(default_factory=dict, repr=False)
     _variances: dict[int, float] = field(default_factory=dict, repr=False)
 
@@ -247,7 +253,20 @@ def time_statistics(orders: Sequence[TimeOrder], deviations: Ints) -> TimeStatis
         pace_ns=orders[0].pace_ns,
         interval_ns=orders[0].interval_ns,
         sources=orders[0].sources,
+        autocorrelation=autocorrelation_time(rest),
     )
+
+
+def autocorrelation_time(rest: Ints) -> float:
+    """Return the integrated autocorrelation time of scores that are 0 in the mean, in samples, at
+    least 1: 1 and twice the sum of the autocorrelations, over the first lags that amount to five
+    such times (Sokal 1989)."""
+    squares, total = int(np.square(rest).sum()), 0
+    for lag in range(1, len(rest) // 2):
+        total += int((rest[lag:] * rest[:-lag]).sum())
+        if lag * squares >= SOKAL_TIMES * (squares + 2 * total):
+            break
+    return max(1.0, 1 + 2 * total / max(1, squares))
 
 
 def _mean(values: Ints) -> int:

@@ -5,9 +5,11 @@ import pytest
 from numpy.typing import NDArray
 
 import hdc
+from hdc import calibration
 from hdc.normal import normal_quantile
 from hdc.switches import ALONE, TOGETHER, changes, share_rate, switch_statistics
-from hdc.time_statistics import sample_p_value, time_statistics
+from hdc.time_blocks import recut
+from hdc.time_statistics import autocorrelation_time, sample_p_value, time_statistics
 
 WIDTH = 12
 RATE = 0.01
@@ -68,6 +70,63 @@ def test_blocks_do_not_cut_through_recordings():
     for name in set(sources):
         assert len({int(held.block[at]) for at in range(91) if sources[at] == name}) == 1
     assert len(set(held.block.tolist())) == hdc.BLOCKS
+
+
+@pytest.mark.parametrize(
+    ("alike", "gap", "blocks"), [(1.0, 16, 5), (10.0, 16, 5), (20.0, 30, 5), (30.0, 45, 3)]
+)
+def test_blocks_are_long_beside_the_autocorrelation(alike: float, gap: int, blocks: int):
+    """Gaps are one and a half autocorrelation times, blocks at least four gaps, and three at
+    least; what is long enough stays as it is."""
+    found = recut([order(600)], alike)
+    if (gap, blocks) == (16, 5):
+        assert found is None
+        return
+    assert found is not None
+    (one,) = found
+    assert (one.gap, len(set(one.block.tolist()))) == (gap, blocks)
+    scored, left_out = one.folds()[1]
+    assert len(scored) == 600 // blocks
+    assert left_out.sum() == len(scored) + 2 * min(gap, len(scored) // 4)
+
+
+def test_blocks_between_recordings_stay():
+    """Samples of two recordings are not alike at the border."""
+    sources = [f"r{at // 60}" for at in range(600)]
+    ids = [f"{at:03}" for at in range(600)]
+    held = hdc.order_in_time(["a"] * 600, np.arange(1, 601), sources, ids)["a"]
+    assert recut([held], 100.0) is None
+
+
+def test_the_autocorrelation_time_is_that_of_the_process():
+    """1 for independent scores, (1 + a) / (1 - a) for a first-order autoregression."""
+    random = np.random.default_rng(8)
+    noise = random.normal(size=20_000)
+    for alike in (0.0, 0.5, 0.8):
+        values = np.zeros(len(noise))
+        for at in range(1, len(noise)):
+            values[at] = alike * values[at - 1] + noise[at]
+        whole = np.rint(1024 * (values - values.mean())).astype(np.int64)
+        expected = (1 + alike) / (1 - alike)
+        assert autocorrelation_time(whole) == pytest.approx(expected, rel=0.15)
+    assert autocorrelation_time(np.zeros(50, np.int64)) == 1
+    assert autocorrelation_time(np.tile([1, -1], 30)) == 1
+    assert autocorrelation_time(np.zeros(1, np.int64)) == 1
+
+
+def test_a_calibration_widens_gaps_by_the_scores(monkeypatch):
+    """Scores that stay alike for long are held out with wider gaps: fewer close neighbours judge
+    them.  The same samples in random order are alike for no time."""
+    rows, times = series(1000, 5, 0.99), np.arange(1, 1001)
+    wide = learned(rows, times)[1].in_time["home"]
+    shuffled = np.random.default_rng(3).permutation(len(rows))
+    fast = learned(rows[shuffled], times)[1].in_time["home"]
+    assert fast.autocorrelation < 3
+    assert wide.autocorrelation > 11
+    monkeypatch.setattr(calibration, "recut", lambda *_: None)
+    narrow, still = (learned(one, times)[1].in_time["home"] for one in (rows, rows[shuffled]))
+    assert wide.pack("a")["a.numbers"].tolist() != narrow.pack("a")["a.numbers"].tolist()
+    assert fast.pack("a")["a.numbers"].tolist() == still.pack("a")["a.numbers"].tolist()
 
 
 def test_the_calibration_does_not_depend_on_the_order_of_the_samples():
