@@ -17,9 +17,7 @@ from .data import SCHEDULES
 Floats = NDArray[np.float64]
 Alarm = Callable[[Floats], bool]
 
-OURS = "joint"
-# For few channels: with the 40 to 80 of a network it takes milliseconds a step and is no default.
-FEW_CHANNELS = "segments"
+OURS = "auto"
 # An alarm at most this many steps after an event detects it; others are false.
 WINDOW_STEPS = 24
 BURSTS_PER_1000 = 15.0
@@ -91,7 +89,7 @@ def _detectors() -> dict[str, Callable[[int], Alarm]]:
     from river import drift as modules
 
     drift: Any = modules
-    found = {name: _own(make) for name, make in DETECTORS.items() if name != FEW_CHANNELS}
+    found = {name: _own(make) for name, make in DETECTORS.items()}
     found["plain rule"] = _plain_rule
     for name, plain, tuned in (
         ("ADWIN", drift.ADWIN, lambda: drift.ADWIN(delta=0.2, clock=1)),

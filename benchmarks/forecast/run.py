@@ -19,6 +19,7 @@ from .data import ASIDE, NAB_ROWS_MAX, BenchmarkStream, load_streams
 from .detect import detect
 from .evaluate import GRU, OURS, PLAIN, measure_all, methods
 from .score import AFTER, HORIZONS, PART_CHANNELS, PART_STEPS
+from .shifts import shifts
 from .speed import time_steps
 
 Marks = Mapping[tuple[str, str], dict[str, Any]]
@@ -56,6 +57,10 @@ def run(data: Path | None, *, quick: bool = False, sets: Sequence[str] = ()) -> 
     for part in parts:
         rows += part.rows
         summary |= part.summary
+    if not sets:
+        shifted, missing = shifts(data, quick=quick)
+        rows += shifted
+        notes += missing
     return BenchmarkReport("forecast", tuple(rows), summary, (*notes, *_notes()))
 
 

@@ -8,6 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.core.drift import DETECTORS
+
 from ..report import BenchmarkRow
 from .board import SKAB, SKAB_CHANGE_POINTS
 from .halves import confirmation, development
@@ -68,7 +70,8 @@ def river_change_rows(folder: Path) -> list[BenchmarkRow]:
 
 def _ours(recordings: Sequence[SkabRecording]) -> list[BenchmarkRow]:
     """Return the figures of our alarms at the default rate, of our score with a threshold of the
-    development half, and the change points of our change detector, at the steps of its reports."""
+    development half, and the change points of our change detectors, the default first, at the steps
+    of their reports."""
     found = [scored(each.values, each.seconds) for each in recordings]
     rows = judged_rows(OURS, recordings, [one.alarms[LEARNED_ROWS:] for one in found])
     rows += threshold_rows(
@@ -76,13 +79,16 @@ def _ours(recordings: Sequence[SkabRecording]) -> list[BenchmarkRow]:
         recordings,
         [one.scores[LEARNED_ROWS:] for one in found],
     )
-    reported = []
-    for each in recordings:
-        flags = np.zeros(len(each.values), bool)
-        flags[[change.step for change in changes(each.values)]] = True
-        reported.append(flags[LEARNED_ROWS:])
-    points = change_score(recordings, reported)
-    return [*rows, BenchmarkRow(f"{OURS}, change detector", "skab_cp", points)]
+    for kind in ("", *DETECTORS):
+        reported = []
+        for each in recordings:
+            flags = np.zeros(len(each.values), bool)
+            flags[[change.step for change in changes(each.values, kind)]] = True
+            reported.append(flags[LEARNED_ROWS:])
+        points = change_score(recordings, reported)
+        name = f"{OURS}, {kind or 'change detector'}"
+        rows.append(BenchmarkRow(name, "skab_cp", points))
+    return rows
 
 
 def _split(each: SkabRecording) -> tuple[Floats, Floats]:

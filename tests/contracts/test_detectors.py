@@ -74,11 +74,11 @@ def test_a_restored_detector_continues_identically(make):
 
 
 def test_memory_is_bounded(make):
-    """The state has the same size after a thousand samples as before the first."""
+    """The state is not larger after a thousand samples than before the first."""
     detector = make(CHANNELS)
     before = sum(array.nbytes for array in detector.state().values())
     detected(detector, stream(steps=1_000))
-    assert sum(array.nbytes for array in detector.state().values()) == before < 100_000
+    assert sum(array.nbytes for array in detector.state().values()) <= before < 100_000
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,9 @@ class JointJump(StatefulDetector):
     channels.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, regimes: Regimes | None = None) -> None:
         self._movement = StepScale(channels)
-        self._regimes = Regimes(channels)
+        self._regimes = regimes or Regimes(channels)
         self._least = min(CHANNELS_MIN, channels)
         self._silent = np.zeros(channels, bool)
         self._floor = np.zeros(channels)

@@ -79,9 +79,9 @@ class SegmentEvidence(StatefulDetector):
     0.5 ms for five.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, regimes: Regimes | None = None) -> None:
         self._channels = channels
-        self._regimes = Regimes(channels)
+        self._regimes = regimes or Regimes(channels)
         # Filtered values, the newest last; the newest values before the filter.
         self._window = np.zeros((WINDOW, channels))
         self._raw = np.full((2 * DELAY_STEPS + 1, channels), np.nan)
@@ -110,7 +110,7 @@ class SegmentEvidence(StatefulDetector):
             raise ValueError(
                 f"detecting changes: expected a sample [{self._channels}], found {values.shape}"
             )
-        self._add(values)
+        self.add(values)
         seen, length = (int(number) for number in self._counts)
         if length < max(WARM_STEPS, 2 * SEGMENT_MIN):
             return ()
@@ -138,8 +138,9 @@ class SegmentEvidence(StatefulDetector):
         best = int(np.argmax(odds))
         return int(places[best]), float(odds[best])
 
-    def _add(self, values: Floats) -> None:
-        """Add a sample to the window; of a spike the median of its neighbourhood."""
+    def add(self, values: Floats) -> None:
+        """Add a sample to the window, of a spike the median of its neighbourhood, and compare
+        nothing."""
         raw, window = self._raw, self._window
         missing = ~(np.abs(values) < _HUGE)
         now = np.where(missing, raw[-1], values)
@@ -159,6 +160,11 @@ class SegmentEvidence(StatefulDetector):
         window[:-1] = window[1:]
         window[-1] = np.nan_to_num(np.where(spike, middle, centre))
         self._counts[1] = min(int(self._counts[1]) + 1, WINDOW)
+
+    def begin(self, start: int) -> None:
+        """Let the present segment begin with the sample of this number, if it is in the window."""
+        length = int(self._counts[0]) - DELAY_STEPS - start
+        self._counts[1] = min(int(self._counts[1]), max(0, length))
 
     def _report(self, present: Floats, place: int, sums: SegmentSums) -> DetectedChange:
         """Describe the change and begin the next segment with it."""

@@ -1,0 +1,93 @@
+"""The detector that the data choose."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge.core.drift.chosen import CHOICE_STEPS, ChosenDetector
+from edge.core.drift.kinds import DETECTORS
+
+
+def levels(channels: int = 8, steps: int = 400, seed: int = 3) -> np.ndarray:
+    """Independent noise around a level for each channel, as of a plant that runs steadily."""
+    return 20 + np.random.default_rng(seed).normal(size=(steps, channels))
+
+
+def cycles(channels: int = 8, steps: int = 1_200, seed: int = 3) -> np.ndarray:
+    """Daily cycles of 288 samples with little noise, as of traffic."""
+    random = np.random.default_rng(seed)
+    day = np.sin(2 * np.pi * (np.arange(steps)[:, None] / 288 + random.uniform(size=channels)))
+    return 100 + 30 * day + random.normal(0, 0.5, (steps, channels))
+
+
+def run(detector, rows):
+    """Return what a detector reports."""
+    return [change for row in rows for change in detector.step(row)]
+
+
+@pytest.mark.parametrize(("rows", "kind"), [(levels(), "segments"), (cycles(), "joint")])
+def test_the_kind_follows_from_the_data(rows, kind) -> None:
+    """Levels with noise get segments, smooth cycles joint jumps, after 128 samples."""
+    detector = ChosenDetector(8)
+    run(detector, rows[: CHOICE_STEPS - 1])
+    assert detector.kind == ""
+    detector.step(rows[CHOICE_STEPS - 1])
+    assert detector.kind == kind
+
+
+def test_shifts_of_twice_the_noise_are_found_in_levels_and_no_turns_in_cycles() -> None:
+    """What the other kind gets wrong: `joint` misses the shift, `segments` reports the turns."""
+    shifted = levels()
+    shifted[300:, :3] += 2
+    found = run(ChosenDetector(8), shifted)
+    assert [290 <= change.start <= 302 for change in found] == [True]
+    assert not run(DETECTORS["joint"](8), shifted)
+    assert not run(ChosenDetector(8), cycles())
+    assert run(DETECTORS["segments"](8), cycles())
+
+
+def test_a_change_before_the_choice_is_reported_after_it() -> None:
+    """A shift that `joint` misses in the first samples is reported with the place where it began;
+    one that it finds keeps the number of its state."""
+    rows = levels()
+    rows[70:, :3] += 2
+    (change,) = run(ChosenDetector(8), rows)
+    assert change.step >= CHOICE_STEPS - 1
+    assert 60 <= change.start <= 72
+    large = levels()
+    large[60:, :4] += np.array([30.0, -15.0, 30.0, -15.0])
+    large[300:, :4] -= np.array([30.0, -15.0, 30.0, -15.0])
+    found = run(ChosenDetector(8), large)
+    assert (found[0].start, found[0].regime) == (60, 1)
+    assert found[-1].regime == 0
+
+
+def test_still_and_missing_channels_decide_nothing() -> None:
+    """Channels that never vary and gaps leave the choice to the others; it waits for the first
+    that varies."""
+    rows = levels(steps=300)
+    rows[:, 3:] = 5.0
+    rows[::7, 0] = np.nan
+    detector = ChosenDetector(8)
+    run(detector, rows)
+    assert detector.kind == "segments"
+    waiting = ChosenDetector(8)
+    run(waiting, np.full((200, 8), 7.0))
+    assert waiting.kind == ""
+    run(waiting, 7.0 + levels(steps=40))
+    assert waiting.kind
+
+
+def test_the_state_of_the_kind_that_was_not_chosen_is_dropped() -> None:
+    """After the choice the state has the arrays of one kind, and restores into a new detector."""
+    detector = ChosenDetector(8)
+    run(detector, levels())
+    names = {name.partition("/")[0] for name in detector.state() if "/" in name}
+    assert names == {"segments"}
+    again = ChosenDetector(8)
+    again.restore(detector.state())
+    assert again.kind == "segments"
+    with pytest.raises(ValueError, match="state of another detector"):
+        again.restore(DETECTORS["joint"](8).state())
+    assert again.kind == "segments"
