@@ -157,6 +157,14 @@ def test_pixels_have_one_range(lit: int, shared) -> None:
     assert bool(clipped.sum() == 0) is shared
 
 
+def test_signed_values_keep_their_own_ranges() -> None:
+    """A range with zero inside is not that of pixels."""
+    rows = _scanned(16, 8) - 8
+    signed = freeze_quantiser(rows, (slice(0, 16),), "channel")
+    assert signed.scale[15] < signed.scale[0] / 2
+    assert signed.clipped(np.full((1, 16), 24.0, np.float32)).sum() == 16
+
+
 def test_quantities_keep_their_own_ranges() -> None:
     """Flags do not make other columns of a table share their range, nor do columns that reach the
     same end while most begin elsewhere."""
