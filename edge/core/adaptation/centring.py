@@ -191,7 +191,8 @@ def _spread(basis: Basis, inputs: Doubles) -> float:
     """
     facts = round(float(basis.sums.gram[-1, -1]))
     most = max(2 * len(basis.labels), facts // FACTS_A_DIRECTION)
-    strongest = np.argsort(-basis.spread, kind="stable")[:most]
+    # In their own order: which directions the root leaves to the median depends on it.
+    strongest = np.sort(np.argsort(-basis.spread, kind="stable")[:most])
     covariance = np.linalg.inv(basis.precision)[np.ix_(strongest, strongest)]
     root = np.linalg.cholesky(np.linalg.inv(covariance))
     means = (basis.class_means - basis.shares @ basis.class_means)[:, strongest] @ root

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 import encoder
 from edge.core.adaptation import adapt, build_basis, centring, unadapted
@@ -82,3 +83,15 @@ def test_few_facts_do_not_make_a_single_digit_look_like_several(model, monkeypat
     found = centring._spread(known, inputs)  # noqa: SLF001
     monkeypatch.setattr(centring, "FACTS_A_DIRECTION", 1)
     assert centring._spread(known, inputs) > 3 * found  # noqa: SLF001
+
+
+def test_enough_facts_leave_the_directions_in_their_order(model):
+    """Where all directions count, how strong each is changes nothing: sorted by it, digits after
+    changes of the sensor gained 2.3 points less."""
+    order, mnist, others = np.random.default_rng(0), load_mnist(), load_optdigits()
+    known = known_by(model, encoded(model, mnist, order.permutation(len(mnist))[:KNOWN]))
+    stream = encoded(model, others, order.permutation(len(others))[:ALONE])
+    inputs = known.project(stream.features)[:, : known.directions].astype(float)
+    turned = replace(known, spread=known.spread[::-1].copy())
+    spread, other = (centring._spread(one, inputs) for one in (known, turned))  # noqa: SLF001
+    assert spread == other
