@@ -38,7 +38,7 @@ from .shrinkage import (
     shrunk_scales,
 )
 from .switches import SwitchStatistics, displacements, switch_statistics
-from .time_blocks import TimeOrder, nearest_without_blocks, recut
+from .time_blocks import BLOCKS, BLOCKS_MIN, TimeOrder, nearest_without_blocks, recut
 from .time_statistics import TimeStatistics, time_statistics
 
 Fact = tuple[str, str, Codes]
@@ -283,16 +283,24 @@ def calibrate(
     coded = _codes_by_concept(memory, facts)
     in_time = {key: one for key, one in (orders or {}).items() if key in coded and one.splits}
     made = _calibrated(memory, coded, in_time, exemplars=exemplars, aggregated=aggregated)
-    again = False
-    for domain, found in made.in_time.items():
-        keys = [key for key in coded if key[0] == domain]
-        cut = recut([in_time[key] for key in keys], found.autocorrelation)
-        if cut is not None:
-            in_time |= zip(keys, cut, strict=True)
-            again = True
-    if again:
+    for _ in range(1 + BLOCKS - BLOCKS_MIN):
+        cut = _recut(made, in_time)
+        if not cut:
+            break
+        in_time |= cut
         made = _calibrated(memory, coded, in_time, exemplars=exemplars, aggregated=aggregated)
     return made
+
+
+def _recut(made: Calibration, in_time: Mapping[Key, TimeOrder]) -> dict[Key, TimeOrder]:
+    """Return the orders of domains whose blocks are too short for their scores, cut again."""
+    cut: dict[Key, TimeOrder] = {}
+    for domain, found in made.in_time.items():
+        keys = [key for key in in_time if key[0] == domain]
+        new = recut([in_time[key] for key in keys], found.autocorrelation)
+        if new is not None:
+            cut |= zip(keys, new, strict=True)
+    return cut
 
 
 def _calibrated(

@@ -37,6 +37,12 @@ GAP_TIMES = 1.5
 """Autocorrelation times that a gap is long, at least: in a first-order autoregression, samples so
 far apart are correlated by e^-3, less than 0.05."""
 
+BLOCK_TIMES = 9
+"""Measured autocorrelation times that a block is long, unless there are only `BLOCKS_MIN`.  Scores
+that stay alike for longer than a block hide it, since what is measured excludes the block's mean:
+half of the first-order autoregressions with a time of one block or more measure at least a ninth of
+a block, and of those with a fifth of a block one in twenty (500 and 1,000 samples)."""
+
 
 PAUSES = 64
 """One time between samples in so many is a pause, as between days or sampled runs: how long more
@@ -89,20 +95,24 @@ class TimeOrder(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
 
 def recut(orders: Sequence[TimeOrder], autocorrelation: float) -> list[TimeOrder] | None:
-    """Return a domain's orders cut so that blocks are long beside the autocorrelation time of the
-    scores, in samples; None if they are already.
+    """Return a domain's orders with one block fewer or a wider gap, None if both are enough.
 
-    Gaps widen to `GAP_TIMES` of it, and blocks become fewer until each is as long as `BLOCK_GAPS`
-    of these.  Blocks between recordings or subjects stay as they are: neighbours are not alike
-    across them.
+    autocorrelation: time for which the domain's scores within these blocks stay alike, in samples.
+    Blocks are enough if each is `BLOCK_TIMES` as long or `BLOCKS_MIN` are left.  A gap becomes
+    `GAP_TIMES` as long once, and with each block fewer.  Blocks between recordings or subjects stay
+    as they are: neighbours are not alike across them.
     """
     count = sum(len(order.place) for order in orders)
-    gap = max(GAP, ceil(GAP_TIMES * autocorrelation))
-    blocks = min(BLOCKS, max(BLOCKS_MIN, int(count / (BLOCK_GAPS * GAP_TIMES * autocorrelation))))
-    if orders[0].sources or (gap == GAP and blocks == BLOCKS):
+    blocks = max(int(order.block.max()) for order in orders) + 1
+    fewer = blocks > BLOCKS_MIN and count < blocks * BLOCK_TIMES * autocorrelation
+    gap = max(orders[0].gap, ceil(GAP_TIMES * autocorrelation))
+    wider = orders[0].gap == GAP < gap
+    if orders[0].sources or not (fewer or wider):
         return None
     return [
-        msgspec.structs.replace(order, gap=gap, block=_equal(order.place, blocks), _folds=[])
+        msgspec.structs.replace(
+            order, gap=gap, block=_equal(order.place, blocks - fewer), _folds=[]
+        )
         for order in orders
     ]
 

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.core.drift import DETECTORS
-from edge.core.drift.chosen import CHOICE_STEPS, ChosenDetector
 
 from ..report import BenchmarkRow
 from ..trust.time_sets import time_parts
@@ -33,6 +32,9 @@ PARTS = 6
 
 DRAWS = 3
 """Shifts of each size in a recording."""
+
+CHOICE_STEPS = 128
+"""Samples after which `auto` chooses."""
 
 PAST = 300
 """Samples that a detector sees before a shift."""
@@ -68,10 +70,11 @@ def _rows(name: str, held: list[Reals]) -> Iterator[BenchmarkRow]:
 
 def chosen(values: Reals) -> str:
     """Return the kind that the data choose."""
-    detector = ChosenDetector(values.shape[1])
+    detector = DETECTORS["auto"](values.shape[1])
     for row in values:
         detector.step(row)
-    return detector.kind
+    (kind,) = {name.partition("/")[0] for name in detector.state() if "/" in name}
+    return kind
 
 
 def found_in(kind: str, values: Reals, size: int, random: np.random.Generator) -> bool:

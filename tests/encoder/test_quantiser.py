@@ -165,6 +165,32 @@ def test_signed_values_keep_their_own_ranges() -> None:
     assert signed.clipped(np.full((1, 16), 24.0, np.float32)).sum() == 16
 
 
+def test_arrays_of_other_values_keep_sixteen_levels() -> None:
+    """Averaged pixels are no counts: dim ones are widened as far as their own values keep levels,
+    in a table of many columns."""
+    rows = np.random.default_rng(9).uniform(-0.3, 1.3, (200, 32)).clip(0, 1).astype(np.float32)
+    rows[:, 8:] *= np.linspace(0.02, 0.9, 24, dtype=np.float32)
+    wide = freeze_quantiser(rows, (slice(0, 32),), "channel")
+    levels = wide.quantise(rows)
+    assert min(len(np.unique(column)) for column in levels.T) >= 16
+    bright = wide.clipped(np.full((1, 32), 2.0, np.float32))
+    assert not bright[:8].any()
+    assert wide.clipped(np.full((1, 32), 0.3, np.float32)).sum() == 0
+    assert wide.extremes(levels[rows[:, 0].argmax()][None])[0]
+    narrow = freeze_quantiser(rows[:, 4:16], (slice(0, 12),), "channel")
+    assert narrow.clipped(np.full((1, 12), 0.3, np.float32)).sum() > 4
+
+
+@pytest.mark.parametrize("size", [1e-40, 1e-30, 1e38])
+def test_ranges_of_any_size_are_shared(size: float) -> None:
+    """Counts of a tiny or a huge unit overflow nothing."""
+    rows = np.random.default_rng(2).integers(0, 4, (60, 8))
+    rows[:2] = [[0], [3]]
+    table = (rows * size).astype(np.float32)
+    quantiser = freeze_quantiser(table, (slice(0, 8),), "channel")
+    assert len(np.unique(quantiser.quantise(table))) >= (4 if size > 1e-38 else 1)
+
+
 def test_quantities_keep_their_own_ranges() -> None:
     """Flags do not make other columns of a table share their range, nor do columns that reach the
     same end while most begin elsewhere."""
@@ -178,15 +204,54 @@ def test_quantities_keep_their_own_ranges() -> None:
     assert (some.scale[3:] < some.scale[0] / 10).all()
 
 
-@pytest.mark.parametrize("beyond", [0.25, 1.0])
-def test_extremes_of_a_column_that_starts_at_zero_are_found(beyond) -> None:
-    """The largest value of the calibration can be computed from a card of this or of an earlier
-    version, and is called so."""
-    scale = np.array([8 * (1 + beyond) / 255], np.float32)
-    quantiser = Quantiser(scale, np.zeros(1, np.int32))
-    levels = quantiser.quantise(np.array([[8.0], [3.0]], np.float32))
-    assert quantiser.extremes(levels[:1]).tolist() == [True]
-    assert quantiser.extremes(levels[1:]).tolist() == [False]
+@pytest.mark.parametrize("shared", [True, False])
+def test_extremes_are_found_and_nothing_else(shared) -> None:
+    """The largest value of the calibration can be computed from a card, and is called so, whether
+    columns share their range or not; a value in the middle is not."""
+    rows = np.random.default_rng(6).integers(0, 17, (60, 8)).astype(np.float32)
+    rows[:2] = [[0], [16]]
+    rows[2] = [9, 10, 11, 12, 7, 6, 5, 4]
+    if not shared:
+        rows = rows * np.arange(1, 9, dtype=np.float32)
+    quantiser = freeze_quantiser(rows, (slice(0, 8),), "channel")
+    assert (len(set(quantiser.scale.tolist())) == 1) is shared
+    levels = quantiser.quantise(rows)
+    assert quantiser.extremes(levels[1:2]).all()
+    assert not quantiser.extremes(levels[2:3]).any()
+
+
+MIXED = {
+    "percentages, wind, rain, a share, snow": (100, 100, 25, 18, 1, 0.3),
+    "shares of processors and of losses": (100, 100, 100, 0.02),
+    "probabilities and small ratios": (1,) * 10 + (0.05,) * 5,
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_quantities_from_zero_on_keep_their_resolution(name: str) -> None:
+    """Several quantities that start at zero and reach the same end, beside smaller ones: each has
+    levels of its own."""
+    most = np.array(MIXED[name], np.float32)
+    shares = np.random.default_rng(7).uniform(-0.2, 1.2, (300, len(most)))
+    rows = (np.clip(shares, 0, 1) * most).astype(np.float32)
+    levels = freeze_quantiser(rows, (slice(0, len(most)),), "channel").quantise(rows)
+    assert min(len(np.unique(column)) for column in levels.T) > 60
+
+
+@pytest.mark.parametrize("most", [3, 16, 100, 200, 255])
+def test_counts_keep_a_level_each(most: int) -> None:
+    """Whatever range columns share, no two counts get the same level."""
+    rows = np.random.default_rng(8).integers(0, most + 1, (400, 12))
+    rows[:, 6:] //= 3
+    rows[:2] = [[0], [most]]
+    rows[1, 6:] = 1
+    table = (rows * 0.6).astype(np.float32)
+    quantiser = freeze_quantiser(table, (slice(0, 12),), "channel")
+    every = np.arange(most + 1, dtype=np.float32)[:, None] * np.full(12, 0.6, np.float32)
+    assert len(set(quantiser.scale.tolist())) == 1
+    levels = quantiser.quantise(every)
+    assert all(len(np.unique(column)) == most + 1 for column in levels.T)
+    assert not quantiser.clipped(every * min(2.0, 255 / most)).any()
 
 
 def test_a_small_swing_far_from_zero_keeps_its_resolution() -> None:

@@ -73,11 +73,11 @@ def test_blocks_do_not_cut_through_recordings():
 
 
 @pytest.mark.parametrize(
-    ("alike", "gap", "blocks"), [(1.0, 16, 5), (10.0, 16, 5), (20.0, 30, 5), (30.0, 45, 3)]
+    ("alike", "gap", "blocks"), [(1.0, 16, 5), (10.0, 16, 5), (13.0, 20, 5), (14.0, 21, 4)]
 )
 def test_blocks_are_long_beside_the_autocorrelation(alike: float, gap: int, blocks: int):
-    """Gaps are one and a half autocorrelation times, blocks at least four gaps, and three at
-    least; what is long enough stays as it is."""
+    """Gaps become one and a half autocorrelation times long, and there is one block fewer where
+    each is not nine times as long; what is long enough stays as it is."""
     found = recut([order(600)], alike)
     if (gap, blocks) == (16, 5):
         assert found is None
@@ -87,7 +87,16 @@ def test_blocks_are_long_beside_the_autocorrelation(alike: float, gap: int, bloc
     assert (one.gap, len(set(one.block.tolist()))) == (gap, blocks)
     scored, left_out = one.folds()[1]
     assert len(scored) == 600 // blocks
-    assert left_out.sum() == len(scored) + 2 * min(gap, len(scored) // 4)
+    assert left_out.sum() == len(scored) + 2 * gap
+
+
+def test_blocks_become_fewer_down_to_three():
+    """Cut after cut, for as long as scores stay alike as long as a block; a gap is widened once."""
+    cuts = [[order(600)]]
+    while (cut := recut(cuts[-1], 100.0)) is not None:
+        cuts.append(cut)
+    assert [len(set(one.block.tolist())) for (one,) in cuts] == [5, 4, 3]
+    assert recut(recut([order(600)], 12.0), 13.0) is None
 
 
 def test_blocks_between_recordings_stay():
@@ -127,6 +136,17 @@ def test_a_calibration_widens_gaps_by_the_scores(monkeypatch):
     narrow, still = (learned(one, times)[1].in_time["home"] for one in (rows, rows[shuffled]))
     assert wide.pack("a")["a.numbers"].tolist() != narrow.pack("a")["a.numbers"].tolist()
     assert fast.pack("a")["a.numbers"].tolist() == still.pack("a")["a.numbers"].tolist()
+
+
+@pytest.mark.parametrize("alike", [0.995, 0.5])
+def test_scores_that_stay_alike_longer_than_a_block_have_fewer_blocks(alike: float):
+    """In several draws of a slow process calibrations have three or four blocks, in none of a fast
+    one."""
+    found = []
+    for seed in range(6):
+        calibration = learned(series(250, seed, alike), np.arange(1, 251))[1]
+        found.append(calibration.in_time["home"].blocks)
+    assert (min(found) < hdc.BLOCKS) is (alike > 0.9)
 
 
 def test_the_calibration_does_not_depend_on_the_order_of_the_samples():

@@ -50,7 +50,8 @@ STDIN = Path("-")
 )
 @click.option(
     "--detector",
-    help="joint, segments, cusum or sequential; default: segments below 6 columns.",
+    help="auto, joint, segments, cusum or sequential; default: segments below 6 columns, auto up"
+    " to 40.",
 )
 @click.option(
     "--false-alarms-per-day",

@@ -110,11 +110,11 @@ class SegmentEvidence(StatefulDetector):
             raise ValueError(
                 f"detecting changes: expected a sample [{self._channels}], found {values.shape}"
             )
-        self.add(values)
-        seen, length = (int(number) for number in self._counts)
+        self._add(values)
+        length = int(self._counts[1])
         if length < max(WARM_STEPS, 2 * SEGMENT_MIN):
             return ()
-        known = self._window[-min(seen - DELAY_STEPS, WINDOW) :]
+        known = self._known()
         noise = self._noise
         noise[:] = _noise_of(known)
         spread = np.maximum(np.ptp(known, axis=0) / noise / 2.0, 1.0)
@@ -138,9 +138,17 @@ class SegmentEvidence(StatefulDetector):
         best = int(np.argmax(odds))
         return int(places[best]), float(odds[best])
 
-    def add(self, values: Floats) -> None:
-        """Add a sample to the window, of a spike the median of its neighbourhood, and compare
-        nothing."""
+    def watch(self, values: Floats) -> None:
+        """Update with one sample and compare nothing."""
+        self._add(values)
+        if self._counts[1] >= WARM_STEPS:
+            self._noise[:] = _noise_of(self._known())
+
+    def _known(self) -> Floats:
+        return self._window[-min(int(self._counts[0]) - DELAY_STEPS, WINDOW) :]
+
+    def _add(self, values: Floats) -> None:
+        """Add a sample to the window; of a spike the median of its neighbourhood."""
         raw, window = self._raw, self._window
         missing = ~(np.abs(values) < _HUGE)
         now = np.where(missing, raw[-1], values)
@@ -163,8 +171,9 @@ class SegmentEvidence(StatefulDetector):
 
     def begin(self, start: int) -> None:
         """Let the present segment begin with the sample of this number, if it is in the window."""
+        # Below 0 while the filter still holds samples from before the start back.
         length = int(self._counts[0]) - DELAY_STEPS - start
-        self._counts[1] = min(int(self._counts[1]), max(0, length))
+        self._counts[1] = min(int(self._counts[1]), length)
 
     def _report(self, present: Floats, place: int, sums: SegmentSums) -> DetectedChange:
         """Describe the change and begin the next segment with it."""

@@ -380,7 +380,9 @@ class SeriesTracker:
         stored = (
             decode_texts(one["detector_kind"]) if "detector_kind" in one else [_UNNAMED_DETECTOR]
         )
-        same_detector = stored == [self._kind(len(made.names))]
+        kind = self._kind(len(made.names))
+        # A state of the former default continues, and the kind is chosen after it.
+        same_detector = stored == [kind] or (kind, stored) == ("auto", [_UNNAMED_DETECTOR])
         if same_detector:
             made.detector.restore(select_part("detector", one))
         version = decode_texts(one["scorer_version"]) if "scorer_version" in one else []

@@ -89,5 +89,86 @@ def test_the_state_of_the_kind_that_was_not_chosen_is_dropped() -> None:
     again.restore(detector.state())
     assert again.kind == "segments"
     with pytest.raises(ValueError, match="state of another detector"):
-        again.restore(DETECTORS["joint"](8).state())
+        again.restore(DETECTORS["cusum"](8).state())
+    with pytest.raises(ValueError, match="state of another detector"):
+        again.restore({**detector.state(), "other/x": np.zeros(1)})
     assert again.kind == "segments"
+
+
+def test_a_state_of_joint_jumps_continues_and_the_choice_follows() -> None:
+    """What an older version stored keeps its history: a jump just after is found, and the kind is
+    chosen 128 samples later."""
+    rows = levels()
+    rows[205:, :4] += np.array([30.0, -15.0, 30.0, -15.0])
+    before = DETECTORS["joint"](8)
+    assert run(before, rows[:200]) == []
+    after = ChosenDetector(8)
+    after.restore(before.state())
+    assert [change.channels for change in run(after, rows[200:210])] == [(0, 1, 2, 3)]
+    run(after, rows[210 : 200 + CHOICE_STEPS])
+    assert after.kind == "segments"
+
+
+@pytest.mark.parametrize("glitch", ["dropout", "first", "peak", "half"])
+def test_a_glitch_makes_no_noisy_series(glitch: str) -> None:
+    """One bad sample among the first 128, or noise in half of the channels, does not choose
+    `segments` for cycles."""
+    rows = cycles() + 900
+    if glitch == "half":
+        rows[:, ::2] = 100 + np.random.default_rng(5).normal(size=rows[:, ::2].shape)
+    else:
+        at = 0 if glitch == "first" else 50
+        rows[at] = rows[at] * (1.3 if glitch == "peak" else 0.0)
+    detector = ChosenDetector(8)
+    run(detector, rows[:CHOICE_STEPS])
+    assert detector.kind == "joint"
+
+
+def test_a_glitch_in_noise_leaves_it_noise() -> None:
+    """Nor does one make levels with noise look smooth."""
+    rows = levels()
+    rows[50], rows[90] = 0.0, 1e6
+    detector = ChosenDetector(8)
+    run(detector, rows)
+    assert detector.kind == "segments"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_spikes_before_the_choice_are_no_changes(seed: int) -> None:
+    """A spike in the first samples is filtered as `segments` alone does."""
+    rows = levels(steps=200, seed=seed)
+    rows[100, 2] += 30
+    alone = run(DETECTORS["segments"](8), rows)
+    assert [c for c in run(ChosenDetector(8), rows) if 90 <= c.start <= 110] == []
+    assert [c for c in alone if 90 <= c.start <= 110] == []
+
+
+@pytest.mark.parametrize("at", range(CHOICE_STEPS - 4, CHOICE_STEPS + 4))
+def test_a_jump_near_the_choice_is_reported_once(at: int) -> None:
+    """Whichever kind sees it, a jump has one report, with its place."""
+    rows = levels(steps=240)
+    rows[at:, :4] += np.array([30.0, -15.0, 30.0, -15.0])
+    found = [change for change in run(ChosenDetector(8), rows) if change.start >= at - 8]
+    assert [change.start for change in found] == [at]
+
+
+def test_channels_that_take_turns_are_measured() -> None:
+    """Messages with half of the channels each lead to a choice, too."""
+    rows = levels(steps=300)
+    rows[::2, :4] = np.nan
+    rows[1::2, 4:] = np.nan
+    detector = ChosenDetector(8)
+    run(detector, rows)
+    assert detector.kind == "segments"
+
+
+@pytest.mark.parametrize("step", range(CHOICE_STEPS - 2, CHOICE_STEPS + 3))
+def test_a_state_near_the_choice_continues_identically(step: int) -> None:
+    """Restored before, at and after the choice, a detector reports the same."""
+    rows = levels()
+    rows[300:, :3] += 2
+    whole, first, second = (ChosenDetector(8) for _ in range(3))
+    expected = run(whole, rows)
+    early = run(first, rows[:step])
+    second.restore(first.state())
+    assert [*early, *run(second, rows[step:])] == expected

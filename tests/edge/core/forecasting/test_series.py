@@ -377,10 +377,10 @@ def test_the_configuration_applies_to_forecasts() -> None:
 
 
 def test_daemon_and_command_line_share_one_default_detector() -> None:
-    """Fewer than six channels use segments, for others the data choose, unless the configuration
-    names a detector."""
-    kinds = [default_detector(channels) for channels in (1, 5, 6, 30)]
-    assert kinds == ["segments", "segments", "auto", "auto"]
+    """Fewer than six channels use segments, more than forty joint, for others the data choose,
+    unless the configuration names a detector."""
+    kinds = [default_detector(channels) for channels in (1, 5, 6, 40, 41)]
+    assert kinds == ["segments", "segments", "auto", "auto", "joint"]
     for channels, config, kind in ((5, Config(), "level"), (6, Config(detector="cusum"), "level")):
         rows = 20 + np.random.default_rng(3).normal(scale=0.2, size=(120, channels))
         rows[80:, 1] += 15
@@ -395,6 +395,23 @@ def test_an_unknown_detector_is_refused_with_the_nearest_known_one() -> None:
     with pytest.raises(ConfigError, match="did you mean cusum") as caught:
         Config(detector="cusm")
     assert "cusm" in caught.value.message
+
+
+def test_a_series_of_the_former_default_keeps_its_samples() -> None:
+    """A stored series of many channels with a joint detector can still forget one sample exactly:
+    what was kept of it is replayed."""
+    rows = 20 + np.random.default_rng(3).normal(scale=0.2, size=(160, 8))
+    before, after = World(config=Config(detector="joint")), World()
+    for n, row in enumerate(rows):
+        published(before, replace(sample(n, row), subject="one" if n == 150 else "other"))
+    saved = list(before.runtime.series.saved())
+    states = {one.name: one.state for one in saved}
+    after.runtime.series.restore(states, {one.name: (one.buffer, one.waiting) for one in saved})
+    known, found = (
+        world.runtime.series.preview(Selector(subject="one")) for world in (before, after)
+    )
+    assert found == known
+    assert found[0].lost_samples == 0
 
 
 @pytest.mark.parametrize("kind", ["joint", None])
