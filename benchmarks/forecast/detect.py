@@ -17,7 +17,7 @@ from .data import SCHEDULES
 Floats = NDArray[np.float64]
 Alarm = Callable[[Floats], bool]
 
-OURS = "auto"
+OURS = "joint"
 # An alarm at most this many steps after an event detects it; others are false.
 WINDOW_STEPS = 24
 BURSTS_PER_1000 = 15.0

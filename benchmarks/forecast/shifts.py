@@ -19,7 +19,7 @@ from .detect import WINDOW_STEPS
 
 Reals = NDArray[np.float64]
 
-SETS = ("ETTh1", "ELEC2", "weather", "stations")
+SETS = ("SKAB", "ETTh1", "ELEC2", "weather", "stations")
 """Those of `benchmarks.trust.time_sets` with at least six channels of real changes of their own."""
 
 KINDS = ("auto", "joint", "segments")

@@ -21,9 +21,8 @@ DETECTORS: Final[dict[str, Callable[[int], ChangeDetector]]] = {
 
 CHOICE_CHANNELS: Final = range(6, 41)
 """Channels from and up to which the data choose.  `joint` needs three that move at once, which is
-rare among fewer; of the 26 real series of TCPD, which have one to four, `segments` has the highest
-F1 and cover, among those that are levels with noise as among the others.  With more channels
-`segments` takes over 1.2 ms a step, and 90 KiB."""
+rare among fewer; on the series of TCPD, which have one to four, `segments` has the highest F1 and
+cover.  With more channels `segments` takes over 1.2 ms a step, and 90 KiB."""
 
 
 def default_detector(channels: int) -> str:
