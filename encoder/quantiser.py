@@ -120,13 +120,9 @@ class Quantiser:
         array = self._checked(levels).reshape(-1, self.width)
         share = HEADROOM / (1 + 2 * HEADROOM)
         from_zero, to_zero = self.zero == 0, self.zero == LEVEL_MAX
-        found: NDArray[np.bool_] = np.zeros(self.width, dtype=np.bool_)
-        at_high = (
-            np.abs(array - np.where(from_zero, 1 / (1 + HEADROOM), 1 - share) * LEVEL_MAX) <= 1
-        )
-        at_low = (
-            np.abs(array - np.where(to_zero, HEADROOM / (1 + HEADROOM), share) * LEVEL_MAX) <= 1
-        )
+        high = np.where(from_zero, 1 / (1 + HEADROOM), 1 - share) * LEVEL_MAX
+        low = np.where(to_zero, HEADROOM / (1 + HEADROOM), share) * LEVEL_MAX
+        at_high, at_low = np.abs(array - high) <= 1, np.abs(array - low) <= 1
         found: NDArray[np.bool_] = ((at_high & ~to_zero) | (at_low & ~from_zero)).any(axis=0)
         widest = self.scale == self.scale.max()
         if widest.sum() > 1 and (from_zero[widest] | to_zero[widest]).all():

@@ -212,7 +212,7 @@ def test_extremes_are_found_and_nothing_else(shared) -> None:
     rows[:2] = [[0], [16]]
     rows[2] = [9, 10, 11, 12, 7, 6, 5, 4]
     if not shared:
-        rows = rows * np.arange(1, 9, dtype=np.float32)
+        rows *= np.arange(1, 9, dtype=np.float32)
     quantiser = freeze_quantiser(rows, (slice(0, 8),), "channel")
     assert (len(set(quantiser.scale.tolist())) == 1) is shared
     levels = quantiser.quantise(rows)

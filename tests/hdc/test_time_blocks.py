@@ -96,7 +96,9 @@ def test_blocks_become_fewer_down_to_three():
     while (cut := recut(cuts[-1], 100.0)) is not None:
         cuts.append(cut)
     assert [len(set(one.block.tolist())) for (one,) in cuts] == [5, 4, 3]
-    assert recut(recut([order(600)], 12.0), 13.0) is None
+    wider = recut([order(600)], 12.0)
+    assert wider is not None
+    assert recut(wider, 13.0) is None
 
 
 def test_blocks_between_recordings_stay():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.forecast.shifts import PAST, WINDOW_STEPS, chosen, found_in
+from benchmarks.forecast.shifts import CHOICE_STEPS, PAST, chosen, found_in
 
 
 def noise(channels: int = 6, steps: int = 900) -> np.ndarray:
@@ -29,4 +29,4 @@ def test_the_data_choose():
     """Noise is levels with noise, a random walk is not."""
     assert chosen(noise()[:128]) == "segments"
     assert chosen(noise().cumsum(axis=0)[:128]) == "joint"
-    assert PAST > 128 + WINDOW_STEPS
+    assert PAST > CHOICE_STEPS
