@@ -39,7 +39,7 @@ def test_a_renewed_quantiser_costs_less_than_a_frozen_one():
     """Where columns of different units exceed the first domain's ranges, freezing wider ones
     pays."""
     values, label, scanner = three_scanners()
-    gains = np.random.default_rng(4).uniform(0.5, 2, size=values.shape[1])
+    gains = np.random.default_rng(4).uniform(0.5, 2, size=(1, 64))
     values *= gains.astype(np.float32)
     faint, bright = values[scanner == 2], scanner == 0
     costs = [quantiser_cost(faint, values[bright], label[bright], draw) for draw in range(4)]
