@@ -183,6 +183,21 @@ def test_false_alarms_of_later_samples_stay_at_the_chosen_rate():
     assert rates[False] >= 0.08
 
 
+def test_a_slow_process_breaks_the_rate():
+    """A limit that docs/explanation/time.md names: six independent samples say little of how far a
+    slow process goes, and the rate counts as attainable all the same."""
+    rates = []
+    for seed in range(16):
+        rows = series(900, seed, 0.98)
+        memory, calibration = learned(rows[:600], np.arange(1, 601))
+        if hdc.find_shortfall("home", calibration, RATE) is None:
+            codes = memory.geometry.project(rows[600:])
+            found = [one.p_value for _, one in hdc.detect_each(codes, memory, calibration, RATE)]
+            rates.append(np.mean(np.array(found) <= RATE))
+    assert len(rates) >= 4
+    assert 0.05 < np.mean(rates) < 0.25
+
+
 def test_few_samples_of_a_class_keep_the_rate_where_the_level_is_known():
     """Twelve samples of each of ten classes, independent of each other: a sample that helps to
     estimate its class's usual score looks too typical, and must not lower the limit."""
