@@ -35,7 +35,7 @@ table whose labels depend on its smallest columns 0.0, 0.2, 0.5 and 3.8."""
 UNIT_PART = 1e-3
 """Part of a unit by which a value may differ from a whole number of units: rounding of float32."""
 UNIT_ROWS = 256
-"""Rows, about, in which counts are looked for."""
+"""Rows, about, whose smallest difference is the unit; all rows are then checked in as many."""
 
 # float32 has 24 significant bits: a zero point beyond 2**22 would leave less than two for a value.
 ZERO_MAX = 1 << 22
@@ -220,16 +220,19 @@ def _share_range(
 
 
 def _counts(values: NDArray[np.float32], end: float) -> int:
-    """Return how many units the largest size `end` has if the values of some rows are whole numbers
-    of one unit, 0 if they are not or it has more than 255."""
+    """Return how many units the largest size `end` has if all values are whole numbers of one unit,
+    0 if they are not or it has more than 255."""
     some = np.unique(values[:: max(1, len(values) // UNIT_ROWS)]).astype(np.float64)
     if not 3 <= len(some) <= LEVEL_MAX + 1:
         return 0
     most = end / float(np.diff(some).min())
     if most > LEVEL_MAX + 0.5:
         return 0
-    counts = some / end * round(most)
-    return 0 if (np.abs(counts - np.rint(counts)) > UNIT_PART).any() else round(most)
+    for at in range(0, len(values), UNIT_ROWS):
+        counts = values[at : at + UNIT_ROWS].astype(np.float64) / end * round(most)
+        if (np.abs(counts - np.rint(counts)) > UNIT_PART).any():
+            return 0
+    return round(most)
 
 
 def _widen_constants(low: NDArray[np.float64], high: NDArray[np.float64]) -> None:

@@ -238,6 +238,16 @@ def test_quantities_from_zero_on_keep_their_resolution(name: str) -> None:
     assert min(len(np.unique(column)) for column in levels.T) > 60
 
 
+def test_a_fraction_in_any_row_is_no_count() -> None:
+    """A column that is zero in every seventh row, as on Sundays, keeps its resolution beside counts
+    of the others."""
+    random = np.random.default_rng(3)
+    rows = random.integers(0, 101, (2_000, 4)).astype(np.float32)
+    rows[:, 3] = random.uniform(size=2_000) * (np.arange(2_000) % 7 > 0)
+    levels = freeze_quantiser(rows, (slice(0, 4),), "channel").quantise(rows)
+    assert len(np.unique(levels[:, 3])) > 100
+
+
 @pytest.mark.parametrize("most", [3, 16, 100, 200, 255])
 def test_counts_keep_a_level_each(most: int) -> None:
     """Whatever range columns share, no two counts get the same level."""

@@ -73,7 +73,8 @@ class ChosenDetector:
         newest[-1] = np.where(np.abs(values) < _HUGE, values, np.nan)
         counts[0] += 1
         if found:
-            counts[1] = found[-1].start
+            # In samples of this detector: a restored `joint` has counted from before.
+            counts[1] = counts[0] - 1 - (found[-1].step - found[-1].start)
         if counts[0] >= CHOICE_STEPS:
             self._choose()
             # A change that was reported is not found again.

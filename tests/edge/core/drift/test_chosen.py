@@ -172,3 +172,17 @@ def test_a_state_near_the_choice_continues_identically(step: int) -> None:
     early = run(first, rows[:step])
     second.restore(first.state())
     assert [*early, *run(second, rows[step:])] == expected
+
+
+@pytest.mark.parametrize("before", [0, 500, 5_000])
+def test_a_restored_joint_detector_does_not_blind_segments(before: int) -> None:
+    """However long it ran, a jump before the choice costs no later shift."""
+    rows = levels(steps=before + 400, seed=6)
+    rows[before + 118 :, :4] += 15
+    rows[before + 300 :, :4] -= 5
+    joint, after = DETECTORS["joint"](8), ChosenDetector(8)
+    run(joint, rows[:before])
+    after.restore(joint.state())
+    found = run(after, rows[before:])
+    assert after.kind == "segments"
+    assert [change.start for change in found] == [before + 118, 300]
