@@ -23,25 +23,26 @@ time: few enough that a model without one is still nearly the whole, enough to e
 spread."""
 
 BLOCKS_MIN = 3
-"""Blocks at least, however long scores stay alike: from two, no spread can be estimated that
-Student's t would not widen beyond use."""
+"""Fewest blocks, however long scores stay alike: Student's t widens a spread that is estimated from
+two beyond use."""
 
 GAP = 16
-"""Samples of the concept left out on either side of a block, at least: the default window, within
-which samples are most alike.  At most `BLOCK_GAPS` of them are as long as the block."""
+"""Fewest samples of the concept that are left out on either side of a block: the default window,
+within which samples are most alike.  A shorter block has shorter gaps, see `BLOCK_GAPS`."""
 
 BLOCK_GAPS = 4
-"""Gaps that a block is long, at least: most of what is left out with it is then judged."""
+"""Shortest block, in gaps: with shorter ones, more samples would be left out than judged."""
 
 GAP_TIMES = 1.5
-"""Autocorrelation times that a gap is long, at least: in a first-order autoregression, samples so
-far apart are correlated by e^-3, less than 0.05."""
+"""Shortest gap, in autocorrelation times: in a first-order autoregression, samples so far apart are
+correlated by e^-3, less than 0.05."""
 
 BLOCK_TIMES = 9
-"""Measured autocorrelation times that a block is long, unless there are only `BLOCKS_MIN`.  Scores
-that stay alike for longer than a block hide it, since what is measured excludes the block's mean:
-half of the first-order autoregressions with a time of one block or more measure at least a ninth of
-a block, and of those with a fifth of a block one in twenty (500 and 1,000 samples)."""
+"""Shortest block, in measured autocorrelation times, unless there are only `BLOCKS_MIN`.  The
+measured time excludes the block's mean, so that scores which stay alike for longer than a block
+seem to do so for a tenth of it: at least a ninth is measured on half of the first-order
+autoregressions with a time of one block, and on one in twenty with a time of a fifth of a block
+(`test_slow_scores_measure_a_ninth_of_a_block`)."""
 
 
 PAUSES = 64
@@ -109,10 +110,9 @@ def recut(orders: Sequence[TimeOrder], autocorrelation: float) -> list[TimeOrder
     wider = orders[0].gap == GAP < gap
     if orders[0].sources or not (fewer or wider):
         return None
+    left = blocks - 1 if fewer else blocks
     return [
-        msgspec.structs.replace(
-            order, gap=gap, block=_equal(order.place, blocks - fewer), _folds=[]
-        )
+        msgspec.structs.replace(order, gap=gap, block=_equal(order.place, left), _folds=[])
         for order in orders
     ]
 

@@ -2,7 +2,7 @@
 found within 24 samples, and the reports on the unchanged series, which may be true or false.
 
 `steady`: the share of windows of 128 samples from which `auto` takes a series for levels with
-noise.  The ratio was chosen with a view of these sets and SKAB.
+noise.  Its limit was chosen with these sets in view.
 """
 
 from collections.abc import Iterator

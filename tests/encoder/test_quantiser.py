@@ -181,9 +181,11 @@ def test_arrays_of_other_values_keep_sixteen_levels() -> None:
     assert narrow.clipped(np.full((1, 12), 0.3, np.float32)).sum() > 4
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("size", [1e-40, 1e-30, 1e38])
 def test_ranges_of_any_size_are_shared(size: float) -> None:
-    """Counts of a tiny or a huge unit overflow nothing."""
+    """Counts of a tiny or a huge unit overflow nothing, and keep levels apart unless the unit is
+    smaller than any scale."""
     rows = np.random.default_rng(2).integers(0, 4, (60, 8))
     rows[:2] = [[0], [3]]
     table = (rows * size).astype(np.float32)
@@ -191,17 +193,26 @@ def test_ranges_of_any_size_are_shared(size: float) -> None:
     assert len(np.unique(quantiser.quantise(table))) >= (4 if size > 1e-38 else 1)
 
 
-def test_quantities_keep_their_own_ranges() -> None:
-    """Flags do not make other columns of a table share their range, nor do columns that reach the
-    same end while most begin elsewhere."""
-    rows = np.random.default_rng(4).uniform(0.01, 0.05, (50, 6)).astype(np.float32)
-    rows[:, :3] = np.arange(50)[:, None] % 2
-    flags = freeze_quantiser(rows, (slice(0, 6),), "channel")
-    assert (flags.scale[3:] < flags.scale[0] / 10).all()
-    rows[:, :2] = np.linspace(0, 1, 50)[:, None]
-    rows[:, 2] -= 0.5
-    some = freeze_quantiser(rows, (slice(0, 6),), "channel")
-    assert (some.scale[3:] < some.scale[0] / 10).all()
+def test_flags_make_no_range_of_pixels() -> None:
+    """Columns of two values reach both ends beside quarters of one, which keep their own range."""
+    random = np.random.default_rng(4)
+    rows = random.integers(0, 3, (50, 6)).astype(np.float32) / 4
+    rows[:, :3] = random.integers(0, 2, (50, 3))
+    assert freeze_quantiser(rows, (slice(0, 6),), "channel").scale[5] < 0.7 / 255
+    rows[0, :3] = 0.5  # a third value makes them counts of the same unit
+    assert freeze_quantiser(rows, (slice(0, 6),), "channel").scale[5] > 1.9 / 255
+
+
+def test_counts_that_begin_elsewhere_make_no_range_of_pixels() -> None:
+    """Two columns reach both ends; of the others, three quarters must reach zero."""
+    random = np.random.default_rng(4)
+    rows = random.integers(0, 101, (200, 8)).astype(np.float32)
+    rows[:2] = [[0], [100]]
+    shared = freeze_quantiser(rows, (slice(0, 8),), "channel")
+    rows[:, 2:] = 20 + rows[:, 2:] // 5
+    apart = freeze_quantiser(rows, (slice(0, 8),), "channel")
+    assert len(set(shared.scale.tolist())) == 1
+    assert apart.scale[7] < apart.scale[0] / 2
 
 
 @pytest.mark.parametrize("shared", [True, False])

@@ -125,6 +125,20 @@ def test_the_autocorrelation_time_is_that_of_the_process():
     assert autocorrelation_time(np.zeros(1, np.int64)) == 1
 
 
+@pytest.mark.parametrize(("alike", "least", "most"), [(0.98, 0.35, 0.65), (0.9, 0.0, 0.12)])
+def test_slow_scores_measure_a_ninth_of_a_block(alike: float, least: float, most: float):
+    """Of autoregressions with a time of one block, 100 samples, half measure a ninth of it or more
+    within blocks; with a fifth of one, few do."""
+    random = np.random.default_rng(1)
+    rows = np.zeros((200, 1_000))
+    for at in range(1, rows.shape[1]):
+        rows[:, at] = alike * rows[:, at - 1] + random.normal(size=len(rows))
+    blocks = rows[:, 500:].reshape(200, hdc.BLOCKS, 100)
+    within = np.rint(1024 * (blocks - blocks.mean(axis=2, keepdims=True))).astype(np.int64)
+    times = np.array([autocorrelation_time(one.ravel()) for one in within])
+    assert least <= np.mean(times >= 100 / 9) <= most
+
+
 def test_a_calibration_widens_gaps_by_the_scores(monkeypatch):
     """Scores that stay alike for long are held out with wider gaps: fewer close neighbours judge
     them.  The same samples in random order are alike for no time."""

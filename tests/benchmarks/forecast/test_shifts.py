@@ -1,4 +1,4 @@
-"""Injected shifts: what counts as found, and that every kind gets the same ones."""
+"""Injected shifts: what counts as found, and what the data choose."""
 
 from __future__ import annotations
 
